@@ -1,0 +1,46 @@
+# Thin: one line each. `make setup` comes by itself; a stamp makes it instant afterwards.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+ARGS ?=
+CORPUS ?= out/demo/corpus
+ROOMS = shards ingest pipeline transfer studies demo bench train.py cli.py
+
+.PHONY: help setup demo test lint types shards train bench wheel clean
+.DEFAULT_GOAL := help
+
+help: ## what there is to make
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
+
+$(VENV)/.installed: requirements.lock setup/pillow.lock pyproject.toml $(wildcard setup/*.sh setup/*.py)
+	@setup/install.sh $(PYTHON) $(VENV)
+
+setup: $(VENV)/.installed ## virtual environment with everything, pillow-simd compiled for this processor
+
+demo: setup ## a small web, fetched, sharded, streamed and learnt in a few minutes
+	@$(BIN)/python -m tagmill.demo $(ARGS)
+
+test: setup ## the whole suite
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: setup ## ruff
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+types: setup ## mypy --strict, over links that give the rooms their package name
+	@mkdir -p build/typing/tagmill && cd build/typing/tagmill && rm -f * && ln -s $(foreach room,$(wildcard $(ROOMS)),../../../$(room)) .
+	@$(BIN)/mypy -p tagmill
+
+shards: setup ## a corpus from a list: make shards INPUT=urls.parquet OUTPUT=corpus ARGS="--holdout 1000"
+	@$(BIN)/tagmill ingest --input $(INPUT) --output $(OUTPUT) $(ARGS)
+
+train: setup ## a model from a corpus: make train CORPUS=out/demo/corpus ARGS="--recipe recipes/demo.toml"
+	@$(BIN)/tagmill train --corpus $(CORPUS) $(ARGS)
+
+bench: setup ## every comparison that needs no GPU; figures stand beside the machine that gave them
+	@for file in bench/[a-z]*.py; do $(BIN)/python $$file $(ARGS) || exit 1; done
+
+wheel: setup ## build/dist/tagmill-*.whl
+	@rm -rf build/lib build/dist && $(BIN)/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir build/dist . && ls build/dist
+
+clean: ## everything that was made here, the virtual environment too
+	rm -rf $(VENV) build out *.egg-info .pytest_cache .ruff_cache .hypothesis

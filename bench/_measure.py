@@ -1,0 +1,83 @@
+"""One manner for every comparison: cases run in turn in one call, medians and ratios printed, JSON written."""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def arguments(description: str) -> argparse.ArgumentParser:
+    """The flags that every benchmark has."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--images", type=Path, default=ROOT / "out/demo/web/pictures", help="a folder of JPEG files")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--quick", action="store_true", help="few pictures, two rounds: does it run?")
+    parser.add_argument("--out", type=Path, help="write the figures here as JSON")
+    return parser
+
+
+def pictures(folder: Path, most: int | None = None) -> list[Path]:
+    """The JPEG files of a folder in order of name."""
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))[:most]
+    if not found:
+        sys.exit(
+            f"no JPEG files in {folder}: give --images DIR, or run make demo first, whose pictures are the default"
+        )
+    return found
+
+
+def peer(name: str, *packages: str) -> Path:
+    """The Python of a peer's own environment under build/bench/, made on demand."""
+    folder = ROOT / "build" / "bench" / name
+    python = folder / "bin" / "python"
+    if not (folder / ".ready").exists():
+        subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
+        subprocess.run([str(python), "-m", "pip", "install", "--quiet", *packages], check=True)
+        (folder / ".ready").touch()
+    return python
+
+
+def alternate(cases: dict[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
+    """Runs every case once a round, in turn, so that a noisy machine is noisy to all of them."""
+    runs: dict[str, list[float]] = {name: [] for name in cases}
+    for number in range(rounds):
+        for name, case in cases.items():
+            runs[name].append(case())
+            print(f"round {number + 1}/{rounds}  {name}: {runs[name][-1]:.1f}", file=sys.stderr)
+    return runs
+
+
+def machine() -> dict[str, str | int]:
+    """What a figure is worth: processor, cores, Python."""
+    text = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    model = next((line.split(":")[1].strip() for line in text.splitlines() if line.startswith("model name")), "unknown")
+    return {"processor": model, "cores": os.cpu_count() or 0, "python": platform.python_version()}
+
+
+def conclude(name: str, unit: str, runs: dict[str, list[float]], us: str, out: Path | None) -> None:
+    """Prints medians and our ratio to each peer, and writes them as JSON where `out` says."""
+    medians = {case: statistics.median(values) for case, values in runs.items()}
+    ratios = {f"{us}/{case}": medians[us] / median for case, median in medians.items() if case != us}
+    for case, median in medians.items():
+        ratio = "" if case == us else f"   {us} does {ratios[f'{us}/{case}']:.2f} times this"
+        print(f"{case:32} {median:10.1f} {unit}{ratio}")
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
+    result = {
+        "name": name,
+        "date": time.strftime("%Y-%m-%d"),
+        "commit": commit.stdout.strip(),
+        "machine": machine(),
+        "cases": {case: {"unit": unit, "median": medians[case], "runs": values} for case, values in runs.items()},
+        "ratios": ratios,
+    }
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(json.dumps(result, indent=2) + "\n")

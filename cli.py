@@ -1,0 +1,67 @@
+"""The `tagmill` command: finds the room that a word names, and turns a broken promise into one line and status 1."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+
+from tagmill.shards.errors import TagmillError
+
+# Rooms are imported when they are called: `tagmill corpus info` must not wait for torch.
+COMMANDS = {
+    "ingest": "turn lists of (image URL, hashtags) into a corpus of tar shards",
+    "corpus": "look into a corpus: info, vocabulary, lint",
+    "train": "train a model on a corpus",
+}
+
+
+def ingest(arguments: Sequence[str]) -> None:
+    from tagmill.ingest import command
+
+    command(arguments)
+
+
+def corpus(arguments: Sequence[str]) -> None:
+    from tagmill.shards.inspect import command
+
+    command(arguments)
+
+
+def train(arguments: Sequence[str]) -> None:
+    from tagmill.train import main as command
+
+    command(arguments)
+
+
+def usage() -> str:
+    lines = [f"  {name:8} {what}" for name, what in COMMANDS.items()]
+    return "\n".join(["usage: tagmill COMMAND [--help]", "", *lines, "", "  --version"])
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of the console command. Exit status: 0, 1 for a broken promise, 2 for a command that does not exist."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    commands: dict[str, Callable[[Sequence[str]], None]] = {"ingest": ingest, "corpus": corpus, "train": train}
+    if words and words[0] == "--version":
+        sys.stdout.write(f"tagmill {version('tagmill')}\n")
+        return
+    if not words or words[0] in ("-h", "--help"):
+        sys.stdout.write(usage() + "\n")
+        return
+    if words[0] not in commands:
+        sys.stderr.write(f"tagmill: no command {words[0]!r}\n{usage()}\n")
+        sys.exit(2)
+    try:
+        commands[words[0]](words[1:])
+    except TagmillError as error:
+        sys.stderr.write(f"tagmill {words[0]}: {error}\n")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.stderr.write(f"tagmill {words[0]}: stopped; the same command goes on where it was\n")
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of our output has gone, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+if __name__ == "__main__":
+    main()

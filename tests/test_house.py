@@ -1,0 +1,165 @@
+"""The import law, the doors of the heavy libraries, and the manners that a machine can check."""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# ARCHITECTURE.md, "The house": who may import whom. Rooms that are not listed (tests, bench, demo, cli) may import all.
+LAW = {
+    "shards": set[str](),
+    "ingest": {"shards"},
+    "pipeline": {"shards"},
+    "train": {"pipeline", "shards"},
+    "transfer": {"pipeline", "shards"},
+    "studies": {"train", "transfer", "pipeline", "ingest", "shards"},
+}
+FRONT_DOOR_ONLY = {
+    "train": {"pipeline"},
+    "transfer": {"pipeline"},
+    "studies": {"pipeline", "ingest", "train", "transfer"},
+}
+DOORS = {
+    "nvidia": {"pipeline/dali.py"},
+    "duckdb": {"ingest/engine_duckdb.py"},
+    "pyspark": {"ingest/engine_spark.py"},
+    "aiohttp": {"ingest/fetch.py"},
+    "fsspec": {"shards/store.py"},
+    "s3fs": {"shards/store.py"},
+    "obstore": {"shards/store.py"},
+    "torch": {"pipeline/batch.py", "pipeline/cpu.py", "pipeline/dali.py", "pipeline/backend.py", "pipeline/loader.py"}
+    | {"train.py"},
+}
+TORCH_ROOMS = {"transfer", "studies"}
+
+
+def sources() -> list[Path]:
+    """Our own source files: rooms and root, without tests and benchmarks."""
+    rooms = [room for room in [*LAW, "demo"] if (ROOT / room).is_dir()]
+    found = [path for room in rooms for path in (ROOT / room).rglob("*.py")]
+    return sorted([*found, *ROOT.glob("*.py")])
+
+
+def imports(path: Path) -> Iterator[tuple[str, int, bool]]:
+    """(module, line, only for type checkers) of every import in a file, wherever it stands."""
+    tree = ast.parse(path.read_text())
+    typing_only = {
+        id(node)
+        for block in ast.walk(tree)
+        if isinstance(block, ast.If) and "TYPE_CHECKING" in ast.unparse(block.test)
+        for node in ast.walk(block)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno, id(node) in typing_only) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno} relative import"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            yield from ((name, node.lineno, id(node) in typing_only) for name in names)
+
+
+def room_of(path: Path) -> str:
+    relative = path.relative_to(ROOT)
+    return relative.parts[0] if len(relative.parts) > 1 else relative.stem
+
+
+def module_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(("tagmill", *(parts[:-1] if parts[-1] == "__init__" else parts)))
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_rooms_import_only_what_the_law_allows(path: Path) -> None:
+    room = room_of(path)
+    for name, line, _ in imports(path):
+        if not name.startswith("tagmill.") or room not in LAW:
+            continue
+        target = name.split(".")[1]
+        where = f"{path.relative_to(ROOT)}:{line} imports {name}"
+        assert target == room or target in LAW[room], where
+        if target in FRONT_DOOR_ONLY.get(room, set()):
+            assert name.count(".") == 2, f"{where}: only through the front door"
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_heavy_libraries_have_one_door(path: Path) -> None:
+    relative = str(path.relative_to(ROOT))
+    for name, line, typing_only in imports(path):
+        library = name.split(".")[0]
+        if library in DOORS and not typing_only and room_of(path) in LAW:
+            allowed = relative in DOORS[library] or (library == "torch" and room_of(path) in TORCH_ROOMS)
+            assert allowed, f"{relative}:{line} imports {name}; its door is {sorted(DOORS[library])}"
+
+
+def test_no_two_way_imports_inside_a_room() -> None:
+    edges: dict[str, set[str]] = {}
+    names = {module_of(path) for path in sources()}
+    for path in sources():
+        if path.name == "__init__.py":
+            continue
+        targets = {name if name in names else name.rpartition(".")[0] for name, _, _ in imports(path)}
+        edges[module_of(path)] = targets & names - {module_of(path)}
+
+    def reach(start: str) -> set[str]:
+        seen: set[str] = set()
+        todo = [start]
+        while todo:
+            for target in edges.get(todo.pop(), set()) - seen:
+                seen.add(target)
+                todo.append(target)
+        return seen
+
+    cycles = sorted(name for name in edges if name in reach(name))
+    assert not cycles, f"these files import each other in a circle: {cycles}"
+
+
+def test_only_the_store_opens_files_of_a_store_for_writing() -> None:
+    """fsspec commits a cut object when an exception leaves the `with` of `fs.open(..., "wb")`."""
+    for path in sources():
+        if path == ROOT / "shards/store.py":
+            continue
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            assert not re.search(r"\b(fs|filesystem|handle\([^)]*\)\[0\])\.open\([^)]*[\"'][wa]b", line), (
+                f"{path}:{number}"
+            )
+
+
+def test_importing_the_loader_brings_only_what_it_needs() -> None:
+    code = (
+        "import sys, tagmill.pipeline\n"
+        "heavy = {'nvidia.dali', 'duckdb', 'aiohttp', 'webdataset', 'timm', 'torchvision', 's3fs', 'tagmill.ingest'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd="/")
+    assert done.stdout.strip() == "[]"
+
+
+def test_bare_room_names_are_barred() -> None:
+    with pytest.raises(ModuleNotFoundError, match=r"tagmill\.shards"):
+        __import__("shards")
+
+
+def test_files_and_functions_stay_small() -> None:
+    """400 lines a file, 60 a function; the training loop is a page and may be longer."""
+    for path in sources():
+        text = path.read_text()
+        assert text.count("\n") <= 400, f"{path} has {text.count(chr(10))} lines"
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and path.name != "train.py":
+                length = (node.end_lineno or node.lineno) - node.lineno + 1
+                assert length <= 60, f"{path}:{node.lineno} {node.name} has {length} lines"
+
+
+def test_every_source_file_has_a_docstring_and_no_room_is_nameless() -> None:
+    for path in sources():
+        assert ast.get_docstring(ast.parse(path.read_text())), f"{path} does not say what it is for"
+        assert not {"utils", "util", "common", "helpers", "misc", "base"} & {
+            *path.relative_to(ROOT).parts,
+            path.stem,
+        }, path
