@@ -1,0 +1,34 @@
+"""What a corpus is, and bytes at rest: shards, manifest, views, and the one door to storage. Imports nothing of ours."""
+
+from tagmill.shards.errors import (
+    ConfigError,
+    CorpusError,
+    InputError,
+    IntegrityError,
+    StoreError,
+    TagmillError,
+)
+from tagmill.shards.manifest import Corpus, ShardEntry
+from tagmill.shards.reader import ShardReader, Unreadable
+from tagmill.shards.record import Record
+from tagmill.shards.store import Store
+from tagmill.shards.view import View
+from tagmill.shards.vocabulary import Label, Vocabulary
+
+__all__ = [
+    "ConfigError",
+    "Corpus",
+    "CorpusError",
+    "InputError",
+    "IntegrityError",
+    "Label",
+    "Record",
+    "ShardEntry",
+    "ShardReader",
+    "Store",
+    "StoreError",
+    "TagmillError",
+    "Unreadable",
+    "View",
+    "Vocabulary",
+]

@@ -1,0 +1,116 @@
+"""`tagmill corpus`: what a corpus holds, for people and, with --json, for machines."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any
+
+import tyro
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from tagmill.shards.lint import lint_shard, lint_view
+from tagmill.shards.manifest import Corpus
+from tagmill.shards.view import View
+
+
+@dataclass(frozen=True)
+class Info:
+    """Name, format, totals, splits, views."""
+
+    corpus: tyro.conf.Positional[str]
+    json: bool = False
+
+
+@dataclass(frozen=True)
+class Words:
+    """The labels of a view by number of images: head and tail, and the tokens that led to them."""
+
+    corpus: tyro.conf.Positional[str]
+    view: str = "default"
+    top: int = 20
+    json: bool = False
+
+
+@dataclass(frozen=True)
+class Lint:
+    """Reads every byte of the shards and views and holds it against the digests. Status 1 at the first that differs."""
+
+    corpus: tyro.conf.Positional[str]
+    json: bool = False
+
+
+Commands = (
+    Annotated[Info, tyro.conf.subcommand("info")]
+    | Annotated[Words, tyro.conf.subcommand("vocabulary")]
+    | Annotated[Lint, tyro.conf.subcommand("lint")]
+)
+
+
+def command(arguments: Sequence[str]) -> None:
+    """Runs one `tagmill corpus` command line."""
+    chosen: Info | Words | Lint = tyro.cli(Commands, args=list(arguments), prog="tagmill corpus")
+    corpus = Corpus.open(chosen.corpus)
+    console = Console()
+    match chosen:
+        case Info():
+            facts = info(corpus)
+            console.print_json(json.dumps(facts)) if chosen.json else show_info(console, facts)
+        case Words():
+            view = View.open(corpus, chosen.view)
+            if chosen.json:
+                console.print_json(view.vocabulary.json().decode())
+            else:
+                show_vocabulary(console, view, chosen.top)
+        case Lint():
+            for entry in track(corpus.entries, "shards", console=Console(stderr=True), disable=chosen.json):
+                lint_shard(corpus, entry)
+            for name in corpus.file.views:
+                lint_view(corpus, name)
+            result = {"shards": len(corpus.entries), "views": len(corpus.file.views), "altered": 0}
+            whole = f"whole: {result['shards']} shards, {result['views']} views, every byte as written"
+            console.print_json(json.dumps(result)) if chosen.json else console.print(whole)
+
+
+def info(corpus: Corpus) -> dict[str, Any]:
+    """The facts of `corpus.json`, with samples and bytes by split and each view's totals."""
+    facts = asdict(corpus.file)
+    facts["splits"] = {
+        split: {
+            "shards": sum(entry.split == split for entry in corpus.entries),
+            "samples": sum(entry.samples for entry in corpus.entries if entry.split == split),
+            "bytes": sum(entry.bytes for entry in corpus.entries if entry.split == split),
+        }
+        for split in sorted({entry.split for entry in corpus.entries}, reverse=True)
+    }
+    facts["views"] = {name: View.open(corpus, name).file.totals for name in corpus.file.views}
+    return facts
+
+
+def show_info(console: Console, facts: dict[str, Any]) -> None:
+    """Prints `info` as two small tables."""
+    console.print(
+        f"[bold]{facts['name']}[/bold]  format {facts['format']}  seed {facts['seed']}  {facts['code_version']}"
+    )
+    table = Table("split", "shards", "samples", "MB", box=None)
+    for split, row in facts["splits"].items():
+        table.add_row(split, f"{row['shards']:,}", f"{row['samples']:,}", f"{row['bytes'] / 1e6:,.1f}")
+    console.print(table)
+    table = Table("view", *next(iter(facts["views"].values()), {}), box=None)
+    for name, totals in facts["views"].items():
+        table.add_row(name, *(f"{value:,}" for value in totals.values()))
+    console.print(table)
+
+
+def show_vocabulary(console: Console, view: View, top: int) -> None:
+    """Prints the most and least frequent labels of a view with what led to them."""
+    labels = sorted(view.vocabulary.labels, key=lambda label: -label.images)
+    table = Table("id", "images", "synsets", "lemmas", "tokens", title=f"{len(labels)} labels", box=None)
+    shown = labels if len(labels) <= 2 * top else [*labels[:top], *labels[-top:]]
+    for label in shown:
+        tokens = sorted(label.tokens.items(), key=lambda item: -item[1])
+        told = ", ".join(f"{token} {count:,}" for token, count in tokens[:5])
+        lemmas = ", ".join(label.lemmas[:4])
+        table.add_row(str(label.id), f"{label.images:,}", " ".join(label.synsets[:3]), lemmas, told)
+    console.print(table)

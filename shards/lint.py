@@ -1,0 +1,135 @@
+"""Reads whole shards and holds them against what the corpus says of them: digests, members, indexes, names, tables."""
+
+import hashlib
+import io
+import re
+import tarfile
+import zlib
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow.parquet as pq
+
+from tagmill.shards.errors import IntegrityError
+from tagmill.shards.index import BLOCK, INDEX, dali_index, key_hex, padded
+from tagmill.shards.manifest import Corpus, Named, ShardEntry, read_named
+from tagmill.shards.reader import ShardReader
+from tagmill.shards.record import sha256_hex
+from tagmill.shards.view import View
+
+MEMBER = re.compile(r"[0-9a-f]{32}\.(jpg|json)")
+NOT_OURS = "this tar was not written by tagmill or was altered: restore the shard"
+PIECE = 1 << 20  # bytes of a stream that are read at a time
+
+
+class Readable(Protocol):
+    """What gives its bytes in order: an open file, or one that hashes what passes."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+class _Hashed:
+    """A stream that hashes what passes."""
+
+    def __init__(self, file: Readable) -> None:
+        self._file, self.digest = file, hashlib.sha256()
+
+    def read(self, size: int, /) -> bytes:
+        data = self._file.read(size)
+        self.digest.update(data)
+        return data
+
+
+def tar_members(file: Readable, where: str) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
+    """Members of a shard's tar in order, with their data, streamed. Nothing is ever extracted to the file system.
+
+    Raises IntegrityError for what we could not have written: a name that is not ours (so none that would escape a folder),
+    a link, a device, an extended header, a tar that ends early. (Python's tarfile takes a damaged header for the end.)
+    """
+    place = 0
+    while header := _exactly(file, BLOCK, where):
+        if header == bytes(BLOCK):
+            break
+        try:
+            member = tarfile.TarInfo.frombuf(header, "ascii", "strict")
+        except (tarfile.HeaderError, ValueError) as error:
+            raise IntegrityError(f"not a tar header at {place}: {error}", where, NOT_OURS) from error
+        if member.type != tarfile.REGTYPE or not MEMBER.fullmatch(member.name):
+            raise IntegrityError(f"a member that a shard cannot hold: {member.name!r}", where, NOT_OURS)
+        if not 0 <= member.size < 1 << 32:
+            raise IntegrityError(f"member {member.name} claims {member.size} bytes", where, NOT_OURS)
+        member.offset, member.offset_data = place, place + BLOCK
+        data = _exactly(file, padded(member.size), where)
+        place += BLOCK + len(data)
+        yield member, data[: member.size]
+    while rest := file.read(PIECE):
+        if rest.strip(b"\0"):
+            raise IntegrityError("bytes behind the end of the tar", where, NOT_OURS)
+
+
+def _exactly(file: Readable, size: int, where: str) -> bytes:
+    """`size` bytes of a stream, in pieces, so that a false size does not take the memory that it claims."""
+    data = bytearray()
+    while len(data) < size:
+        piece = file.read(min(PIECE, size - len(data)))
+        if not piece:
+            raise IntegrityError("not a whole tar: it ends early", where, NOT_OURS)
+        data += piece
+    return bytes(data)
+
+
+def lint_shard(corpus: Corpus, entry: ShardEntry) -> None:
+    """Raises IntegrityError at the first thing in a shard that is not as the manifest, its indexes and its table say."""
+    reader = ShardReader.of(corpus, entry)
+    reader.check()
+    shards = corpus.store.within("shards")
+    index = np.load(io.BytesIO(read_named(shards, Named(f"{entry.name}.npy", entry.index_sha256))), allow_pickle=False)
+    if index.dtype != INDEX or index.shape != (entry.samples,):
+        raise IntegrityError("the index is not this shard's", reader.where, "restore it")
+    _lint_table(read_named(shards, Named(f"{entry.name}.parquet", entry.table_sha256)), index, reader.where)
+    members: list[tuple[str, int, int, str]] = []
+    with shards.open(f"{entry.name}.tar") as file:
+        hashed = _Hashed(file)
+        for number, (member, data) in enumerate(tar_members(hashed, reader.where)):
+            record, kind = index[number // 2] if number // 2 < len(index) else None, ("jpg", "json")[number % 2]
+            if record is None or member.name != f"{key_hex(record)}.{kind}":
+                raise IntegrityError(f"member {member.name} is not where the index says", reader.where, "restore it")
+            if kind == "jpg" and (member.offset_data != record["offset"] or zlib.crc32(data) != record["crc32"]):
+                what = "a picture is not the one of the index"
+                raise IntegrityError(what, f"{reader.where} {member.name}", "restore it")
+            members.append((kind, member.offset_data, member.size, member.name))
+    if len(members) != 2 * entry.samples or hashed.digest.hexdigest() != entry.tar_sha256:
+        raise IntegrityError("altered: its sha256 is not the one of the manifest", reader.where, "restore the shard")
+    dali = dali_index(zip(members[::2], members[1::2], strict=True), entry.samples)
+    read_named(shards, Named(f"{entry.name}.idx", sha256_hex(dali)))
+    read_named(shards, Named(f"{entry.name}_stats.json", sha256_hex(entry.stats())))
+
+
+def _lint_table(data: bytes, index: npt.NDArray[Any], where: str) -> None:
+    names = ["offset", "size", "width", "height", "crc32"]
+    table = pq.read_table(io.BytesIO(data), columns=["key", *names])
+    same = table["key"].to_pylist() == [key_hex(record) for record in index]
+    if not same or any(table[name].to_pylist() != index[name].tolist() for name in names):
+        raise IntegrityError("table and index do not describe the same samples", where, "restore them")
+
+
+def lint_view(corpus: Corpus, name: str) -> None:
+    """Raises IntegrityError unless every file of a view is the one that was written."""
+    view = View.open(corpus, name)
+    num_labels = len(view.vocabulary)  # reading checks its digest
+    lines = [(shard.name, shard.split, shard.samples) for shard in view.shards]
+    if lines != [(entry.name, entry.split, entry.samples) for entry in corpus.entries]:
+        raise IntegrityError(f"the shards of view {name!r} are not the corpus's", view.store.url, "make the view again")
+    for number, shard in enumerate(view.shards):
+        view.check(number)
+        digests = {"labels": shard.labels_sha256, "runs": shard.runs_sha256, "extras": shard.extras_sha256}
+        for kind, digest in digests.items():
+            if digest and sha256_hex(view.store.read(f"{shard.name}.{kind}.npy")) != digest:
+                where = f"{view.store.url}/{shard.name}.{kind}.npy"
+                raise IntegrityError("altered: its sha256 is not the one of the view", where, "make the view again")
+        labels = view.labels(number, 0, shard.samples)
+        if labels.min(initial=0) < -1 or labels.max(initial=-1) >= num_labels:
+            where = f"{view.store.url}/{shard.name}.labels.npy"
+            raise IntegrityError(f"a label that is none of the {num_labels}", where, "make the view again")

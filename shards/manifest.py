@@ -1,0 +1,167 @@
+"""What a corpus holds: `corpus.json`, the only file that is ever replaced, and the shard table that it names by content."""
+
+import builtins
+import io
+import json
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tagmill.shards.errors import CorpusError, IntegrityError
+from tagmill.shards.record import sha256_hex
+from tagmill.shards.store import Store
+
+FORMAT = "0"  # moves without notice until it is "1"
+SPLITS = ("train", "holdout")
+
+SHARDS = pa.schema(
+    [
+        pa.field(name, kind, nullable=False)
+        for name, kind in [
+            ("name", pa.string()),
+            ("split", pa.string()),
+            ("samples", pa.int64()),
+            ("bytes", pa.int64()),
+            ("tar_sha256", pa.string()),
+            ("index_sha256", pa.string()),
+            ("table_sha256", pa.string()),
+        ]
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ShardEntry:
+    """One shard's line of the manifest; `bytes` and `tar_sha256` are of the tar, the others of its index and table."""
+
+    name: str
+    split: str
+    samples: int
+    bytes: int
+    tar_sha256: str
+    index_sha256: str
+    table_sha256: str
+
+    def stats(self) -> builtins.bytes:
+        """`_stats.json`, the counts a status as img2dataset's users know them; rejects are counted elsewhere."""
+        counts = {"count": self.samples, "successes": self.samples, "failed_to_download": 0, "failed_to_resize": 0}
+        return json.dumps({**counts, "status_dict": {"success": self.samples}}, indent=4).encode() + b"\n"
+
+
+@dataclass(frozen=True)
+class Named:
+    """An object named by its content: where it lies in the corpus and the sha256 of its bytes."""
+
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class CorpusFile:
+    """The content of `corpus.json`."""
+
+    name: str
+    manifest: Named
+    totals: dict[str, int]
+    views: dict[str, Named] = field(default_factory=dict)
+    takedown: Named | None = None
+    image_policy: dict[str, Any] = field(default_factory=dict)
+    image_stack: dict[str, str] = field(default_factory=dict)
+    seed: int = 0
+    code_version: str = ""
+    lineage: list[dict[str, Any]] = field(default_factory=list)
+    format: str = FORMAT
+
+
+def put_manifest(store: Store, entries: list[ShardEntry]) -> Named:
+    """Writes the shard table under its content's name. Entries stand in order, held-out shards last."""
+    if unknown := {entry.split for entry in entries} - set(SPLITS):
+        raise CorpusError(f"splits {sorted(unknown)} in a manifest", store.url, f"there are {SPLITS}")
+    ordered = sorted(entries, key=lambda entry: (SPLITS.index(entry.split), entry.name))
+    if ordered != entries:
+        raise CorpusError("shards out of order in a manifest", store.url, "train shards come first, in order of name")
+    if len({entry.name for entry in entries}) != len(entries):
+        raise CorpusError("two shards of one name in a manifest", store.url, "give every shard its own name")
+    sink = io.BytesIO()
+    table = pa.Table.from_pylist([asdict(entry) for entry in entries], SHARDS)
+    pq.write_table(table, sink, compression="zstd", store_schema=False)
+    data = sink.getvalue()
+    digest = sha256_hex(data)
+    named = Named(f"manifests/shards-{digest[:12]}.parquet", digest)
+    if not store.put_new(named.path, data):
+        read_named(store, named)  # what stands there must be the same bytes
+    return named
+
+
+def commit(store: Store, corpus: CorpusFile) -> None:
+    """Makes a generation of the corpus visible, by one atomic put. Everything it names must be in the store already."""
+    store.put("corpus.json", json.dumps(asdict(corpus), indent=2, sort_keys=True).encode() + b"\n")
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A corpus as a reader sees it: one generation, pinned by digests, whatever is committed after it was opened."""
+
+    store: Store
+    file: CorpusFile
+
+    @classmethod
+    def open(cls, url: str) -> "Corpus":
+        """Reads `corpus.json`. Raises CorpusError where there is none, or one of another format version."""
+        store = Store(url)
+        where = f"{url.rstrip('/')}/corpus.json"
+        try:
+            text = json.loads(store.read("corpus.json"))
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise CorpusError("no corpus here", where, "give the folder or bucket prefix that ingest wrote") from error
+        except ValueError as error:
+            raise CorpusError(f"not a corpus file: {error}", where, "restore it from the run that wrote it") from error
+        found = text.get("format") if isinstance(text, dict) else None
+        if found != FORMAT:
+            remedy = "read it with the tagmill version that wrote it, or ingest again"
+            raise CorpusError(f"corpus format {found!r}, this version reads {FORMAT!r}", where, remedy)
+        try:
+            named = {name: _named(view) for name, view in text["views"].items()}
+            takedown = _named(text["takedown"]) if text["takedown"] else None
+            file = CorpusFile(**{**text, "views": named, "manifest": _named(text["manifest"]), "takedown": takedown})
+        except (TypeError, KeyError, AttributeError, ValueError) as error:
+            raise CorpusError(f"not a corpus file: {error}", where, "restore it from the run that wrote it") from error
+        return cls(store, file)
+
+    @cached_property
+    def table(self) -> pa.Table:
+        """The shard table (schema SHARDS), checked against its digest."""
+        data = read_named(self.store, self.file.manifest)
+        return pq.read_table(io.BytesIO(data)).cast(SHARDS)
+
+    @cached_property
+    def entries(self) -> list[ShardEntry]:
+        """The shards in corpus order, held-out ones last."""
+        return [ShardEntry(**row) for row in self.table.to_pylist()]
+
+    @property
+    def digest(self) -> bytes:
+        """sha256 of the shard table, 32 bytes: what a training run pins."""
+        return bytes.fromhex(self.file.manifest.sha256)
+
+
+def _named(text: dict[str, str]) -> Named:
+    named = Named(**text)
+    if not isinstance(named.path, str) or len(bytes.fromhex(named.sha256)) != 32:
+        raise ValueError(f"{text} names nothing by its sha256")
+    return named
+
+
+def read_named(store: Store, named: Named) -> bytes:
+    """The bytes of an object named by content. Raises IntegrityError where they are missing or not those bytes."""
+    where = f"{store.url.rstrip('/')}/{named.path}"
+    try:
+        data = store.read(named.path)
+    except FileNotFoundError as error:
+        raise IntegrityError("missing from the corpus", where, "restore it") from error
+    if sha256_hex(data) != named.sha256:
+        raise IntegrityError("altered: its sha256 is not the one that the corpus names", where, "restore it")
+    return data

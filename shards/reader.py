@@ -1,0 +1,105 @@
+"""Reads samples of a shard by number: small ranged reads, every picture checked against its crc32."""
+
+import json
+import tarfile
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tagmill.shards.errors import IntegrityError
+from tagmill.shards.index import BLOCK, INDEX, key_hex, padded
+from tagmill.shards.manifest import Corpus, ShardEntry
+from tagmill.shards.npy import check_size, read_rows
+from tagmill.shards.store import Store
+
+GAP_LIMIT = 1 << 17  # bytes that one read may fetch for nothing between two pictures, before a second read is cheaper
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A picture whose bytes are not those that were written: a value, counted by who asked, never trained on."""
+
+    key: str
+    reason: str  # 'altered'
+
+
+@dataclass(frozen=True)
+class ShardReader:
+    """Random access to one shard of a corpus."""
+
+    store: Store
+    entry: ShardEntry
+
+    @classmethod
+    def of(cls, corpus: Corpus, entry: ShardEntry) -> "ShardReader":
+        return cls(corpus.store.within("shards"), entry)
+
+    @property
+    def where(self) -> str:
+        return f"{self.store.url}/{self.entry.name}.tar"
+
+    def check(self) -> None:
+        """Raises IntegrityError unless tar and index have the sizes of the manifest (done at first touch): a tar that was
+        cut between two members reads without complaint elsewhere."""
+        try:
+            found = self.store.size(f"{self.entry.name}.tar")
+        except FileNotFoundError as error:
+            raise IntegrityError("missing from the corpus", self.where, "restore the shard") from error
+        if found != self.entry.bytes:
+            what = f"{found} bytes, the manifest says {self.entry.bytes}"
+            raise IntegrityError(what, self.where, "the shard was cut or replaced: restore it")
+        check_size(self.store, f"{self.entry.name}.npy", INDEX, (self.entry.samples,))
+
+    def index(self, start: int, stop: int) -> npt.NDArray[Any]:
+        """INDEX records of samples [start, stop), in one ranged read."""
+        return read_rows(self.store, f"{self.entry.name}.npy", INDEX, (self.entry.samples,), start, stop)
+
+    def pictures(self, records: npt.NDArray[Any], gap_limit: int = GAP_LIMIT) -> list[bytes | Unreadable]:
+        """The JPEG bytes of INDEX records in ascending order of offset; neighbours closer than `gap_limit` share a read.
+
+        A record that points outside the tar, because the index was altered, gives an Unreadable as altered bytes do.
+        """
+        found: list[bytes | Unreadable] = [Unreadable(key_hex(record), "altered") for record in records]
+        inside = np.flatnonzero(records["offset"] <= np.uint64(max(0, self.entry.bytes)))
+        starts = records["offset"][inside].astype(np.int64)
+        stops = starts + records["size"][inside]
+        inside, starts, stops = (values[stops <= self.entry.bytes] for values in (inside, starts, stops))
+        gaps = starts[1:] - stops[:-1]
+        for group in np.split(np.arange(len(inside)), np.flatnonzero((gaps < 0) | (gaps > gap_limit)) + 1):
+            if not len(group):
+                continue
+            base = int(starts[group[0]])
+            data = self._range(base, int(stops[group[-1]]))
+            for place in group:
+                record = records[inside[place]]
+                found[inside[place]] = self._checked(record, data[starts[place] - base : stops[place] - base])
+        return found
+
+    def sample(self, ordinal: int) -> tuple[dict[str, Any], bytes]:
+        """Facts and picture of one sample. Raises IntegrityError where the picture's bytes are not those that were written,
+        or the facts are not a row of this key (that no byte of them was altered only lint can tell)."""
+        records = self.index(ordinal, ordinal + 1)
+        (picture,), key = self.pictures(records), key_hex(records[0])
+        if isinstance(picture, Unreadable):
+            raise IntegrityError("altered picture", f"{self.where} {key}", "restore the shard")
+        after = int(records[0]["offset"]) + padded(len(picture))
+        try:
+            header = tarfile.TarInfo.frombuf(self._range(after, after + BLOCK), "ascii", "strict")
+            facts = json.loads(self._range(after + BLOCK, after + BLOCK + header.size))
+            if header.name != f"{key}.json" or not isinstance(facts, dict) or facts.get("key") != key:
+                raise ValueError(f"another sample's, {header.name}")
+        except (tarfile.HeaderError, ValueError) as error:
+            raise IntegrityError(f"altered facts: {error}", f"{self.where} {key}", "restore it") from error
+        return facts, picture
+
+    def _range(self, start: int, stop: int) -> bytes:
+        try:
+            return self.store.read_range(f"{self.entry.name}.tar", start, stop)
+        except FileNotFoundError as error:
+            raise IntegrityError("missing from the corpus", self.where, "restore the shard") from error
+
+    def _checked(self, record: npt.NDArray[Any], data: bytes) -> bytes | Unreadable:
+        return data if zlib.crc32(data) == record["crc32"] else Unreadable(key_hex(record), "altered")

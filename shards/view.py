@@ -1,0 +1,259 @@
+"""A view: a labelling of a corpus (labels, repeats, exclusions) that never rewrites an image. Its files and their reading.
+
+Repeats are integers in units of 2^-16. Run j of a shard is its samples with at least j + 1 whole copies, in tar order;
+a sample's fraction gives it an extra copy in some epochs, so that every epoch's total is exact (see `extra_offset`).
+"""
+
+import hashlib
+import io
+import json
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tagmill.shards.errors import CorpusError, IntegrityError
+from tagmill.shards.manifest import Corpus, Named, ShardEntry, read_named
+from tagmill.shards.npy import check_size, npy_bytes, read_rows
+from tagmill.shards.record import sha256_hex
+from tagmill.shards.store import Store
+from tagmill.shards.vocabulary import Vocabulary
+
+ONE = 1 << 16  # a repeat of one
+STRIDE = 256  # every STRIDE-th fraction stands in front of extras.npy, so that one small read finds the place
+EXTRA = np.dtype([("ordinal", "<u4"), ("running", "<u8")])
+Int32s = npt.NDArray[np.int32]
+Int64s = npt.NDArray[np.int64]
+Ordinals = npt.NDArray[np.uint32]
+
+VIEW_SHARDS = pa.schema(
+    [
+        pa.field("name", pa.string(), nullable=False),
+        pa.field("split", pa.string(), nullable=False),
+        pa.field("samples", pa.int64(), nullable=False),
+        pa.field("counts", pa.list_(pa.int64()), nullable=False),  # samples with at least j + 1 whole copies, by j
+        pa.field("fractions", pa.int64(), nullable=False),  # samples that have a fraction
+        pa.field("fraction_sum", pa.int64(), nullable=False),  # units of 2^-16
+        pa.field("labels_sha256", pa.string(), nullable=False),
+        pa.field("runs_sha256", pa.string()),  # null where every run is every sample
+        pa.field("extras_sha256", pa.string()),  # null where no sample has a fraction
+    ]
+)
+
+
+@dataclass(frozen=True)
+class ViewShard:
+    """One shard's line in a view's `shards.parquet`."""
+
+    name: str
+    split: str
+    samples: int
+    counts: list[int]
+    fractions: int
+    fraction_sum: int
+    labels_sha256: str
+    runs_sha256: str | None
+    extras_sha256: str | None
+
+
+@dataclass(frozen=True)
+class ViewFile:
+    """The content of `view.json`. `recipe` is all that the labels are a function of; its digest names the folder."""
+
+    name: str
+    manifest_sha256: str
+    vocabulary_sha256: str
+    shards_sha256: str
+    max_labels: int  # K, the columns of every labels.npy
+    seed: int
+    totals: dict[str, int]
+    recipe: dict[str, Any]
+
+
+def extra_offset(seed: int, epoch: int) -> int:
+    """u_e: with F the running sum of fractions in corpus order, a sample gets an extra copy in epoch e exactly if
+    floor((F + fraction + u_e) / 2^16) > floor((F + u_e) / 2^16)."""
+    first = int.from_bytes(hashlib.sha256(seed.to_bytes(8, "little", signed=True)).digest()[:2], "big")
+    return (first + 40503 * epoch) % ONE
+
+
+def recipe_folder(name: str, recipe: dict[str, Any]) -> str:
+    """`views/NAME/<sha12>`: known before a label is written, so that shards are labelled in parallel and streamed."""
+    digest = sha256_hex(json.dumps(recipe, sort_keys=True, separators=(",", ":")).encode())
+    return f"views/{name}/{digest[:12]}"
+
+
+def put_shard_labels(store: Store, folder: str, entry: ShardEntry, labels: Int32s, repeats: Int64s) -> ViewShard:
+    """Writes one shard's labels [samples, K] (-1 padded) and repeats [samples] (units of 2^-16, 0 excludes)."""
+    if labels.ndim != 2 or len(labels) != entry.samples or repeats.shape != (entry.samples,):
+        what = f"labels {labels.shape} and repeats {repeats.shape} for {entry.samples} samples"
+        raise CorpusError(what, entry.name, "make the view again")
+    if repeats.min(initial=0) < 0:
+        raise CorpusError("a repeat below 0", entry.name, "0 excludes a sample")
+    whole, fraction = repeats >> 16, repeats & (ONE - 1)
+    runs = [np.flatnonzero(whole > copy).astype("<u4") for copy in range(int(whole.max(initial=0)))]
+    digests: dict[str, str | None] = {"runs": None, "extras": None}
+    files = {"labels": npy_bytes(labels.astype("<i4"))}
+    if any(len(run) != entry.samples for run in runs):
+        files["runs"] = npy_bytes(np.concatenate(runs))
+    with_fraction = np.flatnonzero(fraction)
+    if len(with_fraction):
+        files["extras"] = npy_bytes(_extras(with_fraction, fraction[with_fraction]))
+    for kind, data in files.items():
+        store.put(f"{folder}/{entry.name}.{kind}.npy", data)
+        digests[kind] = sha256_hex(data)
+    return ViewShard(
+        name=entry.name,
+        split=entry.split,
+        samples=entry.samples,
+        counts=[len(run) for run in runs],
+        fractions=len(with_fraction),
+        fraction_sum=int(fraction.sum()),
+        labels_sha256=str(digests["labels"]),
+        runs_sha256=digests["runs"],
+        extras_sha256=digests["extras"],
+    )
+
+
+def _extras(ordinals: npt.NDArray[np.intp], fractions: Int64s) -> npt.NDArray[Any]:
+    rows = np.empty(len(ordinals), EXTRA)
+    rows["ordinal"], rows["running"] = ordinals, np.cumsum(fractions)
+    return np.concatenate([rows[::STRIDE], rows])
+
+
+def put_view(
+    store: Store,
+    name: str,
+    recipe: dict[str, Any],
+    manifest: Named,
+    vocabulary: Vocabulary,
+    shards: list[ViewShard],
+    *,
+    max_labels: int,
+    seed: int,
+) -> Named:
+    """Completes a view whose shards are labelled: vocabulary, shard table, then `view.json`, which names them by digest."""
+    folder = recipe_folder(name, recipe)
+    sink = io.BytesIO()
+    table = pa.Table.from_pylist([asdict(shard) for shard in shards], VIEW_SHARDS)
+    pq.write_table(table, sink, compression="zstd", store_schema=False)
+    store.put(f"{folder}/vocabulary.json", vocabulary.json())
+    store.put(f"{folder}/shards.parquet", sink.getvalue())
+    totals = {
+        "samples": sum(shard.samples for shard in shards),
+        "selected": sum(shard.counts[0] if shard.counts else 0 for shard in shards),
+        "copies": sum(sum(shard.counts) for shard in shards if shard.split == "train"),
+        "labels": len(vocabulary),
+    }
+    file = ViewFile(
+        name=name,
+        manifest_sha256=manifest.sha256,
+        vocabulary_sha256=sha256_hex(vocabulary.json()),
+        shards_sha256=sha256_hex(sink.getvalue()),
+        max_labels=max_labels,
+        seed=seed,
+        totals=totals,
+        recipe=recipe,
+    )
+    data = json.dumps(asdict(file), indent=2, sort_keys=True).encode() + b"\n"
+    store.put(f"{folder}/view.json", data)
+    return Named(f"{folder}/view.json", sha256_hex(data))
+
+
+@dataclass(frozen=True)
+class View:
+    """A view as a reader sees it, pinned by its digest. Shards are addressed by their number in the corpus order."""
+
+    store: Store  # of the view's own folder
+    file: ViewFile
+    digest: bytes  # sha256 of view.json
+
+    @classmethod
+    def open(cls, corpus: Corpus, name: str) -> "View":
+        """Raises CorpusError where the corpus has no such view, or one that was made for another corpus."""
+        named = corpus.file.views.get(name)
+        if named is None:
+            known = ", ".join(sorted(corpus.file.views)) or "none"
+            raise CorpusError(f"no view {name!r}", corpus.store.url, f"the corpus has: {known}")
+        data = read_named(corpus.store, named)
+        folder = corpus.store.within(named.path.rpartition("/")[0])
+        try:
+            file = ViewFile(**json.loads(data))
+        except (ValueError, TypeError) as error:
+            raise CorpusError(f"not a view: {error}", folder.url, "make the view again") from error
+        if file.manifest_sha256 != corpus.file.manifest.sha256:
+            raise CorpusError(f"view {name!r} was made for another corpus", folder.url, "make the view again")
+        return cls(folder, file, bytes.fromhex(named.sha256))
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        data = read_named(self.store, Named("vocabulary.json", self.file.vocabulary_sha256))
+        return Vocabulary.parse(data, f"{self.store.url}/vocabulary.json")
+
+    @cached_property
+    def shards(self) -> list[ViewShard]:
+        """All shards, held-out ones last, as in the manifest."""
+        data = read_named(self.store, Named("shards.parquet", self.file.shards_sha256))
+        return [ViewShard(**row) for row in pq.read_table(io.BytesIO(data)).cast(VIEW_SHARDS).to_pylist()]
+
+    def check(self, shard: int) -> None:
+        """Raises IntegrityError unless the shard's files have the sizes that they must have (done at first touch)."""
+        line = self.shards[shard]
+        check_size(self.store, f"{line.name}.labels.npy", np.dtype("<i4"), (line.samples, self.file.max_labels))
+        if line.runs_sha256:
+            check_size(self.store, f"{line.name}.runs.npy", np.dtype("<u4"), (sum(line.counts),))
+        if line.extras_sha256:
+            check_size(self.store, f"{line.name}.extras.npy", EXTRA, (_extra_rows(line.fractions),))
+
+    def labels(self, shard: int, start: int, stop: int) -> Int32s:
+        """Label ids of samples [start, stop) of a shard: int32 [stop - start, K], -1 padded."""
+        line = self.shards[shard]
+        shape = (line.samples, self.file.max_labels)
+        return read_rows(self.store, f"{line.name}.labels.npy", np.dtype("<i4"), shape, start, stop)
+
+    def run(self, shard: int, copy: int, start: int, stop: int) -> Ordinals:
+        """Ordinals at places [start, stop) of run `copy` of a shard."""
+        line = self.shards[shard]
+        length = line.counts[copy] if copy < len(line.counts) else 0
+        if not 0 <= start <= stop <= length:
+            where = f"{self.store.url}/{line.name}"
+            raise IntegrityError(
+                f"places {start}-{stop} of {length} in run {copy}", where, "the tables disagree: run lint"
+            )
+        if line.runs_sha256 is None:
+            return np.arange(start, stop, dtype=np.uint32)
+        before = sum(line.counts[:copy])
+        name, total = f"{line.name}.runs.npy", sum(line.counts)
+        return read_rows(self.store, name, np.dtype("<u4"), (total,), before + start, before + stop)
+
+    def extras(self, shard: int, before: int, start: int, stop: int) -> Ordinals:
+        """Ordinals of extras [start, stop) of a shard in an epoch; `before` = fractions of all earlier shards + u_e.
+
+        Extra k is the first sample whose running sum reaches the (k + 1)-th multiple of 2^16 after `before`.
+        """
+        line = self.shards[shard]
+        name, shape = f"{line.name}.extras.npy", (_extra_rows(line.fractions),)
+        front = -(-line.fractions // STRIDE)
+        count = (before + line.fraction_sum) // ONE - before // ONE
+        if not 0 <= start <= stop <= count:
+            where = f"{self.store.url}/{line.name}"
+            raise IntegrityError(f"extras {start}-{stop} of {count}", where, "the tables disagree: run lint")
+        if start == stop:
+            return np.empty(0, np.uint32)
+        wanted = (before // ONE + 1 + np.arange(start, stop, dtype=np.int64)) * ONE - before
+        head = read_rows(self.store, name, EXTRA, shape, 0, front)["running"].astype(np.int64)
+        first = max(0, int(np.searchsorted(head, wanted[0], side="left")) - 1) * STRIDE
+        last = min(line.fractions, int(np.searchsorted(head, wanted[-1], side="left")) * STRIDE + 1)
+        rows = read_rows(self.store, name, EXTRA, shape, front + first, front + last)
+        places = np.searchsorted(rows["running"].astype(np.int64), wanted, side="left")
+        if places[-1] == len(rows):
+            raise IntegrityError("running sums that are not the table's", f"{self.store.url}/{name}", "run lint")
+        return rows["ordinal"][places]
+
+
+def _extra_rows(fractions: int) -> int:
+    return fractions + -(-fractions // STRIDE)

@@ -1,0 +1,58 @@
+"""A vocabulary: the classes that a view's labels are, each a set of synsets with one integer id. Immutable once written."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from tagmill.shards.errors import CorpusError
+
+
+@dataclass(frozen=True)
+class Label:
+    """One class: its synsets (WordNet 3.0 noun ids), their lemmas, and the tokens that led to it with their image counts."""
+
+    id: int
+    name: str
+    synsets: tuple[str, ...]
+    lemmas: tuple[str, ...]
+    tokens: Mapping[str, int] = field(default_factory=dict)
+    images: int = 0  # images of the train split that carry the label
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The labels in id order, and how they came about (`rule`, `source`), for a person to judge."""
+
+    labels: tuple[Label, ...]
+    rule: str = "merge"
+    source: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if [label.id for label in self.labels] != list(range(len(self.labels))):
+            raise CorpusError("label ids are not 0, 1, 2, ...", "vocabulary", "restore vocabulary.json")
+        sets = {label.synsets for label in self.labels}
+        if len(sets) != len(self.labels) or any(not label.synsets for label in self.labels):
+            raise CorpusError(
+                "two labels with one set of synsets, or one with none", "vocabulary", "merge or drop them"
+            )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def json(self) -> bytes:
+        """The file's bytes; the same vocabulary gives the same bytes."""
+        return json.dumps(asdict(self), indent=1, sort_keys=True, ensure_ascii=True).encode("ascii") + b"\n"
+
+    @classmethod
+    def parse(cls, data: bytes, where: str = "vocabulary.json") -> "Vocabulary":
+        """Reads `json`'s bytes. Raises CorpusError naming what is wrong."""
+        try:
+            text = json.loads(data)
+            labels = tuple(
+                Label(**{**label, "synsets": tuple(label["synsets"]), "lemmas": tuple(label["lemmas"])})
+                for label in text["labels"]
+            )
+            return cls(labels, text["rule"], text["source"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise CorpusError(f"not a vocabulary: {error}", where, "restore it or make the view again") from error

@@ -1,0 +1,137 @@
+"""Writes one shard: tar, both indexes, table and stats, made together, hashed while written, spooled and put."""
+
+import hashlib
+import zlib
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import webdataset
+
+from tagmill.shards.errors import ConfigError
+from tagmill.shards.index import BLOCK, INDEX, dali_index, key_bytes, padded
+from tagmill.shards.manifest import ShardEntry
+from tagmill.shards.npy import npy_bytes
+from tagmill.shards.record import Record, facts_schema, sha256_hex
+from tagmill.shards.store import Store
+
+SIDES = (".tar", ".idx", ".npy", ".parquet", "_stats.json")  # the order of the puts: facts never precede their bytes
+
+
+class _Hashing:
+    """A file that is only written to, and knows the sha256 and length of what went through."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("xb")
+        self._digest = hashlib.sha256()
+        self.length = 0
+
+    def write(self, data: bytes) -> int:
+        self._digest.update(data)
+        self.length += len(data)
+        return self._file.write(data)
+
+    def close(self) -> str:
+        self._file.close()
+        return self._digest.hexdigest()
+
+
+@dataclass
+class ShardWriter:
+    """Spools the shard `name` (such as '000000') into the local folder `spool`; `finish` completes it.
+
+    The bytes are a function of the samples and their order alone: ustar, fixed times, owners and modes, and tables without
+    anything that differs from run to run. `extra` names the source's own columns.
+    """
+
+    name: str
+    split: str  # 'train' or 'holdout'
+    spool: Path
+    extra: pa.Schema = field(default_factory=lambda: pa.schema([]))
+
+    def __post_init__(self) -> None:
+        self.spool.mkdir(parents=True, exist_ok=True)
+        self._schema = facts_schema(self.extra)
+        self._rows: list[dict[str, object]] = []
+        self._index: list[tuple[Any, ...]] = []
+        self._members: list[tuple[tuple[str, int, int, str], ...]] = []
+        self._file = _Hashing(self._side(".tar"))
+        self._tar = webdataset.TarWriter(self._file, encoder=False, mtime=0, compress=False)
+
+    def _side(self, suffix: str) -> Path:
+        return self.spool / f"{self.name}{suffix}"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self.discard()
+
+    @property
+    def num_samples(self) -> int:
+        return len(self._rows)
+
+    def add(self, record: Record, jpeg: bytes) -> None:
+        """Appends one sample: `<key>.jpg`, then `<key>.json`. `jpeg` is a complete baseline JPEG as ingest makes it."""
+        if unknown := record.extra.keys() - set(self.extra.names):
+            raise ConfigError(f"columns {sorted(unknown)} were not announced", self.name, "name them in `extra`")
+        facts, crc32 = record.json(), zlib.crc32(jpeg)
+        offset = int(self._tar.tarstream.offset) + BLOCK
+        facts_offset = offset + padded(len(jpeg)) + BLOCK
+        self._tar.write({"__key__": record.key, "jpg": jpeg, "json": facts})
+        self._rows.append({**record.row(), "crc32": crc32, "offset": offset, "size": len(jpeg)})
+        self._index.append((offset, len(jpeg), record.width, record.height, crc32, key_bytes(record.key)))
+        self._members.append(
+            (
+                ("jpg", offset, len(jpeg), f"{record.key}.jpg"),
+                ("json", facts_offset, len(facts), f"{record.key}.json"),
+            )
+        )
+
+    def finish(self) -> ShardEntry:
+        """Closes the tar and writes its side files beside it; returns the shard's line of the manifest."""
+        self._tar.close()
+        tar_sha256 = self._file.close()
+        index = npy_bytes(np.array(self._index, INDEX))
+        self._side(".npy").write_bytes(index)
+        self._side(".idx").write_bytes(dali_index(self._members, self.num_samples))
+        table = pa.Table.from_pylist(self._rows, self._schema)
+        pq.write_table(table, self._side(".parquet"), compression="zstd", store_schema=False)
+        entry = ShardEntry(
+            name=self.name,
+            split=self.split,
+            samples=self.num_samples,
+            bytes=self._file.length,
+            tar_sha256=tar_sha256,
+            index_sha256=sha256_hex(index),
+            table_sha256=sha256_hex(self._side(".parquet").read_bytes()),
+        )
+        self._side("_stats.json").write_bytes(entry.stats())
+        return entry
+
+    def discard(self) -> None:
+        """Removes what was spooled."""
+        with suppress(OSError):  # a full disk must not keep what is being removed
+            self._tar.close()
+        self._file.close()
+        for suffix in SIDES:
+            self._side(suffix).unlink(missing_ok=True)
+
+
+def publish(store: Store, spool: Path, name: str) -> None:
+    """Puts a finished shard's files into the corpus and empties the spool. Invisible until the manifest names the shard.
+
+    A plain put, not a put-if-absent: a resumed run writes the same bytes again.
+    """
+    for suffix in SIDES:
+        side = spool / f"{name}{suffix}"
+        store.put(f"shards/{name}{suffix}", side)
+        side.unlink()

@@ -1,0 +1,194 @@
+"""What every store must do. A store proves itself with a subclass that has a fixture `store`, and no more."""
+
+import io
+import multiprocessing
+import pickle
+import random
+import threading
+from collections.abc import Callable
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import tagmill.shards.store as store_module
+from tagmill.shards.errors import IntegrityError, StoreError
+from tagmill.shards.store import Store
+from tests.shards.writers import race
+
+CONTENT = bytes(range(256)) * 5
+ESCAPES = ["../x", "a/../../x", "/etc/passwd", "a/..", "a\0b", ".."]
+CALLS: dict[str, Callable[[Store, str], object]] = {
+    "size": lambda store, name: store.size(name),
+    "exists": lambda store, name: store.exists(name),
+    "read": lambda store, name: store.read(name),
+    "read_range": lambda store, name: store.read_range(name, 0, 1),
+    "open": lambda store, name: store.open(name).__enter__(),
+    "names": lambda store, name: store.names(name),
+    "put": lambda store, name: store.put(name, b"x"),
+    "put_new": lambda store, name: store.put_new(name, b"x"),
+    "delete": lambda store, name: store.delete(name),
+    "delete_below": lambda store, name: store.delete_below(name),
+    "within": lambda store, name: store.within(name),
+}
+
+
+class StoreContract:
+    """`contenders` may be replaced where other processes cannot see the store."""
+
+    @pytest.fixture
+    def contenders(self) -> type[Executor]:
+        return ProcessPoolExecutor
+
+    def test_what_was_put_is_read(self, store: Store) -> None:
+        for name, content in [("a", CONTENT), ("deep/er/b.bin", b"b"), ("empty", b"")]:
+            store.put(name, content)
+            assert store.read(name) == content
+            assert store.size(name) == len(content)
+            assert store.exists(name)
+
+    def test_a_put_replaces(self, store: Store) -> None:
+        store.put("a", CONTENT)
+        assert store.names("") == ["a"]  # a listing that must not be believed later
+        store.put("a", b"short")
+        assert (store.read("a"), store.size("a"), store.read_range("a", 1, 3)) == (b"short", 5, b"ho")
+        store.put("a", CONTENT * 3)
+        assert (store.size("a"), store.read("a")) == (len(CONTENT) * 3, CONTENT * 3)
+
+    @pytest.mark.parametrize("limit", [1 << 20, 10], ids=["in one request", "as a file"])
+    def test_files_are_put(self, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
+        monkeypatch.setattr(store_module, "SMALL_PUT", limit)
+        source = tmp_path / "source"
+        source.write_bytes(CONTENT)
+        store.put("x/a", source)
+        assert store.read("x/a") == CONTENT
+        assert store.put_new("x/b", source) and not store.put_new("x/b", source)
+        assert store.read("x/b") == CONTENT
+        assert source.read_bytes() == CONTENT
+
+    @pytest.mark.parametrize("call", ["size", "read", "read_range", "open"])
+    def test_what_is_not_there_is_not_found(self, store: Store, call: str) -> None:
+        store.put("a/b", b"x")
+        for name in ("c", "a/c", "a/b/c"):
+            assert not store.exists(name)
+            with pytest.raises(FileNotFoundError):
+                CALLS[call](store, name)
+
+    @pytest.mark.parametrize(("start", "stop"), [(0, 1), (0, 1280), (1279, 1280), (17, 900), (5, 5), (9, 3)])
+    def test_ranges(self, store: Store, start: int, stop: int) -> None:
+        store.put("a", CONTENT)
+        assert store.read_range("a", start, stop) == CONTENT[start:stop]
+
+    @pytest.mark.parametrize(
+        ("start", "stop"), [(0, 1281), (1279, 1400), (1280, 1281), (5000, 5010), (-3, 4), (1, 1 << 70)]
+    )
+    def test_a_range_behind_the_end_is_a_cut_object(self, store: Store, start: int, stop: int) -> None:
+        store.put("a", CONTENT)
+        with pytest.raises(IntegrityError, match=r"bytes .*a\)"):
+            store.read_range("a", start, stop)
+
+    def test_a_range_of_an_empty_object(self, store: Store) -> None:
+        store.put("a", b"")
+        with pytest.raises(IntegrityError):
+            store.read_range("a", 0, 4)
+
+    def test_an_open_file_reads_and_seeks(self, store: Store) -> None:
+        draw = random.Random(3)
+        content = draw.randbytes(3_000_000)
+        store.put("a", content)
+        with store.open("a") as file:
+            assert file.seekable() and file.readable()
+            assert file.read(10) == content[:10]
+            assert file.seek(-5, io.SEEK_END) == len(content) - 5
+            assert file.read() == content[-5:]
+            assert file.read(1) == b""
+            for _ in range(20):
+                start, size = draw.randrange(len(content)), draw.randrange(200_000)
+                assert file.seek(start) == file.tell() == start
+                assert file.read(size) == content[start : start + size]
+
+    def test_an_open_file_serves_table_readers(self, store: Store) -> None:
+        table = pa.table({"a": list(range(1000)), "b": [f"text {i}" for i in range(1000)]})
+        sink = io.BytesIO()
+        pq.write_table(table, sink)
+        store.put("t.parquet", sink.getvalue())
+        with store.open("t.parquet") as file:
+            assert pq.read_table(file, columns=["b"])["b"].to_pylist() == table["b"].to_pylist()
+
+    def test_names_are_those_below_the_folder(self, store: Store) -> None:
+        names = ["a/1", "a/2", "a/b/3", "a.tar", "ab/4", "c"]
+        assert store.names("") == [] and store.names("a") == []
+        for name in reversed(names):
+            store.put(name, b"x")
+        assert store.names("") == sorted(names)
+        assert store.names("a") == store.names("a/") == ["a/1", "a/2", "a/b/3"]
+        assert store.names("a/b") == ["a/b/3"]
+        assert store.names("c") == store.names("d") == store.names("a/1") == []
+        store.delete("a/1")
+        assert store.names("a") == ["a/2", "a/b/3"]
+
+    def test_deleting(self, store: Store) -> None:
+        for name in ("a/1", "a/b/2", "ab", "c"):
+            store.put(name, b"x")
+        store.delete("c")
+        store.delete("c")
+        store.delete("ab/none")
+        store.delete_below("a")
+        store.delete_below("none")
+        assert store.names("") == ["ab"]
+        store.put("a/1", b"again")
+        assert store.read("a/1") == b"again"
+
+    def test_a_store_within_a_store(self, store: Store) -> None:
+        inner = store.within("deep/er")
+        inner.put("a", b"x")
+        assert store.read("deep/er/a") == b"x"
+        assert inner.names("") == ["a"]
+        assert Store(store.url + "/", store.retries).read("deep/er/a") == b"x"
+
+    @pytest.mark.parametrize("name", ESCAPES)
+    @pytest.mark.parametrize("call", CALLS)
+    def test_names_that_would_escape_are_refused(self, store: Store, call: str, name: str) -> None:
+        inner = store.within("inner")
+        inner.put("a", b"x")
+        with pytest.raises(StoreError, match="leave the store") as caught:
+            CALLS[call](inner, name)
+        assert "\n" not in str(caught.value)
+        assert store.names("") == ["inner/a"]
+
+    def test_put_new_wins_once(self, store: Store) -> None:
+        assert store.put_new("x/a", b"first") is True
+        assert store.put_new("x/a", b"second") is False
+        assert store.put_new("x/a", b"first") is False, "the same bytes, but another's"
+        assert store.read("x/a") == b"first"
+        store.delete("x/a")
+        assert store.put_new("x/a", b"second") is True
+
+    def test_one_of_many_wins(self, store: Store, contenders: type[Executor]) -> None:
+        one_of_many_wins(store, contenders, race, 15)
+
+    def test_a_store_travels_between_processes(self, store: Store) -> None:
+        store.put("a", b"x")
+        assert pickle.loads(pickle.dumps(store)).read("a") == b"x"  # noqa: S301 (our own bytes)
+
+
+def one_of_many_wins(store: Store, contenders: type[Executor], run: Callable[..., list[str]], count: int) -> None:
+    """Four contenders put other bytes under the same `count` names."""
+    many, names = 4, [f"race/{i}" for i in range(count)]
+    contents = [b"contender %d " % i * 2000 for i in range(many)]
+    pool: Executor
+    with ExitStack() as stack:
+        if contenders is ThreadPoolExecutor:
+            ready, pool = threading.Barrier(many), stack.enter_context(ThreadPoolExecutor(many))
+        else:
+            spawn = multiprocessing.get_context("spawn")
+            ready = stack.enter_context(spawn.Manager()).Barrier(many)
+            pool = stack.enter_context(ProcessPoolExecutor(many, spawn))
+        won = [future.result(100) for future in [pool.submit(run, store, names, c, ready) for c in contents]]
+    assert sorted(name for names_won in won for name in names_won) == sorted(names)
+    for content, names_won in zip(contents, won, strict=True):
+        assert all(store.read(name) == content for name in names_won)
+    assert store.names("") == sorted(names)

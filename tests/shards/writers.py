@@ -1,0 +1,82 @@
+"""What the store's tests do in other processes: race for names, and be killed while they write."""
+
+import hashlib
+import os
+import random
+import signal
+import sys
+import threading
+import time
+
+from tagmill.shards.store import Store, is_local
+
+
+def race(store: Store, names: list[str], mine: bytes, ready: threading.Barrier) -> list[str]:
+    """The names that this contender won; each waits for the others before every name, so that they truly meet."""
+    won = []
+    for name in names:
+        ready.wait(60)
+        if store.put_new(name, mine):
+            won.append(name)
+    return won
+
+
+def race_in_a_hurry(store: Store, names: list[str], mine: bytes, ready: threading.Barrier) -> list[str]:
+    """The same with one start for all names and no wait for the disk, whose pace would keep the contenders apart."""
+    os.fsync = lambda fd: None
+    ready.wait(60)
+    return [name for name in names if store.put_new(name, mine)]
+
+
+def sealed(seed: int, size: int) -> bytes:
+    """`size` bytes that end in their own sha256."""
+    content = random.Random(seed).randbytes(size - 32)
+    return content + hashlib.sha256(content).digest()
+
+
+def is_whole(data: bytes) -> bool:
+    return hashlib.sha256(data[:-32]).digest() == data[-32:]
+
+
+def write_for_ever(store: Store, round_number: int, size: int, told: int) -> None:
+    """Puts whole objects until killed; a byte to the descriptor `told` after the first."""
+    contents = [sealed(round_number * 10 + i, size + i) for i in range(4)]
+    turn = 0
+    while True:
+        store.put("object", contents[turn % 4])
+        store.put_new(f"new/{round_number}-{turn}", contents[turn % 4])
+        if turn == 0:
+            os.write(told, b".")
+        turn += 1
+
+
+def be_killed(url: str, rounds: int, size: int, longest: float) -> None:
+    """Lets children write into `url` and kills each after a random time; what stands there must be whole every time.
+
+    Run as a program, not forked from the tests, whose threads a child would not have.
+    """
+    draw = random.Random(7)
+    for round_number in range(rounds):
+        reading, writing = os.pipe()
+        child = os.fork()
+        if child == 0:
+            try:
+                write_for_ever(Store(url), round_number, size, writing)
+            finally:
+                os._exit(1)
+        os.close(writing)
+        if not os.read(reading, 1):  # one put is through: the times below fall on the next ones
+            raise RuntimeError("the writer ended by itself")
+        end = time.monotonic() + draw.uniform(0, longest)
+        while time.monotonic() < end:
+            if not is_local(url):  # a client opened here would be forked with the next writer
+                time.sleep(0.001)
+            elif not is_whole(Store(url).read("object")):
+                raise RuntimeError("a part of an object was read")
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        os.close(reading)
+
+
+if __name__ == "__main__":
+    be_killed(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]))
