@@ -1,0 +1,118 @@
+"""Which part of a picture is seen, and whether it is mirrored: a function of seed, epoch and position alone.
+
+Every backend, world size and resume is handed the same windows, made here, so that all of them see the same pictures.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+Int32s = npt.NDArray[np.int32]
+Int64s = npt.NDArray[np.int64]
+UInt64s = npt.NDArray[np.uint64]
+Floats = npt.NDArray[np.float64]
+
+# Philox4x32-10, J. K. Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
+MULTIPLIERS: Final = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
+WEYL: Final = (0x9E3779B9, 0xBB67AE85)
+ROUNDS: Final = 10
+LOW: Final = np.uint64(0xFFFFFFFF)
+HALF: Final = np.uint64(32)
+
+# Purposes: draws of one never meet draws of another.
+CROP: Final = 0
+FLIP: Final = 1
+
+# Random resized crop, C. Szegedy et al., "Going deeper with convolutions", CVPR 2015, with torchvision's fallback.
+ATTEMPTS: Final = 10
+AREA: Final = (0.08, 1.0)  # share of the picture
+RATIO: Final = (3 / 4, 4 / 3)  # width to height
+HALF_LOG_RATIO: Final = 0.14384103622589045  # ln(4/3) / 2
+EVAL_SHARE: Final = 224 / 256  # side of the evaluation crop to the short side
+
+
+@dataclass(frozen=True, eq=False)
+class Crops:
+    """Windows of source pictures, in pixels: the window is resized to the square that the model sees, then mirrored."""
+
+    x: Int32s  # [n] left edge
+    y: Int32s  # [n] top edge
+    width: Int32s  # [n]
+    height: Int32s  # [n]
+    flip: npt.NDArray[np.bool_]  # [n] mirrored left to right
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def take(self, rows: Int64s) -> "Crops":
+        """Some of the windows, by number."""
+        return Crops(self.x[rows], self.y[rows], self.width[rows], self.height[rows], self.flip[rows])
+
+
+def philox(key: tuple[int, int], counter: UInt64s) -> UInt64s:
+    """Philox4x32-10: four 32-bit words for each counter; `counter` and result are uint64 [4, ...] that hold 32-bit words."""
+    words = [*counter]
+    for number in range(ROUNDS):
+        keys = [np.uint64((key[side] + number * WEYL[side]) & 0xFFFFFFFF) for side in (0, 1)]
+        first, second = MULTIPLIERS[0] * words[0], MULTIPLIERS[1] * words[2]
+        words = [second >> HALF ^ words[1] ^ keys[0], second & LOW, first >> HALF ^ words[3] ^ keys[1], first & LOW]
+    return np.stack(words)
+
+
+def uniforms(seed: int, epoch: int, positions: Int64s, purpose: int, draws: int) -> Floats:
+    """Numbers in (0, 1): float64 [4, draws, n]. The key is the seed, the counter (position, epoch, purpose x 256 + draw)."""
+    counter = np.empty((4, draws, len(positions)), np.uint64)
+    place = positions.astype(np.uint64)
+    counter[0], counter[1] = place & LOW, place >> HALF
+    counter[2] = epoch & 0xFFFFFFFF
+    counter[3] = purpose * 256 + np.arange(draws, dtype=np.uint64)[:, None]
+    words = philox((seed & 0xFFFFFFFF, seed >> 32 & 0xFFFFFFFF), counter)
+    return (words.astype(np.float64) + 0.5) * 2.0**-32
+
+
+def train_crops(seed: int, epoch: int, positions: Int64s, widths: Int32s, heights: Int32s) -> Crops:
+    """Random resized crops and flips of pictures at `positions` (int64 [n]) of `widths` x `heights` pixels.
+
+    Each of ten attempts draws a share of the area (uniform), a ratio (log-uniform) and a place (uniform over all that fit);
+    the first window that fits is taken, else the largest centred one of allowed ratio. Sides are rounded half to even.
+    """
+    wide, high = widths.astype(np.float64), heights.astype(np.float64)
+    area, ratio, across, down = uniforms(seed, epoch, positions, CROP, ATTEMPTS)
+    side = np.sqrt((AREA[0] + area * (AREA[1] - AREA[0])) * (wide * high))
+    stretch = _exp((2.0 * ratio - 1.0) * HALF_LOG_RATIO)  # square root of the ratio
+    width, height = np.rint(side * stretch), np.rint(side / stretch)
+    fits = (width >= 1) & (width <= wide) & (height >= 1) & (height <= high)
+    chosen, rows = fits.argmax(axis=0), np.arange(len(positions))
+    width, height, found = width[chosen, rows], height[chosen, rows], fits[chosen, rows]
+    x = np.floor(across[chosen, rows] * (wide - width + 1.0))
+    y = np.floor(down[chosen, rows] * (high - height + 1.0))
+
+    whole_width = np.clip(np.rint(high * RATIO[1]), 1, wide)
+    whole_height = np.clip(np.rint(wide / RATIO[0]), 1, high)
+    width, height = np.where(found, width, whole_width), np.where(found, height, whole_height)
+    x = np.where(found, x, np.floor((wide - width) / 2))
+    y = np.where(found, y, np.floor((high - height) / 2))
+    flip = uniforms(seed, epoch, positions, FLIP, 1)[0, 0] < 0.5
+    return Crops(
+        x.astype(np.int32), y.astype(np.int32), width.astype(np.int32), height.astype(np.int32), flip.astype(np.bool_)
+    )
+
+
+def eval_crops(widths: Int32s, heights: Int32s, size: int) -> Crops:
+    """Centred squares: resized to `size`, each is the centre of the picture whose short side was resized to 256/224 of
+    `size` (a whole number of pixels). Sides and edges are whole source pixels, at most half a pixel from the exact ones."""
+    short = np.minimum(widths, heights).astype(np.float64)
+    side = np.maximum(1.0, np.rint(short * size / np.rint(size / EVAL_SHARE))).astype(np.int32)
+    x, y = (widths - side) // 2, (heights - side) // 2
+    return Crops(x.astype(np.int32), y.astype(np.int32), side, side.copy(), np.zeros(len(side), np.bool_))
+
+
+def _exp(power: Floats) -> Floats:
+    """e^power for |power| < 0.15, within 2^-52. Only sums and products, which every machine rounds alike: libraries'
+    exp differ in the last bit, and a window's side could be rounded to another pixel."""
+    total = np.ones_like(power)
+    for term in range(11, 0, -1):
+        total = 1.0 + power * total / term
+    return total

@@ -1,0 +1,58 @@
+"""What a decoding backend is, and which one a configuration gets."""
+
+import importlib.util
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from tagmill.pipeline.augment import Crops
+from tagmill.pipeline.config import LoaderConfig
+from tagmill.pipeline.cpu import CpuBackend
+from tagmill.shards.errors import ConfigError
+
+log = logging.getLogger(__name__)
+
+
+class Backend(Protocol):
+    """Makes images of encoded pictures. Backends agree on crops exactly and on pixels within a few levels."""
+
+    def decode(
+        self, jpegs: Sequence[bytes | None], crops: Crops, size: int
+    ) -> tuple[torch.Tensor, npt.NDArray[np.bool_]]:
+        """Windows `crops` of n pictures as uint8 [n, 3, size, size] in channels_last memory, and which failed, bool [n].
+
+        Rows of None (padding, holes) and of pictures that cannot be decoded, or do not contain their window, are zero.
+        """
+
+    def close(self) -> None:
+        """Ends what runs in the background."""
+
+
+def choose(config: LoaderConfig) -> Backend:
+    """The backend that is configured, or for 'auto' DALI where it is installed and batches go to a GPU, else Pillow."""
+    threads = config.threads or cores_per_rank()
+    installed = importlib.util.find_spec("nvidia") and importlib.util.find_spec("nvidia.dali")
+    if config.backend == "dali" and not installed:
+        raise ConfigError(
+            "backend 'dali', but DALI is not installed", "loader", "pip install 'tagmill[dali]', or use backend cpu"
+        )
+    if config.backend == "dali" or (config.backend == "auto" and installed and config.device != "cpu"):
+        from tagmill.pipeline.dali import DaliBackend  # loaded only where it is used: it takes a second and 500 MB
+
+        log.info("decoding with DALI on %s, %d threads", config.device, threads)
+        return DaliBackend(threads, config.device)
+    if config.backend == "auto" and config.device != "cpu":
+        log.warning("decoding on the CPU, because DALI is not installed: pip install 'tagmill[dali]'")
+    log.info("decoding with Pillow, %d threads", threads)
+    return CpuBackend(threads)
+
+
+def cores_per_rank(environment: Mapping[str, str] = os.environ) -> int:
+    """The cores that this process may use, divided among the ranks on this machine (LOCAL_WORLD_SIZE, set by torchrun)."""
+    ranks = environment.get("LOCAL_WORLD_SIZE", "1")
+    return max(1, len(os.sched_getaffinity(0)) // max(1, int(ranks) if ranks.isdecimal() else 1))

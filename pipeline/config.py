@@ -1,0 +1,138 @@
+"""What a user says to the loader: one frozen configuration, checked when it is made, and the process's place in its world."""
+
+import math
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from tagmill.shards.errors import ConfigError
+
+GIB = 1 << 30
+FAILURE_FLOOR = 20  # holes that never stop a run, however few samples it has seen: a share of a handful says nothing
+DEFAULT_STREAMS = 256
+STREAMS_PER_RANK = 8  # enough that a world a little larger or smaller still shares the streams nearly evenly
+
+SEED_LIMIT = 1 << 63
+CHOICES = {
+    "split": ("train", "holdout"),
+    "augment": ("train", "eval"),
+    "output": ("uint8", "float32", "bfloat16"),
+    "backend": ("auto", "cpu", "dali"),
+    "drop_last": (False, True),
+    "even": (False, True),
+}
+AT_LEAST_ONE = ("batch_size", "window", "chunk", "size", "readers", "memory_limit")
+AT_LEAST_ONE_IF_SET = ("streams", "threads", "epochs")
+
+
+@dataclass(frozen=True)
+class World:
+    """One process among those that train together."""
+
+    rank: int = 0
+    size: int = 1
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.rank < self.size:
+            raise ConfigError(f"rank {self.rank} of {self.size}", "world", "ranks run from 0 to size - 1")
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "World":
+        """From RANK and WORLD_SIZE, as torchrun sets them; a single process where they are missing."""
+        try:
+            return cls(int(environment.get("RANK", "0")), int(environment.get("WORLD_SIZE", "1")))
+        except ValueError as error:
+            raise ConfigError(
+                f"RANK or WORLD_SIZE: {error}", "environment", "start with torchrun, or unset both"
+            ) from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoaderConfig:
+    """How a corpus is streamed. Raises ConfigError for a value that cannot be right.
+
+    The order of an epoch is a function of the corpus, the view, `seed`, `streams`, `window` and `chunk`, and of nothing
+    else here; a state can be resumed only where these and `batch_size`, `split`, `augment` and `drop_last` are the same.
+    """
+
+    view: str | None = "default"
+    """The labelling to read; None is every sample once, without labels."""
+    split: Literal["train", "holdout"] = "train"
+    batch_size: int = 256
+    """Of all ranks together."""
+    seed: int = 0
+    streams: int | None = None
+    """T, the sequences that the shuffled chunks are dealt into: at least the world's size. None: see `resolve_streams`."""
+    window: int = 2
+    """w, the chunks that a stream mixes."""
+    chunk: int = 64
+    """C, the consecutive samples that are fetched together."""
+    size: int = 224
+    """Side of the square images, in pixels."""
+    augment: Literal["train", "eval"] = "train"
+    """train: random resized crop and flip; eval: short side to 256/224 of `size`, then the centre."""
+    output: Literal["uint8", "float32", "bfloat16"] = "uint8"
+    """The floating ones are normalised with `mean` and `std`."""
+    mean: tuple[float, float, float] = (123.675, 116.28, 103.53)
+    """Red, green, blue in units of 0..255: ImageNet's by default."""
+    std: tuple[float, float, float] = (58.395, 57.12, 57.375)
+    drop_last: bool = False
+    """Leaves out an epoch's last batch where it is short."""
+    backend: Literal["auto", "cpu", "dali"] = "auto"
+    device: str = "cpu"
+    """cpu, cuda or cuda:N: where batches are delivered."""
+    threads: int | None = None
+    """Decoding threads of this rank; None: the machine's cores divided among its ranks."""
+    readers: int = 4
+    """Chunks that are read at the same time."""
+    epochs: int | None = None
+    """Epochs to run through; None: without end."""
+    memory_limit: int = 8 * GIB
+    """Bytes that this rank's open samples and batches may take."""
+    failure_budget: float = 0.001
+    """The share of samples that may be holes (unreadable, undecodable) before a run stops; never under 20 of them."""
+    even: bool = False
+    """Uses the largest number of ranks that divides both streams and batch size, and leaves the others idle."""
+
+    def __post_init__(self) -> None:
+        for name in (*AT_LEAST_ONE, *(name for name in AT_LEAST_ONE_IF_SET if getattr(self, name) is not None)):
+            value = getattr(self, name)
+            self._require(_is_whole(value) and value >= 1, name, "give a whole number of at least 1")
+        for name, choices in CHOICES.items():
+            value = getattr(self, name)
+            self._require(
+                value in choices and type(value) is type(choices[0]),
+                name,
+                f"choose one of {', '.join(map(str, choices))}",
+            )
+        self._require(self.view is None or isinstance(self.view, str), "view", "give its name, or None")
+        seed_fits = _is_whole(self.seed) and 0 <= self.seed < SEED_LIMIT
+        self._require(seed_fits, "seed", "give a whole number from 0 to 2^63 - 1")
+        self._require(0 <= self.failure_budget <= 1, "failure_budget", "give a share from 0 to 1")
+        self._require(bool(re.fullmatch(r"cpu|cuda(:\d+)?", self.device)), "device", "give cpu, cuda or cuda:N")
+        for name in ("mean", "std"):
+            colours = getattr(self, name)
+            fits = len(colours) == 3 and all(
+                math.isfinite(value) and (value > 0 or name == "mean") for value in colours
+            )
+            self._require(fits, name, "give red, green and blue in units of 0..255, a deviation above 0")
+
+    def _require(self, fits: bool, name: str, remedy: str) -> None:
+        if not fits:
+            raise ConfigError(f"{name} = {getattr(self, name)!r}", "loader", remedy)
+
+    def resolve_streams(self, world_size: int) -> int:
+        """T: as configured, or 256 for worlds of up to 32 ranks and 8 a rank above. A resumed run keeps its first T."""
+        if self.streams is not None:
+            return self.streams
+        return max(DEFAULT_STREAMS, STREAMS_PER_RANK * world_size)
+
+    def allowed_holes(self, samples: int) -> int:
+        """How many holes among `samples` are within the failure budget."""
+        return max(FAILURE_FLOOR, int(self.failure_budget * samples))
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)

@@ -1,0 +1,212 @@
+"""The loader: streams a corpus as batches, in an order that a few numbers resume exactly on any number of ranks."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tagmill.pipeline.backend import Backend, choose
+from tagmill.pipeline.batch import DTYPES, Batch
+from tagmill.pipeline.config import LoaderConfig, World
+from tagmill.pipeline.meters import Meters
+from tagmill.pipeline.plan import even_world_size, local_batch_size, open_samples
+from tagmill.pipeline.prefetch import SampleReader
+from tagmill.pipeline.run import AHEAD, Run
+from tagmill.pipeline.schedule import Schedule
+from tagmill.pipeline.space import EpochSpace
+from tagmill.pipeline.state import LoaderState, check
+from tagmill.shards.errors import ConfigError, CorpusError, TagmillError
+from tagmill.shards.manifest import Corpus
+from tagmill.shards.view import View
+from tagmill.shards.vocabulary import Vocabulary
+
+log = logging.getLogger(__name__)
+
+
+class Loader:
+    """Batches of a corpus, without end or for `config.epochs` epochs.
+
+    Iterating goes on where the last iteration stopped, so the state, and not the iterator, says where a run is. One
+    iteration runs at a time: a new one, `load_state_dict` and `close` end the one before. Raises TagmillError where the
+    corpus, the configuration or the machine does not keep a promise; a bad sample is a hole in its batch instead.
+    """
+
+    def __init__(
+        self, corpus: str | Path | Corpus, config: LoaderConfig | None = None, world: World | None = None
+    ) -> None:
+        self.corpus = corpus if isinstance(corpus, Corpus) else Corpus.open(str(corpus))
+        self.config = config or LoaderConfig()
+        self._asked_world = world or World.from_environment()
+        if self.corpus.file.takedown is not None:
+            what = "the corpus has takedowns, which this version does not know how to honour"
+            raise CorpusError(what, self.corpus.store.url, "read it with the tagmill version that wrote them")
+        self.view = None if self.config.view is None else View.open(self.corpus, self.config.view)
+        self.space = EpochSpace.of(self.corpus, self.view, self.config.split)
+        self.meters = Meters()
+        self._backend: Backend | None = None
+        self._run: Run | None = None
+        self._arrange(self.config.resolve_streams(self._asked_world.size))
+        self._state = self._start = self._first_state()
+        if self.idle:
+            log.warning("rank %d is idle: %d ranks share the batches evenly", self._asked_world.rank, self.world.size)
+
+    def _arrange(self, streams: int) -> None:
+        """All that follows from T: who reads what, and whether it fits into memory. (A resumed run keeps its first T.)"""
+        config, asked = self.config, self._asked_world
+        size = even_world_size(asked.size, streams, config.batch_size) if config.even else asked.size
+        self.idle = asked.rank >= size
+        """True for a rank that `even` leaves without work: it iterates nothing."""
+        self.world = World(min(asked.rank, size - 1), size)
+        self.local_batch_size = local_batch_size(streams, config.batch_size, self.world)
+        """Places of every batch of this rank."""
+        self._schedule = Schedule(
+            self.space,
+            self.corpus.digest,
+            self.view.digest if self.view else None,
+            config.seed,
+            streams,
+            config.window,
+            config.chunk,
+            config.batch_size,
+            config.drop_last,
+            config.epochs,
+            self.world,
+        )
+        needed = self.memory()
+        if needed > config.memory_limit:
+            what = f"{needed:,} bytes of open samples and batches, memory_limit is {config.memory_limit:,}"
+            raise ConfigError(what, "loader", f"set memory_limit to {needed:,}, or lower streams, window or chunk")
+
+    def _first_state(self) -> LoaderState:
+        config = self.config
+        return LoaderState(
+            epoch=0,
+            turn=0,
+            seed=config.seed,
+            manifest=self.corpus.digest.hex(),
+            view=self.view.digest.hex() if self.view else None,
+            streams=self._schedule.streams,
+            window=config.window,
+            chunk=config.chunk,
+            batch_size=config.batch_size,
+            split=config.split,
+            augment=config.augment,
+            drop_last=config.drop_last,
+        )
+
+    @property
+    def vocabulary(self) -> Vocabulary | None:
+        """The labels in id order; None without a view."""
+        return self.view.vocabulary if self.view else None
+
+    @property
+    def num_classes(self) -> int:
+        """Labels of the vocabulary; 0 without a view."""
+        return len(self.vocabulary) if self.vocabulary else 0
+
+    @property
+    def samples_per_epoch(self) -> int:
+        """Places that all ranks together are handed in the current epoch (from epoch to epoch it may differ by one)."""
+        return self._schedule.num_turns(self._epoch())
+
+    def __len__(self) -> int:
+        """Batches of the current epoch. Raises TypeError where epochs are endless."""
+        if self.config.epochs is None:
+            raise TypeError("an endless loader has no length: set epochs, or use batches_per_epoch")
+        return self.batches_per_epoch
+
+    @property
+    def batches_per_epoch(self) -> int:
+        """Batches of the current epoch, the same for every rank."""
+        return self._schedule.num_batches(self._epoch())
+
+    def _epoch(self) -> int:
+        last = self._state.epoch if self.config.epochs is None else self.config.epochs - 1
+        return min(self._state.epoch, last)
+
+    def memory(self) -> int:
+        """Bytes that this rank holds at most: open samples (by the corpus's mean size) and batches."""
+        entries = [entry for entry in self.corpus.entries if entry.split == self.config.split]
+        mean = sum(entry.bytes for entry in entries) / max(1, sum(entry.samples for entry in entries))
+        held = open_samples(self._schedule.streams, self.config.window, self.config.chunk, self.world)
+        held = min(held, self.space.num_positions(0) + 1)
+        picture = 3 * self.config.size**2 * DTYPES[self.config.output].itemsize
+        # AHEAD wait, one is in work, one is at the trainer.
+        return int(held * mean) + (AHEAD + 2) * self.local_batch_size * int(picture + mean)
+
+    def state_dict(self) -> dict[str, object]:
+        """Where the run stands after the last batch that was handed out, as plain values; the same on every rank."""
+        return self._state.as_dict()
+
+    def load_state_dict(self, state: Mapping[str, object]) -> None:
+        """Goes on from a saved state, on any number of ranks. Raises TagmillError that names what does not match."""
+        self.close()
+        found = check(state, self._start, adopt=("streams",) if self.config.streams is None else ())
+        turns = self.space.num_positions(found.epoch)
+        if found.turn > turns:
+            raise TagmillError(
+                f"turn {found.turn} of an epoch of {turns}", "state", "give the state as the loader saved it"
+            )
+        self._arrange(found.streams)
+        self._state = found
+
+    def rewind(self) -> None:
+        """Back to the first epoch's first batch, to go through a corpus again in the same order."""
+        self.close()
+        self._state = replace(self._start, streams=self._schedule.streams)
+
+    def __iter__(self) -> Iterator[Batch]:
+        self.close()
+        if self.idle:
+            return
+        self._backend = self._backend or choose(self.config)
+        run = self._run = Run(
+            self.config,
+            self._schedule,
+            SampleReader(self.corpus, self.view, self.space),
+            self._backend,
+            self.meters,
+            places=self.local_batch_size,
+            epoch=self._state.epoch,
+            turn=self._state.turn,
+        )
+        try:
+            while (made := run.next_made()) is not None:
+                self.meters.add_batch(made.batch.count, made.holes)
+                self._check_budget(made.holes)
+                self._state = replace(self._state, epoch=made.after[0], turn=made.after[1])
+                yield made.batch
+        finally:
+            run.close()
+            if self._run is run:
+                self._run = None
+
+    def _check_budget(self, holes: Mapping[str, int]) -> None:
+        seen, lost = self.meters.images, self.meters.num_holes
+        if holes and lost > self.config.allowed_holes(seen):
+            what = f"{lost:,} of {seen:,} samples are holes, beyond failure_budget {self.config.failure_budget}"
+            remedy = f"mostly {self.meters.top_reasons()}; run tagmill corpus lint, or raise failure_budget"
+            raise TagmillError(what, self.corpus.store.url, remedy)
+
+    def report(self) -> str:
+        """One sentence: how much, how fast, and what the bottleneck is."""
+        return self.meters.report()
+
+    def close(self) -> None:
+        """Ends the iteration and every thread. A read that is under way is waited for."""
+        if self._run is not None:
+            self._run.close()
+            self._run = None
+        if self._backend is not None:
+            self._backend.close()
+            self._backend = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,181 @@
+"""Reads ahead: opens visits in the order of the plan, as many as fit into the memory that taken samples have left."""
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from tagmill.pipeline.meters import INPUT, READ, Meters
+from tagmill.pipeline.plan import Visit
+from tagmill.pipeline.space import EXTRAS, EpochSpace, Span
+from tagmill.shards.errors import TagmillError
+from tagmill.shards.manifest import Corpus
+from tagmill.shards.reader import ShardReader, Unreadable
+from tagmill.shards.view import View
+
+Int64s = npt.NDArray[np.int64]
+Int32s = npt.NDArray[np.int32]
+
+# Rows of an index or label file that one read may fetch for nothing between two samples. A row takes about 100 bytes and a
+# picture 20,000: more would let facts grow beyond 3 % of what is read where a run is sparse.
+ROW_GAP = 6
+PATIENCE_SECONDS = 600.0  # longer than all retries of a store together
+END_OF_IMAGE, START_OF_SCAN = b"\xff\xd9", b"\xff\xda"
+NO_LABELS = np.empty(0, np.int32)
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """One sample as it is stored. `jpeg` is None where it must not be used; `reason` says why."""
+
+    key: bytes  # 16
+    jpeg: bytes | None
+    width: int
+    height: int
+    labels: Int32s  # [k]
+    reason: str = ""  # 'altered' or 'cut'
+
+
+@dataclass(frozen=True)
+class SampleReader:
+    """Reads positions of the epoch space: which samples they are, their pictures and their labels."""
+
+    corpus: Corpus
+    view: View | None
+    space: EpochSpace
+
+    @cached_property
+    def _checked(self) -> set[int]:
+        return set()
+
+    def read(self, epoch: int, positions: Int64s) -> list[Encoded]:
+        """Ascending positions of an epoch. Raises IntegrityError for a shard or a view's file that is missing or cut."""
+        return [sample for span in self.space.spans_at(epoch, positions) for sample in self._read_span(span)]
+
+    def _read_span(self, span: Span) -> list[Encoded]:
+        """The samples of one span; its ordinals ascend and are distinct, because a run is in tar order."""
+        reader = ShardReader.of(self.corpus, self.corpus.entries[span.shard])
+        if span.shard not in self._checked:  # at first touch; a second thread may check again, which does no harm
+            reader.check()
+            if self.view is not None:
+                self.view.check(span.shard)
+            self._checked.add(span.shard)
+        found: list[Encoded] = []
+        ordinals = self._ordinals(span)
+        cuts = np.flatnonzero(np.diff(ordinals) > ROW_GAP + 1) + 1
+        groups = [(int(group[0]), int(group[-1]) + 1, group) for group in np.split(ordinals, cuts)]
+        records = np.concatenate([reader.index(start, stop)[group - start] for start, stop, group in groups])
+        labels = self._labels(span.shard, groups)
+        for record, picture, row in zip(records, reader.pictures(records), labels, strict=True):
+            key, width, height = bytes(record["key"]), int(record["width"]), int(record["height"])
+            if isinstance(picture, Unreadable):
+                found.append(Encoded(key, None, width, height, NO_LABELS, picture.reason))
+            elif not is_whole(picture):
+                found.append(Encoded(key, None, width, height, NO_LABELS, "cut"))
+            else:
+                found.append(Encoded(key, picture, width, height, row))
+        return found
+
+    def _ordinals(self, span: Span) -> Int64s:
+        if self.view is None:
+            return np.arange(span.start, span.stop, dtype=np.int64)
+        if span.copy == EXTRAS:
+            return self.view.extras(span.shard, span.before, span.start, span.stop).astype(np.int64)
+        return self.view.run(span.shard, span.copy, span.start, span.stop).astype(np.int64)
+
+    def _labels(self, shard: int, groups: list[tuple[int, int, Int64s]]) -> list[Int32s]:
+        if self.view is None:
+            return [NO_LABELS] * sum(len(group) for _, _, group in groups)
+        rows = [self.view.labels(shard, start, stop)[group - start] for start, stop, group in groups]
+        return [row[row >= 0] for row in np.concatenate(rows)]
+
+
+def is_whole(jpeg: bytes) -> bool:
+    """Whether a JPEG has an end after its last scan. Decoders differ in what they make of one that was cut before it was
+    stored (a region decoder may never get to the cut), so it is a hole for all of them."""
+    return jpeg.endswith(END_OF_IMAGE) or jpeg.rfind(END_OF_IMAGE) > jpeg.rfind(START_OF_SCAN)
+
+
+class Prefetcher:
+    """Opens (epoch, visit) pairs in threads, in order, at most `capacity` samples at a time, and hands samples out.
+
+    A visit is opened only into room that taken samples have left, so memory stays bounded from block to block; and because
+    visits come in the order in which they are needed, the one that holds the next sample always finds room. Used by one
+    thread; `close` may come from another.
+    """
+
+    def __init__(
+        self,
+        reader: SampleReader,
+        visits: Iterable[tuple[int, Visit]],
+        capacity: int,
+        threads: int,
+        meters: Meters,
+        patience_seconds: float = PATIENCE_SECONDS,
+    ) -> None:
+        self._reader, self._meters, self._patience = reader, meters, patience_seconds
+        self._visits: Iterator[tuple[int, Visit]] = iter(visits)
+        self._room = capacity
+        self._next = next(self._visits, None)
+        self._open: dict[tuple[int, int], tuple[Future[list[Encoded | None]], int]] = {}
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="tagmill-read")
+        self._open_what_fits()
+
+    @property
+    def num_open(self) -> int:
+        """Samples that are read, being read, or waiting to be."""
+        return len(self._open)
+
+    def take(self, epoch: int, positions: Int64s) -> list[Encoded]:
+        """The samples at positions, in the order given, which must be that of their turns; their memory is given up.
+
+        Raises what the reading of one of them raised, when its turn has come, and TagmillError where a store gives no
+        answer for longer than the patience.
+        """
+        taken = []
+        for position in positions.tolist():
+            self._open_what_fits()
+            assert (epoch, position) in self._open, "visits come in the order of need, and a block's fit together"
+            future, place = self._open.pop((epoch, position))
+            with self._meters.timed(INPUT):
+                samples = self._wait(future)
+            sample, samples[place] = samples[place], None
+            assert sample is not None, "a sample is taken once"
+            taken.append(sample)
+            self._room += 1
+        self._open_what_fits()
+        return taken
+
+    def close(self) -> None:
+        """Ends the threads: a read that is under way is waited for, those that wait are cancelled, and a `take` that waits
+        for one of them raises CancelledError."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _open_what_fits(self) -> None:
+        while self._next is not None and len(self._next[1].positions) <= self._room:
+            epoch, visit = self._next
+            future = self._pool.submit(self._read, epoch, visit)
+            self._open.update({(epoch, p): (future, place) for place, p in enumerate(visit.positions.tolist())})
+            self._room -= len(visit.positions)
+            self._next = next(self._visits, None)
+
+    def _read(self, epoch: int, visit: Visit) -> list[Encoded | None]:
+        with self._meters.timed(READ):
+            samples: list[Encoded | None] = [*self._reader.read(epoch, visit.positions)]
+        self._meters.add_bytes(sum(len(sample.jpeg) for sample in samples if sample and sample.jpeg))
+        return samples
+
+    def _wait(self, future: Future[list[Encoded | None]]) -> list[Encoded | None]:
+        try:
+            return future.result(self._patience)
+        except TimeoutError as error:
+            if future.done():  # the store's own, after its retries
+                raise
+            what = f"no answer for {self._patience:.0f} s"
+            where = self._reader.corpus.store.url
+            raise TagmillError(
+                what, where, "see whether the store can be reached; the run resumes from its state"
+            ) from error

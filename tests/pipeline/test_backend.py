@@ -1,0 +1,157 @@
+"""The contract of every backend, and which one a configuration gets."""
+
+import importlib.util
+import io
+import logging
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from tagmill.pipeline.augment import Crops, eval_crops, train_crops
+from tagmill.pipeline.backend import Backend, choose, cores_per_rank
+from tagmill.pipeline.config import LoaderConfig
+from tagmill.pipeline.cpu import CpuBackend
+from tagmill.shards.errors import ConfigError
+from tests.pipeline.corpora import picture
+
+HAS_DALI = importlib.util.find_spec("nvidia") is not None and importlib.util.find_spec("nvidia.dali") is not None
+NEEDS_DALI = pytest.mark.skipif(not HAS_DALI, reason="needs nvidia-dali")
+BACKENDS = ["cpu", pytest.param("dali", marks=NEEDS_DALI)]
+
+# How far two backends' pixels may lie apart, in levels of 0..255. They decode alike; where a window is made smaller they
+# treat the two outermost pixels differently (one repeats the border, the other leaves it out of the mean), and Pillow
+# lets the decoder do a part of shrinking to a sixth or less.
+INSIDE, BORDER, MEAN_SHRUNK = 2, 24, 2.5
+
+WIDTHS = [256, 341, 293, 270, 256, 400]
+HEIGHTS = [256, 256, 300, 384, 343, 256]
+PICTURES = [picture(i, width, height) for i, (width, height) in enumerate(zip(WIDTHS, HEIGHTS, strict=True))]
+SIDES = np.array(WIDTHS, np.int32), np.array(HEIGHTS, np.int32)
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
+    made = choose(LoaderConfig(backend=request.param, threads=2))
+    yield made
+    made.close()
+
+
+def whole(widths: list[int], heights: list[int], flip: bool = False) -> Crops:
+    """Windows that are the whole pictures."""
+    zero = np.zeros(len(widths), np.int32)
+    return Crops(zero, zero, np.array(widths, np.int32), np.array(heights, np.int32), np.full(len(widths), flip))
+
+
+@NEEDS_DALI
+@pytest.mark.parametrize("size", [224, 128, 40])
+@pytest.mark.parametrize("kind", ["train", "eval"])
+def test_backends_agree(size: int, kind: str) -> None:
+    crops = train_crops(7, 1, np.arange(6), *SIDES) if kind == "train" else eval_crops(*SIDES, size)
+    images = []
+    for name in ("cpu", "dali"):
+        made = choose(LoaderConfig(backend=name, threads=2))
+        pixels, failed = made.decode(PICTURES, crops, size)
+        made.close()
+        assert not failed.any()
+        images.append(pixels.to(torch.int16))
+    apart = (images[0] - images[1]).abs()
+    shrunk = torch.from_numpy(np.minimum(crops.width, crops.height) >= 6 * size)
+    assert int(apart[~shrunk][:, :, 2:-2, 2:-2].max()) <= INSIDE if (~shrunk).any() else True
+    assert int(apart[~shrunk].max()) <= BORDER if (~shrunk).any() else True
+    assert float(apart.float().mean((1, 2, 3)).max()) <= MEAN_SHRUNK
+    assert float(images[0].float().std()) > 10  # there was something to agree about
+
+
+def test_shape_memory_and_holes(backend: Backend) -> None:
+    jpegs = [PICTURES[0], None, PICTURES[2], None]
+    pixels, failed = backend.decode(jpegs, whole(WIDTHS[:4], HEIGHTS[:4]), 32)
+    assert pixels.shape == (4, 3, 32, 32) and pixels.dtype == torch.uint8
+    assert pixels.is_contiguous(memory_format=torch.channels_last)
+    assert not failed.any()
+    assert [bool(image.any()) for image in pixels] == [True, False, True, False]
+
+
+def test_windows_are_where_they_should_be(backend: Backend) -> None:
+    """Each quarter of a picture has its own colour; the window of a quarter shows that colour, everywhere."""
+    colours = [(200, 40, 40), (40, 200, 40), (40, 40, 200), (200, 200, 40)]
+    image = Image.new("RGB", (320, 256))
+    for number, colour in enumerate(colours):
+        image.paste(colour, (160 * (number % 2), 128 * (number // 2), 160 * (number % 2 + 1), 128 * (number // 2 + 1)))
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=95)
+    x, y = np.array([0, 160, 0, 160], np.int32), np.array([0, 0, 128, 128], np.int32)
+    crops = Crops(x, y, np.full(4, 160, np.int32), np.full(4, 128, np.int32), np.zeros(4, np.bool_))
+    pixels, _ = backend.decode([file.getvalue()] * 4, crops, 48)
+    for shown, colour in zip(pixels, colours, strict=True):
+        assert (shown.to(torch.int16) - torch.tensor(colour).view(3, 1, 1)).abs()[:, 3:-3, 3:-3].max() <= 4
+
+
+def test_a_flip_is_an_exact_mirror(backend: Backend) -> None:
+    straight, _ = backend.decode(PICTURES, whole(WIDTHS, HEIGHTS), 64)
+    mirrored, _ = backend.decode(PICTURES, whole(WIDTHS, HEIGHTS, flip=True), 64)
+    assert torch.equal(straight.flip(3), mirrored)
+    assert not torch.equal(straight, mirrored)
+
+
+BROKEN = {
+    "cut": PICTURES[1][: len(PICTURES[1]) // 2],
+    "header only": PICTURES[1][:200],
+    "empty": b"",
+    "text": b"<html><body>404 Not Found</body></html>",
+    "noise": np.random.default_rng(0).integers(0, 256, 4000).astype(np.uint8).tobytes(),
+    "smaller than its window": picture(3, 100, 100),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_a_broken_picture_is_one_hole(backend: Backend, kind: str) -> None:
+    good, _ = backend.decode(PICTURES, whole(WIDTHS, HEIGHTS), 48)
+    jpegs = [*PICTURES[:1], BROKEN[kind], *PICTURES[2:]]
+    pixels, failed = backend.decode(jpegs, whole(WIDTHS, HEIGHTS), 48)
+    assert failed.tolist() == [False, True, False, False, False, False]
+    assert not pixels[1].any()
+    rest = [0, 2, 3, 4, 5]
+    assert torch.equal(pixels[rest], good[rest])
+    again, failed = backend.decode(PICTURES, whole(WIDTHS, HEIGHTS), 48)  # and the backend lives on
+    assert not failed.any() and torch.equal(again, good)
+
+
+def test_many_broken_and_none_left(backend: Backend) -> None:
+    crops = whole(WIDTHS, HEIGHTS)
+    _, failed = backend.decode([BROKEN["cut"], PICTURES[1], BROKEN["text"], None, b"", PICTURES[5]], crops, 32)
+    assert failed.tolist() == [True, False, True, False, True, False]
+    pixels, failed = backend.decode([BROKEN["text"]] * 6, crops, 32)
+    assert failed.all() and not pixels.any()
+
+
+def test_the_last_batch_is_not_overwritten(backend: Backend) -> None:
+    first, _ = backend.decode(PICTURES[:2], whole(WIDTHS[:2], HEIGHTS[:2]), 32)
+    kept = first.clone()
+    backend.decode(PICTURES[2:4], whole(WIDTHS[2:4], HEIGHTS[2:4]), 32)
+    backend.decode(PICTURES, whole(WIDTHS, HEIGHTS), 32)
+    assert torch.equal(first, kept)
+
+
+def test_auto_on_the_cpu_is_pillow_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        made = choose(LoaderConfig(threads=3))
+    made.close()
+    assert isinstance(made, CpuBackend)
+    assert "decoding with Pillow, 3 threads" in caplog.text
+
+
+def test_dali_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name.startswith("nvidia") else find(name))
+    with pytest.raises(ConfigError, match="pip install 'tagmill\\[dali\\]'"):
+        choose(LoaderConfig(backend="dali"))
+
+
+def test_cores_are_shared_by_the_ranks_of_a_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: set(range(8)))
+    assert cores_per_rank({}) == 8
+    assert cores_per_rank({"LOCAL_WORLD_SIZE": "4"}) == 2
+    assert cores_per_rank({"LOCAL_WORLD_SIZE": "100"}) == 1

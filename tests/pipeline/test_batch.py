@@ -1,0 +1,93 @@
+"""Batches: labels in compressed rows, the loss's terms, normalisation."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tagmill.pipeline.batch import PADDING, Batch, Labels
+
+MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+ROWS = st.lists(st.lists(st.integers(0, 20), max_size=5, unique=True), max_size=12)
+
+
+def labels_of(rows: list[list[int]]) -> Labels:
+    return Labels.of([np.array(row, np.int32) for row in rows])
+
+
+def batch_of(rows: list[list[int]], valid: list[bool], size: int = 5) -> Batch:
+    places = len(rows)
+    draw = np.random.default_rng(places)
+    images = torch.from_numpy(draw.integers(0, 256, (places, size, size, 3), np.uint8)).permute(0, 3, 1, 2)
+    images[~torch.tensor(valid, dtype=torch.bool)] = 0
+    keys = draw.integers(0, 256, (places, 16)).astype(np.uint8)
+    positions = np.arange(places, dtype=np.int64)
+    positions[-1] = PADDING
+    ids = [np.array(row, np.int32) for row in rows]
+    return Batch.of(images, ids, np.array(valid), places - 1, keys, positions)
+
+
+@given(ROWS)
+def test_rows_come_back(rows: list[list[int]]) -> None:
+    labels = labels_of(rows)
+    assert len(labels) == len(rows)
+    assert [labels[i].tolist() for i in range(len(rows))] == rows
+    assert labels.ids.dtype == labels.offsets.dtype == torch.int64
+
+
+@given(ROWS)
+def test_terms_make_the_dense_target(rows: list[list[int]]) -> None:
+    dense = torch.zeros(len(rows), 21)
+    for i, row in enumerate(rows):
+        for label in row:
+            dense[i, label] = 1 / len(row)
+    terms = labels_of(rows).terms()
+    made = torch.zeros(len(rows), 21).index_put((terms.rows, terms.ids), terms.weights, accumulate=True)
+    assert torch.equal(made, dense)
+    assert terms.weights.dtype == torch.float32
+
+
+def test_rows_outside_the_labels_are_refused() -> None:
+    labels = labels_of([[3], [], [1, 2]])
+    assert labels[-1].tolist() == [1, 2]
+    for row in (3, -4):
+        with pytest.raises(IndexError):
+            labels[row]
+
+
+@pytest.mark.parametrize(("output", "dtype"), [("float32", torch.float32), ("bfloat16", torch.bfloat16)])
+def test_normalised(output: str, dtype: torch.dtype) -> None:
+    batch = batch_of([[1], [2], [], []], [True, True, False, False])
+    normal = batch.normalised(output, MEAN, STD)
+    assert normal.images.dtype == dtype
+    assert normal.images.is_contiguous(memory_format=torch.channels_last)
+    mean, std = torch.tensor(MEAN).view(3, 1, 1), torch.tensor(STD).view(3, 1, 1)
+    wanted = (batch.images[:2].float() - mean) / std
+    assert torch.allclose(normal.images[:2].float(), wanted, atol=1e-5 if output == "float32" else 1e-2)
+    assert not normal.images[2:].any()  # a place without a picture is zero, not a black picture
+    assert normal.keys is batch.keys
+
+
+def test_uint8_stays_what_it_is() -> None:
+    batch = batch_of([[1], []], [True, False])
+    assert batch.normalised("uint8", MEAN, STD) is batch
+
+
+def test_to_keeps_everything() -> None:
+    batch = batch_of([[1], [4, 5], []], [True, True, False])
+    moved = batch.to("cpu", non_blocking=True)
+    assert len(moved) == 3 and moved.count == 2
+    assert moved.images.is_contiguous(memory_format=torch.channels_last)
+    for name in ("images", "valid", "positions"):
+        assert torch.equal(getattr(moved, name), getattr(batch, name))
+    assert torch.equal(moved.labels.ids, batch.labels.ids) and torch.equal(moved.labels.offsets, batch.labels.offsets)
+    assert moved.key(1) == bytes(batch.keys[1]).hex()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_pinned_batches_go_to_the_gpu() -> None:
+    batch = batch_of([[1], [4, 5], []], [True, True, False])
+    moved = batch.pin_memory().to("cuda", non_blocking=True)
+    assert torch.equal(moved.images.cpu(), batch.images)
+    assert moved.images.is_contiguous(memory_format=torch.channels_last)

@@ -1,0 +1,86 @@
+"""What a loader's configuration allows, and a process's place among the ranks."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from tagmill.pipeline.config import LoaderConfig, World
+from tagmill.shards.errors import ConfigError
+
+
+def test_defaults_are_allowed_and_frozen() -> None:
+    config = LoaderConfig()
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        config.batch_size = 3  # type: ignore[misc]
+    assert dataclasses.replace(config, view=None, epochs=2, streams=8, threads=1, device="cuda:1").streams == 8
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("split", "test"),
+        ("batch_size", 0),
+        ("batch_size", 32.0),
+        ("batch_size", True),
+        ("seed", -1),
+        ("seed", 2**63),
+        ("seed", "1"),
+        ("seed", False),
+        ("streams", 0),
+        ("window", 0),
+        ("chunk", -4),
+        ("size", 0),
+        ("augment", "none"),
+        ("output", "float16"),
+        ("mean", (1.0, 2.0)),
+        ("mean", (1.0, 2.0, float("inf"))),
+        ("std", (1.0, 0.0, 1.0)),
+        ("std", (1.0, float("nan"), 1.0)),
+        ("backend", "gpu"),
+        ("device", "gpu"),
+        ("device", "cuda:"),
+        ("threads", 0),
+        ("readers", 0),
+        ("drop_last", "no"),
+        ("even", 1),
+        ("view", 3),
+        ("epochs", 0),
+        ("memory_limit", 0),
+        ("failure_budget", 1.5),
+        ("failure_budget", float("nan")),
+    ],
+)
+def test_what_cannot_be_right_is_refused_by_name_with_the_way_out(name: str, value: Any) -> None:
+    with pytest.raises(ConfigError, match=name) as caught:
+        LoaderConfig(**{name: value})
+    assert caught.value.remedy
+
+
+def test_unknown_fields_and_places_are_refused() -> None:
+    with pytest.raises(TypeError):
+        LoaderConfig(batchsize=3)  # type: ignore[call-arg]
+    with pytest.raises(TypeError):
+        LoaderConfig("default")  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(("world_size", "streams"), [(1, 256), (32, 256), (33, 264), (336, 2688)])
+def test_streams_by_default(world_size: int, streams: int) -> None:
+    assert LoaderConfig().resolve_streams(world_size) == streams
+    assert LoaderConfig(streams=8).resolve_streams(world_size) == 8
+
+
+def test_the_failure_budget_has_a_floor() -> None:
+    config = LoaderConfig(failure_budget=0.01)
+    assert [config.allowed_holes(samples) for samples in (0, 100, 2000, 2100, 10**6)] == [20, 20, 20, 21, 10_000]
+
+
+def test_a_world_from_the_environment() -> None:
+    assert World.from_environment({}) == World(0, 1)
+    assert World.from_environment({"RANK": "3", "WORLD_SIZE": "8"}) == World(3, 8)
+
+
+@pytest.mark.parametrize("environment", [{"RANK": "x"}, {"RANK": "1"}, {"RANK": "-1"}, {"WORLD_SIZE": "0"}])
+def test_a_world_that_cannot_be(environment: dict[str, str]) -> None:
+    with pytest.raises(ConfigError):
+        World.from_environment(environment)

@@ -1,0 +1,92 @@
+"""The loader in real processes: ranks that talk to each other, and one that is killed and started again."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tagmill.shards.view import ONE
+from tests.pipeline.corpora import Made, make_corpus
+
+WALKER = Path(__file__).with_name("walker.py")
+LIMIT_SECONDS = 120
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    repeats = np.random.default_rng(2).integers(0, 2 * ONE, 90)
+    return make_corpus(tmp_path_factory.mktemp("processes"), [50, 40], repeats=repeats)
+
+
+def start(made: Made, file: Path, rendezvous: Path | None = None, **environment: str) -> subprocess.Popen[str]:
+    command = [sys.executable, str(WALKER), made.url, str(file), *([str(rendezvous)] if rendezvous else [])]
+    clean = {name: value for name, value in os.environ.items() if name not in ("RANK", "WORLD_SIZE")}
+    return subprocess.Popen(command, env={**clean, **environment}, stderr=subprocess.PIPE, text=True)
+
+
+def finish(process: subprocess.Popen[str]) -> None:
+    _, complaint = process.communicate(timeout=LIMIT_SECONDS)
+    assert process.returncode == 0, complaint
+
+
+def seen(file: Path) -> list[list[object]]:
+    found: list[list[object]] = json.loads(file.read_text())["seen"]
+    return found
+
+
+def test_two_ranks_give_an_exact_epoch_together(made: Made, tmp_path: Path) -> None:
+    ranks = [
+        start(
+            made, tmp_path / f"{rank}.json", tmp_path / "meet", RANK=str(rank), WORLD_SIZE="2", GLOO_SOCKET_IFNAME="lo"
+        )
+        for rank in range(2)
+    ]
+    for process in ranks:
+        finish(process)
+    first, second = (seen(tmp_path / f"{rank}.json") for rank in range(2))
+    assert [positions for positions, _ in first] == [positions for positions, _ in second]
+    assert [images for _, images in first] != [images for _, images in second]
+    epochs, totals = [], [int(made.copies(epoch).sum()) for epoch in (0, 1)]
+    for positions, _ in first:
+        epochs += positions  # type: ignore[operator]
+    assert sorted(epochs[: totals[0]]) == list(range(totals[0]))
+    assert sorted(epochs[totals[0] :]) == list(range(totals[1]))
+
+
+def test_killed_and_started_again_it_gives_the_same(made: Made, tmp_path: Path) -> None:
+    undisturbed, killed = tmp_path / "undisturbed.json", tmp_path / "killed.json"
+    beside, process = start(made, undisturbed), start(made, killed)
+    limit = time.monotonic() + LIMIT_SECONDS
+    while not (killed.exists() and len(seen(killed)) >= 3) and time.monotonic() < limit:
+        assert process.poll() is None, "it was to be killed before its end"
+        time.sleep(0.005)
+    process.kill()
+    process.communicate()
+    finish(beside)
+    assert 3 <= len(seen(killed)) < len(seen(undisturbed))
+    finish(start(made, killed))
+    assert seen(killed) == seen(undisturbed)
+
+
+def test_a_process_that_forgets_its_loader_ends(made: Made) -> None:
+    code = (
+        "import sys\nfrom tagmill.pipeline import Loader, LoaderConfig\n"
+        "config = LoaderConfig(batch_size=10, streams=4, chunk=4, size=16, backend=sys.argv[2])\n"
+        "iterator = iter(Loader(sys.argv[1], config))\nprint(next(iterator).count)\n"
+    )
+    backends = ["cpu", "dali"] if importlib.util.find_spec("nvidia") else ["cpu"]
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, made.url, backend], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        for backend in backends
+    ]
+    for process in processes:
+        answer, complaint = process.communicate(timeout=LIMIT_SECONDS)
+        assert (process.returncode, answer.strip()) == (0, "10"), complaint
