@@ -1,0 +1,183 @@
+"""What an ingest is told: one frozen dataclass whose fields are the command's flags, checked when it is made."""
+
+import hashlib
+import json
+import os
+import re
+from dataclasses import asdict, dataclass, field
+from typing import Literal
+
+from tagmill.shards.errors import ConfigError
+from tagmill.shards.record import RESERVED
+from tagmill.shards.store import is_local
+
+# Fields that do not decide a byte of what is built: where and how fast it runs, and how patient it is with the web.
+_NOT_IN_DIGEST = frozenset(
+    ["output", "concurrency", "timeout", "retries", "user_agent", "processes", "memory_limit", "spool"]
+) | {"keep_parts", "failure_budget"}
+# Columns of the tables between input and corpus, which the source's own columns must not be called.
+TAKEN_COLUMNS = RESERVED.union(
+    ["url_hash", "part", "place", "detail", "pdq_quality", "jpeg_size", "sample_bytes", "holdout_order", "jpeg"],
+    ["http_status", "fetched_at", "seconds", "host", "split", "yields_to"],
+)
+_MEMORY = re.compile(r"[1-9][0-9]*(\.[0-9]+)? ?([KMGT]i?B|B)")
+
+
+@dataclass(frozen=True, slots=True)
+class ImagePolicy:
+    """What is stored of a picture, in pixels."""
+
+    image_size: int  # the short side at most
+    quality: int  # of the JPEG
+    min_side: int
+    max_pixels: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class IngestConfig:
+    """An ingest from lists of URLs and tags to a corpus. Raises ConfigError for what cannot be right."""
+
+    input: tuple[str, ...]
+    """Files, globs or folders of Parquet, CSV, TSV or JSON lines, on any store."""
+    output: str
+    """The folder or bucket prefix of the new corpus."""
+    name: str = "corpus"
+    """What the corpus is called."""
+    seed: int = 0
+    """Decides the order of the samples and which of them are held out."""
+
+    url_column: str = "url"
+    """The column with the URLs."""
+    tags_column: str = "tags"
+    """The column with the tags: lists, or text that is split."""
+    tags_separator: str = ","
+    """What stands between two tags in text."""
+    licence_column: str | None = None
+    """The column with each picture's licence, if there is one."""
+    page_column: str | None = None
+    """The column with the page that showed the picture, if there is one."""
+    extra_columns: tuple[str, ...] = ()
+    """Further columns that are carried into the corpus."""
+
+    concurrency: int = 64
+    """Requests in flight over the whole run; each worker process takes its share."""
+    timeout: float = 30.0
+    """Seconds in which a URL's whole answer must have come, redirects and retries included."""
+    retries: int = 2
+    """Further tries after 429, 5xx and failed connections."""
+    max_bytes: int = 50_000_000
+    """Bytes of a body at most."""
+    max_redirects: int = 5
+    """Redirects followed at most."""
+    allow_private: bool = False
+    """Also fetch from loopback and private addresses."""
+    user_agent: str = "tagmill/0 (image corpus builder)"
+    """How requests introduce themselves; give an address where you can be reached."""
+
+    image_size: int = 256
+    """The short side of stored pictures, pixels; smaller ones are never scaled up."""
+    quality: int = 90
+    """JPEG quality, 1 to 100."""
+    min_side: int = 16
+    """Pictures with a shorter side are rejected, pixels."""
+    max_pixels: int = 200_000_000
+    """Pictures with more pixels are rejected before they are decoded."""
+
+    rows_per_part: int = 10_000
+    """Rows of a part, the unit of work, at most (on average)."""
+    parts_per_group: int = 16
+    """Parts that are packed together; shards never cross a group."""
+    shard_samples: int = 10_000
+    """Samples of a shard at most."""
+    shard_bytes: int = 1 << 30
+    """Bytes of a shard at most."""
+
+    min_count: int = 1
+    """Training pictures that a label needs."""
+    top_k: int | None = None
+    """Keep the commonest labels only."""
+    max_labels: int = 16
+    """Labels of a picture at most; the rarest stay."""
+    rule: Literal["merge", "first", "all"] = "merge"
+    """How a token with several meanings becomes labels."""
+    holdout: int = 0
+    """Pictures kept apart from training."""
+
+    processes: int = field(default_factory=lambda: os.cpu_count() or 1)
+    """Worker processes."""
+    memory_limit: str = "2GB"
+    """Memory of the SQL engine; more is spilled to the spool."""
+    spool: str | None = None
+    """A local scratch folder; by default one in the system's place for them."""
+    keep_parts: bool = False
+    """Keep the intermediate parts after the corpus is committed."""
+    failure_budget: float = 1.0
+    """The share of rows that may fail before the run stops, 0 to 1."""
+
+    def __post_init__(self) -> None:
+        self._check_places()
+        self._check_columns()
+        at_least = {"concurrency": 1, "retries": 0, "max_bytes": 1, "max_redirects": 0, "image_size": 8, "min_side": 1}
+        at_least |= {"max_pixels": 1, "rows_per_part": 1, "parts_per_group": 1, "shard_samples": 1, "shard_bytes": 1}
+        at_least |= {"min_count": 1, "max_labels": 1, "holdout": 0, "processes": 1, "quality": 1}
+        for name, least in at_least.items():
+            if getattr(self, name) < least:
+                self._refuse(name, f"must be at least {least}")
+        if self.top_k is not None and self.top_k < 1:
+            self._refuse("top_k", "must be at least 1")
+        if self.quality > 100:
+            self._refuse("quality", "must be at most 100")
+        if self.image_size > 65_500:
+            self._refuse("image_size", "must be at most 65500, as a JPEG's sides")
+        if not 0 < self.timeout < float("inf"):
+            self._refuse("timeout", "must be a positive number of seconds")
+        if not 0 <= self.failure_budget <= 1:
+            self._refuse("failure_budget", "must be a share from 0 to 1")
+        if not -(1 << 63) <= self.seed < 1 << 63:
+            self._refuse("seed", "must fit into 64 bits")
+        if self.rule not in ("merge", "first", "all"):
+            self._refuse("rule", "must be merge, first or all")
+        if not _MEMORY.fullmatch(self.memory_limit):
+            self._refuse("memory_limit", "must be a size such as 500MB or 2GB")
+
+    def _check_places(self) -> None:
+        if type(self.input) is not tuple or not self.input or not all(self.input):
+            self._refuse("input", "must be one or more files, globs or folders")
+        for name in ("output", "name", "user_agent"):
+            if not getattr(self, name).strip():
+                self._refuse(name, "must not be empty")
+        if not self.user_agent.isascii() or not self.user_agent.isprintable():
+            self._refuse("user_agent", "must be printable ASCII, as it goes into a header")
+        if self.spool is not None and not is_local(self.spool):
+            self._refuse("spool", "must be a local folder")
+
+    def _check_columns(self) -> None:
+        named = [self.url_column, self.tags_column, self.licence_column, self.page_column, *self.extra_columns]
+        columns = [column for column in named if column is not None]
+        if not all(columns):
+            self._refuse("extra_columns", "and the other columns must have names")
+        if len(set(columns)) < len(columns):
+            self._refuse("extra_columns", f"name a column twice: {', '.join(columns)}")
+        if not self.tags_separator:
+            self._refuse("tags_separator", "must not be empty")
+        for column in self.extra_columns:
+            if column in TAKEN_COLUMNS or "." in column:
+                self._refuse("extra_columns", f"cannot hold {column!r}, which is taken: rename it in the input")
+
+    def _refuse(self, name: str, rule: str) -> None:
+        flag = "--" + name.replace("_", "-")
+        raise ConfigError(f"{name} {rule}, not {getattr(self, name)!r}", flag, "give another value")
+
+    def digest(self) -> str:
+        """sha256 over the fields that decide what is built; a run is only resumed under the same."""
+        deciding = {name: value for name, value in asdict(self).items() if name not in _NOT_IN_DIGEST}
+        return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def images(self) -> ImagePolicy:
+        """The part of the config that decides a stored picture."""
+        return ImagePolicy(self.image_size, self.quality, self.min_side, self.max_pixels)
+
+    def image_policy(self) -> dict[str, int | str]:
+        """What `corpus.json` says about the pictures."""
+        return {**asdict(self.images), "filter": "box", "format": "baseline JPEG 4:2:0, sRGB"}

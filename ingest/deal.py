@@ -1,0 +1,236 @@
+"""Rows dealt into parts by a hash of their URL, before anything is fetched: parts are in random order, equal URLs meet."""
+
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import idna
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tagmill.ingest.config import IngestConfig
+from tagmill.ingest.sources import ROW_BITS, input_files, row_schema, rows
+from tagmill.shards.errors import ConfigError
+from tagmill.shards.store import Store
+
+MARKER = "parts/dealt.json"
+FAN_OUT_BITS = 8  # 256 buckets are open at a time
+HELD_PARTS = 64  # parts of a bucket that is dealt in memory
+_HASH = "url_hash"
+_DEFAULT_PORTS = {"http": "80", "https": "443"}
+_PLAIN = re.compile(r"https?://[a-z0-9.-]+/[!-\"$-~]*")  # normal already, as most are
+_ADDRESS = re.compile(r"(https?)://([^/?#]*)([^#]*)(?:#.*)?", re.IGNORECASE | re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Dealt:
+    """What was dealt; also the content of the marker, by which a resumed run knows that it is done."""
+
+    num_parts: int
+    rows: int
+    inputs: list[dict[str, Any]]  # name, bytes, rows, sha256 of each input file, in order of file ordinals
+    config_sha256: str
+
+    @classmethod
+    def parse(cls, data: bytes) -> Self:
+        return cls(**json.loads(data))
+
+
+def normalise(url: str) -> str:
+    """The form in which equal http(s) URLs are equal: scheme and host in lower case, the host in its ASCII form, without
+    default port, fragment and surrounding white space; path and query as they are. Other text comes back stripped.
+    """
+    if _PLAIN.fullmatch(url):
+        return url
+    url = url.strip()
+    match = _ADDRESS.fullmatch(url)
+    if match is None:
+        return url
+    scheme, rest = match[1].lower(), match[3].rstrip()
+    user, at, place = match[2].rpartition("@")
+    host, port = re.fullmatch(r"(\[[^]]*\]|[^:]*)(.*)", place, re.DOTALL).groups()  # type: ignore[union-attr]
+    if port in (":", ":" + _DEFAULT_PORTS[scheme]):
+        port = ""
+    if not host.isascii():
+        try:
+            host = idna.encode(host, uts46=True).decode("ascii")
+        except (idna.IDNAError, UnicodeError):
+            return url  # no host that can be asked
+    return f"{scheme}://{user}{at}{host.lower()}{port}{rest if rest.startswith('/') else '/' + rest}"
+
+
+def url_hash(url: str, seed: int) -> bytes:
+    """The 32 bytes that decide a URL's part and place: sha256 of the seed (8 bytes, little-endian) and the normal form."""
+    return hashlib.sha256(_seed_bytes(seed) + normalise(url).encode("utf-8", "surrogatepass")).digest()
+
+
+def _seed_bytes(seed: int) -> bytes:
+    return seed.to_bytes(8, "little", signed=True)
+
+
+def dealt_schema(config: IngestConfig) -> pa.Schema:
+    """Columns of a part's `rows.parquet`: those of the sources, and the hash that they are ordered by."""
+    return row_schema(config).append(pa.field(_HASH, pa.binary(32), nullable=False))
+
+
+def rows_file(part: int) -> str:
+    """Where a part's rows lie in the store."""
+    return f"parts/{part:06d}/rows.parquet"
+
+
+def deal(config: IngestConfig, store: Store, spool: Path) -> Dealt:
+    """Puts every row into the `rows.parquet` of one part, ordered by (url hash, row_id); the marker is put last.
+
+    The number of parts is the smallest power of two that holds `rows_per_part` rows on average. `spool` takes a copy of
+    all rows; memory holds the rows of HELD_PARTS parts. A list that is dealt already is left as it is; one that was dealt
+    under another config is refused with ConfigError.
+    """
+    if store.exists(MARKER):
+        found = Dealt.parse(store.read(MARKER))
+        if found.config_sha256 != config.digest():
+            remedy = "give the flags of the run that began it, or another output"
+            raise ConfigError("this output was begun with another config", config.output, remedy)
+        return found
+    folder = spool / "deal"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    schema = dealt_schema(config)
+    counts: dict[int, int] = {}
+    buckets = _Buckets(folder, schema, depth=0)
+    for batch in rows(config):
+        if len(batch):
+            ordinal = batch["row_id"][0].as_py() >> ROW_BITS
+            counts[ordinal] = counts.get(ordinal, 0) + len(batch)
+            buckets.add(_hashed(batch, schema, config.seed))
+    total = sum(counts.values())
+    bits = max(0, -(-total // config.rows_per_part) - 1).bit_length()
+    _deal_buckets(buckets.close(), bits, schema, store, spool=folder)
+    inputs = [_input(url, counts.get(ordinal, 0)) for ordinal, url in enumerate(input_files(config))]
+    dealt = Dealt(1 << bits, total, inputs, config.digest())
+    store.put(MARKER, json.dumps(asdict(dealt)).encode())
+    shutil.rmtree(folder)
+    return dealt
+
+
+def _hashed(batch: pa.RecordBatch, schema: pa.Schema, seed: int) -> pa.RecordBatch:
+    hashes = [url_hash(url or "", seed) for url in batch["url"].to_pylist()]
+    return pa.record_batch([*batch.columns, pa.array(hashes, pa.binary(32))], schema=schema)
+
+
+def _words(batch: pa.RecordBatch | pa.Table) -> npt.NDArray[np.uint64]:
+    """The hashes as four words each, the most significant first; uint64 [rows, 4]."""
+    array = batch[_HASH]
+    array = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+    data = np.frombuffer(b"".join(array.to_pylist()), ">u8")
+    return data.reshape(-1, 4).astype(np.uint64)
+
+
+def _top(words: npt.NDArray[np.uint64], bits: int, skip: int = 0) -> npt.NDArray[np.int64]:
+    """`bits` bits of every hash, after the first `skip`; skip + bits is at most 64."""
+    if bits == 0:
+        return np.zeros(len(words), np.int64)
+    mask = np.uint64((1 << bits) - 1)
+    return ((words[:, 0] >> np.uint64(64 - skip - bits)) & mask).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class _Bucket:
+    """The rows whose hash begins with `prefix`, which has `depth` x FAN_OUT_BITS bits, in a local Arrow stream."""
+
+    path: Path
+    prefix: int
+    depth: int
+
+
+class _Buckets:
+    """Splits rows by the next FAN_OUT_BITS of their hash into files of `folder`; a bucket without rows has none."""
+
+    def __init__(self, folder: Path, schema: pa.Schema, depth: int, prefix: int = 0) -> None:
+        self._folder, self._schema, self._depth, self._prefix = folder, schema, depth, prefix
+        self._writers: dict[int, pa.ipc.RecordBatchStreamWriter] = {}
+
+    def _bucket(self, digit: int) -> _Bucket:
+        prefix = self._prefix << FAN_OUT_BITS | digit
+        return _Bucket(self._folder / f"{self._depth + 1}-{prefix:06x}.arrows", prefix, self._depth + 1)
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        digits = _top(_words(batch), FAN_OUT_BITS, self._depth * FAN_OUT_BITS)
+        order = np.argsort(digits, kind="stable")
+        sorted_rows, cuts = batch.take(pa.array(order)), np.searchsorted(digits[order], np.arange(257))
+        for digit in np.unique(digits).tolist():
+            start, stop = cuts[digit : digit + 2].tolist()
+            if digit not in self._writers:
+                options = pa.ipc.IpcWriteOptions(compression="lz4")
+                self._writers[digit] = pa.ipc.new_stream(str(self._bucket(digit).path), self._schema, options=options)
+            self._writers[digit].write_batch(sorted_rows.slice(start, stop - start))
+
+    def close(self) -> list[_Bucket]:
+        for writer in self._writers.values():
+            writer.close()
+        return [self._bucket(digit) for digit in sorted(self._writers)]
+
+
+def _batches(bucket: _Bucket) -> Iterator[pa.RecordBatch]:
+    with pa.OSFile(str(bucket.path)) as file, pa.ipc.open_stream(file) as stream:
+        yield from stream
+    bucket.path.unlink()
+
+
+def _deal_buckets(buckets: Iterable[_Bucket], bits: int, schema: pa.Schema, store: Store, spool: Path) -> None:
+    """Puts the parts in order, those without rows too. A bucket of very many parts is split once more on disk."""
+    part, held = 0, schema.empty_table()
+    for bucket in _fine(buckets, bits, schema, spool):
+        used = bucket.depth * FAN_OUT_BITS
+        first = bucket.prefix >> used - bits if used >= bits else bucket.prefix << bits - used
+        last = first if used >= bits else first + (1 << bits - used) - 1
+        while part < first:
+            _put_part(held, part, store, spool)
+            part, held = part + 1, schema.empty_table()
+        held = pa.concat_tables([held, pa.Table.from_batches(_batches(bucket), schema)])
+        if last > part:
+            parts = _top(_words(held), bits)
+            for part in range(first, last):
+                _put_part(held.filter(pa.array(parts == part)), part, store, spool)
+            part, held = last, held.filter(pa.array(parts == last))
+    while part < 1 << bits:
+        _put_part(held, part, store, spool)
+        part, held = part + 1, schema.empty_table()
+
+
+def _fine(buckets: Iterable[_Bucket], bits: int, schema: pa.Schema, spool: Path) -> Iterator[_Bucket]:
+    """Buckets of at most HELD_PARTS parts each, in order."""
+    for bucket in buckets:
+        if bits - bucket.depth * FAN_OUT_BITS <= HELD_PARTS.bit_length() - 1 or bucket.depth > 1:
+            yield bucket
+            continue
+        finer = _Buckets(spool, schema, bucket.depth, bucket.prefix)
+        for batch in _batches(bucket):
+            finer.add(batch)
+        yield from finer.close()
+
+
+def _put_part(table: pa.Table, part: int, store: Store, spool: Path) -> None:
+    words = _words(table)
+    order = np.lexsort([table["row_id"].to_numpy(), *words.T[::-1]])
+    path = spool / f"rows-{part:06d}.parquet"
+    pq.write_table(table.take(pa.array(order)), path, compression="zstd")
+    store.put(rows_file(part), path)
+    path.unlink()
+
+
+def _input(url: str, num_rows: int) -> dict[str, Any]:
+    """An input file as the corpus remembers it."""
+    folder, _, name = url.rpartition("/")
+    digest, size = hashlib.sha256(), 0
+    with Store(folder or "/").open(name) as file:
+        while block := file.read(1 << 22):
+            digest.update(block)
+            size += len(block)
+    return {"name": url, "bytes": size, "rows": num_rows, "sha256": digest.hexdigest()}

@@ -1,0 +1,75 @@
+"""The embedded engine: DuckDB in this process, out of core within a memory limit. The only door to duckdb."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.dataset as ds
+
+from tagmill.ingest.engine import Param, statement_text
+from tagmill.shards.errors import ConfigError, TagmillError
+
+BATCH_ROWS = 1 << 16
+
+
+class DuckDB:
+    """See `Engine`. Files are reached through Arrow alone: no extension is ever loaded, nothing is fetched by it."""
+
+    def __init__(self, scratch: Path, *, memory_limit: str, threads: int) -> None:
+        """`scratch` is a folder on a local disk with room for the intermediate tables; it is emptied by `close`.
+
+        Raises ConfigError where `memory_limit` is not a size that the engine understands.
+        """
+        self._scratch = scratch
+        shutil.rmtree(scratch, ignore_errors=True)  # what a killed run left
+        scratch.mkdir(parents=True)
+        try:
+            self._connection = duckdb.connect(
+                str(scratch / "tables.duckdb"),
+                config={
+                    "memory_limit": memory_limit,
+                    "threads": threads,
+                    "temp_directory": str(scratch / "spill"),
+                    "preserve_insertion_order": False,
+                    "autoinstall_known_extensions": False,
+                    "autoload_known_extensions": False,
+                    "python_enable_replacements": False,
+                },
+            )
+        except duckdb.Error as error:
+            raise ConfigError(
+                f"the engine does not start: {error}", f"memory_limit {memory_limit}", "try 2GB"
+            ) from error
+
+    def bind(self, name: str, source: pa.Table | ds.Dataset) -> None:
+        self._connection.register(name, source)
+
+    def keep(self, name: str, statement: str, **params: Param) -> None:
+        with self._explained(statement):
+            self._connection.execute(f"CREATE OR REPLACE TABLE {name} AS {statement_text(statement)}", params or None)
+
+    def run(self, statement: str, **params: Param) -> pa.RecordBatchReader:
+        with self._explained(statement):
+            relation = self._connection.sql(statement_text(statement), params=params or None)
+            reader = relation.to_arrow_reader(BATCH_ROWS)
+        return pa.RecordBatchReader.from_batches(reader.schema, self._batches(statement, reader))
+
+    def close(self) -> None:
+        self._connection.close()
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def _batches(self, statement: str, reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+        with self._explained(statement):
+            yield from reader
+
+    @contextmanager
+    def _explained(self, statement: str) -> Iterator[None]:
+        """Turns what a machine lacks into a promise with a way out; a mistake in our SQL stays an error of duckdb."""
+        try:
+            yield
+        except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
+            remedy = "raise memory_limit, or give a spool folder on a larger disk"
+            raise TagmillError(f"set work ran out of room: {error}", f"statement {statement}", remedy) from error

@@ -1,0 +1,243 @@
+"""Bytes from the web to what is stored: an upright, complete, baseline JPEG in sRGB with a short side of fixed size."""
+
+import hashlib
+import io
+import struct
+import warnings
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageCms, UnidentifiedImageError, features
+from PIL import __version__ as pillow_version
+
+from tagmill.ingest.config import ImagePolicy
+from tagmill.ingest.reasons import Reason
+
+THUMBNAIL = 64  # pixels a side, of the grey thumbnail that fingerprints are made from
+MAX_JPEG_SIDE = 65_500  # libjpeg's limit
+_FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "AVIF", "BMP", "TIFF")  # MPO comes as JPEG
+_ORIENTATION = 0x0112  # EXIF tag
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_SIDEWAYS = {_UPRIGHT[value] for value in (5, 6, 7, 8)}
+# A JPEG may be decoded at 1/2, 1/4 or 1/8 as long as this many times the stored size is left for the box filter.
+_DRAFT_GAP = 2
+# What Pillow's parsers raise on bytes that lie; anything else is a bug and is let through.
+_BROKEN = (
+    *(OSError, ValueError, SyntaxError, EOFError, OverflowError, ZeroDivisionError, MemoryError, struct.error),
+    *(IndexError, KeyError, TypeError, AttributeError, AssertionError, RuntimeError, NotImplementedError),
+)
+
+# Size limits are checked from the header here; Pillow's own check still guards frames that are larger than their canvas.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+warnings.filterwarnings(
+    "ignore", category=UserWarning, module=r"PIL\..*"
+)  # about broken metadata of pictures, of which the web is full
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A picture as it is stored; sizes in pixels, the original's after it was turned upright."""
+
+    jpeg: bytes
+    width: int
+    height: int
+    original_width: int
+    original_height: int
+    thumbnail: npt.NDArray[np.uint8]  # luma, [THUMBNAIL, THUMBNAIL]
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """Why a body gives no picture."""
+
+    reason: Reason
+    detail: str | None = None
+
+
+class _RejectError(Exception):
+    def __init__(self, reason: Reason, detail: str | None = None) -> None:
+        super().__init__(reason, detail)
+        self.rejected = Rejected(reason, detail)
+
+
+def prepare(body: bytes, policy: ImagePolicy) -> Prepared | Rejected:
+    """Checks the header, then decodes (first frame), turns upright, puts over white, converts to sRGB and scales down.
+
+    Never scales up. Raises nothing for any bytes. The result depends on the bytes, the policy and `image_stack()`.
+    """
+    if not body:
+        return Rejected(Reason.EMPTY)
+    Image.MAX_IMAGE_PIXELS = policy.max_pixels
+    try:
+        image = _opened(body)
+        with image:
+            turn = _UPRIGHT.get(_orientation(image))
+            width, height = _checked_size(image.size, policy)
+            profile = image.info.get("icc_profile")
+            target = _target(width, height, policy.image_size)
+            pixels = _in_srgb(_scaled(_decoded(image, target), target), profile)
+    except _RejectError as error:
+        return error.rejected
+    if turn is not None:
+        pixels = pixels.transpose(turn)
+        if turn in _SIDEWAYS:
+            width, height = height, width
+    return _stored(pixels, width, height, policy.quality)
+
+
+def _opened(body: bytes) -> Image.Image:
+    try:
+        return Image.open(io.BytesIO(body), formats=_readable())
+    except UnidentifiedImageError:
+        raise _RejectError(Reason.NOT_AN_IMAGE) from None
+    except Image.DecompressionBombError:
+        raise _RejectError(Reason.TOO_MANY_PIXELS) from None
+    except _BROKEN as error:
+        raise _RejectError(Reason.NOT_AN_IMAGE, type(error).__name__) from None
+
+
+@cache
+def _readable() -> tuple[str, ...]:
+    """The formats that this build of Pillow reads, of those that the web uses."""
+    Image.init()
+    return tuple(name for name in _FORMATS if name in Image.OPEN)
+
+
+def _orientation(image: Image.Image) -> int:
+    """EXIF orientation 1 to 8; broken EXIF is as good as none."""
+    try:
+        value = image.getexif().get(_ORIENTATION, 1)
+    except _BROKEN:
+        return 1
+    return value if isinstance(value, int) else 1
+
+
+def _checked_size(size: tuple[int, int], policy: ImagePolicy) -> tuple[int, int]:
+    width, height = size
+    what = f"{width} x {height}"
+    if width * height > policy.max_pixels:
+        raise _RejectError(Reason.TOO_MANY_PIXELS, what)
+    if min(width, height) < policy.min_side:
+        raise _RejectError(Reason.TOO_SMALL, what)
+    if max(_target(width, height, policy.image_size)) > MAX_JPEG_SIDE:
+        raise _RejectError(Reason.TOO_LONG, what)
+    return width, height
+
+
+def _target(width: int, height: int, short_side: int) -> tuple[int, int]:
+    """Width and height with the given short side, the long one rounded half up; smaller pictures keep theirs."""
+    short = min(width, height)
+    if short <= short_side:
+        return width, height
+    return tuple((2 * side * short_side + short) // (2 * short) for side in (width, height))  # type: ignore[return-value]
+
+
+def _decoded(image: Image.Image, target: tuple[int, int]) -> Image.Image:
+    """The first frame as L, RGB or CMYK without alpha."""
+    try:
+        if image.format in ("JPEG", "MPO"):
+            image.draft(None, (target[0] * _DRAFT_GAP, target[1] * _DRAFT_GAP))
+        image.load()
+        return _opaque(image)
+    except Image.DecompressionBombError:
+        raise _RejectError(Reason.TOO_MANY_PIXELS, "a frame") from None
+    except _BROKEN as error:
+        cut = isinstance(error, EOFError) or "truncated" in str(error).lower()
+        reason = Reason.TRUNCATED if cut else Reason.DECODER_FAILED
+        raise _RejectError(reason, None if cut else type(error).__name__) from None
+
+
+def _opaque(image: Image.Image) -> Image.Image:
+    """Any mode to L, RGB or CMYK; transparent pixels lie on white, 16-bit ones keep their upper half."""
+    if image.mode.startswith("I"):
+        deep = np.asarray(image).astype(np.int64)
+        return Image.fromarray(np.clip(deep >> 8, 0, 255).astype(np.uint8))
+    if image.has_transparency_data:
+        colour = image.convert("RGBA")
+        white = Image.new("RGB", colour.size, (255, 255, 255))
+        white.paste(colour, mask=colour.getchannel("A"))
+        return white
+    if image.mode in ("L", "RGB", "CMYK"):
+        return image
+    if image.mode == "1":
+        return image.convert("L")
+    if image.mode in ("P", "YCbCr", "RGBX", "RGBA", "LA", "PA"):
+        return image.convert("RGB")
+    raise _RejectError(Reason.DECODER_FAILED, f"pixels of kind {image.mode}")
+
+
+def _scaled(image: Image.Image, target: tuple[int, int]) -> Image.Image:
+    """Box filter, before colours are converted: it is the small picture that pays for that."""
+    return image if image.size == target else image.resize(target, Image.Resampling.BOX)
+
+
+def _in_srgb(image: Image.Image, profile: object) -> Image.Image:
+    """RGB pixels in sRGB, by the picture's own profile where it has one that fits."""
+    if isinstance(profile, bytes) and profile:
+        converted = _by_profile(image, profile)
+        if converted is not None:
+            return converted
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _by_profile(image: Image.Image, profile: bytes) -> Image.Image | None:
+    """The picture converted by its ICC profile; None where that is sRGB already, broken, or for other colours."""
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        if (source.profile.profile_description or "").startswith("sRGB"):
+            return None
+        return ImageCms.profileToProfile(image, source, _srgb(), outputMode="RGB")
+    except (ImageCms.PyCMSError, *_BROKEN):
+        return None
+
+
+@cache
+def _srgb() -> ImageCms.ImageCmsProfile:
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+
+
+def _stored(image: Image.Image, original_width: int, original_height: int, quality: int) -> Prepared:
+    image.info.clear()  # or a comment and the colour profile of the source would be written
+    sink = io.BytesIO()
+    image.save(sink, "JPEG", quality=quality, subsampling="4:2:0", progressive=False, optimize=False)
+    thumbnail = image.convert("L").resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
+    return Prepared(sink.getvalue(), *image.size, original_width, original_height, np.asarray(thumbnail))
+
+
+@cache
+def image_stack() -> dict[str, str]:
+    """The libraries that decide a stored picture's bytes, with their versions; 'none' for a codec that is missing.
+
+    `probe` is a digest of pictures that they made just now: it also tells builds apart that differ in nothing but the
+    instructions of their processor (SIMD), if these give other bytes.
+    """
+    flavour = "pillow-simd" if ".post" in pillow_version else "pillow"
+    codecs = ("libjpeg_turbo", "zlib", "webp", "avif", "libtiff", "littlecms2")
+    versions = {name: features.version(name) or "none" for name in codecs}
+    return {"pillow": f"{flavour} {pillow_version}", **versions, "pdqhash": version("pdqhash"), "probe": _probe()}
+
+
+def _probe() -> str:
+    across, down = np.arange(97), np.arange(83)[:, None]
+    noise = (across * across * 7 + down * 31 + across * down * down) % 256
+    colours = np.stack([noise, noise[::-1], (across + 0 * down) * 2], axis=2).astype(np.uint8)
+    sink, digest = io.BytesIO(), hashlib.sha256()
+    Image.fromarray(colours).save(sink, "PNG")
+    body = sink.getvalue()
+    for size in (64, 24):  # of a PNG, then of the JPEG that it gave
+        made = prepare(body, ImagePolicy(image_size=size, quality=90, min_side=1, max_pixels=1 << 20))
+        assert isinstance(made, Prepared)
+        body = made.jpeg
+        digest.update(body + made.thumbnail.tobytes())
+    return digest.hexdigest()[:16]

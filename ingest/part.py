@@ -1,0 +1,322 @@
+"""The unit of ingest work: the rows of a part are fetched, checked, resized and fingerprinted, and committed as one file."""
+
+import asyncio
+import json
+import secrets
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO, Self
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tagmill.ingest.board import Board, line
+from tagmill.ingest.config import IngestConfig
+from tagmill.ingest.deal import normalise, rows_file
+from tagmill.ingest.fetch import Fetched, Fetcher
+from tagmill.ingest.fingerprint import fingerprint, holdout_order
+from tagmill.ingest.images import Rejected, prepare
+from tagmill.ingest.progress import Progress
+from tagmill.ingest.reasons import Reason
+from tagmill.ingest.sources import extra_schema
+from tagmill.shards.errors import TagmillError
+from tagmill.shards.index import sample_bytes
+from tagmill.shards.record import Record, key_of
+from tagmill.shards.store import Store
+
+# A part's table, in this order; the source's own columns stand before `reason`. Facts are null unless reason is null. Rows
+# of equal URL share their facts, and the first of them holds the picture.
+PART = pa.schema(
+    [
+        pa.field("row_id", pa.int64(), nullable=False),
+        pa.field("part", pa.int32(), nullable=False),
+        pa.field("place", pa.int32(), nullable=False),  # ordinal in the part's order: url hash, row_id
+        pa.field("url", pa.string()),
+        pa.field("tags", pa.list_(pa.string()), nullable=False),
+        pa.field("licence", pa.string()),
+        pa.field("page", pa.string()),
+        pa.field("reason", pa.string()),  # null: it gave a picture
+        pa.field("detail", pa.string()),
+        pa.field("key", pa.string()),
+        pa.field("sha256", pa.string()),
+        pa.field("pdq0", pa.int64()),
+        pa.field("pdq1", pa.int64()),
+        pa.field("pdq2", pa.int64()),
+        pa.field("pdq3", pa.int64()),
+        pa.field("pdq_quality", pa.int32()),  # 0 to 100
+        pa.field("width", pa.int32()),  # of the stored picture
+        pa.field("height", pa.int32()),
+        pa.field("original_width", pa.int32()),  # of the upright source
+        pa.field("original_height", pa.int32()),
+        pa.field("jpeg_size", pa.int64()),  # bytes
+        pa.field("sample_bytes", pa.int64()),  # in its tar, headers and facts included
+        pa.field("holdout_order", pa.int64()),  # signed; the smallest are held out
+        pa.field("http_status", pa.int32()),
+        pa.field("fetched_at", pa.timestamp("ms", tz="UTC")),
+        pa.field("seconds", pa.float64()),
+        pa.field("host", pa.string()),
+        pa.field("jpeg", pa.binary()),
+    ]
+)
+_BEFORE_EXTRA = PART.get_field_index("reason")
+ROW_GROUP = 256  # rows, and pictures, in memory while a part is written or read
+DECODERS = 2  # threads of a worker that decode beside its event loop; Pillow lets go of the interpreter
+OUTCOMES = ("ok", *Reason)
+
+
+def part_schema(config: IngestConfig) -> pa.Schema:
+    """PART with the source's own columns, whose types the input gives."""
+    columns = list(PART)
+    return pa.schema([*columns[:_BEFORE_EXTRA], *extra_schema(config), *columns[_BEFORE_EXTRA:]])
+
+
+def attempt_file(part: int, attempt: str) -> str:
+    """Where an attempt at a part lies in the store."""
+    return f"parts/{part:06d}/{attempt}.parquet"
+
+
+def done_file(part: int) -> str:
+    """The marker that makes one attempt at a part the part."""
+    return f"parts/{part:06d}/done.json"
+
+
+def record_of(row: Mapping[str, Any]) -> Record:
+    """The base row of an ok row of a part's table, with its extra columns."""
+    return Record(
+        sha256=row["sha256"],
+        pdq=(row["pdq0"], row["pdq1"], row["pdq2"], row["pdq3"]),
+        width=row["width"],
+        height=row["height"],
+        original_width=row["original_width"],
+        original_height=row["original_height"],
+        tags=tuple(row["tags"]),
+        url=row["url"],
+        licence=row["licence"],
+        page=row["page"],
+        extra={name: value for name, value in row.items() if name not in _OURS},
+    )
+
+
+_OURS = frozenset(PART.names)
+
+
+@dataclass(frozen=True)
+class PartSummary:
+    """What came of a part; also the content of its marker."""
+
+    part: int
+    attempt: str
+    rows: int
+    ok: int
+    reasons: dict[str, int]
+    size: int  # bytes of the attempt's file
+
+    @classmethod
+    def parse(cls, data: bytes) -> Self:
+        return cls(**json.loads(data))
+
+
+@dataclass(frozen=True)
+class PartTask:
+    """All that a worker needs to make one part."""
+
+    config: IngestConfig
+    store: Store
+    part: int
+    schema: pa.Schema  # of `part_schema`
+    concurrency: int  # requests in flight, of this part
+
+
+Tell = Callable[[str, int], None]  # told an outcome and its number of rows as they come
+
+
+def _silent(outcome: str, num_rows: int) -> None:
+    del outcome, num_rows
+
+
+@dataclass(slots=True)
+class _Outcome:
+    """What came of one URL: the columns that all of its rows share, and where its picture lies in the scratch file."""
+
+    columns: dict[str, Any] = field(default_factory=dict)
+    start: int = 0
+    size: int = 0
+
+
+def run_part(task: PartTask, tell: Tell = _silent) -> PartSummary:
+    """Fetches and prepares a dealt part and commits it; one that is committed already is left as it is.
+
+    Of several that make the same part at once the first to finish wins; the others delete their file and return the
+    winner's summary. Pictures wait on local disk in the order in which they come, so that a slow URL holds up no other.
+    """
+    store, part = task.store, task.part
+    if store.exists(done_file(part)):
+        return PartSummary.parse(store.read(done_file(part)))
+    attempt = secrets.token_hex(8)
+    with tempfile.TemporaryDirectory(prefix=f"part-{part:06d}-", dir=task.config.spool) as folder:
+        table = Path(folder, "part.parquet")
+        with Path(folder, "pictures").open("w+b") as pictures:
+            outcomes = asyncio.run(_outcomes(task, _urls(store, part), pictures, tell))
+            counts = _write(task, outcomes, pictures, table)
+        store.put(attempt_file(part, attempt), table)
+        size = table.stat().st_size
+    rows, ok = counts.total(), counts.pop("ok", 0)
+    summary = PartSummary(part, attempt, rows, ok, dict(sorted(counts.items())), size)
+    if store.put_new(done_file(part), json.dumps(asdict(summary)).encode()):
+        return summary
+    store.delete(attempt_file(part, attempt))
+    return PartSummary.parse(store.read(done_file(part)))
+
+
+def _urls(store: Store, part: int) -> list[tuple[str, int]]:
+    """The part's URLs in their normal form, each once, in the part's order, with their numbers of rows."""
+    urls: list[tuple[str, int]] = []
+    last = None
+    with store.open(rows_file(part)) as file:
+        for batch in pq.ParquetFile(file).iter_batches(ROW_GROUP, columns=["url", "url_hash"]):
+            for row in batch.to_pylist():
+                if row["url_hash"] == last:
+                    urls[-1] = (urls[-1][0], urls[-1][1] + 1)
+                else:
+                    urls.append((normalise(row["url"] or ""), 1))
+                last = row["url_hash"]
+    return urls
+
+
+async def _outcomes(task: PartTask, urls: list[tuple[str, int]], pictures: BinaryIO, tell: Tell) -> list[_Outcome]:
+    """What came of each URL, in order; as many bodies are in memory as requests may be in flight."""
+    outcomes = [_Outcome() for _ in urls]
+    todo = iter(zip(urls, outcomes, strict=True))
+    loop = asyncio.get_running_loop()
+
+    async def work(fetcher: Fetcher, decoders: ThreadPoolExecutor) -> None:
+        for (url, num_rows), outcome in todo:
+            fetched = await fetcher.fetch(url)
+            outcome.columns, jpeg = await loop.run_in_executor(decoders, _columns, fetched, task.config)
+            if jpeg is not None:
+                outcome.start, outcome.size = pictures.tell(), len(jpeg)
+                pictures.write(jpeg)
+            tell(outcome.columns["reason"] or "ok", num_rows)
+
+    with ThreadPoolExecutor(DECODERS, thread_name_prefix="decode") as decoders:
+        async with Fetcher(task.config) as fetcher:
+            await asyncio.gather(*(work(fetcher, decoders) for _ in range(min(task.concurrency, len(urls)))))
+    return outcomes
+
+
+def _columns(fetched: Fetched, config: IngestConfig) -> tuple[dict[str, Any], bytes | None]:
+    """The columns that a URL decides, and the picture to store."""
+    columns: dict[str, Any] = {
+        "reason": fetched.reason,
+        "detail": fetched.detail,
+        "http_status": fetched.http_status,
+        "fetched_at": fetched.fetched_at,
+        "seconds": fetched.seconds,
+        "host": fetched.host,
+    }
+    if fetched.body is None:
+        return columns, None
+    made = prepare(fetched.body, config.images)
+    if isinstance(made, Rejected):
+        return {**columns, "reason": made.reason, "detail": made.detail}, None
+    prints = fingerprint(fetched.body, made.thumbnail)
+    columns |= {f"pdq{i}": word for i, word in enumerate(prints.pdq)}
+    columns |= {
+        "key": key_of(prints.sha256),
+        "sha256": prints.sha256,
+        "pdq_quality": prints.pdq_quality,
+        "width": made.width,
+        "height": made.height,
+        "original_width": made.original_width,
+        "original_height": made.original_height,
+        "jpeg_size": len(made.jpeg),
+        "holdout_order": holdout_order(prints.sha256, config.seed),
+    }
+    return columns, made.jpeg
+
+
+def _write(task: PartTask, outcomes: list[_Outcome], pictures: BinaryIO, path: Path) -> Counter[str]:
+    """Joins rows and outcomes into the part's table, a row group at a time; returns rows by outcome."""
+    counts: Counter[str] = Counter()
+    todo = iter(outcomes)
+    outcome, last, place = _Outcome(), None, 0
+    plain = [name for name in task.schema.names if name != "jpeg"]  # pictures compress no further and never repeat
+    compression = {**dict.fromkeys(plain, "zstd"), "jpeg": "none"}
+    with (
+        task.store.open(rows_file(task.part)) as file,
+        pq.ParquetWriter(
+            path, task.schema, compression=compression, use_dictionary=plain, write_statistics=plain
+        ) as writer,
+    ):
+        for batch in pq.ParquetFile(file).iter_batches(ROW_GROUP):
+            lines = []
+            for row in batch.to_pylist():
+                first = row["url_hash"] != last
+                if first:
+                    outcome, last = next(todo), row["url_hash"]
+                line = {**row, **outcome.columns, "part": task.part, "place": place}
+                del line["url_hash"]
+                if line["reason"] is None:
+                    line["sample_bytes"] = sample_bytes(line["jpeg_size"], len(record_of(line).json()))
+                    if first:
+                        pictures.seek(outcome.start)
+                        line["jpeg"] = pictures.read(outcome.size)
+                counts[line["reason"] or "ok"] += 1
+                lines.append(line)
+                place += 1
+            writer.write_table(pa.Table.from_pylist(lines, task.schema), row_group_size=ROW_GROUP)
+    return counts
+
+
+def _run(task: PartTask) -> PartSummary:
+    """A task in a worker process."""
+    return line().during(task.part, lambda tell: run_part(task, tell))
+
+
+def run_parts(config: IngestConfig, store: Store, num_parts: int, progress: Progress) -> list[PartSummary]:
+    """Makes every dealt part that is not done yet, in worker processes; summaries in order of parts.
+
+    Raises TagmillError where a worker dies; finished parts stay, so that the same call goes on.
+    """
+    there = set(store.names("parts"))
+    summaries: dict[int, PartSummary] = {}
+    for part in range(num_parts):
+        if done_file(part) in there:
+            found = summaries[part] = PartSummary.parse(store.read(done_file(part)))
+            progress.advance(found.rows, ok=found.ok, **found.reasons)
+    todo = [part for part in range(num_parts) if part not in summaries]
+    if todo:
+        for summary in _in_processes(config, store, todo, progress):
+            summaries[summary.part] = summary
+    return [summaries[part] for part in range(num_parts)]
+
+
+def _in_processes(config: IngestConfig, store: Store, parts: list[int], progress: Progress) -> list[PartSummary]:
+    workers = min(config.processes, len(parts))
+    schema, share = part_schema(config), max(1, config.concurrency // workers)
+    tasks = (PartTask(config, store, part, schema, share) for part in parts)
+    board = Board(workers, OUTCOMES)
+    summaries: list[PartSummary] = []
+    running: set[Future[PartSummary]] = set()
+    pool = board.pool()
+    try:
+        while True:
+            running |= {pool.submit(_run, task) for task in islice(tasks, 2 * workers - len(running))}
+            if not running:
+                return summaries
+            done, running = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
+            board.tell(progress)
+            summaries += [future.result() for future in done]
+    except BrokenProcessPool as error:
+        remedy = "run it again, finished parts stay; if it dies there again give it more memory or fewer --processes"
+        where = f"{store.url}, at one of the parts {board.items() or 'that come first'}"
+        raise TagmillError("a worker process died", where, remedy) from error
+    finally:
+        board.stop()
+        pool.shutdown(cancel_futures=True)

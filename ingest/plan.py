@@ -1,0 +1,95 @@
+"""Which samples go into which shard, decided from their sizes before a byte is packed."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tagmill.shards.errors import ConfigError
+
+Sizes = npt.NDArray[np.int64]
+
+TAR_RECORD = 10_240  # bytes: a tar ends with two empty blocks and is filled up to whole records (POSIX ustar)
+TAR_END = 1_024
+MOST_SHARDS = 1_000_000  # names have six digits, so that the order of names is the order of shards
+
+
+@dataclass(frozen=True)
+class ShardPlan:
+    """A shard before it exists; `sample_bytes` are those of its members without the end of the tar."""
+
+    name: str
+    samples: int
+    sample_bytes: int
+
+
+@dataclass(frozen=True)
+class GroupSizes:
+    """What a plan is made from: the bytes of a group's samples, each with its facts and headers, in order."""
+
+    parts: tuple[int, ...]
+    train: Sizes
+    heldout_parts: tuple[int, ...]  # those that hold some out
+    heldout: Sizes
+
+
+@dataclass(frozen=True)
+class GroupPlan:
+    """A pack group: its samples in order of (part, place) fill its shards, which no other group touches.
+
+    The rows of consecutive parts are a group; all held-out samples, of whatever part, are one more, the last.
+    """
+
+    label: str  # '000000' or 'holdout'
+    split: str
+    parts: tuple[int, ...]
+    shards: tuple[ShardPlan, ...]
+
+
+def tar_bytes(sample_bytes: int) -> int:
+    """The size of a tar whose members take `sample_bytes`."""
+    return -(-(sample_bytes + TAR_END) // TAR_RECORD) * TAR_RECORD
+
+
+def roll(sizes: Sizes, max_samples: int, max_bytes: int) -> Iterator[tuple[int, int]]:
+    """(samples, bytes) of one shard after the other: each takes as many as fit, and at least one.
+
+    A shard has at most `max_samples` samples, and its tar at most `max_bytes` bytes unless it holds a single one.
+    """
+    room = max_bytes // TAR_RECORD * TAR_RECORD - TAR_END
+    running = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
+    start = 0
+    while start < len(sizes):
+        fitting = int(np.searchsorted(running, running[start] + room, side="right")) - 1
+        stop = min(max(fitting, start + 1), start + max_samples, len(sizes))
+        yield stop - start, int(running[stop] - running[start])
+        start = stop
+
+
+def plan(groups: Iterable[GroupSizes], *, max_samples: int, max_bytes: int) -> list[GroupPlan]:
+    """The plan of all groups, the held-out one last if it has samples. Shards are numbered through all groups.
+
+    Raises ConfigError where there would be too many.
+    """
+    plans = []
+    number = 0
+    heldout_parts: list[int] = []
+    heldout = [np.empty(0, np.int64)]
+    for ordinal, group in enumerate(groups):
+        shards = []
+        for samples, size in roll(group.train, max_samples, max_bytes):
+            shards.append(ShardPlan(f"{number:06d}", samples, size))
+            number += 1
+        plans.append(GroupPlan(f"{ordinal:06d}", "train", group.parts, tuple(shards)))
+        heldout_parts += group.heldout_parts
+        heldout.append(group.heldout)
+    rolled = enumerate(roll(np.concatenate(heldout), max_samples, max_bytes))
+    apart = tuple(ShardPlan(f"holdout-{ordinal:06d}", samples, size) for ordinal, (samples, size) in rolled)
+    if apart:
+        plans.append(GroupPlan("holdout", "holdout", tuple(heldout_parts), apart))
+    if max(number, len(apart)) > MOST_SHARDS:
+        raise ConfigError(
+            f"{number} shards, a million is the limit", "shard_samples, shard_bytes", "make shards larger"
+        )
+    return plans

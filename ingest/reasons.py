@@ -1,0 +1,50 @@
+"""Why a row did not become a sample: a closed list, so that reports, tables and tests of many years agree."""
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """A reason as tables hold it; `meaning` says it to a person in one line."""
+
+    BAD_URL = "bad_url"
+    PRIVATE_ADDRESS = "private_address"
+    CONNECTION = "connection"
+    TIMEOUT = "timeout"
+    BAD_HEADERS = "bad_headers"
+    REDIRECTS = "redirects"
+    NOT_FOUND = "not_found"
+    HTTP_ERROR = "http_error"
+    TOO_BIG = "too_big"
+    EMPTY = "empty"
+    NOT_AN_IMAGE = "not_an_image"
+    TRUNCATED = "truncated"
+    TOO_SMALL = "too_small"
+    TOO_MANY_PIXELS = "too_many_pixels"
+    TOO_LONG = "too_long"
+    DECODER_FAILED = "decoder_failed"
+    DUPLICATE = "duplicate"
+
+    @property
+    def meaning(self) -> str:
+        return _MEANINGS[self]
+
+
+_MEANINGS = {
+    Reason.BAD_URL: "no URL, or one that is not http(s)://host/...",
+    Reason.PRIVATE_ADDRESS: "the host, or one that it redirects to, is not on the public internet",
+    Reason.CONNECTION: "no connection to the host, or it broke off before the answer",
+    Reason.TIMEOUT: "the whole answer did not come before the deadline",
+    Reason.BAD_HEADERS: "the answer's headers are malformed or too large",
+    Reason.REDIRECTS: "too many redirects, or one that leads nowhere",
+    Reason.NOT_FOUND: "the host says that it is not there (404 or 410)",
+    Reason.HTTP_ERROR: "the host answered with another error status",
+    Reason.TOO_BIG: "more bytes than max_bytes",
+    Reason.EMPTY: "an answer without a body",
+    Reason.NOT_AN_IMAGE: "the bytes are in no picture format that is read",
+    Reason.TRUNCATED: "the answer or the picture ends too early",
+    Reason.TOO_SMALL: "a side is shorter than min_side",
+    Reason.TOO_MANY_PIXELS: "more pixels than max_pixels, by its header",
+    Reason.TOO_LONG: "so narrow that its long side would not fit into a JPEG (65,500 pixels)",
+    Reason.DECODER_FAILED: "a picture by its header, but its pixels cannot be decoded",
+    Reason.DUPLICATE: "the same bytes as another sample, which keeps its tags too",
+}

@@ -1,0 +1,97 @@
+"""What an ingest did, in numbers: `report.json`, and the same as a table for a person."""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+
+from tagmill.ingest.reasons import Reason
+
+NAME = "report.json"
+TOP_LABELS = 20
+
+
+@dataclass(frozen=True)
+class TopLabel:
+    """One of the commonest labels."""
+
+    name: str  # its synsets
+    lemmas: tuple[str, ...]
+    images: int  # of the train split
+
+
+@dataclass(frozen=True)
+class Report:
+    """The outcome of a run; rows = the sum of samples + the sum of rejects."""
+
+    name: str
+    output: str
+    rows: int
+    samples: dict[str, int]  # by split
+    rejects: dict[str, int]  # by reason, commonest first; duplicates among them
+    duplicates: int
+    shards: int
+    shard_bytes: int  # of all tars
+    labels: int
+    tags: int  # of all samples, duplicates' tags among them
+    tags_matched_share: float  # of these, those that led to a label; 0 to 1
+    unlabelled: int  # samples without a label
+    labels_cut: int  # labels that samples lost because they had too many
+    top_labels: tuple[TopLabel, ...]
+    seconds: dict[str, float]  # by stage, of this run; a resumed run finds earlier stages done
+    image_stack: dict[str, str]
+    code_version: str
+
+    def json(self) -> bytes:
+        return json.dumps(asdict(self), indent=2, sort_keys=False).encode() + b"\n"
+
+    @classmethod
+    def parse(cls, data: bytes) -> Self:
+        """Reads `json`'s bytes."""
+        text = json.loads(data)
+        top = (TopLabel(**{**label, "lemmas": tuple(label["lemmas"])}) for label in text.pop("top_labels"))
+        return cls(**text, top_labels=tuple(top))
+
+    def table(self) -> RenderableType:
+        """What a terminal shows at the end of a run."""
+        return Group(self._counts(), *([self._rejects()] if self.rejects else []), self._labels())
+
+    def _counts(self) -> Table:
+        table = Table(title=f"{self.name}: {self.output}", show_header=False, title_justify="left")
+        for name, value in [
+            ("rows", f"{self.rows:,}"),
+            ("samples", f"{sum(self.samples.values()):,} ({_list(self.samples)})"),
+            ("rejects", f"{sum(self.rejects.values()):,}, {self.duplicates:,} of them duplicates"),
+            ("shards", f"{self.shards:,}, {self.shard_bytes / 1e6:,.1f} MB"),
+            ("labels", f"{self.labels:,}"),
+            ("tags", f"{self.tags:,}, {self.tags_matched_share:.0%} led to a label"),
+            ("samples without a label", f"{self.unlabelled:,}"),
+            ("labels cut", f"{self.labels_cut:,}"),
+            ("seconds", ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in self.seconds.items())),
+            ("images made by", " ".join(f"{name} {value}" for name, value in self.image_stack.items())),
+        ]:
+            table.add_row(name, value)
+        return table
+
+    def _rejects(self) -> Table:
+        table = Table("reason", "rows", "share", "means", title="Rejects", title_justify="left")
+        for reason, count in self.rejects.items():
+            table.add_row(reason, f"{count:,}", f"{count / self.rows:.1%}", Reason(reason).meaning)
+        return table
+
+    def _labels(self) -> Table:
+        table = Table("label", "words", "images", title="Commonest labels", title_justify="left")
+        for label in self.top_labels:
+            table.add_row(label.name, ", ".join(label.lemmas[:3]), f"{label.images:,}")
+        return table
+
+
+def commonest(counts: dict[str, int], most: int | None = None) -> dict[str, int]:
+    """Counts from the largest down, equal ones by name."""
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:most])
+
+
+def _list(counts: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in counts.items())

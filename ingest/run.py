@@ -1,0 +1,300 @@
+"""The whole way from a list of URLs to a corpus: the stages in their order, and the one commit at the end.
+
+Every stage leaves its result in the store under `parts/` and finds it there again, so that a run which was killed goes on
+where it stopped and ends with the same bytes. Readers see no corpus before `corpus.json` is there.
+"""
+
+import dataclasses
+import hashlib
+import json
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+
+from tagmill.ingest.config import IngestConfig
+from tagmill.ingest.deal import Dealt, deal
+from tagmill.ingest.engine import parquet_of
+from tagmill.ingest.engine_duckdb import DuckDB
+from tagmill.ingest.images import image_stack
+from tagmill.ingest.pack import Packed, PackTask, pack, plan_groups
+from tagmill.ingest.part import PART, PartSummary, attempt_file, run_parts
+from tagmill.ingest.progress import Progress, Silent
+from tagmill.ingest.report import NAME as REPORT
+from tagmill.ingest.report import TOP_LABELS, Report, TopLabel, commonest
+from tagmill.ingest.select import num_groups, select, selection_of
+from tagmill.ingest.sources import extra_schema
+from tagmill.ingest.sources import rows as source_rows
+from tagmill.ingest.views import NAME as VIEW
+from tagmill.ingest.views import Labelled, LabelRules, make_view
+from tagmill.shards.errors import ConfigError, CorpusError, TagmillError
+from tagmill.shards.manifest import SPLITS, CorpusFile, Named, ShardEntry, commit, put_manifest
+from tagmill.shards.store import Store
+
+STACK = "parts/stack.json"  # who makes the pictures, and with which version of this code
+CLOSING = "parts/closing.json"  # once corpus.json is there, the parts may go
+FACTS = [
+    *("row_id", "part", "place", "tags", "reason", "key"),
+    *("original_width", "original_height", "sample_bytes", "holdout_order"),
+]
+
+
+def ingest(config: IngestConfig, progress: Progress | None = None) -> Report:
+    """Turns the input of `config` into a corpus at its output, with the view `default`, and says what happened.
+
+    A run that was killed is taken up where it stopped, under the same config and image stack. Raises TagmillError for
+    whatever keeps the corpus from being whole; there is no `corpus.json` then.
+    """
+    store = Store(config.output)
+    if store.exists("corpus.json"):
+        return _finish(store, config)
+    with _spool(config) as spool:
+        return _Run(dataclasses.replace(config, spool=str(spool)), store, spool, progress or Silent()).report()
+
+
+@dataclass
+class _Run:
+    """One run and what its stages share."""
+
+    config: IngestConfig
+    store: Store
+    spool: Path
+    progress: Progress
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def report(self) -> Report:
+        """All stages in their order."""
+        self._check_stack()
+        with self._stage("deal"):
+            dealt = deal(self.config, self.store, self.spool)
+        with self._stage("fetch", dealt.rows):
+            budget = _Budget(self.progress, dealt.rows, self.config.failure_budget, self.config.output)
+            parts = run_parts(self.config, self.store, dealt.num_parts, budget)
+            budget.check(done=True)
+        facts = self._facts(parts)
+        with self._stage("select"):
+            self._select(facts, dealt)
+        with self._stage("pack", dealt.rows):
+            packed = self._pack(parts, dealt)
+        with self._stage("label"):
+            entries = _in_corpus_order(packed)
+            manifest = put_manifest(self.store, entries)
+            labelled = self._label(facts, dealt, manifest, entries, packed)
+        report = self._reported(dealt, packed, entries, labelled)
+        self.store.put(REPORT, report.json())
+        self._commit(report, dealt, manifest, labelled)
+        return report
+
+    def _check_stack(self) -> None:
+        """Refuses a run whose pictures were begun by other code: their bytes would differ."""
+        any(map(len, source_rows(self.config)))  # a list that cannot be read is found before anything is written
+        mine = {"image_stack": image_stack(), "code_version": version("tagmill")}
+        if not self.store.put_new(STACK, json.dumps(mine, sort_keys=True).encode()):
+            theirs = json.loads(self.store.read(STACK))
+            if theirs != mine:
+                what = f"begun with {theirs}, this machine has {mine}"
+                remedy = "go on with the same versions, or remove the output and start over"
+                raise ConfigError(what, self.config.output, remedy)
+
+    def _facts(self, parts: list[PartSummary]) -> ds.Dataset:
+        """What set work sees of the parts: never a picture."""
+        names = [attempt_file(part.part, part.attempt) for part in parts]
+        return parquet_of(self.store, names, pa.schema([PART.field(name) for name in FACTS]))
+
+    def _select(self, facts: ds.Dataset, dealt: Dealt) -> None:
+        with closing(self._engine()) as engine:
+            selected = select(
+                engine,
+                self.store,
+                facts,
+                num_parts=dealt.num_parts,
+                parts_per_group=self.config.parts_per_group,
+                holdout=self.config.holdout,
+                spool=self.spool,
+            )
+        self._check_sum(selected.rows, dealt, "the selection")
+
+    def _pack(self, parts: list[PartSummary], dealt: Dealt) -> list[Packed]:
+        config = self.config
+        groups = plan_groups(
+            self.store,
+            num_parts=dealt.num_parts,
+            parts_per_group=config.parts_per_group,
+            max_samples=config.shard_samples,
+            max_bytes=config.shard_bytes,
+        )
+        extra = extra_schema(config)
+        tasks = [
+            PackTask(
+                store=self.store,
+                spool=str(self.spool),
+                group=group,
+                attempts={part: attempt_file(part, parts[part].attempt) for part in group.parts},
+                parts_per_group=config.parts_per_group,
+                extra=extra,
+            )
+            for group in groups
+        ]
+        packed = pack(tasks, config.processes, self.progress)
+        self._check_sum(sum(sum(group.outcomes().values()) for group in packed), dealt, "samples and rejects")
+        return packed
+
+    def _label(
+        self, facts: ds.Dataset, dealt: Dealt, manifest: Named, entries: list[ShardEntry], packed: list[Packed]
+    ) -> Labelled:
+        config = self.config
+        rejects = hashlib.sha256("\n".join(group.rejects_sha256 for group in packed).encode())
+        rules = LabelRules(config.rule, config.min_count, config.top_k, config.max_labels)
+        with closing(self._engine()) as engine:
+            return make_view(
+                engine,
+                self.store,
+                facts,
+                selection_of(self.store, num_groups(dealt.num_parts, config.parts_per_group)),
+                manifest,
+                entries,
+                rules,
+                seed=config.seed,
+                rejects_sha256=rejects.hexdigest(),
+                spool=self.spool,
+            )
+
+    def _reported(self, dealt: Dealt, packed: list[Packed], entries: list[ShardEntry], labelled: Labelled) -> Report:
+        rejects: Counter[str] = Counter()
+        for group in packed:
+            rejects.update(group.rejects)
+        top = labelled.vocabulary.labels[:TOP_LABELS]
+        return Report(
+            name=self.config.name,
+            output=self.config.output,
+            rows=dealt.rows,
+            samples={split: sum(e.samples for e in entries if e.split == split) for split in SPLITS},
+            rejects=commonest(rejects),
+            duplicates=rejects["duplicate"],
+            shards=len(entries),
+            shard_bytes=sum(entry.bytes for entry in entries),
+            labels=len(labelled.vocabulary),
+            tags=labelled.tags,
+            tags_matched_share=round(labelled.tags_matched / labelled.tags, 4) if labelled.tags else 0.0,
+            unlabelled=labelled.unlabelled,
+            labels_cut=labelled.labels_cut,
+            top_labels=tuple(TopLabel(label.name, label.lemmas, label.images) for label in top),
+            seconds={stage: round(seconds, 2) for stage, seconds in self.seconds.items()},
+            image_stack=image_stack(),
+            code_version=version("tagmill"),
+        )
+
+    def _commit(self, report: Report, dealt: Dealt, manifest: Named, labelled: Labelled) -> None:
+        """Makes the corpus visible, then removes the parts; a run that is killed in between is finished by the next."""
+        config = self.config
+        totals = {
+            "rows": report.rows,
+            "samples": sum(report.samples.values()),
+            **report.samples,
+            "rejects": sum(report.rejects.values()),
+            "shards": report.shards,
+            "bytes": report.shard_bytes,
+        }
+        corpus = CorpusFile(
+            name=config.name,
+            manifest=manifest,
+            totals=totals,
+            views={VIEW: labelled.view},
+            image_policy=config.image_policy(),
+            image_stack=report.image_stack,
+            seed=config.seed,
+            code_version=report.code_version,
+            lineage=[{"config_sha256": config.digest(), "inputs": dealt.inputs, "rows": dealt.rows}],
+        )
+        if not config.keep_parts:
+            self.store.put(CLOSING, json.dumps({"config_sha256": config.digest()}).encode())
+        commit(self.store, corpus)
+        _clear(self.store)
+
+    def _check_sum(self, found: int, dealt: Dealt, what: str) -> None:
+        """rows in = samples + rejects, or there is no corpus."""
+        if found != dealt.rows:
+            remedy = "nothing was committed: remove the output and start over, and report this"
+            raise CorpusError(f"{dealt.rows} rows came in, {what} are {found}", self.config.output, remedy)
+
+    def _engine(self) -> DuckDB:
+        config = self.config
+        return DuckDB(self.spool / "engine", memory_limit=config.memory_limit, threads=config.processes)
+
+    @contextmanager
+    def _stage(self, name: str, total: int | None = None) -> Iterator[None]:
+        self.progress.stage(name, total)
+        begun = time.perf_counter()
+        yield
+        self.seconds[name] = time.perf_counter() - begun
+
+
+class _Budget:
+    """Passes progress on, and stops the run as soon as more rows have failed than may."""
+
+    def __init__(self, progress: Progress, rows: int, share: float, where: str) -> None:
+        self._progress, self._rows, self._share, self._where = progress, rows, share, where
+        self._counts: Counter[str] = Counter()
+
+    def stage(self, name: str, total: int | None = None) -> None:
+        self._progress.stage(name, total)
+
+    def advance(self, n: int, **counts: int) -> None:
+        self._progress.advance(n, **counts)
+        self._counts.update(counts)
+        self.check()
+
+    def check(self, *, done: bool = False) -> None:
+        """Raises TagmillError beyond the budget; at the end also where nothing is left to make a corpus of."""
+        failed = self._counts.total() - self._counts["ok"]
+        if failed > self._share * self._rows or (done and failed == self._rows):
+            reasons = {reason: count for reason, count in self._counts.items() if reason != "ok"}
+            top = ", ".join(f"{reason} {count}" for reason, count in commonest(reasons, 3).items())
+            what = f"{failed} of {self._rows} rows failed, the budget is {self._share:.0%}: {top}"
+            remedy = "mend the list or the network and choose another output, or raise failure_budget and run again"
+            raise TagmillError(what, self._where, remedy)
+
+
+def _in_corpus_order(packed: list[Packed]) -> list[ShardEntry]:
+    """Train shards by number, held-out ones last: groups come in this order."""
+    return [entry for group in packed for entry in group.entries]
+
+
+@contextmanager
+def _spool(config: IngestConfig) -> Iterator[Path]:
+    """A scratch folder of this run on a local disk, gone afterwards."""
+    try:
+        if config.spool:
+            Path(config.spool).mkdir(parents=True, exist_ok=True)
+        folder = tempfile.TemporaryDirectory(prefix="tagmill-", dir=config.spool, ignore_cleanup_errors=True)
+    except OSError as error:
+        where = config.spool or tempfile.gettempdir()
+        raise ConfigError(f"cannot write here: {error.strerror}", where, "give another spool folder") from error
+    with folder as path:
+        yield Path(path)
+
+
+def _finish(store: Store, config: IngestConfig) -> Report:
+    """A corpus is there already: this run's own, killed while it cleared up, or another."""
+    ours = store.exists(CLOSING) and json.loads(store.read(CLOSING)) == {"config_sha256": config.digest()}
+    if not ours:
+        raise CorpusError("there is a corpus here already", store.url, "choose another output, or remove this corpus")
+    report = Report.parse(store.read(REPORT))
+    _clear(store)
+    return report
+
+
+def _clear(store: Store) -> None:
+    """Removes the parts of a committed corpus, the mark that they may go last; does nothing where they are kept."""
+    if store.exists(CLOSING):
+        for name in store.names("parts"):
+            if name != CLOSING:
+                store.delete(name)
+        store.delete_below("parts")

@@ -1,0 +1,120 @@
+"""The set work that decides what becomes of every row: kept for train or holdout, duplicate, or rejected before."""
+
+import json
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from tagmill.ingest.engine import Engine, parquet_of
+from tagmill.shards.errors import ConfigError
+from tagmill.shards.store import Store
+
+# One row for every row of the input, ordered by part and place. Exactly one of split and reason is set.
+SELECTION = pa.schema(
+    [
+        pa.field("row_id", pa.int64(), nullable=False),
+        pa.field("part", pa.int32(), nullable=False),
+        pa.field("place", pa.int32(), nullable=False),
+        pa.field("key", pa.string()),  # null where there is no picture
+        pa.field("sample_bytes", pa.int64()),
+        pa.field("split", pa.string()),
+        pa.field("reason", pa.string()),
+        pa.field("yields_to", pa.string()),  # the key that a duplicate yields to
+    ]
+)
+FOLDER = "parts/selection"
+MARKER = f"{FOLDER}/done.json"
+
+
+@dataclass(frozen=True)
+class Selected:
+    """How many rows became what."""
+
+    rows: int
+    splits: dict[str, int] = field(default_factory=dict)
+    reasons: dict[str, int] = field(default_factory=dict)
+
+
+def group_file(group: int) -> str:
+    """The part of the selection that belongs to a pack group."""
+    return f"{FOLDER}/{group:06d}.parquet"
+
+
+def num_groups(num_parts: int, parts_per_group: int) -> int:
+    """Pack groups of a corpus: consecutive parts, the last group may have fewer."""
+    return -(-num_parts // parts_per_group)
+
+
+def selection_of(store: Store, groups: int) -> ds.Dataset:
+    """The whole selection, as set work after this one sees it."""
+    return parquet_of(store, [group_file(group) for group in range(groups)], SELECTION)
+
+
+def select(
+    engine: Engine, store: Store, facts: ds.Dataset, *, num_parts: int, parts_per_group: int, holdout: int, spool: Path
+) -> Selected:
+    """Decides over all rows of `facts` and writes the selection into the store, a file for each pack group.
+
+    Raises ConfigError where `holdout` would leave nothing to train on. A selection that is there already is kept.
+    """
+    if store.exists(MARKER):
+        return Selected(**json.loads(store.read(MARKER)))
+    engine.bind("facts", facts)
+    engine.keep("ranked", "exact")
+    engine.keep("heldout", "split", holdout=holdout)
+    counts: Counter[tuple[str, str]] = Counter()
+    files = _GroupFiles(store, spool, parts_per_group)
+    for batch in engine.run("selection"):
+        rows = pa.Table.from_batches([batch]).cast(SELECTION)
+        files.add(rows)
+        for kind in ("split", "reason"):
+            for count in rows[kind].value_counts().to_pylist():
+                counts[kind, count["values"]] += count["counts"]
+    files.fill(num_groups(num_parts, parts_per_group))
+    splits = {name: counts["split", name] for name in ("train", "holdout")}
+    if holdout and splits["holdout"] and not splits["train"]:
+        what = f"holdout {holdout} takes all {splits['holdout']} pictures"
+        raise ConfigError(what, "holdout", "hold out fewer, or give a longer list")
+    reasons = {name: count for (kind, name), count in sorted(counts.items(), key=str) if kind == "reason" and name}
+    selected = Selected(sum(splits.values()) + sum(reasons.values()), splits, reasons)
+    store.put(MARKER, json.dumps(asdict(selected)).encode())
+    return selected
+
+
+class _GroupFiles:
+    """Cuts a stream of rows in order of their part into one file a group, each put when it is complete."""
+
+    def __init__(self, store: Store, spool: Path, parts_per_group: int) -> None:
+        self._store, self._spool, self._parts_per_group = store, spool, parts_per_group
+        self._group = 0
+        self._writer: pq.ParquetWriter | None = None
+
+    def add(self, rows: pa.Table) -> None:
+        groups = rows["part"].to_numpy() // self._parts_per_group
+        for group in np.unique(groups):
+            self.fill(int(group))
+            start, stop = np.searchsorted(groups, [group, group + 1])
+            self._open().write_table(rows.slice(start, stop - start))
+
+    def fill(self, group: int) -> None:
+        """Completes every file before that of `group`; one of a group without rows is empty."""
+        while self._group < group:
+            self._open().close()
+            path = self._path()
+            self._store.put(group_file(self._group), path)
+            path.unlink()
+            self._writer = None
+            self._group += 1
+
+    def _path(self) -> Path:
+        return self._spool / f"selection-{self._group:06d}.parquet"
+
+    def _open(self) -> pq.ParquetWriter:
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(self._path(), SELECTION, compression="zstd")
+        return self._writer

@@ -1,0 +1,1 @@
+"""Set work as SQL text, one statement a file, in the subset that DuckDB and Spark share."""

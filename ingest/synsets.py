@@ -1,0 +1,176 @@
+"""Tokens to WordNet 3.0 noun synsets, and the one place where synsets become labels."""
+
+import functools
+import re
+from collections.abc import Iterable, KeysView
+from typing import Literal, assert_never
+
+import numpy as np
+
+from tagmill.ingest.wordnet import Table, shipped
+from tagmill.ingest.wordnet.table import text_lines
+from tagmill.shards.errors import TagmillError
+
+# 354 nouns of WordNet have one or two letters (`he` is helium, `or` is Oregon): as tags they are chatter.
+MIN_TOKEN_CHARS = 3
+
+# The endings of regular plurals, from WordNet's morphy(7).
+_ENDINGS = (
+    ("s", ""),
+    ("ses", "s"),
+    ("xes", "x"),
+    ("zes", "z"),
+    ("ches", "ch"),
+    ("shes", "sh"),
+    ("men", "man"),
+    ("ies", "y"),
+)
+
+SynsetSet = tuple[str, ...]
+"""Ids like `n02132136`, ascending and distinct; never empty where it is a label."""
+
+Rule = Literal["merge", "first", "all"]
+"""What a token with several synsets becomes, see `labels_of`."""
+
+
+class WordNet:
+    """The nouns of WordNet 3.0. Synsets are named as ImageNet names them: `n` and the offset in eight digits."""
+
+    def __init__(self, table: Table) -> None:
+        """Indexes the table; `WordNet.load()` gives the shipped one."""
+        self._offsets = table.synsets
+        self._instances = table.instances
+        self._lexfiles = table.lexfiles
+        self._hypernyms, self._hypernyms_bounds = table.hypernyms, table.hypernyms_bounds
+        self._senses, self._senses_bounds = table.senses, table.senses_bounds
+        self._forms = {form: item for item, form in enumerate(text_lines(table.forms))}
+        self._exceptions = {plural: bases for plural, *bases in map(str.split, text_lines(table.exceptions))}
+        self._lemmas = table.lemmas.tobytes()
+        self._lemmas_ends = np.flatnonzero(table.lemmas == ord("\n"))
+
+    @staticmethod
+    def load() -> "WordNet":
+        """The shipped table, read once in a process."""
+        return _load()
+
+    @property
+    def forms(self) -> KeysView[str]:
+        """The squashed forms of all nouns, in ASCII order, the short ones too."""
+        return self._forms.keys()
+
+    def __contains__(self, synset: str) -> bool:
+        """Whether this is the id of a noun synset."""
+        return self._find(synset) is not None
+
+    def lookup(self, token: str, *, instances: bool = False) -> SynsetSet:
+        """The ids of all synsets that the token (as `hashtags.clean` leaves it) can mean, ascending; often none.
+
+        The first of these stages that finds a noun decides: the token itself; its entry in WordNet's list of irregular
+        plurals; the plural endings taken off. Where a stage finds several base forms, the set is their union. Then
+        named entities (instance synsets) are taken out unless `instances`, and nothing may be left: `#wales` is the
+        country, hence no label, and not a plural of `wale`.
+        """
+        return tuple(sorted(self.senses(token, instances=instances)))
+
+    def senses(self, token: str, *, instances: bool = False) -> SynsetSet:
+        """The ids of `lookup`, but the commonest sense of the first base form comes first."""
+        rows: dict[int, None] = {}
+        for base in self._bases(token):
+            item = self._forms[base]
+            rows.update(dict.fromkeys(self._senses[self._senses_bounds[item] : self._senses_bounds[item + 1]].tolist()))
+        return tuple(f"n{self._offsets[row]:08d}" for row in rows if instances or not self._instances[row])
+
+    def lemmas(self, synset: str) -> tuple[str, ...]:
+        """The synset's words as WordNet writes and orders them: `('brown_bear', 'bruin', 'Ursus_arctos')`."""
+        row = self._row(synset)
+        start = self._lemmas_ends[row - 1] + 1 if row else 0
+        return tuple(self._lemmas[start : self._lemmas_ends[row]].decode("ascii").split(" "))
+
+    def hypernyms(self, synset: str) -> SynsetSet:
+        """The synsets directly above, ascending; of a named entity the classes that it is an instance of."""
+        row = self._row(synset)
+        above = self._hypernyms[self._hypernyms_bounds[row] : self._hypernyms_bounds[row + 1]]
+        return tuple(f"n{offset:08d}" for offset in sorted(self._offsets[above]))
+
+    def lexfile(self, synset: str) -> int:
+        """The number of the lexicographer's file: 5 animal, 6 artifact, 13 food, 18 person, 20 plant, ..."""
+        return int(self._lexfiles[self._row(synset)])
+
+    def is_instance(self, synset: str) -> bool:
+        """Whether the synset is a named entity (Paris) and not a class of things (city)."""
+        return bool(self._instances[self._row(synset)])
+
+    def _row(self, synset: str) -> int:
+        row = self._find(synset)
+        if row is None:
+            raise TagmillError(
+                f"no noun synset {synset!r} in WordNet 3.0",
+                remedy="write ids as ImageNet does: n and eight digits, of version 3.0",
+            )
+        return row
+
+    def _find(self, synset: str) -> int | None:
+        if not re.fullmatch(r"n[0-9]{8}", synset):
+            return None
+        row = int(np.searchsorted(self._offsets, int(synset[1:])))
+        return row if row < len(self._offsets) and self._offsets[row] == int(synset[1:]) else None
+
+    def _bases(self, token: str) -> Iterable[str]:
+        if len(token) < MIN_TOKEN_CHARS:
+            return ()
+        if token in self._forms:
+            return (token,)
+        if token in self._exceptions:
+            # Of any length: `axes` is `ax` as much as it is `axis`.
+            return self._exceptions[token]
+        if token.endswith("ss"):  # as in morphy: never a plural
+            return ()
+        stems = (token.removesuffix(ending) + singular for ending, singular in _ENDINGS if token.endswith(ending))
+        # Short bases are left out again: `has`, `was` and `his` are no plurals.
+        return tuple(stem for stem in stems if len(stem) >= MIN_TOKEN_CHARS and stem in self._forms)
+
+
+@functools.cache
+def _load() -> WordNet:
+    return WordNet(shipped())
+
+
+def labels_of(
+    token: str, rule: Rule = "merge", *, instances: bool = False, wordnet: WordNet | None = None
+) -> tuple[SynsetSet, ...]:
+    """The labels of a token under the rule, each a set of synsets; none for a token without synsets.
+
+    `merge`: one label, the full set, so that tokens with the same set are one label (`brownbear`, `ursusarctos`).
+    `first`: one label, the commonest sense alone. `all`: a label for each sense. Without `wordnet` the shipped table.
+    """
+    nouns = wordnet or WordNet.load()
+    senses = nouns.senses(token, instances=instances)
+    if not senses:
+        return ()
+    match rule:
+        case "merge":
+            return (tuple(sorted(senses)),)
+        case "first":
+            return (senses[:1],)
+        case "all":
+            return tuple((sense,) for sense in sorted(senses))
+        case _:
+            assert_never(rule)
+
+
+def label_name(synsets: Iterable[str]) -> str:
+    """The one text of a set of synsets, whatever their order: `n02012849+n03126707`."""
+    name = "+".join(sorted(set(synsets)))
+    parse_label(name)
+    return name
+
+
+def parse_label(name: str) -> SynsetSet:
+    """The set that `label_name` wrote; `TagmillError` for any other text."""
+    synsets = tuple(name.split("+"))
+    if not re.fullmatch(r"n[0-9]{8}(\+n[0-9]{8})*", name) or synsets != tuple(sorted(set(synsets))):
+        raise TagmillError(
+            f"{name!r} is not the name of a label",
+            remedy="write its synsets in ascending order with + between, as n02012849+n03126707",
+        )
+    return synsets

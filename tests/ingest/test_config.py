@@ -1,0 +1,106 @@
+"""A config that cannot be right is refused when it is made; its digest covers what decides bytes and nothing else."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from tagmill.ingest.config import TAKEN_COLUMNS, IngestConfig
+from tagmill.ingest.part import PART
+from tagmill.shards.errors import ConfigError
+from tagmill.shards.record import FACTS
+
+
+def config(**settings: Any) -> IngestConfig:
+    return IngestConfig(**{"input": ("list.csv",), "output": "corpus", **settings})
+
+
+WRONG: list[tuple[str, Any]] = [
+    *[("input", ()), ("input", "list.csv"), ("input", ("",)), ("output", " "), ("name", ""), ("user_agent", "")],
+    *[("user_agent", "me\r\nHost: you"), ("user_agent", "ü"), ("url_column", ""), ("tags_column", "url")],
+    *[("licence_column", "tags"), ("extra_columns", ("a", "a")), ("extra_columns", ("key",)), ("tags_separator", "")],
+    *[("extra_columns", ("part",)), ("extra_columns", ("a.b",)), ("concurrency", 0), ("timeout", 0.0)],
+    *[("timeout", float("nan")), ("timeout", float("inf")), ("retries", -1), ("max_bytes", 0), ("max_redirects", -1)],
+    *[("image_size", 7), ("image_size", 70_000), ("quality", 0), ("quality", 101), ("min_side", 0), ("max_pixels", 0)],
+    *[("rows_per_part", 0), ("parts_per_group", 0), ("shard_samples", 0), ("shard_bytes", 0), ("min_count", 0)],
+    *[("top_k", 0), ("max_labels", 0), ("rule", "some"), ("holdout", -1), ("processes", 0), ("memory_limit", "much")],
+    *[("memory_limit", "2"), ("spool", "s3://bucket/x"), ("failure_budget", 1.1), ("failure_budget", -0.1)],
+    *[("failure_budget", float("nan")), ("seed", 1 << 63)],
+]
+
+
+@pytest.mark.parametrize(("name", "value"), WRONG)
+def test_what_cannot_be_right_is_refused_in_one_line(name: str, value: Any) -> None:
+    with pytest.raises(ConfigError) as caught:
+        config(**{name: value})
+    assert "\n" not in str(caught.value) and "(--" in str(caught.value)
+
+
+# Another valid value for every field: `digest` must tell these apart, or must not.
+OTHER: dict[str, Any] = {
+    "input": ("b.csv",),
+    "name": "b",
+    "seed": 1,
+    "url_column": "b",
+    "tags_column": "b",
+    "tags_separator": " ",
+    "licence_column": "b",
+    "page_column": "b",
+    "extra_columns": ("b",),
+    "max_bytes": 1,
+    "max_redirects": 1,
+    "allow_private": True,
+    "image_size": 64,
+    "quality": 1,
+    "min_side": 1,
+    "max_pixels": 1,
+    "rows_per_part": 1,
+    "parts_per_group": 1,
+    "shard_samples": 1,
+    "shard_bytes": 1,
+    "min_count": 2,
+    "top_k": 1,
+    "max_labels": 1,
+    "rule": "all",
+    "holdout": 1,
+}
+NO_MATTER: dict[str, Any] = {
+    "output": "b",
+    "concurrency": 1,
+    "timeout": 1.0,
+    "retries": 0,
+    "user_agent": "b",
+    "processes": 77,
+    "memory_limit": "1GB",
+    "spool": "/b",
+    "keep_parts": True,
+    "failure_budget": 0.5,
+}
+
+
+def test_every_field_is_covered_here() -> None:
+    assert {field.name for field in dataclasses.fields(IngestConfig)} == OTHER.keys() | NO_MATTER.keys()
+
+
+@pytest.mark.parametrize("name", OTHER)
+def test_the_digest_covers(name: str) -> None:
+    assert config(**{name: OTHER[name]}).digest() != config().digest()
+
+
+@pytest.mark.parametrize("name", NO_MATTER)
+def test_the_digest_leaves_aside(name: str) -> None:
+    assert config(**{name: NO_MATTER[name]}).digest() == config().digest()
+
+
+def test_the_columns_of_our_tables_are_taken() -> None:
+    assert {*PART.names, *FACTS.names} <= TAKEN_COLUMNS
+
+
+def test_the_image_policy_says_what_decides_a_picture() -> None:
+    policy = config(image_size=99, quality=77).image_policy()
+    assert (policy["image_size"], policy["quality"], policy["filter"]) == (99, 77, "box")
+
+
+def test_it_is_frozen_and_every_field_is_documented() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        config().seed = 3  # type: ignore[misc]

@@ -1,0 +1,318 @@
+"""Every kind of picture comes out as one kind of JPEG; lies and bombs come out as reasons, and nothing ever crashes."""
+
+import functools
+import io
+import struct
+import zlib
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageCms, features
+
+from tagmill.ingest.config import ImagePolicy
+from tagmill.ingest.images import Prepared, Rejected, image_stack, prepare
+from tagmill.ingest.reasons import Reason
+
+POLICY = ImagePolicy(image_size=48, quality=95, min_side=8, max_pixels=1_000_000)
+RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
+
+
+def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
+    sink = io.BytesIO()
+    image.save(sink, kind, **options)
+    return sink.getvalue()
+
+
+def quarters(width: int = 120, height: int = 80) -> Image.Image:
+    """Red and green above, blue and white below."""
+    image = Image.new("RGB", (width, height))
+    for i, colour in enumerate((RED, GREEN, BLUE, WHITE)):
+        image.paste(colour, (i % 2 * width // 2, i // 2 * height // 2, width, height))
+    return image
+
+
+def corners(jpeg: bytes) -> npt.NDArray[np.int64]:
+    """Colours of the four quarters of a stored picture, [4, 3]."""
+    pixels = np.asarray(Image.open(io.BytesIO(jpeg)).convert("RGB")).astype(np.int64)
+    height, width = pixels.shape[:2]
+    return np.array([pixels[y * height // 4, x * width // 4] for y in (1, 3) for x in (1, 3)])
+
+
+def good(body: bytes, policy: ImagePolicy = POLICY) -> Prepared:
+    made = prepare(body, policy)
+    assert isinstance(made, Prepared), made
+    stored = Image.open(io.BytesIO(made.jpeg))
+    stored.load()
+    assert (stored.format, stored.mode, stored.size) == ("JPEG", "RGB", (made.width, made.height))
+    assert min(stored.size) <= policy.image_size
+    assert made.jpeg.startswith(b"\xff\xd8") and made.jpeg.endswith(b"\xff\xd9")
+    assert not {"progressive", "progression", "exif", "icc_profile", "comment", "adobe"} & set(stored.info)
+    assert stored.layer[0][1:3] == (2, 2) and stored.layer[1][1:3] == (1, 1)  # type: ignore[attr-defined]  # 4:2:0
+    assert made.thumbnail.shape == (64, 64) and made.thumbnail.dtype == np.uint8
+    return made
+
+
+def near(found: npt.NDArray[np.int64], wanted: list[tuple[int, int, int]], tolerance: int = 12) -> bool:
+    return bool((abs(found - np.array(wanted)) <= tolerance).all())
+
+
+FORMATS = {
+    "jpeg": lambda: encoded(quarters(), "JPEG", quality=95, comment=b"by me", dpi=(300, 300)),
+    "progressive": lambda: encoded(quarters(), "JPEG", quality=95, progressive=True),
+    "444": lambda: encoded(quarters(), "JPEG", quality=95, subsampling=0),
+    "png": lambda: encoded(quarters(), "PNG"),
+    "webp": lambda: encoded(quarters(), "WEBP", lossless=True),
+    "gif": lambda: encoded(quarters(), "GIF"),
+    "bmp": lambda: encoded(quarters(), "BMP"),
+    "tiff": lambda: encoded(quarters(), "TIFF", compression="tiff_lzw"),
+    "palette": lambda: encoded(quarters().quantize(4), "PNG"),
+    "rgba": lambda: encoded(quarters().convert("RGBA"), "PNG"),
+    "animated_gif": lambda: encoded(quarters(), "GIF", save_all=True, append_images=[Image.new("RGB", (120, 80))]),
+    "animated_webp": lambda: encoded(
+        quarters(), "WEBP", lossless=True, save_all=True, append_images=[Image.new("RGB", (120, 80))]
+    ),
+    "animated_png": lambda: encoded(quarters(), "PNG", save_all=True, append_images=[Image.new("RGB", (120, 80))]),
+    "mpo": lambda: encoded(quarters(), "MPO", quality=95, save_all=True, append_images=[Image.new("RGB", (120, 80))]),
+    "avif": lambda: encoded(quarters(), "AVIF", quality=95),
+}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_formats(name: str) -> None:
+    if name == "avif" and not features.check("avif"):
+        pytest.skip("this Pillow has no AVIF")
+    made = good(FORMATS[name]())
+    assert (made.width, made.height, made.original_width, made.original_height) == (72, 48, 120, 80)
+    assert near(corners(made.jpeg), [RED, GREEN, BLUE, WHITE])
+
+
+@pytest.mark.parametrize("orientation", range(10))  # 0 and 9 are no orientations
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_exif_orientation_is_applied_once(orientation: int, kind: str) -> None:
+    turns = [None, None, *(getattr(Image.Transpose, name) for name in INVERSE), None]
+    turn = turns[orientation]
+    image = quarters() if turn is None else quarters().transpose(turn)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    made = good(encoded(image, kind, exif=exif))
+    assert (made.width, made.height, made.original_width, made.original_height) == (72, 48, 120, 80)
+    assert near(corners(made.jpeg), [RED, GREEN, BLUE, WHITE])
+
+
+# What a camera held that way sees: the inverse of what orientation 2 to 8 ask for.
+INVERSE = ["FLIP_LEFT_RIGHT", "ROTATE_180", "FLIP_TOP_BOTTOM", "TRANSPOSE", "ROTATE_90", "TRANSVERSE", "ROTATE_270"]
+
+
+def test_broken_exif_is_none() -> None:
+    body = encoded(quarters(), "JPEG", exif=b"Exif\0\0MM\0\x2a\xff\xff\xff\xff" + b"\xff" * 20)
+    assert good(body).width == 72
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "CMYK", "I;16", "LA", "P", "RGBA", "La"])
+def test_modes(mode: str) -> None:
+    """A dark and a light half, in every kind of pixel that files hold."""
+    grey = np.full((80, 120), 40, np.uint8)
+    grey[:, 60:] = 210
+    image = Image.fromarray(grey)
+    wanted = [40, 210]
+    if mode == "1":
+        image, wanted = image.point(lambda v: 255 * (v > 100)).convert("1"), [0, 255]
+        body = encoded(image, "PNG")
+    elif mode == "I;16":
+        body = encoded(Image.fromarray(grey.astype(np.uint16) * 256 + 17), "PNG")
+    elif mode == "CMYK":
+        body = encoded(image.convert("RGB").convert("CMYK"), "JPEG", quality=95)
+    elif mode == "La":
+        body = encoded(image.convert("LA"), "PNG")
+    else:
+        body = encoded(image.convert(mode), "PNG")
+    found = corners(good(body).jpeg)
+    assert near(found, [(v, v, v) for v in (wanted * 2)], 6)
+
+
+@pytest.mark.parametrize("kind", ["RGBA", "LA", "P", "RGB tRNS", "GIF", "WEBP"])
+def test_what_is_transparent_is_white(kind: str) -> None:
+    image = quarters()
+    alpha = Image.new("L", image.size, 255)
+    alpha.paste(0, (0, 0, 60, 40))  # the red quarter
+    if kind == "LA":
+        grey = image.convert("L")
+        body = encoded(Image.merge("LA", [grey, alpha]), "PNG")
+    elif kind == "P":
+        body = encoded(image.quantize(4), "PNG", transparency=image.quantize(4).getpixel((5, 5)))
+    elif kind == "RGB tRNS":
+        body = encoded(image, "PNG", transparency=RED)
+    elif kind == "GIF":
+        body = encoded(image.quantize(4), "GIF", transparency=image.quantize(4).getpixel((5, 5)))
+    else:
+        image.putalpha(alpha)
+        body = encoded(image, "PNG" if kind == "RGBA" else "WEBP", **({} if kind == "RGBA" else {"lossless": True}))
+    assert near(corners(good(body).jpeg)[:1], [WHITE])
+    image.putalpha(Image.new("L", image.size, 0))
+    assert near(corners(good(encoded(image, "PNG")).jpeg), [WHITE] * 4)
+
+
+def test_half_transparent_is_mixed_with_white() -> None:
+    image = Image.new("RGBA", (60, 60), (0, 0, 0, 128))
+    assert near(corners(good(encoded(image, "PNG")).jpeg), [(127, 127, 127)] * 4, 3)
+
+
+@functools.cache
+def swapped_profile() -> bytes:
+    """An ICC profile whose red is sRGB's green and the other way round, under a name of its own."""
+    data = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    count = struct.unpack(">I", data[128:132])[0]
+    entries = {bytes(data[132 + 12 * i : 136 + 12 * i]): 132 + 12 * i for i in range(count)}
+    red, green = entries[b"rXYZ"], entries[b"gXYZ"]
+    data[red : red + 4], data[green : green + 4] = data[green : green + 4], data[red : red + 4]
+    return bytes(data).replace("sRGB".encode("utf-16-be"), "abcd".encode("utf-16-be")).replace(b"sRGB b", b"abcd b")
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_icc_profiles_are_applied(kind: str) -> None:
+    lossless = {"lossless": True} if kind == "WEBP" else {}
+    plain = corners(good(encoded(quarters(), kind, icc_profile=swapped_profile(), **lossless)).jpeg)
+    assert near(plain, [GREEN, RED, BLUE, WHITE], 40)
+    for profile in (b"junk", ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()):
+        same = corners(good(encoded(quarters(), kind, icc_profile=profile, **lossless)).jpeg)
+        assert near(same, [RED, GREEN, BLUE, WHITE])
+
+
+def test_a_profile_for_other_colours_is_left_aside() -> None:
+    lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+    for image in (quarters(), quarters().convert("CMYK"), quarters().convert("L")):
+        good(encoded(image, "JPEG", icc_profile=lab))
+        good(encoded(image, "JPEG", icc_profile=swapped_profile()))
+
+
+@given(st.integers(8, 400), st.integers(8, 400), st.integers(8, 300))
+@settings(max_examples=60, deadline=None)
+def test_sizes(width: int, height: int, size: int) -> None:
+    made = good(encoded(Image.new("RGB", (width, height), RED), "BMP"), ImagePolicy(size, 80, 8, 1_000_000))
+    scale = min(1.0, size / min(width, height))
+    assert min(made.width, made.height) == min(size, width, height)  # exact, and never up
+    assert abs(made.width - width * scale) <= 0.5 and abs(made.height - height * scale) <= 0.5
+    assert (made.original_width, made.original_height) == (width, height)
+
+
+def test_a_large_jpeg_is_scaled_like_the_box_filter() -> None:
+    """Decoding at a fraction of the size may not change what is seen."""
+    noise = np.random.default_rng(1).integers(0, 256, (24, 36), dtype=np.uint8)
+    large = Image.fromarray(noise).resize((960, 640), Image.Resampling.BICUBIC).convert("RGB")
+    body = encoded(large, "JPEG", quality=95)
+    wanted = np.asarray(large.resize((72, 48), Image.Resampling.BOX)).astype(int)
+    made = good(body, ImagePolicy(48, 100, 8, 1_000_000))
+    found = np.asarray(Image.open(io.BytesIO(made.jpeg)).convert("RGB")).astype(int)
+    assert np.abs(found - wanted).mean() < 2.5  # 0.2 without scaled decoding, 4.9 if that went down to the stored size
+
+
+def png_header(width: int, height: int) -> bytes:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(b"\0" * 100)) + chunk(b"IEND", b"")
+
+
+def jpeg_header(width: int, height: int) -> bytes:
+    body = bytearray(encoded(quarters(), "JPEG"))
+    place = body.index(b"\xff\xc0") + 5
+    body[place : place + 4] = struct.pack(">HH", height, width)
+    return bytes(body)
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"", Reason.EMPTY),
+        (b"<html>no picture</html>", Reason.NOT_AN_IMAGE),
+        (b"GIF89a", Reason.NOT_AN_IMAGE),
+        (b"%PDF-1.4\n", Reason.NOT_AN_IMAGE),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 100 100\n", Reason.NOT_AN_IMAGE),
+        (png_header(60_000, 60_000), Reason.TOO_MANY_PIXELS),
+        (jpeg_header(60_000, 60_000), Reason.TOO_MANY_PIXELS),
+        (png_header(1_500, 1_000), Reason.TOO_MANY_PIXELS),  # up to twice the limit Pillow only warns
+        (png_header(7, 600), Reason.TOO_SMALL),
+        (png_header(600, 7), Reason.TOO_SMALL),
+        (png_header(0, 0), Reason.NOT_AN_IMAGE),
+        (png_header(100_000, 8), Reason.TOO_LONG),
+        (png_header(500, 500), Reason.TRUNCATED),
+        (encoded(quarters(), "JPEG")[:-300], Reason.TRUNCATED),
+        (encoded(quarters(), "PNG")[:-60], Reason.TRUNCATED),
+        (encoded(quarters(), "WEBP", lossless=True)[:-20], Reason.NOT_AN_IMAGE),
+        (encoded(Image.new("F", (90, 90)), "TIFF"), Reason.DECODER_FAILED),
+    ],
+)
+def test_rejects(body: bytes, reason: Reason) -> None:
+    made = prepare(body, POLICY)
+    assert isinstance(made, Rejected) and made.reason == reason, made
+
+
+def test_a_frame_larger_than_its_canvas_is_no_bomb() -> None:
+    gif = bytearray(encoded(quarters(), "GIF"))
+    place = gif.index(b"\x2c\0\0\0\0") + 5
+    gif[place : place + 4] = struct.pack("<HH", 60_000, 60_000)
+    made = prepare(bytes(gif), POLICY)
+    assert isinstance(made, Rejected)
+
+
+BODIES = [make() for name, make in FORMATS.items() if name not in ("avif", "bmp", "tiff")]
+
+
+@given(st.binary(max_size=300), st.sampled_from([b"", *(body[:40] for body in BODIES)]))
+@settings(max_examples=200, deadline=None)
+def test_random_bytes_never_crash(tail: bytes, head: bytes) -> None:
+    assert isinstance(prepare(head + tail, POLICY), Prepared | Rejected)
+
+
+@given(
+    st.sampled_from([*BODIES, FORMATS["bmp"](), FORMATS["tiff"]()]),
+    st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=12),
+    st.floats(0, 1),
+)
+@settings(max_examples=400, deadline=None)
+def test_mutated_pictures_never_crash(body: bytes, changes: list[tuple[float, int]], keep: float) -> None:
+    mutated = bytearray(body)
+    for place, value in changes:  # the square favours the header
+        mutated[int(place * place * len(mutated))] = value
+    kept = bytes(mutated) if keep > 0.5 else bytes(mutated[: int(len(mutated) * (0.2 + keep))])
+    made = prepare(kept, POLICY)
+    if isinstance(made, Prepared):
+        Image.open(io.BytesIO(made.jpeg)).load()
+
+
+def test_the_same_bytes_give_the_same_picture() -> None:
+    body = FORMATS["jpeg"]()
+    assert good(body).jpeg == good(body).jpeg
+    assert good(body).jpeg != good(body, ImagePolicy(48, 50, 8, 1_000_000)).jpeg
+
+
+def test_the_image_stack_is_text_about_libraries() -> None:
+    stack = image_stack()
+    assert all(isinstance(value, str) and value for value in stack.values())
+    assert {"pillow", "libjpeg_turbo", "probe"} <= set(stack)
+    assert image_stack.__wrapped__() == stack
+
+
+def test_dali_decodes_what_is_stored() -> None:
+    fn = pytest.importorskip("nvidia.dali.fn")
+    dali = pytest.importorskip("nvidia.dali")
+    made = [good(make()) for name, make in FORMATS.items() if name != "avif"]
+    made.append(good(encoded(quarters(17, 33), "PNG")))
+    made.append(good(encoded(quarters().convert("L"), "JPEG")))
+    pipe = dali.Pipeline(batch_size=len(made), num_threads=1, device_id=None)
+    with pipe:
+        jpegs = fn.external_source(name="jpegs", device="cpu")
+        pipe.set_outputs(fn.decoders.image(jpegs, device="cpu"))
+    pipe.build()
+    pipe.feed_input("jpegs", [np.frombuffer(one.jpeg, np.uint8) for one in made])
+    (decoded,) = pipe.run()
+    for i, one in enumerate(made):
+        pixels = np.array(decoded.at(i)).astype(int)
+        assert pixels.shape == (one.height, one.width, 3)
+        ours = np.asarray(Image.open(io.BytesIO(one.jpeg)).convert("RGB")).astype(int)
+        assert np.abs(pixels - ours).mean() < 3

@@ -1,0 +1,274 @@
+"""Parts from a small lying web: what is in them, and that neither processes, kills nor rivals change it."""
+
+import io
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from tagmill.ingest import part as parts
+from tagmill.ingest.config import IngestConfig
+from tagmill.ingest.deal import deal, normalise
+from tagmill.ingest.fingerprint import holdout_order
+from tagmill.ingest.part import (
+    PART,
+    PartSummary,
+    PartTask,
+    attempt_file,
+    done_file,
+    part_schema,
+    record_of,
+    run_part,
+    run_parts,
+)
+from tagmill.ingest.progress import Silent
+from tagmill.shards.errors import TagmillError
+from tagmill.shards.index import sample_bytes
+from tagmill.shards.record import sha256_hex
+from tagmill.shards.store import Store
+from tests.ingest.liar import Liar, Lie, redirect
+
+LEDGER = ["http_status", "fetched_at", "seconds", "host"]
+NUM_PICTURES = 40
+
+
+def picture(seed: int) -> bytes:
+    sink = io.BytesIO()
+    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (40, 60, 3), dtype=np.uint8)).save(sink, "PNG")
+    return sink.getvalue()
+
+
+@pytest.fixture(scope="module")
+def web() -> Iterator[Liar]:
+    answers: dict[str, Any] = {f"/{i}.png": Lie(picture(i)) for i in range(NUM_PICTURES)}
+    answers |= {"/copy.png": Lie(picture(0)), "/moved": redirect("/1.png"), "/html": Lie(b"<html>"), "/empty": Lie()}
+    answers |= {
+        "/cut.png": Lie(picture(2)[:-900]),
+        "/huge": Lie(headers=(("X", "x" * 99_999),)),
+        "/500": Lie(status=500),
+    }
+    with Liar(answers) as web:
+        yield web
+
+
+def rows_of(web: Liar) -> list[dict[str, Any]]:
+    paths = [*web.answers, "/404", "/404"]
+    lines = [{"url": web.url(path), "tags": f"tag {path}", "by": "me", "n": i} for i, path in enumerate(paths)]
+    odd = [None, "", "no url", web.url("/3.png").upper().replace(".PNG", ".png") + "#again", web.url("/3.png")]
+    return [*lines, *({"url": url, "tags": "again", "by": None, "n": None} for url in odd)]
+
+
+def begun(folder: Path, web: Liar, **settings: Any) -> IngestConfig:
+    """A config whose rows are dealt."""
+    folder.mkdir(exist_ok=True)
+    table = pa.Table.from_pylist(rows_of(web))
+    pq.write_table(table, folder / "list.parquet")
+    plain: dict[str, Any] = {"licence_column": "by", "extra_columns": ("n",), "allow_private": True, "timeout": 10.0}
+    plain |= {"retries": 0, "image_size": 32, "rows_per_part": 14, "processes": 1, "concurrency": 8}
+    config = IngestConfig(input=(str(folder / "list.parquet"),), output=str(folder / "corpus"), **{**plain, **settings})
+    deal(config, Store(config.output), folder / "spool")
+    return config
+
+
+def task(config: IngestConfig, part: int = 0) -> PartTask:
+    return PartTask(config, Store(config.output), part, part_schema(config), concurrency=8)
+
+
+def table_of(config: IngestConfig, summary: PartSummary) -> pa.Table:
+    return pq.read_table(Path(config.output, attempt_file(summary.part, summary.attempt)))
+
+
+def content(config: IngestConfig, summaries: list[PartSummary]) -> list[dict[str, Any]]:
+    """All that must be the same in every run."""
+    return [row for made in summaries for row in table_of(config, made).drop_columns(LEDGER).to_pylist()]
+
+
+def test_a_part_holds_every_row_with_its_facts(tmp_path: Path, web: Liar) -> None:
+    before = web.hits["/3.png"]
+    config = begun(tmp_path, web, rows_per_part=1000, seed=5)
+    told: Counter[str] = Counter()
+    summary = run_part(task(config), lambda outcome, num_rows: told.update({outcome: num_rows}))
+    table = table_of(config, summary)
+    assert table.schema.equals(part_schema(config)) and table.schema.names[7] == "n"
+    assert set(table.schema.names) == {*PART.names, "n"}
+    rows = table.to_pylist()
+    assert [row["place"] for row in rows] == list(range(len(rows_of(web))))
+    assert sorted(row["row_id"] for row in rows) == list(range(len(rows)))
+    assert told == Counter(row["reason"] or "ok" for row in rows) == Counter(summary.reasons) + Counter(ok=summary.ok)
+    assert (summary.rows, summary.part) == (len(rows), 0)
+    fates = {(row["url"] or "").removeprefix(web.url("")): row["reason"] for row in rows}
+    assert {path: fates[path] for path in ("/html", "/empty", "/cut.png", "/huge", "/500", "/404", "no url", "")} == {
+        "/html": "not_an_image",
+        "/empty": "empty",
+        "/cut.png": "truncated",
+        "/huge": "bad_headers",
+        "/500": "http_error",
+        "/404": "not_found",
+        "no url": "bad_url",
+        "": "bad_url",
+    }
+    assert all(fates[f"/{i}.png"] is None for i in range(NUM_PICTURES)) and fates["/moved"] is None
+    assert web.hits["/3.png"] == before + 1  # three rows, one request
+    for row in rows:
+        check_row(row, rows_of(web)[row["row_id"]], web)
+    first: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        same = first.setdefault(normalise(row["url"] or ""), row)
+        assert (row["jpeg"] is not None) == (row["reason"] is None and same is row)
+        shared = ["reason", "sha256", "pdq0", "width", "jpeg_size", "holdout_order", *LEDGER]
+        assert [row[name] for name in shared] == [same[name] for name in shared]
+
+
+def check_row(row: dict[str, Any], source: dict[str, Any], web: Liar) -> None:
+    """One row of a part against its row of the input."""
+    assert (row["url"], row["tags"], row["licence"], row["n"]) == (
+        *(source["url"], [source["tags"]]),
+        *(source["by"], source["n"]),
+    )
+    facts = ["key", "sha256", "pdq0", "pdq_quality", "width", "original_height", "jpeg_size", "sample_bytes"]
+    if row["reason"] is not None:
+        assert all(row[name] is None for name in [*facts, "holdout_order", "jpeg"])
+        return
+    path = normalise(row["url"]).removeprefix(web.url(""))
+    lie = web.answers["/1.png" if path == "/moved" else path]
+    assert isinstance(lie, Lie)
+    assert row["sha256"] == sha256_hex(lie.body) and row["key"] == row["sha256"][:32]
+    assert (row["width"], row["height"], row["original_width"], row["original_height"]) == (48, 32, 60, 40)
+    record = record_of(row)
+    assert (record.key, record.url, record.extra) == (row["key"], row["url"], {"n": row["n"]})
+    assert row["sample_bytes"] == sample_bytes(row["jpeg_size"], len(record.json()))
+    assert row["holdout_order"] == holdout_order(row["sha256"], 5)
+    assert (row["http_status"], row["host"]) == (200, "127.0.0.1") and row["seconds"] > 0
+    assert row["jpeg"] is None or len(row["jpeg"]) == row["jpeg_size"]
+
+
+def test_row_groups_are_small_and_in_order(tmp_path: Path, web: Liar, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "ROW_GROUP", 10)
+    config = begun(tmp_path, web, rows_per_part=1000)
+    summary = run_part(task(config))
+    metadata = pq.read_metadata(Path(config.output, attempt_file(0, summary.attempt)))
+    sizes = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
+    assert sizes == [10] * (summary.rows // 10) + [summary.rows % 10]
+    assert summary.size == Path(config.output, attempt_file(0, summary.attempt)).stat().st_size
+
+
+def test_an_empty_part(tmp_path: Path, web: Liar) -> None:
+    config = begun(tmp_path, web, rows_per_part=1)
+    store = Store(config.output)
+    empty = next(
+        p for p in range(1000) if not pq.read_metadata(tmp_path / f"corpus/parts/{p:06d}/rows.parquet").num_rows
+    )
+    summary = run_part(PartTask(config, store, empty, part_schema(config), 8))
+    assert (summary.rows, summary.ok, summary.reasons) == (0, 0, {})
+    assert table_of(config, summary).schema.equals(part_schema(config))
+
+
+def test_of_rivals_one_wins_and_the_other_leaves_nothing(
+    tmp_path: Path, web: Liar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = begun(tmp_path, web, rows_per_part=1000)
+    winners: list[PartSummary] = []
+    put_new = Store.put_new
+
+    def second(store: Store, name: str, source: bytes | Path) -> bool:
+        if not winners:  # the other finishes just before us
+            winners.append(PartSummary(0, "ff", 1, 1, {}, 1))
+            winners.append(run_part(task(config)))
+        return put_new(store, name, source)
+
+    monkeypatch.setattr(Store, "put_new", second)
+    loser = run_part(task(config))
+    assert loser == winners[1]
+    kept = [name for name in Store(config.output).names("parts/000000") if name.endswith(".parquet")]
+    assert sorted(kept) == sorted([attempt_file(0, loser.attempt), "parts/000000/rows.parquet"])
+    hits = web.hits.total()
+    assert run_part(task(config)) == loser  # done: nothing is fetched again
+    assert web.hits.total() == hits
+
+
+class Counting(Silent):
+    def __init__(self) -> None:
+        self.done = 0
+        self.counts: Counter[str] = Counter()
+
+    def advance(self, n: int, **counts: int) -> None:
+        self.done += n
+        self.counts.update(counts)
+
+
+def test_one_process_and_two_give_the_same(tmp_path: Path, web: Liar) -> None:
+    found = []
+    for processes in (1, 2):
+        config = begun(tmp_path / str(processes), web, processes=processes)
+        progress = Counting()
+        summaries = run_parts(config, Store(config.output), 4, progress)
+        assert [made.part for made in summaries] == [0, 1, 2, 3]
+        assert progress.done == sum(made.rows for made in summaries) == len(rows_of(web))
+        assert progress.counts["ok"] == sum(made.ok for made in summaries)
+        found.append(content(config, summaries))
+        again = Counting()
+        assert run_parts(config, Store(config.output), 4, again) == summaries
+        assert again.counts == progress.counts
+    assert found[0] == found[1]
+
+
+def test_a_killed_worker_is_named_and_a_second_call_goes_on(tmp_path: Path, web: Liar) -> None:
+    asked = threading.Event()
+
+    def slow(before: int) -> Lie:
+        if before == 0:
+            asked.set()
+            time.sleep(3)
+        return Lie(picture(3))
+
+    config = begun(tmp_path / "killed", web, processes=2)
+    wanted = begun(tmp_path / "whole", web)
+    whole = content(wanted, run_parts(wanted, Store(wanted.output), 4, Silent()))
+    quick, web.hits["/3.png"] = web.answers["/3.png"], 0
+    web.answers["/3.png"] = slow
+    mine = set(children())
+
+    def kill() -> None:
+        asked.wait(60)
+        for child in set(children()) - mine:
+            os.kill(child, signal.SIGKILL)
+
+    threading.Thread(target=kill, daemon=True).start()
+    try:
+        with pytest.raises(TagmillError, match=r"a worker process died \(.*parts 00000") as caught:
+            run_parts(config, Store(config.output), 4, Silent())
+        assert "run it again" in caught.value.remedy
+        assert not all(Store(config.output).exists(done_file(part)) for part in range(4))
+        assert content(config, run_parts(config, Store(config.output), 4, Silent())) == whole
+    finally:
+        web.answers["/3.png"] = quick
+
+
+def children() -> list[int]:
+    """Worker processes of this one; multiprocessing's resource tracker is none."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            status, command = path.read_text(), path.with_name("cmdline").read_text()
+        except OSError:
+            continue
+        if int(status.rpartition(")")[2].split()[1]) == os.getpid() and "spawn_main" in command:
+            found.append(int(path.parent.name))
+    return found
+
+
+def test_what_goes_wrong_in_a_worker_comes_out_as_it_is(tmp_path: Path, web: Liar) -> None:
+    config = begun(tmp_path, web)
+    Path(config.output, "parts/000002/rows.parquet").unlink()
+    with pytest.raises(FileNotFoundError, match=r"rows\.parquet"):
+        run_parts(config, Store(config.output), 4, Silent())

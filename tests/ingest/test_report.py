@@ -1,0 +1,80 @@
+"""The report: a round trip through its file, and a table that a person can read."""
+
+import io
+
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from tagmill.ingest.reasons import Reason
+from tagmill.ingest.report import Report, TopLabel, commonest
+
+counts = st.dictionaries(st.sampled_from(["not_found", "timeout", "duplicate", "empty"]), st.integers(1, 1000))
+reports = st.builds(
+    Report,
+    name=st.text(min_size=1, max_size=9),
+    output=st.just("out/corpus"),
+    rows=st.integers(1, 10**10),
+    samples=st.fixed_dictionaries({"train": st.integers(0, 10**9), "holdout": st.integers(0, 99)}),
+    rejects=counts.map(commonest),
+    duplicates=st.integers(0, 99),
+    shards=st.integers(0, 99),
+    shard_bytes=st.integers(0, 1 << 50),
+    labels=st.integers(0, 17_000),
+    tags=st.integers(0, 10**9),
+    tags_matched_share=st.floats(0, 1),
+    unlabelled=st.integers(0, 99),
+    labels_cut=st.integers(0, 99),
+    top_labels=st.lists(
+        st.builds(TopLabel, st.text(), st.lists(st.text(), max_size=2).map(tuple), st.integers(0, 9))
+    ).map(tuple),
+    seconds=st.dictionaries(st.sampled_from(["deal", "fetch"]), st.floats(0, 1e6)),
+    image_stack=st.dictionaries(st.sampled_from(["pil", "libjpeg"]), st.text()),
+    code_version=st.text(),
+)
+
+
+@given(reports)
+def test_a_report_survives_its_file(report: Report) -> None:
+    assert Report.parse(report.json()) == report
+    Console(file=io.StringIO()).print(report.table())
+
+
+@given(st.dictionaries(st.text(max_size=3), st.integers(0, 5)), st.one_of(st.none(), st.integers(0, 4)))
+def test_the_commonest_come_first_and_equal_ones_by_name(found: dict[str, int], most: int | None) -> None:
+    items = list(commonest(found, most).items())
+    assert items == sorted(found.items(), key=lambda item: (-item[1], item[0]))[:most]
+
+
+def test_the_table_says_what_a_reason_means() -> None:
+    report = Report(
+        name="c",
+        output="o",
+        rows=4,
+        samples={"train": 3, "holdout": 0},
+        rejects={"not_found": 1},
+        duplicates=0,
+        shards=1,
+        shard_bytes=20_480,
+        labels=1,
+        tags=4,
+        tags_matched_share=0.25,
+        unlabelled=0,
+        labels_cut=0,
+        top_labels=(TopLabel("n02132136", ("brown_bear", "bruin"), 3),),
+        seconds={"deal": 0.5},
+        image_stack={"pil": "pillow-simd"},
+        code_version="1",
+    )
+    console = Console(file=io.StringIO(), width=150)
+    console.print(report.table())
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    for text in (
+        Reason.NOT_FOUND.meaning,
+        "25.0%",
+        "25% led to a label",
+        "brown_bear, bruin",
+        "deal 0.5",
+        "pillow-simd",
+    ):
+        assert text in shown

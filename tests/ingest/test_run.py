@@ -1,0 +1,372 @@
+"""End to end over a small web on loopback: the laws of a corpus, whatever the number of processes and whoever is killed."""
+
+import functools
+import hashlib
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import webdataset
+from PIL import Image
+
+from tagmill.ingest import IngestConfig, Report, ingest
+from tagmill.ingest import run as runs
+from tagmill.shards.errors import CorpusError, TagmillError
+from tagmill.shards.lint import lint_shard, lint_view
+from tagmill.shards.manifest import Corpus
+from tagmill.shards.store import Store
+from tagmill.shards.view import View
+
+PICTURES = 44
+WORDS = ["#BrownBear", "cats", "dog", "sunset", "love", "tulip", "castle", "Jaguar"]
+LAWFUL = ("shards", "manifests", "views", "rejects", "corpus.json")  # bytes that are a function of input and web alone
+
+
+@functools.cache
+def picture(number: int) -> bytes:
+    """A small picture, unlike all others; some are PNG with alpha."""
+    dice = np.random.default_rng(number)
+    mode, kind = ("RGBA", "PNG") if number % 5 == 0 else ("RGB", "JPEG")
+    coarse = dice.integers(0, 256, (6, 8, len(mode)), np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(coarse, mode).resize((64 + number, 48), Image.Resampling.BILINEAR).save(file, kind)
+    return file.getvalue()
+
+
+class Web(BaseHTTPRequestHandler):
+    """`/copy3/12` is picture 12 again; `/gone` is not there; `/page` is HTML with an image's type."""
+
+    def do_GET(self) -> None:
+        place = self.path.rpartition("/")[2]
+        body = picture(int(place)) if place.isdigit() else b"<html>no picture</html>"
+        self.send_response(200 if place != "gone" else 404)
+        self.send_header("Content-Type", "image/jpeg")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args: object) -> None:
+        """Quiet."""
+
+
+@pytest.fixture(scope="module")
+def web() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Web)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture(scope="module")
+def listing(web: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The input: every picture, copies under other URLs, one URL twice, and rows that cannot work."""
+    rows = [(f"{web}/picture/{number}", [WORDS[number % 8], WORDS[number % 3]]) for number in range(PICTURES)]
+    rows += [(f"{web}/copy{number % 3}/{number}", ["copied", WORDS[7 - number % 8]]) for number in range(0, 18, 2)]
+    rows += [(f"{web}/picture/3", ["again"])] * 2
+    rows += [(f"{web}/gone", ["lost"]), (f"{web}/page", ["text"]), (None, ["nothing"]), ("ftp://127.0.0.1/1", [])]
+    path = tmp_path_factory.mktemp("listing") / "rows.parquet"
+    urls, tags = zip(*rows, strict=True)
+    pq.write_table(pa.table({"url": urls, "tags": pa.array(tags, pa.list_(pa.string())), "n": range(len(rows))}), path)
+    return str(path)
+
+
+def config(listing: str, output: Path, **changes: Any) -> IngestConfig:
+    small = {"rows_per_part": 10, "parts_per_group": 3, "shard_samples": 6, "image_size": 32, "timeout": 20.0}
+    settings = {**small, "holdout": 5, "allow_private": True, "extra_columns": ("n",), "processes": 1, **changes}
+    return IngestConfig(input=(listing,), output=str(output), **settings)
+
+
+def digests(output: Path) -> dict[str, str]:
+    """By object; what a put that was killed left beside them is none."""
+    store = Store(str(output))
+    return {name: hashlib.sha256(store.read(name)).hexdigest() for name in store.names("") if name.startswith(LAWFUL)}
+
+
+class Built:
+    """A corpus, built once for the tests that only look at it."""
+
+    def __init__(self, output: Path, report: Report) -> None:
+        self.output, self.report = output, report
+        self.corpus = Corpus.open(str(output))
+        self.digests = digests(output)
+
+    def tars(self) -> list[str]:
+        return [str(self.output / "shards" / f"{entry.name}.tar") for entry in self.corpus.entries]
+
+
+@pytest.fixture(scope="module")
+def built(listing: str, tmp_path_factory: pytest.TempPathFactory) -> Built:
+    output = tmp_path_factory.mktemp("built") / "corpus"
+    return Built(output, ingest(config(listing, output)))
+
+
+def test_rows_in_are_samples_and_rejects(built: Built, listing: str) -> None:
+    report = built.report
+    rows = pq.read_table(listing).num_rows
+    assert report.rows == rows == sum(report.samples.values()) + sum(report.rejects.values())
+    assert report.samples == {"train": PICTURES - 5, "holdout": 5}
+    assert report.duplicates == report.rejects["duplicate"] == 11
+    assert sum(report.rejects.values()) - report.duplicates == 4
+    assert sum(entry.samples for entry in built.corpus.entries) == PICTURES
+    refused = pa.concat_tables(pq.read_table(path) for path in sorted((built.output / "rejects").iterdir()))
+    assert Counter(refused["reason"].to_pylist()) == report.rejects
+    ledger = pa.concat_tables(pq.read_table(path) for path in sorted((built.output / "ledger").iterdir()))
+    assert sorted(ledger["row_id"].to_pylist()) == list(range(rows))
+
+
+def test_every_shard_and_the_view_hold_together(built: Built) -> None:
+    for entry in built.corpus.entries:
+        lint_shard(built.corpus, entry)
+        assert entry.samples <= 6
+    lint_view(built.corpus, "default")
+    assert [entry.split for entry in built.corpus.entries] == sorted(
+        (entry.split for entry in built.corpus.entries), reverse=True
+    )
+    assert not (built.output / "parts").exists()
+
+
+def test_copies_give_their_tags_to_the_kept_row(built: Built, listing: str) -> None:
+    """The first row of equal pictures is kept; the labels of a sample are those of all its rows."""
+    view = View.open(built.corpus, "default")
+    ids = {token: label.id for label in view.vocabulary.labels for token in label.tokens}
+    rows = pq.read_table(listing).to_pylist()
+    for number, entry in enumerate(built.corpus.entries):
+        table = pq.read_table(built.output / "shards" / f"{entry.name}.parquet").to_pylist()
+        for row, labels in zip(table, view.labels(number, 0, entry.samples).tolist(), strict=True):
+            assert row["n"] < PICTURES and row["tags"] == rows[row["n"]]["tags"]
+            tags = {tag for other in rows if same_picture(other["url"], row["n"]) for tag in other["tags"]}
+            tokens = {tag.lower().lstrip("#") for tag in tags}
+            assert {label for label in labels if label >= 0} == {ids[token] for token in tokens if token in ids}
+
+
+def same_picture(url: str | None, number: int) -> bool:
+    return url is not None and url.startswith("http:") and url.endswith(f"/{number}")
+
+
+def test_the_vocabulary_goes_by_count(built: Built) -> None:
+    labels = View.open(built.corpus, "default").vocabulary.labels
+    assert labels and [(-label.images, label.name) for label in labels] == sorted(
+        (-label.images, label.name) for label in labels
+    )
+
+
+def test_the_report_is_in_the_corpus_and_on_the_screen(built: Built) -> None:
+    from rich.console import Console
+
+    assert Report.parse((built.output / "report.json").read_bytes()) == built.report
+    console = Console(file=io.StringIO(), width=120)
+    console.print(built.report.table())
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "duplicate" in shown and f"{built.report.rows}" in shown
+    assert set(built.report.seconds) == {"deal", "fetch", "select", "pack", "label"}
+
+
+def test_two_processes_give_the_same_bytes(built: Built, listing: str, tmp_path: Path) -> None:
+    ingest(config(listing, tmp_path / "corpus", processes=2, concurrency=3, keep_parts=True))
+    assert digests(tmp_path / "corpus") == built.digests
+    assert (tmp_path / "corpus" / "parts" / "dealt.json").exists()
+
+
+# Kills the whole process group at a put whose name matches, before it, in its middle or after it.
+DEADLY = """
+import os, re, signal, sys
+from pathlib import Path
+from tagmill.ingest import IngestConfig, ingest
+from tagmill.shards.store import Store
+
+when, _, pattern = os.environ["KILL"].partition(":")
+
+def deadly(method):
+    def call(self, name, source):
+        hit = pattern and re.search(pattern, f"{self.url}/{name}")
+        if hit and when == "half":
+            data = source if isinstance(source, bytes) else source.read_bytes()
+            half = Path(self.url, name).with_name(".cut.0123456789abcdef.spool")
+            half.parent.mkdir(parents=True, exist_ok=True)
+            half.write_bytes(data[: len(data) // 2])
+        if not (hit and when != "after"):
+            done = method(self, name, source)
+        if hit:
+            os.killpg(0, signal.SIGKILL)
+        return done
+    return call
+
+Store.put, Store.put_new = deadly(Store.put), deadly(Store.put_new)
+
+if __name__ == "__main__":
+    report = ingest(eval(sys.argv[1]))
+    print(report.rows)
+"""
+
+KILLS = [
+    "before:parts/00000[1-3]/rows",
+    "half:parts/dealt.json",
+    "after:parts/dealt.json",
+    "half:parts/000002/[^/]*parquet",
+    "before:parts/000004/done.json",
+    "after:parts/000005/done.json",
+    "half:parts/selection/000001",
+    "after:parts/selection/done.json",
+    "half:shards/000002.tar",
+    "before:parts/packed/000001",
+    "after:shards/holdout-000000.npy",
+    "before:manifests/shards",
+    "after:views/.*000001.labels.npy",
+    "half:corpus.json",
+]
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bytes(
+    built: Built, listing: str, tmp_path: Path
+) -> None:
+    script, output = tmp_path / "deadly.py", tmp_path / "corpus"
+    script.write_text(DEADLY)
+
+    def run(kill: str) -> "subprocess.CompletedProcess[str]":
+        spool = tmp_path / "spool"
+        command = [sys.executable, str(script), repr(config(listing, output, spool=str(spool)))]
+        return subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "KILL": kill},
+            start_new_session=True,
+            cwd=tmp_path,
+        )
+
+    for kill in KILLS:
+        done = run(kill)
+        assert done.returncode == -signal.SIGKILL, (kill, done.stderr)
+        with pytest.raises(CorpusError, match="no corpus here"):
+            Corpus.open(str(output))
+    killed_late = run("after:corpus.json")
+    assert killed_late.returncode == -signal.SIGKILL, killed_late.stderr
+    lint_view(Corpus.open(str(output)), "default")
+    assert (output / "parts").exists()
+    done = run("never:")
+    assert (done.returncode, done.stdout.strip()) == (0, str(built.report.rows)), done.stderr
+    assert digests(output) == built.digests
+    assert not (output / "parts").exists()
+
+
+def test_webdataset_reads_every_sample(built: Built) -> None:
+    samples = list(webdataset.WebDataset(built.tars(), shardshuffle=False).decode("pil"))
+    assert len({sample["__key__"] for sample in samples}) == len(samples) == PICTURES
+    for sample in samples:
+        assert sample["jpg"].size == (sample["json"]["width"], sample["json"]["height"])
+
+
+def test_gnu_tar_lists_every_member(built: Built) -> None:
+    for tar, entry in zip(built.tars(), built.corpus.entries, strict=True):
+        listed = subprocess.run(["tar", "tf", tar], capture_output=True, text=True, check=True).stdout.split()
+        assert len(listed) == 2 * entry.samples
+
+
+def test_dali_reads_every_sample_by_our_index(built: Built) -> None:
+    fn = pytest.importorskip("nvidia.dali.fn")
+    from nvidia.dali import pipeline_def
+
+    indexes = [tar.removesuffix("tar") + "idx" for tar in built.tars()]
+
+    @pipeline_def(batch_size=PICTURES, num_threads=1, device_id=None)
+    def pictures() -> Any:
+        jpg, facts = fn.readers.webdataset(paths=built.tars(), index_paths=indexes, ext=["jpg", "json"])
+        return fn.decoders.image(jpg, device="cpu"), facts
+
+    pipeline = pictures()
+    pipeline.build()
+    images, facts = pipeline.run()
+    rows = [json.loads(np.array(facts[number]).tobytes()) for number in range(PICTURES)]
+    assert len({row["key"] for row in rows}) == PICTURES
+    for number, row in enumerate(rows):
+        assert np.array(images[number]).shape == (row["height"], row["width"], 3)
+
+
+def test_an_output_that_holds_a_corpus_is_refused(built: Built, listing: str) -> None:
+    before = digests(built.output)
+    with pytest.raises(CorpusError, match="choose another output"):
+        ingest(config(listing, built.output))
+    closing = Path(built.output, runs.CLOSING)
+    closing.parent.mkdir()
+    closing.write_text('{"config_sha256": "that of another run, which was killed while it cleared up"}')
+    with pytest.raises(CorpusError, match="choose another output"):
+        ingest(config(listing, built.output))
+    assert digests(built.output) == before
+
+
+def broken(listing: str, folder: Path, kind: str) -> tuple[IngestConfig, str]:
+    """A config that cannot work, and what its error must say."""
+    output = folder / "corpus"
+    if kind == "missing column":
+        return config(listing, output, url_column="adress"), "adress"
+    if kind == "missing extra column":
+        return config(listing, output, extra_columns=("n", "score")), "score"
+    if kind == "unwritable output":
+        (folder / "file").write_text("")
+        return config(listing, folder / "file" / "corpus"), "cannot write here"
+    if kind == "unwritable spool":
+        (folder / "file").write_text("")
+        return config(listing, output, spool=str(folder / "file")), "spool"
+    if kind == "no such file":
+        return config(str(folder / "nowhere.parquet"), output), "nowhere.parquet"
+    path = folder / f"{kind.split()[0]}.parquet"
+    if kind == "empty list":
+        pq.write_table(pa.table({"url": pa.array([], pa.string()), "tags": pa.array([], pa.list_(pa.string()))}), path)
+    else:
+        path.write_bytes(b"PAR1 this is not parquet")
+    return config(str(path), output, extra_columns=()), path.name if kind != "empty list" else "empty|no rows"
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("missing column", "missing extra column", "unwritable output"),
+        *("unwritable spool", "no such file", "empty list", "unreadable file"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(listing: str, tmp_path: Path, kind: str) -> None:
+    bad, says = broken(listing, tmp_path, kind)
+    with pytest.raises(TagmillError, match=says) as raised:
+        ingest(bad)
+    assert "\n" not in str(raised.value) and raised.value.where and raised.value.remedy
+    assert not (tmp_path / "corpus" / "corpus.json").exists()
+
+
+def test_too_many_failures_stop_the_run_with_their_reasons(listing: str, tmp_path: Path) -> None:
+    with pytest.raises(TagmillError, match=r"[34] of 59 rows failed, the budget is 5%") as raised:
+        ingest(config(listing, tmp_path / "corpus", failure_budget=0.05))
+    assert str(raised.value).count(", ") >= 3
+    assert not (tmp_path / "corpus" / "corpus.json").exists()
+
+
+def test_a_list_of_nothing_but_failures_makes_no_corpus(web: str, tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text("\n".join(json.dumps({"url": f"{web}/{i}/gone", "tags": ["a"]}) for i in range(3)))
+    with pytest.raises(TagmillError, match="not_found 3"):
+        ingest(config(str(path), tmp_path / "corpus", extra_columns=()))
+    assert not Store(str(tmp_path / "corpus")).exists("corpus.json")
+
+
+def test_another_image_stack_does_not_go_on_with_a_run(
+    listing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Store(str(tmp_path / "corpus")).put(runs.STACK, b'{"code_version": "0", "image_stack": {"pil": "old"}}')
+    with pytest.raises(TagmillError, match="remove the output"):
+        ingest(config(listing, tmp_path / "corpus"))

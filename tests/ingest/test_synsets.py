@@ -1,0 +1,184 @@
+"""Tokens lead to their synsets as the matching rule says, on all of WordNet and on the ImageNet classes."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tagmill.ingest.hashtags import clean
+from tagmill.ingest.synsets import MIN_TOKEN_CHARS, Rule, WordNet, label_name, labels_of, parse_label
+from tagmill.shards.errors import TagmillError
+
+CRANES = ("n02012849", "n03126707")  # the bird, the machine
+synset_sets = st.sets(st.from_regex(r"n[0-9]{8}", fullmatch=True), min_size=1, max_size=5)
+
+
+@pytest.fixture(scope="module")
+def nouns() -> WordNet:
+    return WordNet.load()
+
+
+@pytest.fixture(scope="module")
+def imagenet_forms(nouns: WordNet) -> dict[str, set[str]]:
+    """The tokens of the ImageNet-21k classes, each with the classes that it is a word for."""
+    timm = find_spec("timm")  # found and not imported: its list of classes is wanted, torch is not
+    if timm is None or timm.origin is None:
+        pytest.skip("timm, which has the list of ImageNet's synsets, is not installed")
+    listed = (Path(timm.origin).parent / "data/_info/imagenet21k_goog_synsets.txt").read_text()
+    forms: dict[str, set[str]] = {}
+    for synset in listed.split():
+        if not nouns.is_instance(synset):
+            for lemma in nouns.lemmas(synset):
+                forms.setdefault(clean(lemma), set()).add(synset)
+    return {form: synsets for form, synsets in forms.items() if len(form) >= MIN_TOKEN_CHARS}
+
+
+def test_synonyms_lead_to_one_set(nouns: WordNet) -> None:
+    assert nouns.lookup("brownbear") == nouns.lookup("ursusarctos") == ("n02132136",)
+    assert nouns.lemmas("n02132136") == ("brown_bear", "bruin", "Ursus_arctos")
+
+
+@pytest.mark.parametrize(
+    ("token", "singular"),
+    [
+        ("brownbears", "brownbear"),
+        ("goldenretrievers", "goldenretriever"),
+        ("buses", "bus"),
+        ("foxes", "fox"),
+        ("churches", "church"),
+        ("brushes", "brush"),
+        ("snowmen", "snowman"),
+        ("strawberries", "strawberry"),
+        ("jeans", "jean"),
+        ("geese", "goose"),  # from the list of irregular plurals
+        ("wolves", "wolf"),
+    ],
+)
+def test_plurals_lead_where_the_singular_leads(nouns: WordNet, token: str, singular: str) -> None:
+    assert nouns.lookup(token) == nouns.lookup(singular) != ()
+
+
+def test_the_first_stage_that_hits_decides(nouns: WordNet) -> None:
+    assert nouns.lookup("glasses") == ("n04272054",)  # spectacles, although `glass` is a noun too
+    assert "n02402425" in nouns.lookup("oxen")  # cattle: a lemma itself, so the list of plurals is not asked
+    assert nouns.lookup("glass") == nouns.lookup("glass", instances=True)
+
+
+def test_a_stage_with_several_base_forms_gives_their_union(nouns: WordNet) -> None:
+    axe = nouns.lookup("axe")
+    assert axe and set(nouns.lookup("axes")) == set(axe) | set(nouns.lookup("axis"))
+    ellipse = nouns.lookup("ellipse")
+    assert ellipse and not set(ellipse) & set(nouns.lookup("ellipses"))  # the list says `ellipsis` and decides
+
+
+def test_named_entities_are_taken_out_unless_wanted(nouns: WordNet) -> None:
+    assert nouns.lookup("crane") == CRANES
+    everything = nouns.lookup("crane", instances=True)
+    assert len(everything) == 5
+    assert {synset for synset in everything if nouns.is_instance(synset)} == set(everything) - set(CRANES)
+    assert nouns.lookup("eiffeltower") == ()
+    assert len(nouns.lookup("eiffeltower", instances=True)) == 1
+    assert nouns.lookup("wales") == ()  # the country, and no plural of `wale`
+
+
+@pytest.mark.parametrize(
+    "token", ["", "he", "or", "ox", "has", "was", "his", "instagood", "кошка", "brown_bear", "\ud800"]
+)
+def test_tokens_without_synsets(nouns: WordNet, token: str) -> None:
+    assert nouns.lookup(token) == nouns.senses(token) == ()
+    assert labels_of(token) == labels_of(token, "first") == labels_of(token, "all") == ()
+
+
+@given(st.text(st.characters()) | st.text("abcmensxzhiy", max_size=8))
+def test_lookup_is_total_and_ascending(token: str) -> None:
+    nouns = WordNet.load()
+    found = nouns.lookup(token)
+    assert list(found) == sorted(set(found)) == sorted(nouns.senses(token))
+    assert set(found) <= set(nouns.lookup(token, instances=True))
+    assert all(synset in nouns and not nouns.is_instance(synset) for synset in found)
+
+
+def test_every_form_leads_to_the_synsets_that_have_it(nouns: WordNet) -> None:
+    for form in list(nouns.forms)[::50]:
+        if len(form) >= MIN_TOKEN_CHARS:
+            found = nouns.lookup(form, instances=True)
+            assert found and all(form in map(clean, nouns.lemmas(synset)) for synset in found)
+
+
+def test_every_word_of_imagenet_21k_leads_to_its_classes(nouns: WordNet, imagenet_forms: dict[str, set[str]]) -> None:
+    assert len(imagenet_forms) > 36_000
+    missed = {form for form, synsets in imagenet_forms.items() if not synsets <= set(nouns.lookup(form))}
+    assert missed == set()
+
+
+def test_regular_plurals_of_imagenet_21k_lead_to_its_classes(
+    nouns: WordNet, imagenet_forms: dict[str, set[str]]
+) -> None:
+    def plural(form: str) -> str:
+        if form.endswith("man"):
+            return form.removesuffix("man") + "men"
+        if form.endswith("y") and form[-2] not in "aeiou":
+            return form.removesuffix("y") + "ies"
+        return form + ("es" if form.endswith(("s", "x", "z", "ch", "sh")) else "s")
+
+    tried = {form: plural(form) for form in imagenet_forms if plural(form) not in nouns.forms}
+    found = sum(imagenet_forms[form] <= set(nouns.lookup(plural)) for form, plural in tried.items())
+    assert len(tried) > 35_000
+    assert found / len(tried) >= 0.99
+
+
+def test_hypernyms_and_lexicographer_files(nouns: WordNet) -> None:
+    assert nouns.hypernyms("n02132136") == ("n02131653",)  # brown bear: bear
+    assert nouns.hypernyms("n00001740") == ()  # entity
+    assert nouns.lexfile("n02132136") == 5
+    assert nouns.lexfile("n03126707") == 6
+
+
+@pytest.mark.parametrize("synset", ["", "n0213213", "n02132137", "02132136", "n99999999", "n02132136\n", "n٠٢١٣٢١٣٦"])
+def test_unknown_synsets_are_refused(nouns: WordNet, synset: str) -> None:
+    assert synset not in nouns
+    with pytest.raises(TagmillError, match="no noun synset"):
+        nouns.lemmas(synset)
+
+
+def test_rules() -> None:
+    assert labels_of("crane") == labels_of("cranes") == (CRANES,)
+    assert labels_of("crane", "first") == (("n03126707",),)  # the machine is the commoner sense of the two
+    assert labels_of("crane", "all") == tuple((synset,) for synset in CRANES)
+    assert len(labels_of("crane", "all", instances=True)) == 5
+    assert labels_of("brownbear") == labels_of("ursusarctos")
+
+
+def test_the_commonest_sense_comes_first(nouns: WordNet) -> None:
+    assert nouns.senses("dog")[0] == "n02084071"
+    assert nouns.senses("hood")[0] in nouns.lookup("hood")
+    assert "hood" in nouns.lemmas(nouns.senses("hood")[0])  # and not 'hood, which has the same squashed form
+
+
+@given(st.sampled_from(sorted(WordNet.load().forms)), st.sampled_from(["merge", "first", "all"]))
+def test_rules_agree_on_the_full_set(form: str, rule: Rule) -> None:
+    full = WordNet.load().lookup(form)
+    labels = labels_of(form, rule)
+    assert bool(labels) == bool(full)
+    assert {synset for label in labels for synset in label} <= set(full)
+    if rule != "first":
+        assert {synset for label in labels for synset in label} == set(full)
+
+
+@given(synset_sets)
+def test_label_names_round_trip(synsets: set[str]) -> None:
+    assert parse_label(label_name(synsets)) == tuple(sorted(synsets))
+    assert label_name(parse_label(label_name(synsets))) == label_name(sorted(synsets, reverse=True))
+
+
+@pytest.mark.parametrize("name", ["", "n1", "+", "n03126707+n02012849", "n02012849+n02012849", "n02012849+", "dog"])
+def test_other_texts_are_no_label_names(name: str) -> None:
+    with pytest.raises(TagmillError, match="not the name of a label"):
+        parse_label(name)
+
+
+def test_an_empty_set_is_no_label() -> None:
+    with pytest.raises(TagmillError, match="not the name of a label"):
+        label_name([])
