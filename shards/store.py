@@ -44,9 +44,10 @@ def handle(url: str) -> tuple[Any, str]:
     """The fsspec filesystem and the path inside it for `url`; how readers of tables reach a store.
 
     Credentials and endpoints come from the usual environment of each store (AWS_*, GOOGLE_*, fsspec's config files).
+    Listings are never cached: what another process wrote a moment ago is there.
     """
     try:
-        return url_to_fs(str(local_path(url)) if is_local(url) else url)  # type: ignore[no-any-return]
+        return url_to_fs(str(local_path(url)) if is_local(url) else url, use_listings_cache=False)  # type: ignore[no-any-return]
     except (ImportError, ValueError) as error:
         scheme = url.split("://")[0]
         remedy = "pip install 'tagmill[s3]'" if scheme == "s3" else f"install the fsspec package for {scheme}://"
@@ -272,7 +273,6 @@ class Store:
         waits = self.retries.waits()
         while True:
             try:
-                fs.invalidate_cache(path)  # sizes and names are asked of the store, never of an old listing
                 return call(fs, path)
             except (FileNotFoundError, FileExistsError):
                 raise
