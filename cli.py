@@ -16,9 +16,22 @@ COMMANDS = {
 
 
 def ingest(arguments: Sequence[str]) -> None:
-    from tagmill.ingest import command
+    import tyro
+    from rich.console import Console
 
-    command(arguments)
+    from tagmill.ingest import IngestConfig
+    from tagmill.ingest import ingest as run
+    from tagmill.ingest.progress import JsonProgress, RichProgress
+
+    json = "--json" in arguments  # machines get the same: progress on standard error, the report on standard output
+    words = [word for word in arguments if word != "--json"]
+    config = tyro.cli(IngestConfig, args=words, prog="tagmill ingest", description="Also: --json, for machines.")
+    with JsonProgress() if json else RichProgress() as progress:
+        report = run(config, progress)
+    if json:
+        sys.stdout.write(report.json().decode())
+    else:
+        Console().print(report.table())
 
 
 def corpus(arguments: Sequence[str]) -> None:

@@ -33,8 +33,7 @@ DOORS = {
     "fsspec": {"shards/store.py"},
     "s3fs": {"shards/store.py"},
     "obstore": {"shards/store.py"},
-    "torch": {"pipeline/batch.py", "pipeline/cpu.py", "pipeline/dali.py", "pipeline/backend.py", "pipeline/loader.py"}
-    | {"train.py"},
+    "torch": {"pipeline/batch.py", "pipeline/cpu.py", "pipeline/dali.py", "pipeline/backend.py"} | {"train.py"},
 }
 TORCH_ROOMS = {"transfer", "studies"}
 

@@ -1,0 +1,64 @@
+"""Holds what ingest did of the demo's web against what was planted in it: every row, by its kind."""
+
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+SAMPLE = "sample"
+ROW_BITS = (1 << 40) - 1  # of a row_id, the ordinal inside its file
+
+# What a broken answer must be counted as. A connection that closes early is told by the server's length or by the cut JPEG.
+EXPECTED = {
+    "broken_404": {"not_found"},
+    "broken_truncated": {"truncated"},
+    "broken_cut_off": {"truncated", "connection"},
+    "broken_html": {"not_an_image"},
+    "broken_empty": {"empty"},
+    "broken_huge_header": {"bad_headers"},
+    "broken_slow": {"timeout"},
+}
+
+
+def fates(corpus: Path, rows: int) -> list[str]:
+    """What became of each row of the list, in order: 'sample' or the reason of its reject."""
+    found = [SAMPLE] * rows
+    for path in sorted((corpus / "rejects").glob("*.parquet")):
+        table = pq.read_table(path, columns=["row_id", "reason"])
+        for row_id, reason in zip(table["row_id"].to_pylist(), table["reason"].to_pylist(), strict=True):
+            found[row_id & ROW_BITS] = reason
+    return found
+
+
+def accounts(web: Path, corpus: Path) -> tuple[dict[str, dict[str, int]], list[str]]:
+    """(what became of the rows of each planted kind, what is not as the truth says, a sentence each).
+
+    Exact: a broken answer is a reject with its reason; of a picture and its exact copies one row is a sample and all others
+    are duplicates. Near copies and leaks from the evaluation set are counted here, whatever became of them.
+    """
+    truth = pq.read_table(web / "truth.parquet", columns=["row", "kind", "of", "path"])
+    found = fates(corpus, truth.num_rows)
+    by_kind: dict[str, Counter[str]] = defaultdict(Counter)
+    wrong: list[str] = []
+    for row, kind in zip(truth["row"].to_pylist(), truth["kind"].to_pylist(), strict=True):
+        by_kind[kind][found[row]] += 1
+        if kind in EXPECTED and found[row] not in EXPECTED[kind]:
+            wrong.append(f"row {row}, {kind}, became {found[row]}")
+        elif kind not in EXPECTED and found[row] not in (SAMPLE, "duplicate"):
+            wrong.append(f"row {row}, a sound {kind}, became {found[row]}")
+    for original, group in same_bytes(truth).items():
+        kept = sum(found[row] == SAMPLE for row in group)
+        if kept != 1:
+            wrong.append(f"of {len(group)} rows with the bytes of {original}, {kept} are samples")
+    return {kind: dict(sorted(counts.items())) for kind, counts in sorted(by_kind.items())}, wrong
+
+
+def same_bytes(truth: pa.Table) -> dict[str, list[int]]:
+    """Rows that were given the same bytes, by what they are bytes of: a row's number or a file of the evaluation set."""
+    groups: dict[str, list[int]] = defaultdict(list)
+    exact = ("picture", "exact_copy", "same_url", "leak_exact")
+    for row, kind, of in zip(*(truth[name].to_pylist() for name in ("row", "kind", "of")), strict=True):
+        if kind in exact:
+            groups[of or str(row)].append(row)
+    return dict(groups)

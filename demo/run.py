@@ -1,0 +1,193 @@
+"""The demo: a small web is drawn and served, fetched into a corpus, streamed and learnt; one screen says what happened."""
+
+import json
+import os
+import shutil
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import MofNCompleteColumn, Progress
+
+from tagmill.demo.accounts import accounts
+from tagmill.demo.screen import summary_screen
+from tagmill.demo.serve import serve
+from tagmill.demo.web import make_web, write_rows
+from tagmill.ingest import IngestConfig, ingest
+from tagmill.ingest.progress import RichProgress
+from tagmill.pipeline import Loader, LoaderConfig
+from tagmill.shards.lint import lint_shard, lint_view
+from tagmill.shards.manifest import Corpus
+from tagmill.train import TrainConfig, load_recipe, train
+
+RECIPE = Path(__file__).resolve().parent.parent / "recipes" / "demo.toml"
+PORT = 8765  # the same URLs in every run give the same shards; another port is taken where this one is busy
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoConfig:
+    """How large the demo's web is and what is done with it. The default takes at most six minutes of two cores."""
+
+    output: Path = Path("out/demo")
+    rows: int = 3000
+    holdout: int = 300
+    """Pictures kept from training, on which accuracy is counted."""
+    min_count: int = 12
+    """Pictures that a noun needs to become a label."""
+    seed: int = 0
+    processes: int = field(default_factory=lambda: os.cpu_count() or 1)
+    epochs: int | None = None
+    """Epochs of training; None takes the recipe's."""
+    shuffle_labels: bool = False
+    """A control: labels are dealt to the wrong pictures, so nothing can be learnt and accuracy stays at chance."""
+
+
+class Stages:
+    """Names each stage on the screen as it begins and keeps its seconds."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str, says: str) -> Iterator[None]:
+        self.console.rule(f"[bold]{name}[/bold]  {says}", align="left", style="dim")
+        start = time.perf_counter()
+        yield
+        self.seconds[name] = round(time.perf_counter() - start, 2)
+
+
+def free_port(wanted: int) -> int:
+    """`wanted` where nobody listens there, else 0 (any)."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", wanted))
+        except OSError:
+            return 0
+    return wanted
+
+
+def forget(folder: Path) -> None:
+    """Removes what an earlier demo left in a folder of the demo's own output."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def loader_rates(corpus: Path, recipe: LoaderConfig, console: Console) -> dict[str, float]:
+    """Images/s of the training loader alone, by backend, over two epochs: what this machine can feed."""
+    rates: dict[str, float] = {}
+    for backend in ("cpu", "dali"):
+        with Loader(str(corpus), replace(recipe, backend=backend, epochs=2)) as loader:
+            images, start = 0, time.perf_counter()
+            for batch in loader:
+                images += int(batch.count)
+            rates[backend] = round(images / (time.perf_counter() - start), 1)
+            console.print(f"{backend}: {rates[backend]:,.0f} images/s. {loader.report()}")
+    return rates
+
+
+def run(config: DemoConfig) -> dict[str, Any]:
+    """Runs the demo and returns what it leaves in `summary.json`."""
+    console, out = Console(), config.output
+    stages = Stages(console)
+    with stages.stage("web", f"drawing {config.rows:,} pictures and what a real web does to them"):
+        draw(config, out / "web")
+    corpus = out / "corpus"
+    forget(corpus)
+    says = "fetch, check, resize, deduplicate, canonicalise hashtags, write shards"
+    with (
+        stages.stage("ingest", says),
+        serve(out / "web", port=free_port(PORT)) as base_url,
+        RichProgress() as bar,
+    ):
+        rows = write_rows(out / "web", base_url)
+        ingested = ingest(ingest_config(config, rows, corpus), bar)
+    with stages.stage("lint", "every byte of every shard against its digests, every row against what was planted"):
+        shards = lint(corpus)
+        planted, wrong = accounts(out / "web", corpus)
+        console.print(f"{shards} shards, whole; {len(wrong)} rows are not what the web's truth says")
+    recipe = training_recipe(config, corpus)
+    with stages.stage("loader", "streaming and decoding, nothing else"):
+        rates = loader_rates(corpus, recipe.loader_config(), console)
+    with stages.stage("train", f"{recipe.model}, {recipe.epochs} epochs"):
+        forget(Path(recipe.output))
+        evaluation = train(recipe)
+    summary = {
+        "rows": ingested.rows,
+        "samples": sum(ingested.samples.values()),
+        "splits": ingested.samples,
+        "rejects": ingested.rejects,
+        "duplicates": ingested.duplicates,
+        "planted": planted,
+        "not_as_planted": wrong,
+        "labels": ingested.labels,
+        "loader": rates,
+        **{name: evaluation[name] for name in ("top1", "top5", "mean_class_accuracy", "majority", "chance")},
+        "seconds": stages.seconds,
+    }
+    (out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+    summary_screen(console, summary, out)
+    return summary
+
+
+def training_recipe(config: DemoConfig, corpus: Path) -> TrainConfig:
+    """The demo's recipe, on this corpus."""
+    recipe = load_recipe(RECIPE)
+    return replace(
+        recipe,
+        corpus=str(corpus),
+        output=str(config.output / ("control" if config.shuffle_labels else "model")),
+        shuffle_labels=config.shuffle_labels,
+        epochs=config.epochs or recipe.epochs,
+    )
+
+
+def lint(url: Path) -> int:
+    """Holds every byte of a corpus against its digests; the number of its shards."""
+    corpus = Corpus.open(str(url))
+    for entry in corpus.entries:
+        lint_shard(corpus, entry)
+    lint_view(corpus, "default")
+    return len(corpus.entries)
+
+
+def draw(config: DemoConfig, web: Path) -> None:
+    """Makes the demo's web, or finds it there."""
+    with Progress(*Progress.get_default_columns(), MofNCompleteColumn()) as bar:
+        task = bar.add_task("drawing", total=None)
+        summary = make_web(
+            web,
+            seed=config.seed,
+            rows=config.rows,
+            evaluation=max(1, config.rows // 10),
+            processes=config.processes,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+        bar.update(task, total=1, completed=1) if not summary.made else None
+
+
+def ingest_config(config: DemoConfig, rows: Path, corpus: Path) -> IngestConfig:
+    """Small parts and shards, so that there are several of each; the demo's web is on loopback, which is else refused."""
+    return IngestConfig(
+        input=(str(rows),),
+        output=str(corpus),
+        name="demo",
+        seed=config.seed,
+        licence_column="licence",
+        page_column="page",
+        allow_private=True,
+        timeout=4.0,
+        retries=1,
+        image_size=128,
+        holdout=config.holdout,
+        min_count=config.min_count,
+        rows_per_part=400,
+        parts_per_group=2,
+        shard_samples=500,
+        processes=config.processes,
+    )

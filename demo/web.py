@@ -1,0 +1,226 @@
+"""Makes the demo web: pictures, the list of rows, the held-out evaluation set, and the truth about what was planted."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tagmill.demo.concepts import CONCEPTS
+from tagmill.demo.draw import draw
+from tagmill.demo.encode import ENCODERS, apology, jpeg, near_copy, truncated
+from tagmill.demo.plant import (
+    BROKEN,
+    ENCODING_STREAM,
+    EVALUATION_STREAM,
+    PICTURE_STREAM,
+    Evaluation,
+    Row,
+    evaluation_set,
+    generator,
+    plan,
+)
+from tagmill.shards.errors import ConfigError
+
+VERSION = 1
+"""Of the drawings and the plan: a folder made by another version is made anew."""
+
+CHUNK = 25
+"""Pictures per task of a worker process: about half a second."""
+
+STAMP = "demo-web.json"
+_OURS = ("pictures", "evaluation", "rows.parquet", "truth.parquet", "truth.json", "requests.json", STAMP)
+_WITHOUT_FILE = ("same_url", "broken_404")
+
+Progress = Callable[[int, int], None]
+_Task = tuple[Row | Evaluation, str]
+"""A picture to make, and the file that it copies, if any."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WebSummary:
+    """What a demo web holds."""
+
+    folder: Path
+    seed: int
+    rows: int
+    evaluation: int
+    kinds: dict[str, int]
+    """Rows per kind: `picture`, the copies, the leaks and every broken kind."""
+    formats: dict[str, int]
+    """Rows per format among those of kind `picture`."""
+    concepts: dict[str, int]
+    """Rows per concept name."""
+    made: bool
+    """False where the folder already held this very web."""
+
+
+def make_web(
+    folder: Path | str,
+    *,
+    seed: int = 20180802,
+    rows: int = 3000,
+    evaluation: int = 300,
+    processes: int = 2,
+    progress: Progress | None = None,
+) -> WebSummary:
+    """Make the web in a folder, or find it there, and give its summary.
+
+    The bytes depend on the seed, the two counts and Pillow, never on `processes`; with more than one, scripts need the
+    usual `if __name__ == "__main__"` guard. `progress(done, total)` counts pictures. Raises `ConfigError` for counts
+    that make no sense, or for a folder that holds something else.
+    """
+    folder = Path(folder)
+    planned = plan(seed, rows, evaluation)
+    stamp = {"version": VERSION, "seed": seed, "rows": rows, "evaluation": evaluation}
+    made = not _finished(folder, stamp)
+    if made:
+        _cleared(folder, stamp)
+        _write_pictures(folder, seed, planned, evaluation_set(evaluation), processes, progress)
+        _write_truth(folder, planned, stamp)
+        _put(folder / STAMP, {**stamp, "finished": True})
+    return WebSummary(folder=folder, seed=seed, rows=rows, evaluation=evaluation, **_totals(planned), made=made)
+
+
+def write_rows(folder: Path | str, base_url: str) -> Path:
+    """Write `rows.parquet`, the list that a user of the web would bring, for a server at a base URL; give its path.
+
+    Columns: url (string), tags (list of string), licence (string), page (string).
+    """
+    folder = Path(folder)
+    base = base_url.rstrip("/")
+    truth = pq.read_table(folder / "truth.parquet", columns=["path", "tags", "licence", "page"]).to_pydict()
+    table = pa.table(
+        {
+            "url": pa.array([base + path for path in truth["path"]], pa.string()),
+            "tags": pa.array(truth["tags"], pa.list_(pa.string())),
+            "licence": pa.array(truth["licence"], pa.string()),
+            "page": pa.array([base + page for page in truth["page"]], pa.string()),
+        }
+    )
+    path = folder / "rows.parquet"
+    _replaced(path, lambda part: pq.write_table(table, part))
+    return path
+
+
+def _finished(folder: Path, stamp: dict[str, int]) -> bool:
+    try:
+        found = json.loads((folder / STAMP).read_text())
+    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
+        return False
+    return bool(found == {**stamp, "finished": True})
+
+
+def _cleared(folder: Path, stamp: dict[str, int]) -> None:
+    """Empty the folder of an older or unfinished web of ours, and mark it as ours before anything is written."""
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError("the demo web needs a folder", folder, "name another place")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / STAMP).is_file():
+        raise ConfigError("the folder holds something other than a demo web", folder, "name an empty or a new one")
+    for name in _OURS:
+        if (folder / name).is_dir():
+            shutil.rmtree(folder / name)
+        else:
+            (folder / name).unlink(missing_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    _put(folder / STAMP, {**stamp, "finished": False})
+
+
+def _write_pictures(
+    folder: Path, seed: int, rows: list[Row], held_out: list[Evaluation], processes: int, progress: Progress | None
+) -> None:
+    """Draw first what stands for itself, then what repeats it."""
+    (folder / "pictures").mkdir(exist_ok=True)
+    for picture in held_out:
+        (folder / picture.file).parent.mkdir(parents=True, exist_ok=True)
+    served = [row for row in rows if row.kind not in _WITHOUT_FILE]
+    own: list[_Task] = [(row, "") for row in served if not row.of] + [(picture, "") for picture in held_out]
+    copies: list[_Task] = [(row, _source(rows, row)) for row in served if row.of]
+    total, done = len(own) + len(copies), 0
+    for stage in (own, copies):
+        for count in _made(folder, seed, stage, processes):
+            done += count
+            if progress is not None:
+                progress(done, total)
+
+
+def _made(folder: Path, seed: int, tasks: list[_Task], processes: int) -> Iterator[int]:
+    """Make the files of a stage, in this process or in several, and yield how many each chunk made."""
+    chunks = [tasks[first : first + CHUNK] for first in range(0, len(tasks), CHUNK)]
+    if processes <= 1:
+        for chunk in chunks:
+            yield _make_chunk(folder, seed, chunk)
+        return
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        for future in as_completed([pool.submit(_make_chunk, folder, seed, chunk) for chunk in chunks]):
+            yield future.result()
+
+
+def _make_chunk(folder: Path, seed: int, chunk: list[_Task]) -> int:
+    for item, source in chunk:
+        if isinstance(item, Evaluation):
+            rng = generator(seed, item.number, EVALUATION_STREAM)
+            content, path = jpeg(draw(rng, item.concept), rng), folder / item.file
+        else:
+            content, path = _content(folder, seed, item, source), folder / "pictures" / item.file
+        path.write_bytes(content)
+    return len(chunk)
+
+
+def _content(folder: Path, seed: int, row: Row, source: str) -> bytes:
+    """Give the bytes that lie on the server for a row; where only the *answer* is broken they are a sound picture."""
+    encoding = generator(seed, row.row, ENCODING_STREAM)
+    if row.kind == "broken_html":
+        return apology()
+    if row.kind == "broken_empty":
+        return b""
+    if source:
+        original = (folder / source).read_bytes()
+        return near_copy(original, encoding) if row.kind in ("near_copy", "leak_near") else original
+    content = ENCODERS[row.format](draw(generator(seed, row.row, PICTURE_STREAM), row.concept), encoding)
+    return truncated(content, encoding) if row.kind == "broken_truncated" else content
+
+
+def _source(rows: list[Row], row: Row) -> str:
+    """Give the file, below the folder, that a row copies."""
+    return row.of if row.of.startswith("evaluation/") else f"pictures/{rows[int(row.of)].file}"
+
+
+def _totals(rows: list[Row]) -> dict[str, dict[str, int]]:
+    concepts = Counter(row.concept for row in rows)
+    return {
+        "kinds": dict(sorted(Counter(row.kind for row in rows).items())),
+        "formats": dict(sorted(Counter(row.format for row in rows if row.kind == "picture").items())),
+        "concepts": {concept.name: concepts[concept.name] for concept in CONCEPTS},
+    }
+
+
+def _write_truth(folder: Path, rows: list[Row], stamp: dict[str, int]) -> None:
+    columns = [
+        ("row", pa.int64()), ("path", pa.string()), ("file", pa.string()), ("concept", pa.string()),
+        ("synset", pa.string()), ("kind", pa.string()), ("format", pa.string()), ("of", pa.string()),
+        ("tags", pa.list_(pa.string())), ("licence", pa.string()), ("page", pa.string()),
+    ]  # fmt: skip
+    table = pa.table({name: pa.array([getattr(row, name) for row in rows], kind) for name, kind in columns})
+    _replaced(folder / "truth.parquet", lambda part: pq.write_table(table, part))
+    synsets = {concept.name: concept.synset for concept in CONCEPTS}
+    _put(folder / "truth.json", {**stamp, **_totals(rows), "synsets": synsets, "broken": BROKEN})
+
+
+def _put(path: Path, content: dict[str, object]) -> None:
+    _replaced(path, lambda part: part.write_text(json.dumps(content, indent=1) + "\n"))
+
+
+def _replaced(path: Path, write: Callable[[Path], object]) -> None:
+    """Write beside the place and rename, so that nobody reads half a file."""
+    part = path.with_name(path.name + ".part")
+    write(part)
+    part.replace(path)

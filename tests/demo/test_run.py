@@ -1,0 +1,102 @@
+"""The demo end to end, on a web of 400 rows: what it leaves, what it counts, and that processes do not change a byte."""
+
+import hashlib
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+import webdataset
+from nvidia.dali import fn
+from nvidia.dali.pipeline import Pipeline
+
+from tagmill.demo.run import DemoConfig, free_port, ingest_config, run
+from tagmill.demo.serve import serve
+from tagmill.demo.web import write_rows
+from tagmill.ingest import ingest
+from tagmill.shards import Corpus, ShardReader
+
+pytestmark = pytest.mark.slow
+ROWS = 400
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    out = tmp_path_factory.mktemp("demo")
+    return out, run(DemoConfig(output=out, rows=ROWS, holdout=60, min_count=4, processes=2, epochs=1))
+
+
+def test_it_leaves_a_summary_with_every_figure(demo: tuple[Path, dict[str, Any]]) -> None:
+    out, summary = demo
+    assert json.loads((out / "summary.json").read_text()) == summary
+    assert summary["rows"] == ROWS == summary["samples"] + sum(summary["rejects"].values())
+    assert summary["splits"]["holdout"] == 60
+    assert summary["duplicates"] == summary["rejects"]["duplicate"] > 0
+    assert all(rate > 0 for rate in summary["loader"].values()) and set(summary["loader"]) == {"cpu", "dali"}
+    assert all(0 <= summary[name] <= 1 for name in ("top1", "top5", "mean_class_accuracy", "majority", "chance"))
+    assert list(summary["seconds"]) == ["web", "ingest", "lint", "loader", "train"]
+
+
+def test_every_planted_row_became_what_the_truth_says(demo: tuple[Path, dict[str, Any]]) -> None:
+    _, summary = demo
+    assert summary["not_as_planted"] == []
+    planted = {kind: sum(counts.values()) for kind, counts in summary["planted"].items()}
+    assert sum(planted.values()) == ROWS
+    assert planted["exact_copy"] == 32 and planted["near_copy"] == 20
+    assert sum(count for kind, count in planted.items() if kind.startswith("broken")) == 12
+
+
+def test_equal_urls_were_fetched_once(demo: tuple[Path, dict[str, Any]]) -> None:
+    out, _ = demo
+    hits = json.loads((out / "web" / "requests.json").read_text())
+    truth = pq.read_table(out / "web" / "truth.parquet", columns=["path", "kind"]).to_pylist()
+    twice = [row["path"] for row in truth if row["kind"] == "same_url"]
+    assert twice and all(hits[path] == 1 for path in twice)
+
+
+def test_one_process_and_two_give_the_same_bytes(demo: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    """Against the same URLs, so the second run is served on the port of the first; a busy port skips nothing, it fails."""
+    out, _ = demo
+    first = pq.read_table(out / "web" / "rows.parquet", columns=["url"])["url"][0].as_py()
+    port = int(first.split(":")[2].split("/")[0])
+    config = DemoConfig(output=tmp_path, rows=ROWS, holdout=60, min_count=4, processes=1)
+    with serve(out / "web", port=free_port(port)) as base_url:
+        assert base_url.endswith(f":{port}")
+        ingest(ingest_config(config, write_rows(out / "web", base_url), tmp_path / "corpus"))
+
+    def digests(corpus: Path) -> dict[str, str]:
+        kept = [path for path in corpus.rglob("*") if path.is_file() and path.parent.name != "ledger"]
+        rest = [path for path in kept if path.name != "report.json"]
+        return {str(path.relative_to(corpus)): hashlib.sha256(path.read_bytes()).hexdigest() for path in rest}
+
+    assert digests(tmp_path / "corpus") == digests(out / "corpus")
+
+
+def test_gnu_tar_webdataset_and_dali_read_every_shard(demo: tuple[Path, dict[str, Any]]) -> None:
+    out, _ = demo
+    corpus = Corpus.open(str(out / "corpus"))
+    assert {entry.split for entry in corpus.entries} == {"train", "holdout"}
+    for entry in corpus.entries:
+        path = out / "corpus" / "shards" / entry.name
+        samples = [ShardReader.of(corpus, entry).sample(ordinal) for ordinal in range(entry.samples)]
+        command = ["tar", "tf", f"{path}.tar"]
+        names = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+        assert names == [f"{facts['key']}.{kind}" for facts, _ in samples for kind in ("jpg", "json")]
+        read = list(webdataset.WebDataset(f"{path}.tar", shardshuffle=False))
+        assert [(json.loads(each["json"]), each["jpg"]) for each in read] == samples
+        assert read_by_dali(path, entry.samples) == [jpeg for _, jpeg in samples]
+
+
+def read_by_dali(path: Path, num_samples: int) -> list[bytes]:
+    """The pictures of a shard as DALI's own reader finds them with our index, on the CPU."""
+    pipeline = Pipeline(batch_size=1, num_threads=1, device_id=None)
+    with pipeline:
+        paths, indexes = [f"{path}.tar"], [f"{path}.idx"]
+        pictures = fn.readers.webdataset(
+            paths=paths, index_paths=indexes, ext=["jpg"], missing_component_behavior="error"
+        )
+        pipeline.set_outputs(pictures)
+    pipeline.build()
+    return [bytes(pipeline.run()[0].at(0)) for _ in range(num_samples)]

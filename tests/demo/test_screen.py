@@ -1,0 +1,49 @@
+"""The last screen: its verdict and that it shows the figures."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from tagmill.demo.screen import summary_screen, verdict
+
+SUMMARY: dict[str, Any] = {
+    "rows": 3000,
+    "samples": 2654,
+    "splits": {"train": 2354, "holdout": 300},
+    "rejects": {"duplicate": 256, "truncated": 26, "timeout": 64},
+    "duplicates": 256,
+    "labels": 42,
+    "loader": {"cpu": 2100.0, "dali": 1900.0},
+    "top1": 0.6,
+    "top5": 0.9,
+    "mean_class_accuracy": 0.5,
+    "majority": 0.08,
+    "chance": 0.03,
+    "seconds": {"web": 30.0, "train": 120.0},
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "learned"),
+    [
+        ({}, True),
+        ({"top1": 0.14}, False),  # less than 5 times chance
+        ({"majority": 0.31}, False),  # less than 2 times the majority
+        ({"mean_class_accuracy": 0.1}, False),
+    ],
+)
+def test_learned_means_all_three(change: dict[str, float], learned: bool) -> None:
+    found, sentence = verdict(SUMMARY | change)
+    assert found is learned
+    assert ("did not learn" in sentence) is not learned
+
+
+def test_the_screen_shows_what_happened() -> None:
+    console = Console(record=True, width=110, file=io.StringIO())
+    summary_screen(console, SUMMARY, Path("out/demo"))
+    text = console.export_text()
+    for told in ("3,000", "2,654", "256", "64 timeout, 26 truncated", "42", "60.0%", "2,100", "out/demo/summary.json"):
+        assert told in text, told

@@ -1,0 +1,71 @@
+"""The wheel: what it holds, what it must not hold, and that it works where nothing of the checkout is in sight."""
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+ROOMS = ("shards", "ingest", "pipeline")
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built from a copy of the sources, so that no stale build folder can help it."""
+    source = tmp_path_factory.mktemp("source")
+    ignore = shutil.ignore_patterns(
+        "__pycache__", ".venv", "build", "out", ".git", "*.egg-info", ".hypothesis", ".*_cache"
+    )
+    shutil.copytree(ROOT, source / "tree", ignore=ignore)
+    into = source / "wheel"
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--no-build-isolation",
+        "-w",
+        str(into),
+        ".",
+    ]
+    subprocess.run(command, cwd=source / "tree", check=True, capture_output=True)
+    return next(into.glob("tagmill-*.whl"))
+
+
+def test_it_holds_every_source_file_of_the_rooms_and_nothing_else(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    ours = {name for name in names if ".dist-info/" not in name}
+    sources = {f"tagmill/{path.relative_to(ROOT)}" for room in ROOMS for path in (ROOT / room).rglob("*.py")}
+    sources |= {"tagmill/train.py", "tagmill/cli.py"}
+    data = {f"tagmill/{path.relative_to(ROOT)}" for path in (ROOT / "ingest/sql").glob("*.sql")}
+    data |= {"tagmill/ingest/wordnet/nouns.npz", "tagmill/ingest/wordnet/LICENSE"}
+    data |= {f"tagmill/{room}/py.typed" for room in ROOMS}
+    assert ours == sources | data
+
+
+def test_it_carries_both_licences_and_the_command(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        assert any(name.endswith("licenses/LICENSE") for name in names)
+        assert any(name.endswith("licenses/ingest/wordnet/LICENSE") for name in names)
+        entry = next(name for name in names if name.endswith("entry_points.txt"))
+        assert "tagmill = tagmill.cli:main" in archive.read(entry).decode()
+
+
+def test_it_works_unpacked_somewhere_else(wheel: Path, tmp_path: Path) -> None:
+    zipfile.ZipFile(wheel).extractall(tmp_path)
+    code = (
+        "import tagmill.pipeline, tagmill.ingest, tagmill.train, tagmill.cli\n"
+        "from tagmill.ingest.synsets import WordNet\n"
+        "print(tagmill.pipeline.__file__, WordNet.load().lookup('brownbear'))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=True)
+    assert done.stdout.strip() == f"{tmp_path}/tagmill/pipeline/__init__.py ('n02132136',)"
