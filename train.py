@@ -1,0 +1,399 @@
+"""Trains a model to predict the labels of a corpus: one page, read from top to bottom, to be forked.
+
+One process, on the CPU or on one GPU:
+    python -m tagmill.train --recipe recipes/demo.toml --corpus out/demo/corpus --output out/model
+One node of 8 GPUs:
+    torchrun --standalone --nproc-per-node 8 -m tagmill.train --recipe recipes/swag2022-vit-b16.toml --corpus ... --output ...
+Two nodes, the same line on each, with the address of one of them:
+    torchrun --nnodes 2 --nproc-per-node 8 --rdzv-backend c10d --rdzv-endpoint HOST:29500 -m tagmill.train --recipe ...
+
+A killed run goes on from its last checkpoint with the same line, on as many processes as there are then: a checkpoint counts
+turns of the loader's plan and knows nothing of ranks. `--dry-run` prints what would be done.
+"""
+
+import argparse
+import hashlib
+import io
+import itertools
+import json
+import math
+import os
+import pickle
+import sys
+import time
+import tomllib
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, nullcontext
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
+
+import timm
+import torch
+import torch.distributed as dist
+import tyro
+from rich.console import Console
+from torch import nn
+
+from tagmill.pipeline import Batch, Labels, Loader, LoaderConfig, World
+from tagmill.shards import ConfigError, Corpus, Store, TagmillError, View, Vocabulary
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """A run. Its fields are the flags; a recipe (TOML) gives values to them, and flags override the recipe."""
+
+    recipe: str | None = None  # a TOML file with values of the fields below
+    corpus: str = "out/demo/corpus"  # a folder or bucket prefix that ingest wrote
+    output: str = "out/model"  # a folder that all processes see, for checkpoint.pt, metrics.jsonl, evaluation.json
+    resume: Literal["auto", "never"] = "auto"  # from the output's checkpoint if there is one; never: replaces it
+    dry_run: bool = False  # prints what would be done, and ends
+    seed: int = 0
+    model: str = "resnet50"  # one of timm's
+    model_args: dict[str, int | float | bool | str] = field(default_factory=dict)  # more for timm's create_model
+    view: str = "default"  # the corpus's labelling that is learnt
+    size: int = 224  # side of the images, in pixels
+    batch_size: int = 256  # images of an optimiser step, over all processes
+    accumulation: int = 1  # parts in which a step's images are taken, where they do not fit at once
+    epochs: int | None = None  # the run ends at the first of epochs, steps, images; after one epoch where none is given
+    steps: int | None = None
+    images: int | None = None
+    optimiser: Literal["sgd", "nesterov", "adamw"] = "nesterov"  # the first two are SGD
+    momentum: float = 0.9  # and adamw's first beta
+    beta2: float = 0.999  # adamw's second
+    lr: float = 0.1  # at its peak
+    lr_batch_size: int | None = None  # the batch size that lr is for, scaled with it; None: lr is for any
+    warmup_steps: int = 0  # of a linear warm-up that begins at warmup_lr
+    warmup_lr: float = 0.0
+    schedule: Literal["cosine", "milestones"] = "cosine"  # cosine: to 0; milestones: times gamma at each
+    milestones: tuple[float, ...] = ()  # shares of the run
+    gamma: float = 0.1
+    weight_decay: float = 1e-4
+    decay_all: bool = True  # False: not biases, norms, and what the model itself exempts (position embeddings)
+    shuffle_labels: bool = False  # a control: pictures are taught others' labels, so that nothing can be learnt
+    precision: Literal["fp32", "bf16"] = "fp32"
+    channels_last: bool = True
+    compile: bool = False
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    backend: Literal["auto", "cpu", "dali"] = "auto"  # what decodes the pictures
+    threads: int | None = None  # that decode, a process; None: the machine's cores divided among its processes
+    streams: int | None = None  # T, w and C of the loader's order; T is at least the number of processes
+    window: int = 2
+    chunk: int = 64
+    drop_last: bool = False  # leaves out an epoch's last batch where it is short
+    memory_limit: int = 8 << 30  # bytes that a process's loader may take
+    failure_budget: float = 0.001  # the share of pictures that may turn out unreadable
+    log_every: int = 20  # steps
+    checkpoint_every: int = 1000  # steps
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "accumulation", "epochs", "steps", "images", "log_every", "checkpoint_every"):
+            if (value := getattr(self, name)) is not None and value <= 0:
+                raise ConfigError(f"{name} = {value}", "train", "give a whole number above 0")
+        if self.batch_size % self.accumulation:
+            raise ConfigError(f"accumulation = {self.accumulation}", "train", "it must divide batch_size")
+        if "://" in self.output:
+            raise ConfigError(f"output = {self.output!r}", "train", "give a folder of this machine, or a mounted one")
+        self.loader_config()  # it checks its own
+
+    def loader_config(self, split: Literal["train", "holdout"] = "train", device: str = "cpu") -> LoaderConfig:
+        """How a split is read: augmented and for the run's epochs, or as it is and once."""
+        names = {entry.name for entry in fields(LoaderConfig)} & {entry.name for entry in fields(self)} - {"output"}
+        values = {name: getattr(self, name) for name in names} | {"device": device}
+        values |= {"epochs": self.epochs or (None if self.steps or self.images else 1)}
+        config = LoaderConfig(**{**values, "batch_size": self.batch_size // self.accumulation})
+        return config if split == "train" else replace(config, split=split, augment="eval", drop_last=False, epochs=1)
+
+
+def load_recipe(path: str | Path) -> TrainConfig:
+    """The configuration of a TOML file. Raises ConfigError for a key that is no field, and for a value of another type."""
+    try:
+        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"no recipe: {error}", path, "give a TOML file, such as those in recipes/") from error
+    hints = {name: hint for name, hint in get_type_hints(TrainConfig).items() if name != "recipe"}
+    if unknown := sorted(values.keys() - hints.keys()):
+        raise ConfigError(f"no such fields: {', '.join(unknown)}", path, f"there are {', '.join(sorted(hints))}")
+    for name, value in values.items():
+        hint, inner = hints[name], get_args(hints[name])
+        kinds = inner if isinstance(hint, UnionType) else (get_origin(hint) or hint,)
+        if float in kinds and type(value) is int:
+            values[name] = float(value)
+        elif tuple in kinds and isinstance(value, list) and {type(item) for item in value} <= {int, float}:
+            values[name] = tuple(float(item) for item in value)
+        elif type(value) not in kinds and value not in (inner if Literal in kinds else ()):
+            raise ConfigError(f"{name} = {value!r}", path, f"it must be {hint if inner else hint.__name__}")
+    return TrainConfig(**values, recipe=str(path))
+
+
+# ------------------------------------------------------------------------------------------- Loss, learning rate, model
+def tag_loss(logits: torch.Tensor, labels: Labels) -> torch.Tensor:
+    """Softmax cross-entropy with a target of 1/k on each of an image's k labels, summed over the images of `logits` [b, L];
+    those without labels add nothing. The loss of Mahajan et al. 2018 and of Singh et al. 2022."""
+    rows, ids, weights = labels.terms()
+    return -(weights * torch.log_softmax(logits.float(), dim=1)[rows, ids]).sum()
+
+
+def shuffled(labels: Labels, place: Mapping[str, object], positions: torch.Tensor) -> Labels:
+    """Each labelled image gets the labels of another one, by a random cycle keyed by the loader's state and the positions.
+    (A plain permutation leaves one in place on average: a model could learn from it, slowly.)"""
+    digest = hashlib.sha256(repr((sorted(place.items()), positions.tolist())).encode()).digest()
+    device, labels, draw = labels.ids.device, labels.to("cpu"), torch.Generator()
+    draw.manual_seed(int.from_bytes(digest[:7], "big"))
+    rows = labels.offsets.diff().nonzero().flatten()
+    order = rows[torch.randperm(len(rows), generator=draw)]
+    taught = [labels.ids[:0]] * len(labels)
+    for row, other in zip(order.tolist(), order.roll(1).tolist()) if len(rows) > 1 else ():
+        taught[row] = labels[other]
+    return Labels.of([ids.numpy() for ids in taught]).to(device)
+
+
+def learning_rate(config: TrainConfig, step: int, steps: int) -> float:
+    """The learning rate of step `step` (from 0) of `steps`: linear warm-up to the peak, then the schedule."""
+    peak = config.lr * config.batch_size / (config.lr_batch_size or config.batch_size)
+    if step < config.warmup_steps:
+        return config.warmup_lr + (peak - config.warmup_lr) * (step + 1) / config.warmup_steps
+    if config.schedule == "milestones":
+        return peak * config.gamma ** sum(step >= share * steps for share in config.milestones)
+    share = (step - config.warmup_steps) / max(1, steps - config.warmup_steps)
+    return peak * 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
+
+
+def build_model(config: TrainConfig, num_classes: int) -> nn.Module:
+    """The model, with one output a label. Raises ConfigError for a name or an argument that timm does not know."""
+    try:
+        return cast(nn.Module, timm.create_model(config.model, num_classes=num_classes, **config.model_args))
+    except (RuntimeError, TypeError) as error:
+        near = ", ".join(timm.list_models(f"{config.model[:6]}*")[:9])
+        what = f"no model {config.model!r} with {config.model_args or 'no arguments'}: {error}"
+        raise ConfigError(what, "timm", f"near: {near or 'none'}") from error
+
+
+def build_optimiser(config: TrainConfig, model: nn.Module) -> torch.optim.Optimizer:
+    """Two groups of weights, decayed and not; the learning rate is set before every step."""
+    own: set[str] = getattr(model, "no_weight_decay", set)()
+    groups: tuple[list[nn.Parameter], list[nn.Parameter]] = ([], [])
+    for name, value in model.named_parameters():
+        groups[not config.decay_all and (value.ndim <= 1 or name in own)].append(value)
+    decayed = [{"params": groups[0], "weight_decay": config.weight_decay}, {"params": groups[1], "weight_decay": 0.0}]
+    if config.optimiser == "adamw":
+        return torch.optim.AdamW(decayed, config.lr, (config.momentum, config.beta2))
+    return torch.optim.SGD(decayed, config.lr, config.momentum, nesterov=config.optimiser == "nesterov")
+
+
+def scores(model: nn.Module, batch: Batch, config: TrainConfig, places: int | None = None) -> torch.Tensor:
+    """The logits [b, L] of the first `places` images, normalised where they lie."""
+    low = config.precision == "bf16"
+    images = batch.normalised("bfloat16" if low else "float32", LoaderConfig.mean, LoaderConfig.std).images[:places]
+    with torch.autocast(images.device.type, torch.bfloat16, enabled=low):
+        return cast(torch.Tensor, model(images))
+
+
+# --------------------------------------------------------------------------------------------------------- Checkpoints
+# What may change between a run and its resumption: where things are, and how fast. The loader's state holds its own.
+FREE = {"recipe", "corpus", "output", "resume", "dry_run", "channels_last", "compile", "device", "backend", "threads"}
+FREE |= {"streams", "memory_limit", "failure_budget", "log_every", "checkpoint_every"}
+
+
+def identity(config: TrainConfig, vocabulary: Vocabulary) -> dict[str, Any]:
+    """What a run is a function of, beside the loader's own state: a checkpoint must agree with it to be resumed."""
+    own = {name: value for name, value in json.loads(json.dumps(asdict(config))).items() if name not in FREE}
+    return {"format": 1, "vocabulary": hashlib.sha256(vocabulary.json()).hexdigest(), **own}
+
+
+def restore(path: Path, wanted: dict[str, Any]) -> dict[str, Any]:
+    """A checkpoint. Raises TagmillError that names what does not agree with `wanted`, and the way out."""
+    away = "give another --output, or --resume never to begin anew"
+    try:
+        saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        found = dict(saved["identity"])
+    except (pickle.UnpicklingError, OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError) as error:
+        raise TagmillError(f"not a checkpoint, or not a whole one ({type(error).__name__})", path, away) from error
+    if differ := sorted(name for name in {**wanted, **found} if found.get(name) != wanted.get(name)):
+        what = "; ".join(f"{name} is {found.get(name)!r}, this run's is {wanted.get(name)!r}" for name in differ)
+        raise TagmillError(f"checkpoint of another run: {what}", path, f"give the same values, or {away}")
+    return saved
+
+
+# ---------------------------------------------------------------------------------------------------------- Evaluation
+@torch.inference_mode()
+def evaluate(model: nn.Module, config: TrainConfig, loader: Loader, device: str) -> dict[str, Any]:
+    """Accuracy on the held-out pictures, exact over all processes.
+
+    A picture is right when the label with the highest score (top-5: one of the highest five) is among its own; pictures
+    without labels do not count. `mean_class_accuracy`: the share of right pictures among those that carry a label, averaged
+    over the labels that are carried. `majority`: the share that carries the label that most training pictures carry, the
+    lowest id among equals. `chance`: how often a label drawn evenly is right, the mean of k / L.
+    """
+    model.eval()
+    vocabulary = cast(Vocabulary, loader.vocabulary)
+    carried, right = torch.zeros(2, len(vocabulary), dtype=torch.int64, device=device)
+    sums = torch.zeros(4, dtype=torch.int64, device=device)  # pictures with labels, right in 1, right in 5, holes
+    with loader:
+        for batch in (batch.to(device, non_blocking=True) for batch in loader):
+            best = scores(model, batch, config).topk(min(5, len(vocabulary))).indices
+            rows, ids, _ = batch.labels.terms()
+            hits = torch.zeros_like(best).index_add_(0, rows, (best[rows] == ids[:, None]).long())
+            carried.index_add_(0, ids, torch.ones_like(ids))
+            right.index_add_(0, ids, hits[rows, 0])
+            labelled, holes = batch.labels.offsets.diff() > 0, batch.count - batch.valid.sum()
+            sums += torch.stack([labelled.sum(), hits[:, 0].sum(), hits.any(1).sum(), holes])
+    totals = torch.cat([sums, carried, right])
+    if dist.is_initialized():
+        dist.all_reduce(totals)
+    (pictures, top1, top5, lost), (carried, right) = totals[:4].tolist(), totals[4:].double().cpu().chunk(2)
+    if not pictures:
+        return {}
+    commonest = max(vocabulary.labels, key=lambda label: (label.images, -label.id))
+    per_class = (right / carried)[carried > 0].mean().item()
+    accuracy = {"top1": top1 / pictures, "top5": top5 / pictures, "mean_class_accuracy": per_class}
+    baselines = {"majority": carried[commonest.id].item() / pictures, "majority_label": commonest.name}
+    baselines["chance"] = carried.sum().item() / pictures / len(vocabulary)
+    return {**accuracy, **baselines, "evaluated": {"pictures": pictures, "holes": lost}}
+
+
+# ------------------------------------------------------------------------------------------------------------ Training
+def train(config: TrainConfig) -> dict[str, Any]:
+    """Runs to the end; returns the evaluation and, as "trained", the metrics' last line; of a dry run, the plan. Raises
+    TagmillError where a promise is not kept, and where the loss is not a finite number."""
+    with ExitStack() as stack:
+        # The processes, which talk through nccl on GPUs and gloo on CPUs; the corpus, of which all see this generation.
+        world, cuda = World.from_environment(), config.device != "cpu" and torch.cuda.is_available()
+        device, several = f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if cuda else "cpu", world.size > 1
+        if config.device == "cuda" and not cuda:
+            raise ConfigError("device cuda, but torch sees no GPU", "train", "give --device cpu, or look at nvidia-smi")
+        if cuda:
+            torch.cuda.set_device(device)
+        corpus, console = Corpus.open(config.corpus), Console(quiet=world.rank > 0, highlight=False, soft_wrap=True)
+        loader = stack.enter_context(Loader(corpus, config.loader_config(device=device), world))
+        view, vocabulary = cast(View, loader.view), cast(Vocabulary, loader.vocabulary)
+        held_out = any(line.split == "holdout" and any(line.counts) for line in view.shards)
+        if several:
+            dist.init_process_group("nccl" if cuda else "gloo")
+            stack.callback(dist.destroy_process_group)
+
+        # The plan: what follows from the configuration and the corpus.
+        torch.manual_seed(config.seed)
+        with torch.device("meta") if config.dry_run else nullcontext():
+            model = build_model(config, len(vocabulary))
+        weights, per_epoch = sum(p.numel() for p in model.parameters()), loader.batches_per_epoch / config.accumulation
+        ends = (config.steps, (loader.config.epochs or 0) * per_epoch, (config.images or 0) / config.batch_size)
+        steps = math.ceil(min(end for end in ends if end))
+        peak = learning_rate(replace(config, warmup_steps=0, milestones=()), 0, steps)
+        lines = [
+            f"model      {config.model}, {weights:,} weights, {len(vocabulary):,} labels",
+            f"corpus     {config.corpus}, view {config.view}, {loader.samples_per_epoch:,} samples an epoch",
+            f"length     {steps:,} steps of {config.batch_size:,} images, {steps / per_epoch:,.2f} epochs",
+            f"rate       {peak:g} after {config.warmup_steps:,} steps of warm-up, then {config.schedule}",
+            f"processes  {world.size} on {device}, {loader.local_batch_size} images at a time",
+        ]
+        console.print("\n".join(lines))
+        plan = {"plan": lines, "steps": steps, "config": asdict(config)}
+        if config.dry_run:
+            return plan
+
+        # What is trained, and from which step on. Batch statistics are each process's own; the running ones, rank 0's.
+        layout = torch.channels_last if config.channels_last else torch.preserve_format
+        model = model.to(device).to(memory_format=layout)
+        statistics = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules())
+        optimiser, run, step, images = build_optimiser(config, model), identity(config, vocabulary), 0, 0
+        store, path = Store(config.output), Path(config.output, "checkpoint.pt")
+        journal = path.with_name("metrics.jsonl")
+        if config.resume == "auto" and path.exists():
+            saved = restore(path, run)
+            model.load_state_dict(saved["model"])
+            optimiser.load_state_dict(saved["optimiser"])
+            loader.load_state_dict(saved["loader"])
+            step, images = saved["step"], saved["images"]
+            console.print(f"resumed    from step {step:,}")
+        if several:
+            dist.all_reduce(agreed := torch.tensor([step, -step], device=device), dist.ReduceOp.MAX)
+            if agreed.sum():
+                raise TagmillError("not every process sees the same checkpoint", path, "give an output that all share")
+        if world.rank == 0:
+            kept = [line for line in journal.open() if line.endswith("}\n")] if journal.exists() else []
+            store.put(journal.name, "".join(line for line in kept if json.loads(line)["step"] <= step).encode())
+            store.put("plan.json", json.dumps(plan, indent=1).encode())
+        ranked: Any = nn.parallel.DistributedDataParallel(model) if several else model
+        forward: Any = torch.compile(ranked) if config.compile else ranked
+
+        # The loop. Sums stay on the device until they are logged, so that the host runs ahead of it.
+        stream, pending, line, waited, done, first = iter(loader), [], dict[str, Any](step=step), 0.0, False, step
+        began = since = time.perf_counter()
+        while not done:
+            place, asked = loader.state_dict(), time.perf_counter()
+            parts = list(itertools.islice(stream, config.accumulation)) if step < steps else []
+            waited += time.perf_counter() - asked
+            if parts:
+                torch.manual_seed(config.seed + 1 + step * world.size + world.rank)  # dropout is a function of the step
+                for part in parts:
+                    batch = part.to(device, non_blocking=True)
+                    labels = shuffled(batch.labels, place, part.positions) if config.shuffle_labels else batch.labels
+                    with ranked.no_sync() if several and part is not parts[-1] else nullcontext():
+                        logits = scores(forward, batch, config, max(2, batch.count) if statistics else None)
+                        loss = tag_loss(logits, labels)
+                        # The sum over all images of the step, by its nominal size: DDP takes the mean over processes.
+                        torch.autograd.backward(loss * world.size / config.batch_size)
+                    seen = batch.valid.sum()
+                    pending.append((step + 1, place, torch.stack([loss.detach().double(), seen, batch.count - seen])))
+                for group in optimiser.param_groups:
+                    group["lr"] = learning_rate(config, step, steps)
+                optimiser.step()
+                optimiser.zero_grad()
+                step += 1
+            done = not parts or step == steps
+            due = done or step % config.checkpoint_every == 0
+            if pending and (due or step % config.log_every == 0):
+                sums = torch.stack([total for _, _, total in pending])
+                if several:
+                    dist.all_reduce(sums)
+                for (number, at, _), (value, _, _) in zip(pending, sums.tolist()):
+                    if not math.isfinite(value):
+                        where = f"step {number:,} of {steps:,}, from epoch {at['epoch']}, turn {at['turn']}"
+                        raise TagmillError(f"the loss is {value}", where, f"lower lr; {path} is of an earlier step")
+                (value, seen, holes), now, state = sums.sum(0).tolist(), time.perf_counter(), loader.state_dict()
+                images += int(seen + holes)
+                rate, left = (seen + holes) / (now - since), (now - began) / (step - first) * (steps - step)
+                line = {"step": step, "epoch": state["epoch"], "turn": state["turn"], "images": images}
+                line |= {"loss": value / max(1, seen), "lr": optimiser.param_groups[0]["lr"], "images_per_second": rate}
+                line |= {"seconds": now - since, "waited_seconds": waited, "holes": int(holes)}
+                told = f"step {step:,}/{steps:,}  epoch {state['epoch']}  loss {line['loss']:.3f}  {rate:,.0f} images/s"
+                console.print(f"{told}  waited {waited / (now - since):.0%}  {int(holes)} holes  {left:,.0f} s left")
+                pending, waited, since = [], 0.0, now
+                if world.rank == 0:
+                    with journal.open("a") as file:
+                        file.write(json.dumps(line) + "\n")
+                    if due:
+                        whole = {"model": model.state_dict(), "optimiser": optimiser.state_dict(), "loader": state}
+                        torch.save({"identity": run, "step": step, "images": images, **whole}, sink := io.BytesIO())
+                        store.put(path.name, sink.getvalue())  # by rename: a kill leaves the one before
+
+        # What it has learnt.
+        for buffer in model.buffers() if several else ():
+            dist.broadcast(buffer, 0)
+        result: dict[str, Any] = {"trained": line}
+        if held_out:
+            result |= evaluate(model, config, Loader(corpus, config.loader_config("holdout", device), world), device)
+        if world.rank == 0:
+            store.put("evaluation.json", json.dumps(result, indent=1).encode())
+        told = "  ".join(f"{name} {value:.1%}" for name, value in result.items() if isinstance(value, float))
+        console.print(f"loader     {loader.report()}\nlearnt     {told or 'no picture is held out'}")
+        return result
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command: a recipe's values, overridden by flags."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    finder.add_argument("--recipe")
+    recipe = finder.parse_known_args(words)[0].recipe
+    default = load_recipe(recipe) if recipe else TrainConfig()
+    train(tyro.cli(TrainConfig, args=words, default=default, prog="tagmill train"))
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except TagmillError as error:
+        sys.exit(f"tagmill train: {error}")
