@@ -37,7 +37,7 @@ train: setup ## a model from a corpus: make train CORPUS=out/demo/corpus ARGS="-
 	@$(BIN)/tagmill train --corpus $(CORPUS) $(ARGS)
 
 bench: setup ## every comparison that needs no GPU; figures stand beside the machine that gave them
-	@for file in bench/[a-z]*.py; do $(BIN)/python $$file $(ARGS) || exit 1; done
+	@for file in $(filter-out bench/__init__.py bench/measure.py,$(wildcard bench/*.py)); do $(BIN)/python $$file $(ARGS) || exit 1; done
 
 wheel: setup ## build/dist/tagmill-*.whl
 	@rm -rf build/lib build/dist && $(BIN)/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir build/dist . && ls build/dist

@@ -34,8 +34,9 @@ def worker(paths: list[str]) -> None:
 
 
 def main() -> None:
-    import _measure as measure
     from PIL import __version__
+
+    from tagmill.bench import measure
 
     parser = measure.arguments(__doc__ or "")
     options = parser.parse_args()

@@ -42,7 +42,9 @@ def summary_screen(console: Console, summary: dict[str, Any], output: Path) -> N
     learned, sentence = verdict(summary)
     colour = "green" if learned else "yellow"
     console.print(
-        Panel(table, title=f"[bold]tagmill demo[/bold]  [{colour}]{sentence}[/{colour}]", border_style=colour)
+        Panel(
+            table, title="[bold]tagmill demo[/bold]", subtitle=f"[{colour}]{sentence}[/{colour}]", border_style=colour
+        )
     )
     for what, where in [
         ("the web and what was planted in it", f"{output}/web, {output}/web/truth.json"),

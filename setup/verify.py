@@ -9,9 +9,13 @@ WANTED = {"avif": "libavif-dev 1.0 or newer", "libtiff": "libtiff-dev", "littlec
 
 missing = [package for feature, package in NEEDED.items() if not features.check(feature)]
 if missing:
-    sys.exit(f"[setup] Pillow {__version__} was built without {', '.join(missing)}: install that and run make setup again")
+    sys.exit(
+        f"[setup] Pillow {__version__} was built without {', '.join(missing)}: install that and run make setup again"
+    )
 without = [feature for feature in WANTED if not features.check(feature)]
 flavour = "pillow-simd" if "post" in __version__ else "pillow"
-print(f"[setup] {flavour} {__version__}, libjpeg-turbo {features.version('libjpeg_turbo')}, WebP {features.version('webp')}")
+print(
+    f"[setup] {flavour} {__version__}, libjpeg-turbo {features.version('libjpeg_turbo')}, WebP {features.version('webp')}"
+)
 if without:
     print(f"[setup] left out, so such pictures are counted as rejects: {', '.join(without)}")
