@@ -1,10 +1,16 @@
 """The command: its words, and that every broken promise is one line and status 1."""
 
+import io
+import json
 import subprocess
 import sys
+import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from tests.shards.corpora import make_corpus
 
 
 def tagmill(*words: str) -> subprocess.CompletedProcess[str]:
@@ -49,3 +55,46 @@ def test_a_broken_promise_is_one_line_with_status_1(words: tuple[str, ...], says
     assert says in lines[-1] and lines[-1].startswith(f"tagmill {words[0]}: "), done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "out" / "corpus.json").exists()
+
+
+def other_version(corpus: Path) -> None:
+    file = json.loads((corpus / "corpus.json").read_text())
+    (corpus / "corpus.json").write_text(json.dumps({**file, "format": "7"}))
+
+
+def altered_byte(corpus: Path) -> None:
+    tar = corpus / "shards" / "000000.tar"
+    data = bytearray(tar.read_bytes())
+    data[len(data) // 2] ^= 1
+    tar.write_bytes(data)
+
+
+def escaping_member(corpus: Path) -> None:
+    """In a tar as long as the one that was, so that its size does not give it away."""
+    tar = corpus / "shards" / "000000.tar"
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as made:
+        made.addfile(tarfile.TarInfo("../../escaped"))
+    tar.write_bytes(file.getvalue().ljust(tar.stat().st_size, b"\0")[: tar.stat().st_size])
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [(other_version, "corpus format '7'"), (altered_byte, "000000.tar"), (escaping_member, "'../../escaped'")],
+)
+def test_a_damaged_corpus_is_one_line_with_status_1(damage: Callable[[Path], None], says: str, tmp_path: Path) -> None:
+    made = make_corpus(str(tmp_path / "corpus"), tmp_path / "spool", sizes=(8,))
+    assert tagmill("corpus", "lint", made.store.url).returncode == 0
+    damage(tmp_path / "corpus")
+    before = sorted(tmp_path.rglob("*"))
+    done = tagmill("corpus", "lint", made.store.url, "--json")
+    lines = done.stderr.strip().splitlines()
+    assert done.returncode == 1 and len(lines) == 1, done.stderr
+    assert lines[0].startswith("tagmill corpus: ") and says in lines[0]
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_json_is_for_machines(tmp_path: Path) -> None:
+    made = make_corpus(str(tmp_path / "corpus"), tmp_path / "spool", sizes=(4, 3), holdout=(2,))
+    facts = json.loads(tagmill("corpus", "info", made.store.url, "--json").stdout)
+    assert facts["splits"]["train"]["samples"] == 7 and facts["splits"]["holdout"]["samples"] == 2
