@@ -45,8 +45,8 @@ if [ -n "${compiler:-}" ]; then
   "$venv/bin/python" -m pip uninstall --quiet --yes pillow 2>/dev/null || true
   CC="$compiler $flags" "${pip[@]}" --require-hashes --no-cache-dir --force-reinstall -r build/setup/pillow-simd.txt
 else
-  say "WARNING: no C compiler, so plain Pillow is installed: decode + resize + encode then takes about twice"
-  say "WARNING: times as long (bench/pixels.py measures it). For pillow-simd: install gcc, remove $venv, run make setup again"
+  say "WARNING: no C compiler, so plain Pillow is installed: decode + resize + encode of photographs then takes about 1.3 times"
+  say "WARNING: as long (bench/pixels.py measures it). For pillow-simd: install gcc, remove $venv, run make setup again"
   "$venv/bin/python" -m pip uninstall --quiet --yes pillow-simd 2>/dev/null || true
   "${pip[@]}" --require-hashes -r setup/pillow.lock
 fi
