@@ -66,6 +66,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(2)
     try:
         commands[words[0]](words[1:])
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("tagmill"):
+            raise
+        sys.stderr.write(f"tagmill {words[0]}: needs {error.name}: pip install 'tagmill[{words[0]}]'\n")
+        sys.exit(1)
     except TagmillError as error:
         sys.stderr.write(f"tagmill {words[0]}: {error}\n")
         sys.exit(1)

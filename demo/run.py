@@ -92,7 +92,7 @@ def loader_rates(corpus: Path, recipe: LoaderConfig, console: Console) -> dict[s
 
 
 def run(config: DemoConfig) -> dict[str, Any]:
-    """Runs the demo and returns what it leaves in `summary.json`."""
+    """Runs the demo and returns what it leaves in `summary.json` (of the control: `control.json`)."""
     console, out = Console(), config.output
     stages = Stages(console)
     with stages.stage("web", f"drawing {config.rows:,} pictures and what a real web does to them"):
@@ -130,8 +130,9 @@ def run(config: DemoConfig) -> dict[str, Any]:
         **{name: evaluation[name] for name in ("top1", "top5", "mean_class_accuracy", "majority", "chance")},
         "seconds": stages.seconds,
     }
-    (out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
-    summary_screen(console, summary, out)
+    left = out / ("control.json" if config.shuffle_labels else "summary.json")
+    left.write_text(json.dumps(summary, indent=2) + "\n")
+    summary_screen(console, summary, left)
     return summary
 
 

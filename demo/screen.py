@@ -19,8 +19,9 @@ def verdict(summary: dict[str, Any]) -> tuple[bool, str]:
     return learned, f"the model {'learned' if learned else 'did not learn'}: {compared}"
 
 
-def summary_screen(console: Console, summary: dict[str, Any], output: Path) -> None:
-    """Prints the summary. `summary` is what `summary.json` holds."""
+def summary_screen(console: Console, summary: dict[str, Any], left: Path) -> None:
+    """Prints the summary, which the file `left` in the demo's output holds too."""
+    output = left.parent
     rejects = summary["rejects"]
     broken = {reason: count for reason, count in rejects.items() if reason != "duplicate"}
     table = Table.grid(padding=(0, 2))
@@ -50,6 +51,6 @@ def summary_screen(console: Console, summary: dict[str, Any], output: Path) -> N
         ("the web and what was planted in it", f"{output}/web, {output}/web/truth.json"),
         ("the corpus, in plain tar", f"tar tf {output}/corpus/shards/000000.tar"),
         ("what hashtags became", f".venv/bin/tagmill corpus vocabulary {output}/corpus"),
-        ("these figures", f"{output}/summary.json"),
+        ("these figures", f"{left}"),
     ]:
         console.print(f"  {what:36}{where}", soft_wrap=True, highlight=False)

@@ -57,6 +57,14 @@ def test_a_broken_promise_is_one_line_with_status_1(words: tuple[str, ...], says
     assert not (tmp_path / "out" / "corpus.json").exists()
 
 
+@pytest.mark.parametrize(("command", "library"), [("train", "timm"), ("ingest", "aiohttp")])
+def test_an_extra_that_is_not_installed_is_named(command: str, library: str) -> None:
+    code = f"import sys; sys.modules[{library!r}] = None; from tagmill.cli import main; main([{command!r}])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert done.stderr == f"tagmill {command}: needs {library}: pip install 'tagmill[{command}]'\n"
+
+
 def other_version(corpus: Path) -> None:
     file = json.loads((corpus / "corpus.json").read_text())
     (corpus / "corpus.json").write_text(json.dumps({**file, "format": "7"}))

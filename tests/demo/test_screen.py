@@ -43,7 +43,7 @@ def test_learned_means_all_three(change: dict[str, float], learned: bool) -> Non
 
 def test_the_screen_shows_what_happened() -> None:
     console = Console(record=True, width=110, file=io.StringIO())
-    summary_screen(console, SUMMARY, Path("out/demo"))
+    summary_screen(console, SUMMARY, Path("out/demo/summary.json"))
     text = console.export_text()
     for told in ("3,000", "2,654", "256", "64 timeout, 26 truncated", "42", "60.0%", "2,100", "out/demo/summary.json"):
         assert told in text, told
