@@ -244,13 +244,17 @@ def _rows_of_part(task: PackTask, part: int, fates: pa.Table) -> Iterator[_Rows]
             kept = [i for i, split in enumerate(here["split"].to_pylist()) if split == task.group.split]
             if not kept and task.group.split == "holdout":
                 continue
-            pictures = parquet.read_row_group(number, ["jpeg"])["jpeg"].take(kept).to_pylist() if kept else []
-            yield _Rows(parquet.read_row_group(number, columns), here, kept, pictures)
+            pictures = (
+                parquet.read_row_group(number, ["jpeg"], use_threads=False)["jpeg"].take(kept).to_pylist()
+                if kept
+                else []
+            )
+            yield _Rows(parquet.read_row_group(number, columns, use_threads=False), here, kept, pictures)
 
 
 def _selection(store: Store, group: int, columns: list[str]) -> pa.Table:
     with store.open(group_file(group)) as file:
-        return pq.read_table(file, columns=columns)
+        return pq.ParquetFile(file).read(columns, use_threads=False)
 
 
 class _Shards:

@@ -179,7 +179,7 @@ def _urls(store: Store, part: int) -> list[tuple[str, int]]:
     urls: list[tuple[str, int]] = []
     last = None
     with store.open(rows_file(part)) as file:
-        for batch in pq.ParquetFile(file).iter_batches(ROW_GROUP, columns=["url", "url_hash"]):
+        for batch in pq.ParquetFile(file).iter_batches(ROW_GROUP, columns=["url", "url_hash"], use_threads=False):
             for row in batch.to_pylist():
                 if row["url_hash"] == last:
                     urls[-1] = (urls[-1][0], urls[-1][1] + 1)
@@ -254,7 +254,7 @@ def _write(task: PartTask, outcomes: list[_Outcome], pictures: BinaryIO, path: P
             path, task.schema, compression=compression, use_dictionary=plain, write_statistics=plain
         ) as writer,
     ):
-        for batch in pq.ParquetFile(file).iter_batches(ROW_GROUP):
+        for batch in pq.ParquetFile(file).iter_batches(ROW_GROUP, use_threads=False):
             lines = []
             for row in batch.to_pylist():
                 first = row["url_hash"] != last

@@ -127,7 +127,7 @@ def _raw(url: str, config: IngestConfig) -> Iterator[pa.RecordBatch]:
         if kind == "parquet":
             parquet = pq.ParquetFile(file)
             _check_columns(columns, parquet.schema_arrow.names, url)
-            yield from parquet.iter_batches(BATCH_ROWS, columns=columns)
+            yield from parquet.iter_batches(BATCH_ROWS, columns=columns, use_threads=False)
         elif kind == "json":
             yield from _json_batches(file, columns, config.tags_separator, url)
         else:

@@ -10,13 +10,13 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow.parquet as pq
 
 from tagmill.shards.errors import IntegrityError
 from tagmill.shards.index import BLOCK, INDEX, dali_index, key_hex, padded
 from tagmill.shards.manifest import Corpus, Named, ShardEntry, read_named
 from tagmill.shards.reader import ShardReader
 from tagmill.shards.record import sha256_hex
+from tagmill.shards.tables import read_table
 from tagmill.shards.view import View
 
 MEMBER = re.compile(r"[0-9a-f]{32}\.(jpg|json)")
@@ -109,7 +109,7 @@ def lint_shard(corpus: Corpus, entry: ShardEntry) -> None:
 
 def _lint_table(data: bytes, index: npt.NDArray[Any], where: str) -> None:
     names = ["offset", "size", "width", "height", "crc32"]
-    table = pq.read_table(io.BytesIO(data), columns=["key", *names])
+    table = read_table(data, ["key", *names])
     same = table["key"].to_pylist() == [key_hex(record) for record in index]
     if not same or any(table[name].to_pylist() != index[name].tolist() for name in names):
         raise IntegrityError("table and index do not describe the same samples", where, "restore them")

@@ -1,18 +1,17 @@
 """What a corpus holds: `corpus.json`, the only file that is ever replaced, and the shard table that it names by content."""
 
 import builtins
-import io
 import json
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from tagmill.shards.errors import CorpusError, IntegrityError
 from tagmill.shards.record import sha256_hex
 from tagmill.shards.store import Store
+from tagmill.shards.tables import read_table, table_bytes
 
 FORMAT = "0"  # moves without notice until it is "1"
 SPLITS = ("train", "holdout")
@@ -85,10 +84,7 @@ def put_manifest(store: Store, entries: list[ShardEntry]) -> Named:
         raise CorpusError("shards out of order in a manifest", store.url, "train shards come first, in order of name")
     if len({entry.name for entry in entries}) != len(entries):
         raise CorpusError("two shards of one name in a manifest", store.url, "give every shard its own name")
-    sink = io.BytesIO()
-    table = pa.Table.from_pylist([asdict(entry) for entry in entries], SHARDS)
-    pq.write_table(table, sink, compression="zstd", store_schema=False)
-    data = sink.getvalue()
+    data = table_bytes([asdict(entry) for entry in entries], SHARDS)
     digest = sha256_hex(data)
     named = Named(f"manifests/shards-{digest[:12]}.parquet", digest)
     if not store.put_new(named.path, data):
@@ -135,7 +131,7 @@ class Corpus:
     def table(self) -> pa.Table:
         """The shard table (schema SHARDS), checked against its digest."""
         data = read_named(self.store, self.file.manifest)
-        return pq.read_table(io.BytesIO(data)).cast(SHARDS)
+        return read_table(data).cast(SHARDS)
 
     @cached_property
     def entries(self) -> list[ShardEntry]:

@@ -5,7 +5,6 @@ a sample's fraction gives it an extra copy in some epochs, so that every epoch's
 """
 
 import hashlib
-import io
 import json
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -14,13 +13,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from tagmill.shards.errors import CorpusError, IntegrityError
 from tagmill.shards.manifest import Corpus, Named, ShardEntry, read_named
 from tagmill.shards.npy import check_size, npy_bytes, read_rows
 from tagmill.shards.record import sha256_hex
 from tagmill.shards.store import Store
+from tagmill.shards.tables import read_table, table_bytes
 from tagmill.shards.vocabulary import Vocabulary
 
 ONE = 1 << 16  # a repeat of one
@@ -138,11 +137,9 @@ def put_view(
 ) -> Named:
     """Completes a view whose shards are labelled: vocabulary, shard table, then `view.json`, which names them by digest."""
     folder = recipe_folder(name, recipe)
-    sink = io.BytesIO()
-    table = pa.Table.from_pylist([asdict(shard) for shard in shards], VIEW_SHARDS)
-    pq.write_table(table, sink, compression="zstd", store_schema=False)
+    table = table_bytes([asdict(shard) for shard in shards], VIEW_SHARDS)
     store.put(f"{folder}/vocabulary.json", vocabulary.json())
-    store.put(f"{folder}/shards.parquet", sink.getvalue())
+    store.put(f"{folder}/shards.parquet", table)
     totals = {
         "samples": sum(shard.samples for shard in shards),
         "selected": sum(shard.counts[0] if shard.counts else 0 for shard in shards),
@@ -153,7 +150,7 @@ def put_view(
         name=name,
         manifest_sha256=manifest.sha256,
         vocabulary_sha256=sha256_hex(vocabulary.json()),
-        shards_sha256=sha256_hex(sink.getvalue()),
+        shards_sha256=sha256_hex(table),
         max_labels=max_labels,
         seed=seed,
         totals=totals,
@@ -198,7 +195,7 @@ class View:
     def shards(self) -> list[ViewShard]:
         """All shards, held-out ones last, as in the manifest."""
         data = read_named(self.store, Named("shards.parquet", self.file.shards_sha256))
-        return [ViewShard(**row) for row in pq.read_table(io.BytesIO(data)).cast(VIEW_SHARDS).to_pylist()]
+        return [ViewShard(**row) for row in read_table(data).cast(VIEW_SHARDS).to_pylist()]
 
     def check(self, shard: int) -> None:
         """Raises IntegrityError unless the shard's files have the sizes that they must have (done at first touch)."""
