@@ -10,7 +10,7 @@ from tagmill.shards.errors import TagmillError
 # Rooms are imported when they are called: `tagmill corpus info` must not wait for torch.
 COMMANDS = {
     "ingest": "turn lists of (image URL, hashtags) into a corpus of tar shards",
-    "corpus": "look into a corpus: info, vocabulary, lint",
+    "corpus": "look into a corpus: info, vocabulary, lint, plan",
     "train": "train a model on a corpus",
 }
 
@@ -35,6 +35,11 @@ def ingest(arguments: Sequence[str]) -> None:
 
 
 def corpus(arguments: Sequence[str]) -> None:
+    if arguments and arguments[0] == "plan":  # it needs the loader, which the floor does not know
+        from tagmill.pipeline.forecast import command as plan
+
+        plan(arguments[1:])
+        return
     from tagmill.shards.inspect import command
 
     command(arguments)

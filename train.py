@@ -265,7 +265,8 @@ def train(config: TrainConfig) -> dict[str, Any]:
             raise ConfigError("device cuda, but torch sees no GPU", "train", "give --device cpu, or look at nvidia-smi")
         if cuda:
             torch.cuda.set_device(device)
-        corpus, console = Corpus.open(config.corpus), Console(quiet=world.rank > 0, highlight=False, soft_wrap=True)
+        corpus = Corpus.open(config.corpus, config.loader_config().cache_folder())
+        console = Console(quiet=world.rank > 0, highlight=False, soft_wrap=True)
         loader = stack.enter_context(Loader(corpus, config.loader_config(device=device), world))
         view, vocabulary = cast(View, loader.view), cast(Vocabulary, loader.vocabulary)
         held_out = any(line.split == "holdout" and any(line.counts) for line in view.shards)

@@ -69,15 +69,21 @@ def conclude(name: str, unit: str, runs: dict[str, list[float]], us: str, out: P
     for case, median in medians.items():
         ratio = "" if case == us else f"   {us} does {ratios[f'{us}/{case}']:.2f} times this"
         print(f"{case:32} {median:10.1f} {unit}{ratio}")
+    if out is not None:
+        cases = {case: {"unit": unit, "median": medians[case], "runs": values} for case, values in runs.items()}
+        write(name, cases, ratios, out)
+
+
+def write(name: str, cases: dict[str, dict[str, object]], ratios: dict[str, float], out: Path) -> None:
+    """The figures as JSON, with what they are worth: the commit, the machine and the day."""
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
     result = {
         "name": name,
         "date": time.strftime("%Y-%m-%d"),
         "commit": commit.stdout.strip(),
         "machine": machine(),
-        "cases": {case: {"unit": unit, "median": medians[case], "runs": values} for case, values in runs.items()},
+        "cases": cases,
         "ratios": ratios,
     }
-    if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(result, indent=2) + "\n")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(result, indent=2) + "\n")

@@ -3,5 +3,6 @@
 from tagmill.pipeline.batch import Batch, Labels
 from tagmill.pipeline.config import LoaderConfig, World
 from tagmill.pipeline.loader import Loader
+from tagmill.pipeline.mixture import Mixture
 
-__all__ = ["Batch", "Labels", "Loader", "LoaderConfig", "World"]
+__all__ = ["Batch", "Labels", "Loader", "LoaderConfig", "Mixture", "World"]

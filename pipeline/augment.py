@@ -61,8 +61,9 @@ def philox(key: tuple[int, int], counter: UInt64s) -> UInt64s:
     return np.stack(words)
 
 
-def uniforms(seed: int, epoch: int, positions: Int64s, purpose: int, draws: int) -> Floats:
-    """Numbers in (0, 1): float64 [4, draws, n]. The key is the seed, the counter (position, epoch, purpose x 256 + draw)."""
+def uniforms(seed: int, epoch: int | Int64s, positions: Int64s, purpose: int, draws: int) -> Floats:
+    """Numbers in (0, 1): float64 [4, draws, n]. The key is the seed, the counter (position, epoch, purpose x 256 + draw);
+    `epoch` is one number, or each position's own (int64 [n])."""
     counter = np.empty((4, draws, len(positions)), np.uint64)
     place = positions.astype(np.uint64)
     counter[0], counter[1] = place & LOW, place >> HALF
@@ -72,8 +73,9 @@ def uniforms(seed: int, epoch: int, positions: Int64s, purpose: int, draws: int)
     return (words.astype(np.float64) + 0.5) * 2.0**-32
 
 
-def train_crops(seed: int, epoch: int, positions: Int64s, widths: Int32s, heights: Int32s) -> Crops:
-    """Random resized crops and flips of pictures at `positions` (int64 [n]) of `widths` x `heights` pixels.
+def train_crops(seed: int, epoch: int | Int64s, positions: Int64s, widths: Int32s, heights: Int32s) -> Crops:
+    """Random resized crops and flips of pictures at `positions` (int64 [n]) of `widths` x `heights` pixels, of one `epoch`
+    or of each one's own (int64 [n]).
 
     Each of ten attempts draws a share of the area (uniform), a ratio (log-uniform) and a place (uniform over all that fit);
     the first window that fits is taken, else the largest centred one of allowed ratio. Sides are rounded half to even.

@@ -1,6 +1,6 @@
 """What the loader hands out: images, labels as ids and offsets, and which places hold a picture."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy.typing as npt
 import torch
 
 DTYPES = {"uint8": torch.uint8, "float32": torch.float32, "bfloat16": torch.bfloat16}
-PADDING = -1  # the position of a place that only fills a batch up
+PADDING = -1  # the position and the source of a place that only fills a batch up
 
 
 class Terms(NamedTuple):
@@ -73,7 +73,8 @@ class Batch:
     valid: torch.Tensor  # bool [b]
     count: int  # real places, holes among them
     keys: npt.NDArray[np.uint8]  # [b, 16], on the host
-    positions: torch.Tensor  # int64 [b], in the epoch space
+    positions: torch.Tensor  # int64 [b], in the epoch space of their corpus
+    sources: torch.Tensor  # int64 [b], which corpus of a mixture, in its order; 0 where there is one
 
     @classmethod
     def of(
@@ -84,9 +85,13 @@ class Batch:
         count: int,
         keys: npt.NDArray[np.uint8],
         positions: npt.NDArray[np.int64],
+        sources: npt.NDArray[np.int64] | None = None,
     ) -> "Batch":
-        """From what the loader gathered on the host, one entry a place."""
-        return cls(images, Labels.of(labels), torch.from_numpy(valid), count, keys, torch.from_numpy(positions))
+        """From what the loader gathered on the host, one entry a place; without `sources`, all are from one corpus."""
+        if sources is None:
+            sources = np.where(positions == PADDING, PADDING, 0)
+        facts = (torch.from_numpy(positions), torch.from_numpy(sources))
+        return cls(images, Labels.of(labels), torch.from_numpy(valid), count, keys, *facts)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -104,6 +109,7 @@ class Batch:
             self.count,
             self.keys,
             self.positions.to(device, non_blocking=non_blocking),
+            self.sources.to(device, non_blocking=non_blocking),
         )
 
     def pin_memory(self) -> "Batch":
@@ -115,6 +121,7 @@ class Batch:
             self.count,
             self.keys,
             self.positions.pin_memory(),
+            self.sources.pin_memory(),
         )
 
     def normalised(self, output: str, mean: tuple[float, float, float], std: tuple[float, float, float]) -> "Batch":
@@ -126,4 +133,4 @@ class Batch:
         scale = 1.0 / torch.tensor(std, device=self.images.device).view(1, 3, 1, 1)
         images = (self.images.to(torch.float32) - shift) * (scale * self.valid.view(-1, 1, 1, 1))
         images = images.to(DTYPES[output], memory_format=torch.channels_last)
-        return Batch(images, self.labels, self.valid, self.count, self.keys, self.positions)
+        return replace(self, images=images)

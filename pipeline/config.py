@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from tagmill.shards.errors import ConfigError
@@ -91,6 +92,9 @@ class LoaderConfig:
     """Epochs to run through; None: without end."""
     memory_limit: int = 8 * GIB
     """Bytes that this rank's open samples and batches may take."""
+    plan_cache: str | None = None
+    """The folder where the ranks of a machine share the shard tables of a large corpus. None: tagmill in the user's cache
+    folder."""
     failure_budget: float = 0.001
     """The share of samples that may be holes (unreadable, undecodable) before a run stops; never under 20 of them."""
     even: bool = False
@@ -128,6 +132,12 @@ class LoaderConfig:
         if self.streams is not None:
             return self.streams
         return max(DEFAULT_STREAMS, STREAMS_PER_RANK * world_size)
+
+    def cache_folder(self, environment: Mapping[str, str] = os.environ) -> Path:
+        """Where `plan_cache` says, or in $XDG_CACHE_HOME, or in ~/.cache."""
+        if self.plan_cache is not None:
+            return Path(self.plan_cache)
+        return Path(environment.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "tagmill"
 
     def allowed_holes(self, samples: int) -> int:
         """How many holes among `samples` are within the failure budget."""

@@ -11,6 +11,15 @@ from tagmill.pipeline.backend import Backend, choose
 from tagmill.pipeline.batch import DTYPES, Batch
 from tagmill.pipeline.config import LoaderConfig, World
 from tagmill.pipeline.meters import Meters
+from tagmill.pipeline.mixture import (
+    MixedSchedule,
+    Mixture,
+    Part,
+    Pattern,
+    check_parts,
+    even_mixed_size,
+    mixed_batch_size,
+)
 from tagmill.pipeline.plan import even_world_size, local_batch_size, open_samples
 from tagmill.pipeline.prefetch import SampleReader
 from tagmill.pipeline.run import AHEAD, Run
@@ -26,7 +35,10 @@ log = logging.getLogger(__name__)
 
 
 class Loader:
-    """Batches of a corpus, without end or for `config.epochs` epochs.
+    """Batches of a corpus, without end or for `config.epochs` epochs; or of a mixture of corpora, without end.
+
+    In a mixture each corpus goes through epochs of its own, which end at different turns: `config.epochs` is refused there,
+    because to stop at the end of one would cut another's.
 
     Iterating goes on where the last iteration stopped, so the state, and not the iterator, says where a run is. One
     iteration runs at a time: a new one, `load_state_dict` and `close` end the one before. Raises TagmillError where the
@@ -34,16 +46,20 @@ class Loader:
     """
 
     def __init__(
-        self, corpus: str | Path | Corpus, config: LoaderConfig | None = None, world: World | None = None
+        self, corpus: str | Path | Corpus | Mixture, config: LoaderConfig | None = None, world: World | None = None
     ) -> None:
-        self.corpus = corpus if isinstance(corpus, Corpus) else Corpus.open(str(corpus))
         self.config = config or LoaderConfig()
         self._asked_world = world or World.from_environment()
-        if self.corpus.file.takedown is not None:
-            what = "the corpus has takedowns, which this version does not know how to honour"
-            raise CorpusError(what, self.corpus.store.url, "read it with the tagmill version that wrote them")
-        self.view = None if self.config.view is None else View.open(self.corpus, self.config.view)
-        self.space = EpochSpace.of(self.corpus, self.view, self.config.split)
+        corpora = corpus.corpora if isinstance(corpus, Mixture) else (corpus,)
+        self._readers = [_open(one, self.config) for one in corpora]
+        self.corpus, self.view, self.space = self._readers[0].corpus, self._readers[0].view, self._readers[0].space
+        """Of a mixture: its first."""
+        self._pattern = Pattern(corpus.weights) if isinstance(corpus, Mixture) else None
+        if self._pattern:
+            check_parts([one.corpus for one in self._readers], [one.view for one in self._readers])
+            if self.config.epochs is not None:
+                what = f"epochs = {self.config.epochs}, and every corpus of a mixture has epochs of its own"
+                raise ConfigError(what, "loader", "leave epochs at None, and stop after a number of batches")
         self.meters = Meters()
         self._backend: Backend | None = None
         self._run: Run | None = None
@@ -55,38 +71,44 @@ class Loader:
     def _arrange(self, streams: int) -> None:
         """All that follows from T: who reads what, and whether it fits into memory. (A resumed run keeps its first T.)"""
         config, asked = self.config, self._asked_world
-        size = even_world_size(asked.size, streams, config.batch_size) if config.even else asked.size
+        size, pattern = asked.size, self._pattern
+        if config.even and pattern:
+            size = even_mixed_size(pattern, streams, config.batch_size, asked.size)
+        elif config.even:
+            size = even_world_size(asked.size, streams, config.batch_size)
         self.idle = asked.rank >= size
         """True for a rank that `even` leaves without work: it iterates nothing."""
         self.world = World(min(asked.rank, size - 1), size)
-        self.local_batch_size = local_batch_size(streams, config.batch_size, self.world)
+        order = (streams, config.batch_size, self.world)
+        self.local_batch_size = mixed_batch_size(pattern, *order) if pattern else local_batch_size(*order)
         """Places of every batch of this rank."""
-        self._schedule = Schedule(
-            self.space,
-            self.corpus.digest,
-            self.view.digest if self.view else None,
-            config.seed,
-            streams,
-            config.window,
-            config.chunk,
-            config.batch_size,
-            config.drop_last,
-            config.epochs,
-            self.world,
-        )
+        self._schedule = self._make_schedule(streams)
         needed = self.memory()
         if needed > config.memory_limit:
             what = f"{needed:,} bytes of open samples and batches, memory_limit is {config.memory_limit:,}"
             raise ConfigError(what, "loader", f"set memory_limit to {needed:,}, or lower streams, window or chunk")
 
+    def _make_schedule(self, streams: int) -> Schedule | MixedSchedule:
+        config = self.config
+        parts = [Part(one.space, one.corpus.digest, one.view.digest if one.view else None) for one in self._readers]
+        order = (streams, config.window, config.chunk, config.batch_size)
+        if self._pattern:
+            return MixedSchedule(self._pattern, tuple(parts), config.seed, *order, self.world)
+        (part,) = parts
+        digests = (part.manifest_digest, part.view_digest)
+        return Schedule(part.space, *digests, config.seed, *order, config.drop_last, config.epochs, self.world)
+
     def _first_state(self) -> LoaderState:
         config = self.config
+        manifests = [one.corpus.digest.hex() for one in self._readers]
+        views = [one.view.digest.hex() if one.view else None for one in self._readers]
         return LoaderState(
             epoch=0,
             turn=0,
             seed=config.seed,
-            manifest=self.corpus.digest.hex(),
-            view=self.view.digest.hex() if self.view else None,
+            manifest=manifests if self._pattern else manifests[0],
+            view=views if self._pattern else views[0],
+            weights=list(self._pattern.weights) if self._pattern else None,
             streams=self._schedule.streams,
             window=config.window,
             chunk=config.chunk,
@@ -108,8 +130,9 @@ class Loader:
 
     @property
     def samples_per_epoch(self) -> int:
-        """Places that all ranks together are handed in the current epoch (from epoch to epoch it may differ by one)."""
-        return self._schedule.num_turns(self._epoch())
+        """Places that all ranks together are handed in the current epoch (from epoch to epoch it may differ by one).
+        Raises ConfigError for a mixture, as `batches_per_epoch` does."""
+        return self._single().num_turns(self._epoch())
 
     def __len__(self) -> int:
         """Batches of the current epoch. Raises TypeError where epochs are endless."""
@@ -120,21 +143,39 @@ class Loader:
     @property
     def batches_per_epoch(self) -> int:
         """Batches of the current epoch, the same for every rank."""
-        return self._schedule.num_batches(self._epoch())
+        return self._single().num_batches(self._epoch())
+
+    @property
+    def own_epochs(self) -> tuple[int, ...]:
+        """The epoch that each corpus is in, after the last batch that was handed out; one number without a mixture."""
+        if isinstance(self._schedule, MixedSchedule):
+            return self._schedule.own_epochs(self._state.turn)
+        return (self._state.epoch,)
+
+    def _single(self) -> Schedule:
+        if isinstance(self._schedule, MixedSchedule):
+            raise ConfigError("a mixture has no epochs", "loader", "ask own_epochs for those of its corpora")
+        return self._schedule
 
     def _epoch(self) -> int:
         last = self._state.epoch if self.config.epochs is None else self.config.epochs - 1
         return min(self._state.epoch, last)
 
     def memory(self) -> int:
-        """Bytes that this rank holds at most: open samples (by the corpus's mean size) and batches."""
-        entries = [entry for entry in self.corpus.entries if entry.split == self.config.split]
-        mean = sum(entry.bytes for entry in entries) / max(1, sum(entry.samples for entry in entries))
-        held = open_samples(self._schedule.streams, self.config.window, self.config.chunk, self.world)
-        held = min(held, self.space.num_positions(0) + 1)
+        """Bytes that this rank holds at most: open samples (by their corpus's mean size) and batches. Every corpus of a
+        mixture has windows of its own."""
+        windows = open_samples(self._schedule.streams, self.config.window, self.config.chunk, self.world)
+        held, largest = 0.0, 0.0
+        for one in self._readers:
+            shards = slice(one.space.shards.start, one.space.shards.stop)
+            size, samples = (int(one.corpus.column(name)[shards].sum()) for name in ("bytes", "samples"))
+            mean = size / max(1, samples)
+            # A small corpus is held whole in one epoch; where others follow they are opened into the same windows.
+            held += mean * (min(windows, one.space.num_positions(0)) if self.config.epochs == 1 else windows)
+            largest = max(largest, mean)
         picture = 3 * self.config.size**2 * DTYPES[self.config.output].itemsize
         # AHEAD wait, one is in work, one is at the trainer.
-        return int(held * mean) + (AHEAD + 2) * self.local_batch_size * int(picture + mean)
+        return int(held) + (AHEAD + 2) * self.local_batch_size * int(picture + largest)
 
     def state_dict(self) -> dict[str, object]:
         """Where the run stands after the last batch that was handed out, as plain values; the same on every rank."""
@@ -145,7 +186,11 @@ class Loader:
         self.close()
         found = check(state, self._start, adopt=("streams",) if self.config.streams is None else ())
         turns = self.space.num_positions(found.epoch)
-        if found.turn > turns:
+        if self._pattern:
+            if found.epoch:
+                what = f"epoch {found.epoch} of a mixture, whose state is a turn alone"
+                raise TagmillError(what, "state", "give the state as the loader saved it")
+        elif found.turn > turns:
             raise TagmillError(
                 f"turn {found.turn} of an epoch of {turns}", "state", "give the state as the loader saved it"
             )
@@ -165,7 +210,7 @@ class Loader:
         run = self._run = Run(
             self.config,
             self._schedule,
-            SampleReader(self.corpus, self.view, self.space),
+            [replace(one) for one in self._readers],  # anew, so that shards are checked again
             self._backend,
             self.meters,
             places=self.local_batch_size,
@@ -188,7 +233,7 @@ class Loader:
         if holes and lost > self.config.allowed_holes(seen):
             what = f"{lost:,} of {seen:,} samples are holes, beyond failure_budget {self.config.failure_budget}"
             remedy = f"mostly {self.meters.top_reasons()}; run tagmill corpus lint, or raise failure_budget"
-            raise TagmillError(what, self.corpus.store.url, remedy)
+            raise TagmillError(what, ", ".join(one.corpus.store.url for one in self._readers), remedy)
 
     def report(self) -> str:
         """One sentence: how much, how fast, and what the bottleneck is."""
@@ -210,3 +255,13 @@ class Loader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _open(corpus: str | Path | Corpus, config: LoaderConfig) -> SampleReader:
+    """A corpus with the configured view and split, which it must have."""
+    opened = corpus if isinstance(corpus, Corpus) else Corpus.open(str(corpus), config.cache_folder())
+    if opened.file.takedown is not None:
+        what = "the corpus has takedowns, which this version does not know how to honour"
+        raise CorpusError(what, opened.store.url, "read it with the tagmill version that wrote them")
+    view = None if config.view is None else View.open(opened, config.view)
+    return SampleReader(opened, view, EpochSpace.of(opened, view, config.split))

@@ -24,6 +24,8 @@ class Visit:
 
     positions: Int64s
     chunk: int
+    turn: int  # of the epoch: the first that needs one of them
+    source: int = 0  # which corpus of a mixture
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +45,7 @@ class Plan:
     streams: int  # T
     window: int  # w
     chunk: int  # C
+    offset: int = 0  # turns before this epoch that count in the dealing of streams to ranks: in a mixture, all of them
 
     @cached_property
     def num_turns(self) -> int:
@@ -102,8 +105,8 @@ class Plan:
         return chunks[nth] * self.chunk + place
 
     def owner(self, turns: Int64s, world_size: int) -> Int64s:
-        """The rank that takes each turn: int64 [n]."""
-        owners: Int64s = turns % self.streams % world_size
+        """The rank that takes each turn: int64 [n]. All turns of a stream have one."""
+        owners: Int64s = (turns + self.offset) % self.streams % world_size
         return owners
 
     def local_turns(self, turn: int, batch_size: int, world: World) -> Int64s:
@@ -122,15 +125,17 @@ class Plan:
         """
         for start in range(from_turn // self.block * self.block, self.tail_start, self.block):
             turns = self.local_turns(start, self.block, world)
-            positions = self.positions(turns[turns >= from_turn])
+            turns = turns[turns >= from_turn]
+            positions = self.positions(turns)
             chunks, first = np.unique(positions // self.chunk, return_index=True)
             positions.sort()
             members = np.split(positions, np.flatnonzero(np.diff(positions // self.chunk)) + 1)
-            yield from (Visit(members[which], int(chunks[which])) for which in np.argsort(first))
+            for which in np.argsort(first):
+                yield Visit(members[which], int(chunks[which]), int(turns[first[which]]))
         turns = self.local_turns(max(from_turn, self.tail_start), self.block, world)  # a tail is less than a block
         positions = self.positions(turns)
         for start in range(0, len(positions), self.chunk):
-            yield Visit(np.sort(positions[start : start + self.chunk]), TAIL_GROUP)
+            yield Visit(np.sort(positions[start : start + self.chunk]), TAIL_GROUP, int(turns[start]))
 
 
 def open_samples(streams: int, window: int, chunk: int, world: World) -> int:

@@ -1,6 +1,6 @@
 """Reads ahead: opens visits in the order of the plan, as many as fit into the memory that taken samples have left."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -57,7 +57,7 @@ class SampleReader:
 
     def _read_span(self, span: Span) -> list[Encoded]:
         """The samples of one span; its ordinals ascend and are distinct, because a run is in tar order."""
-        reader = ShardReader.of(self.corpus, self.corpus.entries[span.shard])
+        reader = ShardReader.of(self.corpus, self.corpus.entry(span.shard))
         if span.shard not in self._checked:  # at first touch; a second thread may check again, which does no harm
             reader.check()
             if self.view is not None:
@@ -100,7 +100,8 @@ def is_whole(jpeg: bytes) -> bool:
 
 
 class Prefetcher:
-    """Opens (epoch, visit) pairs in threads, in order, at most `capacity` samples at a time, and hands samples out.
+    """Opens (epoch, visit) pairs in threads, in order, at most `capacity` samples of a corpus at a time, and hands samples
+    out. `readers` is the corpus's, or those of a mixture in its order: each corpus has `capacity` of its own.
 
     A visit is opened only into room that taken samples have left, so memory stays bounded from block to block; and because
     visits come in the order in which they are needed, the one that holds the next sample always finds room. Used by one
@@ -109,18 +110,20 @@ class Prefetcher:
 
     def __init__(
         self,
-        reader: SampleReader,
+        readers: SampleReader | Sequence[SampleReader],
         visits: Iterable[tuple[int, Visit]],
         capacity: int,
         threads: int,
         meters: Meters,
         patience_seconds: float = PATIENCE_SECONDS,
     ) -> None:
-        self._reader, self._meters, self._patience = reader, meters, patience_seconds
+        self._readers = [readers] if isinstance(readers, SampleReader) else list(readers)
+        self._meters, self._patience = meters, patience_seconds
         self._visits: Iterator[tuple[int, Visit]] = iter(visits)
-        self._room = capacity
+        self._room = [capacity] * len(self._readers)
         self._next = next(self._visits, None)
-        self._open: dict[tuple[int, int], tuple[Future[list[Encoded | None]], int]] = {}
+        # (source, epoch, position) -> the read that brings it, and its place there
+        self._open: dict[tuple[int, int, int], tuple[Future[list[Encoded | None]], int]] = {}
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="tagmill-read")
         self._open_what_fits()
 
@@ -129,23 +132,26 @@ class Prefetcher:
         """Samples that are read, being read, or waiting to be."""
         return len(self._open)
 
-    def take(self, epoch: int, positions: Int64s) -> list[Encoded]:
+    def take(self, epoch: int | Int64s, positions: Int64s, sources: Int64s | None = None) -> list[Encoded]:
         """The samples at positions, in the order given, which must be that of their turns; their memory is given up.
+        `epoch` is one number or each position's own (int64 [n]); without `sources`, all are of the first corpus.
 
         Raises what the reading of one of them raised, when its turn has come, and TagmillError where a store gives no
         answer for longer than the patience.
         """
         taken = []
-        for position in positions.tolist():
+        epochs = np.broadcast_to(epoch, positions.shape).tolist()
+        whence = [0] * len(positions) if sources is None else sources.tolist()
+        for wanted in zip(whence, epochs, positions.tolist(), strict=True):
             self._open_what_fits()
-            assert (epoch, position) in self._open, "visits come in the order of need, and a block's fit together"
-            future, place = self._open.pop((epoch, position))
+            assert wanted in self._open, "visits come in the order of need, and a block's fit together"
+            future, place = self._open.pop(wanted)
             with self._meters.timed(INPUT):
-                samples = self._wait(future)
+                samples = self._wait(future, wanted[0])
             sample, samples[place] = samples[place], None
             assert sample is not None, "a sample is taken once"
             taken.append(sample)
-            self._room += 1
+            self._room[wanted[0]] += 1
         self._open_what_fits()
         return taken
 
@@ -155,27 +161,28 @@ class Prefetcher:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _open_what_fits(self) -> None:
-        while self._next is not None and len(self._next[1].positions) <= self._room:
+        while self._next is not None and len(self._next[1].positions) <= self._room[self._next[1].source]:
             epoch, visit = self._next
             future = self._pool.submit(self._read, epoch, visit)
-            self._open.update({(epoch, p): (future, place) for place, p in enumerate(visit.positions.tolist())})
-            self._room -= len(visit.positions)
+            places = enumerate(visit.positions.tolist())
+            self._open.update({(visit.source, epoch, position): (future, place) for place, position in places})
+            self._room[visit.source] -= len(visit.positions)
             self._next = next(self._visits, None)
 
     def _read(self, epoch: int, visit: Visit) -> list[Encoded | None]:
         with self._meters.timed(READ):
-            samples: list[Encoded | None] = [*self._reader.read(epoch, visit.positions)]
+            samples: list[Encoded | None] = [*self._readers[visit.source].read(epoch, visit.positions)]
         self._meters.add_bytes(sum(len(sample.jpeg) for sample in samples if sample and sample.jpeg))
         return samples
 
-    def _wait(self, future: Future[list[Encoded | None]]) -> list[Encoded | None]:
+    def _wait(self, future: Future[list[Encoded | None]], source: int) -> list[Encoded | None]:
         try:
             return future.result(self._patience)
         except TimeoutError as error:
             if future.done():  # the store's own, after its retries
                 raise
             what = f"no answer for {self._patience:.0f} s"
-            where = self._reader.corpus.store.url
+            where = self._readers[source].corpus.store.url
             raise TagmillError(
                 what, where, "see whether the store can be reached; the run resumes from its state"
             ) from error

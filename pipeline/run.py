@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -13,6 +13,7 @@ from tagmill.pipeline.backend import Backend
 from tagmill.pipeline.batch import PADDING, Batch
 from tagmill.pipeline.config import LoaderConfig
 from tagmill.pipeline.meters import DECODE, OUTPUT, TRAINER, Meters
+from tagmill.pipeline.mixture import MixedSchedule
 from tagmill.pipeline.plan import open_samples
 from tagmill.pipeline.prefetch import NO_LABELS, PATIENCE_SECONDS, Encoded, Prefetcher, SampleReader
 from tagmill.pipeline.schedule import Schedule, Step
@@ -39,8 +40,8 @@ class Run:
     def __init__(
         self,
         config: LoaderConfig,
-        schedule: Schedule,
-        reader: SampleReader,
+        schedule: Schedule | MixedSchedule,
+        readers: SampleReader | Sequence[SampleReader],
         backend: Backend,
         meters: Meters,
         *,
@@ -51,7 +52,7 @@ class Run:
         self._config, self._backend, self._meters, self._places = config, backend, meters, places
         self._steps = schedule.steps(epoch, turn)
         capacity = open_samples(schedule.streams, schedule.window, schedule.chunk, schedule.world)
-        self._prefetcher = Prefetcher(reader, schedule.visits(epoch, turn), capacity, config.readers, meters)
+        self._prefetcher = Prefetcher(readers, schedule.visits(epoch, turn), capacity, config.readers, meters)
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="tagmill-batch")
         self._idle_since: float | None = None
         self._closed = False
@@ -93,7 +94,7 @@ class Run:
         step = next(self._steps, None)
         if step is None:
             return None
-        samples = self._prefetcher.take(step.epoch, step.positions)
+        samples = self._prefetcher.take(step.epoch, step.positions, step.sources)
         with self._meters.timed(DECODE):
             made = self._decode(step, samples)
         self._idle_since = time.perf_counter()
@@ -103,23 +104,26 @@ class Run:
         """Pictures, windows and facts of all places: first those of the samples, then padding."""
         config, count = self._config, len(samples)
         padding = self._places - count
-        positions = np.append(step.positions, np.full(padding, PADDING))
+        unused = np.full(padding, PADDING)
+        positions = np.append(step.positions, unused)
+        sources = None if step.sources is None else np.append(step.sources, unused)
+        epoch = step.epoch if isinstance(step.epoch, int) else np.append(step.epoch, unused)
         keys = np.frombuffer(b"".join(sample.key for sample in samples) + bytes(16 * padding), np.uint8).reshape(-1, 16)
         widths = np.array([sample.width for sample in samples] + [1] * padding, np.int32)
         heights = np.array([sample.height for sample in samples] + [1] * padding, np.int32)
         jpegs = [sample.jpeg for sample in samples] + [None] * padding
-        images, failed = self._backend.decode(jpegs, self._crops(step.epoch, positions, widths, heights), config.size)
+        images, failed = self._backend.decode(jpegs, self._crops(epoch, positions, widths, heights), config.size)
         valid = np.array([jpeg is not None for jpeg in jpegs]) & ~failed
         labels = [sample.labels if valid[row] else NO_LABELS for row, sample in enumerate(samples)]
         reasons = [
             UNDECODABLE if failed[row] else sample.reason for row, sample in enumerate(samples) if not valid[row]
         ]
-        batch = Batch.of(images, labels + [NO_LABELS] * padding, valid, count, keys.copy(), positions)
+        batch = Batch.of(images, labels + [NO_LABELS] * padding, valid, count, keys.copy(), positions, sources)
         if config.device != "cpu":
             batch = batch.pin_memory().to(config.device, non_blocking=True)
         return Made(batch.normalised(config.output, config.mean, config.std), step.after, Counter(reasons))
 
-    def _crops(self, epoch: int, positions: Int64s, widths: Int32s, heights: Int32s) -> Crops:
+    def _crops(self, epoch: int | Int64s, positions: Int64s, widths: Int32s, heights: Int32s) -> Crops:
         if self._config.augment == "train":
             return train_crops(self._config.seed, epoch, positions, widths, heights)
         return eval_crops(widths, heights, self._config.size)

@@ -18,9 +18,12 @@ EPOCHS_LOOKED_AT = 256  # an epoch's total differs by at most one, in a share of
 class Step:
     """A rank's part of one global batch."""
 
-    epoch: int
+    epoch: int | npt.NDArray[np.int64]  # of all places; in a mixture each place's own: int64 [n]
     positions: npt.NDArray[np.int64]  # in the order of their turns; may be none in an epoch's short last batch
     after: tuple[int, int]  # epoch and turn of the state once the batch is handed out
+    sources: npt.NDArray[np.int64] | None = (
+        None  # which corpus of a mixture each place is from; None where there is one
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,5 +90,5 @@ class Schedule:
             for visit in plan.visits(turn, self.world):
                 wanted = visit.positions[~np.isin(visit.positions, dropped)] if len(dropped) else visit.positions
                 if len(wanted):
-                    yield epoch, Visit(wanted, visit.chunk)
+                    yield epoch, Visit(wanted, visit.chunk, visit.turn)
             epoch, turn = epoch + 1, 0

@@ -1,22 +1,38 @@
 """The epoch space: every (sample, copy) that a view asks for in an epoch, as the concatenation of runs, before shuffling.
 
 Copy 0 of every shard comes first, then copy 1 of every shard, ..., then the extras of every shard: copies of a picture lie
-far apart. Nothing here grows with the samples, and an epoch costs nothing: only the extras' places depend on it.
+far apart. Nothing here grows with the samples, and an epoch costs nothing: only the extras' places depend on it. What
+grows with the shards is columns that the ranks of a machine share.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from tagmill.shards.errors import CorpusError
 from tagmill.shards.manifest import Corpus
+from tagmill.shards.shared import shared_table
 from tagmill.shards.view import ONE, View, extra_offset
 
 Int64s = npt.NDArray[np.int64]
+Int32s = npt.NDArray[np.int32]
 
 EXTRAS = -1  # the copy number of extras
+
+# One row a copy number that some shard has, ascending, then one for the extras.
+SPACE = pa.schema(
+    [
+        pa.field("copy", pa.int64(), nullable=False),  # or EXTRAS
+        pa.field("first", pa.int64(), nullable=False),  # the split's first shard
+        pa.field("sums", pa.list_(pa.int64()), nullable=False),  # Runs.ends; of the extras: EpochSpace.fractions
+        pa.field("columns", pa.list_(pa.int32())),  # Runs.columns
+    ]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,34 +49,30 @@ class Span:
         return self.stop - self.start
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Runs:
+    """The runs of one copy number."""
+
+    copy: int
+    ends: Int64s  # [R] the position after each run
+    columns: Int32s | None  # [R] whose run it is, counted from the split's first shard; None: every shard has a place
+
+
 @dataclass(frozen=True, eq=False)
 class EpochSpace:
     """The runs of a split of a corpus under a view."""
 
-    shards: Int64s  # [S] numbers in the corpus order
-    counts: Int64s  # [copies, S] samples with at least j + 1 whole copies
+    first: int  # the split's first shard in the corpus order; the others follow
+    runs: tuple[Runs, ...]  # by copy number
     fractions: Int64s  # [S + 1] running sum of fractions in corpus order, before each shard and after the last; 2^-16
     view_seed: int
 
     @classmethod
     def of(cls, corpus: Corpus, view: View | None, split: str) -> "EpochSpace":
         """Raises CorpusError where the split has no samples, or the view's shards are not the corpus's."""
-        entries = corpus.entries
-        chosen = np.array([number for number, entry in enumerate(entries) if entry.split == split], np.int64)
-        if view is None:
-            counts = np.array([[entries[number].samples for number in chosen]], np.int64)
-            space = cls(chosen, counts, np.zeros(len(chosen) + 1, np.int64), 0)
-        else:
-            lines = view.shards
-            if [(line.name, line.samples) for line in lines] != [(entry.name, entry.samples) for entry in entries]:
-                raise CorpusError(f"view {view.file.name!r} has other shards", view.store.url, "make the view again")
-            counts = np.zeros((max((len(lines[number].counts) for number in chosen), default=0), len(chosen)), np.int64)
-            for column, number in enumerate(chosen):
-                counts[: len(lines[number].counts), column] = lines[number].counts
-            running = np.cumsum([0, *(line.fraction_sum for line in lines)], dtype=np.int64)
-            first = int(chosen[0]) if len(chosen) else 0
-            fractions = running[first : first + len(chosen) + 1]  # a split's shards are consecutive in a manifest
-            space = cls(chosen, counts, fractions, view.file.seed)
+        name = f"space-{corpus.digest.hex()}-{view.digest.hex() if view else 'all'}-{split}"
+        table = shared_table(corpus.cache, name, SPACE, lambda: _rows_of(corpus, view, split))
+        space = cls._of_rows(table.to_batches(), view.file.seed if view else 0)
         if space.num_whole == 0 and space.fractions[-1] == space.fractions[0]:
             labelling = f"view {view.file.name!r}" if view else "the corpus"
             raise CorpusError(
@@ -68,15 +80,36 @@ class EpochSpace:
             )
         return space
 
+    @classmethod
+    def of_counts(cls, first: int, counts: Int64s, fractions: Int64s, view_seed: int) -> "EpochSpace":
+        """From counts [copies, S] of the samples that have at least j + 1 whole copies, all shards having a place in it."""
+        return cls._of_rows([*_rows(first, iter(counts), fractions)], view_seed)
+
+    @classmethod
+    def _of_rows(cls, batches: list[pa.RecordBatch], view_seed: int) -> "EpochSpace":
+        rows = [batch.slice(number, 1) for batch in batches for number in range(batch.num_rows)]
+        sums = [row["sums"][0].values.to_numpy() for row in rows]
+        columns = [row["columns"][0].values for row in rows]
+        runs = tuple(
+            Runs(row["copy"][0].as_py(), ends, None if found is None else found.to_numpy())
+            for row, ends, found in zip(rows[:-1], sums, columns, strict=False)
+        )
+        return cls(rows[-1]["first"][0].as_py(), runs, sums[-1], view_seed)
+
+    @property
+    def shards(self) -> range:
+        """The split's shards in the corpus order."""
+        return range(self.first, self.first + len(self.fractions) - 1)
+
     @cached_property
-    def ends(self) -> Int64s:
-        """[copies x S] the position after each run of whole copies."""
-        return np.cumsum(self.counts.ravel(), dtype=np.int64)
+    def copy_ends(self) -> Int64s:
+        """The position after each copy number's runs."""
+        return np.array([runs.ends[-1] for runs in self.runs], np.int64)
 
     @property
     def num_whole(self) -> int:
         """Positions that are there in every epoch."""
-        return int(self.ends[-1]) if len(self.ends) else 0
+        return int(self.copy_ends[-1]) if self.runs else 0
 
     def num_positions(self, epoch: int) -> int:
         """N_e. It differs from epoch to epoch by at most one."""
@@ -104,11 +137,19 @@ class EpochSpace:
         return [Span(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
 
     def _whole(self, positions: Int64s) -> tuple[Int64s, Int64s, Int64s, Int64s]:
-        """(shard, copy, place in the run, 0) of positions among whole copies."""
-        run = np.searchsorted(self.ends, positions, side="right")
-        copy, column = np.divmod(run, len(self.shards))
-        place = positions - self.ends[run] + self.counts[copy, column]
-        return self.shards[column], copy, place, np.zeros_like(place)
+        """(shard, copy, place in the run, 0) of ascending positions among whole copies."""
+        shards, copies, places = (np.empty_like(positions) for _ in range(3))
+        edges = np.searchsorted(positions, self.copy_ends).tolist()
+        for number, (start, stop) in enumerate(pairwise([0, *edges])):
+            if start == stop:
+                continue
+            runs, mine = self.runs[number], positions[start:stop]
+            run = np.searchsorted(runs.ends, mine, side="right")
+            before = np.where(run > 0, runs.ends[run - 1], self.copy_ends[number - 1] if number else 0)
+            shards[start:stop] = self.first + (run if runs.columns is None else runs.columns[run])
+            copies[start:stop] = runs.copy
+            places[start:stop] = mine - before
+        return shards, copies, places, np.zeros_like(positions)
 
     def _extra(self, u: int, extras: Int64s) -> tuple[Int64s, Int64s, Int64s, Int64s]:
         """(shard, EXTRAS, place in the shard's extras, fractions before + u) of the epoch's extras by number.
@@ -119,4 +160,61 @@ class EpochSpace:
         multiple = extras + skipped + 1
         column = np.searchsorted(self.fractions[1:], multiple * ONE - u, side="left")
         before = self.fractions[column] + u
-        return self.shards[column], np.full_like(extras, EXTRAS), multiple - 1 - before // ONE, before
+        return self.first + column, np.full_like(extras, EXTRAS), multiple - 1 - before // ONE, before
+
+
+def _rows_of(corpus: Corpus, view: View | None, split: str) -> Iterator[pa.RecordBatch]:
+    """The rows of SPACE. Where the tables are mapped, mappings of our own go back to the system with what they touched."""
+    if corpus.cache is not None:
+        corpus, view = replace(corpus), replace(view) if view else None
+    shards = corpus.shards_of(split)
+    if view is None:
+        yield from _rows(shards.start, iter([corpus.column("samples")[shards.start : shards.stop]]), _nothing(shards))
+        return
+    lines, entries = view.table, corpus.table
+    if len(lines) != len(entries) or any(not lines[name].equals(entries[name]) for name in ("name", "samples")):
+        raise CorpusError(f"view {view.file.name!r} has other shards", view.store.url, "make the view again")
+    running = np.concatenate([[0], np.cumsum(lines["fraction_sum"].to_numpy(), dtype=np.int64)])
+    chunks = lines["counts"].slice(shards.start, len(shards)).chunks
+    yield from _rows(shards.start, _counts(chunks), running[shards.start : shards.stop + 1])
+
+
+def _nothing(shards: range) -> Int64s:
+    return np.zeros(len(shards) + 1, np.int64)
+
+
+def _counts(chunks: list[pa.ListArray]) -> Iterator[Int64s]:
+    """From a view's column of lists, one a shard: [S] counts for each copy number."""
+    offsets = [chunk.offsets.to_numpy() for chunk in chunks]
+    values = [chunk.values.to_numpy() for chunk in chunks]
+    lengths = [np.diff(each) for each in offsets]
+    for copy in range(max((int(each.max(initial=0)) for each in lengths), default=0)):
+        counts = [np.zeros(len(each), np.int64) for each in lengths]
+        for count, start, length, value in zip(counts, offsets, lengths, values, strict=True):
+            there = np.flatnonzero(length > copy)
+            count[there] = value[start[there] + copy]
+        yield np.concatenate(counts)
+
+
+def _rows(first: int, copies: Iterator[Int64s], fractions: Int64s) -> Iterator[pa.RecordBatch]:
+    """The rows of SPACE: a copy number that few shards have takes places for these alone."""
+    total = 0
+    for copy, counts in enumerate(copies):
+        columns = np.flatnonzero(counts).astype(np.int32)
+        if not len(columns):
+            continue
+        dense = len(columns) * (8 + 4) >= len(counts) * 8  # bytes of a sum, and of a column
+        ends = total + np.cumsum(counts if dense else counts[columns], dtype=np.int64)
+        total = int(ends[-1])
+        yield _row(copy, first, ends, None if dense else columns)
+    yield _row(EXTRAS, first, fractions, None)
+
+
+def _row(copy: int, first: int, sums: Int64s, columns: Int32s | None) -> pa.RecordBatch:
+    lists = [
+        pa.array([None], kind) if values is None else pa.ListArray.from_arrays([0, len(values)], pa.array(values))
+        for values, kind in ((sums, SPACE.field("sums").type), (columns, SPACE.field("columns").type))
+    ]
+    return pa.RecordBatch.from_arrays(
+        [pa.array([copy], pa.int64()), pa.array([first], pa.int64()), *lists], schema=SPACE
+    )

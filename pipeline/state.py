@@ -19,11 +19,11 @@ PLACE = ("epoch", "turn")  # these may differ: they are the state
 class LoaderState:
     """The next turn, and all that the meaning of a turn depends on. How many ranks there are is not among it."""
 
-    epoch: int
+    epoch: int  # 0 in a mixture, whose turns are counted through all epochs of its corpora
     turn: int  # of the plan: the first that has not been handed out
     seed: int
-    manifest: str  # sha256, 64 hex digits
-    view: str | None  # sha256 of view.json; None is every sample once
+    manifest: str | list[str]  # sha256, 64 hex digits; in a mixture one for each corpus
+    view: str | list[str | None] | None  # sha256 of view.json; None is every sample once
     streams: int
     window: int
     chunk: int
@@ -31,6 +31,7 @@ class LoaderState:
     split: str
     augment: str
     drop_last: bool
+    weights: list[int] | None = None  # of a mixture's corpora
     version: int = PLAN_VERSION
 
     def as_dict(self) -> dict[str, object]:
@@ -44,6 +45,7 @@ def check(state: Mapping[str, object], expected: LoaderState, adopt: Collection[
     Fields named in `adopt` are taken as saved: those that the configuration leaves open. Raises TagmillError that names
     every field that is unknown, missing, of another type or of another value, with both values and the way out.
     """
+    state = {"weights": None, **state}  # states from before there were mixtures lack them
     if state.get("version") != expected.version:
         found = state.get("version")
         raise TagmillError(f"version is {found!r}, this run's is {expected.version!r}", "state", REMEDIES["version"])

@@ -4,14 +4,19 @@ import builtins
 import json
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tagmill.shards.errors import CorpusError, IntegrityError
 from tagmill.shards.record import sha256_hex
+from tagmill.shards.shared import parquet_batches, row_of, shared_table
 from tagmill.shards.store import Store
-from tagmill.shards.tables import read_table, table_bytes
+from tagmill.shards.tables import table_bytes
 
 FORMAT = "0"  # moves without notice until it is "1"
 SPLITS = ("train", "holdout")
@@ -99,13 +104,17 @@ def commit(store: Store, corpus: CorpusFile) -> None:
 
 @dataclass(frozen=True)
 class Corpus:
-    """A corpus as a reader sees it: one generation, pinned by digests, whatever is committed after it was opened."""
+    """A corpus as a reader sees it: one generation, pinned by digests, whatever is committed after it was opened.
+
+    `entry` and `column` serve corpora of any size; `entries` makes an object a shard, for those who go through all.
+    """
 
     store: Store
     file: CorpusFile
+    cache: Path | None = None  # where the processes of a machine share large tables; None: each keeps its own
 
     @classmethod
-    def open(cls, url: str) -> "Corpus":
+    def open(cls, url: str, cache: Path | None = None) -> "Corpus":
         """Reads `corpus.json`. Raises CorpusError where there is none, or one of another format version."""
         store = Store(url)
         where = f"{url.rstrip('/')}/corpus.json"
@@ -125,18 +134,38 @@ class Corpus:
             file = CorpusFile(**{**text, "views": named, "manifest": _named(text["manifest"]), "takedown": takedown})
         except (TypeError, KeyError, AttributeError, ValueError) as error:
             raise CorpusError(f"not a corpus file: {error}", where, "restore it from the run that wrote it") from error
-        return cls(store, file)
+        return cls(store, file, cache)
 
     @cached_property
     def table(self) -> pa.Table:
-        """The shard table (schema SHARDS), checked against its digest."""
-        data = read_named(self.store, self.file.manifest)
-        return read_table(data).cast(SHARDS)
+        """The shard table (schema SHARDS), checked against its digest when it is decoded."""
+        named = self.file.manifest
+        return shared_table(
+            self.cache, f"shards-{named.sha256}", SHARDS, lambda: parquet_batches(read_named(self.store, named), SHARDS)
+        )
 
     @cached_property
     def entries(self) -> list[ShardEntry]:
         """The shards in corpus order, held-out ones last."""
         return [ShardEntry(**row) for row in self.table.to_pylist()]
+
+    def entry(self, number: int) -> ShardEntry:
+        """One shard by its number in the corpus order."""
+        return ShardEntry(**row_of(self.table, number))
+
+    def column(self, name: str) -> npt.NDArray[np.int64]:
+        """`samples` or `bytes` of every shard, in corpus order."""
+        values: npt.NDArray[np.int64] = self.table[name].to_numpy()
+        return values
+
+    def shards_of(self, split: str) -> range:
+        """The numbers of a split's shards in the corpus order, which are consecutive."""
+        numbers = np.flatnonzero(pc.equal(self.table["split"], split).to_numpy())
+        found = range(int(numbers[0]), int(numbers[-1]) + 1) if len(numbers) else range(0)
+        if len(found) != len(numbers):
+            remedy = "restore the manifest that ingest wrote"
+            raise CorpusError(f"the shards of split {split!r} are not together", self.store.url, remedy)
+        return found
 
     @property
     def digest(self) -> bytes:

@@ -8,6 +8,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,12 +19,14 @@ from tagmill.shards.errors import CorpusError, IntegrityError
 from tagmill.shards.manifest import Corpus, Named, ShardEntry, read_named
 from tagmill.shards.npy import check_size, npy_bytes, read_rows
 from tagmill.shards.record import sha256_hex
+from tagmill.shards.shared import parquet_batches, row_of, shared_table
 from tagmill.shards.store import Store
-from tagmill.shards.tables import read_table, table_bytes
+from tagmill.shards.tables import table_bytes
 from tagmill.shards.vocabulary import Vocabulary
 
 ONE = 1 << 16  # a repeat of one
 STRIDE = 256  # every STRIDE-th fraction stands in front of extras.npy, so that one small read finds the place
+LINES_KEPT = 1024
 EXTRA = np.dtype([("ordinal", "<u4"), ("running", "<u8")])
 Int32s = npt.NDArray[np.int32]
 Int64s = npt.NDArray[np.int64]
@@ -168,6 +171,7 @@ class View:
     store: Store  # of the view's own folder
     file: ViewFile
     digest: bytes  # sha256 of view.json
+    cache: Path | None = None  # as the corpus's
 
     @classmethod
     def open(cls, corpus: Corpus, name: str) -> "View":
@@ -184,7 +188,7 @@ class View:
             raise CorpusError(f"not a view: {error}", folder.url, "make the view again") from error
         if file.manifest_sha256 != corpus.file.manifest.sha256:
             raise CorpusError(f"view {name!r} was made for another corpus", folder.url, "make the view again")
-        return cls(folder, file, bytes.fromhex(named.sha256))
+        return cls(folder, file, bytes.fromhex(named.sha256), corpus.cache)
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
@@ -192,14 +196,37 @@ class View:
         return Vocabulary.parse(data, f"{self.store.url}/vocabulary.json")
 
     @cached_property
+    def table(self) -> pa.Table:
+        """The shard table (schema VIEW_SHARDS), checked against its digest when it is decoded."""
+        named = Named("shards.parquet", self.file.shards_sha256)
+        return shared_table(
+            self.cache,
+            f"view-{named.sha256}",
+            VIEW_SHARDS,
+            lambda: parquet_batches(read_named(self.store, named), VIEW_SHARDS),
+        )
+
+    @cached_property
     def shards(self) -> list[ViewShard]:
         """All shards, held-out ones last, as in the manifest."""
-        data = read_named(self.store, Named("shards.parquet", self.file.shards_sha256))
-        return [ViewShard(**row) for row in read_table(data).cast(VIEW_SHARDS).to_pylist()]
+        return [ViewShard(**row) for row in self.table.to_pylist()]
+
+    def shard(self, number: int) -> ViewShard:
+        """One shard's line. The last ones that were asked for are kept: a read asks for its shard several times."""
+        found = self._lines.get(number)
+        if found is None:
+            if len(self._lines) >= LINES_KEPT:
+                self._lines.clear()
+            found = self._lines[number] = ViewShard(**row_of(self.table, number))
+        return found
+
+    @cached_property
+    def _lines(self) -> dict[int, ViewShard]:
+        return {}
 
     def check(self, shard: int) -> None:
         """Raises IntegrityError unless the shard's files have the sizes that they must have (done at first touch)."""
-        line = self.shards[shard]
+        line = self.shard(shard)
         check_size(self.store, f"{line.name}.labels.npy", np.dtype("<i4"), (line.samples, self.file.max_labels))
         if line.runs_sha256:
             check_size(self.store, f"{line.name}.runs.npy", np.dtype("<u4"), (sum(line.counts),))
@@ -208,13 +235,13 @@ class View:
 
     def labels(self, shard: int, start: int, stop: int) -> Int32s:
         """Label ids of samples [start, stop) of a shard: int32 [stop - start, K], -1 padded."""
-        line = self.shards[shard]
+        line = self.shard(shard)
         shape = (line.samples, self.file.max_labels)
         return read_rows(self.store, f"{line.name}.labels.npy", np.dtype("<i4"), shape, start, stop)
 
     def run(self, shard: int, copy: int, start: int, stop: int) -> Ordinals:
         """Ordinals at places [start, stop) of run `copy` of a shard."""
-        line = self.shards[shard]
+        line = self.shard(shard)
         length = line.counts[copy] if copy < len(line.counts) else 0
         if not 0 <= start <= stop <= length:
             where = f"{self.store.url}/{line.name}"
@@ -232,7 +259,7 @@ class View:
 
         Extra k is the first sample whose running sum reaches the (k + 1)-th multiple of 2^16 after `before`.
         """
-        line = self.shards[shard]
+        line = self.shard(shard)
         name, shape = f"{line.name}.extras.npy", (_extra_rows(line.fractions),)
         front = -(-line.fractions // STRIDE)
         count = (before + line.fraction_sum) // ONE - before // ONE

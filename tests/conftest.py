@@ -1,7 +1,10 @@
-"""The one-name guard: a room is `tagmill.shards`, never `shards`, or one module would live twice under two names."""
+"""The one-name guard: a room is `tagmill.shards`, never `shards`, or one module would live twice under two names.
 
+And a cache folder of the tests' own."""
+
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -29,3 +32,11 @@ sys.meta_path.insert(0, BareNameGuard())
 def no_bare_rooms() -> None:
     """Nothing may have come in under a bare name before the guard stood."""
     assert not ROOMS & set(sys.modules)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Loaders share tables in the user's cache folder; the tests leave it alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(os.environ, "XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield

@@ -5,6 +5,7 @@ import struct
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 from hypothesis import strategies as st
 
 from tagmill.pipeline.plan import Plan
@@ -58,12 +59,15 @@ class Case:
     def plan(self) -> Plan:
         return Plan(self.space(), MANIFEST, VIEW, self.seed, self.epoch, self.streams, self.window, self.chunk)
 
-    def space(self) -> EpochSpace:
+    def counts(self) -> npt.NDArray[np.int64]:
+        """[copies, shards] samples with at least j + 1 whole copies."""
         copies = max((repeat // ONE for shard in self.repeats for repeat in shard), default=0)
         counts = [[sum(r // ONE > copy for r in shard) for shard in self.repeats] for copy in range(copies)]
+        return np.array(counts, np.int64).reshape(copies, len(self.repeats))
+
+    def space(self) -> EpochSpace:
         fractions = np.cumsum([0, *(sum(r % ONE for r in shard) for shard in self.repeats)])
-        table = np.array(counts, np.int64).reshape(copies, len(self.repeats))
-        return EpochSpace(np.arange(len(self.repeats)), table, fractions, self.seed)
+        return EpochSpace.of_counts(0, self.counts(), fractions, self.seed)
 
     def samples(self) -> list[Sample]:
         """The epoch space: what stands at each position."""

@@ -183,3 +183,13 @@ def test_eval_crops_are_within_a_pixel_of_resize_and_centre_crop(sides: list[tup
     assert (abs(crops.width - np.maximum(exact, 1)) <= 0.5).all() and (crops.width == crops.height).all()
     assert (abs(crops.x + crops.width / 2 - widths / 2) <= 0.5).all()
     assert (abs(crops.y + crops.height / 2 - heights / 2) <= 0.5).all()
+
+
+def test_positions_of_several_epochs_are_cropped_as_in_their_own() -> None:
+    positions, epochs = np.arange(40), np.arange(40) % 3
+    sizes = np.full(40, 300, np.int32), np.full(40, 200, np.int32)
+    together = train_crops(9, epochs, positions, *sizes)
+    for epoch in range(3):
+        alone, rows = train_crops(9, epoch, positions, *sizes), np.flatnonzero(epochs == epoch)
+        for name in ("x", "y", "width", "height", "flip"):
+            assert (getattr(together, name)[rows] == getattr(alone, name)[rows]).all()

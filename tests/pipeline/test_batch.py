@@ -79,7 +79,8 @@ def test_to_keeps_everything() -> None:
     moved = batch.to("cpu", non_blocking=True)
     assert len(moved) == 3 and moved.count == 2
     assert moved.images.is_contiguous(memory_format=torch.channels_last)
-    for name in ("images", "valid", "positions"):
+    assert batch.sources.tolist() == [0, 0, -1]  # one corpus, and padding
+    for name in ("images", "valid", "positions", "sources"):
         assert torch.equal(getattr(moved, name), getattr(batch, name))
     assert torch.equal(moved.labels.ids, batch.labels.ids) and torch.equal(moved.labels.offsets, batch.labels.offsets)
     assert moved.key(1) == bytes(batch.keys[1]).hex()

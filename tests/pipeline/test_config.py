@@ -1,6 +1,7 @@
 """What a loader's configuration allows, and a process's place among the ranks."""
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -84,3 +85,9 @@ def test_a_world_from_the_environment() -> None:
 def test_a_world_that_cannot_be(environment: dict[str, str]) -> None:
     with pytest.raises(ConfigError):
         World.from_environment(environment)
+
+
+def test_the_folder_of_shared_tables() -> None:
+    assert LoaderConfig(plan_cache="/fast/plans").cache_folder({"XDG_CACHE_HOME": "/x"}) == Path("/fast/plans")
+    assert LoaderConfig().cache_folder({"XDG_CACHE_HOME": "/x"}) == Path("/x/tagmill")
+    assert LoaderConfig().cache_folder({}) == Path.home() / ".cache" / "tagmill"

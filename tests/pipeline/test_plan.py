@@ -161,7 +161,7 @@ def test_open_samples_of_all_ranks_do_not_depend_on_their_number() -> None:
 
 
 def test_every_part_of_a_plan_matters() -> None:
-    space = EpochSpace(np.arange(2), np.array([[60, 40]]), np.zeros(3, np.int64), 0)
+    space = EpochSpace.of_counts(0, np.array([[60, 40]]), np.zeros(3, np.int64), 0)
     parts = (space, MANIFEST, VIEW, 0, 0, 4, 2, 5)
     others = (None, VIEW, None, 1, 1, 5, 1, 4)
     orders = [tuple(Plan(*parts).positions(np.arange(100)).tolist())]
@@ -180,7 +180,7 @@ def test_golden_order() -> None:
 
 def test_an_epoch_of_billions_is_computed_where_it_is_needed() -> None:
     shards = 350_000
-    space = EpochSpace(np.arange(shards), np.full((1, shards), 10_001), np.zeros(shards + 1, np.int64), 0)
+    space = EpochSpace.of_counts(0, np.full((1, shards), 10_001), np.zeros(shards + 1, np.int64), 0)
     plan = Plan(space, MANIFEST, VIEW, seed=0, epoch=0, streams=256, window=2, chunk=64)
     assert plan.num_turns == 3_500_350_000
     some = np.random.default_rng(0).choice(plan.num_turns, 20_000)

@@ -20,7 +20,7 @@ def schedule(
 ) -> Schedule:
     counts = np.array([[30, 17, 41], [12, 0, 9]], np.int64)
     fractions = np.array([0, 90_000, 90_000, 200_000], np.int64)
-    space = EpochSpace(np.arange(3), counts, fractions, 5)
+    space = EpochSpace.of_counts(0, counts, fractions, 5)
     return Schedule(space, MANIFEST, VIEW, 1, 4, 2, 4, batch_size, drop_last, epochs, world or World())
 
 

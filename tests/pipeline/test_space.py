@@ -6,13 +6,16 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tagmill.pipeline.space import EXTRAS, EpochSpace, Span
+from tagmill.shards import shared
 from tagmill.shards.errors import CorpusError
-from tagmill.shards.view import View, extra_offset
+from tagmill.shards.manifest import Corpus
+from tagmill.shards.view import VIEW_SHARDS, View, extra_offset
 from tests.pipeline.brute_order import CASES, ONE, Case, Sample
 from tests.pipeline.corpora import Made, make_corpus
 
@@ -79,9 +82,8 @@ def test_some_of_the_shards_have_the_extras_that_they_have_among_all(case: Case,
     """Fractions run on through the whole corpus, whichever split is read."""
     first, stop = sorted(data.draw(st.tuples(*[st.integers(0, len(case.repeats))] * 2)))
     whole = case.space()
-    part = EpochSpace(
-        whole.shards[first:stop], whole.counts[:, first:stop], whole.fractions[first : stop + 1], whole.view_seed
-    )
+    counts = case.counts()[:, first:stop]
+    part = EpochSpace.of_counts(first, counts, whole.fractions[first : stop + 1], whole.view_seed)
     wanted = [sample for sample in case.samples() if first <= sample[0] < stop]
     assert part.num_positions(case.epoch) == len(wanted)
     assert resolve(case, part.spans(case.epoch, 0, len(wanted))) == wanted
@@ -129,7 +131,7 @@ def test_a_space_of_billions() -> None:
     """Nothing grows with the samples: 400,000 shards of 10,000, and one with a fraction at the very end."""
     shards = 400_000
     fractions = np.concatenate([np.zeros(shards, np.int64), [5 * ONE]])
-    space = EpochSpace(np.arange(shards), np.full((1, shards), 10_000), fractions, view_seed=0)
+    space = EpochSpace.of_counts(0, np.full((1, shards), 10_000), fractions, view_seed=0)
     assert space.num_positions(3) == 4_000_000_005
     last = space.spans(3, 3_999_999_990, 4_000_000_005)
     assert [(span.shard, span.copy, span.start, span.stop) for span in last] == [
@@ -175,6 +177,50 @@ def test_without_a_view_every_sample_stands_there_once(made: Made) -> None:
     assert space.spans(0, 5, 30) == [Span(0, 0, 5, 11, 0), Span(1, 0, 0, 1, 0), Span(2, 0, 0, 18, 0)]
 
 
+def test_a_copy_that_few_shards_have_takes_no_place_for_the_others() -> None:
+    counts = np.zeros((3, 1000), np.int64)
+    counts[0], counts[2, [7, 500, 999]] = 5, [1, 3, 2]  # nobody has exactly two copies
+    space = EpochSpace.of_counts(20, counts, np.zeros(1001, np.int64), 0)
+    assert [(runs.copy, len(runs.ends), runs.columns is None) for runs in space.runs] == [
+        (0, 1000, True),
+        (2, 3, False),
+    ]
+    assert space.spans(0, 4998, 5006) == [
+        Span(1019, 0, 3, 5, 0), Span(27, 2, 0, 1, 0), Span(520, 2, 0, 3, 0), Span(1019, 2, 0, 2, 0)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("with_view", [True, False])
+def test_a_space_in_shared_tables_is_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: Made, with_view: bool
+) -> None:
+    monkeypatch.setattr(shared, "SHARED_BYTES", 0)
+    plain = made.open()
+    view = View.open(plain, "default") if with_view else None
+    for epoch in range(3):
+        for split in ("train", "holdout"):
+            expected = EpochSpace.of(plain, view, split)
+            for _ in range(2):  # made, then found
+                corpus = Corpus.open(made.url, tmp_path / "cache")
+                mapped = View.open(corpus, "default") if with_view else None
+                space = EpochSpace.of(corpus, mapped, split)
+                total = expected.num_positions(epoch)
+                assert space.num_positions(epoch) == total and space.shards == expected.shards
+                assert space.spans(epoch, 0, total) == expected.spans(epoch, 0, total)
+                assert corpus.entry(1) == plain.entry(1)
+                assert mapped is None or view is None or mapped.shard(1) == view.shard(1)
+    kinds = sorted(path.name.partition("-")[0] for path in (tmp_path / "cache").iterdir())
+    assert kinds == ["shards", "space", "space", *(["view"] if with_view else [])]
+
+
+def test_a_space_of_another_view_is_another_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared, "SHARED_BYTES", 0)
+    for name, repeats in (("a", [ONE] * 5), ("b", [2 * ONE] * 5)):
+        corpus = Corpus.open(make_corpus(tmp_path / name, [3, 2], repeats=repeats).url, tmp_path / "cache")
+        space = EpochSpace.of(corpus, View.open(corpus, "default"), "train")
+        assert space.num_positions(0) == sum(repeats) // ONE
+
+
 def test_a_split_without_samples_is_refused(tmp_path: Path) -> None:
     corpus = make_corpus(tmp_path, [2], repeats=[0, 0]).open()
     with pytest.raises(CorpusError, match="view 'default' has no samples in split 'train'"):
@@ -187,6 +233,9 @@ def test_a_split_without_samples_is_refused(tmp_path: Path) -> None:
 def test_a_view_of_other_shards_is_refused(made: Made) -> None:
     corpus = made.open()
     view = View.open(corpus, "default")
-    view.shards[0] = replace(view.shards[0], samples=12)
-    with pytest.raises(CorpusError, match="make the view again"):
-        EpochSpace.of(corpus, view, "train")
+    rows = view.table.to_pylist()
+    for others in ([{**rows[0], "samples": 12}, *rows[1:]], [{**rows[0], "name": "a"}, *rows[1:]], rows[:-1]):
+        other = replace(view)
+        other.__dict__["table"] = pa.Table.from_pylist(others, VIEW_SHARDS)
+        with pytest.raises(CorpusError, match="make the view again"):
+            EpochSpace.of(corpus, other, "train")

@@ -5,11 +5,13 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from tagmill.shards.errors import CorpusError, IntegrityError, StoreError, TagmillError
 from tagmill.shards.manifest import (
     FORMAT,
+    SHARDS,
     Corpus,
     CorpusFile,
     Named,
@@ -55,6 +57,21 @@ def test_a_corpus_goes_through_its_files(store: Store, corpus: Corpus) -> None:
     assert corpus.file.manifest.path == f"manifests/shards-{corpus.digest.hex()[:12]}.parquet"
     commit(store, replace(corpus.file, takedown=Named("manifests/takedown-5.parquet", "5" * 64)))
     assert Corpus.open(store.url).file.takedown == Named("manifests/takedown-5.parquet", "5" * 64)
+
+
+def test_one_shard_and_one_column_are_those_of_the_entries(corpus: Corpus) -> None:
+    assert [corpus.entry(number) for number in range(3)] == ENTRIES
+    assert corpus.column("samples").tolist() == [1, 7, 1] and corpus.column("bytes").tolist() == [10240] * 3
+    assert [list(corpus.shards_of(split)) for split in ("train", "holdout", "other")] == [[0, 1], [2], []]
+    assert "entries" not in corpus.__dict__  # no object a shard was made
+
+
+def test_shards_of_a_split_that_do_not_stand_together_are_refused(corpus: Corpus) -> None:
+    mixed = [asdict(entry("000000")), asdict(entry("000001", "holdout")), asdict(entry("000002"))]
+    corpus.__dict__["table"] = pa.Table.from_pylist(mixed, SHARDS)
+    with pytest.raises(CorpusError, match="'train' are not together"):
+        corpus.shards_of("train")
+    assert list(corpus.shards_of("holdout")) == [1]
 
 
 def test_the_same_shards_give_the_same_manifest(store: Store, tmp_path: Path) -> None:

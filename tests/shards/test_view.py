@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tagmill.shards import view as view_module
 from tagmill.shards.errors import CorpusError, IntegrityError
 from tagmill.shards.manifest import Corpus, CorpusFile, ShardEntry, commit, put_manifest
 from tagmill.shards.record import sha256_hex
@@ -130,6 +131,16 @@ def test_files_that_would_say_nothing_are_not_written(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert view.shards[1].counts == [3, 3] and view.shards[2].counts == view.shards[3].counts == []
     assert view.file.totals == {"samples": 11, "selected": 7, "copies": 10, "labels": 3}
+
+
+def test_one_shard_is_that_of_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(view_module, "LINES_KEPT", 2)
+    view = write(str(tmp_path), [[ONE] * 3, [2 * ONE, ONE], [0] * 3, [], [ONE, ONE // 2]])
+    asked = [0, 4, 1, 1, 3, 2, 0, 4]
+    found = [view.shard(number) for number in asked]
+    assert "shards" not in view.__dict__  # no object a shard was made
+    assert found == [view.shards[number] for number in asked]
+    assert len(view.__dict__["_lines"]) <= 2
 
 
 @pytest.mark.parametrize("repeats", [[ONE] * 3, [ONE, 0, 2 * ONE]])

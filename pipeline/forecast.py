@@ -1,0 +1,168 @@
+"""`tagmill corpus plan`: what a run will need of memory and of the store, before it is started."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Annotated
+
+import numpy as np
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from tagmill.pipeline.config import LoaderConfig, World
+from tagmill.pipeline.plan import Plan, local_batch_size, open_samples
+from tagmill.pipeline.prefetch import ROW_GAP
+from tagmill.pipeline.space import EXTRAS, EpochSpace, Span
+from tagmill.shards.errors import ConfigError
+from tagmill.shards.manifest import Corpus
+from tagmill.shards.reader import GAP_LIMIT
+from tagmill.shards.view import View
+
+LOOKED_AT = 200  # chunks that a forecast of requests goes by
+TAIL_LIMIT = 0.05  # share of an epoch that is read singly, above which the forecast says how to lower it
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forecast:
+    """What a run will need of memory and of the store, and how long an epoch takes at a given rate."""
+
+    corpus: Annotated[str, tyro.conf.Positional]
+    batch_size: int
+    """Of all ranks together."""
+    world: int = 1
+    """Ranks."""
+    ranks: int = 8
+    """Ranks of a node."""
+    images_per_second: float = 1000.0
+    """Of one rank."""
+    view: str | None = "default"
+    streams: int | None = None
+    window: int = 2
+    chunk: int = 64
+    json: bool = False
+
+
+@dataclass(frozen=True)
+class Needs:
+    """The figures of a forecast."""
+
+    samples: int  # turns of the first epoch
+    batches: int
+    local_batch_size: int
+    streams: int
+    rank_bytes: int  # open samples at most, at the corpus's mean size
+    node_bytes: int
+    tail: float  # share of the epoch that is read sample by sample
+    requests_per_second: float  # of a node, to the store
+    bytes_per_second: float  # of a node, from the store
+    epoch_hours: float
+    advice: str
+
+
+def forecast(asked: Forecast) -> Needs:
+    """Raises ConfigError for a configuration that the loader would refuse, CorpusError for a corpus that it would."""
+    if asked.ranks < 1 or asked.world < 1 or not asked.images_per_second > 0:
+        raise ConfigError("no ranks, or no images a second", "plan", "give numbers above 0")
+    config = LoaderConfig(
+        view=asked.view,
+        batch_size=asked.batch_size,
+        streams=asked.streams,
+        window=asked.window,
+        chunk=asked.chunk,
+    )
+    corpus = Corpus.open(asked.corpus, config.cache_folder())
+    view = None if asked.view is None else View.open(corpus, asked.view)
+    space, world = EpochSpace.of(corpus, view, config.split), World(0, asked.world)
+    streams = config.resolve_streams(asked.world)
+    digest = view.digest if view else None
+    plan = Plan(space, corpus.digest, digest, config.seed, 0, streams, config.window, config.chunk)
+    places = local_batch_size(streams, config.batch_size, world)
+    shards = slice(space.shards.start, space.shards.stop)
+    mean = corpus.column("bytes")[shards].sum() / max(1, corpus.column("samples")[shards].sum())
+    rank_bytes = int(mean * min(open_samples(streams, config.window, config.chunk, world), plan.num_turns))
+    tail = 1 - plan.tail_start / plan.num_turns
+    ranks = min(asked.ranks, asked.world)
+    rate = ranks * asked.images_per_second
+    requests, read = _a_sample(corpus, view, plan, tail, float(mean))
+    return Needs(
+        samples=plan.num_turns,
+        batches=-(-plan.num_turns // config.batch_size),
+        local_batch_size=places,
+        streams=streams,
+        rank_bytes=rank_bytes,
+        node_bytes=rank_bytes * ranks,
+        tail=tail,
+        requests_per_second=requests * rate,
+        bytes_per_second=read * rate,
+        epoch_hours=plan.num_turns / (asked.images_per_second * asked.world) / 3600,
+        advice=_advice(plan, tail),
+    )
+
+
+def _a_sample(corpus: Corpus, view: View | None, plan: Plan, tail: float, mean: float) -> tuple[float, float]:
+    """(requests, bytes) that one sample costs on average, by some chunks of the epoch and some samples of its tail."""
+    generator, costs = np.random.default_rng(0), list[tuple[float, float, float]]()
+    size = plan.chunk
+    starts = generator.integers(0, max(1, plan.full_chunks), LOOKED_AT) * size
+    singles = np.sort(generator.integers(0, plan.num_turns, LOOKED_AT))
+    chunks = [np.arange(start, min(start + size, plan.num_turns)) for start in starts.tolist()]
+    for weight, groups in ((1 - tail, chunks), (tail, [np.unique(singles)])):
+        spans = [span for group in groups for span in plan.space.spans_at(0, group)]
+        found = np.array([_cost(corpus, view, span, mean) for span in spans]).sum(axis=0)
+        requests, read = (found / sum(map(len, spans))).tolist()
+        costs.append((weight, requests, read))
+    return sum(weight * requests for weight, requests, _ in costs), sum(weight * read for weight, _, read in costs)
+
+
+def _cost(corpus: Corpus, view: View | None, span: Span, mean: float) -> tuple[float, float]:
+    """(requests, bytes) of one span: index and pictures, and of a view its labels and the run's or the extras' ordinals."""
+    samples, there = corpus.entry(span.shard).samples, float(len(span))
+    listed, rows = 0, 1
+    if view is not None:
+        line = view.shard(span.shard)
+        extra = span.copy == EXTRAS
+        run = (line.fraction_sum >> 16) if extra else line.counts[span.copy]
+        listed, rows = (2 if extra else int(line.runs_sha256 is not None)), 2
+    else:
+        run = samples
+    gap = samples / max(1, run) - 1  # samples that lie between two of a run, on average
+    reads = 1 if gap * mean <= GAP_LIMIT else there
+    passed = (there - 1) * gap if reads == 1 else 0
+    return listed + rows * (1 if gap <= ROW_GAP else there) + reads, (there + passed) * mean
+
+
+def _advice(plan: Plan, tail: float) -> str:
+    if tail <= TAIL_LIMIT:
+        return ""
+    return (
+        f"{tail:.0%} of an epoch is read sample by sample, because a block has {plan.block:,} turns and the epoch "
+        f"{plan.num_turns:,}: lower streams, window or chunk"
+    )
+
+
+def show(console: Console, needs: Needs) -> None:
+    """Prints a forecast as a small table."""
+    table = Table("", "", box=None, show_header=False)
+    mega = 1e6
+    for name, value in [
+        ("epoch", f"{needs.samples:,} samples, {needs.batches:,} batches, {needs.epoch_hours:,.2f} hours"),
+        ("streams", f"{needs.streams:,}"),
+        ("places of a rank's batch", f"{needs.local_batch_size:,}"),
+        ("open samples of a rank", f"{needs.rank_bytes / mega:,.1f} MB"),
+        ("open samples of a node", f"{needs.node_bytes / mega:,.1f} MB"),
+        ("read sample by sample", f"{needs.tail:.2%}"),
+        ("requests of a node", f"{needs.requests_per_second:,.1f} a second"),
+        ("read by a node", f"{needs.bytes_per_second / mega:,.1f} MB a second"),
+    ]:
+        table.add_row(name, value)
+    console.print(table)
+    if needs.advice:
+        console.print(needs.advice)
+
+
+def command(arguments: Sequence[str]) -> None:
+    """Runs one `tagmill corpus plan` command line."""
+    asked = tyro.cli(Forecast, args=list(arguments), prog="tagmill corpus plan")
+    needs, console = forecast(asked), Console()
+    console.print_json(json.dumps(asdict(needs))) if asked.json else show(console, needs)
