@@ -26,8 +26,8 @@ KEPT_SECONDS = 30 * 86400.0  # a table that nobody opened for so long is deleted
 
 
 def parquet_batches(data: bytes, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """A Parquet file's rows in the types of `schema`, a piece at a time."""
-    for batch in pq.ParquetFile(pa.BufferReader(data)).iter_batches(ROWS):
+    """A Parquet file's rows in the types of `schema`, a piece at a time, by this thread alone (see `tables.read_table`)."""
+    for batch in pq.ParquetFile(pa.BufferReader(data), pre_buffer=False).iter_batches(ROWS, use_threads=False):
         yield batch.cast(schema)
 
 
