@@ -13,6 +13,7 @@ import torch
 from tagmill.pipeline.augment import Crops
 from tagmill.pipeline.config import LoaderConfig
 from tagmill.pipeline.cpu import CpuBackend
+from tagmill.pipeline.pillow import PillowWindows
 from tagmill.shards.errors import ConfigError
 
 log = logging.getLogger(__name__)
@@ -29,14 +30,25 @@ class Backend(Protocol):
         Rows of None (padding, holes) and of pictures that cannot be decoded, or do not contain their window, are zero.
         """
 
+    def normalise(
+        self,
+        images: torch.Tensor,
+        valid: npt.NDArray[np.bool_],
+        mean: Sequence[float],
+        std: Sequence[float],
+        dtype: torch.dtype,
+    ) -> torch.Tensor:
+        """(image - mean) / std of what `decode` gave, as floats of `dtype` in channels_last memory; mean and std are of red,
+        green, blue in units of 0..255. Images that are not `valid` (bool [n]) become zero."""
+
     def close(self) -> None:
         """Ends what runs in the background."""
 
 
 def choose(config: LoaderConfig) -> Backend:
-    """The backend that is configured, or for 'auto' DALI where it is installed and batches go to a GPU, else Pillow."""
+    """The backend that is configured, or for 'auto' DALI where it is installed and batches go to a GPU, else the CPU's."""
     threads = config.threads or cores_per_rank()
-    installed = importlib.util.find_spec("nvidia") and importlib.util.find_spec("nvidia.dali")
+    installed = bool(importlib.util.find_spec("nvidia") and importlib.util.find_spec("nvidia.dali"))
     if config.backend == "dali" and not installed:
         raise ConfigError(
             "backend 'dali', but DALI is not installed", "loader", "pip install 'tagmill[dali]', or use backend cpu"
@@ -48,8 +60,13 @@ def choose(config: LoaderConfig) -> Backend:
         return DaliBackend(threads, config.device)
     if config.backend == "auto" and config.device != "cpu":
         log.warning("decoding on the CPU, because DALI is not installed: pip install 'tagmill[dali]'")
+    if installed and config.backend != "pillow":
+        from tagmill.pipeline.dali import DaliWindows
+
+        log.info("decoding with DALI's region decoder, %d threads", threads)
+        return CpuBackend(threads, DaliWindows(threads))
     log.info("decoding with Pillow, %d threads", threads)
-    return CpuBackend(threads)
+    return CpuBackend(threads, PillowWindows())
 
 
 def cores_per_rank(environment: Mapping[str, str] = os.environ) -> int:

@@ -1,5 +1,6 @@
 """What the loader hands out: images, labels as ids and offsets, and which places hold a picture."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -129,8 +130,15 @@ class Batch:
         stay zero. 'uint8' leaves the images as they are."""
         if output == "uint8":
             return self
-        shift = torch.tensor(mean, device=self.images.device).view(1, 3, 1, 1)
-        scale = 1.0 / torch.tensor(std, device=self.images.device).view(1, 3, 1, 1)
-        images = (self.images.to(torch.float32) - shift) * (scale * self.valid.view(-1, 1, 1, 1))
-        images = images.to(DTYPES[output], memory_format=torch.channels_last)
-        return replace(self, images=images)
+        return replace(self, images=normalise(self.images, self.valid, mean, std, DTYPES[output]))
+
+
+def normalise(
+    images: torch.Tensor, valid: torch.Tensor, mean: Sequence[float], std: Sequence[float], dtype: torch.dtype
+) -> torch.Tensor:
+    """(image - mean) / std of uint8 images [n, 3, size, size] where they are, in channels_last memory; zero for those that are
+    not `valid` (bool [n])."""
+    shift = torch.tensor(mean, device=images.device).view(1, 3, 1, 1)
+    scale = 1.0 / torch.tensor(std, device=images.device).view(1, 3, 1, 1)
+    floats = (images.to(torch.float32) - shift) * (scale * valid.view(-1, 1, 1, 1))
+    return floats.to(dtype, memory_format=torch.channels_last)

@@ -20,7 +20,7 @@ CHOICES = {
     "split": ("train", "holdout"),
     "augment": ("train", "eval"),
     "output": ("uint8", "float32", "bfloat16"),
-    "backend": ("auto", "cpu", "dali"),
+    "backend": ("auto", "cpu", "pillow", "dali"),
     "drop_last": (False, True),
     "even": (False, True),
 }
@@ -81,7 +81,9 @@ class LoaderConfig:
     std: tuple[float, float, float] = (58.395, 57.12, 57.375)
     drop_last: bool = False
     """Leaves out an epoch's last batch where it is short."""
-    backend: Literal["auto", "cpu", "dali"] = "auto"
+    backend: Literal["auto", "cpu", "pillow", "dali"] = "auto"
+    """dali: DALI makes the whole batch on `device`. cpu: the fastest way on the CPU, in which DALI decodes where it is
+    installed; pillow: the same without DALI. auto: dali where batches go to a GPU and it is installed, else cpu."""
     device: str = "cpu"
     """cpu, cuda or cuda:N: where batches are delivered."""
     threads: int | None = None

@@ -1,6 +1,12 @@
-"""Decodes, crops, resizes and mirrors JPEGs with NVIDIA DALI, on a GPU or, without any, on the CPU. Its only door."""
+"""Decodes JPEGs with NVIDIA DALI: the whole graph on a GPU (or, to be tested, on the CPU), or only the windows on the CPU.
+Its only door.
 
-from collections.abc import Sequence
+A DALI pipeline is dead after any decoder error. The encoded bytes are still in the caller's hands then: the failing samples
+are found one by one, a new pipeline is built, and the rest is fed again.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,17 +16,88 @@ from nvidia.dali import fn, types
 from nvidia.dali.pipeline import Pipeline
 
 from tagmill.pipeline.augment import Crops
+from tagmill.pipeline.batch import normalise
 from tagmill.shards.errors import TagmillError
 
 Rows = npt.NDArray[np.int64]
+Pixels = npt.NDArray[np.uint8]
+Jpegs = Sequence[bytes | None]
+WindowOf = Callable[[int], Pixels | None]
+
+# Windows that are decoded while those before them are resized: enough that threads are seldom without work, few enough that
+# both groups stay in the processor's cache.
+GROUP = 64
+
+
+class DaliWindows:
+    """See `tagmill.pipeline.cpu.WindowDecoder`. Two pipelines take turns: one decodes the next group while the caller works
+    on what the other decoded."""
+
+    def __init__(self, threads: int) -> None:
+        self._threads = threads
+        self._pipelines: list[Pipeline | None] = [None, None]
+
+    def groups(self, jpegs: Jpegs, crops: Crops, size: int) -> Iterator[tuple[Sequence[int], WindowOf]]:
+        """See `WindowDecoder.groups`. Raises TagmillError where DALI fails and no sample is to blame."""
+        if empty := [row for row, jpeg in enumerate(jpegs) if jpeg == b""]:
+            yield empty, lambda row: None
+        done = False
+        try:
+            yield from self._groups(jpegs, crops, _decodable(jpegs))
+            done = True
+        finally:
+            if not done:  # what is in flight is nobody's any more
+                self.close()
+
+    def _groups(self, jpegs: Jpegs, crops: Crops, rows: Rows) -> Iterator[tuple[Sequence[int], WindowOf]]:
+        groups = [rows[first : first + GROUP] for first in range(0, len(rows), GROUP)]
+        if groups:
+            self._start(0, jpegs, crops, groups[0])
+        for number, group in enumerate(groups):
+            if number + 1 < len(groups):
+                self._start(number + 1, jpegs, crops, groups[number + 1])
+            try:
+                windows = self._started(number).share_outputs()[0]
+            except RuntimeError as error:
+                self._pipelines[number % 2] = None
+                found = {row: self._alone(number, jpegs, crops, row) for row in group.tolist()}
+                _check_blame(list(found.values()), error)
+                yield group.tolist(), found.__getitem__
+            else:
+                yield group.tolist(), _views(group, windows)
+                self._started(number).release_outputs()
+
+    def close(self) -> None:
+        """Ends DALI's threads."""
+        self._pipelines = [None, None]
+
+    def _start(self, number: int, jpegs: Jpegs, crops: Crops, rows: Rows) -> None:
+        pipeline = self._pipelines[number % 2]
+        if pipeline is None:
+            pipeline = self._pipelines[number % 2] = _build(GROUP, self._threads, None, None)
+        for name, value in _inputs(jpegs, crops, rows).items():
+            pipeline.feed_input(name, value)
+        pipeline.schedule_run()
+
+    def _started(self, number: int) -> Pipeline:
+        pipeline = self._pipelines[number % 2]
+        assert pipeline is not None, "it was fed"
+        return pipeline
+
+    def _alone(self, number: int, jpegs: Jpegs, crops: Crops, row: int) -> Pixels | None:
+        """A copy of one window, after its group's pipeline has died; None where it fails again."""
+        try:
+            self._start(number, jpegs, crops, np.array([row]))
+            window = np.array(self._started(number).share_outputs()[0][0])
+            self._started(number).release_outputs()
+        except RuntimeError:
+            self._pipelines[number % 2] = None
+            return None
+        return window
 
 
 class DaliBackend:
-    """One DALI pipeline that is fed by hand, a batch at a time, so that nothing is in flight between two calls.
-
-    A DALI pipeline is dead after any decoder error. The encoded bytes are still in the caller's hands then: the failing
-    samples are found one by one, a new pipeline is built, and the rest is fed again.
-    """
+    """One DALI pipeline of the whole graph, fed by hand, a batch at a time: nothing is in flight between two calls."""
 
     def __init__(self, threads: int, device: str = "cpu") -> None:
         self._threads = threads
@@ -28,54 +105,53 @@ class DaliBackend:
         self._pipeline: Pipeline | None = None
         self._built_for = (0, 0)  # largest batch, size
 
-    def decode(
-        self, jpegs: Sequence[bytes | None], crops: Crops, size: int
-    ) -> tuple[torch.Tensor, npt.NDArray[np.bool_]]:
+    def decode(self, jpegs: Jpegs, crops: Crops, size: int) -> tuple[torch.Tensor, npt.NDArray[np.bool_]]:
         """See `tagmill.pipeline.backend.Backend.decode`. Raises TagmillError where DALI fails and no sample is to blame."""
         pixels = torch.zeros((len(jpegs), size, size, 3), dtype=torch.uint8, device=self._device)
-        failed = np.zeros(len(jpegs), np.bool_)
-        rows = np.array([row for row, jpeg in enumerate(jpegs) if jpeg], np.int64)
-        failed[[row for row, jpeg in enumerate(jpegs) if jpeg == b""]] = True  # DALI takes no empty input
+        failed = np.array([jpeg == b"" for jpeg in jpegs])  # DALI takes no empty input
+        rows = _decodable(jpegs)
         try:
             self._run(jpegs, crops, rows, pixels)
         except RuntimeError as error:
             self._pipeline = None
-            bad = self._find_failing(jpegs, crops, rows, pixels)
-            if not len(bad):
-                raise TagmillError(f"DALI failed: {error}", str(self._device), "use backend cpu") from error
-            failed[bad] = True
+            found = [self._alone(jpegs, crops, row, pixels) for row in rows.tolist()]
+            _check_blame(found, error)
+            failed[rows[[decoded is None for decoded in found]]] = True
         return pixels.permute(0, 3, 1, 2), failed
+
+    def normalise(
+        self,
+        images: torch.Tensor,
+        valid: npt.NDArray[np.bool_],
+        mean: Sequence[float],
+        std: Sequence[float],
+        dtype: torch.dtype,
+    ) -> torch.Tensor:
+        """See `tagmill.pipeline.backend.Backend.normalise`."""
+        return normalise(images, torch.from_numpy(valid).to(images.device), mean, std, dtype)
 
     def close(self) -> None:
         """Ends DALI's threads."""
         self._pipeline = None
 
-    def _find_failing(self, jpegs: Sequence[bytes | None], crops: Crops, rows: Rows, pixels: torch.Tensor) -> Rows:
-        """Feeds samples one by one and keeps the pixels of those that decode; the others' rows."""
-        bad = []
-        for row in rows:
-            try:
-                self._run(jpegs, crops, np.array([row]), pixels)
-            except RuntimeError:
-                self._pipeline = None
-                bad.append(row)
-        return np.array(bad, np.int64)
+    def _alone(self, jpegs: Jpegs, crops: Crops, row: int, pixels: torch.Tensor) -> torch.Tensor | None:
+        try:
+            self._run(jpegs, crops, np.array([row]), pixels)
+        except RuntimeError:
+            self._pipeline = None
+            return None
+        return pixels[row]
 
-    def _run(self, jpegs: Sequence[bytes | None], crops: Crops, rows: Rows, pixels: torch.Tensor) -> None:
+    def _run(self, jpegs: Jpegs, crops: Crops, rows: Rows, pixels: torch.Tensor) -> None:
         """Decodes samples `rows` into the same rows of `pixels` [n, size, size, 3]."""
         if not len(rows):
             return
         size = pixels.shape[1]
         if self._pipeline is None or len(jpegs) > self._built_for[0] or size != self._built_for[1]:
-            self._pipeline = self._build(len(jpegs), size)
+            device_id = (self._device.index or 0) if self._device.type == "cuda" else None
+            self._pipeline = _build(len(jpegs), self._threads, device_id, size)
             self._built_for = (len(jpegs), size)
-        chosen = crops.take(rows)
-        (images,) = self._pipeline.run(
-            jpegs=[np.frombuffer(jpegs[row] or b"", np.uint8) for row in rows],
-            anchor=np.stack([chosen.x, chosen.y], -1),
-            shape=np.stack([chosen.width, chosen.height], -1),
-            flip=chosen.flip.astype(np.int32),
-        )
+        (images,) = self._pipeline.run(**_inputs(jpegs, crops, rows), flip=crops.flip[rows].astype(np.int32))
         # A copy, because DALI writes its next answer over this one.
         decoded = torch.utils.dlpack.from_dlpack(images.as_tensor())
         if len(rows) == len(pixels):
@@ -85,32 +161,57 @@ class DaliBackend:
         if self._device.type == "cuda":
             torch.cuda.current_stream(self._device).synchronize()
 
-    def _build(self, batch_size: int, size: int) -> Pipeline:
-        """JPEG bytes, windows and flips in; uint8 [n, size, size, 3] out."""
-        on_gpu = self._device.type == "cuda"
-        device_id = (self._device.index or 0) if on_gpu else None
-        # A queue of one: `run` returns what it was just given.
-        pipeline = Pipeline(batch_size, self._threads, device_id, prefetch_queue_depth=1)
-        with pipeline:
-            jpegs = fn.external_source(name="jpegs", dtype=types.UINT8, ndim=1)
-            anchor = fn.external_source(name="anchor", dtype=types.INT32, ndim=1)
-            shape = fn.external_source(name="shape", dtype=types.INT32, ndim=1)
+
+def _decodable(jpegs: Jpegs) -> Rows:
+    return np.array([row for row, jpeg in enumerate(jpegs) if jpeg], np.int64)
+
+
+def _check_blame(found: Sequence[object], error: RuntimeError) -> None:
+    """Of samples that failed together and then were fed one by one, at least one must have failed again."""
+    if all(decoded is not None for decoded in found):
+        raise TagmillError(
+            f"DALI failed: {error}", "loader", "lower threads or batch_size, or use another backend"
+        ) from error
+
+
+def _views(rows: Rows, windows: Any) -> WindowOf:
+    """What gives the window of a row, in DALI's memory."""
+    places = {row: place for place, row in enumerate(rows.tolist())}
+    return lambda row: np.asarray(windows[places[row]])
+
+
+def _inputs(jpegs: Jpegs, crops: Crops, rows: Rows) -> dict[str, Any]:
+    chosen = crops.take(rows)
+    return {
+        "jpegs": [np.frombuffer(jpegs[row] or b"", np.uint8) for row in rows.tolist()],
+        "anchor": np.stack([chosen.x, chosen.y], -1),
+        "shape": np.stack([chosen.width, chosen.height], -1),
+    }
+
+
+def _build(batch_size: int, threads: int, device_id: int | None, size: int | None) -> Pipeline:
+    """JPEG bytes and windows in; out come the windows as uint8 [h, w, 3], or where `size` is given, with flips among the
+    inputs, pictures of [size, size, 3]."""
+    pipeline = Pipeline(batch_size, threads, device_id, prefetch_queue_depth=1)
+    with pipeline:
+        images = fn.decoders.image_slice(
+            fn.external_source(name="jpegs", dtype=types.UINT8, ndim=1, no_copy=device_id is None),
+            fn.external_source(name="anchor", dtype=types.INT32, ndim=1),
+            fn.external_source(name="shape", dtype=types.INT32, ndim=1),
+            device="cpu" if device_id is None else "mixed",
+            axis_names="WH",
+            normalized_anchor=False,
+            normalized_shape=False,
+            output_type=types.RGB,
+            jpeg_fancy_upsampling=True,  # as Pillow does; on a GPU it costs little and keeps backends comparable
+            adjust_orientation=False,  # stored pictures are upright, and Pillow does not turn them either
+        )
+        if size is not None:
             flip = fn.external_source(name="flip", dtype=types.INT32, ndim=0)
-            images = fn.decoders.image_slice(
-                jpegs,
-                anchor,
-                shape,
-                device="mixed" if on_gpu else "cpu",
-                axis_names="WH",
-                normalized_anchor=False,
-                normalized_shape=False,
-                output_type=types.RGB,
-                jpeg_fancy_upsampling=True,  # as Pillow does; on a GPU it costs little and keeps backends comparable
-                adjust_orientation=False,  # stored pictures are upright, and Pillow does not turn them either
-            )
             images = fn.resize(
                 images, resize_x=size, resize_y=size, interp_type=types.INTERP_LINEAR, antialias=True, dtype=types.UINT8
             )
-            pipeline.set_outputs(fn.flip(images, horizontal=flip, vertical=0))
-        pipeline.build()
-        return pipeline
+            images = fn.flip(images, horizontal=flip, vertical=0)
+        pipeline.set_outputs(images)
+    pipeline.build()
+    return pipeline

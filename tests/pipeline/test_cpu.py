@@ -10,6 +10,7 @@ from PIL import Image
 
 from tagmill.pipeline.augment import Crops, train_crops
 from tagmill.pipeline.cpu import CpuBackend
+from tagmill.pipeline.pillow import PillowWindows
 from tests.pipeline.corpora import picture
 
 
@@ -24,7 +25,7 @@ def test_threads_do_not_change_a_pixel() -> None:
     crops = train_crops(1, 0, np.arange(11), np.full(11, 90, np.int32), np.full(11, 70, np.int32))
     answers = []
     for threads in (1, 2, 5, 30):
-        backend = CpuBackend(threads)
+        backend = CpuBackend(threads, PillowWindows())
         answers.append(backend.decode(jpegs, crops, 24))
         backend.close()
     for pixels, failed in answers[1:]:
@@ -34,7 +35,7 @@ def test_threads_do_not_change_a_pixel() -> None:
 
 def test_close_leaves_no_threads() -> None:
     before = set(threading.enumerate())
-    backend = CpuBackend(3)
+    backend = CpuBackend(3, PillowWindows())
     backend.decode([picture(0)] * 6, train_crops(0, 0, np.arange(6), *[np.full(6, 32, np.int32)] * 2), 16)
     assert set(threading.enumerate()) - before
     backend.close()
@@ -45,7 +46,7 @@ def test_close_leaves_no_threads() -> None:
 def test_shrinking_in_the_decoder_stays_close_to_the_full_decode(side: int) -> None:
     jpeg = picture(side, side, side - 37)
     x, y, width, height = 31, 17, side - 80, side - 120
-    backend = CpuBackend(1)
+    backend = CpuBackend(1, PillowWindows())
     pixels, failed = backend.decode([jpeg], window(x, y, width, height), 64)
     backend.close()
     full = Image.open(io.BytesIO(jpeg)).crop((x, y, x + width, y + height))
@@ -60,7 +61,7 @@ def test_shrinking_in_the_decoder_stays_close_to_the_full_decode(side: int) -> N
 def test_other_modes_become_rgb(mode: str) -> None:
     file = io.BytesIO()
     Image.open(io.BytesIO(picture(3, 60, 60))).convert(mode).save(file, "JPEG", quality=95)
-    backend = CpuBackend(1)
+    backend = CpuBackend(1, PillowWindows())
     pixels, failed = backend.decode([file.getvalue()], window(0, 0, 60, 60), 30)
     backend.close()
     assert pixels.shape == (1, 3, 30, 30) and not failed.any()
@@ -71,7 +72,7 @@ def test_other_modes_become_rgb(mode: str) -> None:
 
 @pytest.mark.parametrize("box", [(-1, 0, 10, 10), (0, -1, 10, 10), (31, 0, 10, 10), (0, 31, 10, 10)])
 def test_a_window_outside_the_picture_is_a_hole(box: tuple[int, int, int, int]) -> None:
-    backend = CpuBackend(1)
+    backend = CpuBackend(1, PillowWindows())
     pixels, failed = backend.decode([picture(0, 40, 40)], window(*box), 8)
     backend.close()
     assert failed.all() and not pixels.any()
@@ -80,14 +81,14 @@ def test_a_window_outside_the_picture_is_a_hole(box: tuple[int, int, int, int]) 
 def test_another_format_is_a_hole() -> None:
     file = io.BytesIO()
     Image.new("RGB", (40, 40), "red").save(file, "PNG")
-    backend = CpuBackend(1)
+    backend = CpuBackend(1, PillowWindows())
     _, failed = backend.decode([file.getvalue()], window(0, 0, 40, 40), 8)
     backend.close()
     assert failed.all()
 
 
 def test_a_bug_is_not_taken_for_a_hole(monkeypatch: pytest.MonkeyPatch) -> None:
-    backend = CpuBackend(1)
+    backend = CpuBackend(1, PillowWindows())
     monkeypatch.setattr(Image, "open", lambda *args, **kwargs: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         backend.decode([picture(0)], window(0, 0, 10, 10), 8)
