@@ -17,6 +17,7 @@ from nvidia.dali.pipeline import Pipeline
 
 from tagmill.pipeline.augment import Crops
 from tagmill.pipeline.batch import normalise
+from tagmill.pipeline.jpeg import frame_size
 from tagmill.shards.errors import TagmillError
 
 Rows = npt.NDArray[np.int64]
@@ -39,11 +40,12 @@ class DaliWindows:
 
     def groups(self, jpegs: Jpegs, crops: Crops, size: int) -> Iterator[tuple[Sequence[int], WindowOf]]:
         """See `WindowDecoder.groups`. Raises TagmillError where DALI fails and no sample is to blame."""
-        if empty := [row for row, jpeg in enumerate(jpegs) if jpeg == b""]:
-            yield empty, lambda row: None
+        rows, refused = _sorted_out(jpegs, crops)
+        if len(refused):
+            yield refused.tolist(), lambda row: None
         done = False
         try:
-            yield from self._groups(jpegs, crops, _decodable(jpegs))
+            yield from self._groups(jpegs, crops, rows)
             done = True
         finally:
             if not done:  # what is in flight is nobody's any more
@@ -108,8 +110,9 @@ class DaliBackend:
     def decode(self, jpegs: Jpegs, crops: Crops, size: int) -> tuple[torch.Tensor, npt.NDArray[np.bool_]]:
         """See `tagmill.pipeline.backend.Backend.decode`. Raises TagmillError where DALI fails and no sample is to blame."""
         pixels = torch.zeros((len(jpegs), size, size, 3), dtype=torch.uint8, device=self._device)
-        failed = np.array([jpeg == b"" for jpeg in jpegs])  # DALI takes no empty input
-        rows = _decodable(jpegs)
+        failed = np.zeros(len(jpegs), np.bool_)
+        rows, refused = _sorted_out(jpegs, crops)
+        failed[refused] = True
         try:
             self._run(jpegs, crops, rows, pixels)
         except RuntimeError as error:
@@ -162,8 +165,17 @@ class DaliBackend:
             torch.cuda.current_stream(self._device).synchronize()
 
 
-def _decodable(jpegs: Jpegs) -> Rows:
-    return np.array([row for row, jpeg in enumerate(jpegs) if jpeg], np.int64)
+def _sorted_out(jpegs: Jpegs, crops: Crops) -> tuple[Rows, Rows]:
+    """The rows that DALI may be given, and those that it must not: no JPEG, or one that does not hold its window."""
+    fits: tuple[list[int], list[int]] = ([], [])
+    rights, lowers = (crops.x + crops.width).tolist(), (crops.y + crops.height).tolist()
+    inside = ((crops.x >= 0) & (crops.y >= 0)).tolist()
+    for row, jpeg in enumerate(jpegs):
+        if jpeg is not None:
+            size = frame_size(jpeg)
+            refused = size is None or not inside[row] or rights[row] > size[0] or lowers[row] > size[1]
+            fits[refused].append(row)
+    return np.array(fits[False], np.int64), np.array(fits[True], np.int64)
 
 
 def _check_blame(found: Sequence[object], error: RuntimeError) -> None:
@@ -195,7 +207,7 @@ def _build(batch_size: int, threads: int, device_id: int | None, size: int | Non
     pipeline = Pipeline(batch_size, threads, device_id, prefetch_queue_depth=1)
     with pipeline:
         images = fn.decoders.image_slice(
-            fn.external_source(name="jpegs", dtype=types.UINT8, ndim=1, no_copy=device_id is None),
+            fn.external_source(name="jpegs", dtype=types.UINT8, ndim=1, no_copy=False),
             fn.external_source(name="anchor", dtype=types.INT32, ndim=1),
             fn.external_source(name="shape", dtype=types.INT32, ndim=1),
             device="cpu" if device_id is None else "mixed",

@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from tagmill.pipeline.jpeg import is_whole
 from tagmill.pipeline.meters import INPUT, READ, Meters
 from tagmill.pipeline.plan import Visit
 from tagmill.pipeline.space import EXTRAS, EpochSpace, Span
@@ -23,7 +24,6 @@ Int32s = npt.NDArray[np.int32]
 # picture 20,000: more would let facts grow beyond 3 % of what is read where a run is sparse.
 ROW_GAP = 6
 PATIENCE_SECONDS = 600.0  # longer than all retries of a store together
-END_OF_IMAGE, START_OF_SCAN = b"\xff\xd9", b"\xff\xda"
 NO_LABELS = np.empty(0, np.int32)
 
 
@@ -91,12 +91,6 @@ class SampleReader:
             return [NO_LABELS] * sum(len(group) for _, _, group in groups)
         rows = [self.view.labels(shard, start, stop)[group - start] for start, stop, group in groups]
         return [row[row >= 0] for row in np.concatenate(rows)]
-
-
-def is_whole(jpeg: bytes) -> bool:
-    """Whether a JPEG has an end after its last scan. Decoders differ in what they make of one that was cut before it was
-    stored (a region decoder may never get to the cut), so it is a hole for all of them."""
-    return jpeg.endswith(END_OF_IMAGE) or jpeg.rfind(END_OF_IMAGE) > jpeg.rfind(START_OF_SCAN)
 
 
 class Prefetcher:

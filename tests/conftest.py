@@ -10,6 +10,10 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("tagmill", deadline=None)  # how long an example takes says something of the machine only
+settings.load_profile("tagmill")
 
 ROOMS = {"shards", "ingest", "pipeline", "transfer", "studies", "demo", "train", "cli"}
 

@@ -4,6 +4,7 @@ import importlib.util
 import io
 import logging
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from tests.pipeline.corpora import picture
 
 HAS_DALI = importlib.util.find_spec("nvidia") is not None and importlib.util.find_spec("nvidia.dali") is not None
 NEEDS_DALI = pytest.mark.skipif(not HAS_DALI, reason="needs nvidia-dali")
-BACKENDS = ["cpu", pytest.param("dali", marks=NEEDS_DALI)]
+BACKENDS = ["pillow", *(pytest.param(name, marks=NEEDS_DALI) for name in ("cpu", "dali"))]
 
 # How far two backends' pixels may lie apart, in levels of 0..255. They decode alike; where a window is made smaller they
 # treat the two outermost pixels differently (one repeats the border, the other leaves it out of the mean), and Pillow
@@ -51,13 +52,13 @@ def whole(widths: list[int], heights: list[int], flip: bool = False) -> Crops:
 def test_backends_agree(size: int, kind: str) -> None:
     crops = train_crops(7, 1, np.arange(6), *SIDES) if kind == "train" else eval_crops(*SIDES, size)
     images = []
-    for name in ("cpu", "dali"):
+    for name in ("pillow", "cpu", "dali"):
         made = choose(LoaderConfig(backend=name, threads=2))
         pixels, failed = made.decode(PICTURES, crops, size)
         made.close()
         assert not failed.any()
         images.append(pixels.to(torch.int16))
-    apart = (images[0] - images[1]).abs()
+    apart = torch.maximum((images[0] - images[2]).abs(), (images[1] - images[2]).abs())
     shrunk = torch.from_numpy(np.minimum(crops.width, crops.height) >= 6 * size)
     assert int(apart[~shrunk][:, :, 2:-2, 2:-2].max()) <= INSIDE if (~shrunk).any() else True
     assert int(apart[~shrunk].max()) <= BORDER if (~shrunk).any() else True
@@ -96,7 +97,9 @@ def test_a_flip_is_an_exact_mirror(backend: Backend) -> None:
     assert not torch.equal(straight, mirrored)
 
 
+TABLE = PICTURES[1].index(b"\xff\xc4") + 5
 BROKEN = {
+    "impossible Huffman table": PICTURES[1][:TABLE] + b"\xff" * 16 + PICTURES[1][TABLE + 16 :],
     "cut": PICTURES[1][: len(PICTURES[1]) // 2],
     "header only": PICTURES[1][:200],
     "empty": b"",
@@ -135,12 +138,30 @@ def test_the_last_batch_is_not_overwritten(backend: Backend) -> None:
     assert torch.equal(first, kept)
 
 
-def test_auto_on_the_cpu_is_pillow_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("pillow", "decoding with Pillow, 3 threads"),
+        pytest.param("auto", "decoding with DALI's region decoder, 3 threads", marks=NEEDS_DALI),
+        pytest.param("cpu", "decoding with DALI's region decoder, 3 threads", marks=NEEDS_DALI),
+    ],
+)
+def test_on_the_cpu_the_fastest_is_chosen_and_named(name: Any, said: str, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
-        made = choose(LoaderConfig(threads=3))
+        made = choose(LoaderConfig(backend=name, threads=3))
     made.close()
     assert isinstance(made, CpuBackend)
-    assert "decoding with Pillow, 3 threads" in caplog.text
+    assert said in caplog.text
+
+
+def test_without_dali_the_cpu_decodes_with_pillow(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name.startswith("nvidia") else find(name))
+    with caplog.at_level(logging.INFO):
+        choose(LoaderConfig(threads=1)).close()
+    assert "decoding with Pillow, 1 threads" in caplog.text
 
 
 def test_dali_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:

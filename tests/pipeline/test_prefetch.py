@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tagmill.pipeline.config import World
 from tagmill.pipeline.meters import Meters
 from tagmill.pipeline.plan import open_samples
-from tagmill.pipeline.prefetch import Prefetcher, SampleReader, is_whole
+from tagmill.pipeline.prefetch import Prefetcher, SampleReader
 from tagmill.pipeline.schedule import Schedule
 from tagmill.pipeline.space import EpochSpace
 from tagmill.shards.errors import IntegrityError, TagmillError
@@ -125,14 +125,6 @@ def test_a_picture_that_was_stored_cut_is_a_hole(tmp_path: Path) -> None:
     made = make_corpus(tmp_path, [6], replace={2: picture(2)[:-40], 4: b"", 5: b"no picture"})
     samples = sample_reader(made).read(0, np.arange(6))
     assert [sample.reason for sample in samples] == ["", "", "cut", "", "cut", "cut"]
-
-
-def test_whole_jpegs() -> None:
-    jpeg = picture(1)
-    assert is_whole(jpeg) and is_whole(jpeg + bytes(7))
-    assert not is_whole(jpeg[:-2]) and not is_whole(jpeg[: len(jpeg) // 2]) and not is_whole(b"")
-    thumbnail = jpeg[:2] + b"\xff\xe1\xff\xd8\xff\xda\xff\xd9" + jpeg[2:]
-    assert is_whole(thumbnail) and not is_whole(thumbnail[:-30])
 
 
 def drain(prefetcher: Prefetcher, schedule: Schedule) -> int:
