@@ -266,7 +266,10 @@ def test_no_threads_are_left(made: Made) -> None:
 def test_normalised_output(made: Made, output: str, dtype: torch.dtype) -> None:
     plain, normal = batches_of(made)[1], batches_of(made, output=output)[1]
     assert normal.images.dtype == dtype and normal.images.is_contiguous(memory_format=torch.channels_last)
-    assert same(plain.normalised(output, CONFIG.mean, CONFIG.std), normal)
+    wanted = plain.normalised(output, CONFIG.mean, CONFIG.std)
+    step = 2e-6 if dtype == torch.float32 else 2**-7  # the backend multiplies and adds, the batch subtracts and multiplies
+    torch.testing.assert_close(normal.images, wanted.images, rtol=step, atol=2e-6)
+    assert same(replace(normal, images=wanted.images), wanted)
 
 
 def test_the_first_streams_are_kept_when_they_are_left_open(made: Made) -> None:
