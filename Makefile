@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 ARGS ?=
 CORPUS ?= out/demo/corpus
-ROOMS = shards ingest pipeline transfer studies demo bench train.py cli.py
+ROOMS = shards ingest pipeline transfer studies demo bench examples train.py cli.py
 
 .PHONY: help setup demo test lint types shards train bench wheel clean
 .DEFAULT_GOAL := help

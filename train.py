@@ -36,7 +36,7 @@ import tyro
 from rich.console import Console
 from torch import nn
 
-from tagmill.pipeline import Batch, Labels, Loader, LoaderConfig, World
+from tagmill.pipeline import Batch, Labels, Loader, LoaderConfig, Terms, World
 from tagmill.shards import ConfigError, Corpus, Store, TagmillError, View, Vocabulary
 
 
@@ -54,6 +54,9 @@ class TrainConfig:
     model_args: dict[str, int | float | bool | str] = field(default_factory=dict)  # more for timm's create_model
     view: str = "default"  # the corpus's labelling that is learnt
     size: int = 224  # side of the images, in pixels
+    jitter: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)  # of brightness, contrast, saturation, hue
+    randaugment: tuple[int, int] = (0, 0)  # operations and their magnitude, of 30
+    mixup: float = 0.0  # its alpha
     batch_size: int = 256  # images of an optimiser step, over all processes
     accumulation: int = 1  # parts in which a step's images are taken, where they do not fit at once
     epochs: int | None = None  # the run ends at the first of epochs, steps, images; after one epoch where none is given
@@ -103,7 +106,9 @@ class TrainConfig:
         values = {name: getattr(self, name) for name in names} | {"device": device}
         values |= {"epochs": self.epochs or (None if self.steps or self.images else 1)}
         config = LoaderConfig(**{**values, "batch_size": self.batch_size // self.accumulation})
-        return config if split == "train" else replace(config, split=split, augment="eval", drop_last=False, epochs=1)
+        plain = {name: getattr(LoaderConfig, name) for name in ("jitter", "randaugment", "mixup")}
+        plain |= {"split": split, "augment": "eval", "drop_last": False, "epochs": 1}
+        return config if split == "train" else replace(config, **plain)
 
 
 def load_recipe(path: str | Path) -> TrainConfig:
@@ -120,33 +125,24 @@ def load_recipe(path: str | Path) -> TrainConfig:
         kinds = inner if isinstance(hint, UnionType) else (get_origin(hint) or hint,)
         if float in kinds and type(value) is int:
             values[name] = float(value)
-        elif tuple in kinds and isinstance(value, list) and {type(item) for item in value} <= {int, float}:
-            values[name] = tuple(float(item) for item in value)
+        elif tuple in kinds and isinstance(value, list) and {type(item) for item in value} <= {int, inner[0]}:
+            values[name] = tuple(inner[0](item) for item in value)
         elif type(value) not in kinds and value not in (inner if Literal in kinds else ()):
             raise ConfigError(f"{name} = {value!r}", path, f"it must be {hint if inner else hint.__name__}")
     return TrainConfig(**values, recipe=str(path))
 
 
 # ------------------------------------------------------------------------------------------- Loss, learning rate, model
-def tag_loss(logits: torch.Tensor, labels: Labels) -> torch.Tensor:
+def tag_loss(logits: torch.Tensor, terms: Terms) -> torch.Tensor:
     """Softmax cross-entropy with a target of 1/k on each of an image's k labels, summed over the images of `logits` [b, L];
     those without labels add nothing. The loss of Mahajan et al. 2018 and of Singh et al. 2022."""
-    rows, ids, weights = labels.terms()
-    return -(weights * torch.log_softmax(logits.float(), dim=1)[rows, ids]).sum()
+    return -(terms.weights * torch.log_softmax(logits.float(), dim=1)[terms.rows, terms.ids]).sum()
 
 
 def shuffled(labels: Labels, place: Mapping[str, object], positions: torch.Tensor) -> Labels:
-    """Each labelled image gets the labels of another one, by a random cycle keyed by the loader's state and the positions.
-    (A plain permutation leaves one in place on average: a model could learn from it, slowly.)"""
+    """Each labelled image gets the labels of another one, by a random cycle keyed by the loader's state and the positions."""
     digest = hashlib.sha256(repr((sorted(place.items()), positions.tolist())).encode()).digest()
-    device, labels, draw = labels.ids.device, labels.to("cpu"), torch.Generator()
-    draw.manual_seed(int.from_bytes(digest[:7], "big"))
-    rows = labels.offsets.diff().nonzero().flatten()
-    order = rows[torch.randperm(len(rows), generator=draw)]
-    taught = [labels.ids[:0]] * len(labels)
-    for row, other in zip(order.tolist(), order.roll(1).tolist()) if len(rows) > 1 else ():
-        taught[row] = labels[other]
-    return Labels.of([ids.numpy() for ids in taught]).to(device)
+    return labels.shuffled(int.from_bytes(digest[:7], "big"))
 
 
 def learning_rate(config: TrainConfig, step: int, steps: int) -> float:
@@ -330,10 +326,11 @@ def train(config: TrainConfig) -> dict[str, Any]:
                 torch.manual_seed(config.seed + 1 + step * world.size + world.rank)  # dropout is a function of the step
                 for part in parts:
                     batch = part.to(device, non_blocking=True)
-                    labels = shuffled(batch.labels, place, part.positions) if config.shuffle_labels else batch.labels
+                    if config.shuffle_labels:
+                        batch = replace(batch, labels=shuffled(batch.labels, place, part.positions))
                     with ranked.no_sync() if several and part is not parts[-1] else nullcontext():
                         logits = scores(forward, batch, config, max(2, batch.count) if statistics else None)
-                        loss = tag_loss(logits, labels)
+                        loss = tag_loss(logits, batch.terms())
                         # The sum over all images of the step, by its nominal size: DDP takes the mean over processes.
                         torch.autograd.backward(loss * world.size / config.batch_size)
                     seen = batch.valid.sum()

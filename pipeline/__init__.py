@@ -1,8 +1,8 @@
 """The loader: streams a corpus into a trainer, shuffled, exactly once an epoch, and resumable on any number of ranks."""
 
-from tagmill.pipeline.batch import Batch, Labels
+from tagmill.pipeline.batch import Batch, Labels, Terms
 from tagmill.pipeline.config import LoaderConfig, World
 from tagmill.pipeline.loader import Loader
 from tagmill.pipeline.mixture import Mixture
 
-__all__ = ["Batch", "Labels", "Loader", "LoaderConfig", "Mixture", "World"]
+__all__ = ["Batch", "Labels", "Loader", "LoaderConfig", "Mixture", "Terms", "World"]

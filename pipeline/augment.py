@@ -1,8 +1,10 @@
-"""Which part of a picture is seen, and whether it is mirrored: a function of seed, epoch and position alone.
+"""What is drawn for a picture (its window, mirroring, colours, mixing): a function of seed, epoch and position alone.
 
-Every backend, world size and resume is handed the same windows, made here, so that all of them see the same pictures.
+Every backend, world size and resume is handed the same draws, made here, so that all of them see the same pictures.
+Windows are cut by the backends; `alter.py` does the rest.
 """
 
+import itertools
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,6 +26,9 @@ HALF: Final = np.uint64(32)
 # Purposes: draws of one never meet draws of another.
 CROP: Final = 0
 FLIP: Final = 1
+JITTER: Final = 2
+RANDAUGMENT: Final = 3
+MIXUP: Final = 4
 
 # Random resized crop, C. Szegedy et al., "Going deeper with convolutions", CVPR 2015, with torchvision's fallback.
 ATTEMPTS: Final = 10
@@ -31,6 +36,12 @@ AREA: Final = (0.08, 1.0)  # share of the picture
 RATIO: Final = (3 / 4, 4 / 3)  # width to height
 HALF_LOG_RATIO: Final = 0.14384103622589045  # ln(4/3) / 2
 EVAL_SHARE: Final = 224 / 256  # side of the evaluation crop to the short side
+
+ORDERS: Final = np.array(
+    list(itertools.permutations(range(4))), np.int64
+)  # [24, 4], of the four adjustments of a jitter
+NUM_OPERATIONS: Final = 14  # RandAugment's
+QUANTILES: Final = 4097  # grid on which a beta distribution is summed up
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +120,62 @@ def eval_crops(widths: Int32s, heights: Int32s, size: int) -> Crops:
     side = np.maximum(1.0, np.rint(short * size / np.rint(size / EVAL_SHARE))).astype(np.int32)
     x, y = (widths - side) // 2, (heights - side) // 2
     return Crops(x.astype(np.int32), y.astype(np.int32), side, side.copy(), np.zeros(len(side), np.bool_))
+
+
+def jitters(
+    seed: int, epoch: int | Int64s, positions: Int64s, strengths: tuple[float, float, float, float]
+) -> tuple[Floats, Int64s]:
+    """Colour jitter of pictures at `positions` (int64 [n]): factors of brightness, contrast and saturation and the turn of
+    the hue as a share of the circle, float64 [4, n], and the order in which the four are applied, int64 [4, n].
+
+    A factor is uniform in [max(0, 1 - strength), 1 + strength], the turn in [-strength, strength]; all orders are as likely.
+    """
+    first, second = np.moveaxis(uniforms(seed, epoch, positions, JITTER, 2), 1, 0)
+    strength = np.array(strengths)[:, None]
+    middle = np.array([1.0, 1.0, 1.0, 0.0])[:, None]
+    least = np.where(middle > 0, np.maximum(0.0, middle - strength), -strength)
+    order = ORDERS[(second[0] * len(ORDERS)).astype(np.int64)]
+    return least + first * (middle + strength - least), order.T
+
+
+def operations(seed: int, epoch: int | Int64s, positions: Int64s, count: int) -> tuple[Int64s, npt.NDArray[np.bool_]]:
+    """RandAugment's choices for pictures at `positions` (int64 [n]): the number of each of `count` operations that follow
+    each other, int64 [count, n] below 14, each as likely and independent; and whether its strength is negated, bool
+    [count, n]. E. D. Cubuk et al., "RandAugment", 2019."""
+    chosen, sign, _, _ = uniforms(seed, epoch, positions, RANDAUGMENT, count)
+    return (chosen * NUM_OPERATIONS).astype(np.int64), (sign < 0.5).astype(np.bool_)
+
+
+def mixes(
+    seed: int, epoch: int | Int64s, positions: Int64s, mixable: npt.NDArray[np.bool_], alpha: float
+) -> tuple[Int64s, Floats]:
+    """Mixup of a rank's pictures at `positions` (int64 [n]): the place of each one's partner, int64 [n], and its own share
+    of the mix, float64 [n], from the beta distribution with both parameters `alpha`. H. Zhang et al., "mixup", 2017.
+
+    The share is a function of the position. The partner is the next of the pictures of the same local batch in a random
+    order, so it depends on which ranks there are. Places that are not `mixable` are their own partners, with share 1.
+    """
+    share, place, _, _ = uniforms(seed, epoch, positions, MIXUP, 1)[:, 0]
+    rows = np.flatnonzero(mixable)
+    order = rows[np.argsort(place[rows], kind="stable")]
+    partners = np.arange(len(positions))
+    partners[order] = np.roll(order, -1)
+    return partners, np.where(partners == np.arange(len(positions)), 1.0, beta_quantiles(alpha, share))
+
+
+def beta_quantiles(alpha: float, shares: Floats) -> Floats:
+    """Where the beta distribution with both parameters `alpha` has come to each of `shares`, within 1e-5 of them.
+
+    The density is summed by trapezia over the lower half, in a variable in which it is bounded: x = (v^(p / alpha)) / 2 with
+    p = max(1, alpha), so that x^(alpha - 1) dx is v^(p - 1) dv up to a factor; the upper half mirrors it.
+    """
+    power = max(1.0, alpha)
+    grid = np.linspace(0.0, 1.0, QUANTILES)
+    places = grid ** (power / alpha) / 2
+    density = grid ** (power - 1.0) * (1.0 - places) ** (alpha - 1.0)
+    total = np.concatenate([[0.0], np.cumsum(density[1:] + density[:-1])])
+    lower = np.interp(np.minimum(shares, 1.0 - shares), total / (2 * total[-1]), grid) ** (power / alpha) / 2
+    return np.where(shares < 0.5, lower, 1.0 - lower)
 
 
 def _exp(power: Floats) -> Floats:

@@ -33,13 +33,13 @@ class Backend(Protocol):
     def normalise(
         self,
         images: torch.Tensor,
-        valid: npt.NDArray[np.bool_],
+        valid: torch.Tensor,
         mean: Sequence[float],
         std: Sequence[float],
         dtype: torch.dtype,
     ) -> torch.Tensor:
-        """(image - mean) / std of what `decode` gave, as floats of `dtype` in channels_last memory; mean and std are of red,
-        green, blue in units of 0..255. Images that are not `valid` (bool [n]) become zero."""
+        """(image - mean) / std of uint8 images [n, 3, size, size] in channels_last memory, on any device, as floats of `dtype`;
+        mean and std are of red, green, blue in units of 0..255. Images that are not `valid` (bool [n]) become zero."""
 
     def close(self) -> None:
         """Ends what runs in the background."""

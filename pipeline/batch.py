@@ -1,6 +1,6 @@
 """What the loader hands out: images, labels as ids and offsets, and which places hold a picture."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -13,11 +13,27 @@ PADDING = -1  # the position and the source of a place that only fills a batch u
 
 
 class Terms(NamedTuple):
-    """The (image, label) pairs of a batch, m of them, for a loss whose target is 1/k on each of an image's k labels."""
+    """The (image, label) pairs of a batch, m of them, for a loss whose target is 1/k on each of an image's k labels. Where
+    images are mixed there are twice as many: an image's own with its share / k, its partner's with the rest / k."""
 
     rows: torch.Tensor  # int64 [m]
     ids: torch.Tensor  # int64 [m]
-    weights: torch.Tensor  # float32 [m], 1/k
+    weights: torch.Tensor  # float32 [m]
+
+
+class Mix(NamedTuple):
+    """What each of b images is mixed with: share x itself + (1 - share) x its partner. Partners are a permutation."""
+
+    partners: torch.Tensor  # int64 [b]
+    shares: torch.Tensor  # float32 [b]; 1 where nothing is mixed in
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> "Mix":
+        """On another device."""
+        return Mix(*(part.to(device, non_blocking=non_blocking) for part in self))
+
+    def pin_memory(self) -> "Mix":
+        """In page-locked host memory; what is on a GPU already stays there."""
+        return Mix(*(part if part.is_cuda else part.pin_memory() for part in self))
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +67,17 @@ class Labels:
         rows = torch.repeat_interleave(counts, output_size=len(self.ids))
         return Terms(rows, self.ids, 1.0 / counts[rows].to(torch.float32))
 
+    def shuffled(self, seed: int) -> "Labels":
+        """The control of an experiment: each labelled image gets the labels of another one, by a random cycle. (A plain
+        permutation leaves one in place on average: a model could learn from it, slowly.) A single one loses its own."""
+        draw, labels = torch.Generator().manual_seed(seed), self.to("cpu")
+        rows = labels.offsets.diff().nonzero().flatten()
+        order = rows[torch.randperm(len(rows), generator=draw)]
+        taught = [labels.ids[:0]] * len(labels)
+        for row, other in zip(order.tolist(), order.roll(1).tolist(), strict=True) if len(rows) > 1 else ():
+            taught[row] = labels[other]
+        return Labels.of([ids.numpy() for ids in taught]).to(self.ids.device)
+
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "Labels":
         """On another device."""
         ids = self.ids.to(device, non_blocking=non_blocking)
@@ -59,6 +86,20 @@ class Labels:
     def pin_memory(self) -> "Labels":
         """In page-locked host memory, from which a GPU copies by itself."""
         return Labels(self.ids.pin_memory(), self.offsets.pin_memory())
+
+
+Normalise = Callable[[torch.Tensor, torch.Tensor, Sequence[float], Sequence[float], torch.dtype], torch.Tensor]
+
+
+def normalise(
+    images: torch.Tensor, valid: torch.Tensor, mean: Sequence[float], std: Sequence[float], dtype: torch.dtype
+) -> torch.Tensor:
+    """(image - mean) / std of uint8 images [n, 3, size, size] where they are, as floats in channels_last memory; zero for those
+    that are not `valid` (bool [n])."""
+    shift = torch.tensor(mean, device=images.device).view(1, 3, 1, 1)
+    scale = 1.0 / torch.tensor(std, device=images.device).view(1, 3, 1, 1)
+    floats = (images.to(torch.float32) - shift) * (scale * valid.view(-1, 1, 1, 1))
+    return floats.to(dtype, memory_format=torch.channels_last)
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +117,7 @@ class Batch:
     keys: npt.NDArray[np.uint8]  # [b, 16], on the host
     positions: torch.Tensor  # int64 [b], in the epoch space of their corpus
     sources: torch.Tensor  # int64 [b], which corpus of a mixture, in its order; 0 where there is one
+    mix: Mix | None = None  # with mixup; uint8 images are not mixed yet, `normalised` does it
 
     @classmethod
     def of(
@@ -111,6 +153,7 @@ class Batch:
             self.keys,
             self.positions.to(device, non_blocking=non_blocking),
             self.sources.to(device, non_blocking=non_blocking),
+            self.mix and self.mix.to(device, non_blocking),
         )
 
     def pin_memory(self) -> "Batch":
@@ -123,22 +166,38 @@ class Batch:
             self.keys,
             self.positions.pin_memory(),
             self.sources.pin_memory(),
+            self.mix and self.mix.pin_memory(),
         )
 
-    def normalised(self, output: str, mean: tuple[float, float, float], std: tuple[float, float, float]) -> "Batch":
+    def normalised(
+        self,
+        output: str,
+        mean: tuple[float, float, float],
+        std: tuple[float, float, float],
+        by: Normalise | None = None,
+    ) -> "Batch":
         """(image - mean) / std as `output` (a key of DTYPES), mean and std in units of 0..255; places without a picture
-        stay zero. 'uint8' leaves the images as they are."""
+        stay zero. With mixup, images are mixed here. 'uint8' leaves the images as they are.
+        `by` is who does it: a backend's `normalise`, or torch."""
         if output == "uint8":
             return self
-        return replace(self, images=normalise(self.images, self.valid, mean, std, DTYPES[output]))
+        images = (by or normalise)(self.images, self.valid, mean, std, torch.float32 if self.mix else DTYPES[output])
+        if self.mix:
+            shares = self.mix.shares.view(-1, 1, 1, 1)
+            images = shares * images + (1.0 - shares) * images[self.mix.partners]
+            images = images.to(DTYPES[output], memory_format=torch.channels_last)
+        return replace(self, images=images)
 
-
-def normalise(
-    images: torch.Tensor, valid: torch.Tensor, mean: Sequence[float], std: Sequence[float], dtype: torch.dtype
-) -> torch.Tensor:
-    """(image - mean) / std of uint8 images [n, 3, size, size] where they are, in channels_last memory; zero for those that are
-    not `valid` (bool [n])."""
-    shift = torch.tensor(mean, device=images.device).view(1, 3, 1, 1)
-    scale = 1.0 / torch.tensor(std, device=images.device).view(1, 3, 1, 1)
-    floats = (images.to(torch.float32) - shift) * (scale * valid.view(-1, 1, 1, 1))
-    return floats.to(dtype, memory_format=torch.channels_last)
+    def terms(self) -> Terms:
+        """The pairs for the loss of the normalised images: those of the labels, with mixup the partners' too. It does not
+        wait for a device."""
+        rows, ids, weights = self.labels.terms()
+        if not self.mix:
+            return Terms(rows, ids, weights)
+        # Each image is the partner of one: its labels count there too, with what that one's share leaves.
+        taker = torch.empty_like(self.mix.partners).scatter_(
+            0, self.mix.partners, torch.arange(len(self.mix.partners), device=rows.device)
+        )[rows]
+        shares = self.mix.shares
+        weights = torch.cat([weights * shares[rows], weights * (1.0 - shares[taker])])
+        return Terms(torch.cat([rows, taker]), torch.cat([ids, ids]), weights)

@@ -16,6 +16,11 @@ DEFAULT_STREAMS = 256
 STREAMS_PER_RANK = 8  # enough that a world a little larger or smaller still shares the streams nearly evenly
 
 SEED_LIMIT = 1 << 63
+MOST_JITTER = 10.0
+MOST_HUE = 0.5  # of the circle: all of it, to both sides
+MOST_OPERATIONS = 16
+MOST_MAGNITUDE = 30  # of RandAugment's 31 bins
+LEAST_ALPHA, MOST_ALPHA = 0.01, 100.0  # between which a beta distribution is exact to 1e-5
 CHOICES = {
     "split": ("train", "holdout"),
     "augment": ("train", "eval"),
@@ -41,7 +46,11 @@ class World:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "World":
-        """From RANK and WORLD_SIZE, as torchrun sets them; a single process where they are missing."""
+        """From RANK and WORLD_SIZE, as torchrun sets them; a single process where both are missing. Raises ConfigError for one
+        without the other, with which every process would take itself for the first."""
+        if len(given := {"RANK", "WORLD_SIZE"} & environment.keys()) == 1:
+            remedy = "set both, initialise torch.distributed first, or give the loader its World(rank, size)"
+            raise ConfigError(f"{given.pop()} without the other of RANK and WORLD_SIZE", "environment", remedy)
         try:
             return cls(int(environment.get("RANK", "0")), int(environment.get("WORLD_SIZE", "1")))
         except ValueError as error:
@@ -55,7 +64,8 @@ class LoaderConfig:
     """How a corpus is streamed. Raises ConfigError for a value that cannot be right.
 
     The order of an epoch is a function of the corpus, the view, `seed`, `streams`, `window` and `chunk`, and of nothing
-    else here; a state can be resumed only where these and `batch_size`, `split`, `augment` and `drop_last` are the same.
+    else here; a state can be resumed only where these and `batch_size`, `split`, `drop_last`, `augment` and its options are
+    the same.
     """
 
     view: str | None = "default"
@@ -74,6 +84,15 @@ class LoaderConfig:
     """Side of the square images, in pixels."""
     augment: Literal["train", "eval"] = "train"
     """train: random resized crop and flip; eval: short side to 256/224 of `size`, then the centre."""
+    jitter: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+    """With augment train: how far brightness, contrast, saturation and hue may stray. Factors are from 1 - x to 1 + x, the
+    hue turns by up to x of the circle (at most 0.5); in a random order, after crop and flip. 0 leaves one alone."""
+    randaugment: tuple[int, int] = (0, 0)
+    """With augment train: N operations of RandAugment (Cubuk et al. 2019) at magnitude M of 30, after the jitter; what comes
+    in from outside a picture is black. (0, 0) is none; (2, 9) are the usual ones."""
+    mixup: float = 0.0
+    """With augment train: the alpha of mixup (Zhang et al. 2017), 0 for none. Images are mixed where they are normalised, by
+    the loader or by `Batch.normalised`; the loss takes `Batch.terms`."""
     output: Literal["uint8", "float32", "bfloat16"] = "uint8"
     """The floating ones are normalised with `mean` and `std`."""
     mean: tuple[float, float, float] = (123.675, 116.28, 103.53)
@@ -124,6 +143,24 @@ class LoaderConfig:
                 math.isfinite(value) and (value > 0 or name == "mean") for value in colours
             )
             self._require(fits, name, "give red, green and blue in units of 0..255, a deviation above 0")
+        self._check_augmentation()
+
+    def _check_augmentation(self) -> None:
+        limits = (MOST_JITTER, MOST_JITTER, MOST_JITTER, MOST_HUE)
+        fits = len(self.jitter) == 4 and all(_is_within(value, 0, most) for value, most in zip(self.jitter, limits))
+        remedy = (
+            f"give brightness, contrast, saturation (0 to {MOST_JITTER}) and hue (0 to {MOST_HUE}), each 0 for none"
+        )
+        self._require(fits, "jitter", remedy)
+        fits = len(self.randaugment) == 2 and all(map(_is_whole, self.randaugment))
+        fits = fits and 1 <= self.randaugment[0] <= MOST_OPERATIONS and 0 <= self.randaugment[1] <= MOST_MAGNITUDE
+        remedy = f"give 1 to {MOST_OPERATIONS} operations and a magnitude of 0 to {MOST_MAGNITUDE}, or (0, 0) for none"
+        self._require(fits or tuple(self.randaugment) == (0, 0), "randaugment", remedy)
+        fits = _is_within(self.mixup, 0, 0) or _is_within(self.mixup, LEAST_ALPHA, MOST_ALPHA)
+        self._require(fits, "mixup", f"give an alpha from {LEAST_ALPHA} to {MOST_ALPHA}, or 0 for none")
+        for name in ("jitter", "randaugment", "mixup") if self.augment != "train" else ():
+            off = getattr(self, name) == getattr(type(self), name)
+            self._require(off, name, f"it is for augment 'train', this is {self.augment!r}: leave it out")
 
     def _require(self, fits: bool, name: str, remedy: str) -> None:
         if not fits:
@@ -148,3 +185,7 @@ class LoaderConfig:
 
 def _is_whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_within(value: object, least: float, most: float) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most

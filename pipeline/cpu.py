@@ -16,6 +16,7 @@ import numpy.typing as npt
 import torch
 
 from tagmill.pipeline.augment import Crops
+from tagmill.pipeline.batch import normalise
 from tagmill.pipeline.buffers import Buffers
 
 Pixels = npt.NDArray[np.uint8]
@@ -73,12 +74,15 @@ class CpuBackend:
     def normalise(
         self,
         images: torch.Tensor,
-        valid: npt.NDArray[np.bool_],
+        valid: torch.Tensor,
         mean: Sequence[float],
         std: Sequence[float],
         dtype: torch.dtype,
     ) -> torch.Tensor:
         """See `tagmill.pipeline.backend.Backend.normalise`."""
+        if images.device.type != "cpu":
+            return normalise(images, valid, mean, std, dtype)
+        filled = valid.tolist()
         count, size = len(images), images.shape[2]
         pixels = images.permute(0, 2, 3, 1).numpy().reshape(count, size, 3 * size)
         scale = 1 / np.array(std)
@@ -90,7 +94,7 @@ class CpuBackend:
         def fill(rows: Sequence[int]) -> None:
             scratch = np.empty((size, 3 * size), np.float32)
             for row in rows:
-                if not valid[row]:
+                if not filled[row]:
                     lent[row] = 0
                     continue
                 values = lent[row] if dtype == torch.float32 else scratch

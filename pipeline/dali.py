@@ -125,13 +125,13 @@ class DaliBackend:
     def normalise(
         self,
         images: torch.Tensor,
-        valid: npt.NDArray[np.bool_],
+        valid: torch.Tensor,
         mean: Sequence[float],
         std: Sequence[float],
         dtype: torch.dtype,
     ) -> torch.Tensor:
         """See `tagmill.pipeline.backend.Backend.normalise`."""
-        return normalise(images, torch.from_numpy(valid).to(images.device), mean, std, dtype)
+        return normalise(images, valid, mean, std, dtype)
 
     def close(self) -> None:
         """Ends DALI's threads."""

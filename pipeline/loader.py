@@ -7,6 +7,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import torch.distributed as dist
+from torch.utils.data import IterableDataset, get_worker_info
+
 from tagmill.pipeline.backend import Backend, choose
 from tagmill.pipeline.batch import DTYPES, Batch
 from tagmill.pipeline.config import LoaderConfig, World
@@ -34,7 +37,7 @@ from tagmill.shards.vocabulary import Vocabulary
 log = logging.getLogger(__name__)
 
 
-class Loader:
+class Loader(IterableDataset[Batch]):
     """Batches of a corpus, without end or for `config.epochs` epochs; or of a mixture of corpora, without end.
 
     In a mixture each corpus goes through epochs of its own, which end at different turns: `config.epochs` is refused there,
@@ -43,13 +46,16 @@ class Loader:
     Iterating goes on where the last iteration stopped, so the state, and not the iterator, says where a run is. One
     iteration runs at a time: a new one, `load_state_dict` and `close` end the one before. Raises TagmillError where the
     corpus, the configuration or the machine does not keep a promise; a bad sample is a hole in its batch instead.
+
+    Without a `world`, rank and world size are those of torch.distributed where it is initialised, else torchrun's environment.
+    It is torch's IterableDataset and Stateful, so that a DataLoader without workers (batch_size None) can stand around it.
     """
 
     def __init__(
         self, corpus: str | Path | Corpus | Mixture, config: LoaderConfig | None = None, world: World | None = None
     ) -> None:
         self.config = config or LoaderConfig()
-        self._asked_world = world or World.from_environment()
+        self._asked_world = world or _own_world()
         corpora = corpus.corpora if isinstance(corpus, Mixture) else (corpus,)
         self._readers = [_open(one, self.config) for one in corpora]
         self.corpus, self.view, self.space = self._readers[0].corpus, self._readers[0].view, self._readers[0].space
@@ -115,6 +121,9 @@ class Loader:
             batch_size=config.batch_size,
             split=config.split,
             augment=config.augment,
+            jitter=[float(strength) for strength in config.jitter],
+            randaugment=list(config.randaugment),
+            mixup=float(config.mixup),
             drop_last=config.drop_last,
         )
 
@@ -203,6 +212,9 @@ class Loader:
         self._state = replace(self._start, streams=self._schedule.streams)
 
     def __iter__(self) -> Iterator[Batch]:
+        if worker := get_worker_info():
+            what = f"worker {worker.id + 1} of {worker.num_workers} of a DataLoader: each would give every sample anew"
+            raise ConfigError(what, "loader", "set num_workers to 0: the loader has threads of its own")
         self.close()
         if self.idle:
             return
@@ -255,6 +267,13 @@ class Loader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _own_world() -> World:
+    """Lightning and others start processes without torchrun's variables, but do initialise torch.distributed."""
+    if dist.is_available() and dist.is_initialized():
+        return World(dist.get_rank(), dist.get_world_size())
+    return World.from_environment()
 
 
 def _open(corpus: str | Path | Corpus, config: LoaderConfig) -> SampleReader:

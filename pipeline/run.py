@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tagmill.pipeline.alter import alter
 from tagmill.pipeline.augment import Crops, Int32s, Int64s, eval_crops, train_crops
 from tagmill.pipeline.backend import Backend
-from tagmill.pipeline.batch import DTYPES, PADDING, Batch
+from tagmill.pipeline.batch import PADDING, Batch
 from tagmill.pipeline.config import LoaderConfig
 from tagmill.pipeline.meters import DECODE, OUTPUT, TRAINER, Meters
 from tagmill.pipeline.mixture import MixedSchedule
@@ -118,11 +119,11 @@ class Run:
         reasons = [
             UNDECODABLE if failed[row] else sample.reason for row, sample in enumerate(samples) if not valid[row]
         ]
-        if config.output != "uint8":
-            images = self._backend.normalise(images, valid, config.mean, config.std, DTYPES[config.output])
         batch = Batch.of(images, labels + [NO_LABELS] * padding, valid, count, keys.copy(), positions, sources)
         if config.device != "cpu":
             batch = batch.pin_memory().to(config.device, non_blocking=True)
+        batch = alter(batch, config, epoch, positions, valid)
+        batch = batch.normalised(config.output, config.mean, config.std, self._backend.normalise)
         return Made(batch, step.after, Counter(reasons))
 
     def _crops(self, epoch: int | Int64s, positions: Int64s, widths: Int32s, heights: Int32s) -> Crops:

@@ -1,7 +1,7 @@
 """Where a run stands, as numbers that any number of ranks can go on from."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 
 from tagmill.pipeline.permutation import PLAN_VERSION
 from tagmill.shards.errors import TagmillError
@@ -13,6 +13,8 @@ REMEDIES = {
     "view": "open the view as it was when the run began, or begin a new run",
 }
 PLACE = ("epoch", "turn")  # these may differ: they are the state
+# What a state lacks that was saved before there was such a thing.
+NOT_YET = {"weights": None, "jitter": [0.0, 0.0, 0.0, 0.0], "randaugment": [0, 0], "mixup": 0.0}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,11 +34,16 @@ class LoaderState:
     augment: str
     drop_last: bool
     weights: list[int] | None = None  # of a mixture's corpora
+    jitter: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0, 0.0])
+    randaugment: list[int] = field(default_factory=lambda: [0, 0])
+    mixup: float = 0.0
     version: int = PLAN_VERSION
 
     def as_dict(self) -> dict[str, object]:
-        """Plain values, for JSON or a checkpoint."""
-        return asdict(self)
+        """Plain values, for JSON or a checkpoint, and the names of all of them as `fields`: torch's distributed checkpoint
+        hands back the names that are asked for and keeps silent about others, which a later version may have saved."""
+        values = asdict(self)
+        return {**values, "fields": sorted(values)}
 
 
 def check(state: Mapping[str, object], expected: LoaderState, adopt: Collection[str] = ()) -> LoaderState:
@@ -45,12 +52,14 @@ def check(state: Mapping[str, object], expected: LoaderState, adopt: Collection[
     Fields named in `adopt` are taken as saved: those that the configuration leaves open. Raises TagmillError that names
     every field that is unknown, missing, of another type or of another value, with both values and the way out.
     """
-    state = {"weights": None, **state}  # states from before there were mixtures lack them
+    state = {**NOT_YET, **state}
     if state.get("version") != expected.version:
         found = state.get("version")
         raise TagmillError(f"version is {found!r}, this run's is {expected.version!r}", "state", REMEDIES["version"])
-    known = {field.name for field in fields(LoaderState)}
-    unknown, missing = sorted(state.keys() - known), sorted(known - state.keys())
+    known, named = {entry.name for entry in fields(LoaderState)}, state.pop("fields", [])
+    if not isinstance(named, list):
+        raise TagmillError(f"fields is {named!r}", "state", "give the state as the loader saved it")
+    unknown, missing = sorted({*state, *map(str, named)} - known), sorted(known - state.keys())
     if unknown or missing:
         what = "; ".join(
             f"{text} {', '.join(names)}" for text, names in (("unknown", unknown), ("missing", missing)) if names

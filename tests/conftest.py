@@ -15,7 +15,7 @@ from hypothesis import settings
 settings.register_profile("tagmill", deadline=None)  # how long an example takes says something of the machine only
 settings.load_profile("tagmill")
 
-ROOMS = {"shards", "ingest", "pipeline", "transfer", "studies", "demo", "train", "cli"}
+ROOMS = {"shards", "ingest", "pipeline", "transfer", "studies", "demo", "examples", "train", "cli"}
 
 
 class BareNameGuard(MetaPathFinder):

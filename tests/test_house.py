@@ -19,11 +19,13 @@ LAW = {
     "train": {"pipeline", "shards"},
     "transfer": {"pipeline", "shards"},
     "studies": {"train", "transfer", "pipeline", "ingest", "shards"},
+    "examples": {"pipeline", "shards"},
 }
 FRONT_DOOR_ONLY = {
     "train": {"pipeline"},
     "transfer": {"pipeline"},
     "studies": {"pipeline", "ingest", "train", "transfer"},
+    "examples": {"pipeline", "shards"},
 }
 DOORS = {
     "nvidia": {"pipeline/dali.py"},
@@ -33,9 +35,13 @@ DOORS = {
     "fsspec": {"shards/store.py"},
     "s3fs": {"shards/store.py"},
     "obstore": {"shards/store.py"},
-    "torch": {"pipeline/batch.py", "pipeline/cpu.py", "pipeline/dali.py", "pipeline/backend.py"} | {"train.py"},
+    # alter and colour work on batches where they lie; the loader is torch's own IterableDataset.
+    "torch": {"pipeline/batch.py", "pipeline/cpu.py", "pipeline/dali.py", "pipeline/backend.py"}
+    | {"pipeline/alter.py", "pipeline/colour.py", "pipeline/loader.py", "train.py"},
+    "lightning": {"examples/lightning_module.py"},
+    "accelerate": {"examples/accelerate_loop.py"},
 }
-TORCH_ROOMS = {"transfer", "studies"}
+TORCH_ROOMS = {"transfer", "studies", "examples"}
 
 
 def sources() -> list[Path]:
@@ -133,6 +139,7 @@ def test_importing_the_loader_brings_only_what_it_needs() -> None:
     code = (
         "import sys, tagmill.pipeline\n"
         "heavy = {'nvidia.dali', 'duckdb', 'aiohttp', 'webdataset', 'timm', 'torchvision', 's3fs', 'tagmill.ingest'}\n"
+        "heavy |= {'torchdata', 'lightning', 'accelerate', 'torch.distributed.checkpoint'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd="/")

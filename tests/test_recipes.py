@@ -83,6 +83,9 @@ def test_it_builds_the_network_of_its_paper(name: str, weights: float, features:
         ('optimiser = "adam"', "optimiser = 'adam'.*adamw"),
         ('milestones = [0.1, "half"]', "milestones"),
         ("model_args = 3", "model_args = 3"),
+        ("randaugment = [2.5, 9]", "randaugment"),
+        ("randaugment = [2, 31]", "randaugment"),
+        ("jitter = [0.4, 0.4]", "jitter"),
         ("lr = ", "no recipe"),
         ("batch_size = -1", "batch_size = -1"),
     ],
@@ -91,6 +94,16 @@ def test_what_a_recipe_cannot_say_is_refused(text: str, says: str, tmp_path: Pat
     (tmp_path / "bad.toml").write_text(text)
     with pytest.raises(ConfigError, match=says):
         load_recipe(tmp_path / "bad.toml")
+
+
+def test_augmentation_is_said_in_lists(tmp_path: Path) -> None:
+    (tmp_path / "own.toml").write_text("jitter = [0.4, 0.4, 0, 0.1]\nrandaugment = [2, 9]\nmixup = 1\n")
+    config = load_recipe(tmp_path / "own.toml")
+    assert (config.jitter, config.randaugment, config.mixup) == ((0.4, 0.4, 0.0, 0.1), (2, 9), 1.0)
+    assert {type(value) for value in config.randaugment} == {int}
+    held_out = config.loader_config("holdout")
+    assert (held_out.augment, held_out.randaugment, held_out.mixup) == ("eval", (0, 0), 0.0)
+    assert config.loader_config().randaugment == (2, 9)
 
 
 def test_a_missing_recipe_is_told(tmp_path: Path) -> None:

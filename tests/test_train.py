@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import nn
 
-from tagmill.pipeline import Labels, Loader, World
+from tagmill.pipeline import Labels, Loader, Terms, World
 from tagmill.shards import ConfigError, TagmillError
 from tagmill.train import (
     TrainConfig,
@@ -94,7 +94,7 @@ def test_the_loss_and_its_gradient_are_those_of_dense_targets(seed: int, images:
         targets[row, torch.from_numpy(ids)] = 1 / max(1, len(ids))
     dense = -(targets * torch.log_softmax(logits, 1)).sum()
     (wanted,) = torch.autograd.grad(dense, logits)
-    ours = tag_loss(logits, Labels.of([ids.astype(np.int32) for ids in rows]))
+    ours = tag_loss(logits, Labels.of([ids.astype(np.int32) for ids in rows]).terms())
     (found,) = torch.autograd.grad(ours, logits)
     torch.testing.assert_close(ours.double(), dense, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-6)
@@ -103,7 +103,7 @@ def test_the_loss_and_its_gradient_are_those_of_dense_targets(seed: int, images:
 def test_images_without_labels_add_nothing() -> None:
     labels = Labels.of([np.array([1], np.int32), np.empty(0, np.int32)])
     logits = torch.randn(2, 3, requires_grad=True)
-    tag_loss(logits, labels).backward()
+    tag_loss(logits, labels.terms()).backward()
     assert logits.grad is not None and logits.grad[0].any() and not logits.grad[1].any()
 
 
@@ -294,6 +294,32 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(
     found, wanted = lines(tmp_path / "copy"), lines(undisturbed.output)
     assert [[line[name] for name in same] for line in found] == [[line[name] for name in same] for line in wanted]
     assert [line["step"] for line in found] == list(range(1, 91))
+
+
+def test_an_augmented_run_goes_on_as_if_nothing_had_happened(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"jitter": (0.4, 0.4, 0.4, 0.1), "randaugment": (2, 9), "mixup": 0.2, "steps": 8}
+    config = replace(VIT, corpus=made.url, output=str(tmp_path / "whole"), **options)  # type: ignore[arg-type]
+    train(config)
+    stopped, calls = replace(config, output=str(tmp_path / "stopped")), []
+
+    def stopping(logits: torch.Tensor, terms: Terms) -> torch.Tensor:
+        calls.append(terms.weights.sum())
+        if len(calls) == 6:
+            raise InterruptedError
+        return tag_loss(logits, terms)
+
+    with monkeypatch.context() as patch, pytest.raises(InterruptedError):
+        patch.setattr("tagmill.train.tag_loss", stopping)
+        train(stopped)
+    assert calls[0] == pytest.approx(24) and len(lines(stopped.output)) == 5
+    train(stopped)
+    found, wanted = ([(line["step"], line["loss"]) for line in lines(run.output)] for run in (stopped, config))
+    assert found == wanted and len(found) == 8
+    for name in ("jitter", "randaugment", "mixup"):
+        with pytest.raises(TagmillError, match=f"{name} is"):
+            train(replace(stopped, **{name: getattr(VIT, name)}))
 
 
 def test_two_processes_go_on_where_one_was_killed(

@@ -1,5 +1,6 @@
 """Random numbers by position, and the windows that are made of them."""
 
+import itertools
 import math
 
 import numpy as np
@@ -8,7 +9,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tagmill.pipeline import augment
-from tagmill.pipeline.augment import CROP, FLIP, Crops, eval_crops, philox, train_crops, uniforms
+from tagmill.pipeline.augment import (
+    CROP,
+    FLIP,
+    JITTER,
+    MIXUP,
+    RANDAUGMENT,
+    Crops,
+    beta_quantiles,
+    eval_crops,
+    jitters,
+    mixes,
+    operations,
+    philox,
+    train_crops,
+    uniforms,
+)
 
 SIDES = st.lists(st.tuples(st.integers(1, 3000), st.integers(1, 3000)), min_size=1, max_size=20)
 SEEDS = st.integers(0, 2**63 - 1)
@@ -20,6 +36,15 @@ GOLDEN_WINDOWS = [
     (308, 121, 193, 214, True),
     (0, 430, 30, 40, True),
 ]
+GOLDEN_FACTORS = [
+    [0.961903, 0.66527, 1.312052],
+    [1.377804, 0.791382, 0.921226],
+    [0.996797, 1.177894, 0.996808],
+    [0.072147, -0.076016, -0.049027],
+]
+GOLDEN_ORDER = [[0, 2, 1], [2, 3, 3], [3, 0, 0], [1, 1, 2]]
+GOLDEN_OPERATIONS = ([[2, 10, 11], [4, 6, 5]], [[True, False, False], [False, True, True]])
+GOLDEN_MIX = ([1, 2, 0], [0.804531, 0.998303, 0.974828])
 
 
 @pytest.mark.parametrize(
@@ -193,3 +218,73 @@ def test_positions_of_several_epochs_are_cropped_as_in_their_own() -> None:
         alone, rows = train_crops(9, epoch, positions, *sizes), np.flatnonzero(epochs == epoch)
         for name in ("x", "y", "width", "height", "flip"):
             assert (getattr(together, name)[rows] == getattr(alone, name)[rows]).all()
+
+
+def test_jitters_are_the_ones_that_are_spelled_out() -> None:
+    positions = np.array([0, 5, 2**34 + 1, -1])
+    factors, order = jitters(9, 2, positions, (0.4, 1.5, 0.2, 0.1))
+    for column, position in enumerate(positions.tolist()):
+        drawn = plain_philox(9, position % 2**64, 2, JITTER, 0)
+        limits = [(0.6, 1.4), (0.0, 2.5), (0.8, 1.2), (-0.1, 0.1)]
+        wanted = [low + share * (high - low) for share, (low, high) in zip(drawn, limits, strict=True)]
+        assert factors[:, column] == pytest.approx(wanted)
+        number = int(plain_philox(9, position % 2**64, 2, JITTER, 1)[0] * 24)
+        assert tuple(order[:, column]) == list(itertools.permutations(range(4)))[number]
+
+
+def test_operations_are_the_ones_that_are_spelled_out() -> None:
+    positions = np.array([0, 5, 2**34 + 1])
+    chosen, negated = operations(9, np.array([2, 0, 7]), positions, 3)
+    for column, (position, epoch) in enumerate(zip(positions.tolist(), (2, 0, 7), strict=True)):
+        for step in range(3):
+            drawn = plain_philox(9, position, epoch, RANDAUGMENT, step)
+            assert (chosen[step, column], negated[step, column]) == (int(drawn[0] * 14), drawn[1] < 0.5)
+    chosen, negated = operations(1, 0, np.arange(14_000), 2)
+    for step in range(2):
+        assert np.bincount(chosen[step], minlength=14) == pytest.approx(1000, abs=150)
+        assert negated[step].sum() == pytest.approx(7000, abs=300)
+
+
+def test_golden_draws() -> None:
+    """What is drawn for a picture must never change: pinned for a seed of both words."""
+    seed, positions, epoch = 2**40 + 3, np.array([0, 1, 2**33]), 7
+    factors, order = jitters(seed, epoch, positions, (0.4, 0.4, 0.4, 0.1))
+    assert np.round(factors, 6).tolist() == GOLDEN_FACTORS
+    assert order.tolist() == GOLDEN_ORDER
+    chosen, negated = operations(seed, epoch, positions, 2)
+    assert (chosen.tolist(), negated.tolist()) == GOLDEN_OPERATIONS
+    partners, shares = mixes(seed, epoch, positions, np.ones(3, np.bool_), 0.2)
+    assert (partners.tolist(), np.round(shares, 6).tolist()) == GOLDEN_MIX
+
+
+@settings(max_examples=50, deadline=None)
+@given(seed=SEEDS, first=POSITIONS, mixable=st.lists(st.booleans(), min_size=1, max_size=30), data=st.data())
+def test_partners_are_one_cycle_of_the_mixable(seed: int, first: int, mixable: list[bool], data: st.DataObject) -> None:
+    positions, able = np.arange(len(mixable)) + first, np.array(mixable)
+    partners, shares = mixes(seed, 0, positions, able, 0.3)
+    assert (partners[~able] == np.flatnonzero(~able)).all() and (shares[~able] == 1.0).all()
+    walked = [start := int(able.argmax())]
+    while (place := int(partners[walked[-1]])) != start:
+        walked.append(place)
+    assert not able.any() or sorted(walked) == np.flatnonzero(able).tolist()
+    # Another rank that holds some of them gives them the same shares, and the order is not that of the places.
+    some = np.array(sorted(data.draw(st.sets(st.integers(0, len(mixable) - 1), min_size=1))))
+    _, again = mixes(seed, 0, positions[some], able[some], 0.3)
+    both = able[some] & (able[some].sum() > 1) & (able.sum() > 1)
+    assert (again[both] == shares[some][both]).all()
+
+
+def test_shares_have_the_distribution_that_is_asked_for() -> None:
+    grid = (np.arange(20_001) + 0.5) / 20_001
+    assert beta_quantiles(1.0, grid) == pytest.approx(grid, abs=1e-6)
+    assert beta_quantiles(0.5, grid) == pytest.approx(np.sin(grid * np.pi / 2) ** 2, abs=1e-5)
+    doubled = beta_quantiles(2.0, grid)
+    assert 3 * doubled**2 - 2 * doubled**3 == pytest.approx(grid, abs=1e-5)
+    for alpha in (0.01, 0.1, 0.2, 0.4, 3.0, 20.0, 100.0):
+        found = beta_quantiles(alpha, grid)
+        assert found.var() == pytest.approx(1 / (4 * (2 * alpha + 1)), rel=1e-3)
+        assert (np.diff(found) >= 0).all() and found + found[::-1] == pytest.approx(1.0)
+
+
+def test_purposes_do_not_meet() -> None:
+    assert len({CROP, FLIP, JITTER, RANDAUGMENT, MIXUP}) == 5

@@ -1,12 +1,14 @@
 """Batches: labels in compressed rows, the loss's terms, normalisation."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tagmill.pipeline.batch import PADDING, Batch, Labels
+from tagmill.pipeline.batch import PADDING, Batch, Labels, Mix
 
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 ROWS = st.lists(st.lists(st.integers(0, 20), max_size=5, unique=True), max_size=12)
@@ -92,3 +94,33 @@ def test_pinned_batches_go_to_the_gpu() -> None:
     moved = batch.pin_memory().to("cuda", non_blocking=True)
     assert torch.equal(moved.images.cpu(), batch.images)
     assert moved.images.is_contiguous(memory_format=torch.channels_last)
+
+
+@settings(max_examples=40, deadline=None)
+@given(ROWS, st.integers(0, 2**32 - 1))
+def test_mixed_terms_make_the_mixed_dense_target(rows: list[list[int]], seed: int) -> None:
+    rows = [*rows, [1, 2], []]
+    batch, draw = batch_of(rows, [True] * len(rows)), np.random.default_rng(seed)
+    partners, shares = (
+        torch.from_numpy(draw.permutation(len(rows))),
+        torch.from_numpy(draw.random(len(rows), np.float32)),
+    )
+    dense = torch.zeros(len(rows), 21)
+    own = batch.terms()
+    dense.index_put_((own.rows, own.ids), own.weights, accumulate=True)
+    mixed = replace(batch, mix=Mix(partners, shares))
+    terms = mixed.terms()
+    made = torch.zeros(len(rows), 21).index_put((terms.rows, terms.ids), terms.weights, accumulate=True)
+    assert torch.allclose(made, shares[:, None] * dense + (1 - shares[:, None]) * dense[partners], atol=1e-6)
+    plain = batch.normalised("float32", MEAN, STD).images
+    wanted = torch.stack([share * plain[row] + (1 - share) * plain[partners[row]] for row, share in enumerate(shares)])
+    assert torch.allclose(mixed.normalised("float32", MEAN, STD).images, wanted, atol=1e-6)
+    assert mixed.to("cpu").mix is not None and torch.equal(mixed.to("cpu").terms().weights, terms.weights)
+
+
+@given(st.integers(0, 2**32), st.integers(0, 9))
+def test_shuffled_labels_are_anothers(seed: int, count: int) -> None:
+    labels = labels_of([*([row] for row in range(count)), []])
+    found = [row.tolist() for row in (labels.shuffled(seed)[row] for row in range(count + 1))]
+    assert found[-1] == [] and (count == 1 or sorted(label for row in found for label in row) == list(range(count)))
+    assert all(found[row] != [row] for row in range(count))

@@ -34,6 +34,21 @@ def test_defaults_are_allowed_and_frozen() -> None:
         ("size", 0),
         ("augment", "none"),
         ("output", "float16"),
+        ("jitter", (0.4, 0.4, 0.4)),
+        ("jitter", (0.4, 0.4, 0.4, 0.6)),
+        ("jitter", (-0.1, 0, 0, 0)),
+        ("jitter", (float("nan"), 0, 0, 0)),
+        ("jitter", ("0.4", 0, 0, 0)),
+        ("randaugment", (2,)),
+        ("randaugment", (2, 31)),
+        ("randaugment", (17, 9)),
+        ("randaugment", (0, 9)),
+        ("randaugment", (2.0, 9)),
+        ("mixup", -0.1),
+        ("mixup", 1e-4),
+        ("mixup", float("inf")),
+        ("mixup", float("nan")),
+        ("mixup", True),
         ("mean", (1.0, 2.0)),
         ("mean", (1.0, 2.0, float("inf"))),
         ("std", (1.0, 0.0, 1.0)),
@@ -56,6 +71,17 @@ def test_what_cannot_be_right_is_refused_by_name_with_the_way_out(name: str, val
     with pytest.raises(ConfigError, match=name) as caught:
         LoaderConfig(**{name: value})
     assert caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"jitter": (0.4, 0.4, 0.4, 0.1)}, {"randaugment": (2, 9)}, {"mixup": 0.2}],
+    ids=lambda one: next(iter(one)),
+)
+def test_augmentation_is_for_training(options: dict[str, Any]) -> None:
+    LoaderConfig(**options)
+    with pytest.raises(ConfigError, match=rf"{next(iter(options))}.*this is 'eval'"):
+        LoaderConfig(augment="eval", **options)
 
 
 def test_unknown_fields_and_places_are_refused() -> None:
@@ -81,10 +107,12 @@ def test_a_world_from_the_environment() -> None:
     assert World.from_environment({"RANK": "3", "WORLD_SIZE": "8"}) == World(3, 8)
 
 
-@pytest.mark.parametrize("environment", [{"RANK": "x"}, {"RANK": "1"}, {"RANK": "-1"}, {"WORLD_SIZE": "0"}])
-def test_a_world_that_cannot_be(environment: dict[str, str]) -> None:
+@pytest.mark.parametrize("environment", [("x", "2"), ("1", "1"), ("-1", "2"), ("0", "0"), ("1", None), (None, "2")])
+def test_a_world_that_cannot_be(environment: tuple[str | None, str | None]) -> None:
+    """One without the other too: every process would be the first of its own world."""
+    names = dict(zip(("RANK", "WORLD_SIZE"), environment, strict=True))
     with pytest.raises(ConfigError):
-        World.from_environment(environment)
+        World.from_environment({name: value for name, value in names.items() if value is not None})
 
 
 def test_the_folder_of_shared_tables() -> None:

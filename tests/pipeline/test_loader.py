@@ -262,12 +262,57 @@ def test_no_threads_are_left(made: Made) -> None:
     assert not set(threading.enumerate()) - before
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_augmented_pictures_are_the_same_in_any_world_and_after_any_resume(made: Made, backend: str) -> None:
+    options = {"jitter": (0.4, 0.4, 0.4, 0.1), "randaugment": (2, 9), "epochs": 1, "backend": backend}
+    with Loader(made.url, replace(CONFIG, **options), World()) as loader:
+        first, state = next(iter(loader)), loader.state_dict()
+    whole = [first, *batches_of(made, World(), state, **options)]
+    assert state["randaugment"] == [2, 9] and state["jitter"] == [0.4, 0.4, 0.4, 0.1]
+    pictures = {place: image for batch in whole for place, image in zip(real(batch), batch.images)}
+    plain = {
+        place: image
+        for b in batches_of(made, World(), epochs=1, backend=backend)
+        for place, image in zip(real(b), b.images)
+    }
+    assert plain.keys() == pictures.keys()
+    assert sum(not torch.equal(plain[place], pictures[place]) for place in plain) > 0.9 * len(plain)
+    for ranks in (2, 3):
+        for rank in range(ranks):
+            for batch in batches_of(made, World(rank, ranks), **options):
+                assert all(torch.equal(pictures[place], image) for place, image in zip(real(batch), batch.images))
+                assert not batch.images[batch.count :].any()
+
+
+def test_mixed_shares_are_the_same_in_any_world(made: Made) -> None:
+    """Partners are not: they come from a rank's own batch."""
+    shares: dict[int, float] = {}
+    for ranks in (1, 2, 3):
+        for rank in range(ranks):
+            for batch in batches_of(made, World(rank, ranks), mixup=0.3, epochs=1):
+                assert batch.mix is not None and (batch.mix.partners[: batch.count] < batch.count).all()
+                assert (batch.mix.shares[batch.count :] == 1).all()
+                for place, share in zip(real(batch), batch.mix.shares.tolist()):
+                    assert batch.count == 1 or shares.setdefault(place, share) == share
+    assert len(shares) == int(made.copies(0).sum())
+
+
+def test_float_output_is_mixed_and_uint8_is_mixed_later(made: Made) -> None:
+    for late, early in zip(batches_of(made, mixup=0.3), batches_of(made, mixup=0.3, output="float32"), strict=True):
+        assert same(late.normalised("float32", CONFIG.mean, CONFIG.std), early)
+        assert all(torch.equal(one, other) for one, other in zip(late.terms(), early.terms(), strict=True))
+        weights = torch.zeros(len(early)).index_add_(0, early.terms().rows, early.terms().weights)
+        assert torch.allclose(weights, early.valid.float(), atol=1e-6)
+
+
 @pytest.mark.parametrize(("output", "dtype"), [("float32", torch.float32), ("bfloat16", torch.bfloat16)])
 def test_normalised_output(made: Made, output: str, dtype: torch.dtype) -> None:
     plain, normal = batches_of(made)[1], batches_of(made, output=output)[1]
     assert normal.images.dtype == dtype and normal.images.is_contiguous(memory_format=torch.channels_last)
     wanted = plain.normalised(output, CONFIG.mean, CONFIG.std)
-    step = 2e-6 if dtype == torch.float32 else 2**-7  # the backend multiplies and adds, the batch subtracts and multiplies
+    step = (
+        2e-6 if dtype == torch.float32 else 2**-7
+    )  # the backend multiplies and adds, the batch subtracts and multiplies
     torch.testing.assert_close(normal.images, wanted.images, rtol=step, atol=2e-6)
     assert same(replace(normal, images=wanted.images), wanted)
 
@@ -316,6 +361,17 @@ def test_corpora_that_cannot_be_read(made: Made, tmp_path: Path) -> None:
     taken = replace(corpus, file=replace(corpus.file, takedown=Named("manifests/takedown.parquet", "0" * 64)))
     with pytest.raises(CorpusError, match="takedown"):
         Loader(taken, CONFIG)
+
+
+def test_the_world_is_that_of_torch_distributed_where_it_was_initialised(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Launchers that set no RANK do initialise it."""
+    monkeypatch.setattr("torch.distributed.is_initialized", lambda: True)
+    monkeypatch.setattr("torch.distributed.get_rank", lambda: 2)
+    monkeypatch.setattr("torch.distributed.get_world_size", lambda: 3)
+    assert Loader(made.url, CONFIG).world == World(2, 3)
+    assert Loader(made.url, CONFIG, World(0, 1)).world == World(0, 1)
 
 
 def test_where_the_world_comes_from(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:

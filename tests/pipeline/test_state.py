@@ -50,6 +50,9 @@ def test_the_number_of_ranks_is_not_in_it() -> None:
         ("batch_size", "32", "configure"),
         ("split", "holdout", "configure"),
         ("augment", "eval", "configure"),
+        ("jitter", [0.4, 0.4, 0.4, 0.1], "configure"),
+        ("randaugment", [2, 9], "configure"),
+        ("mixup", 0.2, "configure"),
         ("drop_last", True, "configure"),
         ("drop_last", 0, "configure"),
         ("version", 2, "version that saved it"),
@@ -83,6 +86,15 @@ def test_unknown_and_missing_fields_are_named() -> None:
         check(state, HERE)
 
 
+def test_fields_that_a_checkpoint_kept_silent_about_are_named() -> None:
+    state = SAVED.as_dict()
+    assert state["fields"] == sorted(field.name for field in fields(LoaderState))
+    with pytest.raises(TagmillError, match="unknown cutmix"):
+        check({**state, "fields": [*(name for name in state if name != "fields"), "cutmix"]}, HERE)
+    with pytest.raises(TagmillError, match="fields is 3"):
+        check({**state, "fields": 3}, HERE)
+
+
 def test_what_the_configuration_leaves_open_is_taken_as_saved() -> None:
     state = {**SAVED.as_dict(), "streams": 512}
     assert check(state, HERE, adopt=["streams"]) == replace(SAVED, streams=512)
@@ -90,3 +102,10 @@ def test_what_the_configuration_leaves_open_is_taken_as_saved() -> None:
         check({**state, "chunk": 4}, HERE, adopt=["streams"])
     with pytest.raises(TagmillError, match=r"streams is 0.*whole number of at least 1"):
         check({**state, "streams": 0}, HERE, adopt=["streams"])
+
+
+def test_states_from_before_there_were_augmentation_options_had_none() -> None:
+    older = {name: value for name, value in SAVED.as_dict().items() if name not in ("jitter", "randaugment", "mixup")}
+    assert check(older, HERE) == SAVED
+    with pytest.raises(TagmillError, match=r"mixup is 0\.0, this run's is 0\.2"):
+        check(older, replace(HERE, mixup=0.2))

@@ -1,0 +1,61 @@
+"""tagmill in Lightning, that is killed and goes on with the same line; Lightning's checkpoints hold the loader's state.
+
+    python examples/lightning_module.py CORPUS OUTPUT STEPS [PROCESSES]
+
+The lines that tagmill asks for are marked. `epochs` must be set: Lightning reads one batch ahead of a loader without a length,
+and would save a state that is one batch ahead of the weights.
+"""
+
+import sys
+from pathlib import Path
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+from torch import nn
+
+from tagmill.pipeline import Batch, Loader, LoaderConfig
+from tagmill.shards import Corpus, View
+
+CONFIG = LoaderConfig(batch_size=16, size=32, output="float32", streams=8, chunk=8, seed=1, epochs=100)  # tagmill 1
+
+
+class Classifier(lightning.LightningModule):
+    """A linear classifier of a corpus's labels, on pictures of 4 x 4 pixels."""
+
+    def __init__(self, corpus: str) -> None:
+        super().__init__()
+        self.corpus = corpus
+        classes = len(View.open(Corpus.open(corpus), "default").vocabulary)
+        self.model = nn.Sequential(nn.AvgPool2d(8), nn.Flatten(), nn.Linear(48, classes))
+
+    def train_dataloader(self) -> Loader:
+        return Loader(self.corpus, CONFIG)  # tagmill 2: it knows the rank, because Lightning started torch.distributed
+
+    def training_step(self, batch: Batch, _: int) -> torch.Tensor:  # tagmill 3: Lightning moves it to the device
+        rows, ids, weights = batch.terms()  # tagmill 4: (image, label) pairs; a hole and padding have none
+        loss = -(weights * torch.log_softmax(self.model(batch.images), 1)[rows, ids]).sum()
+        self.print(self.global_step + 1, loss.item())
+        return loss * self.trainer.world_size / CONFIG.batch_size  # tagmill 5: ranks have a few images more or less
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), 0.1, 0.9)
+
+
+def main(corpus: str, output: Path, steps: int, processes: int = 1) -> None:
+    torch.manual_seed(0)
+    trainer = lightning.Trainer(
+        accelerator="cpu",
+        devices=processes,
+        max_steps=steps,
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        callbacks=[ModelCheckpoint(output, save_last=True, every_n_train_steps=1)],
+    )
+    last = output / "last.ckpt"
+    trainer.fit(Classifier(corpus), ckpt_path=last if last.exists() else None)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]), *map(int, sys.argv[3:]))

@@ -1,0 +1,25 @@
+"""Lightning: its checkpoints take the loader's state along, and its processes share out the samples."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.examples.running import run_beside, run_here
+from tests.pipeline.corpora import Made
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_it_goes_on_where_it_stopped(made: Made, undisturbed: dict[int, float], tmp_path: Path) -> None:
+    found = {}
+    for steps in (2, 4, 9):
+        found |= run_here("lightning_module.py", made.url, tmp_path, steps)
+    assert found == undisturbed
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_one_process_goes_on_where_two_stopped(made: Made, undisturbed: dict[int, float], tmp_path: Path) -> None:
+    """Lightning starts the second one by itself, without torchrun's variables."""
+    part = run_beside("lightning_module.py", made.url, tmp_path, 5, "2", ranks=1, clean=True)
+    assert list(part) == [1, 2, 3, 4, 5] and all(part[step] < undisturbed[step] for step in part)
+    rest = run_here("lightning_module.py", made.url, tmp_path, 9)
+    assert rest == pytest.approx({step: undisturbed[step] for step in (6, 7, 8, 9)}, rel=1e-4)

@@ -1,0 +1,22 @@
+"""The plain loop: stopped and gone on with, also by another number of processes."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.examples.running import run_beside, run_here
+from tests.pipeline.corpora import Made
+
+
+def test_it_goes_on_where_it_stopped(made: Made, undisturbed: dict[int, float], tmp_path: Path) -> None:
+    found = {}
+    for steps in (2, 4, 9):  # within an epoch, at its end, and beyond
+        found |= run_here("plain_loop.py", made.url, tmp_path, steps)
+    assert found == undisturbed
+
+
+def test_one_process_goes_on_where_two_stopped(made: Made, undisturbed: dict[int, float], tmp_path: Path) -> None:
+    part = run_beside("plain_loop.py", made.url, tmp_path, 5)
+    assert list(part) == [1, 2, 3, 4, 5] and all(part[step] < undisturbed[step] for step in part)
+    rest = run_here("plain_loop.py", made.url, tmp_path, 9)
+    assert rest == pytest.approx({step: undisturbed[step] for step in (6, 7, 8, 9)}, rel=1e-4)
