@@ -1,4 +1,4 @@
-"""`tagmill corpus plan`: what a run will need of memory and of the store, before it is started."""
+"""`tagmill corpus plan`: what a run will need of memory and of the store and how well it shuffles, before it is started."""
 
 import json
 from collections.abc import Sequence
@@ -13,8 +13,9 @@ from rich.table import Table
 from tagmill.pipeline.config import LoaderConfig, World
 from tagmill.pipeline.plan import Plan, local_batch_size, open_samples
 from tagmill.pipeline.prefetch import ROW_GAP
+from tagmill.pipeline.quality import Quality, quality
 from tagmill.pipeline.space import EXTRAS, EpochSpace, Span
-from tagmill.shards.errors import ConfigError
+from tagmill.shards.errors import ConfigError, CorpusError
 from tagmill.shards.manifest import Corpus
 from tagmill.shards.reader import GAP_LIMIT
 from tagmill.shards.view import View
@@ -25,7 +26,7 @@ TAIL_LIMIT = 0.05  # share of an epoch that is read singly, above which the fore
 
 @dataclass(frozen=True, kw_only=True)
 class Forecast:
-    """What a run will need of memory and of the store, and how long an epoch takes at a given rate."""
+    """What a run will need of memory and of the store, how long an epoch takes at a given rate, how well it is shuffled."""
 
     corpus: Annotated[str, tyro.conf.Positional]
     batch_size: int
@@ -58,6 +59,7 @@ class Needs:
     bytes_per_second: float  # of a node, from the store
     epoch_hours: float
     advice: str
+    shuffle: Quality
 
 
 def forecast(asked: Forecast) -> Needs:
@@ -81,6 +83,8 @@ def forecast(asked: Forecast) -> Needs:
     shards = slice(space.shards.start, space.shards.stop)
     mean = corpus.column("bytes")[shards].sum() / max(1, corpus.column("samples")[shards].sum())
     rank_bytes = int(mean * min(open_samples(streams, config.window, config.chunk, world), plan.num_turns))
+    if not plan.num_turns:
+        raise CorpusError("the first epoch has no samples", corpus.store.url, "choose another view")
     tail = 1 - plan.tail_start / plan.num_turns
     ranks = min(asked.ranks, asked.world)
     rate = ranks * asked.images_per_second
@@ -97,6 +101,7 @@ def forecast(asked: Forecast) -> Needs:
         bytes_per_second=read * rate,
         epoch_hours=plan.num_turns / (asked.images_per_second * asked.world) / 3600,
         advice=_advice(plan, tail),
+        shuffle=quality(plan, corpus.column("samples")[shards], config.batch_size),
     )
 
 
@@ -123,7 +128,7 @@ def _cost(corpus: Corpus, view: View | None, span: Span, mean: float) -> tuple[f
         line = view.shard(span.shard)
         extra = span.copy == EXTRAS
         run = (line.fraction_sum >> 16) if extra else line.counts[span.copy]
-        listed, rows = (2 if extra else int(line.runs_sha256 is not None)), 2
+        listed, rows = (2 if extra else int(line.listed)), 2
     else:
         run = samples
     gap = samples / max(1, run) - 1  # samples that lie between two of a run, on average
@@ -144,7 +149,7 @@ def _advice(plan: Plan, tail: float) -> str:
 def show(console: Console, needs: Needs) -> None:
     """Prints a forecast as a small table."""
     table = Table("", "", box=None, show_header=False)
-    mega = 1e6
+    mega, shuffle = 1e6, needs.shuffle
     for name, value in [
         ("epoch", f"{needs.samples:,} samples, {needs.batches:,} batches, {needs.epoch_hours:,.2f} hours"),
         ("streams", f"{needs.streams:,}"),
@@ -154,11 +159,19 @@ def show(console: Console, needs: Needs) -> None:
         ("read sample by sample", f"{needs.tail:.2%}"),
         ("requests of a node", f"{needs.requests_per_second:,.1f} a second"),
         ("read by a node", f"{needs.bytes_per_second / mega:,.1f} MB a second"),
+        ("neighbours were apart", f"{shuffle.neighbour_distance:.2f} of the distance in a global shuffle"),
+        ("pairs of a batch from a chunk", _beside(100 * shuffle.same_chunk, 100 * shuffle.same_chunk_global, "%")),
+        ("pairs of a batch from a shard", _beside(100 * shuffle.same_shard, 100 * shuffle.same_shard_global, "%")),
+        ("places of a batch seen twice", _beside(shuffle.duplicates, shuffle.duplicates_global, "")),
     ]:
         table.add_row(name, value)
     console.print(table)
     if needs.advice:
         console.print(needs.advice)
+
+
+def _beside(ours: float, theirs: float, unit: str) -> str:
+    return f"{ours:.3g}{unit}, {theirs:.3g}{unit} in a global shuffle"
 
 
 def command(arguments: Sequence[str]) -> None:

@@ -28,11 +28,13 @@ EXTRAS = -1  # the copy number of extras
 SPACE = pa.schema(
     [
         pa.field("copy", pa.int64(), nullable=False),  # or EXTRAS
-        pa.field("first", pa.int64(), nullable=False),  # the split's first shard
         pa.field("sums", pa.list_(pa.int64()), nullable=False),  # Runs.ends; of the extras: EpochSpace.fractions
-        pa.field("columns", pa.list_(pa.int32())),  # Runs.columns
+        pa.field("groups", pa.list_(pa.int32()), nullable=False),  # Runs.groups; of the extras: none
     ]
 )
+GROUP = 64  # shards whose runs of one copy number are summed; inside a group the view's own counts are gone through
+PIECE = 1 << 14  # shards that are summed at a time: whole groups
+BINS = 1 << 22  # sums that are held at a time, unless one group has more copies
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +53,11 @@ class Span:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Runs:
-    """The runs of one copy number."""
+    """The runs of one copy number, those of GROUP consecutive shards together."""
 
     copy: int
-    ends: Int64s  # [R] the position after each run
-    columns: Int32s | None  # [R] whose run it is, counted from the split's first shard; None: every shard has a place
+    ends: Int64s  # [G] the position after each group's runs
+    groups: Int32s  # [G] which group of the split's shards, ascending: one that has no such copies takes no place
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,15 +66,17 @@ class EpochSpace:
 
     first: int  # the split's first shard in the corpus order; the others follow
     runs: tuple[Runs, ...]  # by copy number
+    counts: pa.ChunkedArray  # [S] lists: of each shard, the samples with at least j + 1 whole copies
     fractions: Int64s  # [S + 1] running sum of fractions in corpus order, before each shard and after the last; 2^-16
     view_seed: int
 
     @classmethod
     def of(cls, corpus: Corpus, view: View | None, split: str) -> "EpochSpace":
         """Raises CorpusError where the split has no samples, or the view's shards are not the corpus's."""
-        name = f"space-{corpus.digest.hex()}-{view.digest.hex() if view else 'all'}-{split}"
+        name = f"space{GROUP}-{corpus.digest.hex()}-{view.digest.hex() if view else 'all'}-{split}"
         table = shared_table(corpus.cache, name, SPACE, lambda: _rows_of(corpus, view, split))
-        space = cls._of_rows(table.to_batches(), view.file.seed if view else 0)
+        shards = corpus.shards_of(split)
+        space = cls._of_rows(shards.start, _counts(corpus, view, shards), table, view.file.seed if view else 0)
         if space.num_whole == 0 and space.fractions[-1] == space.fractions[0]:
             labelling = f"view {view.file.name!r}" if view else "the corpus"
             raise CorpusError(
@@ -82,19 +86,18 @@ class EpochSpace:
 
     @classmethod
     def of_counts(cls, first: int, counts: Int64s, fractions: Int64s, view_seed: int) -> "EpochSpace":
-        """From counts [copies, S] of the samples that have at least j + 1 whole copies, all shards having a place in it."""
-        return cls._of_rows([*_rows(first, iter(counts), fractions)], view_seed)
+        """From counts [copies, S] of the samples that have at least j + 1 whole copies."""
+        copies, shards = counts.shape
+        offsets = np.arange(shards + 1, dtype=np.int32) * copies
+        lists = pa.chunked_array([pa.ListArray.from_arrays(offsets, pa.array(counts.T.ravel()))])
+        return cls._of_rows(first, lists, pa.Table.from_batches(_rows(lists, fractions), SPACE), view_seed)
 
     @classmethod
-    def _of_rows(cls, batches: list[pa.RecordBatch], view_seed: int) -> "EpochSpace":
-        rows = [batch.slice(number, 1) for batch in batches for number in range(batch.num_rows)]
-        sums = [row["sums"][0].values.to_numpy() for row in rows]
-        columns = [row["columns"][0].values for row in rows]
-        runs = tuple(
-            Runs(row["copy"][0].as_py(), ends, None if found is None else found.to_numpy())
-            for row, ends, found in zip(rows[:-1], sums, columns, strict=False)
-        )
-        return cls(rows[-1]["first"][0].as_py(), runs, sums[-1], view_seed)
+    def _of_rows(cls, first: int, counts: pa.ChunkedArray, rows: pa.Table, view_seed: int) -> "EpochSpace":
+        copies = rows["copy"].to_pylist()
+        sums, groups = ([row.values.to_numpy() for row in rows[name]] for name in ("sums", "groups"))
+        runs = tuple(map(Runs, copies[:-1], sums, groups))
+        return cls(first, runs, counts, sums[-1], view_seed)
 
     @property
     def shards(self) -> range:
@@ -144,12 +147,24 @@ class EpochSpace:
             if start == stop:
                 continue
             runs, mine = self.runs[number], positions[start:stop]
-            run = np.searchsorted(runs.ends, mine, side="right")
-            before = np.where(run > 0, runs.ends[run - 1], self.copy_ends[number - 1] if number else 0)
-            shards[start:stop] = self.first + (run if runs.columns is None else runs.columns[run])
+            group = np.searchsorted(runs.ends, mine, side="right")
+            before = np.where(group > 0, runs.ends[group - 1], self.copy_ends[number - 1] if number else 0)
+            found = self._inside(runs.copy, runs.groups[group], mine - before)
+            shards[start:stop], places[start:stop] = found
             copies[start:stop] = runs.copy
-            places[start:stop] = mine - before
         return shards, copies, places, np.zeros_like(positions)
+
+    def _inside(self, copy: int, groups: Int32s, places: Int64s) -> tuple[Int64s, Int64s]:
+        """(shard, place in its run) of places in the concatenated runs of ascending groups."""
+        shards, inside = np.empty_like(places), places.copy()
+        cuts = [0, *(np.flatnonzero(np.diff(groups)) + 1).tolist(), len(groups)]
+        for start, stop in pairwise(cuts):
+            first = int(groups[start]) * GROUP
+            ends = np.cumsum(_counts_of(self.counts.slice(first, GROUP), copy))
+            run = np.searchsorted(ends, places[start:stop], side="right")
+            shards[start:stop] = self.first + first + run
+            inside[start:stop] -= np.where(run > 0, ends[run - 1], 0)
+        return shards, inside
 
     def _extra(self, u: int, extras: Int64s) -> tuple[Int64s, Int64s, Int64s, Int64s]:
         """(shard, EXTRAS, place in the shard's extras, fractions before + u) of the epoch's extras by number.
@@ -168,53 +183,75 @@ def _rows_of(corpus: Corpus, view: View | None, split: str) -> Iterator[pa.Recor
     if corpus.cache is not None:
         corpus, view = replace(corpus), replace(view) if view else None
     shards = corpus.shards_of(split)
-    if view is None:
-        yield from _rows(shards.start, iter([corpus.column("samples")[shards.start : shards.stop]]), _nothing(shards))
-        return
-    lines, entries = view.table, corpus.table
-    if len(lines) != len(entries) or any(not lines[name].equals(entries[name]) for name in ("name", "samples")):
-        raise CorpusError(f"view {view.file.name!r} has other shards", view.store.url, "make the view again")
-    running = np.concatenate([[0], np.cumsum(lines["fraction_sum"].to_numpy(), dtype=np.int64)])
-    chunks = lines["counts"].slice(shards.start, len(shards)).chunks
-    yield from _rows(shards.start, _counts(chunks), running[shards.start : shards.stop + 1])
+    running = np.zeros(len(shards) + 1, np.int64)
+    if view is not None:
+        lines, entries = view.table, corpus.table
+        if len(lines) != len(entries) or any(not lines[name].equals(entries[name]) for name in ("name", "samples")):
+            raise CorpusError(f"view {view.file.name!r} has other shards", view.store.url, "make the view again")
+        running = np.concatenate([[0], np.cumsum(lines["fraction_sum"].to_numpy(), dtype=np.int64)])
+        running = running[shards.start : shards.stop + 1]
+    yield from _rows(_counts(corpus, view, shards), running)
 
 
-def _nothing(shards: range) -> Int64s:
-    return np.zeros(len(shards) + 1, np.int64)
+def _counts(corpus: Corpus, view: View | None, shards: range) -> pa.ChunkedArray:
+    """Of each shard, how many samples have at least j + 1 whole copies: every one has one where there is no view."""
+    if view is not None:
+        return view.table["counts"].slice(shards.start, len(shards))
+    samples = pa.array(corpus.column("samples")[shards.start : shards.stop])
+    return pa.chunked_array([pa.ListArray.from_arrays(np.arange(len(shards) + 1, dtype=np.int32), samples)])
 
 
-def _counts(chunks: list[pa.ListArray]) -> Iterator[Int64s]:
-    """From a view's column of lists, one a shard: [S] counts for each copy number."""
-    offsets = [chunk.offsets.to_numpy() for chunk in chunks]
-    values = [chunk.values.to_numpy() for chunk in chunks]
-    lengths = [np.diff(each) for each in offsets]
-    for copy in range(max((int(each.max(initial=0)) for each in lengths), default=0)):
-        counts = [np.zeros(len(each), np.int64) for each in lengths]
-        for count, start, length, value in zip(counts, offsets, lengths, values, strict=True):
-            there = np.flatnonzero(length > copy)
-            count[there] = value[start[there] + copy]
-        yield np.concatenate(counts)
+def _counts_of(lists: pa.ChunkedArray, copy: int) -> Int64s:
+    """The counts of one copy number, 0 where a list ends before it."""
+    found = np.zeros(len(lists), np.int64)
+    start = 0
+    for chunk in lists.chunks:
+        offsets = chunk.offsets.to_numpy()
+        at = offsets[:-1] + copy
+        there = np.flatnonzero(at < offsets[1:])
+        found[start + there] = chunk.values.to_numpy()[at[there]]
+        start += len(chunk)
+    return found
 
 
-def _rows(first: int, copies: Iterator[Int64s], fractions: Int64s) -> Iterator[pa.RecordBatch]:
-    """The rows of SPACE: a copy number that few shards have takes places for these alone."""
-    total = 0
-    for copy, counts in enumerate(copies):
-        columns = np.flatnonzero(counts).astype(np.int32)
-        if not len(columns):
-            continue
-        dense = len(columns) * (8 + 4) >= len(counts) * 8  # bytes of a sum, and of a column
-        ends = total + np.cumsum(counts if dense else counts[columns], dtype=np.int64)
-        total = int(ends[-1])
-        yield _row(copy, first, ends, None if dense else columns)
-    yield _row(EXTRAS, first, fractions, None)
-
-
-def _row(copy: int, first: int, sums: Int64s, columns: Int32s | None) -> pa.RecordBatch:
-    lists = [
-        pa.array([None], kind) if values is None else pa.ListArray.from_arrays([0, len(values)], pa.array(values))
-        for values, kind in ((sums, SPACE.field("sums").type), (columns, SPACE.field("columns").type))
+def _rows(counts: pa.ChunkedArray, fractions: Int64s) -> Iterator[pa.RecordBatch]:
+    """The rows of SPACE."""
+    found = [
+        _sums(counts.slice(start, PIECE).combine_chunks(), start // GROUP) for start in range(0, len(counts), PIECE)
     ]
-    return pa.RecordBatch.from_arrays(
-        [pa.array([copy], pa.int64()), pa.array([first], pa.int64()), *lists], schema=SPACE
-    )
+    copies, groups, sums = np.concatenate(found, axis=1) if found else np.empty((3, 0), np.int64)
+    order = np.lexsort((groups, copies))
+    copies, groups, ends = copies[order], groups[order], np.cumsum(sums[order])
+    numbers, starts = np.unique(copies, return_index=True)
+    for number, (start, stop) in zip(numbers.tolist(), pairwise([*starts.tolist(), len(copies)]), strict=True):
+        yield _row(number, ends[start:stop], groups[start:stop])
+    yield _row(EXTRAS, fractions, groups[:0])
+
+
+def _sums(counts: pa.ListArray, first: int) -> Int64s:
+    """Sums of the counts of shards, the first of group `first`: (copy, group, sum) where it is not 0, int64 [3, n]."""
+    offsets = counts.offsets.to_numpy().astype(np.int64)
+    lengths, most = np.diff(offsets), int(np.diff(offsets).max(initial=0))
+    if most == 0:
+        return np.empty((3, 0), np.int64)
+    num_groups = -(-len(counts) // GROUP)
+    if num_groups > 1 and num_groups * most > BINS:
+        half = num_groups // 2
+        parts = counts.slice(0, half * GROUP), counts.slice(half * GROUP)
+        return np.concatenate([_sums(parts[0], first), _sums(parts[1], first + half)], axis=1)
+    values = counts.values.to_numpy()[offsets[0] : offsets[-1]]
+    own = np.arange(len(counts)) // GROUP * most - (offsets[:-1] - offsets[0])
+    bins = np.repeat(own, lengths)
+    bins += np.arange(len(values))
+    # Weights are added as float64: exact, as a corpus has fewer than 2^53 samples.
+    sums = np.bincount(bins, weights=values, minlength=num_groups * most).reshape(num_groups, most)
+    groups, copies = np.nonzero(sums)
+    return np.stack([copies, first + groups, sums[groups, copies].astype(np.int64)])
+
+
+def _row(copy: int, sums: Int64s, groups: Int64s) -> pa.RecordBatch:
+    lists = [
+        pa.ListArray.from_arrays([0, len(values)], pa.array(values, kind.value_type))
+        for values, kind in ((sums, SPACE.field("sums").type), (groups, SPACE.field("groups").type))
+    ]
+    return pa.RecordBatch.from_arrays([pa.array([copy], pa.int64()), *lists], schema=SPACE)

@@ -16,7 +16,7 @@ from tagmill.shards.errors import CorpusError, IntegrityError
 from tagmill.shards.record import sha256_hex
 from tagmill.shards.shared import parquet_batches, row_of, shared_table
 from tagmill.shards.store import Store
-from tagmill.shards.tables import table_bytes
+from tagmill.shards.tables import read_table, table_bytes
 
 FORMAT = "0"  # moves without notice until it is "1"
 SPLITS = ("train", "holdout")
@@ -37,14 +37,24 @@ SHARDS = pa.schema(
 )
 
 
+# What planning and reading need of it: the digests, which take most of its bytes, are for those who go through all.
+LINES = pa.schema([SHARDS.field(name) for name in ("name", "split", "samples", "bytes")])
+
+
 @dataclass(frozen=True, slots=True)
-class ShardEntry:
-    """One shard's line of the manifest; `bytes` and `tar_sha256` are of the tar, the others of its index and table."""
+class ShardLine:
+    """What reading one shard needs of the manifest; `bytes` are of the tar."""
 
     name: str
     split: str
     samples: int
     bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShardEntry(ShardLine):
+    """One shard's whole line of the manifest: `tar_sha256` is of the tar, the others of its index and table."""
+
     tar_sha256: str
     index_sha256: str
     table_sha256: str
@@ -138,20 +148,21 @@ class Corpus:
 
     @cached_property
     def table(self) -> pa.Table:
-        """The shard table (schema SHARDS), checked against its digest when it is decoded."""
+        """What reading needs of the shard table (schema LINES), checked against its digest when it is decoded."""
         named = self.file.manifest
         return shared_table(
-            self.cache, f"shards-{named.sha256}", SHARDS, lambda: parquet_batches(read_named(self.store, named), SHARDS)
+            self.cache, f"lines-{named.sha256}", LINES, lambda: parquet_batches(read_named(self.store, named), LINES)
         )
 
     @cached_property
     def entries(self) -> list[ShardEntry]:
         """The shards in corpus order, held-out ones last."""
-        return [ShardEntry(**row) for row in self.table.to_pylist()]
+        table = read_table(read_named(self.store, self.file.manifest), SHARDS.names)
+        return [ShardEntry(**row) for row in table.cast(SHARDS).to_pylist()]
 
-    def entry(self, number: int) -> ShardEntry:
+    def entry(self, number: int) -> ShardLine:
         """One shard by its number in the corpus order."""
-        return ShardEntry(**row_of(self.table, number))
+        return ShardLine(**row_of(self.table, number))
 
     def column(self, name: str) -> npt.NDArray[np.int64]:
         """`samples` or `bytes` of every shard, in corpus order."""

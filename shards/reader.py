@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from tagmill.shards.errors import IntegrityError
 from tagmill.shards.index import BLOCK, INDEX, key_hex, padded
-from tagmill.shards.manifest import Corpus, ShardEntry
+from tagmill.shards.manifest import Corpus, ShardLine
 from tagmill.shards.npy import check_size, read_rows
 from tagmill.shards.store import Store
 
@@ -31,10 +31,10 @@ class ShardReader:
     """Random access to one shard of a corpus."""
 
     store: Store
-    entry: ShardEntry
+    entry: ShardLine
 
     @classmethod
-    def of(cls, corpus: Corpus, entry: ShardEntry) -> "ShardReader":
+    def of(cls, corpus: Corpus, entry: ShardLine) -> "ShardReader":
         return cls(corpus.store.within("shards"), entry)
 
     @property

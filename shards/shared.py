@@ -19,16 +19,18 @@ import pyarrow.parquet as pq
 
 log = logging.getLogger(__name__)
 
-SHARED_BYTES = 8 << 20  # a smaller table is not worth a file
+SHARED_BYTES = 1 << 20  # a smaller table is not worth a file
 ROWS = 1 << 14  # of a Parquet file that are decoded at a time, so that its maker's memory stays small too
 PATIENCE_SECONDS = 60.0  # for another process that is making the table
 KEPT_SECONDS = 30 * 86400.0  # a table that nobody opened for so long is deleted when another is made
 
 
 def parquet_batches(data: bytes, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """A Parquet file's rows in the types of `schema`, a piece at a time, by this thread alone (see `tables.read_table`)."""
-    for batch in pq.ParquetFile(pa.BufferReader(data), pre_buffer=False).iter_batches(ROWS, use_threads=False):
-        yield batch.cast(schema)
+    """The columns of `schema`, in its types, of a Parquet file's rows: a piece at a time, by this thread alone (see
+    `tables.read_table`)."""
+    file = pq.ParquetFile(pa.BufferReader(data), pre_buffer=False)
+    for batch in file.iter_batches(ROWS, columns=schema.names, use_threads=False):
+        yield batch.select(schema.names).cast(schema)
 
 
 def shared_table(

@@ -6,6 +6,7 @@ a sample's fraction gives it an extra copy in some epochs, so that every epoch's
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +22,7 @@ from tagmill.shards.npy import check_size, npy_bytes, read_rows
 from tagmill.shards.record import sha256_hex
 from tagmill.shards.shared import parquet_batches, row_of, shared_table
 from tagmill.shards.store import Store
-from tagmill.shards.tables import table_bytes
+from tagmill.shards.tables import read_table, table_bytes
 from tagmill.shards.vocabulary import Vocabulary
 
 ONE = 1 << 16  # a repeat of one
@@ -45,6 +46,31 @@ VIEW_SHARDS = pa.schema(
         pa.field("extras_sha256", pa.string()),  # null where no sample has a fraction
     ]
 )
+
+
+# What planning and reading need of it, decoded.
+LINES = pa.schema(
+    [
+        pa.field("name", pa.string(), nullable=False),
+        pa.field("samples", pa.int64(), nullable=False),
+        pa.field("counts", pa.list_(pa.int32()), nullable=False),
+        pa.field("fractions", pa.int64(), nullable=False),
+        pa.field("fraction_sum", pa.int64(), nullable=False),
+        pa.field("listed", pa.bool_(), nullable=False),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ViewLine:
+    """What reading one shard needs of a view's `shards.parquet`."""
+
+    name: str
+    samples: int
+    counts: list[int]
+    fractions: int
+    fraction_sum: int
+    listed: bool  # runs.npy is there; else every run is every sample
 
 
 @dataclass(frozen=True)
@@ -197,40 +223,40 @@ class View:
 
     @cached_property
     def table(self) -> pa.Table:
-        """The shard table (schema VIEW_SHARDS), checked against its digest when it is decoded."""
-        named = Named("shards.parquet", self.file.shards_sha256)
-        return shared_table(
-            self.cache,
-            f"view-{named.sha256}",
-            VIEW_SHARDS,
-            lambda: parquet_batches(read_named(self.store, named), VIEW_SHARDS),
-        )
+        """What reading needs of the shard table (schema LINES), checked against its digest when it is decoded."""
+        named = self._named_shards
+        return shared_table(self.cache, f"view-{named.sha256}", LINES, lambda: _decoded(read_named(self.store, named)))
+
+    @property
+    def _named_shards(self) -> Named:
+        return Named("shards.parquet", self.file.shards_sha256)
 
     @cached_property
     def shards(self) -> list[ViewShard]:
         """All shards, held-out ones last, as in the manifest."""
-        return [ViewShard(**row) for row in self.table.to_pylist()]
+        table = read_table(read_named(self.store, self._named_shards), VIEW_SHARDS.names)
+        return [ViewShard(**row) for row in table.cast(VIEW_SHARDS).to_pylist()]
 
-    def shard(self, number: int) -> ViewShard:
+    def shard(self, number: int) -> ViewLine:
         """One shard's line. The last ones that were asked for are kept: a read asks for its shard several times."""
         found = self._lines.get(number)
         if found is None:
             if len(self._lines) >= LINES_KEPT:
                 self._lines.clear()
-            found = self._lines[number] = ViewShard(**row_of(self.table, number))
+            found = self._lines[number] = ViewLine(**row_of(self.table, number))
         return found
 
     @cached_property
-    def _lines(self) -> dict[int, ViewShard]:
+    def _lines(self) -> dict[int, ViewLine]:
         return {}
 
     def check(self, shard: int) -> None:
         """Raises IntegrityError unless the shard's files have the sizes that they must have (done at first touch)."""
         line = self.shard(shard)
         check_size(self.store, f"{line.name}.labels.npy", np.dtype("<i4"), (line.samples, self.file.max_labels))
-        if line.runs_sha256:
+        if line.listed:
             check_size(self.store, f"{line.name}.runs.npy", np.dtype("<u4"), (sum(line.counts),))
-        if line.extras_sha256:
+        if line.fractions:
             check_size(self.store, f"{line.name}.extras.npy", EXTRA, (_extra_rows(line.fractions),))
 
     def labels(self, shard: int, start: int, stop: int) -> Int32s:
@@ -248,7 +274,7 @@ class View:
             raise IntegrityError(
                 f"places {start}-{stop} of {length} in run {copy}", where, "the tables disagree: run lint"
             )
-        if line.runs_sha256 is None:
+        if not line.listed:
             return np.arange(start, stop, dtype=np.uint32)
         before = sum(line.counts[:copy])
         name, total = f"{line.name}.runs.npy", sum(line.counts)
@@ -277,6 +303,15 @@ class View:
         if places[-1] == len(rows):
             raise IntegrityError("running sums that are not the table's", f"{self.store.url}/{name}", "run lint")
         return rows["ordinal"][places]
+
+
+def _decoded(data: bytes) -> Iterator[pa.RecordBatch]:
+    """From a view's `shards.parquet` the rows of LINES."""
+    names = [field.name for field in LINES if field.name != "listed"]
+    read = pa.schema([*(LINES.field(name) for name in names), VIEW_SHARDS.field("runs_sha256")])
+    for batch in parquet_batches(data, read):
+        listed = batch["runs_sha256"].is_valid()
+        yield pa.RecordBatch.from_arrays([*(batch[name] for name in names), listed], schema=LINES)
 
 
 def _extra_rows(fractions: int) -> int:

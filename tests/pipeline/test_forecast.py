@@ -55,6 +55,15 @@ def test_the_command_line(made: Made, capsys: pytest.CaptureFixture[str]) -> Non
     command([made.url, "--batch-size", "8", "--json"])
     told = json.loads(capsys.readouterr().out)
     assert told["samples"] == 110 and told["tail"] == 1
+    assert told["shuffle"]["duplicates_global"] > 0 and told["shuffle"]["same_shard"] > 0
     command([made.url, "--batch-size", "8", "--streams", "1", "--chunk", "5", "--view", "None"])
     shown = capsys.readouterr().out
     assert "80 samples, 10 batches" in shown and "lower" not in shown
+    assert "of the distance in a global shuffle" in shown and "0, 0 in a global shuffle" in shown
+
+
+def test_a_first_epoch_of_nothing_is_refused(tmp_path: Path) -> None:
+    """One sample whose turn comes once in 65,536 epochs."""
+    rare = make_corpus(tmp_path, [1], repeats=[1])
+    with pytest.raises(CorpusError, match="first epoch has no samples"):
+        forecast(Forecast(corpus=rare.url, batch_size=1))

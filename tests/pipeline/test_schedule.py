@@ -4,13 +4,14 @@ from itertools import islice
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tagmill.pipeline.config import World
 from tagmill.pipeline.schedule import Schedule, Step
 from tagmill.pipeline.space import EpochSpace
 from tagmill.shards.errors import ConfigError
+from tests.pipeline.brute_order import CASES, Case
 
 MANIFEST, VIEW = bytes(range(32)), bytes(range(32, 64))
 
@@ -55,6 +56,37 @@ def test_from_any_state_comes_the_rest(worlds: int, batch_size: int, drop_last: 
         together = np.concatenate([part.positions for part in parts])
         assert sorted(together.tolist()) == sorted(wanted.positions.tolist())
         assert {part.after for part in parts} == {wanted.after}
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    case=CASES, batch_size=st.integers(1, 60), drop_last=st.booleans(), sizes=st.lists(st.integers(1, 16), min_size=1)
+)
+def test_any_corpus_goes_on_from_every_state_on_any_world(
+    case: Case, batch_size: int, drop_last: bool, sizes: list[int]
+) -> None:
+    """What the ranks of another world do next is what one rank did next, from every state: so they do all the rest."""
+    space, epochs = case.space(), 2
+    lengths = [space.num_positions(epoch) for epoch in range(epochs)]
+    assume(not drop_last or max(lengths) >= batch_size)
+    order = (case.seed, case.streams, case.window, case.chunk, batch_size, drop_last, epochs)
+    whole = list(Schedule(space, MANIFEST, VIEW, *order, World()).steps(0, 0))
+    for epoch, length in enumerate(lengths):
+        seen = [place for step in whole if step.epoch == epoch for place in step.positions.tolist()]
+        assert len(set(seen)) == len(seen) == (length - length % batch_size if drop_last else length)
+        assert set(seen) <= set(range(length))
+    states = [(0, 0), *(step.after for step in whole)]
+    for number, (state, wanted) in enumerate(zip(states, [*whole, None], strict=True)):
+        size = sizes[number % len(sizes)]
+        worlds = [Schedule(space, MANIFEST, VIEW, *order, World(rank, size)) for rank in range(size)]
+        parts = [next(one.steps(*state), None) for one in worlds]
+        if wanted is None:
+            assert parts == [None] * size
+            continue
+        found = [part for part in parts if part is not None]
+        assert len(found) == size and {(part.epoch, part.after) for part in found} == {(wanted.epoch, wanted.after)}
+        together = np.concatenate([part.positions for part in found])
+        assert sorted(together.tolist()) == sorted(wanted.positions.tolist())
 
 
 @settings(max_examples=30, deadline=None)

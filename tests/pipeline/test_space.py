@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tagmill.pipeline.space import EXTRAS, EpochSpace, Span
+from tagmill.pipeline import space as space_module
+from tagmill.pipeline.space import EXTRAS, GROUP, EpochSpace, Span
 from tagmill.shards import shared
 from tagmill.shards.errors import CorpusError
 from tagmill.shards.manifest import Corpus
-from tagmill.shards.view import VIEW_SHARDS, View, extra_offset
+from tagmill.shards.view import View, extra_offset
 from tests.pipeline.brute_order import CASES, ONE, Case, Sample
 from tests.pipeline.corpora import Made, make_corpus
 
@@ -49,6 +50,18 @@ def test_any_cut_of_an_epoch_gives_its_samples_in_order(case: Case, cuts: list[i
         sample for start, stop in pairwise(edges) for sample in resolve(case, space.spans(case.epoch, start, stop))
     ]
     assert found == samples
+
+
+@settings(max_examples=100, deadline=None)
+@given(case=CASES, group=st.integers(1, 3), pieces=st.integers(1, 3), bins=st.integers(1, 9))
+def test_however_shards_are_summed(case: Case, group: int, pieces: int, bins: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(space_module, "GROUP", group)
+        patch.setattr(space_module, "PIECE", group * pieces)
+        patch.setattr(space_module, "BINS", bins)
+        space, samples = case.space(), case.samples()
+        assert resolve(case, space.spans(case.epoch, 0, len(samples))) == samples
+        assert [len(runs.groups) == len(runs.ends) for runs in space.runs] == [True] * len(space.runs)
 
 
 @settings(max_examples=100, deadline=None)
@@ -181,10 +194,7 @@ def test_a_copy_that_few_shards_have_takes_no_place_for_the_others() -> None:
     counts = np.zeros((3, 1000), np.int64)
     counts[0], counts[2, [7, 500, 999]] = 5, [1, 3, 2]  # nobody has exactly two copies
     space = EpochSpace.of_counts(20, counts, np.zeros(1001, np.int64), 0)
-    assert [(runs.copy, len(runs.ends), runs.columns is None) for runs in space.runs] == [
-        (0, 1000, True),
-        (2, 3, False),
-    ]
+    assert [(runs.copy, len(runs.ends)) for runs in space.runs] == [(0, -(-1000 // GROUP)), (2, 3)]
     assert space.spans(0, 4998, 5006) == [
         Span(1019, 0, 3, 5, 0), Span(27, 2, 0, 1, 0), Span(520, 2, 0, 3, 0), Span(1019, 2, 0, 2, 0)
     ]  # fmt: skip
@@ -210,7 +220,7 @@ def test_a_space_in_shared_tables_is_the_same(
                 assert corpus.entry(1) == plain.entry(1)
                 assert mapped is None or view is None or mapped.shard(1) == view.shard(1)
     kinds = sorted(path.name.partition("-")[0] for path in (tmp_path / "cache").iterdir())
-    assert kinds == ["shards", "space", "space", *(["view"] if with_view else [])]
+    assert kinds == ["lines", "space64", "space64", *(["view"] if with_view else [])]
 
 
 def test_a_space_of_another_view_is_another_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -236,6 +246,6 @@ def test_a_view_of_other_shards_is_refused(made: Made) -> None:
     rows = view.table.to_pylist()
     for others in ([{**rows[0], "samples": 12}, *rows[1:]], [{**rows[0], "name": "a"}, *rows[1:]], rows[:-1]):
         other = replace(view)
-        other.__dict__["table"] = pa.Table.from_pylist(others, VIEW_SHARDS)
+        other.__dict__["table"] = pa.Table.from_pylist(others, view.table.schema)
         with pytest.raises(CorpusError, match="make the view again"):
             EpochSpace.of(corpus, other, "train")

@@ -16,6 +16,7 @@ from tagmill.shards.manifest import (
     CorpusFile,
     Named,
     ShardEntry,
+    ShardLine,
     commit,
     put_manifest,
     read_named,
@@ -60,7 +61,9 @@ def test_a_corpus_goes_through_its_files(store: Store, corpus: Corpus) -> None:
 
 
 def test_one_shard_and_one_column_are_those_of_the_entries(corpus: Corpus) -> None:
-    assert [corpus.entry(number) for number in range(3)] == ENTRIES
+    assert [corpus.entry(number) for number in range(3)] == [
+        ShardLine(e.name, e.split, e.samples, e.bytes) for e in ENTRIES
+    ]
     assert corpus.column("samples").tolist() == [1, 7, 1] and corpus.column("bytes").tolist() == [10240] * 3
     assert [list(corpus.shards_of(split)) for split in ("train", "holdout", "other")] == [[0, 1], [2], []]
     assert "entries" not in corpus.__dict__  # no object a shard was made
