@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 log = logging.getLogger(__name__)
 
-SHARED_BYTES = 1 << 20  # a smaller table is not worth a file
+SHARED_BYTES = 1 << 16  # a smaller table is made sooner than it is waited for
 ROWS = 1 << 14  # of a Parquet file that are decoded at a time, so that its maker's memory stays small too
 PATIENCE_SECONDS = 60.0  # for another process that is making the table
 KEPT_SECONDS = 30 * 86400.0  # a table that nobody opened for so long is deleted when another is made

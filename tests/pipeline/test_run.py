@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from tagmill.pipeline.augment import Crops
+from tagmill.pipeline.batch import normalise
 from tagmill.pipeline.config import LoaderConfig, World
 from tagmill.pipeline.meters import Meters
 from tagmill.pipeline.prefetch import SampleReader
@@ -38,6 +39,8 @@ class CountingBackend:
             raise ZeroDivisionError("a bug")
         pixels = torch.zeros((len(jpegs), 3, size, size), dtype=torch.uint8)
         return pixels, np.zeros(len(jpegs), np.bool_)
+
+    normalise = staticmethod(normalise)
 
     def close(self) -> None:
         pass
