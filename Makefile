@@ -4,6 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 ARGS ?=
 CORPUS ?= out/demo/corpus
+BENCHES ?= pixels loader plan
 ROOMS = shards ingest pipeline transfer studies demo bench examples train.py cli.py
 
 .PHONY: help setup demo test lint types shards train bench wheel clean
@@ -37,7 +38,7 @@ train: setup ## a model from a corpus: make train CORPUS=out/demo/corpus ARGS="-
 	@$(BIN)/tagmill train --corpus $(CORPUS) $(ARGS)
 
 bench: setup ## every comparison that needs no GPU; figures stand beside the machine that gave them
-	@for file in $(filter-out bench/__init__.py bench/measure.py,$(wildcard bench/*.py)); do $(BIN)/python $$file $(ARGS) || exit 1; done
+	@for name in $(BENCHES); do $(BIN)/python bench/$$name.py $(ARGS) || exit 1; done
 
 wheel: setup ## build/dist/tagmill-*.whl
 	@rm -rf build/lib build/dist && $(BIN)/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir build/dist . && ls build/dist

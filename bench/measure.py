@@ -7,6 +7,7 @@ import platform
 import statistics
 import subprocess
 import sys
+import sysconfig
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -34,15 +35,32 @@ def pictures(folder: Path, most: int | None = None) -> list[Path]:
     return found
 
 
-def peer(name: str, *packages: str) -> Path:
-    """The Python of a peer's own environment under build/bench/, made on demand."""
+def peer(name: str, *packages: str, over_ours: bool = False) -> Path:
+    """The Python of a peer's own environment under build/bench/, made on demand.
+
+    `over_ours`: what is not installed there is taken from our environment, so that torch's gigabytes are there once. What
+    the peer's instructions install comes first, and Pillow over pillow-simd only where it is among `packages`.
+    Raises CalledProcessError, with pip's words, where the peer cannot be installed.
+    """
     folder = ROOT / "build" / "bench" / name
     python = folder / "bin" / "python"
     if not (folder / ".ready").exists():
-        subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
-        subprocess.run([str(python), "-m", "pip", "install", "--quiet", *packages], check=True)
+        print(f"installing {' '.join(packages)} under {folder}", file=sys.stderr)
+        _call([sys.executable, "-m", "venv", "--clear", str(folder)])
+        if over_ours:
+            ours = sysconfig.get_path("purelib")
+            _site_packages(folder).joinpath("ours.pth").write_text(f"{ours}\n")
+        _call([str(python), "-m", "pip", "install", "--quiet", *packages])
         (folder / ".ready").touch()
     return python
+
+
+def _call(command: list[str]) -> None:
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
+def _site_packages(folder: Path) -> Path:
+    return Path(sysconfig.get_path("purelib", vars={"base": str(folder), "platbase": str(folder)}))
 
 
 def alternate(cases: dict[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:

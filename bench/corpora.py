@@ -1,0 +1,95 @@
+"""The same pictures for everybody: resized once, repeated under other keys, as a folder of files and as a corpus."""
+
+import hashlib
+import io
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from tagmill.bench import measure
+
+SHORT_SIDE, QUALITY = 256, 90  # of the stored pictures, as ingest stores them
+CLASSES = 8  # folders that the files are dealt to
+SHARDS = 8  # at least one for every worker of a small machine
+VERSION = "1"  # of what is made here
+
+
+def shards(corpus: str, suffix: str) -> list[str]:
+    """A file of every shard of the corpus that `make_corpus` makes, at a path or a URL."""
+    return [f"{corpus}/shards/{number:06d}{suffix}" for number in range(SHARDS)]
+
+
+def digest(pictures: list[Path], samples: int) -> str:
+    """Names what is made of some pictures, by their bytes."""
+    whole = hashlib.sha256(f"{VERSION} {samples} {SHORT_SIDE} {QUALITY}".encode())
+    for path in pictures:
+        whole.update(hashlib.sha256(path.read_bytes()).digest())
+    return whole.hexdigest()[:12]
+
+
+def once(folder: Path, make: Callable[[Path], None]) -> Path:
+    """`folder`, made by `make` in a place beside it first, so that it is whole or not there."""
+    if not folder.exists():
+        print(f"making {folder.name}", file=sys.stderr)
+        unfinished = folder.with_name(f"{folder.name}.unfinished")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.parent.mkdir(parents=True, exist_ok=True)
+        make(unfinished)
+        unfinished.rename(folder)
+    return folder
+
+
+def prepare(pictures: list[Path], samples: int) -> Path:
+    """build/bench/loader/<digest>/ with `images` (CLASSES folders of files, as torchvision's ImageFolder wants them) and
+    `corpus` (a tagmill corpus, whose tars and indexes webdataset and DALI read)."""
+    folder = measure.ROOT / "build" / "bench" / "loader" / digest(pictures, samples)
+    images = once(folder / "images", lambda place: make_images(pictures, samples, place))
+    once(folder / "corpus", lambda place: make_corpus(images, place))
+    return folder
+
+
+def make_images(pictures: list[Path], samples: int, folder: Path) -> None:
+    stored = [resized(path) for path in pictures]
+    for name in range(CLASSES):
+        (folder / f"class-{name}").mkdir(parents=True)
+    for number in range(samples):
+        path = folder / f"class-{number % CLASSES}" / f"{number:06d}.jpg"
+        path.write_bytes(stored[number % len(stored)])
+
+
+def resized(path: Path) -> bytes:
+    """A JPEG whose short side is SHORT_SIDE."""
+    from PIL import Image
+
+    file = io.BytesIO()
+    with Image.open(path) as image:
+        short = min(image.size)
+        target = (round(image.width * SHORT_SIDE / short), round(image.height * SHORT_SIDE / short))
+        image.convert("RGB").resize(target, Image.Resampling.BOX).save(file, "JPEG", quality=QUALITY)
+    return file.getvalue()
+
+
+def make_corpus(images: Path, folder: Path) -> None:
+    from PIL import Image
+
+    from tagmill.shards.manifest import CorpusFile, commit, put_manifest
+    from tagmill.shards.record import Record, sha256_hex
+    from tagmill.shards.store import Store
+    from tagmill.shards.writer import ShardWriter, publish
+
+    store, entries = Store(str(folder)), []
+    paths = sorted(images.rglob("*.jpg"), key=lambda path: path.name)
+    spool = folder / "spool"
+    for shard in range(SHARDS):
+        name = f"{shard:06d}"
+        with ShardWriter(name, "train", spool) as writer:
+            for path in paths[shard::SHARDS]:
+                with Image.open(path) as image:
+                    width, height = image.size
+                sha256 = sha256_hex(path.name.encode())  # of the name: repeated pictures have keys of their own
+                writer.add(Record(sha256, (0, 0, 0, 0), width, height, width, height, ()), path.read_bytes())
+            entries.append(writer.finish())
+        publish(store, spool, name)
+    shutil.rmtree(spool)
+    commit(store, CorpusFile("bench", put_manifest(store, entries), {"shards": SHARDS, "samples": len(paths)}))

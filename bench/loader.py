@@ -1,0 +1,96 @@
+"""The loader against the loaders of others: same pictures, same output, same threads, in turn, each in its environment.
+
+python bench/loader.py [--images DIR] [--rounds N] [--quick] [--store s3] [--out FILE.json] [--plot FILE.png]
+
+A sample is 224 x 224 pixels out of a JPEG with short side 256: random resized crop, flip, batches of 256, as normalised
+float32 and as uint8. Figures: images/s, processor seconds per 1,000 images, peak memory of all its processes, and seconds
+to the first batch. 'decode only' is DALI's CPU decoder on the same windows, without resize: what is physically there.
+Peers of DataLoader's kind decode with torchvision, which is the faster; ImageFolder once more with Pillow, its default, and
+with --pillow the others too.
+--store s3 measures ours from a Ceph gateway on loopback behind a proxy that is late and fails, beside the local disk.
+SPDL needs FFmpeg's shared libraries (Debian: apt-get install ffmpeg); a peer that cannot run is in the table with its reason.
+"""
+
+import argparse
+import os
+import signal
+import sys
+from pathlib import Path
+
+from tagmill.bench import corpora, figures, measure, remote
+from tagmill.bench.workers import Case, Peer, UnavailableError, measured, peers, prepare
+
+OUTPUTS = ("float32", "uint8")
+SAMPLES, BATCH = 3840, 256
+# Of our loader, so that 1,024 samples are open, as many as webdataset's and DALI's readers shuffle. By default it opens 32,768:
+# more than the pictures here, so that a measurement would be one of reading ahead.
+STREAMS = 8
+
+
+def sizes(options: argparse.Namespace) -> list[str]:
+    """Flags of every worker."""
+    quick = {"batch": 64, "warm": 2, "batches": 4, "streams": 2}
+    whole = {"batch": BATCH, "warm": 4, "batches": options.batches, "streams": STREAMS}
+    flags = {"threads": options.threads, **(quick if options.quick else whole)}
+    return [text for name, value in flags.items() for text in (f"--{name}", str(value))]
+
+
+def local(options: argparse.Namespace, folder: Path) -> list[Case]:
+    """Every peer with every output, in turn, from the local disk."""
+    chosen = [peer for peer in peers(options.backend) if wanted(peer, options)]
+    outputs = OUTPUTS[:1] if options.quick else OUTPUTS
+    cases = [Case(peer, output) for output in outputs for peer in chosen]
+    data: dict[str, str] = {}
+    for peer in chosen:
+        try:
+            data[peer.name] = prepare(peer, folder)
+        except UnavailableError as error:
+            for case in cases:
+                case.reason = str(error) if case.peer == peer else case.reason
+    for number in range(options.rounds):
+        print(f"round {number + 1} of {options.rounds}", file=sys.stderr)
+        for case in cases:
+            measured(case, data.get(case.peer.name, ""), sizes(options))
+        keep(cases, options)
+    return cases
+
+
+def keep(cases: list[Case], options: argparse.Namespace) -> None:
+    """Writes what was measured so far: after every round, so that a run that is broken off was not for nothing."""
+    if options.out is not None:
+        name = "loader" if options.store == "local" else f"loader-{options.store}"
+        measure.write(name, figures.as_json(cases), figures.ratios(cases), options.out)
+    if options.plot is not None:
+        figures.plot(cases, options.plot)
+
+
+def wanted(peer: Peer, options: argparse.Namespace) -> bool:
+    if options.only:
+        return any(part.lower() in peer.name.lower() for part in options.only)
+    return options.pillow or "(Pillow)" not in peer.name or (peer.name.startswith("ImageFolder") and not options.quick)
+
+
+def main() -> None:
+    parser = measure.arguments(__doc__ or "")
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads or worker processes of everybody")
+    parser.add_argument("--backend", default="auto", help="tagmill's")
+    parser.add_argument("--batches", type=int, default=12, help="batches that are measured in a run")
+    parser.add_argument(
+        "--pillow", action="store_true", help="every DataLoader peer with Pillow too, not ImageFolder alone"
+    )
+    parser.add_argument("--only", action="append", help="measure only peers whose name holds this; may be repeated")
+    parser.add_argument("--store", choices=("local", "s3"), default="local", help="s3: our loader, disk against S3")
+    parser.add_argument("--plot", type=Path, help="draw the figures here (.png or .svg)")
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that a worker is ended with us
+    options.rounds = min(options.rounds, 2) if options.quick else options.rounds
+    pictures = measure.pictures(options.images, 32 if options.quick else None)
+    folder = corpora.prepare(pictures, 512 if options.quick else SAMPLES)
+    far = options.store == "s3"
+    cases = remote.cases(options, folder, sizes(options)) if far else local(options, folder)
+    figures.remote_table(cases) if far else figures.table(cases)
+    keep(cases, options)
+
+
+if __name__ == "__main__":
+    main()

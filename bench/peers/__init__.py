@@ -1,0 +1,1 @@
+"""Loaders that the benchmark runs, one a file, each in the environment that its users have."""

@@ -1,0 +1,104 @@
+"""One measurement of one loader in a process of its own: warm up, then batches against the clock; prints a line of JSON."""
+
+import argparse
+import importlib.metadata
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tagmill.bench.processes import cpu_seconds
+
+if TYPE_CHECKING:
+    import torch
+
+SIZE = 224
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+MAKE = "make"
+
+Totals = Callable[[], dict[str, float]]
+Batches = Callable[[argparse.Namespace], Iterator["torch.Tensor | int"]]
+
+
+def run(
+    batches: Batches,
+    packages: tuple[str, ...],
+    make: Callable[[Path, Path], None] | None = None,
+    totals: Totals = dict,
+) -> None:
+    """The whole of a worker: `FILE make IMAGES FOLDER` writes its format, `FILE DATA ...` measures.
+
+    `batches` takes the options and yields, without end, batches [b, 3, 224, 224], or how many images it has done where
+    there is nothing to look at. `totals` are counters of its own, of which the growth under the clock is told.
+    """
+    parser = argparse.ArgumentParser()
+    parser.add_argument("data", help="where the samples are, in this loader's format")
+    parser.add_argument("--output", choices=("uint8", "float32"), default="uint8")
+    parser.add_argument("--decoder", choices=("pillow", "torchvision"), default="torchvision")
+    parser.add_argument("--backend", default="auto", help="tagmill's")
+    parser.add_argument("--streams", type=int, help="tagmill's")
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--batch", type=int, default=256)
+    parser.add_argument("--warm", type=int, default=4, help="batches before the clock starts")
+    parser.add_argument("--batches", type=int, default=16, help="batches that are measured")
+    parser.add_argument("--folder", type=Path, help="make: where to write; else: a place for caches")
+    parser.add_argument("--images", type=Path, help="make: the pictures")
+    options = parser.parse_args()
+    if options.data == MAKE:
+        if make is not None:
+            make(options.images, options.folder)
+        return
+    result = measure(batches, options, totals)
+    result["versions"] = {package: importlib.metadata.version(package) for package in packages}
+    if "PIL" in sys.modules:
+        result["versions"]["PIL as imported"] = sys.modules["PIL"].__version__  # pillow-simd's has a .post
+    print(json.dumps(result), flush=True)
+    os._exit(0)  # without waiting for what a loader's threads and processes have still ahead
+
+
+def measure(batches: Batches, options: argparse.Namespace, totals: Totals) -> dict[str, Any]:
+    """images/s, processor seconds per 1,000 images, and seconds to the first batch."""
+    begun = time.perf_counter()
+    source = batches(options)
+    first = next(source)
+    first_after, age = time.perf_counter() - begun, process_age()
+    check(first, options)
+    for _ in range(options.warm - 1):
+        next(source)
+    before, cpu, start = totals(), cpu_seconds(os.getpid()), time.perf_counter()
+    images = sum(count(next(source)) for _ in range(options.batches))
+    seconds, cpu = time.perf_counter() - start, cpu_seconds(os.getpid()) - cpu
+    return {
+        "images_per_second": images / seconds,
+        "cpu_seconds_per_1000_images": 1000 * cpu / images,
+        "first_batch_seconds": first_after,
+        **{name: value - before[name] for name, value in totals().items()},
+        "seconds": seconds,
+        "process_start_to_first_batch_seconds": age,
+    }
+
+
+def process_age() -> float:
+    """Seconds since this process was started, its interpreter and imports among them."""
+    started = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - started
+
+
+def count(batch: "torch.Tensor | int") -> int:
+    return batch if isinstance(batch, int) else len(batch)
+
+
+def check(batch: "torch.Tensor | int", options: argparse.Namespace) -> None:
+    """Everybody must deliver the same thing. Raises SystemExit with what is wrong."""
+    if isinstance(batch, int):
+        return
+    wanted = ((options.batch, 3, SIZE, SIZE), f"torch.{options.output}")
+    if (tuple(batch.shape), str(batch.dtype)) != wanted:
+        raise SystemExit(f"a batch of {tuple(batch.shape)} {batch.dtype}, and not {wanted}")
+    mean, spread = batch.float().mean().item(), batch.float().std().item()
+    low, high, least = (-2.2, 2.7, 0.2) if options.output == "float32" else (10, 245, 10)
+    if not (low < mean < high and spread > least):
+        raise SystemExit(f"mean {mean:.2f} and deviation {spread:.2f} are no photographs")

@@ -1,0 +1,59 @@
+"""The clock of a worker: what is counted, and that everybody must deliver the same."""
+
+import argparse
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from tagmill.bench.peers import stopwatch
+
+OPTIONS = argparse.Namespace(output="uint8", batch=4, warm=2, batches=3)
+
+
+def picture(output: str, batch: int = 4) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    if output == "float32":
+        return torch.randn((batch, 3, 224, 224), generator=generator)
+    return torch.randint(0, 256, (batch, 3, 224, 224), generator=generator, dtype=torch.uint8)
+
+
+@pytest.mark.parametrize("output", ["uint8", "float32"])
+def test_what_all_must_deliver_is_let_through(output: str) -> None:
+    stopwatch.check(picture(output), argparse.Namespace(output=output, batch=4))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        picture("uint8", 3),
+        picture("float32"),
+        picture("uint8").permute(0, 2, 3, 1),
+        torch.zeros((4, 3, 224, 224), dtype=torch.uint8),
+        torch.full((4, 3, 224, 224), 128, dtype=torch.uint8),
+    ],
+)
+def test_anything_else_is_refused(wrong: torch.Tensor) -> None:
+    with pytest.raises(SystemExit):
+        stopwatch.check(wrong, OPTIONS)
+
+
+def test_floats_that_are_not_normalised_are_refused() -> None:
+    with pytest.raises(SystemExit, match="no photographs"):
+        stopwatch.check(255 * picture("float32").abs(), argparse.Namespace(output="float32", batch=4))
+
+
+def test_only_what_comes_after_the_warming_up_is_counted() -> None:
+    handed_out = 0
+
+    def batches(_: argparse.Namespace) -> Iterator[int]:
+        nonlocal handed_out
+        while True:
+            handed_out += 1
+            yield 10
+
+    found = stopwatch.measure(batches, OPTIONS, lambda: {"seen": float(handed_out)})
+    assert handed_out == OPTIONS.warm + OPTIONS.batches
+    assert found["seen"] == OPTIONS.batches  # of a counter, the growth under the clock
+    assert found["images_per_second"] == pytest.approx(10 * OPTIONS.batches / found["seconds"])
+    assert 0 <= found["first_batch_seconds"] <= found["process_start_to_first_batch_seconds"]

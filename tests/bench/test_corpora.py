@@ -1,0 +1,64 @@
+"""The same pictures in every format, whole or not there."""
+
+import io
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tagmill.bench import corpora
+from tagmill.shards.manifest import Corpus
+from tagmill.shards.reader import ShardReader
+
+
+def picture(path: Path, colour: int, size: tuple[int, int] = (300, 400)) -> Path:
+    Image.new("RGB", size, (colour, 10, 20)).save(path, "JPEG")
+    return path
+
+
+def test_a_corpus_holds_the_files_under_keys_of_their_own(tmp_path: Path) -> None:
+    pictures = [picture(tmp_path / f"{colour}.jpg", colour) for colour in (50, 200)]
+    corpora.make_images(pictures, 20, tmp_path / "images")
+    corpora.make_corpus(tmp_path / "images", tmp_path / "corpus")
+    files = {path.read_bytes() for path in (tmp_path / "images").rglob("*.jpg")}
+    assert len(files) == 2 and len(list((tmp_path / "images").rglob("*.jpg"))) == 20
+    corpus = Corpus.open(str(tmp_path / "corpus"))
+    keys, read = set(), []
+    for entry in corpus.entries:
+        reader = ShardReader.of(corpus, entry)
+        index = reader.index(0, entry.samples)
+        keys |= {key.tobytes() for key in index["key"]}
+        read += reader.pictures(index)
+    assert len(keys) == len(read) == 20 and set(read) == files
+    for suffix in (".tar", ".idx"):
+        assert all(Path(path).exists() for path in corpora.shards(str(tmp_path / "corpus"), suffix))
+
+
+def test_pictures_are_stored_with_their_short_side(tmp_path: Path) -> None:
+    stored = corpora.resized(picture(tmp_path / "a.jpg", 9, (300, 600)))
+    assert Image.open(io.BytesIO(stored)).size == (256, 512)
+
+
+def test_another_picture_is_another_folder(tmp_path: Path) -> None:
+    one, two = picture(tmp_path / "1.jpg", 1), picture(tmp_path / "2.jpg", 99)
+    names = {
+        corpora.digest([one], 5),
+        corpora.digest([two], 5),
+        corpora.digest([one], 6),
+        corpora.digest([one, two], 5),
+    }
+    assert len(names) == 4 and corpora.digest([one], 5) in names
+
+
+def test_what_was_not_finished_is_made_anew(tmp_path: Path) -> None:
+    def broken(place: Path) -> None:
+        place.mkdir()
+        (place / "half").touch()
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        corpora.once(tmp_path / "made", broken)
+    assert not (tmp_path / "made").exists()
+    corpora.once(tmp_path / "made", Path.mkdir)
+    corpora.once(tmp_path / "made", broken)  # there already
+    assert not list((tmp_path / "made").iterdir())

@@ -1,0 +1,68 @@
+"""A loader as a process: its figures, or the reason why there are none; and nothing of it is left."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tagmill.bench import measure, processes, workers
+from tagmill.bench.workers import Case, Peer, UnavailableError, environment, last_line, measured, peers, run_worker
+
+
+def worker(code: str) -> list[str]:
+    return [sys.executable, "-c", code]
+
+
+def test_figures_are_the_last_line_of_json() -> None:
+    found = run_worker(worker("""print('hello'); print('{"images_per_second": 7.5}')"""), environment())
+    assert found["images_per_second"] == 7.5 and found["peak_memory_bytes"] >= 0
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("import no_such_peer", "No module named 'no_such_peer'"),
+        ("raise SystemExit('a batch of (3,) is none')", "a batch of"),
+        ("print('all is well')", "all is well"),
+        ("import os; os.abort()", "no message"),
+    ],
+)
+def test_a_worker_without_figures_says_why(code: str, reason: str) -> None:
+    with pytest.raises(UnavailableError, match=reason):
+        run_worker(worker(code), environment())
+
+
+def test_a_worker_that_never_ends_is_ended_with_all_its_processes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(workers, "PATIENCE", 1.0)
+    mark = tmp_path / "pid"
+    code = f"import subprocess, time; p = subprocess.Popen(['sleep', '60']); open({str(mark)!r}, 'w').write(str(p.pid))"
+    with pytest.raises(UnavailableError, match="no end after"):
+        run_worker(worker(f"{code}; time.sleep(60)"), environment())
+    state = processes._read(Path(f"/proc/{mark.read_text()}/stat")).rpartition(")")[2].split()[:1]
+    assert state in ([], ["Z"])
+
+
+def test_a_peer_that_cannot_be_installed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> Path:
+        raise subprocess.CalledProcessError(1, "pip", stderr="ERROR: no matching distribution\n")
+
+    monkeypatch.setattr(measure, "peer", refuse)
+    case = Case(Peer("some", "no.py", "images", "some", ("some",)), "uint8")
+    measured(case, "nowhere", [])
+    assert case.reason == "not installed: ERROR: no matching distribution" and not case.runs
+
+
+def test_every_peer_has_its_file_and_a_name_of_its_own() -> None:
+    known = peers("auto")
+    assert len({peer.name for peer in known}) == len(known)
+    assert all((workers.PEERS / peer.file).exists() for peer in known)
+    unlisted = {path.name for path in workers.PEERS.glob("*.py")} - {peer.file for peer in known}
+    assert unlisted == {"__init__.py", "stopwatch.py", "torch_pictures.py"}
+
+
+def test_the_last_line_that_says_something() -> None:
+    assert last_line("Traceback\n  ValueError: no\n\n") == "ValueError: no"
+    assert last_line("\n") == "no message"
