@@ -14,6 +14,8 @@ GIB = 1 << 30
 FAILURE_FLOOR = 20  # holes that never stop a run, however few samples it has seen: a share of a handful says nothing
 DEFAULT_STREAMS = 256
 STREAMS_PER_RANK = 8  # enough that a world a little larger or smaller still shares the streams nearly evenly
+LOCAL_READERS = 4
+REMOTE_READERS = 32
 
 SEED_LIMIT = 1 << 63
 MOST_JITTER = 10.0
@@ -29,8 +31,8 @@ CHOICES = {
     "drop_last": (False, True),
     "even": (False, True),
 }
-AT_LEAST_ONE = ("batch_size", "window", "chunk", "size", "readers", "memory_limit")
-AT_LEAST_ONE_IF_SET = ("streams", "threads", "epochs")
+AT_LEAST_ONE = ("batch_size", "window", "chunk", "size", "memory_limit", "cache_limit")
+AT_LEAST_ONE_IF_SET = ("streams", "threads", "epochs", "readers")
 
 
 @dataclass(frozen=True)
@@ -107,8 +109,8 @@ class LoaderConfig:
     """cpu, cuda or cuda:N: where batches are delivered."""
     threads: int | None = None
     """Decoding threads of this rank; None: the machine's cores divided among its ranks."""
-    readers: int = 4
-    """Chunks that are read at the same time."""
+    readers: int | None = None
+    """Chunks that are read at the same time. None: see `resolve_readers`."""
     epochs: int | None = None
     """Epochs to run through; None: without end."""
     memory_limit: int = 8 * GIB
@@ -116,6 +118,10 @@ class LoaderConfig:
     plan_cache: str | None = None
     """The folder where the ranks of a machine share the shard tables of a large corpus. None: tagmill in the user's cache
     folder."""
+    cache: str | None = None
+    """A folder of this machine that keeps copies of what was read, shared by its ranks. None: nothing is kept."""
+    cache_limit: int = 64 * GIB
+    """Bytes that the copies may take; those that were not read for longest are deleted first."""
     failure_budget: float = 0.001
     """The share of samples that may be holes (unreadable, undecodable) before a run stops; never under 20 of them."""
     even: bool = False
@@ -132,7 +138,9 @@ class LoaderConfig:
                 name,
                 f"choose one of {', '.join(map(str, choices))}",
             )
-        self._require(self.view is None or isinstance(self.view, str), "view", "give its name, or None")
+        for name in ("view", "cache"):
+            value = getattr(self, name)
+            self._require(value is None or isinstance(value, str), name, "give its name, or None")
         seed_fits = _is_whole(self.seed) and 0 <= self.seed < SEED_LIMIT
         self._require(seed_fits, "seed", "give a whole number from 0 to 2^63 - 1")
         self._require(0 <= self.failure_budget <= 1, "failure_budget", "give a share from 0 to 1")
@@ -171,6 +179,12 @@ class LoaderConfig:
         if self.streams is not None:
             return self.streams
         return max(DEFAULT_STREAMS, STREAMS_PER_RANK * world_size)
+
+    def resolve_readers(self, remote: bool) -> int:
+        """As configured, or 4 for a local store and 32 for a remote one, where a chunk takes several round trips."""
+        if self.readers is not None:
+            return self.readers
+        return REMOTE_READERS if remote else LOCAL_READERS
 
     def cache_folder(self, environment: Mapping[str, str] = os.environ) -> Path:
         """Where `plan_cache` says, or in $XDG_CACHE_HOME, or in ~/.cache."""

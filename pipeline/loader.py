@@ -29,6 +29,7 @@ from tagmill.pipeline.run import AHEAD, Run
 from tagmill.pipeline.schedule import Schedule
 from tagmill.pipeline.space import EpochSpace
 from tagmill.pipeline.state import LoaderState, check
+from tagmill.shards.cache import Cache
 from tagmill.shards.errors import ConfigError, CorpusError, TagmillError
 from tagmill.shards.manifest import Corpus
 from tagmill.shards.view import View
@@ -57,7 +58,8 @@ class Loader(IterableDataset[Batch]):
         self.config = config or LoaderConfig()
         self._asked_world = world or _own_world()
         corpora = corpus.corpora if isinstance(corpus, Mixture) else (corpus,)
-        self._readers = [_open(one, self.config) for one in corpora]
+        cache = None if self.config.cache is None else Cache(Path(self.config.cache), self.config.cache_limit)
+        self._readers = [_open(one, self.config, cache) for one in corpora]
         self.corpus, self.view, self.space = self._readers[0].corpus, self._readers[0].view, self._readers[0].space
         """Of a mixture: its first."""
         self._pattern = Pattern(corpus.weights) if isinstance(corpus, Mixture) else None
@@ -171,8 +173,8 @@ class Loader(IterableDataset[Batch]):
         return min(self._state.epoch, last)
 
     def memory(self) -> int:
-        """Bytes that this rank holds at most: open samples (by their corpus's mean size) and batches. Every corpus of a
-        mixture has windows of its own."""
+        """Bytes that this rank holds at most: open samples (by their corpus's mean size), what is just being read a second
+        time, and batches. Every corpus of a mixture has windows of its own."""
         windows = open_samples(self._schedule.streams, self.config.window, self.config.chunk, self.world)
         held, largest = 0.0, 0.0
         for one in self._readers:
@@ -182,6 +184,8 @@ class Loader(IterableDataset[Batch]):
             # A small corpus is held whole in one epoch; where others follow they are opened into the same windows.
             held += mean * (min(windows, one.space.num_positions(0)) if self.config.epochs == 1 else windows)
             largest = max(largest, mean)
+        remote = any(one.corpus.store.root is None for one in self._readers)
+        held += self.config.resolve_readers(remote) * self.config.chunk * largest  # ranges, until they are cut up
         picture = 3 * self.config.size**2 * DTYPES[self.config.output].itemsize
         # AHEAD wait, one is in work, one is at the trainer.
         return int(held) + (AHEAD + 2) * self.local_batch_size * int(picture + largest)
@@ -222,7 +226,7 @@ class Loader(IterableDataset[Batch]):
         run = self._run = Run(
             self.config,
             self._schedule,
-            [replace(one) for one in self._readers],  # anew, so that shards are checked again
+            self._readers,
             self._backend,
             self.meters,
             places=self.local_batch_size,
@@ -276,11 +280,11 @@ def _own_world() -> World:
     return World.from_environment()
 
 
-def _open(corpus: str | Path | Corpus, config: LoaderConfig) -> SampleReader:
+def _open(corpus: str | Path | Corpus, config: LoaderConfig, cache: Cache | None) -> SampleReader:
     """A corpus with the configured view and split, which it must have."""
     opened = corpus if isinstance(corpus, Corpus) else Corpus.open(str(corpus), config.cache_folder())
     if opened.file.takedown is not None:
         what = "the corpus has takedowns, which this version does not know how to honour"
         raise CorpusError(what, opened.store.url, "read it with the tagmill version that wrote them")
     view = None if config.view is None else View.open(opened, config.view)
-    return SampleReader(opened, view, EpochSpace.of(opened, view, config.split))
+    return SampleReader(opened, view, EpochSpace.of(opened, view, config.split), cache)

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from tagmill.shards.traffic import TRAFFIC
+
 # What the seconds are of. The decoding thread waits for its input (read), works, then waits for room (its output).
 READ = "read"  # worked: all reading threads together
 INPUT = "decoder waited for reads"
@@ -25,6 +27,7 @@ class Meters:
         self._lock = threading.Lock()
         self._seconds = dict.fromkeys(STAGES, 0.0)
         self._holes: Counter[str] = Counter()
+        self._before = TRAFFIC.counts()
         self._counts = {"images": 0, "bytes": 0, "batches": 0}
 
     @contextmanager
@@ -86,13 +89,25 @@ class Meters:
         whole = sum(seen["seconds"][stage] for stage in (INPUT, DECODE, OUTPUT)) or 1.0
         waited = min(1.0, seen["seconds"][TRAINER] / whole)
         holes = f", {self.num_holes:,} holes ({self.top_reasons()})" if self.num_holes else ", no holes"
+        store = _told(seen["store"])
         return (
             f"{self.images:,} images in {seen['batches']:,} batches, {self.images / whole:,.0f} images/s, "
-            f"{seen['bytes'] / 1e6:,.1f} MB read{holes}; the trainer waited {waited:.0%} of the time, "
+            f"{seen['bytes'] / 1e6:,.1f} MB read{holes}{store}; the trainer waited {waited:.0%} of the time, "
             f"the bottleneck is {self.bottleneck()}"
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, for a log."""
+        """Plain values, for a log. Those of `store` count what this process asked of remote stores and of the node's cache
+        since these meters began, whoever asked."""
         with self._lock:
-            return {**self._counts, "holes": dict(self._holes), "seconds": dict(self._seconds)}
+            counts = {**self._counts, "holes": dict(self._holes), "seconds": dict(self._seconds)}
+        return {**counts, "store": dict(TRAFFIC.counts() - self._before)}
+
+
+def _told(store: Mapping[str, int]) -> str:
+    """What the store and the cache did, if anything is to be said."""
+    hits, missed = store.get("cache_bytes", 0), store.get("cache_missed_bytes", 0)
+    text = f", {hits / (hits + missed):.0%} from the node's cache" if hits + missed else ""
+    for name, words in (("retries", "retries"), ("hedges", "second requests")):
+        text += f", {store[name]:,} {words}" if store.get(name) else ""
+    return text

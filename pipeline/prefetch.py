@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -12,6 +12,7 @@ from tagmill.pipeline.jpeg import is_whole
 from tagmill.pipeline.meters import INPUT, READ, Meters
 from tagmill.pipeline.plan import Visit
 from tagmill.pipeline.space import EXTRAS, EpochSpace, Span
+from tagmill.shards.cache import Cache, CachedStore
 from tagmill.shards.errors import TagmillError
 from tagmill.shards.manifest import Corpus
 from tagmill.shards.reader import ShardReader, Unreadable
@@ -46,10 +47,14 @@ class SampleReader:
     corpus: Corpus
     view: View | None
     space: EpochSpace
+    cache: Cache | None = None
 
     @cached_property
-    def _checked(self) -> set[int]:
-        return set()
+    def _labelling(self) -> View | None:
+        """The view, read through the cache."""
+        if self.view is None or self.cache is None:
+            return self.view
+        return replace(self.view, store=CachedStore.of(self.view.store, self.cache))
 
     def read(self, epoch: int, positions: Int64s) -> list[Encoded]:
         """Ascending positions of an epoch. Raises IntegrityError for a shard or a view's file that is missing or cut."""
@@ -58,11 +63,8 @@ class SampleReader:
     def _read_span(self, span: Span) -> list[Encoded]:
         """The samples of one span; its ordinals ascend and are distinct, because a run is in tar order."""
         reader = ShardReader.of(self.corpus, self.corpus.entry(span.shard))
-        if span.shard not in self._checked:  # at first touch; a second thread may check again, which does no harm
-            reader.check()
-            if self.view is not None:
-                self.view.check(span.shard)
-            self._checked.add(span.shard)
+        if self.cache is not None:
+            reader = replace(reader, store=CachedStore.of(reader.store, self.cache))
         found: list[Encoded] = []
         ordinals = self._ordinals(span)
         cuts = np.flatnonzero(np.diff(ordinals) > ROW_GAP + 1) + 1
@@ -80,16 +82,18 @@ class SampleReader:
         return found
 
     def _ordinals(self, span: Span) -> Int64s:
-        if self.view is None:
+        view = self._labelling
+        if view is None:
             return np.arange(span.start, span.stop, dtype=np.int64)
         if span.copy == EXTRAS:
-            return self.view.extras(span.shard, span.before, span.start, span.stop).astype(np.int64)
-        return self.view.run(span.shard, span.copy, span.start, span.stop).astype(np.int64)
+            return view.extras(span.shard, span.before, span.start, span.stop).astype(np.int64)
+        return view.run(span.shard, span.copy, span.start, span.stop).astype(np.int64)
 
     def _labels(self, shard: int, groups: list[tuple[int, int, Int64s]]) -> list[Int32s]:
-        if self.view is None:
+        view = self._labelling
+        if view is None:
             return [NO_LABELS] * sum(len(group) for _, _, group in groups)
-        rows = [self.view.labels(shard, start, stop)[group - start] for start, stop, group in groups]
+        rows = [view.labels(shard, start, stop)[group - start] for start, stop, group in groups]
         return [row[row >= 0] for row in np.concatenate(rows)]
 
 

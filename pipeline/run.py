@@ -53,7 +53,9 @@ class Run:
         self._config, self._backend, self._meters, self._places = config, backend, meters, places
         self._steps = schedule.steps(epoch, turn)
         capacity = open_samples(schedule.streams, schedule.window, schedule.chunk, schedule.world)
-        self._prefetcher = Prefetcher(readers, schedule.visits(epoch, turn), capacity, config.readers, meters)
+        sources = [readers] if isinstance(readers, SampleReader) else readers
+        threads = config.resolve_readers(any(one.corpus.store.root is None for one in sources))
+        self._prefetcher = Prefetcher(readers, schedule.visits(epoch, turn), capacity, threads, meters)
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="tagmill-batch")
         self._idle_since: float | None = None
         self._closed = False

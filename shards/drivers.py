@@ -1,20 +1,62 @@
-"""What the drivers of remote stores do each in its own way: create, ranged reads, and how they tell what went wrong.
+"""What the drivers of remote stores do each in its own way: obstore for s3://, fsspec for every other scheme.
 
-`fs` is an fsspec filesystem; `tagmill.shards.store` makes it and is the only caller.
+A driver asks once and says what went wrong in Python's own errors: FileNotFoundError, FileExistsError, PermissionError for
+what another try cannot heal, and any other OSError for what it may. `tagmill.shards.store` is the only caller.
 """
 
 import errno
-from typing import Any
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from tagmill.shards.credentials import s3_settings
 from tagmill.shards.errors import StoreError
 
-# What another try cannot heal. Every other OSError (timeouts, resets, 5xx as fsspec raises them) is tried again, and so is
-# what these libraries let through as it is: a refused connection is no OSError to botocore.
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig
+
+# What another try cannot heal. Every other OSError (timeouts, resets, 5xx as drivers raise them) is tried again, and so is
+# what fsspec's libraries let through as it is.
 PERMANENT = (FileNotFoundError, PermissionError, FileExistsError, IsADirectoryError, NotADirectoryError)
 NETWORK_LIBRARIES = frozenset(["botocore", "aiobotocore", "aiohttp", "fsspec", "gcsfs", "google", "azure", "http"])
 
 SINGLE_PUT = 5 << 30  # bytes, S3's limit. Ceph 16 ignores If-None-Match where a multipart upload is completed
 PUT_MARK = "tagmill-put"  # S3 metadata that tells who made an object
+PARTS = 9000  # of a multipart upload at most; S3 allows 10,000
+
+CONNECT_SECONDS = 5.0
+SILENCE_SECONDS = 10.0  # without a byte of an answer, after which a read is given up
+SLOWEST = 1 << 20  # bytes a second; a request may take SILENCE_SECONDS and its length at this rate
+LONGEST_SECONDS = 3600.0
+
+
+class Driver(Protocol):
+    """One bucket or filesystem. `path` is that inside it. `hedged`: whether a late read may be asked for twice at a time."""
+
+    hedged: ClassVar[bool]
+
+    def size(self, path: str) -> int: ...
+    def read(self, path: str) -> bytes: ...
+    def read_range(self, path: str, start: int, stop: int) -> tuple[bytes, int | None]:
+        """Bytes [start, stop), fewer only where the object ends before `stop`; and its length, where the answer tells it."""
+
+    def names(self, folder: str) -> list[str]:
+        """Paths that begin with `folder`, which ends with a slash."""
+
+    def put(self, path: str, source: bytes | Path) -> None: ...
+    def create(self, path: str, data: bytes, mark: str) -> None:
+        """One put-if-absent. Raises FileExistsError."""
+
+    def is_made_by(self, path: str, data: bytes, mark: str, tries: int) -> bool:
+        """Whether an object that stood in the way of `create` is ours after all, made by a try whose answer was lost."""
+
+    def delete(self, path: str) -> None: ...
 
 
 def is_flaky(error: Exception) -> bool:
@@ -23,55 +65,190 @@ def is_flaky(error: Exception) -> bool:
     return not isinstance(error, PERMANENT) and (isinstance(error, OSError) or library in NETWORK_LIBRARIES)
 
 
-def _is_s3(fs: Any) -> bool:
-    return "s3" in ((fs.protocol,) if isinstance(fs.protocol, str) else fs.protocol)
-
-
-def create(fs: Any, path: str, data: bytes, mark: str) -> None:
-    """One put-if-absent. Raises FileExistsError; a store that says only 'precondition failed' (Ceph) means that."""
-    if not _is_s3(fs):
-        fs.pipe_file(path, data, mode="create")
-        return
-    if len(data) >= SINGLE_PUT:
-        raise StoreError("too long to be put if absent", path, f"at most {SINGLE_PUT - 1} bytes")
-    try:
-        fs.pipe_file(path, data, chunksize=SINGLE_PUT, mode="create", Metadata={PUT_MARK: mark})
-    except OSError as error:
-        if _code(error) in ("PreconditionFailed", "412"):
-            raise FileExistsError(errno.EEXIST, "exists", path) from error
-        raise
-
-
-def _code(error: BaseException) -> str:
-    """The store's own code of an error that a driver translated, '' where there is none."""
-    response = getattr(error.__cause__, "response", None)
-    return str(response.get("Error", {}).get("Code", "")) if isinstance(response, dict) else ""
-
-
 def told(error: BaseException) -> str:
     """What an error says, in a line: drivers leave some without words."""
-    return " ".join(filter(None, [_code(error), str(error).removesuffix("None").strip() or type(error).__name__]))
+    return str(error).strip() or type(error).__name__
 
 
-def is_made_by(fs: Any, path: str, data: bytes, mark: str, tries: int) -> bool:
-    """Whether an object that stood in the way of `create` is ours after all, made by a try whose answer was lost."""
-    if _is_s3(fs):
-        return bool(fs.getxattr(path, PUT_MARK) == mark)
-    return tries > 1 and bool(fs.cat_file(path) == data)
+@dataclass(frozen=True)
+class FsspecDriver:
+    """Every scheme but s3://, by an fsspec filesystem."""
 
+    fs: Any
+    hedged: ClassVar[bool] = False
 
-def ranged(fs: Any, path: str, start: int, stop: int) -> bytes:
-    """One ranged read, fewer bytes only where the object ends before `stop`. A range that begins behind the end is an error
-    to some stores and empty to others; a short answer inside the object is flaky, and tried again.
-    """
-    try:
-        data = bytes(fs.cat_file(path, start=start, end=stop))
-    except PERMANENT:
-        raise
-    except OSError:
-        if fs.info(path)["size"] > start:
+    def size(self, path: str) -> int:
+        return int(self.fs.info(path)["size"])
+
+    def read(self, path: str) -> bytes:
+        return bytes(self.fs.cat_file(path))
+
+    def read_range(self, path: str, start: int, stop: int) -> tuple[bytes, None]:
+        """A range that begins behind the end is an error to some stores and empty to others."""
+        try:
+            data = bytes(self.fs.cat_file(path, start=start, end=stop))
+        except PERMANENT:
             raise
-        return b""
-    if len(data) != stop - start and fs.info(path)["size"] >= stop:
-        raise OSError(f"{len(data)} of {stop - start} bytes came")
-    return data
+        except OSError:
+            if self.size(path) > start:
+                raise
+            return b"", None
+        if len(data) != stop - start and self.size(path) >= stop:
+            raise OSError(f"{len(data)} of {stop - start} bytes came")
+        return data, None
+
+    def names(self, folder: str) -> list[str]:
+        return [path for path in self.fs.find(folder.rstrip("/")) if path.startswith(folder)]
+
+    def put(self, path: str, source: bytes | Path) -> None:
+        if isinstance(source, bytes):
+            self.fs.pipe_file(path, source)
+        else:
+            self.fs.put_file(str(source), path)
+
+    def create(self, path: str, data: bytes, mark: str) -> None:
+        self.fs.pipe_file(path, data, mode="create")
+
+    def is_made_by(self, path: str, data: bytes, mark: str, tries: int) -> bool:
+        return tries > 1 and self.read(path) == data
+
+    def delete(self, path: str) -> None:
+        self.fs.rm_file(path)
+
+
+@dataclass(frozen=True)
+class S3Driver:
+    """One bucket, by obstore: its calls release the interpreter while they wait, and verify the length of every answer."""
+
+    bucket: str
+    hedged: ClassVar[bool] = True
+
+    def size(self, path: str) -> int:
+        with _plain_errors(path) as obstore:
+            return int(obstore.head(self._client(0), path)["size"])
+
+    def read(self, path: str) -> bytes:
+        with _plain_errors(path) as obstore:
+            return bytes(obstore.get(_client(self.bucket, LONGEST_SECONDS, True, _environment()), path).bytes())
+
+    def read_range(self, path: str, start: int, stop: int) -> tuple[bytes, int]:
+        try:
+            with _plain_errors(path) as obstore:
+                answer = obstore.get(self._client(stop - start), path, options={"range": (start, stop)})
+                return bytes(answer.bytes()), int(answer.meta["size"])
+        except _BehindEndError:
+            if (size := self.size(path)) > start:
+                raise
+            return b"", size
+
+    def names(self, folder: str) -> list[str]:
+        prefix = folder.strip("/")
+        with _plain_errors(folder) as obstore:
+            pages = obstore.list(self._client(0), prefix=prefix or None)
+            found = [str(each["path"]) for page in pages for each in page]
+        return [path for path in found if path.startswith(f"{prefix}/" if prefix else "")]
+
+    def put(self, path: str, source: bytes | Path) -> None:
+        with _plain_errors(path) as obstore:
+            if isinstance(source, bytes):
+                obstore.put(self._client(len(source), reads=False), path, source, use_multipart=False)
+            else:
+                part = max(8 << 20, source.stat().st_size // PARTS)
+                obstore.put(self._client(part, reads=False), path, source, chunk_size=part)
+
+    def create(self, path: str, data: bytes, mark: str) -> None:
+        if len(data) >= SINGLE_PUT:
+            raise StoreError("too long to be put if absent", path, f"at most {SINGLE_PUT - 1} bytes")
+        with _plain_errors(path) as obstore:
+            client = self._client(len(data), reads=False)
+            obstore.put(client, path, data, use_multipart=False, mode="create", attributes={PUT_MARK: mark})
+
+    def is_made_by(self, path: str, data: bytes, mark: str, tries: int) -> bool:
+        with _plain_errors(path) as obstore:
+            found = obstore.get(self._client(0), path, options={"head": True})
+            return bool(found.attributes.get(PUT_MARK) == mark)
+
+    def delete(self, path: str) -> None:
+        with _plain_errors(path) as obstore:
+            obstore.delete(self._client(0), path)
+
+    def _client(self, num_bytes: int, *, reads: bool = True) -> Any:
+        """One whose limit suits an answer or a body of so many bytes: the limit is a client's, so they come in powers of 2."""
+        seconds = 2 * SILENCE_SECONDS
+        while seconds < SILENCE_SECONDS + num_bytes / SLOWEST:
+            seconds *= 2
+        return _client(self.bucket, seconds, reads, _environment())
+
+
+def _environment() -> tuple[tuple[str, str], ...]:
+    return tuple(item for item in os.environ.items() if item[0].startswith("AWS_"))
+
+
+@lru_cache(maxsize=64)
+def _client(bucket: str, seconds: float, reads: bool, environment: tuple[tuple[str, str], ...]) -> Any:
+    """A bucket's client with its own connections. Every try is ours: the client makes none by itself."""
+    from obstore.store import S3Store
+
+    settings: Any = s3_settings(dict(environment))
+    limits: ClientConfig = {
+        "connect_timeout": timedelta(seconds=CONNECT_SECONDS),
+        "timeout": timedelta(seconds=seconds),
+        "allow_http": settings.get("endpoint", "").startswith("http://"),
+    }
+    if reads:
+        limits["read_timeout"] = timedelta(seconds=SILENCE_SECONDS)
+    return S3Store(bucket, client_options=limits, retry_config={"max_retries": 0}, disable_bulk_delete=True, **settings)
+
+
+class _BehindEndError(OSError):
+    """A range that begins behind the end of its object."""
+
+
+_FIRST_USE: list[int] = []  # the process that began obstore's threads
+
+
+@contextmanager
+def _plain_errors(path: str) -> Iterator[Any]:
+    """obstore, and what it raises as Python's own errors. Its threads do not live on in a forked process, where it would
+    wait for ever."""
+    try:
+        import obstore
+        from obstore import exceptions
+    except ImportError as error:
+        raise StoreError(f"no way to reach this store: {error}", path, "pip install 'tagmill[s3]'") from error
+    if not _FIRST_USE:
+        _FIRST_USE.append(os.getpid())
+    if _FIRST_USE[0] != os.getpid():
+        remedy = "start worker processes by spawn or forkserver"
+        raise StoreError("this process was forked from one that had already used S3", path, remedy)
+    try:
+        yield obstore
+    except FileNotFoundError as error:
+        raise FileNotFoundError(errno.ENOENT, "no such object", path) from error
+    except exceptions.BaseError as error:
+        raise _plain(error, path) from error
+
+
+def _plain(error: Exception, path: str) -> OSError:
+    """An obstore error by the status that the store gave, which stands in its text alone."""
+    text = str(error).partition("\n")[0]
+    status, code = (re.search(pattern, text) for pattern in (r"status code: (\d{3})", r"<Code>(\w+)</Code>"))
+    number, reason = int(status[1]) if status else 0, code[1] if code else ""
+    line = " ".join(re.sub(r"<\?xml.*", "", re.sub(r"^Generic S3 error: ", "", text)).split())
+    line = f"{reason} {line}".strip() + "".join(f" ({cause})" for cause in _causes(str(error)))
+    if number == 404:
+        return FileNotFoundError(errno.ENOENT, f"no such object: {line}", path)
+    if number == 412 or type(error).__name__ in ("AlreadyExistsError", "PreconditionError"):
+        return FileExistsError(errno.EEXIST, "exists", path)
+    if number == 416:
+        return _BehindEndError(errno.EINVAL, line)
+    if type(error).__name__ in ("InvalidPathError", "UnknownConfigurationKeyError", "NotSupportedError"):
+        return PermissionError(errno.EINVAL, line, path)
+    if 300 <= number < 500 and number not in (408, 409, 429) and reason not in ("RequestTimeout", "SlowDown"):
+        return PermissionError(errno.EACCES, line, path)
+    return OSError(errno.EIO, line)
+
+
+def _causes(text: str) -> list[str]:
+    """What the network said, from obstore's account of its sources: 'ConnectionRefused', 'TimedOut'."""
+    return sorted(set(re.findall(r"ConnectionRefused|ConnectionReset|TimedOut|IncompleteMessage|UnexpectedEof", text)))

@@ -38,9 +38,19 @@ def check_size(store: Store, name: str, dtype: np.dtype[Any], shape: tuple[int, 
 
 
 def read_rows(
-    store: Store, name: str, dtype: np.dtype[Any], shape: tuple[int, ...], start: int, stop: int
+    store: Store,
+    name: str,
+    dtype: np.dtype[Any],
+    shape: tuple[int, ...],
+    start: int,
+    stop: int,
+    sha256: str | None = None,
 ) -> npt.NDArray[Any]:
-    """Rows [start, stop) of the array `name` of known dtype and shape, in one ranged read; read-only."""
+    """Rows [start, stop) of the array `name` of known dtype and shape, in one ranged read; read-only.
+
+    Raises IntegrityError where the object is missing or has another length. `sha256` is the whole object's, by which a
+    cache may know it.
+    """
     if not 0 <= start <= stop <= shape[0]:
         raise IntegrityError(
             f"rows {start}-{stop} of {shape[0]}", f"{store.url}/{name}", "the tables disagree: run lint"
@@ -48,7 +58,7 @@ def read_rows(
     row = dtype.itemsize * int(np.prod(shape[1:]))
     head = header_size(dtype, shape)
     try:
-        data = store.read_range(name, head + start * row, head + stop * row)
+        data = store.read_range(name, head + start * row, head + stop * row, head + shape[0] * row, sha256)
     except FileNotFoundError as error:
         raise IntegrityError("missing from the corpus", f"{store.url}/{name}", "restore it or rebuild it") from error
     rows: npt.NDArray[Any] = np.ndarray((stop - start, *shape[1:]), dtype, data)

@@ -42,8 +42,8 @@ class ShardReader:
         return f"{self.store.url}/{self.entry.name}.tar"
 
     def check(self) -> None:
-        """Raises IntegrityError unless tar and index have the sizes of the manifest (done at first touch): a tar that was
-        cut between two members reads without complaint elsewhere."""
+        """Raises IntegrityError unless tar and index have the sizes of the manifest, which every read checks too: a tar that
+        was cut between two members reads without complaint elsewhere."""
         try:
             found = self.store.size(f"{self.entry.name}.tar")
         except FileNotFoundError as error:
@@ -55,10 +55,14 @@ class ShardReader:
 
     def index(self, start: int, stop: int) -> npt.NDArray[Any]:
         """INDEX records of samples [start, stop), in one ranged read."""
-        return read_rows(self.store, f"{self.entry.name}.npy", INDEX, (self.entry.samples,), start, stop)
+        return read_rows(
+            self.store, f"{self.entry.name}.npy", INDEX, (self.entry.samples,), start, stop, self.entry.index_sha256
+        )
 
     def pictures(self, records: npt.NDArray[Any], gap_limit: int = GAP_LIMIT) -> list[bytes | Unreadable]:
         """The JPEG bytes of INDEX records in ascending order of offset; neighbours closer than `gap_limit` share a read.
+
+        What came from a cache or over a network and is not what was written is read once more before it is Unreadable.
 
         A record that points outside the tar, because the index was altered, gives an Unreadable as altered bytes do.
         """
@@ -97,9 +101,18 @@ class ShardReader:
 
     def _range(self, start: int, stop: int) -> bytes:
         try:
-            return self.store.read_range(f"{self.entry.name}.tar", start, stop)
+            return self.store.read_range(*self._tar_place(start, stop))
         except FileNotFoundError as error:
             raise IntegrityError("missing from the corpus", self.where, "restore the shard") from error
 
+    def _tar_place(self, start: int, stop: int) -> tuple[str, int, int, int, str]:
+        return f"{self.entry.name}.tar", start, stop, self.entry.bytes, self.entry.tar_sha256
+
     def _checked(self, record: npt.NDArray[Any], data: bytes) -> bytes | Unreadable:
-        return data if zlib.crc32(data) == record["crc32"] else Unreadable(key_hex(record), "altered")
+        if zlib.crc32(data) == record["crc32"]:
+            return data
+        start = int(record["offset"])
+        again = self.store.read_afresh(*self._tar_place(start, start + len(data)))
+        if again is not None and zlib.crc32(again) == record["crc32"]:
+            return again
+        return Unreadable(key_hex(record), "altered")

@@ -1,6 +1,6 @@
-"""The one door to storage: ranged reads, atomic puts and puts-if-absent on a local folder or any fsspec URL.
+"""The one door to storage: ranged reads, atomic puts and puts-if-absent on a local folder, S3 or any fsspec URL.
 
-The flaky world of object stores is retried here and nowhere else of ours (drivers have retries of their own below it).
+The flaky world of object stores is retried here and nowhere else of ours; what is late on S3 is asked for twice.
 Nothing half-written is ever visible: a put is one request or one rename, never `fs.open(..., "wb")`, which commits a cut
 object when an exception leaves its `with`.
 """
@@ -9,20 +9,22 @@ import errno
 import io
 import os
 import random
-import re
 import secrets
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 from fsspec.core import url_to_fs
 
-from tagmill.shards.drivers import PERMANENT, create, is_flaky, is_made_by, ranged, told
+from tagmill.shards.disk import is_spool, read_at, sync_folder, unless_gone, write_synced
+from tagmill.shards.drivers import PERMANENT, Driver, FsspecDriver, S3Driver, is_flaky, told
 from tagmill.shards.errors import IntegrityError, StoreError
+from tagmill.shards.hedge import hedged
+from tagmill.shards.traffic import TRAFFIC
 
 T = TypeVar("T")
 
@@ -54,11 +56,23 @@ def handle(url: str) -> tuple[Any, str]:
         raise StoreError(f"no way to reach this store: {error}", url, remedy) from error
 
 
+def driver_of(url: str) -> tuple[Driver, str]:
+    """The driver of a remote URL and the path inside it."""
+    if url.startswith("s3://"):
+        bucket, _, key = url.removeprefix("s3://").partition("/")
+        return S3Driver(bucket), key
+    fs, path = handle(url)
+    return FsspecDriver(fs), path
+
+
 @dataclass(frozen=True)
 class Retries:
-    """How often and how patiently a store is tried again: `first` seconds, doubled each time up to `most`, with jitter."""
+    """How often and how patiently a store is tried again: `first` seconds, doubled each time up to `most`, with jitter.
 
-    tries: int = 5
+    By default some ten seconds in all, beside the time that the tries themselves take.
+    """
+
+    tries: int = 7
     first: float = 0.2
     most: float = 10.0
 
@@ -98,7 +112,7 @@ class Store:
         if self.root is not None:
             with self._reading(name) as path:
                 return path.stat().st_size
-        return int(self._remote(name, lambda fs, path: fs.info(path)["size"]))
+        return int(self._remote(name, lambda driver, path: driver.size(path), hedge=0))
 
     def exists(self, name: str) -> bool:
         """Whether the object is there, asked of the store and not of a listing cache."""
@@ -113,23 +127,39 @@ class Store:
         if self.root is not None:
             with self._reading(name) as path:
                 return path.read_bytes()
-        return bytes(self._remote(name, lambda fs, path: fs.cat_file(path)))
+        return self._remote(name, lambda driver, path: driver.read(path))
 
-    def read_range(self, name: str, start: int, stop: int) -> bytes:
-        """Bytes [start, stop). A short answer is tried again, then raised as IntegrityError: the object is cut."""
+    def read_range(self, name: str, start: int, stop: int, size: int | None = None, sha256: str | None = None) -> bytes:
+        """Bytes [start, stop). A short answer is tried again, then raised as IntegrityError: the object is cut.
+
+        `size` is what the object's length must be, IntegrityError where it is not: most stores tell it with every answer,
+        so that an object that was cut or replaced is found without a request of its own. `sha256` names what the whole
+        object holds, for a store that keeps copies.
+        """
         if stop <= start:
             return b""
         if start < 0 or stop >= 1 << 63:
             raise IntegrityError(f"no bytes {start}-{stop}", self._address(name), "the index was altered: run lint")
         if self.root is not None:
             with self._reading(name) as path, path.open("rb", buffering=0) as file:
-                data = _read_at(file.fileno(), start, stop)
+                total: int | None = os.fstat(file.fileno()).st_size
+                data = read_at(file.fileno(), start, stop)
         else:
-            data = self._remote(name, lambda fs, path: ranged(fs, path, start, stop))
+            read = self._remote(name, lambda driver, path: driver.read_range(path, start, stop), hedge=stop - start)
+            data, total = read
+            if size is not None and total is None:
+                total = _once(self, name, size)
+        if size is not None and total != size:
+            remedy = "it was cut or replaced, or belongs to another shard: restore it"
+            raise IntegrityError(f"{total} bytes, {size} expected", self._address(name), remedy)
         if len(data) != stop - start:
             remedy = "the object was cut: restore or rebuild it"
             raise IntegrityError(f"bytes {start}-{stop} end after {len(data)}", self._address(name), remedy)
         return data
+
+    def read_afresh(self, name: str, start: int, stop: int, size: int, sha256: str) -> bytes | None:
+        """`read_range` past whatever keeps copies, for bytes that were found altered; None where that cannot differ."""
+        return None if self.root is not None else self.read_range(name, start, stop, size, sha256)
 
     @contextmanager
     def open(self, name: str) -> Iterator[BinaryIO]:
@@ -145,17 +175,17 @@ class Store:
     def names(self, prefix: str) -> list[str]:
         """Sorted names of the objects below the folder `prefix`; empty where it does not exist."""
         if self.root is not None:
-            with self._reading(prefix) as folder:
-                found = (Path(top, file) for top, _, files in os.walk(folder, onerror=_unless_gone) for file in files)
+            with self._reading(prefix) as place:
+                found = (Path(top, file) for top, _, files in os.walk(place, onerror=unless_gone) for file in files)
                 inside = [str(path.relative_to(self.root)) for path in found if path.is_file()]
-            return sorted(name for name in inside if not _is_spool(name))
-        base = handle(self.url)[1].rstrip("/") + "/"
-        folder_url = base + prefix.strip("/") + "/" if prefix else base
+            return sorted(name for name in inside if not is_spool(name))
+        base = driver_of(self._address(""))[1].rstrip("/") + "/"
+        folder = base + prefix.strip("/") + "/" if prefix.strip("/") else base
         try:
-            listed = self._remote(prefix, lambda fs, path: fs.find(path))
+            listed = self._remote(prefix, lambda driver, path: driver.names(folder))
         except FileNotFoundError:
             return []
-        return sorted(path.removeprefix(base) for path in listed if path.startswith(folder_url))
+        return sorted(path.removeprefix(base) for path in listed)
 
     def put(self, name: str, source: bytes | Path) -> None:
         """Writes or replaces an object in one step: readers see the old one or the new one."""
@@ -163,32 +193,32 @@ class Store:
             self._put_local(name, source, replace=True)
         elif isinstance(source, bytes) or source.stat().st_size <= SMALL_PUT:
             data = source if isinstance(source, bytes) else source.read_bytes()
-            self._send(name, lambda fs, path: fs.pipe_file(path, data))
+            self._send(name, lambda driver, path: driver.put(path, data))
         else:
-            self._send(name, lambda fs, path: fs.put_file(str(source), path))
+            self._send(name, lambda driver, path: driver.put(path, source))
 
     def put_new(self, name: str, source: bytes | Path) -> bool:
         """Writes an object only if none of that name exists; False if one does. (Locally a link, If-None-Match on S3, what
         the driver's `mode="create"` gives elsewhere.) The content passes through memory.
 
-        A try whose answer was lost may have won, and drivers try again behind our back: so an object on S3 carries a mark
-        of who made it, and elsewhere what is found after several tries is compared with what we sent.
+        A try whose answer was lost may have won: so an object on S3 carries a mark of who made it, and elsewhere what is
+        found after several tries is compared with what we sent.
         """
         if self.root is not None:
             return self._put_local(name, source, replace=False)
         data = source if isinstance(source, bytes) else source.read_bytes()
         mark, tries = secrets.token_hex(16), 0
 
-        def attempt(fs: Any, path: str) -> None:
+        def attempt(driver: Driver, path: str) -> None:
             nonlocal tries
             tries += 1
-            create(fs, path, data, mark)
+            driver.create(path, data, mark)
 
         try:
             self._send(name, attempt)
         except FileExistsError:
             try:
-                return self._remote(name, lambda fs, path: is_made_by(fs, path, data, mark, tries))
+                return self._remote(name, lambda driver, path: driver.is_made_by(path, data, mark, tries))
             except FileNotFoundError:  # the other's, and deleted since
                 return False
         return True
@@ -200,7 +230,7 @@ class Store:
                 with self._reading(name) as path:
                     path.unlink()
             else:
-                self._remote(name, lambda fs, path: fs.rm_file(path))
+                self._remote(name, lambda driver, path: driver.delete(path))
         except FileNotFoundError:
             return
 
@@ -242,7 +272,7 @@ class Store:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
-                _write_synced(spool, source)
+                write_synced(spool, source)
                 if replace:
                     spool.replace(path)
                 else:
@@ -250,7 +280,7 @@ class Store:
                         os.link(spool, path)
                     except FileExistsError:
                         return False
-                _sync_folder(path.parent)
+                sync_folder(path.parent)
             finally:
                 spool.unlink(missing_ok=True)
         except OSError as error:
@@ -258,7 +288,7 @@ class Store:
             raise StoreError(f"cannot write here: {error.strerror}", path, remedy) from error
         return True
 
-    def _send(self, name: str, call: Callable[[Any, str], object]) -> None:
+    def _send(self, name: str, call: Callable[[Driver, str], object]) -> None:
         """`_remote` for writing: where no bucket is, nothing can be put."""
         try:
             self._remote(name, call)
@@ -268,12 +298,15 @@ class Store:
                 "nothing can be put here: no such bucket or folder", self._address(name), remedy
             ) from error
 
-    def _remote(self, name: str, call: Callable[[Any, str], T]) -> T:
-        fs, path = handle(self._address(_safe(name)))
+    def _remote(self, name: str, call: Callable[[Driver, str], T], hedge: int | None = None) -> T:
+        """`hedge` is given for what may be asked for twice at a time: the bytes of the answer."""
+        driver, path = driver_of(self._address(_safe(name)))
         waits = self.retries.waits()
         while True:
             try:
-                return call(fs, path)
+                if hedge is not None and driver.hedged:
+                    return hedged(hedge, lambda: call(driver, path))
+                return call(driver, path)
             except (FileNotFoundError, FileExistsError):
                 raise
             except Exception as error:
@@ -287,6 +320,7 @@ class Store:
                     what = f"the store failed {self.retries.tries} times, last: {told(error)}"
                     remedy = "check address, network and credentials, then run again"
                     raise StoreError(what, self._address(name), remedy) from error
+                TRAFFIC.add(retries=1)
                 time.sleep(wait)
 
 
@@ -313,46 +347,20 @@ class _Ranged(io.RawIOBase):
         return len(data)
 
 
+@lru_cache(maxsize=4096)
+def _once(store: Store, name: str, size: int) -> int:
+    """The length of an object whose driver does not tell it with an answer: asked for at first touch, and then believed."""
+    found = store.size(name)
+    if found != size:
+        remedy = "it was cut or replaced, or belongs to another shard: restore it"
+        raise IntegrityError(f"{found} bytes, {size} expected", store._address(name), remedy)
+    return found
+
+
 def _safe(name: str) -> str:
     if name.startswith("/") or ".." in name.split("/") or "\0" in name:
         raise StoreError("a name that would leave the store", name, "names come from the manifest; it was altered")
     return name
 
 
-def _read_at(descriptor: int, start: int, stop: int) -> bytes:
-    """Bytes [start, stop) of a file, fewer where it ends before. One system call gives at most 2 GiB."""
-    data = os.pread(descriptor, stop - start, start)
-    if 0 < len(data) < stop - start:
-        return data + _read_at(descriptor, start + len(data), stop)
-    return data
-
-
-def _write_synced(path: Path, source: bytes | Path) -> None:
-    with path.open("xb") as file:
-        if isinstance(source, bytes):
-            file.write(source)
-        else:
-            with source.open("rb") as content:
-                shutil.copyfileobj(content, file, 1 << 22)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _unless_gone(error: OSError) -> None:
-    if not isinstance(error, FileNotFoundError | NotADirectoryError):
-        raise error
-
-
-def _is_spool(name: str) -> bool:
-    return re.search(r"(^|/)\.[^/]*\.spool$", name) is not None
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-__all__ = ["Retries", "Store", "handle", "is_local", "local_path"]
+__all__ = ["Retries", "Store", "driver_of", "handle", "is_local", "local_path"]

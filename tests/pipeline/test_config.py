@@ -61,6 +61,8 @@ def test_defaults_are_allowed_and_frozen() -> None:
         ("drop_last", "no"),
         ("even", 1),
         ("view", 3),
+        ("cache", 3),
+        ("cache_limit", 0),
         ("epochs", 0),
         ("memory_limit", 0),
         ("failure_budget", 1.5),
@@ -95,6 +97,11 @@ def test_unknown_fields_and_places_are_refused() -> None:
 def test_streams_by_default(world_size: int, streams: int) -> None:
     assert LoaderConfig().resolve_streams(world_size) == streams
     assert LoaderConfig(streams=8).resolve_streams(world_size) == 8
+
+
+def test_readers_by_default_are_more_where_a_read_takes_longer() -> None:
+    assert (LoaderConfig().resolve_readers(False), LoaderConfig().resolve_readers(True)) == (4, 32)
+    assert LoaderConfig(readers=7).resolve_readers(True) == LoaderConfig(readers=7).resolve_readers(False) == 7
 
 
 def test_the_failure_budget_has_a_floor() -> None:

@@ -6,6 +6,7 @@ import threading
 import pytest
 
 from tagmill.pipeline.meters import DECODE, INPUT, OUTPUT, READ, TRAINER, Meters
+from tagmill.shards.traffic import TRAFFIC
 
 
 @pytest.mark.parametrize(
@@ -46,6 +47,19 @@ def test_plain_values_for_a_log() -> None:
     seen = json.loads(json.dumps(meters.as_dict()))
     assert (seen["images"], seen["batches"], seen["holes"]) == (3, 1, {"cut": 1})
     assert set(seen["seconds"]) == {READ, INPUT, DECODE, OUTPUT, TRAINER}
+
+
+def test_what_the_store_and_the_cache_did() -> None:
+    TRAFFIC.add(retries=100, cache_bytes=5)
+    meters = Meters()
+    meters.add_batch(3, {})
+    assert meters.as_dict()["store"] == {}, "what came before is not of this loader"
+    assert "cache" not in meters.report() and "retries" not in meters.report()
+    TRAFFIC.add(retries=1200, hedges=4, cache_bytes=300, cache_missed_bytes=100)
+    assert meters.as_dict()["store"] == {
+        "retries": 1200, "hedges": 4, "cache_bytes": 300, "cache_missed_bytes": 100,
+    }  # fmt: skip
+    assert "no holes, 75% from the node's cache, 1,200 retries, 4 second requests; the trainer" in meters.report()
 
 
 def test_time_counts_when_a_stage_fails() -> None:

@@ -1,6 +1,8 @@
-"""A store whose network fails now and then: what is tried again, what is not, and what is said in the end."""
+"""Stores whose network fails now and then: what is tried again, what is not, and what is said in the end."""
 
 import errno
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -8,10 +10,14 @@ import fsspec
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-from tagmill.shards import drivers
+from tagmill.shards import drivers, hedge
 from tagmill.shards.errors import IntegrityError, StoreError
 from tagmill.shards.store import Retries, Store
+from tagmill.shards.traffic import TRAFFIC
+from tests.shards.faults import Faults, FaultyProxy, faulty
+from tests.shards.objectstore import ObjectStore
 
+CONTENT = bytes(range(256)) * 5
 Trouble = Exception | Callable[[bytes], bytes]
 
 
@@ -60,34 +66,6 @@ class FlakyFileSystem(MemoryFileSystem):  # type: ignore[misc]
         whole = super().info
         found: dict[str, Any] = self._call("info", lambda: whole(path, **options))
         return found
-
-
-class MarkingFileSystem(FlakyFileSystem):
-    """One that speaks as S3 drivers do: metadata, and a 412 whose reason Ceph does not give."""
-
-    protocol = "marking"
-    marks: dict[str, str]
-
-    @classmethod
-    def _strip_protocol(cls, path: str) -> str:
-        return str(super()._strip_protocol(path.removeprefix("marking://")))
-
-    def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **options: Any) -> None:
-        if mode == "create" and path in self.store:
-            raise OSError(errno.EINVAL, None) from ClientError("PreconditionFailed")
-        self.marks[path] = options.get("Metadata", {}).get(drivers.PUT_MARK, "")
-        super().pipe_file(path, value)
-
-    def getxattr(self, path: str, name: str) -> str | None:
-        assert name == drivers.PUT_MARK
-        return self.marks.get(path)
-
-
-class ClientError(Exception):
-    """Looks like botocore's."""
-
-    def __init__(self, code: str) -> None:
-        self.response = {"Error": {"Code": code, "Message": None}}
 
 
 class DisconnectedError(Exception):
@@ -164,6 +142,15 @@ def test_a_short_answer_inside_the_object_is_flaky(store: Store, flaky: type[Fla
     assert flaky.calls.count("cat") == 2
 
 
+def test_a_length_that_answers_do_not_tell_is_asked_for_once(store: Store, flaky: type[FlakyFileSystem]) -> None:
+    store.put("a", b"0123456789")
+    for _ in range(3):
+        assert store.read_range("a", 2, 4, 10) == b"23"
+    assert flaky.calls.count("info") == 1
+    with pytest.raises(IntegrityError, match="10 bytes, 11 expected"):
+        store.read_range("a", 2, 4, 11)
+
+
 def test_a_short_answer_at_the_end_is_a_cut_object(store: Store, flaky: type[FlakyFileSystem]) -> None:
     store.put("a", b"0123456789")
     with pytest.raises(IntegrityError, match="bytes 2-11 end after 8"):
@@ -195,45 +182,7 @@ def test_a_put_new_that_lost_to_an_object_deleted_since(store: Store, flaky: typ
     assert store.put_new("a", b"mine") is False
 
 
-@pytest.fixture
-def marking(flaky: type[FlakyFileSystem], monkeypatch: pytest.MonkeyPatch) -> Store:
-    fsspec.register_implementation("marking", MarkingFileSystem, clobber=True)
-    MarkingFileSystem.reset()
-    MarkingFileSystem.marks = {}
-    monkeypatch.setattr(drivers, "_is_s3", lambda fs: isinstance(fs, MarkingFileSystem))
-    return Store("marking://bucket/corpus", Retries(tries=3, first=0.0001))
-
-
-def test_on_s3_a_mark_tells_who_won(marking: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert marking.put_new("a", b"x") is True
-    assert marking.put_new("a", b"x") is False, "equal bytes are not enough: drivers try again behind our back"
-    MarkingFileSystem.after = [RESET]
-    assert marking.put_new("b", b"x") is True
-
-
-def test_a_lost_answer_that_the_driver_itself_asked_for_again(marking: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = MarkingFileSystem.pipe_file
-
-    def twice(self: MarkingFileSystem, *place: Any, **options: Any) -> None:
-        whole(self, *place, **options)
-        whole(self, *place, **options)
-
-    monkeypatch.setattr(MarkingFileSystem, "pipe_file", twice)
-    assert marking.put_new("a", b"x") is True
-    assert marking.put_new("a", b"x") is False
-
-
-def test_an_object_too_long_for_one_request_is_refused(marking: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(drivers, "SINGLE_PUT", 10)
-    with pytest.raises(StoreError, match="at most 9 bytes"):
-        marking.put_new("a", b"x" * 10)
-    assert not marking.exists("a")
-
-
-def test_errors_without_words_are_told_by_their_code() -> None:
-    error = OSError(errno.EINVAL, None)
-    error.__cause__ = ClientError("SlowDown")
-    assert drivers.told(error) == "SlowDown [Errno 22]"
+def test_errors_without_words_are_told_by_their_kind() -> None:
     assert drivers.told(TimeoutError()) == "TimeoutError"
     assert drivers.told(BUSY) == "[Errno 16] reduce your request rate"
 
@@ -243,3 +192,130 @@ def test_waits_grow_to_their_limit() -> None:
     assert len(waits) == 7
     for wait, longest in zip(waits, [1, 2, 4, 8, 10, 10, 10], strict=True):
         assert longest / 2 <= wait <= longest
+
+
+# S3, with a proxy before a real service
+
+
+@pytest.fixture
+def proxy(s3_service: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyProxy]:
+    with faulty(s3_service.endpoint) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
+        yield proxy
+
+
+@pytest.fixture
+def s3_store(s3_bucket: str, proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """Behind the proxy, with an object `a`. Nothing is late, so that what the proxy counts is known."""
+    monkeypatch.setattr(hedge, "FIRST_SECONDS", 60.0)
+    monkeypatch.setattr(hedge, "FLOOR_SECONDS", 60.0)
+    monkeypatch.setattr(hedge, "_OF_PROCESS", {})
+    store = Store(s3_bucket, Retries(tries=12, first=0.001))
+    store.put("a", CONTENT)
+    proxy.forget()
+    return store
+
+
+@pytest.mark.parametrize("trouble", ["busy", "reset", "short"])
+def test_s3_trouble_is_tried_again_here_and_nowhere_else(s3_store: Store, proxy: FaultyProxy, trouble: str) -> None:
+    proxy.faults = Faults(**{trouble: 0.4}, seed=3)
+    before = TRAFFIC.counts()
+    for start in range(20):
+        assert s3_store.read_range("a", start, start + 900, len(CONTENT)) == CONTENT[start : start + 900]
+        assert s3_store.read("a") == CONTENT and s3_store.size("a") == len(CONTENT)
+        s3_store.put(f"b/{start}", CONTENT)
+    assert len(s3_store.names("b")) == 20
+    s3_store.delete("a")
+    proxy.faults = Faults()
+    assert not s3_store.exists("a") and s3_store.read("b/19") == CONTENT
+    asked, seen = (TRAFFIC.counts() - before), proxy.counts()
+    assert seen[trouble] >= 10
+    tried_again = asked["retries"]
+    harmless = sum(
+        r.fault == "short" and r.method != "GET" for r in proxy.requests
+    )  # what came of it was nothing to cut
+    assert seen[trouble] - harmless <= tried_again <= seen[trouble]
+    assert len(proxy.requests) == 84 + tried_again
+
+
+def test_s3_altered_settings_are_refused_at_once(
+    s3_store: Store, proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[Callable[[], object]] = [
+        lambda: s3_store.read("a"),
+        lambda: s3_store.read_range("a", 0, 4),
+        lambda: s3_store.size("a"),
+        lambda: s3_store.names(""),
+        lambda: s3_store.put("b", b"x"),
+        lambda: s3_store.put_new("b", b"x"),
+        lambda: s3_store.delete("a"),
+    ]
+    for name in ("AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID"):
+        with monkeypatch.context() as patch:
+            patch.setenv(name, "wrong")
+            for call in calls:
+                proxy.forget()
+                with pytest.raises(StoreError, match=r"the store refuses: .*403.*check the credentials") as caught:
+                    call()
+                assert len(proxy.requests) == 1, "no second try"
+                assert "\n" not in str(caught.value) and len(str(caught.value)) < 400
+
+
+def test_s3_that_stays_down_is_one_line_after_all_tries(s3_store: Store, proxy: FaultyProxy) -> None:
+    proxy.faults = Faults(busy=1.0)
+    with pytest.raises(StoreError, match=r"failed 12 times, last: .*SlowDown.*run again") as caught:
+        s3_store.read_range("a", 0, 4)
+    assert len(proxy.requests) == 12
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 400
+
+
+def test_s3_stalls_end(s3_store: Store, proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What hedging does not cover has a limit too."""
+    monkeypatch.setattr(drivers, "SILENCE_SECONDS", 0.2)
+    drivers._client.cache_clear()
+    proxy.faults = Faults(stall=1.0)
+    for call in (s3_store.read, s3_store.delete):
+        proxy.forget()
+        with pytest.raises(StoreError, match=r"failed 2 times, last: .*TimedOut"):
+            getattr(Store(s3_store.url, Retries(tries=2, first=0.001)), call.__name__)("a")
+        assert len(proxy.requests) == 2
+    drivers._client.cache_clear()
+
+
+def test_s3_put_new_whose_answer_was_lost_has_won(s3_store: Store, proxy: FaultyProxy) -> None:
+    class ThenFine(Faults):
+        def draw(self, generator: object) -> str:
+            proxy.faults = Faults()
+            return "reset"
+
+    proxy.faults = ThenFine()
+    assert s3_store.put_new("new", b"mine") is True
+    assert [(r.method, r.status) for r in proxy.requests[:2]] == [("PUT", 200), ("PUT", 412)]
+    assert len(proxy.requests) == 3, "who made it was asked once"
+    assert s3_store.put_new("new", b"mine") is False, "equal bytes are not enough: another made them"
+    proxy.faults = ThenFine()
+    assert s3_store.put_new("new", b"mine") is False
+
+
+def test_s3_tells_the_length_with_every_range(s3_store: Store, proxy: FaultyProxy) -> None:
+    assert s3_store.read_range("a", 2, 5, len(CONTENT)) == CONTENT[2:5]
+    with pytest.raises(IntegrityError, match=f"{len(CONTENT)} bytes, 7 expected"):
+        s3_store.read_range("a", 2, 5, 7)
+    assert [r.method for r in proxy.requests] == ["GET", "GET"]
+
+
+def test_s3_objects_too_long_for_one_request_are_refused(s3_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drivers, "SINGLE_PUT", 10)
+    with pytest.raises(StoreError, match="at most 9 bytes"):
+        s3_store.put_new("long", b"x" * 10)
+    assert not s3_store.exists("long")
+
+
+def test_s3_in_a_forked_process_is_refused_and_does_not_hang(s3_store: Store) -> None:
+    code = (
+        "import os, sys\nfrom tagmill.shards import Store, StoreError\nstore = Store(sys.argv[1])\nstore.read('a')\n"
+        "if os.fork():\n    sys.exit(os.waitstatus_to_exitcode(os.wait()[1]))\n"
+        "try:\n    store.read('a')\nexcept StoreError as error:\n    print(error)\n    sys.exit(7)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code, s3_store.url], capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 7 and "spawn" in ended.stdout, ended.stderr

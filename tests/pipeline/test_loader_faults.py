@@ -1,0 +1,245 @@
+"""The loader from a real S3 service on bad days: nothing lost, nothing twice, no hang, and the traffic that was foretold."""
+
+import itertools
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tagmill.pipeline import Batch, Loader, LoaderConfig
+from tagmill.pipeline.forecast import Forecast, forecast
+from tagmill.shards import Corpus, IntegrityError, Store, StoreError, TagmillError
+from tagmill.shards.store import Retries
+from tagmill.shards.view import ONE
+from tests.pipeline.corpora import Made, make_corpus
+from tests.shards.faults import Faults, FaultyProxy, faulty
+from tests.shards.objectstore import ObjectStore, s3_bucket, s3_service
+
+__all__ = ["s3_bucket", "s3_service"]  # fixtures; skipped with a sentence where no gateway is installed
+
+CONFIG = LoaderConfig(
+    batch_size=20, streams=4, window=2, chunk=10, size=16, threads=1, readers=4, epochs=1, backend="cpu", seed=2
+)
+BAD_DAY = Faults(latency=0.002, busy=0.03, reset=0.03, short=0.03, stall=0.01, once=True, seed=1)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    repeats = np.where(np.arange(240) % 5 == 0, ONE + ONE // 2, ONE)
+    return make_corpus(tmp_path_factory.mktemp("faults"), [100, 60, 80], repeats=repeats)
+
+
+@pytest.fixture
+def proxy(s3_service: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyProxy]:
+    with faulty(s3_service.endpoint) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
+        yield proxy
+
+
+@pytest.fixture
+def url(made: Made, s3_bucket: str, proxy: FaultyProxy) -> str:
+    """The corpus in a bucket, seen through the proxy."""
+    return upload(made, f"{s3_bucket}/corpus")
+
+
+def upload(made: Made, url: str) -> str:
+    here, there = Store(made.url), Store(url)
+    for name in here.names(""):
+        if not name.startswith("spool"):
+            there.put(name, here.read(name))
+    return url
+
+
+def opened(url: str, tries: int = 8) -> Corpus:
+    """With little patience between tries."""
+    corpus = Corpus.open(url)
+    return replace(corpus, store=Store(url, Retries(tries=tries, first=0.001)))
+
+
+def numbers(made: Made, batches: list[Batch]) -> list[int]:
+    assert all(batch.valid[: batch.count].all() for batch in batches), "a hole"
+    return [made.number_of(batch.keys[row].tobytes()) for batch in batches for row in range(batch.count)]
+
+
+def counted(found: list[int]) -> list[int]:
+    return np.bincount(found, minlength=240).tolist()
+
+
+def same(one: Batch, other: Batch) -> bool:
+    return bool(np.array_equal(one.keys, other.keys) and one.images.equal(other.images)) and bool(
+        one.labels.ids.equal(other.labels.ids)
+    )
+
+
+def test_nothing_is_lost_on_a_bad_day(made: Made, url: str, proxy: FaultyProxy) -> None:
+    with Loader(made.open(), CONFIG) as local:
+        wanted = list(local)
+    with Loader(opened(url), CONFIG) as loader:
+        proxy.faults = BAD_DAY
+        found, most = [], 0
+        for batch in loader:
+            assert loader._run is not None
+            most = max(most, loader._run._prefetcher.num_open)
+            found.append(batch)
+        seen = loader.meters.as_dict()
+    assert counted(numbers(made, found)) == made.copies(0).tolist()
+    assert all(same(one, other) for one, other in zip(found, wanted, strict=True))
+    assert most <= 4 * 2 * 10, "T x w x C"
+    assert sum(proxy.counts()[fault] for fault in ("busy", "reset", "short", "stall")) >= 5
+    assert seen["holes"] == {} and seen["store"].get("retries", 0) + seen["store"].get("hedges", 0) >= 5
+    assert "retries" in loader.report()
+
+
+def test_an_answer_that_was_altered_on_its_way_is_no_hole(made: Made, url: str, proxy: FaultyProxy) -> None:
+    class EveryThird(Faults):
+        """So that what is read again, next of all by the one reader, comes as it is."""
+
+        drawn = itertools.count()
+
+        def draw(self, generator: object) -> str:
+            return "" if next(self.drawn) % 3 else "altered"
+
+    with Loader(opened(url), replace(CONFIG, readers=1)) as loader:
+        proxy.faults, proxy.only = EveryThird(), ".tar"
+        assert counted(numbers(made, list(loader))) == made.copies(0).tolist()
+    assert proxy.counts()["altered"] >= 5
+
+
+@pytest.mark.parametrize("view", ["default", None])
+def test_an_undisturbed_epoch_asks_for_what_was_foretold(
+    made: Made, url: str, proxy: FaultyProxy, view: str | None
+) -> None:
+    """Within 15 %: a forecast goes by a sample of the chunks, and this epoch has but 30 of them."""
+    order = {"streams": 1, "window": 1, "chunk": 10, "batch_size": 20, "view": view}
+    needs = forecast(Forecast(corpus=url, images_per_second=1.0, **order))  # type: ignore[arg-type]
+    with Loader(url, replace(CONFIG, **order)) as loader:
+        proxy.forget()
+        assert sum(batch.count for batch in loader) == needs.samples
+        second = loader.meters.as_dict()["store"].get("hedges", 0)
+    asked = [request for request in proxy.requests if request.path.endswith((".tar", ".npy"))]
+    assert {request.method for request in asked} == {"GET"}, "no request at first touch but those for bytes"
+    assert len(asked) - second == pytest.approx(needs.requests_per_second * needs.samples, rel=0.15)
+    facts = sum(request.size for request in asked if request.path.endswith(".npy"))
+    whole = sum(request.size for request in asked)
+    assert whole - facts == pytest.approx(needs.bytes_per_second * needs.samples, rel=0.15)
+    # These pictures have 1 kB where photographs have 20.
+    assert facts < 0.06 * whole
+
+
+def test_a_nodes_cache_serves_the_next_epoch(made: Made, url: str, proxy: FaultyProxy, tmp_path: Path) -> None:
+    config = replace(CONFIG, cache=str(tmp_path / "cache"), epochs=1, view=None)
+    for _ in range(2):
+        proxy.forget()
+        with Loader(url, config) as loader:
+            assert sorted(numbers(made, list(loader))) == list(range(240))
+            said = loader.report()
+    assert [request.path for request in proxy.requests if "/shards/" in request.path] == []
+    assert "100% from the node's cache" in said
+    with Loader(url, replace(CONFIG, cache=config.cache)) as labelled, Loader(made.open(), CONFIG) as local:
+        assert all(same(one, other) for one, other in zip(labelled, local, strict=True))
+
+
+def test_wrong_keys_are_an_error_at_once(url: str, proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    loader = Loader(url, CONFIG)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+    proxy.forget()
+    with pytest.raises(StoreError, match=r"refuses.*credentials"):
+        Loader(url, CONFIG)
+    assert len(proxy.requests) == 1
+    with loader, pytest.raises(StoreError, match=r"refuses.*credentials"):
+        list(loader)
+
+
+def test_a_store_that_goes_down_stops_the_run_and_the_rest_comes_later(
+    made: Made, url: str, proxy: FaultyProxy
+) -> None:
+    found: list[Batch] = []
+    with Loader(opened(url, tries=3), CONFIG) as loader:
+        with pytest.raises(StoreError, match=r"failed 3 times.*SlowDown.*run again"):
+            for batch in loader:
+                found.append(batch)
+                proxy.faults = Faults(busy=1.0)
+        assert 1 <= len(found) < loader.batches_per_epoch
+        proxy.faults = Faults()
+        found += list(loader)
+    assert counted(numbers(made, found)) == made.copies(0).tolist()
+
+
+@pytest.mark.parametrize("kind", ["missing", "cut between members", "longer index", "labels of another shard"])
+def test_a_shard_that_is_not_the_manifests_stops_the_run(made: Made, url: str, kind: str) -> None:
+    store = Store(url)
+    view = made.view_file("000001.labels.npy").relative_to(made.url).as_posix()
+    if kind == "missing":
+        store.delete("shards/000001.tar")
+    elif kind == "cut between members":
+        with Loader(made.open(), CONFIG) as loader:
+            offset = int(np.load(made.file(1, ".npy"))["offset"][40]) - 512
+            assert len(loader.corpus.entries) == 3
+        store.put("shards/000001.tar", store.read("shards/000001.tar")[:offset])
+    elif kind == "longer index":
+        store.put("shards/000001.npy", store.read("shards/000002.npy"))
+    else:
+        store.put(view, store.read(view.replace("000001", "000002")))
+    with Loader(url, CONFIG) as loader, pytest.raises(IntegrityError, match="000001") as caught:
+        list(loader)
+    assert caught.value.remedy
+
+
+def test_an_index_that_disagrees_with_its_tar_is_holes_beyond_the_budget(made: Made, url: str) -> None:
+    store = Store(url)
+    index = np.load(made.file(0, ".npy"))
+    index["offset"] = np.roll(index["offset"], 1)
+    data = store.read("shards/000000.npy")
+    store.put("shards/000000.npy", data[: len(data) - index.nbytes] + index.tobytes())
+    with Loader(url, CONFIG) as loader, pytest.raises(TagmillError, match=r"holes.*altered.*lint"):
+        list(loader)
+
+
+def test_a_corpus_that_changed_under_a_saved_state_is_refused_by_name(made: Made, url: str, tmp_path: Path) -> None:
+    with Loader(url, CONFIG) as loader:
+        next(iter(loader))
+        state = loader.state_dict()
+    upload(make_corpus(tmp_path, [100, 60, 81]), url)
+    with Loader(url, CONFIG) as loader, pytest.raises(TagmillError, match="manifest is"):
+        loader.load_state_dict(state)
+
+
+RANK = """
+import sys
+from tagmill.pipeline import Loader, LoaderConfig, World
+config = LoaderConfig(batch_size=20, streams=4, window=2, chunk=10, size=16, threads=1, epochs=1, backend="cpu",
+                      seed=2, cache=sys.argv[2])
+for batch in Loader(sys.argv[1], config, World(int(sys.argv[3]), 2)):
+    print(*(key.tobytes().hex() for key in batch.keys[: batch.count]), flush=True)
+    if sys.argv[4] == "wait":
+        sys.stdin.readline()
+"""
+
+
+def test_a_rank_that_dies_takes_nobody_with_it(made: Made, url: str, proxy: FaultyProxy, tmp_path: Path) -> None:
+    """It is killed while it fills the cache that both share; the other ends, and the one that takes its place too."""
+
+    def start(rank: int, manner: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", RANK, url, str(tmp_path / "cache"), str(rank), manner]
+        pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        return subprocess.Popen(command, text=True, **pipes)
+
+    dying, living = start(0, "wait"), start(1, "go on")
+    assert dying.stdout is not None
+    first = dying.stdout.readline()
+    dying.kill()
+    dying.communicate(timeout=60)
+    again = start(0, "go on")
+    found = []
+    for process in (living, again):
+        said, complaint = process.communicate(timeout=120)
+        assert process.returncode == 0, complaint
+        found += said.splitlines()
+    assert first.strip() in found
+    keys = [made.number_of(bytes.fromhex(key)) for line in found for key in line.split()]
+    assert counted(keys) == made.copies(0).tolist()
