@@ -1,13 +1,14 @@
 """A node's copies of what it read from a store: shared by the processes of the machine, bounded, the oldest deleted first.
 
-An object is one sparse file, named by the sha256 of the whole object, so it is never stale. It holds the object's blocks at
-their places, behind them a crc32 for each block (0: not there yet) and the object's length. A block's crc32 is written
-after the block. Both pass through the page cache, where every process sees them in this order, and a power loss, which might
-keep the one and not the other, begins another folder: it is named by the boot. So a killed process leaves nothing that
-misleads, and deleting under a reader's open file is harmless.
+An object is one sparse file, named by what the whole object holds (`identity_of`), so it is never stale. It holds the
+object's blocks at their places, behind them a crc32 for each block (0: not there yet) and the object's length. A block's
+crc32 is written after the block. Both pass through the page cache, where every process sees them in this order, and a power
+loss, which might keep the one and not the other, begins another folder: it is named by the boot. So a killed process leaves
+nothing that misleads, and deleting under a reader's open file is harmless.
 """
 
 import fcntl
+import hashlib
 import logging
 import os
 import re
@@ -45,6 +46,12 @@ BOOT = Path("/proc/sys/kernel/random/boot_id")
 Fetch = Callable[[int, int], bytes]
 
 
+def identity_of(digest: bytes, name: str) -> str:
+    """What names the content of an object: the digest of the manifest or the view that says what it holds, and its name
+    there. (An extended corpus is read anew: the digests of single objects are not among what planning maps.)"""
+    return hashlib.sha256(digest + name.encode()).hexdigest()
+
+
 class Cache:
     """Copies of objects in a folder of this machine, at most `limit` bytes of disk for up to eight processes that add."""
 
@@ -56,14 +63,14 @@ class Cache:
             if other != self.folder:
                 shutil.rmtree(other, ignore_errors=True)
 
-    def read(self, sha256: str, size: int, start: int, stop: int, fetch: Fetch, *, verify: bool) -> bytes:
-        """Bytes [start, stop) of the object `sha256` of `size` bytes; `fetch(start, stop)` brings what is not here.
+    def read(self, identity: str, size: int, start: int, stop: int, fetch: Fetch, *, verify: bool) -> bytes:
+        """Bytes [start, stop) of the object `identity` of `size` bytes; `fetch(start, stop)` brings what is not here.
 
         `verify` holds every block against its crc32, for objects whose readers have none of their own. Where the folder
         cannot be used, everything is fetched, and the log says so once.
         """
         first, last = start // BLOCK, -(-stop // BLOCK)
-        with self._file(sha256, size) as file:
+        with self._file(identity, size) as file:
             if file is None:
                 return self._fetched(fetch, start, stop)
             there = self._present(file, size, first, last, verify)
@@ -90,10 +97,10 @@ class Cache:
             found = data, crcs != _crcs_of(data) if verify else crcs == 0
         return found
 
-    def forget(self, sha256: str, size: int, start: int, stop: int) -> None:
+    def forget(self, identity: str, size: int, start: int, stop: int) -> None:
         """Bytes [start, stop) of an object are to be fetched anew."""
         first, last = start // BLOCK, -(-stop // BLOCK)
-        with self._file(sha256, size) as file, self._excused():
+        with self._file(identity, size) as file, self._excused():
             if file is not None:
                 os.pwrite(file, bytes(CRC.itemsize * (last - first)), _crc_place(size, first))
 
@@ -109,21 +116,21 @@ class Cache:
                 os.pwrite(file, _crcs_of(data).tobytes(), _crc_place(size, start // BLOCK))
 
     @contextmanager
-    def _file(self, sha256: str, size: int) -> Iterator[int | None]:
+    def _file(self, identity: str, size: int) -> Iterator[int | None]:
         """The object's file, open; None where it cannot be had."""
         descriptor: int | None = None
         with self._excused():
-            descriptor = self._opened(sha256, size)
+            descriptor = self._opened(identity, size)
         try:
             yield descriptor
         finally:
             if descriptor is not None:
                 os.close(descriptor)
 
-    def _opened(self, sha256: str, size: int) -> int | None:
-        if not re.fullmatch(r"[0-9a-f]{64}", sha256) or size > LONGEST:
+    def _opened(self, identity: str, size: int) -> int | None:
+        if not re.fullmatch(r"[0-9a-f]{64}", identity) or size > LONGEST:
             return None
-        path = self.folder / sha256
+        path = self.folder / identity
         try:
             descriptor = os.open(path, os.O_RDWR)
         except FileNotFoundError:
@@ -203,20 +210,22 @@ class CachedStore(Store):
     def of(cls, store: Store, cache: Cache) -> "CachedStore":
         return cls(store.url, store.retries, cache)
 
-    def read_range(self, name: str, start: int, stop: int, size: int | None = None, sha256: str | None = None) -> bytes:
-        if self.cache is None or size is None or sha256 is None or not 0 <= start < stop <= size:
-            return super().read_range(name, start, stop, size, sha256)
+    def read_range(
+        self, name: str, start: int, stop: int, size: int | None = None, identity: str | None = None
+    ) -> bytes:
+        if self.cache is None or size is None or identity is None or not 0 <= start < stop <= size:
+            return super().read_range(name, start, stop, size, identity)
 
         def fetch(begin: int, end: int) -> bytes:
-            return super(CachedStore, self).read_range(name, begin, end, size, sha256)
+            return super(CachedStore, self).read_range(name, begin, end, size, identity)
 
         # Pictures have a crc32 of their own, which is checked behind the cache.
-        return self.cache.read(sha256, size, start, stop, fetch, verify=not name.endswith(".tar"))
+        return self.cache.read(identity, size, start, stop, fetch, verify=not name.endswith(".tar"))
 
-    def read_afresh(self, name: str, start: int, stop: int, size: int, sha256: str) -> bytes | None:
+    def read_afresh(self, name: str, start: int, stop: int, size: int, identity: str) -> bytes | None:
         if self.cache is not None:
-            self.cache.forget(sha256, size, start, stop)
-        return self.read_range(name, start, stop, size, sha256)
+            self.cache.forget(identity, size, start, stop)
+        return self.read_range(name, start, stop, size, identity)
 
 
 def _blocks(size: int) -> int:

@@ -44,12 +44,12 @@ def read_rows(
     shape: tuple[int, ...],
     start: int,
     stop: int,
-    sha256: str | None = None,
+    identity: str | None = None,
 ) -> npt.NDArray[Any]:
     """Rows [start, stop) of the array `name` of known dtype and shape, in one ranged read; read-only.
 
-    Raises IntegrityError where the object is missing or has another length. `sha256` is the whole object's, by which a
-    cache may know it.
+    Raises IntegrityError where the object is missing or has another length. `identity` is the whole object's, by which
+    a cache may know it (`cache.identity_of`).
     """
     if not 0 <= start <= stop <= shape[0]:
         raise IntegrityError(
@@ -58,7 +58,7 @@ def read_rows(
     row = dtype.itemsize * int(np.prod(shape[1:]))
     head = header_size(dtype, shape)
     try:
-        data = store.read_range(name, head + start * row, head + stop * row, head + shape[0] * row, sha256)
+        data = store.read_range(name, head + start * row, head + stop * row, head + shape[0] * row, identity)
     except FileNotFoundError as error:
         raise IntegrityError("missing from the corpus", f"{store.url}/{name}", "restore it or rebuild it") from error
     rows: npt.NDArray[Any] = np.ndarray((stop - start, *shape[1:]), dtype, data)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tagmill.shards.cache import identity_of
 from tagmill.shards.errors import IntegrityError
 from tagmill.shards.index import BLOCK, INDEX, key_hex, padded
 from tagmill.shards.manifest import Corpus, ShardLine
@@ -32,10 +33,11 @@ class ShardReader:
 
     store: Store
     entry: ShardLine
+    manifest_digest: bytes
 
     @classmethod
     def of(cls, corpus: Corpus, entry: ShardLine) -> "ShardReader":
-        return cls(corpus.store.within("shards"), entry)
+        return cls(corpus.store.within("shards"), entry, corpus.digest)
 
     @property
     def where(self) -> str:
@@ -55,9 +57,8 @@ class ShardReader:
 
     def index(self, start: int, stop: int) -> npt.NDArray[Any]:
         """INDEX records of samples [start, stop), in one ranged read."""
-        return read_rows(
-            self.store, f"{self.entry.name}.npy", INDEX, (self.entry.samples,), start, stop, self.entry.index_sha256
-        )
+        name = f"{self.entry.name}.npy"
+        return read_rows(self.store, name, INDEX, (self.entry.samples,), start, stop, self._identity(name))
 
     def pictures(self, records: npt.NDArray[Any], gap_limit: int = GAP_LIMIT) -> list[bytes | Unreadable]:
         """The JPEG bytes of INDEX records in ascending order of offset; neighbours closer than `gap_limit` share a read.
@@ -106,7 +107,11 @@ class ShardReader:
             raise IntegrityError("missing from the corpus", self.where, "restore the shard") from error
 
     def _tar_place(self, start: int, stop: int) -> tuple[str, int, int, int, str]:
-        return f"{self.entry.name}.tar", start, stop, self.entry.bytes, self.entry.tar_sha256
+        name = f"{self.entry.name}.tar"
+        return name, start, stop, self.entry.bytes, self._identity(name)
+
+    def _identity(self, name: str) -> str:
+        return identity_of(self.manifest_digest, name)
 
     def _checked(self, record: npt.NDArray[Any], data: bytes) -> bytes | Unreadable:
         if zlib.crc32(data) == record["crc32"]:

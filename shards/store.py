@@ -129,12 +129,14 @@ class Store:
                 return path.read_bytes()
         return self._remote(name, lambda driver, path: driver.read(path))
 
-    def read_range(self, name: str, start: int, stop: int, size: int | None = None, sha256: str | None = None) -> bytes:
+    def read_range(
+        self, name: str, start: int, stop: int, size: int | None = None, identity: str | None = None
+    ) -> bytes:
         """Bytes [start, stop). A short answer is tried again, then raised as IntegrityError: the object is cut.
 
         `size` is what the object's length must be, IntegrityError where it is not: most stores tell it with every answer,
-        so that an object that was cut or replaced is found without a request of its own. `sha256` names what the whole
-        object holds, for a store that keeps copies.
+        so that an object that was cut or replaced is found without a request of its own. `identity` names what the
+        whole object holds (64 hex digits), for a store that keeps copies.
         """
         if stop <= start:
             return b""
@@ -157,9 +159,9 @@ class Store:
             raise IntegrityError(f"bytes {start}-{stop} end after {len(data)}", self._address(name), remedy)
         return data
 
-    def read_afresh(self, name: str, start: int, stop: int, size: int, sha256: str) -> bytes | None:
+    def read_afresh(self, name: str, start: int, stop: int, size: int, identity: str) -> bytes | None:
         """`read_range` past whatever keeps copies, for bytes that were found altered; None where that cannot differ."""
-        return None if self.root is not None else self.read_range(name, start, stop, size, sha256)
+        return None if self.root is not None else self.read_range(name, start, stop, size, identity)
 
     @contextmanager
     def open(self, name: str) -> Iterator[BinaryIO]:

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from tagmill.shards.cache import identity_of
 from tagmill.shards.errors import CorpusError, IntegrityError
 from tagmill.shards.manifest import Corpus, Named, ShardEntry, read_named
 from tagmill.shards.npy import check_size, npy_bytes, read_rows
@@ -246,6 +247,9 @@ class View:
             found = self._lines[number] = ViewLine(**row_of(self.table, number))
         return found
 
+    def _identity(self, name: str) -> str:
+        return identity_of(self.digest, name)
+
     @cached_property
     def _lines(self) -> dict[int, ViewLine]:
         return {}
@@ -262,8 +266,8 @@ class View:
     def labels(self, shard: int, start: int, stop: int) -> Int32s:
         """Label ids of samples [start, stop) of a shard: int32 [stop - start, K], -1 padded."""
         line = self.shard(shard)
-        shape = (line.samples, self.file.max_labels)
-        return read_rows(self.store, f"{line.name}.labels.npy", np.dtype("<i4"), shape, start, stop, line.labels_sha256)
+        name, shape = f"{line.name}.labels.npy", (line.samples, self.file.max_labels)
+        return read_rows(self.store, name, np.dtype("<i4"), shape, start, stop, self._identity(name))
 
     def run(self, shard: int, copy: int, start: int, stop: int) -> Ordinals:
         """Ordinals at places [start, stop) of run `copy` of a shard."""
@@ -278,7 +282,9 @@ class View:
             return np.arange(start, stop, dtype=np.uint32)
         before = sum(line.counts[:copy])
         name, total = f"{line.name}.runs.npy", sum(line.counts)
-        return read_rows(self.store, name, np.dtype("<u4"), (total,), before + start, before + stop, line.runs_sha256)
+        return read_rows(
+            self.store, name, np.dtype("<u4"), (total,), before + start, before + stop, self._identity(name)
+        )
 
     def extras(self, shard: int, before: int, start: int, stop: int) -> Ordinals:
         """Ordinals of extras [start, stop) of a shard in an epoch; `before` = fractions of all earlier shards + u_e.
@@ -295,10 +301,10 @@ class View:
         if start == stop:
             return np.empty(0, np.uint32)
         wanted = (before // ONE + 1 + np.arange(start, stop, dtype=np.int64)) * ONE - before
-        head = read_rows(self.store, name, EXTRA, shape, 0, front, line.extras_sha256)["running"].astype(np.int64)
+        head = read_rows(self.store, name, EXTRA, shape, 0, front, self._identity(name))["running"].astype(np.int64)
         first = max(0, int(np.searchsorted(head, wanted[0], side="left")) - 1) * STRIDE
         last = min(line.fractions, int(np.searchsorted(head, wanted[-1], side="left")) * STRIDE + 1)
-        rows = read_rows(self.store, name, EXTRA, shape, front + first, front + last, line.extras_sha256)
+        rows = read_rows(self.store, name, EXTRA, shape, front + first, front + last, self._identity(name))
         places = np.searchsorted(rows["running"].astype(np.int64), wanted, side="left")
         if places[-1] == len(rows):
             raise IntegrityError("running sums that are not the table's", f"{self.store.url}/{name}", "run lint")

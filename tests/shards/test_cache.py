@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tagmill.shards import cache as cache_module
-from tagmill.shards.cache import BLOCK, Cache, CachedStore
+from tagmill.shards.cache import BLOCK, Cache, CachedStore, identity_of
 from tagmill.shards.errors import IntegrityError
 from tagmill.shards.reader import ShardReader, Unreadable
 from tagmill.shards.store import Store
@@ -241,10 +242,11 @@ def test_a_picture_altered_in_the_cache_alone_is_no_hole(tmp_path: Path, where: 
     corpus = make_corpus(str(tmp_path / "corpus"), tmp_path / "spool")
     cache = Cache(tmp_path / "cache", LIMIT)
     plain = ShardReader.of(corpus, corpus.entries[1])
-    reader = ShardReader(CachedStore.of(plain.store, cache), plain.entry)
+    reader = replace(plain, store=CachedStore.of(plain.store, cache))
     records = reader.index(0, 7)
     place = int(records[3]["offset"])
-    harm: list[Callable[[], None]] = [lambda: altered(cache.folder / reader.entry.tar_sha256, place)]
+    kept = cache.folder / identity_of(reader.manifest_digest, "000001.tar")
+    harm: list[Callable[[], None]] = [lambda: altered(kept, place)]
     if where != "cache":
         harm.insert(0, lambda: altered(tmp_path / "corpus/shards/000001.tar", place))
     assert [type(each) for each in reader.pictures(records)] == [bytes] * 7
