@@ -18,6 +18,7 @@ from tagmill.pipeline.batch import Batch, Mix
 from tagmill.pipeline.config import MOST_MAGNITUDE, LoaderConfig
 
 Bools = npt.NDArray[np.bool_]
+Share = Callable[[Bools, Callable[[Bools], None]], None]
 
 # Pictures in one call: on a CPU what they become meanwhile, as wider numbers, has to stay in its cache (at 224 pixels jitter
 # takes twice as long by 32 as one by one); on a GPU calls are dear.
@@ -49,16 +50,20 @@ OPERATIONS = (
 SIGNED = range(1, 10)
 
 
-def alter(batch: Batch, config: LoaderConfig, epoch: int | Int64s, positions: Int64s, valid: Bools) -> Batch:
+def alter(
+    batch: Batch, config: LoaderConfig, epoch: int | Int64s, positions: Int64s, valid: Bools, share: Share
+) -> Batch:
     """A batch of decoded uint8 pictures, jittered, put through RandAugment (both in place) and with partners to mix with, as
-    `config` says. `epoch`, `positions` and `valid` are the batch's, on the host; places without a picture stay zero."""
+    `config` says. `epoch`, `positions` and `valid` are the batch's, on the host; places without a picture stay zero. `share`
+    is the backend's: it divides rows among threads."""
     if any(config.jitter) or config.randaugment[0]:
         pixels = batch.images.contiguous()  # colour by colour, which the work on them likes best
         if any(config.jitter):
-            jitter(pixels, valid, *jitters(config.seed, epoch, positions, config.jitter), config.jitter)
+            drawn = jitters(config.seed, epoch, positions, config.jitter)
+            share(valid, lambda rows: jitter(pixels, rows, *drawn, config.jitter))
         if config.randaugment[0]:
             chosen, negated = operations(config.seed, epoch, positions, config.randaugment[0])
-            randaugment(pixels, valid, chosen, negated, config.randaugment[1])
+            share(valid, lambda rows: randaugment(pixels, rows, chosen, negated, config.randaugment[1]))
         batch.images.copy_(pixels)
     if config.mixup:
         partners, shares = mixes(config.seed, epoch, positions, valid, config.mixup)

@@ -3,7 +3,7 @@
 import importlib.util
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -40,6 +40,9 @@ class Backend(Protocol):
     ) -> torch.Tensor:
         """(image - mean) / std of uint8 images [n, 3, size, size] in channels_last memory, on any device, as floats of `dtype`;
         mean and std are of red, green, blue in units of 0..255. Images that are not `valid` (bool [n]) become zero."""
+
+    def share(self, rows: npt.NDArray[np.bool_], work: Callable[[npt.NDArray[np.bool_]], None]) -> None:
+        """Calls `work` with masks that together are `rows` (bool [n]), each in a thread of its own where there are threads."""
 
     def close(self) -> None:
         """Ends what runs in the background."""

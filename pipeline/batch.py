@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from tagmill.pipeline.gather import PADDING
+
 DTYPES = {"uint8": torch.uint8, "float32": torch.float32, "bfloat16": torch.bfloat16}
-PADDING = -1  # the position and the source of a place that only fills a batch up
 
 
 class Terms(NamedTuple):

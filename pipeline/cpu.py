@@ -6,6 +6,7 @@ window only), the resize is torch's, whose result is bit for bit that of Pillow'
 batch, and batches are made in memory that was used before.
 """
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -23,9 +24,6 @@ Pixels = npt.NDArray[np.uint8]
 Group = tuple[Sequence[int], Callable[[int], Pixels | None]]
 
 KEPT = 4  # free buffers of a size: those of the batches that wait, are in work and are at the trainer
-
-# torch shares an operation on more elements than this with threads of its own; ours are threads enough.
-GRAIN = 32768
 
 
 class WindowDecoder(Protocol):
@@ -45,7 +43,7 @@ class CpuBackend:
 
     def __init__(self, threads: int, windows: WindowDecoder) -> None:
         self._threads, self._windows = threads, windows
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="tagmill-decode")
+        self._pool = _pool(threads)
         self._buffers = Buffers(KEPT)
 
     def decode(
@@ -68,7 +66,7 @@ class CpuBackend:
                     _resize(window, images[row : row + 1], scratch, mirrored=bool(crops.flip[row]))
 
         for rows, window_of in self._windows.groups(jpegs, crops, size):
-            self._share(rows, partial(fill, window_of))
+            self._divide(rows, partial(fill, window_of))
         return images, failed
 
     def normalise(
@@ -101,11 +99,16 @@ class CpuBackend:
                 np.multiply(pixels[row], scales, out=values)
                 np.add(values, shifts, out=values)  # a second pass, which finds the picture in the cache
                 if values is scratch:
-                    for part in _parts(size):
-                        floats[row, part].copy_(torch.from_numpy(scratch[part]))
+                    floats[row].copy_(torch.from_numpy(scratch))
 
-        self._share(range(count), fill)
+        self._divide(range(count), fill)
         return floats.view(count, size, size, 3).permute(0, 3, 1, 2)
+
+    def share(self, rows: npt.NDArray[np.bool_], work: Callable[[npt.NDArray[np.bool_]], None]) -> None:
+        """See `tagmill.pipeline.backend.Backend.share`."""
+        numbers = np.arange(len(rows)) % self._threads
+        for _ in self._pool.map(work, [rows & (numbers == number) for number in range(self._threads)]):
+            pass
 
     def close(self) -> None:
         """Ends the threads."""
@@ -113,7 +116,7 @@ class CpuBackend:
         self._windows.close()
         self._buffers.clear()
 
-    def _share(self, rows: Sequence[int], work: Callable[[Sequence[int]], None]) -> None:
+    def _divide(self, rows: Sequence[int], work: Callable[[Sequence[int]], None]) -> None:
         """Does `work` on the rows in all threads. Each takes every n-th, so that long ones spread."""
         parts = [rows[first :: self._threads] for first in range(min(self._threads, len(rows)))]
         for _ in self._pool.map(work, parts):
@@ -126,11 +129,20 @@ def _resize(window: Pixels, place: torch.Tensor, scratch: torch.Tensor, *, mirro
     target = scratch if mirrored else place
     torch.ops.aten._upsample_bilinear2d_aa.out(source, size, False, None, None, out=target)
     if mirrored:
-        for part in _parts(size[0]):
-            torch.ops.aten.flip.out(scratch[:, :, part], [3], out=place[:, :, part])
+        torch.ops.aten.flip.out(scratch, [3], out=place)
 
 
-def _parts(size: int) -> Iterator[slice]:
-    """The rows of a square picture, so many at a time that torch works on them in the calling thread."""
-    step = max(1, (GRAIN - 1) // (3 * size))
-    return (slice(first, min(first + step, size)) for first in range(0, size, step))
+def _pool(threads: int) -> ThreadPoolExecutor:
+    """Threads in which torch keeps to the calling one: there are as many of them as cores already."""
+    everybody, ours = threading.Barrier(threads), torch.get_num_threads()
+
+    def alone() -> None:
+        torch.get_num_threads()  # a thread's first call takes the number of all; only then can it have one of its own
+        torch.set_num_threads(1)
+        everybody.wait()
+
+    pool = ThreadPoolExecutor(threads, "tagmill-decode", alone)
+    for done in [pool.submit(threading.get_ident) for _ in range(threads)]:
+        done.result()
+    torch.set_num_threads(ours)  # set_num_threads also changed what threads to come will have
+    return pool

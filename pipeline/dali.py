@@ -27,7 +27,8 @@ WindowOf = Callable[[int], Pixels | None]
 
 # Windows that are decoded while those before them are resized: enough that threads are seldom without work, few enough that
 # both groups stay in the processor's cache.
-GROUP = 64
+GROUP = 128
+AHEAD = 1  # groups that are decoded while the caller works on one
 
 
 class DaliWindows:
@@ -36,7 +37,7 @@ class DaliWindows:
 
     def __init__(self, threads: int) -> None:
         self._threads = threads
-        self._pipelines: list[Pipeline | None] = [None, None]
+        self._pipelines: list[Pipeline | None] = [None] * (AHEAD + 1)
 
     def groups(self, jpegs: Jpegs, crops: Crops, size: int) -> Iterator[tuple[Sequence[int], WindowOf]]:
         """See `WindowDecoder.groups`. Raises TagmillError where DALI fails and no sample is to blame."""
@@ -53,15 +54,15 @@ class DaliWindows:
 
     def _groups(self, jpegs: Jpegs, crops: Crops, rows: Rows) -> Iterator[tuple[Sequence[int], WindowOf]]:
         groups = [rows[first : first + GROUP] for first in range(0, len(rows), GROUP)]
-        if groups:
-            self._start(0, jpegs, crops, groups[0])
+        for number in range(min(AHEAD, len(groups))):
+            self._start(number, jpegs, crops, groups[number])
         for number, group in enumerate(groups):
-            if number + 1 < len(groups):
-                self._start(number + 1, jpegs, crops, groups[number + 1])
+            if number + AHEAD < len(groups):
+                self._start(number + AHEAD, jpegs, crops, groups[number + AHEAD])
             try:
                 windows = self._started(number).share_outputs()[0]
             except RuntimeError as error:
-                self._pipelines[number % 2] = None
+                self._pipelines[number % len(self._pipelines)] = None
                 found = {row: self._alone(number, jpegs, crops, row) for row in group.tolist()}
                 _check_blame(list(found.values()), error)
                 yield group.tolist(), found.__getitem__
@@ -71,18 +72,18 @@ class DaliWindows:
 
     def close(self) -> None:
         """Ends DALI's threads."""
-        self._pipelines = [None, None]
+        self._pipelines = [None] * (AHEAD + 1)
 
     def _start(self, number: int, jpegs: Jpegs, crops: Crops, rows: Rows) -> None:
-        pipeline = self._pipelines[number % 2]
+        pipeline = self._pipelines[number % len(self._pipelines)]
         if pipeline is None:
-            pipeline = self._pipelines[number % 2] = _build(GROUP, self._threads, None, None)
+            pipeline = self._pipelines[number % len(self._pipelines)] = _build(GROUP, self._threads, None, None)
         for name, value in _inputs(jpegs, crops, rows).items():
             pipeline.feed_input(name, value)
         pipeline.schedule_run()
 
     def _started(self, number: int) -> Pipeline:
-        pipeline = self._pipelines[number % 2]
+        pipeline = self._pipelines[number % len(self._pipelines)]
         assert pipeline is not None, "it was fed"
         return pipeline
 
@@ -93,7 +94,7 @@ class DaliWindows:
             window = np.array(self._started(number).share_outputs()[0][0])
             self._started(number).release_outputs()
         except RuntimeError:
-            self._pipelines[number % 2] = None
+            self._pipelines[number % len(self._pipelines)] = None
             return None
         return window
 
@@ -132,6 +133,10 @@ class DaliBackend:
     ) -> torch.Tensor:
         """See `tagmill.pipeline.backend.Backend.normalise`."""
         return normalise(images, valid, mean, std, dtype)
+
+    def share(self, rows: npt.NDArray[np.bool_], work: Callable[[npt.NDArray[np.bool_]], None]) -> None:
+        """See `tagmill.pipeline.backend.Backend.share`: a device is asked for all rows at once."""
+        work(rows)
 
     def close(self) -> None:
         """Ends DALI's threads."""
@@ -207,7 +212,7 @@ def _build(batch_size: int, threads: int, device_id: int | None, size: int | Non
     pipeline = Pipeline(batch_size, threads, device_id, prefetch_queue_depth=1)
     with pipeline:
         images = fn.decoders.image_slice(
-            fn.external_source(name="jpegs", dtype=types.UINT8, ndim=1, no_copy=False),
+            fn.external_source(name="jpegs", dtype=types.UINT8, ndim=1, no_copy=device_id is None),
             fn.external_source(name="anchor", dtype=types.INT32, ndim=1),
             fn.external_source(name="shape", dtype=types.INT32, ndim=1),
             device="cpu" if device_id is None else "mixed",

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tagmill.pipeline.jpeg import is_whole
-from tagmill.pipeline.meters import INPUT, READ, Meters
+from tagmill.pipeline.meters import READ, Meters
 from tagmill.pipeline.plan import Visit
 from tagmill.pipeline.space import EXTRAS, EpochSpace, Span
 from tagmill.shards.cache import Cache, CachedStore
@@ -144,8 +144,7 @@ class Prefetcher:
             self._open_what_fits()
             assert wanted in self._open, "visits come in the order of need, and a block's fit together"
             future, place = self._open.pop(wanted)
-            with self._meters.timed(INPUT):
-                samples = self._wait(future, wanted[0])
+            samples = self._wait(future, wanted[0])
             sample, samples[place] = samples[place], None
             assert sample is not None, "a sample is taken once"
             taken.append(sample)

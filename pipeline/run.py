@@ -1,4 +1,5 @@
-"""One iteration of a loader: threads that read ahead of one thread that makes batches ahead of the trainer."""
+"""One iteration of a loader: threads that read, one that gathers what they read into batches, and one that makes these,
+each ahead of the next."""
 
 import time
 from collections import Counter, deque
@@ -9,15 +10,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from tagmill.pipeline.alter import alter
-from tagmill.pipeline.augment import Crops, Int32s, Int64s, eval_crops, train_crops
 from tagmill.pipeline.backend import Backend
-from tagmill.pipeline.batch import PADDING, Batch
+from tagmill.pipeline.batch import Batch
 from tagmill.pipeline.config import LoaderConfig
-from tagmill.pipeline.meters import DECODE, OUTPUT, TRAINER, Meters
+from tagmill.pipeline.gather import Gathered, Gatherer
+from tagmill.pipeline.meters import DECODE, INPUT, OUTPUT, TRAINER, Meters
 from tagmill.pipeline.mixture import MixedSchedule
 from tagmill.pipeline.plan import open_samples
-from tagmill.pipeline.prefetch import NO_LABELS, PATIENCE_SECONDS, Encoded, Prefetcher, SampleReader
-from tagmill.pipeline.schedule import Schedule, Step
+from tagmill.pipeline.prefetch import NO_LABELS, PATIENCE_SECONDS, Prefetcher, SampleReader
+from tagmill.pipeline.schedule import Schedule
 from tagmill.shards.errors import TagmillError
 
 AHEAD = 2  # decoded batches that wait for the trainer, while another is in work
@@ -50,18 +51,19 @@ class Run:
         epoch: int,
         turn: int,
     ) -> None:
-        self._config, self._backend, self._meters, self._places = config, backend, meters, places
-        self._steps = schedule.steps(epoch, turn)
+        self._config, self._backend, self._meters = config, backend, meters
         capacity = open_samples(schedule.streams, schedule.window, schedule.chunk, schedule.world)
         sources = [readers] if isinstance(readers, SampleReader) else readers
         threads = config.resolve_readers(any(one.corpus.store.root is None for one in sources))
         self._prefetcher = Prefetcher(readers, schedule.visits(epoch, turn), capacity, threads, meters)
+        self._gatherer = Gatherer(config, schedule.steps(epoch, turn), self._prefetcher, places)
+        self._gathering = ThreadPoolExecutor(1, thread_name_prefix="tagmill-gather")
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="tagmill-batch")
         self._idle_since: float | None = None
         self._closed = False
         self._pending: deque[Future[Made | None]] = deque()
         for _ in range(AHEAD + 1):
-            self._pending.append(self._worker.submit(self._make))
+            self._pending.append(self._ahead())
 
     def next_made(self) -> Made | None:
         """The next batch, None at the end. Raises what the making of it raised, and TagmillError after `close`."""
@@ -72,7 +74,7 @@ class Run:
         with self._meters.timed(TRAINER):
             try:
                 made = future.result(BATCH_PATIENCE_SECONDS)
-                self._pending.append(self._worker.submit(self._make))
+                self._pending.append(self._ahead())
             except (CancelledError, RuntimeError) as error:
                 if self._closed:  # by another thread, while we waited
                     raise ended from error
@@ -87,48 +89,38 @@ class Run:
     def close(self) -> None:
         """Ends the threads; a read or a batch that is under way is waited for."""
         self._closed = True
-        self._worker.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._worker, self._gathering):
+            pool.shutdown(wait=False, cancel_futures=True)
         self._prefetcher.close()
-        self._worker.shutdown(wait=True)
+        for pool in (self._gathering, self._worker):
+            pool.shutdown(wait=True)
 
-    def _make(self) -> Made | None:
+    def _ahead(self) -> Future[Made | None]:
+        return self._worker.submit(self._make, self._gathering.submit(self._gatherer.next))
+
+    def _make(self, gathering: Future[Gathered | None]) -> Made | None:
         if self._idle_since is not None:
             self._meters.add_seconds(OUTPUT, time.perf_counter() - self._idle_since)
-        step = next(self._steps, None)
-        if step is None:
+        with self._meters.timed(INPUT):
+            gathered = gathering.result()  # reads have a limit of their own
+        if gathered is None:
             return None
-        samples = self._prefetcher.take(step.epoch, step.positions, step.sources)
         with self._meters.timed(DECODE):
-            made = self._decode(step, samples)
+            made = self._decode(gathered)
         self._idle_since = time.perf_counter()
         return made
 
-    def _decode(self, step: Step, samples: list[Encoded]) -> Made:
-        """Pictures, windows and facts of all places: first those of the samples, then padding."""
-        config, count = self._config, len(samples)
-        padding = self._places - count
-        unused = np.full(padding, PADDING)
-        positions = np.append(step.positions, unused)
-        sources = None if step.sources is None else np.append(step.sources, unused)
-        epoch = step.epoch if isinstance(step.epoch, int) else np.append(step.epoch, unused)
-        keys = np.frombuffer(b"".join(sample.key for sample in samples) + bytes(16 * padding), np.uint8).reshape(-1, 16)
-        widths = np.array([sample.width for sample in samples] + [1] * padding, np.int32)
-        heights = np.array([sample.height for sample in samples] + [1] * padding, np.int32)
-        jpegs = [sample.jpeg for sample in samples] + [None] * padding
-        images, failed = self._backend.decode(jpegs, self._crops(epoch, positions, widths, heights), config.size)
+    def _decode(self, gathered: Gathered) -> Made:
+        config, jpegs = self._config, gathered.jpegs
+        images, failed = self._backend.decode(jpegs, gathered.crops, config.size)
         valid = np.array([jpeg is not None for jpeg in jpegs]) & ~failed
-        labels = [sample.labels if valid[row] else NO_LABELS for row, sample in enumerate(samples)]
-        reasons = [
-            UNDECODABLE if failed[row] else sample.reason for row, sample in enumerate(samples) if not valid[row]
-        ]
-        batch = Batch.of(images, labels + [NO_LABELS] * padding, valid, count, keys.copy(), positions, sources)
+        labels = [row if whole else NO_LABELS for row, whole in zip(gathered.labels, valid.tolist(), strict=True)]
+        lost = np.flatnonzero(~valid[: gathered.count]).tolist()
+        reasons = Counter(UNDECODABLE if failed[row] else gathered.reasons[row] for row in lost)
+        facts = gathered.keys, gathered.positions, gathered.sources
+        batch = Batch.of(images, labels, valid, gathered.count, *facts)
         if config.device != "cpu":
             batch = batch.pin_memory().to(config.device, non_blocking=True)
-        batch = alter(batch, config, epoch, positions, valid)
+        batch = alter(batch, config, gathered.epoch, gathered.positions, valid, self._backend.share)
         batch = batch.normalised(config.output, config.mean, config.std, self._backend.normalise)
-        return Made(batch, step.after, Counter(reasons))
-
-    def _crops(self, epoch: int | Int64s, positions: Int64s, widths: Int32s, heights: Int32s) -> Crops:
-        if self._config.augment == "train":
-            return train_crops(self._config.seed, epoch, positions, widths, heights)
-        return eval_crops(widths, heights, self._config.size)
+        return Made(batch, gathered.after, reasons)

@@ -3,6 +3,7 @@
 import io
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +32,17 @@ def test_threads_do_not_change_a_pixel() -> None:
     for pixels, failed in answers[1:]:
         assert torch.equal(pixels, answers[0][0])
         assert (failed == answers[0][1]).all()
+
+
+def test_torch_keeps_its_threads_elsewhere() -> None:
+    before = torch.get_num_threads()
+    backend = CpuBackend(3, PillowWindows())
+    inside = {backend._pool.submit(torch.get_num_threads).result() for _ in range(12)}
+    assert inside == {1}
+    assert torch.get_num_threads() == before
+    with ThreadPoolExecutor(1) as other:
+        assert other.submit(torch.get_num_threads).result() == before
+    backend.close()
 
 
 def test_close_leaves_no_threads() -> None:
