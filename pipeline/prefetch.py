@@ -71,8 +71,11 @@ class SampleReader:
         groups = [(int(group[0]), int(group[-1]) + 1, group) for group in np.split(ordinals, cuts)]
         records = np.concatenate([reader.index(start, stop)[group - start] for start, stop, group in groups])
         labels = self._labels(span.shard, groups)
-        for record, picture, row in zip(records, reader.pictures(records), labels, strict=True):
-            key, width, height = bytes(record["key"]), int(record["width"]), int(record["height"])
+        keys, sides = records["key"].tobytes(), zip(records["width"].tolist(), records["height"].tolist(), strict=True)
+        for place, (picture, row, (width, height)) in enumerate(
+            zip(reader.pictures(records), labels, sides, strict=True)
+        ):
+            key = keys[16 * place : 16 * place + 16]
             if isinstance(picture, Unreadable):
                 found.append(Encoded(key, None, width, height, NO_LABELS, picture.reason))
             elif not is_whole(picture):
@@ -93,8 +96,8 @@ class SampleReader:
         view = self._labelling
         if view is None:
             return [NO_LABELS] * sum(len(group) for _, _, group in groups)
-        rows = [view.labels(shard, start, stop)[group - start] for start, stop, group in groups]
-        return [row[row >= 0] for row in np.concatenate(rows)]
+        rows = np.concatenate([view.labels(shard, start, stop)[group - start] for start, stop, group in groups])
+        return np.split(rows[rows >= 0], np.cumsum((rows >= 0).sum(axis=1))[:-1])
 
 
 class Prefetcher:

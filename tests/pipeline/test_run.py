@@ -42,6 +42,9 @@ class CountingBackend:
 
     normalise = staticmethod(normalise)
 
+    def share(self, rows: npt.NDArray[np.bool_], work: Any) -> None:
+        work(rows)
+
     def close(self) -> None:
         pass
 
