@@ -12,7 +12,7 @@ from tagmill.bench import measure
 SHORT_SIDE, QUALITY = 256, 90  # of the stored pictures, as ingest stores them
 CLASSES = 8  # folders that the files are dealt to
 SHARDS = 8  # at least one for every worker of a small machine
-VERSION = "1"  # of what is made here
+VERSION = "2"  # of what is made here, the corpus format among it
 
 
 def shards(corpus: str, suffix: str) -> list[str]:

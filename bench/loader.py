@@ -21,7 +21,7 @@ from tagmill.bench import corpora, figures, measure, remote
 from tagmill.bench.workers import Case, Peer, UnavailableError, measured, peers, prepare
 
 OUTPUTS = ("float32", "uint8")
-SAMPLES, BATCH = 3840, 256
+SAMPLES, BATCH = 4096, 256  # whole blocks of our order: a larger corpus has no tail to speak of either
 # Of our loader, so that 1,024 samples are open, as many as webdataset's and DALI's readers shuffle. By default it opens 32,768:
 # more than the pictures here, so that a measurement would be one of reading ahead.
 STREAMS = 8

@@ -186,6 +186,11 @@ class LoaderConfig:
             return self.readers
         return REMOTE_READERS if remote else LOCAL_READERS
 
+    def read_ahead(self, remote: bool) -> int:
+        """Samples that may be open beyond the windows. A block's last chunk finds room in the windows only when the next block
+        begins, and a remote store answers later than that: so each reader has a chunk of room more there."""
+        return self.resolve_readers(remote) * self.chunk if remote else 0
+
     def cache_folder(self, environment: Mapping[str, str] = os.environ) -> Path:
         """Where `plan_cache` says, or in $XDG_CACHE_HOME, or in ~/.cache."""
         if self.plan_cache is not None:

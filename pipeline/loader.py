@@ -174,8 +174,11 @@ class Loader(IterableDataset[Batch]):
 
     def memory(self) -> int:
         """Bytes that this rank holds at most: open samples (by their corpus's mean size), what is just being read a second
-        time, and batches. Every corpus of a mixture has windows of its own."""
+        time, and batches. Every corpus of a mixture has windows of its own. On top come the decoder's own, among them some 256
+        pictures before they are resized."""
+        remote = any(one.corpus.store.root is None for one in self._readers)
         windows = open_samples(self._schedule.streams, self.config.window, self.config.chunk, self.world)
+        windows += self.config.read_ahead(remote)
         held, largest = 0.0, 0.0
         for one in self._readers:
             shards = slice(one.space.shards.start, one.space.shards.stop)
@@ -184,11 +187,11 @@ class Loader(IterableDataset[Batch]):
             # A small corpus is held whole in one epoch; where others follow they are opened into the same windows.
             held += mean * (min(windows, one.space.num_positions(0)) if self.config.epochs == 1 else windows)
             largest = max(largest, mean)
-        remote = any(one.corpus.store.root is None for one in self._readers)
         held += self.config.resolve_readers(remote) * self.config.chunk * largest  # ranges, until they are cut up
-        picture = 3 * self.config.size**2 * DTYPES[self.config.output].itemsize
-        # AHEAD wait, one is in work, one is at the trainer.
-        return int(held) + (AHEAD + 2) * self.local_batch_size * int(picture + largest)
+        pixels = 3 * self.config.size**2
+        # AHEAD wait, one is in work, one is at the trainer; and one before it is normalised.
+        batches = (AHEAD + 2) * (pixels * DTYPES[self.config.output].itemsize + largest)
+        return int(held) + self.local_batch_size * int(batches + (pixels if self.config.output != "uint8" else 0))
 
     def state_dict(self) -> dict[str, object]:
         """Where the run stands after the last batch that was handed out, as plain values; the same on every rank."""

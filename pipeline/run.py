@@ -54,7 +54,8 @@ class Run:
         self._config, self._backend, self._meters = config, backend, meters
         capacity = open_samples(schedule.streams, schedule.window, schedule.chunk, schedule.world)
         sources = [readers] if isinstance(readers, SampleReader) else readers
-        threads = config.resolve_readers(any(one.corpus.store.root is None for one in sources))
+        remote = any(one.corpus.store.root is None for one in sources)
+        threads, capacity = config.resolve_readers(remote), capacity + config.read_ahead(remote)
         self._prefetcher = Prefetcher(readers, schedule.visits(epoch, turn), capacity, threads, meters)
         self._gatherer = Gatherer(config, schedule.steps(epoch, turn), self._prefetcher, places)
         self._gathering = ThreadPoolExecutor(1, thread_name_prefix="tagmill-gather")

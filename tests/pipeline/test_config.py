@@ -126,3 +126,9 @@ def test_the_folder_of_shared_tables() -> None:
     assert LoaderConfig(plan_cache="/fast/plans").cache_folder({"XDG_CACHE_HOME": "/x"}) == Path("/fast/plans")
     assert LoaderConfig().cache_folder({"XDG_CACHE_HOME": "/x"}) == Path("/x/tagmill")
     assert LoaderConfig().cache_folder({}) == Path.home() / ".cache" / "tagmill"
+
+
+def test_only_a_remote_store_is_read_ahead_of_the_windows() -> None:
+    assert LoaderConfig(chunk=64).read_ahead(remote=True) == 32 * 64
+    assert LoaderConfig(chunk=16, readers=3).read_ahead(remote=True) == 48
+    assert LoaderConfig().read_ahead(remote=False) == 0

@@ -1,0 +1,49 @@
+"""How a local folder serves as a store: reads at a place, and names that only a whole content gets."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tagmill.shards.disk import is_spool, read_at, unless_gone, write_synced
+
+
+@pytest.mark.parametrize(("start", "stop"), [(0, 10), (3, 7), (8, 20), (10, 12), (40, 50), (4, 4)])
+def test_reads_at_a_place_end_where_the_file_ends(tmp_path: Path, start: int, stop: int) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(bytes(range(10)))
+    with path.open("rb") as file:
+        assert read_at(file.fileno(), start, stop) == bytes(range(10))[start:stop]
+
+
+def test_a_read_that_the_system_gives_in_parts_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, whole = tmp_path / "file", os.urandom(1000)
+    path.write_bytes(whole)
+    pread = os.pread
+    monkeypatch.setattr(os, "pread", lambda file, size, place: pread(file, min(size, 33), place))
+    with path.open("rb") as file:
+        assert read_at(file.fileno(), 5, 990) == whole[5:990]
+
+
+def test_content_comes_from_bytes_or_a_file_and_never_over_another(tmp_path: Path) -> None:
+    write_synced(tmp_path / "one", b"content")
+    write_synced(tmp_path / "two", tmp_path / "one")
+    assert (tmp_path / "two").read_bytes() == b"content"
+    with pytest.raises(FileExistsError):
+        write_synced(tmp_path / "one", b"other")
+
+
+@pytest.mark.parametrize("name", [".x.0a1b.spool", "folder/.x.tar.ff.spool"])
+def test_spools_are_known_by_their_names(name: str) -> None:
+    assert is_spool(name)
+
+
+@pytest.mark.parametrize("name", ["x.spool", "a/b.spool", ".x.spool/y", "spool"])
+def test_other_names_are_no_spools(name: str) -> None:
+    assert not is_spool(name)
+
+
+def test_a_folder_that_is_gone_is_no_error_to_a_walk_and_others_are() -> None:
+    unless_gone(FileNotFoundError())
+    with pytest.raises(PermissionError):
+        unless_gone(PermissionError())
