@@ -50,6 +50,11 @@ OPERATIONS = (
 SIGNED = range(1, 10)
 
 
+def alters(config: LoaderConfig) -> bool:
+    """Whether `alter` changes anything."""
+    return bool(any(config.jitter) or config.randaugment[0] or config.mixup)
+
+
 def alter(
     batch: Batch, config: LoaderConfig, epoch: int | Int64s, positions: Int64s, valid: Bools, share: Share
 ) -> Batch:

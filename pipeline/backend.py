@@ -3,7 +3,7 @@
 import importlib.util
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import numpy as np
@@ -11,8 +11,9 @@ import numpy.typing as npt
 import torch
 
 from tagmill.pipeline.augment import Crops
+from tagmill.pipeline.batch import Normalisation
 from tagmill.pipeline.config import LoaderConfig
-from tagmill.pipeline.cpu import CpuBackend
+from tagmill.pipeline.cpu import Coming, CpuBackend, Jpegs
 from tagmill.pipeline.pillow import PillowWindows
 from tagmill.shards.errors import ConfigError
 
@@ -23,23 +24,18 @@ class Backend(Protocol):
     """Makes images of encoded pictures. Backends agree on crops exactly and on pixels within a few levels."""
 
     def decode(
-        self, jpegs: Sequence[bytes | None], crops: Crops, size: int
+        self, jpegs: Jpegs, crops: Crops, size: int, how: Normalisation | None = None, coming: Coming | None = None
     ) -> tuple[torch.Tensor, npt.NDArray[np.bool_]]:
-        """Windows `crops` of n pictures as uint8 [n, 3, size, size] in channels_last memory, and which failed, bool [n].
+        """Windows `crops` of n pictures [n, 3, size, size] in channels_last memory, and which failed, bool [n]. The images are
+        uint8, or floats where `how` says which.
 
         Rows of None (padding, holes) and of pictures that cannot be decoded, or do not contain their window, are zero.
+        `coming` gives what the next call will decode, if that is known: a backend may begin with it.
         """
 
-    def normalise(
-        self,
-        images: torch.Tensor,
-        valid: torch.Tensor,
-        mean: Sequence[float],
-        std: Sequence[float],
-        dtype: torch.dtype,
-    ) -> torch.Tensor:
-        """(image - mean) / std of uint8 images [n, 3, size, size] in channels_last memory, on any device, as floats of `dtype`;
-        mean and std are of red, green, blue in units of 0..255. Images that are not `valid` (bool [n]) become zero."""
+    def normalise(self, images: torch.Tensor, valid: torch.Tensor, how: Normalisation) -> torch.Tensor:
+        """Floats of uint8 images [n, 3, size, size] in channels_last memory, on any device. Images that are not `valid`
+        (bool [n]) become zero."""
 
     def share(self, rows: npt.NDArray[np.bool_], work: Callable[[npt.NDArray[np.bool_]], None]) -> None:
         """Calls `work` with masks that together are `rows` (bool [n]), each in a thread of its own where there are threads."""

@@ -89,18 +89,30 @@ class Labels:
         return Labels(self.ids.pin_memory(), self.offsets.pin_memory())
 
 
-Normalise = Callable[[torch.Tensor, torch.Tensor, Sequence[float], Sequence[float], torch.dtype], torch.Tensor]
+@dataclass(frozen=True)
+class Normalisation:
+    """What makes floats of `dtype` of pixels: (pixel - mean) / std, of red, green, blue in units of 0..255."""
+
+    mean: Sequence[float]  # [3]
+    std: Sequence[float]  # [3]
+    dtype: torch.dtype
+
+    def factors(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Scale and shift, [3] each: the same as pixel * scale + shift."""
+        scale = tuple(1.0 / each for each in self.std)
+        return scale, tuple(-mean * factor for mean, factor in zip(self.mean, scale, strict=True))
 
 
-def normalise(
-    images: torch.Tensor, valid: torch.Tensor, mean: Sequence[float], std: Sequence[float], dtype: torch.dtype
-) -> torch.Tensor:
-    """(image - mean) / std of uint8 images [n, 3, size, size] where they are, as floats in channels_last memory; zero for those
-    that are not `valid` (bool [n])."""
-    shift = torch.tensor(mean, device=images.device).view(1, 3, 1, 1)
-    scale = 1.0 / torch.tensor(std, device=images.device).view(1, 3, 1, 1)
+Normalise = Callable[[torch.Tensor, torch.Tensor, Normalisation], torch.Tensor]
+
+
+def normalise(images: torch.Tensor, valid: torch.Tensor, how: Normalisation) -> torch.Tensor:
+    """Normalised uint8 images [n, 3, size, size] where they are, in channels_last memory; zero for those that are not `valid`
+    (bool [n])."""
+    shift = torch.tensor(how.mean, device=images.device).view(1, 3, 1, 1)
+    scale = 1.0 / torch.tensor(how.std, device=images.device).view(1, 3, 1, 1)
     floats = (images.to(torch.float32) - shift) * (scale * valid.view(-1, 1, 1, 1))
-    return floats.to(dtype, memory_format=torch.channels_last)
+    return floats.to(how.dtype, memory_format=torch.channels_last)
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,7 +194,8 @@ class Batch:
         `by` is who does it: a backend's `normalise`, or torch."""
         if output == "uint8":
             return self
-        images = (by or normalise)(self.images, self.valid, mean, std, torch.float32 if self.mix else DTYPES[output])
+        how = Normalisation(mean, std, torch.float32 if self.mix else DTYPES[output])
+        images = (by or normalise)(self.images, self.valid, how)
         if self.mix:
             shares = self.mix.shares.view(-1, 1, 1, 1)
             images = shares * images + (1.0 - shares) * images[self.mix.partners]

@@ -6,6 +6,7 @@ are found one by one, a new pipeline is built, and the rest is fed again.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,85 +17,112 @@ from nvidia.dali import fn, types
 from nvidia.dali.pipeline import Pipeline
 
 from tagmill.pipeline.augment import Crops
-from tagmill.pipeline.batch import normalise
+from tagmill.pipeline.batch import Normalisation, normalise
+from tagmill.pipeline.cpu import Coming, Jpegs
 from tagmill.pipeline.jpeg import frame_size
 from tagmill.shards.errors import TagmillError
 
 Rows = npt.NDArray[np.int64]
 Pixels = npt.NDArray[np.uint8]
-Jpegs = Sequence[bytes | None]
 WindowOf = Callable[[int], Pixels | None]
 
 # Windows that are decoded while those before them are resized: enough that threads are seldom without work, few enough that
 # both groups stay in the processor's cache.
 GROUP = 128
-AHEAD = 1  # groups that are decoded while the caller works on one
+TURNS = 2  # pipelines that take turns
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Work:
+    """A batch whose windows are decoded in groups, and how many groups there were before its first."""
+
+    jpegs: Jpegs
+    crops: Crops
+    groups: list[Rows]
+    refused: Rows
+    first: int
 
 
 class DaliWindows:
-    """See `tagmill.pipeline.cpu.WindowDecoder`. Two pipelines take turns: one decodes the next group while the caller works
-    on what the other decoded."""
+    """See `tagmill.pipeline.cpu.WindowDecoder`. Two pipelines take turns: one decodes the next group, of this batch or of the
+    next, while the caller works on what the other decoded."""
 
     def __init__(self, threads: int) -> None:
         self._threads = threads
-        self._pipelines: list[Pipeline | None] = [None] * (AHEAD + 1)
+        self._pipelines: list[Pipeline | None] = [None] * TURNS
+        self._begun: _Work | None = None  # the batch that is coming
+        self._next = 0  # number of the next group
 
-    def groups(self, jpegs: Jpegs, crops: Crops, size: int) -> Iterator[tuple[Sequence[int], WindowOf]]:
+    def groups(
+        self, jpegs: Jpegs, crops: Crops, size: int, coming: Coming | None = None
+    ) -> Iterator[tuple[Sequence[int], WindowOf]]:
         """See `WindowDecoder.groups`. Raises TagmillError where DALI fails and no sample is to blame."""
-        rows, refused = _sorted_out(jpegs, crops)
-        if len(refused):
-            yield refused.tolist(), lambda row: None
+        if self._begun and self._begun.jpegs is not jpegs:
+            self.close()  # a pipeline is at work on what is not wanted
+        work = self._begun or self._begin(jpegs, crops)
+        self._begun = None
+        if len(work.refused):
+            yield work.refused.tolist(), lambda row: None
         done = False
         try:
-            yield from self._groups(jpegs, crops, rows)
+            yield from self._groups(work, coming)
             done = True
         finally:
             if not done:  # what is in flight is nobody's any more
                 self.close()
 
-    def _groups(self, jpegs: Jpegs, crops: Crops, rows: Rows) -> Iterator[tuple[Sequence[int], WindowOf]]:
-        groups = [rows[first : first + GROUP] for first in range(0, len(rows), GROUP)]
-        for number in range(min(AHEAD, len(groups))):
-            self._start(number, jpegs, crops, groups[number])
-        for number, group in enumerate(groups):
-            if number + AHEAD < len(groups):
-                self._start(number + AHEAD, jpegs, crops, groups[number + AHEAD])
+    def _groups(self, work: "_Work", coming: Coming | None) -> Iterator[tuple[Sequence[int], WindowOf]]:
+        for number, group in enumerate(work.groups, work.first):
+            if group is not work.groups[-1]:
+                self._start(number + 1, work, work.groups[number + 1 - work.first])
+            elif coming and (found := coming()):
+                self._begun = self._begin(*found)
             try:
                 windows = self._started(number).share_outputs()[0]
             except RuntimeError as error:
-                self._pipelines[number % len(self._pipelines)] = None
-                found = {row: self._alone(number, jpegs, crops, row) for row in group.tolist()}
-                _check_blame(list(found.values()), error)
-                yield group.tolist(), found.__getitem__
+                self._pipelines[number % TURNS] = None
+                alone = {row: self._alone(number, work, row) for row in group.tolist()}
+                _check_blame(list(alone.values()), error)
+                yield group.tolist(), alone.__getitem__
             else:
                 yield group.tolist(), _views(group, windows)
                 self._started(number).release_outputs()
 
     def close(self) -> None:
         """Ends DALI's threads."""
-        self._pipelines = [None] * (AHEAD + 1)
+        self._pipelines, self._begun = [None] * TURNS, None
 
-    def _start(self, number: int, jpegs: Jpegs, crops: Crops, rows: Rows) -> None:
-        pipeline = self._pipelines[number % len(self._pipelines)]
+    def _begin(self, jpegs: Jpegs, crops: Crops) -> "_Work":
+        """Starts the first group of a batch, in the pipeline whose turn it is."""
+        rows, refused = _sorted_out(jpegs, crops)
+        groups = [rows[first : first + GROUP] for first in range(0, len(rows), GROUP)]
+        work = _Work(jpegs, crops, groups, refused, self._next)
+        self._next += len(groups)
+        if groups:
+            self._start(work.first, work, groups[0])
+        return work
+
+    def _start(self, number: int, work: "_Work", rows: Rows) -> None:
+        pipeline = self._pipelines[number % TURNS]
         if pipeline is None:
-            pipeline = self._pipelines[number % len(self._pipelines)] = _build(GROUP, self._threads, None, None)
-        for name, value in _inputs(jpegs, crops, rows).items():
+            pipeline = self._pipelines[number % TURNS] = _build(GROUP, self._threads, None, None)
+        for name, value in _inputs(work.jpegs, work.crops, rows).items():
             pipeline.feed_input(name, value)
         pipeline.schedule_run()
 
     def _started(self, number: int) -> Pipeline:
-        pipeline = self._pipelines[number % len(self._pipelines)]
+        pipeline = self._pipelines[number % TURNS]
         assert pipeline is not None, "it was fed"
         return pipeline
 
-    def _alone(self, number: int, jpegs: Jpegs, crops: Crops, row: int) -> Pixels | None:
+    def _alone(self, number: int, work: "_Work", row: int) -> Pixels | None:
         """A copy of one window, after its group's pipeline has died; None where it fails again."""
         try:
-            self._start(number, jpegs, crops, np.array([row]))
+            self._start(number, work, np.array([row]))
             window = np.array(self._started(number).share_outputs()[0][0])
             self._started(number).release_outputs()
         except RuntimeError:
-            self._pipelines[number % len(self._pipelines)] = None
+            self._pipelines[number % TURNS] = None
             return None
         return window
 
@@ -108,7 +136,9 @@ class DaliBackend:
         self._pipeline: Pipeline | None = None
         self._built_for = (0, 0)  # largest batch, size
 
-    def decode(self, jpegs: Jpegs, crops: Crops, size: int) -> tuple[torch.Tensor, npt.NDArray[np.bool_]]:
+    def decode(
+        self, jpegs: Jpegs, crops: Crops, size: int, how: Normalisation | None = None, coming: Coming | None = None
+    ) -> tuple[torch.Tensor, npt.NDArray[np.bool_]]:
         """See `tagmill.pipeline.backend.Backend.decode`. Raises TagmillError where DALI fails and no sample is to blame."""
         pixels = torch.zeros((len(jpegs), size, size, 3), dtype=torch.uint8, device=self._device)
         failed = np.zeros(len(jpegs), np.bool_)
@@ -121,18 +151,15 @@ class DaliBackend:
             found = [self._alone(jpegs, crops, row, pixels) for row in rows.tolist()]
             _check_blame(found, error)
             failed[rows[[decoded is None for decoded in found]]] = True
-        return pixels.permute(0, 3, 1, 2), failed
+        images = pixels.permute(0, 3, 1, 2)
+        if how:
+            whole = np.array([jpeg is not None for jpeg in jpegs]) & ~failed
+            images = self.normalise(images, torch.from_numpy(whole).to(self._device), how)
+        return images, failed
 
-    def normalise(
-        self,
-        images: torch.Tensor,
-        valid: torch.Tensor,
-        mean: Sequence[float],
-        std: Sequence[float],
-        dtype: torch.dtype,
-    ) -> torch.Tensor:
+    def normalise(self, images: torch.Tensor, valid: torch.Tensor, how: Normalisation) -> torch.Tensor:
         """See `tagmill.pipeline.backend.Backend.normalise`."""
-        return normalise(images, valid, mean, std, dtype)
+        return normalise(images, valid, how)
 
     def share(self, rows: npt.NDArray[np.bool_], work: Callable[[npt.NDArray[np.bool_]], None]) -> None:
         """See `tagmill.pipeline.backend.Backend.share`: a device is asked for all rows at once."""

@@ -17,6 +17,7 @@ UNDECODABLE = (OSError, SyntaxError, ValueError, struct.error, Image.Decompressi
 # leaving that filter at least this factor keeps pixels within a few levels of a full decode.
 LEFT_FOR_FILTER = 3
 
+Jpegs = Sequence[bytes | None]
 Pixels = npt.NDArray[np.uint8]
 Group = tuple[Sequence[int], Callable[[int], Pixels | None]]
 
@@ -25,8 +26,8 @@ class PillowWindows:
     """See `tagmill.pipeline.cpu.WindowDecoder`. All the work is in the calls, which threads share: Pillow releases the
     interpreter lock while it decodes."""
 
-    def groups(self, jpegs: Sequence[bytes | None], crops: Crops, size: int) -> Iterator[Group]:
-        """One group: every picture is decoded when it is asked for."""
+    def groups(self, jpegs: Jpegs, crops: Crops, size: int, coming: object = None) -> Iterator[Group]:
+        """One group: every picture is decoded when it is asked for, and nothing before."""
         rows = [row for row, jpeg in enumerate(jpegs) if jpeg is not None]
         yield rows, lambda row: _window(jpegs[row] or b"", crops, row, size)
 
@@ -53,4 +54,4 @@ def _window(jpeg: bytes, crops: Crops, row: int, size: int) -> Pixels | None:
             small = image.convert("RGB").crop(box)
     except UNDECODABLE:
         return None
-    return np.array(small)  # a copy, because torch takes no array that must not be written to
+    return np.array(small)  # a copy, in memory of its own

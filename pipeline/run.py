@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tagmill.pipeline.alter import alter
+from tagmill.pipeline.alter import alter, alters
+from tagmill.pipeline.augment import Crops
 from tagmill.pipeline.backend import Backend
-from tagmill.pipeline.batch import Batch
+from tagmill.pipeline.batch import DTYPES, Batch, Normalisation
 from tagmill.pipeline.config import LoaderConfig
 from tagmill.pipeline.gather import Gathered, Gatherer
 from tagmill.pipeline.meters import DECODE, INPUT, OUTPUT, TRAINER, Meters
@@ -62,6 +63,7 @@ class Run:
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="tagmill-batch")
         self._idle_since: float | None = None
         self._closed = False
+        self._gatherings: deque[Future[Gathered | None]] = deque()  # of batches that are not in work yet
         self._pending: deque[Future[Made | None]] = deque()
         for _ in range(AHEAD + 1):
             self._pending.append(self._ahead())
@@ -97,13 +99,14 @@ class Run:
             pool.shutdown(wait=True)
 
     def _ahead(self) -> Future[Made | None]:
-        return self._worker.submit(self._make, self._gathering.submit(self._gatherer.next))
+        self._gatherings.append(self._gathering.submit(self._gatherer.next))
+        return self._worker.submit(self._make)
 
-    def _make(self, gathering: Future[Gathered | None]) -> Made | None:
+    def _make(self) -> Made | None:
         if self._idle_since is not None:
             self._meters.add_seconds(OUTPUT, time.perf_counter() - self._idle_since)
         with self._meters.timed(INPUT):
-            gathered = gathering.result()  # reads have a limit of their own
+            gathered = self._gatherings.popleft().result()  # reads have a limit of their own
         if gathered is None:
             return None
         with self._meters.timed(DECODE):
@@ -111,9 +114,17 @@ class Run:
         self._idle_since = time.perf_counter()
         return made
 
+    def _coming(self) -> tuple[Sequence[bytes | None], Crops] | None:
+        """What will be decoded next, if it has been gathered."""
+        after = self._gatherings[0] if self._gatherings else None
+        if after is None or not after.done() or after.cancelled() or after.exception() is not None:
+            return None
+        gathered = after.result()
+        return gathered and (gathered.jpegs, gathered.crops)
+
     def _decode(self, gathered: Gathered) -> Made:
-        config, jpegs = self._config, gathered.jpegs
-        images, failed = self._backend.decode(jpegs, gathered.crops, config.size)
+        config, jpegs, how = self._config, gathered.jpegs, self._at_once()
+        images, failed = self._backend.decode(jpegs, gathered.crops, config.size, how, self._coming)
         valid = np.array([jpeg is not None for jpeg in jpegs]) & ~failed
         labels = [row if whole else NO_LABELS for row, whole in zip(gathered.labels, valid.tolist(), strict=True)]
         lost = np.flatnonzero(~valid[: gathered.count]).tolist()
@@ -122,6 +133,14 @@ class Run:
         batch = Batch.of(images, labels, valid, gathered.count, *facts)
         if config.device != "cpu":
             batch = batch.pin_memory().to(config.device, non_blocking=True)
-        batch = alter(batch, config, gathered.epoch, gathered.positions, valid, self._backend.share)
-        batch = batch.normalised(config.output, config.mean, config.std, self._backend.normalise)
+        if how is None:
+            batch = alter(batch, config, gathered.epoch, gathered.positions, valid, self._backend.share)
+            batch = batch.normalised(config.output, config.mean, config.std, self._backend.normalise)
         return Made(batch, gathered.after, reasons)
+
+    def _at_once(self) -> Normalisation | None:
+        """How the backend can normalise while it decodes: where nothing comes between, and images do not travel as uint8."""
+        config = self._config
+        if config.output == "uint8" or config.device != "cpu" or alters(config):
+            return None
+        return Normalisation(config.mean, config.std, DTYPES[config.output])

@@ -37,7 +37,7 @@ DOORS = {
     "obstore": {"shards/drivers.py"},
     # alter and colour work on batches where they lie; the loader is torch's own IterableDataset.
     "torch": {"pipeline/batch.py", "pipeline/cpu.py", "pipeline/dali.py", "pipeline/backend.py"}
-    | {"pipeline/alter.py", "pipeline/colour.py", "pipeline/loader.py", "train.py"},
+    | {"pipeline/alter.py", "pipeline/colour.py", "pipeline/loader.py", "pipeline/resample.py", "train.py"},
     "lightning": {"examples/lightning_module.py"},
     "accelerate": {"examples/accelerate_loop.py"},
 }

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from tagmill.pipeline.augment import Crops, train_crops
-from tagmill.pipeline.batch import normalise
+from tagmill.pipeline.batch import Normalisation, normalise
 from tagmill.pipeline.cpu import CpuBackend
 from tagmill.pipeline.pillow import PillowWindows
 from tests.pipeline.corpora import picture
@@ -83,9 +83,9 @@ def test_normalised_as_torch_would(dtype: torch.dtype, size: int) -> None:
     valid = torch.tensor([True, True, False, True, False, True, True])
     images[~valid] = 0
     backend = CpuBackend(3, PillowWindows())
-    found = backend.normalise(images, valid, MEAN, STD, dtype)
+    found = backend.normalise(images, valid, Normalisation(MEAN, STD, dtype))
     backend.close()
-    wanted = normalise(images, valid, MEAN, STD, torch.float32)
+    wanted = normalise(images, valid, Normalisation(MEAN, STD, torch.float32))
     assert found.dtype == dtype and found.is_contiguous(memory_format=torch.channels_last)
     assert not found[~valid].any()
     step = 2e-6 if dtype == torch.float32 else 2**-8  # rounding of a difference of numbers up to 2.7
@@ -116,7 +116,7 @@ class Groups:
         self.bad, self.closed = bad, False
 
     def groups(
-        self, jpegs: Sequence[bytes | None], crops: Crops, size: int
+        self, jpegs: Sequence[bytes | None], crops: Crops, size: int, coming: object = None
     ) -> Iterator[tuple[Sequence[int], Callable[[int], npt.NDArray[np.uint8] | None]]]:
         rows = [row for row, jpeg in enumerate(jpegs) if jpeg is not None]
         for first in range(0, len(rows), 2):

@@ -13,6 +13,7 @@ import torch
 from tagmill.pipeline.augment import Crops
 from tagmill.pipeline.batch import normalise
 from tagmill.pipeline.config import LoaderConfig, World
+from tagmill.pipeline.cpu import Jpegs
 from tagmill.pipeline.meters import Meters
 from tagmill.pipeline.prefetch import SampleReader
 from tagmill.pipeline.run import AHEAD, Run
@@ -32,7 +33,9 @@ class CountingBackend:
         self.calls, self._fails_at, self.hold = 0, fails_at, threading.Event()
         self.hold.set()
 
-    def decode(self, jpegs: list[bytes | None], crops: Crops, size: int) -> tuple[torch.Tensor, npt.NDArray[np.bool_]]:
+    def decode(
+        self, jpegs: Jpegs, crops: Crops, size: int, how: object = None, coming: object = None
+    ) -> tuple[torch.Tensor, npt.NDArray[np.bool_]]:
         self.hold.wait(20)
         self.calls += 1
         if self.calls == self._fails_at:
