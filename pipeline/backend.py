@@ -13,11 +13,17 @@ import torch
 from tagmill.pipeline.augment import Crops
 from tagmill.pipeline.batch import Normalisation
 from tagmill.pipeline.config import LoaderConfig
-from tagmill.pipeline.cpu import Coming, CpuBackend, Jpegs
+from tagmill.pipeline.cpu import GROUP, TURNS, Coming, CpuBackend, Jpegs
 from tagmill.pipeline.pillow import PillowWindows
 from tagmill.shards.errors import ConfigError
 
 log = logging.getLogger(__name__)
+
+# What DALI was measured to take on a CPU at 256 pixels (a test holds it): its libraries, and for each window that it holds four
+# pictures' worth, because a place keeps what its largest window took, and threads keep what the allocator gave.
+DALI_LIBRARIES = 90_000_000
+PICTURES_A_WINDOW = 4
+PIXELS_A_BYTE = 3  # of a JPEG at quality 90
 
 
 class Backend(Protocol):
@@ -44,10 +50,22 @@ class Backend(Protocol):
         """Ends what runs in the background."""
 
 
+def working_memory(config: LoaderConfig, jpeg: float) -> int:
+    """Bytes that the chosen backend takes on the host beside the batches, for pictures whose JPEGs have `jpeg` bytes: about as
+    much as was measured, since they are the decoder's own."""
+    if config.backend == "pillow" or not _dali_is_installed():
+        return 0
+    return DALI_LIBRARIES + int(TURNS * GROUP * PICTURES_A_WINDOW * 3 * PIXELS_A_BYTE * jpeg)
+
+
+def _dali_is_installed() -> bool:
+    return bool(importlib.util.find_spec("nvidia") and importlib.util.find_spec("nvidia.dali"))
+
+
 def choose(config: LoaderConfig) -> Backend:
     """The backend that is configured, or for 'auto' DALI where it is installed and batches go to a GPU, else the CPU's."""
     threads = config.threads or cores_per_rank()
-    installed = bool(importlib.util.find_spec("nvidia") and importlib.util.find_spec("nvidia.dali"))
+    installed = _dali_is_installed()
     if config.backend == "dali" and not installed:
         raise ConfigError(
             "backend 'dali', but DALI is not installed", "loader", "pip install 'tagmill[dali]', or use backend cpu"

@@ -18,18 +18,13 @@ from nvidia.dali.pipeline import Pipeline
 
 from tagmill.pipeline.augment import Crops
 from tagmill.pipeline.batch import Normalisation, normalise
-from tagmill.pipeline.cpu import Coming, Jpegs
+from tagmill.pipeline.cpu import GROUP, TURNS, Coming, Jpegs
 from tagmill.pipeline.jpeg import frame_size
 from tagmill.shards.errors import TagmillError
 
 Rows = npt.NDArray[np.int64]
 Pixels = npt.NDArray[np.uint8]
 WindowOf = Callable[[int], Pixels | None]
-
-# Windows that are decoded while those before them are resized: enough that threads are seldom without work, few enough that
-# both groups stay in the processor's cache.
-GROUP = 128
-TURNS = 2  # pipelines that take turns
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -10,7 +10,7 @@ from typing import Self
 import torch.distributed as dist
 from torch.utils.data import IterableDataset, get_worker_info
 
-from tagmill.pipeline.backend import Backend, choose
+from tagmill.pipeline.backend import Backend, choose, working_memory
 from tagmill.pipeline.batch import DTYPES, Batch
 from tagmill.pipeline.config import LoaderConfig, World
 from tagmill.pipeline.meters import Meters
@@ -173,9 +173,8 @@ class Loader(IterableDataset[Batch]):
         return min(self._state.epoch, last)
 
     def memory(self) -> int:
-        """Bytes of this rank's open samples (by their corpus's mean size), of ranges that are being read, and of batches, at
-        most. Every corpus of a mixture has windows of its own. The process takes more: with DALI decoding on a CPU about 160 MB
-        more was measured at 256 pixels, for windows before they are resized and what allocators keep.
+        """Bytes that this rank takes beyond what it has imported, at most: open samples (by their corpus's mean size), ranges
+        that are being read, batches, and what the decoder takes for itself. Every corpus of a mixture has windows of its own.
         """
         remote = any(one.corpus.store.root is None for one in self._readers)
         windows = open_samples(self._schedule.streams, self.config.window, self.config.chunk, self.world)
@@ -190,9 +189,11 @@ class Loader(IterableDataset[Batch]):
             largest = max(largest, mean)
         held += self.config.resolve_readers(remote) * self.config.chunk * largest  # ranges, until they are cut up
         pixels = 3 * self.config.size**2
-        # AHEAD wait, one is in work, one is at the trainer; and one before it is normalised.
-        batches = (AHEAD + 2) * (pixels * DTYPES[self.config.output].itemsize + largest)
-        return int(held) + self.local_batch_size * int(batches + (pixels if self.config.output != "uint8" else 0))
+        # AHEAD wait, one is in work, and the trainer has one until it has the next. Where it is not normalised at once, a batch
+        # is uint8 first.
+        batches = (AHEAD + 3) * (pixels * DTYPES[self.config.output].itemsize + largest)
+        batches += pixels if self.config.output != "uint8" else 0
+        return int(held + self.local_batch_size * batches) + working_memory(self.config, largest)
 
     def state_dict(self) -> dict[str, object]:
         """Where the run stands after the last batch that was handed out, as plain values; the same on every rank."""

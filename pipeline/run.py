@@ -120,7 +120,7 @@ class Run:
         if after is None or not after.done() or after.cancelled() or after.exception() is not None:
             return None
         gathered = after.result()
-        return gathered and (gathered.jpegs, gathered.crops)
+        return None if gathered is None else (gathered.jpegs, gathered.crops)
 
     def _decode(self, gathered: Gathered) -> Made:
         config, jpegs, how = self._config, gathered.jpegs, self._at_once()

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tagmill.pipeline import resample
+
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("shards", "ingest", "pipeline")
 
@@ -46,7 +48,9 @@ def test_it_holds_every_source_file_of_the_rooms_and_nothing_else(wheel: Path) -
     data = {f"tagmill/{path.relative_to(ROOT)}" for path in (ROOT / "ingest/sql").glob("*.sql")}
     data |= {"tagmill/ingest/wordnet/nouns.npz", "tagmill/ingest/wordnet/LICENSE"}
     data |= {f"tagmill/{room}/py.typed" for room in ROOMS}
-    assert ours == sources | data
+    compiled = {name for name in ours if name.startswith("tagmill/pipeline/_resample.") and name.endswith(".so")}
+    assert ours == sources | data | compiled
+    assert bool(compiled) == resample.is_compiled(), "what setup compiled here, a wheel compiles too"
 
 
 def test_it_carries_both_licences_and_the_command(wheel: Path) -> None:

@@ -13,6 +13,7 @@ from PIL import Image
 
 from tagmill.pipeline.augment import Crops, eval_crops, train_crops
 from tagmill.pipeline.backend import Backend, choose, cores_per_rank
+from tagmill.pipeline.batch import Normalisation
 from tagmill.pipeline.config import LoaderConfig
 from tagmill.pipeline.cpu import CpuBackend
 from tagmill.shards.errors import ConfigError
@@ -95,6 +96,35 @@ def test_a_flip_is_an_exact_mirror(backend: Backend) -> None:
     mirrored, _ = backend.decode(PICTURES, whole(WIDTHS, HEIGHTS, flip=True), 64)
     assert torch.equal(straight.flip(3), mirrored)
     assert not torch.equal(straight, mirrored)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_floats_at_once_are_those_of_the_two_steps(backend: Backend, dtype: torch.dtype) -> None:
+    how = Normalisation(LoaderConfig.mean, LoaderConfig.std, dtype)
+    jpegs = [*PICTURES[:2], None, b"no picture", *PICTURES[4:]]
+    crops = train_crops(3, 0, np.arange(6), *SIDES)
+    pixels, failed = backend.decode(jpegs, crops, 52)
+    floats, failed_too = backend.decode(jpegs, crops, 52, how)
+    assert failed.tolist() == failed_too.tolist() == [False, False, False, True, False, False]
+    assert floats.dtype == dtype and floats.is_contiguous(memory_format=torch.channels_last)
+    valid = torch.tensor([True, True, False, False, True, True])
+    assert torch.equal(floats, backend.normalise(pixels, valid, how))
+    assert not floats[~valid].any() and floats[valid].any()
+
+
+def test_what_is_coming_may_come_or_not(backend: Backend) -> None:
+    """A backend may begin with the next batch: one that is given up, or another one in its place, changes nothing."""
+    crops = train_crops(4, 0, np.arange(6), *SIDES)
+    batches = [list(PICTURES), list(PICTURES[::-1]), [b"text", *PICTURES[1:]]]
+    wide = whole(WIDTHS[::-1], HEIGHTS[::-1])
+    orders = [(batches[0], crops), (batches[1], wide), (batches[2], crops)]
+    alone = [backend.decode(*order, 40) for order in orders]
+    for said in ([1, 2, 0], [2, 2, 2], [0, 1, 2]):
+        for number, order in enumerate(orders):
+            pixels, failed = backend.decode(*order, 40, None, lambda said=said, number=number: orders[said[number]])  # type: ignore[misc]
+            assert torch.equal(pixels, alone[number][0]) and failed.tolist() == alone[number][1].tolist()
+    pixels, _ = backend.decode(*orders[1], 40, None, lambda: None)
+    assert torch.equal(pixels, alone[1][0])
 
 
 TABLE = PICTURES[1].index(b"\xff\xc4") + 5

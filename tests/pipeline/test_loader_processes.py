@@ -16,12 +16,20 @@ from tests.pipeline.corpora import Made, make_corpus
 
 WALKER = Path(__file__).with_name("walker.py")
 LIMIT_SECONDS = 120
+NEEDS_DALI = pytest.mark.skipif(not importlib.util.find_spec("nvidia"), reason="needs nvidia-dali")
+SLACK = 25 << 20  # modules that are imported late, threads
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     repeats = np.random.default_rng(2).integers(0, 2 * ONE, 90)
     return make_corpus(tmp_path_factory.mktemp("processes"), [50, 40], repeats=repeats)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Enough pictures of a usual size that some are opened while others are decoded."""
+    return make_corpus(tmp_path_factory.mktemp("photos"), [320, 320], picture_size=(300, 256)).url
 
 
 def start(made: Made, file: Path, rendezvous: Path | None = None, **environment: str) -> subprocess.Popen[str]:
@@ -90,3 +98,34 @@ def test_a_process_that_forgets_its_loader_ends(made: Made) -> None:
     for process in processes:
         answer, complaint = process.communicate(timeout=LIMIT_SECONDS)
         assert (process.returncode, answer.strip()) == (0, "10"), complaint
+
+
+MEASURED = """
+import sys
+from pathlib import Path
+from tagmill.pipeline import Loader, LoaderConfig
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+before = resident()
+config = LoaderConfig(view=None, batch_size=128, streams=2, threads=2, output=sys.argv[2], backend=sys.argv[3], readers=2)
+with Loader(sys.argv[1], config) as loader:
+    peak = 0
+    for number, batch in enumerate(loader):
+        peak = max(peak, resident())
+        if number == 24:
+            break
+    print(peak - before, loader.memory())
+"""
+
+
+@pytest.mark.parametrize("backend", ["pillow", pytest.param("cpu", marks=NEEDS_DALI)])
+@pytest.mark.parametrize("output", ["uint8", "float32"])
+def test_a_process_takes_no_more_memory_than_the_loader_says(photos: str, output: str, backend: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURED, photos, output, backend], capture_output=True, text=True, timeout=LIMIT_SECONDS
+    )
+    assert done.returncode == 0, done.stderr
+    taken, said = map(int, done.stdout.split())
+    assert taken < said + SLACK < 4 * taken, "the figure is a bound, and no wild guess"
