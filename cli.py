@@ -10,7 +10,7 @@ from tagmill.shards.errors import TagmillError
 # Rooms are imported when they are called: `tagmill corpus info` must not wait for torch.
 COMMANDS = {
     "ingest": "turn lists of (image URL, hashtags) into a corpus of tar shards",
-    "corpus": "look into a corpus: info, vocabulary, lint, plan",
+    "corpus": "look into a corpus and label it: info, vocabulary, lint, plan, view",
     "train": "train a model on a corpus",
 }
 
@@ -39,6 +39,11 @@ def corpus(arguments: Sequence[str]) -> None:
         from tagmill.pipeline.forecast import command as plan
 
         plan(arguments[1:])
+        return
+    if arguments and arguments[0] == "view":  # it needs the rules of labels, which are ingest's
+        from tagmill.ingest.relabel import command as view
+
+        view(arguments[1:])
         return
     from tagmill.shards.inspect import command
 

@@ -92,6 +92,8 @@ class IngestConfig:
     shard_bytes: int = 1 << 30
     """Bytes of a shard at most."""
 
+    vocabulary: str = "nouns"
+    """Which labels become classes of the view `default`: nouns, in1k, in21k, or a file of labels."""
     min_count: int = 1
     """Training pictures that a label needs."""
     top_k: int | None = None

@@ -5,7 +5,6 @@ where it stopped and ends with the same bytes. Readers see no corpus before `cor
 """
 
 import dataclasses
-import hashlib
 import json
 import tempfile
 import time
@@ -24,16 +23,18 @@ from tagmill.ingest.deal import Dealt, deal
 from tagmill.ingest.engine import parquet_of
 from tagmill.ingest.engine_duckdb import DuckDB
 from tagmill.ingest.images import image_stack
+from tagmill.ingest.matching import MatchRules
 from tagmill.ingest.pack import Packed, PackTask, pack, plan_groups
 from tagmill.ingest.part import PART, PartSummary, attempt_file, run_parts
 from tagmill.ingest.progress import Progress, Silent
 from tagmill.ingest.report import NAME as REPORT
 from tagmill.ingest.report import TOP_LABELS, Report, TopLabel, commonest
-from tagmill.ingest.select import num_groups, select, selection_of
+from tagmill.ingest.select import select
 from tagmill.ingest.sources import extra_schema
 from tagmill.ingest.sources import rows as source_rows
 from tagmill.ingest.views import NAME as VIEW
-from tagmill.ingest.views import Labelled, LabelRules, make_view
+from tagmill.ingest.views import Labelled, Source, ViewRules, make_view
+from tagmill.ingest.vocabularies import VocabularyRules
 from tagmill.shards.errors import ConfigError, CorpusError, TagmillError
 from tagmill.shards.manifest import SPLITS, CorpusFile, Named, ShardEntry, commit, put_manifest
 from tagmill.shards.store import Store
@@ -71,6 +72,7 @@ class _Run:
 
     def report(self) -> Report:
         """All stages in their order."""
+        self._rules().vocabulary.listed()  # a file that cannot be read is found before anything is written
         self._check_stack()
         with self._stage("deal"):
             dealt = deal(self.config, self.store, self.spool)
@@ -86,7 +88,7 @@ class _Run:
         with self._stage("label"):
             entries = _in_corpus_order(packed)
             manifest = put_manifest(self.store, entries)
-            labelled = self._label(facts, dealt, manifest, entries, packed)
+            labelled = self._label(manifest, entries)
         report = self._reported(dealt, packed, entries, labelled)
         self.store.put(REPORT, report.json())
         self._commit(report, dealt, manifest, labelled)
@@ -146,25 +148,17 @@ class _Run:
         self._check_sum(sum(sum(group.outcomes().values()) for group in packed), dealt, "samples and rejects")
         return packed
 
-    def _label(
-        self, facts: ds.Dataset, dealt: Dealt, manifest: Named, entries: list[ShardEntry], packed: list[Packed]
-    ) -> Labelled:
+    def _label(self, manifest: Named, entries: list[ShardEntry]) -> Labelled:
         config = self.config
-        rejects = hashlib.sha256("\n".join(group.rejects_sha256 for group in packed).encode())
-        rules = LabelRules(config.rule, config.min_count, config.top_k, config.max_labels)
+        spool = self.spool / "view"
+        spool.mkdir()
+        source = Source(self.store, manifest, entries, spool, config.processes)
         with closing(self._engine()) as engine:
-            return make_view(
-                engine,
-                self.store,
-                facts,
-                selection_of(self.store, num_groups(dealt.num_parts, config.parts_per_group)),
-                manifest,
-                entries,
-                rules,
-                seed=config.seed,
-                rejects_sha256=rejects.hexdigest(),
-                spool=self.spool,
-            )
+            return make_view(engine, source, VIEW, self._rules(), seed=config.seed)
+
+    def _rules(self) -> ViewRules:
+        cuts = VocabularyRules(self.config.vocabulary, self.config.min_count, self.config.top_k)
+        return ViewRules(MatchRules(self.config.rule), cuts, max_labels=self.config.max_labels)
 
     def _reported(self, dealt: Dealt, packed: list[Packed], entries: list[ShardEntry], labelled: Labelled) -> Report:
         rejects: Counter[str] = Counter()

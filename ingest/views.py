@@ -1,38 +1,102 @@
-"""The default view: tags to tokens to labels, the vocabulary by count, and every shard's label ids."""
+"""Views of a corpus: tags to labels, the vocabulary, who is in the view and how often, all from tables; images are not read.
 
+Passes, each shard after shard in worker processes, and what lies between them:
+
+    tag union (SQL) -> tally -> vocabulary -> assign (ids, subset, noise) -> count the rarest labels -> t -> put
+
+Only counts by label and token are held; what a shard carries waits on the local disk for the next pass.
+"""
+
+import hashlib
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.dataset as ds
-import pyarrow.parquet as pq
 
+from tagmill.ingest.assign import (
+    Assigned,
+    AssignTask,
+    Keys,
+    RepeatTask,
+    assign,
+    count_rarest,
+    put_labels,
+    write_frequencies,
+    write_ids,
+    write_repeats,
+)
+from tagmill.ingest.board import Board
 from tagmill.ingest.engine import Engine
-from tagmill.ingest.hashtags import clean
-from tagmill.ingest.synsets import Rule, SynsetSet, WordNet, label_name, labels_of
-from tagmill.shards.errors import CorpusError
+from tagmill.ingest.matching import Matcher, MatchRules
+from tagmill.ingest.repeats import solve
+from tagmill.ingest.synsets import WordNet
+from tagmill.ingest.tally import Tally, TallyTask, tally
+from tagmill.ingest.union import tag_union
+from tagmill.ingest.vocabularies import Counts, VocabularyRules, choose
+from tagmill.shards.errors import ConfigError, TagmillError
 from tagmill.shards.manifest import Named, ShardEntry
 from tagmill.shards.store import Store
-from tagmill.shards.view import ONE, Int32s, Int64s, ViewShard, put_shard_labels, put_view, recipe_folder
-from tagmill.shards.vocabulary import Label, Vocabulary
+from tagmill.shards.view import Int64s, put_view, recipe_folder
+from tagmill.shards.vocabulary import Vocabulary
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 NAME = "default"
-MAX_TAGS = 1_000  # tags of a key, after the union
-MATCHED = pa.schema([("tag", pa.string()), ("token", pa.int32()), ("label", pa.int32())])
+AHEAD = 4  # tasks a worker that are handed out before they are done
+TOLD = 30  # of what was dropped, told in the vocabulary
+REMEMBERED = 1 << 17  # tokens without a label that are counted; of more the rarest are forgotten
 
 
 @dataclass(frozen=True)
-class LabelRules:
-    """How tags become labels; with the manifest and the rejects all that a view is a function of."""
+class Members:
+    """Who is in a view, how often, and with which errors in its labels. Raises ConfigError for what cannot be right."""
 
-    rule: Rule = "merge"
-    min_count: int = 1  # training pictures that a label needs
-    top_k: int | None = None  # labels at most, the commonest
+    resample: Literal["natural", "sqrt", "uniform"] = "natural"
+    epoch_samples: int | None = None  # samples an epoch that resampling reaches for; None: see `repeats.solve`
+    max_repeat: int = 64
+    noise: float = 0.0  # the share of training labels that are replaced
+    subset: float = 1.0  # the share of samples that are in it
+    excluded: tuple[str, ...] = ()  # keys
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.noise <= 1:
+            raise ConfigError(f"noise {self.noise}", "view", "give a share between 0 and 1")
+        if not 0 < self.subset <= 1:
+            raise ConfigError(f"subset {self.subset}", "view", "give a share above 0, at most 1")
+        if not 1 <= self.max_repeat <= 1 << 15:
+            raise ConfigError(f"max_repeat {self.max_repeat}", "view", "give a whole number from 1 to 32,768")
+        if self.resample == "natural" and self.epoch_samples is not None:
+            remedy = "natural gives every sample once: choose sqrt or uniform, or leave epoch_samples out"
+            raise ConfigError("natural resampling and epoch_samples", "view", remedy)
+
+    def recipe(self) -> dict[str, Any]:
+        """All that membership depends on."""
+        excluded = hashlib.sha256("\n".join(sorted(set(self.excluded))).encode()).hexdigest()
+        kept = ("resample", "epoch_samples", "max_repeat", "noise", "subset")
+        return {**{name: getattr(self, name) for name in kept}, "excluded": excluded if self.excluded else None}
+
+    def keys(self) -> Keys:
+        """The excluded ones, [x, 16]. Raises ConfigError for what is no key."""
+        bad = next((key for key in self.excluded if len(key) != 32 or not _is_hex(key)), None)
+        if bad is not None:
+            raise ConfigError(f"{bad[:80]!r} is no key", "excluded samples", "a key has 32 hex digits")
+        return np.frombuffer(bytes.fromhex("".join(self.excluded)), np.uint8).reshape(-1, 16)
+
+
+@dataclass(frozen=True)
+class ViewRules:
+    """How tags become labels and samples members; with corpus and seed all that a view is a function of."""
+
+    match: MatchRules = field(default_factory=MatchRules)
+    vocabulary: VocabularyRules = field(default_factory=VocabularyRules)
+    members: Members = field(default_factory=Members)
     max_labels: int = 16  # labels a sample at most, the rarest
 
 
@@ -46,173 +110,169 @@ class Labelled:
     tags_matched: int = 0  # of these, those that led to a label, whether or not the vocabulary holds it
     unlabelled: int = 0  # samples without a label
     labels_cut: int = 0  # labels that samples lost to max_labels
+    left_out: int = 0  # labelled samples that are excluded, outside the subset, or taken down
+    labels_replaced: int = 0  # by noise
+    labels_merged: int = 0  # of these, those that met another of their image
+    t: float | None = None  # of the resampling
+    epoch_samples: int = 0  # of the train split, in whole samples of an epoch
 
 
-def make_view(
-    engine: Engine,
-    store: Store,
-    facts: ds.Dataset,
-    selection: ds.Dataset,
-    manifest: Named,
-    entries: list[ShardEntry],
-    rules: LabelRules,
-    *,
-    seed: int,
-    rejects_sha256: str,
-    spool: Path,
-) -> Labelled:
-    """Labels a packed corpus and puts the view `default` into its store: natural, every labelled sample once.
+@dataclass(frozen=True)
+class Source:
+    """The corpus that is labelled, and where the work is done."""
 
-    `entries` are the manifest's, in its order; `rejects_sha256` is a digest of the rejects, whose tags count too.
-    """
-    engine.bind("facts", facts)
-    engine.bind("selection", selection)
-    engine.keep("tags", "tags", max_tags=MAX_TAGS)
-    matching = _Matching(rules.rule)
-    engine.bind("matched", matching.match(engine, spool))
-    engine.keep("carried", "carried")
-    vocabulary, number_of = _vocabulary(engine, matching, rules)
-    engine.bind("vocabulary", number_of)
-    recipe: dict[str, Any] = {
-        "manifest": manifest.sha256,
-        "rejects": rejects_sha256,
-        "rule": rules.rule,
-        "min_count": rules.min_count,
-        "top_k": rules.top_k,
-        "max_labels": rules.max_labels,
-        "repeats": "natural",
-        "seed": seed,
-    }
-    labelled = Labelled(Named("", ""), vocabulary, matching.tags, matching.tags_matched)
-    shards = list(_label_shards(engine, store, recipe_folder(NAME, recipe), entries, rules, labelled))
-    labelled.view = put_view(store, NAME, recipe, manifest, vocabulary, shards, max_labels=rules.max_labels, seed=seed)
+    store: Store
+    manifest: Named
+    entries: list[ShardEntry]  # the manifest's, in its order
+    spool: Path  # a local folder, new and empty
+    processes: int = 1
+    taken_down: Mapping[str, Sequence[int]] = field(default_factory=dict)  # ordinals by shard
+    takedown: str | None = None  # digest of the list that they are from
+
+
+def make_view(engine: Engine, source: Source, name: str, rules: ViewRules, *, seed: int) -> Labelled:
+    """Labels a packed corpus and puts the view `name` into its store; whoever calls makes it visible by a commit."""
+    store, spool, entries = source.store, source.spool, source.entries
+    excluded = rules.members.keys()  # what is wrong is found before the work
+    union = tag_union(engine, store, source.manifest, entries, spool)
+    tasks = [TallyTask(store, entry, rules.match, union.files.get(entry.name), spool) for entry in entries]
+    counted = _Counted()
+    for found in each(tally, tasks, source.processes):
+        counted.add(found)
+    wordnet = WordNet.load()
+    vocabulary, left = choose(counted.counts(), rules.vocabulary, rules.match.rule, wordnet)
+    vocabulary = _told(vocabulary, left, counted.dropped, Matcher(rules.match))
+    write_ids(spool, vocabulary, excluded)
+    labelled = Labelled(Named("", ""), vocabulary, counted.tags, counted.tags_matched)
+    frequencies = _assign(source, rules, seed, labelled)
+    folder = recipe_folder(name, recipe := _recipe(source, rules, union.sha256, seed))
+    repeats = [RepeatTask(store, folder, entry, spool) for entry in entries]
+    _resample(repeats, source, rules.members, frequencies, labelled)
+    shards = list(each(put_labels, repeats, source.processes))
+    labelled.view = put_view(
+        store, name, recipe, source.manifest, vocabulary, shards, max_labels=rules.max_labels, seed=seed
+    )
     return labelled
 
 
-class _Matching:
-    """Tags matched to WordNet. Tokens and labels get numbers as they come; only names ever leave this file.
+def _recipe(source: Source, rules: ViewRules, union_sha256: str, seed: int) -> dict[str, Any]:
+    return {
+        "manifest": source.manifest.sha256,
+        "union": union_sha256,
+        "match": rules.match.recipe(),
+        "vocabulary": rules.vocabulary.recipe(),
+        "max_labels": rules.max_labels,
+        **rules.members.recipe(),
+        "takedown": source.takedown,
+        "seed": seed,
+    }
 
-    There are no more of them than WordNet has words; tags, of which there are many more, are streamed to disk.
-    """
 
-    def __init__(self, rule: Rule) -> None:
-        self._rule, self._wordnet = rule, WordNet.load()
-        self.tokens: dict[str, int] = {}
-        self.labels: dict[SynsetSet, int] = {}
+class _Counted:
+    """Sums of the shards' tallies, added in the order of the corpus."""
+
+    def __init__(self) -> None:
+        self.images: Counter[str] = Counter()
+        self.tokens: dict[str, Counter[str]] = {}
+        self.dropped: Counter[str] = Counter()
         self.tags = self.tags_matched = 0
 
-    def match(self, engine: Engine, spool: Path) -> ds.Dataset:
-        """The table of (tag, token, label), a row for every label of a tag, for tags that have one."""
-        path = spool / "matched.parquet"
-        with pq.ParquetWriter(path, MATCHED) as writer:
-            for batch in engine.run("distinct_tags"):
-                lines: list[tuple[str, int, int]] = []
-                for tag, samples in zip(batch["tag"].to_pylist(), batch["samples"].to_pylist(), strict=True):
-                    found = list(self._lines(tag))
-                    self.tags += samples
-                    self.tags_matched += samples if found else 0
-                    lines += found
-                columns = list(zip(*lines, strict=True)) or [(), (), ()]
-                writer.write_table(pa.table(dict(zip(MATCHED.names, map(list, columns), strict=True)), MATCHED))
-        return ds.dataset(path, schema=MATCHED)
+    def add(self, found: Tally) -> None:
+        self.tags += found.tags
+        self.tags_matched += found.tags_matched
+        if found.split != "train":
+            return
+        self.images.update(found.labels)
+        for token, images in found.tokens.items():
+            for name in found.led_to[token]:
+                self.tokens.setdefault(name, Counter())[token] += images
+        self.dropped.update(found.dropped)
+        if len(self.dropped) > 2 * REMEMBERED:
+            self.dropped = Counter(dict(_largest(self.dropped, REMEMBERED)))
 
-    def _lines(self, tag: str) -> Iterator[tuple[str, int, int]]:
-        token = clean(tag)
-        for synsets in labels_of(token, self._rule, wordnet=self._wordnet):
-            number = self.tokens.setdefault(token, len(self.tokens))
-            yield tag, number, self.labels.setdefault(synsets, len(self.labels))
-
-    def label(self, ordinal: int, synsets: SynsetSet, tokens: dict[str, int], images: int) -> Label:
-        words = dict.fromkeys(word for synset in synsets for word in self._wordnet.lemmas(synset))
-        return Label(ordinal, label_name(synsets), synsets, tuple(words), dict(sorted(tokens.items())), images)
+    def counts(self) -> Counts:
+        return Counts(self.images, self.tokens)
 
 
-def _vocabulary(engine: Engine, matching: _Matching, rules: LabelRules) -> tuple[Vocabulary, pa.Table]:
-    """The vocabulary, ids by falling count and then by name, and the table (label, id) of our numbers to its ids."""
-    tokens, synsets_of = list(matching.tokens), list(matching.labels)
-    by_label: dict[int, dict[str, int]] = {}
-    for row in _pylist(engine, "token_counts"):
-        by_label.setdefault(row["label"], {})[tokens[row["token"]]] = row["images"]
-    counts = Counter({row["label"]: row["images"] for row in _pylist(engine, "label_counts")})
-    common = [number for number, images in counts.items() if images >= rules.min_count]
-    order = sorted(common, key=lambda number: (-counts[number], label_name(synsets_of[number])))[: rules.top_k]
-    labels = (
-        matching.label(ordinal, synsets_of[number], by_label[number], counts[number])
-        for ordinal, number in enumerate(order)
-    )
-    source = {"wordnet": "3.0", "min_count": rules.min_count, "top_k": rules.top_k, "counted_on": "train"}
-    ids = pa.table({"label": pa.array(order, pa.int32()), "id": pa.array(range(len(order)), pa.int32())})
-    return Vocabulary(tuple(labels), rules.rule, source), ids
+def _told(vocabulary: Vocabulary, left: Mapping[str, int], dropped: Counter[str], matcher: Matcher) -> Vocabulary:
+    """The vocabulary that also says what was dropped with the largest counts, for a person to judge."""
+    tokens = [
+        {"token": token, "tags_at_least": count, "why": matcher.why_not(token)}
+        for token, count in _largest(dropped, TOLD)
+    ]
+    labels = [{"label": name, "images": images} for name, images in _largest(left, TOLD)]
+    source = {**vocabulary.source, "dropped_tokens": tokens, "dropped_labels": labels, "labels_left_out": len(left)}
+    return Vocabulary(vocabulary.labels, vocabulary.rule, source)
 
 
-def _pylist(engine: Engine, statement: str) -> Iterator[dict[str, Any]]:
-    for batch in engine.run(statement):
-        yield from batch.to_pylist()
+def _largest(counts: Mapping[str, int], most: int) -> list[tuple[str, int]]:
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:most]
 
 
-def _label_shards(
-    engine: Engine, store: Store, folder: str, entries: list[ShardEntry], rules: LabelRules, labelled: Labelled
-) -> Iterator[ViewShard]:
-    """Puts the labels of shard after shard, from one stream in the order of the corpus."""
-    sizes = [entry.samples for entry in entries]
-    for entry, (samples, ids) in zip(entries, by_shard(engine.run("labels"), sizes), strict=True):
-        labels, cut = rarest(samples, ids, entry.samples, rules.max_labels)
-        repeats: Int64s = np.where((labels >= 0).any(axis=1), ONE, 0).astype(np.int64)
-        labelled.unlabelled += int((repeats == 0).sum())
-        labelled.labels_cut += cut
-        yield put_shard_labels(store, folder, entry, labels, repeats)
+def _assign(source: Source, rules: ViewRules, seed: int, labelled: Labelled) -> Int64s:
+    """Gives every sample its ids; returns how many images of the view have each label."""
+    members = rules.members
+    tasks = [
+        AssignTask(
+            entry,
+            source.spool,
+            rules.max_labels,
+            seed,
+            members.noise,
+            members.subset,
+            tuple(source.taken_down.get(entry.name, ())),
+        )
+        for entry in source.entries
+    ]
+    frequencies = np.zeros(len(labelled.vocabulary), np.int64)
+    for found in each(assign, tasks, source.processes):
+        frequencies += found.frequencies
+        _add(labelled, found)
+    return frequencies
 
 
-def by_shard(batches: pa.RecordBatchReader, sizes: list[int]) -> Iterator[tuple[Int64s, Int64s]]:
-    """Cuts rows (part, place, id or null), a sample's rows adjacent, into shards of `sizes` samples each.
-
-    Yields for each shard the ordinals of the samples inside it and the ids that go with them, nulls left out. Raises
-    CorpusError where the stream has not exactly as many samples as the shards.
-    """
-    held = [np.empty((2, 0), np.int64)]
-    start = seen = 0
-    last: tuple[int, int] | None = None
-    wanted = iter(sizes)
-    size = next(wanted, None)
-    for batch in batches:
-        if not batch.num_rows:
-            continue
-        part, place = batch["part"].to_numpy(), batch["place"].to_numpy()
-        new = np.ones(len(part), bool)
-        new[1:] = (part[1:] != part[:-1]) | (place[1:] != place[:-1])
-        new[0] = last != (int(part[0]), int(place[0]))
-        last = int(part[-1]), int(place[-1])
-        ordinals = seen - 1 + np.cumsum(new)
-        seen = int(ordinals[-1]) + 1
-        held.append(np.stack([ordinals, batch["id"].fill_null(-1).to_numpy()]).astype(np.int64))
-        while size is not None and seen > start + size:
-            rows = np.concatenate(held, axis=1)
-            cut = int(np.searchsorted(rows[0], start + size))
-            yield _shard(rows[:, :cut], start)
-            held = [rows[:, cut:]]
-            start += size
-            size = next(wanted, None)
-    if size is not None and seen == start + size:
-        yield _shard(np.concatenate(held, axis=1), start)
-        start, size = start + size, next(wanted, None)
-    if size is not None or seen != start:
-        raise CorpusError(f"{seen} samples to label, {sum(sizes)} in the shards", "labels", "remove parts/, start over")
+def _add(labelled: Labelled, found: Assigned) -> None:
+    labelled.unlabelled += found.unlabelled
+    labelled.labels_cut += found.cut
+    labelled.left_out += found.left_out
+    labelled.labels_replaced += found.replaced
+    labelled.labels_merged += found.merged
 
 
-def _shard(rows: npt.NDArray[np.int64], start: int) -> tuple[Int64s, Int64s]:
-    ordinals, ids = rows[:, rows[1] >= 0]
-    return ordinals - start, ids
+def _resample(
+    tasks: list[RepeatTask], source: Source, members: Members, frequencies: Int64s, labelled: Labelled
+) -> None:
+    """Solves for t, and tells the last pass the repeats."""
+    write_frequencies(source.spool, frequencies)
+    counts = np.zeros(len(frequencies), np.int64)
+    for found in each(count_rarest, tasks, source.processes):
+        counts += found
+    if members.resample == "natural":
+        labelled.epoch_samples = int(counts.sum())
+        return
+    solved = solve(frequencies, counts, members.resample, members.epoch_samples, members.max_repeat)
+    write_repeats(source.spool, solved.repeats)
+    labelled.t, labelled.epoch_samples = solved.t, solved.reached
 
 
-def rarest(samples: Int64s, ids: Int64s, num_samples: int, most: int) -> tuple[Int32s, int]:
-    """Rows (sample, id), ascending, as labels int32 [num_samples, most], padded with -1; and how many did not fit.
+def each(work: Callable[[T], R], tasks: Iterable[T], processes: int) -> Iterator[R]:
+    """The results in the order of the tasks, from worker processes where there are several, a few tasks ahead."""
+    if processes <= 1:
+        yield from map(work, tasks)
+        return
+    pool, waiting = Board(processes, ()).pool(), iter(tasks)
+    try:
+        running: list[Future[R]] = [pool.submit(work, task) for task in islice(waiting, AHEAD * processes)]
+        while running:
+            result = running.pop(0).result()
+            running += [pool.submit(work, task) for task in islice(waiting, 1)]
+            yield result
+    except BrokenProcessPool as error:
+        remedy = "make the view again; with less memory, give fewer processes"
+        raise TagmillError("a worker process died", "making a view", remedy) from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
 
-    Ids go by falling count, so the rarest labels of a sample are its highest ids; those stay.
-    """
-    counts = np.bincount(samples, minlength=num_samples)
-    first = np.cumsum(counts) - counts
-    column = np.arange(len(samples)) - first[samples] - np.maximum(counts - most, 0)[samples]
-    labels = np.full((num_samples, most), -1, np.int32)
-    stays = column >= 0
-    labels[samples[stays], column[stays]] = ids[stays]
-    return labels, int((~stays).sum())
+
+def _is_hex(text: str) -> bool:
+    return all(char in "0123456789abcdef" for char in text)

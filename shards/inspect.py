@@ -13,6 +13,7 @@ from rich.table import Table
 from tagmill.shards.lint import lint_shard, lint_view
 from tagmill.shards.manifest import Corpus
 from tagmill.shards.view import View
+from tagmill.shards.vocabulary import Label
 
 
 @dataclass(frozen=True)
@@ -104,13 +105,33 @@ def show_info(console: Console, facts: dict[str, Any]) -> None:
 
 
 def show_vocabulary(console: Console, view: View, top: int) -> None:
-    """Prints the most and least frequent labels of a view with what led to them."""
+    """Prints the most and least frequent labels of a view with what led to them, those of several meanings, and what was
+    dropped with the largest counts, so that a person can judge the vocabulary."""
     labels = sorted(view.vocabulary.labels, key=lambda label: -label.images)
-    table = Table("id", "images", "synsets", "lemmas", "tokens", title=f"{len(labels)} labels", box=None)
     shown = labels if len(labels) <= 2 * top else [*labels[:top], *labels[-top:]]
-    for label in shown:
+    console.print(_labels(shown, f"{len(labels)} labels"))
+    if ambiguous := [label for label in labels if len(label.synsets) > 1]:
+        share = sum(label.images for label in ambiguous) / max(1, sum(label.images for label in labels))
+        title = f"{len(ambiguous)} labels have several meanings: {share:.0%} of all that images carry"
+        console.print(_labels(ambiguous[:top], title))
+    source = view.vocabulary.source
+    for kind, columns in DROPPED.items():
+        if rows := source.get(kind, [])[:top]:
+            table = Table(*columns, title=kind.replace("_", " "), box=None)
+            for row in rows:
+                table.add_row(*(f"{row[name]:,}" if isinstance(row[name], int) else row[name] for name in columns))
+            console.print(table)
+
+
+# What a view that was made here tells of what it has not.
+DROPPED = {"dropped_tokens": ("token", "tags_at_least", "why"), "dropped_labels": ("label", "images")}
+
+
+def _labels(labels: Sequence[Label], title: str) -> Table:
+    table = Table("id", "images", "synsets", "lemmas", "tokens", title=title, box=None)
+    for label in labels:
         tokens = sorted(label.tokens.items(), key=lambda item: -item[1])
         told = ", ".join(f"{token} {count:,}" for token, count in tokens[:5])
         lemmas = ", ".join(label.lemmas[:4])
         table.add_row(str(label.id), f"{label.images:,}", " ".join(label.synsets[:3]), lemmas, told)
-    console.print(table)
+    return table

@@ -58,6 +58,7 @@ OTHER: dict[str, Any] = {
     "parts_per_group": 1,
     "shard_samples": 1,
     "shard_bytes": 1,
+    "vocabulary": "in1k",
     "min_count": 2,
     "top_k": 1,
     "max_labels": 1,

@@ -21,14 +21,15 @@ def engine(tmp_path: Path) -> DuckDB:
 
 def test_a_statement_sees_bound_parquet_and_kept_tables(engine: DuckDB, tmp_path: Path) -> None:
     store = Store(str(tmp_path / "store"))
-    schema = pa.schema([("tag", pa.string()), ("jpeg", pa.binary())])
+    schema = pa.schema([("reason", pa.string()), ("tags", pa.list_(pa.string())), ("jpeg", pa.binary())])
+    reasons, tags = ["duplicate", "not_found", "duplicate"], [["a"], ["b"], []]
     for number in range(2):
-        pq.write_table(pa.table({"tag": ["a", "b", "a"], "jpeg": [b"x"] * 3}), tmp_path / "file", row_group_size=2)
+        table = pa.table({"reason": reasons, "tags": tags, "jpeg": [b"x"] * 3})
+        pq.write_table(table, tmp_path / "file", row_group_size=2)
         store.put(f"{number}.parquet", tmp_path / "file")
-    engine.bind("tags", parquet_of(store, ["0.parquet", "1.parquet"], schema))
-    engine.keep("kept", "distinct_tags")
-    rows = engine.run("distinct_tags").read_all().sort_by("tag").to_pylist()
-    assert rows == [{"tag": "a", "samples": 4}, {"tag": "b", "samples": 2}]
+    engine.bind("rejects", parquet_of(store, ["0.parquet", "1.parquet"], schema))
+    engine.keep("kept", "duplicates")
+    assert engine.run("duplicates").read_all().to_pylist() == [{"total": 2}]
 
 
 def test_parameters_reach_the_statement(engine: DuckDB) -> None:

@@ -1,44 +1,30 @@
-"""Views against a brute force in Python: tag union, vocabulary, label ids by shard."""
+"""Views against a brute force in Python: tag union, vocabulary, label ids, members and repeats, shard by shard."""
 
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tagmill.ingest.draws import in_subset
 from tagmill.ingest.engine_duckdb import DuckDB
 from tagmill.ingest.hashtags import clean
-from tagmill.ingest.select import SELECTION
+from tagmill.ingest.matching import MatchRules
 from tagmill.ingest.synsets import label_name, labels_of
-from tagmill.ingest.views import NAME, Labelled, LabelRules, by_shard, make_view, rarest
-from tagmill.shards.errors import CorpusError
+from tagmill.ingest.views import Labelled, Members, Source, ViewRules, each, make_view
+from tagmill.ingest.vocabularies import VocabularyRules
+from tagmill.shards.errors import ConfigError
 from tagmill.shards.lint import lint_view
-from tagmill.shards.manifest import Corpus, CorpusFile, ShardEntry, commit, put_manifest
-from tagmill.shards.store import Store
+from tagmill.shards.manifest import Corpus, commit
 from tagmill.shards.view import ONE, View
+from tests.ingest.tagged import Tagged, make
 
-FACTS = pa.schema([("row_id", pa.int64()), ("tags", pa.list_(pa.string()))])
-TAGS = [
-    "#BrownBear",
-    "ursus arctos",
-    "bear",
-    "bears",
-    "cat",
-    "Katze",
-    "paris",
-    "jaguar",
-    "#sunset",
-    "love",
-    "",
-    "犬",
-    None,
-]
+WORDS = ["#BrownBear", "ursus arctos", "bear", "bears", "cat", "Katze", "paris", "jaguar", "#sunset", "love", "", "犬"]
 
 
 @pytest.fixture(scope="module")
@@ -48,201 +34,198 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DuckDB]:
     engine.close()
 
 
-@st.composite
-def selections(draw: st.DrawFn) -> list[dict[str, Any]]:
-    """Samples, duplicates that yield to them, and rejects, each with tags; in order of (part, place)."""
-    samples = draw(st.integers(0, 8))
-    kinds = draw(st.lists(st.one_of(st.none(), st.integers(0, samples - 1)), max_size=12)) if samples else []
-    fates = draw(st.permutations([("sample", i) for i in range(samples)] + [("other", k) for k in kinds]))
-    rows = []
-    for number, (fate, key) in enumerate(fates):
-        tags = draw(st.one_of(st.none(), st.lists(st.sampled_from(TAGS), max_size=5)))
-        row = {"row_id": number, "part": number // 5, "place": number % 5, "tags": tags, "key": None, "split": None}
-        row |= {"reason": None, "yields_to": None, "sample_bytes": None}
-        if fate == "sample":
-            row |= {"key": f"key{key}", "split": draw(st.sampled_from(["train", "train", "holdout"]))}
-        elif key is None:
-            row |= {"reason": "not_found"}
-        else:
-            row |= {"key": f"key{key}", "reason": "duplicate", "yields_to": f"key{key}"}
-        rows.append(row)
-    return rows
+def label(
+    engine: DuckDB, made: Tagged, rules: ViewRules, spool: Path, *, seed: int = 3, processes: int = 1
+) -> tuple[Labelled, View]:
+    spool.mkdir()
+    corpus = made.corpus
+    source = Source(corpus.store, corpus.file.manifest, made.entries, spool, processes)
+    labelled = make_view(engine, source, "v", rules, seed=seed)
+    commit(corpus.store, replace(corpus.file, views={"v": labelled.view}))
+    view = View.open(Corpus.open(corpus.store.url), "v")
+    lint_view(Corpus.open(corpus.store.url), "v")
+    return labelled, view
 
 
-def unions(rows: list[dict[str, Any]]) -> dict[str, Counter[str]]:
-    """By key, how many of its rows carry each tag."""
-    found: dict[str, Counter[str]] = {}
-    for row in rows:
-        if row["key"]:
-            found.setdefault(row["key"], Counter()).update({tag for tag in row["tags"] or [] if tag is not None})
+def ids_of(view: View) -> list[list[int]]:
+    rows = [row for shard, line in enumerate(view.shards) for row in view.labels(shard, 0, line.samples).tolist()]
+    return [[number for number in row if number >= 0] for row in rows]
+
+
+def copies_of(view: View) -> list[int]:
+    """Whole copies of every sample."""
+    found: list[int] = []
+    for shard, line in enumerate(view.shards):
+        runs = [view.run(shard, copy, 0, count) for copy, count in enumerate(line.counts)]
+        counts = np.bincount(np.concatenate([np.zeros(0, np.int64), *runs]).astype(int), minlength=line.samples)
+        found += counts.tolist()
     return found
 
 
-def brute_force(rows: list[dict[str, Any]], rules: LabelRules) -> tuple[list[tuple[str, int]], list[list[int]]]:
-    """The vocabulary (names and counts in id order) and the label ids of every sample, in corpus order."""
-    union = unions(rows)
-    ordered = sorted(
-        (row for row in rows if row["split"]), key=lambda row: (row["split"] == "holdout", row["part"], row["place"])
-    )
-    names = [
-        {label_name(label) for tag in union[row["key"]] for label in labels_of(clean(tag), rules.rule)}
-        for row in ordered
-    ]
-    counts = Counter(
-        name for row, found in zip(ordered, names, strict=True) if row["split"] == "train" for name in found
-    )
-    vocabulary = sorted(
-        ((name, count) for name, count in counts.items() if count >= rules.min_count), key=lambda nc: (-nc[1], nc[0])
-    )[: rules.top_k]
-    ids = {name: number for number, (name, _) in enumerate(vocabulary)}
-    return vocabulary, [sorted(ids[name] for name in found if name in ids)[-rules.max_labels :] for found in names]
+def names_of(made: Tagged, rule: str) -> list[set[str]]:
+    return [{label_name(found) for tag in union for found in labels_of(clean(tag), rule)} for union in made.unions]  # type: ignore[arg-type]
 
 
-def entries_of(rows: list[dict[str, Any]], most: int) -> list[ShardEntry]:
-    entries = []
-    for split, prefix in (("train", ""), ("holdout", "holdout-")):
-        left = sum(row["split"] == split for row in rows)
-        while left:
-            samples = min(left, most)
-            name = f"{prefix}{sum(entry.split == split for entry in entries):06d}"
-            entries.append(ShardEntry(name, split, samples, 1, "t", "i", "p"))
-            left -= samples
-    return entries
-
-
-def label(
-    engine: DuckDB, rows: list[dict[str, Any]], rules: LabelRules, folder: str, most: int
-) -> tuple[Labelled, Corpus]:
-    store = Store(f"{folder}/corpus")
-    entries = entries_of(rows, most)
-    manifest = put_manifest(store, entries)
-    labelled = make_view(
-        engine,
-        store,
-        pa.Table.from_pylist(rows, FACTS),
-        pa.Table.from_pylist(rows, SELECTION),
-        manifest,
-        entries,
-        rules,
-        seed=3,
-        rejects_sha256="r",
-        spool=Path(folder),
-    )
-    commit(store, CorpusFile("c", manifest, {}, {NAME: labelled.view}))
-    return labelled, Corpus.open(store.url)
-
-
-all_rules = st.builds(
-    LabelRules,
-    rule=st.sampled_from(["merge", "first", "all"]),
-    min_count=st.integers(1, 3),
-    top_k=st.one_of(st.none(), st.integers(1, 4)),
+tag_lists = st.lists(st.sampled_from(WORDS), max_size=5)
+shard_lists = st.lists(st.lists(tag_lists, min_size=1, max_size=4), min_size=1, max_size=3)
+rule_sets = st.builds(
+    ViewRules,
+    st.builds(MatchRules, st.sampled_from(["merge", "first", "all"])),
+    st.builds(VocabularyRules, st.just("nouns"), st.integers(1, 3), st.one_of(st.none(), st.integers(1, 4))),
     max_labels=st.integers(1, 3),
 )
 
 
-@settings(max_examples=60, deadline=None)
-@given(selections(), all_rules, st.integers(1, 4))
+@settings(max_examples=50, deadline=None)
+@given(
+    shard_lists, st.lists(st.lists(tag_lists, min_size=1, max_size=4), max_size=2),
+    st.lists(st.tuples(st.integers(0, 99), tag_lists), max_size=8), rule_sets,
+)  # fmt: skip
 def test_a_view_is_the_brute_force_one(
-    engine: DuckDB, rows: list[dict[str, Any]], rules: LabelRules, most: int
+    engine: DuckDB,
+    train: list[list[list[str]]],
+    holdout: list[list[list[str]]],
+    yields: list[tuple[int, list[str]]],
+    rules: ViewRules,
 ) -> None:
-    vocabulary, labels = brute_force(rows, rules)
+    total = sum(map(len, train)) + sum(map(len, holdout))
     with tempfile.TemporaryDirectory() as folder:
-        labelled, corpus = label(engine, rows, rules, folder, most)
-        view = View.open(corpus, NAME)
-        lint_view(corpus, NAME)
+        made = make(Path(folder), train, holdout, [(number % total, tags) for number, tags in yields])
+        labelled, view = label(engine, made, rules, Path(folder) / "work")
+        names = names_of(made, rules.match.rule)
+        counts = Counter(name for split, found in zip(made.splits, names) if split == "train" for name in found)
+        cut = rules.vocabulary
+        common = [(name, count) for name, count in counts.items() if count >= cut.min_count]
+        vocabulary = sorted(common, key=lambda nc: (-nc[1], nc[0]))[: cut.top_k]
         assert [(label.name, label.images) for label in view.vocabulary.labels] == vocabulary
-        found = [
-            [number for number in row if number >= 0]
-            for shard, line in enumerate(view.shards)
-            for row in view.labels(shard, 0, line.samples).tolist()
-        ]
-        assert found == labels
-        selected = [
-            ordinal + sum(line.samples for line in view.shards[:shard])
-            for shard, line in enumerate(view.shards)
-            for ordinal in (view.run(shard, 0, 0, line.counts[0]) if line.counts else [])
-        ]
-        assert selected == [ordinal for ordinal, row in enumerate(labels) if row]
+        ids = {name: number for number, (name, _) in enumerate(vocabulary)}
+        labels = [sorted(ids[name] for name in found if name in ids)[-rules.max_labels :] for found in names]
+        assert ids_of(view) == labels
+        assert copies_of(view) == [int(bool(row)) for row in labels]
         assert labelled.unlabelled == sum(not row for row in labels)
-        union = unions(rows)
-        assert labelled.tags == sum(map(len, union.values()))
-        matched = [tag for tags in union.values() for tag in tags if labels_of(clean(tag), rules.rule)]
-        assert labelled.tags_matched == len(matched)
-
-
-def test_the_union_counts_rows_and_keeps_the_commonest(engine: DuckDB) -> None:
-    """A tag that stands twice in one row counts once; equal counts go by name."""
-    rows = [["b", "b", "a"], ["b", "c"], ["c", "d", None]]
-    engine.bind("facts", pa.table({"row_id": range(3), "tags": pa.array(rows, pa.list_(pa.string()))}))
-    kept = {"split": ["train", None, None], "reason": [None, "duplicate", "duplicate"]}
-    engine.bind("selection", pa.table({"row_id": range(3), "key": ["k"] * 3, "yields_to": [None, "k", "k"], **kept}))
-    counted = [("k", "b", 2), ("k", "c", 2), ("k", "a", 1), ("k", "d", 1)]
-    for most in (1, 2, 3, 4, 5):
-        found = [tuple(row.values()) for row in engine.run("tags", max_tags=most).read_all().to_pylist()]
-        assert sorted(found) == sorted(counted[:most])
+        assert labelled.tags == sum(map(len, made.unions))
+        assert labelled.tags_matched == sum(
+            bool(labels_of(clean(tag), rules.match.rule)) for union in made.unions for tag in union
+        )
+        led = Counter(
+            (name, clean(tag))
+            for split, union in zip(made.splits, made.unions)
+            if split == "train"
+            for name, tag in {
+                (label_name(found), clean(tag)): (label_name(found), tag)
+                for tag in union
+                for found in labels_of(clean(tag), rules.match.rule)
+            }.values()
+        )
+        told = {(label.name, token): n for label in view.vocabulary.labels for token, n in label.tokens.items()}
+        assert told == {key: count for key, count in led.items() if key[0] in ids}
 
 
 def test_tokens_and_lemmas_stand_in_the_vocabulary(engine: DuckDB, tmp_path: Path) -> None:
-    base = {"part": 0, "reason": None, "yields_to": None, "sample_bytes": 1, "split": "train"}
-    tags = [["#brownBear"], ["Brown Bear!", "#brownbear", "love it"], ["ursus_arctos", "brownbear"]]
-    rows = [{**base, "row_id": i, "place": i, "key": f"k{i}", "tags": t} for i, t in enumerate(tags)]
-    _, corpus = label(engine, rows, LabelRules(), str(tmp_path), 10)
-    (bear,) = View.open(corpus, NAME).vocabulary.labels
+    tags = [["#brownBear"], ["Brown Bear!", "#brownbear", "love it", "#xyzzy"], ["ursus_arctos", "brownbear", "xyzzy"]]
+    _, view = label(engine, make(tmp_path, [tags]), ViewRules(), tmp_path / "work")
+    (bear,) = view.vocabulary.labels
     assert bear.synsets == ("n02132136",) and bear.images == 3
     assert dict(bear.tokens) == {"brownbear": 3, "ursusarctos": 1}
     assert bear.lemmas == ("brown_bear", "bruin", "Ursus_arctos")
+    dropped = {row["token"]: row for row in view.vocabulary.source["dropped_tokens"]}
+    assert dropped["xyzzy"] == {"token": "xyzzy", "tags_at_least": 2, "why": "not_a_noun"}
 
 
-@given(
-    st.lists(st.lists(st.integers(0, 9), unique=True, max_size=6).map(sorted), min_size=1, max_size=8),
-    st.integers(1, 4),
+def test_repeats_reach_the_epoch_and_spare_the_holdout(engine: DuckDB, tmp_path: Path) -> None:
+    train = [[["cat"]] * 30, [["dog"]] * 10 + [["cat", "oak"]] * 2]
+    made = make(tmp_path, train, [[["cat"], ["oak"], ["love it"]]])
+    rules = ViewRules(members=Members("uniform", 100))
+    labelled, view = label(engine, made, rules, tmp_path / "work")
+    table = {next(iter(label.tokens)): label.images for label in view.vocabulary.labels}
+    assert table["cat"] == 32 and labelled.t is not None and 90 <= labelled.epoch_samples <= 100
+    total = sum(sum(line.counts) * ONE + line.fraction_sum for line in view.shards if line.split == "train")
+    assert total // ONE == labelled.epoch_samples
+    copies = copies_of(view)
+    assert copies[0] < copies[30] < copies[40] and copies[-3:] == [1, 1, 0]
+
+
+def test_members_are_left_out_and_stay_in_their_place(engine: DuckDB, tmp_path: Path) -> None:
+    made = make(tmp_path, [[["cat"]] * 40, [["dog"]] * 40])
+    excluded = (made.keys[3], made.keys[50])
+    rules = ViewRules(members=Members(excluded=excluded, subset=0.5))
+    labelled, view = label(engine, made, rules, tmp_path / "half", seed=9)
+    keys = np.frombuffer(bytes.fromhex("".join(made.keys)), np.uint8).reshape(-1, 16)
+    inside = in_subset(9, keys, 0.5)
+    inside[[3, 50]] = False
+    assert copies_of(view) == inside.astype(int).tolist() and 10 < inside.sum() < 70
+    assert labelled.left_out == int((~inside).sum()) and [len(row) for row in ids_of(view)] == [1] * 80
+    taken = replace(rules, members=Members())
+    (tmp_path / "taken").mkdir()
+    corpus = made.corpus
+    source = Source(
+        corpus.store, corpus.file.manifest, made.entries, tmp_path / "taken", 1, {"000001": (2, 39)}, "a digest"
+    )
+    labelled = make_view(engine, source, "v", taken, seed=9)
+    assert labelled.left_out == 2
+
+
+def test_noise_is_of_training_labels_alone(engine: DuckDB, tmp_path: Path) -> None:
+    made = make(tmp_path, [[["cat"], ["dog"], ["oak"]] * 40], [[["cat"]] * 30])
+    clean_view, noisy_view = (
+        label(engine, made, ViewRules(members=Members(noise=p)), tmp_path / f"p{p}") for p in (0.0, 0.5)
+    )
+    before, after = ids_of(clean_view[1]), ids_of(noisy_view[1])
+    changed = [one != other for one, other in zip(before, after, strict=True)]
+    assert sum(changed[:120]) == noisy_view[0].labels_replaced and 35 < noisy_view[0].labels_replaced < 85
+    assert not any(changed[120:])
+    with pytest.raises(ConfigError, match=r"noise 0.1 where 1 labels have images"):
+        label(engine, make(tmp_path / "one", [[["cat"]]]), ViewRules(members=Members(noise=0.1)), tmp_path / "x")
+
+
+@pytest.mark.parametrize(
+    "members", [Members(), Members("sqrt", 900, noise=0.3, subset=0.9), Members("uniform", 900, max_repeat=9)]
 )
-def test_the_rarest_labels_stay(samples: list[list[int]], most: int) -> None:
-    rows = [(number, label) for number, labels in enumerate(samples) for label in labels]
-    columns = np.array(rows, np.int64).reshape(-1, 2).T
-    labels, cut = rarest(columns[0], columns[1], len(samples), most)
-    assert labels.dtype == np.int32 and labels.shape == (len(samples), most)
-    assert [[label for label in row if label >= 0] for row in labels.tolist()] == [row[-most:] for row in samples]
-    assert cut == sum(max(0, len(row) - most) for row in samples)
-
-
-@given(st.lists(st.lists(st.integers(0, 3), unique=True, max_size=3).map(sorted), max_size=12), st.data())
-def test_shards_are_cut_wherever_batches_end(samples: list[list[int]], data: st.DataObject) -> None:
-    rows = [(n // 4, n % 4, label) for n, labels in enumerate(samples) for label in (labels or [None])]
-    table = pa.Table.from_pylist([dict(zip(["part", "place", "id"], row, strict=True)) for row in rows], BATCH)
-    cuts = sorted(data.draw(st.lists(st.integers(0, len(samples)), max_size=4)))
-    sizes = np.diff([0, *cuts, len(samples)])
-    sizes = [int(size) for size in sizes if size]
-    batches = pa.RecordBatchReader.from_batches(BATCH, table.to_batches(max_chunksize=data.draw(st.integers(1, 5))))
-    found = [list(zip(ordinals.tolist(), ids.tolist(), strict=True)) for ordinals, ids in by_shard(batches, sizes)]
-    starts = np.cumsum([0, *sizes])
-    assert found == [
-        [(n - start, label) for n in range(start, start + size) for label in samples[n]]
-        for start, size in zip(starts, sizes, strict=False)
+def test_processes_and_runs_change_no_byte(engine: DuckDB, tmp_path: Path, members: Members) -> None:
+    draw = np.random.default_rng(1)
+    train = [[[WORDS[i] for i in draw.integers(0, len(WORDS), 3)] for _ in range(60)] for _ in range(9)]
+    made = make(tmp_path, train, [train[0]], [(int(n), ["jaguar", "cat"]) for n in draw.integers(0, 500, 30)])
+    rules = ViewRules(members=members)
+    found = [
+        label(engine, made, rules, tmp_path / f"work{n}", processes=processes)[0].view
+        for n, processes in enumerate((1, 3, 1))
     ]
+    assert found[0] == found[1] == found[2], "view.json names everything by its content"
 
 
-BATCH = pa.schema([("part", pa.int32()), ("place", pa.int32()), ("id", pa.int32())])
+def test_a_sample_with_more_tags_than_the_limit_keeps_the_commonest(engine: DuckDB, tmp_path: Path) -> None:
+    many = [f"aaa{n:05d}" for n in range(10_000)]
+    made = make(tmp_path, [[[*many, "zebra"], ["zebra"]]], (), [(0, ["zebra"])])
+    labelled, view = label(engine, made, ViewRules(), tmp_path / "work")
+    assert labelled.tags == 1000 + 1
+    assert ids_of(view) == [[0], [0]], "two rows say zebra, one row each of the others"
 
 
-@pytest.mark.parametrize("sizes", [[], [2], [1, 1, 1, 1], [5]])
-def test_a_stream_that_does_not_fit_the_shards_is_refused(sizes: list[int]) -> None:
-    table = pa.table({"part": [0] * 3, "place": [0, 1, 2], "id": [1, None, 1]}).cast(BATCH)
-    with pytest.raises(CorpusError, match="3 samples to label"):
-        list(by_shard(table.to_reader(), sizes))
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"noise": 1.5}, "noise 1.5"),
+        ({"noise": float("nan")}, "noise nan"),
+        ({"subset": 0.0}, "subset 0.0"),
+        ({"max_repeat": 0}, "max_repeat 0"),
+        ({"epoch_samples": 10}, "natural resampling"),
+    ],
+)
+def test_members_that_cannot_be_are_refused(wrong: dict[str, float], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Members(**wrong)  # type: ignore[arg-type]
 
 
-def test_a_repeat_is_one_for_labelled_samples_only(engine: DuckDB, tmp_path: Path) -> None:
-    base = {"part": 0, "reason": None, "yields_to": None, "sample_bytes": 1}
-    rows = [
-        {**base, "row_id": i, "place": i, "key": f"k{i}", "tags": tags, "split": split}
-        for i, (tags, split) in enumerate(
-            [(["cat"], "train"), ([], "train"), (["cat"], "holdout"), (["dog"], "holdout")]
-        )
-    ]
-    labelled, corpus = label(engine, rows, LabelRules(), str(tmp_path), 10)
-    view = View.open(corpus, NAME)
-    assert [(line.split, line.samples, line.counts) for line in view.shards] == [("train", 2, [1]), ("holdout", 2, [1])]
-    assert view.file.totals["copies"] == 1 and ONE == 1 << 16
-    assert labelled.unlabelled == 2  # a label that no training picture has is not in the vocabulary
+def test_an_excluded_key_must_be_one() -> None:
+    with pytest.raises(ConfigError, match="'nonsense' is no key"):
+        Members(excluded=("nonsense",)).keys()
+
+
+def double(number: int) -> int:
+    return 2 * number
+
+
+@pytest.mark.parametrize("processes", [1, 3])
+def test_results_come_in_the_order_of_the_tasks(processes: int) -> None:
+    assert list(each(double, range(40), processes)) == list(range(0, 80, 2))
+    assert list(each(double, [], processes)) == []
