@@ -9,13 +9,10 @@ Only counts by label and token are held; what a shard carries waits on the local
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 
@@ -31,7 +28,6 @@ from tagmill.ingest.assign import (
     write_ids,
     write_repeats,
 )
-from tagmill.ingest.board import Board
 from tagmill.ingest.engine import Engine
 from tagmill.ingest.matching import Matcher, MatchRules
 from tagmill.ingest.repeats import solve
@@ -39,17 +35,14 @@ from tagmill.ingest.synsets import WordNet
 from tagmill.ingest.tally import Tally, TallyTask, tally
 from tagmill.ingest.union import tag_union
 from tagmill.ingest.vocabularies import Counts, VocabularyRules, choose
-from tagmill.shards.errors import ConfigError, TagmillError
+from tagmill.ingest.workers import Workers
+from tagmill.shards.errors import ConfigError
 from tagmill.shards.manifest import Named, ShardEntry
 from tagmill.shards.store import Store
 from tagmill.shards.view import Int64s, put_view, recipe_folder
 from tagmill.shards.vocabulary import Vocabulary
 
-T = TypeVar("T")
-R = TypeVar("R")
-
 NAME = "default"
-AHEAD = 4  # tasks a worker that are handed out before they are done
 TOLD = 30  # of what was dropped, told in the vocabulary
 REMEMBERED = 1 << 17  # tokens without a label that are counted; of more the rarest are forgotten
 
@@ -136,19 +129,19 @@ def make_view(engine: Engine, source: Source, name: str, rules: ViewRules, *, se
     excluded = rules.members.keys()  # what is wrong is found before the work
     union = tag_union(engine, store, source.manifest, entries, spool)
     tasks = [TallyTask(store, entry, rules.match, union.files.get(entry.name), spool) for entry in entries]
-    counted = _Counted()
-    for found in each(tally, tasks, source.processes):
-        counted.add(found)
-    wordnet = WordNet.load()
-    vocabulary, left = choose(counted.counts(), rules.vocabulary, rules.match.rule, wordnet)
-    vocabulary = _told(vocabulary, left, counted.dropped, Matcher(rules.match))
-    write_ids(spool, vocabulary, excluded)
-    labelled = Labelled(Named("", ""), vocabulary, counted.tags, counted.tags_matched)
-    frequencies = _assign(source, rules, seed, labelled)
     folder = recipe_folder(name, recipe := _recipe(source, rules, union.sha256, seed))
-    repeats = [RepeatTask(store, folder, entry, spool) for entry in entries]
-    _resample(repeats, source, rules.members, frequencies, labelled)
-    shards = list(each(put_labels, repeats, source.processes))
+    counted = _Counted()
+    with Workers(source.processes, "making a view") as workers:
+        for found in workers.each(tally, tasks):
+            counted.add(found)
+        vocabulary, left = choose(counted.counts(), rules.vocabulary, rules.match.rule, WordNet.load())
+        vocabulary = _told(vocabulary, left, counted.dropped, Matcher(rules.match))
+        write_ids(spool, vocabulary, excluded)
+        labelled = Labelled(Named("", ""), vocabulary, counted.tags, counted.tags_matched)
+        frequencies = _assign(workers, source, rules, seed, labelled)
+        repeats = [RepeatTask(store, folder, entry, spool) for entry in entries]
+        _resample(workers, repeats, source, rules.members, frequencies, labelled)
+        shards = list(workers.each(put_labels, repeats))
     labelled.view = put_view(
         store, name, recipe, source.manifest, vocabulary, shards, max_labels=rules.max_labels, seed=seed
     )
@@ -209,7 +202,7 @@ def _largest(counts: Mapping[str, int], most: int) -> list[tuple[str, int]]:
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:most]
 
 
-def _assign(source: Source, rules: ViewRules, seed: int, labelled: Labelled) -> Int64s:
+def _assign(workers: Workers, source: Source, rules: ViewRules, seed: int, labelled: Labelled) -> Int64s:
     """Gives every sample its ids; returns how many images of the view have each label."""
     members = rules.members
     tasks = [
@@ -225,7 +218,7 @@ def _assign(source: Source, rules: ViewRules, seed: int, labelled: Labelled) -> 
         for entry in source.entries
     ]
     frequencies = np.zeros(len(labelled.vocabulary), np.int64)
-    for found in each(assign, tasks, source.processes):
+    for found in workers.each(assign, tasks):
         frequencies += found.frequencies
         _add(labelled, found)
     return frequencies
@@ -240,12 +233,17 @@ def _add(labelled: Labelled, found: Assigned) -> None:
 
 
 def _resample(
-    tasks: list[RepeatTask], source: Source, members: Members, frequencies: Int64s, labelled: Labelled
+    workers: Workers,
+    tasks: list[RepeatTask],
+    source: Source,
+    members: Members,
+    frequencies: Int64s,
+    labelled: Labelled,
 ) -> None:
     """Solves for t, and tells the last pass the repeats."""
     write_frequencies(source.spool, frequencies)
     counts = np.zeros(len(frequencies), np.int64)
-    for found in each(count_rarest, tasks, source.processes):
+    for found in workers.each(count_rarest, tasks):
         counts += found
     if members.resample == "natural":
         labelled.epoch_samples = int(counts.sum())
@@ -253,25 +251,6 @@ def _resample(
     solved = solve(frequencies, counts, members.resample, members.epoch_samples, members.max_repeat)
     write_repeats(source.spool, solved.repeats)
     labelled.t, labelled.epoch_samples = solved.t, solved.reached
-
-
-def each(work: Callable[[T], R], tasks: Iterable[T], processes: int) -> Iterator[R]:
-    """The results in the order of the tasks, from worker processes where there are several, a few tasks ahead."""
-    if processes <= 1:
-        yield from map(work, tasks)
-        return
-    pool, waiting = Board(processes, ()).pool(), iter(tasks)
-    try:
-        running: list[Future[R]] = [pool.submit(work, task) for task in islice(waiting, AHEAD * processes)]
-        while running:
-            result = running.pop(0).result()
-            running += [pool.submit(work, task) for task in islice(waiting, 1)]
-            yield result
-    except BrokenProcessPool as error:
-        remedy = "make the view again; with less memory, give fewer processes"
-        raise TagmillError("a worker process died", "making a view", remedy) from error
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _is_hex(text: str) -> bool:

@@ -15,8 +15,9 @@ from tagmill.ingest.draws import in_subset
 from tagmill.ingest.engine_duckdb import DuckDB
 from tagmill.ingest.hashtags import clean
 from tagmill.ingest.matching import MatchRules
+from tagmill.ingest.noise import expected
 from tagmill.ingest.synsets import label_name, labels_of
-from tagmill.ingest.views import Labelled, Members, Source, ViewRules, each, make_view
+from tagmill.ingest.views import Labelled, Members, Source, ViewRules, make_view
 from tagmill.ingest.vocabularies import VocabularyRules
 from tagmill.shards.errors import ConfigError
 from tagmill.shards.lint import lint_view
@@ -178,6 +179,22 @@ def test_noise_is_of_training_labels_alone(engine: DuckDB, tmp_path: Path) -> No
         label(engine, make(tmp_path / "one", [[["cat"]]]), ViewRules(members=Members(noise=0.1)), tmp_path / "x")
 
 
+@pytest.mark.parametrize("share", [0.1, 0.5])
+def test_noise_has_the_marginal_that_it_must_have(engine: DuckDB, tmp_path: Path, share: float) -> None:
+    """On samples of one label each: every count within five standard deviations of its expectation, q of noise.py."""
+    shares = 1 / np.arange(1, 9)
+    words = ["cat", "dog", "oak", "tulip", "violin", "anchor", "spoon", "volcano"]
+    drawn = np.random.default_rng(0).choice(8, 4000, p=shares / shares.sum())
+    made = make(tmp_path, [[[words[i]] for i in part] for part in np.split(drawn, 2)])
+    labelled, view = label(engine, made, ViewRules(members=Members(noise=share)), tmp_path / "work")
+    images = np.array([each.images for each in view.vocabulary.labels])
+    assert len(images) == 8 and images.sum() == 4000 and labelled.labels_merged == 0
+    found = np.bincount([row[0] for row in ids_of(view)], minlength=8)
+    wanted = expected(images, share)
+    assert (np.abs(found - 4000 * wanted) < 5 * np.sqrt(4000 * wanted * (1 - wanted))).all()
+    assert (np.abs(4000 * wanted - images) > 5).any(), "q is not m"
+
+
 @pytest.mark.parametrize(
     "members", [Members(), Members("sqrt", 900, noise=0.3, subset=0.9), Members("uniform", 900, max_repeat=9)]
 )
@@ -219,13 +236,3 @@ def test_members_that_cannot_be_are_refused(wrong: dict[str, float], message: st
 def test_an_excluded_key_must_be_one() -> None:
     with pytest.raises(ConfigError, match="'nonsense' is no key"):
         Members(excluded=("nonsense",)).keys()
-
-
-def double(number: int) -> int:
-    return 2 * number
-
-
-@pytest.mark.parametrize("processes", [1, 3])
-def test_results_come_in_the_order_of_the_tasks(processes: int) -> None:
-    assert list(each(double, range(40), processes)) == list(range(0, 80, 2))
-    assert list(each(double, [], processes)) == []
