@@ -2,7 +2,7 @@
 
 import functools
 import re
-from collections.abc import Iterable, KeysView
+from collections.abc import Iterable, KeysView, Sequence
 from typing import Literal, assert_never
 
 import numpy as np
@@ -25,12 +25,19 @@ _ENDINGS = (
     ("men", "man"),
     ("ies", "y"),
 )
+_LAST_LETTERS = ("s", "men")  # all that those end in
 
 SynsetSet = tuple[str, ...]
 """Ids like `n02132136`, ascending and distinct; never empty where it is a label."""
 
 Rule = Literal["merge", "first", "all"]
-"""What a token with several synsets becomes, see `labels_of`."""
+"""What a token with several synsets becomes, see `labels_from`."""
+
+# The lexicographers' files of nouns, lexnames(5WN), with the numbers that they have there. `tops` has the words that head the
+# other files: `animal`, `plant`, `person`, `food`.
+_LEXFILES = """tops act animal artifact attribute body cognition communication event feeling food group location motive
+object person phenomenon plant possession process quantity relation shape state substance time"""
+LEXFILES = {name: number for number, name in enumerate(_LEXFILES.split(), start=3)}
 
 
 class WordNet:
@@ -74,8 +81,11 @@ class WordNet:
 
     def senses(self, token: str, *, instances: bool = False) -> SynsetSet:
         """The ids of `lookup`, but the commonest sense of the first base form comes first."""
+        bases = self._bases(token)
+        if not bases:  # most tags of the web
+            return ()
         rows: dict[int, None] = {}
-        for base in self._bases(token):
+        for base in bases:
             item = self._forms[base]
             rows.update(dict.fromkeys(self._senses[self._senses_bounds[item] : self._senses_bounds[item + 1]].tolist()))
         return tuple(f"n{self._offsets[row]:08d}" for row in rows if instances or not self._instances[row])
@@ -92,8 +102,21 @@ class WordNet:
         above = self._hypernyms[self._hypernyms_bounds[row] : self._hypernyms_bounds[row + 1]]
         return tuple(f"n{offset:08d}" for offset in sorted(self._offsets[above]))
 
+    def hyponyms(self, synset: str) -> SynsetSet:
+        """The synsets directly below, ascending; of a class its named entities too."""
+        return tuple(f"n{offset:08d}" for offset in self._below.get(int(self._offsets[self._row(synset)]), ()))
+
+    @functools.cached_property
+    def _below(self) -> dict[int, list[int]]:
+        """The offsets directly below each offset that has some, ascending."""
+        children = np.repeat(self._offsets, np.diff(self._hypernyms_bounds)).tolist()
+        found: dict[int, list[int]] = {}
+        for child, parent in zip(children, self._offsets[self._hypernyms].tolist(), strict=True):
+            found.setdefault(parent, []).append(child)
+        return found
+
     def lexfile(self, synset: str) -> int:
-        """The number of the lexicographer's file: 5 animal, 6 artifact, 13 food, 18 person, 20 plant, ..."""
+        """The number of the lexicographer's file, see `LEXFILES`."""
         return int(self._lexfiles[self._row(synset)])
 
     def is_instance(self, synset: str) -> bool:
@@ -112,10 +135,12 @@ class WordNet:
     def _find(self, synset: str) -> int | None:
         if not re.fullmatch(r"n[0-9]{8}", synset):
             return None
-        row = int(np.searchsorted(self._offsets, int(synset[1:])))
+        row = int(
+            self._offsets.searchsorted(np.int32(synset[1:]))
+        )  # of the array's own type, or all of it is converted
         return row if row < len(self._offsets) and self._offsets[row] == int(synset[1:]) else None
 
-    def _bases(self, token: str) -> Iterable[str]:
+    def _bases(self, token: str) -> Sequence[str]:
         if len(token) < MIN_TOKEN_CHARS:
             return ()
         if token in self._forms:
@@ -123,11 +148,11 @@ class WordNet:
         if token in self._exceptions:
             # Of any length: `axes` is `ax` as much as it is `axis`.
             return self._exceptions[token]
-        if token.endswith("ss"):  # as in morphy: never a plural
+        if not token.endswith(_LAST_LETTERS) or token.endswith("ss"):  # as in morphy: `ss` is never a plural
             return ()
-        stems = (token.removesuffix(ending) + singular for ending, singular in _ENDINGS if token.endswith(ending))
         # Short bases are left out again: `has`, `was` and `his` are no plurals.
-        return tuple(stem for stem in stems if len(stem) >= MIN_TOKEN_CHARS and stem in self._forms)
+        stems = [token[: -len(ending)] + singular for ending, singular in _ENDINGS if token.endswith(ending)]
+        return [stem for stem in stems if stem in self._forms and len(stem) >= MIN_TOKEN_CHARS]
 
 
 @functools.cache
@@ -138,13 +163,16 @@ def _load() -> WordNet:
 def labels_of(
     token: str, rule: Rule = "merge", *, instances: bool = False, wordnet: WordNet | None = None
 ) -> tuple[SynsetSet, ...]:
-    """The labels of a token under the rule, each a set of synsets; none for a token without synsets.
+    """The labels of a token, see `labels_from`; none for a token without synsets. Without `wordnet` the shipped table."""
+    return labels_from((wordnet or WordNet.load()).senses(token, instances=instances), rule)
+
+
+def labels_from(senses: SynsetSet, rule: Rule) -> tuple[SynsetSet, ...]:
+    """The labels that distinct synsets, the commonest first, become under the rule, each a set; none of none.
 
     `merge`: one label, the full set, so that tokens with the same set are one label (`brownbear`, `ursusarctos`).
-    `first`: one label, the commonest sense alone. `all`: a label for each sense. Without `wordnet` the shipped table.
+    `first`: one label, the commonest sense alone. `all`: a label for each sense.
     """
-    nouns = wordnet or WordNet.load()
-    senses = nouns.senses(token, instances=instances)
     if not senses:
         return ()
     match rule:

@@ -1,14 +1,21 @@
 """Tokens lead to their synsets as the matching rule says, on all of WordNet and on the ImageNet classes."""
 
-from importlib.util import find_spec
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tagmill.ingest.hashtags import clean
-from tagmill.ingest.synsets import MIN_TOKEN_CHARS, Rule, WordNet, label_name, labels_of, parse_label
+from tagmill.ingest.synsets import (
+    LEXFILES,
+    MIN_TOKEN_CHARS,
+    Rule,
+    WordNet,
+    label_name,
+    labels_from,
+    labels_of,
+    parse_label,
+)
+from tagmill.ingest.wordnet.imagenet import imagenet
 from tagmill.shards.errors import TagmillError
 
 CRANES = ("n02012849", "n03126707")  # the bird, the machine
@@ -18,21 +25,6 @@ synset_sets = st.sets(st.from_regex(r"n[0-9]{8}", fullmatch=True), min_size=1, m
 @pytest.fixture(scope="module")
 def nouns() -> WordNet:
     return WordNet.load()
-
-
-@pytest.fixture(scope="module")
-def imagenet_forms(nouns: WordNet) -> dict[str, set[str]]:
-    """The tokens of the ImageNet-21k classes, each with the classes that it is a word for."""
-    timm = find_spec("timm")  # found and not imported: its list of classes is wanted, torch is not
-    if timm is None or timm.origin is None:
-        pytest.skip("timm, which has the list of ImageNet's synsets, is not installed")
-    listed = (Path(timm.origin).parent / "data/_info/imagenet21k_goog_synsets.txt").read_text()
-    forms: dict[str, set[str]] = {}
-    for synset in listed.split():
-        if not nouns.is_instance(synset):
-            for lemma in nouns.lemmas(synset):
-                forms.setdefault(clean(lemma), set()).add(synset)
-    return {form: synsets for form, synsets in forms.items() if len(form) >= MIN_TOKEN_CHARS}
 
 
 def test_synonyms_lead_to_one_set(nouns: WordNet) -> None:
@@ -107,33 +99,59 @@ def test_every_form_leads_to_the_synsets_that_have_it(nouns: WordNet) -> None:
             assert found and all(form in map(clean, nouns.lemmas(synset)) for synset in found)
 
 
-def test_every_word_of_imagenet_21k_leads_to_its_classes(nouns: WordNet, imagenet_forms: dict[str, set[str]]) -> None:
-    assert len(imagenet_forms) > 36_000
-    missed = {form for form, synsets in imagenet_forms.items() if not synsets <= set(nouns.lookup(form))}
-    assert missed == set()
+def words_of_imagenet(nouns: WordNet) -> set[tuple[str, str]]:
+    """(form, synset) of every lemma of the ImageNet-21k classes, squashed."""
+    return {(clean(lemma), synset) for synset in imagenet("in21k") for lemma in nouns.lemmas(synset)}
 
 
-def test_regular_plurals_of_imagenet_21k_lead_to_its_classes(
-    nouns: WordNet, imagenet_forms: dict[str, set[str]]
-) -> None:
-    def plural(form: str) -> str:
-        if form.endswith("man"):
-            return form.removesuffix("man") + "men"
-        if form.endswith("y") and form[-2] not in "aeiou":
-            return form.removesuffix("y") + "ies"
-        return form + ("es" if form.endswith(("s", "x", "z", "ch", "sh")) else "s")
-
-    tried = {form: plural(form) for form in imagenet_forms if plural(form) not in nouns.forms}
-    found = sum(imagenet_forms[form] <= set(nouns.lookup(plural)) for form, plural in tried.items())
-    assert len(tried) > 35_000
-    assert found / len(tried) >= 0.99
+def leads_to(token: str, synset: str) -> bool:
+    return any(synset in label for label in labels_of(token))
 
 
-def test_hypernyms_and_lexicographer_files(nouns: WordNet) -> None:
+def test_every_word_of_imagenet_21k_leads_to_a_label_with_its_class(nouns: WordNet) -> None:
+    """Of 36,399 forms of 21,841 classes, but for what the rule leaves out: short forms, and the four named entities."""
+    words = words_of_imagenet(nouns)
+    assert (len(words), len({form for form, _ in words})) == (40_204, 36_399)
+    short = {(form, synset) for form, synset in words if len(form) < MIN_TOKEN_CHARS}
+    named = {(form, synset) for form, synset in words if nouns.is_instance(synset)}
+    assert (len(short), len({form for form, _ in short}), len(named)) == (37, 32, 11)
+    assert {(form, synset) for form, synset in words if not leads_to(form, synset)} == short | named
+
+
+def plural(form: str) -> str:
+    """What the endings of morphy take back, by the rules of English."""
+    if form.endswith("man"):
+        return form.removesuffix("man") + "men"
+    if form.endswith("y") and form[-2] not in "aeiou":
+        return form.removesuffix("y") + "ies"
+    return form + ("es" if form.endswith(("s", "x", "z", "ch", "sh")) else "s")
+
+
+def test_regular_plurals_of_imagenet_21k_lead_to_a_label_with_its_class(nouns: WordNet) -> None:
+    """All but three, whose plural WordNet lists as the irregular plural of another word (`syringes`: `syrinx`)."""
+    tried = {
+        (form, synset)
+        for form, synset in words_of_imagenet(nouns)
+        if len(form) >= MIN_TOKEN_CHARS and not nouns.is_instance(synset) and plural(form) not in nouns.forms
+    }
+    missed = {form for form, synset in tried if not leads_to(plural(form), synset)}
+    assert len({form for form, _ in tried}) == 36_073
+    assert missed == {"syringe", "ellipse", "frijole"}
+
+
+def test_hypernyms_hyponyms_and_lexicographer_files(nouns: WordNet) -> None:
     assert nouns.hypernyms("n02132136") == ("n02131653",)  # brown bear: bear
     assert nouns.hypernyms("n00001740") == ()  # entity
-    assert nouns.lexfile("n02132136") == 5
-    assert nouns.lexfile("n03126707") == 6
+    assert "n02132136" in nouns.hyponyms("n02131653") and nouns.hyponyms("n02131653") == tuple(
+        sorted(synset for synset in imagenet("in21k") if "n02131653" in nouns.hypernyms(synset))
+    )
+    assert nouns.hyponyms("n02123045") == ()  # tabby
+    (tower,) = nouns.lookup("eiffeltower", instances=True)
+    assert all(tower in nouns.hyponyms(above) for above in nouns.hypernyms(tower)) and nouns.is_instance(tower)
+    assert nouns.lexfile("n02132136") == LEXFILES["animal"] == 5
+    assert nouns.lexfile("n03126707") == LEXFILES["artifact"] == 6
+    assert nouns.lexfile("n00007846") == LEXFILES["tops"] == 3  # person
+    assert LEXFILES["time"] == 28 and len(LEXFILES) == 26
 
 
 @pytest.mark.parametrize("synset", ["", "n0213213", "n02132137", "02132136", "n99999999", "n02132136\n", "n٠٢١٣٢١٣٦"])
@@ -165,6 +183,14 @@ def test_rules_agree_on_the_full_set(form: str, rule: Rule) -> None:
     assert {synset for label in labels for synset in label} <= set(full)
     if rule != "first":
         assert {synset for label in labels for synset in label} == set(full)
+
+
+@given(st.lists(st.from_regex(r"n[0-9]{8}", fullmatch=True), unique=True))
+def test_labels_from_senses(senses: list[str]) -> None:
+    given_senses = tuple(senses)
+    assert labels_from(given_senses, "first") == ((given_senses[:1],) if senses else ())
+    assert labels_from(given_senses, "merge") == ((tuple(sorted(senses)),) if senses else ())
+    assert labels_from(given_senses, "all") == tuple((sense,) for sense in sorted(senses))
 
 
 @given(synset_sets)
