@@ -79,7 +79,11 @@ def watched(command: list[str]) -> dict[str, float]:
         said = process.stdout.read() if process.stdout else ""
     if process.returncode:
         raise SystemExit(f"{' '.join(command[:6])} ended with {process.returncode}")
-    return {"seconds": time.perf_counter() - begun, "peak_memory_bytes": peak, **json.loads(said)}
+    return {
+        "seconds": time.perf_counter() - begun,
+        "peak_memory_bytes": peak,
+        **json.loads(said.splitlines()[-1]),
+    }  # what came before is a progress bar
 
 
 def view(folder: str, options: argparse.Namespace, rows: int) -> dict[str, float]:
