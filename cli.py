@@ -1,5 +1,6 @@
 """The `tagmill` command: finds the room that a word names, and turns a broken promise into one line and status 1."""
 
+import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -10,7 +11,7 @@ from tagmill.shards.errors import TagmillError
 # Rooms are imported when they are called: `tagmill corpus info` must not wait for torch.
 COMMANDS = {
     "ingest": "turn lists of (image URL, hashtags) into a corpus of tar shards",
-    "corpus": "look into a corpus and label it: info, vocabulary, lint, plan, view",
+    "corpus": "look into a corpus and label it: info, vocabulary, under, lint, plan, view",
     "train": "train a model on a corpus",
 }
 
@@ -34,16 +35,18 @@ def ingest(arguments: Sequence[str]) -> None:
         Console().print(report.table())
 
 
+# Words of `tagmill corpus` that need more than the floor knows: the loader, or the rules of labels.
+ABOVE_THE_FLOOR = {
+    "plan": "tagmill.pipeline.forecast",
+    "view": "tagmill.ingest.relabel",
+    "under": "tagmill.ingest.hypernyms",
+}
+
+
 def corpus(arguments: Sequence[str]) -> None:
-    if arguments and arguments[0] == "plan":  # it needs the loader, which the floor does not know
-        from tagmill.pipeline.forecast import command as plan
-
-        plan(arguments[1:])
-        return
-    if arguments and arguments[0] == "view":  # it needs the rules of labels, which are ingest's
-        from tagmill.ingest.relabel import command as view
-
-        view(arguments[1:])
+    word = arguments[0] if arguments else ""
+    if word in ABOVE_THE_FLOOR:
+        importlib.import_module(ABOVE_THE_FLOOR[word]).command(arguments[1:])
         return
     from tagmill.shards.inspect import command
 
