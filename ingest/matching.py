@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, get_args
 
 from tagmill.ingest.hashtags import MAX_TOKEN_CHARS, clean
+from tagmill.ingest.lists import read_list, text_of
 from tagmill.ingest.synsets import LEXFILES, MIN_TOKEN_CHARS, Rule, SynsetSet, WordNet, labels_from
 from tagmill.shards.errors import ConfigError
 from tagmill.shards.record import sha256_hex
-from tagmill.shards.store import Store
 
 MAX_FILE_BYTES = 1 << 26  # of aliases, translations or stopped tokens: some million lines
 
@@ -170,23 +170,12 @@ def splits(token: str) -> Iterator[tuple[str, str]]:
 
 
 def _read(path: str) -> bytes:
-    folder, slash, name = path.rpartition("/")
-    store = Store(folder or slash or ".")
-    try:
-        if store.size(name) > MAX_FILE_BYTES:
-            raise ConfigError(f"more than {MAX_FILE_BYTES >> 20} MB", path, "give a shorter list")
-        return store.read(name)
-    except FileNotFoundError as error:
-        raise ConfigError("no such file", path, "give a text in UTF-8, a token a line") from error
+    return read_list(path, MAX_FILE_BYTES, "give a text in UTF-8, a token a line")
 
 
 def _text(data: bytes, path: str) -> io.StringIO:
     """The lines of a file, with whatever line ends; not `splitlines`, which breaks at characters that words may hold."""
-    try:
-        return io.StringIO(data.removeprefix(codecs.BOM_UTF8).decode(), newline=None)
-    except UnicodeDecodeError as error:
-        line = data.removeprefix(codecs.BOM_UTF8).count(b"\n", 0, error.start) + 1
-        raise ConfigError("not text in UTF-8", f"{path}, line {line}", "save it as UTF-8") from error
+    return io.StringIO(text_of(data.removeprefix(codecs.BOM_UTF8), path), newline=None)
 
 
 def _stopped(data: bytes, path: str) -> frozenset[str]:

@@ -14,13 +14,13 @@ from rich.console import Console
 from rich.table import Table
 
 from tagmill.ingest.engine_duckdb import DuckDB
+from tagmill.ingest.lists import read_list, text_of
 from tagmill.ingest.matching import MatchRules
 from tagmill.ingest.synsets import Rule
 from tagmill.ingest.views import Labelled, Members, Source, ViewRules, make_view
 from tagmill.ingest.vocabularies import VocabularyRules
 from tagmill.shards.errors import ConfigError
 from tagmill.shards.manifest import Corpus, commit
-from tagmill.shards.store import Store
 
 MAX_EXCLUDED = 1 << 30  # bytes of a list of excluded samples
 
@@ -141,14 +141,5 @@ def summary(name: str, labelled: Labelled) -> dict[str, Any]:
 
 
 def _keys_in(path: str) -> tuple[str, ...]:
-    folder, _, name = path.rpartition("/")
-    store = Store(folder or ".")
-    try:
-        if store.size(name) > MAX_EXCLUDED:
-            raise ConfigError(f"more than {MAX_EXCLUDED >> 20} MB", path, "give a shorter list")
-        text = store.read(name).decode("ascii")
-    except FileNotFoundError as error:
-        raise ConfigError("no such file", path, "give a list of keys, one a line") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError("not a list of keys", path, "a key has 32 hex digits, one a line") from error
+    text = text_of(read_list(path, MAX_EXCLUDED, "give a list of keys, one a line"), path)
     return tuple(line.strip() for line in text.splitlines() if line.strip())

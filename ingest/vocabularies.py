@@ -5,11 +5,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tagmill.ingest.lists import read_list, text_of
 from tagmill.ingest.synsets import SynsetSet, WordNet, parse_label
 from tagmill.ingest.wordnet.imagenet import imagenet
 from tagmill.shards.errors import ConfigError, TagmillError
 from tagmill.shards.record import sha256_hex
-from tagmill.shards.store import Store
 from tagmill.shards.vocabulary import Label, Vocabulary
 
 KINDS = ("nouns", "in1k", "in21k")
@@ -82,17 +82,7 @@ def _label(number: int, name: str, tokens: Mapping[str, int], images: int, wordn
 
 
 def _listed(path: str, wordnet: WordNet) -> tuple[SynsetSet, ...]:
-    folder, _, name = path.rpartition("/")
-    store = Store(folder or ".")
-    try:
-        if store.size(name) > MAX_BYTES:
-            raise ConfigError(f"more than {MAX_BYTES >> 20} MB", path, "give a vocabulary")
-        text = store.read(name).decode()
-    except FileNotFoundError as error:
-        remedy = f"give {', '.join(KINDS)}, or a file of labels"
-        raise ConfigError("no vocabulary of that name, and no such file", path, remedy) from error
-    except UnicodeDecodeError as error:
-        raise ConfigError("not text in UTF-8", path, "write a label a line") from error
+    text = text_of(read_list(path, MAX_BYTES, f"give {', '.join(KINDS)}, or a file of labels"), path)
     if text.lstrip().startswith("{"):
         names: Iterable[tuple[str, str]] = _of_json(text, path)
     else:

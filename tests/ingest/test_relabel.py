@@ -65,7 +65,7 @@ def test_samples_are_left_out_by_key(made: Tagged, tmp_path: Path) -> None:
         ({"name": ""}, "as the name of a view"),
         ({"noise": 2.0}, "noise 2.0"),
         ({"subset": -1.0}, "subset -1.0"),
-        ({"vocabulary": "none"}, "no vocabulary of that name"),
+        ({"vocabulary": "none"}, "no such file"),
         ({"exclude": "none.txt"}, "no such file"),
         ({"resample": "uniform", "epoch_samples": 1}, r"epoch|samples"),
         ({"resample": "uniform", "epoch_samples": 10**9}, r"epoch|samples"),

@@ -1,0 +1,25 @@
+"""Small files that a user names by path or URL: words, labels, keys."""
+
+from tagmill.shards.errors import ConfigError
+from tagmill.shards.store import Store
+
+
+def read_list(path: str, max_bytes: int, wanted: str) -> bytes:
+    """The file's bytes. Raises ConfigError where it is missing or longer than a list can be; `wanted` says what to give."""
+    folder, slash, name = path.rpartition("/")
+    store = Store(folder or slash or ".")
+    try:
+        if store.size(name) > max_bytes:
+            raise ConfigError(f"more than {max_bytes >> 20} MB", path, "give a shorter list")
+        return store.read(name)
+    except FileNotFoundError as error:
+        raise ConfigError("no such file", path, wanted) from error
+
+
+def text_of(data: bytes, path: str) -> str:
+    """The text of a list in UTF-8. Raises ConfigError that names the line which is not."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ConfigError("not text in UTF-8", f"{path}, line {line}", "save it as UTF-8") from error
