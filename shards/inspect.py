@@ -69,8 +69,10 @@ def command(arguments: Sequence[str]) -> None:
                 lint_shard(corpus, entry)
             for name in corpus.file.views:
                 lint_view(corpus, name)
-            result = {"shards": len(corpus.entries), "views": len(corpus.file.views), "altered": 0}
+            taken = {"taken_down": corpus.takedown.num_samples, "purged": corpus.takedown.num_purged}
+            result = {"shards": len(corpus.entries), "views": len(corpus.file.views), "altered": 0, **taken}
             whole = f"whole: {result['shards']} shards, {result['views']} views, every byte as written"
+            whole += f"; {taken['taken_down']:,} samples taken down, {taken['purged']:,} of them purged"
             console.print_json(json.dumps(result)) if chosen.json else console.print(whole)
 
 
@@ -85,6 +87,7 @@ def info(corpus: Corpus) -> dict[str, Any]:
         }
         for split in sorted({entry.split for entry in corpus.entries}, reverse=True)
     }
+    facts["taken_down"], facts["purged"] = corpus.takedown.num_samples, corpus.takedown.num_purged
     facts["views"] = {name: View.open(corpus, name).file.totals for name in corpus.file.views}
     return facts
 
@@ -98,6 +101,8 @@ def show_info(console: Console, facts: dict[str, Any]) -> None:
     for split, row in facts["splits"].items():
         table.add_row(split, f"{row['shards']:,}", f"{row['samples']:,}", f"{row['bytes'] / 1e6:,.1f}")
     console.print(table)
+    if facts["taken_down"]:
+        console.print(f"{facts['taken_down']:,} samples taken down, {facts['purged']:,} of them purged")
     table = Table("view", *next(iter(facts["views"].values()), {}), box=None)
     for name, totals in facts["views"].items():
         table.add_row(name, *(f"{value:,}" for value in totals.values()))

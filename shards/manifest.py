@@ -2,7 +2,7 @@
 
 import builtins
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from tagmill.shards.record import sha256_hex
 from tagmill.shards.shared import parquet_batches, row_of, shared_table
 from tagmill.shards.store import Store
 from tagmill.shards.tables import read_table, table_bytes
+from tagmill.shards.takedown import Takedown
 
 FORMAT = "1"  # of corpora that were written with "0" nothing is promised
 SPLITS = ("train", "holdout")
@@ -156,9 +157,23 @@ class Corpus:
 
     @cached_property
     def entries(self) -> list[ShardEntry]:
-        """The shards in corpus order, held-out ones last."""
+        """The shards in corpus order, held-out ones last; of those that were purged, the digests that they have since."""
         table = read_table(read_named(self.store, self.file.manifest), SHARDS.names)
-        return [ShardEntry(**row) for row in table.cast(SHARDS).to_pylist()]
+        written = [ShardEntry(**row) for row in table.cast(SHARDS).to_pylist()]
+        return [
+            replace(entry, tar_sha256=digests.tar_sha256, table_sha256=digests.table_sha256)
+            if (digests := self.takedown.digests(entry.name))
+            else entry
+            for entry in written
+        ]
+
+    @cached_property
+    def takedown(self) -> Takedown:
+        """The list of what was taken down, which may be empty."""
+        named = self.file.takedown
+        if named is None:
+            return Takedown()
+        return Takedown.parse(read_named(self.store, named), f"{self.store.url.rstrip('/')}/{named.path}")
 
     def entry(self, number: int) -> ShardLine:
         """One shard by its number in the corpus order."""

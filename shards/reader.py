@@ -3,18 +3,20 @@
 import json
 import tarfile
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tagmill.shards.cache import identity_of
-from tagmill.shards.errors import IntegrityError
+from tagmill.shards.errors import CorpusError, IntegrityError
+from tagmill.shards.grey import is_grey
 from tagmill.shards.index import BLOCK, INDEX, key_hex, padded
 from tagmill.shards.manifest import Corpus, ShardLine
 from tagmill.shards.npy import check_size, read_rows
 from tagmill.shards.store import Store
+from tagmill.shards.takedown import NONE, TAKEN_DOWN, Ordinals
 
 GAP_LIMIT = 1 << 17  # bytes that one read may fetch for nothing between two pictures, before a second read is cheaper
 
@@ -24,7 +26,7 @@ class Unreadable:
     """A picture whose bytes are not those that were written: a value, counted by who asked, never trained on."""
 
     key: str
-    reason: str  # 'altered'
+    reason: str  # 'altered' or 'taken_down'
 
 
 @dataclass(frozen=True)
@@ -34,10 +36,19 @@ class ShardReader:
     store: Store
     entry: ShardLine
     manifest_digest: bytes
+    taken_down: Ordinals = field(default_factory=lambda: NONE, compare=False)  # ascending
 
     @classmethod
     def of(cls, corpus: Corpus, entry: ShardLine) -> "ShardReader":
-        return cls(corpus.store.within("shards"), entry, corpus.digest)
+        return cls(corpus.store.within("shards"), entry, corpus.digest, corpus.takedown.ordinals(entry.name))
+
+    def is_taken_down(self, ordinals: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+        """Which of these samples the corpus's takedown list holds: their pictures must not be asked for."""
+        if not len(self.taken_down):
+            return np.zeros(len(ordinals), np.bool_)
+        places = np.minimum(np.searchsorted(self.taken_down, ordinals), len(self.taken_down) - 1)
+        found: npt.NDArray[np.bool_] = self.taken_down[places] == ordinals
+        return found
 
     @property
     def where(self) -> str:
@@ -63,7 +74,8 @@ class ShardReader:
     def pictures(self, records: npt.NDArray[Any], gap_limit: int = GAP_LIMIT) -> list[bytes | Unreadable]:
         """The JPEG bytes of INDEX records in ascending order of offset; neighbours closer than `gap_limit` share a read.
 
-        What came from a cache or over a network and is not what was written is read once more before it is Unreadable.
+        What came from a cache or over a network and is not what was written is read once more before it is Unreadable. Who
+        opened the corpus before a sample was purged finds a grey picture, which is 'taken_down' and not 'altered'.
 
         A record that points outside the tar, because the index was altered, gives an Unreadable as altered bytes do.
         """
@@ -84,11 +96,17 @@ class ShardReader:
         return found
 
     def sample(self, ordinal: int) -> tuple[dict[str, Any], bytes]:
-        """Facts and picture of one sample. Raises IntegrityError where the picture's bytes are not those that were written,
-        or the facts are not a row of this key (that no byte of them was altered only lint can tell)."""
-        records = self.index(ordinal, ordinal + 1)
-        (picture,), key = self.pictures(records), key_hex(records[0])
+        """Facts and picture of one sample. Raises CorpusError where it is taken down, IntegrityError where the picture's bytes
+        are not those that were written, or the facts are not a row of this key (that no byte of them was altered only lint
+        can tell)."""
+        records, remedy = self.index(ordinal, ordinal + 1), "leave it out"
+        key = key_hex(records[0])
+        if self.is_taken_down(np.array([ordinal]))[0]:
+            raise CorpusError("taken down", f"{self.where} {key}", remedy)
+        (picture,) = self.pictures(records)
         if isinstance(picture, Unreadable):
+            if picture.reason == TAKEN_DOWN:
+                raise CorpusError("taken down", f"{self.where} {key}", remedy)
             raise IntegrityError("altered picture", f"{self.where} {key}", "restore the shard")
         after = int(records[0]["offset"]) + padded(len(picture))
         try:
@@ -117,7 +135,7 @@ class ShardReader:
         if zlib.crc32(data) == record["crc32"]:
             return data
         start = int(record["offset"])
-        again = self.store.read_afresh(*self._tar_place(start, start + len(data)))
+        again = None if is_grey(data) else self.store.read_afresh(*self._tar_place(start, start + len(data)))
         if again is not None and zlib.crc32(again) == record["crc32"]:
             return again
-        return Unreadable(key_hex(record), "altered")
+        return Unreadable(key_hex(record), TAKEN_DOWN if is_grey(data if again is None else again) else "altered")

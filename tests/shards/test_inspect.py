@@ -38,7 +38,13 @@ def test_vocabulary(corpus: Corpus, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_lint(corpus: Corpus, capsys: pytest.CaptureFixture[str]) -> None:
-    assert json.loads(run(capsys, "lint", corpus.store.url, "--json")) == {"shards": 3, "views": 1, "altered": 0}
+    taken = {"taken_down": 0, "purged": 0}
+    assert json.loads(run(capsys, "lint", corpus.store.url, "--json")) == {
+        "shards": 3,
+        "views": 1,
+        "altered": 0,
+        **taken,
+    }
     assert "3 shards, 1 views" in run(capsys, "lint", corpus.store.url)
     path = Path(corpus.store.url, "shards/000001.tar")
     data = bytearray(path.read_bytes())

@@ -1,0 +1,163 @@
+"""Writes a takedown list into a corpus, and removes what it lists from the shards for good.
+
+A purged shard has the length, the members, the places and the keys that it had: in the place of a picture and its facts stand
+the bytes of `grey`, in the table a row that has a key and nothing else. Manifest, indexes, views and saved states stay valid.
+"""
+
+import hashlib
+import json
+import shutil
+import tarfile
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tagmill.shards.errors import CorpusError, IntegrityError
+from tagmill.shards.grey import grey_jpeg, no_facts
+from tagmill.shards.index import BLOCK, key_hex, padded
+from tagmill.shards.manifest import Corpus, Named, ShardEntry, commit, read_named
+from tagmill.shards.reader import ShardReader
+from tagmill.shards.record import sha256_hex
+from tagmill.shards.tables import read_table
+from tagmill.shards.takedown import PURGE, PURGED, Ordinals, PurgedShard, Row
+
+# What a shard will be, put before it is: after a kill it tells a shard that is purged already from one that was altered.
+NOTES = "parts/purge"
+PIECE = 1 << 22
+
+
+def record(corpus: Corpus, rows: Sequence[Row]) -> Corpus:
+    """Adds rows to the list that the corpus has now, and makes it the corpus's, by one atomic put; returns that corpus.
+
+    Raises CorpusError where the shards are others than those of `corpus`, or another process committed at the same moment.
+    """
+    now = Corpus.open(corpus.store.url, corpus.cache)
+    again = "run the command again"
+    if now.file.manifest != corpus.file.manifest:
+        raise CorpusError("the corpus got other shards meanwhile", corpus.store.url, again)
+    data = now.takedown.with_rows(rows).data()
+    digest = sha256_hex(data)
+    named = Named(f"manifests/takedown-{digest[:12]}.parquet", digest)
+    if not now.store.put_new(named.path, data):
+        read_named(now.store, named)  # what stands there must be the same bytes
+    commit(now.store, replace(now.file, takedown=named))
+    after = Corpus.open(corpus.store.url, corpus.cache)
+    if not after.takedown.holds(now.takedown.with_rows(rows)):
+        raise CorpusError("another command committed at the same moment", corpus.store.url, again)
+    return after
+
+
+def begin_purge(corpus: Corpus, at: str) -> Corpus:
+    """Announces the shards that hold samples which are listed and not purged; returns the corpus that says so."""
+    taken = corpus.takedown
+    todo = [shard for shard in taken.shards if len(taken.purged(shard)) < len(taken.ordinals(shard))]
+    rows = [Row(kind=PURGE, shard=shard, at=at) for shard in sorted({*todo, *taken.unfinished})]
+    return record(corpus, rows) if rows else corpus
+
+
+def purge_shard(corpus: Corpus, entry: ShardEntry, spool: Path) -> PurgedShard:
+    """Replaces tar and table of one shard. Killed at any point, the same call completes it.
+
+    Raises IntegrityError where the shard is neither what the corpus says of it nor what a purge leaves: else its new digests
+    would hide what happened to it.
+    """
+    gone = corpus.takedown.purging(entry.name)
+    note, before = f"{NOTES}/{entry.name}.json", PurgedShard(entry.tar_sha256, entry.table_sha256)
+    known = [before]
+    if corpus.store.exists(note):
+        known.append(PurgedShard(**json.loads(corpus.store.read(note))))
+    tar, table = spool / f"{entry.name}.tar", spool / f"{entry.name}.parquet"
+    try:
+        found = PurgedShard(_copied(corpus, tar), _copied(corpus, table))
+        for kind in ("tar_sha256", "table_sha256"):
+            if getattr(found, kind) not in {getattr(each, kind) for each in known}:
+                where = f"{corpus.store.url}/shards/{entry.name}"
+                what = f"altered: its {kind} is not the one that the corpus names"
+                raise IntegrityError(what, where, "restore the shard, then purge it")
+        records = ShardReader.of(corpus, entry).index(0, entry.samples)[gone]
+        with tar.open("r+b") as file:
+            _blank(file, records, str(tar.name))
+        table.write_bytes(_keys_only(table.read_bytes(), gone))
+        after = PurgedShard(_digest(tar), _digest(table))
+        corpus.store.put(note, json.dumps(asdict(after)).encode())
+        corpus.store.put(f"shards/{tar.name}", tar)
+        corpus.store.put(f"shards/{table.name}", table)
+    finally:
+        tar.unlink(missing_ok=True)
+        table.unlink(missing_ok=True)
+    return after
+
+
+def purge_shards(corpus: Corpus, spool: Path, entries: Iterable[ShardEntry], at: str) -> Corpus:
+    """Purges the shards that `begin_purge` announced, of those in `entries`, deletes the parts that ingest kept, and records
+    what the shards are now."""
+    rows = []
+    for entry in entries:
+        if entry.name in corpus.takedown.unfinished:
+            after = purge_shard(corpus, entry, spool)
+            rows.append(Row(kind=PURGED, shard=entry.name, at=at, **asdict(after)))
+    for name in corpus.store.names("parts"):  # they have the pictures once more
+        if not name.startswith(f"{NOTES}/"):
+            corpus.store.delete(name)
+    found = record(corpus, rows) if rows else corpus
+    corpus.store.delete_below("parts")
+    return found
+
+
+def _copied(corpus: Corpus, path: Path) -> str:
+    """Copies a file of a shard to the local disk and returns its sha256."""
+    try:
+        with corpus.store.open(f"shards/{path.name}") as source, path.open("wb") as file:
+            shutil.copyfileobj(source, file, PIECE)
+    except FileNotFoundError as error:
+        where = f"{corpus.store.url}/shards/{path.name}"
+        raise IntegrityError("missing from the corpus", where, "restore the shard") from error
+    return _digest(path)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _blank(file: BinaryIO, records: npt.NDArray[Any], where: str) -> None:
+    """Puts the bytes of `grey` where the pictures and facts of these samples are; done twice, it changes nothing."""
+    for record_ in records:
+        offset, size = int(record_["offset"]), int(record_["size"])
+        header = offset + padded(size)
+        file.seek(header)
+        member = tarfile.TarInfo.frombuf(file.read(BLOCK), "ascii", "strict")
+        if member.name != f"{key_hex(record_)}.json":
+            raise IntegrityError(f"{member.name} where facts should be", where, "restore the shard, then purge it")
+        file.seek(offset)
+        file.write(grey_jpeg(size))
+        file.seek(header + BLOCK)
+        file.write(no_facts(member.size))
+
+
+def _keys_only(data: bytes, gone: Ordinals) -> bytes:
+    """A shard's table whose rows `gone` have their key, and nothing in all other columns."""
+    table = read_table(data)
+    empty = pa.table({field.name: pa.array([_nothing(field)], field.type) for field in table.schema}, table.schema)
+    rows = np.arange(len(table))
+    rows[gone] = len(table)
+    emptied = pa.concat_tables([table, empty]).take(pa.array(rows))
+    keys = table.schema.get_field_index("key")
+    emptied = emptied.set_column(keys, table.schema.field(keys), table["key"])
+    sink = pa.BufferOutputStream()
+    pq.write_table(emptied.combine_chunks(), sink, compression="zstd", store_schema=False)
+    return bytes(sink.getvalue())
+
+
+def _nothing(field: pa.Field) -> object:
+    if field.nullable:
+        return None
+    if pa.types.is_list(field.type):
+        return []
+    return "" if pa.types.is_string(field.type) else 0
