@@ -30,7 +30,7 @@ from tagmill.pipeline.schedule import Schedule
 from tagmill.pipeline.space import EpochSpace
 from tagmill.pipeline.state import LoaderState, check
 from tagmill.shards.cache import Cache
-from tagmill.shards.errors import ConfigError, CorpusError, TagmillError
+from tagmill.shards.errors import ConfigError, TagmillError
 from tagmill.shards.manifest import Corpus
 from tagmill.shards.view import View
 from tagmill.shards.vocabulary import Vocabulary
@@ -250,10 +250,10 @@ class Loader(IterableDataset[Batch]):
                 self._run = None
 
     def _check_budget(self, holes: Mapping[str, int]) -> None:
-        seen, lost = self.meters.images, self.meters.num_holes
+        seen, lost = self.meters.images, self.meters.num_lost
         if holes and lost > self.config.allowed_holes(seen):
             what = f"{lost:,} of {seen:,} samples are holes, beyond failure_budget {self.config.failure_budget}"
-            remedy = f"mostly {self.meters.top_reasons()}; run tagmill corpus lint, or raise failure_budget"
+            remedy = f"mostly {self.meters.top_reasons(lost=True)}; run tagmill corpus lint, or raise failure_budget"
             raise TagmillError(what, ", ".join(one.corpus.store.url for one in self._readers), remedy)
 
     def report(self) -> str:
@@ -288,8 +288,7 @@ def _own_world() -> World:
 def _open(corpus: str | Path | Corpus, config: LoaderConfig, cache: Cache | None) -> SampleReader:
     """A corpus with the configured view and split, which it must have."""
     opened = corpus if isinstance(corpus, Corpus) else Corpus.open(str(corpus), config.cache_folder())
-    if opened.file.takedown is not None:
-        what = "the corpus has takedowns, which this version does not know how to honour"
-        raise CorpusError(what, opened.store.url, "read it with the tagmill version that wrote them")
+    if taken_down := opened.takedown.num_samples:  # read now: a list that is missing ends a run before it begins
+        log.info("%s: %d samples are taken down and will be holes", opened.store.url, taken_down)
     view = None if config.view is None else View.open(opened, config.view)
     return SampleReader(opened, view, EpochSpace.of(opened, view, config.split), cache)

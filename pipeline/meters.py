@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from tagmill.shards.takedown import TAKEN_DOWN
 from tagmill.shards.traffic import TRAFFIC
 
 # What the seconds are of. The decoding thread waits for its input (read), works, then waits for room (its output).
@@ -66,10 +67,16 @@ class Meters:
         """Places handed out without a picture."""
         return sum(self._holes.values())
 
-    def top_reasons(self) -> str:
-        """The three most frequent reasons of holes, such as '12 undecodable, 3 altered'."""
+    @property
+    def num_lost(self) -> int:
+        """Of the holes, those that nobody wanted: what was taken down is no failure."""
+        return self.num_holes - self._holes[TAKEN_DOWN]
+
+    def top_reasons(self, *, lost: bool = False) -> str:
+        """The three most frequent reasons of holes, such as '12 undecodable, 3 altered'; of those that are `lost`."""
         with self._lock:
-            return ", ".join(f"{count:,} {reason}" for reason, count in self._holes.most_common(3))
+            counts = Counter({reason: n for reason, n in self._holes.items() if not lost or reason != TAKEN_DOWN})
+        return ", ".join(f"{count:,} {reason}" for reason, count in counts.most_common(3))
 
     def bottleneck(self) -> str:
         """'the trainer', 'reading' or 'decoding': who would make the whole faster by being faster."""

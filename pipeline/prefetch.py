@@ -16,6 +16,7 @@ from tagmill.shards.cache import Cache, CachedStore
 from tagmill.shards.errors import TagmillError
 from tagmill.shards.manifest import Corpus
 from tagmill.shards.reader import ShardReader, Unreadable
+from tagmill.shards.takedown import TAKEN_DOWN
 from tagmill.shards.view import View
 
 Int64s = npt.NDArray[np.int64]
@@ -37,7 +38,7 @@ class Encoded:
     width: int
     height: int
     labels: Int32s  # [k]
-    reason: str = ""  # 'altered' or 'cut'
+    reason: str = ""  # 'altered', 'cut' or 'taken_down'
 
 
 @dataclass(frozen=True)
@@ -72,10 +73,14 @@ class SampleReader:
         records = np.concatenate([reader.index(start, stop)[group - start] for start, stop, group in groups])
         labels = self._labels(span.shard, groups)
         keys, sides = records["key"].tobytes(), zip(records["width"].tolist(), records["height"].tolist(), strict=True)
-        for place, (picture, row, (width, height)) in enumerate(
-            zip(reader.pictures(records), labels, sides, strict=True)
-        ):
+        gone = reader.is_taken_down(ordinals)
+        pictures = iter(reader.pictures(records[~gone]))
+        for place, (taken_down, row, (width, height)) in enumerate(zip(gone.tolist(), labels, sides, strict=True)):
             key = keys[16 * place : 16 * place + 16]
+            if taken_down:
+                found.append(Encoded(key, None, width, height, NO_LABELS, TAKEN_DOWN))
+                continue
+            picture = next(pictures)
             if isinstance(picture, Unreadable):
                 found.append(Encoded(key, None, width, height, NO_LABELS, picture.reason))
             elif not is_whole(picture):

@@ -14,7 +14,7 @@ import torch
 
 from tagmill.pipeline import Batch, Loader, LoaderConfig, World
 from tagmill.shards.errors import ConfigError, CorpusError, IntegrityError, TagmillError
-from tagmill.shards.manifest import Corpus, Named
+from tagmill.shards.manifest import Corpus
 from tagmill.shards.view import ONE
 from tests.pipeline.corpora import NUM_LABELS, Made, make_corpus, picture
 from tests.pipeline.test_backend import BACKENDS
@@ -358,10 +358,6 @@ def test_corpora_that_cannot_be_read(made: Made, tmp_path: Path) -> None:
         Loader(tmp_path, CONFIG)
     with pytest.raises(CorpusError, match="no view 'other'"):
         Loader(made.url, replace(CONFIG, view="other"))
-    corpus = made.open()
-    taken = replace(corpus, file=replace(corpus.file, takedown=Named("manifests/takedown.parquet", "0" * 64)))
-    with pytest.raises(CorpusError, match="takedown"):
-        Loader(taken, CONFIG)
 
 
 def test_the_world_is_that_of_torch_distributed_where_it_was_initialised(

@@ -41,6 +41,14 @@ def test_report_counts_images_bytes_and_holes() -> None:
     assert "\n" not in text
 
 
+def test_what_was_taken_down_is_a_hole_and_not_lost() -> None:
+    meters = Meters()
+    meters.add_batch(50, {"taken_down": 9, "cut": 2, "altered": 1})
+    assert (meters.num_holes, meters.num_lost) == (12, 3)
+    assert meters.top_reasons() == "9 taken_down, 2 cut, 1 altered"
+    assert meters.top_reasons(lost=True) == "2 cut, 1 altered"
+
+
 def test_plain_values_for_a_log() -> None:
     meters = Meters()
     meters.add_batch(3, {"cut": 1})
