@@ -17,6 +17,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from tagmill.bench import measure, processes
 TAGS, WORDS, SHARD = 5, 500_000, 50_000
 ROWS = (10_000_000, 100_000_000)
 EVERY = 0.25  # seconds between two looks at the memory
+US, PEER = "tagmill view", "DuckDB explode and count"
 COUNT = (
     "SELECT COUNT(*), SUM(n) FROM (SELECT tag, COUNT(*) AS n FROM (SELECT UNNEST(tags) AS tag FROM '{}') GROUP BY tag)"
 )
@@ -82,8 +84,8 @@ def watched(command: list[str]) -> dict[str, float]:
     return {
         "seconds": time.perf_counter() - begun,
         "peak_memory_bytes": peak,
-        **json.loads(said.splitlines()[-1]),
-    }  # what came before is a progress bar
+        **json.loads(said),
+    }
 
 
 def view(folder: str, options: argparse.Namespace, rows: int) -> dict[str, float]:
@@ -106,6 +108,7 @@ def explode(folder: str, options: argparse.Namespace) -> dict[str, float]:
     code = (
         "import duckdb, json, sys\n"
         "c = duckdb.connect(config={'memory_limit': sys.argv[2], 'threads': int(sys.argv[3])})\n"
+        "c.execute('SET enable_progress_bar = false')\n"  # which it draws on standard output
         "found = c.execute(sys.argv[1]).fetchone(); print(json.dumps({'words': found[0], 'tags': int(found[1])}))"
     )
     query = COUNT.format(f"{folder}/shards/*.parquet")
@@ -126,23 +129,32 @@ def main() -> None:
         print(f"making {rows:,} rows", file=sys.stderr)
         folder = make(options.folder / str(rows), rows)
         for _ in range(options.rounds):
-            runs.setdefault(f"tagmill view, {rows:,}", []).append(view(folder, options, rows))
-            runs.setdefault(f"DuckDB explode and count, {rows:,}", []).append(explode(folder, options))
+            runs.setdefault(f"{US}, {rows:,}", []).append(view(folder, options, rows))
+            runs.setdefault(f"{PEER}, {rows:,}", []).append(explode(folder, options))
+            conclude(runs, sizes, options.out)  # after every round, so that one that is broken off was not for nothing
+    for name, case in conclude(runs, sizes, options.out)[0].items():
+        print(f"{name:44} {case['median']:8.1f} s   {case['peak_memory_bytes'] / 1e9:5.2f} GB")
+    for name, ratio in conclude(runs, sizes, options.out)[1].items():
+        print(f"{name:60} {ratio:6.2f}")
+
+
+def conclude(
+    runs: dict[str, list[dict[str, float]]], sizes: Sequence[int], out: Path | None
+) -> tuple[dict[str, dict[str, Any]], dict[str, float]]:
+    """Medians of what was measured so far, and how they grow from the first number of rows to the last."""
     cases: dict[str, dict[str, Any]] = {}
     for name, found in runs.items():
         middle = sorted(found, key=lambda run: run["seconds"])[len(found) // 2]
         cases[name] = {"unit": "s", "median": middle["seconds"], "runs": [run["seconds"] for run in found], **middle}
-        print(f"{name:44} {middle['seconds']:8.1f} s   {middle['peak_memory_bytes'] / 1e9:5.2f} GB")
-    ratios = {
-        f"{kind}: {sizes[-1]:,} / {sizes[0]:,} rows": cases[f"{kind}, {sizes[-1]:,}"]["median"]
-        / cases[f"{kind}, {sizes[0]:,}"]["median"]
-        for kind in ("tagmill view", "DuckDB explode and count")
-        if len(sizes) > 1
-    }
-    for name, ratio in ratios.items():
-        print(f"{name:60} {ratio:6.2f}")
-    if options.out is not None:
-        measure.write("labels", cases, ratios, options.out)
+    ratios = {}
+    for kind in (US, PEER):
+        least, most = (f"{kind}, {rows:,}" for rows in (sizes[0], sizes[-1]))
+        if least != most and most in cases:
+            growth = cases[most]["median"] / cases[least]["median"]
+            ratios[f"{kind}: {sizes[-1]:,} / {sizes[0]:,} rows"] = growth
+    if out is not None:
+        measure.write("labels", cases, ratios, out)
+    return cases, ratios
 
 
 if __name__ == "__main__":
