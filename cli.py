@@ -11,7 +11,7 @@ from tagmill.shards.errors import TagmillError
 # Rooms are imported when they are called: `tagmill corpus info` must not wait for torch.
 COMMANDS = {
     "ingest": "turn lists of (image URL, hashtags) into a corpus of tar shards",
-    "corpus": "look into a corpus and label it: info, vocabulary, under, lint, plan, view",
+    "corpus": "look into a corpus and label it: info, vocabulary, under, lint, takedown, plan, view",
     "train": "train a model on a corpus",
 }
 
@@ -35,11 +35,12 @@ def ingest(arguments: Sequence[str]) -> None:
         Console().print(report.table())
 
 
-# Words of `tagmill corpus` that need more than the floor knows: the loader, or the rules of labels.
+# Words of `tagmill corpus` that need more than the floor knows: the loader, or the rules of labels and URLs.
 ABOVE_THE_FLOOR = {
     "plan": "tagmill.pipeline.forecast",
     "view": "tagmill.ingest.relabel",
     "under": "tagmill.ingest.hypernyms",
+    "takedown": "tagmill.ingest.takedown",
 }
 
 

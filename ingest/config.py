@@ -14,7 +14,7 @@ from tagmill.shards.store import is_local
 # Fields that do not decide a byte of what is built: where and how fast it runs, and how patient it is with the web.
 _NOT_IN_DIGEST = frozenset(
     ["output", "concurrency", "timeout", "retries", "user_agent", "processes", "memory_limit", "spool"]
-) | {"keep_parts", "failure_budget"}
+) | {"keep_parts", "failure_budget", "takedown"}  # what takedown lists hold is pinned by the run: see `run.DENIED`
 # Columns of the tables between input and corpus, which the source's own columns must not be called.
 TAKEN_COLUMNS = RESERVED.union(
     ["url_hash", "part", "place", "detail", "pdq_quality", "jpeg_size", "sample_bytes", "holdout_order", "jpeg"],
@@ -105,6 +105,8 @@ class IngestConfig:
     holdout: int = 0
     """Pictures kept apart from training."""
 
+    takedown: tuple[str, ...] = ()
+    """What must not come in: corpora whose takedown lists hold here too, or files of lines such as `host example.org`."""
     processes: int = field(default_factory=lambda: os.cpu_count() or 1)
     """Worker processes."""
     memory_limit: str = "2GB"

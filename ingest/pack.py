@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tagmill.ingest.board import Board, line
 from tagmill.ingest.part import OUTCOMES, record_of
 from tagmill.ingest.plan import GroupPlan, GroupSizes, ShardPlan, plan, tar_bytes
 from tagmill.ingest.progress import Progress
+from tagmill.ingest.reasons import Reason
 from tagmill.ingest.select import group_file
 from tagmill.shards.errors import CorpusError, TagmillError
 from tagmill.shards.manifest import ShardEntry
@@ -204,7 +206,7 @@ class _Rows:
         tags = [tags if dup else None for tags, dup in zip(self.facts["tags"].to_pylist(), duplicate, strict=True)]
         columns = {
             "row_id": self.facts["row_id"],
-            "url": self.facts["url"],
+            "url": self._urls(),
             "reason": reason,
             "detail": self.facts["detail"],
             "tags": pa.array(tags, pa.list_(pa.string())),
@@ -212,8 +214,13 @@ class _Rows:
         }
         return pa.table(columns).filter(reason.is_valid()).cast(REJECTS)
 
+    def _urls(self) -> pa.ChunkedArray:
+        """Of what was taken down a corpus must not pass on where it lies; the row_id says it to who has the input."""
+        gone = pc.equal(self.fates["reason"], Reason.TAKEN_DOWN.value).fill_null(False)
+        return pc.if_else(gone, pa.scalar(None, pa.string()), self.facts["url"])
+
     def ledger(self) -> pa.Table:
-        plain = {name: self.facts[name] for name in LEDGER.names if name != "status"}
+        plain = {name: self.facts[name] for name in LEDGER.names if name != "status"} | {"url": self._urls()}
         return pa.table({**plain, "status": self.fates["reason"].fill_null("ok")}).select(LEDGER.names).cast(LEDGER)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Self
@@ -19,6 +20,7 @@ import pyarrow.parquet as pq
 from tagmill.ingest.board import Board, line
 from tagmill.ingest.config import IngestConfig
 from tagmill.ingest.deal import normalise, rows_file
+from tagmill.ingest.denied import Denied
 from tagmill.ingest.fetch import Fetched, Fetcher
 from tagmill.ingest.fingerprint import fingerprint, holdout_order
 from tagmill.ingest.images import Rejected, prepare
@@ -84,6 +86,16 @@ def attempt_file(part: int, attempt: str) -> str:
 def done_file(part: int) -> str:
     """The marker that makes one attempt at a part the part."""
     return f"parts/{part:06d}/done.json"
+
+
+# The rules that forbid rows, as `Denied.json`; a run pins them, so that it is resumed under no others.
+DENIED = "parts/takedown.json"
+
+
+@lru_cache(maxsize=1)
+def denied_of(store: Store) -> Denied:
+    """What this run must not take in. A worker process reads it once."""
+    return Denied.parse(store.read(DENIED)) if store.exists(DENIED) else Denied()
 
 
 def record_of(row: Mapping[str, Any]) -> Record:
@@ -193,12 +205,16 @@ async def _outcomes(task: PartTask, urls: list[tuple[str, int]], pictures: Binar
     """What came of each URL, in order; as many bodies are in memory as requests may be in flight."""
     outcomes = [_Outcome() for _ in urls]
     todo = iter(zip(urls, outcomes, strict=True))
-    loop = asyncio.get_running_loop()
+    loop, denied = asyncio.get_running_loop(), denied_of(task.store)
 
     async def work(fetcher: Fetcher, decoders: ThreadPoolExecutor) -> None:
         for (url, num_rows), outcome in todo:
+            if by := denied.url(url):  # never asked for
+                outcome.columns = {"reason": Reason.TAKEN_DOWN, "detail": by}
+                tell(Reason.TAKEN_DOWN, num_rows)
+                continue
             fetched = await fetcher.fetch(url)
-            outcome.columns, jpeg = await loop.run_in_executor(decoders, _columns, fetched, task.config)
+            outcome.columns, jpeg = await loop.run_in_executor(decoders, _columns, fetched, task.config, denied)
             if jpeg is not None:
                 outcome.start, outcome.size = pictures.tell(), len(jpeg)
                 pictures.write(jpeg)
@@ -210,7 +226,7 @@ async def _outcomes(task: PartTask, urls: list[tuple[str, int]], pictures: Binar
     return outcomes
 
 
-def _columns(fetched: Fetched, config: IngestConfig) -> tuple[dict[str, Any], bytes | None]:
+def _columns(fetched: Fetched, config: IngestConfig, denied: Denied) -> tuple[dict[str, Any], bytes | None]:
     """The columns that a URL decides, and the picture to store."""
     columns: dict[str, Any] = {
         "reason": fetched.reason,
@@ -226,6 +242,8 @@ def _columns(fetched: Fetched, config: IngestConfig) -> tuple[dict[str, Any], by
     if isinstance(made, Rejected):
         return {**columns, "reason": made.reason, "detail": made.detail}, None
     prints = fingerprint(fetched.body, made.thumbnail)
+    if by := denied.picture(prints.sha256, prints.pdq):
+        return {**columns, "reason": Reason.TAKEN_DOWN, "detail": by}, None
     columns |= {f"pdq{i}": word for i, word in enumerate(prints.pdq)}
     columns |= {
         "key": key_of(prints.sha256),

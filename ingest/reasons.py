@@ -23,6 +23,7 @@ class Reason(StrEnum):
     TOO_LONG = "too_long"
     DECODER_FAILED = "decoder_failed"
     DUPLICATE = "duplicate"
+    TAKEN_DOWN = "taken_down"
 
     @property
     def meaning(self) -> str:
@@ -47,4 +48,5 @@ _MEANINGS = {
     Reason.TOO_LONG: "so narrow that its long side would not fit into a JPEG (65,500 pixels)",
     Reason.DECODER_FAILED: "a picture by its header, but its pixels cannot be decoded",
     Reason.DUPLICATE: "the same bytes as another sample, which keeps its tags too",
+    Reason.TAKEN_DOWN: "a takedown list forbids its URL, its host or its picture",
 }

@@ -21,6 +21,7 @@ from tagmill.ingest.views import Labelled, Members, Source, ViewRules, make_view
 from tagmill.ingest.vocabularies import VocabularyRules
 from tagmill.shards.errors import ConfigError
 from tagmill.shards.manifest import Corpus, commit
+from tagmill.shards.takedown import Takedown
 
 MAX_EXCLUDED = 1 << 30  # bytes of a list of excluded samples
 
@@ -107,7 +108,8 @@ def view(config: ViewConfig) -> Labelled:
     with tempfile.TemporaryDirectory(prefix="tagmill-", dir=config.spool, ignore_cleanup_errors=True) as folder:
         spool = Path(folder) / "view"
         spool.mkdir()
-        source = Source(corpus.store, corpus.file.manifest, corpus.entries, spool, config.processes)
+        taken, place = corpus.takedown, (corpus.store, corpus.file.manifest, corpus.entries)
+        source = Source(*place, spool, config.processes, _ordinals(taken), taken.samples_sha256)
         engine = DuckDB(Path(folder) / "engine", memory_limit=config.memory_limit, threads=config.processes)
         with closing(engine):
             labelled = make_view(engine, source, config.name, rules, seed=config.seed)
@@ -138,6 +140,11 @@ def summary(name: str, labelled: Labelled) -> dict[str, Any]:
     """What there is to say about a view that was made."""
     told = {key: value for key, value in asdict(labelled).items() if key not in ("view", "vocabulary")}
     return {"view": name, "path": labelled.view.path, "labels": len(labelled.vocabulary), **told}
+
+
+def _ordinals(taken: Takedown) -> dict[str, list[int]]:
+    """The samples that a view leaves out because they were taken down, by shard."""
+    return {shard: ordinals.tolist() for shard, ordinals in taken.shards.items()}
 
 
 def _keys_in(path: str) -> tuple[str, ...]:

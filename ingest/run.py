@@ -20,13 +20,15 @@ import pyarrow.dataset as ds
 
 from tagmill.ingest.config import IngestConfig
 from tagmill.ingest.deal import Dealt, deal
+from tagmill.ingest.denied import Denied, read_denied
 from tagmill.ingest.engine import parquet_of
 from tagmill.ingest.engine_duckdb import DuckDB
 from tagmill.ingest.images import image_stack
 from tagmill.ingest.matching import MatchRules
 from tagmill.ingest.pack import Packed, PackTask, pack, plan_groups
-from tagmill.ingest.part import PART, PartSummary, attempt_file, run_parts
+from tagmill.ingest.part import DENIED, PART, PartSummary, attempt_file, run_parts
 from tagmill.ingest.progress import Progress, Silent
+from tagmill.ingest.reasons import Reason
 from tagmill.ingest.report import NAME as REPORT
 from tagmill.ingest.report import TOP_LABELS, Report, TopLabel, commonest
 from tagmill.ingest.select import select
@@ -74,6 +76,7 @@ class _Run:
         """All stages in their order."""
         self._rules().vocabulary.listed()  # a file that cannot be read is found before anything is written
         self._check_stack()
+        denied = self._pin_denied()
         with self._stage("deal"):
             dealt = deal(self.config, self.store, self.spool)
         with self._stage("fetch", dealt.rows):
@@ -91,7 +94,7 @@ class _Run:
             labelled = self._label(manifest, entries)
         report = self._reported(dealt, packed, entries, labelled)
         self.store.put(REPORT, report.json())
-        self._commit(report, dealt, manifest, labelled)
+        self._commit(report, dealt, manifest, labelled, denied)
         return report
 
     def _check_stack(self) -> None:
@@ -104,6 +107,14 @@ class _Run:
                 what = f"begun with {theirs}, this machine has {mine}"
                 remedy = "go on with the same versions, or remove the output and start over"
                 raise ConfigError(what, self.config.output, remedy)
+
+    def _pin_denied(self) -> Denied:
+        """Puts what the takedown lists forbid where the workers find it, and refuses a run that was begun under other rules."""
+        denied = read_denied(self.config.takedown)
+        if not self.store.put_new(DENIED, denied.json()) and Denied.parse(self.store.read(DENIED)) != denied:
+            remedy = "give the lists of the run that began it, as they were, or another output"
+            raise ConfigError("begun with other takedown lists", self.config.output, remedy)
+        return denied
 
     def _facts(self, parts: list[PartSummary]) -> ds.Dataset:
         """What set work sees of the parts: never a picture."""
@@ -185,7 +196,7 @@ class _Run:
             code_version=version("tagmill"),
         )
 
-    def _commit(self, report: Report, dealt: Dealt, manifest: Named, labelled: Labelled) -> None:
+    def _commit(self, report: Report, dealt: Dealt, manifest: Named, labelled: Labelled, denied: Denied) -> None:
         """Makes the corpus visible, then removes the parts; a run that is killed in between is finished by the next."""
         config = self.config
         totals = {
@@ -205,7 +216,7 @@ class _Run:
             image_stack=report.image_stack,
             seed=config.seed,
             code_version=report.code_version,
-            lineage=[{"config_sha256": config.digest(), "inputs": dealt.inputs, "rows": dealt.rows}],
+            lineage=[{"config_sha256": config.digest(), "inputs": dealt.inputs, "rows": dealt.rows, **_told(denied)}],
         )
         if not config.keep_parts:
             self.store.put(CLOSING, json.dumps({"config_sha256": config.digest()}).encode())
@@ -246,14 +257,19 @@ class _Budget:
         self.check()
 
     def check(self, *, done: bool = False) -> None:
-        """Raises TagmillError beyond the budget; at the end also where nothing is left to make a corpus of."""
-        failed = self._counts.total() - self._counts["ok"]
-        if failed > self._share * self._rows or (done and failed == self._rows):
-            reasons = {reason: count for reason, count in self._counts.items() if reason != "ok"}
+        """Raises TagmillError beyond the budget; at the end also where nothing is left to make a corpus of. What was taken
+        down is no failure."""
+        reasons = {reason: count for reason, count in self._counts.items() if reason not in ("ok", Reason.TAKEN_DOWN)}
+        failed = sum(reasons.values())
+        if failed > self._share * self._rows or (done and not self._counts["ok"]):
             top = ", ".join(f"{reason} {count}" for reason, count in commonest(reasons, 3).items())
             what = f"{failed} of {self._rows} rows failed, the budget is {self._share:.0%}: {top}"
             remedy = "mend the list or the network and choose another output, or raise failure_budget and run again"
             raise TagmillError(what, self._where, remedy)
+
+
+def _told(denied: Denied) -> dict[str, str]:
+    return {"takedown_sha256": denied.digest} if denied else {}
 
 
 def _in_corpus_order(packed: list[Packed]) -> list[ShardEntry]:

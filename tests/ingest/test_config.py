@@ -76,6 +76,7 @@ NO_MATTER: dict[str, Any] = {
     "spool": "/b",
     "keep_parts": True,
     "failure_budget": 0.5,
+    "takedown": ("list.txt",),
 }
 
 

@@ -19,8 +19,10 @@ from PIL import Image
 from tagmill.ingest import part as parts
 from tagmill.ingest.config import IngestConfig
 from tagmill.ingest.deal import deal, normalise
+from tagmill.ingest.denied import Denied, rule
 from tagmill.ingest.fingerprint import holdout_order
 from tagmill.ingest.part import (
+    DENIED,
     PART,
     PartSummary,
     PartTask,
@@ -150,6 +152,31 @@ def check_row(row: dict[str, Any], source: dict[str, Any], web: Liar) -> None:
     assert row["holdout_order"] == holdout_order(row["sha256"], 5)
     assert (row["http_status"], row["host"]) == (200, "127.0.0.1") and row["seconds"] > 0
     assert row["jpeg"] is None or len(row["jpeg"]) == row["jpeg_size"]
+
+
+def test_what_is_denied_is_rejected_and_not_asked_for_where_its_address_says_so(tmp_path: Path, web: Liar) -> None:
+    plain = begun(tmp_path / "plain", web, rows_per_part=1000)
+    rows = {row["url"]: row for row in table_of(plain, run_part(task(plain))).to_pylist()}
+    listed = [
+        ("url", web.url("/5.png")),
+        ("sha256", rows[web.url("/6.png")]["sha256"]),
+        ("key", rows[web.url("/7.png")]["key"]),
+    ]
+    words = [rows[web.url("/8.png")][f"pdq{i}"] & (1 << 64) - 1 for i in range(4)]
+    rules = [*(rule(*each) for each in listed), rule("pdq", "".join(f"{word:016x}" for word in words), 0)]
+    config = begun(tmp_path / "denied", web, rows_per_part=1000)
+    Store(config.output).put(DENIED, Denied(frozenset(rules)).json())
+    before = Counter(web.hits)
+    told: Counter[str] = Counter()
+    summary = run_part(task(config), lambda outcome, num_rows: told.update({outcome: num_rows}))
+    assert told["taken_down"] == summary.reasons["taken_down"] == 4
+    assert web.hits["/5.png"] == before["/5.png"] and web.hits["/6.png"] == before["/6.png"] + 1
+    for row in table_of(config, summary).to_pylist():
+        path = (row["url"] or "").removeprefix(web.url(""))
+        why = {"/5.png": "url", "/6.png": "sha256", "/7.png": "key", "/8.png": "pdq"}.get(path)
+        assert (row["reason"] == "taken_down") == (why is not None)
+        if why:
+            assert row["detail"] == why and row["key"] is row["sha256"] is row["pdq0"] is row["jpeg"] is None
 
 
 def test_row_groups_are_small_and_in_order(tmp_path: Path, web: Liar, monkeypatch: pytest.MonkeyPatch) -> None:
