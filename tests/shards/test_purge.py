@@ -22,6 +22,7 @@ from tagmill.shards.lint import lint_shard, lint_view
 from tagmill.shards.manifest import Corpus, commit
 from tagmill.shards.purge import begin_purge, purge_shards, record
 from tagmill.shards.reader import ShardReader, Unreadable
+from tagmill.shards.store import Store
 from tagmill.shards.takedown import Row
 from tagmill.shards.view import View
 from tests.shards.corpora import make_corpus, sample
@@ -271,3 +272,39 @@ def test_views_stay_valid_and_labels_stay_in_their_places(corpus: Corpus, tmp_pa
     after = View.open(purge(take_down(corpus, PLACES), tmp_path / "work"), "default")
     assert after.digest == before.digest
     assert all((after.labels(n, 0, size) == before.labels(n, 0, size)).all() for n, size in enumerate((5, 7, 3)))
+
+
+def test_a_corpus_on_s3(s3_bucket: str, tmp_path: Path) -> None:
+    corpus = make_corpus(f"{s3_bucket}/corpus", tmp_path / "spool")
+    after = purge(take_down(corpus, PLACES), tmp_path / "work")
+    lint(after)
+    local = make_corpus(str(tmp_path / "local"), tmp_path / "spool")
+    purge(take_down(local, PLACES), tmp_path / "work")
+    for name in local.store.names("shards"):
+        assert after.store.read(name) == local.store.read(name), name
+    reader = ShardReader.of(corpus, corpus.entries[0])
+    assert reader.pictures(reader.index(1, 2)) == [Unreadable(sample(1).record.key, "taken_down")]
+
+
+@pytest.mark.parametrize("cut", [0, 1, 300, 10**6])
+def test_who_has_half_of_the_old_picture_in_a_cache_asks_the_store(
+    corpus: Corpus, tmp_path: Path, cut: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = corpus.store.read("shards/000000.tar")
+    purge(take_down(corpus, PLACES), tmp_path / "work")
+    new = corpus.store.read("shards/000000.tar")
+    reader = ShardReader.of(corpus, corpus.entries[0])
+    record_ = reader.index(1, 2)
+    start = int(record_[0]["offset"])
+    mixed = old[: start + cut] + new[start + cut :]
+
+    def cached(self: Store, name: str, start: int, stop: int, *rest: object) -> bytes:
+        return mixed[start:stop]
+
+    def afresh(self: Store, name: str, start: int, stop: int, *rest: object) -> bytes:
+        return new[start:stop]
+
+    monkeypatch.setattr(Store, "read_range", cached)
+    monkeypatch.setattr(Store, "read_afresh", afresh)
+    whole = cut >= int(record_[0]["size"])
+    assert reader.pictures(record_) == [sample(1).jpeg if whole else Unreadable(sample(1).record.key, "taken_down")]
