@@ -89,11 +89,11 @@ class Denied:
         return {kind: frozenset(rule.value for rule in self.rules if rule.kind == kind) for kind in RULES}
 
     @cached_property
-    def _pdq(self) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
+    def _pdq(self) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint16]]:
         """The hashes of the list, [m, 4], and how far from each is too near."""
         near = sorted((rule.value, rule.distance or 0) for rule in self.rules if rule.kind == "pdq")
         words = np.frombuffer(bytes.fromhex("".join(value for value, _ in near)), ">u8").reshape(-1, 4)
-        return words.astype(np.uint64), np.array([distance for _, distance in near], np.int64)
+        return words.astype(np.uint64), np.array([distance for _, distance in near], np.uint16)
 
     def __bool__(self) -> bool:
         return bool(self.rules)
@@ -138,7 +138,9 @@ class Denied:
         listed, distances = self._pdq
         for start in range(0, len(listed), PDQ_BLOCK):
             block = slice(start, start + PDQ_BLOCK)
-            bits = np.bitwise_count(rows[:, None, :] ^ listed[None, block]).sum(axis=2, dtype=np.int64)
+            bits = np.zeros((len(rows), len(listed[block])), np.uint16)
+            for word in range(4):
+                bits += np.bitwise_count(rows[:, word, None] ^ listed[None, block, word])
             found |= (bits <= distances[block]).any(axis=1)
         return found
 
