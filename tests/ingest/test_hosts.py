@@ -1,0 +1,149 @@
+"""A host has so many requests at once and no more, one after another, and is left alone when it is down."""
+
+import asyncio
+import time
+
+import pytest
+
+from tagmill.ingest import hosts
+from tagmill.ingest.hosts import Breaker, Turns
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def fail(breaker: Breaker, host: str, times: int) -> None:
+    for _ in range(times):
+        assert breaker.allows(host)
+        breaker.note(host, answered=False)
+
+
+def test_a_host_that_fails_in_a_row_is_refused_and_others_are_not(clock: Clock) -> None:
+    breaker = Breaker(3, 60.0, clock)
+    fail(breaker, "a", 2)
+    breaker.note("a", answered=True)
+    fail(breaker, "a", 3)
+    assert not breaker.allows("a") and breaker.allows("b")
+
+
+def test_after_a_pause_one_request_decides(clock: Clock) -> None:
+    breaker = Breaker(2, 60.0, clock)
+    fail(breaker, "a", 2)
+    clock.now += 59.0
+    assert not breaker.allows("a")
+    clock.now += 1.0
+    assert [breaker.allows("a") for _ in range(3)] == [True, False, False]
+    clock.now += 10.0
+    breaker.note("a", answered=False)
+    clock.now += 59.0
+    assert not breaker.allows("a")
+    clock.now += 1.0
+    assert breaker.allows("a")
+    breaker.note("a", answered=True)
+    assert breaker.allows("a") and breaker.allows("a")
+    fail(breaker, "a", 2)  # from the beginning
+
+
+def test_a_probe_that_never_comes_back_is_followed_by_another(clock: Clock) -> None:
+    breaker = Breaker(1, 60.0, clock)
+    fail(breaker, "a", 1)
+    for _ in range(3):
+        clock.now += 60.0
+        assert breaker.allows("a") and not breaker.allows("a")
+
+
+def test_it_remembers_a_bounded_number_of_hosts(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hosts, "MOST_HOSTS", 2)
+    breaker = Breaker(1, 60.0, clock)
+    for host in "abc":
+        fail(breaker, host, 1)
+    assert [breaker.allows(host) for host in "abc"] == [True, False, False]
+
+
+def held(turns: Turns, names: list[str]) -> tuple[int, int]:
+    """Takes a turn for every name at once; the most that were held at one host, and over all."""
+    now: dict[str, int] = dict.fromkeys(names, 0)
+    most = [0, 0]
+
+    async def one(name: str) -> None:
+        async with turns.turn(name):
+            now[name] += 1
+            most[:] = max(most[0], now[name]), max(most[1], sum(now.values()))
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            now[name] -= 1
+
+    async def all_of_them() -> None:
+        await asyncio.gather(*map(one, names))
+
+    asyncio.run(all_of_them())
+    assert not any(now.values())
+    return most[0], most[1]
+
+
+@pytest.mark.parametrize("at_once", [1, 3])
+def test_turns_at_a_host_are_limited_and_hosts_do_not_wait_for_each_other(at_once: int) -> None:
+    turns = Turns(at_once)
+    assert held(turns, ["a"] * 20 + ["b"] * 20) == (at_once, 2 * at_once)
+    assert not turns._hosts  # nothing stays of hosts that nobody waits for
+
+
+def test_a_turn_comes_back_whatever_happens_in_it() -> None:
+    turns = Turns(1)
+
+    async def use() -> None:
+        for _ in range(3):
+            with pytest.raises(KeyError):
+                async with turns.turn("a"):
+                    raise KeyError
+        waiting = asyncio.create_task(turns.turn("a").__aenter__())
+        async with turns.turn("a"):
+            await asyncio.sleep(0)
+            waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        async with turns.turn("a"):
+            pass
+
+    asyncio.run(asyncio.wait_for(use(), 30))
+    assert not turns._hosts
+
+
+def test_requests_of_a_host_are_spaced_and_those_of_another_are_not() -> None:
+    turns = Turns(8, gap=0.05)
+    begun: dict[str, list[float]] = {"a": [], "b": []}
+
+    async def one(name: str) -> None:
+        async with turns.turn(name):
+            await turns.space(name)
+            begun[name].append(time.monotonic())
+
+    async def all_of_them() -> None:
+        await asyncio.gather(*(one(name) for name in "abababab"))
+
+    start = time.monotonic()
+    asyncio.run(all_of_them())
+    for times in begun.values():
+        for number, at in enumerate(sorted(times)):
+            assert at - start >= 0.05 * number - 0.001  # none before its time; how late is the machine's affair
+
+
+def test_hosts_whose_gap_is_over_are_forgotten() -> None:
+    turns = Turns(1, gap=1e-9)
+
+    async def use() -> None:
+        for number in range(5000):
+            async with turns.turn(f"{number}"):
+                await turns.space(f"{number}")
+
+    asyncio.run(use())
+    assert len(turns._hosts) <= 1024
