@@ -13,8 +13,11 @@ from tagmill.shards.store import is_local
 
 # Fields that do not decide a byte of what is built: where and how fast it runs, and how patient it is with the web.
 _NOT_IN_DIGEST = frozenset(
-    ["output", "concurrency", "timeout", "retries", "user_agent", "processes", "memory_limit", "spool"]
-) | {"keep_parts", "failure_budget", "takedown"}  # what takedown lists hold is pinned by the run: see `run.DENIED`
+    ["output", "concurrency", "timeout", "retries", "user_agent", "processes", "memory_limit", "spool"],
+).union(
+    ["host_concurrency", "host_delay", "host_failures", "retry_share", "keep_parts", "failure_budget"],
+    ["takedown"],  # what takedown lists hold is pinned by the run: see `run.DENIED`
+)
 # Columns of the tables between input and corpus, which the source's own columns must not be called.
 TAKEN_COLUMNS = RESERVED.union(
     ["url_hash", "part", "place", "detail", "pdq_quality", "jpeg_size", "sample_bytes", "holdout_order", "jpeg"],
@@ -61,16 +64,27 @@ class IngestConfig:
 
     concurrency: int = 64
     """Requests in flight over the whole run; each worker process takes its share."""
+    host_concurrency: int = 16
+    """Requests in flight to one host over the whole run; each worker process takes its share, at least one."""
+    host_delay: float = 0.0
+    """Seconds between the beginnings of two requests to one host, over the whole run."""
+    host_failures: int = 16
+    """Connections and answers of a host that fail in a row before a worker process leaves it alone for a minute."""
     timeout: float = 30.0
-    """Seconds in which a URL's whole answer must have come, redirects and retries included."""
+    """Seconds in which a URL's whole answer must have come, redirects and retries included; waiting for a turn at its host
+    is not."""
     retries: int = 2
-    """Further tries after 429, 5xx and failed connections."""
+    """Further tries after 429, 5xx and failed connections, no sooner than `Retry-After` says."""
+    retry_share: float = 0.1
+    """Retries at most, as a share of the URLs asked for: a web that is down is not asked three times over."""
     max_bytes: int = 50_000_000
     """Bytes of a body at most."""
     max_redirects: int = 5
     """Redirects followed at most."""
     allow_private: bool = False
     """Also fetch from loopback and private addresses."""
+    honour_opt_outs: bool = True
+    """Take no picture whose answer says noai, noimageai, noindex or noimageindex (`X-Robots-Tag`)."""
     user_agent: str = "tagmill/0 (image corpus builder)"
     """How requests introduce themselves; give an address where you can be reached."""
 
@@ -124,6 +138,7 @@ class IngestConfig:
         at_least = {"concurrency": 1, "retries": 0, "max_bytes": 1, "max_redirects": 0, "image_size": 8, "min_side": 1}
         at_least |= {"max_pixels": 1, "rows_per_part": 1, "parts_per_group": 1, "shard_samples": 1, "shard_bytes": 1}
         at_least |= {"min_count": 1, "max_labels": 1, "holdout": 0, "processes": 1, "quality": 1}
+        at_least |= {"host_concurrency": 1, "host_failures": 1}
         for name, least in at_least.items():
             if getattr(self, name) < least:
                 self._refuse(name, f"must be at least {least}")
@@ -135,6 +150,10 @@ class IngestConfig:
             self._refuse("image_size", "must be at most 65500, as a JPEG's sides")
         if not 0 < self.timeout < float("inf"):
             self._refuse("timeout", "must be a positive number of seconds")
+        if not 0 <= self.host_delay <= 3600:
+            self._refuse("host_delay", "must be from 0 to 3600 seconds")
+        if not 0 <= self.retry_share < float("inf"):
+            self._refuse("retry_share", "must be a share of at least 0")
         if not 0 <= self.failure_budget <= 1:
             self._refuse("failure_budget", "must be a share from 0 to 1")
         if not -(1 << 63) <= self.seed < 1 << 63:

@@ -1,12 +1,16 @@
-"""Fetches URLs from a web that lies and drips: bounded, by one deadline each, never from private addresses unless told."""
+"""Fetches URLs from a web that lies and drips: bounded, by one deadline each, never from private addresses unless told.
+
+A URL takes tries, a try takes hops (its redirects), and every hop is a request of its own: it waits for a turn at its host,
+is refused where that host is down, and counts for or against it.
+"""
 
 import asyncio
-import ipaddress
-import random
 import re
 import socket
 import time
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from types import TracebackType
@@ -16,19 +20,20 @@ from urllib.parse import quote, urljoin
 import aiohttp
 from yarl import URL
 
+from tagmill.ingest.addresses import is_public
 from tagmill.ingest.config import IngestConfig
 from tagmill.ingest.deal import normalise
+from tagmill.ingest.hosts import Breaker, Turns
+from tagmill.ingest.optout import agents_of, opt_out
+from tagmill.ingest.proxy import Proxies, RefusedHostError
 from tagmill.ingest.reasons import Reason
+from tagmill.ingest.retries import RetryBudget, backoff, retry_after
 
 _REDIRECTS = frozenset([301, 302, 303, 307, 308])
 _GONE = frozenset([404, 410])
 _TRY_AGAIN = frozenset([429, 500, 502, 503, 504])
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: how hosts with IPv6 only reach the public IPv4 internet
-_UNICAST = ipaddress.IPv6Network("2000::/3")  # all that is routed (RFC 4291)
-_TUNNELS = (ipaddress.IPv6Network("2002::/16"), ipaddress.IPv6Network("2001::/32"))  # 6to4 and Teredo carry any IPv4
 _AS_WRITTEN = "".join(map(chr, range(0x21, 0x7F)))  # what a request line may hold; the rest is percent-encoded UTF-8
 _HOST = re.compile(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?")  # names that a resolver can be asked for (RFC 1035)
-_FIRST_WAIT, _MOST_WAIT = 0.5, 8.0  # seconds before another try, doubled each time
 
 
 class PrivateAddressError(OSError):
@@ -40,22 +45,6 @@ class PrivateAddressError(OSError):
         )  # one text for all, or a host with several is reported as another error
 
 
-def is_public(address: str) -> bool:
-    """Whether an IP address is on the public internet, in whatever form it hides: mapped, NAT64, 6to4 or Teredo."""
-    try:
-        ip = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return False
-    if isinstance(ip, ipaddress.IPv6Address):
-        if ip.ipv4_mapped is not None:
-            ip = ip.ipv4_mapped
-        elif ip in _NAT64:
-            ip = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-        elif ip not in _UNICAST or any(ip in tunnel for tunnel in _TUNNELS):
-            return False
-    return ip.is_global and not ip.is_multicast and not ip.is_reserved
-
-
 @dataclass(frozen=True, slots=True)
 class Fetched:
     """What came of a URL: a body, or a reason with its detail, which is a function of the answer and never of time."""
@@ -64,8 +53,8 @@ class Fetched:
     reason: Reason | None
     detail: str | None
     http_status: int | None  # of the last answer
-    seconds: float
-    fetched_at: datetime  # when the first try began
+    seconds: float  # of its deadline that were used
+    fetched_at: datetime  # when it was first asked for
     host: str | None
 
 
@@ -76,97 +65,180 @@ class _Answer:
     detail: str | None = None
     http_status: int | None = None
     again: bool = False  # another try may help
+    wait: float = 0.0  # seconds that the host asks for before another try
+    target: str | None = None  # of a redirect, which is no answer yet
+    host_failed: bool | None = False  # None: says nothing about the host
+
+
+class _Deadline:
+    """The seconds that a URL has left; they pass while it is asked for, not while it waits for a turn at its host."""
+
+    def __init__(self, seconds: float) -> None:
+        self.left = seconds
+        self.begun: datetime | None = None
+
+    @asynccontextmanager
+    async def passing(self) -> AsyncIterator[None]:
+        """Raises TimeoutError in its body when nothing is left."""
+        if self.begun is None:
+            self.begun = datetime.now(UTC)
+        begun = time.monotonic()
+        try:
+            async with asyncio.timeout(self.left):
+                yield
+        finally:
+            self.left -= time.monotonic() - begun
+
+    async def sleep(self, seconds: float) -> None:
+        """Lets some of it pass, and raises nothing."""
+        begun = time.monotonic()
+        await asyncio.sleep(seconds)
+        self.left -= time.monotonic() - begun
+
+
+class Lessons:
+    """What a process has learnt of the web: which hosts are down, how much was asked again. It outlives a Fetcher."""
+
+    def __init__(self, config: IngestConfig) -> None:
+        self.breaker = Breaker(config.host_failures)
+        self.budget = RetryBudget(config.retry_share)
 
 
 class Fetcher:
     """An HTTP client under the limits of a config; as an async context manager it holds the connections.
 
-    It has no queue: whoever calls `fetch` decides how many are in flight, and a URL's deadline begins with its call.
+    Whoever calls `fetch` decides how many URLs are under way. `workers` is the number of processes that share the run's
+    limits per host with this one. Raises ConfigError where the environment names a proxy that cannot be used.
     """
 
-    def __init__(self, config: IngestConfig) -> None:
+    def __init__(self, config: IngestConfig, workers: int = 1, lessons: Lessons | None = None) -> None:
         self._config = config
-        self._session: aiohttp.ClientSession | None = None
+        self._lessons = Lessons(config) if lessons is None else lessons
+        self._turns = Turns(max(1, config.host_concurrency // workers), config.host_delay * workers)
+        self._proxies = Proxies.from_environment()
+        self._agents = agents_of(config.user_agent)
+        self._connect = config.timeout / (config.retries + 1)  # a connect that hangs leaves time for another try
+        self._sessions = AsyncExitStack()
+        self._direct: aiohttp.ClientSession | None = None
+        self._proxied: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        config = self._config
         # Names are resolved in threads, by default hardly more than there are cores: dead name servers would block them.
-        resolvers = ThreadPoolExecutor(config.concurrency, thread_name_prefix="resolve")
+        resolvers = ThreadPoolExecutor(self._config.concurrency, thread_name_prefix="resolve")
         asyncio.get_running_loop().set_default_executor(resolvers)
-        connector = aiohttp.TCPConnector(
-            limit=0, ttl_dns_cache=300, socket_factory=None if config.allow_private else _public_socket
-        )
-        # A connect that hangs leaves time for another try.
-        connect = config.timeout / (config.retries + 1)
-        self._session = aiohttp.ClientSession(
-            connector=connector,
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect),
-            headers={"User-Agent": config.user_agent, "Accept": "image/*", "Accept-Encoding": "identity"},
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-        )
+        self._direct = await self._sessions.enter_async_context(self._session(checked=not self._config.allow_private))
+        # Its sockets lead to the proxy alone, which may be private.
+        self._proxied = await self._sessions.enter_async_context(self._session(checked=False))
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        assert self._session is not None
-        await self._session.close()
+        await self._sessions.aclose()
+
+    def _session(self, *, checked: bool) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=0, ttl_dns_cache=300, socket_factory=_public_socket if checked else None
+            ),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._connect),
+            headers={"User-Agent": self._config.user_agent, "Accept": "image/*", "Accept-Encoding": "identity"},
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+        )
 
     async def fetch(self, url: str) -> Fetched:
         """The body of a normalised URL, or why there is none. Never raises for anything that the web does."""
-        begun, at = time.monotonic(), datetime.now(UTC)
+        deadline = _Deadline(self._config.timeout)
         parsed = _parsed(url)
         if parsed is None:
             answer = _Answer(reason=Reason.BAD_URL)
         else:
-            answer = await self._with_retries(parsed, begun + self._config.timeout)
-        seconds = time.monotonic() - begun
+            answer = await self._with_retries(parsed, deadline)
+        seconds, begun = self._config.timeout - deadline.left, deadline.begun or datetime.now(UTC)
         host = None if parsed is None else parsed.host
-        return Fetched(answer.body, answer.reason, answer.detail, answer.http_status, seconds, at, host)
+        return Fetched(answer.body, answer.reason, answer.detail, answer.http_status, seconds, begun, host)
 
-    async def _with_retries(self, url: URL, deadline: float) -> _Answer:
-        """The first answer that another try cannot better; the last one when tries or time are used up."""
-        late = _Answer(reason=Reason.TIMEOUT, detail=f"no whole answer within {self._config.timeout:g} s")
-        for attempt in range(self._config.retries + 1):
-            try:
-                async with asyncio.timeout(deadline - time.monotonic()):
-                    answer = await self._follow(url)
-            except TimeoutError:
-                return late
-            wait = min(_MOST_WAIT, _FIRST_WAIT * 2**attempt) * (0.5 + random.random() / 2)
-            if not answer.again or time.monotonic() + wait >= deadline or attempt == self._config.retries:
-                return answer
-            await asyncio.sleep(wait)
-        raise AssertionError("unreachable")
+    async def _with_retries(self, url: URL, deadline: _Deadline) -> _Answer:
+        """The first answer that another try cannot better; the last one when tries, time or the run's retries are used up."""
+        self._lessons.budget.asked()
+        answer = await self._follow(url, deadline)
+        for attempt in range(self._config.retries):
+            wait = max(backoff(attempt), answer.wait)
+            if not answer.again or wait >= deadline.left or not self._lessons.budget.take():
+                break
+            await deadline.sleep(wait)
+            another = await self._follow(url, deadline)
+            if another.reason == Reason.HOST_DOWN:  # what was seen says more
+                break
+            answer = another
+        return answer
 
-    async def _follow(self, url: URL) -> _Answer:
-        """One try, through its redirects; each hop is a request of its own, with its own address check."""
-        assert self._session is not None
+    async def _follow(self, url: URL, deadline: _Deadline) -> _Answer:
+        """One try, through its redirects."""
+        answer = _Answer()
         for _ in range(self._config.max_redirects + 1):
-            try:
-                async with self._session.get(url, allow_redirects=False) as response:
-                    if response.status not in _REDIRECTS:
-                        return await self._read(response)
-                    status, target = response.status, response.headers.get("Location", "")
-            except aiohttp.ConnectionTimeoutError:
-                return _Answer(reason=Reason.TIMEOUT, detail="no connection in time", again=True)
-            except aiohttp.ClientError as error:
-                return _failed(error)
-            except (ValueError, UnicodeError):  # a host that the resolver or the client cannot spell
-                return _Answer(reason=Reason.BAD_URL, detail="no such host name")
-            followed = _joined(url, target)
+            answer = await self._hop(url, deadline)
+            if answer.target is None:
+                return answer
+            followed = _joined(url, answer.target)
             if followed is None:
-                return _Answer(reason=Reason.REDIRECTS, detail="leads to no http(s) URL", http_status=status)
+                detail = "leads to no http(s) URL"
+                return _Answer(reason=Reason.REDIRECTS, detail=detail, http_status=answer.http_status)
             url = followed
-        what = f"more than {self._config.max_redirects}"
-        return _Answer(reason=Reason.REDIRECTS, detail=what, http_status=status)
+        detail = f"more than {self._config.max_redirects}"
+        return _Answer(reason=Reason.REDIRECTS, detail=detail, http_status=answer.http_status)
+
+    async def _hop(self, url: URL, deadline: _Deadline) -> _Answer:
+        """One request when its host has a turn for it, and what it says about the host."""
+        host, allow_private = url.host or "", self._config.allow_private
+        try:
+            proxy = self._proxies.of(url.scheme, host, allow_private=allow_private)
+        except RefusedHostError:
+            return _Answer(reason=Reason.PRIVATE_ADDRESS)
+        peer, breaker = f"{host}:{url.port}", self._lessons.breaker
+        async with self._turns.turn(host):
+            if not breaker.allows(peer):
+                return _Answer(reason=Reason.HOST_DOWN, detail=f"failed {self._config.host_failures} times in a row")
+            await self._turns.space(host)
+            before = deadline.left
+            try:
+                async with deadline.passing():
+                    answer = await self._ask(url, proxy)
+            except TimeoutError:
+                # Where other hops or tries have used up the time, this host is not to blame.
+                to_blame = True if before >= self._connect else None
+                detail = f"no whole answer within {self._config.timeout:g} s"
+                answer = _Answer(reason=Reason.TIMEOUT, detail=detail, host_failed=to_blame)
+            if answer.host_failed is not None:
+                breaker.note(peer, answered=not answer.host_failed)
+        return answer
+
+    async def _ask(self, url: URL, proxy: str | None) -> _Answer:
+        session = self._direct if proxy is None else self._proxied
+        assert session is not None
+        try:
+            async with session.get(url, allow_redirects=False, proxy=proxy) as response:
+                if response.status in _REDIRECTS:
+                    return _Answer(http_status=response.status, target=response.headers.get("Location", ""))
+                return await self._read(response)
+        except aiohttp.ConnectionTimeoutError:
+            return _Answer(reason=Reason.TIMEOUT, detail="no connection in time", again=True, host_failed=True)
+        except aiohttp.ClientError as error:
+            return _failed(error)
+        except (ValueError, UnicodeError):  # a host that the resolver or the client cannot spell
+            return _Answer(reason=Reason.BAD_URL, detail="no such host name", host_failed=None)
 
     async def _read(self, response: aiohttp.ClientResponse) -> _Answer:
         status = response.status
         if not 200 <= status < 300:
             reason = Reason.NOT_FOUND if status in _GONE else Reason.HTTP_ERROR
-            return _Answer(reason=reason, detail=f"HTTP {status}", http_status=status, again=status in _TRY_AGAIN)
+            again, wait = status in _TRY_AGAIN, retry_after(response.headers.get("Retry-After")) or 0.0
+            return _Answer(reason=reason, detail=f"HTTP {status}", http_status=status, again=again, wait=wait)
+        if self._config.honour_opt_outs:
+            rule = opt_out(response.headers.getall("X-Robots-Tag", ()), self._agents)
+            if rule is not None:
+                return _Answer(reason=Reason.OPTED_OUT, detail=f"X-Robots-Tag: {rule}", http_status=status)
         most = self._config.max_bytes
         big = _Answer(reason=Reason.TOO_BIG, detail=f"more than {most} bytes", http_status=status)
         if (response.content_length or 0) > most:
@@ -189,15 +261,21 @@ class Fetcher:
 def _failed(error: aiohttp.ClientError) -> _Answer:
     """The reason for what the client raised; details are names, because messages hold addresses and times."""
     if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, PrivateAddressError):
-        return _Answer(reason=Reason.PRIVATE_ADDRESS)
+        return _Answer(reason=Reason.PRIVATE_ADDRESS, host_failed=None)
     if isinstance(error, aiohttp.InvalidURL):
-        return _Answer(reason=Reason.BAD_URL, detail="not a URL that can be asked for")
+        return _Answer(reason=Reason.BAD_URL, detail="not a URL that can be asked for", host_failed=None)
     if isinstance(error, aiohttp.ClientPayloadError):
         return _Answer(reason=Reason.TRUNCATED, detail="the body ends before its length", again=True)
+    if isinstance(error, aiohttp.ClientHttpProxyError):  # it was told to connect us, and did not
+        again, detail = error.status in _TRY_AGAIN, f"the proxy answered HTTP {error.status}"
+        return _Answer(reason=Reason.CONNECTION, detail=detail, again=again, host_failed=True if again else None)
     if isinstance(error, aiohttp.ClientResponseError):
         return _Answer(reason=Reason.BAD_HEADERS, detail="malformed or too large")
+    name = type(error).__name__
+    if isinstance(error, aiohttp.ClientProxyConnectionError):  # no host's fault
+        return _Answer(reason=Reason.CONNECTION, detail=name, again=True, host_failed=None)
     certificate = isinstance(error, aiohttp.ClientSSLError)
-    return _Answer(reason=Reason.CONNECTION, detail=type(error).__name__, again=not certificate)
+    return _Answer(reason=Reason.CONNECTION, detail=name, again=not certificate, host_failed=not certificate)
 
 
 def _parsed(url: str) -> URL | None:

@@ -21,7 +21,7 @@ from tagmill.ingest.board import Board, line
 from tagmill.ingest.config import IngestConfig
 from tagmill.ingest.deal import normalise, rows_file
 from tagmill.ingest.denied import Denied
-from tagmill.ingest.fetch import Fetched, Fetcher
+from tagmill.ingest.fetch import Fetched, Fetcher, Lessons
 from tagmill.ingest.fingerprint import fingerprint, holdout_order
 from tagmill.ingest.images import Rejected, prepare
 from tagmill.ingest.progress import Progress
@@ -143,6 +143,13 @@ class PartTask:
     part: int
     schema: pa.Schema  # of `part_schema`
     concurrency: int  # requests in flight, of this part
+    workers: int = 1  # processes that make parts of this run at once, and share its limits per host
+
+
+@lru_cache(maxsize=1)
+def _lessons(config: IngestConfig) -> Lessons:
+    """What this process learns of the web goes from one part of a run to the next."""
+    return Lessons(config)
 
 
 Tell = Callable[[str, int], None]  # told an outcome and its number of rows as they come
@@ -221,7 +228,7 @@ async def _outcomes(task: PartTask, urls: list[tuple[str, int]], pictures: Binar
             tell(outcome.columns["reason"] or "ok", num_rows)
 
     with ThreadPoolExecutor(DECODERS, thread_name_prefix="decode") as decoders:
-        async with Fetcher(task.config) as fetcher:
+        async with Fetcher(task.config, task.workers, _lessons(task.config)) as fetcher:
             await asyncio.gather(*(work(fetcher, decoders) for _ in range(min(task.concurrency, len(urls)))))
     return outcomes
 
@@ -318,7 +325,7 @@ def run_parts(config: IngestConfig, store: Store, num_parts: int, progress: Prog
 def _in_processes(config: IngestConfig, store: Store, parts: list[int], progress: Progress) -> list[PartSummary]:
     workers = min(config.processes, len(parts))
     schema, share = part_schema(config), max(1, config.concurrency // workers)
-    tasks = (PartTask(config, store, part, schema, share) for part in parts)
+    tasks = (PartTask(config, store, part, schema, share, workers) for part in parts)
     board = Board(workers, OUTCOMES)
     summaries: list[PartSummary] = []
     running: set[Future[PartSummary]] = set()

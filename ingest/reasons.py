@@ -10,6 +10,8 @@ class Reason(StrEnum):
     PRIVATE_ADDRESS = "private_address"
     CONNECTION = "connection"
     TIMEOUT = "timeout"
+    HOST_DOWN = "host_down"
+    OPTED_OUT = "opted_out"
     BAD_HEADERS = "bad_headers"
     REDIRECTS = "redirects"
     NOT_FOUND = "not_found"
@@ -35,6 +37,8 @@ _MEANINGS = {
     Reason.PRIVATE_ADDRESS: "the host, or one that it redirects to, is not on the public internet",
     Reason.CONNECTION: "no connection to the host, or it broke off before the answer",
     Reason.TIMEOUT: "the whole answer did not come before the deadline",
+    Reason.HOST_DOWN: "its host failed so often in a row that it was no longer asked",
+    Reason.OPTED_OUT: "the answer's X-Robots-Tag forbids this use (noai, noimageai, noindex, noimageindex)",
     Reason.BAD_HEADERS: "the answer's headers are malformed or too large",
     Reason.REDIRECTS: "too many redirects, or one that leads nowhere",
     Reason.NOT_FOUND: "the host says that it is not there (404 or 410)",

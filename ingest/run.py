@@ -6,6 +6,7 @@ where it stopped and ends with the same bytes. Readers see no corpus before `cor
 
 import dataclasses
 import json
+import logging
 import tempfile
 import time
 from collections import Counter
@@ -28,6 +29,8 @@ from tagmill.ingest.matching import MatchRules
 from tagmill.ingest.pack import Packed, PackTask, pack, plan_groups
 from tagmill.ingest.part import DENIED, PART, PartSummary, attempt_file, run_parts
 from tagmill.ingest.progress import Progress, Silent
+from tagmill.ingest.proxy import SAYS as PROXY_SAYS
+from tagmill.ingest.proxy import Proxies
 from tagmill.ingest.reasons import Reason
 from tagmill.ingest.report import NAME as REPORT
 from tagmill.ingest.report import TOP_LABELS, Report, TopLabel, commonest
@@ -40,6 +43,8 @@ from tagmill.ingest.vocabularies import VocabularyRules
 from tagmill.shards.errors import ConfigError, CorpusError, TagmillError
 from tagmill.shards.manifest import SPLITS, CorpusFile, Named, ShardEntry, commit, put_manifest
 from tagmill.shards.store import Store
+
+log = logging.getLogger(__name__)
 
 STACK = "parts/stack.json"  # who makes the pictures, and with which version of this code
 CLOSING = "parts/closing.json"  # once corpus.json is there, the parts may go
@@ -75,6 +80,8 @@ class _Run:
     def report(self) -> Report:
         """All stages in their order."""
         self._rules().vocabulary.listed()  # a file that cannot be read is found before anything is written
+        if Proxies.from_environment() and not self.config.allow_private:
+            log.warning(PROXY_SAYS)
         self._check_stack()
         denied = self._pin_denied()
         with self._stage("deal"):

@@ -25,6 +25,24 @@ def redirect(to: str, status: int = 302) -> Lie:
     return Lie(status=status, headers=(("Location", to),))
 
 
+class Crowd:
+    """An answer that counts how many are being given at once."""
+
+    def __init__(self, seconds: float = 0.02) -> None:
+        self._seconds = seconds
+        self._lock = threading.Lock()
+        self.now = self.most = 0
+
+    def __call__(self, before: int) -> Lie:
+        with self._lock:
+            self.now += 1
+            self.most = max(self.most, self.now)
+        time.sleep(self._seconds)
+        with self._lock:
+            self.now -= 1
+        return Lie(b"pixels")
+
+
 @dataclass
 class Liar:
     """Answers `answers[path]`, a Lie or a function of how often the path was asked for before; 404 for the others."""

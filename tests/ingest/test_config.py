@@ -25,7 +25,9 @@ WRONG: list[tuple[str, Any]] = [
     *[("rows_per_part", 0), ("parts_per_group", 0), ("shard_samples", 0), ("shard_bytes", 0), ("min_count", 0)],
     *[("top_k", 0), ("max_labels", 0), ("rule", "some"), ("holdout", -1), ("processes", 0), ("memory_limit", "much")],
     *[("memory_limit", "2"), ("spool", "s3://bucket/x"), ("failure_budget", 1.1), ("failure_budget", -0.1)],
-    *[("failure_budget", float("nan")), ("seed", 1 << 63)],
+    *[("failure_budget", float("nan")), ("seed", 1 << 63), ("host_concurrency", 0), ("host_failures", 0)],
+    *[("host_delay", -1.0), ("host_delay", float("inf")), ("host_delay", float("nan")), ("retry_share", -0.1)],
+    *[("retry_share", float("nan")), ("retry_share", float("inf"))],
 ]
 
 
@@ -50,6 +52,7 @@ OTHER: dict[str, Any] = {
     "max_bytes": 1,
     "max_redirects": 1,
     "allow_private": True,
+    "honour_opt_outs": False,
     "image_size": 64,
     "quality": 1,
     "min_side": 1,
@@ -68,6 +71,10 @@ OTHER: dict[str, Any] = {
 NO_MATTER: dict[str, Any] = {
     "output": "b",
     "concurrency": 1,
+    "host_concurrency": 1,
+    "host_delay": 1.0,
+    "host_failures": 1,
+    "retry_share": 1.0,
     "timeout": 1.0,
     "retries": 0,
     "user_agent": "b",

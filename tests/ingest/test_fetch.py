@@ -1,8 +1,9 @@
 """The fetcher against a server that lies; nothing leaves loopback, and with private addresses refused nothing arrives."""
 
 import asyncio
-import ipaddress
 import socket
+import time
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,11 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagmill.ingest import fetch
+from tagmill.ingest import fetch, retries
 from tagmill.ingest.config import IngestConfig
-from tagmill.ingest.fetch import Fetched, Fetcher, is_public
+from tagmill.ingest.fetch import Fetched, Fetcher, Lessons
+from tagmill.ingest.hosts import Breaker
 from tagmill.ingest.reasons import Reason
-from tests.ingest.liar import Liar, Lie, redirect
+from tagmill.shards.errors import ConfigError
+from tests.ingest.liar import Crowd, Liar, Lie, redirect
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
 
@@ -27,15 +30,18 @@ def liar() -> Iterator[Liar]:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetch, "_FIRST_WAIT", 0.02)
+    monkeypatch.setattr(retries, "FIRST_WAIT", 0.02)
+    for name in ("http_proxy", "https_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
 
 
-def get(*urls: str, **settings: Any) -> list[Fetched]:
+def get(*urls: str, workers: int = 1, lessons: Lessons | None = None, **settings: Any) -> list[Fetched]:
     given: dict[str, Any] = {"allow_private": True, "timeout": 5.0, "max_bytes": 1000, **settings}
     config = IngestConfig(input=("list.csv",), output="corpus", **given)
 
     async def run() -> list[Fetched]:
-        async with Fetcher(config) as fetcher:
+        async with Fetcher(config, workers, lessons) as fetcher:
             return await asyncio.gather(*map(fetcher.fetch, urls))
 
     return asyncio.run(run())
@@ -175,46 +181,6 @@ def test_a_redirect_into_a_private_net_is_refused(liar: Liar, monkeypatch: pytes
     assert (liar.hits, liar.connections) == ({"/out": 1}, 1)
 
 
-@pytest.mark.parametrize(
-    "address", ["1.1.1.1", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808", "2a00::1%eth0"]
-)
-def test_public_addresses(address: str) -> None:
-    assert is_public(address)
-
-
-@pytest.mark.parametrize(
-    "address",
-    [
-        *[
-            "127.0.0.1",
-            "10.0.0.1",
-            "172.16.0.1",
-            "192.168.1.1",
-            "169.254.169.254",
-            "100.64.0.1",
-            "0.0.0.0",
-            "224.0.0.1",
-        ],
-        *["255.255.255.255", "240.0.0.1", "192.0.2.1", "198.18.0.1", "::", "::1", "fe80::1", "fe80::1%lo", "fc00::1"],
-        *["ff02::1", "::127.0.0.1", "::ffff:10.0.0.1", "::ffff:0:127.0.0.1", "64:ff9b::7f00:1", "64:ff9b::a9fe:a9fe"],
-        *["64:ff9b:1::7f00:1", "2002:7f00:1::", "2002:808:808::1", "2001:0:808:808::1", "2001:db8::1", "fec0::1"],
-        *["", "host", "1.2.3"],
-    ],
-)
-def test_private_addresses(address: str) -> None:
-    assert not is_public(address)
-
-
-@given(st.integers(0, 2**32 - 1))
-def test_an_embedded_address_is_judged_as_itself(number: int) -> None:
-    plain = ipaddress.IPv4Address(number)
-    public = is_public(str(plain))
-    for prefix in ("::ffff:", "64:ff9b::"):
-        assert is_public(f"{prefix}{plain}") == public
-    if not plain.is_global:
-        assert not public
-
-
 def test_a_host_with_a_private_and_a_dead_public_address_is_not_reached(
     liar: Liar, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -224,3 +190,205 @@ def test_a_host_with_a_private_and_a_dead_public_address_is_not_reached(
     (fetched,) = get(liar.url("/", "localhost"), allow_private=False, retries=0)
     assert fetched.reason == Reason.PRIVATE_ADDRESS
     assert judged and set(judged) <= {"127.0.0.1", "::1"} and liar.connections == 0
+
+
+@pytest.mark.parametrize(("workers", "at_once"), [(1, 4), (2, 2), (9, 1)])
+def test_a_host_is_asked_by_so_many_at_once_over_all_workers(liar: Liar, workers: int, at_once: int) -> None:
+    crowd = Crowd()
+    liar.answers |= {f"/{i}": crowd for i in range(24)}
+    found = get(*(liar.url(f"/{i}") for i in range(24)), workers=workers, host_concurrency=4)
+    assert all(one.body == b"pixels" for one in found)
+    assert crowd.most == at_once
+
+
+def test_a_redirect_waits_for_its_turn_at_the_host_that_it_leads_to(liar: Liar) -> None:
+    crowd = Crowd()
+    liar.answers |= {"/end": crowd, "/direct": crowd, "/start": redirect(liar.url("/end", "127.0.0.1"))}
+    found = get(*[liar.url("/start", "localhost"), liar.url("/direct")] * 8, host_concurrency=1)
+    assert all(one.body == b"pixels" for one in found)
+    assert crowd.most == 1 and liar.hits == {"/start": 8, "/end": 8, "/direct": 8}
+
+
+def test_waiting_for_a_turn_takes_nothing_from_the_deadline(liar: Liar) -> None:
+    """Twelve answers of 0.2 s, one after another, each within its own second; nor does the space between them count."""
+    liar.answers |= {f"/{i}": Crowd(0.2) for i in range(12)}
+    urls = [liar.url(f"/{i}") for i in range(12)]
+    for found in (
+        get(*urls, host_concurrency=1, timeout=1.0, retries=0),
+        get(*urls[:3], host_delay=0.5, timeout=0.9, retries=0),
+    ):
+        assert [one.reason for one in found] == [None] * len(found)
+        assert all(0.2 <= one.seconds < 1.0 for one in found)
+
+
+def dead_url(taken: socket.socket) -> str:
+    taken.bind(("127.0.0.1", 0))  # bound, but not listening
+    return f"http://127.0.0.1:{taken.getsockname()[1]}/"
+
+
+def test_a_dead_host_is_soon_left_alone(liar: Liar, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten thousand of its URLs make a handful of connections, others' URLs are fetched, and nothing vanishes."""
+    liar.answers["/alive"] = Lie(b"pixels")
+    asked = []
+    made = fetch._public_socket
+    monkeypatch.setattr(fetch, "is_public", lambda address: True)
+    monkeypatch.setattr(fetch, "_public_socket", lambda info: (asked.append(info[4][1]), made(info))[1])
+    with socket.socket() as taken:
+        url = dead_url(taken)
+        port = taken.getsockname()[1]
+        urls = [f"{url}{i}" for i in range(10_000)]
+        found = get(*urls, liar.url("/alive"), allow_private=False, host_failures=5, host_concurrency=3, retries=0)
+    counts = Counter(one.reason for one in found)
+    assert found[-1].body == b"pixels"
+    tried = asked.count(port)
+    assert 5 <= tried < 5 + 3  # those that were in flight when it was found out
+    assert counts == {Reason.CONNECTION: tried, Reason.HOST_DOWN: 10_000 - tried, None: 1}
+    assert {one.detail for one in found if one.reason == Reason.HOST_DOWN} == {"failed 5 times in a row"}
+
+
+def test_a_host_that_accepts_and_says_nothing_is_down_too(liar: Liar) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(64)
+        urls = [f"http://127.0.0.1:{silent.getsockname()[1]}/{i}" for i in range(200)]
+        found = get(*urls, timeout=0.3, host_failures=4, host_concurrency=2, retries=1)
+    counts = Counter(one.reason for one in found)
+    assert counts[Reason.TIMEOUT] in (4, 5) and counts.total() == counts[Reason.TIMEOUT] + counts[Reason.HOST_DOWN]
+
+
+def test_any_answer_shows_that_a_host_lives(liar: Liar) -> None:
+    """Errors, empty and cut answers are no reason to leave it alone, and between failures one answer is enough."""
+    liar.answers |= {"/500": Lie(status=500), "/cut": Lie(b"x", length=9), "/empty": Lie(), "/gone": Lie(raw=b"")}
+    found = get(*[liar.url("/500"), liar.url("/cut"), liar.url("/empty")] * 5, host_failures=2, retries=0)
+    assert not any(one.reason == Reason.HOST_DOWN for one in found)
+    found = get(*[liar.url("/gone"), liar.url("/404")] * 9, host_failures=2, retries=0, host_concurrency=1)
+    assert Counter(one.reason for one in found) == {Reason.CONNECTION: 9, Reason.NOT_FOUND: 9}
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_what_was_learnt_outlives_a_fetcher_and_a_host_that_comes_back_is_asked_again(liar: Liar) -> None:
+    clock = Clock()
+    lessons = Lessons(IngestConfig(input=("list.csv",), output="corpus", host_failures=3))
+    lessons.breaker = Breaker(3, 60.0, clock)
+    liar.answers["/"] = Lie(raw=b"")
+    told: dict[str, Any] = {"lessons": lessons, "retries": 0, "host_failures": 3}
+    assert [get(liar.url("/"), **told)[0].reason for _ in range(3)] == [Reason.CONNECTION] * 3
+    liar.answers["/"], before = Lie(b"pixels"), liar.hits["/"]
+    assert [get(liar.url("/"), **told)[0].reason for _ in range(3)] == [Reason.HOST_DOWN] * 3
+    assert liar.hits["/"] == before
+    clock.now += 60.0
+    assert [one.body for one in [*get(liar.url("/"), **told), *get(liar.url("/"), **told)]] == [b"pixels"] * 2
+
+
+def test_retry_after_is_heeded_within_the_deadline(liar: Liar) -> None:
+    times: list[float] = []
+
+    def busy(before: int) -> Lie:
+        times.append(time.monotonic())
+        return Lie(b"pixels") if before else Lie(status=429, headers=(("Retry-After", "1"),))
+
+    liar.answers["/busy"] = busy
+    liar.answers["/later"] = Lie(status=503, headers=(("Retry-After", "3600"),))
+    liar.answers["/date"] = Lie(status=503, headers=(("Retry-After", "Wed, 01 Jan 2200 00:00:00 GMT"),))
+    liar.answers["/past"] = lambda before: (
+        Lie(b"pixels") if before else Lie(status=503, headers=(("Retry-After", "Sat, 01 Jan 2000 00:00:00 GMT"),))
+    )
+    busy_one, later, date, past = get(*(liar.url(f"/{path}") for path in ("busy", "later", "date", "past")))
+    assert busy_one.body == past.body == b"pixels"
+    assert times[1] - times[0] >= 1.0 and busy_one.seconds >= 1.0
+    assert [later.reason, date.reason] == [Reason.HTTP_ERROR] * 2
+    assert liar.hits["/later"] == liar.hits["/date"] == 1  # it would be too late
+
+
+def test_retries_are_a_share_of_the_run(liar: Liar, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retries, "FREE", 5)
+    liar.answers["/500"] = Lie(status=500)
+    found = get(*[liar.url("/500")] * 100, retries=3, retry_share=0.1, timeout=20.0)
+    assert {one.reason for one in found} == {Reason.HTTP_ERROR}
+    assert liar.hits["/500"] == 100 + 5 + 10
+
+
+@pytest.mark.parametrize(
+    ("headers", "detail"),
+    [
+        ([("X-Robots-Tag", "noai")], "X-Robots-Tag: noai"),
+        ([("x-robots-tag", "nofollow"), ("X-ROBOTS-TAG", "tagmill: NoImageIndex")], "X-Robots-Tag: noimageindex"),
+        ([("X-Robots-Tag", "otherbot: noindex")], None),
+        ([("X-Robots-Tag", "nofollow")], None),
+    ],
+)
+def test_opt_outs_are_honoured_unless_told(liar: Liar, headers: list[tuple[str, str]], detail: str | None) -> None:
+    liar.answers["/"] = Lie(b"pixels", headers=tuple(headers))
+    (heard,) = get(liar.url("/"))
+    assert (heard.reason, heard.detail) == (Reason.OPTED_OUT if detail else None, detail)
+    assert (heard.body, heard.http_status) == (None if detail else b"pixels", 200)
+    assert get(liar.url("/"), honour_opt_outs=False)[0].body == b"pixels"
+    assert liar.hits["/"] == 2  # it is an answer, and not asked for again
+
+
+def test_a_user_agent_of_ones_own_may_be_addressed(liar: Liar) -> None:
+    liar.answers["/"] = Lie(b"pixels", headers=(("X-Robots-Tag", "somebody: noai"),))
+    assert get(liar.url("/"), user_agent="Somebody/2 (me@example.org)")[0].reason == Reason.OPTED_OUT
+    assert get(liar.url("/"))[0].body == b"pixels"
+
+
+def test_a_proxy_is_exempt_and_what_is_behind_it_is_judged_by_its_text(
+    liar: Liar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The liar plays the proxy, on loopback: it is asked for whole URLs, and never for private ones."""
+    monkeypatch.setenv("http_proxy", f"http://me:secret@127.0.0.1:{liar.port}")
+    liar.answers["http://pictures.example.org/1"] = Lie(b"pixels")
+    liar.answers["http://pictures.example.org/in"] = redirect("http://169.254.169.254/secret")
+    liar.answers["http://pictures.example.org/on"] = redirect("/1")
+    private = ["http://127.0.0.1/", liar.url("/"), "http://[::1]/", "http://vault.internal/", "http://2130706433/"]
+    found = get(
+        *(f"http://pictures.example.org/{path}" for path in ("1", "in", "on", "404")), *private, allow_private=False
+    )
+    assert [one.body for one in found[:4]] == [b"pixels", None, b"pixels", None]
+    assert [one.reason for one in found[1:]] == [
+        *[Reason.PRIVATE_ADDRESS, None, Reason.NOT_FOUND],
+        *[Reason.PRIVATE_ADDRESS] * len(private),
+    ]
+    assert all(path.startswith("http://pictures.example.org/") for path in liar.hits)
+    assert all("Proxy-Authorization: Basic bWU6c2VjcmV0" in head for head in liar.heads)
+
+
+def test_around_a_proxy_sockets_are_checked(liar: Liar, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{liar.port}")
+    monkeypatch.setenv("no_proxy", "localhost,127.0.0.1")
+    (fetched,) = get(liar.url("/", "localhost"), allow_private=False)
+    assert (fetched.reason, liar.connections) == (Reason.PRIVATE_ADDRESS, 0)
+
+
+def test_where_private_hosts_are_allowed_they_are_asked_themselves(liar: Liar, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    liar.answers["/"] = Lie(b"pixels")
+    assert get(liar.url("/"))[0].body == b"pixels"
+
+
+def test_a_proxy_that_fails_is_no_hosts_fault(liar: Liar, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither one that is not there, nor one that does not let us through; what it says of a host in vain counts."""
+    with socket.socket() as taken:
+        monkeypatch.setenv("http_proxy", dead_url(taken))
+        urls = [f"http://example.org/{i}" for i in range(6)]
+        found = get(*urls, allow_private=False, host_failures=2, retries=0, host_concurrency=1)
+    assert {(one.reason, one.detail) for one in found} == {(Reason.CONNECTION, "ClientProxyConnectionError")}
+    monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{liar.port}")
+    told = {"allow_private": False, "host_failures": 2, "retries": 0, "host_concurrency": 1}
+    liar.answers |= {"no.example.org:443": Lie(status=403), "down.example.org:443": Lie(status=502)}
+    refused = get(*[f"https://no.example.org/{i}" for i in range(5)], **told)
+    assert {(one.reason, one.detail) for one in refused} == {(Reason.CONNECTION, "the proxy answered HTTP 403")}
+    down = get(*[f"https://down.example.org/{i}" for i in range(5)], **told)
+    assert [one.reason for one in down] == [*[Reason.CONNECTION] * 2, *[Reason.HOST_DOWN] * 3]
+
+
+def test_a_proxy_that_cannot_be_used_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", "socks5://proxy:1")
+    with pytest.raises(ConfigError, match="https_proxy"):
+        get("http://example.org/")

@@ -1,5 +1,6 @@
 """Parts from a small lying web: what is in them, and that neither processes, kills nor rivals change it."""
 
+import dataclasses
 import io
 import os
 import signal
@@ -38,7 +39,7 @@ from tagmill.shards.errors import TagmillError
 from tagmill.shards.index import sample_bytes
 from tagmill.shards.record import sha256_hex
 from tagmill.shards.store import Store
-from tests.ingest.liar import Liar, Lie, redirect
+from tests.ingest.liar import Crowd, Liar, Lie, redirect
 
 LEDGER = ["http_status", "fetched_at", "seconds", "host"]
 NUM_PICTURES = 40
@@ -299,3 +300,26 @@ def test_what_goes_wrong_in_a_worker_comes_out_as_it_is(tmp_path: Path, web: Lia
     Path(config.output, "parts/000002/rows.parquet").unlink()
     with pytest.raises(FileNotFoundError, match=r"rows\.parquet"):
         run_parts(config, Store(config.output), 4, Silent())
+
+
+def test_a_host_that_is_down_for_one_part_is_down_for_the_next(tmp_path: Path, web: Liar) -> None:
+    """What a worker has learnt stays with it, and every row of the dead host is counted."""
+    with Liar() as dead:
+        gone = dead.url("")
+    table = pa.table({"url": [f"{gone}/{i}" for i in range(400)], "tags": ["x"] * 400})
+    pq.write_table(table, tmp_path / "dead.parquet")
+    places: Any = {"input": (str(tmp_path / "dead.parquet"),), "output": str(tmp_path / "dead")}
+    config = IngestConfig(**places, allow_private=True, retries=0, rows_per_part=100, host_failures=7)
+    deal(config, Store(config.output), tmp_path / "spool")
+    told = [run_part(task(config, part)).reasons for part in range(4)]
+    assert sum(map(Counter, told), Counter()).total() == 400
+    tried = sum(reasons.get("connection", 0) for reasons in told)
+    assert 7 <= tried < 7 + 8  # those that were in flight when it was found out
+    assert all(set(reasons) == {"host_down"} for reasons in told[1:])
+
+
+def test_workers_share_the_limits_of_a_host(tmp_path: Path, web: Liar, monkeypatch: pytest.MonkeyPatch) -> None:
+    config, crowd = begun(tmp_path, web, host_concurrency=4), Crowd()
+    monkeypatch.setattr(web, "answers", dict.fromkeys(web.answers, crowd))
+    run_part(dataclasses.replace(task(config), workers=2))
+    assert crowd.most == 2
