@@ -5,7 +5,7 @@ is refused where that host is down, and counts for or against it.
 """
 
 import asyncio
-import re
+import math
 import socket
 import time
 from collections.abc import AsyncIterator
@@ -15,25 +15,24 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import quote, urljoin
 
 import aiohttp
 from yarl import URL
 
 from tagmill.ingest.addresses import is_public
 from tagmill.ingest.config import IngestConfig
-from tagmill.ingest.deal import normalise
 from tagmill.ingest.hosts import Breaker, Turns
 from tagmill.ingest.optout import agents_of, opt_out
 from tagmill.ingest.proxy import Proxies, RefusedHostError
 from tagmill.ingest.reasons import Reason
 from tagmill.ingest.retries import RetryBudget, backoff, retry_after
+from tagmill.ingest.urls import joined, parsed
 
 _REDIRECTS = frozenset([301, 302, 303, 307, 308])
 _GONE = frozenset([404, 410])
 _TRY_AGAIN = frozenset([429, 500, 502, 503, 504])
-_AS_WRITTEN = "".join(map(chr, range(0x21, 0x7F)))  # what a request line may hold; the rest is percent-encoded UTF-8
-_HOST = re.compile(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?")  # names that a resolver can be asked for (RFC 1035)
+_BUSY = frozenset([429, 503])
+_LOOK_AGAIN = 1.0  # seconds after which a URL looks whether its host is up again
 
 
 class PrivateAddressError(OSError):
@@ -68,6 +67,11 @@ class _Answer:
     wait: float = 0.0  # seconds that the host asks for before another try
     target: str | None = None  # of a redirect, which is no answer yet
     host_failed: bool | None = False  # None: says nothing about the host
+
+    @property
+    def busy(self) -> bool:
+        """Whether the host asks not only this URL to wait."""
+        return self.wait > 0 and self.http_status in _BUSY
 
 
 class _Deadline:
@@ -150,13 +154,13 @@ class Fetcher:
     async def fetch(self, url: str) -> Fetched:
         """The body of a normalised URL, or why there is none. Never raises for anything that the web does."""
         deadline = _Deadline(self._config.timeout)
-        parsed = _parsed(url)
-        if parsed is None:
+        target = parsed(url)
+        if target is None:
             answer = _Answer(reason=Reason.BAD_URL)
         else:
-            answer = await self._with_retries(parsed, deadline)
+            answer = await self._with_retries(target, deadline)
         seconds, begun = self._config.timeout - deadline.left, deadline.begun or datetime.now(UTC)
-        host = None if parsed is None else parsed.host
+        host = None if target is None else target.host
         return Fetched(answer.body, answer.reason, answer.detail, answer.http_status, seconds, begun, host)
 
     async def _with_retries(self, url: URL, deadline: _Deadline) -> _Answer:
@@ -181,7 +185,7 @@ class Fetcher:
             answer = await self._hop(url, deadline)
             if answer.target is None:
                 return answer
-            followed = _joined(url, answer.target)
+            followed = joined(url, answer.target)
             if followed is None:
                 detail = "leads to no http(s) URL"
                 return _Answer(reason=Reason.REDIRECTS, detail=detail, http_status=answer.http_status)
@@ -198,8 +202,10 @@ class Fetcher:
             return _Answer(reason=Reason.PRIVATE_ADDRESS)
         peer, breaker = f"{host}:{url.port}", self._lessons.breaker
         async with self._turns.turn(host):
-            if not breaker.allows(peer):
-                return _Answer(reason=Reason.HOST_DOWN, detail=f"failed {self._config.host_failures} times in a row")
+            while wait := breaker.wait(peer):
+                if wait == math.inf:
+                    return _Answer(reason=Reason.HOST_DOWN)
+                await asyncio.sleep(min(wait, _LOOK_AGAIN))
             await self._turns.space(host)
             before = deadline.left
             try:
@@ -210,7 +216,9 @@ class Fetcher:
                 to_blame = True if before >= self._connect else None
                 detail = f"no whole answer within {self._config.timeout:g} s"
                 answer = _Answer(reason=Reason.TIMEOUT, detail=detail, host_failed=to_blame)
-            if answer.host_failed is not None:
+            if answer.busy:
+                breaker.rest(peer, answer.wait)
+            elif answer.host_failed is not None:
                 breaker.note(peer, answered=not answer.host_failed)
         return answer
 
@@ -276,25 +284,6 @@ def _failed(error: aiohttp.ClientError) -> _Answer:
         return _Answer(reason=Reason.CONNECTION, detail=name, again=True, host_failed=None)
     certificate = isinstance(error, aiohttp.ClientSSLError)
     return _Answer(reason=Reason.CONNECTION, detail=name, again=not certificate, host_failed=not certificate)
-
-
-def _parsed(url: str) -> URL | None:
-    """The URL if it is an http(s) one with a host; path and query as they were written, or signatures would break."""
-    try:
-        parsed = URL(quote(url, safe=_AS_WRITTEN, errors="replace"), encoded=True)
-        host = parsed.host or ""
-        usable = parsed.scheme in ("http", "https") and parsed.port is not None
-        usable = usable and bool(":" in host or (len(host) < 254 and _HOST.fullmatch(host)))
-    except ValueError:  # yarl checks ports and hosts when they are looked at
-        return None
-    return parsed if usable else None
-
-
-def _joined(url: URL, target: str) -> URL | None:
-    try:
-        return _parsed(normalise(urljoin(str(url), target))) if target else None
-    except ValueError:
-        return None
 
 
 def _public_socket(info: tuple[Any, Any, int, str, Any]) -> socket.socket:

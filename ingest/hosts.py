@@ -1,6 +1,7 @@
 """Manners towards one host: how many requests at once, how soon after another, and when to leave it alone."""
 
 import asyncio
+import math
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
@@ -8,48 +9,79 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 PAUSE = 60.0  # seconds for which a host that is down is left alone before it is asked once more
-MOST_HOSTS = 1 << 16  # that are remembered; of billions of URLs many hosts are dead
+# The same for a host that has answered before, pause by pause. Its URLs wait, because a minute without a network must not
+# cost a list that lies on one host; after the last pause it is down like any other.
+PATIENCE = (5.0, 10.0, 20.0, 40.0)
+MOST_REST = 60.0  # seconds, of those that a host asks to be spared
+MOST_RESTS = 20  # in a row without another answer between them, before it is as good as down
+MOST_HOSTS = 1 << 15  # that are remembered, the last that were heard of
 
 
 @dataclass(slots=True)
-class _Failing:
-    in_a_row: int = 0
-    until: float = 0.0  # when it may be asked again; of use where it is down
+class _Known:
+    answered: bool = False
+    failures: int = 0  # in a row
+    pauses: int = 0
+    paused_until: float = 0.0
+    probing: bool = False
+    rests: int = 0
+    rests_until: float = 0.0
 
 
 class Breaker:
-    """Knows which hosts are down: those that failed `most` times in a row. It may outlive event loops.
+    """Knows which hosts are down, failing `most` times in a row, and which want to rest. It may outlive event loops.
 
-    A host that is down is refused for `pause` seconds; then one request goes through, which decides: it answers and all
-    is forgotten, or it is refused for as long again. `clock` is for tests.
+    A host that is down is refused until a pause is over; then one request goes through, which decides: it answers and the
+    failures are forgotten, or the next pause begins. `clock` is for tests.
     """
 
-    def __init__(self, most: int, pause: float = PAUSE, clock: Callable[[], float] = time.monotonic) -> None:
-        self._most, self._pause, self._clock = most, pause, clock
-        self._failing: OrderedDict[str, _Failing] = OrderedDict()
+    def __init__(self, most: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._most, self._clock = most, clock
+        self._known: OrderedDict[str, _Known] = OrderedDict()
 
-    def allows(self, host: str) -> bool:
-        """Whether to ask the host; whoever is told so must `note` what came of it."""
-        failing = self._failing.get(host)
-        if failing is None or failing.in_a_row < self._most:
-            return True
+    def wait(self, host: str) -> float:
+        """Seconds after which to call again; 0: ask now, and `note` what came of it; infinity: do not ask at all."""
+        known = self._known.get(host)
+        if known is None:
+            return 0.0
         now = self._clock()
-        if now < failing.until:
-            return False
-        failing.until = now + self._pause  # nobody else, until this one is back
-        return True
+        if known.rests_until > now:
+            return math.inf if known.rests > MOST_RESTS else known.rests_until - now
+        if known.failures < self._most:
+            return 0.0
+        if known.paused_until > now:
+            waited_for = known.answered and known.pauses <= len(PATIENCE)
+            return known.paused_until - now if waited_for else math.inf
+        known.paused_until, known.probing = now + PAUSE, True  # nobody else, until this one is back
+        return 0.0
 
     def note(self, host: str, *, answered: bool) -> None:
         """The host answered, whatever it said, or it did not."""
+        known = self._of(host)
         if answered:
-            self._failing.pop(host, None)
+            known.answered, known.failures, known.pauses, known.probing = True, 0, 0, False
+            if known.rests_until <= self._clock():
+                known.rests = 0
             return
-        failing = self._failing.setdefault(host, _Failing())
-        self._failing.move_to_end(host)
-        failing.in_a_row += 1
-        failing.until = self._clock() + self._pause
-        if len(self._failing) > MOST_HOSTS:
-            self._failing.popitem(last=False)
+        known.failures += 1
+        if known.failures == self._most or known.probing:
+            patient = known.answered and known.pauses < len(PATIENCE)
+            known.paused_until = self._clock() + (PATIENCE[known.pauses] if patient else PAUSE)
+            known.pauses, known.probing = known.pauses + 1, False
+
+    def rest(self, host: str, seconds: float) -> None:
+        """The host answered that it wants to be spared for so long."""
+        known, now = self._of(host), self._clock()
+        known.answered, known.failures, known.pauses, known.probing = True, 0, 0, False
+        known.rests += known.rests_until <= now  # one for all requests that were in flight
+        known.rests_until = max(known.rests_until, now + min(seconds, MOST_REST))
+
+    def _of(self, host: str) -> _Known:
+        known = self._known.setdefault(host, _Known())
+        self._known.move_to_end(host)
+        if len(self._known) > MOST_HOSTS:
+            self._known.popitem(last=False)
+        return known
 
 
 @dataclass(slots=True)

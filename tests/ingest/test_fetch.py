@@ -8,13 +8,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from tagmill.ingest import fetch, retries
+from tagmill.ingest import fetch, hosts, retries
 from tagmill.ingest.config import IngestConfig
 from tagmill.ingest.fetch import Fetched, Fetcher, Lessons
-from tagmill.ingest.hosts import Breaker
+from tagmill.ingest.hosts import PAUSE, Breaker
 from tagmill.ingest.reasons import Reason
 from tagmill.shards.errors import ConfigError
 from tests.ingest.liar import Crowd, Liar, Lie, redirect
@@ -129,33 +127,10 @@ def test_nobody_there(liar: Liar) -> None:
     assert (fetched.reason, fetched.detail) == (Reason.CONNECTION, "ClientConnectorError")
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        *[
-            "",
-            "x",
-            "ftp://a/b",
-            "file:///etc/passwd",
-            "http://",
-            "http:///x",
-            "http://[::1",
-            "http://a:99999/",
-            "//a/b",
-        ],
-        *["http://a b/", "http://a:b/", "data:image/png;base64,xx", "http://\ud800/", "http://" + "a" * 300 + "/"],
-    ],
-)
+@pytest.mark.parametrize("url", ["", "ftp://a/b", "http://a..b/", "http://" + "a" * 300 + "/"])
 def test_what_is_no_url(url: str) -> None:
     (fetched,) = get(url, timeout=2.0, retries=0)
-    assert fetched.reason == Reason.BAD_URL and fetched.body is None
-    assert fetched.http_status is None
-
-
-@given(st.text(max_size=30), st.sampled_from(["", "http:", "http://", "https://[", "http://a:"]))
-def test_any_text_is_a_url_or_not(text: str, prefix: str) -> None:
-    parsed = fetch._parsed(prefix + text)
-    assert parsed is None or (parsed.scheme in ("http", "https") and parsed.host)
+    assert (fetched.reason, fetched.body, fetched.http_status) == (Reason.BAD_URL, None, None)
 
 
 @pytest.mark.parametrize(
@@ -243,7 +218,6 @@ def test_a_dead_host_is_soon_left_alone(liar: Liar, monkeypatch: pytest.MonkeyPa
     tried = asked.count(port)
     assert 5 <= tried < 5 + 3  # those that were in flight when it was found out
     assert counts == {Reason.CONNECTION: tried, Reason.HOST_DOWN: 10_000 - tried, None: 1}
-    assert {one.detail for one in found if one.reason == Reason.HOST_DOWN} == {"failed 5 times in a row"}
 
 
 def test_a_host_that_accepts_and_says_nothing_is_down_too(liar: Liar) -> None:
@@ -274,16 +248,47 @@ class Clock:
 
 def test_what_was_learnt_outlives_a_fetcher_and_a_host_that_comes_back_is_asked_again(liar: Liar) -> None:
     clock = Clock()
-    lessons = Lessons(IngestConfig(input=("list.csv",), output="corpus", host_failures=3))
-    lessons.breaker = Breaker(3, 60.0, clock)
+    lessons = Lessons(IngestConfig(input=("list.csv",), output="corpus"))
+    lessons.breaker = Breaker(3, clock)
     liar.answers["/"] = Lie(raw=b"")
-    told: dict[str, Any] = {"lessons": lessons, "retries": 0, "host_failures": 3}
+    told: dict[str, Any] = {"lessons": lessons, "retries": 0}
     assert [get(liar.url("/"), **told)[0].reason for _ in range(3)] == [Reason.CONNECTION] * 3
     liar.answers["/"], before = Lie(b"pixels"), liar.hits["/"]
     assert [get(liar.url("/"), **told)[0].reason for _ in range(3)] == [Reason.HOST_DOWN] * 3
     assert liar.hits["/"] == before
-    clock.now += 60.0
+    clock.now += PAUSE
     assert [one.body for one in [*get(liar.url("/"), **told), *get(liar.url("/"), **told)]] == [b"pixels"] * 2
+
+
+def test_a_short_failure_of_a_host_that_has_answered_costs_few_of_its_urls(
+    liar: Liar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A list may lie on one host: its URLs wait until the host is back, and that takes nothing from their deadlines."""
+    monkeypatch.setattr(hosts, "PATIENCE", (0.6, 0.6, 0.6))
+    monkeypatch.setattr(fetch, "_LOOK_AGAIN", 0.05)
+    liar.answers["/"] = Lie(b"pixels")
+    lessons = Lessons(IngestConfig(input=("list.csv",), output="corpus", host_failures=4))
+    told: dict[str, Any] = {"lessons": lessons, "retries": 0, "host_concurrency": 2}
+    get(liar.url("/"), **told)
+    back = time.monotonic() + 0.3
+    liar.answers["/"] = lambda before: Lie(b"pixels") if time.monotonic() > back else Lie(raw=b"")
+    found = get(*[liar.url("/")] * 60, timeout=0.5, **told)
+    counts = Counter(one.reason for one in found)
+    assert counts.total() == 60 and set(counts) == {None, Reason.CONNECTION}
+    assert 4 <= counts[Reason.CONNECTION] <= 4 + 1 + 3  # those in flight, and probes
+
+
+def test_a_host_that_asks_for_rest_gets_it_from_all_urls(liar: Liar) -> None:
+    times: list[float] = []
+
+    def busy(before: int) -> Lie:
+        times.append(time.monotonic())
+        return Lie(b"pixels") if before else Lie(status=429, headers=(("Retry-After", "1"),))
+
+    liar.answers["/"] = busy
+    found = get(*[liar.url("/")] * 6, host_concurrency=1, retries=0, timeout=0.9)
+    assert [one.reason for one in found] == [Reason.HTTP_ERROR, *[None] * 5]
+    assert times[1] - times[0] >= 1.0
 
 
 def test_retry_after_is_heeded_within_the_deadline(liar: Liar) -> None:
@@ -299,7 +304,7 @@ def test_retry_after_is_heeded_within_the_deadline(liar: Liar) -> None:
     liar.answers["/past"] = lambda before: (
         Lie(b"pixels") if before else Lie(status=503, headers=(("Retry-After", "Sat, 01 Jan 2000 00:00:00 GMT"),))
     )
-    busy_one, later, date, past = get(*(liar.url(f"/{path}") for path in ("busy", "later", "date", "past")))
+    busy_one, later, date, past = (get(liar.url(f"/{path}"))[0] for path in ("busy", "later", "date", "past"))
     assert busy_one.body == past.body == b"pixels"
     assert times[1] - times[0] >= 1.0 and busy_one.seconds >= 1.0
     assert [later.reason, date.reason] == [Reason.HTTP_ERROR] * 2

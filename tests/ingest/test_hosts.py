@@ -1,12 +1,13 @@
 """A host has so many requests at once and no more, one after another, and is left alone when it is down."""
 
 import asyncio
+import math
 import time
 
 import pytest
 
 from tagmill.ingest import hosts
-from tagmill.ingest.hosts import Breaker, Turns
+from tagmill.ingest.hosts import MOST_REST, MOST_RESTS, PATIENCE, PAUSE, Breaker, Turns
 
 
 class Clock:
@@ -23,50 +24,103 @@ def clock() -> Clock:
 
 def fail(breaker: Breaker, host: str, times: int) -> None:
     for _ in range(times):
-        assert breaker.allows(host)
+        assert breaker.wait(host) == 0
         breaker.note(host, answered=False)
 
 
 def test_a_host_that_fails_in_a_row_is_refused_and_others_are_not(clock: Clock) -> None:
-    breaker = Breaker(3, 60.0, clock)
-    fail(breaker, "a", 2)
-    breaker.note("a", answered=True)
+    breaker = Breaker(3, clock)
     fail(breaker, "a", 3)
-    assert not breaker.allows("a") and breaker.allows("b")
+    fail(breaker, "b", 2)
+    assert [breaker.wait(host) for host in "abc"] == [math.inf, 0, 0]
+
+
+def test_an_answer_ends_a_row_of_failures(clock: Clock) -> None:
+    breaker = Breaker(3, clock)
+    for _ in range(5):
+        fail(breaker, "a", 2)
+        breaker.note("a", answered=True)
+    assert breaker.wait("a") == 0
 
 
 def test_after_a_pause_one_request_decides(clock: Clock) -> None:
-    breaker = Breaker(2, 60.0, clock)
+    breaker = Breaker(2, clock)
     fail(breaker, "a", 2)
-    clock.now += 59.0
-    assert not breaker.allows("a")
-    clock.now += 1.0
-    assert [breaker.allows("a") for _ in range(3)] == [True, False, False]
-    clock.now += 10.0
+    clock.now += PAUSE - 1
+    assert breaker.wait("a") == math.inf
+    clock.now += 1
+    assert [breaker.wait("a") for _ in range(3)] == [0, math.inf, math.inf]
+    clock.now += 10
     breaker.note("a", answered=False)
-    clock.now += 59.0
-    assert not breaker.allows("a")
-    clock.now += 1.0
-    assert breaker.allows("a")
+    clock.now += PAUSE - 1
+    assert breaker.wait("a") == math.inf
+    clock.now += 1
+    assert breaker.wait("a") == 0
     breaker.note("a", answered=True)
-    assert breaker.allows("a") and breaker.allows("a")
+    assert breaker.wait("a") == breaker.wait("a") == 0
     fail(breaker, "a", 2)  # from the beginning
 
 
 def test_a_probe_that_never_comes_back_is_followed_by_another(clock: Clock) -> None:
-    breaker = Breaker(1, 60.0, clock)
+    breaker = Breaker(1, clock)
     fail(breaker, "a", 1)
     for _ in range(3):
-        clock.now += 60.0
-        assert breaker.allows("a") and not breaker.allows("a")
+        clock.now += PAUSE
+        assert [breaker.wait("a"), breaker.wait("a")] == [0, math.inf]
+
+
+def test_a_host_that_has_answered_is_waited_for_and_given_up_in_the_end(clock: Clock) -> None:
+    breaker = Breaker(2, clock)
+    for _ in range(2):  # an answer gives all of its patience back
+        breaker.note("a", answered=True)
+        fail(breaker, "a", 2)
+        breaker.note("a", answered=False)  # one that was in flight: no pause of its own
+        for pause in PATIENCE:
+            assert breaker.wait("a") == pause
+            clock.now += pause
+            assert breaker.wait("a") == 0
+            assert 0 < breaker.wait("a") < math.inf  # others wait for the one that was let through
+            breaker.note("a", answered=False)
+        assert breaker.wait("a") == math.inf
+        clock.now += PAUSE
+        assert breaker.wait("a") == 0
+
+
+def test_a_host_rests_when_it_asks_to(clock: Clock) -> None:
+    breaker = Breaker(1, clock)
+    breaker.rest("a", 7.0)
+    breaker.rest("a", 3.0)
+    assert (breaker.wait("a"), breaker.wait("b")) == (7.0, 0)
+    breaker.note("a", answered=True)  # one that was in flight
+    assert breaker.wait("a") == 7.0
+    clock.now += 7.0
+    assert breaker.wait("a") == 0
+    breaker.rest("a", 1e9)
+    assert breaker.wait("a") == MOST_REST
+
+
+def test_a_host_that_does_nothing_but_rest_is_as_good_as_down(clock: Clock) -> None:
+    breaker = Breaker(1, clock)
+    for _ in range(MOST_RESTS):
+        for _ in range(9):
+            breaker.rest("a", 5.0)  # a burst is one rest
+        assert breaker.wait("a") == 5.0
+        clock.now += 5.0
+    breaker.rest("a", 5.0)
+    assert breaker.wait("a") == math.inf
+    clock.now += 5.0
+    assert breaker.wait("a") == 0
+    breaker.note("a", answered=True)
+    breaker.rest("a", 5.0)
+    assert breaker.wait("a") == 5.0
 
 
 def test_it_remembers_a_bounded_number_of_hosts(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hosts, "MOST_HOSTS", 2)
-    breaker = Breaker(1, 60.0, clock)
+    breaker = Breaker(1, clock)
     for host in "abc":
         fail(breaker, host, 1)
-    assert [breaker.allows(host) for host in "abc"] == [True, False, False]
+    assert [breaker.wait(host) for host in "abc"] == [0, math.inf, math.inf]
 
 
 def held(turns: Turns, names: list[str]) -> tuple[int, int]:

@@ -19,6 +19,7 @@ import webdataset
 
 from tagmill.ingest import IngestConfig, Report, ingest
 from tagmill.ingest import run as runs
+from tagmill.ingest.proxy import SAYS as PROXY_SAYS
 from tagmill.shards.errors import CorpusError, TagmillError
 from tagmill.shards.lint import lint_shard, lint_view
 from tagmill.shards.manifest import Corpus
@@ -301,6 +302,17 @@ def test_a_list_of_nothing_but_failures_makes_no_corpus(web: str, tmp_path: Path
     with pytest.raises(TagmillError, match="not_found 3"):
         ingest(config(str(path), tmp_path / "corpus", extra_columns=()))
     assert not Store(str(tmp_path / "corpus")).exists("corpus.json")
+
+
+def test_a_run_through_a_proxy_says_once_what_only_the_proxy_can_see_to(
+    listing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The list's hosts are private ones, so that nobody is asked."""
+    monkeypatch.setenv("http_proxy", "http://me:secret@127.0.0.1:1")
+    monkeypatch.setenv("no_proxy", "")
+    with pytest.raises(TagmillError, match="private_address"):
+        ingest(config(listing, tmp_path / "corpus", allow_private=False))
+    assert [record.getMessage() for record in caplog.records if "proxy" in record.getMessage()] == [PROXY_SAYS]
 
 
 def test_another_image_stack_does_not_go_on_with_a_run(
