@@ -46,7 +46,7 @@ def test_it_holds_every_source_file_of_the_rooms_and_nothing_else(wheel: Path) -
     sources = {f"tagmill/{path.relative_to(ROOT)}" for room in ROOMS for path in (ROOT / room).rglob("*.py")}
     sources |= {"tagmill/train.py", "tagmill/cli.py"}
     data = {f"tagmill/{path.relative_to(ROOT)}" for path in (ROOT / "ingest/sql").glob("*.sql")}
-    data |= {"tagmill/ingest/wordnet/nouns.npz", "tagmill/ingest/wordnet/LICENSE"}
+    data |= {f"tagmill/ingest/wordnet/{name}" for name in ("nouns.npz", "imagenet.npz", "LICENSE")}
     data |= {f"tagmill/{room}/py.typed" for room in ROOMS}
     compiled = {name for name in ours if name.startswith("tagmill/pipeline/_resample.") and name.endswith(".so")}
     assert ours == sources | data | compiled
