@@ -4,8 +4,8 @@ import hashlib
 import json
 import os
 import re
-from dataclasses import asdict, dataclass, field
-from typing import Literal
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal, get_args
 
 from tagmill.shards.errors import ConfigError
 from tagmill.shards.record import RESERVED
@@ -23,6 +23,8 @@ TAKEN_COLUMNS = RESERVED.union(
     ["url_hash", "part", "place", "detail", "pdq_quality", "jpeg_size", "sample_bytes", "holdout_order", "jpeg"],
     ["http_status", "fetched_at", "seconds", "host", "split", "yields_to"],
 )
+Resize = Literal["keep_ratio", "keep_ratio_largest", "center_crop", "border", "no"]
+Reencode = Literal["auto", "always", "never"]
 _MEMORY = re.compile(r"[1-9][0-9]*(\.[0-9]+)? ?([KMGT]i?B|B)")
 
 
@@ -30,10 +32,14 @@ _MEMORY = re.compile(r"[1-9][0-9]*(\.[0-9]+)? ?([KMGT]i?B|B)")
 class ImagePolicy:
     """What is stored of a picture, in pixels."""
 
-    image_size: int  # the short side at most
+    image_size: int
     quality: int  # of the JPEG
     min_side: int
     max_pixels: int
+    max_aspect: float | None = None
+    resize: Resize = "keep_ratio"
+    only_if_bigger: bool = True
+    reencode: Reencode = "always"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,13 +95,23 @@ class IngestConfig:
     """How requests introduce themselves; give an address where you can be reached."""
 
     image_size: int = 256
-    """The short side of stored pictures, pixels; smaller ones are never scaled up."""
+    """The side of stored pictures that `resize` sets, pixels."""
+    resize: Resize = "keep_ratio"
+    """keep_ratio sets the short side, keep_ratio_largest the long one, center_crop cuts keep_ratio to a square, border fills
+    keep_ratio_largest up to a square with white, no keeps every size."""
+    only_if_bigger: bool = True
+    """Leave pictures that are not bigger as they are; otherwise they are enlarged."""
+    reencode: Reencode = "always"
+    """Which pictures are encoded anew: always all of them; auto not those whose JPEG can be stored as it came, without its
+    metadata; never rejects all others (needs --resize no)."""
     quality: int = 90
     """JPEG quality, 1 to 100."""
     min_side: int = 16
     """Pictures with a shorter side are rejected, pixels."""
     max_pixels: int = 200_000_000
     """Pictures with more pixels are rejected before they are decoded."""
+    max_aspect: float | None = None
+    """Pictures whose long side is more than this many times the short one are rejected."""
 
     rows_per_part: int = 10_000
     """Rows of a part, the unit of work, at most (on average)."""
@@ -144,10 +160,7 @@ class IngestConfig:
                 self._refuse(name, f"must be at least {least}")
         if self.top_k is not None and self.top_k < 1:
             self._refuse("top_k", "must be at least 1")
-        if self.quality > 100:
-            self._refuse("quality", "must be at most 100")
-        if self.image_size > 65_500:
-            self._refuse("image_size", "must be at most 65500, as a JPEG's sides")
+        self._check_images()
         if not 0 < self.timeout < float("inf"):
             self._refuse("timeout", "must be a positive number of seconds")
         if not 0 <= self.host_delay <= 3600:
@@ -174,6 +187,25 @@ class IngestConfig:
         if self.spool is not None and not is_local(self.spool):
             self._refuse("spool", "must be a local folder")
 
+    def _check_images(self) -> None:
+        if self.quality > 100:
+            self._refuse("quality", "must be at most 100")
+        if self.image_size > 65_500:
+            self._refuse("image_size", "must be at most 65500, as a JPEG's sides")
+        if self.max_aspect is not None and not 1 <= self.max_aspect < float("inf"):
+            self._refuse("max_aspect", "must be a number from 1")
+        if self.resize not in get_args(Resize):
+            self._refuse("resize", f"must be one of {', '.join(get_args(Resize))}")
+        if self.reencode not in get_args(Reencode):
+            self._refuse("reencode", f"must be one of {', '.join(get_args(Reencode))}")
+        if self.reencode == "never" and self.resize != "no":
+            raise ConfigError("pictures that are never encoded anew cannot be resized", "--reencode", "add --resize no")
+        if not self.only_if_bigger and self.resize == "no":
+            raise ConfigError("nothing is enlarged where nothing is resized", "--no-only-if-bigger", "leave it out")
+        if not self.only_if_bigger and self.image_size**2 > self.max_pixels:
+            remedy = "give a smaller --image-size or a larger --max-pixels"
+            raise ConfigError("enlarged pictures would have more pixels than max_pixels", "--no-only-if-bigger", remedy)
+
     def _check_columns(self) -> None:
         named = [self.url_column, self.tags_column, self.licence_column, self.page_column, *self.extra_columns]
         columns = [column for column in named if column is not None]
@@ -199,8 +231,10 @@ class IngestConfig:
     @property
     def images(self) -> ImagePolicy:
         """The part of the config that decides a stored picture."""
-        return ImagePolicy(self.image_size, self.quality, self.min_side, self.max_pixels)
+        return ImagePolicy(**{field.name: getattr(self, field.name) for field in fields(ImagePolicy)})
 
-    def image_policy(self) -> dict[str, int | str]:
+    def image_policy(self) -> dict[str, Any]:
         """What `corpus.json` says about the pictures."""
-        return {**asdict(self.images), "filter": "box", "format": "baseline JPEG 4:2:0, sRGB"}
+        sampling = "4:2:0" if self.reencode == "always" else "4:2:0 or 4:4:4"
+        how = {"filter": "box" if self.only_if_bigger else "box, lanczos to enlarge"}
+        return {**asdict(self.images), **how, "format": f"baseline JPEG {sampling}, sRGB"}

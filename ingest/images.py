@@ -1,4 +1,4 @@
-"""Bytes from the web to what is stored: an upright, complete, baseline JPEG in sRGB with a short side of fixed size."""
+"""Bytes from the web to what is stored: an upright, complete, baseline JPEG in sRGB, in the size that the policy asks for."""
 
 import hashlib
 import io
@@ -13,11 +13,15 @@ import numpy.typing as npt
 from PIL import Image, ImageCms, UnidentifiedImageError, features
 from PIL import __version__ as pillow_version
 
+from tagmill.ingest.asis import as_it_came
 from tagmill.ingest.config import ImagePolicy
 from tagmill.ingest.reasons import Reason
+from tagmill.ingest.resize import Box, Shape, Size, framed, scaled, shape
 
 THUMBNAIL = 64  # pixels a side, of the grey thumbnail that fingerprints are made from
 MAX_JPEG_SIDE = 65_500  # libjpeg's limit
+_FOR_THUMBNAIL = (2 * THUMBNAIL, 2 * THUMBNAIL)
+_READ_AHEAD = 16  # bytes; libjpeg takes up to 8 more than the last pixel needs
 _FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "AVIF", "BMP", "TIFF")  # MPO comes as JPEG
 _ORIENTATION = 0x0112  # EXIF tag
 _UPRIGHT = {
@@ -72,31 +76,42 @@ class _RejectError(Exception):
 
 
 def prepare(body: bytes, policy: ImagePolicy) -> Prepared | Rejected:
-    """Checks the header, then decodes (first frame), turns upright, puts over white, converts to sRGB and scales down.
+    """Checks the header, then decodes (first frame), turns upright, puts over white, converts to sRGB, scales, cuts or borders.
 
-    Never scales up. Raises nothing for any bytes. The result depends on the bytes, the policy and `image_stack()`.
+    A JPEG that the policy lets through as it came is decoded all the same: to see whether it is whole, and for its thumbnail.
+    Raises nothing for any bytes. The result depends on the bytes, the policy and `image_stack()`.
     """
     if not body:
         return Rejected(Reason.EMPTY)
     Image.MAX_IMAGE_PIXELS = policy.max_pixels
     try:
-        image = _opened(body)
+        image = opened(body)
         with image:
             turn = _UPRIGHT.get(_orientation(image))
-            width, height = _checked_size(image.size, policy)
+            wanted = checked_shape(*image.size, policy)
+            width, height = image.size
             profile = image.info.get("icc_profile")
-            target = _target(width, height, policy.image_size)
-            pixels = _in_srgb(_scaled(_decoded(image, target), target), profile)
+            if turn is None and wanted == Shape(image.size, image.size):
+                kept = _kept(body, image, policy)
+                if kept is not None:
+                    return kept
+            if policy.reencode == "never":
+                return Rejected(Reason.NEEDS_ENCODING)
+            raw, place = decoded(image, wanted.scaled)
+            pixels = in_srgb(scaled(raw, wanted.scaled, place), profile)
     except _RejectError as error:
         return error.rejected
+    stored = wanted.stored
     if turn is not None:
         pixels = pixels.transpose(turn)
         if turn in _SIDEWAYS:
-            width, height = height, width
-    return _stored(pixels, width, height, policy.quality)
+            (width, height), stored = (height, width), stored[::-1]
+    jpeg = encoded(framed(pixels, stored), policy.quality)
+    return Prepared(jpeg, *stored, width, height, thumbnail_of(pixels))
 
 
-def _opened(body: bytes) -> Image.Image:
+def opened(body: bytes) -> Image.Image:
+    """The picture by its header, not decoded."""
     try:
         return Image.open(io.BytesIO(body), formats=_readable())
     except UnidentifiedImageError:
@@ -123,33 +138,52 @@ def _orientation(image: Image.Image) -> int:
     return value if isinstance(value, int) else 1
 
 
-def _checked_size(size: tuple[int, int], policy: ImagePolicy) -> tuple[int, int]:
-    width, height = size
+def checked_shape(width: int, height: int, policy: ImagePolicy) -> Shape:
+    """The sides that the picture gets; what it is scaled to on the way has the same limits as what it came with."""
     what = f"{width} x {height}"
     if width * height > policy.max_pixels:
         raise _RejectError(Reason.TOO_MANY_PIXELS, what)
     if min(width, height) < policy.min_side:
         raise _RejectError(Reason.TOO_SMALL, what)
-    if max(_target(width, height, policy.image_size)) > MAX_JPEG_SIDE:
+    if policy.max_aspect is not None and max(width, height) > policy.max_aspect * min(width, height):
+        raise _RejectError(Reason.TOO_NARROW, what)
+    wanted = shape(width, height, policy)
+    if max(wanted.scaled) > MAX_JPEG_SIDE:
         raise _RejectError(Reason.TOO_LONG, what)
-    return width, height
+    if wanted.scaled[0] * wanted.scaled[1] > policy.max_pixels:
+        raise _RejectError(Reason.TOO_MANY_PIXELS, f"{what}, enlarged")
+    return wanted
 
 
-def _target(width: int, height: int, short_side: int) -> tuple[int, int]:
-    """Width and height with the given short side, the long one rounded half up; smaller pictures keep theirs."""
-    short = min(width, height)
-    if short <= short_side:
-        return width, height
-    return tuple((2 * side * short_side + short) // (2 * short) for side in (width, height))  # type: ignore[return-value]
+def _kept(body: bytes, image: Image.Image, policy: ImagePolicy) -> Prepared | None:
+    """The picture with its JPEG as it came, if the policy wants that, it says of itself that it is sRGB, and it is whole.
 
-
-def _decoded(image: Image.Image, target: tuple[int, int]) -> Image.Image:
-    """The first frame as L, RGB or CMYK without alpha."""
+    It is decoded for its thumbnail, and no further than that needs. Once libjpeg sees the end marker it makes up pixels that
+    are missing, and Pillow does not tell: so it gets other bytes in place of the end, and asks for more where it needs them.
+    """
+    profile = image.info.get("icc_profile")
+    if policy.reencode == "always" or image.format not in ("JPEG", "MPO") or (profile and not _is_srgb(profile)):
+        return None
+    jpeg = as_it_came(body)
+    if jpeg is None:
+        return None
     try:
+        with opened(jpeg[:-2] + bytes(_READ_AHEAD)) as endless:
+            thumbnail = thumbnail_of(decoded(endless, _FOR_THUMBNAIL)[0])
+    except _RejectError:
+        return None
+    return Prepared(jpeg, *image.size, *image.size, thumbnail)
+
+
+def decoded(image: Image.Image, target: Size) -> tuple[Image.Image, Box | None]:
+    """The first frame as L, RGB or CMYK without alpha; where it was decoded at a fraction of its size, the place in it that
+    the picture takes: the last pixels of 65 / 4 are filled up."""
+    try:
+        drafted = None
         if image.format in ("JPEG", "MPO"):
-            image.draft(None, (target[0] * _DRAFT_GAP, target[1] * _DRAFT_GAP))
+            drafted = image.draft(None, (target[0] * _DRAFT_GAP, target[1] * _DRAFT_GAP))
         image.load()
-        return _opaque(image)
+        return _opaque(image), drafted[1] if drafted else None
     except Image.DecompressionBombError:
         raise _RejectError(Reason.TOO_MANY_PIXELS, "a frame") from None
     except _BROKEN as error:
@@ -177,12 +211,7 @@ def _opaque(image: Image.Image) -> Image.Image:
     raise _RejectError(Reason.DECODER_FAILED, f"pixels of kind {image.mode}")
 
 
-def _scaled(image: Image.Image, target: tuple[int, int]) -> Image.Image:
-    """Box filter, before colours are converted: it is the small picture that pays for that."""
-    return image if image.size == target else image.resize(target, Image.Resampling.BOX)
-
-
-def _in_srgb(image: Image.Image, profile: object) -> Image.Image:
+def in_srgb(image: Image.Image, profile: object) -> Image.Image:
     """RGB pixels in sRGB, by the picture's own profile where it has one that fits."""
     if isinstance(profile, bytes) and profile:
         converted = _by_profile(image, profile)
@@ -195,11 +224,22 @@ def _by_profile(image: Image.Image, profile: bytes) -> Image.Image | None:
     """The picture converted by its ICC profile; None where that is sRGB already, broken, or for other colours."""
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        if (source.profile.profile_description or "").startswith("sRGB"):
+        if _names_srgb(source):
             return None
         return ImageCms.profileToProfile(image, source, _srgb(), outputMode="RGB")
     except (ImageCms.PyCMSError, *_BROKEN):
         return None
+
+
+def _names_srgb(profile: ImageCms.ImageCmsProfile) -> bool:
+    return (profile.profile.profile_description or "").startswith("sRGB")
+
+
+def _is_srgb(profile: bytes) -> bool:
+    try:
+        return _names_srgb(ImageCms.ImageCmsProfile(io.BytesIO(profile)))
+    except (ImageCms.PyCMSError, *_BROKEN):
+        return False
 
 
 @cache
@@ -207,12 +247,18 @@ def _srgb() -> ImageCms.ImageCmsProfile:
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 
 
-def _stored(image: Image.Image, original_width: int, original_height: int, quality: int) -> Prepared:
+def encoded(image: Image.Image, quality: int) -> bytes:
+    """The JPEG of RGB pixels."""
     image.info.clear()  # or a comment and the colour profile of the source would be written
     sink = io.BytesIO()
     image.save(sink, "JPEG", quality=quality, subsampling="4:2:0", progressive=False, optimize=False)
-    thumbnail = image.convert("L").resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
-    return Prepared(sink.getvalue(), *image.size, original_width, original_height, np.asarray(thumbnail))
+    return sink.getvalue()
+
+
+def thumbnail_of(image: Image.Image) -> npt.NDArray[np.uint8]:
+    """The luma that fingerprints are made from: of the whole picture, before it is cut or bordered, so that they are the same
+    in every mode but for the filter's noise."""
+    return np.asarray(image.convert("L").resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX))
 
 
 @cache
@@ -235,8 +281,8 @@ def _probe() -> str:
     sink, digest = io.BytesIO(), hashlib.sha256()
     Image.fromarray(colours).save(sink, "PNG")
     body = sink.getvalue()
-    for size in (64, 24):  # of a PNG, then of the JPEG that it gave
-        made = prepare(body, ImagePolicy(image_size=size, quality=90, min_side=1, max_pixels=1 << 20))
+    for size in (64, 24, 40):  # of a PNG, then of the JPEG that it gave, then of that one enlarged
+        made = prepare(body, ImagePolicy(size, quality=90, min_side=1, max_pixels=1 << 20, only_if_bigger=False))
         assert isinstance(made, Prepared)
         body = made.jpeg
         digest.update(body + made.thumbnail.tobytes())

@@ -23,6 +23,8 @@ class Reason(StrEnum):
     TOO_SMALL = "too_small"
     TOO_MANY_PIXELS = "too_many_pixels"
     TOO_LONG = "too_long"
+    TOO_NARROW = "too_narrow"
+    NEEDS_ENCODING = "needs_encoding"
     DECODER_FAILED = "decoder_failed"
     DUPLICATE = "duplicate"
     TAKEN_DOWN = "taken_down"
@@ -50,6 +52,8 @@ _MEANINGS = {
     Reason.TOO_SMALL: "a side is shorter than min_side",
     Reason.TOO_MANY_PIXELS: "more pixels than max_pixels, by its header",
     Reason.TOO_LONG: "so narrow that its long side would not fit into a JPEG (65,500 pixels)",
+    Reason.TOO_NARROW: "a long side of more than max_aspect times the short one",
+    Reason.NEEDS_ENCODING: "no JPEG that can be stored as it came, and the run must not encode it anew",
     Reason.DECODER_FAILED: "a picture by its header, but its pixels cannot be decoded",
     Reason.DUPLICATE: "the same bytes as another sample, which keeps its tags too",
     Reason.TAKEN_DOWN: "a takedown list forbids its URL, its host or its picture",

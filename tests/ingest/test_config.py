@@ -1,6 +1,7 @@
 """A config that cannot be right is refused when it is made; its digest covers what decides bytes and nothing else."""
 
 import dataclasses
+import json
 from typing import Any
 
 import pytest
@@ -22,6 +23,8 @@ WRONG: list[tuple[str, Any]] = [
     *[("extra_columns", ("part",)), ("extra_columns", ("a.b",)), ("concurrency", 0), ("timeout", 0.0)],
     *[("timeout", float("nan")), ("timeout", float("inf")), ("retries", -1), ("max_bytes", 0), ("max_redirects", -1)],
     *[("image_size", 7), ("image_size", 70_000), ("quality", 0), ("quality", 101), ("min_side", 0), ("max_pixels", 0)],
+    *[("max_aspect", 0.9), ("max_aspect", float("nan")), ("max_aspect", float("inf")), ("resize", "fixed")],
+    *[("reencode", "maybe"), ("reencode", "never")],
     *[("rows_per_part", 0), ("parts_per_group", 0), ("shard_samples", 0), ("shard_bytes", 0), ("min_count", 0)],
     *[("top_k", 0), ("max_labels", 0), ("rule", "some"), ("holdout", -1), ("processes", 0), ("memory_limit", "much")],
     *[("memory_limit", "2"), ("spool", "s3://bucket/x"), ("failure_budget", 1.1), ("failure_budget", -0.1)],
@@ -36,6 +39,26 @@ def test_what_cannot_be_right_is_refused_in_one_line(name: str, value: Any) -> N
     with pytest.raises(ConfigError) as caught:
         config(**{name: value})
     assert "\n" not in str(caught.value) and "(--" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "way_out"),
+    [
+        ({"reencode": "never"}, "--resize no"),
+        ({"reencode": "never", "resize": "border"}, "--resize no"),
+        ({"resize": "no", "only_if_bigger": False}, "leave it out"),
+        ({"image_size": 2000, "max_pixels": 3_999_999, "only_if_bigger": False}, "--max-pixels"),
+    ],
+)
+def test_image_flags_that_do_not_go_together_name_the_way_out(settings: dict[str, Any], way_out: str) -> None:
+    with pytest.raises(ConfigError, match=way_out):
+        config(**settings)
+
+
+def test_image_flags_that_go_together() -> None:
+    assert config(reencode="never", resize="no").images.reencode == "never"
+    assert config(image_size=2000, max_pixels=4_000_000, only_if_bigger=False).images.only_if_bigger is False
+    assert config(max_aspect=1).images.max_aspect == 1  # nothing but squares
 
 
 # Another valid value for every field: `digest` must tell these apart, or must not.
@@ -57,6 +80,10 @@ OTHER: dict[str, Any] = {
     "quality": 1,
     "min_side": 1,
     "max_pixels": 1,
+    "max_aspect": 3.0,
+    "resize": "border",
+    "only_if_bigger": False,
+    "reencode": "auto",
     "rows_per_part": 1,
     "parts_per_group": 1,
     "shard_samples": 1,
@@ -108,6 +135,16 @@ def test_the_columns_of_our_tables_are_taken() -> None:
 def test_the_image_policy_says_what_decides_a_picture() -> None:
     policy = config(image_size=99, quality=77).image_policy()
     assert (policy["image_size"], policy["quality"], policy["filter"]) == (99, 77, "box")
+    assert policy["format"] == "baseline JPEG 4:2:0, sRGB"
+    other = config(resize="border", only_if_bigger=False, max_aspect=4.0, reencode="auto").image_policy()
+    assert [other[name] for name in ("resize", "only_if_bigger", "max_aspect", "reencode")] == [
+        "border",
+        False,
+        4.0,
+        "auto",
+    ]
+    assert (other["filter"], other["format"]) == ("box, lanczos to enlarge", "baseline JPEG 4:2:0 or 4:4:4, sRGB")
+    assert json.loads(json.dumps(other)) == other
 
 
 def test_it_is_frozen_and_every_field_is_documented() -> None:
