@@ -80,16 +80,25 @@ def machine() -> dict[str, str | int]:
     return {"processor": model, "cores": os.cpu_count() or 0, "python": platform.python_version()}
 
 
-def conclude(name: str, unit: str, runs: dict[str, list[float]], us: str, out: Path | None) -> None:
-    """Prints medians and our ratio to each peer, and writes them as JSON where `out` says."""
+def conclude(
+    name: str,
+    unit: str,
+    runs: dict[str, list[float]],
+    us: str,
+    out: Path | None,
+    further: dict[str, dict[str, object]] | None = None,
+) -> None:
+    """Prints medians and our ratio to each peer, and writes them as JSON where `out` says, with cases of other units."""
     medians = {case: statistics.median(values) for case, values in runs.items()}
     ratios = {f"{us}/{case}": medians[us] / median for case, median in medians.items() if case != us}
     for case, median in medians.items():
         ratio = "" if case == us else f"   {us} does {ratios[f'{us}/{case}']:.2f} times this"
         print(f"{case:32} {median:10.1f} {unit}{ratio}")
     if out is not None:
-        cases = {case: {"unit": unit, "median": medians[case], "runs": values} for case, values in runs.items()}
-        write(name, cases, ratios, out)
+        cases: dict[str, dict[str, object]] = {
+            case: {"unit": unit, "median": medians[case], "runs": values} for case, values in runs.items()
+        }
+        write(name, cases | (further or {}), ratios, out)
 
 
 def write(name: str, cases: dict[str, dict[str, object]], ratios: dict[str, float], out: Path) -> None:

@@ -1,14 +1,20 @@
 """What pillow-simd is worth: decode + resize to short side 256 + encode, on one core, against Pillow in its own environment.
+And what each step of ingest costs a picture: encoded anew to that size, and stored as it came (those pictures that can be).
 
 python bench/pixels.py [--images DIR] [--rounds N] [--quick] [--out FILE.json]
 """
 
 import io
+import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tagmill.ingest.config import ImagePolicy
 
 
 def work(files: list[bytes]) -> float:
@@ -33,6 +39,82 @@ def worker(paths: list[str]) -> None:
     print(work(files))
 
 
+class Clock:
+    """Seconds by step; a step lasts from the last call to this one."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self.start()
+
+    def start(self) -> None:
+        self._last = time.perf_counter()
+
+    def __call__(self, step: str) -> None:
+        now = time.perf_counter()
+        self.seconds[step] = self.seconds.get(step, 0.0) + now - self._last
+        self._last = now
+
+
+def step_by_step(body: bytes, policy: "ImagePolicy", clock: Clock) -> bytes:
+    """What ingest does with an upright RGB picture, by ingest's own functions; the JPEG that is stored."""
+    from tagmill.ingest import fingerprint, images
+    from tagmill.ingest.resize import framed, scaled
+    from tagmill.shards.record import sha256_hex
+
+    clock.start()
+    image = images.opened(body)
+    wanted = images.checked_shape(*image.size, policy)
+    clock("header check")
+    pixels, place = images.decoded(image, wanted.scaled)
+    clock("decode")
+    pixels = framed(images.in_srgb(scaled(pixels, wanted.scaled, place), image.info.get("icc_profile")), wanted.stored)
+    clock("resize")
+    jpeg = images.encoded(pixels, policy.quality)
+    clock("encode")
+    sha256_hex(body)
+    clock("sha256")
+    fingerprint.pdq_of(images.thumbnail_of(pixels))
+    clock("PDQ")
+    return jpeg
+
+
+def ingest_steps(files: list[bytes], rounds: int) -> dict[str, dict[str, object]]:
+    """Microseconds a picture of every step, and of all that `prepare` and the fingerprints do under three policies."""
+    from tagmill.ingest.config import ImagePolicy
+    from tagmill.ingest.fingerprint import fingerprint
+    from tagmill.ingest.images import Prepared, prepare
+
+    limits: dict[str, Any] = {"image_size": 256, "quality": 90, "min_side": 16, "max_pixels": 200_000_000}
+    resized = ImagePolicy(**limits)
+    whole = {
+        "all: short side 256": (files, resized),
+        "all: size kept, encoded anew": (files, ImagePolicy(**limits, resize="no")),
+    }
+    as_came = ImagePolicy(**limits, resize="no", reencode="never")
+    fit = [body for body in files if isinstance(prepare(body, as_came), Prepared)]
+    if fit:
+        whole[f"all: stored as it came ({len(fit)} of {len(files)})"] = fit, as_came
+    runs: dict[str, list[float]] = {}
+    for _ in range(rounds):
+        clock = Clock()
+        for body in files:
+            step_by_step(body, resized, clock)
+        found = {step: seconds / len(files) for step, seconds in clock.seconds.items()}
+        for name, (bodies, policy) in whole.items():
+            start = time.perf_counter()
+            for body in bodies:
+                made = prepare(body, policy)
+                assert isinstance(made, Prepared), made
+                fingerprint(body, made.thumbnail)
+            found[name] = (time.perf_counter() - start) / len(bodies)
+        for name, seconds in found.items():
+            runs.setdefault(name, []).append(1e6 * seconds)
+    return {
+        name: {"unit": "microseconds an image", "median": statistics.median(values), "runs": values}
+        for name, values in runs.items()
+    }
+
+
 def main() -> None:
     from PIL import __version__
 
@@ -49,8 +131,12 @@ def main() -> None:
         return lambda: float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
     cases = {name: once(python) for name, python in pythons.items()}
-    runs = measure.alternate(cases, 2 if options.quick else options.rounds)
-    measure.conclude("pixels", "images/s", runs, "tagmill (pillow-simd)", options.out)
+    rounds = 2 if options.quick else options.rounds
+    runs = measure.alternate(cases, rounds)
+    steps = ingest_steps([Path(path).read_bytes() for path in paths], rounds)
+    for name, case in steps.items():
+        print(f"{name:40} {case['median']:10.0f} {case['unit']}")
+    measure.conclude("pixels", "images/s", runs, "tagmill (pillow-simd)", options.out, steps)
 
 
 if __name__ == "__main__":

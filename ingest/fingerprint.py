@@ -21,11 +21,16 @@ class Fingerprint:
 
 def fingerprint(body: bytes, thumbnail: npt.NDArray[np.uint8]) -> Fingerprint:
     """Of the source bytes, and of a uint8 luma thumbnail [height, width] of the picture that they give."""
+    return Fingerprint(sha256_hex(body), *pdq_of(thumbnail))
+
+
+def pdq_of(thumbnail: npt.NDArray[np.uint8]) -> tuple[tuple[int, int, int, int], int]:
+    """PDQ and its quality, as `Fingerprint` has them."""
     luma = np.ascontiguousarray(np.broadcast_to(thumbnail[..., None], (*thumbnail.shape, 3)))
     bits, quality = pdqhash.compute(luma)
     words = np.packbits(bits.astype(np.uint8)).view(">i8")
     first, second, third, fourth = (int(word) for word in words)
-    return Fingerprint(sha256_hex(body), (first, second, third, fourth), int(quality))
+    return (first, second, third, fourth), int(quality)
 
 
 def holdout_order(sha256: str, seed: int) -> int:

@@ -1,0 +1,35 @@
+"""The steps that are timed are those of ingest: together they give the very picture that ingest stores."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tagmill.bench.pixels import Clock, ingest_steps, step_by_step
+from tagmill.ingest.config import ImagePolicy
+from tagmill.ingest.images import Prepared, prepare
+
+
+def photograph(width: int, height: int) -> bytes:
+    noise = np.random.default_rng(width).integers(0, 256, (height // 10, width // 10, 3), dtype=np.uint8)
+    sink = io.BytesIO()
+    Image.fromarray(noise).resize((width, height), Image.Resampling.BICUBIC).save(sink, "JPEG")
+    return sink.getvalue()
+
+
+@pytest.mark.parametrize("size", [(500, 375), (1203, 1601), (90, 200)])
+def test_the_steps_give_what_ingest_stores(size: tuple[int, int]) -> None:
+    body, policy, clock = photograph(*size), ImagePolicy(256, 90, 16, 10_000_000), Clock()
+    made = prepare(body, policy)
+    assert isinstance(made, Prepared) and step_by_step(body, policy, clock) == made.jpeg
+    assert list(clock.seconds) == ["header check", "decode", "resize", "encode", "sha256", "PDQ"]
+
+
+def test_every_step_has_its_figure_and_steps_make_up_the_whole() -> None:
+    steps = ingest_steps([photograph(500, 375), photograph(640, 480)], 3)
+    medians = {name: float(str(case["median"])) for name, case in steps.items()}
+    assert len(medians) == 9 and all(len(list(case["runs"])) == 3 for case in steps.values())  # type: ignore[call-overload]
+    parts = sum(cost for name, cost in medians.items() if not name.startswith("all"))
+    assert 0.3 < parts / medians["all: short side 256"] < 3  # a busy machine
+    assert "all: stored as it came (2 of 2)" in medians
