@@ -97,13 +97,11 @@ class IngestConfig:
     image_size: int = 256
     """The side of stored pictures that `resize` sets, pixels."""
     resize: Resize = "keep_ratio"
-    """keep_ratio sets the short side, keep_ratio_largest the long one, center_crop cuts keep_ratio to a square, border fills
-    keep_ratio_largest up to a square with white, no keeps every size."""
+    """Short side (keep_ratio), long side (keep_ratio_largest), square cut out (center_crop) or filled with white (border)."""
     only_if_bigger: bool = True
     """Leave pictures that are not bigger as they are; otherwise they are enlarged."""
     reencode: Reencode = "always"
-    """Which pictures are encoded anew: always all of them; auto not those whose JPEG can be stored as it came, without its
-    metadata; never rejects all others (needs --resize no)."""
+    """Encode every picture anew (always) or only those that need it (auto); or reject those that need it (never)."""
     quality: int = 90
     """JPEG quality, 1 to 100."""
     min_side: int = 16

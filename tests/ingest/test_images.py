@@ -215,6 +215,16 @@ def test_a_large_jpeg_is_scaled_like_the_box_filter() -> None:
     assert np.abs(found - wanted).mean() < 2.5  # 0.2 without scaled decoding, 4.9 if that went down to the stored size
 
 
+def test_scaled_decoding_does_not_stretch_the_picture() -> None:
+    """An eighth of 265 pixels is 33.1, for which libjpeg gives 34, the last one mostly filled up."""
+    ramp = Image.fromarray(np.tile(np.linspace(0, 255, 265).astype(np.uint8), (265, 1))).convert("RGB")
+    made = good(encoded(ramp, "JPEG", quality=98), ImagePolicy(16, 98, 8, 1_000_000))
+    found = np.asarray(Image.open(io.BytesIO(made.jpeg))).astype(int)
+    assert (
+        np.abs(found - np.asarray(ramp.resize((16, 16), Image.Resampling.BOX))).mean() < 1.5
+    )  # 3.2 if it were stretched
+
+
 def plainly(image: Image.Image, orientation: int, policy: ImagePolicy) -> Image.Image:
     """What Pillow alone makes of a picture, without scaled decoding: each mode in its own words. It is turned after it was
     scaled, since Pillow's box filter gives a pixel on the edge of two boxes to the left one."""
