@@ -21,7 +21,8 @@ from tagmill.ingest.resize import Box, Shape, Size, framed, scaled, shape
 THUMBNAIL = 64  # pixels a side, of the grey thumbnail that fingerprints are made from
 MAX_JPEG_SIDE = 65_500  # libjpeg's limit
 _FOR_THUMBNAIL = (2 * THUMBNAIL, 2 * THUMBNAIL)
-_READ_AHEAD = 16  # bytes; libjpeg takes up to 8 more than the last pixel needs
+# Bytes. libjpeg takes up to 8 more than the last pixel needs, and may take these for the pixels of a last few blocks.
+_READ_AHEAD = 10
 _FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "AVIF", "BMP", "TIFF")  # MPO comes as JPEG
 _ORIENTATION = 0x0112  # EXIF tag
 _UPRIGHT = {
