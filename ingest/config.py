@@ -7,6 +7,7 @@ import re
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, get_args
 
+from tagmill.ingest.presets import PLAIN, PRESETS, Columns, Preset
 from tagmill.shards.errors import ConfigError
 from tagmill.shards.record import RESERVED
 from tagmill.shards.store import is_local
@@ -25,6 +26,7 @@ TAKEN_COLUMNS = RESERVED.union(
 )
 Resize = Literal["keep_ratio", "keep_ratio_largest", "center_crop", "border", "no"]
 Reencode = Literal["auto", "always", "never"]
+_COLUMN_FIELDS = ("url_column", "tags_column", "caption_column", "licence_column", "page_column", "extra_columns")
 _MEMORY = re.compile(r"[1-9][0-9]*(\.[0-9]+)? ?([KMGT]i?B|B)")
 
 
@@ -47,7 +49,7 @@ class IngestConfig:
     """An ingest from lists of URLs and tags to a corpus. Raises ConfigError for what cannot be right."""
 
     input: tuple[str, ...]
-    """Files, globs or folders of Parquet, CSV, TSV or JSON lines, on any store."""
+    """Files, globs or folders of Parquet, CSV, TSV, JSON lines or plain URLs (.txt), on any store."""
     output: str
     """The folder or bucket prefix of the new corpus."""
     name: str = "corpus"
@@ -55,10 +57,14 @@ class IngestConfig:
     seed: int = 0
     """Decides the order of the samples and which of them are held out."""
 
-    url_column: str = "url"
-    """The column with the URLs."""
-    tags_column: str = "tags"
-    """The column with the tags: lists, or text that is split."""
+    preset: Literal["img2dataset", "laion", "yfcc100m"] | None = None
+    """How a published list is read: names the columns; a column's own flag goes before it."""
+    url_column: str | None = None
+    """The column with the URLs; `url` if neither this nor a preset is given."""
+    tags_column: str | None = None
+    """The column with the tags: lists, or text that is split; `tags` if no preset and no caption column is given."""
+    caption_column: str | None = None
+    """A column with captions: the hashtags in them are tags too, after those of the tags column."""
     tags_separator: str = ","
     """What stands between two tags in text."""
     licence_column: str | None = None
@@ -205,12 +211,16 @@ class IngestConfig:
             raise ConfigError("enlarged pictures would have more pixels than max_pixels", "--no-only-if-bigger", remedy)
 
     def _check_columns(self) -> None:
-        named = [self.url_column, self.tags_column, self.licence_column, self.page_column, *self.extra_columns]
+        if self.preset is not None and self.preset not in PRESETS:
+            self._refuse("preset", f"must be one of {', '.join(PRESETS)}")
+        chosen = self.columns
+        named = [chosen.url, chosen.tags, chosen.caption, chosen.licence, chosen.page]
         columns = [column for column in named if column is not None]
-        if not all(columns):
+        if not all([*columns, *chosen.extra]):
             self._refuse("extra_columns", "and the other columns must have names")
-        if len(set(columns)) < len(columns):
-            self._refuse("extra_columns", f"name a column twice: {', '.join(columns)}")
+        extra = [column for column in chosen.extra if column != chosen.caption]  # captions may be kept as they are
+        if len({*columns, *extra}) < len(columns) + len(extra) or len(set(chosen.extra)) < len(chosen.extra):
+            self._refuse("extra_columns", f"name a column twice: {', '.join([*columns, *extra])}")
         if not self.tags_separator:
             self._refuse("tags_separator", "must not be empty")
         for column in self.extra_columns:
@@ -224,7 +234,29 @@ class IngestConfig:
     def digest(self) -> str:
         """sha256 over the fields that decide what is built; a run is only resumed under the same."""
         deciding = {name: value for name, value in asdict(self).items() if name not in _NOT_IN_DIGEST}
+        deciding |= {"columns": asdict(self.columns)}
+        for name in _COLUMN_FIELDS:  # a column may be named by a flag or by habit: that is one and the same
+            del deciding[name]
         return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def reading(self) -> Preset:
+        """How the lists are read, apart from the names of their columns."""
+        return PRESETS[self.preset] if self.preset else PLAIN
+
+    @property
+    def columns(self) -> Columns:
+        """The columns that are read, by flag or else by preset."""
+        preset = self.reading.columns
+        captions_only = self.preset is None and self.caption_column is not None
+        return Columns(
+            url=preset.url if self.url_column is None else self.url_column,
+            tags=self.tags_column if self.tags_column is not None or captions_only else preset.tags,
+            caption=preset.caption if self.caption_column is None else self.caption_column,
+            licence=preset.licence if self.licence_column is None else self.licence_column,
+            page=preset.page if self.page_column is None else self.page_column,
+            extra=self.extra_columns,
+        )
 
     @property
     def images(self) -> ImagePolicy:

@@ -35,7 +35,8 @@ class Dealt:
 
     num_parts: int
     rows: int
-    inputs: list[dict[str, Any]]  # name, bytes, rows, sha256 of each input file, in order of file ordinals
+    # name, bytes, rows, sha256 of each input file, in order of file ordinals; `skipped` where videos were left out
+    inputs: list[dict[str, Any]]
     config_sha256: str
 
     @classmethod
@@ -103,8 +104,9 @@ def deal(config: IngestConfig, store: Store, spool: Path) -> Dealt:
     folder.mkdir(parents=True)
     schema = dealt_schema(config)
     counts: dict[int, int] = {}
+    skipped: dict[int, int] = {}
     buckets = _Buckets(folder, schema, depth=0)
-    for batch in rows(config):
+    for batch in rows(config, skipped):
         if len(batch):
             ordinal = batch["row_id"][0].as_py() >> ROW_BITS
             counts[ordinal] = counts.get(ordinal, 0) + len(batch)
@@ -112,7 +114,7 @@ def deal(config: IngestConfig, store: Store, spool: Path) -> Dealt:
     total = sum(counts.values())
     bits = max(0, -(-total // config.rows_per_part) - 1).bit_length()
     _deal_buckets(buckets.close(), bits, schema, store, spool=folder)
-    inputs = [_input(url, counts.get(ordinal, 0)) for ordinal, url in enumerate(input_files(config))]
+    inputs = [_input(url, counts.get(n, 0), skipped.get(n, 0)) for n, url in enumerate(input_files(config))]
     dealt = Dealt(1 << bits, total, inputs, config.digest())
     store.put(MARKER, json.dumps(asdict(dealt)).encode())
     shutil.rmtree(folder)
@@ -225,7 +227,7 @@ def _put_part(table: pa.Table, part: int, store: Store, spool: Path) -> None:
     path.unlink()
 
 
-def _input(url: str, num_rows: int) -> dict[str, Any]:
+def _input(url: str, num_rows: int, skipped: int) -> dict[str, Any]:
     """An input file as the corpus remembers it."""
     folder, _, name = url.rpartition("/")
     digest, size = hashlib.sha256(), 0
@@ -233,4 +235,5 @@ def _input(url: str, num_rows: int) -> dict[str, Any]:
         while block := file.read(1 << 22):
             digest.update(block)
             size += len(block)
-    return {"name": url, "bytes": size, "rows": num_rows, "sha256": digest.hexdigest()}
+    entry = {"name": url, "bytes": size, "rows": num_rows, "sha256": digest.hexdigest()}
+    return entry | ({"skipped": skipped} if skipped else {})

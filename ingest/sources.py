@@ -1,12 +1,9 @@
-"""Rows from lists of URLs and tags: Parquet, CSV, TSV and JSON lines from any store, streamed, each with its row_id."""
+"""Rows from lists of URLs and tags on any store, streamed, each with its row_id: Parquet, CSV, TSV, JSON lines, text."""
 
 import io
-import json
-import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import PurePosixPath
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,17 +11,23 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
+from tagmill.ingest import columns as to
 from tagmill.ingest.config import IngestConfig
+from tagmill.ingest.lines import json_rows, plain_urls
+from tagmill.ingest.presets import Columns, Preset
+from tagmill.ingest.unpack import LINE_BYTES, PACKED, opened, opened_lines
 from tagmill.shards.errors import InputError
-from tagmill.shards.store import Store, handle, is_local
+from tagmill.shards.store import handle, is_local
 
 ROW_BITS = 40  # row_id = file ordinal << 40 | row ordinal
 BATCH_ROWS = 16_384
 _FORMATS = {"parquet": "parquet", "pq": "parquet", "csv": "csv", "tsv": "tsv", "jsonl": "json", "ndjson": "json"}
-_PACKED = {"gz": "gzip", "zst": "zstd", "bz2": "bz2"}
-_GIVE = "give Parquet (.parquet), CSV (.csv), TSV (.tsv) or JSON lines (.jsonl), packed with gzip or zstd or not"
-# What the readers raise on bytes that are not what their name says.
-_UNREADABLE = (OSError, pa.ArrowException, UnicodeDecodeError, zlib.error, EOFError)
+_FORMATS |= {"txt": "txt"}
+_HEADLESS = frozenset(["", "tsv", "txt"])  # suffixes of files whose columns a preset names
+_GIVE = (
+    "give Parquet (.parquet), CSV (.csv), TSV (.tsv), JSON lines (.jsonl) or a URL a line (.txt), the last four "
+    + ("packed (.gz, .zst, .bz2) or not")
+)
 
 
 def row_schema(config: IngestConfig) -> pa.Schema:
@@ -46,44 +49,57 @@ def extra_schema(config: IngestConfig) -> pa.Schema:
     if not config.extra_columns:
         return pa.schema([])
     url = input_files(config)[0]
-    with _reading(url) as file:
-        found = pq.ParquetFile(file).schema_arrow if _format(url) == "parquet" else pa.schema([])
-    kinds = {column.name: _simple(column.type) for column in found}
+    found = pa.schema([])
+    if _format(url, config.reading) == "parquet":
+        with opened(url) as file:
+            found = pq.ParquetFile(file).schema_arrow
+    kinds = {column.name: to.simple_type(column.type) for column in found}
     return pa.schema([pa.field(name, kinds.get(name, pa.string())) for name in config.extra_columns])
 
 
 def input_files(config: IngestConfig) -> list[str]:
     """Every input file once, sorted by its whole name: their order gives the file ordinals."""
-    files = sorted({file for given in config.input for file in _expand(given)})
+    files = sorted({file for given in config.input for file in _expand(given, config.reading)})
     if len(files) >= 1 << 63 - ROW_BITS:
         raise InputError(f"{len(files)} files", ", ".join(config.input), "join some of them")
     for file in files:
-        _format(file)
+        _format(file, config.reading)
     return files
 
 
-def rows(config: IngestConfig) -> Iterator[pa.RecordBatch]:
-    """All rows in order, as batches of `row_schema`. Raises InputError: missing column, no rows, unreadable file."""
+def rows(config: IngestConfig, skipped: dict[int, int] | None = None) -> Iterator[pa.RecordBatch]:
+    """All rows in order, as batches of `row_schema`. Raises InputError: missing column, no rows, unreadable file.
+
+    What a preset knows to be no picture (a video) is no row, but has had its row_id, so that the others' do not depend
+    on it; `skipped` is given how many there were by file ordinal.
+    """
     schema = row_schema(config)
     some = False
     for ordinal, url in enumerate(input_files(config)):
         start = ordinal << ROW_BITS
         for raw in _raw(url, config):
             batch = _row_batch(raw, start, schema, url, config)
-            start += len(batch)
+            start += len(raw)
             some = some or len(batch) > 0
+            if skipped is not None and len(batch) < len(raw):
+                skipped[ordinal] = skipped.get(ordinal, 0) + len(raw) - len(batch)
             yield batch
     if not some:
         raise InputError("the list is empty", ", ".join(config.input), "give at least one row")
 
 
-def _expand(given: str) -> list[str]:
+def _expand(given: str, reading: Preset) -> list[str]:
+    """The files that an input names. A folder gives those whose suffix is a format's, and not two kinds by accident."""
     fs, path = handle(given)
     named = (lambda found: str(found)) if is_local(given) else fs.unstrip_protocol
     if any(c in path for c in "*?["):
         found = [file for file in fs.glob(path) if fs.isfile(file)]
     elif fs.isdir(path):
-        found = [file for file in fs.find(path) if _suffixes(file)[0] in _FORMATS]
+        found = [file for file in fs.find(path) if _in_folder(file, reading)]
+        texts = [file for file in found if _suffixes(file)[0] == "txt"]
+        if 0 < len(texts) < len(found) and not reading.header:
+            what = f"lists with columns, and {PurePosixPath(texts[0]).name} without"
+            raise InputError(what, given, "name the files, or give a glob such as FOLDER/*.csv")
     else:
         found = [path] if fs.isfile(path) else []
     if not found:
@@ -91,62 +107,91 @@ def _expand(given: str) -> list[str]:
     return [named(file) for file in found]
 
 
+def _in_folder(file: str, reading: Preset) -> bool:
+    suffix, packed = _suffixes(file)
+    if reading.header:
+        return suffix in _HEADLESS and (suffix != "" or packed != "")  # LICENSE has no suffix either
+    return suffix in _FORMATS
+
+
 def _suffixes(url: str) -> tuple[str, str]:
     """('csv', 'gz') of 'list.csv.gz', ('csv', '') of 'list.csv'."""
     parts = [part.lower() for part in PurePosixPath(url).name.split(".")[1:]]
-    if parts and parts[-1] in _PACKED:
+    if parts and parts[-1] in PACKED:
         return (parts[-2] if len(parts) > 1 else ""), parts[-1]
     return (parts[-1] if parts else ""), ""
 
 
-def _format(url: str) -> str:
-    suffix = _suffixes(url)[0]
+def _format(url: str, reading: Preset) -> str:
+    suffix, packed = _suffixes(url)
+    if reading.header:
+        if suffix not in _HEADLESS:
+            raise InputError(f"a preset for TSV files does not read {suffix!r}", url, "name the columns by their flags")
+        return "headless"
     if suffix not in _FORMATS:
         raise InputError(f"a file whose format {suffix or 'without suffix'!r} is not read", url, _GIVE)
+    if packed and _FORMATS[suffix] == "parquet":
+        raise InputError("a packed Parquet file cannot be read", url, "unpack it: Parquet is packed inside")
     return _FORMATS[suffix]
-
-
-@contextmanager
-def _reading(url: str) -> Iterator[BinaryIO | pa.NativeFile]:
-    """The open file, unpacked; whatever reading it raises becomes an InputError that names it."""
-    folder, _, name = url.rpartition("/")
-    packed = _PACKED.get(_suffixes(url)[1])
-    try:
-        with Store(folder or "/").open(name) as file:
-            yield pa.CompressedInputStream(pa.PythonFile(file, "r"), packed) if packed else file
-    except _UNREADABLE as error:
-        raise InputError(f"cannot be read: {error}", url, "mend or remove this file") from error
 
 
 def _raw(url: str, config: IngestConfig) -> Iterator[pa.RecordBatch]:
     """Batches of the columns that the config names, as the file has them."""
-    optional = [config.licence_column, config.page_column, *config.extra_columns]
-    columns = [config.url_column, config.tags_column, *(column for column in optional if column is not None)]
-    kind = _format(url)
-    with _reading(url) as file:
-        if kind == "parquet":
+    reading, flags = config.reading, config.columns.flags()
+    kind, packed = _format(url, reading), _suffixes(url)[1]
+    if kind == "parquet":
+        with opened(url) as file:
             parquet = pq.ParquetFile(file)
-            _check_columns(columns, parquet.schema_arrow.names, url)
-            yield from parquet.iter_batches(BATCH_ROWS, columns=columns, use_threads=False)
+            _check_columns(flags, parquet.schema_arrow.names, url)
+            for group in range(parquet.num_row_groups):  # one by one: Arrow holds the bytes of all that it is asked for
+                yield from parquet.iter_batches(BATCH_ROWS, [group], columns=list(flags), use_threads=False)
+        return
+    if kind == "csv" or kind == "tsv":
+        with opened_lines(url, packed) as head:  # its own handle: a reader closes what it has read
+            _check_columns(flags, _separated(head, kind).schema.names, url)
+    with opened_lines(url, packed) as lines:
+        if kind == "txt":
+            _check_columns({c: f for c, f in flags.items() if f not in ("--url-column", "--tags-column")}, [], url)
+            yield from plain_urls(lines, config.columns.url, BATCH_ROWS)
         elif kind == "json":
-            yield from _json_batches(file, columns, config.tags_separator, url)
+            tags = (config.columns.tags, config.tags_separator)
+            for ordinal, (batch, seen) in enumerate(json_rows(lines, list(flags), tags, BATCH_ROWS, url)):
+                if ordinal == 0:  # later, what no line has is null
+                    _check_columns(flags, sorted(seen), url)
+                yield batch
+        elif kind == "headless":
+            _check_columns(flags, list(reading.header), url)
+            yield from _separated(lines, "tsv", [*flags, *(reading.skip.keys() - flags.keys())], reading.header)
         else:
-            delimiter = "\t" if kind == "tsv" else ","
-            with _reading(url) as head:  # its own handle: a reader closes what it has read
-                _check_columns(columns, _csv(head, delimiter).schema.names, url)
-            yield from _csv(file, delimiter, columns)
+            yield from _whole_rows(lines, kind, list(flags), url)
 
 
-def _check_columns(columns: list[str], found: list[str], url: str) -> None:
-    flags = ("--url-column", "--tags-column")
-    for ordinal, column in enumerate(columns):
+def _check_columns(flags: dict[str, str], found: list[str], url: str) -> None:
+    for column, flag in flags.items():
         if column not in found:
-            flag = flags[ordinal] if ordinal < len(flags) else "its flag"
-            raise InputError(f"no column {column!r}", url, f"name it with {flag}; the file has {', '.join(found)}")
+            remedy = f"name it with {flag}; the file has {', '.join(found)}"
+            if not found:
+                remedy = f"a list of plain URLs has no columns: leave out {flag} and --preset"
+            raise InputError(f"no column {column!r}", url, remedy)
 
 
-def _csv(file: BinaryIO | pa.NativeFile, delimiter: str, columns: list[str] | None = None) -> Any:
-    options = pa_csv.ConvertOptions(
+def _whole_rows(lines: io.RawIOBase, kind: str, columns: list[str], url: str) -> Iterator[pa.RecordBatch]:
+    """Batches of CSV or TSV. A quote that is never closed makes one row of all that follows, which is refused."""
+    count = 0
+    try:
+        for batch in _separated(lines, kind, columns):
+            count += len(batch)
+            yield batch
+    except pa.ArrowInvalid as error:
+        if "straddling" not in str(error):
+            raise
+        what = f"a row after row {count} has more than {LINE_BYTES} bytes"
+        raise InputError(what, url, "look for a quote that is not closed") from error
+
+
+def _separated(file: io.RawIOBase, kind: str, columns: list[str] | None = None, header: tuple[str, ...] = ()) -> Any:
+    """Arrow's reader of CSV or TSV; with a `header`, of lines that have none, and no quotes either."""
+    converting = pa_csv.ConvertOptions(
         check_utf8=False,  # bytes that are not UTF-8 are mended below, a row is no reason to stop
         include_columns=columns,
         column_types={column: pa.string() for column in columns or ()},
@@ -154,123 +199,37 @@ def _csv(file: BinaryIO | pa.NativeFile, delimiter: str, columns: list[str] | No
         quoted_strings_can_be_null=False,
         null_values=[""],
     )
-    parsing = pa_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
-    return pa_csv.open_csv(file, parse_options=parsing, convert_options=options)
-
-
-def _json_batches(
-    file: BinaryIO | pa.NativeFile, columns: list[str], separator: str, url: str
-) -> Iterator[pa.RecordBatch]:
-    """One JSON object a line. A column that no line of the first batch has is missing, else its absence is a null."""
-    held: list[dict[str, Any]] = []
-    first = True
-    for number, line in enumerate(io.BufferedReader(file), 1):  # type: ignore[type-var]
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise InputError(f"line {number} is not JSON: {error}", url, "give one JSON object a line") from error
-        if not isinstance(row, dict):
-            raise InputError(f"line {number} is no JSON object", url, "give one JSON object a line")
-        held.append(row)
-        if len(held) == BATCH_ROWS:
-            yield _json_batch(held, columns, separator, url, first)
-            held, first = [], False
-    if held:
-        yield _json_batch(held, columns, separator, url, first)
-
-
-def _json_batch(
-    held: list[dict[str, Any]], columns: list[str], separator: str, url: str, first: bool
-) -> pa.RecordBatch:
-    if first:
-        _check_columns(columns, sorted({name for row in held for name in row}), url)
-    tags_column = columns[1]
-    arrays = []
-    for column in columns:
-        values = [row.get(column) for row in held]
-        if column == tags_column:
-            lists = [value if isinstance(value, list) else (_text(value) or "").split(separator) for value in values]
-            arrays.append(pa.array([[_text(tag) for tag in tags] for tags in lists], pa.list_(pa.string())))
-        else:
-            arrays.append(pa.array([_text(value) for value in values], pa.string()))
-    return pa.record_batch(arrays, columns)
-
-
-def _text(value: object) -> str | None:
-    """Text of a JSON value; half a surrogate pair, which JSON can spell, has no UTF-8 and becomes '?'."""
-    if value is None:
-        return None
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=True)
-    return text.encode("utf-8", "replace").decode()
+    parsing = pa_csv.ParseOptions(
+        delimiter="\t" if kind == "tsv" else ",",
+        quote_char=False if header else '"',
+        newlines_in_values=not header,
+    )
+    # In one thread, because only then errors name the row.
+    reading = pa_csv.ReadOptions(use_threads=False, block_size=LINE_BYTES, column_names=list(header) or None)
+    return pa_csv.open_csv(file, read_options=reading, parse_options=parsing, convert_options=converting)
 
 
 def _row_batch(raw: pa.RecordBatch, start: int, schema: pa.Schema, url: str, config: IngestConfig) -> pa.RecordBatch:
+    reading, names = config.reading, config.columns
+    ids = pa.array(np.arange(start, start + len(raw), dtype=np.int64))
+    for column, value in reading.skip.items():
+        keep = pc.fill_null(pc.not_equal(raw[column], value), True)
+        raw, ids = raw.filter(keep), ids.filter(keep)
     try:
-        columns = {
-            "row_id": pa.array(np.arange(start, start + len(raw), dtype=np.int64)),
-            "url": _string(raw[config.url_column]),
-            "tags": _tags(raw[config.tags_column], config.tags_separator),
-        }
-        for name, column in (("licence", config.licence_column), ("page", config.page_column)):
-            columns[name] = pa.nulls(len(raw), pa.string()) if column is None else _string(raw[column])
+        columns = {"row_id": ids, "url": to.text(raw[names.url]), "tags": _tags(raw, names, config)}
+        for name, source in (("licence", names.licence), ("page", names.page)):
+            columns[name] = pa.nulls(len(raw), pa.string()) if source is None else to.text(raw[source])
         for field in list(schema)[len(columns) :]:
-            columns[field.name] = _extra(raw[field.name], field.type)
+            columns[field.name] = to.extra(raw[field.name], field.type, field.name in reading.encoded)
     except pa.ArrowException as error:
         raise InputError(f"a column of a type that cannot be read: {error}", url, "cast it to text") from error
     return pa.record_batch([columns[name] for name in schema.names], schema=schema)
 
 
-def _simple(kind: pa.DataType) -> pa.DataType:
-    if pa.types.is_boolean(kind):
-        return pa.bool_()
-    if pa.types.is_integer(kind):
-        return pa.int64()
-    return pa.float64() if pa.types.is_floating(kind) else pa.string()
-
-
-def _string(array: pa.Array) -> pa.Array:
-    """Text of any scalar column; bytes that are not UTF-8 become replacement characters."""
-    if pa.types.is_dictionary(array.type):
-        array = array.dictionary_decode()
-    kind = array.type
-    if pa.types.is_null(kind):
-        return pa.nulls(len(array), pa.string())
-    if not any(test(kind) for test in (_is_text, pa.types.is_binary, pa.types.is_large_binary)):
-        return array.cast(pa.string())
-    array = array.cast(pa.binary())
-    try:
-        text = array.view(pa.string())
-        text.validate(full=True)
-    except pa.ArrowInvalid:
-        values = array.to_pylist()
-        return pa.array([None if v is None else v.decode("utf-8", "replace") for v in values], pa.string())
-    return text
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
-
-
-def _extra(array: pa.Array, kind: pa.DataType) -> pa.Array:
-    if pa.types.is_string(kind):
-        return _string(array)
-    array = array.cast(kind)
-    if pa.types.is_floating(kind):  # JSON has no NaN and no infinity
-        return pc.if_else(pc.is_finite(array), array, pa.scalar(None, kind))
-    return array
-
-
-def _tags(array: pa.Array, separator: str) -> pa.Array:
-    """Lists of tags without surrounding white space, and without nulls and blanks; never null themselves."""
-    if any(t(array.type) for t in (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)):
-        lists = array
+def _tags(raw: pa.RecordBatch, names: Columns, config: IngestConfig) -> pa.Array:
+    encoded = config.reading.encoded
+    if names.tags is None or names.tags not in raw.schema.names:  # a list of nothing but URLs
+        tags = to.no_tags(len(raw))
     else:
-        lists = pc.split_pattern(_string(array), separator)
-    texts = pc.utf8_trim_whitespace(_string(pc.list_flatten(lists)))
-    parents = pc.list_parent_indices(lists).to_numpy(zero_copy_only=False)
-    keep = pc.fill_null(pc.not_equal(texts, ""), False)
-    counts = np.bincount(parents[keep.to_numpy(zero_copy_only=False)], minlength=len(array))
-    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
-    return pa.ListArray.from_arrays(pa.array(offsets), texts.filter(keep))
+        tags = to.tags(raw[names.tags], config.tags_separator, names.tags in encoded)
+    return tags if names.caption is None else to.with_hashtags(tags, raw[names.caption], names.caption in encoded)

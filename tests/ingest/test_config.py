@@ -8,6 +8,7 @@ import pytest
 
 from tagmill.ingest.config import TAKEN_COLUMNS, IngestConfig
 from tagmill.ingest.part import PART
+from tagmill.ingest.presets import Columns
 from tagmill.shards.errors import ConfigError
 from tagmill.shards.record import FACTS
 
@@ -31,6 +32,7 @@ WRONG: list[tuple[str, Any]] = [
     *[("failure_budget", float("nan")), ("seed", 1 << 63), ("host_concurrency", 0), ("host_failures", 0)],
     *[("host_delay", -1.0), ("host_delay", float("inf")), ("host_delay", float("nan")), ("retry_share", -0.1)],
     *[("retry_share", float("nan")), ("retry_share", float("inf"))],
+    *[("preset", "coco"), ("caption_column", "url")],
 ]
 
 
@@ -66,8 +68,10 @@ OTHER: dict[str, Any] = {
     "input": ("b.csv",),
     "name": "b",
     "seed": 1,
+    "preset": "yfcc100m",
     "url_column": "b",
     "tags_column": "b",
+    "caption_column": "b",
     "tags_separator": " ",
     "licence_column": "b",
     "page_column": "b",
@@ -126,6 +130,29 @@ def test_the_digest_covers(name: str) -> None:
 @pytest.mark.parametrize("name", NO_MATTER)
 def test_the_digest_leaves_aside(name: str) -> None:
     assert config(**{name: NO_MATTER[name]}).digest() == config().digest()
+
+
+def test_columns_are_named_by_flag_or_preset_or_habit() -> None:
+    assert config().columns == Columns("url", "tags")
+    assert config(caption_column="text").columns == Columns("url", caption="text")
+    assert config(caption_column="text", tags_column="tags").columns == Columns("url", "tags", "text")
+    assert config(preset="laion").columns == Columns("URL", caption="TEXT")
+    assert config(preset="laion", url_column="url", tags_column="t").columns == Columns("url", "t", "TEXT")
+    yfcc = config(preset="yfcc100m", licence_column="licence_name", caption_column="description").columns
+    assert yfcc == Columns("download_url", "user_tags", "description", "licence_name", "page_url")
+
+
+def test_a_column_is_the_same_by_flag_and_by_habit() -> None:
+    assert config(url_column="url", tags_column="tags").digest() == config().digest()
+    assert config(preset="laion", url_column="URL").digest() == config(preset="laion").digest()
+    assert config(url_column="URL", caption_column="TEXT").digest() != config(preset="laion", url_column="x").digest()
+
+
+def test_captions_may_be_kept_too() -> None:
+    kept = config(caption_column="text", extra_columns=("text", "likes")).columns
+    assert kept.flags() == {"url": "--url-column", "text": "--caption-column", "likes": "--extra-columns"}
+    with pytest.raises(ConfigError, match="twice"):
+        config(caption_column="text", extra_columns=("text", "text"))
 
 
 def test_the_columns_of_our_tables_are_taken() -> None:

@@ -1,7 +1,9 @@
 """Rows from every format: the same rows whatever the format, the batches or the packing; and one-line errors."""
 
+import bz2
 import gzip
 import json
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,9 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tagmill.ingest import sources
+from tagmill.ingest import sources, unpack
 from tagmill.ingest.config import IngestConfig
 from tagmill.ingest.sources import ROW_BITS, extra_schema, input_files, row_schema, rows
+from tagmill.ingest.unpack import LINE_BYTES
 from tagmill.shards.errors import InputError
 
 ROWS = [
@@ -24,6 +27,11 @@ ROWS = [
     {"url": None, "tags": ["ü, 犬"], "by": "x", "on": "y\nz", "n": 3},
 ]
 COLUMNS: dict[str, Any] = {"licence_column": "by", "page_column": "on", "extra_columns": ("n",)}
+PACKERS: dict[str, Callable[[bytes], bytes]] = {
+    "gz": gzip.compress,
+    "bz2": bz2.compress,
+    "zst": lambda data: pa.compress(data, "zstd", asbytes=True),
+}
 
 
 def config(*given: Path | str, **settings: Any) -> IngestConfig:
@@ -82,9 +90,10 @@ def test_every_format_gives_the_same_rows(
     assert read(tmp_path, **COLUMNS, tags_separator="|") == wanted
     plain = tmp_path / f"list.{suffix}"
     if suffix != "parquet":
-        packed = tmp_path / f"packed.{suffix}.gz"
-        packed.write_bytes(gzip.compress(plain.read_bytes()))
-        assert read(packed, **COLUMNS, tags_separator="|") == wanted
+        for ending, pack in PACKERS.items():
+            packed = tmp_path / f"packed.{suffix}.{ending}"
+            packed.write_bytes(pack(plain.read_bytes()))
+            assert read(packed, **COLUMNS, tags_separator="|") == wanted
 
 
 def test_files_come_in_order_of_name_and_once(tmp_path: Path) -> None:
@@ -194,7 +203,18 @@ def broken(tmp_path: Path) -> dict[str, tuple[Path, str]]:
         "i.jsonl": (b"\n\n", "the list is empty"),
         "j.csv.gz": (b"no gzip", "cannot be read"),
         "k.jsonl.gz": (gzip.compress(b'{"url": "x", "tags": []}\n' * 99)[:-9], "cannot be read"),
-        "l.txt": (b"x", "format"),
+        "l.txt": (b" \n", "the list is empty"),
+        "l.txt.gz": (b"x", "cannot be read"),
+        "l.doc": (b"x", "format"),
+        "l.parquet.gz": (b"x", "packed Parquet"),
+        "n.csv": (b"url,tags\nx,y\nx,y,z\n", "Row #3"),
+        "o.csv": (b'url,tags\nx,y\nx,"y\n' + b"x,y\n" * (LINE_BYTES >> 1), "row after row 1 has more"),
+        **{
+            f"p.{suffix}.gz": (gzip.compress(b"url,tags\n\n" + b"x" * (LINE_BYTES + 1)), "line 3 has more than")
+            for suffix in ("csv", "tsv", "txt")
+        },
+        "p.jsonl.gz": (gzip.compress(b'{"url": "x", "tags": []}\n[' + b" " * LINE_BYTES), "line 2 has more than"),
+        "q.jsonl": (b'{"url": "x", "tags": []}\n' + b"[" * 200_000, "line 2 is not JSON"),
         "m": (b"x", "format"),
     }
     for name, (content, _) in files.items():
@@ -244,3 +264,85 @@ def test_many_rows_stream_in_batches(tmp_path: Path) -> None:
     assert max(map(len, batches)) <= sources.BATCH_ROWS
     ids = np.concatenate([batch["row_id"].to_numpy() for batch in batches])
     assert (ids == np.arange(count)).all()
+
+
+@pytest.mark.parametrize("ending", PACKERS)
+def test_packed_files_may_be_joined(tmp_path: Path, ending: str) -> None:
+    """`cat a.gz b.gz` is a list too, and parallel packers write such files."""
+    pack = PACKERS[ending]
+    (tmp_path / f"a.csv.{ending}").write_bytes(pack(b"url,tags\nu,t\nv") + pack(b",t\nw,t\n"))
+    assert [row["url"] for row in read(tmp_path)] == ["u", "v", "w"]
+
+
+def test_plain_urls_have_no_tags(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbfhttp://a/1\r\n\n \n http://a/2 \nhttp://a/\xff\nhttp://a/3")
+    found = read(tmp_path, url_column="adress")
+    assert [row["url"] for row in found] == ["http://a/1", "http://a/2", "http://a/\ufffd", "http://a/3"]
+    assert [row["row_id"] for row in found] == [0, 1, 2, 3]
+    assert all(row["tags"] == [] and row["licence"] is None and row["page"] is None for row in found)
+    with pytest.raises(InputError, match="leave out --licence-column"):
+        read(tmp_path, licence_column="by")
+
+
+def test_a_folder_with_lists_and_texts_is_not_guessed_at(tmp_path: Path) -> None:
+    (tmp_path / "README.txt").write_text("how to read the list")
+    (tmp_path / "a.csv").write_text("url,tags\nu,t\n")
+    with pytest.raises(InputError, match=r"README\.txt"):
+        read(tmp_path)
+    assert [row["url"] for row in read(tmp_path / "*.csv")] == ["u"]
+
+
+@pytest.mark.parametrize(("suffix", "write"), [("parquet", parquet), ("jsonl", json_lines), ("csv", separated)])
+def test_hashtags_of_captions_are_tags(
+    tmp_path: Path, suffix: str, write: Callable[[Path, list[dict[str, Any]]], None]
+) -> None:
+    captions = ["my #cat, my #Dog!", None, "no tags here"]
+    write(tmp_path / f"a.{suffix}", [{"url": "u", "tags": "pet", "caption": text} for text in captions])
+    assert [row["tags"] for row in read(tmp_path, caption_column="caption")] == [["cat", "Dog"], [], []]
+    both = {"caption_column": "caption", "tags_column": "tags"}
+    found = read(tmp_path, **both, extra_columns=("caption",))
+    assert [row["tags"] for row in found] == [["pet", "cat", "Dog"], ["pet"], ["pet"]]
+    assert [row["caption"] for row in found] == captions
+    assert [row["tags"] for row in read(tmp_path, preset="img2dataset")] == [["cat", "Dog"], [], []]
+
+
+def peak(path: Path) -> tuple[int, int]:
+    """The most bytes that Arrow holds when a batch is handed out, and that Python ever does, in reading a file."""
+    before, most = pa.total_allocated_bytes(), 0
+    tracemalloc.start()
+    try:
+        for batch in rows(config(path)):
+            assert len(batch)
+            most = max(most, pa.total_allocated_bytes() - before)
+        return most, tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def long_list(path: Path, count: int) -> None:
+    """A list of `count` rows of about 220 bytes."""
+    kind, _, ending = path.name.partition(".")[2].partition(".")  # of 600.csv.gz
+    lines = [{"url": f"http://a/{i:0200d}", "tags": "one,two"} for i in range(count)]
+    if kind == "parquet":
+        pq.write_table(pa.Table.from_pylist(lines), path, row_group_size=1000, use_dictionary=False)
+        return
+    if kind == "txt":
+        path.write_text("\n".join(line["url"] for line in lines))
+    else:
+        {"csv": separated, "tsv": separated, "jsonl": json_lines}[kind](path, lines)
+    path.write_bytes(PACKERS.get(ending, bytes)(path.read_bytes()))
+
+
+@pytest.mark.parametrize("suffix", ["csv.gz", "tsv", "jsonl.zst", "txt.gz", "parquet"])
+def test_memory_does_not_grow_with_the_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
+    monkeypatch.setattr(sources, "BATCH_ROWS", 200)
+    monkeypatch.setattr(sources, "LINE_BYTES", 1 << 14)  # Arrow reads up to 32 blocks of CSV ahead
+    monkeypatch.setattr(unpack, "LINE_BYTES", 1 << 14)
+    peaks = []
+    for count in (6_000, 30_000):
+        path = tmp_path / f"{count}.{suffix}"
+        long_list(path, count)
+        peaks.append(peak(path))
+    (arrow, python), (more_arrow, more_python) = peaks
+    assert more_arrow < 1.4 * arrow and more_python < 1.4 * python, peaks
+    assert more_arrow + more_python < 4_000_000, peaks  # the larger list has 6.6 million bytes of text

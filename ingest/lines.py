@@ -1,0 +1,91 @@
+"""Rows of JSON lines and of plain lists of URLs, in batches that are bounded by rows and by bytes."""
+
+import codecs
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from tagmill.shards.errors import InputError
+
+BATCH_BYTES = 1 << 24  # lines are cut into batches by their bytes too: 16,384 of the longest would be 16 GiB
+_OBJECT = "give one JSON object a line"
+
+
+def plain_urls(file: io.RawIOBase, column: str, batch_rows: int) -> Iterator[pa.RecordBatch]:
+    """Batches of one column: a URL a line, without the white space around it. Blank lines are no rows."""
+    held: list[str] = []
+    held_bytes = 0
+    for _, line in _lines(file):
+        held.append(line.decode("utf-8", "replace").strip())
+        held_bytes += len(line)
+        if len(held) == batch_rows or held_bytes >= BATCH_BYTES:
+            yield pa.record_batch([pa.array(held, pa.string())], [column])
+            held, held_bytes = [], 0
+    if held:
+        yield pa.record_batch([pa.array(held, pa.string())], [column])
+
+
+def json_rows(
+    file: io.RawIOBase, columns: Sequence[str], tags: tuple[str | None, str], batch_rows: int, url: str
+) -> Iterator[tuple[pa.RecordBatch, set[str]]]:
+    """Batches of `columns`, each with the names of all columns that were seen in it. Blank lines are no rows.
+
+    A value that a line lacks is null, others are text. `tags` is the column that becomes lists, and what its text is
+    split by. Raises InputError, which names the line, where a line is no JSON object.
+    """
+    held: list[tuple[Any, ...]] = []
+    held_bytes = 0
+    seen: set[str] = set()
+    for number, line in _lines(file):
+        row = _object(line, number, url)
+        held.append(tuple(map(row.get, columns)))
+        held_bytes += len(line)
+        seen.update(row)
+        if len(held) == batch_rows or held_bytes >= BATCH_BYTES:
+            yield _json_batch(held, columns, *tags), seen
+            held, held_bytes, seen = [], 0, set()
+    if held:
+        yield _json_batch(held, columns, *tags), seen
+
+
+def _lines(file: io.RawIOBase) -> Iterator[tuple[int, bytes]]:
+    """(number from 1, bytes) of every line that is not blank, without the byte order mark that some editors write."""
+    for number, line in enumerate(io.BufferedReader(file, 1 << 18), 1):
+        bare = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
+        if bare.strip():
+            yield number, bare
+
+
+def _object(line: bytes, number: int, url: str) -> Mapping[str, Any]:
+    try:
+        # Bytes that are not UTF-8 are mended, as in every format: a broken letter is no reason to stop.
+        row = json.loads(line.decode("utf-8", "replace"))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"line {number} is not JSON: {error}", url, _OBJECT) from error
+    if not isinstance(row, dict):
+        raise InputError(f"line {number} is no JSON object", url, _OBJECT)
+    return row
+
+
+def _json_batch(
+    held: list[tuple[Any, ...]], columns: Sequence[str], tags_column: str | None, separator: str
+) -> pa.RecordBatch:
+    arrays = []
+    for column, values in zip(columns, zip(*held, strict=True), strict=True):
+        if column == tags_column:
+            lists = [value if isinstance(value, list) else (_text(value) or "").split(separator) for value in values]
+            arrays.append(pa.array([[_text(tag) for tag in tags] for tags in lists], pa.list_(pa.string())))
+        else:
+            arrays.append(pa.array([_text(value) for value in values], pa.string()))
+    return pa.record_batch(arrays, list(columns))
+
+
+def _text(value: object) -> str | None:
+    """Text of a JSON value; half a surrogate pair, which JSON can spell, has no UTF-8 and becomes '?'."""
+    if value is None:
+        return None
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=True)
+    return text.encode("utf-8", "replace").decode()

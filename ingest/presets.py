@@ -1,0 +1,52 @@
+"""Lists as others publish them: the names of their columns, and what else must be known to read them."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Which column of a list holds what; None where no column does."""
+
+    url: str
+    tags: str | None = None
+    caption: str | None = None
+    licence: str | None = None
+    page: str | None = None
+    extra: tuple[str, ...] = ()
+
+    def flags(self) -> dict[str, str]:
+        """Every column that is wanted, once, with the flag that names it."""
+        single = {"url": self.url, "tags": self.tags, "caption": self.caption, "licence": self.licence}
+        single["page"] = self.page
+        named = {column: f"--{what}-column" for what, column in single.items() if column is not None}
+        return named | {column: "--extra-columns" for column in self.extra if column not in named}
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """How a published list is read. One with a `header` is TSV without header line and without quotes, in any file."""
+
+    columns: Columns
+    header: tuple[str, ...] = ()
+    encoded: frozenset[str] = frozenset()  # columns of percent-encoded text, where a plus sign is a space
+    skip: dict[str, str] = field(default_factory=dict)  # column -> its value in rows that are no pictures
+
+
+# The columns of `yfcc100m_dataset` in their order. `marker` is 0 for a photo and 1 for a video.
+_YFCC100M = (
+    *["line", "id", "hash", "user_nsid", "user_nickname", "date_taken", "date_uploaded", "capture_device", "title"],
+    *["description", "user_tags", "machine_tags", "longitude", "latitude", "accuracy", "page_url", "download_url"],
+    *["licence_name", "licence_url", "server", "farm", "secret", "secret_original", "extension", "marker"],
+)
+PRESETS = {
+    "img2dataset": Preset(Columns("url", caption="caption")),
+    "laion": Preset(Columns("URL", caption="TEXT")),
+    "yfcc100m": Preset(
+        # The licence by its URL: its name ("Attribution License") does not say which version.
+        Columns("download_url", "user_tags", licence="licence_url", page="page_url"),
+        header=_YFCC100M,
+        encoded=frozenset(["user_nickname", "capture_device", "title", "description", "user_tags", "machine_tags"]),
+        skip={"marker": "1"},
+    ),
+}
+PLAIN = Preset(Columns("url", "tags"))
