@@ -43,6 +43,7 @@ class Report:
     seconds: dict[str, float]  # by stage, of this run; a resumed run finds earlier stages done
     image_stack: dict[str, str]
     code_version: str
+    skipped: int = 0  # lines of the lists that a preset knows to be no pictures (videos); they are no rows
 
     def json(self) -> bytes:
         return json.dumps(asdict(self), indent=2, sort_keys=False).encode() + b"\n"
@@ -61,7 +62,7 @@ class Report:
     def _counts(self) -> Table:
         table = Table(title=f"{self.name}: {self.output}", show_header=False, title_justify="left")
         for name, value in [
-            ("rows", f"{self.rows:,}"),
+            ("rows", f"{self.rows:,}" + (f", besides {self.skipped:,} that are no pictures" if self.skipped else "")),
             ("samples", f"{sum(self.samples.values()):,} ({_list(self.samples)})"),
             ("rejects", f"{sum(self.rejects.values()):,}, {self.duplicates:,} of them duplicates"),
             ("shards", f"{self.shards:,}, {self.shard_bytes / 1e6:,.1f} MB"),

@@ -201,6 +201,7 @@ class _Run:
             seconds={stage: round(seconds, 2) for stage, seconds in self.seconds.items()},
             image_stack=image_stack(),
             code_version=version("tagmill"),
+            skipped=sum(file.get("skipped", 0) for file in dealt.inputs),
         )
 
     def _commit(self, report: Report, dealt: Dealt, manifest: Named, labelled: Labelled, denied: Denied) -> None:

@@ -6,14 +6,19 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
+from tagmill.ingest import ingest
 from tagmill.ingest.config import IngestConfig
 from tagmill.ingest.deal import deal
 from tagmill.ingest.presets import PRESETS, Columns
 from tagmill.ingest.sources import rows
 from tagmill.shards.errors import InputError
 from tagmill.shards.store import Store
+from tests.ingest.smallweb import config, web
+
+__all__ = ["web"]  # fixtures
 
 
 def read(path: Path, skipped: dict[int, int] | None = None, **settings: Any) -> list[dict[str, Any]]:
@@ -90,3 +95,22 @@ def test_the_corpus_remembers_how_many_were_left_out(tmp_path: Path) -> None:
     dealt = deal(chosen, Store(chosen.output), tmp_path)
     assert dealt.rows == 2
     assert [(file["rows"], file.get("skipped", 0)) for file in dealt.inputs] == [(1, 1), (1, 0)]
+
+
+def test_licence_and_page_stay_with_the_sample(web: str, tmp_path: Path) -> None:
+    """The whole way: YFCC100M's lines become a corpus, and what was left out is in the report."""
+    rights = "http://creativecommons.org/licenses/by-sa/2.0/"
+    lines = [
+        photo(n, download_url=f"{web}/picture/{n}", user_tags="tulip", licence_url=rights, page_url=f"http://page/{n}")
+        for n in range(3)
+    ]
+    (tmp_path / "yfcc100m_dataset").write_bytes(b"".join(lines) + photo(3, download_url=f"{web}/v", marker="1"))
+    given = str(tmp_path / "yfcc100m_dataset")
+    report = ingest(
+        config(given, tmp_path / "corpus", preset="yfcc100m", extra_columns=("date_taken",), holdout=0, shard_samples=9)
+    )
+    assert (report.rows, report.samples, report.rejects, report.skipped) == (3, {"train": 3, "holdout": 0}, {}, 1)
+    facts = pq.read_table(tmp_path / "corpus" / "shards" / "000000.parquet").to_pylist()
+    assert {(row["url"], row["licence"], row["page"], *row["tags"]) for row in facts} == {
+        (f"{web}/picture/{n}", rights, f"http://page/{n}", "tulip") for n in range(3)
+    }

@@ -31,6 +31,7 @@ reports = st.builds(
     seconds=st.dictionaries(st.sampled_from(["deal", "fetch"]), st.floats(0, 1e6)),
     image_stack=st.dictionaries(st.sampled_from(["pil", "libjpeg"]), st.text()),
     code_version=st.text(),
+    skipped=st.integers(0, 99),
 )
 
 
@@ -65,6 +66,7 @@ def test_the_table_says_what_a_reason_means() -> None:
         seconds={"deal": 0.5},
         image_stack={"pil": "pillow-simd"},
         code_version="1",
+        skipped=1_234,
     )
     console = Console(file=io.StringIO(), width=150)
     console.print(report.table())
@@ -76,5 +78,6 @@ def test_the_table_says_what_a_reason_means() -> None:
         "brown_bear, bruin",
         "deal 0.5",
         "pillow-simd",
+        "besides 1,234 that are no pictures",
     ):
         assert text in shown

@@ -251,9 +251,11 @@ def test_a_memory_store(tmp_path: Path) -> None:
     """Any fsspec URL is a source."""
     from tagmill.shards.store import Store
 
-    Store("memory://lists").put("x/a.csv", b"url,tags\nu,t\n")
-    for place in ("memory://lists/x/a.csv", "memory://lists/x", "memory://lists/x/*.csv"):
-        assert [row["url"] for row in read(place)] == ["u"]
+    for ending, pack in {"": bytes, **{f".{ending}": pack for ending, pack in PACKERS.items()}}.items():
+        Store("memory://lists").put(f"x{ending}/a.csv{ending}", pack(b"url,tags\nu,t\n"))
+        folder = f"memory://lists/x{ending}"
+        for place in (f"{folder}/a.csv{ending}", folder, f"{folder}/*.csv{ending}"):
+            assert [row["url"] for row in read(place)] == ["u"]
 
 
 def test_many_rows_stream_in_batches(tmp_path: Path) -> None:
