@@ -15,7 +15,7 @@ from tagmill.ingest import columns as to
 from tagmill.ingest.config import IngestConfig
 from tagmill.ingest.lines import json_rows, plain_urls
 from tagmill.ingest.presets import Columns, Preset
-from tagmill.ingest.unpack import LINE_BYTES, PACKED, opened, opened_lines
+from tagmill.ingest.unpack import LINE_BYTES, PACKED, BoundedLines, opened, opened_lines
 from tagmill.shards.errors import InputError
 from tagmill.shards.store import handle, is_local
 
@@ -24,6 +24,7 @@ BATCH_ROWS = 16_384
 _FORMATS = {"parquet": "parquet", "pq": "parquet", "csv": "csv", "tsv": "tsv", "jsonl": "json", "ndjson": "json"}
 _FORMATS |= {"txt": "txt"}
 _HEADLESS = frozenset(["", "tsv", "txt"])  # suffixes of files whose columns a preset names
+_UNCLOSED = 'close the quote, or write a quote that is part of a text as """" inside quotes'
 _GIVE = (
     "give Parquet (.parquet), CSV (.csv), TSV (.tsv), JSON lines (.jsonl) or a URL a line (.txt), the last four "
     + ("packed (.gz, .zst, .bz2) or not")
@@ -148,7 +149,8 @@ def _raw(url: str, config: IngestConfig) -> Iterator[pa.RecordBatch]:
         return
     if kind == "csv" or kind == "tsv":
         with opened_lines(url, packed) as head:  # its own handle: a reader closes what it has read
-            _check_columns(flags, _separated(head, kind).schema.names, url)
+            header = _separated(head, kind).schema.names
+            _check_columns(flags, header, url)
     with opened_lines(url, packed) as lines:
         if kind == "txt":
             _check_columns({c: f for c, f in flags.items() if f not in ("--url-column", "--tags-column")}, [], url)
@@ -163,11 +165,13 @@ def _raw(url: str, config: IngestConfig) -> Iterator[pa.RecordBatch]:
             _check_columns(flags, list(reading.header), url)
             yield from _separated(lines, "tsv", [*flags, *(reading.skip.keys() - flags.keys())], reading.header)
         else:
-            yield from _whole_rows(lines, kind, list(flags), url)
+            yield from _whole_rows(lines, kind, [*(flags.keys() - header[-1:]), header[-1]], url)
 
 
 def _check_columns(flags: dict[str, str], found: list[str], url: str) -> None:
     for column, flag in flags.items():
+        if found.count(column) > 1:
+            raise InputError(f"{found.count(column)} columns {column!r}", url, f"rename all but one, or {flag}")
         if column not in found:
             remedy = f"name it with {flag}; the file has {', '.join(found)}"
             if not found:
@@ -175,18 +179,24 @@ def _check_columns(flags: dict[str, str], found: list[str], url: str) -> None:
             raise InputError(f"no column {column!r}", url, remedy)
 
 
-def _whole_rows(lines: io.RawIOBase, kind: str, columns: list[str], url: str) -> Iterator[pa.RecordBatch]:
-    """Batches of CSV or TSV. A quote that is never closed makes one row of all that follows, which is refused."""
-    count = 0
+def _whole_rows(lines: BoundedLines, kind: str, columns: list[str], url: str) -> Iterator[pa.RecordBatch]:
+    """Batches of CSV or TSV, of which `columns` has the last column as its last.
+
+    A quote that is never closed makes one row of all that follows it. Arrow gives that out as it is; here it is refused.
+    """
+    count, end = 0, pa.nulls(1)
     try:
         for batch in _separated(lines, kind, columns):
             count += len(batch)
+            end = batch[columns[-1]][-1:] if len(batch) else end
             yield batch
     except pa.ArrowInvalid as error:
         if "straddling" not in str(error):
             raise
-        what = f"a row after row {count} has more than {LINE_BYTES} bytes"
-        raise InputError(what, url, "look for a quote that is not closed") from error
+        raise InputError(f"a row after row {count} has more than {LINE_BYTES} bytes", url, _UNCLOSED) from error
+    # Only a quoted field has a line's end in it, and one that was closed at the end of the file ends with a quote.
+    if b"\n" in (end.cast(pa.binary())[0].as_py() or b"") and lines.last != b'"':
+        raise InputError(f"row {count}, the last, has a quote that is not closed", url, _UNCLOSED)
 
 
 def _separated(file: io.RawIOBase, kind: str, columns: list[str] | None = None, header: tuple[str, ...] = ()) -> Any:

@@ -35,20 +35,21 @@ def opened(url: str) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def opened_lines(url: str, packed: str) -> Iterator[io.RawIOBase]:
+def opened_lines(url: str, packed: str) -> Iterator["BoundedLines"]:
     """The lines of the file, unpacked by the suffix `packed`, or '' for none; bounded, and errors as `opened`."""
     with opened(url) as file:
         unpacked = pa.CompressedInputStream(pa.PythonFile(file, "r"), PACKED[packed]) if packed else file
-        yield _BoundedLines(unpacked, url)
+        yield BoundedLines(unpacked, url)
 
 
-class _BoundedLines(io.RawIOBase):
+class BoundedLines(io.RawIOBase):
     """What `file` has, read on in order; raises InputError at a line of more than LINE_BYTES, before it is held."""
 
     def __init__(self, file: _Readable, url: str) -> None:
         self._file, self._url = file, url
         self._lines = 0  # that are complete
         self._begun = 0  # bytes of the line that is not
+        self.last = b""  # the last byte so far that ends no line
 
     def readable(self) -> bool:
         return True
@@ -77,3 +78,4 @@ class _BoundedLines(io.RawIOBase):
             raise InputError(what, self._url, "shorten it or take it out; a list has one row a line")
         self._begun = self._begun + len(block) if first < 0 else len(block) - block.rfind(b"\n") - 1
         self._lines += block.count(b"\n")
+        self.last = block.rstrip(b"\r\n")[-1:] or self.last

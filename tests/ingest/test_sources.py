@@ -214,12 +214,24 @@ def broken(tmp_path: Path) -> dict[str, tuple[Path, str]]:
             for suffix in ("csv", "tsv", "txt")
         },
         "p.jsonl.gz": (gzip.compress(b'{"url": "x", "tags": []}\n[' + b" " * LINE_BYTES), "line 2 has more than"),
+        "r.csv": (b'url,tags\nx,y\nx,"y\nz,w\n', "row 2, the last, has a quote that is not closed"),
+        "s.csv": (b'url,tags,more\nx,y,z\nx,y,"\n\nz\n', "row 2, the last"),
+        "t.csv": (b"url,tags,url\nx,y,z\n", "2 columns 'url'"),
         "q.jsonl": (b'{"url": "x", "tags": []}\n' + b"[" * 200_000, "line 2 is not JSON"),
         "m": (b"x", "format"),
     }
     for name, (content, _) in files.items():
         (tmp_path / name).write_bytes(content)
     return {name: (tmp_path / name, says) for name, (_, says) in files.items()}
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n", "\n\n"])
+@pytest.mark.parametrize("tags", ['"a\nb"', '"\n"', 'a "b', '"a""\n"""', "", '"a"'])
+def test_quotes_that_are_closed_are_no_mistake(tmp_path: Path, tags: str, end: str) -> None:
+    (tmp_path / "a.csv").write_bytes(f"url,n,tags\nu,1,t\nv,2,{tags}{end}".encode())
+    wanted = tags[1:-1].replace('""', '"') if tags.startswith('"') else tags
+    assert [row["tags"] for row in read(tmp_path)] == [["t"], [wanted.strip()] if wanted.strip() else []]
+    assert [row["tags"] for row in read(tmp_path, tags_column="n")] == [["1"], ["2"]]
 
 
 def test_what_cannot_be_read_is_one_line_with_a_way_out(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tagmill.ingest import unpack
-from tagmill.ingest.unpack import LINE_BYTES, _BoundedLines, opened, opened_lines
+from tagmill.ingest.unpack import LINE_BYTES, BoundedLines, opened, opened_lines
 from tagmill.shards.errors import InputError
 
 
@@ -30,7 +30,7 @@ def test_lines_come_through_up_to_the_first_that_is_too_long(
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(unpack, "LINE_BYTES", 8)
-        file, data, got = _BoundedLines(kind(b"\n".join(lines)), "list.txt"), b"\n".join(lines), b""
+        file, data, got = BoundedLines(kind(b"\n".join(lines)), "list.txt"), b"\n".join(lines), b""
         too_long = [number for number, line in enumerate(lines, 1) if len(line) > 8]
         try:
             while block := file.read(sizes[len(got) % len(sizes)]):
@@ -40,10 +40,11 @@ def test_lines_come_through_up_to_the_first_that_is_too_long(
             assert data.startswith(got)
         else:
             assert not too_long and got == data
+            assert file.last == data.rstrip(b"\r\n")[-1:]
 
 
 def test_a_block_is_short_only_at_the_end() -> None:
-    file = _BoundedLines(Dripping(b"abcdefg\nhij"), "x")
+    file = BoundedLines(Dripping(b"abcdefg\nhij"), "x")
     assert [file.read(8), file.read(8), file.read(8)] == [b"abcdefg\n", b"hij", b""]
 
 
