@@ -3,7 +3,6 @@ task in each."""
 
 import functools
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -139,11 +138,6 @@ def rarest(samples: Int64s, ids: Int64s, num_samples: int, most: int, images: In
     labels.sort(axis=1)
     labels[labels == np.iinfo(np.int32).max] = -1
     return labels, int((~stays).sum())
-
-
-def keys_of(texts: Sequence[str]) -> Keys:
-    """Keys [n, 16] of their hex digits."""
-    return np.frombuffer(bytes.fromhex("".join(texts)), np.uint8).reshape(-1, 16)
 
 
 def _words(keys: Keys) -> npt.NDArray[np.void]:

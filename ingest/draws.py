@@ -3,6 +3,7 @@
 So they are the same on every machine, in any order and for any division of the work, and one draw never moves another.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -26,6 +27,11 @@ FIRST: Final = np.uint64(0xBF58476D1CE4E5B9)
 SECOND: Final = np.uint64(0x94D049BB133111EB)
 LOW: Final = np.uint64(0xFFFFFFFF)
 HALF: Final = np.uint64(32)
+
+
+def keys_of(texts: Sequence[str]) -> Keys:
+    """Keys [n, 16] of their hex digits."""
+    return np.frombuffer(bytes.fromhex("".join(texts)), np.uint8).reshape(-1, 16)
 
 
 def words(seed: int, purpose: int, keys: Keys, extra: Int64s | int = 0) -> UInt64s:

@@ -28,6 +28,7 @@ from tagmill.ingest.assign import (
     write_ids,
     write_repeats,
 )
+from tagmill.ingest.draws import keys_of
 from tagmill.ingest.engine import Engine
 from tagmill.ingest.matching import Matcher, MatchRules
 from tagmill.ingest.repeats import solve
@@ -80,7 +81,7 @@ class Members:
         bad = next((key for key in self.excluded if len(key) != 32 or not _is_hex(key)), None)
         if bad is not None:
             raise ConfigError(f"{bad[:80]!r} is no key", "excluded samples", "a key has 32 hex digits")
-        return np.frombuffer(bytes.fromhex("".join(self.excluded)), np.uint8).reshape(-1, 16)
+        return keys_of(self.excluded)
 
 
 @dataclass(frozen=True)

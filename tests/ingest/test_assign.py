@@ -13,13 +13,13 @@ from tagmill.ingest.assign import (
     RepeatTask,
     assign,
     count_rarest,
-    keys_of,
     put_labels,
     rarest,
     write_frequencies,
     write_ids,
     write_repeats,
 )
+from tagmill.ingest.draws import keys_of
 from tagmill.ingest.tally import tallied
 from tagmill.shards.manifest import ShardEntry
 from tagmill.shards.store import Store
