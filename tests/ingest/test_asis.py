@@ -2,6 +2,7 @@
 
 import io
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,14 @@ from tagmill.pipeline.jpeg import frame_size, is_whole
 
 SECRET = b"51.4778N 0.0015W by Somebody"
 NOISE = Image.fromarray(np.random.default_rng(3).integers(0, 256, (75, 101, 3), dtype=np.uint8))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def any_size() -> Iterator[None]:
+    """Other tests of this process have prepared pictures, each under its policy's limit; a mutated header may say any size."""
+    before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    yield
+    Image.MAX_IMAGE_PIXELS = before
 
 
 def jpeg(image: Image.Image = NOISE, **options: Any) -> bytes:
