@@ -11,12 +11,9 @@ largest number of rows to the smallest says how the cost grows.
 import argparse
 import hashlib
 import io
-import json
 import os
 import shutil
-import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -29,7 +26,6 @@ from tagmill.bench import measure, processes
 
 TAGS, WORDS, SHARD = 5, 500_000, 50_000
 ROWS = (10_000_000, 100_000_000)
-EVERY = 0.25  # seconds between two looks at the memory
 US, PEER = "tagmill view", "DuckDB explode and count"
 COUNT = (
     "SELECT COUNT(*), SUM(n) FROM (SELECT tag, COUNT(*) AS n FROM (SELECT UNNEST(tags) AS tag FROM '{}') GROUP BY tag)"
@@ -71,23 +67,6 @@ def make(folder: Path, rows: int) -> str:
     return str(folder)
 
 
-def watched(command: list[str]) -> dict[str, float]:
-    """Seconds of a command, and the peak memory of its processes."""
-    begun, peak = time.perf_counter(), 0
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        while process.poll() is None:
-            peak = max(peak, processes.pss_bytes(process.pid))
-            time.sleep(EVERY)
-        said = process.stdout.read() if process.stdout else ""
-    if process.returncode:
-        raise SystemExit(f"{' '.join(command[:6])} ended with {process.returncode}")
-    return {
-        "seconds": time.perf_counter() - begun,
-        "peak_memory_bytes": peak,
-        **json.loads(said),
-    }
-
-
 def view(folder: str, options: argparse.Namespace, rows: int) -> dict[str, float]:
     shutil.rmtree(Path(folder) / "views", ignore_errors=True)
     code = (
@@ -101,7 +80,7 @@ def view(folder: str, options: argparse.Namespace, rows: int) -> dict[str, float
     spool = Path(folder).parent / "spool"
     spool.mkdir(exist_ok=True)
     limits = [str(rows * 3 // 2), str(options.processes), options.memory_limit, str(spool)]
-    return watched([sys.executable, str(script), folder, *limits])
+    return processes.watched([sys.executable, str(script), folder, *limits])
 
 
 def explode(folder: str, options: argparse.Namespace) -> dict[str, float]:
@@ -112,7 +91,7 @@ def explode(folder: str, options: argparse.Namespace) -> dict[str, float]:
         "found = c.execute(sys.argv[1]).fetchone(); print(json.dumps({'words': found[0], 'tags': int(found[1])}))"
     )
     query = COUNT.format(f"{folder}/shards/*.parquet")
-    return watched([sys.executable, "-c", code, query, options.memory_limit, str(options.processes)])
+    return processes.watched([sys.executable, "-c", code, query, options.memory_limit, str(options.processes)])
 
 
 def main() -> None:

@@ -1,10 +1,15 @@
 """What a tree of processes took of a machine: processor seconds and memory, from /proc. Standard library alone."""
 
+import json
 import os
+import subprocess
+import time
 from pathlib import Path
+from typing import Any
 
 PROC = Path("/proc")
 TICKS = os.sysconf("SC_CLK_TCK")
+EVERY = 0.25  # seconds between two looks at the memory
 
 
 def parse_stat(text: str) -> tuple[int, float]:
@@ -51,6 +56,23 @@ def cpu_seconds(root: int) -> float:
 def pss_bytes(root: int) -> int:
     """Memory of a tree now."""
     return sum(parse_pss(_read(PROC / str(process) / "smaps_rollup")) for process in tree(root))
+
+
+def watched(command: list[str]) -> dict[str, Any]:
+    """Seconds of a command, the peak memory of its processes, and what it says: a JSON object on standard output."""
+    begun, peak = time.perf_counter(), 0
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        while process.poll() is None:
+            peak = max(peak, pss_bytes(process.pid))
+            time.sleep(EVERY)
+        said = process.stdout.read() if process.stdout else ""
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command[:6])} ended with {process.returncode}")
+    return {
+        "seconds": time.perf_counter() - begun,
+        "peak_memory_bytes": peak,
+        **json.loads(said),
+    }
 
 
 def _read(path: Path) -> str:
