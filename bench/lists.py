@@ -54,8 +54,6 @@ if __name__ == "__main__":
 class Picture(BaseHTTPRequestHandler):
     """The same picture under every URL; noise follows its end, so that no two bodies are equal."""
 
-    protocol_version = "HTTP/1.1"
-
     def do_GET(self) -> None:
         body = PICTURE + self.path.encode()
         self.send_response(200)
