@@ -5,8 +5,9 @@ is refused where that host is down, and counts for or against it.
 """
 
 import asyncio
+import errno
 import math
-import socket
+import os
 import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,34 +15,28 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import aiohttp
 from yarl import URL
 
-from tagmill.ingest.addresses import is_public
 from tagmill.ingest.config import IngestConfig
 from tagmill.ingest.hosts import Breaker, Turns
 from tagmill.ingest.optout import agents_of, opt_out
 from tagmill.ingest.proxy import Proxies, RefusedHostError
 from tagmill.ingest.reasons import Reason
 from tagmill.ingest.retries import RetryBudget, backoff, retry_after
+from tagmill.ingest.sockets import PrivateAddressError, Sockets, may_open
 from tagmill.ingest.urls import joined, parsed
+from tagmill.shards.errors import TagmillError
 
 _REDIRECTS = frozenset([301, 302, 303, 307, 308])
 _GONE = frozenset([404, 410])
 _TRY_AGAIN = frozenset([429, 500, 502, 503, 504])
 _BUSY = frozenset([429, 503])
+_KEPT_OPEN = 5.0  # seconds that a connection waits for another request
+_NO_FILES = frozenset([errno.EMFILE, errno.ENFILE])
 _LOOK_AGAIN = 1.0  # seconds after which a URL looks whether its host is up again
-
-
-class PrivateAddressError(OSError):
-    """A socket was asked for to an address that is not on the public internet."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "not a public address"
-        )  # one text for all, or a host with several is reported as another error
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +103,18 @@ class Lessons:
         self.budget = RetryBudget(config.retry_share)
 
 
+@dataclass(frozen=True, slots=True)
+class _Ways:
+    """Two sessions: one keeps connections for the next request, the other, for when too many are open, closes them."""
+
+    sockets: Sockets
+    keeping: aiohttp.ClientSession
+    closing: aiohttp.ClientSession
+
+    def session(self) -> aiohttp.ClientSession:
+        return self.closing if self.sockets.crowded else self.keeping
+
+
 class Fetcher:
     """An HTTP client under the limits of a config; as an async context manager it holds the connections.
 
@@ -123,16 +130,18 @@ class Fetcher:
         self._agents = agents_of(config.user_agent)
         self._connect = config.timeout / (config.retries + 1)  # a connect that hangs leaves time for another try
         self._sessions = AsyncExitStack()
-        self._direct: aiohttp.ClientSession | None = None
-        self._proxied: aiohttp.ClientSession | None = None
+        self._direct: _Ways | None = None
+        self._proxied: _Ways | None = None
 
     async def __aenter__(self) -> Self:
         # Names are resolved in threads, by default hardly more than there are cores: dead name servers would block them.
         resolvers = ThreadPoolExecutor(self._config.concurrency, thread_name_prefix="resolve")
         asyncio.get_running_loop().set_default_executor(resolvers)
-        self._direct = await self._sessions.enter_async_context(self._session(checked=not self._config.allow_private))
-        # Its sockets lead to the proxy alone, which may be private.
-        self._proxied = await self._sessions.enter_async_context(self._session(checked=False))
+        most = may_open() // 4  # so that there is room for both, for decoders, files and name servers
+        self._direct = await self._ways(Sockets(public_only=not self._config.allow_private, most=most))
+        self._proxied = await self._ways(
+            Sockets(public_only=False, most=most)
+        )  # to the proxy alone, which may be private
         return self
 
     async def __aexit__(
@@ -140,16 +149,20 @@ class Fetcher:
     ) -> None:
         await self._sessions.aclose()
 
-    def _session(self, *, checked: bool) -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=0, ttl_dns_cache=300, socket_factory=_public_socket if checked else None
-            ),
+    async def _ways(self, sockets: Sockets) -> "_Ways":
+        keeping = aiohttp.TCPConnector(limit=0, ttl_dns_cache=300, keepalive_timeout=_KEPT_OPEN, socket_factory=sockets)
+        closing = aiohttp.TCPConnector(limit=0, ttl_dns_cache=300, force_close=True, socket_factory=sockets)
+        return _Ways(sockets, await self._session(keeping), await self._session(closing))
+
+    async def _session(self, connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
+        session = aiohttp.ClientSession(
+            connector=connector,
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._connect),
             headers={"User-Agent": self._config.user_agent, "Accept": "image/*", "Accept-Encoding": "identity"},
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
         )
+        return await self._sessions.enter_async_context(session)
 
     async def fetch(self, url: str) -> Fetched:
         """The body of a normalised URL, or why there is none. Never raises for anything that the web does."""
@@ -223,10 +236,10 @@ class Fetcher:
         return answer
 
     async def _ask(self, url: URL, proxy: str | None) -> _Answer:
-        session = self._direct if proxy is None else self._proxied
-        assert session is not None
+        ways = self._direct if proxy is None else self._proxied
+        assert ways is not None
         try:
-            async with session.get(url, allow_redirects=False, proxy=proxy) as response:
+            async with ways.session().get(url, allow_redirects=False, proxy=proxy) as response:
                 if response.status in _REDIRECTS:
                     return _Answer(http_status=response.status, target=response.headers.get("Location", ""))
                 return await self._read(response)
@@ -270,6 +283,12 @@ def _failed(error: aiohttp.ClientError) -> _Answer:
     """The reason for what the client raised; details are names, because messages hold addresses and times."""
     if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, PrivateAddressError):
         return _Answer(reason=Reason.PRIVATE_ADDRESS, host_failed=None)
+    if isinstance(error, aiohttp.ClientConnectorError) and error.os_error.errno in _NO_FILES:
+        what, remedy = (
+            f"process {os.getpid()}",
+            "raise its limit (ulimit -n) or lower --concurrency; finished parts stay",
+        )
+        raise TagmillError("it may have no more files open", what, remedy) from error
     if isinstance(error, aiohttp.InvalidURL):
         return _Answer(reason=Reason.BAD_URL, detail="not a URL that can be asked for", host_failed=None)
     if isinstance(error, aiohttp.ClientPayloadError):
@@ -284,11 +303,3 @@ def _failed(error: aiohttp.ClientError) -> _Answer:
         return _Answer(reason=Reason.CONNECTION, detail=name, again=True, host_failed=None)
     certificate = isinstance(error, aiohttp.ClientSSLError)
     return _Answer(reason=Reason.CONNECTION, detail=name, again=not certificate, host_failed=not certificate)
-
-
-def _public_socket(info: tuple[Any, Any, int, str, Any]) -> socket.socket:
-    """Where every connection is made, after names are resolved, so that no name and no redirect leads inside."""
-    family, kind, protocol, _, address = info
-    if not is_public(str(address[0])):
-        raise PrivateAddressError
-    return socket.socket(family=family, type=kind, proto=protocol)

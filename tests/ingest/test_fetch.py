@@ -1,20 +1,22 @@
 """The fetcher against a server that lies; nothing leaves loopback, and with private addresses refused nothing arrives."""
 
 import asyncio
+import errno
 import socket
 import time
 from collections import Counter
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import pytest
 
-from tagmill.ingest import fetch, hosts, retries
+from tagmill.ingest import hosts, retries, sockets
 from tagmill.ingest.config import IngestConfig
 from tagmill.ingest.fetch import Fetched, Fetcher, Lessons
 from tagmill.ingest.hosts import PAUSE, Breaker
 from tagmill.ingest.reasons import Reason
-from tagmill.shards.errors import ConfigError
+from tagmill.shards.errors import ConfigError, TagmillError
 from tests.ingest.liar import Crowd, Liar, Lie, redirect
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
@@ -150,7 +152,7 @@ def test_a_redirect_into_a_private_net_is_refused(liar: Liar, monkeypatch: pytes
     """127.0.0.1 plays the public internet here, 127.0.0.2 the private one."""
     liar.answers["/out"] = redirect(liar.url("/in", "127.0.0.2"))
     liar.answers["/in"] = Lie(b"secret")
-    monkeypatch.setattr(fetch, "is_public", lambda address: address == "127.0.0.1")
+    monkeypatch.setattr(sockets, "is_public", lambda address: address == "127.0.0.1")
     (fetched,) = get(liar.url("/out"), allow_private=False)
     assert fetched.reason == Reason.PRIVATE_ADDRESS
     assert (liar.hits, liar.connections) == ({"/out": 1}, 1)
@@ -161,7 +163,7 @@ def test_a_host_with_a_private_and_a_dead_public_address_is_not_reached(
 ) -> None:
     """All addresses of a name are judged one by one."""
     judged = []
-    monkeypatch.setattr(fetch, "is_public", lambda address: judged.append(address))
+    monkeypatch.setattr(sockets, "is_public", lambda address: judged.append(address))
     (fetched,) = get(liar.url("/", "localhost"), allow_private=False, retries=0)
     assert fetched.reason == Reason.PRIVATE_ADDRESS
     assert judged and set(judged) <= {"127.0.0.1", "::1"} and liar.connections == 0
@@ -205,9 +207,9 @@ def test_a_dead_host_is_soon_left_alone(liar: Liar, monkeypatch: pytest.MonkeyPa
     """Ten thousand of its URLs make a handful of connections, others' URLs are fetched, and nothing vanishes."""
     liar.answers["/alive"] = Lie(b"pixels")
     asked = []
-    made = fetch._public_socket
-    monkeypatch.setattr(fetch, "is_public", lambda address: True)
-    monkeypatch.setattr(fetch, "_public_socket", lambda info: (asked.append(info[4][1]), made(info))[1])
+    made = sockets.Sockets.__call__
+    monkeypatch.setattr(sockets, "is_public", lambda address: True)
+    monkeypatch.setattr(sockets.Sockets, "__call__", lambda self, info: (asked.append(info[4][1]), made(self, info))[1])
     with socket.socket() as taken:
         url = dead_url(taken)
         port = taken.getsockname()[1]
@@ -265,7 +267,7 @@ def test_a_short_failure_of_a_host_that_has_answered_costs_few_of_its_urls(
 ) -> None:
     """A list may lie on one host: its URLs wait until the host is back, and that takes nothing from their deadlines."""
     monkeypatch.setattr(hosts, "PATIENCE", (0.6, 0.6, 0.6))
-    monkeypatch.setattr(fetch, "_LOOK_AGAIN", 0.05)
+    monkeypatch.setattr("tagmill.ingest.fetch._LOOK_AGAIN", 0.05)
     liar.answers["/"] = Lie(b"pixels")
     lessons = Lessons(IngestConfig(input=("list.csv",), output="corpus", host_failures=4))
     told: dict[str, Any] = {"lessons": lessons, "retries": 0, "host_concurrency": 2}
@@ -397,3 +399,51 @@ def test_a_proxy_that_cannot_be_used_is_told_at_once(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("https_proxy", "socks5://proxy:1")
     with pytest.raises(ConfigError, match="https_proxy"):
         get("http://example.org/")
+
+
+def everybody_is_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every name is that of loopback."""
+    real = socket.getaddrinfo
+    monkeypatch.setattr(socket, "getaddrinfo", lambda host, *rest, **more: real("127.0.0.1", *rest, **more))
+
+
+def test_a_web_of_very_many_hosts_does_not_use_up_the_files_that_may_be_open(
+    liar: Liar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Idle connections to hosts that are never asked again are the danger."""
+    everybody_is_here(monkeypatch)
+    monkeypatch.setattr("tagmill.ingest.fetch.may_open", lambda: 80)
+    liar.answers["/x"] = Lie(b"pixels" * 20_000)
+    counts: list[int] = []
+    made = sockets.Sockets.__call__
+
+    def counted(self: sockets.Sockets, info: tuple[Any, Any, int, str, Any]) -> socket.socket:
+        counts.append(sum(one.fileno() >= 0 for one in self._open))
+        return made(self, info)
+
+    monkeypatch.setattr(sockets.Sockets, "__call__", counted)
+
+    async def run() -> list[Fetched]:
+        config = IngestConfig(input=("list.csv",), output="corpus", allow_private=True, timeout=20.0)
+        urls = iter([liar.url("/x", host=f"h{number}.test") for number in range(300)])
+        async with Fetcher(config) as fetcher:
+
+            async def work() -> list[Fetched]:
+                return [await fetcher.fetch(url) for url in urls]
+
+            return list(chain.from_iterable(await asyncio.gather(*(work() for _ in range(8)))))
+
+    assert {one.body for one in asyncio.run(run())} == {b"pixels" * 20_000}
+    # Those in flight, and those whose end the loop has still to see.
+    assert len(counts) == 300 and max(counts) <= 20 + 2 * 8
+    assert any("Connection: close" in head for head in liar.heads)
+    assert not any("Connection: close" in head for head in liar.heads[:15])  # while there is room they wait
+
+
+def test_no_more_files_is_an_error_and_no_reject(liar: Liar, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: object, info: object) -> socket.socket:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(sockets.Sockets, "__call__", full)
+    with pytest.raises(TagmillError, match="ulimit"):
+        get(liar.url("/x"))
