@@ -40,6 +40,7 @@ from tagmill.ingest.sources import rows as source_rows
 from tagmill.ingest.views import NAME as VIEW
 from tagmill.ingest.views import Labelled, Source, ViewRules, make_view
 from tagmill.ingest.vocabularies import VocabularyRules
+from tagmill.shards.disk import full_disks
 from tagmill.shards.errors import ConfigError, CorpusError, TagmillError
 from tagmill.shards.manifest import SPLITS, CorpusFile, Named, ShardEntry, commit, put_manifest
 from tagmill.shards.store import Store
@@ -63,7 +64,7 @@ def ingest(config: IngestConfig, progress: Progress | None = None) -> Report:
     store = Store(config.output)
     if store.exists("corpus.json"):
         return _finish(store, config)
-    with _spool(config) as spool:
+    with full_disks(config.spool), _spool(config) as spool:
         return _Run(dataclasses.replace(config, spool=str(spool)), store, spool, progress or Silent()).report()
 
 

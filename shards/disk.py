@@ -1,9 +1,17 @@
 """How a local folder serves as a store: reads at a place, and content that is on the disk before it has its name."""
 
+import errno
 import os
 import re
 import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from tagmill.shards.errors import TagmillError
+
+_FULL = frozenset([errno.ENOSPC, errno.EDQUOT])
 
 
 def read_at(descriptor: int, start: int, stop: int) -> bytes:
@@ -44,3 +52,15 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def full_disks(scratch: str | None) -> Iterator[None]:
+    """Turns a disk or quota that is full, met while something works in `scratch`, into a TagmillError with a way out."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        where, remedy = scratch or tempfile.gettempdir(), "make room or give another spool; what is finished stays"
+        raise TagmillError("there is no room left on the disk", where, remedy) from error

@@ -1,11 +1,13 @@
 """How a local folder serves as a store: reads at a place, and names that only a whole content gets."""
 
+import errno
 import os
 from pathlib import Path
 
 import pytest
 
-from tagmill.shards.disk import is_spool, read_at, unless_gone, write_synced
+from tagmill.shards.disk import full_disks, is_spool, read_at, unless_gone, write_synced
+from tagmill.shards.errors import TagmillError
 
 
 @pytest.mark.parametrize(("start", "stop"), [(0, 10), (3, 7), (8, 20), (10, 12), (40, 50), (4, 4)])
@@ -47,3 +49,14 @@ def test_a_folder_that_is_gone_is_no_error_to_a_walk_and_others_are() -> None:
     unless_gone(FileNotFoundError())
     with pytest.raises(PermissionError):
         unless_gone(PermissionError())
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_told_with_its_place_and_a_way_out(number: int) -> None:
+    with pytest.raises(TagmillError, match=r"no room left on the disk \(/scratch\): make room"), full_disks("/scratch"):
+        raise OSError(number, "full")
+
+
+def test_other_errors_of_the_system_are_not_about_room() -> None:
+    with pytest.raises(OSError, match="denied"), full_disks(None):
+        raise OSError(errno.EACCES, "denied")
