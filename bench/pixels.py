@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tagmill.ingest.config import ImagePolicy
+    from tagmill.ingest.policy import ImagePolicy
 
 
 def work(files: list[bytes]) -> float:
@@ -80,9 +80,9 @@ def step_by_step(body: bytes, policy: "ImagePolicy", clock: Clock) -> bytes:
 
 def ingest_steps(files: list[bytes], rounds: int) -> dict[str, dict[str, object]]:
     """Microseconds a picture of every step, and of all that `prepare` and the fingerprints do under three policies."""
-    from tagmill.ingest.config import ImagePolicy
     from tagmill.ingest.fingerprint import fingerprint
     from tagmill.ingest.images import Prepared, prepare
+    from tagmill.ingest.policy import ImagePolicy
 
     limits: dict[str, Any] = {"image_size": 256, "quality": 90, "min_side": 16, "max_pixels": 200_000_000}
     resized = ImagePolicy(**limits)

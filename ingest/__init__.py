@@ -1,7 +1,21 @@
-"""From a list of (image URL, hashtags) to a corpus of tar shards: fetch, check, deduplicate, label, pack."""
+"""From a list of (image URL, hashtags) to a corpus of tar shards: fetch, check, deduplicate, label, pack.
 
-from tagmill.ingest.config import IngestConfig
-from tagmill.ingest.report import Report
-from tagmill.ingest.run import ingest
+The front door opens when it is used: a decoder process needs two files of this room, and must not load an SQL engine for them.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 __all__ = ["IngestConfig", "Report", "ingest"]
+
+if TYPE_CHECKING:
+    from tagmill.ingest.config import IngestConfig
+    from tagmill.ingest.report import Report
+    from tagmill.ingest.run import ingest
+else:
+    _HOMES = {"IngestConfig": "config", "Report": "report", "ingest": "run"}
+
+    def __getattr__(name: str) -> object:
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

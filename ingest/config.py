@@ -7,6 +7,7 @@ import re
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, get_args
 
+from tagmill.ingest.policy import ImagePolicy, Reencode, Resize
 from tagmill.ingest.presets import PLAIN, PRESETS, Columns, Preset
 from tagmill.shards.errors import ConfigError
 from tagmill.shards.record import RESERVED
@@ -17,6 +18,7 @@ _NOT_IN_DIGEST = frozenset(
     ["output", "concurrency", "timeout", "retries", "user_agent", "processes", "memory_limit", "spool"],
 ).union(
     ["host_concurrency", "host_delay", "host_failures", "retry_share", "keep_parts", "failure_budget"],
+    ["decoders", "decode_timeout"],
     ["takedown"],  # what takedown lists hold is pinned by the run: see `run.DENIED`
 )
 # Columns of the tables between input and corpus, which the source's own columns must not be called.
@@ -24,24 +26,8 @@ TAKEN_COLUMNS = RESERVED.union(
     ["url_hash", "part", "place", "detail", "pdq_quality", "jpeg_size", "sample_bytes", "holdout_order", "jpeg"],
     ["http_status", "fetched_at", "seconds", "host", "split", "yields_to"],
 )
-Resize = Literal["keep_ratio", "keep_ratio_largest", "center_crop", "border", "no"]
-Reencode = Literal["auto", "always", "never"]
 _COLUMN_FIELDS = ("url_column", "tags_column", "caption_column", "licence_column", "page_column", "extra_columns")
 _MEMORY = re.compile(r"[1-9][0-9]*(\.[0-9]+)? ?([KMGT]i?B|B)")
-
-
-@dataclass(frozen=True, slots=True)
-class ImagePolicy:
-    """What is stored of a picture, in pixels."""
-
-    image_size: int
-    quality: int  # of the JPEG
-    min_side: int
-    max_pixels: int
-    max_aspect: float | None = None
-    resize: Resize = "keep_ratio"
-    only_if_bigger: bool = True
-    reencode: Reencode = "always"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,6 +129,10 @@ class IngestConfig:
     """What must not come in: corpora whose takedown lists hold here too, or files of lines such as `host example.org`."""
     processes: int = field(default_factory=lambda: os.cpu_count() or 1)
     """Worker processes."""
+    decoders: int = 1
+    """Decoder processes of each worker process: a crash of one costs a picture and not the run."""
+    decode_timeout: float = 60.0
+    """Seconds that a picture may take in a decoder process before that is ended and the picture rejected."""
     memory_limit: str = "2GB"
     """Memory of the SQL engine; more is spilled to the spool."""
     spool: str | None = None
@@ -158,15 +148,16 @@ class IngestConfig:
         at_least = {"concurrency": 1, "retries": 0, "max_bytes": 1, "max_redirects": 0, "image_size": 8, "min_side": 1}
         at_least |= {"max_pixels": 1, "rows_per_part": 1, "parts_per_group": 1, "shard_samples": 1, "shard_bytes": 1}
         at_least |= {"min_count": 1, "max_labels": 1, "holdout": 0, "processes": 1, "quality": 1}
-        at_least |= {"host_concurrency": 1, "host_failures": 1}
+        at_least |= {"host_concurrency": 1, "host_failures": 1, "decoders": 1}
         for name, least in at_least.items():
             if getattr(self, name) < least:
                 self._refuse(name, f"must be at least {least}")
         if self.top_k is not None and self.top_k < 1:
             self._refuse("top_k", "must be at least 1")
         self._check_images()
-        if not 0 < self.timeout < float("inf"):
-            self._refuse("timeout", "must be a positive number of seconds")
+        for name in ("timeout", "decode_timeout"):
+            if not 0 < getattr(self, name) < float("inf"):
+                self._refuse(name, "must be a positive number of seconds")
         if not 0 <= self.host_delay <= 3600:
             self._refuse("host_delay", "must be from 0 to 3600 seconds")
         if not 0 <= self.retry_share < float("inf"):

@@ -7,8 +7,6 @@ import numpy as np
 import numpy.typing as npt
 import pdqhash
 
-from tagmill.shards.record import sha256_hex
-
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
@@ -21,7 +19,7 @@ class Fingerprint:
 
 def fingerprint(body: bytes, thumbnail: npt.NDArray[np.uint8]) -> Fingerprint:
     """Of the source bytes, and of a uint8 luma thumbnail [height, width] of the picture that they give."""
-    return Fingerprint(sha256_hex(body), *pdq_of(thumbnail))
+    return Fingerprint(hashlib.sha256(body).hexdigest(), *pdq_of(thumbnail))
 
 
 def pdq_of(thumbnail: npt.NDArray[np.uint8]) -> tuple[tuple[int, int, int, int], int]:

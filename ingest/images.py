@@ -14,7 +14,7 @@ from PIL import Image, ImageCms, UnidentifiedImageError, features
 from PIL import __version__ as pillow_version
 
 from tagmill.ingest.asis import as_it_came
-from tagmill.ingest.config import ImagePolicy
+from tagmill.ingest.policy import ImagePolicy
 from tagmill.ingest.reasons import Reason
 from tagmill.ingest.resize import Box, Shape, Size, framed, scaled, shape
 

@@ -5,8 +5,8 @@ import json
 import secrets
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
@@ -20,10 +20,11 @@ import pyarrow.parquet as pq
 from tagmill.ingest.board import Board, line
 from tagmill.ingest.config import IngestConfig
 from tagmill.ingest.deal import normalise, rows_file
+from tagmill.ingest.decoders import Decoders
 from tagmill.ingest.denied import Denied
 from tagmill.ingest.fetch import Fetched, Fetcher, Lessons
-from tagmill.ingest.fingerprint import fingerprint, holdout_order
-from tagmill.ingest.images import Rejected, prepare
+from tagmill.ingest.fingerprint import holdout_order
+from tagmill.ingest.images import Rejected
 from tagmill.ingest.progress import Progress
 from tagmill.ingest.reasons import Reason
 from tagmill.ingest.sources import extra_schema
@@ -68,7 +69,6 @@ PART = pa.schema(
 )
 _BEFORE_EXTRA = PART.get_field_index("reason")
 ROW_GROUP = 256  # rows, and pictures, in memory while a part is written or read
-DECODERS = 2  # threads of a worker that decode beside its event loop; Pillow lets go of the interpreter
 OUTCOMES = ("ok", *Reason)
 
 
@@ -212,28 +212,41 @@ async def _outcomes(task: PartTask, urls: list[tuple[str, int]], pictures: Binar
     """What came of each URL, in order; as many bodies are in memory as requests may be in flight."""
     outcomes = [_Outcome() for _ in urls]
     todo = iter(zip(urls, outcomes, strict=True))
-    loop, denied = asyncio.get_running_loop(), denied_of(task.store)
+    denied = denied_of(task.store)
 
-    async def work(fetcher: Fetcher, decoders: ThreadPoolExecutor) -> None:
+    async def work(fetcher: Fetcher, decoders: Decoders) -> None:
         for (url, num_rows), outcome in todo:
             if by := denied.url(url):  # never asked for
                 outcome.columns = {"reason": Reason.TAKEN_DOWN, "detail": by}
                 tell(Reason.TAKEN_DOWN, num_rows)
                 continue
             fetched = await fetcher.fetch(url)
-            outcome.columns, jpeg = await loop.run_in_executor(decoders, _columns, fetched, task.config, denied)
+            outcome.columns, jpeg = await _columns(fetched, decoders, task.config.seed, denied)
             if jpeg is not None:
                 outcome.start, outcome.size = pictures.tell(), len(jpeg)
                 pictures.write(jpeg)
             tell(outcome.columns["reason"] or "ok", num_rows)
 
-    with ThreadPoolExecutor(DECODERS, thread_name_prefix="decode") as decoders:
+    with Decoders(task.config) as decoders:
         async with Fetcher(task.config, task.workers, _lessons(task.config)) as fetcher:
-            await asyncio.gather(*(work(fetcher, decoders) for _ in range(min(task.concurrency, len(urls)))))
+            await _all(work(fetcher, decoders) for _ in range(min(task.concurrency, len(urls))))
     return outcomes
 
 
-def _columns(fetched: Fetched, config: IngestConfig, denied: Denied) -> tuple[dict[str, Any], bytes | None]:
+async def _all(works: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Waits for all; where one fails none goes on."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _columns(
+    fetched: Fetched, decoders: Decoders, seed: int, denied: Denied
+) -> tuple[dict[str, Any], bytes | None]:
     """The columns that a URL decides, and the picture to store."""
     columns: dict[str, Any] = {
         "reason": fetched.reason,
@@ -245,10 +258,10 @@ def _columns(fetched: Fetched, config: IngestConfig, denied: Denied) -> tuple[di
     }
     if fetched.body is None:
         return columns, None
-    made = prepare(fetched.body, config.images)
+    made = await decoders.decode(fetched.body)
     if isinstance(made, Rejected):
         return {**columns, "reason": made.reason, "detail": made.detail}, None
-    prints = fingerprint(fetched.body, made.thumbnail)
+    prints = made.prints
     if by := denied.picture(prints.sha256, prints.pdq):
         return {**columns, "reason": Reason.TAKEN_DOWN, "detail": by}, None
     columns |= {f"pdq{i}": word for i, word in enumerate(prints.pdq)}
@@ -261,7 +274,7 @@ def _columns(fetched: Fetched, config: IngestConfig, denied: Denied) -> tuple[di
         "original_width": made.original_width,
         "original_height": made.original_height,
         "jpeg_size": len(made.jpeg),
-        "holdout_order": holdout_order(prints.sha256, config.seed),
+        "holdout_order": holdout_order(prints.sha256, seed),
     }
     return columns, made.jpeg
 

@@ -26,6 +26,8 @@ class Reason(StrEnum):
     TOO_NARROW = "too_narrow"
     NEEDS_ENCODING = "needs_encoding"
     DECODER_FAILED = "decoder_failed"
+    DECODER_CRASHED = "decoder_crashed"
+    DECODER_TIMEOUT = "decoder_timeout"
     DUPLICATE = "duplicate"
     TAKEN_DOWN = "taken_down"
 
@@ -55,6 +57,8 @@ _MEANINGS = {
     Reason.TOO_NARROW: "a long side of more than max_aspect times the short one",
     Reason.NEEDS_ENCODING: "no JPEG that can be stored as it came, and the run must not encode it anew",
     Reason.DECODER_FAILED: "a picture by its header, but its pixels cannot be decoded",
+    Reason.DECODER_CRASHED: "a decoder process died over it",
+    Reason.DECODER_TIMEOUT: "a decoder process was not done with it before decode_timeout, and was ended",
     Reason.DUPLICATE: "the same bytes as another sample, which keeps its tags too",
     Reason.TAKEN_DOWN: "a takedown list forbids its URL, its host or its picture",
 }

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from tagmill.bench.pixels import Clock, ingest_steps, step_by_step
-from tagmill.ingest.config import ImagePolicy
 from tagmill.ingest.images import Prepared, prepare
+from tagmill.ingest.policy import ImagePolicy
 
 
 def photograph(width: int, height: int) -> bytes:

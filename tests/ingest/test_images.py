@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms, ImageOps, features
 
 from tagmill.ingest.asis import as_it_came
-from tagmill.ingest.config import ImagePolicy
 from tagmill.ingest.fingerprint import fingerprint
 from tagmill.ingest.images import Prepared, Rejected, image_stack, prepare
+from tagmill.ingest.policy import ImagePolicy
 from tagmill.ingest.reasons import Reason
 from tagmill.pipeline.jpeg import frame_size, is_whole
 

@@ -1,0 +1,158 @@
+"""The program that decodes pictures in a process of its own, so that a codec which crashes over one costs that one.
+
+On the socket that is its standard input it gets its orders, then a body at a time, and gives an answer to each: the picture
+with its facts, or why there is none. It ends when the socket is closed or its parent dies. `decoders.py` is the other end.
+"""
+
+import ctypes
+import json
+import os
+import resource
+import signal
+import socket
+import struct
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from tagmill.ingest.fingerprint import Fingerprint, fingerprint
+from tagmill.ingest.images import Prepared, Rejected, prepare
+from tagmill.ingest.policy import ImagePolicy
+from tagmill.ingest.reasons import Reason
+
+SIZE = struct.Struct("<Q")  # before orders and bodies: their bytes
+HEAD = struct.Struct("<II")  # before an answer: bytes of its JSON, then of the JPEG that follows it
+_PR_SET_PDEATHSIG = 1  # prctl(2)
+
+Prepare = Callable[[bytes, ImagePolicy], Prepared | Rejected]
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture as it is stored, and what tells it apart; sizes in pixels, the original's after it was turned upright."""
+
+    jpeg: bytes
+    width: int
+    height: int
+    original_width: int
+    original_height: int
+    prints: Fingerprint
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What a decoder is told once."""
+
+    policy: ImagePolicy
+    memory: int  # bytes that it may take beyond what it begins with
+    parent: int  # the process without which it must not live
+
+    def packed(self) -> bytes:
+        fields = {name: getattr(self.policy, name) for name in ImagePolicy.__slots__}
+        return json.dumps({"policy": fields, "memory": self.memory, "parent": self.parent}).encode()
+
+    @classmethod
+    def parse(cls, data: bytes) -> "Orders":
+        told = json.loads(data)
+        return cls(ImagePolicy(**told["policy"]), told["memory"], told["parent"])
+
+
+def packed(made: Picture | Rejected) -> bytes:
+    """An answer as it goes over the socket."""
+    if isinstance(made, Rejected):
+        facts: dict[str, Any] = {"reason": made.reason, "detail": made.detail}
+        return _framed(facts)
+    sizes = (made.width, made.height, made.original_width, made.original_height)
+    prints = (made.prints.sha256, made.prints.pdq, made.prints.pdq_quality)
+    return _framed({"sizes": sizes, "prints": prints}, made.jpeg)
+
+
+def _framed(facts: dict[str, Any], jpeg: bytes = b"") -> bytes:
+    text = json.dumps(facts).encode()
+    return b"".join((HEAD.pack(len(text), len(jpeg)), text, jpeg))
+
+
+def parsed(facts: bytes, jpeg: bytes) -> Picture | Rejected:
+    """An answer as it came over the socket, without its head."""
+    told = json.loads(facts)
+    if "reason" in told:
+        return Rejected(Reason(told["reason"]), told["detail"])
+    sha256, pdq, quality = told["prints"]
+    width, height, original_width, original_height = told["sizes"]
+    prints = Fingerprint(sha256, tuple(pdq), quality)
+    return Picture(jpeg, width, height, original_width, original_height, prints)
+
+
+def picture(body: bytes, policy: ImagePolicy, prepare: Prepare = prepare) -> Picture | Rejected:
+    """What a body gives. What `prepare` did not foresee is a reject too: a list of millions must not end at one picture."""
+    try:
+        made = prepare(body, policy)
+        if isinstance(made, Rejected):
+            return made
+        prints = fingerprint(body, made.thumbnail)
+    except MemoryError as error:
+        return Rejected(Reason.DECODER_FAILED, type(error).__name__)
+    except Exception as error:  # noqa: BLE001 - see above
+        return Rejected(Reason.DECODER_CRASHED, type(error).__name__)
+    return Picture(made.jpeg, made.width, made.height, made.original_width, made.original_height, prints)
+
+
+def serve(connection: socket.socket, prepare: Prepare = prepare) -> None:
+    """Answers until the other end is closed."""
+    with connection.makefile("rb") as stream:
+        orders = _message(stream)
+        if orders is None:
+            return
+        told = Orders.parse(orders)
+        _leave_with(told.parent)
+        _limit(told.memory)
+        connection.sendall(_framed({"ready": os.getpid()}))
+        # From here on nobody reads what codecs say of broken pictures: it would fill a disk or garble a terminal.
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stderr.fileno())
+        while (body := _message(stream)) is not None:
+            connection.sendall(packed(picture(body, told.policy, prepare)))
+
+
+def _message(stream: BinaryIO) -> bytes | None:
+    head = stream.read(SIZE.size)
+    if len(head) < SIZE.size:
+        return None
+    (size,) = SIZE.unpack(head)
+    body = stream.read(size)
+    return body if len(body) == size else None
+
+
+def _leave_with(parent: int) -> None:
+    """The closed socket ends an idle decoder; this also one that is at work when its parent is killed."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it died before
+        sys.exit(1)
+
+
+def _limit(memory: int) -> None:
+    """A picture that wants more memory is refused it, and a crash leaves no core file of gigabytes."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform != "linux":
+        return
+    begun = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    most = min((limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY), default=begun + memory)
+    resource.setrlimit(resource.RLIMIT_AS, (min(begun + memory, most), hard))
+
+
+def main(prepare: Prepare = prepare) -> None:
+    """The process, whose standard input is the socket."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # who has started it decides when it ends
+    with socket.socket(fileno=os.dup(sys.stdin.fileno())) as connection:
+        try:
+            serve(connection, prepare)
+        except ConnectionError:  # the other end is gone
+            return
+
+
+if __name__ == "__main__":
+    main()
