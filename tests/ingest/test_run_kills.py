@@ -1,0 +1,72 @@
+"""kill -9 at random moments of a whole run, with its workers and decoders: what it ends with is byte for byte the same."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.ingest.smallweb import config, listing, web
+from tests.ingest.test_run import digests
+
+__all__ = ["listing", "web"]  # fixtures
+
+KILLS = int(os.environ.get("TAGMILL_KILLS", "6"))  # 20 take two minutes of a quiet machine
+RUN = """
+import sys
+from tagmill.ingest import IngestConfig, ingest
+
+if __name__ == "__main__":
+    print("begun", flush=True)
+    ingest(eval(sys.argv[1]))
+"""
+
+
+class Run:
+    """An ingest in a process group of its own, which has begun when this returns."""
+
+    def __init__(self, script: Path, listing: str, output: Path) -> None:
+        wanted = config(listing, output, processes=2, spool=str(script.parent / "spool"))
+        command = [sys.executable, str(script), repr(wanted)]
+        self._process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+        )
+        assert self._process.stdout is not None and self._process.stdout.readline() == b"begun\n"
+        self.begun = time.monotonic()
+
+    def ends_within(self, seconds: float | None) -> bool:
+        """Whether it ended by itself, and well, before it was killed."""
+        try:
+            _, words = self._process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.communicate()
+            return False
+        assert self._process.returncode == 0, words.decode()
+        return True
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_it_ends_with_the_same_bytes(listing: str, tmp_path: Path) -> None:
+    script = tmp_path / "run.py"
+    script.write_text(RUN)
+    undisturbed = Run(script, listing, tmp_path / "undisturbed")
+    assert undisturbed.ends_within(None)
+    seconds = time.monotonic() - undisturbed.begun
+    wanted = digests(tmp_path / "undisturbed")
+    seed = random.randrange(1 << 30)
+    print(f"seed {seed}, {seconds:.1f} s undisturbed")  # shown where the test fails
+    draw, kills, corpora = random.Random(seed), 0, 1
+    while kills < KILLS:
+        if Run(script, listing, tmp_path / f"corpus-{corpora}").ends_within(draw.uniform(0, seconds)):
+            assert digests(tmp_path / f"corpus-{corpora}") == wanted
+            corpora += 1
+        else:
+            kills += 1
+    assert Run(script, listing, tmp_path / f"corpus-{corpora}").ends_within(None)
+    assert digests(tmp_path / f"corpus-{corpora}") == wanted
+    assert not (tmp_path / f"corpus-{corpora}" / "parts").exists()
