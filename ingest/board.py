@@ -3,22 +3,34 @@
 import multiprocessing
 import os
 import signal
+import struct
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+import time
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
 from typing import Any, TypeVar
 
 import numpy as np
 
 from tagmill.ingest.progress import Progress
+from tagmill.ingest.waits import Traffic, Waits
+from tagmill.shards.errors import TagmillError
 
 T = TypeVar("T")
+R = TypeVar("R")
+
+NOTE = 4096  # bytes of a worker's note
+_HEAD = struct.Struct("<II")  # length and crc32: who reads while it is written sees that they do not fit
 
 
 class Board:
     """Counts of rows by outcome that workers write and the parent reads, without locks: a killed worker can hold none.
 
-    A line a worker: the item that it is at (plus one), then its counts; the first field of the last line says stop.
+    A line a worker: the item that it is at (plus one), then its counts; the first field of the last line says stop. Beside
+    it a note a worker: the Traffic of its process so far.
     """
 
     def __init__(self, workers: int, outcomes: Sequence[str]) -> None:
@@ -27,11 +39,13 @@ class Board:
         self._shared = self._context.RawArray("q", (workers + 1) * (1 + len(outcomes)))
         self._lines = np.frombuffer(self._shared, np.int64).reshape(workers + 1, -1)
         self._told = np.zeros(len(outcomes), np.int64)
+        self._notes = self._context.RawArray("B", workers * NOTE)
+        self._traffic: dict[int, Traffic] = {}
 
     def pool(self) -> ProcessPoolExecutor:
         """The workers, in which `line()` works."""
         free = self._context.Value("i", 0)
-        arguments = (self._shared, free, self._workers, self._outcomes)
+        arguments = (self._shared, self._notes, free, self._workers, self._outcomes)
         return ProcessPoolExecutor(self._workers, self._context, _begin, arguments)
 
     def tell(self, progress: Progress) -> None:
@@ -41,6 +55,36 @@ class Board:
         counts = {name: int(count) for name, count in zip(self._outcomes, new, strict=True) if count}
         if counts:
             progress.advance(sum(counts.values()), **counts)
+        notes = {number: note for number in range(self._workers) if (note := _note(self._notes, number))}
+        traffic = self._traffic | {number: Traffic.parse(note) for number, note in notes.items()}
+        if traffic != self._traffic:
+            self._traffic = traffic
+            progress.fetched(Traffic.sum(traffic.values()))
+
+    def each(self, work: Callable[[T], R], tasks: Iterable[T], progress: Progress, doing: str) -> Iterator[R]:
+        """What `work` makes of tasks in worker processes, as it comes. Raises TagmillError where one of them dies.
+
+        `doing` is for its message. Whoever stops listening stops the workers.
+        """
+        todo, running = iter(tasks), set[Future[R]]()
+        pool = self.pool()
+        try:
+            while True:
+                running |= {pool.submit(work, task) for task in islice(todo, 2 * self._workers - len(running))}
+                if not running:
+                    return
+                done, running = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
+                self.tell(progress)
+                yield from [future.result() for future in done]
+        except BrokenProcessPool as error:
+            remedy = (
+                "run it again, what is finished stays; if it dies there again give it more memory or fewer --processes"
+            )
+            where = f"{doing} {self.items() or 'that come first'}"
+            raise TagmillError("a worker process died", where, remedy) from error
+        finally:
+            self.stop()
+            pool.shutdown(cancel_futures=True)
 
     def items(self) -> str:
         """The items that are being worked at, six digits each; for messages."""
@@ -58,8 +102,10 @@ class StoppedError(Exception):
 class Line:
     """A worker's own line of the board."""
 
-    def __init__(self, lines: Any, number: int, outcomes: tuple[str, ...]) -> None:
+    def __init__(self, lines: Any, number: int, outcomes: tuple[str, ...], notes: Any = None) -> None:
         self._mine, self._last = lines[number], lines[-1]
+        self._notes, self._number = notes, number
+        self._noted = 0.0
         self._field = {outcome: 1 + ordinal for ordinal, outcome in enumerate(outcomes)}
 
     def during(self, item: int, work: Callable[[Callable[[str, int], None]], T]) -> T:
@@ -69,10 +115,37 @@ class Line:
         self._mine[0] = 0
         return result
 
+    def noting(self, tell: Callable[[str, int], None], waits: Waits) -> Callable[[str, int], None]:
+        """`tell`, which also tells what this process has fetched."""
+
+        def both(outcome: str, num_rows: int) -> None:
+            tell(outcome, num_rows)
+            self.note(waits)
+
+        return both
+
+    def note(self, waits: Waits) -> None:
+        """Tells what this process has fetched, at most once a second."""
+        if self._notes is not None and time.monotonic() - self._noted >= 1.0:
+            self._noted = time.monotonic()
+            data = waits.traffic().json()
+            start = self._number * NOTE
+            if len(data) <= NOTE - _HEAD.size:
+                note = _HEAD.pack(len(data), zlib.crc32(data)) + data
+                self._notes[start : start + len(note)] = note
+
     def _tell(self, outcome: str, num_rows: int) -> None:
         if self._last[0]:
             raise StoppedError
         self._mine[self._field[outcome]] += num_rows
+
+
+def _note(notes: Any, number: int) -> bytes | None:
+    """A worker's note; None where there is none, or it is being written."""
+    data = bytes(notes[number * NOTE : (number + 1) * NOTE])
+    size, crc = _HEAD.unpack_from(data)
+    note = data[_HEAD.size : _HEAD.size + size]
+    return note if size and zlib.crc32(note) == crc else None
 
 
 _line: Line | None = None
@@ -84,13 +157,13 @@ def line() -> Line:
     return _line
 
 
-def _begin(shared: Any, free: Any, workers: int, outcomes: tuple[str, ...]) -> None:
+def _begin(shared: Any, notes: Any, free: Any, workers: int, outcomes: tuple[str, ...]) -> None:
     """Runs first in every worker process."""
     global _line
     with free.get_lock():
         number = free.value
         free.value += 1
-    _line = Line(np.frombuffer(shared, np.int64).reshape(workers + 1, -1), number, outcomes)
+    _line = Line(np.frombuffer(shared, np.int64).reshape(workers + 1, -1), number, outcomes, notes)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent tells us through the board
     threading.Thread(target=_leave_with_parent, daemon=True).start()
 

@@ -19,6 +19,7 @@ _NOT_IN_DIGEST = frozenset(
 ).union(
     ["host_concurrency", "host_delay", "host_failures", "retry_share", "keep_parts", "failure_budget"],
     ["decoders", "decode_timeout"],
+    ["max_crawl_delay", "robots_max_age"],
     ["takedown"],  # what takedown lists hold is pinned by the run: see `run.DENIED`
 )
 # Columns of the tables between input and corpus, which the source's own columns must not be called.
@@ -83,6 +84,12 @@ class IngestConfig:
     """Also fetch from loopback and private addresses."""
     honour_opt_outs: bool = True
     """Take no picture whose answer says noai, noimageai, noindex or noimageindex (`X-Robots-Tag`)."""
+    honour_robots: bool = True
+    """Ask each host for its robots.txt first, and nothing of a host that it forbids."""
+    max_crawl_delay: float = 1.0
+    """Seconds that a robots.txt may put between two requests to its host at most."""
+    robots_max_age: float = 86400.0
+    """Seconds after which a run that is resumed asks for robots.txt again."""
     user_agent: str = "tagmill/0 (image corpus builder)"
     """How requests introduce themselves; give an address where you can be reached."""
 
@@ -160,6 +167,10 @@ class IngestConfig:
                 self._refuse(name, "must be a positive number of seconds")
         if not 0 <= self.host_delay <= 3600:
             self._refuse("host_delay", "must be from 0 to 3600 seconds")
+        if not 0 <= self.max_crawl_delay <= 3600:
+            self._refuse("max_crawl_delay", "must be from 0 to 3600 seconds")
+        if not 0 <= self.robots_max_age < float("inf"):
+            self._refuse("robots_max_age", "must be a number of seconds")
         if not 0 <= self.retry_share < float("inf"):
             self._refuse("retry_share", "must be a share of at least 0")
         if not 0 <= self.failure_budget <= 1:

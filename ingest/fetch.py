@@ -26,8 +26,12 @@ from tagmill.ingest.optout import agents_of, opt_out
 from tagmill.ingest.proxy import Proxies, RefusedHostError
 from tagmill.ingest.reasons import Reason
 from tagmill.ingest.retries import RetryBudget, backoff, retry_after
+from tagmill.ingest.robots import MOST_BYTES, MOST_REDIRECTS, Answer, judge, origin_of
+from tagmill.ingest.robots import PATH as ROBOTS_PATH
+from tagmill.ingest.robots_book import Book
 from tagmill.ingest.sockets import PrivateAddressError, Sockets, may_open
 from tagmill.ingest.urls import joined, parsed
+from tagmill.ingest.waits import Waits
 from tagmill.shards.errors import TagmillError
 
 _REDIRECTS = frozenset([301, 302, 303, 307, 308])
@@ -69,6 +73,19 @@ class _Answer:
         return self.wait > 0 and self.http_status in _BUSY
 
 
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What a URL is asked for, and what may come of it."""
+
+    accept: str
+    most: int  # bytes of a body
+    redirects: int
+    is_robots: bool = False  # read up to `most`, by nobody's leave
+
+
+_ROBOTS = _Wanted("text/plain, */*;q=0.1", MOST_BYTES, MOST_REDIRECTS, is_robots=True)
+
+
 class _Deadline:
     """The seconds that a URL has left; they pass while it is asked for, not while it waits for a turn at its host."""
 
@@ -101,6 +118,7 @@ class Lessons:
     def __init__(self, config: IngestConfig) -> None:
         self.breaker = Breaker(config.host_failures)
         self.budget = RetryBudget(config.retry_share)
+        self.waits = Waits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +137,15 @@ class Fetcher:
     """An HTTP client under the limits of a config; as an async context manager it holds the connections.
 
     Whoever calls `fetch` decides how many URLs are under way. `workers` is the number of processes that share the run's
-    limits per host with this one. Raises ConfigError where the environment names a proxy that cannot be used.
+    limits per host with this one; `robots` knows what hosts allow (None: nobody is asked). Raises ConfigError where the
+    environment names a proxy that cannot be used.
     """
 
-    def __init__(self, config: IngestConfig, workers: int = 1, lessons: Lessons | None = None) -> None:
-        self._config = config
+    def __init__(
+        self, config: IngestConfig, workers: int = 1, lessons: Lessons | None = None, robots: Book | None = None
+    ) -> None:
+        self._config, self._workers, self._robots = config, workers, robots
+        self._picture = _Wanted("image/*", config.max_bytes, config.max_redirects)
         self._lessons = Lessons(config) if lessons is None else lessons
         self._turns = Turns(max(1, config.host_concurrency // workers), config.host_delay * workers)
         self._proxies = Proxies.from_environment()
@@ -147,6 +169,8 @@ class Fetcher:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._robots is not None:
+            await self._robots.close()
         await self._sessions.aclose()
 
     async def _ways(self, sockets: Sockets) -> "_Ways":
@@ -158,7 +182,7 @@ class Fetcher:
         session = aiohttp.ClientSession(
             connector=connector,
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._connect),
-            headers={"User-Agent": self._config.user_agent, "Accept": "image/*", "Accept-Encoding": "identity"},
+            headers={"User-Agent": self._config.user_agent, "Accept-Encoding": "identity"},
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
         )
@@ -166,36 +190,55 @@ class Fetcher:
 
     async def fetch(self, url: str) -> Fetched:
         """The body of a normalised URL, or why there is none. Never raises for anything that the web does."""
-        deadline = _Deadline(self._config.timeout)
+        return await self._fetch(url, self._picture)
+
+    async def robots_txt(self, origin: str) -> Fetched:
+        """A host's robots.txt, or its first `MOST_BYTES`."""
+        return await self._fetch(origin + ROBOTS_PATH, _ROBOTS)
+
+    async def _rules_of(self, origin: str) -> Answer:
+        found = await self.robots_txt(origin)
+        return judge(found.body, found.reason, found.detail, found.http_status, self._agents)
+
+    async def _fetch(self, url: str, wanted: _Wanted) -> Fetched:
+        deadline, entered = _Deadline(self._config.timeout), time.monotonic()
         target = parsed(url)
         if target is None:
             answer = _Answer(reason=Reason.BAD_URL)
         else:
-            answer = await self._with_retries(target, deadline)
+            answer = await self._with_retries(target, deadline, wanted)
+            size = 0 if answer.body is None else len(answer.body)
+            self._lessons.waits.note(target.host or "", time.monotonic() - entered, size)
         seconds, begun = self._config.timeout - deadline.left, deadline.begun or datetime.now(UTC)
         host = None if target is None else target.host
         return Fetched(answer.body, answer.reason, answer.detail, answer.http_status, seconds, begun, host)
 
-    async def _with_retries(self, url: URL, deadline: _Deadline) -> _Answer:
+    async def _with_retries(self, url: URL, deadline: _Deadline, wanted: _Wanted) -> _Answer:
         """The first answer that another try cannot better; the last one when tries, time or the run's retries are used up."""
         self._lessons.budget.asked()
-        answer = await self._follow(url, deadline)
+        answer = await self._follow(url, deadline, wanted)
         for attempt in range(self._config.retries):
             wait = max(backoff(attempt), answer.wait)
             if not answer.again or wait >= deadline.left or not self._lessons.budget.take():
                 break
             await deadline.sleep(wait)
-            another = await self._follow(url, deadline)
+            another = await self._follow(url, deadline, wanted)
             if another.reason == Reason.HOST_DOWN:  # what was seen says more
                 break
             answer = another
         return answer
 
-    async def _follow(self, url: URL, deadline: _Deadline) -> _Answer:
+    async def _follow(self, url: URL, deadline: _Deadline, wanted: _Wanted) -> _Answer:
         """One try, through its redirects."""
         answer = _Answer()
-        for _ in range(self._config.max_redirects + 1):
-            answer = await self._hop(url, deadline)
+        for _ in range(wanted.redirects + 1):
+            gap = 0.0
+            if self._robots is not None and not wanted.is_robots:
+                admitted = await self._admitted(url, deadline, self._robots)
+                if isinstance(admitted, _Answer):
+                    return replace(admitted, http_status=answer.http_status)
+                gap = admitted
+            answer = await self._hop(url, deadline, wanted, gap)
             if answer.target is None:
                 return answer
             followed = joined(url, answer.target)
@@ -203,10 +246,26 @@ class Fetcher:
                 detail = "leads to no http(s) URL"
                 return _Answer(reason=Reason.REDIRECTS, detail=detail, http_status=answer.http_status)
             url = followed
-        detail = f"more than {self._config.max_redirects}"
+        detail = f"more than {wanted.redirects}"
         return _Answer(reason=Reason.REDIRECTS, detail=detail, http_status=answer.http_status)
 
-    async def _hop(self, url: URL, deadline: _Deadline) -> _Answer:
+    async def _admitted(self, url: URL, deadline: _Deadline, robots: Book) -> _Answer | float:
+        """Why a URL must not be asked for by its host's robots.txt, or the seconds that are to lie between two requests."""
+        origin = origin_of(url)
+        found = robots.at_hand(origin)
+        if found is None:
+            try:
+                async with deadline.passing():
+                    found = await robots.look_up(origin, self._rules_of)
+            except TimeoutError:
+                return _Answer(reason=Reason.TIMEOUT, detail="robots.txt: not within the deadline")
+        if isinstance(found, Answer):
+            return _Answer(reason=found.reason, detail=found.detail)
+        if not found.allow(url):
+            return _Answer(reason=Reason.ROBOTS, detail="Disallow")
+        return min(found.crawl_delay, self._config.max_crawl_delay) * self._workers
+
+    async def _hop(self, url: URL, deadline: _Deadline, wanted: _Wanted, gap: float) -> _Answer:
         """One request when its host has a turn for it, and what it says about the host."""
         host, allow_private = url.host or "", self._config.allow_private
         try:
@@ -219,11 +278,11 @@ class Fetcher:
                 if wait == math.inf:
                     return _Answer(reason=Reason.HOST_DOWN)
                 await asyncio.sleep(min(wait, _LOOK_AGAIN))
-            await self._turns.space(host)
+            await self._turns.space(host, gap)
             before = deadline.left
             try:
                 async with deadline.passing():
-                    answer = await self._ask(url, proxy)
+                    answer = await self._ask(url, proxy, wanted)
             except TimeoutError:
                 # Where other hops or tries have used up the time, this host is not to blame.
                 to_blame = True if before >= self._connect else None
@@ -235,14 +294,15 @@ class Fetcher:
                 breaker.note(peer, answered=not answer.host_failed)
         return answer
 
-    async def _ask(self, url: URL, proxy: str | None) -> _Answer:
+    async def _ask(self, url: URL, proxy: str | None, wanted: _Wanted) -> _Answer:
         ways = self._direct if proxy is None else self._proxied
         assert ways is not None
+        accept = {"Accept": wanted.accept}
         try:
-            async with ways.session().get(url, allow_redirects=False, proxy=proxy) as response:
+            async with ways.session().get(url, allow_redirects=False, proxy=proxy, headers=accept) as response:
                 if response.status in _REDIRECTS:
                     return _Answer(http_status=response.status, target=response.headers.get("Location", ""))
-                return await self._read(response)
+                return await self._read(response, wanted)
         except aiohttp.ConnectionTimeoutError:
             return _Answer(reason=Reason.TIMEOUT, detail="no connection in time", again=True, host_failed=True)
         except aiohttp.ClientError as error:
@@ -250,33 +310,35 @@ class Fetcher:
         except (ValueError, UnicodeError):  # a host that the resolver or the client cannot spell
             return _Answer(reason=Reason.BAD_URL, detail="no such host name", host_failed=None)
 
-    async def _read(self, response: aiohttp.ClientResponse) -> _Answer:
+    async def _read(self, response: aiohttp.ClientResponse, wanted: _Wanted) -> _Answer:
         status = response.status
         if not 200 <= status < 300:
             reason = Reason.NOT_FOUND if status in _GONE else Reason.HTTP_ERROR
             again, wait = status in _TRY_AGAIN, retry_after(response.headers.get("Retry-After")) or 0.0
             return _Answer(reason=reason, detail=f"HTTP {status}", http_status=status, again=again, wait=wait)
-        if self._config.honour_opt_outs:
+        if self._config.honour_opt_outs and not wanted.is_robots:
             rule = opt_out(response.headers.getall("X-Robots-Tag", ()), self._agents)
             if rule is not None:
                 return _Answer(reason=Reason.OPTED_OUT, detail=f"X-Robots-Tag: {rule}", http_status=status)
-        most = self._config.max_bytes
+        most = wanted.most
         big = _Answer(reason=Reason.TOO_BIG, detail=f"more than {most} bytes", http_status=status)
-        if (response.content_length or 0) > most:
+        if (response.content_length or 0) > most and not wanted.is_robots:
             return big
         blocks, size = [], 0
         try:
             async for block in response.content.iter_any():
                 size += len(block)
-                if size > most:
+                if size > most and not wanted.is_robots:
                     return big
                 blocks.append(block)
+                if size >= most and wanted.is_robots:
+                    break
         except aiohttp.ClientError as error:
             failed = _failed(error)
             return replace(failed, http_status=status)
         if not size:
             return _Answer(reason=Reason.EMPTY, http_status=status)
-        return _Answer(body=b"".join(blocks), http_status=status)
+        return _Answer(body=b"".join(blocks)[:most], http_status=status)
 
 
 def _failed(error: aiohttp.ClientError) -> _Answer:

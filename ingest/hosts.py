@@ -113,15 +113,16 @@ class Turns:
                 yield
         finally:
             mine.users -= 1
-            if not mine.users and not self.gap:
+            if not mine.users and mine.free_at <= time.monotonic():
                 del self._hosts[host]
 
-    async def space(self, host: str) -> None:
-        """Within a turn: waits until `gap` seconds lie between this request and the one before."""
-        if self.gap:
+    async def space(self, host: str, gap: float = 0.0) -> None:
+        """Within a turn: waits until so many seconds, and `gap` of them if that is more, lie between it and the one before."""
+        gap = max(gap, self.gap)
+        if gap:
             mine, now = self._hosts[host], time.monotonic()
             begin = max(now, mine.free_at)
-            mine.free_at = begin + self.gap
+            mine.free_at = begin + gap
             await asyncio.sleep(begin - now)
 
     def _sweep(self) -> None:

@@ -6,11 +6,8 @@ import secrets
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, wait
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
-from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
@@ -27,8 +24,8 @@ from tagmill.ingest.fingerprint import holdout_order
 from tagmill.ingest.images import Rejected
 from tagmill.ingest.progress import Progress
 from tagmill.ingest.reasons import Reason
+from tagmill.ingest.robots_book import Met, open_book
 from tagmill.ingest.sources import extra_schema
-from tagmill.shards.errors import TagmillError
 from tagmill.shards.index import sample_bytes
 from tagmill.shards.record import Record, key_of
 from tagmill.shards.store import Store
@@ -152,6 +149,12 @@ def _lessons(config: IngestConfig) -> Lessons:
     return Lessons(config)
 
 
+@lru_cache(maxsize=1)
+def _met(config: IngestConfig) -> Met:
+    """The robots.txt of hosts that redirects led to, likewise."""
+    return Met(config.robots_max_age)
+
+
 Tell = Callable[[str, int], None]  # told an outcome and its number of rows as they come
 
 
@@ -227,8 +230,9 @@ async def _outcomes(task: PartTask, urls: list[tuple[str, int]], pictures: Binar
                 pictures.write(jpeg)
             tell(outcome.columns["reason"] or "ok", num_rows)
 
+    book = open_book(task.store, task.part, _met(task.config)) if task.config.honour_robots else None
     with Decoders(task.config) as decoders:
-        async with Fetcher(task.config, task.workers, _lessons(task.config)) as fetcher:
+        async with Fetcher(task.config, task.workers, _lessons(task.config), book) as fetcher:
             await _all(work(fetcher, decoders) for _ in range(min(task.concurrency, len(urls))))
     return outcomes
 
@@ -314,7 +318,9 @@ def _write(task: PartTask, outcomes: list[_Outcome], pictures: BinaryIO, path: P
 
 def _run(task: PartTask) -> PartSummary:
     """A task in a worker process."""
-    return line().during(task.part, lambda tell: run_part(task, tell))
+    mine, waits = line(), _lessons(task.config).waits
+
+    return mine.during(task.part, lambda tell: run_part(task, mine.noting(tell, waits)))
 
 
 def run_parts(config: IngestConfig, store: Store, num_parts: int, progress: Progress) -> list[PartSummary]:
@@ -339,22 +345,5 @@ def _in_processes(config: IngestConfig, store: Store, parts: list[int], progress
     workers = min(config.processes, len(parts))
     schema, share = part_schema(config), max(1, config.concurrency // workers)
     tasks = (PartTask(config, store, part, schema, share, workers) for part in parts)
-    board = Board(workers, OUTCOMES)
-    summaries: list[PartSummary] = []
-    running: set[Future[PartSummary]] = set()
-    pool = board.pool()
-    try:
-        while True:
-            running |= {pool.submit(_run, task) for task in islice(tasks, 2 * workers - len(running))}
-            if not running:
-                return summaries
-            done, running = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
-            board.tell(progress)
-            summaries += [future.result() for future in done]
-    except BrokenProcessPool as error:
-        remedy = "run it again, finished parts stay; if it dies there again give it more memory or fewer --processes"
-        where = f"{store.url}, at one of the parts {board.items() or 'that come first'}"
-        raise TagmillError("a worker process died", where, remedy) from error
-    finally:
-        board.stop()
-        pool.shutdown(cancel_futures=True)
+    doing = f"{store.url}, at one of the parts"
+    return list(Board(workers, OUTCOMES).each(_run, tasks, progress, doing))

@@ -3,13 +3,20 @@
 import json
 import sys
 import time
-from collections import Counter
+from collections import Counter, deque
+from datetime import timedelta
 from types import TracebackType
 from typing import Protocol, Self, TextIO
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
+
+from tagmill.ingest.waits import Traffic
+
+LATELY = 30.0  # seconds over which a rate is taken
+TOP_REASONS = 3
+SLOWEST = 3  # hosts that a bar names
 
 
 class Progress(Protocol):
@@ -21,6 +28,9 @@ class Progress(Protocol):
     def advance(self, n: int, **counts: int) -> None:
         """`n` more rows are done; `counts` says how many of them became what: `ok`, or a reason of a reject."""
 
+    def fetched(self, traffic: Traffic) -> None:
+        """What this run has fetched so far, and which hosts took the time."""
+
 
 class Silent:
     """Says nothing."""
@@ -31,8 +41,11 @@ class Silent:
     def advance(self, n: int, **counts: int) -> None:
         del n, counts
 
+    def fetched(self, traffic: Traffic) -> None:
+        del traffic
 
-class _Counts:
+
+class Counts:
     """The state of the stage at hand."""
 
     def __init__(self, name: str = "", total: int | None = None) -> None:
@@ -40,13 +53,31 @@ class _Counts:
         self.begun = time.monotonic()
         self.done = 0
         self.counts: Counter[str] = Counter()
+        self._lately: deque[tuple[float, int]] = deque([(self.begun, 0)])  # (when, done by then), a second apart
 
     def add(self, n: int, counts: dict[str, int]) -> None:
+        now = time.monotonic()
+        if now - self._lately[-1][0] >= 1.0:
+            self._lately.append((now, self.done))
+            while len(self._lately) > 1 and now - self._lately[1][0] >= LATELY:
+                self._lately.popleft()
         self.done += n
         self.counts.update(counts)
 
     @property
     def rate(self) -> float:
+        """Rows a second over the last `LATELY` seconds: what was found done when a run is resumed is soon forgotten."""
+        when, done = self._lately[0]
+        return (self.done - done) / max(time.monotonic() - when, 1e-3)
+
+    @property
+    def eta(self) -> float | None:
+        """Seconds to go at this rate; None where nobody knows."""
+        rate = self.rate
+        return (self.total - self.done) / rate if self.total is not None and rate > 0 else None
+
+    @property
+    def mean_rate(self) -> float:
         """Rows a second since the stage began."""
         return self.done / max(time.monotonic() - self.begun, 1e-3)
 
@@ -55,27 +86,33 @@ class _Counts:
         return sum(count for name, count in self.counts.items() if name != "ok")
 
     @property
-    def top_reason(self) -> str:
-        """The commonest reason of rejects; empty where nothing was rejected."""
+    def success(self) -> float | None:
+        """The share of rows that came to something, 0 to 1; None where no outcomes are counted."""
+        counted = self.counts.total()
+        return self.counts["ok"] / counted if counted else None
+
+    @property
+    def top_reasons(self) -> dict[str, int]:
+        """The commonest reasons of rejects with their rows."""
         reasons = [(-count, name) for name, count in self.counts.items() if name != "ok" and count]
-        return min(reasons)[1] if reasons else ""
+        return {name: -count for count, name in sorted(reasons)[:TOP_REASONS]}
 
 
 class RichProgress:
-    """A bar a stage on the terminal, with rate, time to go, and what was rejected and why most."""
+    """A bar a stage on the terminal, with rate, time to go, what was rejected and why, and which hosts take the time."""
 
     def __init__(self, console: Console | None = None) -> None:
         self._bars = Bars(
-            TextColumn("{task.description:8}"),
+            TextColumn("{task.description:8}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[says]}"),
+            TextColumn("{task.fields[says]}", markup=False),  # hosts' names are the web's
             TimeElapsedColumn(),
-            TimeRemainingColumn(),
             console=console or Console(stderr=True),
         )
         self._task: TaskID | None = None
-        self._now = _Counts()
+        self._now = Counts()
+        self._traffic = Traffic()
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -90,7 +127,7 @@ class RichProgress:
 
     def stage(self, name: str, total: int | None = None) -> None:
         self._complete()
-        self._now = _Counts(name, total)
+        self._now, self._traffic = Counts(name, total), Traffic()
         self._task = self._bars.add_task(name, total=total, says="")
 
     def advance(self, n: int, **counts: int) -> None:
@@ -98,19 +135,30 @@ class RichProgress:
         if self._task is not None:
             self._bars.update(self._task, advance=n, says=self._says())
 
+    def fetched(self, traffic: Traffic) -> None:
+        self._traffic = traffic
+        if self._task is not None:
+            self._bars.update(self._task, says=self._says())
+
     def _complete(self) -> None:
         """A stage that did not count is full when the next begins."""
         if self._task is not None:
             done = max(self._now.done, self._now.total or 1)
-            self._bars.update(self._task, total=done, completed=done)
+            self._bars.update(self._task, total=done, completed=done, says=self._says(ended=True))
 
-    def _says(self) -> str:
+    def _says(self, *, ended: bool = False) -> str:
         now = self._now
-        rate = f"{now.rate:,.0f}/s"
-        if not now.counts:
-            return rate
-        most = f" (most: {now.top_reason})" if now.top_reason else ""
-        return f"{rate}, {now.counts['ok']:,} ok, {now.rejected:,} rejected{most}"
+        said = [] if ended and not now.done else [f"{now.mean_rate if ended else now.rate:,.0f}/s"]
+        if not ended and (eta := now.eta):
+            said.append(f"{timedelta(seconds=round(eta))} to go")
+        if now.success is not None:
+            reasons = ", ".join(f"{name} {count:,}" for name, count in now.top_reasons.items())
+            said += [f"{now.success:.1%} ok", f"{now.rejected:,} rejected" + (f" ({reasons})" if reasons else "")]
+        lines = [", ".join(said)]
+        if slow := self._traffic.slowest[:SLOWEST]:
+            hosts = ", ".join(f"{each.host} {each.mean:.1f} s x {each.urls:,}" for each in slow)
+            lines.append(f"slowest: {hosts}")
+        return "\n".join(lines)
 
 
 class JsonProgress:
@@ -118,7 +166,8 @@ class JsonProgress:
 
     def __init__(self, stream: TextIO | None = None, interval: float = 1.0) -> None:
         self._stream, self._interval = stream or sys.stderr, interval
-        self._now: _Counts | None = None
+        self._now: Counts | None = None
+        self._traffic = Traffic()
         self._last = 0.0
 
     def __enter__(self) -> Self:
@@ -131,7 +180,7 @@ class JsonProgress:
 
     def stage(self, name: str, total: int | None = None) -> None:
         self._write(ended=True)
-        self._now = _Counts(name, total)
+        self._now, self._traffic = Counts(name, total), Traffic()
         self._last = time.monotonic()
 
     def advance(self, n: int, **counts: int) -> None:
@@ -141,21 +190,29 @@ class JsonProgress:
         if time.monotonic() - self._last >= self._interval:
             self._write(ended=False)
 
+    def fetched(self, traffic: Traffic) -> None:
+        self._traffic = traffic
+
     def _write(self, *, ended: bool) -> None:
         now = self._now
         if now is None:
             return
         self._last = time.monotonic()
-        seconds = self._last - now.begun
-        left = (now.total - now.done) / now.rate if now.total is not None and now.done else None
+        seconds, left, traffic = self._last - now.begun, now.eta, self._traffic
         line = {
             "stage": now.name,
             "done": now.done,
             "total": now.total,
             "seconds": round(seconds, 2),
-            "rate": round(now.rate, 1),
+            "rate": round(now.mean_rate if ended else now.rate, 1),
             "eta_seconds": None if left is None else round(left, 1),
             "counts": dict(sorted(now.counts.items())),
+            "success": None if now.success is None else round(now.success, 4),
+            "top_reasons": now.top_reasons,
+            "fetched_bytes": traffic.size,
+            "slowest": [
+                {"host": each.host, "seconds": round(each.seconds, 1), "urls": each.urls} for each in traffic.slowest
+            ],
             "ended": ended,
         }
         self._stream.write(json.dumps(line) + "\n")

@@ -11,6 +11,7 @@ class Reason(StrEnum):
     CONNECTION = "connection"
     TIMEOUT = "timeout"
     HOST_DOWN = "host_down"
+    ROBOTS = "robots"
     OPTED_OUT = "opted_out"
     BAD_HEADERS = "bad_headers"
     REDIRECTS = "redirects"
@@ -42,6 +43,7 @@ _MEANINGS = {
     Reason.CONNECTION: "no connection to the host, or it broke off before the answer",
     Reason.TIMEOUT: "the whole answer did not come before the deadline",
     Reason.HOST_DOWN: "its host failed so often in a row that it was no longer asked",
+    Reason.ROBOTS: "the robots.txt of its host, or of one that it redirects to, forbids it or cannot be read",
     Reason.OPTED_OUT: "the answer's X-Robots-Tag forbids this use (noai, noimageai, noindex, noimageindex)",
     Reason.BAD_HEADERS: "the answer's headers are malformed or too large",
     Reason.REDIRECTS: "too many redirects, or one that leads nowhere",

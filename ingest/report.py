@@ -5,9 +5,11 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 from rich.console import Group, RenderableType
+from rich.markup import escape
 from rich.table import Table
 
 from tagmill.ingest.reasons import Reason
+from tagmill.ingest.waits import HostTime
 
 NAME = "report.json"
 TOP_LABELS = 20
@@ -44,6 +46,8 @@ class Report:
     image_stack: dict[str, str]
     code_version: str
     skipped: int = 0  # lines of the lists that a preset knows to be no pictures (videos); they are no rows
+    fetched_bytes: int = 0  # bodies that came, of this run
+    slowest_hosts: tuple[HostTime, ...] = ()  # those that took most of the time of fetching, of this run
 
     def json(self) -> bytes:
         return json.dumps(asdict(self), indent=2, sort_keys=False).encode() + b"\n"
@@ -53,7 +57,8 @@ class Report:
         """Reads `json`'s bytes."""
         text = json.loads(data)
         top = (TopLabel(**{**label, "lemmas": tuple(label["lemmas"])}) for label in text.pop("top_labels"))
-        return cls(**text, top_labels=tuple(top))
+        slowest = tuple(HostTime(**host) for host in text.pop("slowest_hosts", ()))
+        return cls(**text, top_labels=tuple(top), slowest_hosts=slowest)
 
     def table(self) -> RenderableType:
         """What a terminal shows at the end of a run."""
@@ -71,9 +76,11 @@ class Report:
             ("samples without a label", f"{self.unlabelled:,}"),
             ("labels cut", f"{self.labels_cut:,}"),
             ("seconds", ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in self.seconds.items())),
+            ("fetched", f"{self.fetched_bytes / 1e6:,.1f} MB"),
+            ("slowest hosts", ", ".join(f"{each.host} {each.seconds:,.0f} s" for each in self.slowest_hosts[:3])),
             ("images made by", " ".join(f"{name} {value}" for name, value in self.image_stack.items())),
         ]:
-            table.add_row(name, value)
+            table.add_row(name, escape(value))
         return table
 
     def _rejects(self) -> Table:

@@ -27,19 +27,21 @@ from tagmill.ingest.engine_duckdb import DuckDB
 from tagmill.ingest.images import image_stack
 from tagmill.ingest.matching import MatchRules
 from tagmill.ingest.pack import Packed, PackTask, pack, plan_groups
-from tagmill.ingest.part import DENIED, PART, PartSummary, attempt_file, run_parts
+from tagmill.ingest.part import DENIED, PART, PartSummary, attempt_file, done_file, run_parts
 from tagmill.ingest.progress import Progress, Silent
 from tagmill.ingest.proxy import SAYS as PROXY_SAYS
 from tagmill.ingest.proxy import Proxies
 from tagmill.ingest.reasons import Reason
 from tagmill.ingest.report import NAME as REPORT
 from tagmill.ingest.report import TOP_LABELS, Report, TopLabel, commonest
+from tagmill.ingest.robots_stage import ask_hosts, find_hosts
 from tagmill.ingest.select import select
 from tagmill.ingest.sources import extra_schema
 from tagmill.ingest.sources import rows as source_rows
 from tagmill.ingest.views import NAME as VIEW
 from tagmill.ingest.views import Labelled, Source, ViewRules, make_view
 from tagmill.ingest.vocabularies import VocabularyRules
+from tagmill.ingest.waits import Traffic
 from tagmill.shards.disk import full_disks
 from tagmill.shards.errors import ConfigError, CorpusError, TagmillError
 from tagmill.shards.manifest import SPLITS, CorpusFile, Named, ShardEntry, commit, put_manifest
@@ -77,6 +79,7 @@ class _Run:
     spool: Path
     progress: Progress
     seconds: dict[str, float] = field(default_factory=dict)
+    traffic: Traffic = field(default_factory=Traffic)
 
     def report(self) -> Report:
         """All stages in their order."""
@@ -87,10 +90,13 @@ class _Run:
         denied = self._pin_denied()
         with self._stage("deal"):
             dealt = deal(self.config, self.store, self.spool)
+        if self.config.honour_robots:
+            self._robots(dealt)
         with self._stage("fetch", dealt.rows):
             budget = _Budget(self.progress, dealt.rows, self.config.failure_budget, self.config.output)
             parts = run_parts(self.config, self.store, dealt.num_parts, budget)
             budget.check(done=True)
+            self.traffic = budget.traffic
         facts = self._facts(parts)
         with self._stage("select"):
             self._select(facts, dealt)
@@ -123,6 +129,16 @@ class _Run:
             remedy = "give the lists of the run that began it, as they were, or another output"
             raise ConfigError("begun with other takedown lists", self.config.output, remedy)
         return denied
+
+    def _robots(self, dealt: Dealt) -> None:
+        """Asks hosts what may be fetched of them, where anything is still to be fetched."""
+        there = set(self.store.names("parts"))
+        if all(done_file(part) in there for part in range(dealt.num_parts)):
+            return
+        with self._stage("hosts"):
+            sizes = find_hosts(self.config, self.store, dealt.num_parts, self._engine)
+        with self._stage("robots", sum(sizes)):
+            ask_hosts(self.config, self.store, dealt.num_parts, sizes, self._engine, self.progress)
 
     def _facts(self, parts: list[PartSummary]) -> ds.Dataset:
         """What set work sees of the parts: never a picture."""
@@ -203,6 +219,8 @@ class _Run:
             image_stack=image_stack(),
             code_version=version("tagmill"),
             skipped=sum(file.get("skipped", 0) for file in dealt.inputs),
+            fetched_bytes=self.traffic.size,
+            slowest_hosts=self.traffic.slowest,
         )
 
     def _commit(self, report: Report, dealt: Dealt, manifest: Named, labelled: Labelled, denied: Denied) -> None:
@@ -256,6 +274,7 @@ class _Budget:
     def __init__(self, progress: Progress, rows: int, share: float, where: str) -> None:
         self._progress, self._rows, self._share, self._where = progress, rows, share, where
         self._counts: Counter[str] = Counter()
+        self.traffic = Traffic()
 
     def stage(self, name: str, total: int | None = None) -> None:
         self._progress.stage(name, total)
@@ -264,6 +283,10 @@ class _Budget:
         self._progress.advance(n, **counts)
         self._counts.update(counts)
         self.check()
+
+    def fetched(self, traffic: Traffic) -> None:
+        self.traffic = traffic
+        self._progress.fetched(traffic)
 
     def check(self, *, done: bool = False) -> None:
         """Raises TagmillError beyond the budget; at the end also where nothing is left to make a corpus of. What was taken

@@ -32,7 +32,8 @@ WRONG: list[tuple[str, Any]] = [
     *[("memory_limit", "2"), ("spool", "s3://bucket/x"), ("failure_budget", 1.1), ("failure_budget", -0.1)],
     *[("failure_budget", float("nan")), ("seed", 1 << 63), ("host_concurrency", 0), ("host_failures", 0)],
     *[("host_delay", -1.0), ("host_delay", float("inf")), ("host_delay", float("nan")), ("retry_share", -0.1)],
-    *[("retry_share", float("nan")), ("retry_share", float("inf"))],
+    *[("max_crawl_delay", -1.0), ("max_crawl_delay", float("nan")), ("robots_max_age", -1.0)],
+    *[("robots_max_age", float("nan")), ("retry_share", float("nan")), ("retry_share", float("inf"))],
     *[("preset", "coco"), ("caption_column", "url")],
 ]
 
@@ -81,6 +82,7 @@ OTHER: dict[str, Any] = {
     "max_redirects": 1,
     "allow_private": True,
     "honour_opt_outs": False,
+    "honour_robots": False,
     "image_size": 64,
     "quality": 1,
     "min_side": 1,
@@ -105,6 +107,8 @@ NO_MATTER: dict[str, Any] = {
     "concurrency": 1,
     "host_concurrency": 1,
     "host_delay": 1.0,
+    "max_crawl_delay": 3.0,
+    "robots_max_age": 60.0,
     "host_failures": 1,
     "retry_share": 1.0,
     "timeout": 1.0,

@@ -77,7 +77,14 @@ def begun(folder: Path, web: Liar, **settings: Any) -> IngestConfig:
     table = pa.Table.from_pylist(rows_of(web))
     pq.write_table(table, folder / "list.parquet")
     plain: dict[str, Any] = {"licence_column": "by", "extra_columns": ("n",), "allow_private": True, "timeout": 10.0}
-    plain |= {"retries": 0, "image_size": 32, "rows_per_part": 14, "processes": 1, "concurrency": 8}
+    plain |= {
+        "retries": 0,
+        "image_size": 32,
+        "rows_per_part": 14,
+        "processes": 1,
+        "concurrency": 8,
+        "honour_robots": False,
+    }
     config = IngestConfig(input=(str(folder / "list.parquet"),), output=str(folder / "corpus"), **{**plain, **settings})
     deal(config, Store(config.output), folder / "spool")
     return config
@@ -309,7 +316,9 @@ def test_a_host_that_is_down_for_one_part_is_down_for_the_next(tmp_path: Path, w
     table = pa.table({"url": [f"{gone}/{i}" for i in range(400)], "tags": ["x"] * 400})
     pq.write_table(table, tmp_path / "dead.parquet")
     places: Any = {"input": (str(tmp_path / "dead.parquet"),), "output": str(tmp_path / "dead")}
-    config = IngestConfig(**places, allow_private=True, retries=0, rows_per_part=100, host_failures=7)
+    config = IngestConfig(
+        **places, allow_private=True, honour_robots=False, retries=0, rows_per_part=100, host_failures=7
+    )
     deal(config, Store(config.output), tmp_path / "spool")
     told = [run_part(task(config, part)).reasons for part in range(4)]
     assert sum(map(Counter, told), Counter()).total() == 400

@@ -26,7 +26,7 @@ def test_a_bar_for_people() -> None:
     with RichProgress(Console(file=sink, force_terminal=True, width=140)) as said:
         use(said)
     text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", sink.getvalue())
-    assert "32 ok, 8 rejected (most: empty)" in text
+    assert "80.0% ok, 8 rejected (empty 6, timeout 2)" in text
     assert {"deal", "fetch", "pack"} <= set(text.split())
     assert "40/40" in text
 

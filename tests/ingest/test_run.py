@@ -114,7 +114,7 @@ def test_the_report_is_in_the_corpus_and_on_the_screen(built: Built) -> None:
     console.print(built.report.table())
     shown = console.file.getvalue()  # type: ignore[attr-defined]
     assert "duplicate" in shown and f"{built.report.rows}" in shown
-    assert set(built.report.seconds) == {"deal", "fetch", "select", "pack", "label"}
+    assert set(built.report.seconds) == {"deal", "hosts", "robots", "fetch", "select", "pack", "label"}
 
 
 def test_two_processes_give_the_same_bytes(built: Built, listing: str, tmp_path: Path) -> None:

@@ -1,0 +1,5 @@
+-- For each part what its hosts said, in order of parts.
+SELECT origins.part, answers.origin, answers.reason, answers.detail, answers.rules, answers.kept
+FROM origins
+INNER JOIN answers ON answers.origin = origins.origin
+ORDER BY origins.part, answers.origin
