@@ -4,7 +4,10 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 
 from tagmill.shards.errors import TagmillError
 
@@ -22,14 +25,25 @@ def ingest(arguments: Sequence[str]) -> None:
 
     from tagmill.ingest import IngestConfig
     from tagmill.ingest import ingest as run
-    from tagmill.ingest.progress import JsonProgress, RichProgress
+    from tagmill.ingest.progress import JsonProgress, Progress, RichProgress
+    from tagmill.ingest.prometheus import PrometheusProgress
 
-    json = "--json" in arguments  # machines get the same: progress on standard error, the report on standard output
-    words = [word for word in arguments if word != "--json"]
-    config = tyro.cli(IngestConfig, args=words, prog="tagmill ingest", description="Also: --json, for machines.")
-    with JsonProgress() if json else RichProgress() as progress:
-        report = run(config, progress)
-    if json:
+    @dataclass(frozen=True)
+    class Told:
+        config: tyro.conf.OmitArgPrefixes[IngestConfig]
+        json: tyro.conf.FlagCreatePairsOff[bool] = False
+        """For machines: progress as JSON lines on standard error, the report on standard output."""
+        prometheus: Path | None = None
+        """A file for node_exporter's textfile collector (NAME.prom), rewritten every few seconds."""
+
+    told = tyro.cli(Told, args=list(arguments), prog="tagmill ingest", description="From lists of URLs to a corpus.")
+    with ExitStack() as stack:
+        progress: Progress = stack.enter_context(JsonProgress() if told.json else RichProgress())
+        if told.prometheus is not None:
+            metrics = PrometheusProgress(progress, told.prometheus, told.config.name)
+            progress = stack.enter_context(metrics)
+        report = run(told.config, progress)
+    if told.json:
         sys.stdout.write(report.json().decode())
     else:
         Console().print(report.table())
