@@ -38,7 +38,8 @@ def ingest(arguments: Sequence[str]) -> None:
 
     told = tyro.cli(Told, args=list(arguments), prog="tagmill ingest", description="From lists of URLs to a corpus.")
     with ExitStack() as stack:
-        progress: Progress = stack.enter_context(JsonProgress() if told.json else RichProgress())
+        said = JsonProgress() if told.json else RichProgress()
+        progress: Progress = stack.enter_context(said)  # type: ignore[arg-type]
         if told.prometheus is not None:
             metrics = PrometheusProgress(progress, told.prometheus, told.config.name)
             progress = stack.enter_context(metrics)

@@ -8,8 +8,8 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
@@ -44,7 +44,7 @@ class _Family:
     name: str
     kind: str
     what: str
-    samples: list[tuple[Mapping[str, str], float]] = field(default_factory=list)
+    samples: Sequence[tuple[Mapping[str, str], float]]
 
     def lines(self) -> Iterator[str]:
         yield f"# HELP {_PREFIX}{self.name} {_escaped(self.what)}"

@@ -73,13 +73,14 @@ class Waits:
         """A URL of a host is done after so many seconds; its body had `size` bytes."""
         self._bytes += size
         self._seconds += seconds
+        host = host[:NAME]
         mine = self._hosts.get(host)
         if mine is None:
             inherited = 0.0
             if len(self._hosts) >= self._slots:
                 least = min(self._hosts, key=lambda name: self._hosts[name][0])
                 inherited = self._hosts.pop(least)[0]
-            mine = self._hosts[host[:NAME]] = [inherited, inherited, 0]
+            mine = self._hosts[host] = [inherited, inherited, 0]
         mine[0] += seconds
         mine[2] += 1
 
