@@ -105,6 +105,7 @@ class Line:
     def __init__(self, lines: Any, number: int, outcomes: tuple[str, ...], notes: Any = None) -> None:
         self._mine, self._last = lines[number], lines[-1]
         self._notes, self._number = notes, number
+        self._waits: Waits | None = None
         self._noted = 0.0
         self._field = {outcome: 1 + ordinal for ordinal, outcome in enumerate(outcomes)}
 
@@ -112,27 +113,28 @@ class Line:
         """Does some work, which is given `tell(outcome, rows)`, and shows the item as being worked at."""
         self._mine[0] = item + 1
         result = work(self._tell)
+        if self._waits is not None:
+            self._note(self._waits)
         self._mine[0] = 0
         return result
 
     def noting(self, tell: Callable[[str, int], None], waits: Waits) -> Callable[[str, int], None]:
-        """`tell`, which also tells what this process has fetched."""
+        """`tell`, which also notes what this process has fetched: at most once a second, and at the end of the work."""
+        self._waits = waits
 
         def both(outcome: str, num_rows: int) -> None:
             tell(outcome, num_rows)
-            self.note(waits)
+            if time.monotonic() - self._noted >= 1.0:
+                self._note(waits)
 
         return both
 
-    def note(self, waits: Waits) -> None:
-        """Tells what this process has fetched, at most once a second."""
-        if self._notes is not None and time.monotonic() - self._noted >= 1.0:
-            self._noted = time.monotonic()
-            data = waits.traffic().json()
-            start = self._number * NOTE
-            if len(data) <= NOTE - _HEAD.size:
-                note = _HEAD.pack(len(data), zlib.crc32(data)) + data
-                self._notes[start : start + len(note)] = note
+    def _note(self, waits: Waits) -> None:
+        self._noted = time.monotonic()
+        data = waits.traffic().json()
+        if self._notes is not None and len(data) <= NOTE - _HEAD.size:
+            start, note = self._number * NOTE, _HEAD.pack(len(data), zlib.crc32(data)) + data
+            self._notes[start : start + len(note)] = note
 
     def _tell(self, outcome: str, num_rows: int) -> None:
         if self._last[0]:

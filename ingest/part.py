@@ -319,7 +319,6 @@ def _write(task: PartTask, outcomes: list[_Outcome], pictures: BinaryIO, path: P
 def _run(task: PartTask) -> PartSummary:
     """A task in a worker process."""
     mine, waits = line(), _lessons(task.config).waits
-
     return mine.during(task.part, lambda tell: run_part(task, mine.noting(tell, waits)))
 
 

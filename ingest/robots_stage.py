@@ -1,6 +1,6 @@
 """The stage before fetching: every host of the dealt rows is asked for its robots.txt, once, and each part gets its answers.
 
-    rows of a part -> its origins -> all origins, once (SQL) -> tasks of HOSTS -> answers -> the answers of each part (SQL)
+    rows of a part -> its origins -> each origin once (SQL) -> tasks of HOSTS origins -> answers -> those of each part (SQL)
 
 All of it lies in the store under `parts/robots/`, so that a run which was killed goes on where it was. Answers hold for
 `robots_max_age` seconds; a run that is resumed later asks again.

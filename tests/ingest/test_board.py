@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
-from tagmill.ingest.board import Board, Line, StoppedError, line
+from tagmill.ingest.board import NOTE, Board, Line, StoppedError, line
 from tagmill.ingest.progress import Silent
+from tagmill.ingest.waits import HostTime, Traffic, Waits
+from tagmill.shards.errors import TagmillError
 
 
 class Seen(Silent):
@@ -20,6 +22,9 @@ class Seen(Silent):
 
     def advance(self, n: int, **counts: int) -> None:
         self.calls.append((n, counts))
+
+    def fetched(self, traffic: Traffic) -> None:
+        self.traffic = traffic
 
 
 def lines_of(board: Board, workers: int, outcomes: tuple[str, ...]) -> list[Line]:
@@ -63,6 +68,47 @@ def test_workers_write_on_the_board(tmp_path: Path) -> None:
         assert list(pool.map(double, range(1, 6))) == [2, 4, 6, 8, 10]
     board.tell(seen)
     assert seen.calls == [(15, {"ok": 15})]
+
+
+def test_what_workers_fetched_is_told_when_it_is_whole() -> None:
+    board, seen = Board(2, ("ok",)), Seen()
+    lines = [Line(board._lines, number, ("ok",), board._notes) for number in range(2)]
+    waits = [Waits(), Waits()]
+
+    def work(number: int, seconds: float) -> None:
+        def fetch(tell: Any) -> None:
+            tell = lines[number].noting(tell, waits[number])
+            waits[number].note("a", seconds, 10)
+            tell("ok", 1)
+            waits[number].note("b", 5 * seconds, 10)  # within the second: told at the end
+            tell("ok", 1)
+
+        lines[number].during(0, fetch)
+
+    work(0, 1.0)
+    board.tell(seen)
+    assert seen.traffic == waits[0].traffic() == Traffic(20, 6.0, (HostTime("b", 5.0, 1), HostTime("a", 1.0, 1)))
+    work(1, 2.0)
+    board._notes[NOTE + 20] ^= 1  # as if it were being written
+    board.tell(seen)
+    assert seen.traffic == waits[0].traffic()
+    board._notes[NOTE + 20] ^= 1
+    board.tell(seen)
+    assert seen.traffic == Traffic(40, 18.0, (HostTime("b", 15.0, 2), HostTime("a", 3.0, 2)))
+
+
+def fail(number: int) -> int:
+    if number == 5:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return double(number)
+
+
+def test_each_gives_what_comes_and_says_who_died() -> None:
+    seen = Seen()
+    assert sorted(Board(2, ("ok",)).each(double, range(1, 8), seen, "doubling")) == [2, 4, 6, 8, 10, 12, 14]
+    assert sum(n for n, _ in seen.calls) == 28
+    with pytest.raises(TagmillError, match=r"a worker process died \(doubling"):
+        list(Board(2, ("ok",)).each(fail, range(1, 8), Seen(), "doubling"))
 
 
 PARENT = """

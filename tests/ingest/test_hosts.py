@@ -201,3 +201,40 @@ def test_hosts_whose_gap_is_over_are_forgotten() -> None:
 
     asyncio.run(use())
     assert len(turns._hosts) <= 1024
+
+
+def test_a_host_may_ask_for_a_longer_gap_than_the_run_keeps() -> None:
+    async def run() -> None:
+        turns, begun = Turns(2, gap=0.01), []
+
+        async def one(host: str, gap: float) -> None:
+            async with turns.turn(host):
+                await turns.space(host, gap)
+                begun.append((host, time.monotonic()))
+
+        await asyncio.gather(*(one("slow", 0.2) for _ in range(4)), *(one("quick", 0.0) for _ in range(4)))
+        slow = [when for host, when in begun if host == "slow"]
+        assert slow[-1] - slow[0] >= 0.59
+        assert [host for host, _ in begun].index("slow") < 8 and begun[-1][0] == "slow"
+
+    asyncio.run(run())
+
+
+def test_a_gap_is_kept_when_nobody_holds_a_turn_and_forgotten_when_it_is_over() -> None:
+    async def run() -> None:
+        turns = Turns(1)
+        for _ in range(3):
+            async with turns.turn("a"):
+                begun = time.monotonic()
+                await turns.space("a", 0.2)
+            waited = time.monotonic() - begun
+        assert waited >= 0.15
+        async with turns.turn("b"):
+            await turns.space("b")
+        assert "b" not in turns._hosts and "a" in turns._hosts
+        await asyncio.sleep(0.21)
+        async with turns.turn("a"):
+            pass
+        assert "a" not in turns._hosts
+
+    asyncio.run(run())

@@ -8,7 +8,8 @@ import pytest
 from rich.console import Console
 
 from tagmill.ingest import progress
-from tagmill.ingest.progress import JsonProgress, Progress, RichProgress, Silent
+from tagmill.ingest.progress import Counts, JsonProgress, Progress, RichProgress, Silent
+from tagmill.ingest.waits import HostTime, Traffic
 
 
 def use(said: Progress) -> None:
@@ -16,6 +17,7 @@ def use(said: Progress) -> None:
     said.stage("deal")
     said.stage("fetch", 100)
     said.advance(10, ok=7, timeout=2, empty=1)
+    said.fetched(Traffic(5_000_000, 9.0, (HostTime("[bold]slow.example", 8.0, 4), HostTime("b", 1.0, 1))))
     said.advance(30, ok=25, empty=5)
     said.stage("pack", 40)
     said.advance(40)
@@ -27,8 +29,19 @@ def test_a_bar_for_people() -> None:
         use(said)
     text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", sink.getvalue())
     assert "80.0% ok, 8 rejected (empty 6, timeout 2)" in text
+    assert "slowest: [bold]slow.example 2.0 s x 4, b 1.0 s x 1" in text  # a host's name is no markup
     assert {"deal", "fetch", "pack"} <= set(text.split())
     assert "40/40" in text
+
+
+def test_a_bar_says_how_long_it_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    said = RichProgress(Console(file=io.StringIO()))
+    said.stage("fetch", 4000)
+    now[0] = 10.0
+    said.advance(100, ok=99, timeout=1)
+    assert said._says() == "10/s, 0:06:30 to go, 99.0% ok, 1 rejected (timeout 1)"
 
 
 def test_lines_for_machines(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,6 +58,30 @@ def test_lines_for_machines(monkeypatch: pytest.MonkeyPatch) -> None:
     first = next(line for line in lines if line["stage"] == "fetch")
     assert first["done"] == 10 and first["rate"] > 0 and first["eta_seconds"] > 0
     assert ends["deal"]["eta_seconds"] is None
+    assert ends["fetch"]["success"] == 0.8 and ends["fetch"]["fetched_bytes"] == 5_000_000
+    assert list(ends["fetch"]["top_reasons"].items()) == [("empty", 6), ("timeout", 2)]
+    assert ends["fetch"]["slowest"][0] == {"host": "[bold]slow.example", "seconds": 8.0, "urls": 4}
+    assert ends["pack"]["slowest"] == [] and ends["pack"]["success"] is None
+
+
+def test_of_reasons_the_three_commonest_are_told() -> None:
+    now = Counts("fetch", 100)
+    now.add(60, {"ok": 10, "a": 1, "d": 9, "c": 9, "b": 31})
+    assert list(now.top_reasons.items()) == [("b", 31), ("c", 9), ("d", 9)]
+
+
+def test_the_rate_is_that_of_late_so_that_what_was_done_before_a_resume_is_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    counts = Counts("fetch", 1_001_000)
+    counts.add(1_000_000, {})  # found done
+    for _ in range(100):
+        now[0] += 0.5
+        counts.add(5, {})
+    assert counts.rate == pytest.approx(10.0, rel=0.02) and counts.eta == pytest.approx(50.0, rel=0.02)
+    assert counts.mean_rate == pytest.approx(1_000_500 / 50)
 
 
 def test_at_most_one_line_an_interval() -> None:

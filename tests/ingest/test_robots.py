@@ -27,9 +27,9 @@ def allowed(text: str, path: str, agents: frozenset[str] = US) -> bool:
         ("User-agent: tagmill\nDisallow:\nUser-agent: *\nDisallow: /", ""),  # we are named, and may do all
         ("User-agent: tag\nUser-agent: mill\nUser-agent: tagmill2\nDisallow: /", ""),  # others
         ("User-agent: other\nUser-agent: mybot\nSitemap: x\n\nUser-agent: third\nAllow: /b", "Allow: /b"),
-        ("User-agent: mybot\nDisallow: /a\nUser-agent: x\nDisallow: /x\nUser-agent: tagmill\nDisallow: /b", "Disallow: /a\nDisallow: /b"),
+        ("User-agent: mybot\nDisallow: /a\nUser-agent: x\nAllow: /\nUser-agent: tagmill\nAllow: /b", "Disallow: /a\nAllow: /b"),
         ("Disallow: /nobody\nUser-agent: *\nDisallow: /a", "Disallow: /a"),
-        ("\ufeffuser-agent:*\rdisalow : /a # why\r\nCRAWL-DELAY: 3\nnonsense\n: /x\nAllow: /c", "Disallow: /a\nCrawl-delay: 3\nAllow: /c"),
+        ("\ufeffuser-agent:*\rdisalow : /a # why\r\nCRAWL-DELAY: 3\nnonsense\n: /x", "Disallow: /a\nCrawl-delay: 3"),
         ("User-agent: *\nDisallow: /a\x0b\u2028Allow: /\x00", "Disallow: /aAllow: /\x00"),
         ("", ""),
     ],
