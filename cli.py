@@ -38,8 +38,7 @@ def ingest(arguments: Sequence[str]) -> None:
 
     told = tyro.cli(Told, args=list(arguments), prog="tagmill ingest", description="From lists of URLs to a corpus.")
     with ExitStack() as stack:
-        said = JsonProgress() if told.json else RichProgress()
-        progress: Progress = stack.enter_context(said)  # type: ignore[arg-type]
+        progress: Progress = stack.enter_context(JsonProgress()) if told.json else stack.enter_context(RichProgress())
         if told.prometheus is not None:
             metrics = PrometheusProgress(progress, told.prometheus, told.config.name)
             progress = stack.enter_context(metrics)

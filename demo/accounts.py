@@ -18,6 +18,7 @@ EXPECTED = {
     "broken_empty": {"empty"},
     "broken_huge_header": {"bad_headers"},
     "broken_slow": {"timeout"},
+    "broken_forbidden": {"robots"},
 }
 
 

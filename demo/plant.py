@@ -31,6 +31,7 @@ BROKEN = {
     "broken_empty": "no bytes under an image's content type",
     "broken_huge_header": "a response header far beyond what HTTP clients accept",
     "broken_slow": "one byte every half second",
+    "broken_forbidden": "a picture that robots.txt forbids to ask for",
 }
 """What the fetcher should conclude, by kind."""
 
@@ -63,6 +64,9 @@ PEOPLE = (
 
 TAGS_STREAM, PICTURE_STREAM, ENCODING_STREAM, EVALUATION_STREAM = 1, 2, 3, 4
 """Last word of the seed of a row's own generators, so that they are independent."""
+
+FORBIDDEN = "members"
+"""The folder that robots.txt forbids."""
 
 LEAST_ROWS = 200
 """Below this the planted shares round to nothing."""
@@ -175,7 +179,7 @@ def _row(seed: int, row: int, kind: str, name: str, fmt: str, of: str = "") -> R
     stem = hashlib.sha256(f"{seed}:{row}".encode()).hexdigest()[:14]
     return Row(
         row=row,
-        path=f"/{person}/{stem}{EXTENSIONS[fmt.split('_')[0]]}",
+        path=f"/{FORBIDDEN if kind == 'broken_forbidden' else person}/{stem}{EXTENSIONS[fmt.split('_')[0]]}",
         concept=name,
         synset=concept.synset,
         kind=kind,

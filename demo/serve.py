@@ -20,6 +20,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from tagmill.demo.encode import CONTENT_TYPES
+from tagmill.demo.plant import FORBIDDEN
 from tagmill.shards.errors import TagmillError
 
 HUGE_HEADER_BYTES = 96 * 1024
@@ -28,6 +29,9 @@ HUGE_HEADER_BYTES = 96 * 1024
 DRIP_SECONDS = 0.5
 DRIP_BYTES = 1200
 """A slow answer ends after this many bytes, ten minutes later."""
+
+ROBOTS = f"User-agent: *\nDisallow: /{FORBIDDEN}/\n".encode()
+"""Who does not heed it is given the pictures all the same, and found out by the accounts."""
 
 IDLE_SECONDS = 30.0
 REQUEST_BYTES = 16 * 1024
@@ -134,7 +138,7 @@ class Server:
         self.requests[path if answer is not None or path == "/robots.txt" else "(unknown)"] += 1
         with_body = method == "GET"
         if path == "/robots.txt":
-            return await _say(writer, "200 OK", b"User-agent: *\nAllow: /\n", "text/plain", keep, with_body)
+            return await _say(writer, "200 OK", ROBOTS, "text/plain", keep, with_body)
         if answer is None or answer.file is None:
             return await _say(writer, "404 Not Found", b"no such picture\n", "text/plain", keep, with_body)
         body = answer.file.read_bytes()
