@@ -51,6 +51,7 @@ INLINE = (
 )
 AGAIN_AFTER = 10.0  # seconds until a host of many URLs that gave no answer is asked a second time
 _HEAL = frozenset([Reason.ROBOTS, Reason.CONNECTION, Reason.TIMEOUT, Reason.HOST_DOWN])
+_PLAIN = re.compile(r"https?://[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})*")  # an origin as it is, as most are
 _PLACE = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
 
 ORIGINS = pa.schema(
@@ -180,12 +181,19 @@ def _find_origins(task: _Scan) -> None:
                     counts[found[0]] += 1
     urls: Counter[str] = Counter()
     for place, num_urls in counts.items():
-        if (usable := parsed(normalise(place))) is not None:
-            urls[origin_of(usable)] += num_urls
+        if (origin := _origin(place)) is not None:
+            urls[origin] += num_urls
     rows = [
         {"part": part, "origin": origin, "spread": _spread(origin), "urls": urls[origin]} for origin in sorted(urls)
     ]
     store.put(origins_file(part), table_bytes(rows, ORIGINS))
+
+
+def _origin(place: str) -> str | None:
+    if _PLAIN.fullmatch(place):
+        return place
+    usable = parsed(normalise(place))
+    return None if usable is None else origin_of(usable)
 
 
 def _spread(origin: str) -> int:

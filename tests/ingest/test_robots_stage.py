@@ -17,17 +17,20 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tagmill.ingest import IngestConfig, ingest, robots_stage, sockets
-from tagmill.ingest.deal import Dealt, deal
+from tagmill.ingest.deal import Dealt, deal, normalise
 from tagmill.ingest.denied import Denied, rule
 from tagmill.ingest.engine import Engine
 from tagmill.ingest.engine_duckdb import DuckDB
 from tagmill.ingest.part import DENIED, PartTask, attempt_file, part_schema, run_part
 from tagmill.ingest.progress import Silent
-from tagmill.ingest.robots import MOST_BYTES
+from tagmill.ingest.robots import MOST_BYTES, origin_of
 from tagmill.ingest.robots_book import listed_file
 from tagmill.ingest.robots_stage import MARKER, Asked, answers_file, ask_hosts, asked_file, find_hosts, origins_file
+from tagmill.ingest.urls import parsed
 from tagmill.shards.store import Store
 from tagmill.shards.tables import read_table
 from tests.ingest.liar import Crowd, Liar, Lie, redirect
@@ -319,6 +322,13 @@ def test_hosts_are_found_once_whatever_their_number_of_parts(
         assert listed is None or listed["origin"].to_pylist() == mine
     for each in ports:
         each.close()
+
+
+@given(st.from_regex(robots_stage._PLAIN, fullmatch=True))
+def test_a_plain_origin_is_what_the_long_way_gives(place: str) -> None:
+    usable = parsed(normalise(f"{place}/x"))
+    assert robots_stage._origin(place) == place
+    assert usable is None or origin_of(usable) == place  # None: a name that is too long; it is asked for and fails
 
 
 def test_a_list_without_a_host(tmp_path: Path) -> None:
