@@ -74,6 +74,14 @@ def with_hashtags(before: pa.Array, captions: pa.Array, encoded: bool = False) -
     return pa.array(joined, pa.list_(pa.string()))
 
 
+def with_tag(before: pa.Array, more: pa.Array) -> pa.Array:
+    """The lists of tags with one more behind each, or none where it is null."""
+    joined = [
+        one + [other] * (other is not None) for one, other in zip(before.to_pylist(), more.to_pylist(), strict=True)
+    ]
+    return pa.array(joined, pa.list_(pa.string()))
+
+
 def _mended(array: pa.Array) -> pa.Array:
     try:
         whole = array.view(pa.string())

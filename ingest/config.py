@@ -25,7 +25,7 @@ _NOT_IN_DIGEST = frozenset(
 # Columns of the tables between input and corpus, which the source's own columns must not be called.
 TAKEN_COLUMNS = RESERVED.union(
     ["url_hash", "part", "place", "detail", "pdq_quality", "jpeg_size", "sample_bytes", "holdout_order", "jpeg"],
-    ["http_status", "fetched_at", "seconds", "host", "split", "yields_to"],
+    ["http_status", "fetched_at", "seconds", "host", "split", "yields_to", "bytes_at"],
 )
 _COLUMN_FIELDS = ("url_column", "tags_column", "caption_column", "licence_column", "page_column", "extra_columns")
 _MEMORY = re.compile(r"[1-9][0-9]*(\.[0-9]+)? ?([KMGT]i?B|B)")
@@ -36,7 +36,8 @@ class IngestConfig:
     """An ingest from lists of URLs and tags to a corpus. Raises ConfigError for what cannot be right."""
 
     input: tuple[str, ...]
-    """Files, globs or folders of Parquet, CSV, TSV, JSON lines or plain URLs (.txt), on any store."""
+    """Files, globs or folders of Parquet, CSV, TSV, JSON lines or plain URLs (.txt), WebDataset tars, or folders of pictures;
+    on any store."""
     output: str
     """The folder or bucket prefix of the new corpus."""
     name: str = "corpus"
@@ -44,14 +45,20 @@ class IngestConfig:
     seed: int = 0
     """Decides the order of the samples and which of them are held out."""
 
+    source: Literal["lists", "tars", "files"] | None = None
+    """What the input is: lists of URLs, tars of pictures, or folders of pictures; by default as its suffixes say."""
+    keep_order: bool = False
+    """Keep the order of the input, where it is otherwise dealt at random."""
     preset: Literal["img2dataset", "laion", "yfcc100m"] | None = None
     """How a published list is read: names the columns; a column's own flag goes before it."""
     url_column: str | None = None
     """The column with the URLs; `url` if neither this nor a preset is given."""
     tags_column: str | None = None
-    """The column with the tags: lists, or text that is split; `tags` if no preset and no caption column is given."""
+    """The column with the tags: lists, or text that is split; `tags` if no preset and no other source of tags is given."""
     caption_column: str | None = None
     """A column with captions: the hashtags in them are tags too, after those of the tags column."""
+    tags_from_folder: bool = False
+    """The name of the folder that a picture lies in, also inside a tar, is a tag too, after all others."""
     tags_separator: str = ","
     """What stands between two tags in text."""
     licence_column: str | None = None
@@ -213,6 +220,8 @@ class IngestConfig:
             raise ConfigError("enlarged pictures would have more pixels than max_pixels", "--no-only-if-bigger", remedy)
 
     def _check_columns(self) -> None:
+        if self.source not in (None, "lists", "tars", "files"):
+            self._refuse("source", "must be lists, tars or files")
         if self.preset is not None and self.preset not in PRESETS:
             self._refuse("preset", f"must be one of {', '.join(PRESETS)}")
         chosen = self.columns
@@ -250,10 +259,10 @@ class IngestConfig:
     def columns(self) -> Columns:
         """The columns that are read, by flag or else by preset."""
         preset = self.reading.columns
-        captions_only = self.preset is None and self.caption_column is not None
+        no_habit = self.preset is None and (self.caption_column is not None or self.tags_from_folder)
         return Columns(
             url=preset.url if self.url_column is None else self.url_column,
-            tags=self.tags_column if self.tags_column is not None or captions_only else preset.tags,
+            tags=self.tags_column if self.tags_column is not None or no_habit else preset.tags,
             caption=preset.caption if self.caption_column is None else self.caption_column,
             licence=preset.licence if self.licence_column is None else self.licence_column,
             page=preset.page if self.page_column is None else self.page_column,

@@ -1,4 +1,7 @@
-"""Rows dealt into parts by a hash of their URL, before anything is fetched: parts are in random order, equal URLs meet."""
+"""Rows dealt into parts by a hash of their URL, before anything is fetched: parts are in random order, equal URLs meet.
+
+With `keep_order` parts are runs of the input instead, in its order.
+"""
 
 import hashlib
 import json
@@ -16,7 +19,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tagmill.ingest.config import IngestConfig
-from tagmill.ingest.sources import ROW_BITS, input_files, row_schema, rows
+from tagmill.ingest.inputs import ROW_BITS, Input, inputs
+from tagmill.ingest.samples import Listing
+from tagmill.ingest.sources import row_schema, rows
 from tagmill.shards.errors import ConfigError
 from tagmill.shards.store import Store
 
@@ -35,7 +40,8 @@ class Dealt:
 
     num_parts: int
     rows: int
-    # name, bytes, rows, sha256 of each input file, in order of file ordinals; `skipped` where videos were left out
+    # name, bytes, rows, sha256 of each input, in order of file ordinals; `skipped` where videos were left out. Of tars and
+    # folders `listing_sha256`, see `samples.Listing`: their pictures are not read to deal them
     inputs: list[dict[str, Any]]
     config_sha256: str
 
@@ -77,7 +83,7 @@ def _seed_bytes(seed: int) -> bytes:
 
 
 def dealt_schema(config: IngestConfig) -> pa.Schema:
-    """Columns of a part's `rows.parquet`: those of the sources, and the hash that they are ordered by."""
+    """Columns of a part's `rows.parquet`: those of the sources, and the hash that they are dealt by."""
     return row_schema(config).append(pa.field(_HASH, pa.binary(32), nullable=False))
 
 
@@ -90,7 +96,8 @@ def deal(config: IngestConfig, store: Store, spool: Path) -> Dealt:
     """Puts every row into the `rows.parquet` of one part, ordered by (url hash, row_id); the marker is put last.
 
     The number of parts is the smallest power of two that holds `rows_per_part` rows on average. `spool` takes a copy of
-    all rows; memory holds the rows of HELD_PARTS parts. A list that is dealt already is left as it is; one that was dealt
+    all rows; memory holds the rows of HELD_PARTS parts. With `keep_order` a part is the next `rows_per_part` rows as they
+    come, and nothing is copied to the spool but one part. A list that is dealt already is left as it is; one that was dealt
     under another config is refused with ConfigError.
     """
     if store.exists(MARKER):
@@ -105,20 +112,48 @@ def deal(config: IngestConfig, store: Store, spool: Path) -> Dealt:
     schema = dealt_schema(config)
     counts: dict[int, int] = {}
     skipped: dict[int, int] = {}
-    buckets = _Buckets(folder, schema, depth=0)
-    for batch in rows(config, skipped):
-        if len(batch):
-            ordinal = batch["row_id"][0].as_py() >> ROW_BITS
-            counts[ordinal] = counts.get(ordinal, 0) + len(batch)
-            buckets.add(_hashed(batch, schema, config.seed))
-    total = sum(counts.values())
-    bits = max(0, -(-total // config.rows_per_part) - 1).bit_length()
-    _deal_buckets(buckets.close(), bits, schema, store, spool=folder)
-    inputs = [_input(url, counts.get(n, 0), skipped.get(n, 0)) for n, url in enumerate(input_files(config))]
-    dealt = Dealt(1 << bits, total, inputs, config.digest())
+    listings: dict[int, Listing] = {}
+
+    def hashed() -> Iterator[pa.RecordBatch]:
+        for batch in rows(config, skipped, listings):
+            if len(batch):
+                ordinal = batch["row_id"][0].as_py() >> ROW_BITS
+                counts[ordinal] = counts.get(ordinal, 0) + len(batch)
+                yield _hashed(batch, schema, config.seed)
+
+    if config.keep_order:
+        num_parts = _deal_in_order(hashed(), config.rows_per_part, store, folder)
+    else:
+        buckets = _Buckets(folder, schema, depth=0)
+        for batch in hashed():
+            buckets.add(batch)
+        bits = max(0, -(-sum(counts.values()) // config.rows_per_part) - 1).bit_length()
+        num_parts = 1 << bits
+        _deal_buckets(buckets.close(), bits, schema, store, spool=folder)
+    told = [
+        _input(given, counts.get(n, 0), skipped.get(n, 0), listings.get(n)) for n, given in enumerate(inputs(config))
+    ]
+    dealt = Dealt(num_parts, sum(counts.values()), told, config.digest())
     store.put(MARKER, json.dumps(asdict(dealt)).encode())
     shutil.rmtree(folder)
     return dealt
+
+
+def _deal_in_order(batches: Iterator[pa.RecordBatch], rows_per_part: int, store: Store, spool: Path) -> int:
+    """Puts each run of `rows_per_part` rows as a part, in order; returns the number of parts."""
+    part, held, num_held = 0, list[pa.RecordBatch](), 0
+    for batch in batches:
+        while len(batch):
+            some = batch.slice(0, rows_per_part - num_held)
+            batch = batch.slice(len(some))
+            held.append(some)
+            num_held += len(some)
+            if num_held == rows_per_part:
+                _put(pa.Table.from_batches(held), part, store, spool)
+                part, held, num_held = part + 1, [], 0
+    if held:
+        _put(pa.Table.from_batches(held), part, store, spool)
+    return part + (num_held > 0)
 
 
 def _hashed(batch: pa.RecordBatch, schema: pa.Schema, seed: int) -> pa.RecordBatch:
@@ -221,19 +256,26 @@ def _fine(buckets: Iterable[_Bucket], bits: int, schema: pa.Schema, spool: Path)
 def _put_part(table: pa.Table, part: int, store: Store, spool: Path) -> None:
     words = _words(table)
     order = np.lexsort([table["row_id"].to_numpy(), *words.T[::-1]])
+    _put(table.take(pa.array(order)), part, store, spool)
+
+
+def _put(table: pa.Table, part: int, store: Store, spool: Path) -> None:
     path = spool / f"rows-{part:06d}.parquet"
-    pq.write_table(table.take(pa.array(order)), path, compression="zstd")
+    pq.write_table(table, path, compression="zstd")
     store.put(rows_file(part), path)
     path.unlink()
 
 
-def _input(url: str, num_rows: int, skipped: int) -> dict[str, Any]:
-    """An input file as the corpus remembers it."""
-    folder, _, name = url.rpartition("/")
+def _input(given: Input, num_rows: int, skipped: int, listing: Listing | None) -> dict[str, Any]:
+    """An input as the corpus remembers it."""
+    if listing is not None:
+        seen = {"bytes": listing.bytes, "rows": num_rows, "listing_sha256": listing.sha256}
+        return {"name": given.url, "kind": given.kind, **seen}
+    folder, _, name = given.url.rpartition("/")
     digest, size = hashlib.sha256(), 0
     with Store(folder or "/").open(name) as file:
         while block := file.read(1 << 22):
             digest.update(block)
             size += len(block)
-    entry = {"name": url, "bytes": size, "rows": num_rows, "sha256": digest.hexdigest()}
+    entry = {"name": given.url, "bytes": size, "rows": num_rows, "sha256": digest.hexdigest()}
     return entry | ({"skipped": skipped} if skipped else {})

@@ -45,10 +45,10 @@ def json_rows(
         held_bytes += len(line)
         seen.update(row)
         if len(held) == batch_rows or held_bytes >= BATCH_BYTES:
-            yield _json_batch(held, columns, *tags), seen
+            yield text_batch(held, columns, tags), seen
             held, held_bytes, seen = [], 0, set()
     if held:
-        yield _json_batch(held, columns, *tags), seen
+        yield text_batch(held, columns, tags), seen
 
 
 def _lines(file: io.RawIOBase) -> Iterator[tuple[int, bytes]]:
@@ -70,14 +70,14 @@ def _object(line: bytes, number: int, url: str) -> Mapping[str, Any]:
     return row
 
 
-def _json_batch(
-    held: list[tuple[Any, ...]], columns: Sequence[str], tags_column: str | None, separator: str
-) -> pa.RecordBatch:
+def text_batch(held: Sequence[tuple[Any, ...]], columns: Sequence[str], tags: tuple[str | None, str]) -> pa.RecordBatch:
+    """JSON values of rows by `columns`, as text; the column that `tags` names as lists, its text split by the separator."""
     arrays = []
+    tags_column, separator = tags
     for column, values in zip(columns, zip(*held, strict=True), strict=True):
         if column == tags_column:
             lists = [value if isinstance(value, list) else (_text(value) or "").split(separator) for value in values]
-            arrays.append(pa.array([[_text(tag) for tag in tags] for tags in lists], pa.list_(pa.string())))
+            arrays.append(pa.array([[_text(tag) for tag in each] for each in lists], pa.list_(pa.string())))
         else:
             arrays.append(pa.array([_text(value) for value in values], pa.string()))
     return pa.record_batch(arrays, list(columns))

@@ -22,7 +22,9 @@ from tagmill.ingest.denied import Denied
 from tagmill.ingest.fetch import Fetched, Fetcher, Lessons
 from tagmill.ingest.fingerprint import holdout_order
 from tagmill.ingest.images import Rejected
+from tagmill.ingest.places import COLUMN, Place
 from tagmill.ingest.progress import Progress
+from tagmill.ingest.reads import PlaceReader, runs
 from tagmill.ingest.reasons import Reason
 from tagmill.ingest.robots_book import Met, open_book
 from tagmill.ingest.sources import extra_schema
@@ -36,7 +38,7 @@ PART = pa.schema(
     [
         pa.field("row_id", pa.int64(), nullable=False),
         pa.field("part", pa.int32(), nullable=False),
-        pa.field("place", pa.int32(), nullable=False),  # ordinal in the part's order: url hash, row_id
+        pa.field("place", pa.int32(), nullable=False),  # ordinal in the part's order: url hash, row_id; or row_id
         pa.field("url", pa.string()),
         pa.field("tags", pa.list_(pa.string()), nullable=False),
         pa.field("licence", pa.string()),
@@ -184,7 +186,7 @@ def run_part(task: PartTask, tell: Tell = _silent) -> PartSummary:
     with tempfile.TemporaryDirectory(prefix=f"part-{part:06d}-", dir=task.config.spool) as folder:
         table = Path(folder, "part.parquet")
         with Path(folder, "pictures").open("w+b") as pictures:
-            outcomes = asyncio.run(_outcomes(task, _urls(store, part), pictures, tell))
+            outcomes = asyncio.run(_outcomes(task, _wanted(store, part), pictures, tell))
             counts = _write(task, outcomes, pictures, table)
         store.put(attempt_file(part, attempt), table)
         size = table.stat().st_size
@@ -196,44 +198,70 @@ def run_part(task: PartTask, tell: Tell = _silent) -> PartSummary:
     return PartSummary.parse(store.read(done_file(part)))
 
 
-def _urls(store: Store, part: int) -> list[tuple[str, int]]:
-    """The part's URLs in their normal form, each once, in the part's order, with their numbers of rows."""
-    urls: list[tuple[str, int]] = []
-    last = None
+@dataclass(slots=True)
+class _Wanted:
+    """What is got once: a URL in its normal form, for all rows that have it, or the bytes that one row brings."""
+
+    url: str
+    place: Place | None
+    rows: int = 1
+
+
+def _subject(row: Mapping[str, Any]) -> bytes | int:
+    """What a row asks for. Rows of equal URL ask for one thing; those that bring bytes, each for its own."""
+    subject: bytes | int = row["url_hash"] if row.get(COLUMN) is None else row["row_id"]
+    return subject
+
+
+def _wanted(store: Store, part: int) -> list[_Wanted]:
+    """What the part's rows ask for, in the order of the first row of each."""
+    found: dict[bytes | int, _Wanted] = {}
     with store.open(rows_file(part)) as file:
-        for batch in pq.ParquetFile(file).iter_batches(ROW_GROUP, columns=["url", "url_hash"], use_threads=False):
+        parquet = pq.ParquetFile(file)
+        columns = [name for name in ("row_id", "url", "url_hash", COLUMN) if name in parquet.schema_arrow.names]
+        for batch in parquet.iter_batches(ROW_GROUP, columns=columns, use_threads=False):
             for row in batch.to_pylist():
-                if row["url_hash"] == last:
-                    urls[-1] = (urls[-1][0], urls[-1][1] + 1)
+                subject = _subject(row)
+                if subject in found:
+                    found[subject].rows += 1
                 else:
-                    urls.append((normalise(row["url"] or ""), 1))
-                last = row["url_hash"]
-    return urls
+                    found[subject] = _Wanted(normalise(row["url"] or ""), Place.of(row))
+    return list(found.values())
 
 
-async def _outcomes(task: PartTask, urls: list[tuple[str, int]], pictures: BinaryIO, tell: Tell) -> list[_Outcome]:
-    """What came of each URL, in order; as many bodies are in memory as requests may be in flight."""
-    outcomes = [_Outcome() for _ in urls]
-    todo = iter(zip(urls, outcomes, strict=True))
+async def _outcomes(task: PartTask, wanted: list[_Wanted], pictures: BinaryIO, tell: Tell) -> list[_Outcome]:
+    """What came of each, in order; as many bodies are in memory as requests may be in flight, or runs of neighbours."""
+    outcomes = [_Outcome() for _ in wanted]
+    together = runs([each.place for each in wanted], task.config.max_bytes)
+    todo = iter(together)
     denied = denied_of(task.store)
 
-    async def work(fetcher: Fetcher, decoders: Decoders) -> None:
-        for (url, num_rows), outcome in todo:
-            if by := denied.url(url):  # never asked for
-                outcome.columns = {"reason": Reason.TAKEN_DOWN, "detail": by}
-                tell(Reason.TAKEN_DOWN, num_rows)
-                continue
-            fetched = await fetcher.fetch(url)
-            outcome.columns, jpeg = await _columns(fetched, decoders, task.config.seed, denied)
-            if jpeg is not None:
-                outcome.start, outcome.size = pictures.tell(), len(jpeg)
-                pictures.write(jpeg)
-            tell(outcome.columns["reason"] or "ok", num_rows)
+    def allowed(number: int) -> bool:
+        if by := denied.url(wanted[number].url):  # never asked for
+            outcomes[number].columns = {"reason": Reason.TAKEN_DOWN, "detail": by}
+            tell(Reason.TAKEN_DOWN, wanted[number].rows)
+        return not by
 
+    async def work(fetcher: Fetcher, reader: PlaceReader, decoders: Decoders) -> None:
+        for run in todo:
+            numbers = [number for number in run if allowed(number)]
+            places = [place for number in numbers if (place := wanted[number].place) is not None]
+            urls = [wanted[number].url for number in numbers if wanted[number].place is None]
+            got = [await fetcher.fetch(url) for url in urls]  # a run has one URL, or places alone
+            got += await reader.read(places) if places else []
+            for number, fetched in zip(numbers, got, strict=True):
+                outcome = outcomes[number]
+                outcome.columns, jpeg = await _columns(fetched, decoders, task.config.seed, denied)
+                if jpeg is not None:
+                    outcome.start, outcome.size = pictures.tell(), len(jpeg)
+                    pictures.write(jpeg)
+                tell(outcome.columns["reason"] or "ok", wanted[number].rows)
+
+    share = min(task.concurrency, len(together))
     book = open_book(task.store, task.part, _met(task.config)) if task.config.honour_robots else None
-    with Decoders(task.config) as decoders:
+    with Decoders(task.config) as decoders, PlaceReader(task.config.max_bytes, max(1, share)) as reader:
         async with Fetcher(task.config, task.workers, _lessons(task.config), book) as fetcher:
-            await _all(work(fetcher, decoders) for _ in range(min(task.concurrency, len(urls))))
+            await _all(work(fetcher, reader, decoders) for _ in range(share))
     return outcomes
 
 
@@ -286,8 +314,8 @@ async def _columns(
 def _write(task: PartTask, outcomes: list[_Outcome], pictures: BinaryIO, path: Path) -> Counter[str]:
     """Joins rows and outcomes into the part's table, a row group at a time; returns rows by outcome."""
     counts: Counter[str] = Counter()
-    todo = iter(outcomes)
-    outcome, last, place = _Outcome(), None, 0
+    numbers: dict[bytes | int, int] = {}
+    place = 0
     plain = [name for name in task.schema.names if name != "jpeg"]  # pictures compress no further and never repeat
     compression = {**dict.fromkeys(plain, "zstd"), "jpeg": "none"}
     with (
@@ -299,11 +327,11 @@ def _write(task: PartTask, outcomes: list[_Outcome], pictures: BinaryIO, path: P
         for batch in pq.ParquetFile(file).iter_batches(ROW_GROUP, use_threads=False):
             lines = []
             for row in batch.to_pylist():
-                first = row["url_hash"] != last
-                if first:
-                    outcome, last = next(todo), row["url_hash"]
+                first = _subject(row) not in numbers
+                outcome = outcomes[numbers.setdefault(_subject(row), len(numbers))]
                 line = {**row, **outcome.columns, "part": task.part, "place": place}
                 del line["url_hash"]
+                line.pop(COLUMN, None)
                 if line["reason"] is None:
                     line["sample_bytes"] = sample_bytes(line["jpeg_size"], len(record_of(line).json()))
                     if first:

@@ -19,6 +19,9 @@ class Reason(StrEnum):
     HTTP_ERROR = "http_error"
     TOO_BIG = "too_big"
     EMPTY = "empty"
+    NO_PICTURE = "no_picture"
+    BAD_MEMBER = "bad_member"
+    CHANGED = "changed"
     NOT_AN_IMAGE = "not_an_image"
     TRUNCATED = "truncated"
     TOO_SMALL = "too_small"
@@ -47,12 +50,15 @@ _MEANINGS = {
     Reason.OPTED_OUT: "the answer's X-Robots-Tag forbids this use (noai, noimageai, noindex, noimageindex)",
     Reason.BAD_HEADERS: "the answer's headers are malformed or too large",
     Reason.REDIRECTS: "too many redirects, or one that leads nowhere",
-    Reason.NOT_FOUND: "the host says that it is not there (404 or 410)",
+    Reason.NOT_FOUND: "the host says that it is not there (404 or 410), or its file is gone",
     Reason.HTTP_ERROR: "the host answered with another error status",
     Reason.TOO_BIG: "more bytes than max_bytes",
-    Reason.EMPTY: "an answer without a body",
+    Reason.EMPTY: "an answer without a body, or an empty file",
+    Reason.NO_PICTURE: "a sample of a tar without a picture",
+    Reason.BAD_MEMBER: "no plain file with a plain name, two of one name, or metadata that cannot be read",
+    Reason.CHANGED: "its file or tar is not as long as it was when it was listed",
     Reason.NOT_AN_IMAGE: "the bytes are in no picture format that is read",
-    Reason.TRUNCATED: "the answer or the picture ends too early",
+    Reason.TRUNCATED: "the answer, the tar or the picture ends too early",
     Reason.TOO_SMALL: "a side is shorter than min_side",
     Reason.TOO_MANY_PIXELS: "more pixels than max_pixels, by its header",
     Reason.TOO_LONG: "so narrow that its long side would not fit into a JPEG (65,500 pixels)",

@@ -36,8 +36,8 @@ from tagmill.ingest.report import NAME as REPORT
 from tagmill.ingest.report import TOP_LABELS, Report, TopLabel, commonest
 from tagmill.ingest.robots_stage import ask_hosts, find_hosts
 from tagmill.ingest.select import select
+from tagmill.ingest.sources import check as check_sources
 from tagmill.ingest.sources import extra_schema
-from tagmill.ingest.sources import rows as source_rows
 from tagmill.ingest.views import NAME as VIEW
 from tagmill.ingest.views import Labelled, Source, ViewRules, make_view
 from tagmill.ingest.vocabularies import VocabularyRules
@@ -113,7 +113,7 @@ class _Run:
 
     def _check_stack(self) -> None:
         """Refuses a run whose pictures were begun by other code: their bytes would differ."""
-        any(map(len, source_rows(self.config)))  # a list that cannot be read is found before anything is written
+        check_sources(self.config)  # a list that cannot be read is found before anything is written
         mine = {"image_stack": image_stack(), "code_version": version("tagmill")}
         if not self.store.put_new(STACK, json.dumps(mine, sort_keys=True).encode()):
             theirs = json.loads(self.store.read(STACK))
@@ -234,6 +234,7 @@ class _Run:
             "shards": report.shards,
             "bytes": report.shard_bytes,
         }
+        how = {"order": "input" if config.keep_order else "hash", "rows": dealt.rows}
         corpus = CorpusFile(
             name=config.name,
             manifest=manifest,
@@ -243,7 +244,7 @@ class _Run:
             image_stack=report.image_stack,
             seed=config.seed,
             code_version=report.code_version,
-            lineage=[{"config_sha256": config.digest(), "inputs": dealt.inputs, "rows": dealt.rows, **_told(denied)}],
+            lineage=[{"config_sha256": config.digest(), "inputs": dealt.inputs, **how, **_told(denied)}],
         )
         if not config.keep_parts:
             self.store.put(CLOSING, json.dumps({"config_sha256": config.digest()}).encode())

@@ -1,8 +1,8 @@
-"""Rows from lists of URLs and tags on any store, streamed, each with its row_id: Parquet, CSV, TSV, JSON lines, text."""
+"""Rows from lists, tars and folders of pictures on any store, streamed, each with its row_id and, if it has them, its bytes'
+place."""
 
 import io
 from collections.abc import Iterator
-from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -13,26 +13,24 @@ import pyarrow.parquet as pq
 
 from tagmill.ingest import columns as to
 from tagmill.ingest.config import IngestConfig
+from tagmill.ingest.files import has_pictures, samples_of_folder
+from tagmill.ingest.inputs import ROW_BITS, Input, format_of, inputs, suffixes
 from tagmill.ingest.lines import json_rows, plain_urls
-from tagmill.ingest.presets import Columns, Preset
-from tagmill.ingest.unpack import LINE_BYTES, PACKED, BoundedLines, opened, opened_lines
+from tagmill.ingest.places import PLACE
+from tagmill.ingest.presets import Columns
+from tagmill.ingest.samples import FOLDER, Listing, raw_batches
+from tagmill.ingest.tars import samples_of_tar
+from tagmill.ingest.unpack import LINE_BYTES, BoundedLines, opened, opened_lines
 from tagmill.shards.errors import InputError
-from tagmill.shards.store import handle, is_local
 
-ROW_BITS = 40  # row_id = file ordinal << 40 | row ordinal
 BATCH_ROWS = 16_384
-_FORMATS = {"parquet": "parquet", "pq": "parquet", "csv": "csv", "tsv": "tsv", "jsonl": "json", "ndjson": "json"}
-_FORMATS |= {"txt": "txt"}
-_HEADLESS = frozenset(["", "tsv", "txt"])  # suffixes of files whose columns a preset names
 _UNCLOSED = 'close the quote, or write a quote that is part of a text as """" inside quotes'
-_GIVE = (
-    "give Parquet (.parquet), CSV (.csv), TSV (.tsv), JSON lines (.jsonl) or a URL a line (.txt), the last four "
-    + ("packed (.gz, .zst, .bz2) or not")
-)
 
 
 def row_schema(config: IngestConfig) -> pa.Schema:
-    """row_id, url, tags, licence, page, and the extra columns with the types that the first file gives them."""
+    """row_id, url, tags, licence, page, the extra columns with the types that the first file gives them, and PLACE where some
+    of the input brings bytes."""
+    brings_bytes = any(each.kind != "lists" for each in inputs(config))
     return pa.schema(
         [
             pa.field("row_id", pa.int64(), nullable=False),
@@ -41,6 +39,7 @@ def row_schema(config: IngestConfig) -> pa.Schema:
             pa.field("licence", pa.string()),
             pa.field("page", pa.string()),
             *extra_schema(config),
+            *([PLACE] if brings_bytes else []),
         ]
     )
 
@@ -49,37 +48,32 @@ def extra_schema(config: IngestConfig) -> pa.Schema:
     """The extra columns: whole numbers, floats and booleans of Parquet keep their kind, everything else is text."""
     if not config.extra_columns:
         return pa.schema([])
-    url = input_files(config)[0]
+    first = inputs(config)[0]
     found = pa.schema([])
-    if _format(url, config.reading) == "parquet":
-        with opened(url) as file:
+    if first.kind == "lists" and format_of(first.url, config.reading) == "parquet":
+        with opened(first.url) as file:
             found = pq.ParquetFile(file).schema_arrow
     kinds = {column.name: to.simple_type(column.type) for column in found}
     return pa.schema([pa.field(name, kinds.get(name, pa.string())) for name in config.extra_columns])
 
 
-def input_files(config: IngestConfig) -> list[str]:
-    """Every input file once, sorted by its whole name: their order gives the file ordinals."""
-    files = sorted({file for given in config.input for file in _expand(given, config.reading)})
-    if len(files) >= 1 << 63 - ROW_BITS:
-        raise InputError(f"{len(files)} files", ", ".join(config.input), "join some of them")
-    for file in files:
-        _format(file, config.reading)
-    return files
-
-
-def rows(config: IngestConfig, skipped: dict[int, int] | None = None) -> Iterator[pa.RecordBatch]:
+def rows(
+    config: IngestConfig, skipped: dict[int, int] | None = None, listings: dict[int, Listing] | None = None
+) -> Iterator[pa.RecordBatch]:
     """All rows in order, as batches of `row_schema`. Raises InputError: missing column, no rows, unreadable file.
 
     What a preset knows to be no picture (a video) is no row, but has had its row_id, so that the others' do not depend
-    on it; `skipped` is given how many there were by file ordinal.
+    on it; `skipped` is given how many there were by file ordinal, `listings` what was seen of tars and folders.
     """
     schema = row_schema(config)
     some = False
-    for ordinal, url in enumerate(input_files(config)):
+    for ordinal, given in enumerate(inputs(config)):
         start = ordinal << ROW_BITS
-        for raw in _raw(url, config):
-            batch = _row_batch(raw, start, schema, url, config)
+        listing = Listing()
+        if listings is not None and given.kind != "lists":
+            listings[ordinal] = listing
+        for raw in _raw(given, config, listing):
+            batch = _row_batch(raw, start, schema, given.url, config)
             start += len(raw)
             some = some or len(batch) > 0
             if skipped is not None and len(batch) < len(raw):
@@ -89,57 +83,29 @@ def rows(config: IngestConfig, skipped: dict[int, int] | None = None) -> Iterato
         raise InputError("the list is empty", ", ".join(config.input), "give at least one row")
 
 
-def _expand(given: str, reading: Preset) -> list[str]:
-    """The files that an input names. A folder gives those whose suffix is a format's, and not two kinds by accident."""
-    fs, path = handle(given)
-    named = (lambda found: str(found)) if is_local(given) else fs.unstrip_protocol
-    if any(c in path for c in "*?["):
-        found = [file for file in fs.glob(path) if fs.isfile(file)]
-    elif fs.isdir(path):
-        found = [file for file in fs.find(path) if _in_folder(file, reading)]
-        texts = [file for file in found if _suffixes(file)[0] == "txt"]
-        if 0 < len(texts) < len(found) and not reading.header:
-            what = f"lists with columns, and {PurePosixPath(texts[0]).name} without"
-            raise InputError(what, given, "name the files, or give a glob such as FOLDER/*.csv")
+def check(config: IngestConfig) -> None:
+    """Raises what `rows` would raise at its beginning, without listing a whole folder of pictures."""
+    first = inputs(config)[0]
+    if first.kind != "files":
+        any(map(len, rows(config)))
+    elif not has_pictures(first.url):
+        raise InputError("no picture here", first.url, "check the name; symbolic links are not followed")
+
+
+def _raw(given: Input, config: IngestConfig, listing: Listing) -> Iterator[pa.RecordBatch]:
+    """Batches of the columns that the config names, as the input has them."""
+    if given.kind == "lists":
+        if config.tags_from_folder:
+            raise InputError("a list has no folders", given.url, "leave out --tags-from-folder")
+        yield from _raw_list(given.url, config)
     else:
-        found = [path] if fs.isfile(path) else []
-    if not found:
-        raise InputError("no input here", given, f"check the name; {_GIVE}")
-    return [named(file) for file in found]
+        samples = samples_of_tar if given.kind == "tars" else samples_of_folder
+        yield from raw_batches(samples(given, config, listing), config, BATCH_ROWS, given.url)
 
 
-def _in_folder(file: str, reading: Preset) -> bool:
-    suffix, packed = _suffixes(file)
-    if reading.header:
-        return suffix in _HEADLESS and (suffix != "" or packed != "")  # LICENSE has no suffix either
-    return suffix in _FORMATS
-
-
-def _suffixes(url: str) -> tuple[str, str]:
-    """('csv', 'gz') of 'list.csv.gz', ('csv', '') of 'list.csv'."""
-    parts = [part.lower() for part in PurePosixPath(url).name.split(".")[1:]]
-    if parts and parts[-1] in PACKED:
-        return (parts[-2] if len(parts) > 1 else ""), parts[-1]
-    return (parts[-1] if parts else ""), ""
-
-
-def _format(url: str, reading: Preset) -> str:
-    suffix, packed = _suffixes(url)
-    if reading.header:
-        if suffix not in _HEADLESS:
-            raise InputError(f"a preset for TSV files does not read {suffix!r}", url, "name the columns by their flags")
-        return "headless"
-    if suffix not in _FORMATS:
-        raise InputError(f"a file whose format {suffix or 'without suffix'!r} is not read", url, _GIVE)
-    if packed and _FORMATS[suffix] == "parquet":
-        raise InputError("a packed Parquet file cannot be read", url, "unpack it: Parquet is packed inside")
-    return _FORMATS[suffix]
-
-
-def _raw(url: str, config: IngestConfig) -> Iterator[pa.RecordBatch]:
-    """Batches of the columns that the config names, as the file has them."""
+def _raw_list(url: str, config: IngestConfig) -> Iterator[pa.RecordBatch]:
     reading, flags = config.reading, config.columns.flags()
-    kind, packed = _format(url, reading), _suffixes(url)[1]
+    kind, packed = format_of(url, reading), suffixes(url)[1]
     if kind == "parquet":
         with opened(url) as file:
             parquet = pq.ParquetFile(file)
@@ -230,6 +196,11 @@ def _row_batch(raw: pa.RecordBatch, start: int, schema: pa.Schema, url: str, con
         for name, source in (("licence", names.licence), ("page", names.page)):
             columns[name] = pa.nulls(len(raw), pa.string()) if source is None else to.text(raw[source])
         for field in list(schema)[len(columns) :]:
+            if field.name == PLACE.name:
+                columns[field.name] = (
+                    raw[PLACE.name] if PLACE.name in raw.schema.names else pa.nulls(len(raw), PLACE.type)
+                )
+                continue
             columns[field.name] = to.extra(raw[field.name], field.type, field.name in reading.encoded)
     except pa.ArrowException as error:
         raise InputError(f"a column of a type that cannot be read: {error}", url, "cast it to text") from error
@@ -242,4 +213,6 @@ def _tags(raw: pa.RecordBatch, names: Columns, config: IngestConfig) -> pa.Array
         tags = to.no_tags(len(raw))
     else:
         tags = to.tags(raw[names.tags], config.tags_separator, names.tags in encoded)
-    return tags if names.caption is None else to.with_hashtags(tags, raw[names.caption], names.caption in encoded)
+    if names.caption is not None:
+        tags = to.with_hashtags(tags, raw[names.caption], names.caption in encoded)
+    return to.with_tag(tags, raw[FOLDER]) if config.tags_from_folder else tags

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from tagmill.shards.credentials import s3_settings
 from tagmill.shards.errors import StoreError
+from tagmill.shards.listing import Page
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig
@@ -27,6 +28,7 @@ PERMANENT = (FileNotFoundError, PermissionError, FileExistsError, IsADirectoryEr
 NETWORK_LIBRARIES = frozenset(["botocore", "aiobotocore", "aiohttp", "fsspec", "gcsfs", "google", "azure", "http"])
 
 SINGLE_PUT = 5 << 30  # bytes, S3's limit. Ceph 16 ignores If-None-Match where a multipart upload is completed
+PAGE = 1000  # objects of a listing that S3 gives at once
 PUT_MARK = "tagmill-put"  # S3 metadata that tells who made an object
 PARTS = 9000  # of a multipart upload at most; S3 allows 10,000
 
@@ -48,6 +50,9 @@ class Driver(Protocol):
 
     def names(self, folder: str) -> list[str]:
         """Paths that begin with `folder`, which ends with a slash."""
+
+    def page(self, folder: str, after: str | None) -> Page:
+        """Some of what lies below `folder`, which ends with a slash; `after` is what the page before said."""
 
     def put(self, path: str, source: bytes | Path) -> None: ...
     def create(self, path: str, data: bytes, mark: str) -> None:
@@ -100,6 +105,13 @@ class FsspecDriver:
     def names(self, folder: str) -> list[str]:
         return [path for path in self.fs.find(folder.rstrip("/")) if path.startswith(folder)]
 
+    def page(self, folder: str, after: str | None) -> Page:
+        """What lies in `folder` itself, at once: fsspec has no listing in pages."""
+        found = [each for each in self.fs.ls(folder.rstrip("/"), detail=True) if each["name"].startswith(folder)]
+        objects = [(each["name"], int(each["size"])) for each in found if each["type"] == "file"]
+        folders = [each["name"].rstrip("/") + "/" for each in found if each["type"] == "directory"]
+        return Page([each for each in objects if not each[0].endswith("/")], folders)
+
     def put(self, path: str, source: bytes | Path) -> None:
         if isinstance(source, bytes):
             self.fs.pipe_file(path, source)
@@ -147,6 +159,15 @@ class S3Driver:
             pages = obstore.list(self._client(0), prefix=prefix or None)
             found = [str(each["path"]) for page in pages for each in page]
         return [path for path in found if path.startswith(f"{prefix}/" if prefix else "")]
+
+    def page(self, folder: str, after: str | None) -> Page:
+        """A page is one request, as S3 gives no more than so many at a time; asked for alone, so that it can be tried again."""
+        prefix = folder.strip("/")
+        with _plain_errors(folder) as obstore:
+            pages = obstore.list(self._client(0), prefix=prefix or None, offset=after, chunk_size=PAGE)
+            found = [(str(each["path"]), int(each["size"])) for each in next(pages, [])]
+        inside = [each for each in found if each[0].startswith(f"{prefix}/" if prefix else "")]
+        return Page(inside, [], found[-1][0] if len(found) == PAGE else None)
 
     def put(self, path: str, source: bytes | Path) -> None:
         with _plain_errors(path) as obstore:

@@ -24,6 +24,7 @@ from tagmill.shards.disk import is_spool, read_at, sync_folder, unless_gone, wri
 from tagmill.shards.drivers import PERMANENT, Driver, FsspecDriver, S3Driver, is_flaky, told
 from tagmill.shards.errors import IntegrityError, StoreError
 from tagmill.shards.hedge import hedged
+from tagmill.shards.listing import files_below, objects_below
 from tagmill.shards.traffic import TRAFFIC
 
 T = TypeVar("T")
@@ -188,6 +189,25 @@ class Store:
         except FileNotFoundError:
             return []
         return sorted(path.removeprefix(base) for path in listed)
+
+    def listing(self, prefix: str = "") -> Iterator[tuple[str, int]]:
+        """(name, bytes) of the objects below the folder `prefix`, in no order, a page at a time; none where it does not exist.
+
+        Of a local store the regular files alone: symbolic links are not followed.
+        """
+        if self.root is not None:
+            stem = prefix.strip("/")
+            with self._reading(prefix) as place:
+                yield from ((f"{stem}/{name}" if stem else name, size) for name, size in files_below(place))
+            return
+        base = driver_of(self._address(""))[1].rstrip("/") + "/"
+        folder = base + prefix.strip("/") + "/" if prefix.strip("/") else base
+        ask = lambda inside, after: self._remote(prefix, lambda driver, _: driver.page(inside, after))  # noqa: E731
+        try:
+            for path, size in objects_below(folder, ask):
+                yield path.removeprefix(base), size
+        except FileNotFoundError:
+            return
 
     def put(self, name: str, source: bytes | Path) -> None:
         """Writes or replaces an object in one step: readers see the old one or the new one."""

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from tagmill.ingest import sources, unpack
 from tagmill.ingest.config import IngestConfig
-from tagmill.ingest.sources import ROW_BITS, extra_schema, input_files, row_schema, rows
+from tagmill.ingest.inputs import ROW_BITS, inputs
+from tagmill.ingest.sources import extra_schema, row_schema, rows
 from tagmill.ingest.unpack import LINE_BYTES
 from tagmill.shards.errors import InputError
 
@@ -106,7 +107,8 @@ def test_files_come_in_order_of_name_and_once(tmp_path: Path) -> None:
     ordinals = [(0, 0), (0, 1), (1, 0), (1, 1), (1, 2), (2, 0)]
     assert [row["url"] for row in found] == [f"{name} {row}" for name, (_, row) in zip(names, ordinals, strict=True)]
     assert [row["row_id"] for row in found] == [file << ROW_BITS | row for file, row in ordinals]
-    assert input_files(config(tmp_path)) == sorted(input_files(config(tmp_path)))
+    found = [each.url for each in inputs(config(tmp_path))]
+    assert found == sorted(found)
 
 
 def test_batches_do_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,131 @@
+"""A folder or bucket prefix of pictures as samples with places: listed a page at a time, sorted on disk, never held whole."""
+
+import heapq
+import os
+import struct
+import tempfile
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby, islice
+from typing import IO
+
+from tagmill.ingest.config import IngestConfig
+from tagmill.ingest.inputs import PICTURES, Input
+from tagmill.ingest.places import Place
+from tagmill.ingest.reasons import Reason
+from tagmill.ingest.samples import Listing, Sample, check_text, text_suffixes
+from tagmill.shards.errors import IntegrityError
+from tagmill.shards.store import Store
+
+RUN_BYTES = 1 << 26  # of names that are sorted in memory
+MOST_RUNS = 128  # that wait on disk, each in an open file
+READERS = 32  # small files beside pictures that are read at a time
+_AHEAD = 1024  # pictures whose metadata is read at once
+_ENTRY = struct.Struct("<IIq")  # bytes of stem and suffix, and of the file
+
+
+def samples_of_folder(folder: Input, config: IngestConfig, listing: Listing) -> Iterator[Sample]:
+    """Every file with a picture's suffix, in the order of its path without the suffix and then of the suffix, as bytes.
+
+    So a folder has one order, on whatever store it lies. Files and folders whose name begins with a dot are passed over, and
+    so are symbolic links. Metadata is a file of the same path with another suffix, `.json` or one that is named as a column.
+    """
+    texts, store = text_suffixes(config), Store(folder.url)
+    entries = in_order(_wanted(store, texts), config.spool)
+    with ThreadPoolExecutor(READERS, thread_name_prefix="beside") as readers:
+        stems = groupby(entries, lambda entry: entry[0])
+        groups = ([*map(_decoded, group)] for _, group in stems)
+        while some := list(islice(groups, _AHEAD)):
+            asked = readers.map(lambda group: _texts(store, group), some)
+            for group, (found, wrong) in zip(some, asked, strict=True):
+                for stem, suffix, size in group:
+                    name = f"{stem}.{suffix}"
+                    text = found.get(suffix)
+                    listing.add(os.fsencode(name), 0, size, text)
+                    listing.bytes += size
+                    if suffix.lower() in PICTURES:
+                        sample = _sample(folder.url, name, size, found)
+                        if wrong:
+                            sample.refuse(wrong)
+                        yield sample
+
+
+def has_pictures(url: str) -> bool:
+    """Whether there is a picture below the folder, found without listing all of it."""
+    return any(name.rpartition(".")[2].lower() in PICTURES for name, _ in Store(url).listing())
+
+
+def _wanted(store: Store, texts: frozenset[str]) -> Iterator[tuple[bytes, bytes, int]]:
+    """(path without suffix, suffix, bytes) of pictures and of what may stand beside them."""
+    for name, size in store.listing():
+        stem, dot, suffix = name.rpartition(".")
+        if not dot or not stem or "/" in suffix or name.startswith(".") or "/." in name:
+            continue
+        if suffix.lower() in PICTURES or suffix in texts:
+            yield os.fsencode(stem), os.fsencode(suffix), size
+
+
+def _decoded(entry: tuple[bytes, bytes, int]) -> tuple[str, str, int]:
+    return os.fsdecode(entry[0]), os.fsdecode(entry[1]), entry[2]
+
+
+def _texts(store: Store, group: list[tuple[str, str, int]]) -> tuple[dict[str, bytes], str]:
+    """The metadata of one stem by suffix, and what is wrong with it."""
+    found: dict[str, bytes] = {}
+    if not any(suffix.lower() in PICTURES for _, suffix, _ in group):
+        return found, ""
+    for stem, suffix, size in group:
+        if suffix.lower() in PICTURES:
+            continue
+        if wrong := check_text(size):
+            return found, wrong
+        try:
+            found[suffix] = store.read_range(f"{stem}.{suffix}", 0, size, size)
+        except (FileNotFoundError, IntegrityError):
+            return found, "its metadata changed while it was read"
+    return found, ""
+
+
+def _sample(folder: str, name: str, size: int, texts: dict[str, bytes]) -> Sample:
+    shown = os.fsencode(name).decode("utf-8", "replace")
+    sample = Sample(shown, Place(f"{folder}/{shown}", size, 0, size), dict(texts))
+    if shown != name or "\0" in name or ".." in name.split("/"):
+        sample.refuse("a name that cannot be read from its store", Reason.BAD_MEMBER)
+    return sample
+
+
+def in_order(entries: Iterable[tuple[bytes, bytes, int]], spool: str | None) -> Iterator[tuple[bytes, bytes, int]]:
+    """The entries sorted, of which RUN_BYTES are in memory at a time; the others wait in unnamed files in `spool`."""
+    runs: list[IO[bytes]] = []
+    held: list[tuple[bytes, bytes, int]] = []
+    held_bytes = 0
+    try:
+        for entry in entries:
+            held.append(entry)
+            held_bytes += len(entry[0]) + len(entry[1]) + 150  # what Python adds to an entry
+            if held_bytes >= RUN_BYTES:
+                runs.append(_spooled(sorted(held), spool))
+                held, held_bytes = [], 0
+            if len(runs) == MOST_RUNS:
+                joined = _spooled(heapq.merge(*map(_entries, runs)), spool)
+                for run in runs:
+                    run.close()
+                runs = [joined]
+        yield from heapq.merge(sorted(held), *map(_entries, runs))
+    finally:
+        for run in runs:
+            run.close()
+
+
+def _spooled(entries: Iterable[tuple[bytes, bytes, int]], spool: str | None) -> IO[bytes]:
+    file = tempfile.TemporaryFile(dir=spool, buffering=1 << 16)  # noqa: SIM115 - closed by in_order
+    for stem, suffix, size in entries:
+        file.write(_ENTRY.pack(len(stem), len(suffix), size) + stem + suffix)
+    file.seek(0)
+    return file
+
+
+def _entries(file: IO[bytes]) -> Iterator[tuple[bytes, bytes, int]]:
+    while head := file.read(_ENTRY.size):
+        stem, suffix, size = _ENTRY.unpack(head)
+        yield file.read(stem), file.read(suffix), size
