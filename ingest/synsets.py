@@ -75,7 +75,7 @@ class WordNet:
         The first of these stages that finds a noun decides: the token itself; its entry in WordNet's list of irregular
         plurals; the plural endings taken off. Where a stage finds several base forms, the set is their union. Then
         named entities (instance synsets) are taken out unless `instances`, and nothing may be left: `#wales` is the
-        country, hence no label, and not a plural of `wale`.
+        country, hence no label, and not a plural of `wale`. A synset's id (`n02132136`) means itself.
         """
         return tuple(sorted(self.senses(token, instances=instances)))
 
@@ -83,12 +83,17 @@ class WordNet:
         """The ids of `lookup`, but the commonest sense of the first base form comes first."""
         bases = self._bases(token)
         if not bases:  # most tags of the web
-            return ()
+            return self._itself(token, instances)
         rows: dict[int, None] = {}
         for base in bases:
             item = self._forms[base]
             rows.update(dict.fromkeys(self._senses[self._senses_bounds[item] : self._senses_bounds[item + 1]].tolist()))
         return tuple(f"n{self._offsets[row]:08d}" for row in rows if instances or not self._instances[row])
+
+    def _itself(self, token: str, instances: bool) -> SynsetSet:
+        """A token that is a synset's id, as the folders of ImageNet are called, means that one."""
+        row = self._find(token) if len(token) == 9 and token[0] == "n" else None
+        return () if row is None or (self._instances[row] and not instances) else (token,)
 
     def lemmas(self, synset: str) -> tuple[str, ...]:
         """The synset's words as WordNet writes and orders them: `('brown_bear', 'bruin', 'Ursus_arctos')`."""
