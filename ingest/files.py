@@ -13,7 +13,7 @@ from tagmill.ingest.config import IngestConfig
 from tagmill.ingest.inputs import PICTURES, Input
 from tagmill.ingest.places import Place
 from tagmill.ingest.reasons import Reason
-from tagmill.ingest.samples import Listing, Sample, check_text, text_suffixes
+from tagmill.ingest.samples import Listing, Sample, check_text, folder_of, text_suffixes
 from tagmill.shards.errors import IntegrityError
 from tagmill.shards.store import Store
 
@@ -88,7 +88,7 @@ def _texts(store: Store, group: list[tuple[str, str, int]]) -> tuple[dict[str, b
 
 def _sample(folder: str, name: str, size: int, texts: dict[str, bytes]) -> Sample:
     shown = os.fsencode(name).decode("utf-8", "replace")
-    sample = Sample(shown, Place(f"{folder}/{shown}", size, 0, size), dict(texts))
+    sample = Sample(shown, Place(f"{folder}/{shown}", size, 0, size), dict(texts), folder_of(shown))
     if shown != name or "\0" in name or ".." in name.split("/"):
         sample.refuse("a name that cannot be read from its store", Reason.BAD_MEMBER)
     return sample

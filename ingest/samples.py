@@ -45,11 +45,7 @@ class Sample:
     name: str  # its path below the input, which is its URL where the metadata has none
     place: Place
     texts: dict[str, bytes] = field(default_factory=dict)
-
-    @property
-    def folder(self) -> str:
-        """The name of the folder that the picture lies in; empty where there is none."""
-        return self.name.rpartition("/")[0].rpartition("/")[2]
+    folder: str = ""  # the name of the folder that it lies in, in its tar or below the input
 
     def refuse(self, detail: str, reason: Reason = Reason.BAD_MEMBER) -> None:
         """Makes this a row without a picture; the first reason stays."""
@@ -70,6 +66,11 @@ class Sample:
                 return {}
             found |= told
         return found
+
+
+def folder_of(path: str) -> str:
+    """The name of the folder that a path lies in; empty where there is none."""
+    return path.rpartition("/")[0].rpartition("/")[2].removeprefix(".")
 
 
 def text_suffixes(config: IngestConfig) -> frozenset[str]:

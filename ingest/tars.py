@@ -15,7 +15,7 @@ from tagmill.ingest.config import IngestConfig
 from tagmill.ingest.inputs import PICTURES, Input
 from tagmill.ingest.places import Place
 from tagmill.ingest.reasons import Reason
-from tagmill.ingest.samples import Listing, Sample, check_text, text_suffixes
+from tagmill.ingest.samples import Listing, Sample, check_text, folder_of, text_suffixes
 from tagmill.ingest.unpack import LINE_BYTES, opened
 from tagmill.shards.errors import InputError
 from tagmill.shards.index import BLOCK, padded
@@ -211,7 +211,11 @@ class _Group:
         texts = {suffix: each.data for suffix, each in self.members.items() if each.data is not None}
         reason, detail = self.refusal or ((None, None) if kind else (Reason.NO_PICTURE, None))
         place = Place(url, length, picture.offset, picture.size, reason and reason.value, detail)
-        return Sample(name.encode("utf-8", "surrogateescape").decode("utf-8", "replace"), place, texts)
+        return Sample(_utf8(name), place, texts, _utf8(folder_of(self.key)))
+
+
+def _utf8(name: str) -> str:
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def tar_samples(members: TarMembers, tar: str, listing: Listing) -> Iterator[Sample]:
