@@ -31,6 +31,7 @@ from tagmill.ingest.engine import Engine, parquet_of
 from tagmill.ingest.fetch import Fetcher, Lessons
 from tagmill.ingest.optout import agents_of
 from tagmill.ingest.part import OUTCOMES, Tell, denied_of
+from tagmill.ingest.places import COLUMN
 from tagmill.ingest.progress import Progress
 from tagmill.ingest.reasons import Reason
 from tagmill.ingest.robots import Answer, judge, origin_of
@@ -175,7 +176,11 @@ def _find_origins(task: _Scan) -> None:
         return
     denied, counts = denied_of(store), Counter[str]()
     with store.open(rows_file(part)) as file:
-        for batch in pq.ParquetFile(file).iter_batches(columns=["url"], use_threads=False):
+        parquet = pq.ParquetFile(file)
+        columns = [name for name in ("url", COLUMN) if name in parquet.schema_arrow.names]
+        for batch in parquet.iter_batches(columns=columns, use_threads=False):
+            if len(columns) > 1:  # no host is asked for what brings its bytes
+                batch = batch.filter(pc.is_null(batch[COLUMN]))
             for url in filter(None, batch["url"].to_pylist()):
                 if (found := _PLACE.match(url.lstrip())) and not (denied and denied.url(normalise(url))):
                     counts[found[0]] += 1

@@ -70,7 +70,8 @@ class Sample:
 
 def folder_of(path: str) -> str:
     """The name of the folder that a path lies in; empty where there is none."""
-    return path.rpartition("/")[0].rpartition("/")[2].removeprefix(".")
+    name = path.rpartition("/")[0].rpartition("/")[2]
+    return "" if name == "." else name
 
 
 def text_suffixes(config: IngestConfig) -> frozenset[str]:
