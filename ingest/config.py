@@ -20,6 +20,7 @@ _NOT_IN_DIGEST = frozenset(
     ["host_concurrency", "host_delay", "host_failures", "retry_share", "keep_parts", "failure_budget"],
     ["decoders", "decode_timeout"],
     ["max_crawl_delay", "robots_max_age"],
+    ["engine", "spark_master"],
     ["takedown"],  # what takedown lists hold is pinned by the run: see `run.DENIED`
 )
 # Columns of the tables between input and corpus, which the source's own columns must not be called.
@@ -147,6 +148,10 @@ class IngestConfig:
     """Decoder processes of each worker process: a crash of one costs a picture and not the run."""
     decode_timeout: float = 60.0
     """Seconds that a picture may take in a decoder process before that is ended and the picture rejected."""
+    engine: Literal["duckdb", "spark"] = "duckdb"
+    """Who does set work, parts and packing: this machine (duckdb), or a Spark cluster; not a byte depends on it."""
+    spark_master: str | None = None
+    """Spark's master; by default that of the session or spark-submit that this runs in, else as many local tasks as processes."""
     memory_limit: str = "2GB"
     """Memory of the SQL engine; more is spilled to the spool."""
     spool: str | None = None
@@ -186,6 +191,8 @@ class IngestConfig:
             self._refuse("seed", "must fit into 64 bits")
         if self.rule not in ("merge", "first", "all"):
             self._refuse("rule", "must be merge, first or all")
+        if self.engine not in ("duckdb", "spark"):
+            self._refuse("engine", "must be duckdb or spark")
         if not _MEMORY.fullmatch(self.memory_limit):
             self._refuse("memory_limit", "must be a size such as 500MB or 2GB")
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 
-from tagmill.ingest.engine import Param, statement_text
+from tagmill.ingest.engine import Made, Param, Parquet, Source, plain, statement_text
 from tagmill.shards.errors import ConfigError, TagmillError
 
 BATCH_ROWS = 1 << 16
@@ -44,8 +45,10 @@ class DuckDB:
                 f"the engine does not start: {error}", f"memory_limit {memory_limit}", "try 2GB"
             ) from error
 
-    def bind(self, name: str, source: pa.Table | ds.Dataset) -> None:
-        self._connection.register(name, source)
+    def bind(self, name: str, source: Source) -> None:
+        if isinstance(source, Made):
+            source = self._made(name, source)
+        self._connection.register(name, source.dataset() if isinstance(source, Parquet) else source)
 
     def keep(self, name: str, statement: str, **params: Param) -> None:
         with self._explained(statement):
@@ -55,15 +58,29 @@ class DuckDB:
         with self._explained(statement):
             relation = self._connection.sql(statement_text(statement), params=params or None)
             reader = relation.to_arrow_reader(BATCH_ROWS)
-        return pa.RecordBatchReader.from_batches(reader.schema, self._batches(statement, reader))
+        schema = plain(reader.schema)
+        return pa.RecordBatchReader.from_batches(schema, self._batches(statement, reader, schema))
 
     def close(self) -> None:
         self._connection.close()
         shutil.rmtree(self._scratch, ignore_errors=True)
 
-    def _batches(self, statement: str, reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+    def _made(self, name: str, source: Made) -> ds.Dataset:
+        """Makes the table once, on disk, because a statement may read it many times."""
+        path = self._scratch / f"{name}.parquet"
+        try:
+            with pq.ParquetWriter(path, source.schema) as writer:
+                for item in source.items:
+                    for batch in source.make(item):
+                        writer.write_batch(batch)
+        except OSError as error:
+            raise TagmillError(f"cannot write here: {error}", path, "give a spool folder on a larger disk") from error
+        return ds.dataset(path, schema=source.schema)
+
+    def _batches(self, statement: str, reader: pa.RecordBatchReader, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         with self._explained(statement):
-            yield from reader
+            for batch in reader:
+                yield batch.cast(schema)
 
     @contextmanager
     def _explained(self, statement: str) -> Iterator[None]:

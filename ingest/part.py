@@ -350,8 +350,13 @@ def _run(task: PartTask) -> PartSummary:
     return mine.during(task.part, lambda tell: run_part(task, mine.noting(tell, waits)))
 
 
-def run_parts(config: IngestConfig, store: Store, num_parts: int, progress: Progress) -> list[PartSummary]:
-    """Makes every dealt part that is not done yet, in worker processes; summaries in order of parts.
+MakeParts = Callable[[IngestConfig, Store, list[int], Progress], list[PartSummary]]
+
+
+def run_parts(
+    config: IngestConfig, store: Store, num_parts: int, progress: Progress, make: MakeParts | None = None
+) -> list[PartSummary]:
+    """Makes every dealt part that is not done yet, by `make` (None: worker processes); summaries in order of parts.
 
     Raises TagmillError where a worker dies; finished parts stay, so that the same call goes on.
     """
@@ -363,12 +368,13 @@ def run_parts(config: IngestConfig, store: Store, num_parts: int, progress: Prog
             progress.advance(found.rows, ok=found.ok, **found.reasons)
     todo = [part for part in range(num_parts) if part not in summaries]
     if todo:
-        for summary in _in_processes(config, store, todo, progress):
+        for summary in (make or in_processes)(config, store, todo, progress):
             summaries[summary.part] = summary
     return [summaries[part] for part in range(num_parts)]
 
 
-def _in_processes(config: IngestConfig, store: Store, parts: list[int], progress: Progress) -> list[PartSummary]:
+def in_processes(config: IngestConfig, store: Store, parts: list[int], progress: Progress) -> list[PartSummary]:
+    """Makes dealt parts in worker processes of this machine."""
     workers = min(config.processes, len(parts))
     schema, share = part_schema(config), max(1, config.concurrency // workers)
     tasks = (PartTask(config, store, part, schema, share, workers) for part in parts)

@@ -13,12 +13,12 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from tagmill.ingest.engine_duckdb import DuckDB
 from tagmill.ingest.lists import read_list, text_of
 from tagmill.ingest.matching import MatchRules
 from tagmill.ingest.synsets import Rule
 from tagmill.ingest.views import Labelled, Members, Source, ViewRules, make_view
 from tagmill.ingest.vocabularies import VocabularyRules
+from tagmill.ingest.workplace import workplace
 from tagmill.shards.errors import ConfigError
 from tagmill.shards.manifest import Corpus, commit
 from tagmill.shards.takedown import Takedown
@@ -70,6 +70,10 @@ class ViewConfig:
     """Of noise, subset and extra copies."""
     processes: int = field(default_factory=lambda: os.cpu_count() or 1)
     """Worker processes."""
+    engine: Literal["duckdb", "spark"] = "duckdb"
+    """Who joins the tables: this machine (duckdb) or a Spark cluster; not a byte depends on it."""
+    spark_master: str | None = None
+    """Spark's master; by default that of the session or spark-submit that this runs in, else as many local tasks as processes."""
     memory_limit: str = "2GB"
     """Memory of the SQL engine; more is spilled to the spool."""
     spool: str | None = None
@@ -110,8 +114,7 @@ def view(config: ViewConfig) -> Labelled:
         spool.mkdir()
         taken, place = corpus.takedown, (corpus.store, corpus.file.manifest, corpus.entries)
         source = Source(*place, spool, config.processes, _ordinals(taken), taken.samples_sha256)
-        engine = DuckDB(Path(folder) / "engine", memory_limit=config.memory_limit, threads=config.processes)
-        with closing(engine):
+        with closing(workplace(config, Path(folder) / "engine")) as place, closing(place.engine()) as engine:
             labelled = make_view(engine, source, config.name, rules, seed=config.seed)
     now = Corpus.open(config.corpus)  # it may have been given another view meanwhile
     if now.file.manifest != corpus.file.manifest:

@@ -17,17 +17,15 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.dataset as ds
 
 from tagmill.ingest.config import IngestConfig
 from tagmill.ingest.deal import Dealt, deal
 from tagmill.ingest.denied import Denied, read_denied
-from tagmill.ingest.engine import parquet_of
-from tagmill.ingest.engine_duckdb import DuckDB
+from tagmill.ingest.engine import Parquet, parquet_of
 from tagmill.ingest.images import image_stack
 from tagmill.ingest.matching import MatchRules
-from tagmill.ingest.pack import Packed, PackTask, pack, plan_groups
-from tagmill.ingest.part import DENIED, PART, PartSummary, attempt_file, done_file, run_parts
+from tagmill.ingest.pack import Packed, PackTask, plan_groups
+from tagmill.ingest.part import DENIED, PART, PartSummary, attempt_file, done_file
 from tagmill.ingest.progress import Progress, Silent
 from tagmill.ingest.proxy import SAYS as PROXY_SAYS
 from tagmill.ingest.proxy import Proxies
@@ -42,6 +40,7 @@ from tagmill.ingest.views import NAME as VIEW
 from tagmill.ingest.views import Labelled, Source, ViewRules, make_view
 from tagmill.ingest.vocabularies import VocabularyRules
 from tagmill.ingest.waits import Traffic
+from tagmill.ingest.workplace import Workplace, workplace
 from tagmill.shards.disk import full_disks
 from tagmill.shards.errors import ConfigError, CorpusError, TagmillError
 from tagmill.shards.manifest import SPLITS, CorpusFile, Named, ShardEntry, commit, put_manifest
@@ -67,7 +66,9 @@ def ingest(config: IngestConfig, progress: Progress | None = None) -> Report:
     if store.exists("corpus.json"):
         return _finish(store, config)
     with full_disks(config.spool), _spool(config) as spool:
-        return _Run(dataclasses.replace(config, spool=str(spool)), store, spool, progress or Silent()).report()
+        config = dataclasses.replace(config, spool=str(spool))
+        with closing(workplace(config, spool / "engine")) as place:
+            return _Run(config, store, spool, progress or Silent(), place).report()
 
 
 @dataclass
@@ -78,6 +79,7 @@ class _Run:
     store: Store
     spool: Path
     progress: Progress
+    place: Workplace
     seconds: dict[str, float] = field(default_factory=dict)
     traffic: Traffic = field(default_factory=Traffic)
 
@@ -94,7 +96,7 @@ class _Run:
             self._robots(dealt)
         with self._stage("fetch", dealt.rows):
             budget = _Budget(self.progress, dealt.rows, self.config.failure_budget, self.config.output)
-            parts = run_parts(self.config, self.store, dealt.num_parts, budget)
+            parts = run_parts(self.config, self.store, dealt.num_parts, budget, self.place.parts)
             budget.check(done=True)
             self.traffic = budget.traffic
         facts = self._facts(parts)
@@ -140,13 +142,13 @@ class _Run:
         with self._stage("robots", sum(sizes)):
             ask_hosts(self.config, self.store, dealt.num_parts, sizes, self._engine, self.progress)
 
-    def _facts(self, parts: list[PartSummary]) -> ds.Dataset:
+    def _facts(self, parts: list[PartSummary]) -> Parquet:
         """What set work sees of the parts: never a picture."""
         names = [attempt_file(part.part, part.attempt) for part in parts]
         return parquet_of(self.store, names, pa.schema([PART.field(name) for name in FACTS]))
 
-    def _select(self, facts: ds.Dataset, dealt: Dealt) -> None:
-        with closing(self._engine()) as engine:
+    def _select(self, facts: Parquet, dealt: Dealt) -> None:
+        with closing(self.place.engine()) as engine:
             selected = select(
                 engine,
                 self.store,
@@ -179,7 +181,7 @@ class _Run:
             )
             for group in groups
         ]
-        packed = pack(tasks, config.processes, self.progress)
+        packed = self.place.pack(tasks, self.progress)
         self._check_sum(sum(sum(group.outcomes().values()) for group in packed), dealt, "samples and rejects")
         return packed
 
@@ -188,7 +190,7 @@ class _Run:
         spool = self.spool / "view"
         spool.mkdir()
         source = Source(self.store, manifest, entries, spool, config.processes)
-        with closing(self._engine()) as engine:
+        with closing(self.place.engine()) as engine:
             return make_view(engine, source, VIEW, self._rules(), seed=config.seed)
 
     def _rules(self) -> ViewRules:
@@ -256,10 +258,6 @@ class _Run:
         if found != dealt.rows:
             remedy = "nothing was committed: remove the output and start over, and report this"
             raise CorpusError(f"{dealt.rows} rows came in, {what} are {found}", self.config.output, remedy)
-
-    def _engine(self) -> DuckDB:
-        config = self.config
-        return DuckDB(self.spool / "engine", memory_limit=config.memory_limit, threads=config.processes)
 
     @contextmanager
     def _stage(self, name: str, total: int | None = None) -> Iterator[None]:

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from tagmill.ingest.engine import Engine, parquet_of
+from tagmill.ingest.engine import Engine, Parquet, Source, parquet_of
 from tagmill.shards.errors import ConfigError
 from tagmill.shards.store import Store
 
@@ -50,13 +49,13 @@ def num_groups(num_parts: int, parts_per_group: int) -> int:
     return -(-num_parts // parts_per_group)
 
 
-def selection_of(store: Store, groups: int) -> ds.Dataset:
+def selection_of(store: Store, groups: int) -> Parquet:
     """The whole selection, as set work after this one sees it."""
     return parquet_of(store, [group_file(group) for group in range(groups)], SELECTION)
 
 
 def select(
-    engine: Engine, store: Store, facts: ds.Dataset, *, num_parts: int, parts_per_group: int, holdout: int, spool: Path
+    engine: Engine, store: Store, facts: Source, *, num_parts: int, parts_per_group: int, holdout: int, spool: Path
 ) -> Selected:
     """Decides over all rows of `facts` and writes the selection into the store, a file for each pack group.
 

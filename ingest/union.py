@@ -4,15 +4,15 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby, pairwise
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from tagmill.ingest.engine import Engine, parquet_of
+from tagmill.ingest.engine import Engine, Made, parquet_of
 from tagmill.shards.manifest import Named, ShardEntry
 from tagmill.shards.reader import ShardReader
 from tagmill.shards.store import Store
@@ -36,10 +36,10 @@ def tag_union(engine: Engine, store: Store, manifest: Named, entries: list[Shard
     """Joins the rejects of a corpus with the places of its samples. Costs nothing where no duplicate has a tag."""
     digest, files = hashlib.sha256(), {}
     names = [name for name in store.names("rejects") if name.endswith(".parquet")]
-    engine.bind("rejects", parquet_of(store, names, REJECTS) if names else REJECTS.empty_table())
+    engine.bind("rejects", parquet_of(store, names, REJECTS))
     (total,) = engine.run("duplicates").read_all()["total"].to_pylist()
     if total:
-        engine.bind("places", _places(store, manifest, entries, spool / "places.parquet"))
+        engine.bind("places", _places(store, manifest, entries))
         for number, table in _by_shard(engine.run("union")):
             name = entries[number].name
             files[name] = spool / f"union-{name}.parquet"
@@ -48,17 +48,19 @@ def tag_union(engine: Engine, store: Store, manifest: Named, entries: list[Shard
     return Union(files, digest.hexdigest())
 
 
-def _places(store: Store, manifest: Named, entries: list[ShardEntry], path: Path) -> ds.Dataset:
-    """The table of (key, shard, ordinal) of all samples, streamed to disk."""
-    shards = store.within("shards")
-    with pq.ParquetWriter(path, PLACES) as writer:
-        for number, entry in enumerate(entries):
-            index = ShardReader(shards, entry, bytes.fromhex(manifest.sha256)).index(0, entry.samples)
-            keys = np.frombuffer(np.ascontiguousarray(index["key"]).tobytes().hex().encode(), "S32")
-            columns = [pa.array(keys).cast(pa.string()), np.full(entry.samples, number), np.arange(entry.samples)]
-            arrays = [pa.array(column).cast(field.type) for column, field in zip(columns, PLACES, strict=True)]
-            writer.write_table(pa.Table.from_arrays(arrays, schema=PLACES))
-    return ds.dataset(path, schema=PLACES)
+def _places(store: Store, manifest: Named, entries: list[ShardEntry]) -> Made:
+    """The table of (key, shard, ordinal) of all samples, from the shards' indexes."""
+    corpus = bytes.fromhex(manifest.sha256)
+    return Made(PLACES, list(enumerate(entries)), partial(_places_in, store.within("shards"), corpus))
+
+
+def _places_in(shards: Store, corpus: bytes, item: tuple[int, ShardEntry]) -> Iterator[pa.RecordBatch]:
+    number, entry = item
+    index = ShardReader(shards, entry, corpus).index(0, entry.samples)
+    keys = np.frombuffer(np.ascontiguousarray(index["key"]).tobytes().hex().encode(), "S32")
+    columns = [pa.array(keys).cast(pa.string()), np.full(entry.samples, number), np.arange(entry.samples)]
+    arrays = [pa.array(column).cast(field.type) for column, field in zip(columns, PLACES, strict=True)]
+    yield pa.RecordBatch.from_arrays(arrays, schema=PLACES)
 
 
 def _by_shard(batches: pa.RecordBatchReader) -> Iterator[tuple[int, pa.Table]]:

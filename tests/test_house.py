@@ -30,7 +30,9 @@ FRONT_DOOR_ONLY = {
 DOORS = {
     "nvidia": {"pipeline/dali.py"},
     "duckdb": {"ingest/engine_duckdb.py"},
-    "pyspark": {"ingest/engine_spark.py"},
+    "pyspark": {"ingest/spark.py"},
+    "py4j": {"ingest/spark.py"},
+    "sqlglot": {"ingest/dialect.py"},
     "aiohttp": {"ingest/fetch.py"},
     "fsspec": {"shards/store.py"},
     "s3fs": {"shards/store.py"},

@@ -23,6 +23,6 @@ def test_parquet_is_read_from_any_store_in_the_columns_asked_for(tmp_path: Path,
         pq.write_table(pa.table({"a": [number], "b": ["x"], "jpeg": [b"12"]}), tmp_path / "file")
         store.put(f"parts/{number}.parquet", tmp_path / "file")
     schema = pa.schema([("b", pa.string()), ("a", pa.int64())])
-    table = parquet_of(store, ["parts/2.parquet", "parts/0.parquet"], schema).to_table()
+    table = parquet_of(store, ["parts/2.parquet", "parts/0.parquet"], schema).dataset().to_table()
     assert table.schema == schema
     assert sorted(table["a"].to_pylist()) == [0, 2]

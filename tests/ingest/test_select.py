@@ -115,7 +115,7 @@ def test_the_selection_is_the_brute_force_one(
             assert of_group.schema.equals(SELECTION)
             lines = [tuple(row.values()) for row in of_group.to_pylist()]
             assert lines == [line for line in expected if line[1] // parts_per_group == group]
-        assert selection_of(store, groups).count_rows() == len(rows)
+        assert selection_of(store, groups).dataset().count_rows() == len(rows)
 
 
 def test_a_selection_that_is_there_is_kept(engine: DuckDB, tmp_path: Path) -> None:

@@ -1,0 +1,102 @@
+"""Where the heavy work of a run is done: in processes of this machine with DuckDB, or on a Spark cluster."""
+
+from pathlib import Path
+from typing import Literal, Protocol
+
+from tagmill.ingest.config import IngestConfig
+from tagmill.ingest.engine import Engine
+from tagmill.ingest.pack import Packed, PackTask, pack
+from tagmill.ingest.part import PartSummary, in_processes
+from tagmill.ingest.progress import Progress
+from tagmill.shards.errors import ConfigError
+from tagmill.shards.store import Store
+
+
+class Settings(Protocol):
+    """What a config says about where it runs."""
+
+    @property
+    def engine(self) -> Literal["duckdb", "spark"]: ...
+    @property
+    def spark_master(self) -> str | None: ...
+    @property
+    def processes(self) -> int: ...
+    @property
+    def memory_limit(self) -> str: ...
+
+
+class Workplace(Protocol):
+    """Set work, parts and packing; nothing that they leave depends on where it was done."""
+
+    def engine(self) -> Engine:
+        """An SQL engine, to be closed before the next is asked for. Raises ConfigError where it cannot be had."""
+
+    def parts(self, config: IngestConfig, store: Store, parts: list[int], progress: Progress) -> list[PartSummary]:
+        """Makes dealt parts, in any order. See `part.run_parts`."""
+
+    def pack(self, tasks: list[PackTask], progress: Progress) -> list[Packed]:
+        """Packs groups; results in order of the tasks."""
+
+    def close(self) -> None:
+        """Ends what was started and gives the scratch space back."""
+
+
+class Here:
+    """This machine."""
+
+    def __init__(self, settings: Settings, scratch: Path) -> None:
+        self._settings, self._scratch = settings, scratch
+
+    def engine(self) -> Engine:
+        from tagmill.ingest.engine_duckdb import DuckDB
+
+        return DuckDB(self._scratch, memory_limit=self._settings.memory_limit, threads=self._settings.processes)
+
+    def parts(self, config: IngestConfig, store: Store, parts: list[int], progress: Progress) -> list[PartSummary]:
+        return in_processes(config, store, parts, progress)
+
+    def pack(self, tasks: list[PackTask], progress: Progress) -> list[Packed]:
+        return pack(tasks, self._settings.processes, progress)
+
+    def close(self) -> None:
+        """Processes and scratch space go with the work that needed them."""
+
+
+class OnSpark:
+    """A Spark cluster, or Spark with a local master."""
+
+    def __init__(self, settings: Settings, scratch: Path) -> None:
+        try:
+            from tagmill.ingest.spark import Cluster
+        except ImportError as error:
+            remedy = "pip install 'tagmill[spark]', or use --engine duckdb"
+            raise ConfigError(f"Spark is not installed: {error}", "engine spark", remedy) from error
+        self._cluster = Cluster(
+            settings.spark_master, threads=settings.processes, memory_limit=settings.memory_limit, scratch=scratch
+        )
+
+    def engine(self) -> Engine:
+        from tagmill.ingest.engine_spark import Spark
+
+        return Spark(self._cluster)
+
+    def parts(self, config: IngestConfig, store: Store, parts: list[int], progress: Progress) -> list[PartSummary]:
+        from tagmill.ingest.part_spark import parts_on_spark
+
+        return parts_on_spark(self._cluster, config, store, parts, progress)
+
+    def pack(self, tasks: list[PackTask], progress: Progress) -> list[Packed]:
+        from tagmill.ingest.part_spark import pack_on_spark
+
+        return pack_on_spark(self._cluster, tasks, progress)
+
+    def close(self) -> None:
+        self._cluster.close()
+
+
+def workplace(settings: Settings, scratch: Path) -> Workplace:
+    """The workplace that a config asks for; `scratch` is a folder on a local disk that it may make and empty.
+
+    Raises ConfigError where Spark is asked for and cannot be had.
+    """
+    return OnSpark(settings, scratch) if settings.engine == "spark" else Here(settings, scratch)
