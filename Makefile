@@ -4,6 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 ARGS ?=
 CORPUS ?= out/demo/corpus
+ENGINE ?= duckdb
 BENCHES ?= pixels loader plan
 ROOMS = shards ingest pipeline transfer studies demo bench examples train.py cli.py
 
@@ -31,8 +32,8 @@ types: setup ## mypy --strict, over links that give the rooms their package name
 	@mkdir -p build/typing/tagmill && cd build/typing/tagmill && rm -f * && ln -s $(foreach room,$(wildcard $(ROOMS)),../../../$(room)) .
 	@$(BIN)/mypy -p tagmill
 
-shards: setup ## a corpus from a list: make shards INPUT=urls.parquet OUTPUT=corpus ARGS="--holdout 1000"
-	@$(BIN)/tagmill ingest --input $(INPUT) --output $(OUTPUT) $(ARGS)
+shards: setup ## a corpus from a list: make shards INPUT=urls.parquet OUTPUT=corpus ENGINE=duckdb|spark ARGS="--holdout 1000"
+	@$(BIN)/tagmill ingest --input $(INPUT) --output $(OUTPUT) --engine $(ENGINE) $(ARGS)
 
 train: setup ## a model from a corpus: make train CORPUS=out/demo/corpus ARGS="--recipe recipes/demo.toml"
 	@$(BIN)/tagmill train --corpus $(CORPUS) $(ARGS)

@@ -25,7 +25,7 @@ def parts_on_spark(
     workers = min(cluster.slots(), len(parts))
     schema, share = part_schema(config), max(1, config.concurrency // workers)
     tasks = [PartTask(config, store, part, schema, share, workers) for part in parts]
-    made = cluster.each(_part, tasks, lambda counts: _tell(progress, counts), f"the parts of {store.url}")
+    made = cluster.each(_work, tasks, lambda counts: _tell(progress, counts), f"the parts of {store.url}")
     return [PartSummary.parse(data) for data in made]
 
 
@@ -39,10 +39,13 @@ def _tell(progress: Progress, counts: Mapping[str, int]) -> None:
     progress.advance(sum(counts.values()), **counts)
 
 
-def _part(task: PartTask) -> tuple[bytes, Mapping[str, int]]:
+def make_part(task: PartTask) -> tuple[bytes, Mapping[str, int]]:
     """Runs in a Python worker of Spark, whose machine has not the folders of the one that deals."""
     summary = run_part(replace(task, config=replace(task.config, spool=scratch())))
     return json.dumps(asdict(summary)).encode(), {"ok": summary.ok, **summary.reasons}
+
+
+_work = make_part
 
 
 def _group(task: PackTask) -> tuple[bytes, Mapping[str, int]]:

@@ -17,6 +17,16 @@ need=()
 if compiler=$(command -v "${CC:-cc}" || command -v gcc || command -v clang); then
   need+=($(setup/headers.sh "$compiler" "$python"))
 fi
+# Java is for --engine spark alone: it is installed where that costs nobody a question, and its tests are skipped elsewhere.
+if [ ! -x "${JAVA_HOME:+$JAVA_HOME/bin/}java" ] && ! command -v java >/dev/null; then
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    say "installing a Java 17 runtime, for --engine spark"
+    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends openjdk-17-jre-headless >/dev/null; } \
+      || say "WARNING: there is no Java 17 to be had here; --engine spark will not run, its tests are skipped"
+  else
+    say "no Java here: for --engine spark install a Java 17 runtime (Debian: openjdk-17-jre-headless); its tests are skipped"
+  fi
+fi
 if [ ${#need[@]} -gt 0 ]; then
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     say "installing ${need[*]}"
