@@ -35,7 +35,9 @@ HOLDOUT = 5_000
 FACTS_TYPES = {
     **dict.fromkeys(["row_id", "sample_bytes", "holdout_order"], pa.int64()),
     **dict.fromkeys(["part", "place", "original_width", "original_height"], pa.int32()),
-    **{"tags": pa.list_(pa.string()), "reason": pa.string(), "key": pa.string()},
+    "tags": pa.list_(pa.string()),
+    "reason": pa.string(),
+    "key": pa.string(),
 }
 SCHEMA = pa.schema([(name, FACTS_TYPES[name]) for name in FACTS if name in FACTS_TYPES])
 
@@ -47,7 +49,9 @@ def facts(start: int, num_rows: int, seed: int = 0) -> pa.Table:
     failed = dice.random(num_rows) < 0.1
     keys = pa.array([hashlib.sha256(b"%d" % number).hexdigest()[:32] for number in picture])
     words = np.char.add("word", dice.zipf(1.3, 3 * num_rows).clip(0, 1 << 20).astype(str))
-    tags = pa.ListArray.from_arrays(np.sort(dice.integers(0, 3 * num_rows, num_rows + 1)).astype(np.int32), pa.array(words))
+    tags = pa.ListArray.from_arrays(
+        np.sort(dice.integers(0, 3 * num_rows, num_rows + 1)).astype(np.int32), pa.array(words)
+    )
     ok = pa.array(~failed)
     none: dict[str, Any] = {name: pa.nulls(num_rows, kind) for name, kind in FACTS_TYPES.items()}
     columns = {
@@ -116,6 +120,7 @@ def statements(engine: Engine, source: Parquet) -> Iterator[tuple[str, float, st
         else:
             table = engine.run(statement, **params).read_all()
             seconds = time.perf_counter() - begun
+        print(f"  {statement}: {seconds:.2f} s", flush=True)
         yield statement, seconds, digest(table), len(table)
 
 
@@ -131,7 +136,12 @@ def digest(table: pa.Table) -> str:
 def compare(rows: int, memory_limit: str, folder: Path) -> dict[str, Any]:
     """Runs both; the first seconds of an engine are its start."""
     source = write(folder / "store", rows)
-    found: dict[str, Any] = {"rows": rows, "memory_limit": memory_limit, "cores": os.cpu_count(), "machine": platform.machine()}
+    found: dict[str, Any] = {
+        "rows": rows,
+        "memory_limit": memory_limit,
+        "cores": os.cpu_count(),
+        "machine": platform.machine(),
+    }
     digests: dict[str, dict[str, str]] = {}
     for engine in ("duckdb", "spark"):
         settings = IngestConfig(
@@ -161,8 +171,8 @@ def main() -> None:
     print(f"{'':12}{'DuckDB':>10}{'Spark':>10}{'rows':>12}")
     for name in found["duckdb"]:
         same = {True: "identical", False: "DIFFERENT", None: ""}[found["identical"].get(name)]
-        num_rows = found["result_rows"].get(name)
-        print(f"{name:12}{found['duckdb'][name]:>10}{found['spark'][name]:>10}{num_rows if num_rows is not None else '':>12}  {same}")
+        ours, theirs, num_rows = found["duckdb"][name], found["spark"][name], found["result_rows"].get(name, "")
+        print(f"{name:12}{ours:>10}{theirs:>10}{num_rows:>12}  {same}")
     if options.out:
         options.out.write_text(json.dumps(found, indent=2) + "\n")
     if not all(found["identical"].values()):

@@ -151,7 +151,7 @@ class IngestConfig:
     engine: Literal["duckdb", "spark"] = "duckdb"
     """Who does set work, parts and packing: this machine (duckdb), or a Spark cluster; not a byte depends on it."""
     spark_master: str | None = None
-    """Spark's master; by default that of the session or spark-submit that this runs in, else as many local tasks as processes."""
+    """Spark's master; by default that of the session or spark-submit that this runs in, else this machine's processes."""
     memory_limit: str = "2GB"
     """Memory of the SQL engine; more is spilled to the spool."""
     spool: str | None = None

@@ -7,12 +7,24 @@ types differ, sums of floats. The only door to sqlglot.
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 from sqlglot import exp, parse
 from sqlglot.errors import SqlglotError
 
 _STRUCTURE = (
-    *(exp.Select, exp.From, exp.Table, exp.TableAlias, exp.Alias, exp.Subquery, exp.With, exp.CTE, exp.Union, exp.Paren),
+    *(
+        exp.Select,
+        exp.From,
+        exp.Table,
+        exp.TableAlias,
+        exp.Alias,
+        exp.Subquery,
+        exp.With,
+        exp.CTE,
+        exp.Union,
+        exp.Paren,
+    ),
     *(exp.Where, exp.Group, exp.Having, exp.Order, exp.Ordered, exp.Limit, exp.Join, exp.Qualify, exp.Distinct),
     *(exp.Column, exp.Identifier, exp.Literal, exp.Boolean, exp.Null, exp.Placeholder, exp.Star, exp.Tuple),
 )
@@ -55,7 +67,7 @@ def to_spark(text: str) -> str:
     return statement.sql("spark", comments=False)
 
 
-def _faults_of(node: exp.Expression) -> Iterator[str]:
+def _faults_of(node: exp.Expr) -> Iterator[str]:
     if isinstance(node, exp.Anonymous):
         if node.name.lower() not in NAMED:
             yield f"the function {node.name}"
@@ -66,37 +78,36 @@ def _faults_of(node: exp.Expression) -> Iterator[str]:
             yield from check(node)
 
 
-def _typed(node: exp.Expression) -> Iterator[str]:
+def _typed(node: exp.Expr) -> Iterator[str]:
     """Engines give counts of bits, items and rows types of their own."""
-    unknown = isinstance(node, exp.Anonymous) or isinstance(node, exp.Sum | exp.RowNumber | exp.ArraySize)
     above = node.parent
     while isinstance(above, exp.Paren | exp.Window):
         above = above.parent
     compared = isinstance(above, _COMPARISONS) and not isinstance(node, exp.Sum)
-    if unknown and not compared and not _is_cast(above, _INTEGERS):
+    if not compared and not _is_cast(above, _INTEGERS):
         yield "cast its result to BIGINT or INTEGER"
 
 
-def _is_cast(node: exp.Expression | None, types: frozenset[exp.DataType.Type]) -> bool:
+def _is_cast(node: exp.Expr | None, types: frozenset[Any]) -> bool:
     return isinstance(node, exp.Cast) and node.to.this in types
 
 
-def _sum(node: exp.Expression) -> Iterator[str]:
+def _sum(node: exp.Expr) -> Iterator[str]:
     if not _is_cast(node.this, _INTEGERS):
         yield "cast what is summed to BIGINT: sums of floats depend on their order"
 
 
-def _cast(node: exp.Expression) -> Iterator[str]:
+def _cast(node: exp.Expr) -> Iterator[str]:
     if type(node) is not exp.Cast or node.to.this not in _TYPES:
         yield "no cast to this type"
 
 
-def _literal(node: exp.Expression) -> Iterator[str]:
+def _literal(node: exp.Expr) -> Iterator[str]:
     if not node.args["is_string"] and not node.name.isdigit():
         yield "only whole numbers"
 
 
-def _shift(node: exp.Expression) -> Iterator[str]:
+def _shift(node: exp.Expr) -> Iterator[str]:
     """Beyond the width of its type a shift wraps on one engine and gives 0 on another."""
     by, shifted = node.expression.unnest(), node.this.unnest()
     known = isinstance(by, exp.Literal) and by.name.isdigit() and int(by.name) < 64
@@ -106,44 +117,44 @@ def _shift(node: exp.Expression) -> Iterator[str]:
         yield "cast what is shifted by more than 31 to BIGINT"
 
 
-def _order(node: exp.Expression) -> Iterator[str]:
+def _order(node: exp.Expr) -> Iterator[str]:
     if not isinstance(node.parent, exp.Query | exp.Window):
         yield "ORDER BY inside an aggregate"
     if any(isinstance(ordered.this, exp.Literal) for ordered in node.expressions):
         yield "order by names, not by positions"
 
 
-def _group(node: exp.Expression) -> Iterator[str]:
+def _group(node: exp.Expr) -> Iterator[str]:
     if any(isinstance(key, exp.Literal) for key in node.expressions) or any(
         node.args.get(name) for name in ("all", "cube", "rollup", "grouping_sets", "totals")
     ):
         yield "group by names alone"
 
 
-def _limit(node: exp.Expression) -> Iterator[str]:
+def _limit(node: exp.Expr) -> Iterator[str]:
     assert node.parent is not None
     if not node.parent.args.get("order"):
         yield "LIMIT without ORDER BY"
 
 
-def _star(node: exp.Expression) -> Iterator[str]:
+def _star(node: exp.Expr) -> Iterator[str]:
     if not isinstance(node.parent, exp.Count):
         yield "name the columns"
 
 
-def _window(node: exp.Expression) -> Iterator[str]:
+def _window(node: exp.Expr) -> Iterator[str]:
     if isinstance(node.this, _ORDERED_WINDOWS) and not node.args.get("order"):
         yield "a window whose order decides needs an ORDER BY"
     if isinstance(node.this, exp.IgnoreNulls | exp.RespectNulls):
         yield "say nothing about nulls in a window"
 
 
-def _unwindowed(node: exp.Expression) -> Iterator[str]:
+def _unwindowed(node: exp.Expr) -> Iterator[str]:
     if not isinstance(node.parent, exp.Window):
         yield "only as a window"
 
 
-def _unnest(node: exp.Expression) -> Iterator[str]:
+def _unnest(node: exp.Expr) -> Iterator[str]:
     select = node.parent.parent if isinstance(node.parent, exp.Alias) else None
     if not isinstance(select, exp.Select) or node.parent not in select.expressions:
         yield "UNNEST only as a selected column with a name"
@@ -152,36 +163,43 @@ def _unnest(node: exp.Expression) -> Iterator[str]:
         yield "UNNEST only of a column, without ordinality"
 
 
-def _select(node: exp.Expression) -> Iterator[str]:
+def _select(node: exp.Expr) -> Iterator[str]:
     if sum(1 for column in node.expressions if column.find(exp.Unnest, exp.Explode)) > 1:
         yield "one UNNEST a SELECT"
     if node.args.get("qualify") and not all(column.alias_or_name for column in node.expressions):
         yield "QUALIFY where a column has no name"
-    if any(isinstance(on, exp.Expression) for on in _distinct_on(node)):
+    if any(isinstance(on, exp.Expr) for on in _distinct_on(node)):
         yield "DISTINCT ON"
 
 
-def _distinct_on(node: exp.Expression) -> Iterator[object]:
+def _distinct_on(node: exp.Expr) -> Iterator[object]:
     distinct = node.args.get("distinct")
     yield distinct.args.get("on") if distinct else None
 
 
-def _table(node: exp.Expression) -> Iterator[str]:
+def _table(node: exp.Expr) -> Iterator[str]:
     if not isinstance(node.this, exp.Identifier) or node.args.get("db") or not _BOUND.fullmatch(node.name):
         yield "only tables that the engine binds: no files, no functions"
 
 
-def _join(node: exp.Expression) -> Iterator[str]:
-    if node.args.get("method") or node.kind not in ("", "INNER", "OUTER", "CROSS", "SEMI", "ANTI"):
+def _join(node: exp.Expr) -> Iterator[str]:
+    if node.args.get("method") or str(node.args.get("kind") or "") not in (
+        "",
+        "INNER",
+        "OUTER",
+        "CROSS",
+        "SEMI",
+        "ANTI",
+    ):
         yield "no join of this kind"
 
 
-def _set(node: exp.Expression) -> Iterator[str]:
+def _set(node: exp.Expr) -> Iterator[str]:
     if node.args.get("by_name") or node.args.get("recursive"):
         yield "no RECURSIVE, no BY NAME"
 
 
-def _extreme(node: exp.Expression) -> Iterator[str]:
+def _extreme(node: exp.Expr) -> Iterator[str]:
     if node.args.get("expressions") or node.args.get("count"):
         yield "the extreme alone: LEAST and GREATEST are for several values"
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import pyarrow as pa
 import pyarrow.dataset as ds
@@ -58,7 +58,7 @@ class Made:
     make: Callable[[Any], Iterator[pa.RecordBatch]]
 
 
-Source = pa.Table | ds.Dataset | Parquet | Made
+Source: TypeAlias = pa.Table | ds.Dataset | Parquet | Made
 
 
 class Engine(Protocol):

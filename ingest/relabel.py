@@ -73,7 +73,7 @@ class ViewConfig:
     engine: Literal["duckdb", "spark"] = "duckdb"
     """Who joins the tables: this machine (duckdb) or a Spark cluster; not a byte depends on it."""
     spark_master: str | None = None
-    """Spark's master; by default that of the session or spark-submit that this runs in, else as many local tasks as processes."""
+    """Spark's master; by default that of the session or spark-submit that this runs in, else this machine's processes."""
     memory_limit: str = "2GB"
     """Memory of the SQL engine; more is spilled to the spool."""
     spool: str | None = None
@@ -114,7 +114,7 @@ def view(config: ViewConfig) -> Labelled:
         spool.mkdir()
         taken, place = corpus.takedown, (corpus.store, corpus.file.manifest, corpus.entries)
         source = Source(*place, spool, config.processes, _ordinals(taken), taken.samples_sha256)
-        with closing(workplace(config, Path(folder) / "engine")) as place, closing(place.engine()) as engine:
+        with closing(workplace(config, Path(folder) / "engine")) as workers, closing(workers.engine()) as engine:
             labelled = make_view(engine, source, config.name, rules, seed=config.seed)
     now = Corpus.open(config.corpus)  # it may have been given another view meanwhile
     if now.file.manifest != corpus.file.manifest:

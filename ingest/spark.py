@@ -43,7 +43,7 @@ SETTINGS = {
     "spark.sql.ansi.enabled": "true",  # an overflow is an error, as on the embedded engine
     "spark.sql.adaptive.enabled": "true",
     "spark.sql.optimizer.canChangeCachedPlanOutputPartitioning": "true",  # small kept tables are in few pieces
-    # Spark cannot know how large a table is that a function makes: what fits into a broadcast is decided from what was shuffled.
+    # Spark cannot know how large a table is that a function makes: it decides about broadcasts by what was shuffled.
     "spark.sql.autoBroadcastJoinThreshold": "-1",
     "spark.sql.adaptive.autoBroadcastJoinThreshold": "10MB",
     "spark.sql.execution.arrow.maxRecordsPerBatch": str(1 << 16),
@@ -72,8 +72,8 @@ class Cluster:
     def __init__(self, master: str | None, *, threads: int, memory_limit: str, scratch: Path) -> None:
         """`master` as Spark writes it; None is the session of this process or of spark-submit, or else `threads` tasks here.
 
-        `memory_limit` is of the Java process that is started here: with a local master of everything that SQL needs, else of the
-        driver. `scratch` is a folder on a local disk; `close` empties it. Raises ConfigError where Spark cannot be started.
+        `memory_limit` is of the Java process that is started here: with a local master of all that SQL needs, else of
+        the driver. `scratch` is a folder on a local disk; `close` empties it. Raises ConfigError where Spark cannot be started.
         """
         self._scratch = scratch
         shutil.rmtree(scratch, ignore_errors=True)
@@ -194,7 +194,7 @@ def scratch() -> str | None:
     return os.environ.get("SPARK_LOCAL_DIRS", "").split(",")[0] or None
 
 
-class _Sums(AccumulatorParam[dict[str, int]]):
+class _Sums(AccumulatorParam[dict[str, int]]):  # type: ignore[misc]  # pyspark is not looked into
     """Adds counts by name."""
 
     def zero(self, value: dict[str, int]) -> dict[str, int]:
@@ -260,9 +260,11 @@ def _start(given: dict[str, str], master: str | None, *, check_java: bool) -> Sp
         for name, value in given.items():
             builder = builder.config(name, value)
         return builder.getOrCreate()
-    except Exception as error:  # noqa: BLE001  Java, the master, the network: whatever it was, nothing has begun yet
+    except Exception as error:
         remedy = "check --spark-master and the cluster, or use --engine duckdb"
-        raise ConfigError(f"Spark does not start: {_first_line(str(error))}", master or "spark-submit", remedy) from error
+        raise ConfigError(
+            f"Spark does not start: {_first_line(str(error))}", master or "spark-submit", remedy
+        ) from error
 
 
 def bytes_of(size: str) -> int:

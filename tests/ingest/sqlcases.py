@@ -15,7 +15,24 @@ from tagmill.ingest.engine import Param
 INT64S = [None, 0, 1, -1, 7, 1 << 40, (1 << 63) - 1, -(1 << 63), -(1 << 63) + 1]
 INT32S = [None, 0, 1, -1, 7, (1 << 31) - 1, -(1 << 31)]
 # U+FFFF and U+1F600 stand in one order by bytes of UTF-8 and in the other by units of UTF-16.
-STRINGS = [None, "", " ", "a", "A", "ab", "\u00e9", "e\u0301", "\uffff", "\U0001f600", "\x00", "a\x00b", "'", '"', "\\", "NULL"]
+STRINGS = [
+    None,
+    "",
+    " ",
+    "a",
+    "A",
+    "ab",
+    "\u00e9",
+    "e\u0301",
+    "\uffff",
+    "\U0001f600",
+    "\x00",
+    "a\x00b",
+    "'",
+    '"',
+    "\\",
+    "NULL",
+]
 LISTS: list[list[str | None] | None] = [None, [], [None], [""], ["a", None, "a"], ["\U0001f600", "\uffff"], ["b"] * 50]
 POOLS: dict[pa.DataType, Sequence[Any]] = {
     pa.int64(): INT64S,

@@ -34,7 +34,11 @@ OUTSIDE = {
     ],
     "the function": ["SELECT hash(a) AS h FROM t", "SELECT now() AS n FROM t", "SELECT my_function(a) AS n FROM t"],
     "cast its result": [
-        *("SELECT bit_count(a) AS n FROM t", "SELECT cardinality(l) AS n FROM t", "SELECT bit_count(a) + 1 AS n FROM t"),
+        *(
+            "SELECT bit_count(a) AS n FROM t",
+            "SELECT cardinality(l) AS n FROM t",
+            "SELECT bit_count(a) + 1 AS n FROM t",
+        ),
         *("SELECT SUM(CAST(a AS BIGINT)) AS s FROM t", "SELECT CAST(bit_count(a) AS VARCHAR) AS s FROM t"),
         "SELECT ROW_NUMBER() OVER (ORDER BY a) AS n FROM t",
         "SELECT a FROM t GROUP BY a HAVING SUM(CAST(a AS BIGINT)) > 1",

@@ -49,7 +49,11 @@ def test_without_java_it_says_what_to_install(tmp_path: Path, monkeypatch: pytes
 
 @pytest.mark.parametrize(
     ("told", "found"),
-    [('openjdk version "11.0.2" 2019-01-15', "Java 11 is"), ('java version "1.8.0_392"', "Java 8 is"), ("ouch", "unknown")],
+    [
+        ('openjdk version "11.0.2" 2019-01-15', "Java 11 is"),
+        ('java version "1.8.0_392"', "Java 8 is"),
+        ("ouch", "unknown"),
+    ],
 )
 def test_an_old_java_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: str, found: str) -> None:
     monkeypatch.setenv("JAVA_HOME", str(fake_java(tmp_path, told)))
@@ -82,8 +86,10 @@ def test_a_master_that_is_not_there_is_found_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize("master", ["nonsense://somewhere", "local[many]"])
 def test_a_master_that_spark_does_not_know(tmp_path: Path, master: str) -> None:
     """In a process of its own, as a context that failed to start leaves Java behind."""
-    code = f"from tests.ingest.test_spark import start; import pathlib; start(pathlib.Path({str(tmp_path / 's')!r}), {master!r})"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    code = "import sys; from pathlib import Path; from tests.ingest.test_spark import start; start(Path(sys.argv[1]), sys.argv[2])"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "s"), master], capture_output=True, text=True, check=False
+    )
     assert "ConfigError: ('Spark does not start:" in done.stderr and master in done.stderr, done.stderr[-2000:]
 
 
@@ -139,7 +145,9 @@ def test_java_that_is_killed_is_said_in_one_line(tmp_path: Path) -> None:
 def test_a_spill_disk_that_is_full_is_said_in_one_line(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(disk)], check=False, capture_output=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(disk)], check=False, capture_output=True
+    )
     if mounted.returncode:
         pytest.skip("no right to mount a disk here")
     try:
@@ -163,6 +171,9 @@ def test_what_spark_says_is_sorted_by_the_way_out() -> None:
 
     assert "raise --memory-limit" in told("Job aborted.\n java.lang.OutOfMemoryError: Java heap space")
     assert "a worker process of Spark died" in told("x\nPython worker exited unexpectedly (crashed)")
-    assert told("\n\n boom\n at x") == "Spark failed: boom (statement x): look into Spark's log, then run it again: what is finished stays"
+    assert (
+        told("\n\n boom\n at x")
+        == "Spark failed: boom (statement x): look into Spark's log, then run it again: what is finished stays"
+    )
     with pytest.raises(AnalysisException), explained("statement x"):
         raise AnalysisException("our mistake")
