@@ -3,13 +3,15 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import pyarrow as pa
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from tagmill.shards.store import Store, handle
+
+if TYPE_CHECKING:
+    import pyarrow.dataset as ds
 
 Param = int | str
 BATCH_ROWS = 1 << 14  # rows of a table in memory while it is read
@@ -23,8 +25,10 @@ class Parquet:
     names: tuple[str, ...]
     schema: pa.Schema
 
-    def dataset(self) -> ds.Dataset:
+    def dataset(self) -> "ds.Dataset":
         """For who reads in this process and picks columns."""
+        import pyarrow.dataset as ds  # brings pandas along where it is installed, which fetching workers need not
+
         if not self.names:
             return ds.dataset(self.schema.empty_table())
         fs, base = handle(self.store.url)
@@ -58,7 +62,7 @@ class Made:
     make: Callable[[Any], Iterator[pa.RecordBatch]]
 
 
-Source: TypeAlias = pa.Table | ds.Dataset | Parquet | Made
+Source: TypeAlias = "pa.Table | ds.Dataset | Parquet | Made"
 
 
 class Engine(Protocol):

@@ -17,7 +17,7 @@ from tagmill.shards.store import Store
 from tests.ingest.java import needs_spark
 from tests.ingest.sqlcases import CASES, Case, Rows, schema
 
-pytestmark = [needs_spark, pytest.mark.slow]
+pytestmark = [needs_spark, pytest.mark.slow, pytest.mark.timeout(900)]
 STATEMENTS = sorted(path.stem for path in (Path(__file__).parents[2] / "ingest" / "sql").glob("*.sql"))
 
 

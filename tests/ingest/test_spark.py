@@ -86,7 +86,7 @@ def test_a_master_that_is_not_there_is_found_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize("master", ["nonsense://somewhere", "local[many]"])
 def test_a_master_that_spark_does_not_know(tmp_path: Path, master: str) -> None:
     """In a process of its own, as a context that failed to start leaves Java behind."""
-    code = "import sys; from pathlib import Path; from tests.ingest.test_spark import start; start(Path(sys.argv[1]), sys.argv[2])"
+    code = "import sys, pathlib, tests.ingest.test_spark as t; t.start(pathlib.Path(sys.argv[1]), sys.argv[2])"
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "s"), master], capture_output=True, text=True, check=False
     )
