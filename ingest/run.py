@@ -138,9 +138,9 @@ class _Run:
         if all(done_file(part) in there for part in range(dealt.num_parts)):
             return
         with self._stage("hosts"):
-            sizes = find_hosts(self.config, self.store, dealt.num_parts, self._engine)
+            sizes = find_hosts(self.config, self.store, dealt.num_parts, self.place.engine)
         with self._stage("robots", sum(sizes)):
-            ask_hosts(self.config, self.store, dealt.num_parts, sizes, self._engine, self.progress)
+            ask_hosts(self.config, self.store, dealt.num_parts, sizes, self.place.engine, self.progress)
 
     def _facts(self, parts: list[PartSummary]) -> Parquet:
         """What set work sees of the parts: never a picture."""

@@ -115,9 +115,17 @@ _REJECTS = Rows(
     schema(row_id="int64", reason="string", tags="strings", yields_to="string"),
     {"reason": _REASONS, "yields_to": _KEYS},
 )
+_ORIGINS = Rows(
+    schema(part="int32", origin="string", spread="int64", urls="int64"), {"urls": [1, 2, 1 << 40], "origin": _KEYS}
+)
+_ANSWERS = Rows(
+    schema(origin="string", reason="string", detail="string", rules="string", kept="string"), {"origin": _KEYS}
+)
 CASES: dict[str, Case] = {
     "duplicates": Case({"rejects": _REJECTS}),
     "exact": Case({"facts": _FACTS}),
+    "hosts": Case({"origins": _ORIGINS}, order=("spread", "origin")),
+    "rules": Case({"origins": _ORIGINS, "answers": _ANSWERS}, order=("part", "origin")),
     "selection": Case(
         {"ranked": _RANKED, "heldout": Rows(schema(row_id="int64"), {"row_id": [1, 3, None]}), "facts": _FACTS},
         order=("part", "place"),
