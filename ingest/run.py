@@ -25,7 +25,7 @@ from tagmill.ingest.engine import Parquet, parquet_of
 from tagmill.ingest.images import image_stack
 from tagmill.ingest.matching import MatchRules
 from tagmill.ingest.pack import Packed, PackTask, plan_groups
-from tagmill.ingest.part import DENIED, PART, PartSummary, attempt_file, done_file
+from tagmill.ingest.part import DENIED, PART, PartSummary, attempt_file, done_file, run_parts
 from tagmill.ingest.progress import Progress, Silent
 from tagmill.ingest.proxy import SAYS as PROXY_SAYS
 from tagmill.ingest.proxy import Proxies
