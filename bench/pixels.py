@@ -78,19 +78,24 @@ def step_by_step(body: bytes, policy: "ImagePolicy", clock: Clock) -> bytes:
     return jpeg
 
 
+def stored_at_256(**changes: Any) -> "ImagePolicy":
+    """Short side 256, quality 90, and ingest's own limits."""
+    from tagmill.ingest.policy import ImagePolicy
+
+    return ImagePolicy(**{"image_size": 256, "quality": 90, "min_side": 16, "max_pixels": 200_000_000, **changes})
+
+
 def ingest_steps(files: list[bytes], rounds: int) -> dict[str, dict[str, object]]:
     """Microseconds a picture of every step, and of all that `prepare` and the fingerprints do under three policies."""
     from tagmill.ingest.fingerprint import fingerprint
     from tagmill.ingest.images import Prepared, prepare
-    from tagmill.ingest.policy import ImagePolicy
 
-    limits: dict[str, Any] = {"image_size": 256, "quality": 90, "min_side": 16, "max_pixels": 200_000_000}
-    resized = ImagePolicy(**limits)
+    resized = stored_at_256()
     whole = {
         "all: short side 256": (files, resized),
-        "all: size kept, encoded anew": (files, ImagePolicy(**limits, resize="no")),
+        "all: size kept, encoded anew": (files, stored_at_256(resize="no")),
     }
-    as_came = ImagePolicy(**limits, resize="no", reencode="never")
+    as_came = stored_at_256(resize="no", reencode="never")
     fit = [body for body in files if isinstance(prepare(body, as_came), Prepared)]
     if fit:
         whole[f"all: stored as it came ({len(fit)} of {len(files)})"] = fit, as_came

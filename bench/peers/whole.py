@@ -1,0 +1,22 @@
+"""What programs that are measured as a whole are told and say: a list, a place for the output, and how much came of it."""
+
+import argparse
+import importlib.metadata
+import json
+import resource
+
+
+def options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("list", help="Parquet with url, tags, caption")
+    parser.add_argument("--output", required=True, help="an empty place")
+    parser.add_argument("--processes", type=int, required=True)
+    return parser.parse_args()
+
+
+def report(samples: int, tar_bytes: int, packages: tuple[str, ...]) -> None:
+    """Prints the line that is looked for: processor seconds are those of this process and all that it waited for."""
+    mine, others = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    seconds = sum(usage.ru_utime + usage.ru_stime for usage in (mine, others))
+    versions = {package: importlib.metadata.version(package) for package in packages}
+    print(json.dumps({"samples": samples, "tar_bytes": tar_bytes, "cpu_seconds": seconds, "versions": versions}))
