@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from tagmill.bench import measure, nginx, photographs, pixels
-from tagmill.bench.workers import PEERS, UnavailableError, environment, last_line, run_worker
+from tagmill.bench import workers as peers
+from tagmill.bench.workers import PEERS, UnavailableError, last_line, run_worker
 
 US, THEM, LIMIT = "tagmill", "img2dataset", "pixel work alone"
 COUNT = 8000  # URLs: enough that a run takes much longer than its start
@@ -60,6 +61,12 @@ def run(case: Case, web: Path, url: str, options: argparse.Namespace) -> dict[st
         raise UnavailableError(f"{found['samples']} samples of {options.count} pictures")
     cpu = 1000 * found.pop("cpu_seconds") / options.count
     return {RATE: options.count / seconds, CPU: cpu, "seconds": seconds, **found}
+
+
+def environment() -> dict[str, str]:
+    """Of both programs: compiled Python files are kept, as they are where something was installed."""
+    kept = {name: value for name, value in peers.environment().items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, "PYTHONPYCACHEPREFIX": str(measure.ROOT / "build" / "bench" / "compiled")}
 
 
 def peer() -> Path:

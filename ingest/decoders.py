@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import weakref
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -25,28 +26,29 @@ _MOST_FACTS = 1 << 16  # bytes
 
 
 class Decoders:
-    """Up to `config.decoders` processes, started when they are first needed; leaving the context ends them.
+    """Up to `config.decoders` processes, started when they are first needed, for one part after the other.
 
-    They are processes of their own program and no `multiprocessing`, so that they can be had wherever Python runs. `program`
-    is the module that they run.
+    A context is the use by one event loop; between two the processes wait. `end` ends them, as do the end of this process
+    and of this object. They run a program of their own and no `multiprocessing`, so that they can be had wherever Python
+    runs; `program` is its module.
     """
 
     def __init__(self, config: IngestConfig, program: str = PROGRAM) -> None:
         self._timeout, self._program = config.decode_timeout, program
         memory = SOME_MEMORY + PIXEL_MEMORY * config.max_pixels + 4 * config.max_bytes
         self._orders = Orders(config.images, memory, os.getpid())
-        self._free = asyncio.Semaphore(config.decoders)
+        self._number, self._free = config.decoders, asyncio.Semaphore(0)
         self._idle: list[_Process] = []
+        self.end = weakref.finalize(self, _end, self._idle)
 
     def __enter__(self) -> Self:
+        self._free = asyncio.Semaphore(self._number)  # it belongs to an event loop
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Call it when nothing is being decoded any more."""
-        while self._idle:
-            self._idle.pop().end()
+        """To be left when nothing is being decoded any more."""
 
     async def decode(self, body: bytes) -> Picture | Rejected:
         """The picture that a body gives, or why it gives none. Raises TagmillError where no decoder can be started."""
@@ -109,6 +111,11 @@ class _Process:
         self._socket.close()
         self._process.kill()
         return self._process.wait()
+
+
+def _end(idle: list[_Process]) -> None:
+    while idle:
+        idle.pop().end()
 
 
 async def _started(program: str, orders: Orders) -> _Process:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
@@ -27,9 +27,7 @@ from tagmill.shards.errors import CorpusError, TagmillError
 from tagmill.shards.manifest import ShardEntry
 from tagmill.shards.record import Record, sha256_hex
 from tagmill.shards.store import Store
-
-if TYPE_CHECKING:
-    from tagmill.shards.writer import ShardWriter
+from tagmill.shards.writer import ShardWriter, publish
 
 REJECTS = pa.schema(
     [
@@ -285,9 +283,6 @@ class _Shards:
         assert kind is not None or next(self._planned, None) is None, "the plan has shards that nothing fills"
 
     def add(self, rows: _Rows) -> None:
-        # Imported here, because webdataset brings torch along: fetching workers need neither its time nor its memory.
-        from tagmill.shards.writer import ShardWriter, publish
-
         for record, picture in rows.samples():
             if self._writer is None or self._plan is None:
                 self._plan = next(self._planned)

@@ -157,6 +157,11 @@ def _met(config: IngestConfig) -> Met:
     return Met(config.robots_max_age)
 
 
+def _decoders(config: IngestConfig) -> Decoders:
+    """This process's decoders stay from one part to the next: a start costs as much as a hundred pictures."""
+    return Decoders(config)
+
+
 Tell = Callable[[str, int], None]  # told an outcome and its number of rows as they come
 
 
@@ -259,7 +264,7 @@ async def _outcomes(task: PartTask, wanted: list[_Wanted], pictures: BinaryIO, t
 
     share = min(task.concurrency, len(together))
     book = open_book(task.store, task.part, _met(task.config)) if task.config.honour_robots else None
-    with Decoders(task.config) as decoders, PlaceReader(task.config.max_bytes, max(1, share)) as reader:
+    with _decoders(task.config) as decoders, PlaceReader(task.config.max_bytes, max(1, share)) as reader:
         async with Fetcher(task.config, task.workers, _lessons(task.config), book) as fetcher:
             await _all(work(fetcher, reader, decoders) for _ in range(share))
     return outcomes

@@ -1,6 +1,7 @@
 """Writes one shard: tar, both indexes, table and stats, made together, hashed while written, spooled and put."""
 
 import hashlib
+import tarfile
 import zlib
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -11,7 +12,6 @@ from typing import Any, Self
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import webdataset
 
 from tagmill.shards.errors import ConfigError
 from tagmill.shards.index import BLOCK, INDEX, dali_index, key_bytes, padded
@@ -23,22 +23,39 @@ from tagmill.shards.store import Store
 SIDES = (".tar", ".idx", ".npy", ".parquet", "_stats.json")  # the order of the puts: facts never precede their bytes
 
 
-class _Hashing:
-    """A file that is only written to, and knows the sha256 and length of what went through."""
+class _Tar:
+    """A tar as webdataset's TarWriter writes it, byte for byte, which knows its sha256 and length.
+
+    Written here, because webdataset brings torch along: seconds and hundreds of megabytes in every process that packs.
+    """
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("xb")
         self._digest = hashlib.sha256()
         self.length = 0
 
-    def write(self, data: bytes) -> int:
+    def add(self, name: str, data: bytes) -> int:
+        """Appends a member and returns the offset of its data."""
+        member = tarfile.TarInfo(name)
+        member.size, member.mode, member.uname, member.gname = len(data), 0o444, "bigdata", "bigdata"
+        header = member.tobuf(tarfile.USTAR_FORMAT)
+        self._write(b"".join((header, data, bytes(padded(len(data)) - len(data)))))
+        return self.length - padded(len(data))
+
+    def _write(self, data: bytes) -> None:
         self._digest.update(data)
         self.length += len(data)
-        return self._file.write(data)
+        self._file.write(data)
 
-    def close(self) -> str:
+    def finish(self) -> str:
+        """Two empty blocks, then zeros up to a whole record."""
+        self._write(bytes(-(-(self.length + 2 * BLOCK) // tarfile.RECORDSIZE) * tarfile.RECORDSIZE - self.length))
         self._file.close()
         return self._digest.hexdigest()
+
+    def discard(self) -> None:
+        with suppress(OSError):  # a full disk must not keep what is being removed
+            self._file.close()
 
 
 @dataclass
@@ -60,8 +77,7 @@ class ShardWriter:
         self._rows: list[dict[str, object]] = []
         self._index: list[tuple[Any, ...]] = []
         self._members: list[tuple[tuple[str, int, int, str], ...]] = []
-        self._file = _Hashing(self._side(".tar"))
-        self._tar = webdataset.TarWriter(self._file, encoder=False, mtime=0, compress=False)
+        self._tar = _Tar(self._side(".tar"))
 
     def _side(self, suffix: str) -> Path:
         return self.spool / f"{self.name}{suffix}"
@@ -84,9 +100,8 @@ class ShardWriter:
         if unknown := record.extra.keys() - set(self.extra.names):
             raise ConfigError(f"columns {sorted(unknown)} were not announced", self.name, "name them in `extra`")
         facts, crc32 = record.json(), zlib.crc32(jpeg)
-        offset = int(self._tar.tarstream.offset) + BLOCK
-        facts_offset = offset + padded(len(jpeg)) + BLOCK
-        self._tar.write({"__key__": record.key, "jpg": jpeg, "json": facts})
+        offset = self._tar.add(f"{record.key}.jpg", jpeg)
+        facts_offset = self._tar.add(f"{record.key}.json", facts)
         self._rows.append({**record.row(), "crc32": crc32, "offset": offset, "size": len(jpeg)})
         self._index.append((offset, len(jpeg), record.width, record.height, crc32, key_bytes(record.key)))
         self._members.append(
@@ -98,8 +113,7 @@ class ShardWriter:
 
     def finish(self) -> ShardEntry:
         """Closes the tar and writes its side files beside it; returns the shard's line of the manifest."""
-        self._tar.close()
-        tar_sha256 = self._file.close()
+        tar_sha256 = self._tar.finish()
         index = npy_bytes(np.array(self._index, INDEX))
         self._side(".npy").write_bytes(index)
         self._side(".idx").write_bytes(dali_index(self._members, self.num_samples))
@@ -109,7 +123,7 @@ class ShardWriter:
             name=self.name,
             split=self.split,
             samples=self.num_samples,
-            bytes=self._file.length,
+            bytes=self._tar.length,
             tar_sha256=tar_sha256,
             index_sha256=sha256_hex(index),
             table_sha256=sha256_hex(self._side(".parquet").read_bytes()),
@@ -119,9 +133,7 @@ class ShardWriter:
 
     def discard(self) -> None:
         """Removes what was spooled."""
-        with suppress(OSError):  # a full disk must not keep what is being removed
-            self._tar.close()
-        self._file.close()
+        self._tar.discard()
         for suffix in SIDES:
             self._side(suffix).unlink(missing_ok=True)
 

@@ -1,16 +1,19 @@
-"""tagmill: the command as its users give it, from a list to a committed corpus with its view."""
+"""tagmill: the command as its users give it, from a list to a committed corpus with its view.
+
+Its parts are as small as gives both processes work to the end; the default of 10,000 rows is meant for longer lists.
+"""
 
 import json
 from pathlib import Path
 
-from tagmill import cli
-from tagmill.bench.peers.whole import options, report
-from tagmill.shards.manifest import Corpus
+if __name__ == "__main__":  # its worker processes read this file too, and as little as if the command had been called
+    from tagmill import cli
+    from tagmill.bench.peers.whole import options, report
+    from tagmill.shards.manifest import Corpus
 
-if __name__ == "__main__":
     given = options()
     flags = {"--input": given.list, "--output": given.output, "--processes": given.processes, "--concurrency": 64}
-    flags |= {"--image-size": 256, "--resize": "keep_ratio", "--quality": 90}
+    flags |= {"--rows-per-part": 1000, "--image-size": 256, "--resize": "keep_ratio", "--quality": 90}
     words = [str(word) for flag in flags.items() for word in flag]
     cli.main(["ingest", *words, "--allow-private", "--only-if-bigger"])
     corpus = Corpus.open(given.output)

@@ -174,3 +174,14 @@ def test_who_hangs_up_before_the_orders_is_served_nothing() -> None:
     thread.join(60)
     assert not thread.is_alive()
     theirs.close()
+
+
+def test_it_loads_only_what_it_needs() -> None:
+    """Every worker has some: neither their start nor their memory may be that of a worker."""
+    code = (
+        "import sys, tagmill.ingest.decoder\n"
+        "heavy = {'pyarrow', 'fsspec', 'aiohttp', 'duckdb', 'torch', 'pandas', 'webdataset', 'tagmill.shards'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd="/")
+    assert done.stdout.strip() == "[]"

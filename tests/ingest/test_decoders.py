@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import gc
 import io
 import os
 import signal
@@ -10,6 +11,8 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +40,25 @@ def made(bodies: list[bytes], program: str = CRASHING, **changes: Any) -> list[M
     """Decoded at once, as far as there are decoders for that."""
 
     async def work() -> list[Made]:
-        with Decoders(dataclasses.replace(CONFIG, **changes), program) as pool:
+        with pool:
             return list(await asyncio.gather(*map(pool.decode, bodies)))
 
-    before = children()
-    found = asyncio.run(work())
-    assert children() <= before
-    return found
+    before, pool = children(), Decoders(dataclasses.replace(CONFIG, **changes), program)
+    try:
+        return asyncio.run(work())
+    finally:
+        pool.end()
+        assert children() <= before
+
+
+@contextmanager
+def closed(pool: Decoders) -> Iterator[Decoders]:
+    """A pool whose processes end with the context."""
+    try:
+        with pool:
+            yield pool
+    finally:
+        pool.end()
 
 
 def deep_picture(side: int) -> bytes:
@@ -119,9 +134,24 @@ def test_a_large_picture_fits_into_the_memory_and_a_smaller_bound_refuses_it(mon
     assert made([body], **bounds) == [Rejected(Reason.DECODER_FAILED, "MemoryError")]
 
 
+def test_the_processes_stay_from_one_event_loop_to_the_next_and_go_with_their_owner(pictures: list[bytes]) -> None:
+    async def work(pool: Decoders) -> list[Made]:
+        with pool:
+            return list(await asyncio.gather(*map(pool.decode, pictures)))
+
+    owner = [Decoders(dataclasses.replace(CONFIG, decoders=2), CRASHING)]
+    expected = [picture(body, CONFIG.images) for body in pictures]
+    assert asyncio.run(work(owner[0])) == expected
+    first = children(CRASHING)
+    assert asyncio.run(work(owner[0])) == expected and children(CRASHING) == first and len(first) == 2
+    owner.clear()
+    gc.collect()
+    assert not children(CRASHING)
+
+
 def test_one_that_was_killed_while_idle_costs_nothing(pictures: list[bytes]) -> None:
     async def work() -> list[Made]:
-        with Decoders(CONFIG, CRASHING) as pool:
+        with closed(Decoders(CONFIG, CRASHING)) as pool:
             first = await pool.decode(pictures[0])
             (child,) = children(CRASHING)
             os.kill(child, signal.SIGKILL)
@@ -134,7 +164,7 @@ def test_one_that_was_killed_while_idle_costs_nothing(pictures: list[bytes]) -> 
 
 def test_a_cancelled_picture_is_not_taken_for_the_next_one(pictures: list[bytes]) -> None:
     async def work() -> Made:
-        with Decoders(CONFIG, CRASHING) as pool:
+        with closed(Decoders(CONFIG, CRASHING)) as pool:
             assert isinstance(await pool.decode(pictures[3]), Picture)
             hangs = asyncio.create_task(pool.decode(b"hang"))
             await asyncio.sleep(0.1)

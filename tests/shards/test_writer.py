@@ -147,6 +147,16 @@ def test_gnu_tar_reads_it(tmp_path: Path, samples: list[Sample]) -> None:
     }
 
 
+@pytest.mark.parametrize("number", [0, 1, 7, 25])
+def test_the_tar_is_what_webdataset_writes(tmp_path: Path, samples: list[Sample], number: int) -> None:
+    """Byte for byte, whatever the lengths: nobody can tell who has written a shard."""
+    write_shard(tmp_path / "spool", "000000", samples[:number])
+    with webdataset.TarWriter(str(tmp_path / "theirs.tar"), encoder=False, mtime=0, compress=False) as writer:
+        for each in samples[:number]:
+            writer.write({"__key__": each.record.key, "jpg": each.jpeg, "json": each.record.json()})
+    assert (tmp_path / "spool/000000.tar").read_bytes() == (tmp_path / "theirs.tar").read_bytes()
+
+
 def test_webdataset_reads_it(tmp_path: Path, samples: list[Sample]) -> None:
     write_shard(tmp_path, "000000", samples)
     found = list(webdataset.WebDataset(str(tmp_path / "000000.tar"), shardshuffle=False))
