@@ -45,7 +45,7 @@ class Case:
 def run(case: Case, web: Path, url: str, options: argparse.Namespace) -> dict[str, Any]:
     """One run of a program, from the start of its process to the end. Raises UnavailableError where samples are missing."""
     if case.name == LIMIT:
-        return {RATE: pixel_work(options)}
+        return {RATE: pixel_work(options.images, options.count, options.processes)}
     file, python = PEERS / "tagmill_ingest.py", Path(sys.executable)
     if case.name == THEM:
         file, python = PEERS / "img2dataset_download.py", peer()
@@ -77,13 +77,13 @@ def peer() -> Path:
         raise UnavailableError(f"not installed: {last_line(error.stderr or str(error))}") from error
 
 
-def pixel_work(options: argparse.Namespace) -> float:
-    """Images per second of `prepare` in several processes at once, each with half the pictures in memory."""
-    command = [sys.executable, "-P", str(Path(__file__).resolve()), "--worker", str(options.images)]
-    share = str(options.count // options.processes)
+def pixel_work(images: Path, count: int, processes: int) -> float:
+    """Images per second of `prepare` in several processes at once, which share the work, with the pictures in memory."""
+    command = [sys.executable, "-P", str(Path(__file__).resolve()), "--worker", str(images)]
+    share = str(count // processes)
     workers = [
         subprocess.Popen([*command, share], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment())
-        for _ in range(options.processes)
+        for _ in range(processes)
     ]
     for worker in workers:
         assert worker.stdout is not None and worker.stdout.readline() == "ready\n"

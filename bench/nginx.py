@@ -13,12 +13,13 @@ from pathlib import Path
 
 from tagmill.bench.workers import UnavailableError, last_line
 
+SYSTEM = "/usr/sbin"  # where Debian has it, which is not on everybody's path
 _PATIENCE = 30.0  # seconds until it answers
 
 
 def program() -> str:
     """Raises UnavailableError where there is none."""
-    found = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    found = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:{SYSTEM}")
     if found is None:
         raise UnavailableError("no nginx here (Debian: apt-get install nginx-light)")
     return found

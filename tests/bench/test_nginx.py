@@ -1,0 +1,49 @@
+"""nginx serves a folder while the context lasts, and a machine without it is told how to get it."""
+
+import os
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tagmill.bench import nginx
+from tagmill.bench.workers import UnavailableError
+
+
+def there() -> bool:
+    try:
+        nginx.program()
+    except UnavailableError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(not there(), reason="no nginx here")
+def test_a_folder_is_served_as_long_as_the_context_lasts(tmp_path: Path) -> None:
+    (tmp_path / "000").mkdir()
+    (tmp_path / "000/000001.jpg").write_bytes(bytes(range(256)))
+    with nginx.serving(tmp_path) as url:
+        with urllib.request.urlopen(f"{url}/000/000001.jpg") as answer:
+            assert answer.read() == bytes(range(256)) and answer.headers["Content-Type"] == "image/jpeg"
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            urllib.request.urlopen(f"{url}/000/000002.jpg")
+    with pytest.raises(urllib.error.URLError):
+        urllib.request.urlopen(f"{url}/000/000001.jpg")
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["000", "000001.jpg"]
+
+
+def test_where_there_is_none_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(os.environ, "PATH", str(tmp_path))
+    monkeypatch.setattr(nginx, "SYSTEM", str(tmp_path))
+    with pytest.raises(UnavailableError, match="nginx-light"), nginx.serving(tmp_path):
+        raise AssertionError("served by nobody")
+
+
+def test_one_that_does_not_start_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    broken = tmp_path / "nginx"
+    broken.write_text("#!/bin/sh\necho 'bind() failed' >&2; exit 1\n")
+    broken.chmod(0o755)
+    monkeypatch.setitem(os.environ, "PATH", str(tmp_path))
+    with pytest.raises(UnavailableError, match=r"bind\(\) failed"), nginx.serving(tmp_path):
+        raise AssertionError("served by nobody")
