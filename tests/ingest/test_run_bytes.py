@@ -168,7 +168,7 @@ def test_a_folder_of_pictures(tmp_path: Path) -> None:
         path.write_bytes(picture(number))
     (tmp_path / "photos/brown_bear/cut.jpg").write_bytes(picture(1)[:-100])
     (tmp_path / "photos/empty.png").write_bytes(b"")
-    report = ingest(config(tmp_path / "photos", tmp_path / "corpus", tags_from_folder=True, max_bytes=9_000))
+    report = ingest(config(tmp_path / "photos", tmp_path / "corpus", tags_from_folder=True, max_bytes=50_000))
     assert report.rows == 26 and report.samples["train"] == 24
     assert report.rejects == {"empty": 1, "truncated": 1}
     for row in shard_rows(tmp_path / "corpus"):
@@ -184,8 +184,8 @@ def test_a_folder_of_pictures(tmp_path: Path) -> None:
 def test_a_picture_that_is_too_big_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     for number in range(3):
-        (tmp_path / f"photos/{number}.jpg").write_bytes(picture(number) + b"\0" * (5_000 * (number == 1)))
-    report = ingest(config(tmp_path / "photos", tmp_path / "corpus", max_bytes=5_000))
+        (tmp_path / f"photos/{number}.jpg").write_bytes(picture(number) + b"\0" * (60_000 * (number == 1)))
+    report = ingest(config(tmp_path / "photos", tmp_path / "corpus", max_bytes=50_000))
     assert report.rejects == {"too_big": 1} and report.samples["train"] == 2
 
 
