@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -42,10 +43,16 @@ FACTS_TYPES = {
 SCHEMA = pa.schema([(name, FACTS_TYPES[name]) for name in FACTS if name in FACTS_TYPES])
 
 
+def is_copy(rows: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Every tenth row has the picture of another."""
+    return rows % 10 == 3
+
+
 def facts(start: int, num_rows: int, seed: int = 0) -> pa.Table:
     """Rows `start` to `start + num_rows` of an ingest: a tenth copies of pictures, a tenth failed."""
     dice = np.random.default_rng([seed, start])
-    picture = np.where(dice.random(num_rows) < 0.1, dice.integers(0, start + 1, num_rows), start + np.arange(num_rows))
+    rows = start + np.arange(num_rows)
+    picture = np.where(is_copy(rows), dice.integers(0, (start + num_rows) // 10, num_rows) * 10, rows)
     failed = dice.random(num_rows) < 0.1
     keys = pa.array([hashlib.sha256(b"%d" % number).hexdigest()[:32] for number in picture])
     words = np.char.add("word", dice.zipf(1.3, 3 * num_rows).clip(0, 1 << 20).astype(str))
@@ -55,9 +62,9 @@ def facts(start: int, num_rows: int, seed: int = 0) -> pa.Table:
     ok = pa.array(~failed)
     none: dict[str, Any] = {name: pa.nulls(num_rows, kind) for name, kind in FACTS_TYPES.items()}
     columns = {
-        "row_id": start + np.arange(num_rows),
-        "part": (start + np.arange(num_rows)) // 10_000,
-        "place": (start + np.arange(num_rows)) % 10_000,
+        "row_id": rows,
+        "part": rows // 10_000,
+        "place": rows % 10_000,
         "tags": tags,
         "reason": pa.array(["not_found"] * num_rows),
         "key": keys,
@@ -88,7 +95,7 @@ def write(folder: Path, rows: int) -> Parquet:
 def places(source: Parquet, name: str) -> Iterator[pa.RecordBatch]:
     """A place for every picture: what a corpus's indexes give."""
     for batch in source.batches(name):
-        ok = batch.filter(batch["key"].is_valid())
+        ok = batch.filter(pc.and_(batch["key"].is_valid(), pa.array(~is_copy(batch["row_id"].to_numpy()))))
         row_id = ok["row_id"].to_numpy()
         arrays = [ok["key"], row_id // 10_000, row_id % 10_000]
         yield pa.RecordBatch.from_arrays(
@@ -99,7 +106,7 @@ def places(source: Parquet, name: str) -> Iterator[pa.RecordBatch]:
 def rejects(source: Parquet, name: str) -> Iterator[pa.RecordBatch]:
     """A tenth of the rows as duplicates that yield to their picture."""
     for batch in source.batches(name):
-        dup = batch.filter(pa.array(batch["row_id"].to_numpy() % 10 == 3))
+        dup = batch.filter(pa.array(is_copy(batch["row_id"].to_numpy())))
         reason = pa.array(["duplicate"] * len(dup), pa.string())
         yield pa.RecordBatch.from_arrays([dup["row_id"], reason, dup["tags"], dup["key"]], schema=REJECTS)
 

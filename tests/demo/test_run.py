@@ -3,8 +3,9 @@
 import hashlib
 import json
 import subprocess
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow.parquet as pq
 import pytest
@@ -17,6 +18,7 @@ from tagmill.demo.serve import serve
 from tagmill.demo.web import write_rows
 from tagmill.ingest import ingest
 from tagmill.shards import Corpus, ShardReader
+from tests.ingest.java import needs_spark
 
 pytestmark = pytest.mark.slow
 ROWS = 400
@@ -56,7 +58,10 @@ def test_equal_urls_were_fetched_once(demo: tuple[Path, dict[str, Any]]) -> None
     assert twice and all(hits[path] == 1 for path in twice)
 
 
-def test_one_process_and_two_give_the_same_bytes(demo: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+@pytest.mark.parametrize("engine", ["duckdb", pytest.param("spark", marks=[needs_spark, pytest.mark.timeout(900)])])
+def test_processes_and_engine_change_no_byte(
+    demo: tuple[Path, dict[str, Any]], tmp_path: Path, engine: Literal["duckdb", "spark"]
+) -> None:
     """Against the same URLs, so the second run is served on the port of the first; a busy port skips nothing, it fails."""
     out, _ = demo
     first = pq.read_table(out / "web" / "rows.parquet", columns=["url"])["url"][0].as_py()
@@ -64,7 +69,8 @@ def test_one_process_and_two_give_the_same_bytes(demo: tuple[Path, dict[str, Any
     config = DemoConfig(output=tmp_path, rows=ROWS, holdout=60, min_count=4, processes=1)
     with serve(out / "web", port=free_port(port)) as base_url:
         assert base_url.endswith(f":{port}")
-        ingest(ingest_config(config, write_rows(out / "web", base_url), tmp_path / "corpus"))
+        plain = ingest_config(config, write_rows(out / "web", base_url), tmp_path / "corpus")
+        ingest(replace(plain, engine=engine, memory_limit="1GB"))
 
     def digests(corpus: Path) -> dict[str, str]:
         kept = [path for path in corpus.rglob("*") if path.is_file() and path.parent.name != "ledger"]

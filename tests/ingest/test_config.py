@@ -120,6 +120,8 @@ NO_MATTER: dict[str, Any] = {
     "processes": 77,
     "decoders": 3,
     "decode_timeout": 1.0,
+    "engine": "spark",
+    "spark_master": "local[2]",
     "memory_limit": "1GB",
     "spool": "/b",
     "keep_parts": True,

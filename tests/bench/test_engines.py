@@ -1,0 +1,34 @@
+"""The comparison of the engines runs at a small size, and would see a difference."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tagmill.bench import engines, measure
+from tests.ingest.java import needs_spark
+
+
+def test_digests_are_of_rows_and_types_whatever_the_order() -> None:
+    table = engines.facts(0, 500)
+    backwards = table.take(list(range(499, -1, -1)))
+    assert engines.digest(table.drop_columns("tags")) == engines.digest(backwards.drop_columns("tags"))
+    other = table.drop_columns("tags").slice(1)
+    assert engines.digest(other) != engines.digest(table.drop_columns("tags"))
+    copies = table.filter(engines.is_copy(table["row_id"].to_numpy()))
+    pictures = {engines.hashlib.sha256(b"%d" % number).hexdigest()[:32] for number in range(0, 500, 10)}
+    assert len(copies) == 50 and set(copies["key"].drop_null().to_pylist()) <= pictures
+
+
+@needs_spark
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_both_give_the_same_tables(tmp_path: Path) -> None:
+    command = [sys.executable, str(measure.ROOT / "bench" / "engines.py"), "--rows", "3000", "--memory-limit", "1GB"]
+    done = subprocess.run([*command, "--out", str(tmp_path / "out.json")], check=True, capture_output=True, text=True)
+    found = json.loads((tmp_path / "out.json").read_text())
+    assert set(found["identical"]) == {"exact", "split", "selection", "duplicates", "union"}
+    assert all(found["identical"].values()) and "DIFFERENT" not in done.stdout
+    assert found["result_rows"]["selection"] == 3000 and found["result_rows"]["union"] > 100
