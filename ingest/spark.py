@@ -126,7 +126,8 @@ class Cluster:
 
     def batches(self, frame: DataFrame, what: str) -> pa.RecordBatchReader:
         """The rows of a result in its order; this process and the driver hold one of its partitions at a time."""
-        schema = plain(to_arrow_schema(frame.schema, timezone="UTC"))
+        with explained(what):
+            schema = plain(to_arrow_schema(frame.schema, timezone="UTC"))
 
         def read() -> Iterator[pa.RecordBatch]:
             with explained(what):

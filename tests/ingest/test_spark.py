@@ -90,7 +90,7 @@ def test_a_master_that_spark_does_not_know(tmp_path: Path, master: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "s"), master], capture_output=True, text=True, check=False
     )
-    assert "ConfigError: ('Spark does not start:" in done.stderr and master in done.stderr, done.stderr[-2000:]
+    assert "ConfigError: Spark does not start:" in done.stderr and master in done.stderr, done.stderr[-2000:]
 
 
 DIES = """
