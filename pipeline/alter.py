@@ -14,7 +14,7 @@ import torch
 
 from tagmill.pipeline import colour
 from tagmill.pipeline.augment import Int64s, jitters, mixes, operations
-from tagmill.pipeline.batch import Batch, Mix
+from tagmill.pipeline.batch import Batch, Mix, sent
 from tagmill.pipeline.config import MOST_MAGNITUDE, LoaderConfig
 
 Bools = npt.NDArray[np.bool_]
@@ -72,8 +72,8 @@ def alter(
         batch.images.copy_(pixels)
     if config.mixup:
         partners, shares = mixes(config.seed, epoch, positions, valid, config.mixup)
-        mix = Mix(torch.from_numpy(partners), torch.from_numpy(shares.astype(np.float32)))
-        batch = replace(batch, mix=mix.to(batch.images.device))
+        device = batch.images.device
+        batch = replace(batch, mix=Mix(sent(partners, device), sent(shares.astype(np.float32), device)))
     return batch
 
 
@@ -86,7 +86,7 @@ def jitter(
         for number, adjust in enumerate(ADJUSTMENTS):
             if strengths[number]:
                 for rows in _rows(valid & (step == number), pixels):
-                    mine = torch.from_numpy(factors[number, rows]).to(pixels.device)
+                    mine = sent(factors[number, rows], pixels.device)
                     _change(pixels, rows, partial(adjust, factors=mine))
 
 
@@ -123,12 +123,17 @@ def operate(pixels: torch.Tensor, number: int, magnitude: int, sign: int) -> tor
 def warp(pixels: torch.Tensor, name: str, share: float) -> torch.Tensor:
     """Moves every pixel from its nearest source; black where there is none."""
     size = pixels.shape[-1]
-    sources = torch.from_numpy(_sources(name, share, size)).to(pixels.device)
-    moved = pixels.flatten(2).index_select(2, sources.clamp(min=0))
-    return (moved * (sources >= 0)).view(pixels.shape)
+    sources, inside = _sources_there(name, share, size, pixels.device)
+    return (pixels.flatten(2).index_select(2, sources) * inside).view(pixels.shape)
 
 
 @lru_cache(maxsize=64)
+def _sources_there(name: str, share: float, size: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """`_sources` on a device, where they stay: int64 and bool [size x size], whether there is one."""
+    sources = sent(_sources(name, share, size), device)
+    return sources.clamp(min=0), sources >= 0
+
+
 def _sources(name: str, share: float, size: int) -> Int64s:
     """Which pixel of a picture each pixel of the moved picture comes from, int64 [size x size]; -1 is outside. It is found
     on the host in float64, so that all devices agree."""
@@ -162,5 +167,5 @@ def _change(pixels: torch.Tensor, rows: Int64s, change: Callable[[torch.Tensor],
         place = int(rows[0])
         pixels[place] = change(pixels[place : place + 1])[0]
         return
-    places = torch.from_numpy(rows).to(pixels.device)
+    places = sent(rows, pixels.device)
     pixels[places] = change(pixels[places])

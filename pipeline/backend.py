@@ -1,19 +1,20 @@
 """What a decoding backend is, and which one a configuration gets."""
 
-import importlib.util
 import logging
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from tagmill.pipeline import fused
 from tagmill.pipeline.augment import Crops
-from tagmill.pipeline.batch import Normalisation
+from tagmill.pipeline.batch import Mix, Normalisation, normalise
 from tagmill.pipeline.config import LoaderConfig
+from tagmill.pipeline.cores import cores_per_rank, rank_cores
 from tagmill.pipeline.cpu import GROUP, TURNS, Coming, CpuBackend, Jpegs
+from tagmill.pipeline.device import CPU_COST, dali_wheel, decide, look, once
 from tagmill.pipeline.pillow import PillowWindows
 from tagmill.shards.errors import ConfigError
 
@@ -29,6 +30,9 @@ PIXELS_A_BYTE = 3  # of a JPEG at quality 90
 class Backend(Protocol):
     """Makes images of encoded pictures. Backends agree on crops exactly and on pixels within a few levels."""
 
+    on_device: bool
+    """Whether images come where batches are delivered, or else on the host."""
+
     def decode(
         self, jpegs: Jpegs, crops: Crops, size: int, how: Normalisation | None = None, coming: Coming | None = None
     ) -> tuple[torch.Tensor, npt.NDArray[np.bool_]]:
@@ -36,12 +40,14 @@ class Backend(Protocol):
         uint8, or floats where `how` says which.
 
         Rows of None (padding, holes) and of pictures that cannot be decoded, or do not contain their window, are zero.
-        `coming` gives what the next call will decode, if that is known: a backend may begin with it.
+        `coming` gives what the next calls will decode, as far as that is known: a backend may begin with it.
         """
 
-    def normalise(self, images: torch.Tensor, valid: torch.Tensor, how: Normalisation) -> torch.Tensor:
+    def normalise(
+        self, images: torch.Tensor, valid: torch.Tensor, how: Normalisation, mix: Mix | None = None
+    ) -> torch.Tensor:
         """Floats of uint8 images [n, 3, size, size] in channels_last memory, on any device. Images that are not `valid`
-        (bool [n]) become zero."""
+        (bool [n]) become zero. With `mix` they are mixed too."""
 
     def share(self, rows: npt.NDArray[np.bool_], work: Callable[[npt.NDArray[np.bool_]], None]) -> None:
         """Calls `work` with masks that together are `rows` (bool [n]), each in a thread of its own where there are threads."""
@@ -53,40 +59,37 @@ class Backend(Protocol):
 def working_memory(config: LoaderConfig, jpeg: float) -> int:
     """Bytes that the chosen backend takes on the host beside the batches, for pictures whose JPEGs have `jpeg` bytes: about as
     much as was measured, since they are the decoder's own."""
-    if config.backend == "pillow" or not _dali_is_installed():
+    if config.backend == "pillow" or dali_wheel() is None:
         return 0
     return DALI_LIBRARIES + int(TURNS * GROUP * PICTURES_A_WINDOW * 3 * PIXELS_A_BYTE * jpeg)
 
 
-def _dali_is_installed() -> bool:
-    return bool(importlib.util.find_spec("nvidia") and importlib.util.find_spec("nvidia.dali"))
-
-
 def choose(config: LoaderConfig) -> Backend:
-    """The backend that is configured, or for 'auto' DALI where it is installed and batches go to a GPU, else the CPU's."""
-    threads = config.threads or cores_per_rank()
-    installed = _dali_is_installed()
-    if config.backend == "dali" and not installed:
-        raise ConfigError(
-            "backend 'dali', but DALI is not installed", "loader", "pip install 'tagmill[dali]', or use backend cpu"
-        )
-    if config.backend == "dali" or (config.backend == "auto" and installed and config.device != "cpu"):
-        from tagmill.pipeline.dali import DaliBackend  # loaded only where it is used: it takes a second and 500 MB
+    """The backend that is configured, or for 'auto' DALI where it is installed and batches go to a GPU, else the CPU's.
 
-        log.info("decoding with DALI on %s, %d threads", config.device, threads)
-        return DaliBackend(threads, config.device)
-    if config.backend == "auto" and config.device != "cpu":
-        log.warning("decoding on the CPU, because DALI is not installed: pip install 'tagmill[dali]'")
-    if installed and config.backend != "pillow":
-        from tagmill.pipeline.dali import DaliWindows
+    Raises ConfigError where backend 'dali' is asked for and cannot be had."""
+    threads = config.threads or cores_per_rank()
+    cores = rank_cores() if config.pin else None
+    choice = decide(config, look(config.device))
+    if choice.why:
+        once(choice.why)
+    if choice.dali:
+        from tagmill.pipeline.dali_backend import (
+            DaliBackend,
+        )  # loaded only where it is used: it takes a second and 500 MB
+
+        failure = "" if config.device == "cpu" else DaliBackend(1, config.device, choice.decoding).failure()
+        if not failure:
+            log.info("decoding with DALI on %s, %d threads", config.device, threads)
+            return DaliBackend(threads, config.device, choice.decoding)
+        if config.backend == "dali":
+            raise ConfigError(f"backend 'dali', but {failure}", "loader", "use backend cpu, or mend what it says")
+        once(f"decoding on the CPU, because {failure}; {CPU_COST}")
+    elsewhere = fused.normalise if config.decoding.fused else normalise
+    if config.backend != "pillow" and dali_wheel() is not None:
+        from tagmill.pipeline.dali_windows import DaliWindows
 
         log.info("decoding with DALI's region decoder, %d threads", threads)
-        return CpuBackend(threads, DaliWindows(threads))
+        return CpuBackend(threads, DaliWindows(threads), elsewhere, cores)
     log.info("decoding with Pillow, %d threads", threads)
-    return CpuBackend(threads, PillowWindows())
-
-
-def cores_per_rank(environment: Mapping[str, str] = os.environ) -> int:
-    """The cores that this process may use, divided among the ranks on this machine (LOCAL_WORLD_SIZE, set by torchrun)."""
-    ranks = environment.get("LOCAL_WORLD_SIZE", "1")
-    return max(1, len(os.sched_getaffinity(0)) // max(1, int(ranks) if ranks.isdecimal() else 1))
+    return CpuBackend(threads, PillowWindows(), elsewhere, cores)

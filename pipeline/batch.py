@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -79,6 +80,10 @@ class Labels:
             taught[row] = labels[other]
         return Labels.of([ids.numpy() for ids in taught]).to(self.ids.device)
 
+    def tensors(self) -> list[torch.Tensor]:
+        """Ids and offsets."""
+        return [self.ids, self.offsets]
+
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "Labels":
         """On another device."""
         ids = self.ids.to(device, non_blocking=non_blocking)
@@ -103,16 +108,59 @@ class Normalisation:
         return scale, tuple(-mean * factor for mean, factor in zip(self.mean, scale, strict=True))
 
 
-Normalise = Callable[[torch.Tensor, torch.Tensor, Normalisation], torch.Tensor]
+Normalise = Callable[[torch.Tensor, torch.Tensor, Normalisation, Mix | None], torch.Tensor]
 
 
-def normalise(images: torch.Tensor, valid: torch.Tensor, how: Normalisation) -> torch.Tensor:
+def normalise(images: torch.Tensor, valid: torch.Tensor, how: Normalisation, mix: Mix | None = None) -> torch.Tensor:
     """Normalised uint8 images [n, 3, size, size] where they are, in channels_last memory; zero for those that are not `valid`
-    (bool [n])."""
-    shift = torch.tensor(how.mean, device=images.device).view(1, 3, 1, 1)
-    scale = 1.0 / torch.tensor(how.std, device=images.device).view(1, 3, 1, 1)
+    (bool [n]). With `mix` they are mixed too, in float32."""
+    shift, scale = factors(how, images.device)
+    return scaled(images, valid, shift, scale, how.dtype, *(mix or (None, None)))
+
+
+def scaled(
+    images: torch.Tensor,
+    valid: torch.Tensor,
+    shift: torch.Tensor,
+    scale: torch.Tensor,
+    dtype: torch.dtype,
+    partners: torch.Tensor | None,
+    shares: torch.Tensor | None,
+) -> torch.Tensor:
+    """(images - shift) * scale as `dtype`, mixed with their partners where there are any: the definition that
+    `tagmill.pipeline.fused` compiles."""
     floats = (images.to(torch.float32) - shift) * (scale * valid.view(-1, 1, 1, 1))
-    return floats.to(how.dtype, memory_format=torch.channels_last)
+    if partners is not None and shares is not None:
+        floats = mixed(floats, Mix(partners, shares))
+    return floats.to(dtype, memory_format=torch.channels_last)
+
+
+def mixed(floats: torch.Tensor, mix: Mix) -> torch.Tensor:
+    """Each image with its partner, by its share."""
+    shares = mix.shares.view(-1, 1, 1, 1)
+    return shares * floats + (1.0 - shares) * floats[mix.partners]
+
+
+def factors(how: Normalisation, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and reciprocal deviation, float32 [1, 3, 1, 1]. They stay on the device: to send them with every batch would make the
+    host wait for it."""
+    return _factors(tuple(how.mean), tuple(how.std), device)
+
+
+@lru_cache(maxsize=16)
+def _factors(
+    mean: tuple[float, ...], std: tuple[float, ...], device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    shift, deviation = (torch.tensor(each, device=device).view(1, 3, 1, 1) for each in (mean, std))
+    return shift, 1.0 / deviation
+
+
+def sent(array: npt.NDArray[Any], device: torch.device | str) -> torch.Tensor:
+    """An array as a tensor on a device. A GPU fetches it by itself, and the host does not wait for that."""
+    tensor = torch.from_numpy(array)
+    if torch.device(device).type == "cpu":
+        return tensor
+    return tensor.pin_memory().to(device, non_blocking=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,13 +242,12 @@ class Batch:
         `by` is who does it: a backend's `normalise`, or torch."""
         if output == "uint8":
             return self
-        how = Normalisation(mean, std, torch.float32 if self.mix else DTYPES[output])
-        images = (by or normalise)(self.images, self.valid, how)
-        if self.mix:
-            shares = self.mix.shares.view(-1, 1, 1, 1)
-            images = shares * images + (1.0 - shares) * images[self.mix.partners]
-            images = images.to(DTYPES[output], memory_format=torch.channels_last)
-        return replace(self, images=images)
+        how = Normalisation(mean, std, DTYPES[output])
+        return replace(self, images=(by or normalise)(self.images, self.valid, how, self.mix))
+
+    def tensors(self) -> list[torch.Tensor]:
+        """All of its tensors."""
+        return [self.images, *self.labels.tensors(), self.valid, self.positions, self.sources, *(self.mix or ())]
 
     def terms(self) -> Terms:
         """The pairs for the loss of the normalised images: those of the labels, with mixup the partners' too. It does not

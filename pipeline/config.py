@@ -4,10 +4,11 @@ import math
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from tagmill.pipeline.decoding import Decoding
 from tagmill.shards.errors import ConfigError
 
 GIB = 1 << 30
@@ -30,6 +31,7 @@ CHOICES = {
     "backend": ("auto", "cpu", "pillow", "dali"),
     "drop_last": (False, True),
     "even": (False, True),
+    "pin": (False, True),
 }
 AT_LEAST_ONE = ("batch_size", "window", "chunk", "size", "memory_limit", "cache_limit")
 AT_LEAST_ONE_IF_SET = ("streams", "threads", "epochs", "readers")
@@ -106,9 +108,15 @@ class LoaderConfig:
     """dali: DALI makes the whole batch on `device`. cpu: the fastest way on the CPU, in which DALI decodes where it is
     installed; pillow: the same without DALI. auto: dali where batches go to a GPU and it is installed, else cpu."""
     device: str = "cpu"
-    """cpu, cuda or cuda:N: where batches are delivered."""
+    """cpu, cuda or cuda:N: where batches are delivered. cuda is the GPU of torch.cuda.set_device, or of LOCAL_RANK; auto is
+    that, or the CPU where there is none."""
+    decoding: Decoding = field(default_factory=Decoding)
+    """How a GPU decodes."""
     threads: int | None = None
-    """Decoding threads of this rank; None: the machine's cores divided among its ranks."""
+    """Decoding threads of this rank, on a GPU those that help it; None: the machine's cores divided among its ranks."""
+    pin: bool = False
+    """Keeps the decoding threads on this rank's part of the cores, so that the ranks of a machine do not get in each other's
+    way."""
     readers: int | None = None
     """Chunks that are read at the same time. None: see `resolve_readers`."""
     epochs: int | None = None
@@ -144,7 +152,9 @@ class LoaderConfig:
         seed_fits = _is_whole(self.seed) and 0 <= self.seed < SEED_LIMIT
         self._require(seed_fits, "seed", "give a whole number from 0 to 2^63 - 1")
         self._require(0 <= self.failure_budget <= 1, "failure_budget", "give a share from 0 to 1")
-        self._require(bool(re.fullmatch(r"cpu|cuda(:\d+)?", self.device)), "device", "give cpu, cuda or cuda:N")
+        self._require(
+            bool(re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device)), "device", "give auto, cpu, cuda or cuda:N"
+        )
         for name in ("mean", "std"):
             colours = getattr(self, name)
             fits = len(colours) == 3 and all(

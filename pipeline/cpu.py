@@ -8,6 +8,7 @@ place in the batch, batches are made in memory that was used before, and the nex
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
@@ -16,12 +17,13 @@ import numpy.typing as npt
 import torch
 
 from tagmill.pipeline.augment import Crops
-from tagmill.pipeline.batch import Normalisation, normalise
+from tagmill.pipeline.batch import Mix, Normalisation, Normalise, mixed, normalise
 from tagmill.pipeline.buffers import Buffers
+from tagmill.pipeline.cores import pin
 from tagmill.pipeline.resample import MEMORY, Pixels, fill
 
 Jpegs = Sequence[bytes | None]
-Coming = Callable[[], tuple[Jpegs, Crops] | None]
+Coming = Callable[[int], tuple[Jpegs, Crops] | None]  # what comes after the present batch, 0 being the next, if known
 Group = tuple[Sequence[int], Callable[[int], Pixels | None]]
 
 KEPT = 4  # free buffers of a size: those of the batches that wait, are in work and are at the trainer
@@ -47,9 +49,18 @@ class WindowDecoder(Protocol):
 class CpuBackend:
     """Threads on host memory; decoding and resizing release the interpreter lock."""
 
-    def __init__(self, threads: int, windows: WindowDecoder) -> None:
-        self._threads, self._windows = threads, windows
-        self._pool = _pool(threads)
+    on_device = False
+
+    def __init__(
+        self,
+        threads: int,
+        windows: WindowDecoder,
+        elsewhere: Normalise = normalise,
+        cores: set[int] | None = None,
+    ) -> None:
+        """`elsewhere` normalises images that are on another device; threads keep to `cores`, if any are given."""
+        self._threads, self._windows, self._elsewhere = threads, windows, elsewhere
+        self._pool = _pool(threads, cores)
         self._buffers = Buffers(KEPT)
 
     def decode(
@@ -73,10 +84,15 @@ class CpuBackend:
             self._divide(rows, partial(work, window_of))
         return torch.from_numpy(batch).view(dtype).permute(0, 3, 1, 2), failed
 
-    def normalise(self, images: torch.Tensor, valid: torch.Tensor, how: Normalisation) -> torch.Tensor:
+    def normalise(
+        self, images: torch.Tensor, valid: torch.Tensor, how: Normalisation, mix: Mix | None = None
+    ) -> torch.Tensor:
         """See `tagmill.pipeline.backend.Backend.normalise`."""
         if images.device.type != "cpu":
-            return normalise(images, valid, how)
+            return self._elsewhere(images, valid, how, mix)
+        if mix:
+            floats = self.normalise(images, valid, replace(how, dtype=torch.float32))
+            return mixed(floats, mix).to(how.dtype, memory_format=torch.channels_last)
         pixels = images.permute(0, 2, 3, 1).numpy()
         batch = self._buffers.lend(pixels.shape, MEMORY[how.dtype])
         batch[~valid.numpy()] = 0
@@ -106,11 +122,13 @@ class CpuBackend:
             pass
 
 
-def _pool(threads: int) -> ThreadPoolExecutor:
+def _pool(threads: int, cores: set[int] | None) -> ThreadPoolExecutor:
     """Threads in which torch keeps to the calling one: there are as many of them as cores already."""
     everybody, ours = threading.Barrier(threads), torch.get_num_threads()
 
     def alone() -> None:
+        if cores:
+            pin(cores)
         torch.get_num_threads()  # a thread's first call takes the number of all; only then can it have one of its own
         torch.set_num_threads(1)
         everybody.wait()

@@ -13,6 +13,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 from tagmill.pipeline.backend import Backend, choose, working_memory
 from tagmill.pipeline.batch import DTYPES, Batch
 from tagmill.pipeline.config import LoaderConfig, World
+from tagmill.pipeline.device import resolve
 from tagmill.pipeline.meters import Meters
 from tagmill.pipeline.mixture import (
     MixedSchedule,
@@ -55,7 +56,8 @@ class Loader(IterableDataset[Batch]):
     def __init__(
         self, corpus: str | Path | Corpus | Mixture, config: LoaderConfig | None = None, world: World | None = None
     ) -> None:
-        self.config = config or LoaderConfig()
+        config = config or LoaderConfig()
+        self.config = replace(config, device=resolve(config.device))
         self._asked_world = world or _own_world()
         corpora = corpus.corpora if isinstance(corpus, Mixture) else (corpus,)
         cache = None if self.config.cache is None else Cache(Path(self.config.cache), self.config.cache_limit)

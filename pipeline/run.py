@@ -14,12 +14,14 @@ from tagmill.pipeline.augment import Crops
 from tagmill.pipeline.backend import Backend
 from tagmill.pipeline.batch import DTYPES, Batch, Normalisation
 from tagmill.pipeline.config import LoaderConfig
+from tagmill.pipeline.cores import pin, rank_cores
 from tagmill.pipeline.gather import Gathered, Gatherer
 from tagmill.pipeline.meters import DECODE, INPUT, OUTPUT, TRAINER, Meters
 from tagmill.pipeline.mixture import MixedSchedule
 from tagmill.pipeline.plan import open_samples
 from tagmill.pipeline.prefetch import NO_LABELS, PATIENCE_SECONDS, Prefetcher, SampleReader
 from tagmill.pipeline.schedule import Schedule
+from tagmill.pipeline.streams import Lane
 from tagmill.shards.errors import TagmillError
 
 AHEAD = 2  # decoded batches that wait for the trainer, while another is in work
@@ -60,7 +62,9 @@ class Run:
         self._prefetcher = Prefetcher(readers, schedule.visits(epoch, turn), capacity, threads, meters)
         self._gatherer = Gatherer(config, schedule.steps(epoch, turn), self._prefetcher, places)
         self._gathering = ThreadPoolExecutor(1, thread_name_prefix="tagmill-gather")
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="tagmill-batch")
+        begin = (pin, (rank_cores(),)) if config.pin else (None, ())  # and what the decoder starts from that thread
+        self._worker = ThreadPoolExecutor(1, "tagmill-batch", *begin)
+        self._lane = Lane(config.device)
         self._idle_since: float | None = None
         self._closed = False
         self._gatherings: deque[Future[Gathered | None]] = deque()  # of batches that are not in work yet
@@ -87,6 +91,8 @@ class Run:
                     raise
                 what = f"no batch for {BATCH_PATIENCE_SECONDS:.0f} s"
                 raise TagmillError(what, "loader", self._meters.report()) from error
+        if made is not None:
+            self._lane.hand_over(made.batch)
         return made
 
     def close(self) -> None:
@@ -109,14 +115,15 @@ class Run:
             gathered = self._gatherings.popleft().result()  # reads have a limit of their own
         if gathered is None:
             return None
-        with self._meters.timed(DECODE):
+        with self._meters.timed(DECODE), self._lane.making():
             made = self._decode(gathered)
         self._idle_since = time.perf_counter()
         return made
 
-    def _coming(self) -> tuple[Sequence[bytes | None], Crops] | None:
-        """What will be decoded next, if it has been gathered."""
-        after = self._gatherings[0] if self._gatherings else None
+    def _coming(self, ahead: int) -> tuple[Sequence[bytes | None], Crops] | None:
+        """What will be decoded next (0), or after that, if it has been gathered."""
+        waiting = list(self._gatherings)
+        after = waiting[ahead] if ahead < len(waiting) else None
         if after is None or not after.done() or after.cancelled() or after.exception() is not None:
             return None
         gathered = after.result()
@@ -139,8 +146,8 @@ class Run:
         return Made(batch, gathered.after, reasons)
 
     def _at_once(self) -> Normalisation | None:
-        """How the backend can normalise while it decodes: where nothing comes between, and images do not travel as uint8."""
+        """How the backend can normalise while it decodes: where nothing comes between, and images need not travel as uint8."""
         config = self._config
-        if config.output == "uint8" or config.device != "cpu" or alters(config):
+        if config.output == "uint8" or alters(config) or (config.device != "cpu" and not self._backend.on_device):
             return None
         return Normalisation(config.mean, config.std, DTYPES[config.output])

@@ -38,7 +38,14 @@ DOORS = {
     "s3fs": {"shards/store.py"},
     "obstore": {"shards/drivers.py"},
     # alter and colour work on batches where they lie; the loader is torch's own IterableDataset.
-    "torch": {"pipeline/batch.py", "pipeline/cpu.py", "pipeline/dali.py", "pipeline/backend.py"}
+    "torch": {
+        "pipeline/batch.py",
+        "pipeline/cpu.py",
+        "pipeline/dali.py",
+        "pipeline/dali_backend.py",
+        "pipeline/backend.py",
+    }
+    | {"pipeline/device.py", "pipeline/fused.py", "pipeline/streams.py"}
     | {"pipeline/alter.py", "pipeline/colour.py", "pipeline/loader.py", "pipeline/resample.py", "train.py"},
     "lightning": {"examples/lightning_module.py"},
     "accelerate": {"examples/accelerate_loop.py"},

@@ -12,10 +12,12 @@ import torch
 from PIL import Image
 
 from tagmill.pipeline.augment import Crops, eval_crops, train_crops
-from tagmill.pipeline.backend import Backend, choose, cores_per_rank
-from tagmill.pipeline.batch import Normalisation
+from tagmill.pipeline.backend import Backend, choose
+from tagmill.pipeline.batch import Mix, Normalisation, normalise
 from tagmill.pipeline.config import LoaderConfig
 from tagmill.pipeline.cpu import CpuBackend
+from tagmill.pipeline.decoding import Decoding
+from tagmill.pipeline.device import once
 from tagmill.shards.errors import ConfigError
 from tests.pipeline.corpora import picture
 
@@ -121,9 +123,9 @@ def test_what_is_coming_may_come_or_not(backend: Backend) -> None:
     alone = [backend.decode(*order, 40) for order in orders]
     for said in ([1, 2, 0], [2, 2, 2], [0, 1, 2]):
         for number, order in enumerate(orders):
-            pixels, failed = backend.decode(*order, 40, None, lambda said=said, number=number: orders[said[number]])  # type: ignore[misc]
+            pixels, failed = backend.decode(*order, 40, None, lambda _, said=said, number=number: orders[said[number]])  # type: ignore[misc]
             assert torch.equal(pixels, alone[number][0]) and failed.tolist() == alone[number][1].tolist()
-    pixels, _ = backend.decode(*orders[1], 40, None, lambda: None)
+    pixels, _ = backend.decode(*orders[1], 40, None, lambda _: None)
     assert torch.equal(pixels, alone[1][0])
 
 
@@ -201,8 +203,38 @@ def test_dali_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
         choose(LoaderConfig(backend="dali"))
 
 
-def test_cores_are_shared_by_the_ranks_of_a_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.sched_getaffinity", lambda process: set(range(8)))
-    assert cores_per_rank({}) == 8
-    assert cores_per_rank({"LOCAL_WORLD_SIZE": "4"}) == 2
-    assert cores_per_rank({"LOCAL_WORLD_SIZE": "100"}) == 1
+@NEEDS_DALI
+def test_a_gpu_that_dali_cannot_use_is_a_warning_or_an_error(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from tagmill.pipeline import dali_backend
+
+    once.cache_clear()
+    monkeypatch.setattr(
+        dali_backend.DaliBackend, "failure", lambda self: "DALI cannot begin on cuda:0: no kernel image"
+    )
+    for _ in range(2):
+        made = choose(LoaderConfig(device="cuda:0", threads=1))
+        assert isinstance(made, CpuBackend)
+        made.close()
+    assert caplog.text.count("decoding on the CPU, because DALI cannot begin on cuda:0: no kernel image") == 1
+    with pytest.raises(ConfigError, match="no kernel image"):
+        choose(LoaderConfig(device="cuda:0", threads=1, backend="dali"))
+    monkeypatch.setattr(dali_backend.DaliBackend, "failure", lambda self: "")
+    made = choose(LoaderConfig(device="cuda:0", threads=1, decoding=Decoding(depth=3)))
+    assert isinstance(made, dali_backend.DaliBackend) and made.on_device and made._decoding.depth == 3
+
+
+def test_mixing_is_part_of_normalising(backend: Backend) -> None:
+    draw = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (4, 3, 8, 8), dtype=torch.uint8, generator=draw)
+    images = images.contiguous(memory_format=torch.channels_last)
+    valid, mix = (
+        torch.tensor([True, True, True, False]),
+        Mix(torch.tensor([2, 1, 0, 3]), torch.tensor([0.3, 1, 0.8, 1])),
+    )
+    how = Normalisation(LoaderConfig.mean, LoaderConfig.std, torch.float32)
+    made = backend.normalise(images, valid, how, mix)
+    assert (made - normalise(images, valid, how, mix)).abs().max() <= 2e-6
+    plain = normalise(images, valid, how)
+    assert (made[0] - (0.3 * plain[0] + 0.7 * plain[2])).abs().max() <= 2e-6 and not made[3].any()

@@ -1,161 +1,89 @@
-"""The DALI backend on the CPU: a dead pipeline is rebuilt, and only samples that are to blame become holes."""
+"""DALI's graph on the CPU, by the code that builds it for a GPU: what goes in comes out, in order, in memory that stays."""
 
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tagmill.pipeline.augment import Crops, train_crops
-from tagmill.shards.errors import TagmillError
+from tagmill.pipeline.decoding import MOST_DEPTH, Decoding
 from tests.pipeline.corpora import picture
 
 pytest.importorskip("nvidia.dali")
 dali = pytest.importorskip("tagmill.pipeline.dali")
 
-GOOD = [picture(i, 96, 80) for i in range(5)]
-TABLE = GOOD[2].index(b"\xff\xc4") + 5  # how many codes there are of each length
-UNDECODABLE = GOOD[2][:TABLE] + b"\xff" * 16 + GOOD[2][TABLE + 16 :]  # only the decoder finds out
+WIDTH, HEIGHT, SIZE = 96, 80, 24
+PICTURES = [picture(i, WIDTH, HEIGHT) for i in range(12)]
 
 
-def crops(count: int) -> Crops:
-    return train_crops(3, 0, np.arange(count), np.full(count, 96, np.int32), np.full(count, 80, np.int32))
+def crops(count: int, seed: int = 3) -> Crops:
+    sides = np.full(count, WIDTH, np.int32), np.full(count, HEIGHT, np.int32)
+    return train_crops(seed, 0, np.arange(count), *sides)
 
 
-def test_only_a_failed_batch_is_fed_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    backend = dali.DaliBackend(2)
-    fed: list[list[int]] = []
-    run = backend._run
-
-    def recorded(jpegs: Any, windows: Any, rows: Any, pixels: Any) -> None:
-        fed.append(rows.tolist())
-        run(jpegs, windows, rows, pixels)
-
-    monkeypatch.setattr(backend, "_run", recorded)
-    backend.decode(GOOD, crops(5), 16)
-    assert fed == [[0, 1, 2, 3, 4]]
-    fed.clear()
-    _, failed = backend.decode([*GOOD[:2], UNDECODABLE, *GOOD[3:]], crops(5), 16)
-    assert fed == [[0, 1, 2, 3, 4], [0], [1], [2], [3], [4]]
-    assert failed.tolist() == [False, False, True, False, False]
+def nobody(count: int) -> Any:
+    return np.zeros(count, np.bool_)
 
 
-def test_a_failure_that_no_sample_is_to_blame_for_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
-    backend = dali.DaliBackend(1)
-    run = backend._run
-
-    def fails_together(jpegs: Any, windows: Any, rows: Any, pixels: Any) -> None:
-        if len(rows) > 1:
-            raise RuntimeError("out of memory")
-        run(jpegs, windows, rows, pixels)
-
-    monkeypatch.setattr(backend, "_run", fails_together)
-    with pytest.raises(TagmillError, match=r"out of memory.*another backend"):
-        backend.decode(GOOD, crops(5), 16)
-
-
-def test_batches_and_images_of_other_sizes() -> None:
-    backend = dali.DaliBackend(2)
-    small, _ = backend.decode(GOOD[:2], crops(2), 16)
-    large, _ = backend.decode(GOOD, crops(5), 16)
-    wide, _ = backend.decode(GOOD, crops(5), 33)
-    nothing, failed = backend.decode([None, None], crops(2), 16)
-    assert torch.equal(large[:2], small)
-    assert wide.shape == (5, 3, 33, 33)
-    assert not nothing.any() and not failed.any()
-    backend.close()
-    again, _ = backend.decode(GOOD, crops(5), 16)
-    assert torch.equal(again, large)
+@pytest.mark.parametrize("window", ["region", "full"])
+@pytest.mark.parametrize("depth", range(1, MOST_DEPTH + 1))
+def test_batches_come_out_in_the_order_of_their_start_and_stay(window: Any, depth: int) -> None:
+    decoding = Decoding(window=window, depth=depth)
+    graph = dali.Graph(3, SIZE, 2, None, decoding)
+    batches = [graph.inputs(PICTURES[i : i + 3], crops(3, i), nobody(3)) for i in range(9)]
+    alone = []
+    for batch in batches:
+        graph.start(batch)
+        alone.append(graph.collect().clone())
+    found = []
+    for number, batch in enumerate(batches):
+        graph.start(batch)
+        if number >= depth - 1:
+            found.append(graph.collect())
+    found += [graph.collect() for _ in range(depth - 1)]
+    assert len({int(pixels.sum()) for pixels in alone}) == 9  # they are not all alike
+    assert all(torch.equal(mine, wanted) for mine, wanted in zip(found, alone, strict=True))
 
 
-def test_threads_do_not_change_a_pixel() -> None:
-    one, _ = dali.DaliBackend(1).decode(GOOD, crops(5), 24)
-    four, _ = dali.DaliBackend(4).decode(GOOD, crops(5), 24)
-    assert torch.equal(one, four)
+def test_a_whole_picture_with_a_region_resized_is_its_region_resized() -> None:
+    made = {}
+    for window in ("region", "full"):
+        graph = dali.Graph(12, SIZE, 2, None, Decoding(window=window))
+        graph.start(graph.inputs(PICTURES, crops(12), nobody(12)))
+        made[window] = graph.collect().to(torch.int16)
+    apart = (made["region"] - made["full"]).abs()
+    assert int(apart[:, 2:-2, 2:-2].max()) <= 2 and int(apart.max()) <= 24  # the limits of test_backend.py
 
 
-def windows_of(decoder: Any, jpegs: list[Any]) -> dict[int, Any]:
-    """Copies of all windows, by row."""
-    found = {}
-    for rows, window_of in decoder.groups(jpegs, crops(len(jpegs)), 16):
-        for row in rows:
-            window = window_of(row)
-            found[row] = None if window is None else np.array(window)
-    return found
+@settings(max_examples=15)
+@given(st.lists(st.booleans(), min_size=1, max_size=6), st.sampled_from(["region", "full"]))
+def test_rows_that_are_left_out_are_black_and_change_no_other(left_out: list[bool], window: Any) -> None:
+    graph = dali.Graph(6, SIZE, 1, None, Decoding(window=window))
+    count, out = len(left_out), np.array(left_out)
+    jpegs = [None if gone else PICTURES[row] for row, gone in enumerate(left_out)]
+    graph.start(graph.inputs(jpegs, crops(count), out))
+    graph.start(graph.inputs(PICTURES[:count], crops(count), nobody(count)))
+    some, every = graph.collect(), graph.collect()
+    assert not some[torch.from_numpy(out)].any()
+    assert torch.equal(some[torch.from_numpy(~out)], every[torch.from_numpy(~out)])
 
 
-def test_windows_of_many_groups_with_bad_ones_in_some() -> None:
-    count = 5 * dali.GROUP + 3
-    jpegs: list[Any] = [GOOD[i % 5] for i in range(count)]
-    alone = windows_of(dali.DaliWindows(1), jpegs)
-    bad, none, empty = {0, dali.GROUP + 1, dali.GROUP + 2, 3 * dali.GROUP, count - 1}, {5, 70}, {9, 200}
-    for row in range(count):
-        jpegs[row] = (
-            (UNDECODABLE, GOOD[0][:300])[row % 2]
-            if row in bad
-            else None
-            if row in none
-            else b""
-            if row in empty
-            else jpegs[row]
-        )
-    decoder = dali.DaliWindows(2)
-    for _ in range(2):  # and it lives on
-        found = windows_of(decoder, jpegs)
-        assert found.keys() == set(range(count)) - none
-        assert {row for row, window in found.items() if window is None} == bad | empty
-        for row, window in found.items():
-            assert window is None or (window == alone[row]).all()
-    decoder.close()
+@pytest.mark.parametrize("share", [True, False])
+def test_bytes_are_read_where_they_lie_or_copied(share: bool) -> None:
+    graph = dali.Graph(2, SIZE, 1, None, Decoding(share_bytes=share))
+    inputs = graph.inputs(PICTURES[:2], crops(2), nobody(2))
+    assert all(view.base is jpeg for view, jpeg in zip(inputs["jpegs"], PICTURES, strict=False))  # no copy of ours
+    graph.start(inputs)
+    pixels = graph.collect()
+    graph.start(graph.inputs([PICTURES[5], PICTURES[6]], crops(2), nobody(2)))
+    assert not torch.equal(pixels, graph.collect())
 
 
-def test_windows_that_nobody_fetched_do_not_come_later() -> None:
-    decoder = dali.DaliWindows(2)
-    jpegs: list[Any] = [GOOD[i % 5] for i in range(3 * dali.GROUP)]
-    begun = decoder.groups(jpegs, crops(len(jpegs)), 16)
-    next(begun)
-    begun.close()
-    found, wanted = windows_of(decoder, jpegs[::-1]), windows_of(dali.DaliWindows(1), jpegs[::-1])
-    assert all((found[row] == wanted[row]).all() for row in wanted)
-
-
-def test_windows_that_fail_only_together_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    decoder, build = dali.DaliWindows(1), dali._build
-
-    def breaking(*arguments: Any) -> Any:
-        pipeline = build(*arguments)
-        share = pipeline.share_outputs
-        pipeline.share_outputs = lambda: share() if len(pipeline_fed[-1]) == 1 else fail()
-        return pipeline
-
-    def fail() -> None:
-        raise RuntimeError("out of memory")
-
-    pipeline_fed: list[Any] = []
-    inputs = dali._inputs
-
-    def recorded(jpegs: Any, windows: Any, rows: Any) -> Any:
-        pipeline_fed.append(rows)
-        return inputs(jpegs, windows, rows)
-
-    monkeypatch.setattr(dali, "_build", breaking)
-    monkeypatch.setattr(dali, "_inputs", recorded)
-    with pytest.raises(TagmillError, match="out of memory"):
-        windows_of(decoder, list(GOOD))
-
-
-def test_what_dali_must_not_see_is_refused_before_it_does() -> None:
-    """DALI 2.4 was seen to crash the process over headers that contradict themselves: most flips of a bit in one are tried."""
-    jpeg = GOOD[0]
-    header = jpeg.index(b"\xff\xda") + 14
-    altered = []
-    for place in range(2, header):
-        for bit in range(0, 8, 3):
-            other = bytearray(jpeg)
-            other[place] ^= 1 << bit
-            altered.append(bytes(other))
-    decoder = dali.DaliWindows(2)
-    found = windows_of(decoder, altered + list(GOOD))
-    assert sum(window is None for window in found.values()) > 100
-    assert all(found[row] is not None for row in range(len(altered), len(altered) + 5))
-    assert found[len(altered)].any()
+def test_a_gpu_that_is_not_there_is_an_error() -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is one")
+    with pytest.raises(RuntimeError):
+        dali.Graph(1, 8, 1, 0, Decoding())

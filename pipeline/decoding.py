@@ -1,0 +1,41 @@
+"""How pictures are decoded on a GPU: the choices that no rule decides but a measurement (`make bench-gpu`, docs/gpu.md)."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from tagmill.shards.errors import ConfigError
+
+MOST_DEPTH = 3  # batches in the decoder: more are not gathered ahead of it
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """Whatever is chosen, the crops are the same and the pixels lie within a few levels of each other."""
+
+    window: Literal["region", "full"] = "region"
+    """region: only the window of a picture is decoded. full: the picture is, and its window is resized; the hardware decoder of
+    some GPUs is said to take no regions."""
+    hw_decoder_load: float = 0.65
+    """The share of a batch that the GPU's hardware JPEG decoder gets, where it has one; DALI's default."""
+    fancy_upsampling: bool = True
+    """Colours between stored ones are interpolated, as Pillow and the CPU backends do, and not repeated."""
+    depth: int = 2
+    """Batches that are in the decoder at a time: one is waited for while the next is worked on."""
+    share_bytes: bool = True
+    """DALI reads encoded pictures where they lie, instead of copying them first."""
+    fused: bool = False
+    """Normalisation and mixup as one kernel, which torch.compile makes in the first batch's time."""
+
+    def __post_init__(self) -> None:
+        self._require(self.window in ("region", "full"), "window", "choose region or full")
+        share = self.hw_decoder_load
+        numeric = isinstance(share, int | float) and not isinstance(share, bool)
+        self._require(numeric and 0 <= share <= 1, "hw_decoder_load", "give a share from 0 to 1")
+        whole = isinstance(self.depth, int) and not isinstance(self.depth, bool)
+        self._require(whole and 1 <= self.depth <= MOST_DEPTH, "depth", f"give 1 to {MOST_DEPTH}")
+        for name in ("fancy_upsampling", "share_bytes", "fused"):
+            self._require(isinstance(getattr(self, name), bool), name, "give True or False")
+
+    def _require(self, fits: bool, name: str, remedy: str) -> None:
+        if not fits:
+            raise ConfigError(f"{name} = {getattr(self, name)!r}", "decoding", remedy)

@@ -1,0 +1,152 @@
+"""Where batches are delivered and who decodes there: what the machine has, and what follows from it in plain words."""
+
+import importlib.metadata
+import importlib.util
+import logging
+import os
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+
+import torch
+
+from tagmill.pipeline.config import LoaderConfig
+from tagmill.pipeline.decoding import Decoding
+from tagmill.shards.errors import ConfigError
+
+log = logging.getLogger(__name__)
+
+# The oldest driver that a wheel of DALI 2.x runs with, by its installation guide.
+LEAST_DRIVER = {"nvidia-dali-cuda130": 580, "nvidia-dali-cuda120": 525}
+# The measured cost of decoding on the CPU instead (bench/results/loader-*.json, 256-pixel photographs on an EPYC core).
+CPU_COST = "a picture of 256 pixels then takes about 0.6 ms of a core"
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What decoding depends on. None: it could not be found out."""
+
+    gpus: int  # that torch can use
+    wheel: str | None  # DALI's, as installed; None: it is not
+    driver: int | None = None  # its first number
+    jpeg_engine: bool | None = None  # whether the GPU decodes JPEG in hardware
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Who decodes: DALI makes batches on the device, or the CPU does and they are carried there."""
+
+    dali: bool
+    decoding: Decoding
+    why: str = ""  # where it is not what one would expect: the reason, the cost, the way out
+    worse: bool = False  # whether that is to be warned of
+
+
+def look(device: str) -> Machine:
+    """Asks the machine. For a GPU the driver's nvidia-smi is run once."""
+    wheel = dali_wheel()
+    if device == "cpu" or not torch.cuda.is_available():
+        return Machine(0, wheel)
+    uuid = str(getattr(torch.cuda.get_device_properties(torch.device(device)), "uuid", ""))
+    driver, engine = parse_driver(ask_driver(f"GPU-{uuid}" if uuid else "0"))
+    return Machine(torch.cuda.device_count(), wheel, driver, engine)
+
+
+def dali_wheel() -> str | None:
+    """The name of the installed wheel, or 'nvidia.dali' where it came another way (conda)."""
+    if not (importlib.util.find_spec("nvidia") and importlib.util.find_spec("nvidia.dali")):
+        return None
+    for name in LEAST_DRIVER:
+        try:
+            importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        return name
+    return "nvidia.dali"
+
+
+@cache
+def ask_driver(gpu: str) -> str:
+    """'580.65.06, 0': the driver and the use of the JPEG engine ('[N/A]' without one) of a GPU; empty where nobody answers."""
+    command = [
+        "nvidia-smi",
+        f"--id={gpu}",
+        "--query-gpu=driver_version,utilization.jpeg",
+        "--format=csv,noheader,nounits",
+    ]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout
+
+
+def parse_driver(text: str) -> tuple[int | None, bool | None]:
+    """(first number of the driver, whether there is a JPEG engine) of nvidia-smi's answer."""
+    driver, _, engine = (text.strip().splitlines() or [""])[0].partition(",")
+    major = driver.strip().partition(".")[0]
+    engine = engine.strip()
+    has = True if engine.isdecimal() else False if "n/a" in engine.lower() or "support" in engine.lower() else None
+    return (int(major) if major.isdecimal() else None), has
+
+
+def resolve(device: str, environment: Mapping[str, str] = os.environ) -> str:
+    """'cpu' or 'cuda:N' of what is configured. 'cuda' is the device that the trainer chose with torch.cuda.set_device, or that of
+    LOCAL_RANK; it is asked here, because each thread has a current device of its own. 'auto' is that, or the CPU without a GPU.
+
+    Raises ConfigError where a GPU is asked for that is not there."""
+    if device == "cpu":
+        return device
+    found = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if not found:
+        if device == "auto":
+            once(f"no GPU that torch can use: batches stay on the CPU; {CPU_COST}")
+            return "cpu"
+        remedy = "look at nvidia-smi and torch.version.cuda, or give device auto or cpu"
+        raise ConfigError(f"device {device!r}, but torch sees no GPU", "loader", remedy)
+    if device in ("auto", "cuda"):
+        rank = environment.get("LOCAL_RANK", "0")
+        chosen = torch.cuda.current_device()
+        number = chosen if chosen or not rank.isdecimal() or int(rank) >= found else int(rank)
+        return f"cuda:{number}"
+    if int(device.partition(":")[2]) >= found:
+        raise ConfigError(f"device {device!r}, but torch sees {found} GPUs", "loader", "GPUs are numbered from 0")
+    return device
+
+
+def decide(config: LoaderConfig, machine: Machine) -> Choice:
+    """Who decodes for a configuration. Raises ConfigError where backend 'dali' is asked for and cannot be had."""
+    decoding, asked = config.decoding, config.backend == "dali"
+    if config.device == "cpu" or config.backend in ("cpu", "pillow"):
+        if asked and machine.wheel is None:
+            raise ConfigError("backend 'dali', but DALI is not installed", "loader", _install(machine))
+        return Choice(asked, decoding)
+    missing = ""
+    if machine.wheel is None:
+        missing = "DALI is not installed"
+    elif machine.driver is not None and machine.driver < LEAST_DRIVER.get(machine.wheel, 0):
+        missing = f"{machine.wheel} needs driver {LEAST_DRIVER[machine.wheel]}, this is {machine.driver}"
+    if missing and asked:
+        raise ConfigError(f"backend 'dali', but {missing}", "loader", f"{_install(machine)}, or use backend cpu")
+    if missing:
+        return Choice(False, decoding, f"decoding on the CPU, because {missing}: {_install(machine)}; {CPU_COST}", True)
+    if machine.jpeg_engine is False and decoding.hw_decoder_load:
+        why = "this GPU has no hardware JPEG decoder: its general cores decode, which takes time from the training"
+        return Choice(True, replace(decoding, hw_decoder_load=0.0), why)
+    return Choice(True, decoding)
+
+
+def _install(machine: Machine) -> str:
+    old = machine.driver is not None and machine.driver < LEAST_DRIVER["nvidia-dali-cuda130"]
+    if not old:
+        return "pip install 'tagmill[dali]'"
+    if machine.driver is not None and machine.driver < LEAST_DRIVER["nvidia-dali-cuda120"]:
+        return "update the driver"
+    return "pip uninstall nvidia-dali-cuda130, then pip install 'tagmill[dali-cu12]'"
+
+
+@cache
+def once(text: str) -> None:
+    """A warning that a process gives once, however many loaders it has."""
+    log.warning(text)
