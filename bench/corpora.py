@@ -6,10 +6,16 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tagmill.bench import measure
 
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
 SHORT_SIDE, QUALITY = 256, 90  # of the stored pictures, as ingest stores them
+AS_IT_IS = 0  # a short side that leaves pictures as they are, with their own bytes
 CLASSES = 8  # folders that the files are dealt to
 SHARDS = 8  # at least one for every worker of a small machine
 VERSION = "2"  # of what is made here, the corpus format among it
@@ -20,9 +26,9 @@ def shards(corpus: str, suffix: str) -> list[str]:
     return [f"{corpus}/shards/{number:06d}{suffix}" for number in range(SHARDS)]
 
 
-def digest(pictures: list[Path], samples: int) -> str:
+def digest(pictures: list[Path], samples: int, short_side: int = SHORT_SIDE) -> str:
     """Names what is made of some pictures, by their bytes."""
-    whole = hashlib.sha256(f"{VERSION} {samples} {SHORT_SIDE} {QUALITY}".encode())
+    whole = hashlib.sha256(f"{VERSION} {samples} {short_side} {QUALITY}".encode())
     for path in pictures:
         whole.update(hashlib.sha256(path.read_bytes()).digest())
     return whole.hexdigest()[:12]
@@ -40,17 +46,17 @@ def once(folder: Path, make: Callable[[Path], None]) -> Path:
     return folder
 
 
-def prepare(pictures: list[Path], samples: int) -> Path:
+def prepare(pictures: list[Path], samples: int, short_side: int = SHORT_SIDE) -> Path:
     """build/bench/loader/<digest>/ with `images` (CLASSES folders of files, as torchvision's ImageFolder wants them) and
     `corpus` (a tagmill corpus, whose tars and indexes webdataset and DALI read)."""
-    folder = measure.ROOT / "build" / "bench" / "loader" / digest(pictures, samples)
-    images = once(folder / "images", lambda place: make_images(pictures, samples, place))
+    folder = measure.ROOT / "build" / "bench" / "loader" / digest(pictures, samples, short_side)
+    images = once(folder / "images", lambda place: make_images(pictures, samples, place, short_side))
     once(folder / "corpus", lambda place: make_corpus(images, place))
     return folder
 
 
-def make_images(pictures: list[Path], samples: int, folder: Path) -> None:
-    stored = [resized(path) for path in pictures]
+def make_images(pictures: list[Path], samples: int, folder: Path, short_side: int = SHORT_SIDE) -> None:
+    stored = [resized(path, short_side) if short_side else path.read_bytes() for path in pictures]
     for name in range(CLASSES):
         (folder / f"class-{name}").mkdir(parents=True)
     for number in range(samples):
@@ -58,14 +64,14 @@ def make_images(pictures: list[Path], samples: int, folder: Path) -> None:
         path.write_bytes(stored[number % len(stored)])
 
 
-def resized(path: Path) -> bytes:
-    """A JPEG whose short side is SHORT_SIDE."""
+def resized(path: Path, short_side: int = SHORT_SIDE) -> bytes:
+    """A JPEG with this short side."""
     from PIL import Image
 
     file = io.BytesIO()
     with Image.open(path) as image:
         short = min(image.size)
-        target = (round(image.width * SHORT_SIDE / short), round(image.height * SHORT_SIDE / short))
+        target = (round(image.width * short_side / short), round(image.height * short_side / short))
         image.convert("RGB").resize(target, Image.Resampling.BOX).save(file, "JPEG", quality=QUALITY)
     return file.getvalue()
 
@@ -93,3 +99,20 @@ def make_corpus(images: Path, folder: Path) -> None:
         publish(store, spool, name)
     shutil.rmtree(spool)
     commit(store, CorpusFile("bench", put_manifest(store, entries), {"shards": SHARDS, "samples": len(paths)}))
+
+
+def in_memory(corpus: str) -> tuple[list[bytes], "npt.NDArray[np.int32]", "npt.NDArray[np.int32]"]:
+    """Every picture of a corpus, with widths and heights."""
+    import numpy as np
+
+    from tagmill.shards.manifest import Corpus
+    from tagmill.shards.reader import ShardReader
+
+    opened, jpegs, sizes = Corpus.open(corpus), list[bytes](), list[tuple[int, int]]()
+    for entry in opened.entries:
+        reader = ShardReader.of(opened, entry)
+        index = reader.index(0, entry.samples)
+        jpegs += [jpeg for jpeg in reader.pictures(index) if isinstance(jpeg, bytes)]
+        sizes += list(zip(index["width"].tolist(), index["height"].tolist(), strict=True))
+    width, height = np.array(sizes, np.int32).T
+    return jpegs, width, height

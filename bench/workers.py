@@ -98,7 +98,8 @@ def environment() -> dict[str, str]:
     link.parent.mkdir(parents=True, exist_ok=True)
     if not link.exists():
         link.symlink_to(measure.ROOT)
-    return {**os.environ, "PYTHONWARNINGS": "ignore", "PYTHONPATH": str(link.parent)}
+    paths = [str(link.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONWARNINGS": "ignore", "PYTHONPATH": os.pathsep.join(paths)}
 
 
 def last_line(text: str) -> str:

@@ -1,4 +1,4 @@
-"""DALI: its own webdataset reader over our tars and indexes, its graph on the CPU, its iterator for torch."""
+"""DALI: its own webdataset reader over our tars and indexes, its graph on the CPU or a GPU, its iterator for torch."""
 
 import argparse
 from collections.abc import Iterator
@@ -17,9 +17,10 @@ AHEAD = 2  # batches: its default
 
 def batches(options: argparse.Namespace) -> Iterator[torch.Tensor]:
     as_float = options.output == "float32"
+    device = None if options.device == "cpu" else torch.device(options.device).index or 0
 
     @pipeline_def(
-        batch_size=options.batch, num_threads=options.threads, device_id=None, prefetch_queue_depth=AHEAD, seed=1
+        batch_size=options.batch, num_threads=options.threads, device_id=device, prefetch_queue_depth=AHEAD, seed=1
     )
     def graph():  # type: ignore[no-untyped-def]
         jpegs = fn.readers.webdataset(
@@ -30,7 +31,12 @@ def batches(options: argparse.Namespace) -> Iterator[torch.Tensor]:
             initial_fill=BUFFER,
             name="reader",
         )
-        images = fn.decoders.image_random_crop(jpegs, random_area=[0.08, 1.0], random_aspect_ratio=[3 / 4, 4 / 3])
+        images = fn.decoders.image_random_crop(
+            jpegs,
+            device="cpu" if device is None else "mixed",
+            random_area=[0.08, 1.0],
+            random_aspect_ratio=[3 / 4, 4 / 3],
+        )
         images = fn.resize(images, size=[SIZE, SIZE], interp_type=types.INTERP_LINEAR, antialias=True)
         mirror = fn.random.coin_flip()
         if as_float:

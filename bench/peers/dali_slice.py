@@ -1,4 +1,4 @@
-"""The limit: DALI's CPU decoder alone, on the windows that tagmill crops, from memory, without resize or delivery."""
+"""The limit: DALI's decoder alone, on the windows that tagmill crops, from memory, without resize or delivery."""
 
 import argparse
 from collections.abc import Iterator
@@ -8,23 +8,16 @@ from typing import Any
 import numpy as np
 from nvidia.dali import fn, pipeline_def, types
 
+from tagmill.bench import corpora
 from tagmill.bench.peers import stopwatch
 from tagmill.pipeline.augment import train_crops
-from tagmill.shards.manifest import Corpus
-from tagmill.shards.reader import ShardReader
 
 AHEAD = 2
 
 
 def batches(options: argparse.Namespace) -> Iterator[int]:
-    jpegs, sizes = [], []
-    corpus = Corpus.open(options.data)
-    for entry in corpus.entries:
-        reader = ShardReader.of(corpus, entry)
-        index = reader.index(0, entry.samples)
-        jpegs += [np.frombuffer(jpeg, np.uint8) for jpeg in reader.pictures(index) if isinstance(jpeg, bytes)]
-        sizes += list(zip(index["width"].tolist(), index["height"].tolist(), strict=True))
-    width, height = np.array(sizes, np.int32).T
+    pictures, width, height = corpora.in_memory(options.data)
+    jpegs = [np.frombuffer(picture, np.uint8) for picture in pictures]
     order = np.random.default_rng(0).permutation(len(jpegs))
 
     def feed() -> Iterator[Any]:
@@ -35,11 +28,19 @@ def batches(options: argparse.Namespace) -> Iterator[int]:
             anchors, shapes = np.stack([crops.x, crops.y], -1), np.stack([crops.width, crops.height], -1)
             yield [jpegs[row] for row in rows], list(anchors), list(shapes)
 
-    @pipeline_def(batch_size=options.batch, num_threads=options.threads, device_id=None, prefetch_queue_depth=AHEAD)
+    device = None if options.device == "cpu" else int(options.device.partition(":")[2] or 0)
+
+    @pipeline_def(batch_size=options.batch, num_threads=options.threads, device_id=device, prefetch_queue_depth=AHEAD)
     def graph():  # type: ignore[no-untyped-def]
         jpeg, anchor, shape = fn.external_source(feed(), num_outputs=3, dtype=[types.UINT8, types.INT32, types.INT32])
         return fn.decoders.image_slice(
-            jpeg, anchor, shape, axis_names="WH", normalized_anchor=False, normalized_shape=False
+            jpeg,
+            anchor,
+            shape,
+            device="cpu" if device is None else "mixed",
+            axis_names="WH",
+            normalized_anchor=False,
+            normalized_shape=False,
         )
 
     pipeline = graph()

@@ -40,6 +40,8 @@ def run(
     parser.add_argument("--decoder", choices=("pillow", "torchvision"), default="torchvision")
     parser.add_argument("--backend", default="auto", help="tagmill's")
     parser.add_argument("--streams", type=int, help="tagmill's")
+    parser.add_argument("--decoding", type=json.loads, default={}, help="tagmill's choices on a GPU, as JSON")
+    parser.add_argument("--device", default="cpu", help="where batches are delivered: cpu or cuda:N")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--warm", type=int, default=4, help="batches before the clock starts")
@@ -68,8 +70,10 @@ def measure(batches: Batches, options: argparse.Namespace, totals: Totals) -> di
     check(first, options)
     for _ in range(options.warm - 1):
         next(source)
+    settle(options.device)
     before, cpu, start = totals(), cpu_seconds(os.getpid()), time.perf_counter()
     images = sum(count(next(source)) for _ in range(options.batches))
+    settle(options.device)
     seconds, cpu = time.perf_counter() - start, cpu_seconds(os.getpid()) - cpu
     return {
         "images_per_second": images / seconds,
@@ -79,6 +83,14 @@ def measure(batches: Batches, options: argparse.Namespace, totals: Totals) -> di
         "seconds": seconds,
         "process_start_to_first_batch_seconds": age,
     }
+
+
+def settle(device: str) -> None:
+    """Waits until a GPU has done what it was asked: a clock that is read before that tells how fast one can ask."""
+    if device != "cpu":
+        import torch
+
+        torch.cuda.synchronize(device)
 
 
 def process_age() -> float:

@@ -7,6 +7,7 @@ import torch
 
 from tagmill.bench.peers import stopwatch
 from tagmill.pipeline import Loader, LoaderConfig
+from tagmill.pipeline.decoding import Decoding
 
 WAITED = "decoder waited for reads"  # of the loader's meters
 opened: list[Loader] = []
@@ -21,6 +22,8 @@ def batches(options: argparse.Namespace) -> Iterator[torch.Tensor]:
         threads=options.threads,
         backend=options.backend,
         streams=options.streams,
+        device=options.device,
+        decoding=Decoding(**options.decoding),
         drop_last=True,  # so that every batch that is measured is whole
     )
     opened.append(Loader(options.data, config))

@@ -9,7 +9,7 @@ from torch.utils.data import RandomSampler
 from torchvision.datasets import ImageFolder
 
 from tagmill.bench.peers import stopwatch
-from tagmill.bench.peers.torch_pictures import data_loader, decode, transform
+from tagmill.bench.peers.torch_pictures import data_loader, decode, delivered, transform
 
 ENDLESS = 1 << 20  # images that nobody reaches
 
@@ -21,7 +21,7 @@ def batches(options: argparse.Namespace) -> Iterator[torch.Tensor]:
     dataset = ImageFolder(options.data, transform(options), loader=load)
     sampler = RandomSampler(dataset, num_samples=ENDLESS)
     for images, _ in data_loader(dataset, options, batch_size=options.batch, sampler=sampler):
-        yield images
+        yield delivered(images, options)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from webdataset.gopen import gopen_schemes
 
 from tagmill.bench.corpora import shards
 from tagmill.bench.peers import stopwatch
-from tagmill.bench.peers.torch_pictures import picture, workers
+from tagmill.bench.peers.torch_pictures import delivered, picture, workers
 
 BUFFER = 1000  # of its documentation's examples
 
@@ -29,7 +29,7 @@ def batches(options: argparse.Namespace) -> Iterator[torch.Tensor]:
     dataset = dataset.repeat().shuffle(BUFFER).to_tuple("jpg").map_tuple(picture(options))
     dataset = dataset.batched(options.batch, partial=False)
     for (images,) in webdataset.WebLoader(dataset, batch_size=None, **workers(options)):
-        yield images
+        yield delivered(images, options)
 
 
 if __name__ == "__main__":

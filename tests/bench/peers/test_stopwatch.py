@@ -8,7 +8,7 @@ import torch
 
 from tagmill.bench.peers import stopwatch
 
-OPTIONS = argparse.Namespace(output="uint8", batch=4, warm=2, batches=3)
+OPTIONS = argparse.Namespace(output="uint8", batch=4, warm=2, batches=3, device="cpu")
 
 
 def picture(output: str, batch: int = 4) -> torch.Tensor:

@@ -1,0 +1,194 @@
+"""make bench-gpu: what the loader gives on a GPU, beside what the GPU can decode, others' loaders, and networks in training.
+
+python -m tagmill.bench.gpu [--device auto|cpu|cuda:N] [--parts limit,loader,...] [--images DIR] [--corpora 256,full]
+    [--rounds N] [--minutes M] [--out FILE.json] [--plot FILE.png] [--decoding JSON] [--sweep] [--quick]
+
+Parts, in the order of their worth: limit (the decoder alone, and tagmill's graph from memory), loader (from the disk), peers,
+training, s3, sweep. Every case is a process of its own; the JSON file is written after each, and a call that finds it goes on
+where the last one was cut. docs/gpu.md says how it is run on a machine without a network.
+"""
+
+import argparse
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tagmill.bench import corpora, measure, remote
+from tagmill.bench.gpu import cases, machine, pictures, sweep
+from tagmill.bench.gpu.results import GRAPH, LOADER, Results, aims, plot, table
+from tagmill.bench.workers import UnavailableError, environment, run_worker
+from tagmill.pipeline.cores import cores_per_rank
+from tagmill.pipeline.device import resolve
+
+PARTS = ("limit", "loader", "peers", "training", "s3", "sweep")
+SIDES = {"256": corpora.SHORT_SIDE, "full": corpora.AS_IT_IS}
+SAMPLES = {"256": 4096, "full": 2048}
+QUICK_SAMPLES, QUICK_PICTURES = 256, 8
+
+
+class OutOfTimeError(Exception):
+    """No time is left for another case."""
+
+
+class Bench:
+    """One call: its options, what it has time for, and where its figures go."""
+
+    def __init__(self, options: argparse.Namespace, device: str) -> None:
+        self.options, self.device = options, device
+        self.size = cases.QUICK if options.quick else cases.Size()
+        self.end = time.monotonic() + 60 * options.minutes
+        self.results = Results(options.out, machine.facts(device) | {"device": device})
+        count = QUICK_PICTURES if options.quick else None
+        found = pictures.found(options.images, count)
+        self.folders = {}
+        for corpus in options.corpora:
+            samples = QUICK_SAMPLES if options.quick else SAMPLES[corpus]
+            self.folders[corpus] = corpora.prepare(found, samples, SIDES[corpus])
+
+    def left(self) -> float:
+        """Seconds."""
+        return self.end - time.monotonic()
+
+    def run(self, case: cases.Case, extra: dict[str, str] | None = None) -> None:
+        """A run of a case, unless it has as many as are asked for. Raises OutOfTimeError."""
+        entry = self.results.case(case.part, case.corpus, case.name)
+        if len(entry["runs"]) >= self.options.rounds:
+            return
+        if self.left() <= 0:
+            self.results.add(entry, None, "no time was left")
+            raise OutOfTimeError
+        try:
+            self.results.add(entry, run_worker(list(case.command), {**environment(), **(extra or {})}))
+            print(
+                f"  {case.corpus}: {case.name}: {entry['runs'][-1]['images_per_second']:,.0f} images/s", file=sys.stderr
+            )
+        except UnavailableError as error:
+            self.results.add(entry, None, str(error))
+            print(f"  {case.corpus}: {case.name}: {error}", file=sys.stderr)
+
+    def known(self, corpus: str) -> list[cases.Case]:
+        """Decoder, loader and peers on a corpus."""
+        options = self.options
+        told = (corpus, self.folders[corpus], self.device, options.threads, self.size, json.dumps(options.decoding))
+        return cases.peers(*told) + cases.training(*told, compiled=options.compile)
+
+    def graph(self, corpus: str) -> None:
+        """The graph from memory, with what `--decoding` says."""
+        entry = self.results.case("limit", corpus, GRAPH)
+        if len(entry["runs"]) < self.options.rounds:
+            setting = (
+                sweep.DEFAULT | {"threads": self.options.threads, "batch": self.size.batch} | self.options.decoding
+            )
+            self._settings(corpus, [setting], lambda _: entry)
+
+    def sweep(self, corpus: str) -> None:
+        """Every choice, once."""
+        chosen = sweep.settings(self.device, self.options.threads, self.options.quick)
+        entries = {
+            json.dumps(each): self.results.case("sweep", corpus, sweep.title(each, chosen[0])) for each in chosen
+        }
+        waiting = [each for each in chosen if not entries[json.dumps(each)]["runs"]]
+        self._settings(corpus, waiting, lambda setting: entries[json.dumps(setting)])
+
+    def _settings(
+        self, corpus: str, settings: list[dict[str, Any]], entry_of: Callable[[dict[str, Any]], dict[str, Any]]
+    ) -> None:
+        if self.left() <= 0:
+            raise OutOfTimeError
+        folder = str(self.folders[corpus] / "corpus")
+        told = (folder, self.device, settings, self.size.seconds, self.size.warm, self.left)
+        for setting, figures in sweep.measured(*told):
+            entry = entry_of(setting)
+            reason = figures.pop("reason", None)
+            self.results.add(entry, figures or None, reason)
+            rate = reason or f"{figures['images_per_second']:,.0f} images/s"
+            print(f"  {corpus}: {entry['name']}: {rate}", file=sys.stderr)
+
+    def from_s3(self) -> None:
+        """The loader from Ceph's gateway on loopback; without one, a reason."""
+        corpus = self.options.corpora[0]
+        like = next(case for case in self.known(corpus) if case.name == LOADER)
+        case = cases.from_s3(corpus, f"s3://{remote.BUCKET}/corpus", like)
+        entry = self.results.case(case.part, case.corpus, case.name)
+        if len(entry["runs"]) >= self.options.rounds:
+            return
+        try:
+            with remote.service([self.folders[corpus] / "corpus"]) as store:
+                for _ in range(self.options.rounds):
+                    self.run(case, {**store.environment, "AWS_ENDPOINT_URL": store.endpoint})
+        except (SystemExit, ImportError) as error:
+            self.results.add(entry, None, str(error))
+
+    def all(self) -> None:
+        """Round by round, so that whatever is cut has one run of everything before a second of anything."""
+        parts = self.options.parts
+        for number in range(self.options.rounds):
+            print(f"round {number + 1} of {self.options.rounds}", file=sys.stderr)
+            for corpus in self.options.corpora:
+                if "limit" in parts:
+                    self.graph(corpus)
+                for case in self.known(corpus):
+                    entry = self.results.case(case.part, corpus, case.name) if case.part in parts else None
+                    if entry is not None and len(entry["runs"]) <= number and (number == 0 or entry["runs"]):
+                        self.run(case)
+        if "s3" in parts:
+            self.from_s3()
+        for corpus in self.options.corpora if "sweep" in parts else ():
+            self.sweep(corpus)
+
+
+def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = measure.arguments(__doc__ or "")
+    parser.add_argument("--device", default="auto", help="auto: the GPU where there is one")
+    parser.add_argument("--parts", default=",".join(PARTS[:-1]), help=f"of {','.join(PARTS)}")
+    parser.add_argument("--corpora", default="256,full", help="short side 256, pictures as they are")
+    parser.add_argument("--threads", type=int, default=cores_per_rank(), help="of everybody: the cores by default")
+    parser.add_argument("--decoding", type=json.loads, default={}, help="tagmill's choices, as JSON: docs/gpu.md")
+    parser.add_argument("--minutes", type=float, default=600.0, help="after which no case is begun")
+    parser.add_argument(
+        "--compile", action="store_true", help="networks by torch.compile: they then want more images/s"
+    )
+    parser.add_argument("--sweep", action="store_true", help="the choices too: the same as adding the part")
+    parser.add_argument("--plot", type=Path, help="draw the figures here (.png or .svg)")
+    options = parser.parse_args(arguments)
+    options.parts = [*options.parts.split(","), *(["sweep"] if options.sweep else [])]
+    options.corpora = options.corpora.split(",")
+    for given, known in ((options.parts, PARTS), (options.corpora, tuple(SIDES))):
+        if unknown := sorted(set(given) - set(known)):
+            parser.error(f"{', '.join(unknown)}: there are {', '.join(known)}")
+    options.rounds = 1 if options.quick else options.rounds
+    if options.out is None:
+        options.out = measure.ROOT / f"build/bench/gpu-{time.strftime('%Y-%m-%d')}.json"
+    return options
+
+
+def main(arguments: list[str] | None = None) -> None:
+    options = parsed(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that a worker is ended with us
+    os.environ["PYTHONPATH"] = environment()["PYTHONPATH"]
+    device = resolve(options.device)
+    for line in machine.cannot(device):
+        print(line)
+    bench = Bench(options, device)
+    try:
+        bench.all()
+    except OutOfTimeError:
+        print(f"no time is left: the same command goes on from {options.out}")
+    found = bench.results.of(*PARTS)
+    print(f"\nuint8 pictures of 224 pixels on {device}; {options.out}")
+    print(table([case for case in found if case["part"] != "sweep"]))
+    if swept := [case for case in found if case["part"] == "sweep"]:
+        print("\nThe graph from memory, by what is different from the default:\n" + table(swept))
+    print("\n" + "\n".join(aims(found)))
+    if options.plot and not plot([case for case in found if case["part"] != "sweep"], options.plot):
+        print("no plot: matplotlib is not installed, or nothing was measured")
+
+
+if __name__ == "__main__":
+    main()

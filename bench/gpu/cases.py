@@ -1,0 +1,82 @@
+"""Which cases there are: the limit, the loader, others beside it, networks in training; each a process of its own."""
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tagmill.bench.gpu.results import DECODER, LOADER, WEBDATASET
+from tagmill.bench.workers import PEERS
+
+GPU = Path(__file__).resolve().parent
+NETWORKS = {"resnext101_32x8d": 128, "regnety_160": 128, "vit_base_patch16_224": 256}  # timm's names, and their batches
+SMALL = {"test_resnet": 16}  # timm's for tests: whether it runs at all
+STREAMS = 8  # of our loader, so that 1,024 samples are open, as in others' shuffle buffers: see bench/loader.py
+S3 = "tagmill, S3 on loopback"
+
+
+@dataclass(frozen=True)
+class Size:
+    """How long everything takes."""
+
+    batch: int = 256
+    warm: int = 6
+    batches: int = 40
+    seconds: float = 3.0  # of a setting of the graph from memory
+    networks: dict[str, int] = field(default_factory=lambda: NETWORKS)
+    training_rounds: int = 2
+    streams: int = STREAMS
+
+
+QUICK = Size(batch=32, warm=1, batches=2, seconds=0.2, networks=SMALL, training_rounds=1, streams=2)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A worker and what it is told."""
+
+    part: str
+    corpus: str  # 256 or full
+    name: str
+    command: tuple[str, ...]
+
+
+def peers(corpus: str, data: Path, device: str, threads: int, size: Size, decoding: str) -> list[Case]:
+    """Decoder, loader and others: uint8 pictures of 224 pixels, delivered on the device."""
+    flags = [
+        f"--{name}={value}" for name, value in (("batch", size.batch), ("warm", size.warm), ("batches", size.batches))
+    ]
+    flags += [f"--threads={threads}", f"--device={device}", "--output=uint8"]
+    ours = [*flags, f"--streams={size.streams}", f"--decoding={decoding}", "--backend=dali"]
+    whole, files = str(data / "corpus"), str(data / "images")
+    found = []
+    for part, name, worker, place, told in (
+        ("limit", DECODER, "dali_slice.py", whole, flags),
+        ("loader", LOADER, "tagmill_loader.py", whole, ours),
+        ("peers", "DALI's reader", "dali_reader.py", whole, flags),
+        ("peers", WEBDATASET, "webdataset_tars.py", whole, flags),
+        ("peers", "ImageFolder + DataLoader", "torchvision_folder.py", files, flags),
+        ("loader", "tagmill, decoding on the CPU", "tagmill_loader.py", whole, [*ours[:-1], "--backend=cpu"]),
+    ):
+        found.append(Case(part, corpus, name, (sys.executable, "-P", str(PEERS / worker), place, *told)))
+    return found
+
+
+def from_s3(corpus: str, url: str, like: Case) -> Case:
+    """The loader again, from a bucket."""
+    command = list(like.command)
+    command[3] = url
+    return Case("s3", corpus, S3, tuple(command))
+
+
+def training(
+    corpus: str, data: Path, device: str, threads: int, size: Size, decoding: str, compiled: bool = False
+) -> list[Case]:
+    """The networks, fed by the loader and by what lies on the device already."""
+    found = []
+    for model, batch in size.networks.items():
+        flags = [f"--model={model}", f"--batch={batch}", f"--device={device}", f"--threads={threads}"]
+        flags += [f"--streams={size.streams}", f"--decoding={decoding}", f"--warm={size.warm}"]
+        flags += [f"--batches={size.batches}", f"--rounds={size.training_rounds}", *(["--compile"] if compiled else [])]
+        command = (sys.executable, "-P", str(GPU / "training.py"), str(data / "corpus"), *flags)
+        found.append(Case("training", corpus, f"{model}{', compiled' if compiled else ''}", command))
+    return found

@@ -1,0 +1,84 @@
+"""What a figure on a GPU is worth: the card, the driver, the libraries, the cores; and what this machine cannot do."""
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tagmill.bench import measure
+from tagmill.pipeline.cores import cores_per_rank
+from tagmill.pipeline.device import LEAST_DRIVER, look
+from tagmill.pipeline.resample import is_compiled
+
+PACKAGES = ("torch", "torchvision", "timm", "webdataset", "numpy", "pillow", "pillow-simd", "pyarrow", "fsspec")
+DALI_PACKAGES = (*LEAST_DRIVER, "nvidia-nvimgcodec-cu13", "nvidia-nvimgcodec-cu12", "nvidia-nvjpeg")
+
+
+def versions() -> dict[str, str]:
+    """Of what is installed and matters."""
+    found = {"python": platform.python_version(), "cuda": str(torch.version.cuda)}
+    for name in (*PACKAGES, *DALI_PACKAGES):
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def facts(device: str) -> dict[str, Any]:
+    """For the head of the results. The commit of a working tree without git is 'unknown'."""
+    machine: dict[str, Any] = {**measure.machine(), "usable_cores": cores_per_rank(), "platform": platform.platform()}
+    machine |= {
+        "resample_compiled": is_compiled(),
+        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+    }
+    if device != "cpu":
+        properties = torch.cuda.get_device_properties(torch.device(device))
+        seen = look(device)
+        machine["gpu"] = {
+            "name": properties.name,
+            "memory_bytes": properties.total_memory,
+            "multiprocessors": properties.multi_processor_count,
+            "driver": _asked("driver_version"),
+            "jpeg_engine": seen.jpeg_engine,
+            "pcie": _asked("pcie.link.gen.current,pcie.link.width.current"),
+        }
+    done = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=measure.ROOT, capture_output=True, text=True, check=False
+    )
+    return {"machine": machine, "versions": versions(), "commit": done.stdout.strip() or "unknown"}
+
+
+def cannot(device: str) -> list[str]:
+    """In plain words, what will not be measured here."""
+    lines = []
+    if device == "cpu":
+        lines.append("no GPU: DALI decodes in its CPU mode, and nothing here says how fast a GPU is")
+    if look(device).wheel is None:
+        lines.append("DALI is not installed: no limit, no DALI reader, no sweep (bench/gpu/join_wheels.py brings it)")
+    if importlib.util.find_spec("webdataset") is None:
+        lines.append("webdataset is not installed: not beside us")
+    for name in ("timm", "torchvision"):
+        if importlib.util.find_spec(name) is None:
+            lines.append(f"{name} is not installed: {'no training' if name == 'timm' else 'no DataLoader'}")
+    if importlib.util.find_spec("s3fs") is None or not any(Path(folder, "radosgw").exists() for folder in _path()):
+        lines.append("no S3 service (Ceph's radosgw, and s3fs): the loader is measured from the disk only")
+    return lines
+
+
+def _path() -> list[str]:
+    return os.environ.get("PATH", "").split(os.pathsep)
+
+
+def _asked(field: str) -> str:
+    try:
+        command = ["nvidia-smi", f"--query-gpu={field}", "--format=csv,noheader,nounits"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return done.stdout.strip().splitlines()[0]

@@ -1,0 +1,129 @@
+"""A network in training, fed by the loader and, in turn in the same process, by batches that lie on the GPU already.
+
+python -m tagmill.bench.gpu.training CORPUS --model vit_base_patch16_224 --device cuda:0 ; prints a line of JSON.
+bf16 and channels_last, SGD; labels are drawn, because only the time is looked at. The quotient of the two rates is what the
+loader costs the trainer.
+"""
+
+import argparse
+import itertools
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import timm
+import torch
+from torch.nn import functional
+
+from tagmill.bench.gpu.watch import Watch
+from tagmill.bench.peers.stopwatch import MEAN, SIZE, STD, settle
+from tagmill.bench.processes import cpu_seconds
+from tagmill.pipeline import Loader, LoaderConfig
+from tagmill.pipeline.decoding import Decoding
+from tagmill.pipeline.meters import TRAINER
+
+CLASSES = 1000
+RESIDENT = 4  # batches that lie on the device
+
+
+def step_of(options: argparse.Namespace) -> Callable[[torch.Tensor], None]:
+    """What trains the model on a batch of normalised images."""
+    torch.backends.cudnn.benchmark = True  # all batches are of one shape
+    layout = torch.channels_last
+    model = timm.create_model(options.model, num_classes=CLASSES).to(options.device, memory_format=layout).train()  # type: ignore[call-overload]
+    run = torch.compile(model) if options.compile else model
+    optimiser = torch.optim.SGD(model.parameters(), 1e-3, momentum=0.9)
+    targets = torch.randint(0, CLASSES, (options.batch,), device=options.device)
+    kind = torch.device(options.device).type
+
+    def step(images: torch.Tensor) -> None:
+        with torch.autocast(kind, torch.bfloat16):
+            loss = functional.cross_entropy(run(images).float(), targets[: len(images)])
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+
+    return step
+
+
+def config_of(options: argparse.Namespace) -> LoaderConfig:
+    """The loader, delivering normalised bf16 on the device."""
+    return LoaderConfig(
+        view=None,
+        batch_size=options.batch,
+        size=SIZE,
+        output="bfloat16",
+        mean=tuple(255 * each for each in MEAN),  # type: ignore[arg-type]
+        std=tuple(255 * each for each in STD),  # type: ignore[arg-type]
+        device=options.device,
+        threads=options.threads,
+        streams=options.streams,
+        drop_last=True,
+        decoding=Decoding(**options.decoding),
+    )
+
+
+def measured(
+    images: Iterator[torch.Tensor], step: Callable[[torch.Tensor], None], options: argparse.Namespace
+) -> dict[str, float]:
+    """images/s of so many batches after some to warm up, with the processor's time and the GPU's use."""
+    for batch in itertools.islice(images, options.warm):
+        step(batch)
+    settle(options.device)
+    cpu, start, count = cpu_seconds(os.getpid()), time.perf_counter(), 0
+    with Watch(options.device) as watch:
+        for batch in itertools.islice(images, options.batches):
+            step(batch)
+            count += len(batch)
+        settle(options.device)
+        seconds = time.perf_counter() - start
+    cpu = cpu_seconds(os.getpid()) - cpu
+    figures = {"images_per_second": count / seconds, "seconds": seconds, "images": float(count)}
+    return figures | {"cpu_seconds_per_1000_images": 1000 * cpu / count} | watch.figures()
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """Rounds of both, in turn."""
+    step, config = step_of(options), config_of(options)
+    found: dict[str, Any] = {"resident": [], "loader": []}
+    with Loader(options.corpus, config) as loader:
+        kept = [batch.images.clone() for batch in itertools.islice(loader, RESIDENT)]
+        for _ in range(options.rounds):
+            found["resident"].append(measured(itertools.cycle(kept), step, options))
+            stream = (batch.images for batch in loader)
+            before = loader.meters.as_dict()["seconds"][TRAINER]
+            figures = measured(stream, step, options)
+            # The warm-up waits for the first batch, which is no fault of a loader that has just been started.
+            figures["waited_seconds_with_warm_up"] = loader.meters.as_dict()["seconds"][TRAINER] - before
+            found["loader"].append(figures)
+            stream.close()
+        found["report"] = loader.report()
+    rates = {name: [each["images_per_second"] for each in found[name]] for name in ("resident", "loader")}
+    found["ratios"] = [ours / theirs for ours, theirs in zip(rates["loader"], rates["resident"], strict=True)]
+    # For the tables: what the loader's rounds gave.
+    return {"images_per_second": sorted(rates["loader"])[len(rates["loader"]) // 2], **found}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("corpus")
+    parser.add_argument("--model", default="vit_base_patch16_224")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--streams", type=int)
+    parser.add_argument("--decoding", type=json.loads, default={})
+    parser.add_argument("--warm", type=int, default=6)
+    parser.add_argument("--batches", type=int, default=40)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument(
+        "--compile", action="store_true", help="the model, by torch.compile: it then wants more images/s"
+    )
+    print(json.dumps(run(parser.parse_args())), flush=True)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
