@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 import tyro
@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tagmill.pipeline.config import LoaderConfig, World
+from tagmill.pipeline.demand import Demand, demand
 from tagmill.pipeline.plan import Plan, local_batch_size, open_samples
 from tagmill.pipeline.prefetch import ROW_GAP
 from tagmill.pipeline.quality import Quality, quality
@@ -41,6 +42,12 @@ class Forecast:
     streams: int | None = None
     window: int = 2
     chunk: int = 64
+    decode: Literal["gpu", "cpu"] = "gpu"
+    """What decodes the pictures: then they travel to the GPU encoded, or as pixels."""
+    size: int = 224
+    """Side of the images, in pixels."""
+    core_ms: float | None = None
+    """Milliseconds of a core that an image costs, as measured by bench/gpu or bench/loader.py (CPU s/1,000)."""
     json: bool = False
 
 
@@ -58,6 +65,7 @@ class Needs:
     requests_per_second: float  # of a node, to the store
     bytes_per_second: float  # of a node, from the store
     epoch_hours: float
+    demand: Demand  # of the machines
     advice: str
     shuffle: Quality
 
@@ -66,6 +74,8 @@ def forecast(asked: Forecast) -> Needs:
     """Raises ConfigError for a configuration that the loader would refuse, CorpusError for a corpus that it would."""
     if asked.ranks < 1 or asked.world < 1 or not asked.images_per_second > 0:
         raise ConfigError("no ranks, or no images a second", "plan", "give numbers above 0")
+    if asked.size < 1 or (asked.core_ms is not None and not asked.core_ms > 0):
+        raise ConfigError("size or core_ms", "plan", "give numbers above 0")
     config = LoaderConfig(
         view=asked.view,
         batch_size=asked.batch_size,
@@ -89,6 +99,16 @@ def forecast(asked: Forecast) -> Needs:
     ranks = min(asked.ranks, asked.world)
     rate = ranks * asked.images_per_second
     requests, read = _a_sample(corpus, view, plan, tail, float(mean))
+    wanted = demand(
+        asked.images_per_second,
+        asked.world,
+        asked.ranks,
+        decode=asked.decode,
+        size=asked.size,
+        core_ms=asked.core_ms,
+        mean_bytes=float(mean),
+        read=(requests, read),
+    )
     return Needs(
         samples=plan.num_turns,
         batches=-(-plan.num_turns // config.batch_size),
@@ -100,6 +120,7 @@ def forecast(asked: Forecast) -> Needs:
         requests_per_second=requests * rate,
         bytes_per_second=read * rate,
         epoch_hours=plan.num_turns / (asked.images_per_second * asked.world) / 3600,
+        demand=wanted,
         advice=_advice(plan, tail),
         shuffle=quality(plan, corpus.column("samples")[shards], config.batch_size),
     )
@@ -149,7 +170,10 @@ def _advice(plan: Plan, tail: float) -> str:
 def show(console: Console, needs: Needs) -> None:
     """Prints a forecast as a small table."""
     table = Table("", "", box=None, show_header=False)
-    mega, shuffle = 1e6, needs.shuffle
+    mega, shuffle, wanted = 1e6, needs.shuffle, needs.demand
+    cores = "not measured: give --core-ms"
+    if wanted.cores is not None:
+        cores = f"{wanted.cores:,.1f} of a rank, {wanted.node_cores:,.1f} of a node"
     for name, value in [
         ("epoch", f"{needs.samples:,} samples, {needs.batches:,} batches, {needs.epoch_hours:,.2f} hours"),
         ("streams", f"{needs.streams:,}"),
@@ -159,6 +183,12 @@ def show(console: Console, needs: Needs) -> None:
         ("read sample by sample", f"{needs.tail:.2%}"),
         ("requests of a node", f"{needs.requests_per_second:,.1f} a second"),
         ("read by a node", f"{needs.bytes_per_second / mega:,.1f} MB a second"),
+        ("to each GPU", f"{wanted.pcie_bytes / mega:,.1f} MB a second over PCIe"),
+        ("cores that prepare images", cores),
+        (
+            "all nodes",
+            f"{wanted.nodes:,}: {wanted.store_bytes / mega:,.1f} MB, {wanted.store_requests:,.1f} requests a second",
+        ),
         ("neighbours were apart", f"{shuffle.neighbour_distance:.2f} of the distance in a global shuffle"),
         ("pairs of a batch from a chunk", _beside(100 * shuffle.same_chunk, 100 * shuffle.same_chunk_global, "%")),
         ("pairs of a batch from a shard", _beside(100 * shuffle.same_shard, 100 * shuffle.same_shard_global, "%")),

@@ -134,7 +134,10 @@ class Bench:
                     self.graph(corpus)
                 for case in self.known(corpus):
                     entry = self.results.case(case.part, corpus, case.name) if case.part in parts else None
-                    if entry is not None and len(entry["runs"]) <= number and (number == 0 or entry["runs"]):
+                    again = number == 0 or (
+                        entry is not None and entry["runs"] and case.part != "training"
+                    )  # it has rounds
+                    if entry is not None and again and len(entry["runs"]) <= number:
                         self.run(case)
         if "s3" in parts:
             self.from_s3()

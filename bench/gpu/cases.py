@@ -9,7 +9,7 @@ from tagmill.bench.workers import PEERS
 
 GPU = Path(__file__).resolve().parent
 NETWORKS = {"resnext101_32x8d": 128, "regnety_160": 128, "vit_base_patch16_224": 256}  # timm's names, and their batches
-SMALL = {"test_resnet": 16}  # timm's for tests: whether it runs at all
+SMALL = {"test_resnet": 4}  # timm's for tests: whether it runs at all
 STREAMS = 8  # of our loader, so that 1,024 samples are open, as in others' shuffle buffers: see bench/loader.py
 S3 = "tagmill, S3 on loopback"
 

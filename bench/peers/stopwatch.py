@@ -54,7 +54,7 @@ def run(
             make(options.images, options.folder)
         return
     result = measure(batches, options, totals)
-    result["versions"] = {package: importlib.metadata.version(package) for package in packages}
+    result["versions"] = {package: version for package in packages if (version := version_of(package))}
     if "PIL" in sys.modules:
         result["versions"]["PIL as imported"] = sys.modules["PIL"].__version__  # pillow-simd's has a .post
     print(json.dumps(result), flush=True)
@@ -91,6 +91,14 @@ def settle(device: str) -> None:
         import torch
 
         torch.cuda.synchronize(device)
+
+
+def version_of(package: str) -> str:
+    """Of a package; empty where another one stands for it (pillow-simd for Pillow, DALI's wheel for an older driver)."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
 
 
 def process_age() -> float:

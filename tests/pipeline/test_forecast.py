@@ -67,3 +67,22 @@ def test_a_first_epoch_of_nothing_is_refused(tmp_path: Path) -> None:
     rare = make_corpus(tmp_path, [1], repeats=[1])
     with pytest.raises(CorpusError, match="first epoch has no samples"):
         forecast(Forecast(corpus=rare.url, batch_size=1))
+
+
+def test_what_the_machines_must_carry(made: Made, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = {"corpus": made.url, "batch_size": 64, "world": 16, "streams": 16, "chunk": 5, "images_per_second": 200.0}
+    needs = forecast(Forecast(**asked, core_ms=0.5))  # type: ignore[arg-type]
+    mean = sum(entry.bytes for entry in made.entries) / 80  # of the tars: a little more than their pictures
+    assert needs.demand.pcie_bytes == pytest.approx(200 * mean)
+    assert needs.demand.nodes == 2 and needs.demand.cores == pytest.approx(0.1)
+    assert needs.demand.store_bytes == pytest.approx(2 * needs.bytes_per_second)  # of two nodes, 8 ranks each
+    assert needs.demand.store_requests == pytest.approx(2 * needs.requests_per_second)
+    pixels = forecast(Forecast(**asked, decode="cpu", size=32))  # type: ignore[arg-type]
+    assert pixels.demand.pcie_bytes == 200 * 3 * 32 * 32
+    for wrong in ({"size": 0}, {"core_ms": 0.0}):
+        with pytest.raises(ConfigError):
+            forecast(Forecast(**asked, **wrong))  # type: ignore[arg-type]
+    command([made.url, "--batch-size", "8"])
+    assert "not measured: give --core-ms" in capsys.readouterr().out
+    command([made.url, "--batch-size", "8", "--decode", "cpu"])
+    assert "MB a second over PCIe" in capsys.readouterr().out

@@ -1,0 +1,107 @@
+"""The whole bench for real, on DALI's CPU mode: tiny, and every part of it that a machine without a GPU can run."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tagmill.bench import corpora, measure
+from tagmill.bench.gpu import __main__ as bench
+from tagmill.bench.gpu import cases
+from tagmill.bench.gpu.results import DECODER, GRAPH, LOADER, WEBDATASET
+from tests.pipeline.corpora import picture
+
+pytest.importorskip("nvidia.dali")
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """Ten small pictures. What is made of them lies under build/bench, and is deleted afterwards."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for number in range(8):
+        (folder / f"{number}.jpg").write_bytes(picture(number, 300 + number, 280))
+    return folder
+
+
+@pytest.mark.slow
+def test_every_part_runs_and_a_second_call_runs_nothing_again(
+    images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = cases.Size(
+        batch=8, warm=1, batches=1, seconds=0.05, networks={"test_resnet": 2}, training_rounds=1, streams=2
+    )
+    monkeypatch.setattr(cases, "QUICK", size)
+    monkeypatch.setattr(bench, "QUICK_SAMPLES", 64)
+    out = tmp_path / "gpu.json"
+    arguments = ["--device", "cpu", "--quick", "--images", str(images), "--corpora", "256", "--threads", "1", "--sweep"]
+    arguments += ["--parts", "limit,loader,peers,training", "--out", str(out), "--plot", str(tmp_path / "gpu.png")]
+    try:
+        bench.main(arguments)
+        content = json.loads(out.read_text())
+        for part, name in (
+            ("limit", GRAPH),
+            ("limit", DECODER),
+            ("loader", LOADER),
+            ("loader", "tagmill, decoding on the CPU"),
+            ("peers", WEBDATASET),
+            ("peers", "ImageFolder + DataLoader"),
+            ("peers", "DALI's reader"),
+            ("training", "test_resnet"),
+            ("sweep", "default"),
+            ("sweep", "window=full"),
+        ):
+            case = content["cases"][f"{part}, 256, {name}"]
+            assert case["runs"] and case["runs"][0]["images_per_second"] > 0, (name, case.get("reason"))
+        run = content["cases"]["training, 256, test_resnet"]["runs"][0]
+        assert run["ratios"][0] > 0 and run["loader"][0]["cpu_seconds_per_1000_images"] > 0
+        assert (tmp_path / "gpu.png").exists()
+        told = capsys.readouterr().out
+        assert "no GPU: DALI decodes in its CPU mode" in told and "aim: 0.95" in told
+        monkeypatch.setattr(bench, "run_worker", lambda *_: pytest.fail("it was run again"))
+        bench.main(arguments)
+        assert json.loads(out.read_text())["cases"] == content["cases"]
+    finally:
+        digest = corpora.digest(measure.pictures(images, bench.QUICK_PICTURES), 64, corpora.SHORT_SIDE)
+        shutil.rmtree(measure.ROOT / "build/bench/loader" / digest, ignore_errors=True)
+
+
+def test_when_no_time_is_left_nothing_is_begun_and_it_is_said(
+    images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(corpora, "prepare", lambda *_: tmp_path)
+    monkeypatch.setattr(bench, "run_worker", lambda *_: pytest.fail("it was begun"))
+    bench.main(
+        ["--device", "cpu", "--quick", "--images", str(images), "--minutes", "0", "--out", str(tmp_path / "o.json")]
+    )
+    assert "no time is left: the same command goes on" in capsys.readouterr().out
+
+
+def test_without_an_s3_service_there_is_a_reason(
+    images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(folders: object) -> object:
+        raise SystemExit("no S3 service here: radosgw not installed")
+
+    monkeypatch.setattr(corpora, "prepare", lambda *_: tmp_path)
+    monkeypatch.setattr(bench.remote, "service", missing)
+    arguments = [
+        "--device",
+        "cpu",
+        "--quick",
+        "--images",
+        str(images),
+        "--parts",
+        "s3",
+        "--out",
+        str(tmp_path / "o.json"),
+    ]
+    bench.main(arguments)
+    assert "not run: no S3 service here" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("wrong", [["--parts", "limit,all"], ["--corpora", "512"]])
+def test_what_does_not_exist_is_refused(wrong: list[str]) -> None:
+    with pytest.raises(SystemExit):
+        bench.parsed(wrong)
