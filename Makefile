@@ -8,7 +8,7 @@ ENGINE ?= duckdb
 BENCHES ?= pixels loader plan
 ROOMS = shards ingest pipeline transfer studies demo bench examples train.py cli.py
 
-.PHONY: help setup demo test lint types shards train bench wheel clean
+.PHONY: help setup demo test lint types shards train bench bench-gpu wheel clean
 .DEFAULT_GOAL := help
 
 help: ## what there is to make
@@ -40,6 +40,9 @@ train: setup ## a model from a corpus: make train CORPUS=out/demo/corpus ARGS="-
 
 bench: setup ## every comparison that needs no GPU; figures stand beside the machine that gave them
 	@for name in $(BENCHES); do $(BIN)/python bench/$$name.py $(ARGS) || exit 1; done
+
+bench-gpu: setup ## the loader on a GPU, beside the decoder's limit, others' loaders and networks in training: docs/gpu.md
+	@$(BIN)/python -m tagmill.bench.gpu $(ARGS)
 
 wheel: setup ## build/dist/tagmill-*.whl
 	@rm -rf build/lib build/dist && $(BIN)/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir build/dist . && ls build/dist

@@ -142,8 +142,8 @@ def mixed(floats: torch.Tensor, mix: Mix) -> torch.Tensor:
 
 
 def factors(how: Normalisation, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean and reciprocal deviation, float32 [1, 3, 1, 1]. They stay on the device: to send them with every batch would make the
-    host wait for it."""
+    """Mean and reciprocal deviation, float32 [1, 3, 1, 1]. They stay on the device: to send them with every batch would make
+    the host wait for it."""
     return _factors(tuple(how.mean), tuple(how.std), device)
 
 

@@ -29,7 +29,7 @@ def rank_cores(environment: Mapping[str, str] = os.environ) -> set[int]:
 
 
 def pin(cores: set[int]) -> None:
-    """Keeps the calling thread, and those that it will start, on some cores. (Linux: the call is of a thread, not a process.)"""
+    """Keeps the calling thread, and those that it will start, on some cores. (On Linux this is of a thread, not a process.)"""
     os.sched_setaffinity(0, cores)
 
 

@@ -29,8 +29,8 @@ PLACEHOLDER_SIDE = 8  # of the black picture that holds the place of one that is
 
 
 class Graph:
-    """Decodes, crops, resizes and flips batches on a GPU, or on the CPU where `device_id` is None. Up to `decoding.depth` batches
-    are in it at a time and come out in the order in which they were started. Used by one thread."""
+    """Decodes, crops, resizes and flips batches on a GPU, or on the CPU where `device_id` is None. Up to `decoding.depth`
+    batches are in it at a time and come out in the order in which they were started. Used by one thread."""
 
     def __init__(self, batch_size: int, size: int, threads: int, device_id: int | None, decoding: Decoding) -> None:
         """Builds the pipeline and sends placeholders through it. Raises RuntimeError where DALI does."""
@@ -47,8 +47,8 @@ class Graph:
             self.collect()
 
     def inputs(self, jpegs: Jpegs, crops: Crops, left_out: npt.NDArray[np.bool_]) -> Inputs:
-        """What is fed for a batch; it must live until the batch is collected. Rows that are `left_out` get a placeholder, so that
-        batches keep their size, and with it DALI its memory."""
+        """What is fed for a batch; it must live until the batch is collected. Rows that are `left_out` get a placeholder, so
+        that batches keep their size, and with it DALI its memory."""
         anchor = np.where(left_out[:, None], 0, np.stack([crops.x, crops.y], -1)).astype(np.int32)
         shape = np.stack([crops.width, crops.height], -1)
         shape = np.where(left_out[:, None], PLACEHOLDER_SIDE, shape).astype(np.int32)
@@ -67,8 +67,8 @@ class Graph:
         self._pipeline.schedule_run()
 
     def collect(self) -> torch.Tensor:
-        """The pictures of the oldest batch, uint8 [n, size, size, 3], in DALI's own memory, which is theirs as long as the tensor
-        lives; on a GPU for torch's current stream. Raises RuntimeError where one of them cannot be decoded."""
+        """The pictures of the oldest batch, uint8 [n, size, size, 3], in DALI's own memory, which is theirs as long as the
+        tensor lives; on a GPU for torch's current stream. Raises RuntimeError where one of them cannot be decoded."""
         stream = None if self._device_id is None else torch.cuda.current_stream(self._device_id)
         (found,) = self._pipeline.share_outputs(stream)
         pixels: torch.Tensor = torch.from_dlpack(found.as_tensor())

@@ -36,8 +36,8 @@ class _Fed:
 
 
 class DaliBackend:
-    """One DALI pipeline of the whole graph. While a batch is waited for, those that come next are in it already; their bytes are
-    kept until they are returned, so that an error in one of them costs the others nothing but time."""
+    """One DALI pipeline of the whole graph. While a batch is waited for, those that come next are in it already; their bytes
+    are kept until they are returned, so that an error in one of them costs the others nothing but time."""
 
     on_device = True
 
@@ -145,7 +145,7 @@ class DaliBackend:
         return pixels, failed
 
     def _once_more(self, fed: _Fed, error: RuntimeError) -> tuple[torch.Tensor, Bools]:
-        """A batch that failed, now alone in the pipeline: whole, as another's error may have been the reason, then one by one."""
+        """A batch that failed, alone in the pipeline: whole, as another's error may have been the reason, then one by one."""
         failed, given = fed.refused.copy(), np.flatnonzero(fed.given)
         if (pixels := self._alone(fed, np.arange(len(fed.jpegs)))) is not None:
             return pixels, failed
@@ -184,8 +184,9 @@ class DaliBackend:
         self._flight.clear()
 
     def _handed_over(self, pixels: torch.Tensor, whole: Bools, how: Normalisation | None) -> torch.Tensor:
-        """Images [n, 3, size, size] of DALI's pixels. On a GPU they are in torch's own memory: there DALI may use its memory again
-        before a stream that it does not know has read it. Normalised ones are new anyway; uint8 ones are copied on the device."""
+        """Images [n, 3, size, size] of DALI's pixels. On a GPU they are in torch's own memory: there DALI may use its memory
+        again before a stream that it does not know has read it. Normalised ones are new anyway; uint8 ones are copied on the
+        device."""
         images = pixels.permute(0, 3, 1, 2)
         if how:
             images = self.normalise(images, sent(whole, self._device), how)

@@ -31,8 +31,9 @@ def demand(
     mean_bytes: float,
     read: tuple[float, float],
 ) -> Demand:
-    """`rate` images/s of each of `world` ranks, up to `ranks` on a node; `core_ms` milliseconds of a core an image; `mean_bytes`
-    of a sample in its tar, a little more than its picture; `read` is (requests, bytes) that one sample costs the store."""
+    """`rate` images/s of each of `world` ranks, up to `ranks` on a node; `core_ms` milliseconds of a core an image;
+    `mean_bytes` of a sample in its tar, a little more than its picture; `read` is (requests, bytes) that one sample costs
+    the store."""
     milliseconds = CPU_CORE_MS if core_ms is None and decode == "cpu" else core_ms
     cores = None if milliseconds is None else rate * milliseconds / 1000
     on_node = min(ranks, world)

@@ -92,8 +92,8 @@ def parse_driver(text: str) -> tuple[int | None, bool | None]:
 
 
 def resolve(device: str, environment: Mapping[str, str] = os.environ) -> str:
-    """'cpu' or 'cuda:N' of what is configured. 'cuda' is the device that the trainer chose with torch.cuda.set_device, or that of
-    LOCAL_RANK; it is asked here, because each thread has a current device of its own. 'auto' is that, or the CPU without a GPU.
+    """'cpu' or 'cuda:N' of what is configured. 'cuda' is the device that the trainer chose with torch.cuda.set_device, or that
+    of LOCAL_RANK; it is asked here, as each thread has a current device of its own. 'auto' is that, or the CPU without a GPU.
 
     Raises ConfigError where a GPU is asked for that is not there."""
     if device == "cpu":

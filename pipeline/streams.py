@@ -29,8 +29,8 @@ class Lane:
         done.synchronize()
 
     def hand_over(self, batch: Batch) -> None:
-        """Called by the trainer's thread: the memory of a batch that it drops is not used again before the work that its current
-        stream has by then been given is done."""
+        """Called by the trainer's thread: the memory of a batch that it drops is not used again before the work that its
+        current stream has by then been given is done."""
         if self._stream is not None:
             stream = torch.cuda.current_stream(self._device)
             for tensor in batch.tensors():

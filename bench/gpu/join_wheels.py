@@ -13,33 +13,39 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any, BinaryIO, NoReturn
 
 
-def complain(text):  # noqa: ANN001, ANN201
+def complain(text: str) -> NoReturn:
+    """Ends with a message."""
     sys.exit(f"join_wheels: {text}")
 
 
 def sha256(path: Path) -> str:
+    """Of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def found_parts(folders: "list[Path]", sums: "dict") -> "list[Path]":
+def found_parts(folders: list[Path], sums: dict[str, Any]) -> list[Path]:
     """The parts in their order, each whole. Ends with what is missing or altered."""
-    paths, missing, altered = [], [], []
+    paths, missing, altered = list[Path](), list[str](), list[str]()
     for part in sums["parts"]:
         here = [path for folder in folders if (path := folder / part["name"]).is_file()]
         whole = [path for path in here if path.stat().st_size == part["bytes"] and sha256(path) == part["sha256"]]
-        (paths if whole else altered if here else missing).append(whole[0] if whole else part["name"])
+        if whole:
+            paths.append(whole[0])
+        else:
+            (altered if here else missing).append(part["name"])
     if missing or altered:
         said = [f"{what}: {', '.join(names)}" for what, names in (("missing", missing), ("altered", altered)) if names]
         complain("; ".join(said))
     return paths
 
 
-def join(paths: "list[Path]", sums: "dict", folder: Path) -> "list[Path]":
+def join(paths: list[Path], sums: dict[str, Any], folder: Path) -> list[Path]:
     """The wheels, cut out of the parts again. A wheel's name is a name and no path."""
-    stream, wheels = _bytes(paths), []
+    stream, wheels = Stream(paths), []
     for wheel in sums["wheels"]:
         if Path(wheel["name"]).name != wheel["name"] or not wheel["name"].endswith(".whl"):
             complain(f"no name of a wheel: {wheel['name']!r}")
@@ -58,13 +64,15 @@ def join(paths: "list[Path]", sums: "dict", folder: Path) -> "list[Path]":
     return wheels
 
 
-class _bytes:  # noqa: N801
+class Stream:
     """Files read as one."""
 
-    def __init__(self, paths: "list[Path]") -> None:
-        self._paths, self._file = list(paths), None
+    def __init__(self, paths: list[Path]) -> None:
+        self._paths = list(paths)
+        self._file: BinaryIO | None = None
 
     def read(self, most: int) -> bytes:
+        """At most so many bytes; none at the end."""
         while True:
             if self._file is None:
                 if not self._paths:
@@ -76,7 +84,8 @@ class _bytes:  # noqa: N801
             self._file = None
 
 
-def install(wheels: "list[Path]", target: Path) -> None:
+def install(wheels: list[Path], target: Path) -> None:
+    """By pip, without a look at what they need."""
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-compile"]
     command += ["--no-cache-dir", "--disable-pip-version-check", "--upgrade", "--target", str(target)]
     if subprocess.run([*command, *map(str, wheels)], check=False).returncode:

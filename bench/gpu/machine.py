@@ -63,9 +63,10 @@ def cannot(device: str) -> list[str]:
         lines.append("DALI is not installed: no limit, no DALI reader, no sweep (bench/gpu/join_wheels.py brings it)")
     if importlib.util.find_spec("webdataset") is None:
         lines.append("webdataset is not installed: not beside us")
-    for name in ("timm", "torchvision"):
-        if importlib.util.find_spec(name) is None:
-            lines.append(f"{name} is not installed: {'no training' if name == 'timm' else 'no DataLoader'}")
+    without = {"timm": "no training", "torchvision": "no DataLoader"}
+    lines += [
+        f"{name} is not installed: {what}" for name, what in without.items() if importlib.util.find_spec(name) is None
+    ]
     if importlib.util.find_spec("s3fs") is None or not any(Path(folder, "radosgw").exists() for folder in _path()):
         lines.append("no S3 service (Ceph's radosgw, and s3fs): the loader is measured from the disk only")
     return lines

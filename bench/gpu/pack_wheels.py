@@ -1,10 +1,10 @@
-"""Packs the wheels that a GPU machine without a network lacks into parts that can be carried there; join_wheels.py installs them.
+"""Packs the wheels that a GPU machine without a network lacks into parts that can be carried there.
 
 python bench/gpu/pack_wheels.py --to build/bench/wheels [--cuda 130|120] [--python 3.12] [--part-mb 55] [--add NAME ...]
 
-By default everything that tagmill's loader and benches need beside torch, torchvision, timm, numpy, pyarrow, fsspec, Pillow,
-rich and matplotlib, which such machines have. The folder then holds part-NN.bin, sums.json (sha256 of parts and wheels) and
-join_wheels.py. Standard library and pip alone.
+join_wheels.py installs them there. By default everything that tagmill's loader and benches need beside torch, torchvision, timm,
+numpy, pyarrow, fsspec, Pillow, rich and matplotlib, which such machines have. The folder then holds part-NN.bin, sums.json
+(sha256 of parts and wheels) and join_wheels.py. Standard library and pip alone.
 """
 
 import argparse
@@ -24,10 +24,10 @@ PLATFORMS = [f"manylinux_2_{minor}_x86_64" for minor in (39, 35, 34, 31, 28, 27,
 PLATFORMS += ["manylinux2014_x86_64", "manylinux2010_x86_64", "manylinux1_x86_64"]
 # By distribution, as wanted: what DALI loads (its codecs, their libraries, what its Python side imports), and what we do.
 DALI = {
-    "130": ("nvidia-dali-cuda130", "nvidia-nvimgcodec-cu13", "nvidia-libnvcomp-cu13", "nvidia-nvjpeg")
-    + ("nvidia-nvjpeg2k-cu13", "nvidia-nvtiff-cu13"),
-    "120": ("nvidia-dali-cuda120", "nvidia-nvimgcodec-cu12", "nvidia-libnvcomp-cu12", "nvidia-nvjpeg-cu12")
-    + ("nvidia-nvjpeg2k-cu12", "nvidia-nvtiff-cu12"),
+    "130": "nvidia-dali-cuda130 nvidia-nvimgcodec-cu13 nvidia-libnvcomp-cu13 nvidia-nvjpeg nvidia-nvjpeg2k-cu13"
+    " nvidia-nvtiff-cu13",
+    "120": "nvidia-dali-cuda120 nvidia-nvimgcodec-cu12 nvidia-libnvcomp-cu12 nvidia-nvjpeg-cu12 nvidia-nvjpeg2k-cu12"
+    " nvidia-nvtiff-cu12",
 }
 PYTHON_SIDE = ("astunparse", "gast", "six", "optree", "nvtx", "makefun", "libcst")
 OURS = ("webdataset", "braceexpand", "tyro", "docstring-parser", "typeguard")
@@ -41,7 +41,7 @@ def wanted(cuda: str) -> list[str]:
         name, _, rest = line.partition("==")
         if rest and not line.startswith((" ", "#")):
             pinned[name.strip()] = rest.split()[0]
-    names = [*DALI[cuda], *PYTHON_SIDE, *OURS]
+    names = [*DALI[cuda].split(), *PYTHON_SIDE, *OURS]
     return [f"{name}=={pinned[name]}" if name in pinned else name for name in names]
 
 

@@ -17,7 +17,7 @@ pytest.importorskip("nvidia.dali")
 
 @pytest.fixture
 def images(tmp_path: Path) -> Path:
-    """Ten small pictures. What is made of them lies under build/bench, and is deleted afterwards."""
+    """Some small pictures. What is made of them lies under build/bench, and is deleted afterwards."""
     folder = tmp_path / "images"
     folder.mkdir()
     for number in range(8):
@@ -26,6 +26,7 @@ def images(tmp_path: Path) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # nine workers, each with its imports
 def test_every_part_runs_and_a_second_call_runs_nothing_again(
     images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

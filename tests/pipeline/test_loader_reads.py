@@ -1,4 +1,4 @@
-"""What the ranks of a world read of the store, all together: a chunk's pictures once, whoever they are for; the tail's singly."""
+"""What the ranks of a world read of the store, all together: a chunk's pictures once, whoever they are for."""
 
 from collections import Counter
 from pathlib import Path
