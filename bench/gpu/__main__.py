@@ -167,7 +167,8 @@ def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
             parser.error(f"{', '.join(unknown)}: there are {', '.join(known)}")
     options.rounds = 1 if options.quick else options.rounds
     if options.out is None:
-        options.out = measure.ROOT / f"build/bench/gpu-{time.strftime('%Y-%m-%d')}.json"
+        place = "build/bench" if options.quick else "bench/results"
+        options.out = measure.ROOT / place / f"gpu-{time.strftime('%Y-%m-%d')}.json"
     return options
 
 

@@ -3,8 +3,8 @@
 python bench/gpu/pack_wheels.py --to build/bench/wheels [--cuda 130|120] [--python 3.12] [--part-mb 55] [--add NAME ...]
 
 join_wheels.py installs them there. By default everything that tagmill's loader and benches need beside torch, torchvision,
-timm, numpy, pyarrow, fsspec, Pillow, rich and matplotlib, which such machines have. The folder then holds part-NN.bin, sums.json
-(sha256 of parts and wheels) and join_wheels.py. Standard library and pip alone.
+timm, numpy, pyarrow, fsspec, Pillow, rich and matplotlib, which such machines have. The folder then holds part-NN.bin,
+sums.json (sha256 of parts and wheels) and join_wheels.py. Standard library and pip alone.
 """
 
 import argparse

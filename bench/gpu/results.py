@@ -84,7 +84,7 @@ def aims(cases: list[dict[str, Any]]) -> list[str]:
 def table(cases: list[dict[str, Any]]) -> str:
     """One line a case: images/s, by the graph from memory, processor seconds per 1,000 images, GPU use."""
     graph = {case["corpus"]: case["median"] for case in cases if case["name"] == GRAPH and case["runs"]}
-    heads = ("images/s", "of graph", "CPU s/1,000", "GPU %", "resident")
+    heads = ("images/s", "of graph", "CPU s/1,000", "GPU %", "waited %", "of resident")
     rows = [("", *heads)]
     for case in cases:
         name = f"{case['corpus']}: {case['name']}"
@@ -97,7 +97,7 @@ def table(cases: list[dict[str, Any]]) -> str:
             f"{case['median'] / limit:.2f}" if limit and case["part"] != "training" else "",
         ]
         inner = [each for run in runs for each in run.get("loader", [run])]
-        for figure, digits in ((CPU, 2), ("gpu_utilisation_percent", 0)):
+        for figure, digits in ((CPU, 2), ("gpu_utilisation_percent", 0), ("waited_percent", 1)):
             values = [each[figure] for each in inner if figure in each]
             shown.append(f"{statistics.median(values):.{digits}f}" if values else "")
         ratios = [each for run in runs for each in run.get("ratios", [])]

@@ -67,13 +67,17 @@ def config_of(options: argparse.Namespace) -> LoaderConfig:
 
 
 def measured(
-    images: Iterator[torch.Tensor], step: Callable[[torch.Tensor], None], options: argparse.Namespace
+    images: Iterator[torch.Tensor],
+    step: Callable[[torch.Tensor], None],
+    options: argparse.Namespace,
+    waited: Callable[[], float] = float,
 ) -> dict[str, float]:
-    """images/s of so many batches after some to warm up, with the processor's time and the GPU's use."""
+    """images/s of so many batches after some to warm up, with the processor's time, the GPU's use, and the share of the time
+    for which the trainer `waited` (a count of seconds)."""
     for batch in itertools.islice(images, options.warm):
         step(batch)
     settle(options.device)
-    cpu, start, count = cpu_seconds(os.getpid()), time.perf_counter(), 0
+    cpu, before, start, count = cpu_seconds(os.getpid()), waited(), time.perf_counter(), 0
     with Watch(options.device) as watch:
         for batch in itertools.islice(images, options.batches):
             step(batch)
@@ -82,6 +86,7 @@ def measured(
         seconds = time.perf_counter() - start
     cpu = cpu_seconds(os.getpid()) - cpu
     figures = {"images_per_second": count / seconds, "seconds": seconds, "images": float(count)}
+    figures["waited_percent"] = 100 * (waited() - before) / seconds
     return figures | {"cpu_seconds_per_1000_images": 1000 * cpu / count} | watch.figures()
 
 
@@ -94,11 +99,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         for _ in range(options.rounds):
             found["resident"].append(measured(itertools.cycle(kept), step, options))
             stream = (batch.images for batch in loader)
-            before = loader.meters.as_dict()["seconds"][TRAINER]
-            figures = measured(stream, step, options)
-            # The warm-up waits for the first batch, which is no fault of a loader that has just been started.
-            figures["waited_seconds_with_warm_up"] = loader.meters.as_dict()["seconds"][TRAINER] - before
-            found["loader"].append(figures)
+            found["loader"].append(measured(stream, step, options, lambda: loader.meters.as_dict()["seconds"][TRAINER]))
             stream.close()
         found["report"] = loader.report()
     rates = {name: [each["images_per_second"] for each in found[name]] for name in ("resident", "loader")}

@@ -21,7 +21,12 @@ def filled(path: Path) -> Results:
             figures = {"images_per_second": rate, "cpu_seconds_per_1000_images": 0.25}
             results.add(results.case(part, "256", name), figures)
     results.add(results.case("s3", "256", "tagmill, S3 on loopback"), None, "no radosgw")
-    inner = {"images_per_second": 97.0, "cpu_seconds_per_1000_images": 1.5, "gpu_utilisation_percent": 99.0}
+    inner = {
+        "images_per_second": 97.0,
+        "cpu_seconds_per_1000_images": 1.5,
+        "gpu_utilisation_percent": 99.0,
+        "waited_percent": 0.3,
+    }
     run = {"images_per_second": 97.0, "loader": [inner], "resident": [], "ratios": [0.97, 0.99]}
     results.add(results.case("training", "256", "vit"), run)
     return results
@@ -60,7 +65,12 @@ def test_aims_and_table(tmp_path: Path) -> None:
     lines = {line.split("  ")[0]: line for line in table(cases).splitlines()}
     assert "760" in lines[f"256: {LOADER}"] and "0.95" in lines[f"256: {LOADER}"] and "0.25" in lines[f"256: {LOADER}"]
     assert "not run: no radosgw" in lines["256: tagmill, S3 on loopback"]
-    assert "0.980" in lines["256: vit"] and "99" in lines["256: vit"] and "1.50" in lines["256: vit"]
+    assert (
+        "0.980" in lines["256: vit"]
+        and "99" in lines["256: vit"]
+        and "0.3" in lines["256: vit"]
+        and "1.50" in lines["256: vit"]
+    )
 
 
 def test_a_picture_is_drawn_of_what_there_is(tmp_path: Path) -> None:

@@ -91,9 +91,9 @@ def test_the_loader_gives_what_it_gives_on_the_cpu(tmp_path: Path, more: dict[st
     told = {"batch_size": 16, "streams": 4, "chunk": 4, "epochs": 2, "size": 64, "output": output, "threads": 2, **more}
     batches: dict[str, list[Batch]] = {}
     for device in ("cpu", "cuda"):
-        with Loader(made.url, LoaderConfig(**told, device=device, backend="dali")) as loader:
-            with torch.cuda.stream(torch.cuda.Stream()):
-                batches[device] = [batch.to("cpu") for batch in loader]
+        config = LoaderConfig(**told, device=device, backend="dali")
+        with Loader(made.url, config) as loader, torch.cuda.stream(torch.cuda.Stream()):
+            batches[device] = [batch.to("cpu") for batch in loader]
     assert len(batches["cpu"]) == len(batches["cuda"]) == 8
     for here, there in zip(batches["cpu"], batches["cuda"], strict=True):
         assert torch.equal(here.positions, there.positions) and torch.equal(here.valid, there.valid)
