@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.utils.dlpack
 from nvidia.dali import fn, types
 from nvidia.dali.pipeline import Pipeline
 from PIL import Image
@@ -71,7 +72,7 @@ class Graph:
         tensor lives; on a GPU for torch's current stream. Raises RuntimeError where one of them cannot be decoded."""
         stream = None if self._device_id is None else torch.cuda.current_stream(self._device_id)
         (found,) = self._pipeline.share_outputs(stream)
-        pixels: torch.Tensor = torch.from_dlpack(found.as_tensor())
+        pixels: torch.Tensor = torch.utils.dlpack.from_dlpack(found.as_tensor())
         self._pipeline.release_outputs()
         return pixels
 

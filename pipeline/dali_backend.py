@@ -194,7 +194,7 @@ class DaliBackend:
             pixels.mul_(sent(whole, self._device).view(-1, 1, 1, 1))
         if self._device_id is not None:
             images = images if how else images.clone()
-            read = torch.cuda.Event(blocking=True)  # this thread sleeps until then
+            read = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]  # this thread sleeps until then
             read.record(torch.cuda.current_stream(self._device_id))
             read.synchronize()
         return images

@@ -13,7 +13,9 @@ class Lane:
 
     def __init__(self, device: str) -> None:
         self._device = torch.device(device)
-        self._stream = torch.cuda.Stream(self._device) if self._device.type == "cuda" else None
+        self._stream: torch.cuda.Stream | None = None
+        if self._device.type == "cuda":
+            self._stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
 
     @contextmanager
     def making(self) -> Iterator[None]:
@@ -24,7 +26,7 @@ class Lane:
             return
         with torch.cuda.device(self._device), torch.cuda.stream(self._stream):
             yield
-            done = torch.cuda.Event(blocking=True)
+            done = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
             done.record(self._stream)
         done.synchronize()
 

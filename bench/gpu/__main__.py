@@ -41,7 +41,7 @@ class Bench:
     def __init__(self, options: argparse.Namespace, device: str) -> None:
         self.options, self.device = options, device
         self.size = cases.QUICK if options.quick else cases.Size()
-        self.end = time.monotonic() + 60 * options.minutes
+        self.end = time.monotonic() + 60 * float(options.minutes)
         self.results = Results(options.out, machine.facts(device) | {"device": device})
         count = QUICK_PICTURES if options.quick else None
         found = pictures.found(options.images, count)

@@ -51,6 +51,11 @@ def needs_of(corpus: str, view: str | None, rate: tuple[float, float], ranks: in
     return forecast(asked)
 
 
+def make_tables(folder: Path) -> None:
+    """All that planning reads of a corpus."""
+    plan.make_corpus(folder, SHARDS)
+
+
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", type=Path)
@@ -63,7 +68,7 @@ def main(arguments: list[str] | None = None) -> None:
     corpus, view = options.corpus, options.view
     if corpus is None:
         place = measure.ROOT / "build" / "bench" / f"plan-{SHARDS}"
-        corpora.once(place, lambda folder: plan.make_corpus(folder, SHARDS) and None)
+        corpora.once(place, make_tables)
         corpus, view = str(place), "natural"
     table = Table(
         "at the rate of", "nodes", "images/s, all", "GPU: PCIe MB/s", "cores/GPU", "node: MB/s", "all: GB/s", "hours"

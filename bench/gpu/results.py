@@ -85,7 +85,7 @@ def table(cases: list[dict[str, Any]]) -> str:
     """One line a case: images/s, by the graph from memory, processor seconds per 1,000 images, GPU use."""
     graph = {case["corpus"]: case["median"] for case in cases if case["name"] == GRAPH and case["runs"]}
     heads = ("images/s", "of graph", "CPU s/1,000", "GPU %", "waited %", "of resident")
-    rows = [("", *heads)]
+    rows: list[tuple[str, ...]] = [("", *heads)]
     for case in cases:
         name = f"{case['corpus']}: {case['name']}"
         if not case["runs"]:

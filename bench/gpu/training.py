@@ -32,7 +32,7 @@ def step_of(options: argparse.Namespace) -> Callable[[torch.Tensor], None]:
     """What trains the model on a batch of normalised images."""
     torch.backends.cudnn.benchmark = True  # all batches are of one shape
     layout = torch.channels_last
-    model = timm.create_model(options.model, num_classes=CLASSES).to(options.device, memory_format=layout).train()  # type: ignore[call-overload]
+    model = timm.create_model(options.model, num_classes=CLASSES).to(options.device, memory_format=layout).train()
     run = torch.compile(model) if options.compile else model
     optimiser = torch.optim.SGD(model.parameters(), 1e-3, momentum=0.9)
     targets = torch.randint(0, CLASSES, (options.batch,), device=options.device)
@@ -43,7 +43,7 @@ def step_of(options: argparse.Namespace) -> Callable[[torch.Tensor], None]:
         with torch.autocast(kind, torch.bfloat16, enabled=low):
             loss = functional.cross_entropy(run(images if low else images.float()).float(), targets[: len(images)])
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
 
     return step
