@@ -1,6 +1,7 @@
 """How a local folder serves as a store: reads at a place, and content that is on the disk before it has its name."""
 
 import errno
+import fcntl
 import os
 import re
 import shutil
@@ -64,3 +65,22 @@ def full_disks(scratch: str | None) -> Iterator[None]:
             raise
         where, remedy = scratch or tempfile.gettempdir(), "make room or give another spool; what is finished stays"
         raise TagmillError("there is no room left on the disk", where, remedy) from error
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Alone in a folder among those who ask for it so, until the block ends or the process dies; nothing lies there meanwhile.
+
+    A filesystem that has no such locks (some NFS) gives none: then who changes the same object at the same moment may be lost.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        except InterruptedError:
+            raise
+        except OSError:
+            pass
+        yield
+    finally:
+        os.close(descriptor)

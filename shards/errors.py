@@ -33,5 +33,9 @@ class CorpusError(TagmillError):
     """A corpus that is missing, of another format version, or does not hold together."""
 
 
+class OvertakenError(CorpusError):
+    """A corpus to which somebody else has committed since it was read; nothing was written over that."""
+
+
 class IntegrityError(CorpusError):
     """Bytes at rest that are not the bytes that were written: cut, altered, or not a tar that we could have made."""

@@ -2,6 +2,7 @@
 
 import builtins
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,13 +13,15 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tagmill.shards.errors import CorpusError, IntegrityError
+from tagmill.shards.errors import CorpusError, IntegrityError, OvertakenError
 from tagmill.shards.record import sha256_hex
 from tagmill.shards.shared import parquet_batches, row_of, shared_table
 from tagmill.shards.store import Store
 from tagmill.shards.tables import read_table, table_bytes
 from tagmill.shards.takedown import Takedown
 
+CORPUS = "corpus.json"
+AMENDS = 100  # a commit takes milliseconds, and each that was overtaken has let another through
 FORMAT = "1"  # of corpora that were written with "0" nothing is promised
 SPLITS = ("train", "holdout")
 
@@ -108,9 +111,35 @@ def put_manifest(store: Store, entries: list[ShardEntry]) -> Named:
     return named
 
 
-def commit(store: Store, corpus: CorpusFile) -> None:
-    """Makes a generation of the corpus visible, by one atomic put. Everything it names must be in the store already."""
-    store.put("corpus.json", json.dumps(asdict(corpus), indent=2, sort_keys=True).encode() + b"\n")
+def commit(store: Store, corpus: CorpusFile, over: CorpusFile | None = None) -> None:
+    """Makes a generation of the corpus visible, by one atomic put. Everything it names must be in the store already.
+
+    With `over` only in the place of that generation: raises OvertakenError where another stands there.
+    """
+    data = json.dumps(asdict(corpus), indent=2, sort_keys=True).encode() + b"\n"
+    if over is None:
+        store.put(CORPUS, data)
+        return
+    old = store.read(CORPUS)
+    if data == old:
+        return
+    if _parsed(old, f"{store.url.rstrip('/')}/{CORPUS}") != over or not store.exchange(CORPUS, old, data):
+        what = "another command has changed the corpus meanwhile, and nothing was committed"
+        raise OvertakenError(what, store.url, "run the command again")
+
+
+def amend(corpus: "Corpus", change: "Callable[[Corpus], CorpusFile]") -> "Corpus":
+    """Commits what `change` makes of the corpus as it is now, and of what it is then if somebody commits at the same moment;
+    returns the corpus after it. Raises OvertakenError where that never ends."""
+    for attempt in range(AMENDS):
+        now = Corpus.open(corpus.store.url, corpus.cache)
+        try:
+            commit(now.store, change(now), now.file)
+            break
+        except OvertakenError:
+            if attempt == AMENDS - 1:
+                raise
+    return Corpus.open(corpus.store.url, corpus.cache)
 
 
 @dataclass(frozen=True)
@@ -128,24 +157,12 @@ class Corpus:
     def open(cls, url: str, cache: Path | None = None) -> "Corpus":
         """Reads `corpus.json`. Raises CorpusError where there is none, or one of another format version."""
         store = Store(url)
-        where = f"{url.rstrip('/')}/corpus.json"
+        where = f"{url.rstrip('/')}/{CORPUS}"
         try:
-            text = json.loads(store.read("corpus.json"))
+            data = store.read(CORPUS)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise CorpusError("no corpus here", where, "give the folder or bucket prefix that ingest wrote") from error
-        except ValueError as error:
-            raise CorpusError(f"not a corpus file: {error}", where, "restore it from the run that wrote it") from error
-        found = text.get("format") if isinstance(text, dict) else None
-        if found != FORMAT:
-            remedy = "read it with the tagmill version that wrote it, or ingest again"
-            raise CorpusError(f"corpus format {found!r}, this version reads {FORMAT!r}", where, remedy)
-        try:
-            named = {name: _named(view) for name, view in text["views"].items()}
-            takedown = _named(text["takedown"]) if text["takedown"] else None
-            file = CorpusFile(**{**text, "views": named, "manifest": _named(text["manifest"]), "takedown": takedown})
-        except (TypeError, KeyError, AttributeError, ValueError) as error:
-            raise CorpusError(f"not a corpus file: {error}", where, "restore it from the run that wrote it") from error
-        return cls(store, file, cache)
+        return cls(store, _parsed(data, where), cache)
 
     @cached_property
     def table(self) -> pa.Table:
@@ -158,14 +175,18 @@ class Corpus:
     @cached_property
     def entries(self) -> list[ShardEntry]:
         """The shards in corpus order, held-out ones last; of those that were purged, the digests that they have since."""
-        table = read_table(read_named(self.store, self.file.manifest), SHARDS.names)
-        written = [ShardEntry(**row) for row in table.cast(SHARDS).to_pylist()]
         return [
             replace(entry, tar_sha256=digests.tar_sha256, table_sha256=digests.table_sha256)
             if (digests := self.takedown.digests(entry.name))
             else entry
-            for entry in written
+            for entry in self.written_entries
         ]
+
+    @property
+    def written_entries(self) -> list[ShardEntry]:
+        """The lines of the manifest."""
+        table = read_table(read_named(self.store, self.file.manifest), SHARDS.names)
+        return [ShardEntry(**row) for row in table.cast(SHARDS).to_pylist()]
 
     @cached_property
     def takedown(self) -> Takedown:
@@ -197,6 +218,23 @@ class Corpus:
     def digest(self) -> bytes:
         """sha256 of the shard table, 32 bytes: what a training run pins."""
         return bytes.fromhex(self.file.manifest.sha256)
+
+
+def _parsed(data: bytes, where: str) -> CorpusFile:
+    try:
+        text = json.loads(data)
+    except ValueError as error:
+        raise CorpusError(f"not a corpus file: {error}", where, "restore it from the run that wrote it") from error
+    found = text.get("format") if isinstance(text, dict) else None
+    if found != FORMAT:
+        remedy = "read it with the tagmill version that wrote it, or ingest again"
+        raise CorpusError(f"corpus format {found!r}, this version reads {FORMAT!r}", where, remedy)
+    try:
+        views = {name: _named(view) for name, view in text["views"].items()}
+        takedown = _named(text["takedown"]) if text["takedown"] else None
+        return CorpusFile(**{**text, "views": views, "manifest": _named(text["manifest"]), "takedown": takedown})
+    except (TypeError, KeyError, AttributeError, ValueError) as error:
+        raise CorpusError(f"not a corpus file: {error}", where, "restore it from the run that wrote it") from error
 
 
 def _named(text: dict[str, str]) -> Named:

@@ -21,11 +21,12 @@ import pyarrow.parquet as pq
 from tagmill.shards.errors import CorpusError, IntegrityError
 from tagmill.shards.grey import grey_jpeg, no_facts
 from tagmill.shards.index import BLOCK, key_hex, padded
-from tagmill.shards.manifest import Corpus, Named, ShardEntry, commit, read_named
+from tagmill.shards.manifest import Corpus, CorpusFile, Named, ShardEntry, amend, read_named
 from tagmill.shards.reader import ShardReader
 from tagmill.shards.record import sha256_hex
+from tagmill.shards.store import Store
 from tagmill.shards.tables import read_table
-from tagmill.shards.takedown import PURGE, PURGED, Ordinals, PurgedShard, Row
+from tagmill.shards.takedown import PURGE, PURGED, Ordinals, PurgedShard, Row, Takedown
 
 # What a shard will be, put before it is: after a kill it tells a shard that is purged already from one that was altered.
 NOTES = "parts/purge"
@@ -35,22 +36,25 @@ PIECE = 1 << 22
 def record(corpus: Corpus, rows: Sequence[Row]) -> Corpus:
     """Adds rows to the list that the corpus has now, and makes it the corpus's, by one atomic put; returns that corpus.
 
-    Raises CorpusError where the shards are others than those of `corpus`, or another process committed at the same moment.
+    Raises CorpusError where the shards are others than those of `corpus`.
     """
-    now = Corpus.open(corpus.store.url, corpus.cache)
-    again = "run the command again"
-    if now.file.manifest != corpus.file.manifest:
-        raise CorpusError("the corpus got other shards meanwhile", corpus.store.url, again)
-    data = now.takedown.with_rows(rows).data()
+
+    def listed(now: Corpus) -> CorpusFile:
+        if now.file.manifest != corpus.file.manifest:
+            raise CorpusError("the corpus got other shards meanwhile", corpus.store.url, "run the command again")
+        return replace(now.file, takedown=put_list(now.store, now.takedown.with_rows(rows)))
+
+    return amend(corpus, listed)
+
+
+def put_list(store: Store, taken: Takedown) -> Named:
+    """Writes a takedown list under its content's name."""
+    data = taken.data()
     digest = sha256_hex(data)
     named = Named(f"manifests/takedown-{digest[:12]}.parquet", digest)
-    if not now.store.put_new(named.path, data):
-        read_named(now.store, named)  # what stands there must be the same bytes
-    commit(now.store, replace(now.file, takedown=named))
-    after = Corpus.open(corpus.store.url, corpus.cache)
-    if not after.takedown.holds(now.takedown.with_rows(rows)):
-        raise CorpusError("another command committed at the same moment", corpus.store.url, again)
-    return after
+    if not store.put_new(named.path, data):
+        read_named(store, named)  # what stands there must be the same bytes
+    return named
 
 
 def begin_purge(corpus: Corpus, at: str) -> Corpus:

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, TypeVar
 
 from fsspec.core import url_to_fs
 
-from tagmill.shards.disk import is_spool, read_at, sync_folder, unless_gone, write_synced
+from tagmill.shards.disk import is_spool, locked, read_at, sync_folder, unless_gone, write_synced
 from tagmill.shards.drivers import PERMANENT, Driver, FsspecDriver, S3Driver, is_flaky, told
 from tagmill.shards.errors import IntegrityError, StoreError
 from tagmill.shards.hedge import hedged
@@ -229,21 +229,19 @@ class Store:
         if self.root is not None:
             return self._put_local(name, source, replace=False)
         data = source if isinstance(source, bytes) else source.read_bytes()
-        mark, tries = secrets.token_hex(16), 0
+        return self._alone(self._send, name, data, lambda driver, path, mark: driver.create(path, data, mark))
 
-        def attempt(driver: Driver, path: str) -> None:
-            nonlocal tries
-            tries += 1
-            driver.create(path, data, mark)
-
-        try:
-            self._send(name, attempt)
-        except FileExistsError:
-            try:
-                return self._remote(name, lambda driver, path: driver.is_made_by(path, data, mark, tries))
-            except FileNotFoundError:  # the other's, and deleted since
-                return False
-        return True
+    def exchange(self, name: str, old: bytes, new: bytes) -> bool:
+        """Replaces an object only if it holds `old`; False if it does not. (Locally under a lock of the folder, If-Match on S3;
+        elsewhere it is compared just before, which is no guarantee.) Raises FileNotFoundError.
+        """
+        if self.root is not None:
+            with self._reading(name) as path, locked(path.parent):
+                if path.read_bytes() != old:
+                    return False
+                self.put(name, new)
+                return True
+        return self._alone(self._remote, name, new, lambda driver, path, mark: driver.exchange(path, old, new, mark))
 
     def delete(self, name: str) -> None:
         """Removes an object; one that is not there is no error."""
@@ -319,6 +317,30 @@ class Store:
             raise StoreError(
                 "nothing can be put here: no such bucket or folder", self._address(name), remedy
             ) from error
+
+    def _alone(
+        self,
+        send: Callable[[str, Callable[[Driver, str], None]], object],
+        name: str,
+        data: bytes,
+        call: Callable[[Driver, str, str], None],
+    ) -> bool:
+        """Whether a put that may only win once has won, with or without an answer."""
+        mark, tries = secrets.token_hex(16), 0
+
+        def attempt(driver: Driver, path: str) -> None:
+            nonlocal tries
+            tries += 1
+            call(driver, path, mark)
+
+        try:
+            send(name, attempt)
+        except FileExistsError:
+            try:
+                return self._remote(name, lambda driver, path: driver.is_made_by(path, data, mark, tries))
+            except FileNotFoundError:  # the other's, and deleted since
+                return False
+        return True
 
     def _remote(self, name: str, call: Callable[[Driver, str], T], hedge: int | None = None) -> T:
         """`hedge` is given for what may be asked for twice at a time: the bytes of the answer."""

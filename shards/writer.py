@@ -7,20 +7,21 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tagmill.shards.errors import ConfigError
+from tagmill.shards.errors import ConfigError, CorpusError
 from tagmill.shards.index import BLOCK, INDEX, dali_index, key_bytes, padded
 from tagmill.shards.manifest import ShardEntry
 from tagmill.shards.npy import npy_bytes
 from tagmill.shards.record import Record, facts_schema, sha256_hex
-from tagmill.shards.store import Store
+from tagmill.shards.store import SMALL_PUT, Store
 
 SIDES = (".tar", ".idx", ".npy", ".parquet", "_stats.json")  # the order of the puts: facts never precede their bytes
+PIECE = 1 << 20  # bytes of a file in memory
 
 
 class _Tar:
@@ -138,12 +139,37 @@ class ShardWriter:
             self._side(suffix).unlink(missing_ok=True)
 
 
-def publish(store: Store, spool: Path, name: str) -> None:
+def publish(store: Store, spool: Path, name: str, *, over: bool = True) -> None:
     """Puts a finished shard's files into the corpus and empties the spool. Invisible until the manifest names the shard.
 
-    A plain put, not a put-if-absent: a resumed run writes the same bytes again.
+    A plain put, not a put-if-absent: a resumed run writes the same bytes again. Without `over` nothing is replaced: raises
+    CorpusError where a file of that name has other bytes.
     """
     for suffix in SIDES:
         side = spool / f"{name}{suffix}"
-        store.put(f"shards/{name}{suffix}", side)
+        if over:
+            store.put(f"shards/{name}{suffix}", side)
+        else:
+            _put_beside(store, f"shards/{name}{suffix}", side)
         side.unlink()
+
+
+def _put_beside(store: Store, name: str, path: Path) -> None:
+    """What is too long for a put-if-absent is looked for first: only a run that was given up, and lives, could come between."""
+    if store.root is not None or path.stat().st_size <= SMALL_PUT:
+        if store.put_new(name, path):
+            return
+    elif not store.exists(name):
+        store.put(name, path)
+        return
+    with store.open(name) as there, path.open("rb") as made:
+        if _digest(there) != _digest(made):
+            where = f"{store.url.rstrip('/')}/{name}"
+            raise CorpusError("other bytes lie where a new shard belongs", where, "remove them if no corpus names them")
+
+
+def _digest(file: BinaryIO) -> bytes:
+    digest = hashlib.sha256()
+    while block := file.read(PIECE):
+        digest.update(block)
+    return digest.digest()

@@ -17,7 +17,7 @@ import pytest
 import tagmill.shards.store as store_module
 from tagmill.shards.errors import IntegrityError, StoreError
 from tagmill.shards.store import Store
-from tests.shards.writers import race
+from tests.shards.writers import count_up, race
 
 CONTENT = bytes(range(256)) * 5
 ESCAPES = ["../x", "a/../../x", "/etc/passwd", "a/..", "a\0b", ".."]
@@ -30,6 +30,7 @@ CALLS: dict[str, Callable[[Store, str], object]] = {
     "names": lambda store, name: store.names(name),
     "put": lambda store, name: store.put(name, b"x"),
     "put_new": lambda store, name: store.put_new(name, b"x"),
+    "exchange": lambda store, name: store.exchange(name, b"x", b"y"),
     "delete": lambda store, name: store.delete(name),
     "delete_below": lambda store, name: store.delete_below(name),
     "within": lambda store, name: store.within(name),
@@ -169,6 +170,24 @@ class StoreContract:
 
     def test_one_of_many_wins(self, store: Store, contenders: type[Executor]) -> None:
         one_of_many_wins(store, contenders, race, 15)
+
+    def test_an_exchange_is_made_over_what_was_expected(self, store: Store) -> None:
+        with pytest.raises(FileNotFoundError):
+            store.exchange("a/b", b"", b"first")
+        store.put("a/b", b"first")
+        assert store.exchange("a/b", b"first", b"second") is True
+        assert store.exchange("a/b", b"first", b"third") is False
+        assert store.read("a/b") == b"second" and store.names("") == ["a/b"]
+
+    def test_no_exchange_is_lost(self, store: Store, contenders: type[Executor]) -> None:
+        """Four contenders count up the same number; what is only compared before the put, as in memory, loses some."""
+        if store.url.startswith("memory"):
+            pytest.skip("this store cannot")
+        store.put("count", b"0")
+        spawn = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(4, spawn) as pool:
+            assert all(future.result(100) for future in [pool.submit(count_up, store, 25) for _ in range(4)])
+        assert store.read("count") == b"100"
 
     def test_a_store_travels_between_processes(self, store: Store) -> None:
         store.put("a", b"x")

@@ -1,13 +1,18 @@
 """How a local folder serves as a store: reads at a place, and names that only a whole content gets."""
 
 import errno
+import fcntl
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tagmill.shards.disk import full_disks, is_spool, read_at, unless_gone, write_synced
+from tagmill.shards.disk import full_disks, is_spool, locked, read_at, unless_gone, write_synced
 from tagmill.shards.errors import TagmillError
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize(("start", "stop"), [(0, 10), (3, 7), (8, 20), (10, 12), (40, 50), (4, 4)])
@@ -60,3 +65,29 @@ def test_a_full_disk_is_told_with_its_place_and_a_way_out(number: int) -> None:
 def test_other_errors_of_the_system_are_not_about_room() -> None:
     with pytest.raises(OSError, match="denied"), full_disks(None):
         raise OSError(errno.EACCES, "denied")
+
+
+def test_a_lock_is_of_one_at_a_time_and_goes_with_its_process(tmp_path: Path) -> None:
+    """A child takes the lock and is killed; meanwhile nobody else has it, and afterwards nothing is left of it."""
+    waits = "import sys, time; from pathlib import Path; from tagmill.shards.disk import locked\n"
+    waits += "with locked(Path(sys.argv[1])): print('mine', flush=True); time.sleep(600)"
+    child = subprocess.Popen([sys.executable, "-c", waits, str(tmp_path)], stdout=subprocess.PIPE, cwd=ROOT)
+    assert child.stdout is not None and child.stdout.readline() == b"mine\n"
+    folder = os.open(tmp_path, os.O_RDONLY)
+    with pytest.raises(BlockingIOError):
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.close(folder)
+    child.kill()
+    child.wait()
+    child.stdout.close()
+    with locked(tmp_path):
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_where_there_are_no_locks_work_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(*args: object) -> None:
+        raise OSError(errno.EBADF, "no locks on this filesystem")
+
+    monkeypatch.setattr(fcntl, "flock", refuses)
+    with locked(tmp_path):
+        pass

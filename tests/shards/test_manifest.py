@@ -1,6 +1,7 @@
 """One generation of a corpus, pinned; and everything else that may stand in the place of `corpus.json`."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from tagmill.shards.errors import CorpusError, IntegrityError, StoreError, TagmillError
+from tagmill.shards.errors import CorpusError, IntegrityError, OvertakenError, StoreError, TagmillError
 from tagmill.shards.manifest import (
     FORMAT,
     SHARDS,
@@ -17,6 +18,7 @@ from tagmill.shards.manifest import (
     Named,
     ShardEntry,
     ShardLine,
+    amend,
     commit,
     put_manifest,
     read_named,
@@ -207,3 +209,53 @@ def test_a_made_corpus_is_the_same_wherever_it_is_made(tmp_path: Path) -> None:
     assert first.file == second.file
     assert first.store.names("") == second.store.names("")
     assert all(first.store.read(name) == second.store.read(name) for name in first.store.names(""))
+
+
+def test_a_commit_over_another_generation_is_refused(store: Store, corpus: Corpus) -> None:
+    mine = replace(corpus.file, views={"mine": Named("views/mine/a/view.json", "6" * 64)})
+    commit(store, mine, over=corpus.file)
+    commit(store, mine, over=corpus.file)  # as a run that was killed after its commit does
+    with pytest.raises(OvertakenError, match="nothing was committed"):
+        commit(store, replace(corpus.file, seed=6), over=corpus.file)
+    assert Corpus.open(store.url).file == mine
+
+
+def test_what_comes_between_reading_and_writing_is_seen(
+    store: Store, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody commits after the generation was compared."""
+    exchange = Store.exchange
+
+    def late(self: Store, name: str, old: bytes, new: bytes) -> bool:
+        monkeypatch.setattr(Store, "exchange", exchange)
+        commit(store, replace(corpus.file, seed=7))
+        return self.exchange(name, old, new)
+
+    monkeypatch.setattr(Store, "exchange", late)
+    with pytest.raises(OvertakenError):
+        commit(store, replace(corpus.file, seed=6), over=corpus.file)
+    assert Corpus.open(store.url).file.seed == 7
+    monkeypatch.setattr(Store, "exchange", late)
+    after = amend(corpus, lambda now: replace(now.file, name=f"seed {now.file.seed}"))
+    assert after.file.name == "seed 7"
+
+
+def test_an_amendment_that_is_always_overtaken_ends(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Store, "exchange", lambda *args: False)
+    with pytest.raises(OvertakenError, match="run the command again"):
+        amend(corpus, lambda now: replace(now.file, name="another"))
+
+
+def test_commands_at_once_all_come_through(store: Store, corpus: Corpus) -> None:
+    def add(number: int) -> None:
+        view = Named(f"views/{number}/a/view.json", "7" * 64)
+        for _ in range(5):
+            amend(
+                corpus,
+                lambda now: replace(now.file, seed=now.file.seed + 1, views={**now.file.views, f"{number}": view}),
+            )
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(add, range(4)))
+    file = Corpus.open(store.url).file
+    assert file.seed == corpus.file.seed + 20 and set(file.views) == {"default", "0", "1", "2", "3"}

@@ -16,7 +16,8 @@ import webdataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tagmill.shards.errors import ConfigError
+from tagmill.shards import writer as writer_module
+from tagmill.shards.errors import ConfigError, CorpusError
 from tagmill.shards.index import INDEX, key_hex, sample_bytes
 from tagmill.shards.record import FACTS, sha256_hex
 from tagmill.shards.store import Store
@@ -218,3 +219,21 @@ def test_publishing_moves_a_shard_into_the_corpus(tmp_path: Path, samples: list[
     write_shard(spool, "000000", samples)
     publish(store, spool, "000000")  # what a resumed run does
     assert {name: store.read(f"shards/{name}") for name in made} == made
+
+
+@pytest.mark.parametrize("small", [True, False], ids=["put if absent", "looked for first"])
+@pytest.mark.parametrize("where", ["a folder", "S3"])
+def test_nothing_is_replaced_where_it_must_not_be(
+    tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, small: bool, where: str
+) -> None:
+    """A folder puts if absent whatever the length; S3 only what passes through memory."""
+    monkeypatch.setattr(writer_module, "SMALL_PUT", 1 << 26 if small else 0)
+    place = str(tmp_path) if where == "a folder" else request.getfixturevalue("s3_bucket")
+    store, spool = Store(f"{place}/corpus"), tmp_path / "spool"
+    for _ in range(2):  # a run that goes on puts the same bytes
+        entry = write_shard(spool, "000003", [sample(i) for i in range(5)])
+        publish(store, spool, "000003", over=False)
+    write_shard(spool, "000003", [sample(i) for i in range(6)])
+    with pytest.raises(CorpusError, match="other bytes lie where a new shard belongs"):
+        publish(store, spool, "000003", over=False)
+    assert sha256_hex(store.read("shards/000003.tar")) == entry.tar_sha256
