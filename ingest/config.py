@@ -21,6 +21,7 @@ _NOT_IN_DIGEST = frozenset(
     ["decoders", "decode_timeout"],
     ["max_crawl_delay", "robots_max_age"],
     ["engine", "spark_master"],
+    ["mixed_stack"],  # which stacks there were is recorded
     ["takedown"],  # what takedown lists hold is pinned by the run: see `run.DENIED`
 )
 # Columns of the tables between input and corpus, which the source's own columns must not be called.
@@ -40,7 +41,16 @@ class IngestConfig:
     """Files, globs or folders of Parquet, CSV, TSV, JSON lines or plain URLs (.txt), WebDataset tars, or folders of pictures;
     on any store."""
     output: str
-    """The folder or bucket prefix of the new corpus."""
+    """The folder or bucket prefix of the new corpus, or with `extend` of one that is there."""
+    extend: bool = False
+    """Add the list to the corpus at the output: new shards, and a new generation of every view. What is there is not fetched
+    again; where its URLs are listed once more, their tags are added."""
+    recount: bool = False
+    """With `extend`: count the labels of every view anew, so that their ids change; else new labels get the next ids."""
+    drop_views: tuple[str, ...] = ()
+    """With `extend`: views that the new generation does not have."""
+    mixed_stack: bool = False
+    """Go on with pictures that another image stack has begun; the corpus records it."""
     name: str = "corpus"
     """What the corpus is called."""
     seed: int = 0
@@ -197,6 +207,9 @@ class IngestConfig:
             self._refuse("memory_limit", "must be a size such as 500MB or 2GB")
 
     def _check_places(self) -> None:
+        for name in ("recount", "drop_views"):
+            if getattr(self, name) and not self.extend:
+                self._refuse(name, "is for a corpus that is extended: add --extend")
         if type(self.input) is not tuple or not self.input or not all(self.input):
             self._refuse("input", "must be one or more files, globs or folders")
         for name in ("output", "name", "user_agent"):
@@ -204,6 +217,9 @@ class IngestConfig:
                 self._refuse(name, "must not be empty")
         if not self.user_agent.isascii() or not self.user_agent.isprintable():
             self._refuse("user_agent", "must be printable ASCII, as it goes into a header")
+        if self.extend and self.keep_order:
+            remedy = "leave out one of them: what is there is found by the hash that rows are dealt by"
+            raise ConfigError("a corpus is not extended in the order of the input", "--extend --keep-order", remedy)
         if self.spool is not None and not is_local(self.spool):
             self._refuse("spool", "must be a local folder")
 
@@ -253,6 +269,9 @@ class IngestConfig:
         """sha256 over the fields that decide what is built; a run is only resumed under the same."""
         deciding = {name: value for name, value in asdict(self).items() if name not in _NOT_IN_DIGEST}
         deciding |= {"columns": asdict(self.columns)}
+        for name in ("extend", "recount", "drop_views"):
+            if not deciding[name]:  # as if this version did not know of it
+                del deciding[name]
         for name in _COLUMN_FIELDS:  # a column may be named by a flag or by habit: that is one and the same
             del deciding[name]
         return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()

@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -16,6 +16,7 @@ import idna
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tagmill.ingest.config import IngestConfig
@@ -28,7 +29,7 @@ from tagmill.shards.store import Store
 MARKER = "parts/dealt.json"
 FAN_OUT_BITS = 8  # 256 buckets are open at a time
 HELD_PARTS = 64  # parts of a bucket that is dealt in memory
-_HASH = "url_hash"
+HASH = "url_hash"
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 _PLAIN = re.compile(r"https?://[a-z0-9.-]+/[!-\"$-~]*")  # normal already, as most are
 _ADDRESS = re.compile(r"(https?)://([^/?#]*)([^#]*)(?:#.*)?", re.IGNORECASE | re.DOTALL)
@@ -84,7 +85,7 @@ def _seed_bytes(seed: int) -> bytes:
 
 def dealt_schema(config: IngestConfig) -> pa.Schema:
     """Columns of a part's `rows.parquet`: those of the sources, and the hash that they are dealt by."""
-    return row_schema(config).append(pa.field(_HASH, pa.binary(32), nullable=False))
+    return row_schema(config).append(pa.field(HASH, pa.binary(32), nullable=False))
 
 
 def rows_file(part: int) -> str:
@@ -92,13 +93,14 @@ def rows_file(part: int) -> str:
     return f"parts/{part:06d}/rows.parquet"
 
 
-def deal(config: IngestConfig, store: Store, spool: Path) -> Dealt:
+def deal(config: IngestConfig, store: Store, spool: Path, first_file: int = 0) -> Dealt:
     """Puts every row into the `rows.parquet` of one part, ordered by (url hash, row_id); the marker is put last.
 
     The number of parts is the smallest power of two that holds `rows_per_part` rows on average. `spool` takes a copy of
     all rows; memory holds the rows of HELD_PARTS parts. With `keep_order` a part is the next `rows_per_part` rows as they
     come, and nothing is copied to the spool but one part. A list that is dealt already is left as it is; one that was dealt
-    under another config is refused with ConfigError.
+    under another config is refused with ConfigError. `first_file` is the ordinal of the first input, after those of the
+    runs that made the corpus.
     """
     if store.exists(MARKER):
         found = Dealt.parse(store.read(MARKER))
@@ -119,20 +121,22 @@ def deal(config: IngestConfig, store: Store, spool: Path) -> Dealt:
             if len(batch):
                 ordinal = batch["row_id"][0].as_py() >> ROW_BITS
                 counts[ordinal] = counts.get(ordinal, 0) + len(batch)
-                yield _hashed(batch, schema, config.seed)
+                yield _hashed(_numbered(batch, first_file), schema, config.seed)
 
     if config.keep_order:
         num_parts = _deal_in_order(hashed(), config.rows_per_part, store, folder)
     else:
-        buckets = _Buckets(folder, schema, depth=0)
+        buckets = Buckets(folder, schema, depth=0)
         for batch in hashed():
             buckets.add(batch)
         bits = max(0, -(-sum(counts.values()) // config.rows_per_part) - 1).bit_length()
         num_parts = 1 << bits
-        _deal_buckets(buckets.close(), bits, schema, store, spool=folder)
+        deal_buckets(buckets.close(), bits, schema, folder, lambda table, part: _put_part(table, part, store, folder))
     told = [
         _input(given, counts.get(n, 0), skipped.get(n, 0), listings.get(n)) for n, given in enumerate(inputs(config))
     ]
+    if first_file + len(told) > 1 << 63 - ROW_BITS:
+        raise ConfigError(f"{first_file} files have made this corpus", config.output, "join some of the new ones")
     dealt = Dealt(num_parts, sum(counts.values()), told, config.digest())
     store.put(MARKER, json.dumps(asdict(dealt)).encode())
     shutil.rmtree(folder)
@@ -156,14 +160,22 @@ def _deal_in_order(batches: Iterator[pa.RecordBatch], rows_per_part: int, store:
     return part + (num_held > 0)
 
 
+def _numbered(batch: pa.RecordBatch, first_file: int) -> pa.RecordBatch:
+    """The batch with the row_ids that it has in a corpus to which files were added."""
+    if not first_file:
+        return batch
+    place = batch.schema.get_field_index("row_id")
+    return batch.set_column(place, batch.schema.field(place), pc.add(batch["row_id"], first_file << ROW_BITS))
+
+
 def _hashed(batch: pa.RecordBatch, schema: pa.Schema, seed: int) -> pa.RecordBatch:
     hashes = [url_hash(url or "", seed) for url in batch["url"].to_pylist()]
     return pa.record_batch([*batch.columns, pa.array(hashes, pa.binary(32))], schema=schema)
 
 
-def _words(batch: pa.RecordBatch | pa.Table) -> npt.NDArray[np.uint64]:
+def words_of(batch: pa.RecordBatch | pa.Table) -> npt.NDArray[np.uint64]:
     """The hashes as four words each, the most significant first; uint64 [rows, 4]."""
-    array = batch[_HASH]
+    array = batch[HASH]
     array = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
     data = np.frombuffer(b"".join(array.to_pylist()), ">u8")
     return data.reshape(-1, 4).astype(np.uint64)
@@ -178,7 +190,7 @@ def _top(words: npt.NDArray[np.uint64], bits: int, skip: int = 0) -> npt.NDArray
 
 
 @dataclass(frozen=True)
-class _Bucket:
+class Bucket:
     """The rows whose hash begins with `prefix`, which has `depth` x FAN_OUT_BITS bits, in a local Arrow stream."""
 
     path: Path
@@ -186,19 +198,19 @@ class _Bucket:
     depth: int
 
 
-class _Buckets:
+class Buckets:
     """Splits rows by the next FAN_OUT_BITS of their hash into files of `folder`; a bucket without rows has none."""
 
     def __init__(self, folder: Path, schema: pa.Schema, depth: int, prefix: int = 0) -> None:
         self._folder, self._schema, self._depth, self._prefix = folder, schema, depth, prefix
         self._writers: dict[int, pa.ipc.RecordBatchStreamWriter] = {}
 
-    def _bucket(self, digit: int) -> _Bucket:
+    def _bucket(self, digit: int) -> Bucket:
         prefix = self._prefix << FAN_OUT_BITS | digit
-        return _Bucket(self._folder / f"{self._depth + 1}-{prefix:06x}.arrows", prefix, self._depth + 1)
+        return Bucket(self._folder / f"{self._depth + 1}-{prefix:06x}.arrows", prefix, self._depth + 1)
 
     def add(self, batch: pa.RecordBatch) -> None:
-        digits = _top(_words(batch), FAN_OUT_BITS, self._depth * FAN_OUT_BITS)
+        digits = _top(words_of(batch), FAN_OUT_BITS, self._depth * FAN_OUT_BITS)
         order = np.argsort(digits, kind="stable")
         sorted_rows, cuts = batch.take(pa.array(order)), np.searchsorted(digits[order], np.arange(257))
         for digit in np.unique(digits).tolist():
@@ -208,53 +220,55 @@ class _Buckets:
                 self._writers[digit] = pa.ipc.new_stream(str(self._bucket(digit).path), self._schema, options=options)
             self._writers[digit].write_batch(sorted_rows.slice(start, stop - start))
 
-    def close(self) -> list[_Bucket]:
+    def close(self) -> list[Bucket]:
         for writer in self._writers.values():
             writer.close()
         return [self._bucket(digit) for digit in sorted(self._writers)]
 
 
-def _batches(bucket: _Bucket) -> Iterator[pa.RecordBatch]:
+def _batches(bucket: Bucket) -> Iterator[pa.RecordBatch]:
     with pa.OSFile(str(bucket.path)) as file, pa.ipc.open_stream(file) as stream:
         yield from stream
     bucket.path.unlink()
 
 
-def _deal_buckets(buckets: Iterable[_Bucket], bits: int, schema: pa.Schema, store: Store, spool: Path) -> None:
-    """Puts the parts in order, those without rows too. A bucket of very many parts is split once more on disk."""
+def deal_buckets(
+    buckets: Iterable[Bucket], bits: int, schema: pa.Schema, spool: Path, put: Callable[[pa.Table, int], None]
+) -> None:
+    """Puts the 2^bits parts in order, those without rows too. A bucket of very many parts is split once more on disk."""
     part, held = 0, schema.empty_table()
     for bucket in _fine(buckets, bits, schema, spool):
         used = bucket.depth * FAN_OUT_BITS
         first = bucket.prefix >> used - bits if used >= bits else bucket.prefix << bits - used
         last = first if used >= bits else first + (1 << bits - used) - 1
         while part < first:
-            _put_part(held, part, store, spool)
+            put(held, part)
             part, held = part + 1, schema.empty_table()
         held = pa.concat_tables([held, pa.Table.from_batches(_batches(bucket), schema)])
         if last > part:
-            parts = _top(_words(held), bits)
+            parts = _top(words_of(held), bits)
             for part in range(first, last):
-                _put_part(held.filter(pa.array(parts == part)), part, store, spool)
+                put(held.filter(pa.array(parts == part)), part)
             part, held = last, held.filter(pa.array(parts == last))
     while part < 1 << bits:
-        _put_part(held, part, store, spool)
+        put(held, part)
         part, held = part + 1, schema.empty_table()
 
 
-def _fine(buckets: Iterable[_Bucket], bits: int, schema: pa.Schema, spool: Path) -> Iterator[_Bucket]:
+def _fine(buckets: Iterable[Bucket], bits: int, schema: pa.Schema, spool: Path) -> Iterator[Bucket]:
     """Buckets of at most HELD_PARTS parts each, in order."""
     for bucket in buckets:
         if bits - bucket.depth * FAN_OUT_BITS <= HELD_PARTS.bit_length() - 1 or bucket.depth > 1:
             yield bucket
             continue
-        finer = _Buckets(spool, schema, bucket.depth, bucket.prefix)
+        finer = Buckets(spool, schema, bucket.depth, bucket.prefix)
         for batch in _batches(bucket):
             finer.add(batch)
         yield from finer.close()
 
 
 def _put_part(table: pa.Table, part: int, store: Store, spool: Path) -> None:
-    words = _words(table)
+    words = words_of(table)
     order = np.lexsort([table["row_id"].to_numpy(), *words.T[::-1]])
     _put(table.take(pa.array(order)), part, store, spool)
 

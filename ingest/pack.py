@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
@@ -19,12 +19,12 @@ import pyarrow.parquet as pq
 
 from tagmill.ingest.board import Board, line
 from tagmill.ingest.part import OUTCOMES, record_of
-from tagmill.ingest.plan import GroupPlan, GroupSizes, ShardPlan, plan, tar_bytes
+from tagmill.ingest.plan import NOTHING, Before, GroupPlan, GroupSizes, ShardPlan, plan, tar_bytes
 from tagmill.ingest.progress import Progress
 from tagmill.ingest.reasons import Reason
 from tagmill.ingest.select import group_file
 from tagmill.shards.errors import CorpusError, TagmillError
-from tagmill.shards.manifest import ShardEntry
+from tagmill.shards.manifest import SPLITS, ShardEntry
 from tagmill.shards.record import Record, sha256_hex
 from tagmill.shards.store import Store
 from tagmill.shards.writer import ShardWriter, publish
@@ -64,6 +64,7 @@ class PackTask:
     attempts: Mapping[int, str]  # the committed file of each of the group's parts
     parts_per_group: int
     extra: pa.Schema  # the source's own columns
+    extends: bool = False  # a corpus that is there, of which nothing may be written over
 
 
 @dataclass(frozen=True)
@@ -85,9 +86,15 @@ class Packed:
 
 
 def plan_groups(
-    store: Store, *, num_parts: int, parts_per_group: int, max_samples: int, max_bytes: int
+    store: Store,
+    *,
+    num_parts: int,
+    parts_per_group: int,
+    max_samples: int,
+    max_bytes: int,
+    before: Before = NOTHING,
 ) -> list[GroupPlan]:
-    """The plan of the whole corpus, from the selection in the store; a group's sizes are in memory at a time."""
+    """The plan of all that is new in the corpus, from the selection in the store; a group's sizes are in memory at a time."""
 
     def sizes(first: int) -> GroupSizes:
         group = _selection(store, first // parts_per_group, ["part", "split", "sample_bytes"])
@@ -101,7 +108,7 @@ def plan_groups(
         )
 
     firsts = range(0, num_parts, parts_per_group)
-    return plan(map(sizes, firsts), max_samples=max_samples, max_bytes=max_bytes)
+    return plan(map(sizes, firsts), max_samples=max_samples, max_bytes=max_bytes, before=before)
 
 
 def pack(tasks: list[PackTask], processes: int, progress: Progress) -> list[Packed]:
@@ -128,6 +135,16 @@ def pack(tasks: list[PackTask], processes: int, progress: Progress) -> list[Pack
         board.stop()
         pool.shutdown(cancel_futures=True)
     return [found[number] for number in range(len(tasks))]
+
+
+def totals_of(packed: Iterable[Packed]) -> dict[str, int]:
+    """What `corpus.json` says in numbers of a run: rows = samples + rejects."""
+    groups = list(packed)
+    entries = [entry for group in groups for entry in group.entries]
+    samples = {split: sum(e.samples for e in entries if e.split == split) for split in SPLITS}
+    rejects, kept = sum(sum(group.rejects.values()) for group in groups), sum(samples.values())
+    counts = {"rows": kept + rejects, "samples": kept, **samples, "rejects": rejects}
+    return {**counts, "shards": len(entries), "bytes": sum(entry.bytes for entry in entries)}
 
 
 def _run(number: int, task: PackTask) -> Packed:
@@ -291,7 +308,7 @@ class _Shards:
             if self._writer.num_samples == self._plan.samples:
                 entry = self._writer.finish()
                 assert entry.bytes == tar_bytes(self._plan.sample_bytes), (entry, self._plan)
-                publish(self._task.store, self._spool, entry.name)
+                publish(self._task.store, self._spool, entry.name, over=not self._task.extends)
                 self.entries.append(entry)
                 self._writer = self._plan = None
 

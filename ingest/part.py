@@ -16,12 +16,13 @@ import pyarrow.parquet as pq
 
 from tagmill.ingest.board import Board, line
 from tagmill.ingest.config import IngestConfig
-from tagmill.ingest.deal import normalise, rows_file
+from tagmill.ingest.deal import normalise, rows_file, url_hash
 from tagmill.ingest.decoders import Decoders
 from tagmill.ingest.denied import Denied
 from tagmill.ingest.fetch import Fetched, Fetcher, Lessons
 from tagmill.ingest.fingerprint import holdout_order
 from tagmill.ingest.images import Rejected
+from tagmill.ingest.known import known_keys
 from tagmill.ingest.places import COLUMN, Place
 from tagmill.ingest.progress import Progress
 from tagmill.ingest.reads import PlaceReader, runs
@@ -45,7 +46,7 @@ PART = pa.schema(
         pa.field("page", pa.string()),
         pa.field("reason", pa.string()),  # null: it gave a picture
         pa.field("detail", pa.string()),
-        pa.field("key", pa.string()),
+        pa.field("key", pa.string()),  # of a duplicate, which is one by its URL: the sample that it yields to
         pa.field("sha256", pa.string()),
         pa.field("pdq0", pa.int64()),
         pa.field("pdq1", pa.int64()),
@@ -240,16 +241,26 @@ async def _outcomes(task: PartTask, wanted: list[_Wanted], pictures: BinaryIO, t
     together = runs([each.place for each in wanted], task.config.max_bytes)
     todo = iter(together)
     denied = denied_of(task.store)
+    known = known_keys(task.store, task.part)
 
-    def allowed(number: int) -> bool:
-        if by := denied.url(wanted[number].url):  # never asked for
-            outcomes[number].columns = {"reason": Reason.TAKEN_DOWN, "detail": by}
-            tell(Reason.TAKEN_DOWN, wanted[number].rows)
-        return not by
+    def answered(number: int) -> dict[str, Any] | None:
+        """What is known before anything is asked for."""
+        each = wanted[number]
+        if by := denied.url(each.url):
+            return {"reason": Reason.TAKEN_DOWN, "detail": by}
+        if known and each.place is None and (key := known.get(url_hash(each.url, task.config.seed))):
+            return _as_known(key, denied)
+        return None
+
+    def open_yet(number: int) -> bool:
+        if columns := answered(number):
+            outcomes[number].columns = columns
+            tell(columns["reason"], wanted[number].rows)
+        return not columns
 
     async def work(fetcher: Fetcher, reader: PlaceReader, decoders: Decoders) -> None:
         for run in todo:
-            numbers = [number for number in run if allowed(number)]
+            numbers = [number for number in run if open_yet(number)]
             places = [place for number in numbers if (place := wanted[number].place) is not None]
             urls = [wanted[number].url for number in numbers if wanted[number].place is None]
             got = [await fetcher.fetch(url) for url in urls]  # a run has one URL, or places alone
@@ -279,6 +290,13 @@ async def _all(works: Iterable[Coroutine[Any, Any, None]]) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _as_known(key: str, denied: Denied) -> dict[str, Any]:
+    """The columns of a URL whose picture is in the corpus that is extended."""
+    if by := denied.exactly(key, ""):
+        return {"reason": Reason.TAKEN_DOWN, "detail": by}
+    return {"reason": Reason.DUPLICATE, "key": key}
 
 
 async def _columns(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from tagmill.ingest.sides import label
 from tagmill.shards.errors import ConfigError
 
 Sizes = npt.NDArray[np.int64]
@@ -25,6 +26,18 @@ class ShardPlan:
 
 
 @dataclass(frozen=True)
+class Before:
+    """What a corpus has already, after which the numbers go on: runs that made it, and shards of each split."""
+
+    runs: int = 0
+    train: int = 0
+    holdout: int = 0
+
+
+NOTHING = Before()
+
+
+@dataclass(frozen=True)
 class GroupSizes:
     """What a plan is made from: the bytes of a group's samples, each with its facts and headers, in order."""
 
@@ -41,7 +54,7 @@ class GroupPlan:
     The rows of consecutive parts are a group; all held-out samples, of whatever part, are one more, the last.
     """
 
-    label: str  # '000000' or 'holdout'
+    label: str  # '000000' or 'holdout', in a later run 'extend-000001-000000'
     split: str
     parts: tuple[int, ...]
     shards: tuple[ShardPlan, ...]
@@ -67,13 +80,15 @@ def roll(sizes: Sizes, max_samples: int, max_bytes: int) -> Iterator[tuple[int, 
         start = stop
 
 
-def plan(groups: Iterable[GroupSizes], *, max_samples: int, max_bytes: int) -> list[GroupPlan]:
+def plan(
+    groups: Iterable[GroupSizes], *, max_samples: int, max_bytes: int, before: Before = NOTHING
+) -> list[GroupPlan]:
     """The plan of all groups, the held-out one last if it has samples. Shards are numbered through all groups.
 
     Raises ConfigError where there would be too many.
     """
     plans = []
-    number = 0
+    number = before.train
     heldout_parts: list[int] = []
     heldout = [np.empty(0, np.int64)]
     for ordinal, group in enumerate(groups):
@@ -81,14 +96,14 @@ def plan(groups: Iterable[GroupSizes], *, max_samples: int, max_bytes: int) -> l
         for samples, size in roll(group.train, max_samples, max_bytes):
             shards.append(ShardPlan(f"{number:06d}", samples, size))
             number += 1
-        plans.append(GroupPlan(f"{ordinal:06d}", "train", group.parts, tuple(shards)))
+        plans.append(GroupPlan(label(before.runs, f"{ordinal:06d}"), "train", group.parts, tuple(shards)))
         heldout_parts += group.heldout_parts
         heldout.append(group.heldout)
-    rolled = enumerate(roll(np.concatenate(heldout), max_samples, max_bytes))
+    rolled = enumerate(roll(np.concatenate(heldout), max_samples, max_bytes), before.holdout)
     apart = tuple(ShardPlan(f"holdout-{ordinal:06d}", samples, size) for ordinal, (samples, size) in rolled)
     if apart:
-        plans.append(GroupPlan("holdout", "holdout", tuple(heldout_parts), apart))
-    if max(number, len(apart)) > MOST_SHARDS:
+        plans.append(GroupPlan(label(before.runs, "holdout"), "holdout", tuple(heldout_parts), apart))
+    if max(number, before.holdout + len(apart)) > MOST_SHARDS:
         raise ConfigError(
             f"{number} shards, a million is the limit", "shard_samples, shard_bytes", "make shards larger"
         )

@@ -15,13 +15,13 @@ from rich.table import Table
 
 from tagmill.ingest.lists import read_list, text_of
 from tagmill.ingest.matching import MatchRules
+from tagmill.ingest.recipe import Members, ViewRules
 from tagmill.ingest.synsets import Rule
-from tagmill.ingest.views import Labelled, Members, Source, ViewRules, make_view
+from tagmill.ingest.views import Labelled, Source, make_view
 from tagmill.ingest.vocabularies import VocabularyRules
 from tagmill.ingest.workplace import workplace
 from tagmill.shards.errors import ConfigError
-from tagmill.shards.manifest import Corpus, commit
-from tagmill.shards.takedown import Takedown
+from tagmill.shards.manifest import Corpus, CorpusFile, amend
 
 MAX_EXCLUDED = 1 << 30  # bytes of a list of excluded samples
 
@@ -112,14 +112,16 @@ def view(config: ViewConfig) -> Labelled:
     with tempfile.TemporaryDirectory(prefix="tagmill-", dir=config.spool, ignore_cleanup_errors=True) as folder:
         spool = Path(folder) / "view"
         spool.mkdir()
-        taken, place = corpus.takedown, (corpus.store, corpus.file.manifest, corpus.entries)
-        source = Source(*place, spool, config.processes, _ordinals(taken), taken.samples_sha256)
+        source = Source.of(corpus, spool, config.processes)
         with closing(workplace(config, Path(folder) / "engine")) as workers, closing(workers.engine()) as engine:
             labelled = make_view(engine, source, config.name, rules, seed=config.seed)
-    now = Corpus.open(config.corpus)  # it may have been given another view meanwhile
-    if now.file.manifest != corpus.file.manifest:
-        raise ConfigError("the corpus has changed while the view was made", config.corpus, "make the view again")
-    commit(now.store, replace(now.file, views={**now.file.views, config.name: labelled.view}))
+
+    def named(now: Corpus) -> CorpusFile:  # it may have been given another view meanwhile
+        if now.file.manifest != corpus.file.manifest:
+            raise ConfigError("the corpus has changed while the view was made", config.corpus, "make the view again")
+        return replace(now.file, views={**now.file.views, config.name: labelled.view})
+
+    amend(corpus, named)
     return labelled
 
 
@@ -143,11 +145,6 @@ def summary(name: str, labelled: Labelled) -> dict[str, Any]:
     """What there is to say about a view that was made."""
     told = {key: value for key, value in asdict(labelled).items() if key not in ("view", "vocabulary")}
     return {"view": name, "path": labelled.view.path, "labels": len(labelled.vocabulary), **told}
-
-
-def _ordinals(taken: Takedown) -> dict[str, list[int]]:
-    """The samples that a view leaves out because they were taken down, by shard."""
-    return {shard: ordinals.tolist() for shard, ordinals in taken.shards.items()}
 
 
 def _keys_in(path: str) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """What an ingest did, in numbers: `report.json`, and the same as a table for a person."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 from rich.console import Group, RenderableType
@@ -45,6 +45,7 @@ class Report:
     seconds: dict[str, float]  # by stage, of this run; a resumed run finds earlier stages done
     image_stack: dict[str, str]
     code_version: str
+    totals: dict[str, int] = field(default_factory=dict)  # of the whole corpus, where the run extended one
     skipped: int = 0  # lines of the lists that a preset knows to be no pictures (videos); they are no rows
     fetched_bytes: int = 0  # bodies that came, of this run
     slowest_hosts: tuple[HostTime, ...] = ()  # those that took most of the time of fetching, of this run
@@ -71,6 +72,7 @@ class Report:
             ("samples", f"{sum(self.samples.values()):,} ({_list(self.samples)})"),
             ("rejects", f"{sum(self.rejects.values()):,}, {self.duplicates:,} of them duplicates"),
             ("shards", f"{self.shards:,}, {self.shard_bytes / 1e6:,.1f} MB"),
+            *([("the corpus now", _list(self.totals))] if self.totals else []),
             ("labels", f"{self.labels:,}"),
             ("tags", f"{self.tags:,}, {self.tags_matched_share:.0%} led to a label"),
             ("samples without a label", f"{self.unlabelled:,}"),

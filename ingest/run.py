@@ -7,49 +7,61 @@ where it stopped and ends with the same bytes. Readers see no corpus before `cor
 import dataclasses
 import json
 import logging
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
+from tagmill.ingest.budget import Budget
 from tagmill.ingest.config import IngestConfig
 from tagmill.ingest.deal import Dealt, deal
 from tagmill.ingest.denied import Denied, read_denied
 from tagmill.ingest.engine import Parquet, parquet_of
+from tagmill.ingest.existing import existing_rows
+from tagmill.ingest.extend import CLOSING, Base, begin, clear, extended, is_done
+from tagmill.ingest.extend import closing as closing_of
+from tagmill.ingest.generation import Generation, check_views
 from tagmill.ingest.images import image_stack
+from tagmill.ingest.known import deal_known
 from tagmill.ingest.matching import MatchRules
-from tagmill.ingest.pack import Packed, PackTask, plan_groups
+from tagmill.ingest.pack import Packed, PackTask, plan_groups, totals_of
 from tagmill.ingest.part import DENIED, PART, PartSummary, attempt_file, done_file, run_parts
+from tagmill.ingest.plan import NOTHING
 from tagmill.ingest.progress import Progress, Silent
 from tagmill.ingest.proxy import SAYS as PROXY_SAYS
 from tagmill.ingest.proxy import Proxies
-from tagmill.ingest.reasons import Reason
+from tagmill.ingest.recipe import ViewRules
 from tagmill.ingest.report import NAME as REPORT
 from tagmill.ingest.report import TOP_LABELS, Report, TopLabel, commonest
 from tagmill.ingest.robots_stage import ask_hosts, find_hosts
 from tagmill.ingest.select import select
 from tagmill.ingest.sources import check as check_sources
 from tagmill.ingest.sources import extra_schema
+from tagmill.ingest.spool import spool_folder
 from tagmill.ingest.views import NAME as VIEW
-from tagmill.ingest.views import Labelled, Source, ViewRules, make_view
+from tagmill.ingest.views import Labelled, Source, make_view
 from tagmill.ingest.vocabularies import VocabularyRules
 from tagmill.ingest.waits import Traffic
 from tagmill.ingest.workplace import Workplace, workplace
 from tagmill.shards.disk import full_disks
-from tagmill.shards.errors import ConfigError, CorpusError, TagmillError
-from tagmill.shards.manifest import SPLITS, CorpusFile, Named, ShardEntry, commit, put_manifest
+from tagmill.shards.errors import ConfigError, CorpusError
+from tagmill.shards.manifest import SPLITS, Corpus, CorpusFile, Named, ShardEntry, commit, put_manifest
+from tagmill.shards.record import sha256_hex
 from tagmill.shards.store import Store
+from tagmill.shards.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)
 
 STACK = "parts/stack.json"  # who makes the pictures, and with which version of this code
-CLOSING = "parts/closing.json"  # once corpus.json is there, the parts may go
+STACKS = "parts/stack-"  # others that went on with it
+NEW_REPORT = "parts/report.json"  # of a run that extends, until its generation is there
 FACTS = [
     *("row_id", "part", "place", "tags", "reason", "key"),
     *("original_width", "original_height", "sample_bytes", "holdout_order"),
@@ -63,12 +75,18 @@ def ingest(config: IngestConfig, progress: Progress | None = None) -> Report:
     whatever keeps the corpus from being whole; there is no `corpus.json` then.
     """
     store = Store(config.output)
-    if store.exists("corpus.json"):
+    base = None
+    if config.extend:
+        if is_done(config, store):
+            return _finished(store)
+        check_views(config, Corpus.open(config.output))
+        base = begin(config, store)
+    elif store.exists("corpus.json"):
         return _finish(store, config)
-    with full_disks(config.spool), _spool(config) as spool:
+    with full_disks(config.spool), spool_folder(config.spool) as spool:
         config = dataclasses.replace(config, spool=str(spool))
         with closing(workplace(config, spool / "engine")) as place:
-            return _Run(config, store, spool, progress or Silent(), place).report()
+            return _Run(config, store, spool, progress or Silent(), place, base).report()
 
 
 @dataclass
@@ -80,22 +98,26 @@ class _Run:
     spool: Path
     progress: Progress
     place: Workplace
+    base: Base | None = None  # the corpus that is extended
     seconds: dict[str, float] = field(default_factory=dict)
     traffic: Traffic = field(default_factory=Traffic)
 
     def report(self) -> Report:
         """All stages in their order."""
+        base = self.base
         self._rules().vocabulary.listed()  # a file that cannot be read is found before anything is written
         if Proxies.from_environment() and not self.config.allow_private:
             log.warning(PROXY_SAYS)
         self._check_stack()
         denied = self._pin_denied()
         with self._stage("deal"):
-            dealt = deal(self.config, self.store, self.spool)
+            dealt = deal(self.config, self.store, self.spool, base.num_files if base else 0)
+            if base:
+                deal_known(base.corpus, dealt, self.store, self.spool, self.config.processes)
         if self.config.honour_robots:
             self._robots(dealt)
         with self._stage("fetch", dealt.rows):
-            budget = _Budget(self.progress, dealt.rows, self.config.failure_budget, self.config.output)
+            budget = Budget(self.progress, dealt.rows, self.config.failure_budget, self.config.output)
             parts = run_parts(self.config, self.store, dealt.num_parts, budget, self.place.parts)
             budget.check(done=True)
             self.traffic = budget.traffic
@@ -104,33 +126,47 @@ class _Run:
             self._select(facts, dealt)
         with self._stage("pack", dealt.rows):
             packed = self._pack(parts, dealt)
-        with self._stage("label"):
             entries = _in_corpus_order(packed)
+        if base:
+            return self._extend(base, dealt, packed, entries, denied)
+        with self._stage("label"):
             manifest = put_manifest(self.store, entries)
             labelled = self._label(manifest, entries)
         report = self._reported(dealt, packed, entries, labelled)
         self.store.put(REPORT, report.json())
-        self._commit(report, dealt, manifest, labelled, denied)
+        self._commit(report, dealt, packed, manifest, labelled, denied)
         return report
 
     def _check_stack(self) -> None:
         """Refuses a run whose pictures were begun by other code: their bytes would differ."""
         check_sources(self.config)  # a list that cannot be read is found before anything is written
-        mine = {"image_stack": image_stack(), "code_version": version("tagmill")}
-        if not self.store.put_new(STACK, json.dumps(mine, sort_keys=True).encode()):
-            theirs = json.loads(self.store.read(STACK))
-            if theirs != mine:
-                what = f"begun with {theirs}, this machine has {mine}"
-                remedy = "go on with the same versions, or remove the output and start over"
-                raise ConfigError(what, self.config.output, remedy)
+        mine = json.dumps({"image_stack": image_stack(), "code_version": version("tagmill")}, sort_keys=True).encode()
+        if self.store.put_new(STACK, mine) or self.store.read(STACK) == mine:
+            return
+        if not self.config.mixed_stack:
+            what = f"begun with {json.loads(self.store.read(STACK))}, this machine has {json.loads(mine)}"
+            remedy = f"go on with the same versions, give --mixed-stack, or {self._anew}"
+            raise ConfigError(what, self.config.output, remedy)
+        self.store.put(f"{STACKS}{sha256_hex(mine)[:12]}.json", mine)
+
+    def _stacks(self) -> dict[str, Any]:
+        """All that made pictures of this run, where there were several or the corpus has another."""
+        names = [STACK, *(name for name in self.store.names("parts") if name.startswith(STACKS))]
+        found = [json.loads(self.store.read(name)) for name in names]
+        alone = len(found) == 1 and (self.base is None or self.base.corpus.file.image_stack == found[0]["image_stack"])
+        return {} if alone else {"image_stacks": found}
 
     def _pin_denied(self) -> Denied:
         """Puts what the takedown lists forbid where the workers find it, and refuses a run that was begun under other rules."""
         denied = read_denied(self.config.takedown)
-        if not self.store.put_new(DENIED, denied.json()) and Denied.parse(self.store.read(DENIED)) != denied:
-            remedy = "give the lists of the run that began it, as they were, or another output"
+        listed = Denied.of(self.base.corpus.takedown) if self.base else Denied()
+        if self.store.put_new(DENIED, (denied | listed).json()):
+            return denied | listed
+        pinned = Denied.parse(self.store.read(DENIED))
+        if not denied.rules <= pinned.rules <= (denied | listed).rules:
+            remedy = f"give the lists of the run that began it, as they were, or {self._anew}"
             raise ConfigError("begun with other takedown lists", self.config.output, remedy)
-        return denied
+        return pinned  # what the corpus's own list got since is seen to before the commit
 
     def _robots(self, dealt: Dealt) -> None:
         """Asks hosts what may be fetched of them, where anything is still to be fetched."""
@@ -148,6 +184,8 @@ class _Run:
         return parquet_of(self.store, names, pa.schema([PART.field(name) for name in FACTS]))
 
     def _select(self, facts: Parquet, dealt: Dealt) -> None:
+        base = self.base
+        existing = (lambda: existing_rows(base.corpus, self.spool / "existing.parquet")) if base else None
         with closing(self.place.engine()) as engine:
             selected = select(
                 engine,
@@ -157,6 +195,7 @@ class _Run:
                 parts_per_group=self.config.parts_per_group,
                 holdout=self.config.holdout,
                 spool=self.spool,
+                existing=existing,
             )
         self._check_sum(selected.rows, dealt, "the selection")
 
@@ -168,6 +207,7 @@ class _Run:
             parts_per_group=config.parts_per_group,
             max_samples=config.shard_samples,
             max_bytes=config.shard_bytes,
+            before=self.base.before if self.base else NOTHING,
         )
         extra = extra_schema(config)
         tasks = [
@@ -178,6 +218,7 @@ class _Run:
                 attempts={part: attempt_file(part, parts[part].attempt) for part in group.parts},
                 parts_per_group=config.parts_per_group,
                 extra=extra,
+                extends=self.base is not None,
             )
             for group in groups
         ]
@@ -193,6 +234,32 @@ class _Run:
         with closing(self.place.engine()) as engine:
             return make_view(engine, source, VIEW, self._rules(), seed=config.seed)
 
+    def _extend(
+        self, base: Base, dealt: Dealt, packed: list[Packed], entries: list[ShardEntry], denied: Denied
+    ) -> Report:
+        """The end of a run that extends: the views of the next generation, its commit, and its report."""
+        config = self.config
+        totals = totals_of(packed)
+        generation = Generation(base, config, denied, self.spool, self.place.engine)
+        with self._stage("label"):
+            manifest = base.put_manifest(entries)
+            run = self._lineage(dealt, denied) | {"samples": totals["samples"]}
+            next_ = partial(extended, base, manifest=manifest, totals=totals, run=run)
+            corpus = generation.label(next_)
+        labelled = generation.labelled.get(VIEW, Labelled(Named("", ""), Vocabulary(())))
+        report = self._reported(dealt, packed, entries, labelled)
+        self.store.put(NEW_REPORT, dataclasses.replace(report, totals=corpus.file.totals).json())
+        if not config.keep_parts:
+            self.store.put(CLOSING, json.dumps(closing_of(config, base.runs + 1)).encode())
+        generation.commit(next_, corpus)
+        return _finished(self.store)
+
+    def _lineage(self, dealt: Dealt, denied: Denied) -> dict[str, Any]:
+        """What the corpus says of this run."""
+        order = "input" if self.config.keep_order else "hash"
+        run = {"config_sha256": self.config.digest(), "inputs": dealt.inputs, "order": order, "rows": dealt.rows}
+        return run | _told(denied) | self._stacks()
+
     def _rules(self) -> ViewRules:
         cuts = VocabularyRules(self.config.vocabulary, self.config.min_count, self.config.top_k)
         return ViewRules(MatchRules(self.config.rule), cuts, max_labels=self.config.max_labels)
@@ -201,9 +268,9 @@ class _Run:
         rejects: Counter[str] = Counter()
         for group in packed:
             rejects.update(group.rejects)
-        top = labelled.vocabulary.labels[:TOP_LABELS]
+        top = sorted(labelled.vocabulary.labels, key=lambda label: (-label.images, label.name))[:TOP_LABELS]
         return Report(
-            name=self.config.name,
+            name=self.base.corpus.file.name if self.base else self.config.name,
             output=self.config.output,
             rows=dealt.rows,
             samples={split: sum(e.samples for e in entries if e.split == split) for split in SPLITS},
@@ -225,39 +292,37 @@ class _Run:
             slowest_hosts=self.traffic.slowest,
         )
 
-    def _commit(self, report: Report, dealt: Dealt, manifest: Named, labelled: Labelled, denied: Denied) -> None:
+    def _commit(
+        self, report: Report, dealt: Dealt, packed: list[Packed], manifest: Named, labelled: Labelled, denied: Denied
+    ) -> None:
         """Makes the corpus visible, then removes the parts; a run that is killed in between is finished by the next."""
         config = self.config
-        totals = {
-            "rows": report.rows,
-            "samples": sum(report.samples.values()),
-            **report.samples,
-            "rejects": sum(report.rejects.values()),
-            "shards": report.shards,
-            "bytes": report.shard_bytes,
-        }
-        how = {"order": "input" if config.keep_order else "hash", "rows": dealt.rows}
         corpus = CorpusFile(
             name=config.name,
             manifest=manifest,
-            totals=totals,
+            totals=totals_of(packed),
             views={VIEW: labelled.view},
             image_policy=config.image_policy(),
             image_stack=report.image_stack,
             seed=config.seed,
             code_version=report.code_version,
-            lineage=[{"config_sha256": config.digest(), "inputs": dealt.inputs, **how, **_told(denied)}],
+            lineage=[self._lineage(dealt, denied)],
         )
         if not config.keep_parts:
-            self.store.put(CLOSING, json.dumps({"config_sha256": config.digest()}).encode())
+            self.store.put(CLOSING, json.dumps(closing_of(config, 1)).encode())
         commit(self.store, corpus)
-        _clear(self.store)
+        clear(self.store)
 
     def _check_sum(self, found: int, dealt: Dealt, what: str) -> None:
         """rows in = samples + rejects, or there is no corpus."""
         if found != dealt.rows:
-            remedy = "nothing was committed: remove the output and start over, and report this"
+            remedy = f"nothing was committed: {self._anew}, and report this"
             raise CorpusError(f"{dealt.rows} rows came in, {what} are {found}", self.config.output, remedy)
+
+    @property
+    def _anew(self) -> str:
+        """How to begin once more."""
+        return "remove the folder parts there and run it again" if self.base else "remove the output and start over"
 
     @contextmanager
     def _stage(self, name: str, total: int | None = None) -> Iterator[None]:
@@ -265,38 +330,6 @@ class _Run:
         begun = time.perf_counter()
         yield
         self.seconds[name] = time.perf_counter() - begun
-
-
-class _Budget:
-    """Passes progress on, and stops the run as soon as more rows have failed than may."""
-
-    def __init__(self, progress: Progress, rows: int, share: float, where: str) -> None:
-        self._progress, self._rows, self._share, self._where = progress, rows, share, where
-        self._counts: Counter[str] = Counter()
-        self.traffic = Traffic()
-
-    def stage(self, name: str, total: int | None = None) -> None:
-        self._progress.stage(name, total)
-
-    def advance(self, n: int, **counts: int) -> None:
-        self._progress.advance(n, **counts)
-        self._counts.update(counts)
-        self.check()
-
-    def fetched(self, traffic: Traffic) -> None:
-        self.traffic = traffic
-        self._progress.fetched(traffic)
-
-    def check(self, *, done: bool = False) -> None:
-        """Raises TagmillError beyond the budget; at the end also where nothing is left to make a corpus of. What was taken
-        down is no failure."""
-        reasons = {reason: count for reason, count in self._counts.items() if reason not in ("ok", Reason.TAKEN_DOWN)}
-        failed = sum(reasons.values())
-        if failed > self._share * self._rows or (done and not self._counts["ok"]):
-            top = ", ".join(f"{reason} {count}" for reason, count in commonest(reasons, 3).items())
-            what = f"{failed} of {self._rows} rows failed, the budget is {self._share:.0%}: {top}"
-            remedy = "mend the list or the network and choose another output, or raise failure_budget and run again"
-            raise TagmillError(what, self._where, remedy)
 
 
 def _told(denied: Denied) -> dict[str, str]:
@@ -308,34 +341,19 @@ def _in_corpus_order(packed: list[Packed]) -> list[ShardEntry]:
     return [entry for group in packed for entry in group.entries]
 
 
-@contextmanager
-def _spool(config: IngestConfig) -> Iterator[Path]:
-    """A scratch folder of this run on a local disk, gone afterwards."""
-    try:
-        if config.spool:
-            Path(config.spool).mkdir(parents=True, exist_ok=True)
-        folder = tempfile.TemporaryDirectory(prefix="tagmill-", dir=config.spool, ignore_cleanup_errors=True)
-    except OSError as error:
-        where = config.spool or tempfile.gettempdir()
-        raise ConfigError(f"cannot write here: {error.strerror}", where, "give another spool folder") from error
-    with folder as path:
-        yield Path(path)
-
-
 def _finish(store: Store, config: IngestConfig) -> Report:
     """A corpus is there already: this run's own, killed while it cleared up, or another."""
-    ours = store.exists(CLOSING) and json.loads(store.read(CLOSING)) == {"config_sha256": config.digest()}
+    ours = store.exists(CLOSING) and json.loads(store.read(CLOSING)) == closing_of(config, 1)
     if not ours:
-        raise CorpusError("there is a corpus here already", store.url, "choose another output, or remove this corpus")
+        remedy = "choose another output, add to this corpus with --extend, or remove it"
+        raise CorpusError("there is a corpus here already", store.url, remedy)
+    return _finished(store)
+
+
+def _finished(store: Store) -> Report:
+    """The report of a run whose generation is there; what is left to do after its commit is done."""
+    if store.exists(NEW_REPORT):
+        store.put(REPORT, store.read(NEW_REPORT))
     report = Report.parse(store.read(REPORT))
-    _clear(store)
+    clear(store)
     return report
-
-
-def _clear(store: Store) -> None:
-    """Removes the parts of a committed corpus, the mark that they may go last; does nothing where they are kept."""
-    if store.exists(CLOSING):
-        for name in store.names("parts"):
-            if name != CLOSING:
-                store.delete(name)
-        store.delete_below("parts")

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tagmill.ingest.engine import Engine, Parquet, Source, parquet_of
+from tagmill.ingest.existing import EXISTING
 from tagmill.shards.errors import ConfigError
 from tagmill.shards.store import Store
 
@@ -55,15 +57,25 @@ def selection_of(store: Store, groups: int) -> Parquet:
 
 
 def select(
-    engine: Engine, store: Store, facts: Source, *, num_parts: int, parts_per_group: int, holdout: int, spool: Path
+    engine: Engine,
+    store: Store,
+    facts: Source,
+    *,
+    num_parts: int,
+    parts_per_group: int,
+    holdout: int,
+    spool: Path,
+    existing: Callable[[], Source] | None = None,
 ) -> Selected:
-    """Decides over all rows of `facts` and writes the selection into the store, a file for each pack group.
+    """Decides over all rows of `facts` and writes the selection into the store, a file for each pack group. `existing` gives
+    the samples of the corpus that is extended (schema EXISTING), which outrank all rows and do not change.
 
     Raises ConfigError where `holdout` would leave nothing to train on. A selection that is there already is kept.
     """
     if store.exists(MARKER):
         return Selected(**json.loads(store.read(MARKER)))
     engine.bind("facts", facts)
+    engine.bind("existing", EXISTING.empty_table() if existing is None else existing())
     engine.keep("ranked", "exact")
     engine.keep("heldout", "split", holdout=holdout)
     counts: Counter[tuple[str, str]] = Counter()
@@ -76,7 +88,7 @@ def select(
                 counts[kind, count["values"]] += count["counts"]
     files.fill(num_groups(num_parts, parts_per_group))
     splits = {name: counts["split", name] for name in ("train", "holdout")}
-    if holdout and splits["holdout"] and not splits["train"]:
+    if holdout and splits["holdout"] and not splits["train"] and existing is None:
         what = f"holdout {holdout} takes all {splits['holdout']} pictures"
         raise ConfigError(what, "holdout", "hold out fewer, or give a longer list")
     reasons = {name: count for (kind, name), count in sorted(counts.items(), key=str) if kind == "reason" and name}

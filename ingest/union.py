@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tagmill.ingest.engine import Engine, Made, parquet_of
+from tagmill.ingest.sides import of_runs
 from tagmill.shards.manifest import Named, ShardEntry
 from tagmill.shards.reader import ShardReader
 from tagmill.shards.store import Store
@@ -32,10 +33,13 @@ class Union:
     sha256: str  # of the content, whatever engine made it; what a view's recipe holds
 
 
-def tag_union(engine: Engine, store: Store, manifest: Named, entries: list[ShardEntry], spool: Path) -> Union:
-    """Joins the rejects of a corpus with the places of its samples. Costs nothing where no duplicate has a tag."""
+def tag_union(
+    engine: Engine, store: Store, manifest: Named, entries: list[ShardEntry], spool: Path, runs: int = 1
+) -> Union:
+    """Joins the rejects of a corpus, which `runs` runs made, with the places of its samples. Costs nothing where no duplicate
+    has a tag."""
     digest, files = hashlib.sha256(), {}
-    names = [name for name in store.names("rejects") if name.endswith(".parquet")]
+    names = of_runs(store.names("rejects"), runs)
     engine.bind("rejects", parquet_of(store, names, REJECTS))
     (total,) = engine.run("duplicates").read_all()["total"].to_pylist()
     if total:

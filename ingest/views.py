@@ -7,19 +7,17 @@ Passes, each shard after shard in worker processes, and what lies between them:
 Only counts by label and token are held; what a shard carries waits on the local disk for the next pass.
 """
 
-import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from tagmill.ingest.assign import (
     Assigned,
     AssignTask,
-    Keys,
     RepeatTask,
     assign,
     count_rarest,
@@ -28,17 +26,17 @@ from tagmill.ingest.assign import (
     write_ids,
     write_repeats,
 )
-from tagmill.ingest.draws import keys_of
 from tagmill.ingest.engine import Engine
-from tagmill.ingest.matching import Matcher, MatchRules
+from tagmill.ingest.matching import Matcher
+from tagmill.ingest.recipe import Members, ViewRules, keep_files
 from tagmill.ingest.repeats import solve
+from tagmill.ingest.sides import num_runs
 from tagmill.ingest.synsets import WordNet
 from tagmill.ingest.tally import Tally, TallyTask, tally
 from tagmill.ingest.union import tag_union
-from tagmill.ingest.vocabularies import Counts, VocabularyRules, choose
+from tagmill.ingest.vocabularies import Counts, choose
 from tagmill.ingest.workers import Workers
-from tagmill.shards.errors import ConfigError
-from tagmill.shards.manifest import Named, ShardEntry
+from tagmill.shards.manifest import Corpus, Named, ShardEntry
 from tagmill.shards.store import Store
 from tagmill.shards.view import Int64s, put_view, recipe_folder
 from tagmill.shards.vocabulary import Vocabulary
@@ -46,52 +44,6 @@ from tagmill.shards.vocabulary import Vocabulary
 NAME = "default"
 TOLD = 30  # of what was dropped, told in the vocabulary
 REMEMBERED = 1 << 17  # tokens without a label that are counted; of more the rarest are forgotten
-
-
-@dataclass(frozen=True)
-class Members:
-    """Who is in a view, how often, and with which errors in its labels. Raises ConfigError for what cannot be right."""
-
-    resample: Literal["natural", "sqrt", "uniform"] = "natural"
-    epoch_samples: int | None = None  # samples an epoch that resampling reaches for; None: see `repeats.solve`
-    max_repeat: int = 64
-    noise: float = 0.0  # the share of training labels that are replaced
-    subset: float = 1.0  # the share of samples that are in it
-    excluded: tuple[str, ...] = ()  # keys
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.noise <= 1:
-            raise ConfigError(f"noise {self.noise}", "view", "give a share between 0 and 1")
-        if not 0 < self.subset <= 1:
-            raise ConfigError(f"subset {self.subset}", "view", "give a share above 0, at most 1")
-        if not 1 <= self.max_repeat <= 1 << 15:
-            raise ConfigError(f"max_repeat {self.max_repeat}", "view", "give a whole number from 1 to 32,768")
-        if self.resample == "natural" and self.epoch_samples is not None:
-            remedy = "natural gives every sample once: choose sqrt or uniform, or leave epoch_samples out"
-            raise ConfigError("natural resampling and epoch_samples", "view", remedy)
-
-    def recipe(self) -> dict[str, Any]:
-        """All that membership depends on."""
-        excluded = hashlib.sha256("\n".join(sorted(set(self.excluded))).encode()).hexdigest()
-        kept = ("resample", "epoch_samples", "max_repeat", "noise", "subset")
-        return {**{name: getattr(self, name) for name in kept}, "excluded": excluded if self.excluded else None}
-
-    def keys(self) -> Keys:
-        """The excluded ones, [x, 16]. Raises ConfigError for what is no key."""
-        bad = next((key for key in self.excluded if len(key) != 32 or not _is_hex(key)), None)
-        if bad is not None:
-            raise ConfigError(f"{bad[:80]!r} is no key", "excluded samples", "a key has 32 hex digits")
-        return keys_of(self.excluded)
-
-
-@dataclass(frozen=True)
-class ViewRules:
-    """How tags become labels and samples members; with corpus and seed all that a view is a function of."""
-
-    match: MatchRules = field(default_factory=MatchRules)
-    vocabulary: VocabularyRules = field(default_factory=VocabularyRules)
-    members: Members = field(default_factory=Members)
-    max_labels: int = 16  # labels a sample at most, the rarest
 
 
 @dataclass
@@ -122,13 +74,22 @@ class Source:
     processes: int = 1
     taken_down: Mapping[str, Sequence[int]] = field(default_factory=dict)  # ordinals by shard
     takedown: str | None = None  # digest of the list that they are from
+    runs: int = 1  # that made the corpus
+
+    @classmethod
+    def of(cls, corpus: Corpus, spool: Path, processes: int) -> "Source":
+        """A corpus that is there, with what its takedown list keeps out of views."""
+        taken, file = corpus.takedown, corpus.file
+        ordinals = {shard: found.tolist() for shard, found in taken.shards.items()}
+        place = (corpus.store, file.manifest, corpus.entries, spool, processes)
+        return cls(*place, ordinals, taken.samples_sha256, num_runs(file))
 
 
 def make_view(engine: Engine, source: Source, name: str, rules: ViewRules, *, seed: int) -> Labelled:
     """Labels a packed corpus and puts the view `name` into its store; whoever calls makes it visible by a commit."""
     store, spool, entries = source.store, source.spool, source.entries
     excluded = rules.members.keys()  # what is wrong is found before the work
-    union = tag_union(engine, store, source.manifest, entries, spool)
+    union = tag_union(engine, store, source.manifest, entries, spool, source.runs)
     tasks = [TallyTask(store, entry, rules.match, union.files.get(entry.name), spool) for entry in entries]
     folder = recipe_folder(name, recipe := _recipe(source, rules, union.sha256, seed))
     counted = _Counted()
@@ -143,6 +104,7 @@ def make_view(engine: Engine, source: Source, name: str, rules: ViewRules, *, se
         repeats = [RepeatTask(store, folder, entry, spool) for entry in entries]
         _resample(workers, repeats, source, rules.members, frequencies, labelled)
         shards = list(workers.each(put_labels, repeats))
+    keep_files(store, folder, rules)
     labelled.view = put_view(
         store, name, recipe, source.manifest, vocabulary, shards, max_labels=rules.max_labels, seed=seed
     )
@@ -252,7 +214,3 @@ def _resample(
     solved = solve(frequencies, counts, members.resample, members.epoch_samples, members.max_repeat)
     write_repeats(source.spool, solved.repeats)
     labelled.t, labelled.epoch_samples = solved.t, solved.reached
-
-
-def _is_hex(text: str) -> bool:
-    return all(char in "0123456789abcdef" for char in text)

@@ -30,12 +30,14 @@ class VocabularyRules:
 
     `nouns`: all of them; `in1k`, `in21k`: those whose set of synsets meets the classes of ImageNet; else a file, of labels one
     a line by name (`n02132136`, or several synsets with + between) or another view's vocabulary.json, whose ids are kept,
-    whatever is carried. `min_count` and `top_k` cut the first three by images.
+    whatever is carried. `min_count` and `top_k` cut the first three by images. `after` is a vocabulary.json whose labels keep
+    their ids, whatever is carried: new ones get the ids after them, as long as `top_k` has room.
     """
 
     vocabulary: str = "nouns"
     min_count: int = 1
     top_k: int | None = None
+    after: str | None = None
 
     def __post_init__(self) -> None:
         if self.min_count < 1 or (self.top_k is not None and self.top_k < 1):
@@ -51,12 +53,22 @@ class VocabularyRules:
     def recipe(self) -> dict[str, Any]:
         """All that the choice depends on besides the counts."""
         if (listed := self.listed()) is None:
-            return {"kind": self.vocabulary, "min_count": self.min_count, "top_k": self.top_k}
-        return {"kind": "file", "labels": sha256_hex("\n".join(map("+".join, listed)).encode())}
+            after = {"after": _digest(self.earlier())} if self.after else {}
+            return {"kind": self.vocabulary, "min_count": self.min_count, "top_k": self.top_k, **after}
+        return {"kind": "file", "labels": _digest(listed)}
+
+    def earlier(self) -> tuple[SynsetSet, ...]:
+        """The labels that keep their ids, in the order of these."""
+        return _listed(self.after, WordNet.load(), least=0) if self.after else ()
+
+
+def _digest(labels: Iterable[SynsetSet]) -> str:
+    return sha256_hex("\n".join(map("+".join, labels)).encode())
 
 
 def choose(counts: Counts, rules: VocabularyRules, rule: str, wordnet: WordNet) -> tuple[Vocabulary, dict[str, int]]:
-    """The vocabulary, ids by falling count and then by name (of a file: its own); and the labels that are left out."""
+    """The vocabulary, ids by falling count and then by name (of a file: its own; labels of an earlier vocabulary first, as
+    they were); and the labels that are left out."""
     listed = rules.listed()
     if listed is not None:
         order = ["+".join(synsets) for synsets in listed]
@@ -65,7 +77,9 @@ def choose(counts: Counts, rules: VocabularyRules, rule: str, wordnet: WordNet) 
         common = [name for name, images in counts.images.items() if images >= rules.min_count]
         if wanted is not None:
             common = [name for name in common if not wanted.isdisjoint(parse_label(name))]
-        order = sorted(common, key=lambda name: (-counts.images[name], name))[: rules.top_k]
+        order = list(map("+".join, rules.earlier()))
+        new = sorted(set(common).difference(order), key=lambda name: (-counts.images[name], name))
+        order += new if rules.top_k is None else new[: max(0, rules.top_k - len(order))]
     labels = tuple(
         _label(number, name, counts.tokens.get(name, {}), counts.images.get(name, 0), wordnet)
         for number, name in enumerate(order)
@@ -81,7 +95,7 @@ def _label(number: int, name: str, tokens: Mapping[str, int], images: int, wordn
     return Label(number, name, synsets, tuple(words), dict(sorted(tokens.items())), images)
 
 
-def _listed(path: str, wordnet: WordNet) -> tuple[SynsetSet, ...]:
+def _listed(path: str, wordnet: WordNet, least: int = 1) -> tuple[SynsetSet, ...]:
     text = text_of(read_list(path, MAX_BYTES, f"give {', '.join(KINDS)}, or a file of labels"), path)
     if text.lstrip().startswith("{"):
         names: Iterable[tuple[str, str]] = _of_json(text, path)
@@ -100,7 +114,7 @@ def _listed(path: str, wordnet: WordNet) -> tuple[SynsetSet, ...]:
         if synsets in seen:
             raise ConfigError(f"label {label} stands twice", f"{path}, {where} and {seen[synsets]}", "remove one")
         seen[synsets] = where
-    if not seen:
+    if len(seen) < least:
         raise ConfigError("a vocabulary without labels", path, "write a label a line")
     return tuple(seen)
 

@@ -1,4 +1,5 @@
--- What becomes of every row: it has either a split or a reason; a duplicate also has the key that it yields to.
+-- What becomes of every row: it has either a split or a reason; a duplicate also has the key that it yields to,
+-- be it one by its picture, or by its URL, before it was fetched.
 SELECT row_id, part, place, key, sample_bytes, split, reason, yields_to
 FROM (
     SELECT
@@ -15,7 +16,8 @@ FROM (
     UNION ALL
     SELECT
         row_id, part, place, CAST(NULL AS VARCHAR) AS key, CAST(NULL AS BIGINT) AS sample_bytes,
-        CAST(NULL AS VARCHAR) AS split, reason, CAST(NULL AS VARCHAR) AS yields_to
+        CAST(NULL AS VARCHAR) AS split, reason,
+        CASE WHEN reason = 'duplicate' THEN key END AS yields_to
     FROM facts
     WHERE reason IS NOT NULL
 ) AS fates

@@ -104,6 +104,9 @@ OTHER: dict[str, Any] = {
     "max_labels": 1,
     "rule": "all",
     "holdout": 1,
+    "extend": True,
+    "recount": True,
+    "drop_views": ("b",),
 }
 NO_MATTER: dict[str, Any] = {
     "output": "b",
@@ -119,6 +122,7 @@ NO_MATTER: dict[str, Any] = {
     "user_agent": "b",
     "processes": 77,
     "decoders": 3,
+    "mixed_stack": True,
     "decode_timeout": 1.0,
     "engine": "spark",
     "spark_master": "local[2]",
@@ -136,7 +140,8 @@ def test_every_field_is_covered_here() -> None:
 
 @pytest.mark.parametrize("name", OTHER)
 def test_the_digest_covers(name: str) -> None:
-    assert config(**{name: OTHER[name]}).digest() != config().digest()
+    grown = {"extend": True} if name in ("recount", "drop_views") else {}
+    assert config(**grown, **{name: OTHER[name]}).digest() != config(**grown).digest()
 
 
 @pytest.mark.parametrize("name", NO_MATTER)
@@ -189,3 +194,10 @@ def test_the_image_policy_says_what_decides_a_picture() -> None:
 def test_it_is_frozen_and_every_field_is_documented() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         config().seed = 3  # type: ignore[misc]
+
+
+def test_what_is_for_a_corpus_that_is_there_needs_it() -> None:
+    for flags in ({"recount": True}, {"drop_views": ("mine",)}):
+        with pytest.raises(ConfigError, match="add --extend"):
+            config(**flags)
+        assert config(extend=True, **flags).extend

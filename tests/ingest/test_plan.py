@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tagmill.ingest import plan as plans
-from tagmill.ingest.plan import GroupSizes, plan, roll, tar_bytes
+from tagmill.ingest.plan import Before, GroupSizes, plan, roll, tar_bytes
 from tagmill.shards.errors import ConfigError
 
 # Many sums of these are just as long as a tar may be.
@@ -69,3 +69,13 @@ def test_more_shards_than_names_are_refused(monkeypatch: pytest.MonkeyPatch) -> 
     group = GroupSizes((0,), np.full(3, 512, np.int64), (), np.empty(0, np.int64))
     with pytest.raises(ConfigError, match="3 shards"):
         plan([group], max_samples=1, max_bytes=1 << 30)
+
+
+def test_numbers_go_on_after_what_is_there() -> None:
+    group = GroupSizes((0, 1), np.full(3, 512, np.int64), (1,), np.full(2, 512, np.int64))
+    planned = plan([group, group], max_samples=2, max_bytes=1 << 20, before=Before(runs=2, train=7, holdout=1))
+    assert [(found.label, [shard.name for shard in found.shards]) for found in planned] == [
+        ("extend-000002-000000", ["000007", "000008"]),
+        ("extend-000002-000001", ["000009", "000010"]),
+        ("extend-000002-holdout", ["holdout-000001", "holdout-000002"]),
+    ]

@@ -16,8 +16,9 @@ from tagmill.ingest.engine_duckdb import DuckDB
 from tagmill.ingest.hashtags import clean
 from tagmill.ingest.matching import MatchRules
 from tagmill.ingest.noise import expected
+from tagmill.ingest.recipe import Members, ViewRules
 from tagmill.ingest.synsets import label_name, labels_of
-from tagmill.ingest.views import Labelled, Members, Source, ViewRules, make_view
+from tagmill.ingest.views import Labelled, Source, make_view
 from tagmill.ingest.vocabularies import VocabularyRules
 from tagmill.shards.errors import ConfigError
 from tagmill.shards.lint import lint_view

@@ -78,3 +78,24 @@ def test_what_cannot_be_is_refused() -> None:
     for wrong in ({"min_count": 0}, {"top_k": 0}, {"vocabulary": "x", "top_k": 5}):
         with pytest.raises(ConfigError):
             VocabularyRules(**wrong)  # type: ignore[arg-type]
+
+
+def test_labels_of_an_earlier_vocabulary_keep_their_ids(tmp_path: Path) -> None:
+    """Also those that are carried no longer or fall below the cut; new ones follow by count, as many as have room."""
+    wordnet = WordNet.load()
+    names = ["n02132136", "n12454159", "n02128925", "n04194289"]
+    first, _ = choose(Counts({names[0]: 5, names[1]: 3}, {}), VocabularyRules(min_count=3), "merge", wordnet)
+    path = tmp_path / "vocabulary.json"
+    path.write_bytes(first.json())
+    counts = Counts({names[1]: 1, names[2]: 4, names[3]: 9}, {names[2]: {"jaguar": 4}})
+    for top_k, expected in ((None, [*names[:2], names[3], names[2]]), (3, [*names[:2], names[3]]), (1, names[:2])):
+        rules = VocabularyRules(min_count=2, top_k=top_k, after=str(path))
+        grown, left = choose(counts, rules, "merge", wordnet)
+        assert [label.name for label in grown.labels] == expected
+        assert [label.images for label in grown.labels][:2] == [0, 1]
+        assert left == {name: count for name, count in counts.images.items() if name not in expected}
+        assert rules.recipe()["after"] != VocabularyRules(min_count=2, top_k=top_k, after=None).recipe().get("after")
+    empty, _ = choose(Counts({}, {}), VocabularyRules(), "merge", wordnet)
+    path.write_bytes(empty.json())
+    again, _ = choose(counts, VocabularyRules(after=str(path)), "merge", wordnet)
+    assert [label.name for label in again.labels] == [names[3], names[2], names[1]]

@@ -1,0 +1,54 @@
+"""The samples that a corpus has already, as set work sees them in a run that extends it: above all new rows, and unchanged."""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from tagmill.shards.manifest import Corpus
+
+# Rows stand in the order of the corpus. row_id is negative and ascending, so that old rows come before new ones where row_ids
+# decide; it is not the one that the row had in its list, which shard tables do not have. Neither do they have pdq_quality:
+# it was judged when the row came in.
+EXISTING = pa.schema(
+    [
+        pa.field("row_id", pa.int64(), nullable=False),
+        pa.field("key", pa.string(), nullable=False),
+        pa.field("sha256", pa.string(), nullable=False),
+        *(pa.field(f"pdq{word}", pa.int64()) for word in range(4)),
+        pa.field("pdq_quality", pa.int32()),
+        pa.field("pixels", pa.int64(), nullable=False),  # of the source picture
+    ]
+)
+BATCH_ROWS = 16_384
+_SHORT = ["key", "sha256", "pdq0", "pdq1", "pdq2", "pdq3", "original_width", "original_height"]
+
+
+def existing_rows(corpus: Corpus, path: Path) -> ds.Dataset:
+    """A dataset of schema EXISTING in the local file `path`: the samples that are not taken down, from the shard tables.
+
+    Whoever yields to what was taken down would be lost with it.
+    """
+    row = -int(corpus.column("samples").sum())
+    with pq.ParquetWriter(path, EXISTING, compression="lz4") as writer:
+        for entry in corpus.entries:
+            gone = corpus.takedown.ordinals(entry.name).astype(np.int64)
+            start = 0
+            with corpus.store.open(f"shards/{entry.name}.parquet") as file:
+                for batch in pq.ParquetFile(file).iter_batches(BATCH_ROWS, columns=_SHORT, use_threads=False):
+                    stays = np.ones(len(batch), np.bool_)
+                    stays[gone[(gone >= start) & (gone < start + len(batch))] - start] = False
+                    ids = np.arange(row, row + len(batch), dtype=np.int64)
+                    writer.write_batch(_rows(batch, ids).filter(pa.array(stays)))
+                    start, row = start + len(batch), row + len(batch)
+    return ds.dataset(path, schema=EXISTING)
+
+
+def _rows(batch: pa.RecordBatch, ids: npt.NDArray[np.int64]) -> pa.RecordBatch:
+    sides = [batch[name].cast(pa.int64()) for name in ("original_width", "original_height")]
+    made = {"row_id": pa.array(ids), "pdq_quality": pa.nulls(len(batch), pa.int32()), "pixels": pc.multiply(*sides)}
+    return pa.record_batch([made[name] if name in made else batch[name] for name in EXISTING.names], schema=EXISTING)

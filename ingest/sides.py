@@ -1,0 +1,29 @@
+"""How the tables of rejects and of the ledger are called, which each run adds to, and which of them a corpus has.
+
+A run writes them before its commit. So a reader goes by the number of runs that the corpus knows of: what lies there of
+another, which was killed or has not ended, is none of its rows.
+"""
+
+import re
+from collections.abc import Iterable
+
+from tagmill.shards.manifest import CorpusFile
+
+FOLDERS = ("rejects", "ledger")
+_NAME = re.compile(r"(?:extend-([0-9]+)-)?[0-9]+\.parquet")
+
+
+def label(run: int, group: str) -> str:
+    """The stem of what pack group `group` writes in a run; the first run of a corpus is 0."""
+    return f"extend-{run:06d}-{group}" if run else group
+
+
+def num_runs(file: CorpusFile) -> int:
+    """How many runs have made a corpus."""
+    return max(1, len(file.lineage))
+
+
+def of_runs(names: Iterable[str], runs: int) -> list[str]:
+    """Those tables, of all that lie in a folder, that the first `runs` runs wrote."""
+    found = ((name, _NAME.fullmatch(name.rpartition("/")[2])) for name in names)
+    return [name for name, match in found if match and int(match[1] or 0) < runs]
