@@ -104,6 +104,9 @@ _FACTS = Rows(
     ),
     {"reason": _REASONS, "key": _KEYS},
 )  # fmt: skip
+_EXISTING = Rows(
+    schema(row_id="int64", key="string", sha256="string", pixels="int64"), {"row_id": [-3, -2, -1], "key": _KEYS}
+)
 _RANKED = Rows(
     schema(
         row_id="int64", part="int32", place="int32", key="string", sample_bytes="int64", holdout_order="int64",
@@ -123,7 +126,7 @@ _ANSWERS = Rows(
 )
 CASES: dict[str, Case] = {
     "duplicates": Case({"rejects": _REJECTS}),
-    "exact": Case({"facts": _FACTS}),
+    "exact": Case({"facts": _FACTS, "existing": _EXISTING}),
     "hosts": Case({"origins": _ORIGINS}, order=("spread", "origin")),
     "rules": Case({"origins": _ORIGINS, "answers": _ANSWERS}, order=("part", "origin")),
     "selection": Case(
