@@ -34,7 +34,7 @@ import json, sys, time
 from pathlib import Path
 from tagmill.ingest.config import IngestConfig
 from tagmill.ingest.deal import deal
-from tagmill.ingest.part import run_parts
+from tagmill.ingest.parts import run_parts
 from tagmill.ingest.progress import Silent
 from tagmill.shards.store import Store
 

@@ -179,6 +179,7 @@ def ingest_config(config: DemoConfig, rows: Path, corpus: Path) -> IngestConfig:
         output=str(corpus),
         name="demo",
         seed=config.seed,
+        evaluation_set=(f"demo={rows.parent / 'evaluation'}",),
         licence_column="licence",
         page_column="page",
         allow_private=True,

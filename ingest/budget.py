@@ -8,7 +8,7 @@ from tagmill.ingest.report import commonest
 from tagmill.ingest.waits import Traffic
 from tagmill.shards.errors import TagmillError
 
-NO_FAILURE = ("ok", Reason.TAKEN_DOWN, Reason.DUPLICATE)
+NO_FAILURE = ("ok", Reason.TAKEN_DOWN, Reason.BLOCKED, Reason.DUPLICATE)
 
 
 class Budget:
@@ -32,8 +32,8 @@ class Budget:
         self._progress.fetched(traffic)
 
     def check(self, *, done: bool = False) -> None:
-        """Raises TagmillError beyond the budget; at the end also where nothing is left to make a corpus of. What was taken
-        down, or is in a corpus already, is no failure."""
+        """Raises TagmillError beyond the budget; at the end also where nothing is left to make a corpus of. What must
+        not come in, or is in the corpus already, is no failure."""
         reasons = {reason: count for reason, count in self._counts.items() if reason not in NO_FAILURE}
         failed = sum(reasons.values())
         if failed > self._share * self._rows or (done and not (self._counts["ok"] or self._counts[Reason.DUPLICATE])):

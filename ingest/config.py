@@ -3,12 +3,12 @@
 import hashlib
 import json
 import os
-import re
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, get_args
 
 from tagmill.ingest.policy import ImagePolicy, Reencode, Resize
 from tagmill.ingest.presets import PLAIN, PRESETS, Columns, Preset
+from tagmill.ingest.room import SIZE
 from tagmill.shards.errors import ConfigError
 from tagmill.shards.record import RESERVED
 from tagmill.shards.store import is_local
@@ -22,7 +22,8 @@ _NOT_IN_DIGEST = frozenset(
     ["max_crawl_delay", "robots_max_age"],
     ["engine", "spark_master"],
     ["mixed_stack"],  # which stacks there were is recorded
-    ["takedown"],  # what takedown lists hold is pinned by the run: see `run.DENIED`
+    # What these lists and sets hold is pinned by the run: see `run.DENIED`, `evaluation.PINNED` and `blocklist.PINNED`.
+    ["takedown", "evaluation_set", "blocklist"],
 )
 # Columns of the tables between input and corpus, which the source's own columns must not be called.
 TAKEN_COLUMNS = RESERVED.union(
@@ -30,7 +31,6 @@ TAKEN_COLUMNS = RESERVED.union(
     ["http_status", "fetched_at", "seconds", "host", "split", "yields_to", "bytes_at"],
 )
 _COLUMN_FIELDS = ("url_column", "tags_column", "caption_column", "licence_column", "page_column", "extra_columns")
-_MEMORY = re.compile(r"[1-9][0-9]*(\.[0-9]+)? ?([KMGT]i?B|B)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,6 +150,27 @@ class IngestConfig:
     holdout: int = 0
     """Pictures kept apart from training."""
 
+    near_threshold: int = 31
+    """Bits of 256 of the PDQ hash in which near duplicates may differ; -1 leaves near duplicates in."""
+    near_bits: int | None = None
+    """Bits of a table by which near duplicates are looked for; by default the base-2 logarithm of the pictures, less one."""
+    near_tables: int | None = None
+    """Such tables; by default as many as find 96 of 100 pairs that differ in 16 bits."""
+    near_quality: int = 50
+    """Pictures of lower PDQ quality (0 to 100), in which there is little to see, are no near duplicates of others."""
+    near_bucket: int = 100
+    """Pictures that agree on the bits of a table beyond which only so many, the largest, are compared with all of them."""
+    placeholder_urls: int = 1000
+    """A picture that comes back for so many different URLs is a placeholder and left out; 0 leaves them in."""
+    evaluation_set: tuple[str, ...] = ()
+    """NAME=PATH of sets that models are tested on: a folder of pictures or of tars, a tar, or a table of hashes."""
+    evaluation: Literal["remove", "mark"] = "remove"
+    """Leave out what is in an evaluation set or near it, or only list it in decontamination.parquet."""
+    evaluation_threshold: int = 31
+    """Bits of 256 of the PDQ hash in which a picture may differ from an evaluation picture that it is taken for."""
+    blocklist: tuple[str, ...] = ()
+    """Files of sha256, md5 or PDQ hashes in hex, one a line: such pictures are rejected before their bytes are kept."""
+
     takedown: tuple[str, ...] = ()
     """What must not come in: corpora whose takedown lists hold here too, or files of lines such as `host example.org`."""
     processes: int = field(default_factory=lambda: os.cpu_count() or 1)
@@ -163,7 +184,7 @@ class IngestConfig:
     spark_master: str | None = None
     """Spark's master; by default that of the session or spark-submit that this runs in, else this machine's processes."""
     memory_limit: str = "2GB"
-    """Memory of the SQL engine; more is spilled to the spool."""
+    """Memory of set work, half of it for the SQL engine; more is spilled to the spool."""
     spool: str | None = None
     """A local scratch folder; by default one in the system's place for them."""
     keep_parts: bool = False
@@ -197,13 +218,14 @@ class IngestConfig:
             self._refuse("retry_share", "must be a share of at least 0")
         if not 0 <= self.failure_budget <= 1:
             self._refuse("failure_budget", "must be a share from 0 to 1")
+        self._check_sets()
         if not -(1 << 63) <= self.seed < 1 << 63:
             self._refuse("seed", "must fit into 64 bits")
         if self.rule not in ("merge", "first", "all"):
             self._refuse("rule", "must be merge, first or all")
         if self.engine not in ("duckdb", "spark"):
             self._refuse("engine", "must be duckdb or spark")
-        if not _MEMORY.fullmatch(self.memory_limit):
+        if not SIZE.fullmatch(self.memory_limit):
             self._refuse("memory_limit", "must be a size such as 500MB or 2GB")
 
     def _check_places(self) -> None:
@@ -222,6 +244,22 @@ class IngestConfig:
             raise ConfigError("a corpus is not extended in the order of the input", "--extend --keep-order", remedy)
         if self.spool is not None and not is_local(self.spool):
             self._refuse("spool", "must be a local folder")
+
+    def _check_sets(self) -> None:
+        limits = {"near_threshold": (-1, 64), "near_bits": (0, 64), "near_tables": (1, 1024), "near_quality": (0, 100)}
+        limits |= {"near_bucket": (2, 10_000), "placeholder_urls": (0, 1 << 60), "evaluation_threshold": (0, 64)}
+        for name, (least, most) in limits.items():
+            value = getattr(self, name)
+            if value is not None and not least <= value <= most:
+                self._refuse(name, f"must be from {least} to {most}")
+        if self.evaluation not in ("remove", "mark"):
+            self._refuse("evaluation", "must be remove or mark")
+        for name in ("evaluation_set", "blocklist"):
+            if type(getattr(self, name)) is not tuple or not all(getattr(self, name)):
+                self._refuse(name, "must be one or more names")
+        named = [text.partition("=") for text in self.evaluation_set]
+        if not all(name and path for name, _, path in named) or len({name for name, _, _ in named}) < len(named):
+            self._refuse("evaluation_set", "must be NAME=PATH, each name once")
 
     def _check_images(self) -> None:
         if self.quality > 100:

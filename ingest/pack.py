@@ -230,8 +230,8 @@ class _Rows:
         return pa.table(columns).filter(reason.is_valid()).cast(REJECTS)
 
     def _urls(self) -> pa.ChunkedArray:
-        """Of what was taken down a corpus must not pass on where it lies; the row_id says it to who has the input."""
-        gone = pc.equal(self.fates["reason"], Reason.TAKEN_DOWN.value).fill_null(False)
+        """Where something taken down or blocked lies a corpus must not pass on; the row_id says it to who has the input."""
+        gone = pc.is_in(self.fates["reason"], pa.array([Reason.TAKEN_DOWN.value, Reason.BLOCKED.value]))
         return pc.if_else(gone, pa.scalar(None, pa.string()), self.facts["url"])
 
     def ledger(self) -> pa.Table:

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tagmill.ingest.board import Board, line
+from tagmill.ingest.blocklist import Blocklist, blocklist_of
 from tagmill.ingest.config import IngestConfig
 from tagmill.ingest.deal import normalise, rows_file, url_hash
 from tagmill.ingest.decoders import Decoders
@@ -24,7 +24,6 @@ from tagmill.ingest.fingerprint import holdout_order
 from tagmill.ingest.images import Rejected
 from tagmill.ingest.known import known_keys
 from tagmill.ingest.places import COLUMN, Place
-from tagmill.ingest.progress import Progress
 from tagmill.ingest.reads import PlaceReader, runs
 from tagmill.ingest.reasons import Reason
 from tagmill.ingest.robots_book import Met, open_book
@@ -147,7 +146,7 @@ class PartTask:
 
 
 @lru_cache(maxsize=1)
-def _lessons(config: IngestConfig) -> Lessons:
+def lessons_of(config: IngestConfig) -> Lessons:
     """What this process learns of the web goes from one part of a run to the next."""
     return Lessons(config)
 
@@ -240,7 +239,7 @@ async def _outcomes(task: PartTask, wanted: list[_Wanted], pictures: BinaryIO, t
     outcomes = [_Outcome() for _ in wanted]
     together = runs([each.place for each in wanted], task.config.max_bytes)
     todo = iter(together)
-    denied = denied_of(task.store)
+    denied, blocked = denied_of(task.store), blocklist_of(task.store)
     known = known_keys(task.store, task.part)
 
     def answered(number: int) -> dict[str, Any] | None:
@@ -267,7 +266,7 @@ async def _outcomes(task: PartTask, wanted: list[_Wanted], pictures: BinaryIO, t
             got += await reader.read(places) if places else []
             for number, fetched in zip(numbers, got, strict=True):
                 outcome = outcomes[number]
-                outcome.columns, jpeg = await _columns(fetched, decoders, task.config.seed, denied)
+                outcome.columns, jpeg = await _columns(fetched, decoders, task.config.seed, denied, blocked)
                 if jpeg is not None:
                     outcome.start, outcome.size = pictures.tell(), len(jpeg)
                     pictures.write(jpeg)
@@ -276,7 +275,7 @@ async def _outcomes(task: PartTask, wanted: list[_Wanted], pictures: BinaryIO, t
     share = min(task.concurrency, len(together))
     book = open_book(task.store, task.part, _met(task.config)) if task.config.honour_robots else None
     with _decoders(task.config) as decoders, PlaceReader(task.config.max_bytes, max(1, share)) as reader:
-        async with Fetcher(task.config, task.workers, _lessons(task.config), book) as fetcher:
+        async with Fetcher(task.config, task.workers, lessons_of(task.config), book) as fetcher:
             await _all(work(fetcher, reader, decoders) for _ in range(share))
     return outcomes
 
@@ -300,7 +299,7 @@ def _as_known(key: str, denied: Denied) -> dict[str, Any]:
 
 
 async def _columns(
-    fetched: Fetched, decoders: Decoders, seed: int, denied: Denied
+    fetched: Fetched, decoders: Decoders, seed: int, denied: Denied, blocked: Blocklist
 ) -> tuple[dict[str, Any], bytes | None]:
     """The columns that a URL decides, and the picture to store."""
     columns: dict[str, Any] = {
@@ -319,6 +318,8 @@ async def _columns(
     prints = made.prints
     if by := denied.picture(prints.sha256, prints.pdq):
         return {**columns, "reason": Reason.TAKEN_DOWN, "detail": by}, None
+    if by := blocked.blocks(fetched.body, prints.sha256, prints.pdq):
+        return {**columns, "reason": Reason.BLOCKED, "detail": by}, None
     columns |= {f"pdq{i}": word for i, word in enumerate(prints.pdq)}
     columns |= {
         "key": key_of(prints.sha256),
@@ -365,41 +366,3 @@ def _write(task: PartTask, outcomes: list[_Outcome], pictures: BinaryIO, path: P
                 place += 1
             writer.write_table(pa.Table.from_pylist(lines, task.schema), row_group_size=ROW_GROUP)
     return counts
-
-
-def _run(task: PartTask) -> PartSummary:
-    """A task in a worker process."""
-    mine, waits = line(), _lessons(task.config).waits
-    return mine.during(task.part, lambda tell: run_part(task, mine.noting(tell, waits)))
-
-
-MakeParts = Callable[[IngestConfig, Store, list[int], Progress], list[PartSummary]]
-
-
-def run_parts(
-    config: IngestConfig, store: Store, num_parts: int, progress: Progress, make: MakeParts | None = None
-) -> list[PartSummary]:
-    """Makes every dealt part that is not done yet, by `make` (None: worker processes); summaries in order of parts.
-
-    Raises TagmillError where a worker dies; finished parts stay, so that the same call goes on.
-    """
-    there = set(store.names("parts"))
-    summaries: dict[int, PartSummary] = {}
-    for part in range(num_parts):
-        if done_file(part) in there:
-            found = summaries[part] = PartSummary.parse(store.read(done_file(part)))
-            progress.advance(found.rows, ok=found.ok, **found.reasons)
-    todo = [part for part in range(num_parts) if part not in summaries]
-    if todo:
-        for summary in (make or in_processes)(config, store, todo, progress):
-            summaries[summary.part] = summary
-    return [summaries[part] for part in range(num_parts)]
-
-
-def in_processes(config: IngestConfig, store: Store, parts: list[int], progress: Progress) -> list[PartSummary]:
-    """Makes dealt parts in worker processes of this machine."""
-    workers = min(config.processes, len(parts))
-    schema, share = part_schema(config), max(1, config.concurrency // workers)
-    tasks = (PartTask(config, store, part, schema, share, workers) for part in parts)
-    doing = f"{store.url}, at one of the parts"
-    return list(Board(workers, OUTCOMES).each(_run, tasks, progress, doing))

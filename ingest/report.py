@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
+from tagmill.ingest.fates import SetCounts
 from tagmill.ingest.reasons import Reason
 from tagmill.ingest.waits import HostTime
 
@@ -46,6 +47,7 @@ class Report:
     image_stack: dict[str, str]
     code_version: str
     totals: dict[str, int] = field(default_factory=dict)  # of the whole corpus, where the run extended one
+    sets: SetCounts = field(default_factory=SetCounts)  # what set work compared and found
     skipped: int = 0  # lines of the lists that a preset knows to be no pictures (videos); they are no rows
     fetched_bytes: int = 0  # bodies that came, of this run
     slowest_hosts: tuple[HostTime, ...] = ()  # those that took most of the time of fetching, of this run
@@ -59,11 +61,13 @@ class Report:
         text = json.loads(data)
         top = (TopLabel(**{**label, "lemmas": tuple(label["lemmas"])}) for label in text.pop("top_labels"))
         slowest = tuple(HostTime(**host) for host in text.pop("slowest_hosts", ()))
-        return cls(**text, top_labels=tuple(top), slowest_hosts=slowest)
+        sets = SetCounts.of(text.pop("sets"))
+        return cls(**text, top_labels=tuple(top), slowest_hosts=slowest, sets=sets)
 
     def table(self) -> RenderableType:
         """What a terminal shows at the end of a run."""
-        return Group(self._counts(), *([self._rejects()] if self.rejects else []), self._labels())
+        rejects = [self._rejects()] if self.rejects else []
+        return Group(self._counts(), *rejects, *set_tables(self.sets), self._labels())
 
     def _counts(self) -> Table:
         table = Table(title=f"{self.name}: {self.output}", show_header=False, title_justify="left")
@@ -96,6 +100,30 @@ class Report:
         for label in self.top_labels:
             table.add_row(label.name, ", ".join(label.lemmas[:3]), f"{label.images:,}")
         return table
+
+
+def set_tables(sets: SetCounts) -> list[Table]:
+    """What set work found, and how much of what is there it can have found."""
+    tables = []
+    if sets.near is not None and sets.near.hashes:
+        near = sets.near
+        title = f"Near duplicates: {near.tables} tables of {near.bits} bits over {near.hashes:,} hashes"
+        table = Table(
+            "bits that differ", "pairs found", "share found of all, predicted", title=title, title_justify="left"
+        )
+        for distance, share in enumerate(near.predicted):
+            table.add_row(str(distance), f"{sets.pairs.get(str(distance), 0):,}", f"{share:.1%}")
+        table.caption = f"{near.low_quality:,} pictures with too little to see were not compared; " + (
+            f"{near.crowded_buckets:,} crowded buckets with {near.crowded_rows:,} members were compared in part"
+        )
+        tables.append(table)
+    if sets.evaluation:
+        names = ("pictures", "broken", "low_quality", "found", "found_same_bytes", "met")
+        table = Table("evaluation set", *(name.replace("_", " ") for name in names), title="Evaluation sets")
+        for name, counts in sets.evaluation.items():
+            table.add_row(name, *(f"{counts[each]:,}" for each in names))
+        tables.append(table)
+    return tables
 
 
 def commonest(counts: dict[str, int], most: int | None = None) -> dict[str, int]:

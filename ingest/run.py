@@ -19,20 +19,25 @@ from typing import Any
 
 import pyarrow as pa
 
+from tagmill.ingest.blocklist import pin_blocklist
 from tagmill.ingest.budget import Budget
 from tagmill.ingest.config import IngestConfig
 from tagmill.ingest.deal import Dealt, deal
 from tagmill.ingest.denied import Denied, read_denied
 from tagmill.ingest.engine import Parquet, parquet_of
+from tagmill.ingest.evaluation import LEAKS, EvaluationSets
+from tagmill.ingest.evaluation_sets import pinned_sets
 from tagmill.ingest.existing import existing_rows
 from tagmill.ingest.extend import CLOSING, Base, begin, clear, extended, is_done
 from tagmill.ingest.extend import closing as closing_of
+from tagmill.ingest.fates import SetCounts, SetRules
 from tagmill.ingest.generation import Generation, check_views
 from tagmill.ingest.images import image_stack
 from tagmill.ingest.known import deal_known
 from tagmill.ingest.matching import MatchRules
 from tagmill.ingest.pack import Packed, PackTask, plan_groups, totals_of
-from tagmill.ingest.part import DENIED, PART, PartSummary, attempt_file, done_file, run_parts
+from tagmill.ingest.part import DENIED, PART, PartSummary, attempt_file, done_file
+from tagmill.ingest.parts import run_parts
 from tagmill.ingest.plan import NOTHING
 from tagmill.ingest.progress import Progress, Silent
 from tagmill.ingest.proxy import SAYS as PROXY_SAYS
@@ -41,7 +46,9 @@ from tagmill.ingest.recipe import ViewRules
 from tagmill.ingest.report import NAME as REPORT
 from tagmill.ingest.report import TOP_LABELS, Report, TopLabel, commonest
 from tagmill.ingest.robots_stage import ask_hosts, find_hosts
+from tagmill.ingest.room import bytes_of, shared
 from tagmill.ingest.select import select
+from tagmill.ingest.sides import label
 from tagmill.ingest.sources import check as check_sources
 from tagmill.ingest.sources import extra_schema
 from tagmill.ingest.spool import spool_folder
@@ -63,8 +70,9 @@ STACK = "parts/stack.json"  # who makes the pictures, and with which version of 
 STACKS = "parts/stack-"  # others that went on with it
 NEW_REPORT = "parts/report.json"  # of a run that extends, until its generation is there
 FACTS = [
-    *("row_id", "part", "place", "tags", "reason", "key"),
+    *("row_id", "part", "place", "reason", "key"),
     *("original_width", "original_height", "sample_bytes", "holdout_order"),
+    *("url", "pdq0", "pdq1", "pdq2", "pdq3", "pdq_quality"),
 ]
 
 
@@ -110,6 +118,8 @@ class _Run:
             log.warning(PROXY_SAYS)
         self._check_stack()
         denied = self._pin_denied()
+        pin_blocklist(self.config, self.store)
+        evaluation = pinned_sets(self.config, self.store)
         with self._stage("deal"):
             dealt = deal(self.config, self.store, self.spool, base.num_files if base else 0)
             if base:
@@ -123,18 +133,18 @@ class _Run:
             self.traffic = budget.traffic
         facts = self._facts(parts)
         with self._stage("select"):
-            self._select(facts, dealt)
+            counts = self._select(facts, dealt, evaluation)
         with self._stage("pack", dealt.rows):
             packed = self._pack(parts, dealt)
             entries = _in_corpus_order(packed)
         if base:
-            return self._extend(base, dealt, packed, entries, denied)
+            return self._extend(base, dealt, packed, entries, denied, evaluation, counts)
         with self._stage("label"):
             manifest = put_manifest(self.store, entries)
             labelled = self._label(manifest, entries)
-        report = self._reported(dealt, packed, entries, labelled)
+        report = self._reported(dealt, packed, entries, labelled, counts)
         self.store.put(REPORT, report.json())
-        self._commit(report, dealt, packed, manifest, labelled, denied)
+        self._commit(report, dealt, packed, manifest, labelled, denied, evaluation)
         return report
 
     def _check_stack(self) -> None:
@@ -183,10 +193,11 @@ class _Run:
         names = [attempt_file(part.part, part.attempt) for part in parts]
         return parquet_of(self.store, names, pa.schema([PART.field(name) for name in FACTS]))
 
-    def _select(self, facts: Parquet, dealt: Dealt) -> None:
+    def _select(self, facts: Parquet, dealt: Dealt, evaluation: EvaluationSets) -> SetCounts:
         base = self.base
         existing = (lambda: existing_rows(base.corpus, self.spool / "existing.parquet")) if base else None
-        with closing(self.place.engine()) as engine:
+        engine_memory, _ = shared(bytes_of(self.config.memory_limit))
+        with closing(self.place.engine(engine_memory)) as engine:
             selected = select(
                 engine,
                 self.store,
@@ -196,8 +207,11 @@ class _Run:
                 holdout=self.config.holdout,
                 spool=self.spool,
                 existing=existing,
+                leaks=f"{label(base.runs if base else 0, LEAKS)}.parquet",
+                rules=SetRules.of(self.config, evaluation),
             )
         self._check_sum(selected.rows, dealt, "the selection")
+        return selected.counts
 
     def _pack(self, parts: list[PartSummary], dealt: Dealt) -> list[Packed]:
         config = self.config
@@ -235,7 +249,14 @@ class _Run:
             return make_view(engine, source, VIEW, self._rules(), seed=config.seed)
 
     def _extend(
-        self, base: Base, dealt: Dealt, packed: list[Packed], entries: list[ShardEntry], denied: Denied
+        self,
+        base: Base,
+        dealt: Dealt,
+        packed: list[Packed],
+        entries: list[ShardEntry],
+        denied: Denied,
+        evaluation: EvaluationSets,
+        counts: SetCounts,
     ) -> Report:
         """The end of a run that extends: the views of the next generation, its commit, and its report."""
         config = self.config
@@ -243,28 +264,31 @@ class _Run:
         generation = Generation(base, config, denied, self.spool, self.place.engine)
         with self._stage("label"):
             manifest = base.put_manifest(entries)
-            run = self._lineage(dealt, denied) | {"samples": totals["samples"]}
+            run = self._lineage(dealt, denied, evaluation) | {"samples": totals["samples"]}
             next_ = partial(extended, base, manifest=manifest, totals=totals, run=run)
             corpus = generation.label(next_)
         labelled = generation.labelled.get(VIEW, Labelled(Named("", ""), Vocabulary(())))
-        report = self._reported(dealt, packed, entries, labelled)
+        report = self._reported(dealt, packed, entries, labelled, counts)
         self.store.put(NEW_REPORT, dataclasses.replace(report, totals=corpus.file.totals).json())
         if not config.keep_parts:
             self.store.put(CLOSING, json.dumps(closing_of(config, base.runs + 1)).encode())
         generation.commit(next_, corpus)
         return _finished(self.store)
 
-    def _lineage(self, dealt: Dealt, denied: Denied) -> dict[str, Any]:
+    def _lineage(self, dealt: Dealt, denied: Denied, evaluation: EvaluationSets) -> dict[str, Any]:
         """What the corpus says of this run."""
         order = "input" if self.config.keep_order else "hash"
         run = {"config_sha256": self.config.digest(), "inputs": dealt.inputs, "order": order, "rows": dealt.rows}
-        return run | _told(denied) | self._stacks()
+        held = {"evaluation_sha256": evaluation.digest} if evaluation else {}
+        return run | _told(denied) | held | self._stacks()
 
     def _rules(self) -> ViewRules:
         cuts = VocabularyRules(self.config.vocabulary, self.config.min_count, self.config.top_k)
         return ViewRules(MatchRules(self.config.rule), cuts, max_labels=self.config.max_labels)
 
-    def _reported(self, dealt: Dealt, packed: list[Packed], entries: list[ShardEntry], labelled: Labelled) -> Report:
+    def _reported(
+        self, dealt: Dealt, packed: list[Packed], entries: list[ShardEntry], labelled: Labelled, counts: SetCounts
+    ) -> Report:
         rejects: Counter[str] = Counter()
         for group in packed:
             rejects.update(group.rejects)
@@ -290,10 +314,18 @@ class _Run:
             skipped=sum(file.get("skipped", 0) for file in dealt.inputs),
             fetched_bytes=self.traffic.size,
             slowest_hosts=self.traffic.slowest,
+            sets=counts,
         )
 
     def _commit(
-        self, report: Report, dealt: Dealt, packed: list[Packed], manifest: Named, labelled: Labelled, denied: Denied
+        self,
+        report: Report,
+        dealt: Dealt,
+        packed: list[Packed],
+        manifest: Named,
+        labelled: Labelled,
+        denied: Denied,
+        evaluation: EvaluationSets,
     ) -> None:
         """Makes the corpus visible, then removes the parts; a run that is killed in between is finished by the next."""
         config = self.config
@@ -306,7 +338,7 @@ class _Run:
             image_stack=report.image_stack,
             seed=config.seed,
             code_version=report.code_version,
-            lineage=[self._lineage(dealt, denied)],
+            lineage=[self._lineage(dealt, denied, evaluation)],
         )
         if not config.keep_parts:
             self.store.put(CLOSING, json.dumps(closing_of(config, 1)).encode())

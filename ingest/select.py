@@ -2,16 +2,18 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tagmill.ingest.engine import Engine, Parquet, Source, parquet_of
-from tagmill.ingest.existing import EXISTING
+from tagmill.ingest.evaluation import LEAKS
+from tagmill.ingest.fates import SetCounts, SetRules, decide
 from tagmill.shards.errors import ConfigError
 from tagmill.shards.store import Store
 
@@ -30,6 +32,7 @@ SELECTION = pa.schema(
 )
 FOLDER = "parts/selection"
 MARKER = f"{FOLDER}/done.json"
+STRETCH = 4_000_000  # rows of the selection that are sorted at a time
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,12 @@ class Selected:
     rows: int
     splits: dict[str, int] = field(default_factory=dict)
     reasons: dict[str, int] = field(default_factory=dict)
+    counts: SetCounts = field(default_factory=SetCounts)
+
+    @classmethod
+    def parse(cls, data: bytes) -> Self:
+        text = json.loads(data)
+        return cls(**{**text, "counts": SetCounts.of(text["counts"])})
 
 
 def group_file(group: int) -> str:
@@ -59,42 +68,58 @@ def selection_of(store: Store, groups: int) -> Parquet:
 def select(
     engine: Engine,
     store: Store,
-    facts: Source,
+    facts: pa.Table | Parquet,
     *,
     num_parts: int,
     parts_per_group: int,
     holdout: int,
     spool: Path,
+    rules: SetRules | None = None,
     existing: Callable[[], Source] | None = None,
+    leaks: str = f"{LEAKS}.parquet",
 ) -> Selected:
-    """Decides over all rows of `facts` and writes the selection into the store, a file for each pack group. `existing` gives
-    the samples of the corpus that is extended (schema EXISTING), which outrank all rows and do not change.
+    """Decides over all rows of `facts` and writes the selection into the store, a file for each pack group.
 
-    Raises ConfigError where `holdout` would leave nothing to train on. A selection that is there already is kept.
+    `existing` gives the samples of the corpus that is extended (schema EXISTING): they outrank all rows and stay as they are.
+    Pairs with evaluation sets are put as `leaks`. Raises ConfigError where `holdout` would leave nothing to train on. A
+    selection that is there already is kept.
     """
     if store.exists(MARKER):
-        return Selected(**json.loads(store.read(MARKER)))
-    engine.bind("facts", facts)
-    engine.bind("existing", EXISTING.empty_table() if existing is None else existing())
-    engine.keep("ranked", "exact")
+        return Selected.parse(store.read(MARKER))
+    rules = SetRules() if rules is None else rules
+    found, matches = decide(engine, facts, rules, spool / "sets", None if existing is None else existing())
+    if rules.evaluation:
+        path = spool / "leaks.parquet"
+        pq.write_table(matches, path, compression="zstd", store_schema=False)
+        store.put(leaks, path)
+        path.unlink()
     engine.keep("heldout", "split", holdout=holdout)
     counts: Counter[tuple[str, str]] = Counter()
     files = _GroupFiles(store, spool, parts_per_group)
-    for batch in engine.run("selection"):
-        rows = pa.Table.from_batches([batch]).cast(SELECTION)
-        files.add(rows)
-        for kind in ("split", "reason"):
-            for count in rows[kind].value_counts().to_pylist():
-                counts[kind, count["values"]] += count["counts"]
+    for first, last in _stretches(num_parts, parts_per_group, _rows(facts)):
+        for batch in engine.run("selection", first=first, last=last):
+            rows = pa.Table.from_batches([batch]).cast(SELECTION)
+            files.add(rows)
+            for kind in ("split", "reason"):
+                for count in rows[kind].value_counts().to_pylist():
+                    counts[kind, count["values"]] += count["counts"]
     files.fill(num_groups(num_parts, parts_per_group))
     splits = {name: counts["split", name] for name in ("train", "holdout")}
     if holdout and splits["holdout"] and not splits["train"] and existing is None:
         what = f"holdout {holdout} takes all {splits['holdout']} pictures"
         raise ConfigError(what, "holdout", "hold out fewer, or give a longer list")
     reasons = {name: count for (kind, name), count in sorted(counts.items(), key=str) if kind == "reason" and name}
-    selected = Selected(sum(splits.values()) + sum(reasons.values()), splits, reasons)
+    selected = Selected(sum(splits.values()) + sum(reasons.values()), splits, reasons, found)
     store.put(MARKER, json.dumps(asdict(selected)).encode())
     return selected
+
+
+def _stretches(num_parts: int, parts_per_group: int, rows: int) -> Iterator[tuple[int, int]]:
+    """Consecutive parts, whole groups with about STRETCH rows at a time, which are put in order together."""
+    groups = num_groups(num_parts, parts_per_group)
+    step = max(1, groups * STRETCH // max(rows, 1)) * parts_per_group
+    for first in range(0, num_parts, step):
+        yield first, min(first + step, num_parts)
 
 
 class _GroupFiles:
@@ -129,3 +154,7 @@ class _GroupFiles:
         if self._writer is None:
             self._writer = pq.ParquetWriter(self._path(), SELECTION, compression="zstd")
         return self._writer
+
+
+def _rows(facts: pa.Table | Parquet) -> int:
+    return facts.num_rows if isinstance(facts, pa.Table) else int(facts.dataset().count_rows())

@@ -6,7 +6,8 @@ from typing import Literal, Protocol
 from tagmill.ingest.config import IngestConfig
 from tagmill.ingest.engine import Engine
 from tagmill.ingest.pack import Packed, PackTask, pack
-from tagmill.ingest.part import PartSummary, in_processes
+from tagmill.ingest.part import PartSummary
+from tagmill.ingest.parts import in_processes
 from tagmill.ingest.progress import Progress
 from tagmill.shards.errors import ConfigError
 from tagmill.shards.store import Store
@@ -28,11 +29,14 @@ class Settings(Protocol):
 class Workplace(Protocol):
     """Set work, parts and packing; nothing that they leave depends on where it was done."""
 
-    def engine(self) -> Engine:
-        """An SQL engine, to be closed before the next is asked for. Raises ConfigError where it cannot be had."""
+    def engine(self, memory: int | None = None) -> Engine:
+        """An SQL engine, to be closed before the next is asked for. Raises ConfigError where it cannot be had.
+
+        `memory` is its share of the memory limit in bytes, where something else works beside it on this machine.
+        """
 
     def parts(self, config: IngestConfig, store: Store, parts: list[int], progress: Progress) -> list[PartSummary]:
-        """Makes dealt parts, in any order. See `part.run_parts`."""
+        """Makes dealt parts, in any order. See `parts.run_parts`."""
 
     def pack(self, tasks: list[PackTask], progress: Progress) -> list[Packed]:
         """Packs groups; results in order of the tasks."""
@@ -47,10 +51,11 @@ class Here:
     def __init__(self, settings: Settings, scratch: Path) -> None:
         self._settings, self._scratch = settings, scratch
 
-    def engine(self) -> Engine:
+    def engine(self, memory: int | None = None) -> Engine:
         from tagmill.ingest.engine_duckdb import DuckDB
 
-        return DuckDB(self._scratch, memory_limit=self._settings.memory_limit, threads=self._settings.processes)
+        limit = self._settings.memory_limit if memory is None else f"{memory}B"
+        return DuckDB(self._scratch, memory_limit=limit, threads=self._settings.processes)
 
     def parts(self, config: IngestConfig, store: Store, parts: list[int], progress: Progress) -> list[PartSummary]:
         return in_processes(config, store, parts, progress)
@@ -75,7 +80,8 @@ class OnSpark:
             settings.spark_master, threads=settings.processes, memory_limit=settings.memory_limit, scratch=scratch
         )
 
-    def engine(self) -> Engine:
+    def engine(self, memory: int | None = None) -> Engine:
+        del memory  # a cluster has what it was begun with
         from tagmill.ingest.engine_spark import Spark
 
         return Spark(self._cluster)

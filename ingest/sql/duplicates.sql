@@ -1,4 +1,4 @@
--- How many rejects bring tags to a sample.
+-- How many rejects, exact and near duplicates, bring tags to a sample.
 SELECT COUNT(*) AS total
 FROM rejects
-WHERE reason = 'duplicate' AND CARDINALITY(tags) > 0
+WHERE reason IN ('duplicate', 'near_duplicate') AND CARDINALITY(tags) > 0

@@ -1,6 +1,7 @@
 -- The rows that are held out: of those that are kept the first by an order that depends on seed and picture alone.
-SELECT row_id
-FROM ranked
-WHERE keeper = row_id
-ORDER BY holdout_order, key
+SELECT facts.row_id
+FROM facts
+LEFT JOIN dropped ON dropped.row_id = facts.row_id
+WHERE facts.reason IS NULL AND dropped.row_id IS NULL
+ORDER BY facts.holdout_order, facts.key
 LIMIT $holdout

@@ -3,6 +3,7 @@
 import json
 import tempfile
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,9 @@ FACTS = pa.schema(
         ("original_height", pa.int32()),
         ("sample_bytes", pa.int64()),
         ("holdout_order", pa.int64()),
+        ("url", pa.string()),
+        *((f"pdq{word}", pa.int64()) for word in range(4)),
+        ("pdq_quality", pa.int32()),
     ]
 )
 NUM_PARTS = 4
@@ -120,7 +124,7 @@ def test_the_selection_is_the_brute_force_one(
 
 def test_a_selection_that_is_there_is_kept(engine: DuckDB, tmp_path: Path) -> None:
     store = Store(str(tmp_path / "corpus"))
-    store.put("parts/selection/done.json", json.dumps({"rows": 7, "splits": {}, "reasons": {"empty": 7}}).encode())
+    store.put("parts/selection/done.json", json.dumps(asdict(Selected(7, {}, {"empty": 7}))).encode())
     selected = select(engine, store, FACTS.empty_table(), num_parts=1, parts_per_group=1, holdout=0, spool=tmp_path)
     assert selected == Selected(7, {}, {"empty": 7})
 

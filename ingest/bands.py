@@ -1,0 +1,87 @@
+"""Which bits near duplicates are found by: tables of sampled bits, and the recall that the tables drawn should give.
+
+A table is a set of k of the 256 bits of a PDQ hash; two pictures meet in it if they agree on all k (bit sampling: Indyk and
+Motwani, "Approximate nearest neighbors", STOC 1998). At distance d one table finds C(256 - k, d) / C(256, d) of the pairs.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+BITS = 256  # of a PDQ hash
+FARTHEST = 64  # distance up to which anything is predicted or compared
+SURE_AT = 16  # bits of distance at which, by default, ...
+SURE = 0.96  # ... this share of the pairs is found
+_LEAST_BITS, _MOST_BITS = 8, 48
+_TRIALS, _AT_A_TIME = 1 << 16, 1 << 12
+MOST_TABLES = 64
+_SEED = 0x7461676D  # of the simulation: it predicts the same for the same tables
+
+
+@dataclass(frozen=True)
+class Bands:
+    """The tables that are run, one after the other."""
+
+    bits: int
+    masks: npt.NDArray[np.uint64]  # [tables, 4], the words of a hash, the most significant first
+
+    def predicted(self) -> list[float]:
+        """The share of pairs that at least one of these very tables finds, by distance 0 to FARTHEST."""
+        return [round(float(share), 4) for share in _recall(_last_bits(self.masks, _TRIALS)[-1:])[0]]
+
+
+def _last_bits(masks: npt.NDArray[np.uint64], trials: int) -> npt.NDArray[np.uint16]:
+    """[tables, trials]: how many bits differ before none of the first table, of the first two, ... finds the pair any more.
+
+    Bits differ in a random order, and a table finds the pair until the first of its own bits differs.
+    """
+    draw, lasts = np.random.default_rng(_SEED), np.zeros((len(masks), trials), np.uint16)
+    for start in range(0, trials, _AT_A_TIME):
+        turns = draw.random((BITS, _AT_A_TIME), np.float32)
+        last = np.zeros(_AT_A_TIME, np.float32)
+        for number, mask in enumerate(masks):
+            places = np.flatnonzero(_bits_of(mask))
+            last = np.maximum(last, turns[places].min(axis=0) if len(places) else 2.0)
+            lasts[number, start : start + _AT_A_TIME] = (turns < last).sum(axis=0)
+    return lasts
+
+
+def _recall(lasts: npt.NDArray[np.uint16]) -> npt.NDArray[np.float64]:
+    """[tables, distances 0 to FARTHEST]: the share of trials in which that many bits may differ."""
+    counts = np.stack([np.bincount(last, minlength=BITS + 1) for last in lasts])
+    return np.asarray(counts[:, ::-1].cumsum(axis=1)[:, ::-1][:, : FARTHEST + 1] / lasts.shape[1])
+
+
+def default_bits(rows: int) -> int:
+    """Bits of a table for so many hashes: the number of hashes that agree by chance stays about the same for each."""
+    return min(max(math.ceil(math.log2(max(rows, 1))) - 1, _LEAST_BITS), _MOST_BITS)
+
+
+def default_tables(bits: int, seed: int) -> int:
+    """The fewest of the tables of this seed that find SURE of the pairs at SURE_AT bits; at most MOST_TABLES."""
+    found = _recall(_last_bits(draw_bands(bits, MOST_TABLES, seed).masks, 2 * _AT_A_TIME))[:, SURE_AT] >= SURE
+    return int(found.argmax()) + 1 if found.any() else MOST_TABLES
+
+
+def draw_bands(bits: int, tables: int, seed: int) -> Bands:
+    """Random tables. Those that follow each other share no bit as long as there are bits: that finds a little more."""
+    draw, left = np.random.default_rng([seed & (1 << 64) - 1, bits]), np.zeros(0, np.int64)
+    masks = np.zeros((tables, 4), np.uint64)
+    for mask in masks:
+        if len(left) < bits:
+            left = draw.permutation(BITS)
+        mask[:] = _mask_of(left[:bits])
+        left = left[bits:]
+    return Bands(bits, masks)
+
+
+def _mask_of(places: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
+    flags = np.zeros(BITS, np.uint8)
+    flags[places] = 1
+    return np.packbits(flags).view(">u8").astype(np.uint64)
+
+
+def _bits_of(mask: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint8]:
+    return np.unpackbits(mask.astype(">u8").view(np.uint8))

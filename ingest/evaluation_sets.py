@@ -1,0 +1,158 @@
+"""Reading evaluation sets: folders of pictures, tars, or tables of hashes, and the pin that holds a run to their content."""
+
+import asyncio
+import csv
+import io
+import tarfile
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tagmill.ingest.config import IngestConfig
+from tagmill.ingest.decoders import Decoders
+from tagmill.ingest.evaluation import ENTRIES, EvaluationSets
+from tagmill.ingest.images import Rejected
+from tagmill.ingest.listed import pdq_words, sha256_text
+from tagmill.shards.errors import ConfigError, StoreError
+from tagmill.shards.store import Store
+
+PINNED = "parts/evaluation.json"
+PICTURES = frozenset([".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".ppm"])
+_AHEAD = 32  # pictures in memory
+_WAY_OUT = "give a folder of pictures or of tars, a tar, or a .parquet or .csv with columns sha256 and/or pdq"
+
+
+@dataclass(frozen=True)
+class _File:
+    """A file of a set that should be a picture."""
+
+    name: str
+    body: bytes
+
+
+def pinned_sets(config: IngestConfig, store: Store) -> EvaluationSets:
+    """The sets of a config; holds a run that is resumed to those that it was begun with.
+
+    Raises ConfigError where a set cannot be read, has no pictures, or is another than when the run began.
+    """
+    sets = read_sets(config)
+    if not store.put_new(PINNED, sets.digest.encode()) and store.read(PINNED).decode() != sets.digest:
+        remedy = "give the sets of the run that began it, as they were, or another output"
+        raise ConfigError("begun with other evaluation sets", config.output, remedy)
+    return sets
+
+
+def read_sets(config: IngestConfig) -> EvaluationSets:
+    """All sets of a config; pictures are fingerprinted as those of the corpus are."""
+    lines: list[dict[str, Any]] = []
+    broken: dict[str, int] = {}
+    for text in config.evaluation_set:
+        name, _, path = text.partition("=")
+        try:
+            found, bad = _table(path) if path.endswith((".parquet", ".csv")) else _pictures(config, path)
+        except (OSError, StoreError, pa.ArrowException, tarfile.TarError, UnicodeDecodeError) as error:
+            raise ConfigError(f"cannot be read: {error}", f"evaluation set {name}, {path}", _WAY_OUT) from error
+        if not found:
+            what = f"no sound picture among {bad} files" if bad else "no pictures"
+            raise ConfigError(what, f"evaluation set {name}, {path}", _WAY_OUT)
+        broken[name] = bad
+        lines += [{"set": name, **line} for line in sorted(found, key=lambda line: str(line["name"]))]
+    return EvaluationSets(
+        pa.Table.from_pylist(lines, ENTRIES),
+        broken,
+        config.evaluation_threshold,
+        config.near_quality,
+        config.evaluation == "remove",
+    )
+
+
+def _table(path: str) -> tuple[list[dict[str, Any]], int]:
+    """The rows of a table of hashes. Raises ConfigError that names the row which holds none."""
+    folder, _, name = path.rpartition("/")
+    data = Store(folder or ".").read(name)
+    if path.endswith(".parquet"):
+        file = pq.ParquetFile(io.BytesIO(data))
+        columns = [column for column in ("name", "sha256", "pdq") if column in file.schema_arrow.names]
+        rows = file.read(columns, use_threads=False).to_pylist()
+    else:
+        rows = list(csv.DictReader(io.StringIO(data.decode())))
+        columns = list(rows[0]) if rows else ["sha256"]
+    if not {"sha256", "pdq"} & set(columns):
+        raise ConfigError("neither a column sha256 nor a column pdq", path, _WAY_OUT)
+    lines = []
+    for number, row in enumerate(rows, 1):
+        digest, pdq = str(row.get("sha256") or ""), str(row.get("pdq") or "")
+        sha256, words = sha256_text(digest), pdq_words(pdq)
+        if (digest and sha256 is None) or (pdq and words is None) or not (digest or pdq):
+            raise ConfigError("no sha256 and no PDQ hash of 64 hex digits", f"{path}, row {number}", "mend it")
+        line: dict[str, Any] = {"name": str(row.get("name") or f"row {number:09d}"), "sha256": sha256}
+        lines.append(line | {f"pdq{place}": word for place, word in enumerate(words or [None] * 4)})
+    return lines, 0
+
+
+def _pictures(config: IngestConfig, path: str) -> tuple[list[dict[str, Any]], int]:
+    """Sound pictures of a folder or tar, and how many files are broken."""
+    # As the corpus's pictures but for what it does not take: a small evaluation picture is one all the same.
+    policy = replace(
+        config, min_side=1, max_aspect=None, reencode="always", resize=_resize(config), decoders=config.processes
+    )
+    counts: Counter[str] = Counter()
+    lines: list[dict[str, Any]] = []
+
+    async def work(decoders: Decoders, files: Iterator[_File]) -> None:
+        for file in files:
+            made = await decoders.decode(file.body)
+            if isinstance(made, Rejected):
+                counts["broken"] += 1
+                continue
+            prints = made.prints
+            words = {f"pdq{place}": word for place, word in enumerate(prints.pdq)}
+            lines.append({"name": file.name, "sha256": prints.sha256, "pdq_quality": prints.pdq_quality, **words})
+
+    async def every() -> None:
+        files = _files(path, config.max_bytes, counts)
+        await asyncio.gather(*(work(decoders, files) for _ in range(_AHEAD)))
+
+    with Decoders(policy) as decoders:
+        asyncio.run(every())
+    return lines, counts["broken"]
+
+
+def _resize(config: IngestConfig) -> Any:
+    """`no` with `never` cannot be changed by itself; fingerprints are of the whole picture in every mode."""
+    return "keep_ratio" if config.resize == "no" else config.resize
+
+
+def _files(path: str, most: int, counts: Counter[str]) -> Iterator[_File]:
+    """The picture files of a folder and all below it, and those in its tars; longer ones than `most` bytes are broken."""
+    if path.endswith(".tar"):
+        folder, _, name = path.rpartition("/")
+        yield from _of_tar(Store(folder or "."), name, most, counts)
+        return
+    store = Store(path)
+    for name in store.names(""):
+        kind = PurePosixPath(name).suffix.lower()
+        if kind == ".tar":
+            yield from _of_tar(store, name, most, counts)
+        elif kind in PICTURES:
+            if store.size(name) > most:
+                counts["broken"] += 1
+            else:
+                yield _File(name, store.read(name))
+
+
+def _of_tar(store: Store, tar: str, most: int, counts: Counter[str]) -> Iterator[_File]:
+    with store.open(tar) as file, tarfile.open(fileobj=file, mode="r|") as members:
+        for member in members:
+            if not member.isfile() or PurePosixPath(member.name).suffix.lower() not in PICTURES:
+                continue
+            content = members.extractfile(member) if member.size <= most else None
+            if content is None:
+                counts["broken"] += 1
+            else:
+                yield _File(f"{tar}/{member.name}", content.read())

@@ -1,0 +1,161 @@
+"""The set work over all pictures, in its order: exact groups, placeholders, evaluation sets, near duplicates.
+
+It ends with the engine's table `dropped`: row_id, reason, yields_to of every picture that does not become a sample. What is
+cheap to say in SQL is SQL; hashes are compared outside of it, on files of the spool.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from tagmill.ingest.config import IngestConfig
+from tagmill.ingest.engine import Engine, Source
+from tagmill.ingest.evaluation import MATCHES, EvaluationSets, find_leaks
+from tagmill.ingest.existing import EXISTING
+from tagmill.ingest.hashes import HashFile
+from tagmill.ingest.near import ALIKE, EDGES, NearCounts, NearRules, find_near
+from tagmill.ingest.room import bytes_of, shared
+from tagmill.ingest.yielding import YIELDED, settle
+
+
+@dataclass(frozen=True)
+class SetRules:
+    """What set work removes, and the room that it has."""
+
+    placeholder_urls: int = 0  # different URLs with the same bytes that make a placeholder; 0: none is
+    near: NearRules | None = field(default_factory=NearRules)
+    evaluation: EvaluationSets = field(default_factory=EvaluationSets)
+    seed: int = 0
+    memory: int = 1 << 30  # bytes, beside the engine's
+    threads: int = 1
+
+    @classmethod
+    def of(cls, config: IngestConfig, evaluation: EvaluationSets) -> Self:
+        """What a config says."""
+        near = NearRules(
+            threshold=config.near_threshold,
+            bits=config.near_bits,
+            tables=config.near_tables,
+            quality=config.near_quality,
+            bucket=config.near_bucket,
+        )
+        return cls(
+            placeholder_urls=config.placeholder_urls,
+            near=near if config.near_threshold >= 0 else None,
+            evaluation=evaluation,
+            seed=config.seed,
+            memory=shared(bytes_of(config.memory_limit))[1],
+            threads=config.processes,
+        )
+
+
+@dataclass
+class SetCounts:
+    """How much came to each step and what it found."""
+
+    placeholders: int = 0  # pictures
+    known: int = 0  # rows whose picture an existing corpus has
+    compared: int = 0  # pictures with a hash, each once, existing ones among them
+    evaluation: dict[str, dict[str, int]] = field(default_factory=dict)  # by set
+    equal_hashes: int = 0  # rows that have another's PDQ hash, in other bytes
+    pairs: dict[str, int] = field(default_factory=dict)  # of near duplicates, by bits of distance
+    near: NearCounts | None = None
+    spilled: int = 0  # bytes that set work wrote to the spool beside the engine's
+
+    @classmethod
+    def of(cls, fields: dict[str, Any]) -> Self:
+        """From what `asdict` gives."""
+        near = fields["near"]
+        return cls(**{**fields, "near": None if near is None else NearCounts(**near)})
+
+
+def decide(
+    engine: Engine,
+    facts: Source,
+    rules: SetRules,
+    spool: Path,
+    existing: Source | None = None,
+) -> tuple[SetCounts, pa.Table]:
+    """Leaves the table `dropped` in the engine; returns counts and the pairs with evaluation sets (MATCHES)."""
+    spool.mkdir(parents=True, exist_ok=True)
+    counts = SetCounts()
+    engine.bind("facts", facts)
+    engine.bind("existing", EXISTING.empty_table() if existing is None else existing)
+    _exact(engine, rules, counts)
+    hashes = HashFile(spool / "survivors.hashes")
+    hashes.unlink()
+    leaks = MATCHES.empty_table()
+    if rules.near is not None or rules.evaluation:
+        hashes.write(engine.run("survivors"))
+        counts.compared, counts.spilled = hashes.rows, hashes.bytes
+    if rules.evaluation:
+        leaks, counts.evaluation = find_leaks(engine, hashes, rules.evaluation, rules.memory, rules.threads)
+    leaked = _rows_of(leaks) if rules.evaluation.remove else np.zeros(0, np.int64)
+    engine.bind("leaked", pa.table({"row_id": leaked}))
+    _near(engine, rules, hashes, leaked, counts, spool)
+    engine.keep("dropped", "dropped")
+    hashes.unlink()
+    return counts, leaks
+
+
+def _exact(engine: Engine, rules: SetRules, counts: SetCounts) -> None:
+    engine.keep("repeated", "repeated")
+    engine.keep("exact", "exact")
+    nobody = pa.table({"keeper": pa.array([], pa.int64())})
+    engine.bind("placeholders", nobody)
+    if rules.placeholder_urls:
+        large = engine.run("large", urls=rules.placeholder_urls).read_all()
+        if len(large):
+            engine.bind("large", large)
+            found = engine.run("placeholders", urls=rules.placeholder_urls).read_all()
+            counts.placeholders = len(found)
+            engine.bind("placeholders", found)
+    engine.keep("known", "known")
+    counts.known = _total(engine, "known_total")
+    engine.keep("early", "early")
+    engine.keep("removed", "removed")
+
+
+def _near(
+    engine: Engine, rules: SetRules, hashes: HashFile, leaked: npt.NDArray[np.int64], counts: SetCounts, spool: Path
+) -> None:
+    engine.bind("edges", EDGES.empty_table())
+    engine.bind("alike", ALIKE.empty_table())
+    if rules.near is not None:
+        found = find_near(
+            hashes,
+            rules.near,
+            gone=leaked,
+            seed=rules.seed,
+            memory=rules.memory,
+            threads=rules.threads,
+            spool=spool,
+        )
+        counts.near = found.counts
+        counts.spilled += found.counts.spilled
+        counts.equal_hashes = pq.ParquetFile(found.alike).metadata.num_rows
+        engine.bind("edges", ds.dataset(found.edges, schema=EDGES))
+        engine.bind("alike", ds.dataset(found.alike, schema=ALIKE))
+    engine.keep("near_rows", "near_rows")
+    engine.keep("ranks", "ranks")
+    engine.keep("heads", "heads")
+    total, known = _total(engine, "ranks_total"), _total(engine, "known_ranks")
+    by_distance = settle(engine.run("ordered", existing=known), total, spool / "yielded.parquet")
+    counts.pairs = {str(distance): by_distance[distance] for distance in sorted(by_distance)}
+    engine.bind("yielded", ds.dataset(spool / "yielded.parquet", schema=YIELDED))
+    engine.keep("near", "near")
+
+
+def _total(engine: Engine, statement: str) -> int:
+    (total,) = engine.run(statement).read_all()["total"].to_pylist()
+    return int(total)
+
+
+def _rows_of(matches: pa.Table) -> npt.NDArray[np.int64]:
+    return np.unique(matches["row_id"].to_numpy())

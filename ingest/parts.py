@@ -1,0 +1,46 @@
+"""All dealt parts of a run, made in worker processes of this machine, or by whoever else is given."""
+
+from collections.abc import Callable
+
+from tagmill.ingest.board import Board, line
+from tagmill.ingest.config import IngestConfig
+from tagmill.ingest.part import OUTCOMES, PartSummary, PartTask, done_file, lessons_of, part_schema, run_part
+from tagmill.ingest.progress import Progress
+from tagmill.shards.store import Store
+
+MakeParts = Callable[[IngestConfig, Store, list[int], Progress], list[PartSummary]]
+
+
+def _run(task: PartTask) -> PartSummary:
+    """A task in a worker process."""
+    mine, waits = line(), lessons_of(task.config).waits
+    return mine.during(task.part, lambda tell: run_part(task, mine.noting(tell, waits)))
+
+
+def run_parts(
+    config: IngestConfig, store: Store, num_parts: int, progress: Progress, make: MakeParts | None = None
+) -> list[PartSummary]:
+    """Makes every dealt part that is not done yet, by `make` (None: worker processes); summaries in order of parts.
+
+    Raises TagmillError where a worker dies; finished parts stay, so that the same call goes on.
+    """
+    there = set(store.names("parts"))
+    summaries: dict[int, PartSummary] = {}
+    for part in range(num_parts):
+        if done_file(part) in there:
+            found = summaries[part] = PartSummary.parse(store.read(done_file(part)))
+            progress.advance(found.rows, ok=found.ok, **found.reasons)
+    todo = [part for part in range(num_parts) if part not in summaries]
+    if todo:
+        for summary in (make or in_processes)(config, store, todo, progress):
+            summaries[summary.part] = summary
+    return [summaries[part] for part in range(num_parts)]
+
+
+def in_processes(config: IngestConfig, store: Store, parts: list[int], progress: Progress) -> list[PartSummary]:
+    """Makes dealt parts in worker processes of this machine."""
+    workers = min(config.processes, len(parts))
+    schema, share = part_schema(config), max(1, config.concurrency // workers)
+    tasks = (PartTask(config, store, part, schema, share, workers) for part in parts)
+    doing = f"{store.url}, at one of the parts"
+    return list(Board(workers, OUTCOMES).each(_run, tasks, progress, doing))

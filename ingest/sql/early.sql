@@ -1,0 +1,10 @@
+-- What is decided before pictures are compared, one row for each exact group: known already, or a placeholder.
+SELECT known.row_id, 'duplicate' AS reason, known.key AS yields_to
+FROM known
+LEFT JOIN exact ON exact.row_id = known.row_id
+WHERE exact.row_id IS NULL OR exact.keeper = exact.row_id
+UNION ALL
+SELECT placeholders.keeper AS row_id, 'placeholder' AS reason, CAST(NULL AS VARCHAR) AS yields_to
+FROM placeholders
+LEFT JOIN known ON known.row_id = placeholders.keeper
+WHERE known.row_id IS NULL

@@ -1,0 +1,5 @@
+-- The keys of pictures that are an evaluation picture's or near it.
+SELECT facts.row_id, facts.key
+FROM facts
+INNER JOIN (SELECT DISTINCT row_id FROM matched) AS met ON met.row_id = facts.row_id
+ORDER BY facts.key, facts.row_id

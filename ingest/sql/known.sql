@@ -1,0 +1,5 @@
+-- Rows whose picture an existing corpus has already.
+SELECT facts.row_id, facts.key
+FROM facts
+INNER JOIN (SELECT DISTINCT key FROM existing) AS held ON held.key = facts.key
+WHERE facts.reason IS NULL

@@ -1,0 +1,2 @@
+-- How many rows of a list an existing corpus has already.
+SELECT COUNT(*) AS total FROM known

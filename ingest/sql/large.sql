@@ -1,0 +1,5 @@
+-- Exact groups so large that they may be a placeholder.
+SELECT keeper
+FROM exact
+GROUP BY keeper
+HAVING COUNT(*) >= $urls

@@ -1,0 +1,15 @@
+-- These rows by rank, the best first: of an existing corpus, then more original pixels, then the least key and row.
+SELECT
+    row_id, existing, key,
+    ROW_NUMBER() OVER (ORDER BY existing DESC, pixels DESC, key, row_id) AS rank
+FROM (
+    SELECT
+        facts.row_id, 0 AS existing, facts.key,
+        CAST(facts.original_width AS BIGINT) * CAST(facts.original_height AS BIGINT) AS pixels
+    FROM facts
+    INNER JOIN near_rows ON near_rows.row_id = facts.row_id
+    UNION ALL
+    SELECT existing.row_id, 1 AS existing, existing.key, existing.pixels
+    FROM existing
+    INNER JOIN near_rows ON near_rows.row_id = existing.row_id
+) AS pictures

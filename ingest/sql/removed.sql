@@ -1,0 +1,4 @@
+-- Rows that are not compared any further.
+SELECT row_id FROM exact WHERE keeper <> row_id
+UNION ALL
+SELECT row_id FROM early
