@@ -1,7 +1,7 @@
 -- These rows by rank, the best first: of an existing corpus, then more original pixels, then the least key and row.
 SELECT
     row_id, existing, key,
-    ROW_NUMBER() OVER (ORDER BY existing DESC, pixels DESC, key, row_id) AS rank
+    CAST(ROW_NUMBER() OVER (ORDER BY existing DESC, pixels DESC, key, row_id) AS BIGINT) AS rank
 FROM (
     SELECT
         facts.row_id, 0 AS existing, facts.key,

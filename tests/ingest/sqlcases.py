@@ -97,23 +97,42 @@ def schema(**columns: str) -> pa.Schema:
 
 _REASONS = [None, None, "not_found", "duplicate", "\U0001f600"]
 _KEYS = [None, "", "a", "b", "\uffff", "\U0001f600"]
+_IDS = [None, 1, 2, 3, 5]
 _FACTS = Rows(
     schema(
-        row_id="int64", part="int32", place="int32", reason="string", key="string", original_width="int32",
-        original_height="int32", sample_bytes="int64", holdout_order="int64",
+        row_id="int64", part="int32", place="int32", reason="string", key="string", url="string", original_width="int32",
+        original_height="int32", sample_bytes="int64", holdout_order="int64", pdq0="int64", pdq1="int64", pdq2="int64",
+        pdq3="int64", pdq_quality="int32",
     ),
-    {"reason": _REASONS, "key": _KEYS},
+    {"reason": _REASONS, "key": _KEYS, "row_id": _IDS, "holdout_order": [None, -7, 0, 1 << 62]},
 )  # fmt: skip
+_APART = Rows(_FACTS.schema, _FACTS.pools, unique=("row_id",))
 _EXISTING = Rows(
-    schema(row_id="int64", key="string", sha256="string", pixels="int64"), {"row_id": [-3, -2, -1], "key": _KEYS}
-)
-_RANKED = Rows(
     schema(
-        row_id="int64", part="int32", place="int32", key="string", sample_bytes="int64", holdout_order="int64",
-        keeper="int64",
+        row_id="int64", key="string", sha256="string", pdq0="int64", pdq1="int64", pdq2="int64", pdq3="int64",
+        pdq_quality="int32", pixels="int64",
     ),
-    {"key": _KEYS, "row_id": [1, 2, 3, None], "keeper": [1, 2, 3, None]},
+    {"row_id": [-3, -2, -1, 5], "key": _KEYS},
 )  # fmt: skip
+_ROWS = Rows(schema(row_id="int64"), {"row_id": _IDS})
+_GROUPS = Rows(schema(row_id="int64", key="string", keeper="int64"), {"row_id": _IDS, "keeper": _IDS, "key": _KEYS})
+_KEEPERS = Rows(schema(keeper="int64"), {"keeper": _IDS})
+_NAMED = Rows(schema(row_id="int64", key="string"), {"row_id": _IDS, "key": _KEYS})
+_DROPPED = Rows(
+    schema(row_id="int64", reason="string", yields_to="string"),
+    {"row_id": _IDS, "reason": ["duplicate", "evaluation"], "yields_to": _KEYS},
+)
+_NEAR = Rows(schema(row_id="int64", yields_to="string"), {"row_id": _IDS, "yields_to": _KEYS})
+_EDGES = Rows(
+    schema(row_a="int64", row_b="int64", distance="int32"), {"row_a": _IDS, "row_b": _IDS, "distance": [0, 4, 31]}
+)
+_ALIKE = Rows(schema(row_id="int64", head="int64"), {"row_id": _IDS, "head": _IDS})
+_RANKS = Rows(
+    schema(row_id="int64", existing="int32", key="string", rank="int64"),
+    {"row_id": _IDS, "existing": [0, 1], "key": _KEYS, "rank": [1, 2, 3, 4]},
+)
+_HEADS = Rows(schema(head="int64", rank="int64"), {"head": _IDS, "rank": [1, 2, 3, 4]})
+_YIELDED = Rows(schema(rank="int64", to_rank="int64"), {"rank": [1, 2, 3], "to_rank": [1, 2, 3]})
 _REJECTS = Rows(
     schema(row_id="int64", reason="string", tags="strings", yields_to="string"),
     {"reason": _REASONS, "yields_to": _KEYS},
@@ -125,19 +144,51 @@ _ANSWERS = Rows(
     schema(origin="string", reason="string", detail="string", rules="string", kept="string"), {"origin": _KEYS}
 )
 CASES: dict[str, Case] = {
+    "dropped": Case({"early": _DROPPED, "leaked": _ROWS, "near": _NEAR, "exact": _GROUPS}),
     "duplicates": Case({"rejects": _REJECTS}),
-    "exact": Case({"facts": _FACTS, "existing": _EXISTING}),
+    "early": Case({"known": _NAMED, "exact": _GROUPS, "placeholders": _KEEPERS}),
+    "evaluation_exact": Case(
+        {"facts": _FACTS, "exactly": Rows(schema(key="string", entry="int64"), {"key": _KEYS}), "removed": _ROWS}
+    ),
+    "evaluation_keys": Case({"facts": _FACTS, "matched": _ROWS}, order=("key", "row_id")),
+    "exact": Case({"facts": _APART, "repeated": Rows(schema(holdout_order="int64"), {"holdout_order": [-7, 0]})}),
+    "heads": Case({"ranks": _RANKS, "alike": _ALIKE}),
     "hosts": Case({"origins": _ORIGINS}, order=("spread", "origin")),
+    "known": Case({"facts": _FACTS, "existing": _EXISTING}),
+    "known_ranks": Case({"ranks": _RANKS}),
+    "known_total": Case({"known": _NAMED}),
+    "large": Case({"exact": _GROUPS}, params=[{"urls": 1}, {"urls": 20}]),
+    "near": Case({"ranks": _RANKS, "alike": _ALIKE, "heads": _HEADS, "yielded": _YIELDED}),
+    "near_rows": Case({"edges": _EDGES, "alike": _ALIKE}),
+    "ordered": Case(
+        {"edges": _EDGES, "heads": _HEADS}, params=[{"existing": 0}, {"existing": 2}], order=("better", "worse")
+    ),
+    "placeholders": Case({"exact": _GROUPS, "large": _KEEPERS, "facts": _FACTS}, params=[{"urls": 1}, {"urls": 4}]),
+    "ranks": Case(
+        {
+            "facts": _APART,
+            "near_rows": Rows(_ROWS.schema),
+            "existing": Rows(_EXISTING.schema, _EXISTING.pools, unique=("row_id",)),
+        }
+    ),
+    "ranks_total": Case({"ranks": _RANKS}),
+    "removed": Case({"exact": _GROUPS, "early": _DROPPED}),
+    "repeated": Case({"facts": _FACTS}),
     "rules": Case({"origins": _ORIGINS, "answers": _ANSWERS}, order=("part", "origin")),
     "selection": Case(
-        {"ranked": _RANKED, "heldout": Rows(schema(row_id="int64"), {"row_id": [1, 3, None]}), "facts": _FACTS},
+        {"facts": _FACTS, "dropped": _DROPPED, "heldout": _ROWS},
+        params=[{"first": 0, "last": 8}, {"first": -1, "last": (1 << 31) - 1}],
         order=("part", "place"),
     ),
     "split": Case(
-        {"ranked": Rows(_RANKED.schema, {"row_id": [1, 2, None], "keeper": [1, 2, None]}, unique=("key",))},
+        {
+            "facts": Rows(_FACTS.schema, {**_FACTS.pools, "reason": [None, "empty"]}, unique=("key",)),
+            "dropped": _DROPPED,
+        },
         params=[{"holdout": 0}, {"holdout": 5}, {"holdout": 1000}],
         order=("row_id",),
     ),
+    "survivors": Case({"facts": _FACTS, "removed": _ROWS, "existing": _EXISTING}),
     "union": Case(
         {
             "rejects": _REJECTS,
