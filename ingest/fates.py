@@ -80,7 +80,7 @@ def decide(
     facts: Source,
     rules: SetRules,
     spool: Path,
-    existing: Source | None = None,
+    existing: "Source | None" = None,
 ) -> tuple[SetCounts, pa.Table]:
     """Leaves the table `dropped` in the engine; returns counts and the pairs with evaluation sets (MATCHES)."""
     spool.mkdir(parents=True, exist_ok=True)

@@ -75,7 +75,7 @@ def select(
     holdout: int,
     spool: Path,
     rules: SetRules | None = None,
-    existing: Callable[[], Source] | None = None,
+    existing: "Callable[[], Source] | None" = None,
     leaks: str = f"{LEAKS}.parquet",
 ) -> Selected:
     """Decides over all rows of `facts` and writes the selection into the store, a file for each pack group.
