@@ -88,7 +88,7 @@ def make(folder: Path, rows: int) -> None:
         sides[OWN + NEAR :] = sides[copied]
         leaked.append(own[NEAR : NEAR + LEAKED * FILE // rows])
         _write(folder / f"facts-{number:04d}.parquet", number, pdq, digests, sides, words, shares, draw)
-    draw = np.random.default_rng(rows)
+    draw = np.random.default_rng([rows, 1 << 20])  # of no file
     met = np.concatenate(leaked)
     listed = np.concatenate([flipped(draw, met, distance_of(len(met))), hashes(draw, EVALUATION - len(met))])
     pq.write_table(

@@ -14,6 +14,7 @@ BITS = 256  # of a PDQ hash
 FARTHEST = 64  # distance up to which anything is predicted or compared
 SURE_AT = 16  # bits of distance at which, by default, ...
 SURE = 0.96  # ... this share of the pairs is found
+FEW_BITS, SURE_OF_FEW = 18, 31  # up to half a million pictures more tables cost little: they are sure at so many bits
 _LEAST_BITS, _MOST_BITS = 8, 48
 _TRIALS, _AT_A_TIME = 1 << 16, 1 << 12
 MOST_TABLES = 64
@@ -60,8 +61,9 @@ def default_bits(rows: int) -> int:
 
 
 def default_tables(bits: int, seed: int) -> int:
-    """The fewest of the tables of this seed that find SURE of the pairs at SURE_AT bits; at most MOST_TABLES."""
-    found = _recall(_last_bits(draw_bands(bits, MOST_TABLES, seed).masks, 2 * _AT_A_TIME))[:, SURE_AT] >= SURE
+    """The fewest of the tables of this seed that find SURE of the pairs at SURE_AT or SURE_OF_FEW bits; at most MOST_TABLES."""
+    distance = SURE_OF_FEW if bits <= FEW_BITS else SURE_AT
+    found = _recall(_last_bits(draw_bands(bits, MOST_TABLES, seed).masks, 2 * _AT_A_TIME))[:, distance] >= SURE
     return int(found.argmax()) + 1 if found.any() else MOST_TABLES
 
 

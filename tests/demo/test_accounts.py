@@ -9,7 +9,7 @@ from tagmill.demo.accounts import SAMPLE, accounts, fates, same_bytes
 
 KINDS = ["picture", "exact_copy", "near_copy", "broken_404", "leak_exact", "leak_exact", "same_url"]
 OF = ["", "0", "0", "", "evaluation/a.jpg", "evaluation/a.jpg", "0"]
-GOOD = {1: "duplicate", 3: "not_found", 5: "duplicate", 6: "duplicate"}
+GOOD = {1: "duplicate", 3: "not_found", 4: "evaluation", 5: "evaluation", 6: "duplicate"}
 
 
 def laid_out(folder: Path, rejects: dict[int, str]) -> tuple[Path, Path]:
@@ -26,15 +26,23 @@ def laid_out(folder: Path, rejects: dict[int, str]) -> tuple[Path, Path]:
 
 def test_fates_are_samples_unless_rejected(tmp_path: Path) -> None:
     _, corpus = laid_out(tmp_path, GOOD)
-    expected = [SAMPLE, "duplicate", SAMPLE, "not_found", SAMPLE, "duplicate", "duplicate"]
+    expected = [SAMPLE, "duplicate", SAMPLE, "not_found", "evaluation", "evaluation", "duplicate"]
     assert fates(corpus, len(KINDS)) == expected
 
 
 def test_all_is_well_where_it_is_as_planted(tmp_path: Path) -> None:
     by_kind, wrong = accounts(*laid_out(tmp_path, GOOD))
     assert wrong == []
-    assert by_kind["leak_exact"] == {"duplicate": 1, SAMPLE: 1}
+    assert by_kind["leak_exact"] == {"evaluation": 2}
     assert by_kind["broken_404"] == {"not_found": 1}
+
+
+def test_a_picture_may_yield_to_its_near_copy_and_a_leak_must_not_come_in(tmp_path: Path) -> None:
+    group = dict.fromkeys((0, 1, 6), "near_duplicate")
+    assert accounts(*laid_out(tmp_path, {**GOOD, **group}))[1] == []
+    (tmp_path / "again").mkdir()
+    _, wrong = accounts(*laid_out(tmp_path / "again", {**GOOD, 4: "duplicate"}))
+    assert wrong[0] == "row 4, a sound leak_exact, became duplicate" and len(wrong) == 2
 
 
 def test_what_is_not_as_planted_is_named(tmp_path: Path) -> None:

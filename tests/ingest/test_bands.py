@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from tagmill.ingest.bands import BITS, SURE, SURE_AT, default_bits, default_tables, draw_bands
+from tagmill.ingest.bands import BITS, FEW_BITS, SURE, SURE_AT, SURE_OF_FEW, default_bits, default_tables, draw_bands
 from tests.ingest.pictures_apart import away, random_hashes
 
 
@@ -47,8 +47,9 @@ def test_masks_have_their_bits_and_follow_the_seed() -> None:
 def test_defaults_find_enough(rows: int) -> None:
     bits = default_bits(rows)
     tables = default_tables(bits, 0)
-    assert draw_bands(bits, tables, 0).predicted()[SURE_AT] >= SURE - 0.01
-    assert tables <= 30
+    distance = SURE_OF_FEW if bits <= FEW_BITS else SURE_AT
+    assert draw_bands(bits, tables, 0).predicted()[distance] >= SURE - 0.01
+    assert tables <= 40
 
 
 def test_chance_meetings_grow_no_faster_than_hashes() -> None:

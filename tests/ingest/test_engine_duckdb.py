@@ -33,8 +33,9 @@ def test_a_statement_sees_bound_parquet_and_kept_tables(engine: DuckDB, tmp_path
 
 
 def test_parameters_reach_the_statement(engine: DuckDB) -> None:
-    ranked = pa.table({"row_id": [1, 2, 3], "keeper": [1, 2, 1], "holdout_order": [5, -5, 0], "key": ["a", "b", "a"]})
-    engine.bind("ranked", ranked)
+    rows = {"row_id": [1, 2, 3], "holdout_order": [5, -5, 0], "key": ["a", "b", "c"]}
+    engine.bind("facts", pa.table({**rows, "reason": pa.nulls(3, pa.string())}))
+    engine.bind("dropped", pa.table({"row_id": [3]}))
     assert engine.run("split", holdout=1).read_all()["row_id"].to_pylist() == [2]
     assert engine.run("split", holdout=9).read_all()["row_id"].to_pylist() == [2, 1]
     assert engine.run("split", holdout=0).read_all()["row_id"].to_pylist() == []
