@@ -252,6 +252,8 @@ class IngestConfig:
             value = getattr(self, name)
             if value is not None and not least <= value <= most:
                 self._refuse(name, f"must be from {least} to {most}")
+        if self.placeholder_urls == 1:
+            self._refuse("placeholder_urls", "must be 0 or at least 2")
         if self.evaluation not in ("remove", "mark"):
             self._refuse("evaluation", "must be remove or mark")
         for name in ("evaluation_set", "blocklist"):

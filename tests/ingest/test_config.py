@@ -29,7 +29,16 @@ WRONG: list[tuple[str, Any]] = [
     *[("reencode", "maybe"), ("reencode", "never")],
     *[("rows_per_part", 0), ("parts_per_group", 0), ("shard_samples", 0), ("shard_bytes", 0), ("min_count", 0)],
     *[("top_k", 0), ("max_labels", 0), ("rule", "some"), ("holdout", -1), ("processes", 0), ("memory_limit", "much")],
-    *[("memory_limit", "2"), ("spool", "s3://bucket/x"), ("failure_budget", 1.1), ("failure_budget", -0.1)],
+    *[("near_threshold", 65), ("near_bits", -1), ("near_tables", 0), ("near_quality", 101), ("near_bucket", 1)],
+    *[("placeholder_urls", 1), ("evaluation", "no"), ("evaluation_threshold", -1), ("evaluation_set", ("val",))],
+    *[
+        ("evaluation_set", ("a=b", "a=c")),
+        ("blocklist", ("",)),
+        ("memory_limit", "2"),
+        ("spool", "s3://bucket/x"),
+        ("failure_budget", 1.1),
+        ("failure_budget", -0.1),
+    ],
     *[("failure_budget", float("nan")), ("seed", 1 << 63), ("host_concurrency", 0), ("host_failures", 0)],
     *[("host_delay", -1.0), ("host_delay", float("inf")), ("host_delay", float("nan")), ("retry_share", -0.1)],
     *[("max_crawl_delay", -1.0), ("max_crawl_delay", float("nan")), ("robots_max_age", -1.0)],
@@ -107,6 +116,14 @@ OTHER: dict[str, Any] = {
     "extend": True,
     "recount": True,
     "drop_views": ("b",),
+    "near_threshold": -1,
+    "near_bits": 9,
+    "near_tables": 3,
+    "near_quality": 0,
+    "near_bucket": 2,
+    "placeholder_urls": 0,
+    "evaluation": "mark",
+    "evaluation_threshold": 0,
 }
 NO_MATTER: dict[str, Any] = {
     "output": "b",
@@ -131,6 +148,8 @@ NO_MATTER: dict[str, Any] = {
     "keep_parts": True,
     "failure_budget": 0.5,
     "takedown": ("list.txt",),
+    "evaluation_set": ("val=folder",),
+    "blocklist": ("list.txt",),
 }
 
 

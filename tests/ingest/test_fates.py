@@ -135,7 +135,9 @@ def dropped_by(
 
 
 @settings(max_examples=8, deadline=None)
-@given(seed=st.integers(0, 1 << 30), threshold=st.integers(0, 45), urls=st.integers(0, 4), extend=st.booleans())
+@given(
+    seed=st.integers(0, 1 << 30), threshold=st.integers(0, 45), urls=st.sampled_from([0, 2, 3, 4]), extend=st.booleans()
+)
 def test_every_row_has_the_fate_of_the_reference(
     engine: DuckDB, seed: int, threshold: int, urls: int, extend: bool
 ) -> None:
