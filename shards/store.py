@@ -8,7 +8,6 @@ object when an exception leaves its `with`.
 import errno
 import io
 import os
-import random
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -25,6 +24,7 @@ from tagmill.shards.drivers import PERMANENT, Driver, FsspecDriver, S3Driver, is
 from tagmill.shards.errors import IntegrityError, StoreError
 from tagmill.shards.hedge import hedged
 from tagmill.shards.listing import files_below, objects_below
+from tagmill.shards.patience import Retries
 from tagmill.shards.traffic import TRAFFIC
 
 T = TypeVar("T")
@@ -64,23 +64,6 @@ def driver_of(url: str) -> tuple[Driver, str]:
         return S3Driver(bucket), key
     fs, path = handle(url)
     return FsspecDriver(fs), path
-
-
-@dataclass(frozen=True)
-class Retries:
-    """How often and how patiently a store is tried again: `first` seconds, doubled each time up to `most`, with jitter.
-
-    By default some ten seconds in all, beside the time that the tries themselves take.
-    """
-
-    tries: int = 7
-    first: float = 0.2
-    most: float = 10.0
-
-    def waits(self) -> Iterator[float]:
-        """Seconds to sleep before each further try."""
-        for attempt in range(self.tries - 1):
-            yield min(self.most, self.first * 2**attempt) * (0.5 + random.random() / 2)
 
 
 @dataclass(frozen=True)
