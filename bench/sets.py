@@ -23,7 +23,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from tagmill.bench import measure, processes
@@ -165,6 +164,7 @@ def count(folder: Path, rows: int, memory: int) -> dict[str, int]:
 
 def work(folder: Path, rows: int, memory: int) -> dict[str, Any]:
     """The measured process: set work over the facts of a folder, then the count."""
+    from tagmill.ingest.engine import parquet_of
     from tagmill.ingest.engine_duckdb import DuckDB
     from tagmill.ingest.evaluation import ENTRIES, EvaluationSets
     from tagmill.ingest.fates import SetRules
@@ -175,8 +175,8 @@ def work(folder: Path, rows: int, memory: int) -> dict[str, Any]:
 
     pa.set_io_thread_count(2)
     pa.set_cpu_count(2)
-    files = sorted(folder.glob("facts-*.parquet"))
-    facts = ds.dataset(files, schema=pa.schema([field for field in FACTS if field.name != "tags"]))
+    files = sorted(path.name for path in folder.glob("facts-*.parquet"))
+    facts = parquet_of(Store(str(folder)), files, pa.schema([field for field in FACTS if field.name != "tags"]))
     listed = pq.read_table(folder / "evaluation.parquet")
     columns = {
         "set": ["val"] * len(listed),

@@ -1,6 +1,7 @@
 """tagmill: the command as its users give it, from a list to a committed corpus with its view.
 
-Its parts are as small as gives both processes work to the end; the default of 10,000 rows is meant for longer lists.
+Its parts are as small as gives both processes work to the end; the default of 10,000 rows is meant for longer lists. The same
+pixels lie under many URLs here, so near duplicates are left in: img2dataset does not look for them.
 """
 
 import json
@@ -14,6 +15,7 @@ if __name__ == "__main__":  # its worker processes read this file too, and as li
     given = options()
     flags = {"--input": given.list, "--output": given.output, "--processes": given.processes, "--concurrency": 64}
     flags |= {"--rows-per-part": 1000, "--image-size": 256, "--resize": "keep_ratio", "--quality": 90}
+    flags |= {"--parts-per-group": 2, "--near-threshold": -1}
     words = [str(word) for flag in flags.items() for word in flag]
     cli.main(["ingest", *words, "--allow-private", "--only-if-bigger"])
     corpus = Corpus.open(given.output)
