@@ -177,6 +177,6 @@ def test_backends_take_what_a_purge_leaves(backend: str) -> None:
         pytest.importorskip("nvidia.dali")
     jpegs: list[bytes | None] = [grey_jpeg(size) for size in (SMALLEST, SMALLEST + 2, 300, 20_000, 70_001, 200_000)]
     sides, chosen = np.ones(len(jpegs), np.int32), choose(replace(CONFIG, backend=backend, batch_size=len(jpegs)))  # type: ignore[arg-type]
-    images, failed = chosen.decode(jpegs, eval_crops(sides, sides, 16), 16, None, lambda: None)
+    images, failed = chosen.decode(jpegs, eval_crops(sides, sides, 16), 16, None, lambda ahead: None)
     chosen.close()
     assert not failed.any() and (images == 128).all()
