@@ -1,6 +1,6 @@
 """What the set work of an ingest costs: exact groups, evaluation sets, near duplicates, the selection, and tags counted.
 
-python bench/sets.py [--rows N ...] [--memory SIZE] [--quick] [--folder DIR] [--out FILE.json]
+python bench/sets.py [--rows N ...] [--memory SIZE] [--file-rows N] [--quick] [--folder DIR] [--out FILE.json]
 
 For each number of rows the facts of so many pictures are made: one in ten has another's bytes, one in twenty is nearly another
 at 1 to 31 bits, each distance equally often; 50,000 evaluation hashes, a thousand of them near a picture; three
@@ -28,13 +28,12 @@ import pyarrow.parquet as pq
 from tagmill.bench import measure, processes
 
 ROWS = (10_000_000, 100_000_000)
-FILE, PART, GROUP = 1_000_000, 10_000, 16  # rows of a file and of a part; parts of a pack group
+FILE, PART, GROUP = 1_000_000, 10_000, 16  # rows of a file, unless told, and of a part; parts of a pack group
 TAGS, WORDS = 3, 500_000
 EVALUATION, LEAKED = 50_000, 1_000
 FARTHEST = 31
 EVERY = 0.5  # seconds between two looks at memory and spool
-# Of a file: its own pictures, then near duplicates of the first of them, then exact copies of the last.
-OWN, NEAR = FILE * 85 // 100, FILE * 5 // 100
+HELD_OUT = 50_000  # and at most one in twenty
 FACTS = pa.schema(
     [
         *(pa.field(name, pa.int64()) for name in ("row_id",)),
@@ -65,8 +64,14 @@ def distance_of(planted: int) -> npt.NDArray[np.int64]:
     return np.arange(planted) % FARTHEST + 1
 
 
-def make(folder: Path, rows: int) -> None:
-    """The facts of `rows` pictures, a million in a file, and the evaluation set."""
+def own_and_near(size: int) -> tuple[int, int]:
+    """Of a file of so many rows: its own pictures come first, then near duplicates of the first of them, then exact copies of
+    the last."""
+    return size * 85 // 100, size * 5 // 100
+
+
+def make(folder: Path, rows: int, size: int = FILE) -> None:
+    """The facts of `rows` pictures, `size` in a file, and the evaluation set."""
     if (folder / "made").exists():
         return
     shutil.rmtree(folder, ignore_errors=True)
@@ -74,18 +79,18 @@ def make(folder: Path, rows: int) -> None:
     words = pa.array([f"#tag{number:06d}" for number in range(WORDS)])
     shares = np.cumsum(1.0 / np.arange(1, WORDS + 1))
     shares /= shares[-1]
-    leaked = []
-    for number in range(rows // FILE):
+    leaked, (own_rows, near_rows) = [], own_and_near(size)
+    for number in range(rows // size):
         draw = np.random.default_rng([rows, number])
-        own = hashes(draw, OWN)
-        near = flipped(draw, own[:NEAR], distance_of(NEAR))
-        copied = np.arange(OWN - (FILE - OWN - NEAR), OWN)
+        own = hashes(draw, own_rows)
+        near = flipped(draw, own[:near_rows], distance_of(near_rows))
+        copied = np.arange(own_rows - (size - own_rows - near_rows), own_rows)
         pdq = np.concatenate([own, near, own[copied]]).view(np.int64)
-        digests = hashes(draw, OWN + NEAR)
+        digests = hashes(draw, own_rows + near_rows)
         digests = np.concatenate([digests, digests[copied]])
-        sides = draw.integers(200, 2000, (FILE, 2), np.int32)
-        sides[OWN + NEAR :] = sides[copied]
-        leaked.append(own[NEAR : NEAR + LEAKED * FILE // rows])
+        sides = draw.integers(200, 2000, (size, 2), np.int32)
+        sides[own_rows + near_rows :] = sides[copied]
+        leaked.append(own[near_rows : near_rows + LEAKED * size // rows])
         _write(folder / f"facts-{number:04d}.parquet", number, pdq, digests, sides, words, shares, draw)
     draw = np.random.default_rng([rows, 1 << 20])  # of no file
     met = np.concatenate(leaked)
@@ -107,23 +112,24 @@ def _write(
     draw: np.random.Generator,
 ) -> None:
     """Row r of the file stands at place r % PART of a part, as ingest leaves it."""
-    rows = np.arange(FILE) + number * FILE
+    size = len(pdq)
+    rows = np.arange(size) + number * size
     keys = np.frombuffer(np.ascontiguousarray(digests[:, :2].astype(">u8")).tobytes().hex().encode(), "S32")
-    tags = np.searchsorted(shares, draw.random(FILE * TAGS)).astype(np.int32)
+    tags = np.searchsorted(shares, draw.random(size * TAGS)).astype(np.int32)
     columns: dict[str, Any] = {
         "row_id": rows,
         "part": rows // PART,
         "place": rows % PART,
         "url": pc.binary_join_element_wise("https://example.org/", pa.array(rows).cast(pa.string()), ""),
-        "reason": pa.nulls(FILE, pa.string()),
+        "reason": pa.nulls(size, pa.string()),
         "key": pa.array(keys).cast(pa.string()),
         **{f"pdq{word}": pdq[:, word] for word in range(4)},
-        "pdq_quality": np.full(FILE, 90, np.int32),
+        "pdq_quality": np.full(size, 90, np.int32),
         "original_width": sides[:, 0],
         "original_height": sides[:, 1],
-        "sample_bytes": np.full(FILE, 20_480),
+        "sample_bytes": np.full(size, 20_480),
         "holdout_order": digests[:, 2].view(np.int64),
-        "tags": pa.ListArray.from_arrays(np.arange(FILE + 1, dtype=np.int32) * TAGS, words.take(pa.array(tags))),
+        "tags": pa.ListArray.from_arrays(np.arange(size + 1, dtype=np.int32) * TAGS, words.take(pa.array(tags))),
     }
     arrays = [pa.array(columns[field.name]).cast(field.type) for field in FACTS]
     pq.write_table(pa.Table.from_arrays(arrays, schema=FACTS), path, compression="zstd", row_group_size=100_000)
@@ -140,14 +146,14 @@ SELECT COUNT(*), SUM(n) FROM (
 """
 
 
-def count(folder: Path, rows: int, memory: int) -> dict[str, int]:
+def count(folder: Path, rows: int, size: int, memory: int) -> dict[str, int]:
     """Different tags of samples, all of them, and pairs of sample and tag that duplicates bring."""
     import duckdb
 
     schema = pa.schema([("yields_to", pa.string()), ("tags", pa.list_(pa.string()))])
 
     def stream(kept: bool) -> Iterator[pa.RecordBatch]:
-        for number, fates in _fates(folder, rows, ["part", "split", "yields_to"]):
+        for number, fates in _fates(folder, rows, size, ["part", "split", "yields_to"]):
             tags = pq.read_table(folder / f"facts-{number:04d}.parquet", columns=["tags"])["tags"]
             table = pa.table({"yields_to": fates["yields_to"], "tags": tags}, schema)
             yield from table.filter(fates["split" if kept else "yields_to"].is_valid()).to_batches(1 << 16)
@@ -162,7 +168,7 @@ def count(folder: Path, rows: int, memory: int) -> dict[str, int]:
     return {"words": words, "tags": int(tags), "merged": merged}
 
 
-def work(folder: Path, rows: int, memory: int) -> dict[str, Any]:
+def work(folder: Path, rows: int, size: int, memory: int) -> dict[str, Any]:
     """The measured process: set work over the facts of a folder, then the count."""
     from tagmill.ingest.engine import parquet_of
     from tagmill.ingest.engine_duckdb import DuckDB
@@ -198,12 +204,19 @@ def work(folder: Path, rows: int, memory: int) -> dict[str, Any]:
     )
     spool = folder / "spool"
     selected = select(
-        engine, store, facts, num_parts=rows // PART, parts_per_group=GROUP, holdout=50_000, spool=spool, rules=rules
+        engine,
+        store,
+        facts,
+        num_parts=rows // PART,
+        parts_per_group=GROUP,
+        holdout=min(HELD_OUT, rows // 20),
+        spool=spool,
+        rules=rules,
     )
     seconds["select"] = time.perf_counter() - begun
     engine.close()
     begun = time.perf_counter()
-    tags = count(folder, rows, engine_memory)
+    tags = count(folder, rows, size, engine_memory)
     seconds["count"] = time.perf_counter() - begun
     return {
         "seconds": seconds,
@@ -213,37 +226,37 @@ def work(folder: Path, rows: int, memory: int) -> dict[str, Any]:
     }
 
 
-def recall(folder: Path, rows: int) -> dict[str, list[float]]:
+def recall(folder: Path, rows: int, size: int) -> dict[str, list[float]]:
     """The share of planted pairs of which one is dropped as a near duplicate, by distance 1 to FARTHEST."""
-    found, total = np.zeros(FARTHEST + 1), np.zeros(FARTHEST + 1)
-    for _, fates in _fates(folder, rows, ["part", "reason"]):
+    found, total, (own, near_rows) = np.zeros(FARTHEST + 1), np.zeros(FARTHEST + 1), own_and_near(size)
+    distances = distance_of(near_rows)
+    for _, fates in _fates(folder, rows, size, ["part", "reason"]):
         reasons = fates["reason"].to_numpy()
-        near = reasons == "near_duplicate"
-        met = near[:NEAR] | near[OWN : OWN + NEAR]
-        distances = distance_of(NEAR)
-        gone = (reasons[:NEAR] == "evaluation") | (reasons[OWN : OWN + NEAR] == "evaluation")
+        first, second = reasons[:near_rows], reasons[own : own + near_rows]
+        met = (first == "near_duplicate") | (second == "near_duplicate")
+        gone = (first == "evaluation") | (second == "evaluation")
         found += np.bincount(distances[met & ~gone], minlength=FARTHEST + 1)
         total += np.bincount(distances[~gone], minlength=FARTHEST + 1)
     return {"found": (found[1:] / total[1:]).round(4).tolist(), "pairs": total[1:].tolist()}
 
 
-def _fates(folder: Path, rows: int, columns: list[str]) -> Iterator[tuple[int, pa.Table]]:
+def _fates(folder: Path, rows: int, size: int, columns: list[str]) -> Iterator[tuple[int, pa.Table]]:
     """The selection's rows, a file of facts at a time, in its order; the first column is the part."""
-    for number in range(rows // FILE):
-        first, last = number * FILE // PART, (number + 1) * FILE // PART
+    for number in range(rows // size):
+        first, last = number * size // PART, (number + 1) * size // PART
         names = [f"{group:06d}.parquet" for group in sorted({part // GROUP for part in range(first, last)})]
         files = [folder / "corpus" / "parts" / "selection" / name for name in names]
         table = pa.concat_tables([pq.read_table(file, columns=columns) for file in files])
         parts = table["part"].to_numpy()
-        yield number, table.slice(int((parts < first).sum()), FILE)
+        yield number, table.slice(int((parts < first).sum()), size)
 
 
-def watched(folder: Path, rows: int, memory: int) -> dict[str, Any]:
+def watched(folder: Path, rows: int, size: int, memory: int) -> dict[str, Any]:
     """The work in a process of its own, with the peaks of its memory and of what it took of the disk."""
     for name in ("corpus", "engine", "spool"):
         shutil.rmtree(folder / name, ignore_errors=True)
     (folder / "spool").mkdir()
-    command = [sys.executable, __file__, "--work", str(folder), str(rows), str(memory)]
+    command = [sys.executable, __file__, "--work", str(folder), str(rows), str(size), str(memory)]
     begun, peak, disk = time.perf_counter(), 0, 0
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         while process.poll() is None:
@@ -265,9 +278,9 @@ def _size(path: Path) -> int:
         return 0
 
 
-def judged(folder: Path, rows: int, run: dict[str, Any]) -> dict[str, Any]:
+def judged(folder: Path, rows: int, size: int, run: dict[str, Any]) -> dict[str, Any]:
     """A run with what it found of what was planted."""
-    met, predicted = recall(folder, rows), run["told"]["counts"]["near"]["predicted"]
+    met, predicted = recall(folder, rows, size), run["told"]["counts"]["near"]["predicted"]
     leaks = pq.read_table(folder / "corpus" / "decontamination.parquet")
     planted = int((folder / "made").read_text())
     names = {int(name) for name in leaks["evaluation_name"].to_pylist()}
@@ -285,24 +298,28 @@ def judged(folder: Path, rows: int, run: dict[str, Any]) -> dict[str, Any]:
 
 def main() -> None:
     if sys.argv[1:2] == ["--work"]:
-        print(json.dumps(work(Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))))
+        folder, numbers = Path(sys.argv[2]), (int(text) for text in sys.argv[3:])
+        print(json.dumps(work(folder, *numbers)))
         return
     parser = measure.arguments(__doc__ or "")
-    parser.add_argument("--rows", type=int, action="append", help="a multiple of a million; may be repeated")
+    parser.add_argument("--rows", type=int, action="append", help="a multiple of --file-rows; may be repeated")
+    parser.add_argument("--file-rows", type=int, default=FILE, help=f"rows of a file of facts, a multiple of {PART}")
     parser.add_argument("--memory", default="6GiB", help="that the process tree must stay within")
     parser.add_argument("--folder", type=Path, default=measure.ROOT / "build" / "bench" / "sets")
     parser.set_defaults(rounds=1)
     options = parser.parse_args()
     from tagmill.ingest.room import bytes_of
 
-    memory = bytes_of(options.memory)
+    memory, size = bytes_of(options.memory), options.file_rows
     cases: dict[str, dict[str, Any]] = {}
     sizes = options.rows or ((1_000_000, 2_000_000) if options.quick else ROWS)
+    if size < PART or size % PART or any(rows < size or rows % size for rows in sizes):
+        parser.error(f"--file-rows must be a multiple of {PART}, and --rows one of --file-rows")
     for rows in sizes:
-        folder = options.folder / str(rows)
+        folder = options.folder / (str(rows) if size == FILE else f"{rows}-in-{size}")
         print(f"making {rows:,} rows", file=sys.stderr)
-        make(folder, rows)
-        runs = [judged(folder, rows, watched(folder, rows, memory)) for _ in range(options.rounds)]
+        make(folder, rows, size)
+        runs = [judged(folder, rows, size, watched(folder, rows, size, memory)) for _ in range(options.rounds)]
         middle = sorted(runs, key=lambda run: float(run["seconds"]))[len(runs) // 2]
         case = {"unit": "s", "median": middle["seconds"], "runs": [run["seconds"] for run in runs], **middle}
         cases[f"{rows:,} rows"] = case
