@@ -23,13 +23,16 @@ def summary_screen(console: Console, summary: dict[str, Any], left: Path) -> Non
     """Prints the summary, which the file `left` in the demo's output holds too."""
     output = left.parent
     rejects = summary["rejects"]
-    broken = {reason: count for reason, count in rejects.items() if reason != "duplicate"}
+    found = {reason: rejects.get(reason, 0) for reason in ("near_duplicate", "evaluation")}
+    broken = {reason: count for reason, count in rejects.items() if reason not in ("duplicate", *found)}
     table = Table.grid(padding=(0, 2))
     table.add_column(justify="right", style="bold")
     table.add_column()
     table.add_row(f"{summary['rows']:,}", "rows (image URL, hashtags) went in")
     table.add_row(f"{summary['samples']:,}", f"samples in shards, {summary['splits']['holdout']:,} of them held out")
     table.add_row(f"{summary['duplicates']:,}", "exact copies, whose tags were kept")
+    table.add_row(f"{found['near_duplicate']:,}", "near copies, whose tags were kept")
+    table.add_row(f"{found['evaluation']:,}", "pictures of the evaluation set, or nearly so, left out")
     top = ", ".join(f"{count} {reason}" for reason, count in sorted(broken.items(), key=lambda item: -item[1]))
     table.add_row(f"{sum(broken.values()):,}", f"broken answers, each with its reason: {top}")
     table.add_row(f"{summary['labels']:,}", "labels: hashtags that mean the same are one, by WordNet")

@@ -13,7 +13,7 @@ SUMMARY: dict[str, Any] = {
     "rows": 3000,
     "samples": 2654,
     "splits": {"train": 2354, "holdout": 300},
-    "rejects": {"duplicate": 256, "truncated": 26, "timeout": 64},
+    "rejects": {"duplicate": 256, "truncated": 26, "timeout": 64, "near_duplicate": 71, "evaluation": 23},
     "duplicates": 256,
     "labels": 42,
     "loader": {"cpu": 2100.0, "dali": 1900.0},
@@ -45,5 +45,17 @@ def test_the_screen_shows_what_happened() -> None:
     console = Console(record=True, width=110, file=io.StringIO())
     summary_screen(console, SUMMARY, Path("out/demo/summary.json"))
     text = console.export_text()
-    for told in ("3,000", "2,654", "256", "64 timeout, 26 truncated", "42", "60.0%", "2,100", "out/demo/summary.json"):
+    for told in (
+        "3,000",
+        "2,654",
+        "256",
+        "71",
+        "23",
+        "90  broken answers",
+        "64 timeout, 26 truncated",
+        "42",
+        "60.0%",
+        "2,100",
+        "out/demo/summary.json",
+    ):
         assert told in text, told
