@@ -1,7 +1,7 @@
 """DuckDB and Spark on the same synthetic rows: seconds of every statement on both, and whether the tables are identical.
 
-The rows are an ingest's, for the statements of `ingest/sql` in the order in which a run needs them: facts of parts (a tenth
-of them copies), their selection, the rejects that it leaves and the tag union. Each table is compared as a sha256 over its
+The rows are an ingest's, and so are the statements: the set work of `fates.py` (a tenth of the rows are copies, a twentieth
+nearly so, some are in an evaluation set), the selection, and the tag union. Each table is compared as a sha256 over its
 sorted rows and its schema. `python bench/engines.py --rows 1000000`
 """
 
@@ -12,6 +12,7 @@ import os
 import platform
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
@@ -25,27 +26,38 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tagmill.ingest.config import IngestConfig
-from tagmill.ingest.engine import Engine, Made, Parquet, parquet_of
+from tagmill.ingest.engine import Engine, Made, Param, Parquet, Source, parquet_of
+from tagmill.ingest.evaluation import ENTRIES, EvaluationSets
+from tagmill.ingest.fates import SetRules, decide
+from tagmill.ingest.near import NearRules
 from tagmill.ingest.run import FACTS
 from tagmill.ingest.union import PLACES, REJECTS
 from tagmill.ingest.workplace import workplace
 from tagmill.shards.store import Store
 
 PIECE = 100_000  # rows of a file
-HOLDOUT = 5_000
+HOLDOUT, EVALUATION = 5_000, 500
 FACTS_TYPES = {
-    **dict.fromkeys(["row_id", "sample_bytes", "holdout_order"], pa.int64()),
-    **dict.fromkeys(["part", "place", "original_width", "original_height"], pa.int32()),
-    "tags": pa.list_(pa.string()),
-    "reason": pa.string(),
-    "key": pa.string(),
+    **dict.fromkeys(["row_id", "sample_bytes", "holdout_order", "pdq0", "pdq1", "pdq2", "pdq3"], pa.int64()),
+    **dict.fromkeys(["part", "place", "original_width", "original_height", "pdq_quality"], pa.int32()),
+    **dict.fromkeys(["reason", "key", "url"], pa.string()),
 }
-SCHEMA = pa.schema([(name, FACTS_TYPES[name]) for name in FACTS if name in FACTS_TYPES])
+SCHEMA = pa.schema([*((name, FACTS_TYPES[name]) for name in FACTS), ("tags", pa.list_(pa.string()))])
+OF_THE_ROW = ("row_id", "part", "place", "url", "tags")  # whatever came of it
 
 
 def is_copy(rows: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
     """Every tenth row has the picture of another."""
     return np.equal(rows % 10, 3)
+
+
+def hashes(pictures: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
+    """The PDQ hashes of pictures, [n, 4]; every twentieth is nearly that of the picture before."""
+    near = pictures % 20 == 7
+    digests = [hashlib.sha256(b"pdq %d" % number).digest() for number in pictures - near]
+    words = np.frombuffer(b"".join(digests), "<u8").reshape(-1, 4).copy()
+    words[near, 0] ^= np.uint64(0b1011) << (pictures[near] % 50).astype(np.uint64)
+    return words
 
 
 def facts(start: int, num_rows: int, seed: int = 0) -> pa.Table:
@@ -54,31 +66,32 @@ def facts(start: int, num_rows: int, seed: int = 0) -> pa.Table:
     rows = start + np.arange(num_rows)
     picture = np.where(is_copy(rows), dice.integers(0, (start + num_rows) // 10, num_rows) * 10, rows)
     failed = dice.random(num_rows) < 0.1
-    keys = pa.array([hashlib.sha256(b"%d" % number).hexdigest()[:32] for number in picture])
+    keys = [hashlib.sha256(b"%d" % number).hexdigest()[:32] for number in picture]
     words = np.char.add("word", dice.zipf(1.3, 3 * num_rows).clip(0, 1 << 20).astype(str))
     tags = pa.ListArray.from_arrays(
         np.sort(dice.integers(0, 3 * num_rows, num_rows + 1)).astype(np.int32), pa.array(words)
     )
-    ok = pa.array(~failed)
-    none: dict[str, Any] = {name: pa.nulls(num_rows, kind) for name, kind in FACTS_TYPES.items()}
     columns = {
         "row_id": rows,
         "part": rows // 10_000,
         "place": rows % 10_000,
+        "url": [f"https://example.org/{row}" for row in rows],
         "tags": tags,
-        "reason": pa.array(["not_found"] * num_rows),
+        "reason": ["not_found"] * num_rows,
         "key": keys,
         "original_width": dice.integers(64, 8000, num_rows),
         "original_height": dice.integers(64, 8000, num_rows),
         "sample_bytes": dice.integers(20, 400, num_rows) * 512,
-        "holdout_order": dice.integers(-(1 << 62), 1 << 62, num_rows),
+        "holdout_order": [int(key[:15], 16) for key in keys],  # a function of the bytes
+        **{f"pdq{word}": column.view(np.int64) for word, column in enumerate(hashes(picture).T.copy())},
+        "pdq_quality": np.full(num_rows, 90),
     }
+    ok = pa.array(~failed)
     arrays = []
-    for name in SCHEMA.names:
-        array = pa.array(columns[name]).cast(FACTS_TYPES[name])
-        only = pc.invert(ok) if name == "reason" else ok
-        kept = array if name in ("row_id", "part", "place", "tags") else pc.if_else(only, array, none[name])
-        arrays.append(kept)
+    for field in SCHEMA:
+        array = pa.array(columns[field.name]).cast(field.type)
+        only = pc.invert(ok) if field.name == "reason" else ok
+        arrays.append(array if field.name in OF_THE_ROW else pc.if_else(only, array, pa.scalar(None, field.type)))
     return pa.Table.from_arrays(arrays, schema=SCHEMA)
 
 
@@ -111,24 +124,55 @@ def rejects(source: Parquet, name: str) -> Iterator[pa.RecordBatch]:
         yield pa.RecordBatch.from_arrays([dup["row_id"], reason, dup["tags"], dup["key"]], schema=REJECTS)
 
 
-def statements(engine: Engine, source: Parquet) -> Iterator[tuple[str, float, str, int]]:
-    """(statement, seconds, digest of its table, rows) in the order of a run."""
-    engine.bind("facts", source)
+class Watched:
+    """An engine, and for each statement its seconds, the digest of its tables, and their rows."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.seconds: dict[str, float] = {}
+        self.digests: dict[str, str] = {}
+        self.rows: Counter[str] = Counter()
+
+    def bind(self, name: str, source: Source) -> None:
+        self._engine.bind(name, source)
+
+    def keep(self, name: str, statement: str, **params: Param) -> None:
+        begun = time.perf_counter()
+        self._engine.keep(name, statement, **params)
+        self.seconds[statement] = self.seconds.get(statement, 0.0) + time.perf_counter() - begun
+        self._note(statement, self._engine.run(statement, **params).read_all())
+
+    def run(self, statement: str, **params: Param) -> pa.RecordBatchReader:
+        begun = time.perf_counter()
+        table = self._engine.run(statement, **params).read_all()
+        self.seconds[statement] = self.seconds.get(statement, 0.0) + time.perf_counter() - begun
+        self._note(statement, table)
+        return table.to_reader()
+
+    def close(self) -> None:
+        self._engine.close()
+
+    def _note(self, statement: str, table: pa.Table) -> None:
+        told = self.digests.get(statement, "") + digest(table)
+        self.digests[statement] = hashlib.sha256(told.encode()).hexdigest()
+        self.rows[statement] += len(table)
+        print(f"  {statement}: {self.seconds[statement]:.2f} s", flush=True)
+
+
+def work(engine: Watched, source: Parquet, rows: int, spool: Path) -> None:
+    """The set work of a run, then its tag union."""
+    seen = hashes(np.arange(EVALUATION)).view(np.int64)
+    entries: dict[str, list[Any]] = {"set": ["val"] * EVALUATION, "name": [str(number) for number in range(EVALUATION)]}
+    entries |= {"sha256": [None] * EVALUATION, "pdq_quality": [90] * EVALUATION}
+    entries |= {f"pdq{word}": seen[:, word].tolist() for word in range(4)}
+    sets = EvaluationSets(pa.Table.from_pydict(entries, ENTRIES))
+    decide(engine, source, SetRules(placeholder_urls=100, near=NearRules(), evaluation=sets), spool)
+    engine.keep("heldout", "split", holdout=HOLDOUT)
+    engine.run("selection", first=0, last=-(-rows // 10_000))
     engine.bind("rejects", Made(REJECTS, source.names, partial(rejects, source)))
     engine.bind("places", Made(PLACES, source.names, partial(places, source)))
-    steps = [("exact", "ranked", {}), ("split", "heldout", {"holdout": HOLDOUT})]
-    steps += [("selection", "", {}), ("duplicates", "", {}), ("union", "", {})]
-    for statement, keep, params in steps:
-        begun = time.perf_counter()
-        if keep:
-            engine.keep(keep, statement, **params)
-            seconds = time.perf_counter() - begun
-            table = engine.run(statement, **params).read_all()
-        else:
-            table = engine.run(statement, **params).read_all()
-            seconds = time.perf_counter() - begun
-        print(f"  {statement}: {seconds:.2f} s", flush=True)
-        yield statement, seconds, digest(table), len(table)
+    engine.run("duplicates")
+    engine.run("union")
 
 
 def digest(table: pa.Table) -> str:
@@ -156,12 +200,12 @@ def compare(rows: int, memory_limit: str, folder: Path) -> dict[str, Any]:
         )
         begun = time.perf_counter()
         with closing(workplace(settings, folder / engine)) as place, closing(place.engine()) as made:
-            seconds = {"start": round(time.perf_counter() - begun, 2)}
-            digests[engine] = {}
-            for statement, spent, told, num_rows in statements(made, source):
-                seconds[statement], digests[engine][statement] = round(spent, 2), told
-                found.setdefault("result_rows", {})[statement] = num_rows
-        found[engine] = seconds
+            started = time.perf_counter() - begun
+            watched = Watched(made)
+            work(watched, source, rows, folder / f"{engine}-spool")
+        digests[engine] = watched.digests
+        found[engine] = {"start": round(started, 2)} | {n: round(t, 2) for n, t in watched.seconds.items()}
+        found["result_rows"] = dict(watched.rows)
     found["identical"] = {name: told == digests["spark"][name] for name, told in digests["duckdb"].items()}
     return found
 
@@ -175,11 +219,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="engines-") as folder:
         found = compare(options.rows, options.memory_limit, Path(folder))
     print(f"{options.rows:,} rows, {found['cores']} cores, memory limit {options.memory_limit}; seconds")
-    print(f"{'':12}{'DuckDB':>10}{'Spark':>10}{'rows':>12}")
+    print(f"{'':18}{'DuckDB':>10}{'Spark':>10}{'rows':>12}")
     for name in found["duckdb"]:
         same = {True: "identical", False: "DIFFERENT", None: ""}[found["identical"].get(name)]
         ours, theirs, num_rows = found["duckdb"][name], found["spark"][name], found["result_rows"].get(name, "")
-        print(f"{name:12}{ours:>10}{theirs:>10}{num_rows:>12}  {same}")
+        print(f"{name:18}{ours:>10}{theirs:>10}{num_rows:>12}  {same}")
     if options.out:
         options.out.write_text(json.dumps(found, indent=2) + "\n")
     if not all(found["identical"].values()):

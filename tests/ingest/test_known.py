@@ -111,7 +111,11 @@ def test_known_urls_are_those_of_samples_and_of_rows_that_yield(
         expected: dict[bytes, str] = {}
         pairs = [(url, key(n)) for n, url in enumerate(old)] + [(url, to) for url, to in rejects if to]
         for url, its in sorted(pairs, key=lambda pair: pair[1], reverse=True):
-            if url and url.strip() and normalise(url) in {normalise(each or "") for each in new}:
+            if (
+                url
+                and url.strip().lower().startswith("http")
+                and normalise(url) in {normalise(each or "") for each in new}
+            ):
                 expected[url_hash(url, SEED)] = its
         assert found_in(store, dealt.num_parts) == expected and total == len(expected)
         store.delete_below("shards")
