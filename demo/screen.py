@@ -15,7 +15,9 @@ def verdict(summary: dict[str, Any]) -> tuple[bool, str]:
     """
     top1, chance, majority = summary["top1"], summary["chance"], summary["majority"]
     learned = top1 >= 5 * chance and top1 >= 2 * majority and summary["mean_class_accuracy"] >= 5 * chance
-    compared = f"{top1 / chance:.1f} times chance, {top1 / majority:.1f} times the commonest label"
+    compared = f"{top1 / chance:.1f} times chance"
+    if majority:  # of very few held-out pictures none may have the commonest label
+        compared += f", {top1 / majority:.1f} times the commonest label"
     return learned, f"the model {'learned' if learned else 'did not learn'}: {compared}"
 
 

@@ -59,3 +59,8 @@ def test_the_screen_shows_what_happened() -> None:
         "out/demo/summary.json",
     ):
         assert told in text, told
+
+
+def test_where_nobody_has_the_commonest_label_there_is_nothing_to_compare_with() -> None:
+    figures = {"top1": 0.5, "chance": 0.1, "majority": 0.0, "mean_class_accuracy": 0.5}
+    assert verdict(figures) == (True, "the model learned: 5.0 times chance")

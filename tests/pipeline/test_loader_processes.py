@@ -108,6 +108,8 @@ from tagmill.pipeline import Loader, LoaderConfig
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 
+import pyarrow
+pyarrow.array([None])  # with which it imports pandas where that is installed: tens of megabytes that are not the loader's
 before = resident()
 config = LoaderConfig(view=None, batch_size=128, streams=2, threads=2, output=sys.argv[2], backend=sys.argv[3], readers=2)
 with Loader(sys.argv[1], config) as loader:
