@@ -133,6 +133,10 @@ class Watched:
         self.digests: dict[str, str] = {}
         self.rows: Counter[str] = Counter()
 
+    @property
+    def here(self) -> bool:
+        return self._engine.here
+
     def bind(self, name: str, source: Source) -> None:
         self._engine.bind(name, source)
 

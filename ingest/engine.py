@@ -88,6 +88,10 @@ class Engine(Protocol):
     a COUNT or text.
     """
 
+    @property
+    def here(self) -> bool:
+        """Whether it reads local files of this machine; else what it is shown must lie in a store, or be made."""
+
     def bind(self, name: str, source: Source) -> None:
         """Makes Arrow data visible to statements as the table `name`. It is read when a statement needs it, perhaps often."""
 

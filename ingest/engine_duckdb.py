@@ -45,6 +45,8 @@ class DuckDB:
                 f"the engine does not start: {error}", f"memory_limit {memory_limit}", "try 2GB"
             ) from error
 
+    here = True
+
     def bind(self, name: str, source: Source) -> None:
         if isinstance(source, Made):
             source = self._made(name, source)

@@ -21,6 +21,10 @@ class Spark:
         self._kept: dict[str, Any] = {}  # data frames by name
         self._names: set[str] = set()
 
+    @property
+    def here(self) -> bool:
+        return self._cluster.local
+
     def bind(self, name: str, source: Source) -> None:
         made = _made(source, name, local=self._cluster.local)
         self._show(name, self._cluster.frame(made.schema, made.items, made.make))

@@ -6,7 +6,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from tagmill.shards.manifest import Corpus
@@ -28,8 +27,8 @@ BATCH_ROWS = 16_384
 _SHORT = ["key", "sha256", "pdq0", "pdq1", "pdq2", "pdq3", "original_width", "original_height"]
 
 
-def existing_rows(corpus: Corpus, path: Path) -> ds.Dataset:
-    """A dataset of schema EXISTING in the local file `path`: the samples that are not taken down, from the shard tables.
+def existing_rows(corpus: Corpus, path: Path) -> Path:
+    """Writes the local Parquet file `path` (schema EXISTING): the samples that are not taken down, from the shard tables.
 
     Whoever yields to what was taken down would be lost with it.
     """
@@ -45,7 +44,7 @@ def existing_rows(corpus: Corpus, path: Path) -> ds.Dataset:
                     ids = np.arange(row, row + len(batch), dtype=np.int64)
                     writer.write_batch(_rows(batch, ids).filter(pa.array(stays)))
                     start, row = start + len(batch), row + len(batch)
-    return ds.dataset(path, schema=EXISTING)
+    return path
 
 
 def _rows(batch: pa.RecordBatch, ids: npt.NDArray[np.int64]) -> pa.RecordBatch:

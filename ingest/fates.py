@@ -15,13 +15,16 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from tagmill.ingest.config import IngestConfig
-from tagmill.ingest.engine import Engine, Source
+from tagmill.ingest.engine import Engine, Source, parquet_of
 from tagmill.ingest.evaluation import MATCHES, EvaluationSets, find_leaks
 from tagmill.ingest.existing import EXISTING
 from tagmill.ingest.hashes import HashFile
 from tagmill.ingest.near import ALIKE, EDGES, NearCounts, NearRules, find_near
 from tagmill.ingest.room import bytes_of, shared
 from tagmill.ingest.yielding import YIELDED, settle
+from tagmill.shards.store import Store
+
+FOLDER = "parts/sets"  # of tables for engines that read no local files
 
 
 @dataclass(frozen=True)
@@ -81,8 +84,12 @@ def decide(
     rules: SetRules,
     spool: Path,
     existing: "Source | None" = None,
+    store: Store | None = None,
 ) -> tuple[SetCounts, pa.Table]:
-    """Leaves the table `dropped` in the engine; returns counts and the pairs with evaluation sets (MATCHES)."""
+    """Leaves the table `dropped` in the engine; returns counts and the pairs with evaluation sets (MATCHES).
+
+    `store` is the run's, where an engine that reads no local files is shown what was found outside of it.
+    """
     spool.mkdir(parents=True, exist_ok=True)
     counts = SetCounts()
     engine.bind("facts", facts)
@@ -98,7 +105,7 @@ def decide(
         leaks, counts.evaluation = find_leaks(engine, hashes, rules.evaluation, rules.memory, rules.threads)
     leaked = _rows_of(leaks) if rules.evaluation.remove else np.zeros(0, np.int64)
     engine.bind("leaked", pa.table({"row_id": leaked}))
-    _near(engine, rules, hashes, leaked, counts, spool)
+    _near(engine, rules, hashes, leaked, counts, spool, store)
     engine.keep("dropped", "dropped")
     hashes.unlink()
     return counts, leaks
@@ -122,8 +129,24 @@ def _exact(engine: Engine, rules: SetRules, counts: SetCounts) -> None:
     engine.keep("removed", "removed")
 
 
+def shown(engine: Engine, path: Path, schema: pa.Schema, store: Store | None) -> "Source":
+    """A local Parquet file as a table that the engine can read: where it cannot see this machine, by way of the store."""
+    if engine.here:
+        return ds.dataset(path, schema=schema)
+    assert store is not None, "a run on a cluster has a store"
+    name = f"{FOLDER}/{path.name}"
+    store.put(name, path)
+    return parquet_of(store, [name], schema)
+
+
 def _near(
-    engine: Engine, rules: SetRules, hashes: HashFile, leaked: npt.NDArray[np.int64], counts: SetCounts, spool: Path
+    engine: Engine,
+    rules: SetRules,
+    hashes: HashFile,
+    leaked: npt.NDArray[np.int64],
+    counts: SetCounts,
+    spool: Path,
+    store: Store | None,
 ) -> None:
     engine.bind("edges", EDGES.empty_table())
     engine.bind("alike", ALIKE.empty_table())
@@ -140,15 +163,15 @@ def _near(
         counts.near = found.counts
         counts.spilled += found.counts.spilled
         counts.equal_hashes = pq.ParquetFile(found.alike).metadata.num_rows
-        engine.bind("edges", ds.dataset(found.edges, schema=EDGES))
-        engine.bind("alike", ds.dataset(found.alike, schema=ALIKE))
+        engine.bind("edges", shown(engine, found.edges, EDGES, store))
+        engine.bind("alike", shown(engine, found.alike, ALIKE, store))
     engine.keep("near_rows", "near_rows")
     engine.keep("ranks", "ranks")
     engine.keep("heads", "heads")
     total, known = _total(engine, "ranks_total"), _total(engine, "known_ranks")
     by_distance = settle(engine.run("ordered", existing=known), total, spool / "yielded.parquet")
     counts.pairs = {str(distance): by_distance[distance] for distance in sorted(by_distance)}
-    engine.bind("yielded", ds.dataset(spool / "yielded.parquet", schema=YIELDED))
+    engine.bind("yielded", shown(engine, spool / "yielded.parquet", YIELDED, store))
     engine.keep("near", "near")
 
 

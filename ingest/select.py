@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 
 from tagmill.ingest.engine import Engine, Parquet, Source, parquet_of
 from tagmill.ingest.evaluation import LEAKS
-from tagmill.ingest.fates import SetCounts, SetRules, decide
+from tagmill.ingest.existing import EXISTING
+from tagmill.ingest.fates import SetCounts, SetRules, decide, shown
 from tagmill.shards.errors import ConfigError
 from tagmill.shards.store import Store
 
@@ -75,7 +76,7 @@ def select(
     holdout: int,
     spool: Path,
     rules: SetRules | None = None,
-    existing: "Callable[[], Source] | None" = None,
+    existing: "Callable[[], Source | Path] | None" = None,
     leaks: str = f"{LEAKS}.parquet",
 ) -> Selected:
     """Decides over all rows of `facts` and writes the selection into the store, a file for each pack group.
@@ -87,7 +88,9 @@ def select(
     if store.exists(MARKER):
         return Selected.parse(store.read(MARKER))
     rules = SetRules() if rules is None else rules
-    found, matches = decide(engine, facts, rules, spool / "sets", None if existing is None else existing())
+    old = None if existing is None else existing()
+    old = shown(engine, old, EXISTING, store) if isinstance(old, Path) else old
+    found, matches = decide(engine, facts, rules, spool / "sets", old, store)
     if rules.evaluation:
         path = spool / "leaks.parquet"
         pq.write_table(matches, path, compression="zstd", store_schema=False)

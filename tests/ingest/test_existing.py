@@ -25,7 +25,7 @@ def test_rows_are_the_samples_that_stay(
     ]
     corpus = take_down(corpus, [("000000", 3), ("000001", 0), ("000001", 6)])
     corpus = purge(corpus, tmp_path / "work") if purged else corpus
-    table = existing_rows(corpus, tmp_path / "existing.parquet").to_table()
+    table = pq.read_table(existing_rows(corpus, tmp_path / "existing.parquet"), schema=EXISTING)
     assert table.schema == EXISTING
     numbers = [n for n in range(len(facts)) if n not in (3, 5, 11)]
     assert table["row_id"].to_pylist() == [n - len(facts) for n in numbers]

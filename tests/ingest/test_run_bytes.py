@@ -141,7 +141,7 @@ def test_our_own_shards_are_a_source(img2dataset: Path, tmp_path: Path, policy: 
     for old, new in zip(pictures(tmp_path / "first"), pictures(tmp_path / "second"), strict=True):
         assert np.array_equal(pixels(old), pixels(new))
     assert [sha256_hex(data) for data in pictures(tmp_path / "first")] == [row["sha256"] for row in after]
-    with pytest.raises(Exception, match="--source tars"):
+    with pytest.raises(Exception, match="--source lists, tars or files"):
         ingest(config(tmp_path / "first", tmp_path / "third", **again))
     whole = ingest(config(tmp_path / "first", tmp_path / "third", source="tars", **again))
     assert whole.samples == report.samples
@@ -259,7 +259,7 @@ def test_what_changes_between_dealing_and_reading_is_a_reason(img2dataset: Path,
     shutil.copytree(img2dataset, folder)
     script = tmp_path / "deadly.py"
     script.write_text(DEADLY)
-    chosen = config(folder, tmp_path / "corpus", **CAPTIONS)
+    chosen = config(folder, tmp_path / "corpus", source="tars", **CAPTIONS)
     command = [sys.executable, str(script), repr(chosen)]
     env = {**os.environ, "KILL": "after:parts/dealt.json"}
     subprocess.run(command, env=env, start_new_session=True, cwd=tmp_path, capture_output=True)
