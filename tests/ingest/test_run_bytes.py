@@ -40,8 +40,8 @@ SMALL: dict[str, Any] = {
 CAPTIONS: dict[str, Any] = {"preset": "img2dataset", "extra_columns": ("caption", "exif")}
 
 
-def config(source: Path | str, output: Path | str, **changes: Any) -> IngestConfig:
-    return IngestConfig(input=(str(source),), output=str(output), **{**SMALL, **changes})
+def config(given: Path | str, output: Path | str, **changes: Any) -> IngestConfig:
+    return IngestConfig(input=(str(given),), output=str(output), **{**SMALL, **changes})
 
 
 @pytest.fixture(scope="module")
