@@ -11,7 +11,6 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from tagmill.ingest.config import IngestConfig
@@ -132,6 +131,8 @@ def _exact(engine: Engine, rules: SetRules, counts: SetCounts) -> None:
 def shown(engine: Engine, path: Path, schema: pa.Schema, store: Store | None) -> "Source":
     """A local Parquet file as a table that the engine can read: where it cannot see this machine, by way of the store."""
     if engine.here:
+        import pyarrow.dataset as ds  # brings pandas along where it is installed, which fetching workers need not
+
         return ds.dataset(path, schema=schema)
     assert store is not None, "a run on a cluster has a store"
     name = f"{FOLDER}/{path.name}"

@@ -21,13 +21,12 @@ from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from tagmill.ingest.board import Board, line
 from tagmill.ingest.config import IngestConfig
 from tagmill.ingest.deal import normalise, rows_file
-from tagmill.ingest.engine import Engine, parquet_of
+from tagmill.ingest.engine import Engine, Parquet, parquet_of
 from tagmill.ingest.fetch import Fetcher, Lessons
 from tagmill.ingest.optout import agents_of
 from tagmill.ingest.part import OUTCOMES, Tell, denied_of
@@ -158,7 +157,7 @@ def ask_hosts(
     return asked
 
 
-def _origins(store: Store, num_parts: int) -> ds.Dataset:
+def _origins(store: Store, num_parts: int) -> Parquet:
     return parquet_of(store, [origins_file(part) for part in range(num_parts)], ORIGINS)
 
 
