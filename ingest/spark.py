@@ -302,6 +302,7 @@ def _check_master(master: str) -> None:
 
 
 _ROOM = re.compile(r"No space left on device|OutOfMemoryError|UNABLE_TO_ACQUIRE_MEMORY|GC overhead|maxResultSize")
+_GONE = re.compile(r"Errno 111|Connection refused|Answer from Java side is empty")
 _OURS = re.compile(r"^tagmill\.shards\.errors\.(\w+): (.+)$", re.MULTILINE)
 
 
@@ -327,7 +328,8 @@ def _raise(error: Exception, what: str) -> NoReturn:
     if "Python worker exited unexpectedly" in text:
         remedy = "run it again, what is finished stays; if it dies again give executors more memory or fewer cores"
         raise TagmillError("a worker process of Spark died", what, remedy) from error
-    if not isinstance(error, PySparkException) and not hasattr(error, "java_exception"):
+    no_answer = not isinstance(error, PySparkException) and not hasattr(error, "java_exception")
+    if no_answer or _GONE.search(_first_line(text)):
         remedy = "run it again, what is finished stays; if it dies again raise --memory-limit"
         raise TagmillError("the Java process of Spark died", what, remedy) from error
     remedy = "look into Spark's log, then run it again: what is finished stays"
