@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tagmill.ingest.engine import Engine, Parquet, Source, parquet_of
+from tagmill.ingest.engine import Engine, Parquet, Source
 from tagmill.ingest.evaluation import LEAKS
 from tagmill.ingest.existing import EXISTING
 from tagmill.ingest.fates import SetCounts, SetRules, decide, shown
@@ -59,11 +59,6 @@ def group_file(group: int) -> str:
 def num_groups(num_parts: int, parts_per_group: int) -> int:
     """Pack groups of a corpus: consecutive parts, the last group may have fewer."""
     return -(-num_parts // parts_per_group)
-
-
-def selection_of(store: Store, groups: int) -> Parquet:
-    """The whole selection, as set work after this one sees it."""
-    return parquet_of(store, [group_file(group) for group in range(groups)], SELECTION)
 
 
 def select(

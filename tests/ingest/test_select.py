@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tagmill.ingest.engine import parquet_of
 from tagmill.ingest.engine_duckdb import DuckDB
-from tagmill.ingest.select import SELECTION, Selected, group_file, num_groups, select, selection_of
+from tagmill.ingest.select import SELECTION, Selected, group_file, num_groups, select
 from tagmill.shards.errors import ConfigError
 from tagmill.shards.store import Store
 
@@ -119,7 +120,8 @@ def test_the_selection_is_the_brute_force_one(
             assert of_group.schema.equals(SELECTION)
             lines = [tuple(row.values()) for row in of_group.to_pylist()]
             assert lines == [line for line in expected if line[1] // parts_per_group == group]
-        assert selection_of(store, groups).dataset().count_rows() == len(rows)
+        files = [group_file(group) for group in range(groups)]
+        assert parquet_of(store, files, SELECTION).dataset().count_rows() == len(rows)
 
 
 def test_a_selection_that_is_there_is_kept(engine: DuckDB, tmp_path: Path) -> None:
