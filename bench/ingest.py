@@ -26,7 +26,7 @@ from tagmill.bench import workers as peers
 from tagmill.bench.workers import PEERS, UnavailableError, last_line, run_worker
 
 US, THEM, LIMIT = "tagmill", "img2dataset", "pixel work alone"
-COUNT = 8000  # URLs: enough that a run takes much longer than its start
+COUNT = 16000  # URLs: enough that a run takes much longer than its start
 RATE, CPU, PEAK = "images_per_second", "cpu_seconds_per_1000_images", "peak_memory_bytes"
 
 

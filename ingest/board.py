@@ -4,13 +4,17 @@ import multiprocessing
 import os
 import signal
 import struct
+import sys
 import threading
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from functools import cache
+from importlib.abc import MetaPathFinder
 from itertools import islice
+from multiprocessing.context import BaseContext
 from typing import Any, TypeVar
 
 import numpy as np
@@ -26,6 +30,31 @@ NOTE = 4096  # bytes of a worker's note
 _HEAD = struct.Struct("<II")  # length and crc32: who reads while it is written sees that they do not fit
 
 
+# What workers are forked with: all that most of them need, which takes a second to import and is imported once a run.
+PRELOADED = ("__main__", "tagmill.ingest.parts", "tagmill.ingest.pack", "tagmill.ingest.tally")
+
+
+@cache
+def workers_context() -> BaseContext:
+    """Workers come from a server that has one thread and has opened nothing; where there is none they begin from nothing.
+
+    A fork of this process itself would hold copies of its locks and of its engine's threads.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(PRELOADED))
+    return context
+
+
+def warm() -> None:
+    """Begins to import what workers need, while this process does something else."""
+    if workers_context().get_start_method() == "forkserver":
+        from multiprocessing import forkserver
+
+        forkserver.ensure_running()
+
+
 class Board:
     """Counts of rows by outcome that workers write and the parent reads, without locks: a killed worker can hold none.
 
@@ -35,7 +64,7 @@ class Board:
 
     def __init__(self, workers: int, outcomes: Sequence[str]) -> None:
         self._workers, self._outcomes = workers, tuple(outcomes)
-        self._context = multiprocessing.get_context("spawn")
+        self._context = workers_context()
         self._shared = self._context.RawArray("q", (workers + 1) * (1 + len(outcomes)))
         self._lines = np.frombuffer(self._shared, np.int64).reshape(workers + 1, -1)
         self._told = np.zeros(len(outcomes), np.int64)
@@ -45,7 +74,7 @@ class Board:
     def pool(self) -> ProcessPoolExecutor:
         """The workers, in which `line()` works."""
         free = self._context.Value("i", 0)
-        arguments = (self._shared, self._notes, free, self._workers, self._outcomes)
+        arguments = (self._shared, self._notes, free, self._workers, self._outcomes, dict(os.environ))
         return ProcessPoolExecutor(self._workers, self._context, _begin, arguments)
 
     def tell(self, progress: Progress) -> None:
@@ -159,9 +188,22 @@ def line() -> Line:
     return _line
 
 
-def _begin(shared: Any, notes: Any, free: Any, workers: int, outcomes: tuple[str, ...]) -> None:
+class _WithoutPandas(MetaPathFinder):
+    """Arrow imports pandas where it is installed, half a second a process; no worker has a use for it."""
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        if name == "pandas":
+            raise ModuleNotFoundError(f"{name} is left out of worker processes", name=name)
+
+
+def _begin(
+    shared: Any, notes: Any, free: Any, workers: int, outcomes: tuple[str, ...], environment: dict[str, str]
+) -> None:
     """Runs first in every worker process."""
     global _line
+    os.environ.clear()
+    os.environ.update(environment)  # of now: the server's is of when it was begun
+    sys.meta_path.insert(0, _WithoutPandas())
     with free.get_lock():
         number = free.value
         free.value += 1

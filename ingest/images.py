@@ -5,7 +5,7 @@ import io
 import struct
 import warnings
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib.metadata import version
 
 import numpy as np
@@ -35,6 +35,7 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 _SIDEWAYS = {_UPRIGHT[value] for value in (5, 6, 7, 8)}
+_REMEMBERED = 1 << 16  # bytes of an ICC profile that is worth remembering
 # A JPEG may be decoded at 1/2, 1/4 or 1/8 as long as this many times the stored size is left for the box filter.
 _DRAFT_GAP = 2
 # What Pillow's parsers raise on bytes that lie; anything else is a bug and is let through.
@@ -223,13 +224,19 @@ def in_srgb(image: Image.Image, profile: object) -> Image.Image:
 
 def _by_profile(image: Image.Image, profile: bytes) -> Image.Image | None:
     """The picture converted by its ICC profile; None where that is sRGB already, broken, or for other colours."""
+    known = _to_srgb if len(profile) <= _REMEMBERED else _to_srgb.__wrapped__
     try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        if _names_srgb(source):
-            return None
-        return ImageCms.profileToProfile(image, source, _srgb(), outputMode="RGB")
+        transform = known(profile, image.mode)
+        return None if transform is None else transform.apply(image)
     except (ImageCms.PyCMSError, *_BROKEN):
         return None
+
+
+@lru_cache(maxsize=64)
+def _to_srgb(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+    """The way from a profile to sRGB, which takes as long to find as to go; the web's pictures share a few profiles."""
+    source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    return None if _names_srgb(source) else ImageCms.ImageCmsTransform(source, _srgb(), mode, "RGB")
 
 
 def _names_srgb(profile: ImageCms.ImageCmsProfile) -> bool:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Literal, Protocol
 
+from tagmill.ingest.board import warm
 from tagmill.ingest.config import IngestConfig
 from tagmill.ingest.engine import Engine
 from tagmill.ingest.pack import Packed, PackTask, pack
@@ -50,6 +51,7 @@ class Here:
 
     def __init__(self, settings: Settings, scratch: Path) -> None:
         self._settings, self._scratch = settings, scratch
+        warm()
 
     def engine(self, memory: int | None = None) -> Engine:
         from tagmill.ingest.engine_duckdb import DuckDB

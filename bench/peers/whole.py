@@ -3,7 +3,9 @@
 import argparse
 import importlib.metadata
 import json
-import resource
+import os
+
+from tagmill.bench import processes
 
 
 def options() -> argparse.Namespace:
@@ -15,8 +17,7 @@ def options() -> argparse.Namespace:
 
 
 def report(samples: int, tar_bytes: int, packages: tuple[str, ...]) -> None:
-    """Prints the line that is looked for: processor seconds are those of this process and all that it waited for."""
-    mine, others = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    seconds = sum(usage.ru_utime + usage.ru_stime for usage in (mine, others))
+    """Prints the line that is looked for: processor seconds are those of this process and of all below it, ended or not."""
+    seconds = processes.cpu_seconds(os.getpid())
     versions = {package: importlib.metadata.version(package) for package in packages}
     print(json.dumps({"samples": samples, "tar_bytes": tar_bytes, "cpu_seconds": seconds, "versions": versions}))

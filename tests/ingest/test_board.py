@@ -1,5 +1,6 @@
 """The board: counts come through, workers stop when told, and leave when their parent is killed."""
 
+import importlib.util
 import os
 import signal
 import subprocess
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tagmill.ingest.board import NOTE, Board, Line, StoppedError, line
+from tagmill.ingest.board import NOTE, PRELOADED, Board, Line, StoppedError, line, warm
 from tagmill.ingest.progress import Silent
 from tagmill.ingest.waits import HostTime, Traffic, Waits
 from tagmill.shards.errors import TagmillError
@@ -68,6 +69,35 @@ def test_workers_write_on_the_board(tmp_path: Path) -> None:
         assert list(pool.map(double, range(1, 6))) == [2, 4, 6, 8, 10]
     board.tell(seen)
     assert seen.calls == [(15, {"ok": 15})]
+
+
+def loaded(name: str) -> bool:
+    return name in sys.modules
+
+
+def of_environment(name: str) -> str | None:
+    return os.environ.get(name)
+
+
+def importable(name: str) -> bool:
+    return importlib.util.find_spec(name) is not None
+
+
+def test_workers_begin_with_their_imports_and_the_environment_of_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    warm()
+    with Board(1, ()).pool() as pool:
+        assert all(pool.map(loaded, PRELOADED))
+        assert pool.submit(of_environment, "TAGMILL_OF_NOW").result() is None
+    monkeypatch.setenv("TAGMILL_OF_NOW", "here")
+    with Board(1, ()).pool() as pool:
+        assert pool.submit(of_environment, "TAGMILL_OF_NOW").result() == "here"
+
+
+def test_workers_have_no_pandas() -> None:
+    with Board(1, ()).pool() as pool:
+        with pytest.raises(ModuleNotFoundError, match="pandas is left out"):
+            pool.submit(importable, "pandas").result()
+        assert pool.submit(importable, "numpy").result()
 
 
 def test_what_workers_fetched_is_told_when_it_is_whole() -> None:

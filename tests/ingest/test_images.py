@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms, ImageOps, features
 
+from tagmill.ingest import images
 from tagmill.ingest.asis import as_it_came
 from tagmill.ingest.fingerprint import fingerprint
 from tagmill.ingest.images import Prepared, Rejected, image_stack, prepare
@@ -185,6 +186,19 @@ def test_icc_profiles_are_applied(kind: str) -> None:
     for profile in (b"junk", ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()):
         same = corners(good(encoded(quarters(), kind, icc_profile=profile, **lossless)).jpeg)
         assert near(same, [RED, GREEN, BLUE, WHITE])
+
+
+def test_profiles_are_remembered_within_bounds() -> None:
+    swapped = [GREEN, RED, BLUE, WHITE]
+    for number in range(70):
+        varied = bytearray(swapped_profile())
+        varied[24:36] = bytes([7, 0xD0 + number % 16, 0, 1 + number // 16] * 3)  # the date of its making
+        assert near(corners(good(encoded(quarters(), "JPEG", icc_profile=bytes(varied))).jpeg), swapped, 40)
+    remembered = images._to_srgb.cache_info()
+    assert remembered.currsize == remembered.maxsize == 64
+    long = swapped_profile() + bytes(images._REMEMBERED)
+    assert near(corners(good(encoded(quarters(), "JPEG", icc_profile=long)).jpeg), swapped, 40)
+    assert images._to_srgb.cache_info() == remembered
 
 
 def test_a_profile_for_other_colours_is_left_aside() -> None:

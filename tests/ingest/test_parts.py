@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -79,16 +80,22 @@ def test_a_killed_worker_is_named_and_a_second_call_goes_on(tmp_path: Path, web:
 
 
 def children() -> list[int]:
-    """Worker processes of this one; multiprocessing's resource tracker is none."""
-    found = []
+    """Worker processes of this one: children of its fork server."""
+    parents = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            status, command = path.read_text(), path.with_name("cmdline").read_text()
-        except OSError:
-            continue
-        if int(status.rpartition(")")[2].split()[1]) == os.getpid() and "spawn_main" in command:
-            found.append(int(path.parent.name))
-    return found
+        with suppress(OSError):
+            parents[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
+    servers = {
+        process for process, parent in parents.items() if parent == os.getpid() and "forkserver" in told(process)
+    }
+    return [process for process, parent in parents.items() if parent in servers]
+
+
+def told(process: int) -> str:
+    """What a process was begun with."""
+    with suppress(OSError):
+        return Path(f"/proc/{process}/cmdline").read_text()
+    return ""
 
 
 def test_what_goes_wrong_in_a_worker_comes_out_as_it_is(tmp_path: Path, web: Liar) -> None:
