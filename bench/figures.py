@@ -1,8 +1,9 @@
 """What was measured, as a table, as JSON and as a picture."""
 
 import statistics
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from tagmill.bench.remote import DISK
 from tagmill.bench.workers import LIMIT, US, Case
@@ -85,7 +86,19 @@ def remote_table(cases: list[Case]) -> None:
         print(_row(_with_place(case), cells, REMOTE_HEADS))
 
 
-def as_json(cases: list[Case]) -> dict[str, dict[str, Any]]:
+class Measured(Protocol):
+    """A case of any benchmark whose rate is images per second: its runs, or why it has none."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def runs(self) -> list[dict[str, Any]]: ...
+    @property
+    def reason(self) -> str | None: ...
+    def median(self, figure: str) -> float: ...
+
+
+def as_json(cases: Sequence[Measured]) -> dict[str, dict[str, Any]]:
     """Cases as every benchmark writes them, with the medians of the other figures, versions, and why a peer is missing."""
     found: dict[str, dict[str, Any]] = {}
     for case in cases:
@@ -99,7 +112,7 @@ def as_json(cases: list[Case]) -> dict[str, dict[str, Any]]:
             line["reason"] = case.reason
         if case.runs:
             line |= {figure: case.median(figure) for figure in case.runs[0] if figure not in NOT_FIGURES}
-            line["versions"] = case.runs[0]["versions"]
+            line |= {name: case.runs[0][name] for name in ("versions",) if name in case.runs[0]}
         found[case.name] = line
     return found
 

@@ -21,13 +21,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tagmill.bench import measure, nginx, photographs, pixels
+from tagmill.bench import figures, measure, nginx, photographs, pixels
 from tagmill.bench import workers as peers
+from tagmill.bench.figures import CPU, RATE
 from tagmill.bench.workers import PEERS, UnavailableError, last_line, run_worker
 
 US, THEM, LIMIT = "tagmill", "img2dataset", "pixel work alone"
 COUNT = 16000  # URLs: enough that a run takes much longer than its start
-RATE, CPU, PEAK = "images_per_second", "cpu_seconds_per_1000_images", "peak_memory_bytes"
+PEAK = "peak_memory_bytes"
 
 
 @dataclass
@@ -154,24 +155,6 @@ def table(cases: list[Case]) -> None:
         print(line)
 
 
-def as_json(cases: list[Case]) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
-    for case in cases:
-        rates = [run[RATE] for run in case.runs]
-        line: dict[str, Any] = {
-            "unit": "images/s",
-            "median": statistics.median(rates) if rates else None,
-            "runs": rates,
-        }
-        if case.reason is not None:
-            line["reason"] = case.reason
-        if case.runs:
-            line |= {name: case.median(name) for name in case.runs[0] if name not in (RATE, "versions")}
-            line |= {name: case.runs[0][name] for name in ("versions",) if name in case.runs[0]}
-        found[case.name] = line
-    return found
-
-
 def main() -> None:
     parser = measure.arguments(__doc__ or "")
     parser.add_argument("--count", type=int, default=COUNT, help="URLs")
@@ -187,7 +170,7 @@ def main() -> None:
     for name, case in steps.items():
         print(f"{name:45} {case['median']:8.0f} {case['unit']}")
     if options.out is not None:
-        measure.write("ingest", as_json(cases) | steps, ratios(cases), options.out)
+        measure.write("ingest", figures.as_json(cases) | steps, ratios(cases), options.out)
 
 
 if __name__ == "__main__":
