@@ -121,7 +121,8 @@ def web() -> Iterator[str]:
 
 def rows(url: str, count: int) -> tuple[list[str], list[str], Counter[str]]:
     """The honest URLs, the whole list, and how often each reason must come."""
-    honest, lies = [], []
+    honest: list[str] = []
+    lies: list[str] = []
     for number in range(count):
         kind = KINDS[number // LIARS % len(KINDS)] if number % LIARS == 0 else "honest"
         (honest if kind == "honest" else lies).append(f"{url}/{kind}/{number}")
