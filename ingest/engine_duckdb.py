@@ -44,6 +44,7 @@ class DuckDB:
             raise ConfigError(
                 f"the engine does not start: {error}", f"memory_limit {memory_limit}", "try 2GB"
             ) from error
+        self._connection.execute("SET TimeZone = 'UTC'")  # which times in results bear; else it is the machine's
 
     here = True
 

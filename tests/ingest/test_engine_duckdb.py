@@ -1,5 +1,8 @@
 """The embedded engine: bound tables, kept tables, parameters, spilling, scratch space given back."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +33,28 @@ def test_a_statement_sees_bound_parquet_and_kept_tables(engine: DuckDB, tmp_path
     engine.bind("rejects", parquet_of(store, ["0.parquet", "1.parquet"], schema))
     engine.keep("kept", "duplicates")
     assert engine.run("duplicates").read_all().to_pylist() == [{"total": 2}]
+
+
+TIMES = """
+import sys, pathlib
+import pyarrow as pa
+from tagmill.ingest import engine_duckdb
+
+engine_duckdb.statement_text = lambda name: "SELECT taken, CAST(CAST(taken AS DATE) AS VARCHAR) AS day FROM t"
+engine = engine_duckdb.DuckDB(pathlib.Path(sys.argv[1]), memory_limit="200MB", threads=1)
+engine.bind("t", pa.table({"taken": pa.array([0, 86399999], pa.timestamp("ms", tz="UTC"))}))
+found = engine.run("any").read_all()
+print(found.schema.field("taken").type, found["taken"].cast(pa.int64()).to_pylist(), found["day"].to_pylist())
+"""
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Etc/UTC"])
+def test_times_do_not_depend_on_the_zone_of_the_machine(tmp_path: Path, zone: str) -> None:
+    """The zone of a process is asked for once in its life, so it takes a new process."""
+    command = [sys.executable, "-c", TIMES, str(tmp_path / "scratch")]
+    ended = subprocess.run(command, env={**os.environ, "TZ": zone}, capture_output=True, text=True)
+    told = "timestamp[us, tz=UTC] [0, 86399999000] ['1970-01-01', '1970-01-01']"
+    assert ended.stdout.strip() == told, ended.stderr
 
 
 def test_parameters_reach_the_statement(engine: DuckDB) -> None:
