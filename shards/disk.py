@@ -7,7 +7,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tagmill.shards.errors import TagmillError
@@ -44,6 +44,25 @@ def unless_gone(error: OSError) -> None:
 def is_spool(name: str) -> bool:
     """Whether a file is one that a put has not yet given its name."""
     return re.search(r"(^|/)\.[^/]*\.spool$", name) is not None
+
+
+def remove_tree(folder: Path, last: Path | None = None) -> None:
+    """Removes a folder and what is in it; the file `last` of it once there is nothing else, but for the folders that it is in.
+
+    What is gone already is no error: another may be at it.
+    """
+    around = last.parents if last else ()
+    for inside, _, files in os.walk(folder, topdown=False):
+        here = Path(inside)
+        for name in files:
+            if here / name != last:
+                (here / name).unlink(missing_ok=True)
+        if here not in around:
+            with suppress(FileNotFoundError):
+                here.rmdir()
+    if last:
+        last.unlink(missing_ok=True)
+        remove_tree(folder)
 
 
 def sync_folder(folder: Path) -> None:

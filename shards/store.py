@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, TypeVar
 
 from fsspec.core import url_to_fs
 
-from tagmill.shards.disk import is_spool, locked, read_at, sync_folder, unless_gone, write_synced
+from tagmill.shards.disk import is_spool, locked, read_at, remove_tree, sync_folder, unless_gone, write_synced
 from tagmill.shards.drivers import PERMANENT, Driver, FsspecDriver, S3Driver, is_flaky, told
 from tagmill.shards.errors import IntegrityError, StoreError
 from tagmill.shards.hedge import hedged
@@ -237,15 +237,18 @@ class Store:
         except FileNotFoundError:
             return
 
-    def delete_below(self, prefix: str) -> None:
-        """Removes every object below the folder `prefix` (and, in a local store, the empty folders that are left)."""
+    def delete_below(self, prefix: str, last: str | None = None) -> None:
+        """Removes every object below the folder `prefix`, and the object `last` of it when nothing else is left there.
+
+        In a local store what killed puts left and the folders go too; without `last` the folder `prefix` is empty at worst.
+        """
         for name in self.names(prefix):
-            self.delete(name)
+            if name != last:
+                self.delete(name)
         if self.root is not None and self._path(prefix).is_dir():
-            for folder, _, files in os.walk(self._path(prefix), topdown=False):
-                for file in files:  # what a killed put left
-                    (Path(folder) / file).unlink(missing_ok=True)
-                Path(folder).rmdir()
+            remove_tree(self._path(prefix), last=self._path(last) if last else None)
+        elif last:
+            self.delete(last)
 
     def _address(self, name: str) -> str:
         stem = self.url.rstrip("/")

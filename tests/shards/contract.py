@@ -143,6 +143,23 @@ class StoreContract:
         store.put("a/1", b"again")
         assert store.read("a/1") == b"again"
 
+    def test_deleting_one_after_all_others(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Whatever the deletion is stopped at, the last is there as long as anything else is."""
+        names = ["a/0", "a/b/1", "a/last", "a/z"]
+        for name in names:
+            store.put(name, b"x")
+        delete, left = Store.delete, []
+
+        def watched(self: Store, name: str) -> None:
+            left.append(store.names("a"))
+            delete(self, name)
+
+        monkeypatch.setattr(Store, "delete", watched)
+        store.delete_below("a", last="a/last")
+        assert len(left) >= 3 and all("a/last" in each for each in left)
+        assert store.names("") == []
+        store.delete_below("a", last="a/last")
+
     def test_a_store_within_a_store(self, store: Store) -> None:
         inner = store.within("deep/er")
         inner.put("a", b"x")

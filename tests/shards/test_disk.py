@@ -2,14 +2,16 @@
 
 import errno
 import fcntl
+import itertools
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tagmill.shards.disk import full_disks, is_spool, locked, read_at, unless_gone, write_synced
+from tagmill.shards.disk import full_disks, is_spool, locked, read_at, remove_tree, unless_gone, write_synced
 from tagmill.shards.errors import TagmillError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -91,3 +93,44 @@ def test_where_there_are_no_locks_work_goes_on(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(fcntl, "flock", refuses)
     with locked(tmp_path):
         pass
+
+
+class Killed(BaseException):
+    """What a kill is to the code that it meets."""
+
+
+def test_one_file_goes_when_nothing_else_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed at every system call once: the mark is there as long as anything but empty folders around it is."""
+    folder, calls = tmp_path / "parts", 0
+    mark, unlink, rmdir = folder / "mark", Path.unlink, Path.rmdir
+
+    def fill() -> None:
+        for name in ("a/b/1", ".spool", "a/.2.spool", "z", "mark"):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text("x")
+
+    for limit in itertools.count():
+        fill()
+        calls, stopped = 0, False
+
+        def counted(call: Callable[..., None], path: Path, **how: bool) -> None:
+            nonlocal calls
+            if calls == limit:  # noqa: B023  # used up before the next turn
+                raise Killed
+            calls += 1
+            call(path, **how)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "unlink", lambda path, **how: counted(unlink, path, **how))
+            patch.setattr(Path, "rmdir", lambda path: counted(rmdir, path))
+            try:
+                remove_tree(folder, last=mark)
+            except Killed:
+                stopped = True
+        assert mark.exists() or not [*folder.rglob("*")]
+        if not stopped:
+            break
+    assert calls == 8 and not folder.exists()
+    fill()
+    remove_tree(folder)
+    assert not folder.exists()
