@@ -5,6 +5,7 @@ BIN = $(VENV)/bin
 ARGS ?=
 CORPUS ?= out/demo/corpus
 ENGINE ?= duckdb
+WORKERS ?= 2
 BENCHES ?= pixels loader plan
 ROOMS = shards ingest pipeline transfer studies demo bench examples train.py cli.py
 
@@ -22,8 +23,8 @@ setup: $(VENV)/.installed ## virtual environment with everything, pillow-simd co
 demo: setup ## a small web, fetched, sharded, streamed and learnt in a few minutes
 	@$(BIN)/python -m tagmill.demo $(ARGS)
 
-test: setup ## the whole suite
-	@$(BIN)/python -m pytest $(ARGS)
+test: setup ## the whole suite, by WORKERS processes; a file's tests stay together: make test ARGS=tests/shards WORKERS=0
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: setup ## ruff
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

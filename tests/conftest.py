@@ -1,6 +1,6 @@
 """The one-name guard: a room is `tagmill.shards`, never `shards`, or one module would live twice under two names.
 
-And a cache folder of the tests' own."""
+A cache folder of the tests' own. And what several processes of one test run need: an order, and a bound on threads."""
 
 import os
 import sys
@@ -11,6 +11,9 @@ from types import ModuleType
 
 import pytest
 from hypothesis import settings
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # before torch comes in; for the processes that tests begin, too
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 settings.register_profile("tagmill", deadline=None)  # how long an example takes says something of the machine only
 settings.load_profile("tagmill")
@@ -30,6 +33,12 @@ class BareNameGuard(MetaPathFinder):
 
 
 sys.meta_path.insert(0, BareNameGuard())
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests go first, so that no process has a long one left when the others are done."""
+    long = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in long)
 
 
 @pytest.fixture(scope="session", autouse=True)
