@@ -26,7 +26,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     from tagmill.ingest.spark import Cluster
 
     cluster = Cluster("local[2]", threads=2, memory_limit="1GB", scratch=tmp_path_factory.mktemp("spark") / "scratch")
-    cluster.session.conf.set("spark.sql.shuffle.partitions", "3")  # of tables this small
+    cluster.session.conf.set("spark.sql.shuffle.partitions", "2")  # of tables this small
     yield cluster
     cluster.close()
 

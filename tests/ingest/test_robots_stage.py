@@ -372,16 +372,16 @@ def test_a_run_that_is_killed_while_it_asks_goes_on(tmp_path: Path, webs: list[L
     ingest(whole(run, "undisturbed"))
     script.write_text(DEADLY)
     before = Counter({web.port: web.hits["/robots.txt"] for web in webs})
-    steps = ["origins/000003", "hosts/000000", "hosts/done", "answers/000000.parquet", "answers/000000.json"]
-    for kill in [
-        f"{when}:parts/robots/{step}" for step in [*steps, "rules/000002", "done"] for when in ("half", "after")
-    ]:
+    answers = ["answers/000000.parquet", "answers/000000.json"]
+    kills = ["half:origins/000003", "after:hosts/000000", "half:hosts/done"]
+    kills += [f"{when}:{step}" for step in answers for when in ("half", "after")]
+    for kill in [*kills, "half:rules/000002", "after:done"]:
         config = whole(run, "killed", spool=str(tmp_path / "killed-spool"))
         done = subprocess.run(
             [sys.executable, str(script), repr(config)],
             capture_output=True,
             text=True,
-            env={**os.environ, "KILL": kill},
+            env={**os.environ, "KILL": kill.replace(":", ":parts/robots/")},
             start_new_session=True,
             cwd=tmp_path,
         )
