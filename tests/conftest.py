@@ -11,6 +11,7 @@ from types import ModuleType
 
 import pytest
 from hypothesis import settings
+from PIL import Image
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # before torch comes in; for the processes that tests begin, too
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -18,6 +19,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # before torch comes in; for the proces
 settings.register_profile("tagmill", deadline=None)  # how long an example takes says something of the machine only
 settings.load_profile("tagmill")
 
+USUAL_PIXELS = Image.MAX_IMAGE_PIXELS
 ROOMS = {"shards", "ingest", "pipeline", "transfer", "studies", "demo", "examples", "train", "cli"}
 
 
@@ -53,3 +55,9 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(os.environ, "XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def usual_bound_of_pictures() -> None:
+    """Ingest bounds the pixels of a picture for its whole process; a file knows nothing of those that came before it."""
+    Image.MAX_IMAGE_PIXELS = USUAL_PIXELS
