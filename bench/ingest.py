@@ -29,6 +29,7 @@ from tagmill.bench.workers import PEERS, UnavailableError, last_line, run_worker
 US, THEM, LIMIT = "tagmill", "img2dataset", "pixel work alone"
 COUNT = 16000  # URLs: enough that a run takes much longer than its start
 PEAK = "peak_memory_bytes"
+LOOK = 2.0  # seconds between two looks at the memory, which take some milliseconds of a core
 
 
 @dataclass
@@ -56,7 +57,7 @@ def run(case: Case, web: Path, url: str, options: argparse.Namespace) -> dict[st
         flags = ["--output", str(Path(folder, "corpus")), "--processes", str(options.processes)]
         os.sync()  # what the one before wrote is not written back during this one
         begun = time.perf_counter()
-        found = run_worker([str(python), "-P", str(file), str(listed), *flags], environment())
+        found = run_worker([str(python), "-P", str(file), str(listed), *flags], environment(), LOOK)
         seconds = time.perf_counter() - begun
     if found["samples"] != options.count:
         raise UnavailableError(f"{found['samples']} samples of {options.count} pictures")

@@ -107,8 +107,11 @@ def last_line(text: str) -> str:
     return lines[-1][:300] if lines else "no message"
 
 
-def run_worker(command: list[str], environment: dict[str, str]) -> dict[str, Any]:
-    """The worker's figures and the peak memory of its processes. Raises UnavailableError with its last words."""
+def run_worker(command: list[str], environment: dict[str, str], every: float = EVERY) -> dict[str, Any]:
+    """The worker's figures, and the peak memory of its processes, looked at every so many seconds.
+
+    Raises UnavailableError with its last words.
+    """
     # Files and no pipes: these would be open as long as the last of a worker's own processes lives.
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as errors:
         process = subprocess.Popen(command, stdout=out, stderr=errors, env=environment, start_new_session=True)
@@ -116,7 +119,7 @@ def run_worker(command: list[str], environment: dict[str, str]) -> dict[str, Any
         try:
             while process.poll() is None and time.monotonic() < end:
                 with suppress(subprocess.TimeoutExpired):
-                    process.wait(EVERY)
+                    process.wait(every)
                 peak = max(peak, processes.pss_bytes(process.pid))
             status = process.poll()
         finally:
