@@ -1,4 +1,8 @@
-"""A worker's decoder processes: one body at a time each, ended when it takes too long, replaced when it dies over one."""
+"""A worker's decoder processes: ended when a body takes too long, replaced when one dies over it.
+
+While a decoder is at a body the next lies in its socket, so that it need not wait for us. Which one it died over is known all
+the same: it answers in order.
+"""
 
 import asyncio
 import os
@@ -8,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import weakref
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -23,6 +28,11 @@ PATIENCE = 120.0  # seconds in which a decoder must have started
 # Bytes that a picture may take in a decoder: some, and so many a pixel. A 16-bit grey picture takes the most, 34 a pixel.
 SOME_MEMORY, PIXEL_MEMORY = 1 << 30, 48
 _MOST_FACTS = 1 << 16  # bytes
+AHEAD = 2  # bodies in a decoder: the one that it is at, and the next
+
+
+class _NotToBlameError(Exception):
+    """The process ended over a body that was before this one."""
 
 
 class Decoders:
@@ -37,12 +47,12 @@ class Decoders:
         self._timeout, self._program = config.decode_timeout, program
         memory = SOME_MEMORY + PIXEL_MEMORY * config.max_pixels + 4 * config.max_bytes
         self._orders = Orders(config.images, memory, os.getpid())
-        self._number, self._free = config.decoders, asyncio.Semaphore(0)
-        self._idle: list[_Process] = []
-        self.end = weakref.finalize(self, _end, self._idle)
+        self._number, self._free, self._starting = config.decoders, asyncio.Semaphore(0), asyncio.Lock()
+        self._processes: list[_Process] = []
+        self.end = weakref.finalize(self, _end, self._processes)
 
     def __enter__(self) -> Self:
-        self._free = asyncio.Semaphore(self._number)  # it belongs to an event loop
+        self._free, self._starting = asyncio.Semaphore(self._number * AHEAD), asyncio.Lock()  # of this event loop
         return self
 
     def __exit__(
@@ -53,28 +63,35 @@ class Decoders:
     async def decode(self, body: bytes) -> Picture | Rejected:
         """The picture that a body gives, or why it gives none. Raises TagmillError where no decoder can be started."""
         async with self._free:
-            process = await self._ready()
-            try:
-                async with asyncio.timeout(self._timeout):
-                    facts, jpeg = await process.ask(body)
-            except TimeoutError:
-                process.end()
-                return Rejected(Reason.DECODER_TIMEOUT, f"not done within {self._timeout:g} s")
-            except (EOFError, ConnectionError):
-                return Rejected(Reason.DECODER_CRASHED, _how(process.end()))
-            except BaseException:  # we are cancelled, and its answer would be taken for another's
-                process.end()
-                raise
-            self._idle.append(process)
-            return parsed(facts, jpeg)
+            while True:
+                process = await self._process()
+                try:
+                    facts, jpeg = await process.ask(body, self._timeout)
+                except _NotToBlameError:
+                    continue
+                except TimeoutError:
+                    process.end()
+                    return Rejected(Reason.DECODER_TIMEOUT, f"not done within {self._timeout:g} s")
+                except (EOFError, ConnectionError):
+                    return Rejected(Reason.DECODER_CRASHED, _how(process.end()))
+                except BaseException:  # we are cancelled, and its answer would be taken for another's
+                    process.end()
+                    raise
+                return parsed(facts, jpeg)
 
-    async def _ready(self) -> "_Process":
-        while self._idle:
-            process = self._idle.pop()
-            if process.lives():  # else somebody killed it meanwhile, and no picture is to blame
-                return process
-            process.end()
-        return await _started(self._program, self._orders)
+    async def _process(self) -> "_Process":
+        """One that has nothing to do, else a new one, else one that is at its only body."""
+        async with self._starting:
+            for process in self._processes:
+                if not process.asked and not process.lives():  # somebody killed it, and no picture is to blame
+                    process.end()
+            self._processes[:] = [process for process in self._processes if not process.ended]
+            found = min(self._processes, key=lambda each: each.asked, default=None)
+            if found is None or (found.asked and len(self._processes) < self._number):
+                found = await _started(self._program, self._orders)
+                self._processes.append(found)
+            found.asked += 1  # before another looks; `ask` takes it back
+            return found
 
 
 class _Process:
@@ -82,14 +99,58 @@ class _Process:
 
     def __init__(self, process: subprocess.Popen[bytes], connection: socket.socket) -> None:
         self._process, self._socket = process, connection
+        self.asked = 0  # bodies that are in it, or on the way; counted by who asks
+        self.ended = False
 
     def lives(self) -> bool:
         return self._process.poll() is None
 
-    async def ask(self, message: bytes) -> tuple[bytes, bytes]:
-        """The answer's JSON and JPEG. Raises EOFError or ConnectionError where the process dies over it."""
+    async def ask(self, message: bytes, seconds: float) -> tuple[bytes, bytes]:
+        """The answer's JSON and JPEG, within so many seconds after the answer before it.
+
+        Raises TimeoutError, EOFError or ConnectionError where it hangs or dies over this message, and _NotToBlameError where it
+        has ended over another.
+        """
         loop = asyncio.get_running_loop()
-        await loop.sock_sendall(self._socket, SIZE.pack(len(message)) + message)
+        if self.asked == 1:  # nobody is before us, and whoever was may have had another event loop
+            self._sending, self._answered = asyncio.Lock(), loop.create_future()
+            self._answered.set_result(True)
+        before, mine, well = self._answered, loop.create_future(), False
+        self._answered = mine
+        try:
+            async with asyncio.timeout(None) as limit:
+
+                def begin(_: object = None) -> None:
+                    if not mine.done():
+                        limit.reschedule(loop.time() + seconds)
+
+                if before.done():
+                    begin()
+                else:
+                    before.add_done_callback(begin)
+                await self._send(message, before)
+                if not await asyncio.shield(before):
+                    raise _NotToBlameError
+                answer = await self._answer()
+            well = True
+            return answer
+        finally:
+            self.asked -= 1
+            mine.set_result(well)
+            if self.ended and not self.asked:
+                self._socket.close()
+
+    async def _send(self, message: bytes, before: asyncio.Future[bool]) -> None:
+        async with self._sending:  # in the order in which they asked
+            try:
+                await asyncio.get_running_loop().sock_sendall(self._socket, SIZE.pack(len(message)) + message)
+            except ConnectionError:
+                if before.done() and before.result():
+                    raise
+                self.end()  # or it would be asked again before the other one sees that it is gone
+                raise _NotToBlameError from None
+
+    async def _answer(self) -> tuple[bytes, bytes]:
         facts, jpeg = HEAD.unpack(await self._read(HEAD.size))
         if facts > _MOST_FACTS:  # a codec that was taken over
             raise EOFError
@@ -108,14 +169,20 @@ class _Process:
 
     def end(self) -> int:
         """Ends it, if it has not ended, and returns the status that it ended with, as `Popen.returncode`."""
-        self._socket.close()
+        self.ended = True
         self._process.kill()
-        return self._process.wait()
+        status = self._process.wait()
+        if self.asked:  # the others see that it is gone, and the last of them closes the socket
+            with suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
+        else:
+            self._socket.close()
+        return status
 
 
-def _end(idle: list[_Process]) -> None:
-    while idle:
-        idle.pop().end()
+def _end(processes: list[_Process]) -> None:
+    while processes:
+        processes.pop().end()
 
 
 async def _started(program: str, orders: Orders) -> _Process:
@@ -139,8 +206,8 @@ async def _started(program: str, orders: Orders) -> _Process:
             raise _not_started(program, str(error)) from error
         theirs.close()  # or we would wait for an end that we hold ourselves
         try:
-            async with asyncio.timeout(PATIENCE):
-                await process.ask(orders.packed())
+            process.asked += 1
+            await process.ask(orders.packed(), PATIENCE)
         except (EOFError, OSError) as error:  # a TimeoutError too
             status = process.end()
             raise _not_started(program, _last_words(words) or _how(status)) from error
