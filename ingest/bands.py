@@ -18,6 +18,10 @@ FEW_BITS, SURE_OF_FEW = 18, 31  # up to half a million pictures more tables cost
 _LEAST_BITS, _MOST_BITS = 8, 48
 _TRIALS, _AT_A_TIME = 1 << 16, 1 << 12
 MOST_TABLES = 64
+GROUP = (
+    4  # tables that follow each other and have some bits in common, by which their hashes are dealt out once for all
+)
+_ALONE, _MOST_SHARED = 23, 8  # bits of a table up to which all are its own; bits that a group has in common
 _SEED = 0x7461676D  # of the simulation: it predicts the same for the same tables
 
 
@@ -27,6 +31,7 @@ class Bands:
 
     bits: int
     masks: npt.NDArray[np.uint64]  # [tables, 4], the words of a hash, the most significant first
+    shared: npt.NDArray[np.uint64]  # [groups, 4], the bits that GROUP tables have in common; a few, or none
 
     def predicted(self) -> list[float]:
         """The share of pairs that at least one of these very tables finds, by distance 0 to FARTHEST."""
@@ -68,15 +73,40 @@ def default_tables(bits: int, seed: int) -> int:
 
 
 def draw_bands(bits: int, tables: int, seed: int) -> Bands:
-    """Random tables. Those that follow each other share no bit as long as there are bits: that finds a little more."""
+    """Random tables. Those that follow each other share no bit as long as there are bits: that finds a little more.
+
+    Of very many hashes a table is dealt out before its buckets are looked at. So that this is done for GROUP tables at once,
+    these have their first bits in common, as many as cut the hashes into cells of some ten million. It finds a little less.
+    """
     draw, left = np.random.default_rng([seed & (1 << 64) - 1, bits]), np.zeros(0, np.int64)
-    masks = np.zeros((tables, 4), np.uint64)
-    for mask in masks:
-        if len(left) < bits:
+    masks, shared = np.zeros((tables, 4), np.uint64), np.zeros((-(-tables // GROUP), 4), np.uint64)
+    common, number = np.zeros(0, np.int64), min(max(bits - _ALONE, 0), _MOST_SHARED)
+
+    def dealt(count: int) -> npt.NDArray[np.int64]:
+        nonlocal left
+        if len(left) < count:
             left = draw.permutation(BITS)
-        mask[:] = _mask_of(left[:bits])
-        left = left[bits:]
-    return Bands(bits, masks)
+            left = left[~np.isin(left, common)]
+        taken, left = left[:count], left[count:]
+        return taken
+
+    for table, mask in enumerate(masks):
+        if table % GROUP == 0:
+            common = common[:0]
+            common = dealt(number)
+            shared[table // GROUP] = _mask_of(common)
+        mask[:] = _mask_of(np.concatenate([common, dealt(bits - number)]))
+    return Bands(bits, masks, shared)
+
+
+def cells_of(pdq: npt.NDArray[np.uint64], shared: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint16]:
+    """What hashes [n, 4] have in the bits of a mask [4] of at most 16, as a number."""
+    cells = np.zeros(len(pdq), np.uint16)
+    for place in np.flatnonzero(_bits_of(shared)).tolist():
+        word, bit = divmod(place, 64)
+        cells <<= np.uint16(1)
+        cells |= (pdq[:, word] >> np.uint64(63 - bit)).astype(np.uint16) & np.uint16(1)
+    return cells
 
 
 def _mask_of(places: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:

@@ -1,6 +1,7 @@
 """PDQ hashes of the pictures that set work compares, in plain files on the spool: written once, then read in blocks."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,6 +59,10 @@ class HashFile:
         with self.path.open("rb") as file:
             while len(records := np.fromfile(file, RECORD, BLOCK)):
                 yield records
+
+    def read(self) -> Records:
+        """All records, which must fit into memory."""
+        return np.fromfile(self.path, RECORD)
 
     def unlink(self) -> None:
         self.path.unlink(missing_ok=True)
@@ -132,43 +137,41 @@ class Packed:
 
 
 class Piles:
-    """Records dealt by the top bits of a mixed key, so that each pile fits into memory: one is held, more lie on the spool."""
+    """Records dealt to files on the spool by a number of each."""
 
     def __init__(self, folder: Path, name: str, piles: int) -> None:
-        """`piles` is a power of two."""
-        self._paths = [folder / f"{name}-{pile:04d}.hashes" for pile in range(piles)]
-        self._shift = np.uint64(64 - (piles.bit_length() - 1))
-        self._held: list[Records] = []
-        self._where = folder
+        self.files = [HashFile(folder / f"{name}-{pile:04d}.hashes") for pile in range(piles)]
 
-    def deal(self, blocks: Iterable[Records], mask: Words) -> int:
-        """Deals all records and returns how many bytes went to the spool."""
-        if len(self._paths) == 1:
-            self._held = list(blocks)
-            return 0
+    def deal(self, blocks: Iterable[Records], number_of: Callable[[Words], npt.NDArray[np.uint16]]) -> int:
+        """Deals all records by what is made of their hashes and returns how many bytes went to the spool."""
         spilled = 0
-        files = [path.open("wb") for path in self._paths]
-        try:
-            with full_disk(self._paths[0]):
-                for records in blocks:
-                    piles = (mixed(records["pdq"], mask) >> self._shift).astype(np.uint16)
-                    dealt = records.take(piles.argsort(kind="stable"))
-                    cuts = np.bincount(piles, minlength=len(files)).cumsum()
-                    for file, pile in zip(files, np.split(dealt, cuts[:-1]), strict=True):
-                        pile.tofile(file)
-                    spilled += dealt.nbytes
-        finally:
-            for file in files:
-                file.close()
+        with ExitStack() as stack:
+            stack.enter_context(full_disk(self.files[0].path))
+            files = [stack.enter_context(pile.path.open("wb")) for pile in self.files]
+            for records in blocks:
+                numbers = number_of(records["pdq"])
+                dealt = records.take(numbers.argsort(kind="stable"))
+                counts = np.bincount(numbers, minlength=len(files))
+                for pile, file, some in zip(self.files, files, np.split(dealt, counts.cumsum()[:-1]), strict=True):
+                    some.tofile(file)
+                    pile.rows += len(some)
+                spilled += dealt.nbytes
         return spilled
 
     def __iter__(self) -> Iterator[Records]:
-        """Each pile as one array; what it took on the spool is given back."""
-        if len(self._paths) == 1:
-            held, self._held = self._held, []
-            yield np.concatenate(held) if held else np.empty(0, RECORD)
-            return
-        for path in self._paths:
-            records = np.fromfile(path, RECORD)
-            path.unlink()
-            yield records
+        """Each pile as one array, which is held by nobody else; what it took on the spool is given back."""
+        for pile in self.files:
+            yield self._taken(pile)
+
+    def _taken(self, pile: HashFile) -> Records:
+        records = pile.read()
+        pile.unlink()
+        return records
+
+
+def by_key(mask: Words, piles: int) -> Callable[[Words], npt.NDArray[np.uint16]]:
+    """Numbers below `piles`, a power of two, by the upper bits of the mixed key: even, however the bits of hashes fall."""
+    shift = np.uint64(64 - (piles.bit_length() - 1))
+    if piles == 1:
+        return lambda pdq: np.zeros(len(pdq), np.uint16)
+    return lambda pdq: (mixed(pdq, mask) >> shift).astype(np.uint16)

@@ -4,7 +4,7 @@ Equal hashes are put together first, because they have the same neighbours; what
 each table of `bands`. What is in memory does not depend on the number of rows: a table is dealt into piles on the spool.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tagmill.ingest.bands import Bands, default_bits, default_tables, draw_bands
+from tagmill.ingest.bands import GROUP, Bands, cells_of, default_bits, default_tables, draw_bands
 from tagmill.ingest.hashes import (
     BLOCK,
     RECORD,
@@ -26,6 +26,7 @@ from tagmill.ingest.hashes import (
     Piles,
     Records,
     Words,
+    by_key,
     full_disk,
     mixed,
     near_pairs,
@@ -97,11 +98,13 @@ def find_near(
     bands = draw_bands(counts.bits, counts.tables, seed)
     counts.predicted = bands.predicted()[: rules.threshold + 1]
     with _Sink(found.edges, EDGES) as edges, ThreadPoolExecutor(max(1, threads)) as pool:
-        tables = [_Table(single, bands, table, rules, share, spool, edges) for table in range(counts.tables)]
-        for table in pool.map(_Table.run, tables):
-            counts.crowded_buckets += table.crowded_buckets
-            counts.crowded_rows += table.crowded_rows
-            counts.spilled += table.spilled
+        groups = [_Group(single, bands, group, rules, share, spool, edges) for group in range(len(bands.shared))]
+        for group in pool.map(_Group.run, groups):
+            counts.spilled += group.spilled
+            for table in group.tables:
+                counts.crowded_buckets += table.crowded_buckets
+                counts.crowded_rows += table.crowded_rows
+                counts.spilled += table.spilled
     single.unlink()
     return found
 
@@ -120,9 +123,7 @@ def _singled(
             counts.low_quality += int(plain.sum())
             yield records[~(plain | np.isin(records["row_id"], gone))]
 
-    piles = Piles(spool, "alike", _piles(hashes.rows, memory))
-    counts.spilled += piles.deal(wanted(), _EVERY_BIT)
-    for pile in piles:
+    for pile in _of_equal(wanted(), _piles(hashes.rows, memory), spool, counts):
         _fits(pile, memory, spool)
         packed = Packed(mixed(pile["pdq"], _EVERY_BIT))
         alone = np.ones(len(pile), np.bool_)
@@ -137,6 +138,15 @@ def _singled(
         heads = some["row_id"][first][first.cumsum() - 1]
         alike.write(some["row_id"][~first], heads[~first])
     return single
+
+
+def _of_equal(blocks: Iterator[Records], number: int, spool: Path, counts: NearCounts) -> Iterable[Records]:
+    """All records in so many piles; equal hashes lie in the same."""
+    if number == 1:
+        return [np.concatenate([np.empty(0, RECORD), *blocks])]
+    piles = Piles(spool, "alike", number)
+    counts.spilled += piles.deal(blocks, by_key(_EVERY_BIT, number))
+    return piles
 
 
 def _piles(rows: int, memory: int) -> int:
@@ -161,24 +171,56 @@ class _Pile:
         self.key = mixed(self.pdq, mask)
 
 
-class _Table:
-    """One table: its hashes dealt into piles, each pile sorted, and the pairs of every bucket compared."""
+class _Group:
+    """Tables with bits in common: hashes are dealt into cells by these once, and every table goes through each cell."""
 
     def __init__(
         self, hashes: HashFile, bands: Bands, number: int, rules: NearRules, memory: int, spool: Path, edges: "_Sink"
     ) -> None:
-        self._hashes, self._mask, self._number = hashes, bands.masks[number], number
+        self._hashes, self._shared, self._spool, self._number = hashes, bands.shared[number], spool, number
+        numbers = range(number * GROUP, min((number + 1) * GROUP, len(bands.masks)))
+        self.tables = [_Table(bands.masks[table], f"{table:03d}", rules, memory, spool, edges) for table in numbers]
+        self.spilled = 0
+
+    def run(self) -> Self:
+        cells = 1 << int(np.bitwise_count(self._shared).sum())
+        if cells == 1:
+            for table in self.tables:
+                table.run(self._hashes)
+            return self
+        dealt = Piles(self._spool, f"group-{self._number:03d}", cells)
+        self.spilled = dealt.deal(self._hashes.blocks(), lambda pdq: cells_of(pdq, self._shared))
+        for cell in dealt.files:
+            for table in self.tables:
+                table.run(cell)
+            cell.unlink()
+        return self
+
+
+class _Table:
+    """One table: hashes, dealt into piles where they are too many, each pile sorted, and the pairs of every bucket compared."""
+
+    def __init__(self, mask: Words, name: str, rules: NearRules, memory: int, spool: Path, edges: "_Sink") -> None:
+        self._mask, self._name = mask, name
         self._rules, self._memory, self._spool, self._edges = rules, memory, spool, edges
         self.crowded_buckets = self.crowded_rows = self.spilled = 0
 
-    def run(self) -> Self:
-        piles = Piles(self._spool, f"table-{self._number:03d}", _piles(self._hashes.rows, self._memory))
-        self.spilled = piles.deal(self._hashes.blocks(), self._mask)
-        for pile in piles:
-            _fits(pile, self._memory, self._spool)
-            if len(pile) > 1:
-                self._compare(_Pile(pile, self._mask))
-        return self
+    def run(self, hashes: HashFile) -> None:
+        """Whatever has the same key must be in these hashes."""
+        number = _piles(hashes.rows, self._memory)
+        if number == 1:
+            if hashes.rows > 1:
+                self._compare(_Pile(hashes.read(), self._mask))
+            return
+        piles = Piles(self._spool, f"table-{self._name}", number)
+        self.spilled += piles.deal(hashes.blocks(), by_key(self._mask, number))
+        for pile in map(self._columns, piles):
+            if len(pile.key) > 1:
+                self._compare(pile)
+
+    def _columns(self, records: Records) -> _Pile:
+        _fits(records, self._memory, self._spool)
+        return _Pile(records, self._mask)
 
     def _compare(self, pile: _Pile) -> None:
         """Sorts by key and compares neighbours at every lag, a run of equal keys being a bucket."""

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tagmill.ingest import hashes
-from tagmill.ingest.hashes import HashFile, Packed, Piles, is_existing, mixed, near_pairs, quality_of
+from tagmill.ingest.hashes import HashFile, Packed, Piles, by_key, is_existing, mixed, near_pairs, quality_of
 from tagmill.shards.errors import TagmillError
 from tests.ingest.pictures_apart import all_distances, random_hashes, records
 
@@ -40,7 +40,7 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
 def test_an_empty_file_is_a_file(tmp_path: Path) -> None:
     file = HashFile(tmp_path / "hashes")
     file.write([])
-    assert list(file.blocks()) == [] and file.path.exists()
+    assert list(file.blocks()) == [] and len(file.read()) == 0 and file.path.exists()
 
 
 @pytest.mark.parametrize("piles", [1, 2, 16])
@@ -49,7 +49,8 @@ def test_piles_hold_every_record_once_and_equal_keys_meet(tmp_path: Path, piles:
     rows = records(np.repeat(random_hashes(draw, 500), 2, axis=0))
     mask = random_hashes(draw, 1)[0]
     dealt = Piles(tmp_path, "some", piles)
-    assert dealt.deal([rows[:300], rows[300:]], mask) == (rows.nbytes if piles > 1 else 0)
+    assert dealt.deal([rows[:300], rows[300:]], by_key(mask, piles)) == rows.nbytes
+    assert sum(pile.rows for pile in dealt.files) == 1000
     found = list(dealt)
     assert sorted(np.concatenate(found)["row_id"].tolist()) == list(range(1000))
     keys = [set(mixed(pile["pdq"], mask).tolist()) for pile in found]
@@ -95,7 +96,7 @@ def test_a_full_spool_is_said_in_one_line(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(hashes, "BLOCK", 10)
     rows = records(random_hashes(np.random.default_rng(1), 5000))
     with pytest.raises(TagmillError, match="larger disk") as raised:
-        Piles(tmp_path, "some", 2).deal([rows], random_hashes(np.random.default_rng(1), 1)[0])
+        Piles(tmp_path, "some", 2).deal([rows], by_key(random_hashes(np.random.default_rng(1), 1)[0], 2))
     assert "\n" not in str(raised.value)
     file = HashFile(tmp_path / "whole")
     file.path.symlink_to("/dev/full")

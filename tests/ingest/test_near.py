@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tagmill.ingest import near
+from tagmill.ingest.bands import draw_bands
 from tagmill.ingest.hashes import HashFile, Records
 from tagmill.ingest.near import NearFound, NearRules, find_near
 from tagmill.shards.errors import TagmillError
@@ -86,6 +87,27 @@ def test_neither_order_nor_memory_nor_threads_change_what_is_found(tmp_path: Pat
         assert (edges(again), alike(again)) == (once, same)
         assert (again.counts.spilled > 0) == (memory < 1 << 30)
         assert again.counts.crowded_rows == first.counts.crowded_rows
+    assert {path.name for path in (tmp_path / "spool").iterdir()} == {"edges.parquet", "alike.parquet"}
+
+
+@pytest.mark.parametrize("bits", [6, 24, 28])
+def test_what_agrees_in_a_table_is_found_however_tables_are_dealt(tmp_path: Path, bits: int) -> None:
+    """From 24 bits on tables have bits in common, and little memory deals out their cells once more."""
+    rows, bands = families(np.random.default_rng(bits), 300, 5), draw_bands(bits, 10, 0)
+    pdq = rows["pdq"]
+    meet = np.zeros((len(rows), len(rows)), np.bool_)
+    for mask in bands.masks:
+        meet |= ((pdq[:, None] & mask) == (pdq[None] & mask)).all(axis=2)
+    for memory in (1 << 13, 1 << 30):
+        found = find(tmp_path, rows, NearRules(bits=bits, tables=10, bucket=10_000), memory)
+        heads = np.isin(rows["row_id"], sorted(alike(found)), invert=True)
+        wanted = {
+            (int(rows["row_id"][a]), int(rows["row_id"][b]), int(apart))
+            for a, b, apart in ((a, b, all_distances(pdq[[a]], pdq[[b]])[0, 0]) for a, b in np.argwhere(meet).tolist())
+            if rows["row_id"][a] < rows["row_id"][b] and apart <= 31 and heads[a] and heads[b]
+        }
+        assert edges(found) == wanted and len(wanted) > 100
+        assert (found.counts.spilled > 0) == (memory < 1 << 30 or bits > 23)
     assert {path.name for path in (tmp_path / "spool").iterdir()} == {"edges.parquet", "alike.parquet"}
 
 
