@@ -158,15 +158,11 @@ class Piles:
                 spilled += dealt.nbytes
         return spilled
 
-    def __iter__(self) -> Iterator[Records]:
-        """Each pile as one array, which is held by nobody else; what it took on the spool is given back."""
+    def __iter__(self) -> Iterator[HashFile]:
+        """Each pile, whose room on the spool is given back when the next is asked for."""
         for pile in self.files:
-            yield self._taken(pile)
-
-    def _taken(self, pile: HashFile) -> Records:
-        records = pile.read()
-        pile.unlink()
-        return records
+            yield pile
+            pile.unlink()
 
 
 def by_key(mask: Words, piles: int) -> Callable[[Words], npt.NDArray[np.uint16]]:

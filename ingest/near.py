@@ -37,7 +37,7 @@ from tagmill.shards.errors import TagmillError
 EDGES = pa.schema([("row_a", pa.int64()), ("row_b", pa.int64()), ("distance", pa.int32())])  # row_a < row_b
 ALIKE = pa.schema([("row_id", pa.int64()), ("head", pa.int64())])  # equal hashes; the head stands for the others
 _EVERY_BIT = np.full(4, 0xFFFFFFFFFFFFFFFF, np.uint64)
-_ROW_BYTES = 96  # of a pile while it is worked on: its record, key, order, and what compares its pairs
+_ROW_BYTES = 88  # of a pile while it is worked on: its record, key, order, and what compares its pairs
 _PAIRS = 1 << 20  # compared at a time
 _LARGEST = 1 << 12  # piles
 Places: TypeAlias = npt.NDArray[np.int64]
@@ -124,7 +124,7 @@ def _singled(
             yield records[~(plain | np.isin(records["row_id"], gone))]
 
     for pile in _of_equal(wanted(), _piles(hashes.rows, memory), spool, counts):
-        _fits(pile, memory, spool)
+        _fits(len(pile), memory, spool)
         packed = Packed(mixed(pile["pdq"], _EVERY_BIT))
         alone = np.ones(len(pile), np.bool_)
         at = packed.repeated()
@@ -146,7 +146,7 @@ def _of_equal(blocks: Iterator[Records], number: int, spool: Path, counts: NearC
         return [np.concatenate([np.empty(0, RECORD), *blocks])]
     piles = Piles(spool, "alike", number)
     counts.spilled += piles.deal(blocks, by_key(_EVERY_BIT, number))
-    return piles
+    return map(HashFile.read, piles)
 
 
 def _piles(rows: int, memory: int) -> int:
@@ -155,20 +155,23 @@ def _piles(rows: int, memory: int) -> int:
     return min(1 << (needed - 1).bit_length(), _LARGEST)
 
 
-def _fits(pile: Records, memory: int, spool: Path) -> None:
-    if len(pile) > BLOCK and len(pile) * _ROW_BYTES > 4 * memory:
-        what = f"{len(pile)} hashes agree on the bits of a table, which is more than the memory given holds"
+def _fits(rows: int, memory: int, spool: Path) -> None:
+    if rows > BLOCK and rows * _ROW_BYTES > 4 * memory:
+        what = f"{rows} hashes agree on the bits of a table, which is more than the memory given holds"
         raise TagmillError(what, spool, "raise memory_limit, or near_bits")
 
 
 class _Pile:
-    """Some of the hashes of a table, as columns."""
+    """Some of the hashes of a table, as columns; read block by block, so that they are in memory once."""
 
-    def __init__(self, records: Records, mask: Words) -> None:
-        self.row_id = np.ascontiguousarray(records["row_id"])
-        self.weight = np.ascontiguousarray(records["weight"])
-        self.pdq = np.ascontiguousarray(records["pdq"])
-        self.key = mixed(self.pdq, mask)
+    def __init__(self, hashes: HashFile, mask: Words) -> None:
+        self.row_id, self.weight = np.empty(hashes.rows, np.int64), np.empty(hashes.rows, np.int64)
+        self.pdq, self.key = np.empty((hashes.rows, 4), np.uint64), np.empty(hashes.rows, np.uint64)
+        start = 0
+        for records in hashes.blocks():
+            here = slice(start, start := start + len(records))
+            self.row_id[here], self.weight[here], self.pdq[here] = records["row_id"], records["weight"], records["pdq"]
+            self.key[here] = mixed(self.pdq[here], mask)
 
 
 class _Group:
@@ -209,18 +212,13 @@ class _Table:
         """Whatever has the same key must be in these hashes."""
         number = _piles(hashes.rows, self._memory)
         if number == 1:
-            if hashes.rows > 1:
-                self._compare(_Pile(hashes.read(), self._mask))
+            self._compare(_Pile(hashes, self._mask))
             return
         piles = Piles(self._spool, f"table-{self._name}", number)
         self.spilled += piles.deal(hashes.blocks(), by_key(self._mask, number))
-        for pile in map(self._columns, piles):
-            if len(pile.key) > 1:
-                self._compare(pile)
-
-    def _columns(self, records: Records) -> _Pile:
-        _fits(records, self._memory, self._spool)
-        return _Pile(records, self._mask)
+        for pile in piles:
+            _fits(pile.rows, self._memory, self._spool)
+            self._compare(_Pile(pile, self._mask))
 
     def _compare(self, pile: _Pile) -> None:
         """Sorts by key and compares neighbours at every lag, a run of equal keys being a bucket."""
