@@ -37,7 +37,7 @@ from tagmill.shards.errors import TagmillError
 EDGES = pa.schema([("row_a", pa.int64()), ("row_b", pa.int64()), ("distance", pa.int32())])  # row_a < row_b
 ALIKE = pa.schema([("row_id", pa.int64()), ("head", pa.int64())])  # equal hashes; the head stands for the others
 _EVERY_BIT = np.full(4, 0xFFFFFFFFFFFFFFFF, np.uint64)
-_ROW_BYTES = 88  # of a pile while it is worked on: its record, key, order, and what compares its pairs
+_ROW_BYTES = 80  # of a pile while it is worked on: its record, the key, and an order while that is made
 _PAIRS = 1 << 20  # compared at a time
 _LARGEST = 1 << 12  # piles
 Places: TypeAlias = npt.NDArray[np.int64]
