@@ -10,11 +10,13 @@ planted pairs were found at each distance, beside what is predicted for the tabl
 """
 
 import json
+import os
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -261,7 +263,7 @@ def watched(folder: Path, rows: int, size: int, memory: int) -> dict[str, Any]:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         while process.poll() is None:
             peak = max(peak, processes.pss_bytes(process.pid))
-            disk = max(disk, sum(_size(path) for name in ("engine", "spool") for path in (folder / name).rglob("*")))
+            disk = max(disk, sum(_sizes_below(folder / name) for name in ("engine", "spool")))
             time.sleep(EVERY)
         said = process.stdout.read() if process.stdout else ""
     if process.returncode:
@@ -271,11 +273,14 @@ def watched(folder: Path, rows: int, size: int, memory: int) -> dict[str, Any]:
     return {"seconds": seconds, "peak_memory_bytes": peak, "peak_spool_bytes": disk, "told": told}
 
 
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0
+def _sizes_below(folder: Path) -> int:
+    """Bytes of files, of which any may go while we look."""
+    total = 0
+    for here, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):
+                total += Path(here, name).stat().st_size
+    return total
 
 
 def judged(folder: Path, rows: int, size: int, run: dict[str, Any]) -> dict[str, Any]:
