@@ -28,6 +28,13 @@ PATIENCE = 120.0  # seconds in which a decoder must have started
 # Bytes that a picture may take in a decoder: some, and so many a pixel. A 16-bit grey picture takes the most, 34 a pixel.
 SOME_MEMORY, PIXEL_MEMORY = 1 << 30, 48
 _MOST_FACTS = 1 << 16  # bytes
+# A decoder is one of many, so threads beside it have no core to run on. And glibc is told to keep the memory of one picture for
+# the next: by luck it gives it back each time, and the kernel then takes up to a third of the time to hand it out again.
+_ENVIRONMENT = {
+    **dict.fromkeys(["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"], "1"),
+    "MALLOC_MMAP_THRESHOLD_": str(1 << 25),
+    "MALLOC_TRIM_THRESHOLD_": str(1 << 28),
+}
 AHEAD = 2  # bodies in a decoder: the one that it is at, and the next
 
 
@@ -190,9 +197,9 @@ async def _started(program: str, orders: Orders) -> _Process:
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
     with theirs, tempfile.TemporaryFile() as words:
-        # It finds what this process finds; and it is one of many, so threads beside it have no core to run on.
+        # It finds what this process finds.
         path = os.pathsep.join(place or str(Path.cwd()) for place in sys.path)
-        environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        environment = {**os.environ, "PYTHONPATH": path, **_ENVIRONMENT}
         command = [sys.executable, "-P", "-m", program]
         try:
             process = _Process(
