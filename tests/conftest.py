@@ -13,6 +13,10 @@ import pytest
 from hypothesis import settings
 from PIL import Image
 
+from tests.shards.objectstore import s3_bucket, s3_service
+
+__all__ = ["s3_bucket", "s3_service"]  # here alone: each module that imports them would have a service of its own
+
 if "PYTEST_XDIST_WORKER" in os.environ:  # before torch comes in; for the processes that tests begin, too
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 

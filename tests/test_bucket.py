@@ -11,9 +11,6 @@ from tagmill.demo.web import make_web, write_rows
 from tagmill.ingest import IngestConfig, ingest
 from tagmill.pipeline import Loader, LoaderConfig
 from tagmill.shards import Corpus, Store
-from tests.shards.objectstore import s3_bucket, s3_service
-
-__all__ = ["s3_bucket", "s3_service"]  # fixtures; skipped with a sentence where no gateway is installed
 
 pytestmark = pytest.mark.slow
 

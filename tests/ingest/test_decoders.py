@@ -70,14 +70,16 @@ def deep_picture(side: int) -> bytes:
 
 
 def children(program: str = "") -> set[int]:
-    """Our own processes that run decoders."""
+    """Our own processes that run decoders; the server that other tests have workers from is none."""
     found = set()
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
             parent, command = path.read_text().rpartition(")")[2].split()[1], path.with_name("cmdline").read_text()
         except OSError:
             continue
-        if int(parent) == os.getpid() and (program in command if program else "ingest" in command):
+        if int(parent) != os.getpid() or "forkserver" in command:
+            continue
+        if program in command if program else "ingest" in command:
             found.add(int(path.parent.name))
     return found
 

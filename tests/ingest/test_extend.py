@@ -28,9 +28,6 @@ from tagmill.shards.takedown import SAMPLE, Row
 from tagmill.shards.view import View
 from tests.ingest.growing import CountingWeb, check, counting_web, digests, label_names, rows_of, settings, write
 from tests.ingest.test_run import DEADLY
-from tests.shards.objectstore import s3_bucket, s3_service
-
-__all__ = ["s3_bucket", "s3_service"]  # fixtures
 
 
 @pytest.fixture(scope="module")

@@ -18,9 +18,6 @@ from tagmill.ingest.inputs import Input
 from tagmill.ingest.samples import Listing, Sample
 from tagmill.ingest.unpack import LINE_BYTES
 from tagmill.shards.store import Store
-from tests.shards.objectstore import s3_bucket, s3_service
-
-__all__ = ["s3_bucket", "s3_service"]  # fixtures
 
 NAMES = ["b.jpg", "a.PNG", "a/z.webp", "a/y.jpeg", "a.b.tiff", "a.b.jpg.gif", "a-b.bmp", "x y#?%20ü.jpg", "c/d/e.avif"]
 OTHER = ["list.parquet", "README", "a.b", ".hidden.jpg", "a/.thumbs/x.jpg", "b.jpg.part", "jpg", "c.jpg/notes"]

@@ -10,9 +10,6 @@ from tagmill.ingest.config import IngestConfig
 from tagmill.ingest.inputs import inputs
 from tagmill.shards.errors import InputError
 from tagmill.shards.store import Store
-from tests.shards.objectstore import s3_bucket, s3_service
-
-__all__ = ["s3_bucket", "s3_service"]  # fixtures
 
 TARS, IMG2DATASET = (
     ["00000.tar", "00001.tar"],

@@ -13,9 +13,6 @@ from tagmill.ingest.places import PLACE, Place
 from tagmill.ingest.reads import PlaceReader, read_places, runs
 from tagmill.shards.errors import StoreError
 from tagmill.shards.store import Store
-from tests.shards.objectstore import s3_bucket, s3_service
-
-__all__ = ["s3_bucket", "s3_service"]  # fixtures
 
 CONTENT = bytes(range(256)) * 4
 MAX = 300

@@ -26,9 +26,8 @@ from tagmill.shards.view import View
 from tests.ingest.smallweb import PICTURES, WORDS, listing, picture, web
 from tests.ingest.tarmaker import tar
 from tests.ingest.test_run import DEADLY, digests
-from tests.shards.objectstore import s3_bucket, s3_service
 
-__all__ = ["listing", "s3_bucket", "s3_service", "web"]  # fixtures
+__all__ = ["listing", "web"]  # fixtures
 
 SMALL: dict[str, Any] = {
     "rows_per_part": 10,

@@ -8,9 +8,6 @@ from hypothesis import strategies as st
 
 from tagmill.shards.listing import Page, files_below, objects_below
 from tagmill.shards.store import Store
-from tests.shards.objectstore import s3_bucket, s3_service
-
-__all__ = ["s3_bucket", "s3_service"]  # fixtures
 
 PATHS = st.sets(st.lists(st.sampled_from("abc"), min_size=1, max_size=3).map("/".join), max_size=12)
 
