@@ -112,7 +112,8 @@ def as_json(cases: Sequence[Measured]) -> dict[str, dict[str, Any]]:
             line["reason"] = case.reason
         if case.runs:
             line |= {figure: case.median(figure) for figure in case.runs[0] if figure not in NOT_FIGURES}
-            line |= {name: case.runs[0][name] for name in ("versions",) if name in case.runs[0]}
+            if "versions" in case.runs[0]:
+                line["versions"] = case.runs[0]["versions"]
         found[case.name] = line
     return found
 

@@ -123,7 +123,7 @@ def _singled(
             counts.low_quality += int(plain.sum())
             yield records[~(plain | np.isin(records["row_id"], gone))]
 
-    for pile in _of_equal(wanted(), _piles(hashes.rows, memory), spool, counts):
+    for pile in _of_equal(wanted(), hashes.rows, memory, spool, counts):
         _fits(len(pile), memory, spool)
         packed = Packed(mixed(pile["pdq"], _EVERY_BIT))
         alone = np.ones(len(pile), np.bool_)
@@ -140,10 +140,15 @@ def _singled(
     return single
 
 
-def _of_equal(blocks: Iterator[Records], number: int, spool: Path, counts: NearCounts) -> Iterable[Records]:
-    """All records in so many piles; equal hashes lie in the same."""
+def _of_equal(blocks: Iterator[Records], most: int, memory: int, spool: Path, counts: NearCounts) -> Iterable[Records]:
+    """The records of blocks, `most` at most, in piles that fit into memory; equal hashes lie in the same."""
+    number = _piles(most, memory)
     if number == 1:
-        return [np.concatenate([np.empty(0, RECORD), *blocks])]
+        whole, rows = np.empty(most, RECORD), 0
+        for records in blocks:
+            whole[rows : rows + len(records)] = records
+            rows += len(records)
+        return [whole[:rows]]
     piles = Piles(spool, "alike", number)
     counts.spilled += piles.deal(blocks, by_key(_EVERY_BIT, number))
     return map(HashFile.read, piles)
