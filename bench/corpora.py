@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 SHORT_SIDE, QUALITY = 256, 90  # of the stored pictures, as ingest stores them
 AS_IT_IS = 0  # a short side that leaves pictures as they are, with their own bytes
 CLASSES = 8  # folders that the files are dealt to
-SHARDS = 8  # at least one for every worker of a small machine
-VERSION = "2"  # of what is made here, the corpus format among it
+SHARDS = 32  # at least one for every worker of a node with as many cores
+VERSION = "3"  # of what is made here, the corpus format among it
 
 
 def shards(corpus: str, suffix: str) -> list[str]:

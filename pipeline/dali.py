@@ -26,7 +26,8 @@ from tagmill.shards.errors import TagmillError
 Rows = npt.NDArray[np.int64]
 Inputs = dict[str, Any]
 
-PLACEHOLDER_SIDE = 8  # of the black picture that holds the place of one that is not decoded
+# Of the black picture that holds the place of one that is not decoded: as large as stored ones, for a hardware decoder to take.
+PLACEHOLDER_SIDE = 256
 
 
 class Graph:
@@ -38,9 +39,10 @@ class Graph:
         self.batch_size, self.size = batch_size, size  # most pictures, side in pixels
         self._decoding, self._device_id = decoding, device_id
         self._pipeline = _whole_graph(batch_size, size, threads, device_id, decoding)
-        # The first run of a pipeline is `depth` runs at once, which would wait for as many batches.
-        zero = np.zeros(1, np.int32)
-        nothing = self.inputs([None], Crops(zero, zero, zero, zero, zero > 0), np.array([True]))
+        # The first run of a pipeline is `depth` runs at once, which would wait for as many batches. And they are whole batches,
+        # because of the first one DALI's codec reckons once and for all how many pictures the hardware decoder gets.
+        zero = np.zeros(batch_size, np.int32)
+        nothing = self.inputs([None] * batch_size, Crops(zero, zero, zero, zero, zero > 0), zero == 0)
         for _ in range(decoding.depth):
             self._feed(nothing)
         self._pipeline.schedule_run()

@@ -1,5 +1,6 @@
 """Where batches are delivered and who decodes there: what the machine has, and what follows from it in plain words."""
 
+import ctypes
 import importlib.metadata
 import importlib.util
 import logging
@@ -19,6 +20,8 @@ log = logging.getLogger(__name__)
 
 # The oldest driver that a wheel of DALI 2.x runs with, by its installation guide.
 LEAST_DRIVER = {"nvidia-dali-cuda130": 580, "nvidia-dali-cuda120": 525}
+# The oldest nvJPEG by which DALI's codec decodes regions with interpolated colours: with an older one it takes the CPU.
+REGIONS_SINCE = (13, 2)
 # The measured cost of decoding on the CPU instead (bench/results/loader-*.json, 256-pixel photographs on an EPYC core).
 CPU_COST = "a picture of 256 pixels then takes about 0.6 ms of a core"
 
@@ -31,6 +34,7 @@ class Machine:
     wheel: str | None  # DALI's, as installed; None: it is not
     driver: int | None = None  # its first number
     jpeg_engine: bool | None = None  # whether the GPU decodes JPEG in hardware
+    nvjpeg: tuple[int, int] | None = None  # what this process has loaded already, major and minor; None: nothing yet
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ def look(device: str) -> Machine:
         return Machine(0, wheel)
     uuid = str(getattr(torch.cuda.get_device_properties(torch.device(device)), "uuid", ""))
     driver, engine = parse_driver(ask_driver(f"GPU-{uuid}" if uuid else "0"))
-    return Machine(torch.cuda.device_count(), wheel, driver, engine)
+    return Machine(torch.cuda.device_count(), wheel, driver, engine, nvjpeg_loaded())
 
 
 def dali_wheel() -> str | None:
@@ -64,6 +68,22 @@ def dali_wheel() -> str | None:
             continue
         return name
     return "nvidia.dali"
+
+
+def nvjpeg_loaded(name: str = "libnvjpeg.so.13") -> tuple[int, int] | None:
+    """(major, minor) of the nvJPEG that a process has loaded, None without one. DALI then takes the same: torchvision brings
+    one of its own, older than DALI's, and who is loaded first serves both."""
+    try:
+        library = ctypes.CDLL(name, os.RTLD_NOLOAD | os.RTLD_LAZY)
+        numbers = []
+        for part in (0, 1):
+            number = ctypes.c_int()
+            if library.nvjpegGetProperty(part, ctypes.byref(number)):
+                return None
+            numbers.append(number.value)
+    except (OSError, AttributeError):
+        return None
+    return numbers[0], numbers[1]
 
 
 @cache
@@ -134,6 +154,14 @@ def decide(config: LoaderConfig, machine: Machine) -> Choice:
     if machine.jpeg_engine is False and decoding.hw_decoder_load:
         why = "this GPU has no hardware JPEG decoder: its general cores decode, which takes time from the training"
         return Choice(True, replace(decoding, hw_decoder_load=0.0), why)
+    regions = decoding.window == "region" and decoding.fancy_upsampling
+    if regions and machine.nvjpeg is not None and machine.nvjpeg < REGIONS_SINCE:
+        found = ".".join(map(str, machine.nvjpeg))
+        why = (
+            f"decoding whole pictures and not their windows: nvJPEG {found}, which this process has loaded (torchvision"
+        )
+        why += " brings it), decodes no windows with interpolated colours; make the first loader before torchvision is imported"
+        return Choice(True, replace(decoding, window="full"), why)
     return Choice(True, decoding)
 
 

@@ -16,7 +16,6 @@ import secrets
 import shutil
 import threading
 import time
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from tagmill.shards.checksum import crc32
 from tagmill.shards.store import Store
 from tagmill.shards.traffic import TRAFFIC
 
@@ -244,7 +244,7 @@ def _crcs(file: int, size: int, first: int, last: int) -> npt.NDArray[np.uint32]
 def _crcs_of(data: bytes | bytearray) -> npt.NDArray[np.uint32]:
     """One crc32 a block; 1 stands for 0, which means that a block is not there."""
     view = memoryview(data)
-    return np.array([zlib.crc32(view[place : place + BLOCK]) or 1 for place in range(0, len(data), BLOCK)], CRC)
+    return np.array([crc32(view[place : place + BLOCK]) or 1 for place in range(0, len(data), BLOCK)], CRC)
 
 
 def _stretches(blocks: npt.NDArray[np.intp]) -> Iterator[tuple[int, int]]:

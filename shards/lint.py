@@ -4,13 +4,13 @@ import hashlib
 import io
 import re
 import tarfile
-import zlib
 from collections.abc import Iterator
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from tagmill.shards.checksum import crc32
 from tagmill.shards.errors import IntegrityError
 from tagmill.shards.grey import is_grey
 from tagmill.shards.index import BLOCK, INDEX, dali_index, key_hex, padded
@@ -102,7 +102,7 @@ def lint_shard(corpus: Corpus, entry: ShardEntry) -> None:
             record, kind = index[number // 2] if number // 2 < len(index) else None, ("jpg", "json")[number % 2]
             if record is None or member.name != f"{key_hex(record)}.{kind}":
                 raise IntegrityError(f"member {member.name} is not where the index says", reader.where, "restore it")
-            same = is_grey(data) if purged[number // 2] else zlib.crc32(data) == record["crc32"]
+            same = is_grey(data) if purged[number // 2] else crc32(data) == record["crc32"]
             if kind == "jpg" and (member.offset_data != record["offset"] or not same):
                 what = "a picture is not the one of the index"
                 raise IntegrityError(what, f"{reader.where} {member.name}", "restore it")

@@ -1,6 +1,7 @@
 """Reading a few rows of a .npy file that lies in any store, without reading its header first."""
 
 import io
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ def npy_bytes(array: npt.NDArray[Any]) -> bytes:
     return file.getvalue()
 
 
+@lru_cache(maxsize=1024)  # asked for every read, and the shards of a corpus have few sizes
 def header_size(dtype: np.dtype[Any], shape: tuple[int, ...]) -> int:
     """Bytes before the first row. The header is a function of dtype and shape, so nobody has to fetch it."""
     file = io.BytesIO()

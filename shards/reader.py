@@ -2,7 +2,7 @@
 
 import json
 import tarfile
-import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tagmill.shards.cache import identity_of
+from tagmill.shards.checksum import crc32
 from tagmill.shards.errors import CorpusError, IntegrityError
 from tagmill.shards.grey import is_grey
 from tagmill.shards.index import BLOCK, INDEX, key_hex, padded
@@ -79,21 +80,30 @@ class ShardReader:
 
         A record that points outside the tar, because the index was altered, gives an Unreadable as altered bytes do.
         """
-        found: list[bytes | Unreadable] = [Unreadable(key_hex(record), "altered") for record in records]
-        inside = np.flatnonzero(records["offset"] <= np.uint64(max(0, self.entry.bytes)))
-        starts = records["offset"][inside].astype(np.int64)
-        stops = starts + records["size"][inside]
-        inside, starts, stops = (values[stops <= self.entry.bytes] for values in (inside, starts, stops))
-        gaps = starts[1:] - stops[:-1]
-        for group in np.split(np.arange(len(inside)), np.flatnonzero((gaps < 0) | (gaps > gap_limit)) + 1):
-            if not len(group):
+        offsets, sizes, sums = (records[name].tolist() for name in ("offset", "size", "crc32"))
+        found: list[bytes | Unreadable] = []
+        for start, stop in self._groups(offsets, sizes, gap_limit):
+            base, end = offsets[start], offsets[stop - 1] + sizes[stop - 1]
+            if end > self.entry.bytes:  # alone in its group
+                found.append(Unreadable(key_hex(records[start]), "altered"))
                 continue
-            base = int(starts[group[0]])
-            data = self._range(base, int(stops[group[-1]]))
-            for place in group:
-                record = records[inside[place]]
-                found[inside[place]] = self._checked(record, data[starts[place] - base : stops[place] - base])
+            data = self._range(base, end)
+            for place in range(start, stop):
+                first = offsets[place] - base
+                picture = data[first : first + sizes[place]]
+                found.append(picture if crc32(picture) == sums[place] else self._again(records[place], picture))
         return found
+
+    def _groups(self, offsets: list[int], sizes: list[int], gap_limit: int) -> Iterator[tuple[int, int]]:
+        """Neighbours that share a read, as (start, stop); what points outside the tar is alone, and does not part others."""
+        start = 0
+        for place in range(1, len(offsets)):
+            gap = offsets[place] - offsets[place - 1] - sizes[place - 1]
+            if not 0 <= gap <= gap_limit or offsets[place] + sizes[place] > self.entry.bytes:
+                yield start, place
+                start = place
+        if offsets:
+            yield start, len(offsets)
 
     def sample(self, ordinal: int) -> tuple[dict[str, Any], bytes]:
         """Facts and picture of one sample. Raises CorpusError where it is taken down, IntegrityError where the picture's bytes
@@ -131,11 +141,10 @@ class ShardReader:
     def _identity(self, name: str) -> str:
         return identity_of(self.manifest_digest, name)
 
-    def _checked(self, record: npt.NDArray[Any], data: bytes) -> bytes | Unreadable:
-        if zlib.crc32(data) == record["crc32"]:
-            return data
+    def _again(self, record: npt.NDArray[Any], data: bytes) -> bytes | Unreadable:
+        """For bytes that are not those that were written."""
         start = int(record["offset"])
         again = None if is_grey(data) else self.store.read_afresh(*self._tar_place(start, start + len(data)))
-        if again is not None and zlib.crc32(again) == record["crc32"]:
+        if again is not None and crc32(again) == record["crc32"]:
             return again
         return Unreadable(key_hex(record), TAKEN_DOWN if is_grey(data if again is None else again) else "altered")

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
@@ -82,7 +82,7 @@ class Store:
         if "://" not in self.url and not self.url.startswith("/"):
             object.__setattr__(self, "url", str(local_path(self.url)))
 
-    @property
+    @cached_property
     def root(self) -> Path | None:
         """The folder of a local store, None for every other."""
         return local_path(self.url) if is_local(self.url) else None

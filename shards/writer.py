@@ -2,7 +2,6 @@
 
 import hashlib
 import tarfile
-import zlib
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tagmill.shards.checksum import crc32
 from tagmill.shards.errors import ConfigError, CorpusError
 from tagmill.shards.index import BLOCK, INDEX, dali_index, key_bytes, padded
 from tagmill.shards.manifest import ShardEntry
@@ -100,11 +100,11 @@ class ShardWriter:
         """Appends one sample: `<key>.jpg`, then `<key>.json`. `jpeg` is a complete baseline JPEG as ingest makes it."""
         if unknown := record.extra.keys() - set(self.extra.names):
             raise ConfigError(f"columns {sorted(unknown)} were not announced", self.name, "name them in `extra`")
-        facts, crc32 = record.json(), zlib.crc32(jpeg)
+        facts, checksum = record.json(), crc32(jpeg)
         offset = self._tar.add(f"{record.key}.jpg", jpeg)
         facts_offset = self._tar.add(f"{record.key}.json", facts)
-        self._rows.append({**record.row(), "crc32": crc32, "offset": offset, "size": len(jpeg)})
-        self._index.append((offset, len(jpeg), record.width, record.height, crc32, key_bytes(record.key)))
+        self._rows.append({**record.row(), "crc32": checksum, "offset": offset, "size": len(jpeg)})
+        self._index.append((offset, len(jpeg), record.width, record.height, checksum, key_bytes(record.key)))
         self._members.append(
             (
                 ("jpg", offset, len(jpeg), f"{record.key}.jpg"),

@@ -1,7 +1,7 @@
 """make bench-gpu: what the loader gives on a GPU, beside what the GPU can decode, others' loaders, and networks in training.
 
 python -m tagmill.bench.gpu [--device auto|cpu|cuda:N] [--parts limit,loader,...] [--images DIR] [--corpora 256,full]
-    [--rounds N] [--minutes M] [--out FILE.json] [--plot FILE.png] [--decoding JSON] [--sweep] [--quick]
+    [--rounds N] [--minutes M] [--out FILE.json] [--plot FILE.png] [--decoding JSON] [--seconds S] [--sweep] [--quick]
 
 Parts, in the order of their worth: limit (the decoder alone, and tagmill's graph from memory), loader (from the disk), peers,
 training, s3, sweep. Every case is a process of its own; the JSON file is written after each, and a call that finds it goes on
@@ -40,7 +40,7 @@ class Bench:
 
     def __init__(self, options: argparse.Namespace, device: str) -> None:
         self.options, self.device = options, device
-        self.size = cases.QUICK if options.quick else cases.Size()
+        self.size = cases.QUICK if options.quick else cases.Size(seconds=options.seconds)
         self.end = time.monotonic() + 60 * float(options.minutes)
         self.results = Results(options.out, machine.facts(device) | {"device": device})
         count = QUICK_PICTURES if options.quick else None
@@ -153,6 +153,9 @@ def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--corpora", default="256,full", help="short side 256, pictures as they are")
     parser.add_argument("--threads", type=int, default=cores_per_rank(), help="of everybody: the cores by default")
     parser.add_argument("--decoding", type=json.loads, default={}, help="tagmill's choices, as JSON: docs/gpu.md")
+    parser.add_argument(
+        "--seconds", type=float, default=cases.Size.seconds, help="of a setting of the graph from memory"
+    )
     parser.add_argument("--minutes", type=float, default=600.0, help="after which no case is begun")
     parser.add_argument(
         "--compile", action="store_true", help="networks by torch.compile: they then want more images/s"

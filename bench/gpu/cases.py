@@ -73,10 +73,12 @@ def training(
 ) -> list[Case]:
     """The networks, fed by the loader and by what lies on the device already."""
     found = []
-    for model, batch in size.networks.items():
-        flags = [f"--model={model}", f"--batch={batch}", f"--device={device}", f"--threads={threads}"]
-        flags += [f"--streams={size.streams}", f"--decoding={decoding}", f"--warm={size.warm}"]
-        flags += [f"--batches={size.batches}", f"--rounds={size.training_rounds}", *(["--compile"] if compiled else [])]
-        command = (sys.executable, "-P", str(GPU / "training.py"), str(data / "corpus"), *flags)
-        found.append(Case("training", corpus, f"{model}{', compiled' if compiled else ''}", command))
+    for backend, told in (("dali", ""), ("cpu", ", decoding on the CPU")):
+        for model, batch in size.networks.items():
+            flags = [f"--model={model}", f"--batch={batch}", f"--device={device}", f"--threads={threads}"]
+            flags += [f"--streams={size.streams}", f"--decoding={decoding}", f"--backend={backend}"]
+            flags += [f"--warm={size.warm}", f"--batches={size.batches}", f"--rounds={size.training_rounds}"]
+            command = (sys.executable, "-P", str(GPU / "training.py"), str(data / "corpus"), *flags)
+            name = f"{model}{', compiled' if compiled else ''}{told}"
+            found.append(Case("training", corpus, name, (*command, *(["--compile"] if compiled else []))))
     return found

@@ -59,6 +59,7 @@ def config_of(options: argparse.Namespace) -> LoaderConfig:
         mean=tuple(255 * each for each in MEAN),  # type: ignore[arg-type]
         std=tuple(255 * each for each in STD),  # type: ignore[arg-type]
         device=options.device,
+        backend=options.backend,
         threads=options.threads,
         streams=options.streams,
         drop_last=True,
@@ -113,6 +114,7 @@ def main() -> None:
     parser.add_argument("corpus")
     parser.add_argument("--model", default="vit_base_patch16_224")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--backend", default="auto", help="who decodes: see LoaderConfig.backend")
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--streams", type=int)

@@ -1,8 +1,11 @@
 """Which device, and who decodes there; what cannot be had is said once, with its cost and the way out."""
 
+import importlib
 import logging
 import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -102,6 +105,30 @@ def test_no_hardware_decoder() -> None:
     assert choice.dali and choice.decoding.hw_decoder_load == 0 and "no hardware JPEG decoder" in choice.why
     none = Decoding(hw_decoder_load=0.0)
     assert decide(on_gpu(decoding=none), Machine(1, NEW, 590, False)).why == ""
+
+
+def test_an_nvjpeg_that_was_loaded_first_and_is_older_decodes_whole_pictures() -> None:
+    """torchvision brings nvJPEG 13.1 under the name by which DALI's codec looks for its own."""
+    choice = decide(on_gpu(), Machine(1, NEW, 580, True, (13, 1)))
+    assert choice.dali and choice.decoding == Decoding(window="full") and "before torchvision" in choice.why
+    for machine in (Machine(1, NEW, 580, True, (13, 2)), Machine(1, NEW, 580, True, None)):
+        assert decide(on_gpu(), machine).decoding == Decoding()
+    for decoding in (Decoding(window="full"), Decoding(fancy_upsampling=False)):
+        assert decide(on_gpu(decoding=decoding), Machine(1, NEW, 580, True, (13, 1))).why == ""
+
+
+def test_which_nvjpeg_a_process_has_loaded() -> None:
+    """In processes of their own: a library does not go away again."""
+    wheels = [
+        Path(folder) / "cu13" / "lib" / "libnvjpeg.so.13" for folder in importlib.import_module("nvidia").__path__
+    ]
+    library = next((path for path in wheels if path.exists()), None)
+    if library is None:
+        pytest.skip("DALI's nvJPEG is not installed")
+    asked = "from tagmill.pipeline.device import nvjpeg_loaded\nprint(nvjpeg_loaded(), nvjpeg_loaded('libnone.so'))"
+    for before, found in (("", "None None"), (f"import ctypes\nctypes.CDLL({str(library)!r})\n", "(13, ")):
+        done = subprocess.run([sys.executable, "-c", before + asked], capture_output=True, text=True, check=True)
+        assert done.stdout.startswith(found) and done.stdout.endswith(" None\n")
 
 
 def test_on_the_cpu_nothing_is_asked_of_a_driver() -> None:
