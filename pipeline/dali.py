@@ -47,7 +47,7 @@ class Graph:
             self._feed(nothing)
         self._pipeline.schedule_run()
         for _ in range(decoding.depth):
-            self.collect()
+            self.drop()
 
     def inputs(self, jpegs: Jpegs, crops: Crops, left_out: npt.NDArray[np.bool_]) -> Inputs:
         """What is fed for a batch; it must live until the batch is collected. Rows that are `left_out` get a placeholder, so
@@ -68,6 +68,11 @@ class Graph:
         """Begins with a batch, without waiting. Raises RuntimeError where the pipeline is dead already."""
         self._feed(inputs)
         self._pipeline.schedule_run()
+
+    def drop(self) -> None:
+        """Waits for the oldest batch and lets go of it."""
+        self._pipeline.share_outputs()
+        self._pipeline.release_outputs()
 
     def collect(self) -> torch.Tensor:
         """The pictures of the oldest batch, uint8 [n, size, size, 3], in DALI's own memory, which is theirs as long as the
