@@ -22,7 +22,7 @@ from tagmill.shards.reader import GAP_LIMIT
 from tagmill.shards.view import View
 
 LOOKED_AT = 200  # chunks that a forecast of requests goes by
-TAIL_LIMIT = 0.05  # share of an epoch that is read singly, above which the forecast says how to lower it
+TAIL_LIMIT = 0.05  # share of an epoch that is dealt to the ranks singly, above which the forecast says how to lower it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +61,7 @@ class Needs:
     streams: int
     rank_bytes: int  # open samples at most, at the corpus's mean size
     node_bytes: int
-    tail: float  # share of the epoch that is read sample by sample
+    tail: float  # share of the epoch that fills no block: every rank reads some samples of each of its chunks
     requests_per_second: float  # of a node, to the store
     bytes_per_second: float  # of a node, from the store
     epoch_hours: float
@@ -98,7 +98,7 @@ def forecast(asked: Forecast) -> Needs:
     tail = 1 - plan.tail_start / plan.num_turns
     ranks = min(asked.ranks, asked.world)
     rate = ranks * asked.images_per_second
-    requests, read = _a_sample(corpus, view, plan, tail, float(mean))
+    requests, read = _a_sample(corpus, view, plan, tail, float(mean), asked.world)
     wanted = demand(
         asked.images_per_second,
         asked.world,
@@ -121,20 +121,25 @@ def forecast(asked: Forecast) -> Needs:
         bytes_per_second=read * rate,
         epoch_hours=plan.num_turns / (asked.images_per_second * asked.world) / 3600,
         demand=wanted,
-        advice=_advice(plan, tail),
+        advice=_advice(plan, tail, asked.world),
         shuffle=quality(plan, corpus.column("samples")[shards], config.batch_size),
     )
 
 
-def _a_sample(corpus: Corpus, view: View | None, plan: Plan, tail: float, mean: float) -> tuple[float, float]:
-    """(requests, bytes) that one sample costs on average, by some chunks of the epoch and some samples of its tail."""
+def _a_sample(
+    corpus: Corpus, view: View | None, plan: Plan, tail: float, mean: float, world: int
+) -> tuple[float, float]:
+    """(requests, bytes) that one sample costs on average, by some chunks of the epoch: whole, and in its tail one sample in
+    `world` of them."""
     generator, costs = np.random.default_rng(0), list[tuple[float, float, float]]()
     size = plan.chunk
     starts = generator.integers(0, max(1, plan.full_chunks), LOOKED_AT) * size
-    singles = np.sort(generator.integers(0, plan.num_turns, LOOKED_AT))
     chunks = [np.arange(start, min(start + size, plan.num_turns)) for start in starts.tolist()]
-    for weight, groups in ((1 - tail, chunks), (tail, [np.unique(singles)])):
+    parts = [chunk[generator.random(len(chunk)) < 1 / world] for chunk in chunks]
+    for weight, groups in ((1 - tail, chunks), (tail, parts)):
         spans = [span for group in groups for span in plan.space.spans_at(0, group)]
+        if not spans:  # so many ranks that chance left them nothing: one sample
+            spans = plan.space.spans_at(0, chunks[0][:1])
         found = np.array([_cost(corpus, view, span, mean) for span in spans]).sum(axis=0)
         requests, read = (found / sum(map(len, spans))).tolist()
         costs.append((weight, requests, read))
@@ -158,11 +163,11 @@ def _cost(corpus: Corpus, view: View | None, span: Span, mean: float) -> tuple[f
     return listed + rows * (1 if gap <= ROW_GAP else there) + reads, (there + passed) * mean
 
 
-def _advice(plan: Plan, tail: float) -> str:
-    if tail <= TAIL_LIMIT:
+def _advice(plan: Plan, tail: float, world: int) -> str:
+    if tail <= TAIL_LIMIT or world == 1:
         return ""
     return (
-        f"{tail:.0%} of an epoch is read sample by sample, because a block has {plan.block:,} turns and the epoch "
+        f"{tail:.0%} of an epoch is read nearly sample by sample, because a block has {plan.block:,} turns and the epoch "
         f"{plan.num_turns:,}: lower streams, window or chunk"
     )
 
@@ -180,7 +185,7 @@ def show(console: Console, needs: Needs) -> None:
         ("places of a rank's batch", f"{needs.local_batch_size:,}"),
         ("open samples of a rank", f"{needs.rank_bytes / mega:,.1f} MB"),
         ("open samples of a node", f"{needs.node_bytes / mega:,.1f} MB"),
-        ("read sample by sample", f"{needs.tail:.2%}"),
+        ("in no whole block", f"{needs.tail:.2%}"),
         ("requests of a node", f"{needs.requests_per_second:,.1f} a second"),
         ("read by a node", f"{needs.bytes_per_second / mega:,.1f} MB a second"),
         ("to each GPU", f"{wanted.pcie_bytes / mega:,.1f} MB a second over PCIe"),

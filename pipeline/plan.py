@@ -15,15 +15,13 @@ from tagmill.pipeline.permutation import CHUNKS, TAIL, Int64s, Keys, permute
 from tagmill.pipeline.space import EpochSpace
 from tagmill.shards.errors import ConfigError
 
-TAIL_GROUP = -1  # in place of a chunk's number
-
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Visit:
-    """Positions of one rank that are read together, ascending; `chunk` is their chunk's number, or TAIL_GROUP."""
+    """Positions of one rank that are read together, ascending: what it needs of one chunk."""
 
     positions: Int64s
-    chunk: int
+    chunk: int  # its number
     turn: int  # of the epoch: the first that needs one of them
     source: int = 0  # which corpus of a mixture
 
@@ -119,11 +117,11 @@ class Plan:
     def visits(self, from_turn: int, world: World) -> Iterator[Visit]:
         """All that a rank must read from `from_turn` to the epoch's end, in the order in which it must be opened.
 
-        In a block, one visit a chunk, ordered by the turn that needs it first; in the tail, groups of at most C in turn
-        order. Whoever opens visits in this order as soon as they fit into `open_samples`, and releases samples as their
-        turns are taken, never waits for room that cannot come: a block's visits fit together, a tail's group fits alone.
+        One visit a chunk, ordered by the turn that needs it first; of a chunk in the tail every rank needs some samples. Whoever
+        opens visits in this order as soon as they fit into `open_samples`, and releases samples as their turns are taken, never
+        waits for room that cannot come: the visits of a block fit together, and those of the tail, which is less than one.
         """
-        for start in range(from_turn // self.block * self.block, self.tail_start, self.block):
+        for start in range(from_turn // self.block * self.block, self.num_turns, self.block):
             turns = self.local_turns(start, self.block, world)
             turns = turns[turns >= from_turn]
             positions = self.positions(turns)
@@ -132,10 +130,6 @@ class Plan:
             members = np.split(positions, np.flatnonzero(np.diff(positions // self.chunk)) + 1)
             for which in np.argsort(first):
                 yield Visit(members[which], int(chunks[which]), int(turns[first[which]]))
-        turns = self.local_turns(max(from_turn, self.tail_start), self.block, world)  # a tail is less than a block
-        positions = self.positions(turns)
-        for start in range(0, len(positions), self.chunk):
-            yield Visit(np.sort(positions[start : start + self.chunk]), TAIL_GROUP, int(turns[start]))
 
 
 def open_samples(streams: int, window: int, chunk: int, world: World) -> int:

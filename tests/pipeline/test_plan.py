@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tagmill.pipeline.config import World
-from tagmill.pipeline.plan import TAIL_GROUP, Plan, even_world_size, local_batch_size, local_counts, open_samples
+from tagmill.pipeline.plan import Plan, even_world_size, local_batch_size, local_counts, open_samples
 from tagmill.pipeline.space import EpochSpace
 from tagmill.shards.errors import ConfigError
 from tests.pipeline.brute_order import CASES, MANIFEST, ONE, VIEW, Case
@@ -69,26 +69,18 @@ def test_visits_hold_what_is_left_and_never_need_more_room(case: Case, size: int
 
 @settings(max_examples=100, deadline=None)
 @given(case=CASES, size=WORLDS, share=st.floats(0, 1))
-def test_a_visit_is_a_chunk_or_a_group_of_the_tail_and_stands_where_it_is_first_needed(
-    case: Case, size: int, share: float
-) -> None:
+def test_a_visit_is_of_one_chunk_and_stands_where_it_is_first_needed(case: Case, size: int, share: float) -> None:
     plan = case.plan()
     turn_of = {position: turn for turn, position in enumerate(case.order())}
-    seen_tail, seen_chunks, needed = False, set(), -1
+    seen, needed = set[int](), -1
     for visit in plan.visits(int(share * plan.num_turns), World(size - 1, size)):
         positions = visit.positions.tolist()
-        assert positions == sorted(positions) and 0 < len(positions) <= case.chunk
+        assert positions == sorted(positions) and positions and visit.chunk not in seen
+        seen.add(visit.chunk)
+        assert {position // case.chunk for position in positions} == {visit.chunk}
         turns = [turn_of[position] for position in positions]
-        assert min(turns) > needed
-        needed = min(turns)
-        if visit.chunk == TAIL_GROUP:
-            seen_tail = True
-            assert min(turns) >= plan.tail_start
-        else:
-            assert not seen_tail and visit.chunk not in seen_chunks
-            seen_chunks.add(visit.chunk)
-            assert {position // case.chunk for position in positions} == {visit.chunk}
-            assert max(turns) < plan.tail_start and len({turn // plan.block for turn in turns}) == 1
+        assert visit.turn == min(turns) > needed and len({turn // plan.block for turn in turns}) == 1
+        needed = visit.turn
 
 
 @settings(max_examples=60, deadline=None)
