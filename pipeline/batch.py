@@ -11,6 +11,7 @@ import torch
 
 from tagmill.pipeline.gather import PADDING
 
+ALIGNED = 16  # bytes: no type is wider
 DTYPES = {"uint8": torch.uint8, "float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -163,6 +164,19 @@ def sent(array: npt.NDArray[Any], device: torch.device | str) -> torch.Tensor:
     return tensor.pin_memory().to(device, non_blocking=True)
 
 
+def sent_together(tensors: Sequence[torch.Tensor], device: torch.device | str) -> list[torch.Tensor]:
+    """Small tensors of the host on a device, in one copy: each call costs the host more than their bytes do, as it waits for
+    the driver with all that decode. They share one piece of memory there."""
+    starts = np.cumsum([0, *(-(-tensor.nbytes // ALIGNED) * ALIGNED for tensor in tensors)]).tolist()
+    pinned = torch.device(device).type != "cpu"
+    packed = torch.empty(starts[-1], dtype=torch.uint8, pin_memory=pinned)
+    places = [slice(start, start + tensor.nbytes) for start, tensor in zip(starts, tensors, strict=False)]
+    for place, tensor in zip(places, tensors, strict=True):
+        packed[place] = tensor.contiguous().view(-1).view(torch.uint8)
+    there = packed.to(device, non_blocking=True)
+    return [there[place].view(tensor.dtype).view(tensor.shape) for place, tensor in zip(places, tensors, strict=True)]
+
+
 @dataclass(frozen=True, eq=False)
 class Batch:
     """A rank's part of a global batch, in b places: real ones in the order of their turns, then padding.
@@ -229,6 +243,16 @@ class Batch:
             self.sources.pin_memory(),
             self.mix and self.mix.pin_memory(),
         )
+
+    def carried(self, device: torch.device | str) -> "Batch":
+        """On a device to which it goes by itself: `to`, in as few copies as there can be. Images may be there already."""
+        images = self.images
+        if images.device.type == "cpu" and torch.device(device).type != "cpu":
+            images = images.pin_memory().to(device, non_blocking=True)
+        facts = [*self.labels.tensors(), self.valid, self.positions, self.sources, *(self.mix or ())]
+        ids, offsets, valid, positions, sources, *mix = sent_together(facts, device)
+        labels = Labels(ids, offsets)
+        return Batch(images, labels, valid, self.count, self.keys, positions, sources, Mix(*mix) if mix else None)
 
     def normalised(
         self,

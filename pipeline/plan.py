@@ -117,9 +117,10 @@ class Plan:
     def visits(self, from_turn: int, world: World) -> Iterator[Visit]:
         """All that a rank must read from `from_turn` to the epoch's end, in the order in which it must be opened.
 
-        One visit a chunk, ordered by the turn that needs it first; of a chunk in the tail every rank needs some samples. Whoever
-        opens visits in this order as soon as they fit into `open_samples`, and releases samples as their turns are taken, never
-        waits for room that cannot come: the visits of a block fit together, and those of the tail, which is less than one.
+        One visit a chunk, ordered by the turn that needs it first; of a chunk in the tail every rank needs some samples.
+        Whoever opens visits in this order as soon as they fit into `open_samples`, and releases samples as their turns are
+        taken, never waits for room that cannot come: the visits of a block fit together, and those of the tail, which is
+        less than one.
         """
         for start in range(from_turn // self.block * self.block, self.num_turns, self.block):
             turns = self.local_turns(start, self.block, world)

@@ -139,7 +139,7 @@ class Run:
         facts = gathered.keys, gathered.positions, gathered.sources
         batch = Batch.of(images, labels, valid, gathered.count, *facts)
         if config.device != "cpu":
-            batch = batch.pin_memory().to(config.device, non_blocking=True)
+            batch = batch.carried(config.device)
         if how is None:
             batch = alter(batch, config, gathered.epoch, gathered.positions, valid, self._backend.share)
             batch = batch.normalised(config.output, config.mean, config.std, self._backend.normalise)

@@ -2,9 +2,9 @@
 
 python -m tagmill.bench.gpu.variants CORPUS [--device cuda:0] [--seconds S] [--rounds N] [--out FILE.json]
 
-Every variant decodes the same pictures with 16 threads, or as many as there are cores, without a store and a plan (but for DALI's
-reader, which reads the tars). Variants take turns; a step whose rate or processor time departs from the one before is where to
-look. So it was found that the hardware decoder had got one picture of each batch (docs/gpu.md).
+Every variant decodes the same pictures with 16 threads, or as many as there are cores, without a store and a plan (but for
+DALI's reader, which reads the tars). Variants take turns; a step whose rate or processor time departs from the one before is
+where to look. So it was found that the hardware decoder had got one picture of each batch (docs/gpu.md).
 """
 
 import argparse
@@ -55,7 +55,9 @@ class Variants:
             "windows alone, fed by a generator": lambda: self.fed(finish=False),
             "the same, resized and flipped": lambda: self.fed(finish=True),
             "the same, colours interpolated": lambda: self.fed(finish=True, jpeg_fancy_upsampling=True),
-            "the same, not turned upright": lambda: self.fed(True, jpeg_fancy_upsampling=True, adjust_orientation=False),
+            "the same, not turned upright": lambda: self.fed(
+                True, jpeg_fancy_upsampling=True, adjust_orientation=False
+            ),
             "tagmill's graph": lambda: self.graph(torch=False),
             "the same, handed to torch": lambda: self.graph(torch=True),
             "tagmill's backend": lambda: self.backend(),
@@ -64,7 +66,9 @@ class Variants:
         if self.device_id is not None:
             found["DALI's reader and graph, no hardware decoder"] = lambda: self.reader(hw_decoder_load=0.0)
             for load in (0.0, 0.35, 0.9):
-                found[f"tagmill's backend, hardware decoder {load}"] = lambda load=load: self.backend(hw_decoder_load=load)
+                found[f"tagmill's backend, hardware decoder {load}"] = lambda load=load: self.backend(
+                    hw_decoder_load=load
+                )
         return found
 
     def reader(self, **more: Any) -> Step:
@@ -97,7 +101,10 @@ class Variants:
 
     def graph(self, torch: bool) -> Step:
         """tagmill's graph, with or without its hand-over."""
-        graph, source = Graph(self.batch, SIZE, self.threads, self.device_id, Decoding()), orders(self.memory, self.batch)
+        graph, source = (
+            Graph(self.batch, SIZE, self.threads, self.device_id, Decoding()),
+            orders(self.memory, self.batch),
+        )
         nothing, fed = np.zeros(self.batch, np.bool_), list[Any]()  # what is fed must live until it comes out
 
         def start() -> None:
@@ -118,7 +125,10 @@ class Variants:
 
     def backend(self, **decoding: Any) -> Step:
         """Whole batches on the device, as the loader asks for them."""
-        backend, ahead = DaliBackend(self.threads, self.device, Decoding(**decoding)), Ahead(orders(self.memory, self.batch))
+        backend, ahead = (
+            DaliBackend(self.threads, self.device, Decoding(**decoding)),
+            Ahead(orders(self.memory, self.batch)),
+        )
         return lambda: backend.decode(*ahead.take(), SIZE, None, ahead.peek)
 
     def _decoder(self) -> str:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tagmill.pipeline.batch import PADDING, Batch, Labels, Mix
 
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+NEEDS_A_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 ROWS = st.lists(st.lists(st.integers(0, 20), max_size=5, unique=True), max_size=12)
 
 
@@ -88,7 +89,23 @@ def test_to_keeps_everything() -> None:
     assert moved.key(1) == bytes(batch.keys[1]).hex()
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=NEEDS_A_GPU)])
+@given(rows=ROWS, mixes=st.booleans())
+def test_a_batch_is_carried_in_one_piece(device: str, rows: list[list[int]], mixes: bool) -> None:
+    rows = [*rows, [3], []]
+    batch = batch_of(rows, [bool(row) for row in rows])
+    if mixes:
+        batch = replace(batch, mix=Mix(torch.arange(len(rows)).flip(0), torch.rand(len(rows))))
+    there = batch.carried(device)
+    assert there.count == batch.count and there.keys is batch.keys and (there.mix is not None) == mixes
+    for found, sent in zip(there.tensors(), batch.tensors(), strict=True):
+        assert found.dtype == sent.dtype and found.device.type == device and torch.equal(found.cpu(), sent)
+    facts = there.tensors()[1:]
+    assert len({fact.untyped_storage().data_ptr() for fact in facts}) == 1
+    assert there.images.is_contiguous(memory_format=torch.channels_last)
+
+
+@NEEDS_A_GPU
 def test_pinned_batches_go_to_the_gpu() -> None:
     batch = batch_of([[1], [4, 5], []], [True, True, False])
     moved = batch.pin_memory().to("cuda", non_blocking=True)
