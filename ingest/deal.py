@@ -7,9 +7,12 @@ import hashlib
 import json
 import re
 import shutil
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Self
 
 import idna
@@ -29,7 +32,9 @@ from tagmill.shards.store import Store
 MARKER = "parts/dealt.json"
 FAN_OUT_BITS = 8  # 256 buckets are open at a time
 HELD_PARTS = 64  # parts of a bucket that is dealt in memory
+AT_ONCE = 8  # parts that are on their way into the store
 HASH = "url_hash"
+Put = Callable[[pa.Table, int], None]  # a part's rows, and its number
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 _PLAIN = re.compile(r"https?://[a-z0-9.-]+/[!-\"$-~]*")  # normal already, as most are
 _ADDRESS = re.compile(r"(https?)://([^/?#]*)([^#]*)(?:#.*)?", re.IGNORECASE | re.DOTALL)
@@ -123,15 +128,16 @@ def deal(config: IngestConfig, store: Store, spool: Path, first_file: int = 0) -
                 counts[ordinal] = counts.get(ordinal, 0) + len(batch)
                 yield _hashed(_numbered(batch, first_file), schema, config.seed)
 
-    if config.keep_order:
-        num_parts = _deal_in_order(hashed(), config.rows_per_part, store, folder)
-    else:
-        buckets = Buckets(folder, schema, depth=0)
-        for batch in hashed():
-            buckets.add(batch)
-        bits = max(0, -(-sum(counts.values()) // config.rows_per_part) - 1).bit_length()
-        num_parts = 1 << bits
-        deal_buckets(buckets.close(), bits, schema, folder, lambda table, part: _put_part(table, part, store, folder))
+    with _Puts(store, folder) as puts:
+        if config.keep_order:
+            num_parts = _deal_in_order(hashed(), config.rows_per_part, puts.put)
+        else:
+            buckets = Buckets(folder, schema, depth=0)
+            for batch in hashed():
+                buckets.add(batch)
+            bits = max(0, -(-sum(counts.values()) // config.rows_per_part) - 1).bit_length()
+            num_parts = 1 << bits
+            deal_buckets(buckets.close(), bits, schema, folder, lambda table, part: puts.put(_in_order(table), part))
     told = [
         _input(given, counts.get(n, 0), skipped.get(n, 0), listings.get(n)) for n, given in enumerate(inputs(config))
     ]
@@ -143,7 +149,7 @@ def deal(config: IngestConfig, store: Store, spool: Path, first_file: int = 0) -
     return dealt
 
 
-def _deal_in_order(batches: Iterator[pa.RecordBatch], rows_per_part: int, store: Store, spool: Path) -> int:
+def _deal_in_order(batches: Iterator[pa.RecordBatch], rows_per_part: int, put: Put) -> int:
     """Puts each run of `rows_per_part` rows as a part, in order; returns the number of parts."""
     part, held, num_held = 0, list[pa.RecordBatch](), 0
     for batch in batches:
@@ -153,10 +159,10 @@ def _deal_in_order(batches: Iterator[pa.RecordBatch], rows_per_part: int, store:
             held.append(some)
             num_held += len(some)
             if num_held == rows_per_part:
-                _put(pa.Table.from_batches(held), part, store, spool)
+                put(pa.Table.from_batches(held), part)
                 part, held, num_held = part + 1, [], 0
     if held:
-        _put(pa.Table.from_batches(held), part, store, spool)
+        put(pa.Table.from_batches(held), part)
     return part + (num_held > 0)
 
 
@@ -232,9 +238,7 @@ def _batches(bucket: Bucket) -> Iterator[pa.RecordBatch]:
     bucket.path.unlink()
 
 
-def deal_buckets(
-    buckets: Iterable[Bucket], bits: int, schema: pa.Schema, spool: Path, put: Callable[[pa.Table, int], None]
-) -> None:
+def deal_buckets(buckets: Iterable[Bucket], bits: int, schema: pa.Schema, spool: Path, put: Put) -> None:
     """Puts the 2^bits parts in order, those without rows too. A bucket of very many parts is split once more on disk."""
     part, held = 0, schema.empty_table()
     for bucket in _fine(buckets, bits, schema, spool):
@@ -267,17 +271,41 @@ def _fine(buckets: Iterable[Bucket], bits: int, schema: pa.Schema, spool: Path) 
         yield from finer.close()
 
 
-def _put_part(table: pa.Table, part: int, store: Store, spool: Path) -> None:
+def _in_order(table: pa.Table) -> pa.Table:
+    """The rows of a part, by hash and then by row_id."""
     words = words_of(table)
-    order = np.lexsort([table["row_id"].to_numpy(), *words.T[::-1]])
-    _put(table.take(pa.array(order)), part, store, spool)
+    return table.take(pa.array(np.lexsort([table["row_id"].to_numpy(), *words.T[::-1]])))
 
 
-def _put(table: pa.Table, part: int, store: Store, spool: Path) -> None:
-    path = spool / f"rows-{part:06d}.parquet"
-    pq.write_table(table, path, compression="zstd")
-    store.put(rows_file(part), path)
-    path.unlink()
+class _Puts:
+    """Writes parts and puts them into the store, AT_ONCE at a time: a put waits for a disk or a network, and not for us.
+    Leaving it waits for all of them. `put` and leaving raise what a put raised."""
+
+    def __init__(self, store: Store, spool: Path) -> None:
+        self._store, self._spool = store, spool
+        self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="tagmill-deal")
+        self._waiting: deque[Future[None]] = deque()
+
+    def put(self, table: pa.Table, part: int) -> None:
+        path = self._spool / f"rows-{part:06d}.parquet"
+        pq.write_table(table, path, compression="zstd")
+        self._waiting.append(self._pool.submit(self._sent, path, rows_file(part)))
+        if len(self._waiting) > AT_ONCE:  # so many files at most lie in the spool
+            self._waiting.popleft().result()
+
+    def _sent(self, path: Path, name: str) -> None:
+        self._store.put(name, path)
+        path.unlink()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.shutdown(cancel_futures=kind is not None)
+        while self._waiting and kind is None:
+            self._waiting.popleft().result()
 
 
 def _input(given: Input, num_rows: int, skipped: int, listing: Listing | None) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +138,33 @@ def test_a_run_that_dies_while_dealing_starts_over(tmp_path: Path, monkeypatch: 
     assert not (tmp_path / "corpus" / MARKER).exists()
     monkeypatch.undo()
     assert dealt(tmp_path, rows_per_part=5) == wanted
+
+
+@pytest.mark.parametrize("keep_order", [False, True])
+def test_some_parts_go_into_the_store_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep_order: bool
+) -> None:
+    """As many as AT_ONCE, so that one waits for the disk or the network while others do; and no more lie in the spool."""
+    (tmp_path / "lists").mkdir()
+    lists(tmp_path / "lists", [f"http://host/{i}" for i in range(64)])
+    put, lock, together = Store.put, threading.Lock(), [0, 0, 0]  # now, at most, in the spool at most
+    all_at_once = threading.Barrier(dealing.AT_ONCE)
+
+    def slow(store: Store, name: str, source: bytes | Path) -> None:
+        if isinstance(source, Path):
+            with lock:
+                together[0] += 1
+                together[1] = max(together[1], together[0])
+                together[2] = max(together[2], len(list(source.parent.glob("rows-*"))))
+            all_at_once.wait(60)
+        put(store, name, source)
+        with lock:
+            together[0] -= isinstance(source, Path)
+
+    monkeypatch.setattr(Store, "put", slow)
+    made, parts = dealt(tmp_path, rows_per_part=4, keep_order=keep_order)
+    assert made.num_parts == 16 and sum(map(len, parts)) == 64
+    assert together[0] == 0 and together[1] == dealing.AT_ONCE and together[2] <= dealing.AT_ONCE + 1
 
 
 def test_an_empty_list_is_refused_and_leaves_no_marker(tmp_path: Path) -> None:
