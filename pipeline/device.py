@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
 
 import torch
 
@@ -35,6 +36,7 @@ class Machine:
     driver: int | None = None  # its first number
     jpeg_engine: bool | None = None  # whether the GPU decodes JPEG in hardware
     nvjpeg: tuple[int, int] | None = None  # what this process has loaded already, major and minor; None: nothing yet
+    own_nvjpeg: str = "DALI's libnvjpeg"  # where DALI's own lies
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,9 @@ def look(device: str) -> Machine:
         return Machine(0, wheel)
     uuid = str(getattr(torch.cuda.get_device_properties(torch.device(device)), "uuid", ""))
     driver, engine = parse_driver(ask_driver(f"GPU-{uuid}" if uuid else "0"))
-    return Machine(torch.cuda.device_count(), wheel, driver, engine, nvjpeg_loaded())
+    return Machine(
+        torch.cuda.device_count(), wheel, driver, engine, nvjpeg_loaded(), own_nvjpeg() or "DALI's libnvjpeg"
+    )
 
 
 def dali_wheel() -> str | None:
@@ -71,19 +75,23 @@ def dali_wheel() -> str | None:
 
 
 def nvjpeg_loaded(name: str = "libnvjpeg.so.13") -> tuple[int, int] | None:
-    """(major, minor) of the nvJPEG that a process has loaded, None without one. DALI then takes the same: torchvision brings
+    """(major, minor) of the nvJPEG that this process has loaded, None without one. DALI then takes the same: torchvision brings
     one of its own, older than DALI's, and who is loaded first serves both."""
     try:
-        library = ctypes.CDLL(name, os.RTLD_NOLOAD | os.RTLD_LAZY)
-        numbers = []
-        for part in (0, 1):
-            number = ctypes.c_int()
-            if library.nvjpegGetProperty(part, ctypes.byref(number)):
-                return None
-            numbers.append(number.value)
+        library, numbers = ctypes.CDLL(name, os.RTLD_NOLOAD | os.RTLD_LAZY), (ctypes.c_int(), ctypes.c_int())
+        if any(library.nvjpegGetProperty(part, ctypes.byref(number)) for part, number in enumerate(numbers)):
+            return None
     except (OSError, AttributeError):
         return None
-    return numbers[0], numbers[1]
+    return numbers[0].value, numbers[1].value
+
+
+def own_nvjpeg() -> str | None:
+    """The path of the nvJPEG that was installed with DALI."""
+    found = importlib.util.find_spec("nvidia")
+    folders = [] if found is None else list(found.submodule_search_locations or ())
+    paths = (Path(folder) / "cu13" / "lib" / "libnvjpeg.so.13" for folder in folders)
+    return next((str(path) for path in paths if path.exists()), None)
 
 
 @cache
@@ -151,18 +159,21 @@ def decide(config: LoaderConfig, machine: Machine) -> Choice:
         raise ConfigError(f"backend 'dali', but {missing}", "loader", f"{_install(machine)}, or use backend cpu")
     if missing:
         return Choice(False, decoding, f"decoding on the CPU, because {missing}: {_install(machine)}; {CPU_COST}", True)
+    told = list[str]()
     if machine.jpeg_engine is False and decoding.hw_decoder_load:
-        why = "this GPU has no hardware JPEG decoder: its general cores decode, which takes time from the training"
-        return Choice(True, replace(decoding, hw_decoder_load=0.0), why)
-    regions = decoding.window == "region" and decoding.fancy_upsampling
-    if regions and machine.nvjpeg is not None and machine.nvjpeg < REGIONS_SINCE:
-        found = ".".join(map(str, machine.nvjpeg))
-        why = (
-            f"decoding whole pictures and not their windows: nvJPEG {found}, which this process has loaded (torchvision"
+        told.append(
+            "this GPU has no hardware JPEG decoder: its general cores decode, which takes time from the training"
         )
-        why += " brings it), decodes no windows with interpolated colours; make the first loader before torchvision is imported"
-        return Choice(True, replace(decoding, window="full"), why)
-    return Choice(True, decoding)
+        decoding = replace(decoding, hw_decoder_load=0.0)
+    nvjpeg = machine.nvjpeg if machine.wheel != "nvidia-dali-cuda120" else (12, 0)  # which CUDA 12 has
+    if decoding.window == "region" and decoding.fancy_upsampling and nvjpeg is not None and nvjpeg < REGIONS_SINCE:
+        told.append("whole pictures are decoded: before nvJPEG 13.2 there are no windows with interpolated colours")
+        if nvjpeg == machine.nvjpeg:
+            told.append(
+                f"torchvision brings an older one, LD_PRELOAD={machine.own_nvjpeg} before Python starts goes first"
+            )
+        decoding = replace(decoding, window="full")
+    return Choice(True, decoding, "; ".join(told))
 
 
 def _install(machine: Machine) -> str:

@@ -1,11 +1,9 @@
 """Which device, and who decodes there; what cannot be had is said once, with its cost and the way out."""
 
-import importlib
 import logging
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +12,7 @@ import torch
 from tagmill.pipeline import device
 from tagmill.pipeline.config import LoaderConfig
 from tagmill.pipeline.decoding import Decoding
-from tagmill.pipeline.device import Machine, ask_driver, decide, look, once, parse_driver, resolve
+from tagmill.pipeline.device import Machine, ask_driver, decide, look, once, own_nvjpeg, parse_driver, resolve
 from tagmill.shards.errors import ConfigError
 
 NEW, OLD = "nvidia-dali-cuda130", "nvidia-dali-cuda120"
@@ -91,9 +89,7 @@ def test_without_a_dali_that_runs_the_cpu_decodes(machine: Machine, words: list[
     assert decide(on_gpu("cpu"), machine).why == ""  # who asked for it needs no reason
 
 
-@pytest.mark.parametrize(
-    "machine", [Machine(1, NEW, 580, True), Machine(1, OLD, 535, True), Machine(1, NEW), Machine(1, "nvidia.dali", 400)]
-)
+@pytest.mark.parametrize("machine", [Machine(1, NEW, 580, True), Machine(1, NEW), Machine(1, "nvidia.dali", 400)])
 def test_with_one_it_decodes(machine: Machine) -> None:
     for backend in ("auto", "dali"):
         choice = decide(on_gpu(backend), machine)
@@ -109,24 +105,26 @@ def test_no_hardware_decoder() -> None:
 
 def test_an_nvjpeg_that_was_loaded_first_and_is_older_decodes_whole_pictures() -> None:
     """torchvision brings nvJPEG 13.1 under the name by which DALI's codec looks for its own."""
-    choice = decide(on_gpu(), Machine(1, NEW, 580, True, (13, 1)))
-    assert choice.dali and choice.decoding == Decoding(window="full") and "before torchvision" in choice.why
+    choice = decide(on_gpu(), Machine(1, NEW, 580, True, (13, 1), "/own/libnvjpeg.so.13"))
+    assert choice.dali and choice.decoding == Decoding(window="full")
+    assert "torchvision" in choice.why and "LD_PRELOAD=/own/libnvjpeg.so.13 " in choice.why
     for machine in (Machine(1, NEW, 580, True, (13, 2)), Machine(1, NEW, 580, True, None)):
         assert decide(on_gpu(), machine).decoding == Decoding()
     for decoding in (Decoding(window="full"), Decoding(fancy_upsampling=False)):
         assert decide(on_gpu(decoding=decoding), Machine(1, NEW, 580, True, (13, 1))).why == ""
 
 
+def test_the_wheel_for_older_drivers_decodes_whole_pictures() -> None:
+    choice = decide(on_gpu(), Machine(1, OLD, 535, True))
+    assert choice.dali and choice.decoding == Decoding(window="full") and "LD_PRELOAD" not in choice.why
+
+
 def test_which_nvjpeg_a_process_has_loaded() -> None:
     """In processes of their own: a library does not go away again."""
-    wheels = [
-        Path(folder) / "cu13" / "lib" / "libnvjpeg.so.13" for folder in importlib.import_module("nvidia").__path__
-    ]
-    library = next((path for path in wheels if path.exists()), None)
-    if library is None:
+    if (library := own_nvjpeg()) is None:
         pytest.skip("DALI's nvJPEG is not installed")
     asked = "from tagmill.pipeline.device import nvjpeg_loaded\nprint(nvjpeg_loaded(), nvjpeg_loaded('libnone.so'))"
-    for before, found in (("", "None None"), (f"import ctypes\nctypes.CDLL({str(library)!r})\n", "(13, ")):
+    for before, found in (("", "None None"), (f"import ctypes\nctypes.CDLL({library!r})\n", "(13, ")):
         done = subprocess.run([sys.executable, "-c", before + asked], capture_output=True, text=True, check=True)
         assert done.stdout.startswith(found) and done.stdout.endswith(" None\n")
 
@@ -175,7 +173,9 @@ def test_the_machine_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: Properties())
     monkeypatch.setattr(subprocess, "run", answer)
     monkeypatch.setattr(device, "dali_wheel", lambda: NEW)
-    assert look("cuda:1") == look("cuda:1") == Machine(2, NEW, 580, True)
+    monkeypatch.setattr(device, "nvjpeg_loaded", lambda: (13, 1))
+    monkeypatch.setattr(device, "own_nvjpeg", lambda: "/own")
+    assert look("cuda:1") == look("cuda:1") == Machine(2, NEW, 580, True, (13, 1), "/own")
     assert len(asked) == 1 and "--id=GPU-1234" in asked[0]
     assert look("cpu") == Machine(0, NEW)
 
