@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +35,8 @@ from tagmill.pipeline.decoding import Decoding
 
 WARM = 8  # batches before the clock starts
 BUFFER = 1024  # samples that DALI's reader shuffles
-CROP = {"random_area": [0.08, 1.0], "random_aspect_ratio": [3 / 4, 4 / 3]}
-RESIZE = {"interp_type": types.INTERP_LINEAR, "antialias": True}
+CROP: dict[str, Any] = {"random_area": [0.08, 1.0], "random_aspect_ratio": [3 / 4, 4 / 3]}
+RESIZE: dict[str, Any] = {"interp_type": types.INTERP_LINEAR, "antialias": True}
 
 Step = Callable[[], object]
 
@@ -50,25 +51,22 @@ class Variants:
 
     def all(self) -> dict[str, Callable[[], Step]]:
         """By name, in the order of the steps."""
+        interpolated = {"jpeg_fancy_upsampling": True}
         found: dict[str, Callable[[], Step]] = {
-            "DALI's reader and graph": lambda: self.reader(),
-            "windows alone, fed by a generator": lambda: self.fed(finish=False),
-            "the same, resized and flipped": lambda: self.fed(finish=True),
-            "the same, colours interpolated": lambda: self.fed(finish=True, jpeg_fancy_upsampling=True),
-            "the same, not turned upright": lambda: self.fed(
-                True, jpeg_fancy_upsampling=True, adjust_orientation=False
-            ),
-            "tagmill's graph": lambda: self.graph(torch=False),
-            "the same, handed to torch": lambda: self.graph(torch=True),
-            "tagmill's backend": lambda: self.backend(),
-            "the same, three batches deep": lambda: self.backend(depth=3),
+            "DALI's reader and graph": self.reader,
+            "windows alone, fed by a generator": partial(self.fed, finish=False),
+            "the same, resized and flipped": partial(self.fed, finish=True),
+            "the same, colours interpolated": partial(self.fed, finish=True, **interpolated),
+            "the same, not turned upright": partial(self.fed, finish=True, **interpolated, adjust_orientation=False),
+            "tagmill's graph": partial(self.graph, torch=False),
+            "the same, handed to torch": partial(self.graph, torch=True),
+            "tagmill's backend": self.backend,
+            "the same, three batches deep": partial(self.backend, depth=3),
         }
         if self.device_id is not None:
-            found["DALI's reader and graph, no hardware decoder"] = lambda: self.reader(hw_decoder_load=0.0)
+            found["DALI's reader and graph, no hardware decoder"] = partial(self.reader, hw_decoder_load=0.0)
             for load in (0.0, 0.35, 0.9):
-                found[f"tagmill's backend, hardware decoder {load}"] = lambda load=load: self.backend(
-                    hw_decoder_load=load
-                )
+                found[f"tagmill's backend, hardware decoder {load}"] = partial(self.backend, hw_decoder_load=load)
         return found
 
     def reader(self, **more: Any) -> Step:
@@ -76,7 +74,7 @@ class Variants:
         pipeline = Pipeline(self.batch, self.threads, self.device_id, prefetch_queue_depth=2, seed=1)
         with pipeline:
             tars, indexes = (corpora.shards(self.corpus, suffix) for suffix in (".tar", ".idx"))
-            files = {"paths": tars, "index_paths": indexes, "ext": ["jpg"]}
+            files: dict[str, Any] = {"paths": tars, "index_paths": indexes, "ext": ["jpg"]}
             jpegs = fn.readers.webdataset(**files, random_shuffle=True, initial_fill=BUFFER, name="reader")
             images = fn.decoders.image_random_crop(jpegs, device=self._decoder(), **CROP, **more)
             images = fn.resize(images, size=[SIZE, SIZE], **RESIZE)
@@ -90,7 +88,7 @@ class Variants:
         with pipeline:
             kinds = [types.UINT8, types.INT32, types.INT32]
             jpegs, anchors, shapes = fn.external_source(self._feed(), num_outputs=3, dtype=kinds)
-            absolute = {"axis_names": "WH", "normalized_anchor": False, "normalized_shape": False}
+            absolute: dict[str, Any] = {"axis_names": "WH", "normalized_anchor": False, "normalized_shape": False}
             images = fn.decoders.image_slice(jpegs, anchors, shapes, device=self._decoder(), **absolute, **more)
             if finish:
                 images = fn.resize(images, resize_x=SIZE, resize_y=SIZE, **RESIZE)
@@ -140,8 +138,9 @@ class Variants:
             yield [np.frombuffer(jpeg, np.uint8) for jpeg in jpegs], list(anchors), list(shapes)
 
 
-def thread_seconds() -> Counter[str]:
-    """Processor seconds of this process's threads so far, by the beginning of their names (the system keeps 15 letters)."""
+def thread_ticks() -> Counter[str]:
+    """Processor time of this process's threads so far, in TICKS a second, by the beginning of their names (the system keeps 15
+    letters)."""
     found = Counter[str]()
     for stat in Path("/proc/self/task").glob("*/stat"):
         with suppress(OSError):  # it has just ended
@@ -149,7 +148,7 @@ def thread_seconds() -> Counter[str]:
             fields = tail.split()
             name = head.partition("(")[2].rstrip("0123456789")
             name = name.partition("][TP")[0] + "][threads]" if "][TP" in name else name
-            found[name] += (int(fields[11]) + int(fields[12])) / TICKS
+            found[name] += int(fields[11]) + int(fields[12])
     return found
 
 
@@ -158,15 +157,17 @@ def measure(step: Step, batch: int, device: str, seconds: float) -> dict[str, An
     for _ in range(WARM):
         step()
     settle(device)
-    before, start, images = thread_seconds(), time.perf_counter(), 0
+    before, start, images = thread_ticks(), time.perf_counter(), 0
     while not images or time.perf_counter() - start < seconds:
         step()
         images += batch
     settle(device)
     taken = time.perf_counter() - start
-    grown = thread_seconds() - before
-    cores = {name: round(value / taken, 2) for name, value in grown.most_common() if value / taken >= 0.05}
-    cpu = 1000 * grown.total() / images
+    grown = thread_ticks() - before
+    cores = {
+        name: round(ticks / TICKS / taken, 2) for name, ticks in grown.most_common() if ticks / TICKS / taken >= 0.05
+    }
+    cpu = 1000 * grown.total() / TICKS / images
     return {"images_per_second": images / taken, "cpu_seconds_per_1000_images": cpu, "cores": cores}
 
 
