@@ -20,14 +20,15 @@ class Size:
 
     batch: int = 256
     warm: int = 6
-    batches: int = 40
+    batches: int = 200  # of a loader: at a GPU's rate 40 are half a second
+    steps: int = 40  # of a network
     seconds: float = 3.0  # of a setting of the graph from memory
     networks: dict[str, int] = field(default_factory=lambda: NETWORKS)
     training_rounds: int = 2
     streams: int = STREAMS
 
 
-QUICK = Size(batch=32, warm=1, batches=2, seconds=0.2, networks=SMALL, training_rounds=1, streams=2)
+QUICK = Size(batch=32, warm=1, batches=2, steps=2, seconds=0.2, networks=SMALL, training_rounds=1, streams=2)
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def training(
         for model, batch in size.networks.items():
             flags = [f"--model={model}", f"--batch={batch}", f"--device={device}", f"--threads={threads}"]
             flags += [f"--streams={size.streams}", f"--decoding={decoding}", f"--backend={backend}"]
-            flags += [f"--warm={size.warm}", f"--batches={size.batches}", f"--rounds={size.training_rounds}"]
+            flags += [f"--warm={size.warm}", f"--batches={size.steps}", f"--rounds={size.training_rounds}"]
             command = (sys.executable, "-P", str(GPU / "training.py"), str(data / "corpus"), *flags)
             name = f"{model}{', compiled' if compiled else ''}{told}"
             found.append(Case("training", corpus, name, (*command, *(["--compile"] if compiled else []))))

@@ -31,7 +31,7 @@ def test_every_part_runs_and_a_second_call_runs_nothing_again(
     images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     size = cases.Size(
-        batch=8, warm=1, batches=1, seconds=0.05, networks={"test_resnet": 2}, training_rounds=1, streams=2
+        batch=8, warm=1, batches=1, steps=1, seconds=0.05, networks={"test_resnet": 2}, training_rounds=1, streams=2
     )
     monkeypatch.setattr(cases, "QUICK", size)
     monkeypatch.setattr(bench, "QUICK_SAMPLES", 64)
