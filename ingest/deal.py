@@ -32,6 +32,7 @@ from tagmill.shards.store import Store
 MARKER = "parts/dealt.json"
 FAN_OUT_BITS = 8  # 256 buckets are open at a time
 HELD_PARTS = 64  # parts of a bucket that is dealt in memory
+TOGETHER = 8  # parts that are taken out of them in one pass
 AT_ONCE = 8  # parts that are on their way into the store
 HASH = "url_hash"
 Put = Callable[[pa.Table, int], None]  # a part's rows, and its number
@@ -250,13 +251,24 @@ def deal_buckets(buckets: Iterable[Bucket], bits: int, schema: pa.Schema, spool:
             part, held = part + 1, schema.empty_table()
         held = pa.concat_tables([held, pa.Table.from_batches(_batches(bucket), schema)])
         if last > part:
-            parts = _top(words_of(held), bits)
-            for part in range(first, last):
-                put(held.filter(pa.array(parts == part)), part)
-            part, held = last, held.filter(pa.array(parts == last))
+            for part, mine in _parted(held, _top(words_of(held), bits), range(first, last + 1)):
+                if part < last:
+                    put(mine, part)
+                else:  # others of the next bucket may belong to it
+                    held = mine
     while part < 1 << bits:
         put(held, part)
         part, held = part + 1, schema.empty_table()
+
+
+def _parted(table: pa.Table, parts: npt.NDArray[np.int64], numbers: range) -> Iterator[tuple[int, pa.Table]]:
+    """(part, its rows) for each of `numbers`, in order. A pass over all rows is for TOGETHER parts: one for each would look at
+    every row once a part, and to sort all of them would take their memory twice."""
+    for first in numbers[::TOGETHER]:
+        near = (parts >= first) & (parts < first + TOGETHER)
+        some, inside = table.filter(pa.array(near)).combine_chunks(), parts[near]
+        for part in range(first, min(first + TOGETHER, numbers.stop)):
+            yield part, some.take(pa.array(np.flatnonzero(inside == part)))
 
 
 def _fine(buckets: Iterable[Bucket], bits: int, schema: pa.Schema, spool: Path) -> Iterator[Bucket]:
