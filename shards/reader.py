@@ -95,7 +95,7 @@ class ShardReader:
         return found
 
     def _groups(self, offsets: list[int], sizes: list[int], gap_limit: int) -> Iterator[tuple[int, int]]:
-        """Neighbours that share a read, as (start, stop); what points outside the tar is alone, and does not part others."""
+        """Neighbours that share a read, as (start, stop); what points outside the tar is alone."""
         start = 0
         for place in range(1, len(offsets)):
             gap = offsets[place] - offsets[place - 1] - sizes[place - 1]
