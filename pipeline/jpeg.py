@@ -1,12 +1,17 @@
 """What a JPEG's markers say, read before any decoder sees it. ITU-T T.81, annex B."""
 
+import struct
+
 SOI, EOI, SOS = 0xD8, 0xD9, 0xDA
 # Start of frame: baseline, extended and progressive with Huffman codes. What else begins with C (but for DHT, the Huffman
 # tables) is lossless, hierarchical or arithmetic: decoders differ over it, and some crash.
 FRAMES = frozenset([0xC0, 0xC1, 0xC2])
 REFUSED = frozenset(range(0xC0, 0xD0)) - FRAMES - {0xC4}
+ENDING = REFUSED | {0, SOI, EOI}  # nothing that begins so is read on
 COMPONENTS = (1, 3, 4)  # grey, YCbCr or RGB, CMYK or YCCK
 ALONE = frozenset([0x01, *range(0xD0, 0xD8)])  # markers that have no segment
+SEGMENT = struct.Struct(">BBH").unpack_from  # 0xFF, marker, bytes from here on
+FRAME = struct.Struct(">BHHB").unpack_from  # bits of a sample, height, width, components
 END_OF_IMAGE, START_OF_SCAN = b"\xff\xd9", b"\xff\xda"
 
 
@@ -18,24 +23,23 @@ def frame_size(jpeg: bytes) -> tuple[int, int] | None:
         return None
     place, found, length = 2, None, len(jpeg)
     while place + 4 <= length:
-        if jpeg[place] != 0xFF:
+        lead, marker, size = SEGMENT(jpeg, place)
+        if lead != 0xFF:
             return None
-        marker = jpeg[place + 1]
         if marker == 0xFF or marker in ALONE:  # fill bytes may stand before a marker
             place += 1 if marker == 0xFF else 2
             continue
-        size = jpeg[place + 2] << 8 | jpeg[place + 3]
-        if size < 2 or marker in (0, SOI, EOI) or marker in REFUSED:
+        if size < 2 or marker in ENDING:
             return None
         if marker == SOS:
             return found if place + 2 + size <= length else None
         if marker in FRAMES:
-            frame = jpeg[place + 4 : place + 2 + size]
-            if len(frame) < 6 or frame[0] != 8 or frame[5] not in COMPONENTS or len(frame) != 6 + 3 * frame[5] or found:
+            if found or size < 8 or place + 2 + size > length:
                 return None
-            found = frame[3] << 8 | frame[4], frame[1] << 8 | frame[2]
-            if 0 in found:
+            bits, height, width, components = FRAME(jpeg, place + 4)
+            if bits != 8 or components not in COMPONENTS or size != 8 + 3 * components or not (width and height):
                 return None
+            found = width, height
         place += 2 + size
     return None
 
