@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -29,8 +30,7 @@ PATIENCE_SECONDS = 600.0  # longer than all retries of a store together
 NO_LABELS = np.empty(0, np.int32)
 
 
-@dataclass(frozen=True, slots=True)
-class Encoded:
+class Encoded(NamedTuple):  # which is made in a third of a frozen dataclass's time
     """One sample as it is stored. `jpeg` is None where it must not be used; `reason` says why."""
 
     key: bytes  # 16
