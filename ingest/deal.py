@@ -302,7 +302,7 @@ class _Puts:
         path = self._spool / f"rows-{part:06d}.parquet"
         pq.write_table(table, path, compression="zstd")
         self._waiting.append(self._pool.submit(self._sent, path, rows_file(part)))
-        if len(self._waiting) > AT_ONCE:  # so many files at most lie in the spool
+        if len(self._waiting) > AT_ONCE:  # so many files, and the next, lie in the spool at most
             self._waiting.popleft().result()
 
     def _sent(self, path: Path, name: str) -> None:

@@ -249,8 +249,7 @@ class Batch:
         images = self.images
         if images.device.type == "cpu" and torch.device(device).type != "cpu":
             images = images.pin_memory().to(device, non_blocking=True)
-        facts = [*self.labels.tensors(), self.valid, self.positions, self.sources, *(self.mix or ())]
-        ids, offsets, valid, positions, sources, *mix = sent_together(facts, device)
+        ids, offsets, valid, positions, sources, *mix = sent_together(self.tensors()[1:], device)
         labels = Labels(ids, offsets)
         return Batch(images, labels, valid, self.count, self.keys, positions, sources, Mix(*mix) if mix else None)
 
@@ -270,7 +269,7 @@ class Batch:
         return replace(self, images=(by or normalise)(self.images, self.valid, how, self.mix))
 
     def tensors(self) -> list[torch.Tensor]:
-        """All of its tensors."""
+        """All of its tensors, the images first."""
         return [self.images, *self.labels.tensors(), self.valid, self.positions, self.sources, *(self.mix or ())]
 
     def terms(self) -> Terms:

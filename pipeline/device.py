@@ -36,7 +36,7 @@ class Machine:
     driver: int | None = None  # its first number
     jpeg_engine: bool | None = None  # whether the GPU decodes JPEG in hardware
     nvjpeg: tuple[int, int] | None = None  # what this process has loaded already, major and minor; None: nothing yet
-    own_nvjpeg: str = "DALI's libnvjpeg"  # where DALI's own lies
+    own_nvjpeg: str | None = None  # where DALI's own lies
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,7 @@ def look(device: str) -> Machine:
         return Machine(0, wheel)
     uuid = str(getattr(torch.cuda.get_device_properties(torch.device(device)), "uuid", ""))
     driver, engine = parse_driver(ask_driver(f"GPU-{uuid}" if uuid else "0"))
-    return Machine(
-        torch.cuda.device_count(), wheel, driver, engine, nvjpeg_loaded(), own_nvjpeg() or "DALI's libnvjpeg"
-    )
+    return Machine(torch.cuda.device_count(), wheel, driver, engine, nvjpeg_loaded(), own_nvjpeg())
 
 
 def dali_wheel() -> str | None:
@@ -169,9 +167,8 @@ def decide(config: LoaderConfig, machine: Machine) -> Choice:
     if decoding.window == "region" and decoding.fancy_upsampling and nvjpeg is not None and nvjpeg < REGIONS_SINCE:
         told.append("whole pictures are decoded: before nvJPEG 13.2 there are no windows with interpolated colours")
         if nvjpeg == machine.nvjpeg:
-            told.append(
-                f"torchvision brings an older one, LD_PRELOAD={machine.own_nvjpeg} before Python starts goes first"
-            )
+            own = machine.own_nvjpeg or "DALI's libnvjpeg"
+            told.append(f"torchvision brings an older one, LD_PRELOAD={own} before Python starts goes first")
         decoding = replace(decoding, window="full")
     return Choice(True, decoding, "; ".join(told))
 

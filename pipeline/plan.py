@@ -21,7 +21,6 @@ class Visit:
     """Positions of one rank that are read together, ascending: what it needs of one chunk."""
 
     positions: Int64s
-    chunk: int  # its number
     turn: int  # of the epoch: the first that needs one of them
     source: int = 0  # which corpus of a mixture
 
@@ -126,11 +125,11 @@ class Plan:
             turns = self.local_turns(start, self.block, world)
             turns = turns[turns >= from_turn]
             positions = self.positions(turns)
-            chunks, first = np.unique(positions // self.chunk, return_index=True)
+            _, first = np.unique(positions // self.chunk, return_index=True)
             positions.sort()
             members = np.split(positions, np.flatnonzero(np.diff(positions // self.chunk)) + 1)
             for which in np.argsort(first):
-                yield Visit(members[which], int(chunks[which]), int(turns[first[which]]))
+                yield Visit(members[which], int(turns[first[which]]))
 
 
 def open_samples(streams: int, window: int, chunk: int, world: World) -> int:

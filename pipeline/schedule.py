@@ -90,5 +90,5 @@ class Schedule:
             for visit in plan.visits(turn, self.world):
                 wanted = visit.positions[~np.isin(visit.positions, dropped)] if len(dropped) else visit.positions
                 if len(wanted):
-                    yield epoch, Visit(wanted, visit.chunk, visit.turn)
+                    yield epoch, Visit(wanted, visit.turn)
             epoch, turn = epoch + 1, 0

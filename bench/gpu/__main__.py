@@ -15,6 +15,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,8 @@ class Bench:
 
     def __init__(self, options: argparse.Namespace, device: str) -> None:
         self.options, self.device = options, device
-        self.size = cases.QUICK if options.quick else cases.Size(seconds=options.seconds)
+        size = cases.QUICK if options.quick else cases.Size()
+        self.size = size if options.seconds is None else replace(size, seconds=options.seconds)
         self.end = time.monotonic() + 60 * float(options.minutes)
         self.results = Results(options.out, machine.facts(device) | {"device": device})
         count = QUICK_PICTURES if options.quick else None
@@ -153,9 +155,7 @@ def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--corpora", default="256,full", help="short side 256, pictures as they are")
     parser.add_argument("--threads", type=int, default=cores_per_rank(), help="of everybody: the cores by default")
     parser.add_argument("--decoding", type=json.loads, default={}, help="tagmill's choices, as JSON: docs/gpu.md")
-    parser.add_argument(
-        "--seconds", type=float, default=cases.Size.seconds, help="of a setting of the graph from memory"
-    )
+    parser.add_argument("--seconds", type=float, help="of a setting of the graph from memory")
     parser.add_argument("--minutes", type=float, default=600.0, help="after which no case is begun")
     parser.add_argument(
         "--compile", action="store_true", help="networks by torch.compile: they then want more images/s"

@@ -75,9 +75,9 @@ def test_a_visit_is_of_one_chunk_and_stands_where_it_is_first_needed(case: Case,
     seen, needed = set[int](), -1
     for visit in plan.visits(int(share * plan.num_turns), World(size - 1, size)):
         positions = visit.positions.tolist()
-        assert positions == sorted(positions) and positions and visit.chunk not in seen
-        seen.add(visit.chunk)
-        assert {position // case.chunk for position in positions} == {visit.chunk}
+        (chunk,) = {position // case.chunk for position in positions}
+        assert positions == sorted(positions) and chunk not in seen
+        seen.add(chunk)
         turns = [turn_of[position] for position in positions]
         assert visit.turn == min(turns) > needed and len({turn // plan.block for turn in turns}) == 1
         needed = visit.turn
