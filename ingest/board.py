@@ -204,12 +204,19 @@ def _begin(
     os.environ.clear()
     os.environ.update(environment)  # of now: the server's is of when it was begun
     sys.meta_path.insert(0, _WithoutPandas())
+    _work_in_long_turns()
     with free.get_lock():
         number = free.value
         free.value += 1
     _line = Line(np.frombuffer(shared, np.int64).reshape(workers + 1, -1), number, outcomes, notes)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent tells us through the board
     threading.Thread(target=_leave_with_parent, daemon=True).start()
+
+
+def _work_in_long_turns() -> None:
+    """Whoever is woken waits for its turn: else each answer of the web would push a decoder off its core, and its caches."""
+    if hasattr(os, "SCHED_BATCH") and os.sched_getscheduler(0) == os.SCHED_OTHER:
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 def _leave_with_parent() -> None:

@@ -301,13 +301,9 @@ class _Puts:
     def put(self, table: pa.Table, part: int) -> None:
         path = self._spool / f"rows-{part:06d}.parquet"
         pq.write_table(table, path, compression="zstd")
-        self._waiting.append(self._pool.submit(self._sent, path, rows_file(part)))
+        self._waiting.append(self._pool.submit(self._store.put, rows_file(part), path, give=True))
         if len(self._waiting) > AT_ONCE:  # so many files, and the next, lie in the spool at most
             self._waiting.popleft().result()
-
-    def _sent(self, path: Path, name: str) -> None:
-        self._store.put(name, path)
-        path.unlink()
 
     def __enter__(self) -> Self:
         return self

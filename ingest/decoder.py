@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from tagmill.ingest.fingerprint import Fingerprint, fingerprint
 from tagmill.ingest.images import Prepared, Rejected, prepare
@@ -101,27 +101,26 @@ def picture(body: bytes, policy: ImagePolicy, prepare: Prepare = prepare) -> Pic
 
 def serve(connection: socket.socket, prepare: Prepare = prepare) -> None:
     """Answers until the other end is closed."""
-    with connection.makefile("rb") as stream:
-        orders = _message(stream)
-        if orders is None:
-            return
-        told = Orders.parse(orders)
-        _leave_with(told.parent)
-        _limit(told.memory)
-        connection.sendall(_framed({"ready": os.getpid()}))
-        # From here on nobody reads what codecs say of broken pictures: it would fill a disk or garble a terminal.
-        with Path(os.devnull).open("wb") as nowhere:
-            os.dup2(nowhere.fileno(), sys.stderr.fileno())
-        while (body := _message(stream)) is not None:
-            connection.sendall(packed(picture(body, told.policy, prepare)))
+    orders = _message(connection)
+    if orders is None:
+        return
+    told = Orders.parse(orders)
+    _leave_with(told.parent)
+    _limit(told.memory)
+    connection.sendall(_framed({"ready": os.getpid()}))
+    # From here on nobody reads what codecs say of broken pictures: it would fill a disk or garble a terminal.
+    with Path(os.devnull).open("wb") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stderr.fileno())
+    while (body := _message(connection)) is not None:
+        connection.sendall(packed(picture(body, told.policy, prepare)))
 
 
-def _message(stream: BinaryIO) -> bytes | None:
-    head = stream.read(SIZE.size)
+def _message(connection: socket.socket) -> bytes | None:
+    head = connection.recv(SIZE.size, socket.MSG_WAITALL)
     if len(head) < SIZE.size:
         return None
     (size,) = SIZE.unpack(head)
-    body = stream.read(size)
+    body = connection.recv(size, socket.MSG_WAITALL)  # in one piece and one copy; no signal that comes here is handled
     return body if len(body) == size else None
 
 

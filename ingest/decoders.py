@@ -11,8 +11,8 @@ import socket
 import subprocess
 import sys
 import tempfile
-import weakref
 from contextlib import suppress
+from multiprocessing.util import Finalize
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -35,6 +35,7 @@ _ENVIRONMENT = {
     "MALLOC_MMAP_THRESHOLD_": str(1 << 25),
     "MALLOC_TRIM_THRESHOLD_": str(1 << 28),
 }
+_UNDER_WAY = 1 << 20  # bytes that a socket may hold; the kernel gives what the system allows
 AHEAD = 2  # bodies in a decoder: the one that it is at, and the next
 
 
@@ -56,7 +57,8 @@ class Decoders:
         self._orders = Orders(config.images, memory, os.getpid())
         self._number, self._free, self._starting = config.decoders, asyncio.Semaphore(0), asyncio.Lock()
         self._processes: list[_Process] = []
-        self.end = weakref.finalize(self, _end, self._processes)
+        # Also at the end of a process of a pool, which leaves out `atexit`; and in no process that was forked from this one.
+        self.end = Finalize(self, _end, (self._processes,), exitpriority=0)
 
     def __enter__(self) -> Self:
         self._free, self._starting = asyncio.Semaphore(self._number * AHEAD), asyncio.Lock()  # of this event loop
@@ -196,6 +198,8 @@ async def _started(program: str, orders: Orders) -> _Process:
     """A decoder that is ready for bodies."""
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
+    for end in (ours, theirs):
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _UNDER_WAY)
     with theirs, tempfile.TemporaryFile() as words:
         # It finds what this process finds.
         path = os.pathsep.join(place or str(Path.cwd()) for place in sys.path)

@@ -39,6 +39,7 @@ _GONE = frozenset([404, 410])
 _TRY_AGAIN = frozenset([429, 500, 502, 503, 504])
 _BUSY = frozenset([429, 503])
 _KEPT_OPEN = 5.0  # seconds that a connection waits for another request
+_BUFFER = 1 << 18  # bytes; a connection waits when twice as many of a body have not been taken
 _NO_FILES = frozenset([errno.EMFILE, errno.ENFILE])
 _LOOK_AGAIN = 1.0  # seconds after which a URL looks whether its host is up again
 
@@ -185,6 +186,7 @@ class Fetcher:
             headers={"User-Agent": self._config.user_agent, "Accept-Encoding": "identity"},
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
+            read_bufsize=_BUFFER,
         )
         return await self._sessions.enter_async_context(session)
 

@@ -13,12 +13,13 @@ import numpy.typing as npt
 from PIL import Image, ImageCms, UnidentifiedImageError, features
 from PIL import __version__ as pillow_version
 
+from tagmill.ingest import planes
 from tagmill.ingest.asis import as_it_came
 from tagmill.ingest.policy import ImagePolicy
 from tagmill.ingest.reasons import Reason
 from tagmill.ingest.resize import Box, Shape, Size, framed, scaled, shape
 
-THUMBNAIL = 64  # pixels a side, of the grey thumbnail that fingerprints are made from
+THUMBNAIL = planes.THUMBNAIL  # pixels a side, of the grey thumbnail that fingerprints are made from
 MAX_JPEG_SIDE = 65_500  # libjpeg's limit
 _FOR_THUMBNAIL = (2 * THUMBNAIL, 2 * THUMBNAIL)
 # Bytes. libjpeg takes up to 8 more than the last pixel needs, and may take these for the pixels of a last few blocks.
@@ -99,6 +100,8 @@ def prepare(body: bytes, policy: ImagePolicy) -> Prepared | Rejected:
                     return kept
             if policy.reencode == "never":
                 return Rejected(Reason.NEEDS_ENCODING)
+            if turn is None and (smaller := _smaller(body, image, wanted, policy.quality)) is not None:
+                return smaller
             raw, place = decoded(image, wanted.scaled)
             pixels = in_srgb(scaled(raw, wanted.scaled, place), profile)
     except _RejectError as error:
@@ -177,6 +180,26 @@ def _kept(body: bytes, image: Image.Image, policy: ImagePolicy) -> Prepared | No
     return Prepared(jpeg, *image.size, *image.size, thumbnail)
 
 
+def _smaller(body: bytes, image: Image.Image, wanted: Shape, quality: int) -> Prepared | None:
+    """The picture made smaller in its own colour planes, if it is a JPEG in sRGB that stays whole, and planes.py takes it."""
+    if image.format not in ("JPEG", "MPO") or image.mode != "RGB" or wanted.scaled != wanted.stored:
+        return None
+    if not _is_in_srgb(image.info.get("icc_profile")):
+        return None
+    fraction = _fraction(image.size, wanted.stored)
+    made = planes.smaller(body, wanted.stored, fraction, quality)
+    if made is None:
+        return None
+    thumbnail = np.frombuffer(made[1], np.uint8).reshape(THUMBNAIL, THUMBNAIL)
+    return Prepared(made[0], *wanted.stored, *image.size, thumbnail)
+
+
+def _fraction(size: Size, target: Size) -> int:
+    """The smallest fraction at which a JPEG leaves enough pixels for the filter, as `Image.draft` finds it."""
+    left = min(have // (need * _DRAFT_GAP) for have, need in zip(size, target, strict=True))
+    return max(fraction for fraction in (1, 2, 4, 8) if fraction <= max(1, left))
+
+
 def decoded(image: Image.Image, target: Size) -> tuple[Image.Image, Box | None]:
     """The first frame as L, RGB or CMYK without alpha; where it was decoded at a fraction of its size, the place in it that
     the picture takes: the last pixels of 65 / 4 are filled up."""
@@ -239,6 +262,17 @@ def _to_srgb(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
     return None if _names_srgb(source) else ImageCms.ImageCmsTransform(source, _srgb(), mode, "RGB")
 
 
+def _is_in_srgb(profile: object) -> bool:
+    """Whether RGB pixels with this profile stay as they are, as `in_srgb` leaves them."""
+    if not isinstance(profile, bytes) or not profile:
+        return True
+    known = _to_srgb if len(profile) <= _REMEMBERED else _to_srgb.__wrapped__
+    try:
+        return known(profile, "RGB") is None
+    except (ImageCms.PyCMSError, *_BROKEN):
+        return True
+
+
 def _names_srgb(profile: ImageCms.ImageCmsProfile) -> bool:
     return (profile.profile.profile_description or "").startswith("sRGB")
 
@@ -279,17 +313,24 @@ def image_stack() -> dict[str, str]:
     flavour = "pillow-simd" if ".post" in pillow_version else "pillow"
     codecs = ("libjpeg_turbo", "zlib", "webp", "avif", "libtiff", "littlecms2")
     versions = {name: features.version(name) or "none" for name in codecs}
-    return {"pillow": f"{flavour} {pillow_version}", **versions, "pdqhash": version("pdqhash"), "probe": _probe()}
+    planar = "compiled" if planes.is_compiled() else "none"
+    stack = {"pillow": f"{flavour} {pillow_version}", **versions, "planes": planar, "pdqhash": version("pdqhash")}
+    return {**stack, "probe": _probe()}
 
 
 def _probe() -> str:
-    across, down = np.arange(97), np.arange(83)[:, None]
+    across, down = np.arange(197), np.arange(183)[:, None]
     noise = (across * across * 7 + down * 31 + across * down * down) % 256
     colours = np.stack([noise, noise[::-1], (across + 0 * down) * 2], axis=2).astype(np.uint8)
     sink, digest = io.BytesIO(), hashlib.sha256()
     Image.fromarray(colours).save(sink, "PNG")
     body = sink.getvalue()
-    for size in (64, 24, 40):  # of a PNG, then of the JPEG that it gave, then of that one enlarged
+    for size in (
+        128,
+        72,
+        24,
+        40,
+    ):  # of a PNG, of the JPEG that it gave, of that one (over RGB, being small), and enlarged
         made = prepare(body, ImagePolicy(size, quality=90, min_side=1, max_pixels=1 << 20, only_if_bigger=False))
         assert isinstance(made, Prepared)
         body = made.jpeg

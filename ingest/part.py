@@ -157,6 +157,7 @@ def _met(config: IngestConfig) -> Met:
     return Met(config.robots_max_age)
 
 
+@lru_cache(maxsize=1)
 def _decoders(config: IngestConfig) -> Decoders:
     """This process's decoders stay from one part to the next: a start costs as much as a hundred pictures."""
     return Decoders(config)
@@ -193,8 +194,8 @@ def run_part(task: PartTask, tell: Tell = _silent) -> PartSummary:
         with Path(folder, "pictures").open("w+b") as pictures:
             outcomes = asyncio.run(_outcomes(task, _wanted(store, part), pictures, tell))
             counts = _write(task, outcomes, pictures, table)
-        store.put(attempt_file(part, attempt), table)
         size = table.stat().st_size
+        store.put(attempt_file(part, attempt), table, give=True)
     rows, ok = counts.total(), counts.pop("ok", 0)
     summary = PartSummary(part, attempt, rows, ok, dict(sorted(counts.items())), size)
     if store.put_new(done_file(part), json.dumps(asdict(summary)).encode()):

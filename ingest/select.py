@@ -89,8 +89,7 @@ def select(
     if rules.evaluation:
         path = spool / "leaks.parquet"
         pq.write_table(matches, path, compression="zstd", store_schema=False)
-        store.put(leaks, path)
-        path.unlink()
+        store.put(leaks, path, give=True)
     engine.keep("heldout", "split", holdout=holdout)
     counts: Counter[tuple[str, str]] = Counter()
     files = _GroupFiles(store, spool, parts_per_group)
@@ -140,8 +139,7 @@ class _GroupFiles:
         while self._group < group:
             self._open().close()
             path = self._path()
-            self._store.put(group_file(self._group), path)
-            path.unlink()
+            self._store.put(group_file(self._group), path, give=True)
             self._writer = None
             self._group += 1
 

@@ -23,16 +23,28 @@ def read_at(descriptor: int, start: int, stop: int) -> bytes:
     return data
 
 
-def write_synced(path: Path, source: bytes | Path) -> None:
-    """A new file with the content of `source`, on the disk when this returns."""
-    with path.open("xb") as file:
+def write_synced(path: Path, source: bytes | Path, *, give: bool = False) -> None:
+    """A new file with the content of `source`, on the disk when this returns. With `give` it may be that file itself."""
+    moved = give and isinstance(source, Path) and _moved(source, path)
+    with path.open("rb+" if moved else "xb") as file:
         if isinstance(source, bytes):
             file.write(source)
-        else:
+        elif not moved:
             with source.open("rb") as content:
                 shutil.copyfileobj(content, file, 1 << 22)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _moved(source: Path, path: Path) -> bool:
+    """Whether a file could be moved; not to another disk."""
+    try:
+        source.rename(path)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        return False
+    return True
 
 
 def unless_gone(error: OSError) -> None:

@@ -192,15 +192,18 @@ class Store:
         except FileNotFoundError:
             return
 
-    def put(self, name: str, source: bytes | Path) -> None:
-        """Writes or replaces an object in one step: readers see the old one or the new one."""
+    def put(self, name: str, source: bytes | Path, *, give: bool = False) -> None:
+        """Writes or replaces an object in one step: readers see the old one or the new one. With `give` a file is gone
+        afterwards; on the store's own disk it is moved, not copied."""
         if self.root is not None:
-            self._put_local(name, source, replace=True)
+            self._put_local(name, source, replace=True, give=give)
         elif isinstance(source, bytes) or source.stat().st_size <= SMALL_PUT:
             data = source if isinstance(source, bytes) else source.read_bytes()
             self._send(name, lambda driver, path: driver.put(path, data))
         else:
             self._send(name, lambda driver, path: driver.put(path, source))
+        if give and isinstance(source, Path):
+            source.unlink(missing_ok=True)
 
     def put_new(self, name: str, source: bytes | Path) -> bool:
         """Writes an object only if none of that name exists; False if one does. (Locally a link, If-None-Match on S3, what
@@ -271,14 +274,14 @@ class Store:
         except OSError as error:
             raise StoreError(f"no access: {error.strerror}", path, "mend its rights or the disk") from error
 
-    def _put_local(self, name: str, source: bytes | Path, *, replace: bool) -> bool:
+    def _put_local(self, name: str, source: bytes | Path, *, replace: bool, give: bool = False) -> bool:
         """Spools the content beside its final name, complete and synced, then gives it the name in one step."""
         path = self._path(name)
         spool = path.with_name(f".{path.name}.{secrets.token_hex(8)}.spool")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
-                write_synced(spool, source)
+                write_synced(spool, source, give=give)
                 if replace:
                     spool.replace(path)
                 else:

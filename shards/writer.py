@@ -148,10 +148,10 @@ def publish(store: Store, spool: Path, name: str, *, over: bool = True) -> None:
     for suffix in SIDES:
         side = spool / f"{name}{suffix}"
         if over:
-            store.put(f"shards/{name}{suffix}", side)
+            store.put(f"shards/{name}{suffix}", side, give=True)
         else:
             _put_beside(store, f"shards/{name}{suffix}", side)
-        side.unlink()
+            side.unlink()
 
 
 def _put_beside(store: Store, name: str, path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tagmill.ingest import planes
 from tagmill.pipeline import resample
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -48,9 +49,11 @@ def test_it_holds_every_source_file_of_the_rooms_and_nothing_else(wheel: Path) -
     data = {f"tagmill/{path.relative_to(ROOT)}" for path in (ROOT / "ingest/sql").glob("*.sql")}
     data |= {f"tagmill/ingest/wordnet/{name}" for name in ("nouns.npz", "imagenet.npz", "LICENSE")}
     data |= {f"tagmill/{room}/py.typed" for room in ROOMS}
-    compiled = {name for name in ours if name.startswith("tagmill/pipeline/_resample.") and name.endswith(".so")}
-    assert ours == sources | data | compiled
-    assert bool(compiled) == resample.is_compiled(), "what setup compiled here, a wheel compiles too"
+    compiled = {"tagmill/pipeline/_resample": resample.is_compiled(), "tagmill/ingest/_planes": planes.is_compiled()}
+    objects = {name for name in ours if name.endswith(".so")}
+    assert ours == sources | data | objects
+    wanted = {name for name, here in compiled.items() if here}
+    assert {name.partition(".")[0] for name in objects} == wanted, "what setup compiled here, a wheel compiles too"
 
 
 def test_it_carries_both_licences_and_the_command(wheel: Path) -> None:

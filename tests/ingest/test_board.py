@@ -93,6 +93,19 @@ def test_workers_begin_with_their_imports_and_the_environment_of_now(monkeypatch
         assert pool.submit(of_environment, "TAGMILL_OF_NOW").result() == "here"
 
 
+def scheduling(_: int) -> int:
+    return os.sched_getscheduler(0)
+
+
+@pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="this system has no such turns")
+def test_workers_wait_for_their_turn() -> None:
+    before = os.sched_getscheduler(0)
+    with Board(1, ()).pool() as pool:
+        found = pool.submit(scheduling, 0).result()
+    assert found == (os.SCHED_BATCH if before == os.SCHED_OTHER else before)
+    assert os.sched_getscheduler(0) == before
+
+
 def test_workers_have_no_pandas() -> None:
     with Board(1, ()).pool() as pool:
         with pytest.raises(ModuleNotFoundError, match="pandas is left out"):

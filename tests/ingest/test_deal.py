@@ -128,9 +128,9 @@ def test_a_run_that_dies_while_dealing_starts_over(tmp_path: Path, monkeypatch: 
     shutil.rmtree(tmp_path / "corpus")
     put, puts = Store.put, iter(range(5))
 
-    def dies(store: Store, name: str, source: bytes | Path) -> None:
+    def dies(store: Store, name: str, source: bytes | Path, **how: Any) -> None:
         next(puts)
-        put(store, name, source)
+        put(store, name, source, **how)
 
     monkeypatch.setattr(Store, "put", dies)
     with pytest.raises(StopIteration):
@@ -150,14 +150,14 @@ def test_some_parts_go_into_the_store_at_a_time(
     put, lock, together = Store.put, threading.Lock(), [0, 0, 0]  # now, at most, in the spool at most
     all_at_once = threading.Barrier(dealing.AT_ONCE)
 
-    def slow(store: Store, name: str, source: bytes | Path) -> None:
+    def slow(store: Store, name: str, source: bytes | Path, **how: Any) -> None:
         if isinstance(source, Path):
             with lock:
                 together[0] += 1
                 together[1] = max(together[1], together[0])
                 together[2] = max(together[2], len(list(source.parent.glob("rows-*"))))
             all_at_once.wait(60)
-        put(store, name, source)
+        put(store, name, source, **how)
         with lock:
             together[0] -= isinstance(source, Path)
 

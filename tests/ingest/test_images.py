@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms, ImageOps, features
 
-from tagmill.ingest import images
+from tagmill.ingest import images, planes
 from tagmill.ingest.asis import as_it_came
-from tagmill.ingest.fingerprint import fingerprint
+from tagmill.ingest.fingerprint import fingerprint, pdq_of
 from tagmill.ingest.images import Prepared, Rejected, image_stack, prepare
 from tagmill.ingest.policy import ImagePolicy
 from tagmill.ingest.reasons import Reason
@@ -485,8 +485,91 @@ def test_the_same_bytes_give_the_same_picture() -> None:
 def test_the_image_stack_is_text_about_libraries() -> None:
     stack = image_stack()
     assert all(isinstance(value, str) and value for value in stack.values())
-    assert {"pillow", "libjpeg_turbo", "probe"} <= set(stack)
+    assert {"pillow", "libjpeg_turbo", "planes", "probe"} <= set(stack)
     assert image_stack.__wrapped__() == stack
+
+
+def photograph(width: int = 333, height: int = 221) -> Image.Image:
+    """Smooth colours, with enough to see for a fingerprint."""
+    few = np.random.default_rng(7).integers(70, 190, (16, 20, 3), dtype=np.uint8)
+    return Image.fromarray(few).resize((width, height), Image.Resampling.BICUBIC)
+
+
+EXIF_UPRIGHT = Image.Exif()
+EXIF_UPRIGHT[0x0112] = 1
+PLAIN: dict[str, dict[str, Any]] = {
+    "4:2:0": {},
+    "4:2:2": {"subsampling": "4:2:2"},
+    "4:4:4": {"subsampling": "4:4:4"},
+    "progressive": {"progressive": True},
+    "upright": {"exif": EXIF_UPRIGHT, "comment": b"by me"},
+    "sRGB": {"icc_profile": ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()},
+}
+
+
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """For every picture that is asked for in its own planes whether it was made there."""
+    found, smaller = [], planes.smaller
+
+    def ask(*words: Any) -> tuple[bytes, bytes] | None:
+        made = smaller(*words)
+        found.append(made is not None)
+        return made
+
+    monkeypatch.setattr(planes, "smaller", ask)
+    return found
+
+
+@pytest.mark.skipif(not planes.is_compiled(), reason="planes.c was not compiled")
+@pytest.mark.parametrize("mode", ["keep_ratio", "keep_ratio_largest", "no"])
+@pytest.mark.parametrize("name", PLAIN)
+def test_in_its_own_planes_a_picture_is_what_it_is_over_rgb(
+    name: str, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body, policy = (
+        encoded(photograph(), "JPEG", quality=95, **PLAIN[name]),
+        ImagePolicy(160, 95, 8, 1_000_000, resize=mode),
+    )
+    asked = counted(monkeypatch)
+    planar = good(body, policy)
+    assert asked == [True]
+    monkeypatch.setattr(planes, "_compiled", None)
+    usual = good(body, policy)
+    assert [getattr(planar, key) for key in SIZES] == [getattr(usual, key) for key in SIZES]
+    one, other = (np.asarray(Image.open(io.BytesIO(made.jpeg))).astype(np.int64) for made in (planar, usual))
+    assert abs(one - other).mean() < 2.5 and abs(one.mean() - other.mean()) < 0.3
+    assert abs(planar.thumbnail.astype(np.int64) - usual.thumbnail).mean() < 1
+    (pdq, _), (another, _) = pdq_of(planar.thumbnail), pdq_of(usual.thumbnail)
+    assert sum(((a ^ b) & (2**64 - 1)).bit_count() for a, b in zip(pdq, another, strict=True)) <= 4
+
+
+SIZES = ["width", "height", "original_width", "original_height"]
+
+
+@pytest.mark.parametrize(
+    ("options", "policy"),
+    [
+        ({}, {"resize": "center_crop"}),
+        ({}, {"resize": "border"}),
+        ({}, {"only_if_bigger": False, "image_size": 300}),
+        ({}, {"image_size": 40}),
+        ({"exif": "turned"}, {}),
+        ({"icc_profile": "gamma"}, {}),
+    ],
+)
+def test_what_is_more_than_made_smaller_goes_over_rgb(
+    options: dict[str, Any], policy: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cut, bordered, enlarged, very small, turned, or in other colours."""
+    if "exif" in options:
+        options = {"exif": Image.Exif()}
+        options["exif"][0x0112] = 6
+    if "icc_profile" in options:
+        options = {"icc_profile": swapped_profile()}
+    asked = counted(monkeypatch)
+    kept = {"image_size": 160, "quality": 95, "min_side": 8, "max_pixels": 1_000_000, **policy}
+    good(encoded(photograph(), "JPEG", quality=95, **options), ImagePolicy(**kept))
+    assert not any(asked)
 
 
 def test_dali_decodes_what_is_stored() -> None:

@@ -131,6 +131,17 @@ def test_a_part_holds_every_row_with_its_facts(tmp_path: Path, web: Liar) -> Non
         assert [row[name] for name in shared] == [same[name] for name in shared]
 
 
+def test_a_process_keeps_its_decoders_from_part_to_part(tmp_path: Path, web: Liar) -> None:
+    config = begun(tmp_path, web)
+    run_part(task(config, 0))
+    first = [process._process.pid for process in parts._decoders(config)._processes]
+    run_part(task(config, 1))
+    assert len(first) == 1 and [process._process.pid for process in parts._decoders(config)._processes] == first
+    other = dataclasses.replace(config, image_size=40)
+    assert not parts._decoders(other)._processes  # with other orders they begin anew
+    assert not Path(f"/proc/{first[0]}").exists()
+
+
 def check_row(row: dict[str, Any], source: dict[str, Any], web: Liar) -> None:
     """One row of a part against its row of the input."""
     assert (row["url"], row["tags"], row["licence"], row["n"]) == (

@@ -177,6 +177,22 @@ class StoreContract:
         assert "\n" not in str(caught.value)
         assert store.names("") == ["inner/a"]
 
+    @pytest.mark.parametrize("limit", [1 << 20, 10], ids=["in one request", "as a file"])
+    def test_a_file_that_is_given_is_gone(
+        self, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int
+    ) -> None:
+        monkeypatch.setattr(store_module, "SMALL_PUT", limit)
+        source = tmp_path / "source"
+        for content in (CONTENT, CONTENT * 2):  # the second over the first
+            source.write_bytes(content)
+            store.put("x/a", source, give=True)
+            assert not source.exists() and store.read("x/a") == content
+        source.write_bytes(b"other")
+        store.put("x/a", source)
+        assert source.read_bytes() == store.read("x/a") == b"other"
+        store.put("x/a", CONTENT, give=True)
+        assert store.read("x/a") == CONTENT
+
     def test_put_new_wins_once(self, store: Store) -> None:
         assert store.put_new("x/a", b"first") is True
         assert store.put_new("x/a", b"second") is False

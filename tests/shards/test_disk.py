@@ -42,6 +42,25 @@ def test_content_comes_from_bytes_or_a_file_and_never_over_another(tmp_path: Pat
         write_synced(tmp_path / "one", b"other")
 
 
+def test_a_file_that_is_given_is_moved_and_where_that_cannot_be_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine").write_bytes(b"content")
+    file = (tmp_path / "mine").stat().st_ino
+    write_synced(tmp_path / "moved", tmp_path / "mine", give=True)
+    assert (tmp_path / "moved").stat().st_ino == file and not (tmp_path / "mine").exists()
+
+    def another_disk(self: Path, target: Path) -> Path:
+        raise OSError(errno.EXDEV, "Invalid cross-device link", str(self), None, str(target))
+
+    monkeypatch.setattr(Path, "rename", another_disk)
+    write_synced(tmp_path / "copied", tmp_path / "moved", give=True)
+    assert (tmp_path / "copied").read_bytes() == b"content" and (tmp_path / "copied").stat().st_ino != file
+    monkeypatch.undo()
+    with pytest.raises(FileNotFoundError):
+        write_synced(tmp_path / "none", tmp_path / "gone", give=True)
+
+
 @pytest.mark.parametrize("name", [".x.0a1b.spool", "folder/.x.tar.ff.spool"])
 def test_spools_are_known_by_their_names(name: str) -> None:
     assert is_spool(name)

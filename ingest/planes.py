@@ -1,0 +1,34 @@
+"""A plain JPEG made smaller in its own colour planes, by `planes.c`, in three quarters of the time that the way over RGB takes.
+
+The pixels are those of that way, but for rounding and for colours that were stored in half the size: these are not enlarged
+between. Where planes.c was not compiled, and for pictures that it declines, there is the way over RGB, in `images.py`.
+"""
+
+import importlib
+from typing import Any
+
+from tagmill.ingest.resize import Size
+
+THUMBNAIL = 64  # pixels a side, of the luma that is averaged along with the rest
+
+try:
+    _compiled: Any = importlib.import_module("tagmill.ingest._planes")
+except ImportError:
+    _compiled = None
+
+
+def is_compiled() -> bool:
+    """Whether planes.c was compiled when the package was installed."""
+    return _compiled is not None
+
+
+def smaller(body: bytes, size: Size, fraction: int, quality: int) -> tuple[bytes, bytes] | None:
+    """A JPEG's picture in another size, as a baseline JPEG (4:2:0) without metadata, and its luma [THUMBNAIL, THUMBNAIL].
+
+    It is decoded at 1/`fraction` of its size (1, 2, 4, 8), and averaged from there. None where that is declined: not three
+    8-bit planes of YCbCr, a size that is larger or below the thumbnail's, bytes that libjpeg has anything to say about.
+    """
+    if _compiled is None or min(size) < THUMBNAIL:
+        return None
+    made: tuple[bytes, bytes] | None = _compiled.smaller(body, *size, fraction, quality)
+    return made
