@@ -23,7 +23,8 @@ from tagmill.ingest.policy import ImagePolicy
 from tagmill.ingest.reasons import Reason
 
 SIZE = struct.Struct("<Q")  # before orders and bodies: their bytes
-HEAD = struct.Struct("<II")  # before an answer: bytes of its JSON, then of the JPEG that follows it
+HEAD = struct.Struct("<II")  # before an answer: bytes of its facts, then of the JPEG that follows them
+_PICTURE = struct.Struct("<4I32s4qB")  # facts of a picture: its sizes, sha256, PDQ and its quality; all others are JSON
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 
 Prepare = Callable[[bytes, ImagePolicy], Prepared | Rejected]
@@ -62,26 +63,25 @@ class Orders:
 def packed(made: Picture | Rejected) -> bytes:
     """An answer as it goes over the socket."""
     if isinstance(made, Rejected):
-        facts: dict[str, Any] = {"reason": made.reason, "detail": made.detail}
-        return _framed(facts)
-    sizes = (made.width, made.height, made.original_width, made.original_height)
-    prints = (made.prints.sha256, made.prints.pdq, made.prints.pdq_quality)
-    return _framed({"sizes": sizes, "prints": prints}, made.jpeg)
+        return _told({"reason": made.reason, "detail": made.detail})
+    sizes, prints = (made.width, made.height, made.original_width, made.original_height), made.prints
+    facts = _PICTURE.pack(*sizes, bytes.fromhex(prints.sha256), *prints.pdq, prints.pdq_quality)
+    return b"".join((HEAD.pack(len(facts), len(made.jpeg)), facts, made.jpeg))
 
 
-def _framed(facts: dict[str, Any], jpeg: bytes = b"") -> bytes:
+def _told(facts: dict[str, Any]) -> bytes:
     text = json.dumps(facts).encode()
-    return b"".join((HEAD.pack(len(text), len(jpeg)), text, jpeg))
+    return HEAD.pack(len(text), 0) + text
 
 
 def parsed(facts: bytes, jpeg: bytes) -> Picture | Rejected:
     """An answer as it came over the socket, without its head."""
-    told = json.loads(facts)
-    if "reason" in told:
+    if not jpeg:
+        told = json.loads(facts)
         return Rejected(Reason(told["reason"]), told["detail"])
-    sha256, pdq, quality = told["prints"]
-    width, height, original_width, original_height = told["sizes"]
-    prints = Fingerprint(sha256, tuple(pdq), quality)
+    width, height, original_width, original_height, sha256, *pdq, quality = _PICTURE.unpack(facts)
+    first, second, third, fourth = pdq
+    prints = Fingerprint(sha256.hex(), (first, second, third, fourth), quality)
     return Picture(jpeg, width, height, original_width, original_height, prints)
 
 
@@ -107,7 +107,7 @@ def serve(connection: socket.socket, prepare: Prepare = prepare) -> None:
     told = Orders.parse(orders)
     _leave_with(told.parent)
     _limit(told.memory)
-    connection.sendall(_framed({"ready": os.getpid()}))
+    connection.sendall(_told({"ready": os.getpid()}))
     # From here on nobody reads what codecs say of broken pictures: it would fill a disk or garble a terminal.
     with Path(os.devnull).open("wb") as nowhere:
         os.dup2(nowhere.fileno(), sys.stderr.fileno())

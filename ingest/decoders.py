@@ -115,7 +115,7 @@ class _Process:
         return self._process.poll() is None
 
     async def ask(self, message: bytes, seconds: float) -> tuple[bytes, bytes]:
-        """The answer's JSON and JPEG, within so many seconds after the answer before it.
+        """The answer's facts and JPEG, within so many seconds after the answer before it.
 
         Raises TimeoutError, EOFError or ConnectionError where it hangs or dies over this message, and _NotToBlameError where it
         has ended over another.
@@ -152,12 +152,22 @@ class _Process:
     async def _send(self, message: bytes, before: asyncio.Future[bool]) -> None:
         async with self._sending:  # in the order in which they asked
             try:
-                await asyncio.get_running_loop().sock_sendall(self._socket, SIZE.pack(len(message)) + message)
+                await self._send_whole(SIZE.pack(len(message)), message)
             except ConnectionError:
                 if before.done() and before.result():
                     raise
                 self.end()  # or it would be asked again before the other one sees that it is gone
                 raise _NotToBlameError from None
+
+    async def _send_whole(self, head: bytes, message: bytes) -> None:
+        """Both, without making one of them: mostly the socket takes all at once."""
+        try:
+            sent = self._socket.sendmsg([head, message])
+        except BlockingIOError:
+            sent = 0
+        if rest := len(head) + len(message) - sent:
+            left = memoryview(message)[-rest:] if rest <= len(message) else (head + message)[sent:]
+            await asyncio.get_running_loop().sock_sendall(self._socket, left)
 
     async def _answer(self) -> tuple[bytes, bytes]:
         facts, jpeg = HEAD.unpack(await self._read(HEAD.size))

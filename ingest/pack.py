@@ -18,7 +18,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tagmill.ingest.board import Board, line
-from tagmill.ingest.part import OUTCOMES, record_of
+from tagmill.ingest.part import OUTCOMES
+from tagmill.ingest.part_table import record_of
 from tagmill.ingest.plan import NOTHING, Before, GroupPlan, GroupSizes, ShardPlan, plan, tar_bytes
 from tagmill.ingest.progress import Progress
 from tagmill.ingest.reasons import Reason

@@ -4,12 +4,11 @@ import asyncio
 import json
 import secrets
 import tempfile
-from collections import Counter
-from collections.abc import Callable, Coroutine, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -23,58 +22,15 @@ from tagmill.ingest.fetch import Fetched, Fetcher, Lessons
 from tagmill.ingest.fingerprint import holdout_order
 from tagmill.ingest.images import Rejected
 from tagmill.ingest.known import known_keys
+from tagmill.ingest.part_table import ROW_GROUP, PartTable, subject
 from tagmill.ingest.places import COLUMN, Place
 from tagmill.ingest.reads import PlaceReader, runs
 from tagmill.ingest.reasons import Reason
 from tagmill.ingest.robots_book import Met, open_book
-from tagmill.ingest.sources import extra_schema
-from tagmill.shards.index import sample_bytes
-from tagmill.shards.record import Record, key_of
+from tagmill.shards.record import key_of
 from tagmill.shards.store import Store
 
-# A part's table, in this order; the source's own columns stand before `reason`. Facts are null unless reason is null. Rows
-# of equal URL share their facts, and the first of them holds the picture.
-PART = pa.schema(
-    [
-        pa.field("row_id", pa.int64(), nullable=False),
-        pa.field("part", pa.int32(), nullable=False),
-        pa.field("place", pa.int32(), nullable=False),  # ordinal in the part's order: url hash, row_id; or row_id
-        pa.field("url", pa.string()),
-        pa.field("tags", pa.list_(pa.string()), nullable=False),
-        pa.field("licence", pa.string()),
-        pa.field("page", pa.string()),
-        pa.field("reason", pa.string()),  # null: it gave a picture
-        pa.field("detail", pa.string()),
-        pa.field("key", pa.string()),  # of a duplicate, which is one by its URL: the sample that it yields to
-        pa.field("sha256", pa.string()),
-        pa.field("pdq0", pa.int64()),
-        pa.field("pdq1", pa.int64()),
-        pa.field("pdq2", pa.int64()),
-        pa.field("pdq3", pa.int64()),
-        pa.field("pdq_quality", pa.int32()),  # 0 to 100
-        pa.field("width", pa.int32()),  # of the stored picture
-        pa.field("height", pa.int32()),
-        pa.field("original_width", pa.int32()),  # of the upright source
-        pa.field("original_height", pa.int32()),
-        pa.field("jpeg_size", pa.int64()),  # bytes
-        pa.field("sample_bytes", pa.int64()),  # in its tar, headers and facts included
-        pa.field("holdout_order", pa.int64()),  # signed; the smallest are held out
-        pa.field("http_status", pa.int32()),
-        pa.field("fetched_at", pa.timestamp("ms", tz="UTC")),
-        pa.field("seconds", pa.float64()),
-        pa.field("host", pa.string()),
-        pa.field("jpeg", pa.binary()),
-    ]
-)
-_BEFORE_EXTRA = PART.get_field_index("reason")
-ROW_GROUP = 256  # rows, and pictures, in memory while a part is written or read
 OUTCOMES = ("ok", *Reason)
-
-
-def part_schema(config: IngestConfig) -> pa.Schema:
-    """PART with the source's own columns, whose types the input gives."""
-    columns = list(PART)
-    return pa.schema([*columns[:_BEFORE_EXTRA], *extra_schema(config), *columns[_BEFORE_EXTRA:]])
 
 
 def attempt_file(part: int, attempt: str) -> str:
@@ -95,26 +51,6 @@ DENIED = "parts/takedown.json"
 def denied_of(store: Store) -> Denied:
     """What this run must not take in. A worker process reads it once."""
     return Denied.parse(store.read(DENIED)) if store.exists(DENIED) else Denied()
-
-
-def record_of(row: Mapping[str, Any]) -> Record:
-    """The base row of an ok row of a part's table, with its extra columns."""
-    return Record(
-        sha256=row["sha256"],
-        pdq=(row["pdq0"], row["pdq1"], row["pdq2"], row["pdq3"]),
-        width=row["width"],
-        height=row["height"],
-        original_width=row["original_width"],
-        original_height=row["original_height"],
-        tags=tuple(row["tags"]),
-        url=row["url"],
-        licence=row["licence"],
-        page=row["page"],
-        extra={name: value for name, value in row.items() if name not in _OURS},
-    )
-
-
-_OURS = frozenset(PART.names)
 
 
 @dataclass(frozen=True)
@@ -170,15 +106,6 @@ def _silent(outcome: str, num_rows: int) -> None:
     del outcome, num_rows
 
 
-@dataclass(slots=True)
-class _Outcome:
-    """What came of one URL: the columns that all of its rows share, and where its picture lies in the scratch file."""
-
-    columns: dict[str, Any] = field(default_factory=dict)
-    start: int = 0
-    size: int = 0
-
-
 def run_part(task: PartTask, tell: Tell = _silent) -> PartSummary:
     """Fetches and prepares a dealt part and commits it; one that is committed already is left as it is.
 
@@ -190,14 +117,13 @@ def run_part(task: PartTask, tell: Tell = _silent) -> PartSummary:
         return PartSummary.parse(store.read(done_file(part)))
     attempt = secrets.token_hex(8)
     with tempfile.TemporaryDirectory(prefix=f"part-{part:06d}-", dir=task.config.spool) as folder:
-        table = Path(folder, "part.parquet")
-        with Path(folder, "pictures").open("w+b") as pictures:
-            outcomes = asyncio.run(_outcomes(task, _wanted(store, part), pictures, tell))
-            counts = _write(task, outcomes, pictures, table)
-        size = table.stat().st_size
-        store.put(attempt_file(part, attempt), table, give=True)
-    rows, ok = counts.total(), counts.pop("ok", 0)
-    summary = PartSummary(part, attempt, rows, ok, dict(sorted(counts.items())), size)
+        path, wanted = Path(folder, "part.parquet"), _wanted(store, part)
+        with PartTable(path, part, task.schema, len(wanted)) as table:
+            asyncio.run(_make(task, wanted, table, tell))
+        size = path.stat().st_size
+        store.put(attempt_file(part, attempt), path, give=True)
+    rows, ok = table.counts.total(), table.counts.pop("ok", 0)
+    summary = PartSummary(part, attempt, rows, ok, dict(sorted(table.counts.items())), size)
     if store.put_new(done_file(part), json.dumps(asdict(summary)).encode()):
         return summary
     store.delete(attempt_file(part, attempt))
@@ -213,12 +139,6 @@ class _Wanted:
     rows: int = 1
 
 
-def _subject(row: Mapping[str, Any]) -> bytes | int:
-    """What a row asks for. Rows of equal URL ask for one thing; those that bring bytes, each for its own."""
-    subject: bytes | int = row["url_hash"] if row.get(COLUMN) is None else row["row_id"]
-    return subject
-
-
 def _wanted(store: Store, part: int) -> list[_Wanted]:
     """What the part's rows ask for, in the order of the first row of each."""
     found: dict[bytes | int, _Wanted] = {}
@@ -227,17 +147,16 @@ def _wanted(store: Store, part: int) -> list[_Wanted]:
         columns = [name for name in ("row_id", "url", "url_hash", COLUMN) if name in parquet.schema_arrow.names]
         for batch in parquet.iter_batches(ROW_GROUP, columns=columns, use_threads=False):
             for row in batch.to_pylist():
-                subject = _subject(row)
-                if subject in found:
-                    found[subject].rows += 1
+                asked = subject(row)
+                if asked in found:
+                    found[asked].rows += 1
                 else:
-                    found[subject] = _Wanted(normalise(row["url"] or ""), Place.of(row))
+                    found[asked] = _Wanted(normalise(row["url"] or ""), Place.of(row))
     return list(found.values())
 
 
-async def _outcomes(task: PartTask, wanted: list[_Wanted], pictures: BinaryIO, tell: Tell) -> list[_Outcome]:
-    """What came of each, in order; as many bodies are in memory as requests may be in flight, or runs of neighbours."""
-    outcomes = [_Outcome() for _ in wanted]
+async def _make(task: PartTask, wanted: list[_Wanted], table: PartTable, tell: Tell) -> None:
+    """Gets all and writes it; as many bodies are in memory as requests may be in flight, or runs of neighbours."""
     together = runs([each.place for each in wanted], task.config.max_bytes)
     todo = iter(together)
     denied, blocked = denied_of(task.store), blocklist_of(task.store)
@@ -254,7 +173,7 @@ async def _outcomes(task: PartTask, wanted: list[_Wanted], pictures: BinaryIO, t
 
     def open_yet(number: int) -> bool:
         if columns := answered(number):
-            outcomes[number].columns = columns
+            table.arrived(number, columns)
             tell(columns["reason"], wanted[number].rows)
         return not columns
 
@@ -266,19 +185,19 @@ async def _outcomes(task: PartTask, wanted: list[_Wanted], pictures: BinaryIO, t
             got = [await fetcher.fetch(url) for url in urls]  # a run has one URL, or places alone
             got += await reader.read(places) if places else []
             for number, fetched in zip(numbers, got, strict=True):
-                outcome = outcomes[number]
-                outcome.columns, jpeg = await _columns(fetched, decoders, task.config.seed, denied, blocked)
-                if jpeg is not None:
-                    outcome.start, outcome.size = pictures.tell(), len(jpeg)
-                    pictures.write(jpeg)
-                tell(outcome.columns["reason"] or "ok", wanted[number].rows)
+                columns, jpeg = await _columns(fetched, decoders, task.config.seed, denied, blocked)
+                table.arrived(number, columns, jpeg)
+                tell(columns["reason"] or "ok", wanted[number].rows)
 
     share = min(task.concurrency, len(together))
     book = open_book(task.store, task.part, _met(task.config)) if task.config.honour_robots else None
-    with _decoders(task.config) as decoders, PlaceReader(task.config.max_bytes, max(1, share)) as reader:
+    with (
+        task.store.open(rows_file(task.part)) as rows,
+        _decoders(task.config) as decoders,
+        PlaceReader(task.config.max_bytes, max(1, share)) as reader,
+    ):
         async with Fetcher(task.config, task.workers, lessons_of(task.config), book) as fetcher:
-            await _all(work(fetcher, reader, decoders) for _ in range(share))
-    return outcomes
+            await _all([table.write(rows), *(work(fetcher, reader, decoders) for _ in range(share))])
 
 
 async def _all(works: Iterable[Coroutine[Any, Any, None]]) -> None:
@@ -334,36 +253,3 @@ async def _columns(
         "holdout_order": holdout_order(prints.sha256, seed),
     }
     return columns, made.jpeg
-
-
-def _write(task: PartTask, outcomes: list[_Outcome], pictures: BinaryIO, path: Path) -> Counter[str]:
-    """Joins rows and outcomes into the part's table, a row group at a time; returns rows by outcome."""
-    counts: Counter[str] = Counter()
-    numbers: dict[bytes | int, int] = {}
-    place = 0
-    plain = [name for name in task.schema.names if name != "jpeg"]  # pictures compress no further and never repeat
-    compression = {**dict.fromkeys(plain, "zstd"), "jpeg": "none"}
-    with (
-        task.store.open(rows_file(task.part)) as file,
-        pq.ParquetWriter(
-            path, task.schema, compression=compression, use_dictionary=plain, write_statistics=plain
-        ) as writer,
-    ):
-        for batch in pq.ParquetFile(file).iter_batches(ROW_GROUP, use_threads=False):
-            lines = []
-            for row in batch.to_pylist():
-                first = _subject(row) not in numbers
-                outcome = outcomes[numbers.setdefault(_subject(row), len(numbers))]
-                line = {**row, **outcome.columns, "part": task.part, "place": place}
-                del line["url_hash"]
-                line.pop(COLUMN, None)
-                if line["reason"] is None:
-                    line["sample_bytes"] = sample_bytes(line["jpeg_size"], len(record_of(line).json()))
-                    if first:
-                        pictures.seek(outcome.start)
-                        line["jpeg"] = pictures.read(outcome.size)
-                counts[line["reason"] or "ok"] += 1
-                lines.append(line)
-                place += 1
-            writer.write_table(pa.Table.from_pylist(lines, task.schema), row_group_size=ROW_GROUP)
-    return counts

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from tagmill.ingest.config import IngestConfig
 from tagmill.ingest.pack import Packed, PackTask, pack_group
-from tagmill.ingest.part import PartSummary, PartTask, part_schema, run_part
+from tagmill.ingest.part import PartSummary, PartTask, run_part
+from tagmill.ingest.part_table import part_schema
 from tagmill.ingest.progress import Progress
 from tagmill.ingest.spark import Cluster, scratch
 from tagmill.shards.store import Store

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 from tagmill.ingest.board import Board, line
 from tagmill.ingest.config import IngestConfig
-from tagmill.ingest.part import OUTCOMES, PartSummary, PartTask, done_file, lessons_of, part_schema, run_part
+from tagmill.ingest.part import OUTCOMES, PartSummary, PartTask, done_file, lessons_of, run_part
+from tagmill.ingest.part_table import part_schema
 from tagmill.ingest.progress import Progress
 from tagmill.shards.store import Store
 

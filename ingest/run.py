@@ -36,7 +36,8 @@ from tagmill.ingest.images import image_stack
 from tagmill.ingest.known import deal_known
 from tagmill.ingest.matching import MatchRules
 from tagmill.ingest.pack import Packed, PackTask, plan_groups, totals_of
-from tagmill.ingest.part import DENIED, PART, PartSummary, attempt_file, done_file
+from tagmill.ingest.part import DENIED, PartSummary, attempt_file, done_file
+from tagmill.ingest.part_table import PART
 from tagmill.ingest.parts import run_parts
 from tagmill.ingest.plan import NOTHING
 from tagmill.ingest.progress import Progress, Silent

@@ -36,6 +36,7 @@ FACTS = pa.schema(
     ]
 )
 RESERVED = frozenset([*FACTS.names, "pdq", "row_id", "labels", "status", "reason", "__key__", "__url__"])
+_FACTS = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 EXTRA_TYPES = (pa.string(), pa.int64(), pa.float64(), pa.bool_())
 
 
@@ -90,7 +91,7 @@ class Record:
         for name, value in self.extra.items():
             if isinstance(value, float) and not math.isfinite(value):
                 row[name] = None  # JSON has no NaN, and other readers refuse it
-        return json.dumps(row, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode("ascii")
+        return _FACTS.encode(row).encode("ascii")
 
     def _plain(self) -> dict[str, object]:
         return {

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tagmill.ingest.config import TAKEN_COLUMNS, IngestConfig
-from tagmill.ingest.part import PART
+from tagmill.ingest.part_table import PART
 from tagmill.ingest.presets import Columns
 from tagmill.shards.errors import ConfigError
 from tagmill.shards.record import FACTS

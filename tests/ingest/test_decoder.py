@@ -24,7 +24,7 @@ POLICY = ImagePolicy(image_size=32, quality=90, min_side=8, max_pixels=1_000_000
 words = st.integers(-(1 << 63), (1 << 63) - 1)
 pictures = st.builds(
     Picture,
-    st.binary(max_size=300),
+    st.binary(min_size=1, max_size=300),
     *[st.integers(1, 65_500)] * 4,
     st.builds(
         Fingerprint,

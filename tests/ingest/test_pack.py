@@ -18,7 +18,7 @@ import pytest
 
 from tagmill.ingest import pack as packing
 from tagmill.ingest.pack import Packed, PackTask, pack, pack_group, plan_groups
-from tagmill.ingest.part import PART, record_of
+from tagmill.ingest.part_table import PART, record_of
 from tagmill.ingest.progress import Silent
 from tagmill.ingest.select import SELECTION, group_file
 from tagmill.shards.errors import CorpusError, TagmillError

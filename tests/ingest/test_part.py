@@ -14,20 +14,13 @@ import pytest
 from PIL import Image
 
 from tagmill.ingest import part as parts
+from tagmill.ingest import part_table
 from tagmill.ingest.config import IngestConfig
 from tagmill.ingest.deal import deal, normalise
 from tagmill.ingest.denied import Denied, rule
 from tagmill.ingest.fingerprint import holdout_order
-from tagmill.ingest.part import (
-    DENIED,
-    PART,
-    PartSummary,
-    PartTask,
-    attempt_file,
-    part_schema,
-    record_of,
-    run_part,
-)
+from tagmill.ingest.part import DENIED, PartSummary, PartTask, attempt_file, run_part
+from tagmill.ingest.part_table import PART, part_schema, record_of
 from tagmill.shards.index import sample_bytes
 from tagmill.shards.record import sha256_hex
 from tagmill.shards.store import Store
@@ -191,7 +184,7 @@ def test_what_is_denied_is_rejected_and_not_asked_for_where_its_address_says_so(
 
 
 def test_row_groups_are_small_and_in_order(tmp_path: Path, web: Liar, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parts, "ROW_GROUP", 10)
+    monkeypatch.setattr(part_table, "ROW_GROUP", 10)
     config = begun(tmp_path, web, rows_per_part=1000)
     summary = run_part(task(config))
     metadata = pq.read_metadata(Path(config.output, attempt_file(0, summary.attempt)))

@@ -133,7 +133,7 @@ from tagmill.shards.store import Store
 when, _, pattern = os.environ["KILL"].partition(":")
 
 def deadly(method):
-    def call(self, name, source):
+    def call(self, name, source, **how):
         hit = pattern and re.search(pattern, f"{self.url}/{name}")
         if hit and when == "half":
             data = source if isinstance(source, bytes) else source.read_bytes()
@@ -141,7 +141,7 @@ def deadly(method):
             half.parent.mkdir(parents=True, exist_ok=True)
             half.write_bytes(data[: len(data) // 2])
         if not (hit and when != "after"):
-            done = method(self, name, source)
+            done = method(self, name, source, **how)
         if hit:
             os.killpg(0, signal.SIGKILL)
         return done

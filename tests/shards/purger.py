@@ -5,6 +5,7 @@ import re
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 from tagmill.shards.manifest import Corpus
 from tagmill.shards.purge import begin_purge, purge_shards, record
@@ -32,7 +33,7 @@ def deadly(kill: str) -> None:
     when, _, pattern = kill.partition(":")
     put, delete = Store.put, Store.delete
 
-    def dying_put(self: Store, name: str, source: bytes | Path) -> None:
+    def dying_put(self: Store, name: str, source: bytes | Path, **how: Any) -> None:
         hit = re.search(pattern, name)
         if hit and when == "half":
             data = source if isinstance(source, bytes) else source.read_bytes()
@@ -40,7 +41,7 @@ def deadly(kill: str) -> None:
             spool.parent.mkdir(parents=True, exist_ok=True)
             spool.write_bytes(data[: len(data) // 2])
         if not hit or when == "after":
-            put(self, name, source)
+            put(self, name, source, **how)
         if hit:
             os.kill(os.getpid(), signal.SIGKILL)
 
