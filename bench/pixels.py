@@ -1,5 +1,5 @@
 """What pillow-simd is worth: decode + resize to short side 256 + encode, on one core, against Pillow in its own environment.
-And what each step of ingest costs a picture: encoded anew to that size, and stored as it came (those pictures that can be).
+And what each step of ingest costs a picture that goes over RGB; in its own planes; and stored as it came (those that can be).
 
 python bench/pixels.py [--images DIR] [--rounds N] [--quick] [--out FILE.json]
 """
@@ -56,7 +56,7 @@ class Clock:
 
 
 def step_by_step(body: bytes, policy: "ImagePolicy", clock: Clock) -> bytes:
-    """What ingest does with an upright RGB picture, by ingest's own functions; the JPEG that is stored."""
+    """What ingest does with a picture that goes over RGB, by ingest's own functions; the JPEG that is stored."""
     from tagmill.ingest import fingerprint, images
     from tagmill.ingest.resize import framed, scaled
     from tagmill.shards.record import sha256_hex
@@ -76,6 +76,14 @@ def step_by_step(body: bytes, policy: "ImagePolicy", clock: Clock) -> bytes:
     fingerprint.pdq_of(images.thumbnail_of(pixels))
     clock("PDQ")
     return jpeg
+
+
+def in_planes(body: bytes, policy: "ImagePolicy") -> bool:
+    """A picture made smaller in its own planes; False where it goes over RGB."""
+    from tagmill.ingest import images
+
+    image = images.opened(body)
+    return images.in_planes(body, image, images.checked_shape(*image.size, policy), policy.quality) is not None
 
 
 def stored_at_256(**changes: Any) -> "ImagePolicy":
@@ -99,12 +107,19 @@ def ingest_steps(files: list[bytes], rounds: int) -> dict[str, dict[str, object]
     fit = [body for body in files if isinstance(prepare(body, as_came), Prepared)]
     if fit:
         whole[f"all: stored as it came ({len(fit)} of {len(files)})"] = fit, as_came
+    plain = [body for body in files if in_planes(body, resized)]
     runs: dict[str, list[float]] = {}
     for _ in range(rounds):
         clock = Clock()
         for body in files:
             step_by_step(body, resized, clock)
         found = {step: seconds / len(files) for step, seconds in clock.seconds.items()}
+        if plain:
+            start = time.perf_counter()
+            for body in plain:
+                in_planes(body, resized)
+            seconds = time.perf_counter() - start
+            found[f"header, decode, resize, encode in planes ({len(plain)} of {len(files)})"] = seconds / len(plain)
         for name, (bodies, policy) in whole.items():
             start = time.perf_counter()
             for body in bodies:

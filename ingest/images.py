@@ -100,7 +100,7 @@ def prepare(body: bytes, policy: ImagePolicy) -> Prepared | Rejected:
                     return kept
             if policy.reencode == "never":
                 return Rejected(Reason.NEEDS_ENCODING)
-            if turn is None and (smaller := _smaller(body, image, wanted, policy.quality)) is not None:
+            if turn is None and (smaller := in_planes(body, image, wanted, policy.quality)) is not None:
                 return smaller
             raw, place = decoded(image, wanted.scaled)
             pixels = in_srgb(scaled(raw, wanted.scaled, place), profile)
@@ -180,14 +180,13 @@ def _kept(body: bytes, image: Image.Image, policy: ImagePolicy) -> Prepared | No
     return Prepared(jpeg, *image.size, *image.size, thumbnail)
 
 
-def _smaller(body: bytes, image: Image.Image, wanted: Shape, quality: int) -> Prepared | None:
+def in_planes(body: bytes, image: Image.Image, wanted: Shape, quality: int) -> Prepared | None:
     """The picture made smaller in its own colour planes, if it is a JPEG in sRGB that stays whole, and planes.py takes it."""
     if image.format not in ("JPEG", "MPO") or image.mode != "RGB" or wanted.scaled != wanted.stored:
         return None
     if not _is_in_srgb(image.info.get("icc_profile")):
         return None
-    fraction = _fraction(image.size, wanted.stored)
-    made = planes.smaller(body, wanted.stored, fraction, quality)
+    made = planes.smaller(body, wanted.stored, _fraction(image.size, wanted.stored), quality)
     if made is None:
         return None
     thumbnail = np.frombuffer(made[1], np.uint8).reshape(THUMBNAIL, THUMBNAIL)
