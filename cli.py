@@ -25,6 +25,7 @@ def ingest(arguments: Sequence[str]) -> None:
 
     from tagmill.ingest import IngestConfig
     from tagmill.ingest import ingest as run
+    from tagmill.ingest.process import leave_out_pandas
     from tagmill.ingest.progress import JsonProgress, Progress, RichProgress
     from tagmill.ingest.prometheus import PrometheusProgress
 
@@ -38,6 +39,8 @@ def ingest(arguments: Sequence[str]) -> None:
 
     told = tyro.cli(Told, args=list(arguments), prog="tagmill ingest", description="From lists of URLs to a corpus.")
     with ExitStack() as stack:
+        if told.config.engine != "spark":
+            stack.callback(leave_out_pandas())
         progress: Progress = stack.enter_context(JsonProgress()) if told.json else stack.enter_context(RichProgress())
         if told.prometheus is not None:
             metrics = PrometheusProgress(progress, told.prometheus, told.config.name)

@@ -4,7 +4,6 @@ import multiprocessing
 import os
 import signal
 import struct
-import sys
 import threading
 import time
 import zlib
@@ -12,13 +11,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from functools import cache
-from importlib.abc import MetaPathFinder
 from itertools import islice
 from multiprocessing.context import BaseContext
 from typing import Any, TypeVar
 
 import numpy as np
 
+from tagmill.ingest.process import keep_memory, leave_out_pandas, work_in_long_turns
 from tagmill.ingest.progress import Progress
 from tagmill.ingest.waits import Traffic, Waits
 from tagmill.shards.errors import TagmillError
@@ -188,14 +187,6 @@ def line() -> Line:
     return _line
 
 
-class _WithoutPandas(MetaPathFinder):
-    """Arrow imports pandas where it is installed, half a second a process; no worker has a use for it."""
-
-    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
-        if name == "pandas":
-            raise ModuleNotFoundError(f"{name} is left out of worker processes", name=name)
-
-
 def _begin(
     shared: Any, notes: Any, free: Any, workers: int, outcomes: tuple[str, ...], environment: dict[str, str]
 ) -> None:
@@ -203,20 +194,15 @@ def _begin(
     global _line
     os.environ.clear()
     os.environ.update(environment)  # of now: the server's is of when it was begun
-    sys.meta_path.insert(0, _WithoutPandas())
-    _work_in_long_turns()
+    leave_out_pandas()
+    work_in_long_turns()
+    keep_memory()
     with free.get_lock():
         number = free.value
         free.value += 1
     _line = Line(np.frombuffer(shared, np.int64).reshape(workers + 1, -1), number, outcomes, notes)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent tells us through the board
     threading.Thread(target=_leave_with_parent, daemon=True).start()
-
-
-def _work_in_long_turns() -> None:
-    """Whoever is woken waits for its turn: else each answer of the web would push a decoder off its core, and its caches."""
-    if hasattr(os, "SCHED_BATCH") and os.sched_getscheduler(0) == os.SCHED_OTHER:
-        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 def _leave_with_parent() -> None:
