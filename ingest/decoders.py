@@ -11,7 +11,9 @@ import socket
 import subprocess
 import sys
 import tempfile
+from collections import deque
 from contextlib import suppress
+from dataclasses import dataclass
 from multiprocessing.util import Finalize
 from pathlib import Path
 from types import TracebackType
@@ -27,7 +29,7 @@ PROGRAM = "tagmill.ingest.decoder"
 PATIENCE = 120.0  # seconds in which a decoder must have started
 # Bytes that a picture may take in a decoder: some, and so many a pixel. A 16-bit grey picture takes the most, 34 a pixel.
 SOME_MEMORY, PIXEL_MEMORY = 1 << 30, 48
-_MOST_FACTS = 1 << 16  # bytes
+_MOST_FACTS, _PIECE = 1 << 16, 1 << 18  # bytes
 # A decoder is one of many, so threads beside it have no core to run on. And glibc is told to keep the memory of one picture for
 # the next: by luck it gives it back each time, and the kernel then takes up to a third of the time to hand it out again.
 _ENVIRONMENT = {
@@ -81,7 +83,7 @@ class Decoders:
                 except TimeoutError:
                     process.end()
                     return Rejected(Reason.DECODER_TIMEOUT, f"not done within {self._timeout:g} s")
-                except (EOFError, ConnectionError):
+                except EOFError:
                     return Rejected(Reason.DECODER_CRASHED, _how(process.end()))
                 except BaseException:  # we are cancelled, and its answer would be taken for another's
                     process.end()
@@ -103,13 +105,29 @@ class Decoders:
             return found
 
 
+@dataclass(slots=True)
+class _Question:
+    """A body that a decoder has, or is being sent; its answer's facts and JPEG, within so many seconds after the one before."""
+
+    answer: asyncio.Future[tuple[bytes, bytes]]
+    seconds: float
+
+    def fail(self, error: Exception) -> None:
+        if not self.answer.done():
+            self.answer.set_exception(error)
+
+
 class _Process:
-    """A decoder process and our end of the socket to it."""
+    """A decoder process and our end of the socket to it. It answers in order, so that what becomes of it is the first's."""
 
     def __init__(self, process: subprocess.Popen[bytes], connection: socket.socket) -> None:
         self._process, self._socket = process, connection
         self.asked = 0  # bodies that are in it, or on the way; counted by who asks
         self.ended = False
+        self._questions: deque[_Question] = deque()  # the reader is armed while there are some
+        self._received = bytearray()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
     def lives(self) -> bool:
         return self._process.poll() is None
@@ -117,49 +135,36 @@ class _Process:
     async def ask(self, message: bytes, seconds: float) -> tuple[bytes, bytes]:
         """The answer's facts and JPEG, within so many seconds after the answer before it.
 
-        Raises TimeoutError, EOFError or ConnectionError where it hangs or dies over this message, and _NotToBlameError where it
-        has ended over another.
+        Raises TimeoutError or EOFError where it hangs or dies over this message, and _NotToBlameError where it has ended over
+        another.
         """
         loop = asyncio.get_running_loop()
-        if self.asked == 1:  # nobody is before us, and whoever was may have had another event loop
-            self._sending, self._answered = asyncio.Lock(), loop.create_future()
-            self._answered.set_result(True)
-        before, mine, well = self._answered, loop.create_future(), False
-        self._answered = mine
+        mine = _Question(loop.create_future(), seconds)
         try:
-            async with asyncio.timeout(None) as limit:
-
-                def begin(_: object = None) -> None:
-                    if not mine.done():
-                        limit.reschedule(loop.time() + seconds)
-
-                if before.done():
-                    begin()
-                else:
-                    before.add_done_callback(begin)
-                await self._send(message, before)
-                if not await asyncio.shield(before):
-                    raise _NotToBlameError
-                answer = await self._answer()
-            well = True
-            return answer
+            if self.ended:
+                raise _NotToBlameError
+            if self._loop is not loop:
+                self._loop, self._sending = loop, asyncio.Lock()
+            self._questions.append(mine)
+            if len(self._questions) == 1:
+                loop.add_reader(self._socket, self._read)
+                self._wait_for_first()
+            try:
+                async with self._sending:  # in the order in which they asked
+                    await self._send(SIZE.pack(len(message)), message)
+            except ConnectionError:  # what it answered before, and then that it is gone
+                while self._read():
+                    pass
+                if not self.ended:
+                    self._blame_first(EOFError())
+            return await mine.answer
         finally:
+            mine.answer.cancel()  # nobody waits for it any more
             self.asked -= 1
-            mine.set_result(well)
             if self.ended and not self.asked:
                 self._socket.close()
 
-    async def _send(self, message: bytes, before: asyncio.Future[bool]) -> None:
-        async with self._sending:  # in the order in which they asked
-            try:
-                await self._send_whole(SIZE.pack(len(message)), message)
-            except ConnectionError:
-                if before.done() and before.result():
-                    raise
-                self.end()  # or it would be asked again before the other one sees that it is gone
-                raise _NotToBlameError from None
-
-    async def _send_whole(self, head: bytes, message: bytes) -> None:
+    async def _send(self, head: bytes, message: bytes) -> None:
         """Both, without making one of them: mostly the socket takes all at once."""
         try:
             sent = self._socket.sendmsg([head, message])
@@ -169,29 +174,60 @@ class _Process:
             left = memoryview(message)[-rest:] if rest <= len(message) else (head + message)[sent:]
             await asyncio.get_running_loop().sock_sendall(self._socket, left)
 
-    async def _answer(self) -> tuple[bytes, bytes]:
-        facts, jpeg = HEAD.unpack(await self._read(HEAD.size))
-        if facts > _MOST_FACTS:  # a codec that was taken over
-            raise EOFError
-        answer = await self._read(facts + jpeg)
-        return answer[:facts], answer[facts:]
+    def _read(self) -> bool:
+        """Takes what there is, and gives the answers that are whole to who waits for them; whether there was something."""
+        try:
+            some = self._socket.recv(_PIECE)
+        except BlockingIOError:
+            return False
+        except ConnectionError:
+            some = b""
+        if not some:
+            self._blame_first(EOFError())
+            return False
+        self._received += some
+        while len(self._received) >= HEAD.size:
+            facts, jpeg = HEAD.unpack_from(self._received)
+            end = HEAD.size + facts + jpeg
+            if facts > _MOST_FACTS or not self._questions:  # a codec that was taken over
+                self._blame_first(EOFError())
+                return False
+            if len(self._received) < end:
+                break
+            answer = bytes(self._received[HEAD.size : end])
+            del self._received[:end]
+            first = self._questions.popleft()
+            if not first.answer.done():
+                first.answer.set_result((answer[:facts], answer[facts:]))
+            self._wait_for_first()
+        return True
 
-    async def _read(self, size: int) -> bytes:
-        buffer = bytearray(size)
-        view, loop = memoryview(buffer), asyncio.get_running_loop()
-        while view:
-            received = await loop.sock_recv_into(self._socket, view)
-            if not received:
-                raise EOFError
-            view = view[received:]
-        return bytes(buffer)
+    def _wait_for_first(self) -> None:
+        """The time of the first question begins; where there is none there is nothing to be read."""
+        if self._timer is not None:
+            self._timer.cancel()
+        assert self._loop is not None
+        if self._questions:
+            self._timer = self._loop.call_later(self._questions[0].seconds, self._blame_first, TimeoutError())
+        else:
+            self._timer = None
+            self._loop.remove_reader(self._socket)
+
+    def _blame_first(self, error: Exception) -> None:
+        if self._questions:
+            self._questions.popleft().fail(error)
+        self.end()
 
     def end(self) -> int:
         """Ends it, if it has not ended, and returns the status that it ended with, as `Popen.returncode`."""
         self.ended = True
         self._process.kill()
         status = self._process.wait()
-        if self.asked:  # the others see that it is gone, and the last of them closes the socket
+        while self._questions:
+            self._questions.popleft().fail(_NotToBlameError())
+        if self._timer is not None:
+            self._wait_for_first()
+        if self.asked:  # who is still sending sees that it is gone, and the last of them closes the socket
             with suppress(OSError):
                 self._socket.shutdown(socket.SHUT_RDWR)
         else:
