@@ -88,6 +88,8 @@ def prepare(body: bytes, policy: ImagePolicy) -> Prepared | Rejected:
         return Rejected(Reason.EMPTY)
     Image.MAX_IMAGE_PIXELS = policy.max_pixels
     try:
+        if (plain := _plain(body, policy)) is not None:
+            return plain
         image = opened(body)
         with image:
             turn = _UPRIGHT.get(_orientation(image))
@@ -113,6 +115,17 @@ def prepare(body: bytes, policy: ImagePolicy) -> Prepared | Rejected:
             (width, height), stored = (height, width), stored[::-1]
     jpeg = encoded(framed(pixels, stored), policy.quality)
     return Prepared(jpeg, *stored, width, height, thumbnail_of(pixels))
+
+
+def _plain(body: bytes, policy: ImagePolicy) -> Prepared | None:
+    """A plain JPEG that is only made smaller: Pillow need not look at it. Most pictures of the web are."""
+    size = planes.plain_size(body)
+    if size is None or not 0 < size[0] * size[1] <= policy.max_pixels:
+        return None
+    wanted = checked_shape(*size, policy)
+    if wanted.scaled == size or policy.reencode == "never":
+        return None
+    return _averaged(body, size, wanted, policy.quality)
 
 
 def opened(body: bytes) -> Image.Image:
@@ -182,15 +195,19 @@ def _kept(body: bytes, image: Image.Image, policy: ImagePolicy) -> Prepared | No
 
 def in_planes(body: bytes, image: Image.Image, wanted: Shape, quality: int) -> Prepared | None:
     """The picture made smaller in its own colour planes, if it is a JPEG in sRGB that stays whole, and planes.py takes it."""
-    if image.format not in ("JPEG", "MPO") or image.mode != "RGB" or wanted.scaled != wanted.stored:
+    if image.format not in ("JPEG", "MPO") or image.mode != "RGB" or not _is_in_srgb(image.info.get("icc_profile")):
         return None
-    if not _is_in_srgb(image.info.get("icc_profile")):
+    return _averaged(body, image.size, wanted, quality)
+
+
+def _averaged(body: bytes, size: Size, wanted: Shape, quality: int) -> Prepared | None:
+    if wanted.scaled != wanted.stored:
         return None
-    made = planes.smaller(body, wanted.stored, _fraction(image.size, wanted.stored), quality)
+    made = planes.smaller(body, wanted.stored, _fraction(size, wanted.stored), quality)
     if made is None:
         return None
     thumbnail = np.frombuffer(made[1], np.uint8).reshape(THUMBNAIL, THUMBNAIL)
-    return Prepared(made[0], *wanted.stored, *image.size, thumbnail)
+    return Prepared(made[0], *wanted.stored, *size, thumbnail)
 
 
 def _fraction(size: Size, target: Size) -> int:

@@ -543,6 +543,51 @@ def test_in_its_own_planes_a_picture_is_what_it_is_over_rgb(
     assert sum(((a ^ b) & (2**64 - 1)).bit_count() for a, b in zip(pdq, another, strict=True)) <= 4
 
 
+@pytest.mark.parametrize("name", [*PLAIN, "grey", "four inks", "small", "cut"])
+@pytest.mark.parametrize(
+    "policy",
+    [
+        *[{"resize": mode} for mode in MODES],
+        {"resize": "no", "reencode": "auto"},
+        {"resize": "no", "reencode": "never"},
+        {"reencode": "auto"},
+        {"image_size": 400},
+        {"image_size": 400, "only_if_bigger": False},
+        {"min_side": 300},
+        {"max_pixels": 1000},
+    ],
+    ids=str,
+)
+def test_a_look_by_pillow_changes_nothing(name: str, policy: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    other = {
+        "grey": encoded(photograph().convert("L"), "JPEG"),
+        "four inks": encoded(photograph().convert("CMYK"), "JPEG"),
+        "small": encoded(photograph(50, 40), "JPEG"),
+        "cut": encoded(photograph(), "JPEG")[:3000],
+    }
+    body = other[name] if name in other else encoded(photograph(), "JPEG", quality=95, **PLAIN[name])
+    orders = ImagePolicy(**{"image_size": 160, "quality": 95, "min_side": 8, "max_pixels": 1_000_000, **policy})
+    plain = prepare(body, orders)
+    monkeypatch.setattr(planes, "plain_size", lambda body: None)
+    looked = prepare(body, orders)
+    if isinstance(plain, Rejected) or isinstance(looked, Rejected):
+        assert plain == looked
+    else:
+        assert plain.jpeg == looked.jpeg and (plain.thumbnail == looked.thumbnail).all()
+        assert [getattr(plain, key) for key in SIZES] == [getattr(looked, key) for key in SIZES]
+
+
+@pytest.mark.skipif(not planes.is_compiled(), reason="planes.c was not compiled")
+def test_pillow_does_not_look_at_plain_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked = []
+    monkeypatch.setattr(images, "opened", lambda body: looked.append(body) or opened(body))
+    opened = Image.open
+    policy = ImagePolicy(160, 95, 8, 1_000_000)
+    for name in ("4:2:0", "4:4:4", "progressive"):
+        prepare(encoded(photograph(), "JPEG", quality=95, **PLAIN[name]), policy)
+    assert not looked
+
+
 SIZES = ["width", "height", "original_width", "original_height"]
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tagmill.ingest import planes
-from tagmill.ingest.planes import THUMBNAIL, smaller
+from tagmill.ingest.planes import THUMBNAIL, plain_size, smaller
 
 compiled = pytest.mark.skipif(not planes.is_compiled(), reason="planes.c was not compiled")
 SAMPLINGS = ["4:4:4", "4:2:2", "4:2:0"]
@@ -182,6 +182,46 @@ def test_memory_does_not_grow() -> None:
     assert some() - before < 4096  # KiB; one picture's planes and result take more than a hundred, 240 of them are made
 
 
+def segment(marker: int, content: bytes) -> bytes:
+    return bytes([0xFF, marker]) + (2 + len(content)).to_bytes(2) + content
+
+
+@compiled
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_plain_header_tells_the_size(progressive: bool) -> None:
+    whole = encoded(picture(200, 150), progressive=progressive, comment=b"by me", dpi=(72, 72))
+    assert plain_size(whole) == (200, 150)
+    more = {
+        "EXIF": (0xE1, b"Exif\0\0"),
+        "XMP": (0xE1, b"http://ns.adobe.com/xap/1.0/\0"),
+        "profile": (0xE2, b"ICC_PROFILE\0"),
+    }
+    for name, (marker, content) in more.items():
+        assert plain_size(whole[:2] + segment(marker, content) + whole[2:]) is None, name
+    many = b"".join(segment(0xFE, b"") for _ in range(60))
+    assert plain_size(whole[:2] + many[:80] + whole[2:]) == (200, 150)
+    assert plain_size(whole[:2] + many + whole[2:]) is None  # a header of thousands of segments would take its time
+    for body in (
+        b"",
+        b"\xff",
+        b"\xff\xd8",
+        b"\xff\xd8\xff",
+        b"\x89PNG",
+        whole[:2] + b"\0" + whole[2:],
+        whole[:-1][:30],
+    ):
+        assert plain_size(body) is None
+    assert plain_size(whole[:2] + segment(0xFE, b"")[:2] + b"\0\1" + whole[2:]) is None  # shorter than its own length
+
+
+@given(st.binary(max_size=80))
+def test_any_header_gives_a_size_or_none(some: bytes) -> None:
+    for body in (some, b"\xff\xd8\xff" + some):
+        size = plain_size(body)
+        assert size is None or len(size) == 2
+
+
 def test_without_the_compiled_part_everything_is_declined(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(planes, "_compiled", None)
     assert not planes.is_compiled() and smaller(encoded(picture(200, 150)), (100, 75), 1, 90) is None
+    assert plain_size(encoded(picture(200, 150))) is None
