@@ -131,6 +131,19 @@ def test_an_empty_shard_is_a_shard(tmp_path: Path) -> None:
         assert tar.getmembers() == []
 
 
+@given(st.text("0123456789abcdef.", min_size=1, max_size=100), st.integers(0, (1 << 33) - 1))
+def test_a_header_is_what_tarfile_writes(name: str, length: int) -> None:
+    member = tarfile.TarInfo(name)
+    member.size, member.mode, member.uname, member.gname = length, 0o444, "bigdata", "bigdata"
+    assert writer_module._header(name, length) == member.tobuf(tarfile.USTAR_FORMAT)
+
+
+@pytest.mark.parametrize(("name", "length"), [("n" * 101, 1), ("n", 1 << 33)])
+def test_what_does_not_fit_a_header_is_not_written(name: str, length: int) -> None:
+    with pytest.raises(AssertionError, match="too long"):
+        writer_module._header(name, length)
+
+
 def test_gnu_tar_reads_it(tmp_path: Path, samples: list[Sample]) -> None:
     write_shard(tmp_path / "spool", "000000", samples)
     out = tmp_path / "out"
