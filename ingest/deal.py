@@ -33,6 +33,7 @@ MARKER = "parts/dealt.json"
 FAN_OUT_BITS = 8  # 256 buckets are open at a time
 HELD_PARTS = 64  # parts of a bucket that is dealt in memory
 TOGETHER = 8  # parts that are taken out of them in one pass
+LUMP = 1 << 23  # bytes of rows that are made one batch
 AT_ONCE = 8  # parts that are on their way into the store
 HASH = "url_hash"
 Put = Callable[[pa.Table, int], None]  # a part's rows, and its number
@@ -234,8 +235,18 @@ class Buckets:
 
 
 def _batches(bucket: Bucket) -> Iterator[pa.RecordBatch]:
+    """A bucket's rows in lumps: they were written a few hundred at a time, and each piece costs every later step some calls."""
+    some: list[pa.RecordBatch] = []
+    size = 0
     with pa.OSFile(str(bucket.path)) as file, pa.ipc.open_stream(file) as stream:
-        yield from stream
+        for batch in stream:
+            some.append(batch)
+            size += batch.nbytes
+            if size >= LUMP:
+                yield from pa.Table.from_batches(some).combine_chunks().to_batches()
+                some, size = [], 0
+    if some:
+        yield from pa.Table.from_batches(some).combine_chunks().to_batches()
     bucket.path.unlink()
 
 
