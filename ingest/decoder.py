@@ -15,7 +15,6 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tagmill.ingest.fingerprint import Fingerprint, fingerprint
 from tagmill.ingest.images import Prepared, Rejected, prepare
@@ -24,7 +23,10 @@ from tagmill.ingest.reasons import Reason
 
 SIZE = struct.Struct("<Q")  # before orders and bodies: their bytes
 HEAD = struct.Struct("<II")  # before an answer: bytes of its facts, then of the JPEG that follows them
-_PICTURE = struct.Struct("<4I32s4qB")  # facts of a picture: its sizes, sha256, PDQ and its quality; all others are JSON
+READY = b"ready"  # facts of the answer to orders
+_PICTURE = struct.Struct(
+    "<4I32s4qB"
+)  # facts of a picture: its sizes, sha256, PDQ and its quality; those of a reject are JSON
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 
 Prepare = Callable[[bytes, ImagePolicy], Prepared | Rejected]
@@ -63,23 +65,28 @@ class Orders:
 def packed(made: Picture | Rejected) -> bytes:
     """An answer as it goes over the socket."""
     if isinstance(made, Rejected):
-        return _told({"reason": made.reason, "detail": made.detail})
+        text = json.dumps({"reason": made.reason, "detail": made.detail}).encode()
+        return HEAD.pack(len(text), 0) + text
     sizes, prints = (made.width, made.height, made.original_width, made.original_height), made.prints
     facts = _PICTURE.pack(*sizes, bytes.fromhex(prints.sha256), *prints.pdq, prints.pdq_quality)
     return b"".join((HEAD.pack(len(facts), len(made.jpeg)), facts, made.jpeg))
 
 
-def _told(facts: dict[str, Any]) -> bytes:
-    text = json.dumps(facts).encode()
-    return HEAD.pack(len(text), 0) + text
+class UnreadableError(Exception):
+    """An answer that is none."""
 
 
-def parsed(facts: bytes, jpeg: bytes) -> Picture | Rejected:
-    """An answer as it came over the socket, without its head."""
-    if not jpeg:
-        told = json.loads(facts)
-        return Rejected(Reason(told["reason"]), told["detail"])
-    width, height, original_width, original_height, sha256, *pdq, quality = _PICTURE.unpack(facts)
+def parsed(facts: bytes, jpeg: bytes) -> Picture | Rejected | None:
+    """An answer as it came over the socket, without its head; None for that to orders. Raises UnreadableError."""
+    if facts == READY:
+        return None
+    try:
+        if not jpeg:
+            told = json.loads(facts)
+            return Rejected(Reason(told["reason"]), told["detail"])
+        width, height, original_width, original_height, sha256, *pdq, quality = _PICTURE.unpack(facts)
+    except (ValueError, KeyError, TypeError, struct.error) as error:
+        raise UnreadableError from error
     first, second, third, fourth = pdq
     prints = Fingerprint(sha256.hex(), (first, second, third, fourth), quality)
     return Picture(jpeg, width, height, original_width, original_height, prints)
@@ -107,7 +114,7 @@ def serve(connection: socket.socket, prepare: Prepare = prepare) -> None:
     told = Orders.parse(orders)
     _leave_with(told.parent)
     _limit(told.memory)
-    connection.sendall(_told({"ready": os.getpid()}))
+    connection.sendall(HEAD.pack(len(READY), 0) + READY)
     # From here on nobody reads what codecs say of broken pictures: it would fill a disk or garble a terminal.
     with Path(os.devnull).open("wb") as nowhere:
         os.dup2(nowhere.fileno(), sys.stderr.fileno())

@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from tagmill.ingest.config import IngestConfig
-from tagmill.ingest.decoder import HEAD, SIZE, Orders, Picture, parsed
+from tagmill.ingest.decoder import HEAD, SIZE, Orders, Picture, UnreadableError, parsed
 from tagmill.ingest.images import Rejected
 from tagmill.ingest.reasons import Reason
 from tagmill.shards.errors import TagmillError
@@ -29,7 +29,7 @@ PROGRAM = "tagmill.ingest.decoder"
 PATIENCE = 120.0  # seconds in which a decoder must have started
 # Bytes that a picture may take in a decoder: some, and so many a pixel. A 16-bit grey picture takes the most, 34 a pixel.
 SOME_MEMORY, PIXEL_MEMORY = 1 << 30, 48
-_MOST_FACTS, _PIECE = 1 << 16, 1 << 18  # bytes
+_MOST_FACTS, _MOST_JPEG, _PIECE = 1 << 16, 1 << 30, 1 << 18  # bytes of an answer, and of what is read of it at once
 # A decoder is one of many, so threads beside it have no core to run on. And glibc is told to keep the memory of one picture for
 # the next: by luck it gives it back each time, and the kernel then takes up to a third of the time to hand it out again.
 _ENVIRONMENT = {
@@ -77,7 +77,9 @@ class Decoders:
             while True:
                 process = await self._process()
                 try:
-                    facts, jpeg = await process.ask(body, self._timeout)
+                    if (made := await process.ask(body, self._timeout)) is not None:
+                        return made
+                    raise UnreadableError
                 except _NotToBlameError:
                     continue
                 except TimeoutError:
@@ -85,10 +87,12 @@ class Decoders:
                     return Rejected(Reason.DECODER_TIMEOUT, f"not done within {self._timeout:g} s")
                 except EOFError:
                     return Rejected(Reason.DECODER_CRASHED, _how(process.end()))
+                except UnreadableError:  # of a codec that was taken over
+                    process.end()
+                    return Rejected(Reason.DECODER_CRASHED, "its answer cannot be read")
                 except BaseException:  # we are cancelled, and its answer would be taken for another's
                     process.end()
                     raise
-                return parsed(facts, jpeg)
 
     async def _process(self) -> "_Process":
         """One that has nothing to do, else a new one, else one that is at its only body."""
@@ -107,9 +111,9 @@ class Decoders:
 
 @dataclass(slots=True)
 class _Question:
-    """A body that a decoder has, or is being sent; its answer's facts and JPEG, within so many seconds after the one before."""
+    """A body that a decoder has, or is being sent; its answer, within so many seconds after the one before."""
 
-    answer: asyncio.Future[tuple[bytes, bytes]]
+    answer: asyncio.Future[Picture | Rejected | None]
     seconds: float
 
     def fail(self, error: Exception) -> None:
@@ -132,11 +136,11 @@ class _Process:
     def lives(self) -> bool:
         return self._process.poll() is None
 
-    async def ask(self, message: bytes, seconds: float) -> tuple[bytes, bytes]:
-        """The answer's facts and JPEG, within so many seconds after the answer before it.
+    async def ask(self, message: bytes, seconds: float) -> Picture | Rejected | None:
+        """The answer, None being that to orders, within so many seconds after the answer before it.
 
-        Raises TimeoutError or EOFError where it hangs or dies over this message, and _NotToBlameError where it has ended over
-        another.
+        Raises TimeoutError, EOFError or UnreadableError where it hangs, dies or babbles over this message, and
+        _NotToBlameError where it has ended over another.
         """
         loop = asyncio.get_running_loop()
         mine = _Question(loop.create_future(), seconds)
@@ -189,16 +193,21 @@ class _Process:
         while len(self._received) >= HEAD.size:
             facts, jpeg = HEAD.unpack_from(self._received)
             end = HEAD.size + facts + jpeg
-            if facts > _MOST_FACTS or not self._questions:  # a codec that was taken over
-                self._blame_first(EOFError())
+            if facts > _MOST_FACTS or jpeg > _MOST_JPEG or not self._questions:  # a codec that was taken over
+                self._blame_first(UnreadableError())
                 return False
             if len(self._received) < end:
                 break
             answer = bytes(self._received[HEAD.size : end])
             del self._received[:end]
+            try:
+                made = parsed(answer[:facts], answer[facts:])
+            except UnreadableError as error:
+                self._blame_first(error)
+                return False
             first = self._questions.popleft()
             if not first.answer.done():
-                first.answer.set_result((answer[:facts], answer[facts:]))
+                first.answer.set_result(made)
             self._wait_for_first()
         return True
 

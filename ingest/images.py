@@ -341,12 +341,8 @@ def _probe() -> str:
     sink, digest = io.BytesIO(), hashlib.sha256()
     Image.fromarray(colours).save(sink, "PNG")
     body = sink.getvalue()
-    for size in (
-        128,
-        72,
-        24,
-        40,
-    ):  # of a PNG, of the JPEG that it gave, of that one (over RGB, being small), and enlarged
+    # Of a PNG, of the JPEG that it gave, of that one (over RGB, being small), and enlarged.
+    for size in (128, 72, 24, 40):
         made = prepare(body, ImagePolicy(size, quality=90, min_side=1, max_pixels=1 << 20, only_if_bigger=False))
         assert isinstance(made, Prepared)
         body = made.jpeg

@@ -8,7 +8,7 @@ import time
 
 import numpy as np
 
-from tagmill.ingest.decoder import main
+from tagmill.ingest.decoder import HEAD, main
 from tagmill.ingest.images import Prepared, Rejected, prepare
 from tagmill.ingest.policy import ImagePolicy
 
@@ -25,6 +25,8 @@ def obedient(body: bytes, policy: ImagePolicy) -> Prepared | Rejected:
         os._exit(int(argument))
     if order == b"fail":
         raise RecursionError("not foreseen")
+    if order == b"babble":  # before its answer, which is then one that nobody asked for
+        os.write(sys.stdin.fileno(), HEAD.pack(5, int(argument)) + b"{bad}" + bytes(int(argument)))
     if order == b"take":
         np.ones(int(argument), np.uint8)
     if order == b"shout":

@@ -13,7 +13,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagmill.ingest.decoder import HEAD, SIZE, Orders, Picture, packed, parsed, picture, serve
+from tagmill.ingest.decoder import (
+    _PICTURE,
+    HEAD,
+    SIZE,
+    Orders,
+    Picture,
+    UnreadableError,
+    packed,
+    parsed,
+    picture,
+    serve,
+)
 from tagmill.ingest.fingerprint import Fingerprint, fingerprint
 from tagmill.ingest.images import Prepared, Rejected, prepare
 from tagmill.ingest.policy import ImagePolicy
@@ -43,6 +54,21 @@ def test_answers_come_over_the_socket_as_they_were(made: Picture | Rejected) -> 
     assert HEAD.size + facts + jpeg == len(data)
     again = parsed(data[HEAD.size : HEAD.size + facts], data[HEAD.size + facts :])
     assert again == made and type(again) is type(made)
+
+
+@given(st.binary(max_size=100), st.binary(max_size=3))
+def test_bytes_that_are_no_answer_are_called_so(facts: bytes, jpeg: bytes) -> None:
+    """But for the number of bytes that a picture's facts have: any of them are some facts."""
+    for some in (
+        facts,
+        b"{}",
+        b"[]",
+        b'{"reason": "none such", "detail": null}',
+        b'{"reason": ["timeout"], "detail": 1}',
+    ):
+        if not jpeg or len(some) != _PICTURE.size:
+            with pytest.raises(UnreadableError):
+                parsed(some, jpeg)
 
 
 @given(

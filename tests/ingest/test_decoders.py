@@ -102,6 +102,8 @@ def test_the_pictures_are_those_of_this_process(pictures: list[bytes], number: i
         (b"kill SIGABRT", Rejected(Reason.DECODER_CRASHED, "SIGABRT")),
         (b"kill SIGKILL", Rejected(Reason.DECODER_CRASHED, "SIGKILL")),
         (b"end 3", Rejected(Reason.DECODER_CRASHED, "exit status 3")),
+        (b"babble 0", Rejected(Reason.DECODER_CRASHED, "its answer cannot be read")),
+        (b"babble 7", Rejected(Reason.DECODER_CRASHED, "its answer cannot be read")),
         (b"fail", Rejected(Reason.DECODER_CRASHED, "RecursionError")),
         (b"take 99000000000", Rejected(Reason.DECODER_FAILED, "MemoryError")),
     ],
