@@ -88,8 +88,9 @@ def prepare(body: bytes, policy: ImagePolicy) -> Prepared | Rejected:
         return Rejected(Reason.EMPTY)
     Image.MAX_IMAGE_PIXELS = policy.max_pixels
     try:
-        if (plain := _plain(body, policy)) is not None:
-            return plain
+        plain = _plain(body, policy)
+        if plain is not None and (smaller := _averaged(body, *plain, policy.quality)) is not None:
+            return smaller
         image = opened(body)
         with image:
             turn = _UPRIGHT.get(_orientation(image))
@@ -102,7 +103,8 @@ def prepare(body: bytes, policy: ImagePolicy) -> Prepared | Rejected:
                     return kept
             if policy.reencode == "never":
                 return Rejected(Reason.NEEDS_ENCODING)
-            if turn is None and (smaller := in_planes(body, image, wanted, policy.quality)) is not None:
+            untried = turn is None and plain is None
+            if untried and (smaller := in_planes(body, image, wanted, policy.quality)) is not None:
                 return smaller
             raw, place = decoded(image, wanted.scaled)
             pixels = in_srgb(scaled(raw, wanted.scaled, place), profile)
@@ -117,15 +119,16 @@ def prepare(body: bytes, policy: ImagePolicy) -> Prepared | Rejected:
     return Prepared(jpeg, *stored, width, height, thumbnail_of(pixels))
 
 
-def _plain(body: bytes, policy: ImagePolicy) -> Prepared | None:
-    """A plain JPEG that is only made smaller: Pillow need not look at it. Most pictures of the web are."""
+def _plain(body: bytes, policy: ImagePolicy) -> tuple[Size, Shape] | None:
+    """The size that a plain JPEG has, and what it is made smaller to: Pillow need not look at it. Most pictures of the web
+    are such; None for the others."""
     size = planes.plain_size(body)
     if size is None or not 0 < size[0] * size[1] <= policy.max_pixels:
         return None
     wanted = checked_shape(*size, policy)
     if wanted.scaled == size or policy.reencode == "never":
         return None
-    return _averaged(body, size, wanted, policy.quality)
+    return size, wanted
 
 
 def opened(body: bytes) -> Image.Image:

@@ -341,5 +341,5 @@ class _Side:
     def put(self, store: Store, name: str) -> str:
         """Puts the closed file and returns its sha256."""
         data = self._path.read_bytes()
-        store.put(name, self._path)
+        store.put(name, self._path, give=True)
         return sha256_hex(data)

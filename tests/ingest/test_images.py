@@ -578,6 +578,15 @@ def test_a_look_by_pillow_changes_nothing(name: str, policy: dict[str, Any], mon
 
 
 @pytest.mark.skipif(not planes.is_compiled(), reason="planes.c was not compiled")
+@pytest.mark.parametrize("name", ["4:4:4", "sRGB"])  # by its header, and by Pillow's look
+def test_what_is_declined_is_not_tried_again(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = counted(monkeypatch)
+    whole = encoded(photograph(), "JPEG", quality=95, **PLAIN[name])
+    made = prepare(whole[: len(whole) // 2], ImagePolicy(160, 95, 8, 1_000_000))
+    assert made == Rejected(Reason.TRUNCATED) and asked == [False]
+
+
+@pytest.mark.skipif(not planes.is_compiled(), reason="planes.c was not compiled")
 def test_pillow_does_not_look_at_plain_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     looked = []
     monkeypatch.setattr(images, "opened", lambda body: looked.append(body) or opened(body))
