@@ -114,7 +114,8 @@ def put_manifest(store: Store, entries: list[ShardEntry]) -> Named:
 def commit(store: Store, corpus: CorpusFile, over: CorpusFile | None = None) -> None:
     """Makes a generation of the corpus visible, by one atomic put. Everything it names must be in the store already.
 
-    With `over` only in the place of that generation: raises OvertakenError where another stands there.
+    With `over` only in the place of that generation, or where this one stands already, as after a run that was killed
+    behind its commit: raises OvertakenError where another does.
     """
     data = json.dumps(asdict(corpus), indent=2, sort_keys=True).encode() + b"\n"
     if over is None:
@@ -130,7 +131,10 @@ def commit(store: Store, corpus: CorpusFile, over: CorpusFile | None = None) -> 
 
 def amend(corpus: "Corpus", change: "Callable[[Corpus], CorpusFile]") -> "Corpus":
     """Commits what `change` makes of the corpus as it is now, and of what it is then if somebody commits at the same moment;
-    returns the corpus after it. Raises OvertakenError where that never ends."""
+    returns the corpus after it. Raises OvertakenError where that never ends.
+
+    A change says what the corpus shall name, it does not count: of two that make the same generation at once one is enough.
+    """
     for attempt in range(AMENDS):
         now = Corpus.open(corpus.store.url, corpus.cache)
         try:
