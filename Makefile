@@ -15,7 +15,7 @@ ROOMS = shards ingest pipeline transfer studies demo bench examples train.py cli
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
 
-$(VENV)/.installed: requirements.lock setup/pillow.lock pyproject.toml $(wildcard setup/*.sh setup/*.py pipeline/*.c ingest/*.c)
+$(VENV)/.installed: requirements.lock setup/pillow.lock pyproject.toml $(wildcard setup/*.sh setup/*.py pipeline/*.[ch] ingest/*.c)
 	@setup/install.sh $(PYTHON) $(VENV)
 
 setup: $(VENV)/.installed ## virtual environment with everything, pillow-simd compiled for this processor

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tagmill.bench.remote import DISK
-from tagmill.bench.workers import LIMIT, US, Case
+from tagmill.bench.workers import LIMITS, US, Case
 
 RATE, CPU = "images_per_second", "cpu_seconds_per_1000_images"
 NOT_FIGURES = (RATE, "versions", "seconds")
@@ -135,7 +135,7 @@ def plot(cases: list[Case], file: Path) -> None:
         medians = [case.median(RATE) for case in shown]
         spread = [[m - min(r[RATE] for r in c.runs) for m, c in zip(medians, shown, strict=True)]]
         spread += [[max(r[RATE] for r in c.runs) - m for m, c in zip(medians, shown, strict=True)]]
-        colours = [{US: "#1f6f8b", LIMIT: "#c9c9c9"}.get(case.peer.name, "#99b8a5") for case in shown]
+        colours = [{US: "#1f6f8b", **dict.fromkeys(LIMITS, "#c9c9c9")}.get(case.peer.name, "#99b8a5") for case in shown]
         axis.barh([_with_place(case) for case in shown], medians, xerr=spread, color=colours, ecolor="#555555")
         for number, median in enumerate(medians):
             axis.annotate(f" {median:,.0f}", (0, number), va="center", fontsize=8)

@@ -4,7 +4,8 @@ python bench/loader.py [--images DIR] [--rounds N] [--quick] [--store s3] [--out
 
 A sample is 224 x 224 pixels out of a JPEG with short side 256: random resized crop, flip, batches of 256, as normalised
 float32 and as uint8. Figures: images/s, processor seconds per 1,000 images, peak memory of all its processes, and seconds
-to the first batch. 'decode only' is DALI's CPU decoder on the same windows, without resize: what is physically there.
+to the first batch. 'decode only' is libjpeg alone on the same windows, without resize: what is physically there; beside it
+DALI's CPU decoder.
 Peers of DataLoader's kind decode with torchvision, which is the faster; ImageFolder once more with Pillow, its default, and
 with --pillow the others too.
 --store s3 measures ours from a Ceph gateway on loopback behind a proxy that is late and fails, beside the local disk.

@@ -17,7 +17,7 @@ from typing import IO, Any
 from tagmill.bench import corpora, measure, processes
 
 PEERS = measure.ROOT / "bench" / "peers"
-US, LIMIT = "tagmill", "decode only"
+US, LIMITS = "tagmill", ("decode only", "decode only (DALI)")
 PATIENCE = 300.0  # seconds for one run of one case
 EVERY = 0.5  # seconds between two looks at the memory
 
@@ -70,7 +70,8 @@ def peers(backend: str) -> list[Peer]:
         *torch_peer("Streaming", "streaming_mds.py", "mds", "streaming", "mosaicml-streaming"),
         *torch_peer("LitData", "litdata_chunks.py", "litdata", "litdata", "litdata"),
         Peer("SPDL", "spdl_pipeline.py", "images", "spdl", ("spdl", "pillow")),
-        Peer(LIMIT, "dali_slice.py", "corpus"),
+        Peer(LIMITS[0], "libjpeg_windows.py", "corpus"),
+        Peer(LIMITS[1], "dali_slice.py", "corpus"),
     ]
 
 

@@ -8,22 +8,21 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from tagmill.pipeline import fused
+from tagmill.pipeline import fused, pillow, windows
 from tagmill.pipeline.augment import Crops
 from tagmill.pipeline.batch import Mix, Normalisation, normalise
 from tagmill.pipeline.config import LoaderConfig
 from tagmill.pipeline.cores import cores_per_rank, rank_cores
-from tagmill.pipeline.cpu import GROUP, TURNS, Coming, CpuBackend, Jpegs
+from tagmill.pipeline.cpu import Coming, CpuBackend, Jpegs
 from tagmill.pipeline.device import CPU_COST, dali_wheel, decide, look, once
-from tagmill.pipeline.pillow import PillowWindows
 from tagmill.shards.errors import ConfigError
 
 log = logging.getLogger(__name__)
 
-# What DALI was measured to take on a CPU at 256 pixels (a test holds it): its libraries, and for each window that it holds four
-# pictures' worth, because a place keeps what its largest window took, and threads keep what the allocator gave.
-DALI_LIBRARIES = 90_000_000
-PICTURES_A_WINDOW = 4
+# What DALI was measured to take on a CPU at 256 pixels (a test holds it): its libraries, and for each picture of the batches in
+# it the memory of four, because a place keeps what its largest picture took, and threads keep what the allocator gave.
+DALI_LIBRARIES = 120_000_000
+PICTURES_A_PLACE = 4
 PIXELS_A_BYTE = 3  # of a JPEG at quality 90
 
 
@@ -56,12 +55,13 @@ class Backend(Protocol):
         """Ends what runs in the background."""
 
 
-def working_memory(config: LoaderConfig, jpeg: float) -> int:
-    """Bytes that the chosen backend takes on the host beside the batches, for pictures whose JPEGs have `jpeg` bytes: about as
-    much as was measured, since they are the decoder's own."""
-    if config.backend == "pillow" or dali_wheel() is None:
+def working_memory(config: LoaderConfig, samples: int, jpeg: float) -> int:
+    """Bytes that the backend takes on the host beside batches of `samples` pictures, whose JPEGs have `jpeg` bytes: about as
+    much as was measured of DALI, since they are its own, and nothing to speak of without it: the rows of a window a thread."""
+    if config.backend != "dali" and (config.device == "cpu" or config.backend != "auto" or dali_wheel() is None):
         return 0
-    return DALI_LIBRARIES + int(TURNS * GROUP * PICTURES_A_WINDOW * 3 * PIXELS_A_BYTE * jpeg)
+    places = config.decoding.depth * samples * PICTURES_A_PLACE
+    return DALI_LIBRARIES + int(places * 3 * PIXELS_A_BYTE * jpeg)
 
 
 def choose(config: LoaderConfig) -> Backend:
@@ -86,10 +86,8 @@ def choose(config: LoaderConfig) -> Backend:
             raise ConfigError(f"backend 'dali', but {failure}", "loader", "use backend cpu, or mend what it says")
         once(f"decoding on the CPU, because {failure}; {CPU_COST}")
     elsewhere = fused.normalise if config.decoding.fused else normalise
-    if config.backend != "pillow" and dali_wheel() is not None:
-        from tagmill.pipeline.dali_windows import DaliWindows
-
-        log.info("decoding with DALI's region decoder, %d threads", threads)
-        return CpuBackend(threads, DaliWindows(threads), elsewhere, cores)
+    if config.backend != "pillow" and windows.is_compiled():
+        log.info("decoding with libjpeg, %d threads", threads)
+        return CpuBackend(threads, windows.fill, elsewhere, cores)
     log.info("decoding with Pillow, %d threads", threads)
-    return CpuBackend(threads, PillowWindows(), elsewhere, cores)
+    return CpuBackend(threads, pillow.fill, elsewhere, cores)

@@ -1,16 +1,15 @@
 """Decodes, crops, resizes, mirrors and normalises pictures in threads on the CPU; the backend that runs anywhere.
 
-Where the time goes, for a picture of 256 pixels: four fifths of it is decoding. So the decoder is the fastest that there is
-(DALI's, which decodes the region of the window only), the rest is one pass over the window (`resample.py`) straight to its
-place in the batch, batches are made in memory that was used before, and the next batch is begun before one is done.
+Where the time goes, for a picture of 256 pixels: three quarters of it is decoding, most of that undoing the Huffman code. So
+the rest is one pass over the window while it lies in the cache (`windows.py`), straight to its place in the batch; batches are
+made in memory that was used before, and the next batch is begun before one is done.
 """
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
-from functools import partial
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,30 +19,25 @@ from tagmill.pipeline.augment import Crops
 from tagmill.pipeline.batch import Mix, Normalisation, Normalise, mixed, normalise
 from tagmill.pipeline.buffers import Buffers
 from tagmill.pipeline.cores import pin
-from tagmill.pipeline.resample import MEMORY, Pixels, fill
+from tagmill.pipeline.resample import MEMORY, fill
 
 Jpegs = Sequence[bytes | None]
 Coming = Callable[[int], tuple[Jpegs, Crops] | None]  # what comes after the present batch, 0 being the next, if known
-Group = tuple[Sequence[int], Callable[[int], Pixels | None]]
+T = TypeVar("T")
+Fill = Callable[[npt.NDArray[Any], Sequence[int], Sequence[bytes], Crops, Normalisation | None], list[int]]
 
-KEPT = 4  # free buffers of a size: those of the batches that wait, are in work and are at the trainer
-# Windows that are decoded at a time while those before them are resized: enough that threads are seldom without work (64 cost
-# 2 to 5 % of the speed, 32 cost 10 %), few enough that both groups stay in the processor's cache.
-GROUP = 128
-TURNS = 2  # groups that have memory: one is decoded, one is resized
-PIECES = 4  # a thread, of a group: so that one that was held up leaves its rows to the others
+KEPT = 5  # free buffers of a size: those of the batches that wait, of the two that are in work and of the trainer's
+PIECES = 4  # a thread, of a batch: so that one that was held up leaves its rows to the others
 
 
-class WindowDecoder(Protocol):
-    """Decodes the windows of pictures, before they are resized."""
+@dataclass(frozen=True, eq=False, slots=True)
+class _Work:
+    """A batch that threads fill, piece by piece; each piece returns the rows that it lost."""
 
-    def groups(self, jpegs: Jpegs, crops: Crops, size: int, coming: Coming | None = None) -> Iterator[Group]:
-        """Rows, all of those that are not None in some order, in groups; and what gives the window of each row of the group,
-        uint8 [height, width, 3], or None where it cannot be decoded. A window may come smaller where it is to be made
-        smaller than `size` anyway. It is valid until the next group is asked for. `coming`: see `Backend.decode`."""
-
-    def close(self) -> None:
-        """Ends what runs in the background."""
+    jpegs: Jpegs
+    asked: tuple[int, Normalisation | None]  # the side, and which floats
+    batch: npt.NDArray[Any]
+    pieces: list[Future[list[int]]]
 
 
 class CpuBackend:
@@ -54,35 +48,32 @@ class CpuBackend:
     def __init__(
         self,
         threads: int,
-        windows: WindowDecoder,
+        fill_windows: Fill,
         elsewhere: Normalise = normalise,
         cores: set[int] | None = None,
     ) -> None:
-        """`elsewhere` normalises images that are on another device; threads keep to `cores`, if any are given."""
-        self._threads, self._windows, self._elsewhere = threads, windows, elsewhere
+        """`fill_windows`: see `tagmill.pipeline.windows.fill`. `elsewhere` normalises images that are on another device;
+        threads keep to `cores`, if any are given."""
+        self._threads, self._fill, self._elsewhere = threads, fill_windows, elsewhere
         self._pool = _pool(threads, cores)
         self._buffers = Buffers(KEPT)
+        self._begun: _Work | None = None  # the batch that is coming
 
     def decode(
         self, jpegs: Jpegs, crops: Crops, size: int, how: Normalisation | None = None, coming: Coming | None = None
     ) -> tuple[torch.Tensor, npt.NDArray[np.bool_]]:
         """See `tagmill.pipeline.backend.Backend.decode`."""
-        dtype = how.dtype if how else torch.uint8
-        batch = self._buffers.lend((len(jpegs), size, size, 3), MEMORY[dtype])
+        work, self._begun = self._begun, None
+        if work is not None and (work.jpegs is not jpegs or work.asked != (size, how)):
+            _give_up(work)
+            work = None
+        work = work or self._begin(jpegs, crops, size, how)
         failed = np.zeros(len(jpegs), np.bool_)
-        batch[[row for row, jpeg in enumerate(jpegs) if jpeg is None]] = 0
-
-        def work(window_of: Callable[[int], Pixels | None], rows: Sequence[int]) -> None:
-            found = {row: window for row in rows if (window := window_of(row)) is not None}
-            for row in rows:
-                if row not in found:
-                    failed[row] = True
-                    batch[row] = 0
-            fill(batch, list(found), list(found.values()), crops.flip[list(found)].tolist(), how)
-
-        for rows, window_of in self._windows.groups(jpegs, crops, size, coming):
-            self._divide(rows, partial(work, window_of))
-        return torch.from_numpy(batch).view(dtype).permute(0, 3, 1, 2), failed
+        for piece in work.pieces:
+            if self._begun is None and coming and (found := coming(0)):
+                self._begun = self._begin(*found, size, how)
+            failed[piece.result()] = True
+        return torch.from_numpy(work.batch).view(how.dtype if how else torch.uint8).permute(0, 3, 1, 2), failed
 
     def normalise(
         self, images: torch.Tensor, valid: torch.Tensor, how: Normalisation, mix: Mix | None = None
@@ -100,7 +91,8 @@ class CpuBackend:
         def work(rows: Sequence[int]) -> None:
             fill(batch, list(rows), [pixels[row] for row in rows], [False] * len(rows), how)
 
-        self._divide(valid.nonzero().flatten().tolist(), work)
+        for _ in self._pool.map(work, self._pieces(valid.nonzero().flatten().tolist())):
+            pass
         return torch.from_numpy(batch).view(how.dtype).permute(0, 3, 1, 2)
 
     def share(self, rows: npt.NDArray[np.bool_], work: Callable[[npt.NDArray[np.bool_]], None]) -> None:
@@ -112,14 +104,29 @@ class CpuBackend:
     def close(self) -> None:
         """Ends the threads."""
         self._pool.shutdown(cancel_futures=True)
-        self._windows.close()
+        self._begun = None
         self._buffers.clear()
 
-    def _divide(self, rows: Sequence[int], work: Callable[[Sequence[int]], None]) -> None:
-        """Does `work` on the rows in all threads."""
-        pieces = [rows[first :: PIECES * self._threads] for first in range(min(PIECES * self._threads, len(rows)))]
-        for _ in self._pool.map(work, pieces):
-            pass
+    def _begin(self, jpegs: Jpegs, crops: Crops, size: int, how: Normalisation | None) -> _Work:
+        batch = self._buffers.lend((len(jpegs), size, size, 3), MEMORY[how.dtype if how else torch.uint8])
+        found = [(row, jpeg) for row, jpeg in enumerate(jpegs) if jpeg is not None]
+        batch[[row for row, jpeg in enumerate(jpegs) if jpeg is None]] = 0
+        pieces = []
+        for piece in self._pieces(found):
+            rows = [row for row, _ in piece]
+            chosen = crops.take(np.array(rows, np.int64))
+            pieces.append(self._pool.submit(self._fill, batch, rows, [jpeg for _, jpeg in piece], chosen, how))
+        return _Work(jpegs, (size, how), batch, pieces)
+
+    def _pieces(self, parts: Sequence[T]) -> list[Sequence[T]]:
+        """Parts of a batch, divided among all threads."""
+        return [parts[first :: PIECES * self._threads] for first in range(min(PIECES * self._threads, len(parts)))]
+
+
+def _give_up(work: _Work) -> None:
+    """Pieces that are in work are finished, into memory that nobody looks at."""
+    for piece in work.pieces:
+        piece.cancel()
 
 
 def _pool(threads: int, cores: set[int] | None) -> ThreadPoolExecutor:

@@ -1,7 +1,7 @@
 """NVIDIA DALI's pipelines, for a GPU or for the CPU by the same code: the only door to it.
 
-A pipeline is dead after any decoder error, and the encoded bytes are still in the hands of whoever fed it (`dali_backend.py`,
-`dali_windows.py`): there the failing samples are found one by one, a new pipeline is built, and the rest is fed again.
+A pipeline is dead after any decoder error, and the encoded bytes are still in the hands of whoever fed it (`dali_backend.py`):
+there the failing samples are found one by one, a new pipeline is built, and the rest is fed again.
 """
 
 import io
@@ -86,15 +86,6 @@ class Graph:
     def _feed(self, inputs: Inputs) -> None:
         for name, value in inputs.items():
             self._pipeline.feed_input(name, value)
-
-
-def windows_pipeline(batch_size: int, threads: int) -> Pipeline:
-    """On the CPU: JPEG bytes and windows in, the windows out as uint8 [h, w, 3]."""
-    pipeline = Pipeline(batch_size, threads, None, prefetch_queue_depth=1)
-    with pipeline:
-        pipeline.set_outputs(_region(_source("jpegs", types.UINT8, 1, no_copy=True), None, Decoding()))
-    pipeline.build()
-    return pipeline
 
 
 def _whole_graph(batch_size: int, size: int, threads: int, device_id: int | None, decoding: Decoding) -> Pipeline:

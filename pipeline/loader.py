@@ -191,11 +191,11 @@ class Loader(IterableDataset[Batch]):
             largest = max(largest, mean)
         held += self.config.resolve_readers(remote) * self.config.chunk * largest  # ranges, until they are cut up
         pixels = 3 * self.config.size**2
-        # AHEAD wait, one is in work, and the trainer has one until it has the next. Where it is not normalised at once, a batch
-        # is uint8 first.
+        # AHEAD wait, two are in work, and the trainer has one until it has the next. Where it is not normalised at once, a
+        # batch is uint8 first.
         batches = (AHEAD + 3) * (pixels * DTYPES[self.config.output].itemsize + largest)
         batches += pixels if self.config.output != "uint8" else 0
-        return int(held + self.local_batch_size * batches) + working_memory(self.config, largest)
+        return int(held + self.local_batch_size * batches) + working_memory(self.config, self.local_batch_size, largest)
 
     def state_dict(self) -> dict[str, object]:
         """Where the run stands after the last batch that was handed out, as plain values; the same on every rank."""

@@ -1,14 +1,17 @@
-"""Decodes windows of JPEGs with Pillow (best: pillow-simd), one at a time: for machines without DALI."""
+"""Fills rows of a batch with windows of JPEGs that Pillow decodes (best: pillow-simd): what `windows.py` leaves to it."""
 
 import io
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from tagmill.pipeline import resample
 from tagmill.pipeline.augment import Crops
+from tagmill.pipeline.batch import Normalisation
 
 # What Pillow raises for a broken picture. Anything else is a bug, and is not taken for a hole.
 UNDECODABLE = (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError)
@@ -17,22 +20,28 @@ UNDECODABLE = (OSError, SyntaxError, ValueError, struct.error, Image.Decompressi
 # leaving that filter at least this factor keeps pixels within a few levels of a full decode.
 LEFT_FOR_FILTER = 3
 
-Jpegs = Sequence[bytes | None]
 Pixels = npt.NDArray[np.uint8]
-Group = tuple[Sequence[int], Callable[[int], Pixels | None]]
 
 
-class PillowWindows:
-    """See `tagmill.pipeline.cpu.WindowDecoder`. All the work is in the calls, which threads share: Pillow releases the
-    interpreter lock while it decodes."""
-
-    def groups(self, jpegs: Jpegs, crops: Crops, size: int, coming: object = None) -> Iterator[Group]:
-        """One group: every picture is decoded when it is asked for, and nothing before."""
-        rows = [row for row, jpeg in enumerate(jpegs) if jpeg is not None]
-        yield rows, lambda row: _window(jpegs[row] or b"", crops, row, size)
-
-    def close(self) -> None:
-        """Nothing runs in the background."""
+def fill(
+    batch: npt.NDArray[Any],
+    rows: Sequence[int],
+    jpegs: Sequence[bytes],
+    crops: Crops,
+    normalisation: Normalisation | None,
+) -> list[int]:
+    """See `tagmill.pipeline.windows.fill`. Pillow releases the interpreter lock while it decodes."""
+    found, windows, lost = list[int](), list[Pixels](), list[int]()
+    for number, (row, jpeg) in enumerate(zip(rows, jpegs, strict=True)):
+        window = _window(jpeg, crops, number, batch.shape[1])
+        if window is None:
+            lost.append(row)
+        else:
+            found.append(number)
+            windows.append(window)
+    resample.fill(batch, [rows[number] for number in found], windows, crops.flip[found].tolist(), normalisation)
+    batch[lost] = 0
+    return lost
 
 
 def _window(jpeg: bytes, crops: Crops, row: int, size: int) -> Pixels | None:

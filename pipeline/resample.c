@@ -1,280 +1,11 @@
-/* Resizes windows of pictures to squares with a triangle filter, mirrors them, and writes them as uint8 or normalised
- * floats: one pass over each picture while it lies in the cache, without the interpreter lock. `resample.py` is its door.
- *
- * The filter is Pillow's bilinear one (antialiased where a window is made smaller) in fixed point, first along rows, then
- * along columns, each rounded to 8 bits: the same bits as Pillow and torch give. Weights have as many binary places as let
- * the largest fit 16 signed bits, because processors multiply and add pairs of these at once.
+/* Windows of pictures that lie in memory, resized into their places of a batch (`resize.c`) without the interpreter lock;
+ * `resample.py` is its door.
  */
 #include <Python.h>
-#include <math.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#if defined(__x86_64__) && defined(__GNUC__)
-#include <immintrin.h>
-#define HAS_AVX2 1
-#else
-#define HAS_AVX2 0
-#endif
-
-#define CHANNELS 3
-#define SLACK 32 /* bytes behind a row that may be read, and are not used */
-#define MAX_SIDE 65535
-#define FOUR 4 /* rows that are resized at once */
-
-enum kind { UINT8 = 0, FLOAT32 = 1, BFLOAT16 = 2 };
-
-/* For each of `size` outputs along an axis: the first input, and weights in pairs, the last padded with zero. */
-typedef struct {
-    int size, max_pairs, places;
-    int *first, *taps;
-    int16_t *weights; /* [size][2 * max_pairs] */
-} Axis;
-
-typedef struct {
-    enum kind kind;
-    int size, simd;
-    float *scales, *shifts; /* of a row of values, [3 * size + SLACK] */
-} Output;
-
-static void axis_free(Axis *axis) {
-    free(axis->first);
-    free(axis->taps);
-    free(axis->weights);
-}
-
-/* The weights of a triangle whose half-width is one output pixel or, where that is more, one input pixel. */
-static int axis_make(Axis *axis, int input, int size, int mirrored) {
-    double scale = (double)input / size, support = scale > 1 ? scale : 1, inverse = scale > 1 ? 1 / scale : 1;
-    int most = 2 * (int)ceil(support) + 1, max_pairs = (most + 1) / 2;
-    double largest = 0, *exact = calloc((size_t)size * 2 * max_pairs, sizeof(double));
-    *axis = (Axis){size, max_pairs, 0, malloc(size * sizeof(int)), malloc(size * sizeof(int)),
-                   calloc((size_t)size * 2 * max_pairs, sizeof(int16_t))};
-    if (!exact || !axis->first || !axis->taps || !axis->weights) {
-        free(exact);
-        return -1;
-    }
-    for (int i = 0; i < size; i++) {
-        double centre = scale * (i + 0.5), total = 0;
-        int low = (int)(centre - support + 0.5), high = (int)(centre + support + 0.5);
-        int first = low > 0 ? low : 0, taps = (high < input ? high : input) - first;
-        int place = mirrored ? size - 1 - i : i;
-        double *row = exact + (size_t)place * 2 * max_pairs;
-        for (int j = 0; j < taps; j++) {
-            double away = fabs((first + j - centre + 0.5) * inverse);
-            row[j] = away < 1 ? 1 - away : 0;
-            total += row[j];
-        }
-        for (int j = 0; j < taps; j++) {
-            row[j] = total != 0 ? row[j] / total : row[j];
-            largest = row[j] > largest ? row[j] : largest;
-        }
-        /* Weights of zero at the ends cost time and change nothing. */
-        while (taps > 1 && row[taps - 1] == 0) taps--;
-        axis->first[place] = first;
-        axis->taps[place] = taps;
-    }
-    while (axis->places < 22 && (int)(0.5 + largest * (1 << (axis->places + 1))) < (1 << 15)) axis->places++;
-    for (int i = 0; i < size * 2 * max_pairs; i++) axis->weights[i] = (int16_t)(0.5 + exact[i] * (1 << axis->places));
-    free(exact);
-    return 0;
-}
-
-static inline int rounded(int sum, int places) {
-    int value = sum >> places;
-    return value < 0 ? 0 : value > 255 ? 255 : value;
-}
-
-static void across_plain(const uint8_t *row, uint8_t *out, const Axis *axis) {
-    for (int x = 0; x < axis->size; x++) {
-        const int16_t *weights = axis->weights + (size_t)x * 2 * axis->max_pairs;
-        const uint8_t *from = row + CHANNELS * axis->first[x];
-        for (int c = 0; c < CHANNELS; c++) {
-            int sum = 1 << (axis->places - 1);
-            for (int j = 0; j < axis->taps[x]; j++) sum += weights[j] * from[CHANNELS * j + c];
-            out[CHANNELS * x + c] = (uint8_t)rounded(sum, axis->places);
-        }
-    }
-}
-
-static inline uint16_t as_bfloat16(float value) {
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    return (uint16_t)((bits + 0x7fff + ((bits >> 16) & 1)) >> 16); /* to the nearest, ties to even; there is no NaN here */
-}
-
-/* Values `begin` to the end of one row of the result. `rows` has the row of the first tap; the next are `stride` away. */
-static void down_plain(const uint8_t *rows, size_t stride, const Axis *axis, int y, int begin, const Output *output, void *out) {
-    const int16_t *weights = axis->weights + (size_t)y * 2 * axis->max_pairs;
-    for (int i = begin; i < CHANNELS * output->size; i++) {
-        int sum = 1 << (axis->places - 1);
-        for (int j = 0; j < axis->taps[y]; j++) sum += weights[j] * rows[j * stride + i];
-        int value = rounded(sum, axis->places);
-        if (output->kind == UINT8) {
-            ((uint8_t *)out)[i] = (uint8_t)value;
-            continue;
-        }
-        float scaled = (float)value * output->scales[i] + output->shifts[i];
-        if (output->kind == FLOAT32)
-            ((float *)out)[i] = scaled;
-        else
-            ((uint16_t *)out)[i] = as_bfloat16(scaled);
-    }
-}
-
-#if HAS_AVX2
-#define AVX2 __attribute__((target("avx2")))
-
-/* The pixels of two rows from `from` on, one row in each half of a register, as pairs of 16 bits: r0 r1 g0 g1 b0 b1. */
-AVX2 static inline __m256i pixel_pairs(const uint8_t *upper, const uint8_t *lower, size_t from) {
-    const __m256i spread = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, -1, 3, -1, 1, -1, 4, -1, 2, -1, 5, -1, -1, -1, -1, -1));
-    __m128i above = _mm_loadl_epi64((const __m128i *)(upper + from)), below = _mm_loadl_epi64((const __m128i *)(lower + from));
-    return _mm256_shuffle_epi8(_mm256_inserti128_si256(_mm256_castsi128_si256(above), below, 1), spread);
-}
-
-/* Four rows at once. Four bytes are written a pixel, of which the next overwrites one. */
-AVX2 static void across_avx2(const uint8_t *const rows[FOUR], uint8_t *out, size_t stride, const Axis *axis) {
-    const __m256i half = _mm256_set1_epi32(1 << (axis->places - 1));
-    const __m128i places = _mm_cvtsi32_si128(axis->places);
-    const int16_t *weights = axis->weights;
-    for (int x = 0; x < axis->size; x++, weights += 2 * axis->max_pairs, out += CHANNELS) {
-        size_t from = (size_t)CHANNELS * axis->first[x];
-        __m256i sums[2] = {half, half};
-        for (int j = 0; j < axis->taps[x]; j += 2, from += 2 * CHANNELS) {
-            int32_t pair;
-            memcpy(&pair, weights + j, sizeof pair);
-            __m256i weight = _mm256_set1_epi32(pair);
-            sums[0] = _mm256_add_epi32(sums[0], _mm256_madd_epi16(pixel_pairs(rows[0], rows[1], from), weight));
-            sums[1] = _mm256_add_epi32(sums[1], _mm256_madd_epi16(pixel_pairs(rows[2], rows[3], from), weight));
-        }
-        __m256i bytes = _mm256_packs_epi32(_mm256_sra_epi32(sums[0], places), _mm256_sra_epi32(sums[1], places));
-        bytes = _mm256_packus_epi16(bytes, bytes); /* rows 0 and 2, and in the upper half rows 1 and 3 */
-        int64_t even = _mm_cvtsi128_si64(_mm256_castsi256_si128(bytes)), odd = _mm_cvtsi128_si64(_mm256_extracti128_si256(bytes, 1));
-        int32_t pixels[FOUR] = {(int32_t)even, (int32_t)odd, (int32_t)(even >> 32), (int32_t)(odd >> 32)};
-        for (int k = 0; k < FOUR; k++) memcpy(out + k * stride, &pixels[k], sizeof pixels[k]);
-    }
-}
-
-/* Sixteen values of a row of the result, as 32-bit integers of 0..255. */
-AVX2 static inline void sixteen(const uint8_t *rows, size_t stride, const int16_t *weights, int taps, __m256i half, __m128i places, __m256i out[2]) {
-    out[0] = out[1] = half;
-    for (int j = 0; j < taps; j += 2) {
-        int32_t pair;
-        memcpy(&pair, weights + j, sizeof pair);
-        __m128i upper = _mm_loadu_si128((const __m128i *)(rows + j * stride));
-        __m128i lower = j + 1 < taps ? _mm_loadu_si128((const __m128i *)(rows + (j + 1) * stride)) : upper;
-        __m256i weight = _mm256_set1_epi32(pair);
-        out[0] = _mm256_add_epi32(out[0], _mm256_madd_epi16(_mm256_cvtepu8_epi16(_mm_unpacklo_epi8(upper, lower)), weight));
-        out[1] = _mm256_add_epi32(out[1], _mm256_madd_epi16(_mm256_cvtepu8_epi16(_mm_unpackhi_epi8(upper, lower)), weight));
-    }
-    const __m256i zero = _mm256_setzero_si256(), most = _mm256_set1_epi32(255);
-    for (int k = 0; k < 2; k++) out[k] = _mm256_min_epi32(_mm256_max_epi32(_mm256_sra_epi32(out[k], places), zero), most);
-}
-
-AVX2 static inline __m256i bfloat16_bits(__m256 values) {
-    __m256i bits = _mm256_castps_si256(values);
-    __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
-    return _mm256_srli_epi32(_mm256_add_epi32(_mm256_add_epi32(bits, _mm256_set1_epi32(0x7fff)), odd), 16);
-}
-
-AVX2 static inline __m256i narrowed(__m256i low, __m256i high) {
-    return _mm256_permute4x64_epi64(_mm256_packus_epi32(low, high), 0xd8);
-}
-
-/* As many values of a row as go by sixteens; returns how many. Floats pass by the cache where they are aligned: a batch of
- * them is larger than it, and what is in it is needed. */
-AVX2 static int down_avx2(const uint8_t *rows, size_t stride, const Axis *axis, int y, const Output *output, void *out) {
-    const int16_t *weights = axis->weights + (size_t)y * 2 * axis->max_pairs;
-    const __m256i half = _mm256_set1_epi32(1 << (axis->places - 1));
-    const __m128i places = _mm_cvtsi32_si128(axis->places);
-    const int aligned = ((uintptr_t)out & 31) == 0;
-    int i = 0;
-    for (; i + 16 <= CHANNELS * output->size; i += 16) {
-        __m256i values[2];
-        sixteen(rows + i, stride, weights, axis->taps[y], half, places, values);
-        if (output->kind == UINT8) {
-            __m256i words = narrowed(values[0], values[1]);
-            __m128i bytes = _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
-            _mm_storeu_si128((__m128i *)((uint8_t *)out + i), bytes);
-            continue;
-        }
-        __m256 floats[2];
-        for (int k = 0; k < 2; k++)
-            floats[k] = _mm256_add_ps(
-                _mm256_mul_ps(_mm256_cvtepi32_ps(values[k]), _mm256_loadu_ps(output->scales + i + 8 * k)),
-                _mm256_loadu_ps(output->shifts + i + 8 * k));
-        if (output->kind == BFLOAT16) {
-            __m256i words = narrowed(bfloat16_bits(floats[0]), bfloat16_bits(floats[1]));
-            _mm256_storeu_si256((__m256i *)((uint16_t *)out + i), words);
-        } else if (aligned) {
-            _mm256_stream_ps((float *)out + i, floats[0]);
-            _mm256_stream_ps((float *)out + i + 8, floats[1]);
-        } else {
-            _mm256_storeu_ps((float *)out + i, floats[0]);
-            _mm256_storeu_ps((float *)out + i + 8, floats[1]);
-        }
-    }
-    return i;
-}
-#endif
-
-static size_t value_size(enum kind kind) { return kind == UINT8 ? 1 : kind == FLOAT32 ? 4 : 2; }
-
-/* Memory that serves all windows of a call, for the tallest and the widest of them. */
-typedef struct {
-    uint8_t *rows; /* [height + FOUR][3 * size + SLACK], resized along rows */
-    uint8_t *last; /* [3 * width + SLACK], a window's last row, which may not be read beyond its end where it lies */
-} Scratch;
-
-/* One window [height, width, 3] into one square of the output. Returns -1 where there is no memory. */
-static int fill_one(const uint8_t *window, int height, int width, int mirrored, const Output *output, const Scratch *scratch, uint8_t *out) {
-    Axis across = {0}, down = {0};
-    size_t row_bytes = (size_t)CHANNELS * width, stride = (size_t)CHANNELS * output->size + SLACK;
-    uint8_t *rows = scratch->rows, *last = scratch->last;
-    int status = -1, done = 0;
-    if (axis_make(&across, width, output->size, mirrored) || axis_make(&down, height, output->size, 0)) goto end;
-    memcpy(last, window + (size_t)(height - 1) * row_bytes, row_bytes);
-    memset(last + row_bytes, 0, SLACK);
-    for (int y = 0; y < output->size; y++) {
-        for (int needed = down.first[y] + down.taps[y]; done < needed; done++) { /* those that are not done yet */
-            const uint8_t *row = done == height - 1 ? last : window + done * row_bytes;
-#if HAS_AVX2
-            if (output->simd) {
-                const uint8_t *four[FOUR]; /* of the last rows some twice: what they give is not used */
-                for (int k = 0; k < FOUR; k++) four[k] = done + k < height - 1 ? row + k * row_bytes : last;
-                across_avx2(four, rows + done * stride, stride, &across);
-                done += FOUR - 1;
-                continue;
-            }
-#endif
-            across_plain(row, rows + done * stride, &across);
-        }
-        void *place = out + (size_t)y * CHANNELS * output->size * value_size(output->kind);
-        const uint8_t *from = rows + down.first[y] * stride;
-        int begin = 0;
-#if HAS_AVX2
-        if (output->simd) begin = down_avx2(from, stride, &down, y, output, place);
-#endif
-        down_plain(from, stride, &down, y, begin, output, place);
-    }
-#if HAS_AVX2
-    if (output->simd) _mm_sfence(); /* streamed stores are seen by whoever is told next */
-#endif
-    status = 0;
-end:
-    axis_free(&across);
-    axis_free(&down);
-    return status;
-}
-
-static int has_avx2(void) {
-#if HAS_AVX2
-    return __builtin_cpu_supports("avx2") != 0;
-#else
-    return 0;
-#endif
-}
+#include "resize.h"
 
 /* What a call holds of Python's objects while it works without the interpreter lock. */
 typedef struct {
@@ -323,34 +54,40 @@ static int held_make(Held *held, PyObject *windows, PyObject *rows, PyObject *fl
     return 0;
 }
 
-static int tiled(Output *output, const float scale[CHANNELS], const float shift[CHANNELS]) {
-    size_t count = (size_t)CHANNELS * output->size;
-    output->scales = malloc((count + SLACK) * sizeof(float));
-    output->shifts = malloc((count + SLACK) * sizeof(float));
-    if (!output->scales || !output->shifts) return -1;
-    for (size_t i = 0; i < count; i++) {
-        output->scales[i] = scale[i % CHANNELS];
-        output->shifts[i] = shift[i % CHANNELS];
-    }
+/* A window in memory, as rows one after the other. */
+typedef struct {
+    Source source;
+    const uint8_t *pixels;
+    int given;
+    Memory last; /* a copy of the last row, behind which may not be read where it lies */
+} Window;
+
+static int next(Source *source, const uint8_t *four[FOUR]) {
+    Window *window = (Window *)source;
+    size_t row_bytes = (size_t)CHANNELS * source->width;
+    for (int k = 0; k < FOUR; k++, window->given++)
+        four[k] = window->given < source->height - 1 ? window->pixels + window->given * row_bytes : window->last.data;
     return 0;
 }
 
 static int fill_all(const Held *held, const Output *output, uint8_t *out) {
-    Py_ssize_t height = 0, width = 0;
-    for (Py_ssize_t i = 0; i < held->count; i++) {
-        height = held->windows[i].shape[0] > height ? held->windows[i].shape[0] : height;
-        width = held->windows[i].shape[1] > width ? held->windows[i].shape[1] : width;
-    }
-    Scratch scratch = {malloc(((size_t)CHANNELS * output->size + SLACK) * (height + FOUR)), malloc((size_t)CHANNELS * width + SLACK)};
-    size_t square = (size_t)output->size * output->size * CHANNELS * value_size(output->kind);
-    int status = scratch.rows && scratch.last ? 0 : -1;
+    Window window = {0};
+    Memory memory = {0};
+    int status = 0;
     for (Py_ssize_t i = 0; i < held->count && !status; i++) {
-        const Py_buffer *window = &held->windows[i];
-        status = fill_one(window->buf, (int)window->shape[0], (int)window->shape[1], held->flips[i], output, &scratch,
-                          out + held->rows[i] * square);
+        const Py_buffer *view = &held->windows[i];
+        int height = (int)view->shape[0], width = (int)view->shape[1];
+        size_t row_bytes = (size_t)CHANNELS * width;
+        window.source = (Source){width, height, 0, 0, width, height, next};
+        window.pixels = view->buf;
+        window.given = 0;
+        if ((status = memory_grow(&window.last, row_bytes + SLACK))) break;
+        memcpy(window.last.data, window.pixels + (height - 1) * row_bytes, row_bytes);
+        memset(window.last.data + row_bytes, 0, SLACK);
+        status = resize(&window.source, held->flips[i], output, &memory, out + held->rows[i] * square_bytes(output));
     }
-    free(scratch.rows);
-    free(scratch.last);
+    free(window.last.data);
+    free(memory.data);
     return status;
 }
 
@@ -364,24 +101,22 @@ static PyObject *fill(PyObject *self, PyObject *args) {
                           &PyList_Type, &flips, &scale[0], &scale[1], &scale[2], &shift[0], &shift[1], &shift[2], &simd))
         return NULL;
     Held held = {0};
-    Output output = {(enum kind)kind, size, simd && has_avx2(), NULL, NULL};
-    if (size < 1 || size > MAX_SIDE || kind < UINT8 || kind > BFLOAT16) {
+    Output output = {0};
+    if (size < 1 || size > MAX_SIDE || kind < AS_UINT8 || kind > AS_BFLOAT16) {
         PyErr_SetString(PyExc_ValueError, "size or kind of the output");
         goto end;
     }
-    size_t square = (size_t)size * size * CHANNELS * value_size(output.kind);
-    if (held_make(&held, windows, rows, flips, batch.len / (Py_ssize_t)square)) goto end;
-    if (tiled(&output, scale, shift)) {
+    if (output_make(&output, kind, size, simd, scale, shift)) {
         PyErr_NoMemory();
         goto end;
     }
+    if (held_make(&held, windows, rows, flips, batch.len / (Py_ssize_t)square_bytes(&output))) goto end;
     Py_BEGIN_ALLOW_THREADS
     status = fill_all(&held, &output, batch.buf);
     Py_END_ALLOW_THREADS
     if (status) PyErr_NoMemory();
 end:
-    free(output.scales);
-    free(output.shifts);
+    output_free(&output);
     held_free(&held);
     PyBuffer_Release(&batch);
     if (PyErr_Occurred()) return NULL;

@@ -16,7 +16,7 @@ from tagmill.pipeline.batch import Normalisation
 
 Pixels = npt.NDArray[np.uint8]
 
-KINDS = {torch.uint8: 0, torch.float32: 1, torch.bfloat16: 2}  # as resample.c numbers them
+KINDS = {torch.uint8: 0, torch.float32: 1, torch.bfloat16: 2}  # as resize.h numbers them
 MEMORY = {torch.uint8: np.uint8, torch.float32: np.float32, torch.bfloat16: np.uint16}  # numpy has no bfloat16
 
 try:
@@ -28,6 +28,13 @@ except ImportError:
 def is_compiled() -> bool:
     """Whether resample.c was compiled when the package was installed."""
     return _compiled is not None
+
+
+def written(normalisation: Normalisation | None) -> tuple[int, tuple[float, ...], tuple[float, ...]]:
+    """What resize.c writes: the number of its kind, and what pixels are multiplied by and what is added."""
+    if normalisation is None:
+        return KINDS[torch.uint8], (1.0,) * 3, (0.0,) * 3
+    return KINDS[normalisation.dtype], *normalisation.factors()
 
 
 def fill(
@@ -42,8 +49,7 @@ def fill(
     if _compiled is None:
         _fill_with_torch(batch, rows, windows, flips, normalisation)
         return
-    scale, shift = normalisation.factors() if normalisation else ((1.0,) * 3, (0.0,) * 3)
-    kind = KINDS[normalisation.dtype if normalisation else torch.uint8]
+    kind, scale, shift = written(normalisation)
     _compiled.fill(batch, batch.shape[1], kind, windows, rows, flips, scale, shift, True)
 
 

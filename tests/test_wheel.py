@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tagmill.ingest import planes
-from tagmill.pipeline import resample
+from tagmill.pipeline import resample, windows
 
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("shards", "ingest", "pipeline")
@@ -49,7 +49,11 @@ def test_it_holds_every_source_file_of_the_rooms_and_nothing_else(wheel: Path) -
     data = {f"tagmill/{path.relative_to(ROOT)}" for path in (ROOT / "ingest/sql").glob("*.sql")}
     data |= {f"tagmill/ingest/wordnet/{name}" for name in ("nouns.npz", "imagenet.npz", "LICENSE")}
     data |= {f"tagmill/{room}/py.typed" for room in ROOMS}
-    compiled = {"tagmill/pipeline/_resample": resample.is_compiled(), "tagmill/ingest/_planes": planes.is_compiled()}
+    compiled = {
+        "tagmill/pipeline/_resample": resample.is_compiled(),
+        "tagmill/pipeline/_windows": windows.is_compiled(),
+        "tagmill/ingest/_planes": planes.is_compiled(),
+    }
     objects = {name for name in ours if name.endswith(".so")}
     assert ours == sources | data | objects
     wanted = {name for name, here in compiled.items() if here}

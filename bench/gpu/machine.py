@@ -13,7 +13,7 @@ import torch
 from tagmill.bench import measure
 from tagmill.pipeline.cores import cores_per_rank
 from tagmill.pipeline.device import LEAST_DRIVER, look
-from tagmill.pipeline.resample import is_compiled
+from tagmill.pipeline.windows import is_compiled
 
 PACKAGES = ("torch", "torchvision", "timm", "webdataset", "numpy", "pillow", "pillow-simd", "pyarrow", "fsspec")
 DALI_PACKAGES = (*LEAST_DRIVER, "nvidia-nvimgcodec-cu13", "nvidia-nvimgcodec-cu12", "nvidia-nvjpeg")
@@ -34,7 +34,7 @@ def facts(device: str) -> dict[str, Any]:
     """For the head of the results. The commit of a working tree without git is 'unknown'."""
     machine: dict[str, Any] = {**measure.machine(), "usable_cores": cores_per_rank(), "platform": platform.platform()}
     machine |= {
-        "resample_compiled": is_compiled(),
+        "windows_compiled": is_compiled(),
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
     }
     if device != "cpu":

@@ -1,4 +1,4 @@
-"""The limit: DALI's decoder alone, on the windows that tagmill crops, from memory, without resize or delivery."""
+"""DALI's decoder alone, on a GPU the limit: the windows that tagmill crops, from memory, without resize or delivery."""
 
 import argparse
 from collections.abc import Iterator

@@ -122,7 +122,7 @@ with Loader(sys.argv[1], config) as loader:
 """
 
 
-@pytest.mark.parametrize("backend", ["pillow", pytest.param("cpu", marks=NEEDS_DALI)])
+@pytest.mark.parametrize("backend", ["pillow", "cpu", pytest.param("dali", marks=NEEDS_DALI)])
 @pytest.mark.parametrize("output", ["uint8", "float32"])
 def test_a_process_takes_no_more_memory_than_the_loader_says(photos: str, output: str, backend: str) -> None:
     done = subprocess.run(

@@ -8,15 +8,15 @@ import pytest
 import torch
 from PIL import Image
 
+from tagmill.pipeline import pillow
 from tagmill.pipeline.augment import Crops
 from tagmill.pipeline.cpu import CpuBackend
-from tagmill.pipeline.pillow import PillowWindows
 from tests.pipeline.corpora import picture
 
 
 @pytest.fixture
 def backend() -> Iterator[CpuBackend]:
-    made = CpuBackend(1, PillowWindows())
+    made = CpuBackend(1, pillow.fill)
     yield made
     made.close()
 
