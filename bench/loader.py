@@ -75,7 +75,7 @@ def main() -> None:
     parser = measure.arguments(__doc__ or "")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads or worker processes of everybody")
     parser.add_argument("--backend", default="auto", help="tagmill's")
-    parser.add_argument("--batches", type=int, default=12, help="batches that are measured in a run")
+    parser.add_argument("--batches", type=int, default=24, help="batches that are measured in a run")
     parser.add_argument(
         "--pillow", action="store_true", help="every DataLoader peer with Pillow too, not ImageFolder alone"
     )
