@@ -22,6 +22,7 @@ from tagmill.bench import corpora, figures, measure, remote
 from tagmill.bench.workers import Case, Peer, UnavailableError, measured, peers, prepare
 
 OUTPUTS = ("float32", "uint8")
+BATCHES = 12  # of a run at least
 SAMPLES, BATCH = 4096, 256  # whole blocks of our order: a larger corpus has no tail to speak of either
 # Of our loader, so that 1,024 samples are open, as many as webdataset's and DALI's readers shuffle. By default it opens 32,768:
 # more than the pictures here, so that a measurement would be one of reading ahead.
@@ -31,7 +32,7 @@ STREAMS = 8
 def sizes(options: argparse.Namespace) -> list[str]:
     """Flags of every worker."""
     quick = {"batch": 64, "warm": 2, "batches": 4, "streams": 2}
-    whole = {"batch": BATCH, "warm": 4, "batches": options.batches, "streams": STREAMS}
+    whole = {"batch": BATCH, "warm": 8, "batches": BATCHES, "seconds": options.seconds, "streams": STREAMS}
     flags = {"threads": options.threads, **(quick if options.quick else whole)}
     return [text for name, value in flags.items() for text in (f"--{name}", str(value))]
 
@@ -75,7 +76,7 @@ def main() -> None:
     parser = measure.arguments(__doc__ or "")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads or worker processes of everybody")
     parser.add_argument("--backend", default="auto", help="tagmill's")
-    parser.add_argument("--batches", type=int, default=24, help="batches that are measured in a run")
+    parser.add_argument("--seconds", type=float, default=5.0, help=f"how long a run is measured, and {BATCHES} batches")
     parser.add_argument(
         "--pillow", action="store_true", help="every DataLoader peer with Pillow too, not ImageFolder alone"
     )

@@ -71,7 +71,7 @@ def cases(options: argparse.Namespace, folder: Path, sizes: list[str]) -> list[C
         except UnavailableError as error:
             case.reason = str(error)
     faults = fixture("faults")
-    flags = [*sizes, "--warm", "2", "--batches", "4" if options.quick else str(BATCHES)]
+    flags = [*sizes, "--warm", "2", "--seconds", "0", "--batches", "4" if options.quick else str(BATCHES)]
     with service(list(folders.values())) as store, faults.faulty(store.endpoint) as proxy:
         extra = {**store.environment, "AWS_ENDPOINT_URL": proxy.endpoint, "S3_ENDPOINT_URL": proxy.endpoint}
         for number in range(options.rounds):

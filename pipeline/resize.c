@@ -121,26 +121,38 @@ AVX2 static inline __m256i pixel_pairs(const uint8_t *upper, const uint8_t *lowe
     return _mm256_shuffle_epi8(_mm256_inserti128_si256(_mm256_castsi128_si256(above), below, 1), spread);
 }
 
-/* Four rows at once. Four bytes are written a pixel, of which the next overwrites one. */
+/* One pixel of four rows, as 32-bit sums: rows 0 and 1 in the halves of the first register, rows 2 and 3 of the second. */
+AVX2 static inline void pixel_of_four(const uint8_t *const rows[FOUR], const Axis *axis, int x, __m256i half, __m256i sums[2]) {
+    const int16_t *weights = axis->weights + (size_t)x * 2 * axis->max_pairs;
+    size_t from = (size_t)CHANNELS * axis->first[x];
+    sums[0] = sums[1] = half;
+    for (int j = 0; j < axis->taps[x]; j += 2, from += 2 * CHANNELS) {
+        int32_t pair;
+        memcpy(&pair, weights + j, sizeof pair);
+        __m256i weight = _mm256_set1_epi32(pair);
+        sums[0] = _mm256_add_epi32(sums[0], _mm256_madd_epi16(pixel_pairs(rows[0], rows[1], from), weight));
+        sums[1] = _mm256_add_epi32(sums[1], _mm256_madd_epi16(pixel_pairs(rows[2], rows[3], from), weight));
+    }
+}
+
+/* Four rows at once, two pixels at once. Eight bytes are written for two pixels, of which the next overwrite two. */
 AVX2 static void across_avx2(const uint8_t *const rows[FOUR], uint8_t *out, size_t stride, const Axis *axis) {
     const __m256i half = _mm256_set1_epi32(1 << (axis->places - 1));
+    const __m256i six = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 1, 2, 4, 5, 6, -1, -1, 8, 9, 10, 12, 13, 14, -1, -1));
     const __m128i places = _mm_cvtsi32_si128(axis->places);
-    const int16_t *weights = axis->weights;
-    for (int x = 0; x < axis->size; x++, weights += 2 * axis->max_pairs, out += CHANNELS) {
-        size_t from = (size_t)CHANNELS * axis->first[x];
-        __m256i sums[2] = {half, half};
-        for (int j = 0; j < axis->taps[x]; j += 2, from += 2 * CHANNELS) {
-            int32_t pair;
-            memcpy(&pair, weights + j, sizeof pair);
-            __m256i weight = _mm256_set1_epi32(pair);
-            sums[0] = _mm256_add_epi32(sums[0], _mm256_madd_epi16(pixel_pairs(rows[0], rows[1], from), weight));
-            sums[1] = _mm256_add_epi32(sums[1], _mm256_madd_epi16(pixel_pairs(rows[2], rows[3], from), weight));
-        }
-        __m256i bytes = _mm256_packs_epi32(_mm256_sra_epi32(sums[0], places), _mm256_sra_epi32(sums[1], places));
-        bytes = _mm256_packus_epi16(bytes, bytes); /* rows 0 and 2, and in the upper half rows 1 and 3 */
-        int64_t even = _mm_cvtsi128_si64(_mm256_castsi256_si128(bytes)), odd = _mm_cvtsi128_si64(_mm256_extracti128_si256(bytes, 1));
-        int32_t pixels[FOUR] = {(int32_t)even, (int32_t)odd, (int32_t)(even >> 32), (int32_t)(odd >> 32)};
-        for (int k = 0; k < FOUR; k++) memcpy(out + k * stride, &pixels[k], sizeof pixels[k]);
+    for (int x = 0; x < axis->size; x += 2, out += 2 * CHANNELS) {
+        __m256i left[2], right[2], words[2];
+        pixel_of_four(rows, axis, x, half, left);
+        pixel_of_four(rows, axis, x + 1 < axis->size ? x + 1 : x, half, right);
+        for (int k = 0; k < 2; k++)
+            words[k] = _mm256_packs_epi32(_mm256_sra_epi32(left[k], places), _mm256_sra_epi32(right[k], places));
+        /* Rows 0 and 2, and in the upper half rows 1 and 3. */
+        __m256i bytes = _mm256_shuffle_epi8(_mm256_packus_epi16(words[0], words[1]), six);
+        __m128i even = _mm256_castsi256_si128(bytes), odd = _mm256_extracti128_si256(bytes, 1);
+        _mm_storel_epi64((__m128i *)out, even);
+        _mm_storel_epi64((__m128i *)(out + stride), odd);
+        _mm_storeh_pd((double *)(out + 2 * stride), _mm_castsi128_pd(even));
+        _mm_storeh_pd((double *)(out + 3 * stride), _mm_castsi128_pd(odd));
     }
 }
 

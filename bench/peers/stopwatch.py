@@ -45,7 +45,8 @@ def run(
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--warm", type=int, default=4, help="batches before the clock starts")
-    parser.add_argument("--batches", type=int, default=16, help="batches that are measured")
+    parser.add_argument("--batches", type=int, default=16, help="batches that are measured, at least")
+    parser.add_argument("--seconds", type=float, default=0.0, help="for how long, at least")
     parser.add_argument("--folder", type=Path, help="make: where to write; else: a place for caches")
     parser.add_argument("--images", type=Path, help="make: the pictures")
     options = parser.parse_args()
@@ -72,7 +73,9 @@ def measure(batches: Batches, options: argparse.Namespace, totals: Totals) -> di
         next(source)
     settle(options.device)
     before, cpu, start = totals(), cpu_seconds(os.getpid()), time.perf_counter()
-    images = sum(count(next(source)) for _ in range(options.batches))
+    images, done = 0, 0
+    while done < options.batches or time.perf_counter() - start < options.seconds:
+        images, done = images + count(next(source)), done + 1
     settle(options.device)
     seconds, cpu = time.perf_counter() - start, cpu_seconds(os.getpid()) - cpu
     return {

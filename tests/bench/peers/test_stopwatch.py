@@ -1,6 +1,7 @@
 """The clock of a worker: what is counted, and that everybody must deliver the same."""
 
 import argparse
+import itertools
 from collections.abc import Iterator
 
 import pytest
@@ -8,7 +9,7 @@ import torch
 
 from tagmill.bench.peers import stopwatch
 
-OPTIONS = argparse.Namespace(output="uint8", batch=4, warm=2, batches=3, device="cpu")
+OPTIONS = argparse.Namespace(output="uint8", batch=4, warm=2, batches=3, seconds=0.0, device="cpu")
 
 
 def picture(output: str, batch: int = 4) -> torch.Tensor:
@@ -57,3 +58,9 @@ def test_only_what_comes_after_the_warming_up_is_counted() -> None:
     assert found["seen"] == OPTIONS.batches  # of a counter, the growth under the clock
     assert found["images_per_second"] == pytest.approx(10 * OPTIONS.batches / found["seconds"])
     assert 0 <= found["first_batch_seconds"] <= found["process_start_to_first_batch_seconds"]
+
+
+def test_who_is_fast_is_measured_for_as_long() -> None:
+    options = argparse.Namespace(**{**vars(OPTIONS), "seconds": 0.1})
+    found = stopwatch.measure(lambda _: itertools.repeat(10), options, dict)
+    assert found["seconds"] >= 0.1 and found["images_per_second"] * found["seconds"] > 10 * 3 * 10
