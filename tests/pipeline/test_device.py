@@ -83,7 +83,7 @@ def on_gpu(backend: Any = "auto", **more: Any) -> LoaderConfig:
 def test_without_a_dali_that_runs_the_cpu_decodes(machine: Machine, words: list[str]) -> None:
     choice = decide(on_gpu(), machine)
     assert not choice.dali and choice.worse
-    assert all(word in choice.why for word in [*words, "0.5 ms of a core"])
+    assert all(word in choice.why for word in [*words, "0.4 ms of a core"])
     with pytest.raises(ConfigError, match="use backend cpu"):
         decide(on_gpu("dali"), machine)
     assert decide(on_gpu("cpu"), machine).why == ""  # who asked for it needs no reason
