@@ -151,8 +151,8 @@ AVX2 static void across_avx2(const uint8_t *const rows[FOUR], uint8_t *out, size
         __m128i even = _mm256_castsi256_si128(bytes), odd = _mm256_extracti128_si256(bytes, 1);
         _mm_storel_epi64((__m128i *)out, even);
         _mm_storel_epi64((__m128i *)(out + stride), odd);
-        _mm_storeh_pd((double *)(out + 2 * stride), _mm_castsi128_pd(even));
-        _mm_storeh_pd((double *)(out + 3 * stride), _mm_castsi128_pd(odd));
+        _mm_storel_epi64((__m128i *)(out + 2 * stride), _mm_unpackhi_epi64(even, even));
+        _mm_storel_epi64((__m128i *)(out + 3 * stride), _mm_unpackhi_epi64(odd, odd));
     }
 }
 
