@@ -131,7 +131,7 @@ def test_a_window_outside_the_picture_is_lost(box: tuple[int, int, int, int]) ->
 
 
 def test_altered_bytes_lose_their_picture_or_nothing() -> None:
-    """Whatever libjpeg makes of them, it is what Pillow's makes, or lost where Pillow's is; and the next picture is whole."""
+    """Pixels of some kind or zeros, and the next picture is whole: nothing of the one before is left in the decoder."""
     sources = [jpeg_of(90, 70, 5, progressive=kind, restart_marker_blocks=2) for kind in (False, True)]
     good, box = picture(1, 96, 80), (9, 7, 60, 50)
     whole, _ = filled(windows.fill, [good], crops_of(box), 24)
