@@ -2,6 +2,8 @@
 
 import io
 import resource
+import shutil
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -225,3 +227,8 @@ def test_without_the_compiled_part_everything_is_declined(monkeypatch: pytest.Mo
     monkeypatch.setattr(planes, "_compiled", None)
     assert not planes.is_compiled() and smaller(encoded(picture(200, 150)), (100, 75), 1, 90) is None
     assert plain_size(encoded(picture(200, 150))) is None
+
+
+def test_setup_compiles_it_where_it_can() -> None:
+    headers = any(Path(place, "jpeglib.h").exists() for place in ("/usr/include", "/usr/local/include"))
+    assert planes.is_compiled() or shutil.which("cc") is None or not headers
