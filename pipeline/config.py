@@ -105,8 +105,8 @@ class LoaderConfig:
     drop_last: bool = False
     """Leaves out an epoch's last batch where it is short."""
     backend: Literal["auto", "cpu", "pillow", "dali"] = "auto"
-    """dali: DALI makes the whole batch on `device`. cpu: the fastest way on the CPU, in which DALI decodes where it is
-    installed; pillow: the same without DALI. auto: dali where batches go to a GPU and it is installed, else cpu."""
+    """dali: DALI makes the whole batch on `device`. cpu: libjpeg on the CPU, or Pillow where the set-up could not compile;
+    pillow: that in any case. auto: dali where batches go to a GPU and it is installed, else cpu."""
     device: str = "cpu"
     """cpu, cuda or cuda:N: where batches are delivered. cuda is the GPU of torch.cuda.set_device, or of LOCAL_RANK; auto is
     that, or the CPU where there is none."""
