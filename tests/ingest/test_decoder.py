@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from tagmill.ingest.decoder import (
     _PICTURE,
     HEAD,
+    READY,
     SIZE,
     Orders,
     Picture,
@@ -58,9 +59,10 @@ def test_answers_come_over_the_socket_as_they_were(made: Picture | Rejected) -> 
 
 @given(st.binary(max_size=100), st.binary(max_size=3))
 def test_bytes_that_are_no_answer_are_called_so(facts: bytes, jpeg: bytes) -> None:
-    """But for the number of bytes that a picture's facts have: any of them are some facts."""
+    """But for that to orders, and for the number of bytes that a picture's facts have: any of them are some facts."""
+    assert parsed(READY, jpeg) is None
     for some in (
-        facts,
+        b"x" if facts == READY else facts,
         b"{}",
         b"[]",
         b'{"reason": "none such", "detail": null}',

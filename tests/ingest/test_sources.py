@@ -360,5 +360,6 @@ def test_memory_does_not_grow_with_the_list(tmp_path: Path, monkeypatch: pytest.
         long_list(path, count)
         peaks.append(peak(path))
     (arrow, python), (more_arrow, more_python) = peaks
-    assert more_arrow < 1.4 * arrow and more_python < 1.4 * python, peaks
+    ahead = 32 << 14  # bytes that may have been read ahead when it is looked, or not
+    assert more_arrow < 1.4 * arrow + ahead and more_python < 1.4 * python + ahead, peaks
     assert more_arrow + more_python < 4_000_000, peaks  # the larger list has 6.6 million bytes of text
