@@ -24,9 +24,8 @@ from tagmill.ingest.reasons import Reason
 SIZE = struct.Struct("<Q")  # before orders and bodies: their bytes
 HEAD = struct.Struct("<II")  # before an answer: bytes of its facts, then of the JPEG that follows them
 READY = b"ready"  # facts of the answer to orders
-_PICTURE = struct.Struct(
-    "<4I32s4qB"
-)  # facts of a picture: its sizes, sha256, PDQ and its quality; those of a reject are JSON
+# Facts of a picture: its sizes, sha256, PDQ and its quality; those of a reject are JSON.
+_PICTURE = struct.Struct("<4I32s4qB")
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 
 Prepare = Callable[[bytes, ImagePolicy], Prepared | Rejected]

@@ -1,7 +1,7 @@
 """Resizes windows of pictures into their places of a batch, mirrored where they are to be, as uint8 or normalised floats.
 
-`resample.c` does it in one pass a picture, where it was compiled; else torch's kernel resizes and numpy normalises. Both give
-the bits of Pillow's bilinear filter (torch on processors with AVX2; elsewhere a level apart).
+`resample.c` does it in one pass a window, by `resize.c`, where it was compiled; else torch's kernel resizes and numpy
+normalises. Both give the bits of Pillow's bilinear filter (torch on processors with AVX2; elsewhere a level apart).
 """
 
 import importlib

@@ -173,10 +173,11 @@ def test_a_small_file_cannot_take_the_memory_of_a_large_picture() -> None:
     """A progressive picture is held whole, 6 bytes a pixel here: 65,000 pixels a side would be 25 GB."""
     jpeg = sizes_altered(jpeg_of(64, 64, 1, progressive=True, subsampling=0), 65_000, 65_000)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    _, lost = filled(windows.fill, [jpeg], crops_of((0, 0, 64, 64)), 24)
-    assert lost == [0] and resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000
-    flat = sizes_altered(jpeg_of(64, 64, 1), 65_000, 65_000)  # of one scan: a window of rows, and then the bytes end
-    assert filled(windows.fill, [flat], crops_of((0, 0, 64, 64)), 24)[1] in ([], [0])
+    assert filled(windows.fill, [jpeg], crops_of((0, 0, 64, 64)), 24)[1] == [0]
+    # One of a single scan goes by row: what is missing before its end marker is grey, as Pillow and DALI make it.
+    flat = sizes_altered(jpeg_of(64, 64, 1), 65_000, 65_000)
+    assert filled(windows.fill, [flat], crops_of((0, 60_000, 64, 64)), 24)[1] == []
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000
 
 
 @COMPILED
