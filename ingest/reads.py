@@ -58,16 +58,16 @@ def read_places(places: Sequence[Place], max_bytes: int) -> list[Fetched]:
     if first.size > max_bytes:
         return [fetched(None, Reason.TOO_BIG, f"{first.size} bytes")]
     folder, _, name = first.object.rpartition("/")
-    start, stop = first.offset, last.offset + last.size
     try:
-        if stop == start:
+        if last.offset + last.size == first.offset:
             return [fetched(b"") for _ in places]
-        data = Store(folder or "/").read_range(name, start, stop, first.length)
+        wanted = [(each.offset, each.offset + each.size) for each in places]
+        bodies = Store(folder or "/").read_pieces(name, wanted, first.length)
     except FileNotFoundError:
         return [fetched(None, Reason.NOT_FOUND, "gone since it was listed") for _ in places]
     except IntegrityError:
         return [fetched(None, Reason.CHANGED) for _ in places]
-    return [fetched(data[each.offset - start : each.offset - start + each.size]) for each in places]
+    return [fetched(body) for body in bodies]
 
 
 class PlaceReader:

@@ -25,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tagmill.shards.checksum import crc32
+from tagmill.shards.pieces import Places, cut
 from tagmill.shards.store import Store
 from tagmill.shards.traffic import TRAFFIC
 
@@ -210,17 +211,19 @@ class CachedStore(Store):
     def of(cls, store: Store, cache: Cache) -> "CachedStore":
         return cls(store.url, store.retries, cache)
 
-    def read_range(
-        self, name: str, start: int, stop: int, size: int | None = None, identity: str | None = None
-    ) -> bytes:
+    def read_pieces(
+        self, name: str, places: Places, size: int | None = None, identity: str | None = None
+    ) -> list[bytes]:
+        start, stop = places[0][0], places[-1][1]
         if self.cache is None or size is None or identity is None or not 0 <= start < stop <= size:
-            return super().read_range(name, start, stop, size, identity)
+            return super().read_pieces(name, places, size, identity)
 
         def fetch(begin: int, end: int) -> bytes:
-            return super(CachedStore, self).read_range(name, begin, end, size, identity)
+            return super(CachedStore, self).read_pieces(name, [(begin, end)], size, identity)[0]
 
         # Pictures have a crc32 of their own, which is checked behind the cache.
-        return self.cache.read(identity, size, start, stop, fetch, verify=not name.endswith(".tar"))
+        data = self.cache.read(identity, size, start, stop, fetch, verify=not name.endswith(".tar"))
+        return cut(data, places)
 
     def read_afresh(self, name: str, start: int, stop: int, size: int, identity: str) -> bytes | None:
         if self.cache is not None:

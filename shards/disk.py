@@ -1,4 +1,4 @@
-"""How a local folder serves as a store: reads at a place, and content that is on the disk before it has its name."""
+"""How a local folder serves as a store: content that is on the disk before it has its name, locks, and removal."""
 
 import errno
 import fcntl
@@ -13,14 +13,6 @@ from pathlib import Path
 from tagmill.shards.errors import TagmillError
 
 _FULL = frozenset([errno.ENOSPC, errno.EDQUOT])
-
-
-def read_at(descriptor: int, start: int, stop: int) -> bytes:
-    """Bytes [start, stop) of a file, fewer where it ends before. One system call gives at most 2 GiB."""
-    data = os.pread(descriptor, stop - start, start)
-    if 0 < len(data) < stop - start:
-        return data + read_at(descriptor, start + len(data), stop)
-    return data
 
 
 def write_synced(path: Path, source: bytes | Path, *, give: bool = False) -> None:

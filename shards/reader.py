@@ -16,6 +16,7 @@ from tagmill.shards.grey import is_grey
 from tagmill.shards.index import BLOCK, INDEX, key_hex, padded
 from tagmill.shards.manifest import Corpus, ShardLine
 from tagmill.shards.npy import check_size, read_rows
+from tagmill.shards.pieces import Places
 from tagmill.shards.store import Store
 from tagmill.shards.takedown import NONE, TAKEN_DOWN, Ordinals
 
@@ -83,14 +84,11 @@ class ShardReader:
         offsets, sizes, sums = (records[name].tolist() for name in ("offset", "size", "crc32"))
         found: list[bytes | Unreadable] = []
         for start, stop in self._groups(offsets, sizes, gap_limit):
-            base, end = offsets[start], offsets[stop - 1] + sizes[stop - 1]
-            if end > self.entry.bytes:  # alone in its group
+            if offsets[stop - 1] + sizes[stop - 1] > self.entry.bytes:  # alone in its group
                 found.append(Unreadable(key_hex(records[start]), "altered"))
                 continue
-            data = self._range(base, end)
-            for place in range(start, stop):
-                first = offsets[place] - base
-                picture = data[first : first + sizes[place]]
+            pictures = self._pieces([(offsets[place], offsets[place] + sizes[place]) for place in range(start, stop)])
+            for place, picture in enumerate(pictures, start):
                 found.append(picture if crc32(picture) == sums[place] else self._again(records[place], picture))
         return found
 
@@ -120,31 +118,29 @@ class ShardReader:
             raise IntegrityError("altered picture", f"{self.where} {key}", "restore the shard")
         after = int(records[0]["offset"]) + padded(len(picture))
         try:
-            header = tarfile.TarInfo.frombuf(self._range(after, after + BLOCK), "ascii", "strict")
-            facts = json.loads(self._range(after + BLOCK, after + BLOCK + header.size))
+            header = tarfile.TarInfo.frombuf(self._pieces([(after, after + BLOCK)])[0], "ascii", "strict")
+            facts = json.loads(self._pieces([(after + BLOCK, after + BLOCK + header.size)])[0])
             if header.name != f"{key}.json" or not isinstance(facts, dict) or facts.get("key") != key:
                 raise ValueError(f"another sample's, {header.name}")
         except (tarfile.HeaderError, ValueError) as error:
             raise IntegrityError(f"altered facts: {error}", f"{self.where} {key}", "restore it") from error
         return facts, picture
 
-    def _range(self, start: int, stop: int) -> bytes:
+    def _pieces(self, places: Places) -> list[bytes]:
+        name = f"{self.entry.name}.tar"
         try:
-            return self.store.read_range(*self._tar_place(start, stop))
+            return self.store.read_pieces(name, places, self.entry.bytes, self._identity(name))
         except FileNotFoundError as error:
             raise IntegrityError("missing from the corpus", self.where, "restore the shard") from error
-
-    def _tar_place(self, start: int, stop: int) -> tuple[str, int, int, int, str]:
-        name = f"{self.entry.name}.tar"
-        return name, start, stop, self.entry.bytes, self._identity(name)
 
     def _identity(self, name: str) -> str:
         return identity_of(self.manifest_digest, name)
 
     def _again(self, record: npt.NDArray[Any], data: bytes) -> bytes | Unreadable:
         """For bytes that are not those that were written."""
-        start = int(record["offset"])
-        again = None if is_grey(data) else self.store.read_afresh(*self._tar_place(start, start + len(data)))
+        start, name = int(record["offset"]), f"{self.entry.name}.tar"
+        place = start, start + len(data), self.entry.bytes, self._identity(name)
+        again = None if is_grey(data) else self.store.read_afresh(name, *place)
         if again is not None and crc32(again) == record["crc32"]:
             return again
         return Unreadable(key_hex(record), TAKEN_DOWN if is_grey(data if again is None else again) else "altered")

@@ -13,18 +13,21 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 from fsspec.core import url_to_fs
 
-from tagmill.shards.disk import is_spool, locked, read_at, remove_tree, sync_folder, unless_gone, write_synced
+from tagmill.shards import pieces
+from tagmill.shards.disk import is_spool, locked, remove_tree, sync_folder, unless_gone, write_synced
 from tagmill.shards.drivers import PERMANENT, Driver, FsspecDriver, S3Driver, is_flaky, told
 from tagmill.shards.errors import IntegrityError, StoreError
 from tagmill.shards.hedge import hedged
 from tagmill.shards.listing import files_below, objects_below
 from tagmill.shards.patience import Retries
+from tagmill.shards.pieces import Places, cut
+from tagmill.shards.seekable import Seekable
 from tagmill.shards.traffic import TRAFFIC
 
 T = TypeVar("T")
@@ -116,32 +119,39 @@ class Store:
     def read_range(
         self, name: str, start: int, stop: int, size: int | None = None, identity: str | None = None
     ) -> bytes:
-        """Bytes [start, stop). A short answer is tried again, then raised as IntegrityError: the object is cut.
+        """Bytes [start, stop): `read_pieces` of one place. None are asked for nowhere."""
+        return self.read_pieces(name, [(start, stop)], size, identity)[0] if stop > start else b""
+
+    def read_pieces(
+        self, name: str, places: Places, size: int | None = None, identity: str | None = None
+    ) -> list[bytes]:
+        """Ranges [start, stop) of an object, ascending and apart, by one read from the first to the last. A short answer is
+        tried again, then raised as IntegrityError: the object is cut.
 
         `size` is what the object's length must be, IntegrityError where it is not: most stores tell it with every answer,
         so that an object that was cut or replaced is found without a request of its own. `identity` names what the
         whole object holds (64 hex digits), for a store that keeps copies.
         """
-        if stop <= start:
-            return b""
+        start, stop = places[0][0], places[-1][1]
         if start < 0 or stop >= 1 << 63:
             raise IntegrityError(f"no bytes {start}-{stop}", self._address(name), "the index was altered: run lint")
+        total: int | None
         if self.root is not None:
-            with self._reading(name) as path, path.open("rb", buffering=0) as file:
-                total: int | None = os.fstat(file.fileno()).st_size
-                data = read_at(file.fileno(), start, stop)
+            with self._reading(name) as path:
+                found, reached, total = pieces.read(path, places)
         else:
-            read = self._remote(name, lambda driver, path: driver.read_range(path, start, stop), hedge=stop - start)
-            data, total = read
+            ask = lambda driver, path: driver.read_range(path, start, stop)  # noqa: E731
+            data, total = self._remote(name, ask, hedge=stop - start)
             if size is not None and total is None:
                 total = _once(self, name, size)
+            found, reached = cut(data, places), start + len(data)
         if size is not None and total != size:
             remedy = "it was cut or replaced, or belongs to another shard: restore it"
             raise IntegrityError(f"{total} bytes, {size} expected", self._address(name), remedy)
-        if len(data) != stop - start:
-            remedy = "the object was cut: restore or rebuild it"
-            raise IntegrityError(f"bytes {start}-{stop} end after {len(data)}", self._address(name), remedy)
-        return data
+        if reached != stop:
+            what = f"bytes {start}-{stop} end after {reached - start}"
+            raise IntegrityError(what, self._address(name), "the object was cut: restore or rebuild it")
+        return found
 
     def read_afresh(self, name: str, start: int, stop: int, size: int, identity: str) -> bytes | None:
         """`read_range` past whatever keeps copies, for bytes that were found altered; None where that cannot differ."""
@@ -154,7 +164,7 @@ class Store:
             with self._reading(name) as path:
                 file: BinaryIO = path.open("rb")
         else:
-            file = io.BufferedReader(_Ranged(self, name, self.size(name)), READ_AHEAD)
+            file = io.BufferedReader(Seekable(partial(self.read_range, name), self.size(name)), READ_AHEAD)
         with file:
             yield file
 
@@ -355,29 +365,6 @@ class Store:
                     raise StoreError(what, self._address(name), remedy) from error
                 TRAFFIC.add(retries=1)
                 time.sleep(wait)
-
-
-class _Ranged(io.RawIOBase):
-    """A remote object as a seekable file whose every read is a ranged read of the store, retries and all."""
-
-    def __init__(self, store: Store, name: str, size: int) -> None:
-        self._store, self._name, self._size, self._place = store, name, size, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        self._place = {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: self._size}[whence] + offset
-        return self._place
-
-    def readinto(self, buffer: Any) -> int:
-        data = self._store.read_range(self._name, self._place, min(self._size, self._place + len(buffer)))
-        buffer[: len(data)] = data
-        self._place += len(data)
-        return len(data)
 
 
 @lru_cache(maxsize=4096)

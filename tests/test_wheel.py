@@ -11,6 +11,7 @@ import pytest
 
 from tagmill.ingest import planes
 from tagmill.pipeline import resample, windows
+from tagmill.shards import pieces
 
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("shards", "ingest", "pipeline")
@@ -50,6 +51,7 @@ def test_it_holds_every_source_file_of_the_rooms_and_nothing_else(wheel: Path) -
     data |= {f"tagmill/ingest/wordnet/{name}" for name in ("nouns.npz", "imagenet.npz", "LICENSE")}
     data |= {f"tagmill/{room}/py.typed" for room in ROOMS}
     compiled = {
+        "tagmill/shards/_pieces": pieces.is_compiled(),
         "tagmill/pipeline/_resample": resample.is_compiled(),
         "tagmill/pipeline/_windows": windows.is_compiled(),
         "tagmill/ingest/_planes": planes.is_compiled(),

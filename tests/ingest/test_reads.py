@@ -12,6 +12,7 @@ from tagmill.ingest import reads
 from tagmill.ingest.places import PLACE, Place
 from tagmill.ingest.reads import PlaceReader, read_places, runs
 from tagmill.shards.errors import StoreError
+from tagmill.shards.pieces import Places
 from tagmill.shards.store import Store
 
 CONTENT = bytes(range(256)) * 4
@@ -59,13 +60,13 @@ def test_neighbours_of_a_tar_are_one_read(tmp_path: Path, monkeypatch: pytest.Mo
     (tmp_path / "a.tar").write_bytes(CONTENT)
     places = [Place(f"{tmp_path}/a.tar", len(CONTENT), start, 100) for start in range(0, 1000, 150)]
     calls: list[tuple[int, int]] = []
-    read_range = Store.read_range
+    read_pieces = Store.read_pieces
 
-    def counted(store: Store, name: str, start: int, stop: int, *more: object) -> bytes:
-        calls.append((start, stop))
-        return read_range(store, name, start, stop, *more)  # type: ignore[arg-type]
+    def counted(store: Store, name: str, places: Places, *more: object) -> list[bytes]:
+        calls.append((places[0][0], places[-1][1]))
+        return read_pieces(store, name, places, *more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Store, "read_range", counted)
+    monkeypatch.setattr(Store, "read_pieces", counted)
     (run,) = runs(places, MAX)
     assert len(read_places([places[number] for number in run], MAX)) == 7
     assert calls == [(0, 1000)]

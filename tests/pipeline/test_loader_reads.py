@@ -21,19 +21,19 @@ def test_no_chunk_is_read_twice_outside_the_tail(tmp_path: Path, monkeypatch: py
     made = make_corpus(tmp_path, [64, 64, 21])  # four blocks, and a tail of 21
     reads: Counter[tuple[int, ...]] = Counter()
     ranges: Counter[tuple[str, int, int]] = Counter()
-    read, read_range = SampleReader.read, Store.read_range
+    read, read_pieces = SampleReader.read, Store.read_pieces
 
     def counted(self: Any, epoch: int, positions: Any) -> Any:
         reads[tuple(np.asarray(positions).tolist())] += 1
         return read(self, epoch, positions)
 
-    def counted_range(self: Any, name: str, start: int, stop: int, *more: Any, **told: Any) -> Any:
+    def counted_range(self: Any, name: str, places: Any, *more: Any, **told: Any) -> Any:
         if name.endswith(".tar"):
-            ranges[name, start, stop] += 1
-        return read_range(self, name, start, stop, *more, **told)
+            ranges[name, places[0][0], places[-1][1]] += 1
+        return read_pieces(self, name, places, *more, **told)
 
     monkeypatch.setattr(SampleReader, "read", counted)
-    monkeypatch.setattr(Store, "read_range", counted_range)
+    monkeypatch.setattr(Store, "read_pieces", counted_range)
     config = LoaderConfig(
         batch_size=8, streams=STREAMS, window=WINDOW, chunk=CHUNK, epochs=1, threads=1, backend="pillow"
     )

@@ -1,4 +1,4 @@
-"""How a local folder serves as a store: reads at a place, and names that only a whole content gets."""
+"""How a local folder serves as a store: names that only a whole content gets, locks, and removal."""
 
 import errno
 import fcntl
@@ -11,27 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tagmill.shards.disk import full_disks, is_spool, locked, read_at, remove_tree, unless_gone, write_synced
+from tagmill.shards.disk import full_disks, is_spool, locked, remove_tree, unless_gone, write_synced
 from tagmill.shards.errors import TagmillError
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.mark.parametrize(("start", "stop"), [(0, 10), (3, 7), (8, 20), (10, 12), (40, 50), (4, 4)])
-def test_reads_at_a_place_end_where_the_file_ends(tmp_path: Path, start: int, stop: int) -> None:
-    path = tmp_path / "file"
-    path.write_bytes(bytes(range(10)))
-    with path.open("rb") as file:
-        assert read_at(file.fileno(), start, stop) == bytes(range(10))[start:stop]
-
-
-def test_a_read_that_the_system_gives_in_parts_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path, whole = tmp_path / "file", os.urandom(1000)
-    path.write_bytes(whole)
-    pread = os.pread
-    monkeypatch.setattr(os, "pread", lambda file, size, place: pread(file, min(size, 33), place))
-    with path.open("rb") as file:
-        assert read_at(file.fileno(), 5, 990) == whole[5:990]
 
 
 def test_content_comes_from_bytes_or_a_file_and_never_over_another(tmp_path: Path) -> None:

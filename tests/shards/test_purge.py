@@ -20,6 +20,7 @@ from tagmill.shards.errors import CorpusError, IntegrityError
 from tagmill.shards.grey import grey_jpeg
 from tagmill.shards.lint import lint_shard, lint_view
 from tagmill.shards.manifest import Corpus, commit
+from tagmill.shards.pieces import Places
 from tagmill.shards.purge import begin_purge, purge_shards, record
 from tagmill.shards.reader import ShardReader, Unreadable
 from tagmill.shards.store import Store
@@ -298,13 +299,13 @@ def test_who_has_half_of_the_old_picture_in_a_cache_asks_the_store(
     start = int(record_[0]["offset"])
     mixed = old[: start + cut] + new[start + cut :]
 
-    def cached(self: Store, name: str, start: int, stop: int, *rest: object) -> bytes:
-        return mixed[start:stop]
+    def cached(self: Store, name: str, places: Places, *rest: object) -> list[bytes]:
+        return [mixed[start:stop] for start, stop in places]
 
     def afresh(self: Store, name: str, start: int, stop: int, *rest: object) -> bytes:
         return new[start:stop]
 
-    monkeypatch.setattr(Store, "read_range", cached)
+    monkeypatch.setattr(Store, "read_pieces", cached)
     monkeypatch.setattr(Store, "read_afresh", afresh)
     whole = cut >= int(record_[0]["size"])
     assert reader.pictures(record_) == [sample(1).jpeg if whole else Unreadable(sample(1).record.key, "taken_down")]
