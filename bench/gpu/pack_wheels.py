@@ -30,7 +30,7 @@ DALI = {
     " nvidia-nvtiff-cu12",
 }
 PYTHON_SIDE = ("astunparse", "gast", "six", "optree", "nvtx", "makefun", "libcst")
-OURS = ("isal", "webdataset", "braceexpand", "tyro", "docstring-parser", "typeguard")
+OURS = ("deflate", "webdataset", "braceexpand", "tyro", "docstring-parser", "typeguard")
 CHUNK = 1 << 20
 
 
