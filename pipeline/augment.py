@@ -5,7 +5,7 @@ Windows are cut by the backends; `alter.py` does the rest.
 """
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Final
 
 import numpy as np
@@ -32,10 +32,13 @@ MIXUP: Final = 4
 
 # Random resized crop, C. Szegedy et al., "Going deeper with convolutions", CVPR 2015, with torchvision's fallback.
 ATTEMPTS: Final = 10
+WAVES: Final = (0, 1, 3, ATTEMPTS)  # three of four first attempts fit: the later ones are made for the rest alone
 AREA: Final = (0.08, 1.0)  # share of the picture
 RATIO: Final = (3 / 4, 4 / 3)  # width to height
 HALF_LOG_RATIO: Final = 0.14384103622589045  # ln(4/3) / 2
 EVAL_SHARE: Final = 224 / 256  # side of the evaluation crop to the short side
+# Pictures at a time: over more than 500 numbers numpy gives the interpreter's lock away at every step, and waits for it anew.
+PIECE: Final = 448
 
 ORDERS: Final = np.array(
     list(itertools.permutations(range(4))), np.int64
@@ -72,14 +75,14 @@ def philox(key: tuple[int, int], counter: UInt64s) -> UInt64s:
     return np.stack(words)
 
 
-def uniforms(seed: int, epoch: int | Int64s, positions: Int64s, purpose: int, draws: int) -> Floats:
-    """Numbers in (0, 1): float64 [4, draws, n]. The key is the seed, the counter (position, epoch, purpose x 256 + draw);
-    `epoch` is one number, or each position's own (int64 [n])."""
+def uniforms(seed: int, epoch: int | Int64s, positions: Int64s, purpose: int, draws: int, first: int = 0) -> Floats:
+    """Numbers in (0, 1): float64 [4, draws, n]. The key is the seed, the counter (position, epoch, purpose x 256 + draw), of
+    draws from `first` on; `epoch` is one number, or each position's own (int64 [n])."""
     counter = np.empty((4, draws, len(positions)), np.uint64)
     place = positions.astype(np.uint64)
     counter[0], counter[1] = place & LOW, place >> HALF
     counter[2] = epoch & 0xFFFFFFFF
-    counter[3] = purpose * 256 + np.arange(draws, dtype=np.uint64)[:, None]
+    counter[3] = purpose * 256 + np.arange(first, first + draws, dtype=np.uint64)[:, None]
     words = philox((seed & 0xFFFFFFFF, seed >> 32 & 0xFFFFFFFF), counter)
     return (words.astype(np.float64) + 0.5) * 2.0**-32
 
@@ -91,8 +94,43 @@ def train_crops(seed: int, epoch: int | Int64s, positions: Int64s, widths: Int32
     Each of ten attempts draws a share of the area (uniform), a ratio (log-uniform) and a place (uniform over all that fit);
     the first window that fits is taken, else the largest centred one of allowed ratio. Sides are rounded half to even.
     """
+    parts = []
+    for start in range(0, max(1, len(positions)), PIECE):
+        part = slice(start, start + PIECE)
+        epochs = epoch if isinstance(epoch, int) else epoch[part]
+        parts.append(_train_crops(seed, epochs, positions[part], widths[part], heights[part]))
+    return parts[0] if len(parts) == 1 else Crops(*map(np.concatenate, zip(*map(astuple, parts), strict=True)))
+
+
+def _train_crops(seed: int, epoch: int | Int64s, positions: Int64s, widths: Int32s, heights: Int32s) -> Crops:
+    """At most PIECE of them."""
     wide, high = widths.astype(np.float64), heights.astype(np.float64)
-    area, ratio, across, down = uniforms(seed, epoch, positions, CROP, ATTEMPTS)
+    x, y, width, height = (np.empty_like(wide) for _ in range(4))
+    left = np.arange(len(positions))
+    for start, stop in itertools.pairwise(WAVES):
+        epochs = epoch if isinstance(epoch, int) else epoch[left]
+        *windows, found = _attempts(seed, epochs, positions[left], wide[left], high[left], range(start, stop))
+        for whole, part in zip((x, y, width, height), windows, strict=True):
+            whole[left[found]] = part[found]
+        left = left[~found]
+        if not len(left):
+            break
+    width[left] = np.clip(np.rint(high[left] * RATIO[1]), 1, wide[left])
+    height[left] = np.clip(np.rint(wide[left] / RATIO[0]), 1, high[left])
+    x[left] = np.floor((wide[left] - width[left]) / 2)
+    y[left] = np.floor((high[left] - height[left]) / 2)
+    flip = uniforms(seed, epoch, positions, FLIP, 1)[0, 0] < 0.5
+    return Crops(
+        x.astype(np.int32), y.astype(np.int32), width.astype(np.int32), height.astype(np.int32), flip.astype(np.bool_)
+    )
+
+
+def _attempts(
+    seed: int, epoch: int | Int64s, positions: Int64s, wide: Floats, high: Floats, numbers: range
+) -> tuple[Floats, Floats, Floats, Floats, npt.NDArray[np.bool_]]:
+    """x, y, width and height of each picture's first window that fits, of the attempts with these numbers, and whether one
+    does: [n] each."""
+    area, ratio, across, down = uniforms(seed, epoch, positions, CROP, len(numbers), numbers.start)
     side = np.sqrt((AREA[0] + area * (AREA[1] - AREA[0])) * (wide * high))
     stretch = _exp((2.0 * ratio - 1.0) * HALF_LOG_RATIO)  # square root of the ratio
     width, height = np.rint(side * stretch), np.rint(side / stretch)
@@ -101,16 +139,7 @@ def train_crops(seed: int, epoch: int | Int64s, positions: Int64s, widths: Int32
     width, height, found = width[chosen, rows], height[chosen, rows], fits[chosen, rows]
     x = np.floor(across[chosen, rows] * (wide - width + 1.0))
     y = np.floor(down[chosen, rows] * (high - height + 1.0))
-
-    whole_width = np.clip(np.rint(high * RATIO[1]), 1, wide)
-    whole_height = np.clip(np.rint(wide / RATIO[0]), 1, high)
-    width, height = np.where(found, width, whole_width), np.where(found, height, whole_height)
-    x = np.where(found, x, np.floor((wide - width) / 2))
-    y = np.where(found, y, np.floor((high - height) / 2))
-    flip = uniforms(seed, epoch, positions, FLIP, 1)[0, 0] < 0.5
-    return Crops(
-        x.astype(np.int32), y.astype(np.int32), width.astype(np.int32), height.astype(np.int32), flip.astype(np.bool_)
-    )
+    return x, y, width, height, found
 
 
 def eval_crops(widths: Int32s, heights: Int32s, size: int) -> Crops:

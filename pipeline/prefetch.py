@@ -105,6 +105,16 @@ class SampleReader:
         return np.split(rows[rows >= 0], np.cumsum((rows >= 0).sum(axis=1))[:-1])
 
 
+@dataclass(eq=False, slots=True)
+class _Reading:
+    """A visit that is read, or being read."""
+
+    future: Future[list[Encoded | None]]  # a sample that was taken leaves None
+    samples: list[Encoded | None] | None = (
+        None  # the future's, once it was waited for: to ask it takes a lock each time
+    )
+
+
 class Prefetcher:
     """Opens (epoch, visit) pairs in threads, in order, at most `capacity` samples of a corpus at a time, and hands samples
     out. `readers` is the corpus's, or those of a mixture in its order: each corpus has `capacity` of its own.
@@ -129,7 +139,7 @@ class Prefetcher:
         self._room = [capacity] * len(self._readers)
         self._next = next(self._visits, None)
         # (source, epoch, position) -> the read that brings it, and its place there
-        self._open: dict[tuple[int, int, int], tuple[Future[list[Encoded | None]], int]] = {}
+        self._open: dict[tuple[int, int, int], tuple[_Reading, int]] = {}
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="tagmill-read")
         self._open_what_fits()
 
@@ -145,19 +155,20 @@ class Prefetcher:
         Raises what the reading of one of them raised, when its turn has come, and TagmillError where a store gives no
         answer for longer than the patience.
         """
-        taken = []
+        taken, room = [], self._room
         epochs = np.broadcast_to(epoch, positions.shape).tolist()
         whence = [0] * len(positions) if sources is None else sources.tolist()
+        self._open_what_fits()
         for wanted in zip(whence, epochs, positions.tolist(), strict=True):
-            self._open_what_fits()
             assert wanted in self._open, "visits come in the order of need, and a block's fit together"
-            future, place = self._open.pop(wanted)
-            samples = self._wait(future, wanted[0])
+            reading, place = self._open.pop(wanted)
+            samples = reading.samples or self._wait(reading, wanted[0])
             sample, samples[place] = samples[place], None
             assert sample is not None, "a sample is taken once"
             taken.append(sample)
-            self._room[wanted[0]] += 1
-        self._open_what_fits()
+            room[wanted[0]] += 1
+            if self._next is not None and len(self._next[1].positions) <= room[self._next[1].source]:
+                self._open_what_fits()
         return taken
 
     def close(self) -> None:
@@ -168,9 +179,9 @@ class Prefetcher:
     def _open_what_fits(self) -> None:
         while self._next is not None and len(self._next[1].positions) <= self._room[self._next[1].source]:
             epoch, visit = self._next
-            future = self._pool.submit(self._read, epoch, visit)
+            reading = _Reading(self._pool.submit(self._read, epoch, visit))
             places = enumerate(visit.positions.tolist())
-            self._open.update({(visit.source, epoch, position): (future, place) for place, position in places})
+            self._open.update({(visit.source, epoch, position): (reading, place) for place, position in places})
             self._room[visit.source] -= len(visit.positions)
             self._next = next(self._visits, None)
 
@@ -180,11 +191,12 @@ class Prefetcher:
         self._meters.add_bytes(sum(len(sample.jpeg) for sample in samples if sample and sample.jpeg))
         return samples
 
-    def _wait(self, future: Future[list[Encoded | None]], source: int) -> list[Encoded | None]:
+    def _wait(self, reading: "_Reading", source: int) -> list[Encoded | None]:
         try:
-            return future.result(self._patience)
+            reading.samples = reading.future.result(self._patience)
+            return reading.samples
         except TimeoutError as error:
-            if future.done():  # the store's own, after its retries
+            if reading.future.done():  # the store's own, after its retries
                 raise
             what = f"no answer for {self._patience:.0f} s"
             where = self._readers[source].corpus.store.url

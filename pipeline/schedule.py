@@ -11,6 +11,7 @@ from tagmill.pipeline.plan import Plan, Visit
 from tagmill.pipeline.space import EpochSpace
 from tagmill.shards.errors import ConfigError
 
+TURNS_AT_ONCE = 4096  # whose positions are computed together: of few turns most of the time goes into calling
 EPOCHS_LOOKED_AT = 256  # an epoch's total differs by at most one, in a share of the epochs that these show
 
 
@@ -76,10 +77,13 @@ class Schedule:
         """This rank's batches from a turn on, as many as every other rank's."""
         while self.epochs is None or epoch < self.epochs:
             plan, stop = self.plan(epoch), self.num_turns(epoch)
+            many = max(1, TURNS_AT_ONCE // self.batch_size) * self.batch_size
             while turn < stop:
-                positions = plan.positions(plan.local_turns(turn, self.batch_size, self.world))
-                turn = min(turn + self.batch_size, stop)
-                yield Step(epoch, positions, (epoch, turn) if turn < stop else (epoch + 1, 0))
+                turns = plan.local_turns(turn, min(many, stop - turn), self.world)
+                ends = range(turn + self.batch_size, min(turn + many, stop), self.batch_size)
+                for mine in np.split(plan.positions(turns), np.searchsorted(turns, ends)):
+                    turn = min(turn + self.batch_size, stop)
+                    yield Step(epoch, mine, (epoch, turn) if turn < stop else (epoch + 1, 0))
             epoch, turn = epoch + 1, 0
 
     def visits(self, epoch: int, turn: int) -> Iterator[tuple[int, Visit]]:

@@ -210,6 +210,21 @@ def test_eval_crops_are_within_a_pixel_of_resize_and_centre_crop(sides: list[tup
     assert (abs(crops.y + crops.height / 2 - heights / 2) <= 0.5).all()
 
 
+def test_many_pictures_are_cropped_as_each_alone() -> None:
+    """More than are drawn for at a time, of one epoch and of several; strips among them, which no attempt fits."""
+    draw = np.random.default_rng(0)
+    count = 2 * augment.PIECE + 100
+    widths, heights = draw.integers(1, 400, (2, count)).astype(np.int32)
+    positions, epochs = draw.integers(0, 2**40, count), draw.integers(0, 3, count)
+    for epoch in (7, epochs):
+        whole = rows(train_crops(3, epoch, positions, widths, heights))
+        for row in range(0, count, 37):
+            one = np.array([row])
+            of = epoch if isinstance(epoch, int) else int(epoch[row])
+            assert rows(train_crops(3, of, positions[one], widths[one], heights[one])) == [whole[row]]
+    assert train_crops(3, 0, positions[:0], widths[:0], heights[:0]).x.tolist() == []
+
+
 def test_positions_of_several_epochs_are_cropped_as_in_their_own() -> None:
     positions, epochs = np.arange(40), np.arange(40) % 3
     sizes = np.full(40, 300, np.int32), np.full(40, 200, np.int32)

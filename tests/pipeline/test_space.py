@@ -249,3 +249,38 @@ def test_a_view_of_other_shards_is_refused(made: Made) -> None:
         other.__dict__["table"] = pa.Table.from_pylist(others, view.table.schema)
         with pytest.raises(CorpusError, match="make the view again"):
             EpochSpace.of(corpus, other, "train")
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    counts=st.lists(st.lists(st.integers(0, 4), min_size=1, max_size=3), min_size=1, max_size=3 * GROUP),
+    cuts=st.lists(st.integers(0, 3 * GROUP), max_size=4),
+    data=st.data(),
+)
+def test_however_the_counts_lie_in_memory(counts: list[list[int]], cuts: list[int], data: st.DataObject) -> None:
+    """A table's columns come in pieces that know nothing of groups; and one run after the other is found as all at once are."""
+    copies = max(map(len, counts))
+    table = np.array([sorted(row + [0] * (copies - len(row)), reverse=True) for row in counts]).T
+    whole = EpochSpace.of_counts(2, table, np.zeros(len(counts) + 1, np.int64), 0)
+    (column,) = whole.counts.chunks
+    edges = [0, *sorted(min(cut, len(counts)) for cut in cuts), len(counts)]
+    pieces = pa.chunked_array([column.slice(start, stop - start) for start, stop in pairwise(edges)])
+    cut = replace(whole, counts=pieces)
+    found = [span for position in range(whole.num_whole) for span in cut.spans(0, position, position + 1)]
+    runs = [
+        Span(2 + shard, copy, place, place + 1, 0)
+        for copy in range(copies)
+        for shard, count in enumerate(table[copy].tolist())
+        for place in range(count)
+    ]
+    assert found == runs
+    if runs:
+        start = data.draw(st.integers(0, len(runs) - 1))
+        stop = data.draw(st.integers(start + 1, len(runs)))
+        for space in (whole, cut):
+            singly = [
+                (span.shard, span.copy, place)
+                for span in space.spans(0, start, stop)
+                for place in range(span.start, span.stop)
+            ]
+            assert singly == [(span.shard, span.copy, span.start) for span in runs[start:stop]]
