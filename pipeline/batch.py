@@ -11,7 +11,6 @@ import torch
 
 from tagmill.pipeline.gather import PADDING
 
-ALIGNED = 16  # bytes: no type is wider
 DTYPES = {"uint8": torch.uint8, "float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -165,16 +164,24 @@ def sent(array: npt.NDArray[Any], device: torch.device | str) -> torch.Tensor:
 
 
 def sent_together(tensors: Sequence[torch.Tensor], device: torch.device | str) -> list[torch.Tensor]:
-    """Small tensors of the host on a device, in one copy: each call costs the host more than their bytes do, as it waits for
-    the driver with all that decode. They share one piece of memory there."""
-    starts = np.cumsum([0, *(-(-tensor.nbytes // ALIGNED) * ALIGNED for tensor in tensors)]).tolist()
-    pinned = torch.device(device).type != "cpu"
-    packed = torch.empty(starts[-1], dtype=torch.uint8, pin_memory=pinned)
-    places = [slice(start, start + tensor.nbytes) for start, tensor in zip(starts, tensors, strict=False)]
-    for place, tensor in zip(places, tensors, strict=True):
-        packed[place] = tensor.contiguous().view(-1).view(torch.uint8)
-    there = packed.to(device, non_blocking=True)
-    return [there[place].view(tensor.dtype).view(tensor.shape) for place, tensor in zip(places, tensors, strict=True)]
+    """Small tensors of the host, of one dimension, on a device in one copy: they share one piece of memory there.
+
+    Every call of torch gives the interpreter's lock away and must get it back among the threads that read: so the tensors are
+    put together by numpy, and taken apart by one call.
+    """
+    wide_first = sorted(
+        range(len(tensors)), key=lambda number: -tensors[number].element_size()
+    )  # each at its own multiple
+    arrays = [tensors[number].numpy() for number in wide_first]
+    sizes = [array.nbytes for array in arrays]
+    packed = torch.empty(sum(sizes), dtype=torch.uint8, pin_memory=torch.device(device).type != "cpu")
+    memory, start = packed.numpy(), 0
+    for array, size in zip(arrays, sizes, strict=True):
+        memory[start : start + size].view(array.dtype)[:] = array
+        start += size
+    parts = packed.to(device, non_blocking=True).split_with_sizes(sizes)
+    sent = {number: part.view(tensors[number].dtype) for number, part in zip(wide_first, parts, strict=True)}
+    return [sent[number] for number in range(len(tensors))]
 
 
 @dataclass(frozen=True, eq=False)

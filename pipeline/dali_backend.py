@@ -60,9 +60,9 @@ class DaliBackend:
             self._give_up()
         if not self._flight:
             self._start(jpegs, crops, size)
-        while coming and len(self._flight) < self._decoding.depth and (found := coming(len(self._flight) - 1)):
-            self._start(*found, size)
+        self._fill(coming, 1, size)
         pixels, failed = self._next()
+        self._fill(coming, 0, size)  # now, so that DALI has as much to do as it takes while this batch is handed over
         whole = np.array([jpeg is not None for jpeg in jpegs]) & ~failed
         return self._handed_over(pixels, whole, how), failed
 
@@ -92,6 +92,12 @@ class DaliBackend:
         """Ends DALI's threads."""
         self._graph, self._dead = None, None
         self._flight.clear()
+
+    def _fill(self, coming: Coming | None, given: int, size: int) -> None:
+        """Starts what comes next, as far as it is known, until `depth` batches are in flight; `given` of those in flight are
+        what the caller has already."""
+        while coming and len(self._flight) < self._decoding.depth and (found := coming(len(self._flight) - given)):
+            self._start(*found, size)
 
     def _start(self, jpegs: Jpegs, crops: Crops, size: int) -> None:
         """Puts a batch behind those in flight. What is wrong with it is said when its turn has come."""

@@ -35,6 +35,6 @@ class Lane:
         current stream has by then been given is done."""
         if self._stream is not None:
             stream = torch.cuda.current_stream(self._device)
-            for tensor in batch.tensors():
-                if tensor.is_cuda:
-                    tensor.record_stream(stream)
+            pieces = {tensor.untyped_storage().data_ptr(): tensor for tensor in batch.tensors() if tensor.is_cuda}
+            for tensor in pieces.values():  # most tensors of a batch share one piece of memory
+                tensor.record_stream(stream)
