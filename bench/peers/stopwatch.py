@@ -42,6 +42,7 @@ def run(
     parser.add_argument("--streams", type=int, help="tagmill's")
     parser.add_argument("--decoding", type=json.loads, default={}, help="tagmill's choices on a GPU, as JSON")
     parser.add_argument("--device", default="cpu", help="where batches are delivered: cpu or cuda:N")
+    parser.add_argument("--rate", type=float, default=0.0, help="images/s of a pretended decoder; 0: it takes no time")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--warm", type=int, default=4, help="batches before the clock starts")
