@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -102,7 +103,9 @@ class SampleReader:
         if view is None:
             return [NO_LABELS] * sum(len(group) for _, _, group in groups)
         rows = np.concatenate([view.labels(shard, start, stop)[group - start] for start, stop, group in groups])
-        return np.split(rows[rows >= 0], np.cumsum((rows >= 0).sum(axis=1))[:-1])
+        there = rows >= 0
+        ids, ends = rows[there], np.cumsum(there.sum(axis=1)).tolist()
+        return [ids[start:end] for start, end in pairwise([0, *ends])]
 
 
 @dataclass(eq=False, slots=True)
