@@ -135,10 +135,10 @@ def _attempts(
     stretch = _exp((2.0 * ratio - 1.0) * HALF_LOG_RATIO)  # square root of the ratio
     width, height = np.rint(side * stretch), np.rint(side / stretch)
     fits = (width >= 1) & (width <= wide) & (height >= 1) & (height <= high)
-    chosen, rows = fits.argmax(axis=0), np.arange(len(positions))
-    width, height, found = width[chosen, rows], height[chosen, rows], fits[chosen, rows]
-    x = np.floor(across[chosen, rows] * (wide - width + 1.0))
-    y = np.floor(down[chosen, rows] * (high - height + 1.0))
+    chosen = fits.argmax(axis=0) * len(positions) + np.arange(len(positions))
+    width, height, found, across, down = (each.ravel()[chosen] for each in (width, height, fits, across, down))
+    x = np.floor(across * (wide - width + 1.0))
+    y = np.floor(down * (high - height + 1.0))
     return x, y, width, height, found
 
 

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
-# Measured: 256-pixel photographs on one core of an EPYC (bench/results/loader-2026-11-26.json). What the GPU's way costs the
+# Measured: 256-pixel photographs on one core of an EPYC (bench/results/loader-2026-11-27.json). What the GPU's way costs the
 # cores is to be measured (bench/gpu) and given.
-CPU_CORE_MS = 0.43
+CPU_CORE_MS = 0.4
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,10 @@ from typing import Any
 import torch
 
 from tagmill.bench import measure
+from tagmill.pipeline import windows
 from tagmill.pipeline.cores import cores_per_rank
 from tagmill.pipeline.device import LEAST_DRIVER, look
-from tagmill.pipeline.windows import is_compiled
+from tagmill.shards import pieces
 
 PACKAGES = ("torch", "torchvision", "timm", "webdataset", "numpy", "pillow", "pillow-simd", "pyarrow", "fsspec")
 DALI_PACKAGES = (*LEAST_DRIVER, "nvidia-nvimgcodec-cu13", "nvidia-nvimgcodec-cu12", "nvidia-nvjpeg")
@@ -34,7 +35,8 @@ def facts(device: str) -> dict[str, Any]:
     """For the head of the results. The commit of a working tree without git is 'unknown'."""
     machine: dict[str, Any] = {**measure.machine(), "usable_cores": cores_per_rank(), "platform": platform.platform()}
     machine |= {
-        "windows_compiled": is_compiled(),
+        "windows_compiled": windows.is_compiled(),
+        "pieces_compiled": pieces.is_compiled(),
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
     }
     if device != "cpu":
