@@ -169,9 +169,8 @@ def sent_together(tensors: Sequence[torch.Tensor], device: torch.device | str) -
     Every call of torch gives the interpreter's lock away and must get it back among the threads that read: so the tensors are
     put together by numpy, and taken apart by one call.
     """
-    wide_first = sorted(
-        range(len(tensors)), key=lambda number: -tensors[number].element_size()
-    )  # each at its own multiple
+    # The widest first: so each begins at a multiple of its own width.
+    wide_first = sorted(range(len(tensors)), key=lambda number: tensors[number].element_size(), reverse=True)
     arrays = [tensors[number].numpy() for number in wide_first]
     sizes = [array.nbytes for array in arrays]
     packed = torch.empty(sum(sizes), dtype=torch.uint8, pin_memory=torch.device(device).type != "cpu")
@@ -180,8 +179,8 @@ def sent_together(tensors: Sequence[torch.Tensor], device: torch.device | str) -
         memory[start : start + size].view(array.dtype)[:] = array
         start += size
     parts = packed.to(device, non_blocking=True).split_with_sizes(sizes)
-    sent = {number: part.view(tensors[number].dtype) for number, part in zip(wide_first, parts, strict=True)}
-    return [sent[number] for number in range(len(tensors))]
+    there = {number: part.view(tensors[number].dtype) for number, part in zip(wide_first, parts, strict=True)}
+    return [there[number] for number in range(len(tensors))]
 
 
 @dataclass(frozen=True, eq=False)
