@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tagmill.bench import measure, processes, workers
+from tagmill.bench.feed import FEEDS
 from tagmill.bench.workers import Case, Peer, UnavailableError, environment, last_line, measured, peers, run_worker
 
 
@@ -59,12 +60,13 @@ def test_a_peer_that_cannot_be_installed_is_told(monkeypatch: pytest.MonkeyPatch
 
 
 def test_every_peer_has_its_file_and_a_name_of_its_own() -> None:
-    known = peers("auto")
-    assert len({peer.name for peer in known}) == len(known)
+    for each in (peers("auto"), FEEDS):
+        assert len({peer.name for peer in each}) == len(each)
+    known = [*peers("auto"), *FEEDS]
     assert all((workers.PEERS / peer.file).exists() for peer in known)
     unlisted = {path.name for path in workers.PEERS.glob("*.py")} - {peer.file for peer in known}
     of_ingest = {"whole.py", "tagmill_ingest.py", "img2dataset_download.py"}
-    assert unlisted == {"__init__.py", "stopwatch.py", "torch_pictures.py"} | of_ingest
+    assert unlisted == {"__init__.py", "stopwatch.py", "torch_pictures.py", "pretended.py"} | of_ingest
 
 
 def test_the_last_line_that_says_something() -> None:
