@@ -170,9 +170,11 @@ class EpochSpace:
             end = min(stop, first + len(offsets) - 1)
             bounds = offsets[start - first : end - first + 1]
             at = bounds[:-1] + copy
-            found.append(np.where(at < bounds[1:], values[np.minimum(at, len(values) - 1)], 0))
+            there, counts = at < bounds[1:], np.zeros(end - start, np.int64)  # 0 where a list ends before this copy
+            counts[there] = values[at[there]]
+            found.append(counts)
             start, chunk = end, chunk + 1
-        return np.cumsum(np.concatenate(found), dtype=np.int64)
+        return np.cumsum(np.concatenate(found))
 
     @cached_property
     def _chunks(self) -> list[tuple[int, npt.NDArray[np.int32], npt.NDArray[Any]]]:

@@ -284,3 +284,14 @@ def test_however_the_counts_lie_in_memory(counts: list[list[int]], cuts: list[in
                 for place in range(span.start, span.stop)
             ]
             assert singly == [(span.shard, span.copy, span.start) for span in runs[start:stop]]
+
+
+def test_a_group_may_end_in_a_piece_without_any_copies() -> None:
+    """Lists end where copies do: a piece of the table whose shards are asked for nothing has no values at all."""
+    pieces = [pa.array([[2, 1], [3]], pa.list_(pa.int64())), pa.array([[], []], pa.list_(pa.int64()))]
+    counts = pa.chunked_array(pieces)
+    rows = pa.Table.from_batches(space_module._rows(counts, np.zeros(5, np.int64)), space_module.SPACE)
+    space = EpochSpace._of_rows(0, counts, rows, 0)
+    assert space.num_whole == 6
+    assert space.spans(0, 0, 6) == [Span(0, 0, 0, 2, 0), Span(1, 0, 0, 3, 0), Span(0, 1, 0, 1, 0)]
+    assert [space.spans(0, place, place + 1)[0].shard for place in range(6)] == [0, 0, 1, 1, 1, 0]
