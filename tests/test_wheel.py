@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,13 @@ def test_it_holds_every_source_file_of_the_rooms_and_nothing_else(wheel: Path) -
     assert ours == sources | data | objects
     wanted = {name for name, here in compiled.items() if here}
     assert {name.partition(".")[0] for name in objects} == wanted, "what setup compiled here, a wheel compiles too"
+
+
+def test_one_wheel_is_for_every_python_from_the_first_on(wheel: Path) -> None:
+    """`requires-python` promises 3.11 and later; pip goes by the tag, and the linker by each library's own name."""
+    names = zipfile.ZipFile(wheel).namelist()
+    assert all(name.endswith(".abi3.so") for name in names if name.endswith(".so"))
+    assert wheel.name.startswith(f"tagmill-{version('tagmill')}-cp311-abi3-"), wheel.name
 
 
 def test_it_carries_both_licences_and_the_command(wheel: Path) -> None:
