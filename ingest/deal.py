@@ -15,7 +15,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import idna
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -23,6 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tagmill.ingest.config import IngestConfig
+from tagmill.ingest.idn import ascii_host
 from tagmill.ingest.inputs import ROW_BITS, Input, inputs
 from tagmill.ingest.samples import Listing
 from tagmill.ingest.sources import row_schema, rows
@@ -73,12 +73,10 @@ def normalise(url: str) -> str:
     host, port = re.fullmatch(r"(\[[^]]*\]|[^:]*)(.*)", place, re.DOTALL).groups()  # type: ignore[union-attr]
     if port in (":", ":" + _DEFAULT_PORTS[scheme]):
         port = ""
-    if not host.isascii():
-        try:
-            host = idna.encode(host, uts46=True).decode("ascii")
-        except (idna.IDNAError, UnicodeError):
-            return url  # no host that can be asked
-    return f"{scheme}://{user}{at}{host.lower()}{port}{rest if rest.startswith('/') else '/' + rest}"
+    name = ascii_host(host)
+    if name is None:
+        return url  # no host that can be asked
+    return f"{scheme}://{user}{at}{name}{port}{rest if rest.startswith('/') else '/' + rest}"
 
 
 def url_hash(url: str, seed: int) -> bytes:

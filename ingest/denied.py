@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
 
-import idna
 import numpy as np
 import numpy.typing as npt
 
@@ -65,12 +64,7 @@ def rule(kind: str, text: str, distance: int = PDQ_DISTANCE) -> Rule:
 def host_of(url: str) -> str | None:
     """The host of an http(s) URL in its ASCII form, without port; None where there is none."""
     match = _HOST.match(normalise(url))
-    if match is None or not match[1]:
-        return None
-    try:
-        return match[1].rstrip(".") if match[1].isascii() else idna.encode(match[1], uts46=True).decode("ascii")
-    except (idna.IDNAError, UnicodeError):
-        return None
+    return match[1].rstrip(".") if match is not None and match[1].isascii() and match[1] else None
 
 
 def url_digest(url: str) -> str:

@@ -210,9 +210,9 @@ class Fetcher:
         else:
             answer = await self._with_retries(target, deadline, wanted)
             size = 0 if answer.body is None else len(answer.body)
-            self._lessons.waits.note(target.host or "", time.monotonic() - entered, size)
+            self._lessons.waits.note(target.raw_host or "", time.monotonic() - entered, size)
         seconds, begun = self._config.timeout - deadline.left, deadline.begun or datetime.now(UTC)
-        host = None if target is None else target.host
+        host = None if target is None else target.raw_host
         return Fetched(answer.body, answer.reason, answer.detail, answer.http_status, seconds, begun, host)
 
     async def _with_retries(self, url: URL, deadline: _Deadline, wanted: _Wanted) -> _Answer:
@@ -269,7 +269,7 @@ class Fetcher:
 
     async def _hop(self, url: URL, deadline: _Deadline, wanted: _Wanted, gap: float) -> _Answer:
         """One request when its host has a turn for it, and what it says about the host."""
-        host, allow_private = url.host or "", self._config.allow_private
+        host, allow_private = url.raw_host or "", self._config.allow_private
         try:
             proxy = self._proxies.of(url.scheme, host, allow_private=allow_private)
         except RefusedHostError:

@@ -7,6 +7,7 @@ from urllib.request import getproxies_environment
 from urllib.request import proxy_bypass_environment as goes_around  # type: ignore[attr-defined]  # documented nowhere
 
 from tagmill.ingest.addresses import may_be_public
+from tagmill.ingest.idn import ascii_host
 from tagmill.shards.errors import ConfigError
 
 SAYS = (
@@ -29,6 +30,8 @@ class Proxies:
     def from_environment(cls) -> Self:
         """Raises ConfigError for a proxy that is not spoken to over plain HTTP: to go around it would break a promise."""
         found = {name: value for name, value in getproxies_environment().items() if name in ("http", "https", "no")}
+        if around := found.get("no"):  # hosts are compared in their ASCII form
+            found["no"] = ",".join(ascii_host(name) or name for name in map(str.strip, around.split(",")))
         for scheme in ("http", "https"):
             if address := found.get(scheme):
                 found[scheme] = address = address if "://" in address else f"http://{address}"

@@ -37,6 +37,9 @@ def denied(*rules: tuple[str, str]) -> Denied:
         ("http://all.example.org/", None),
         ("http://xn--bcher-kva.example/", "host"),
         ("http://bücher.example/", "host"),
+        ("http://b%C3%BCcher.example/", "host"),
+        ("http://www.☕.example/", "host"),
+        ("http://www.xn--53h.example/", "host"),
         ("ftp://bad.example/", None),
         ("bad.example", None),
         ("", None),
@@ -44,7 +47,13 @@ def denied(*rules: tuple[str, str]) -> Denied:
     ],
 )
 def test_urls_and_hosts(url: str | None, by: str | None) -> None:
-    rules = denied(("url", URL), ("host", "bad.Example"), ("host", ".all.example"), ("host", "bücher.example"))
+    rules = denied(
+        ("url", URL),
+        ("host", "bad.Example"),
+        ("host", ".all.example"),
+        ("host", "bücher.example"),
+        ("host", ".☕.example"),
+    )
     assert rules.url(url) == by
     assert Denied().url(url) is None
 

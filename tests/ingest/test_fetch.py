@@ -13,6 +13,7 @@ import pytest
 
 from tagmill.ingest import hosts, retries, sockets
 from tagmill.ingest.config import IngestConfig
+from tagmill.ingest.deal import normalise
 from tagmill.ingest.fetch import Fetched, Fetcher, Lessons
 from tagmill.ingest.hosts import PAUSE, Breaker
 from tagmill.ingest.reasons import Reason
@@ -410,6 +411,23 @@ def everybody_is_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every name is that of loopback."""
     real = socket.getaddrinfo
     monkeypatch.setattr(socket, "getaddrinfo", lambda host, *rest, **more: real("127.0.0.1", *rest, **more))
+
+
+def test_hosts_with_international_names_are_asked_in_lists_and_redirects(
+    liar: Liar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under one name, the ASCII form, whatever the spelling."""
+    everybody_is_here(monkeypatch)
+    name = "xn--mnchen-3ya.example"
+    told = Lessons(IngestConfig(input=("list.csv",), output="corpus"))
+    liar.answers["/end"] = Lie(b"pixels")
+    liar.answers["/on"] = redirect(liar.url("/end", "münchen.example").encode().decode("latin-1"))  # raw UTF-8
+    urls = [normalise(liar.url(path, host)) for path in ("/end", "/on") for host in ("MÜNCHEN.example", name)]
+    found = get(*urls, lessons=told)
+    assert [(one.body, one.host) for one in found] == [(b"pixels", name)] * 4
+    assert all(f"Host: {name}:{liar.port}" in head for head in liar.heads)
+    assert [each.host for each in told.waits.traffic().slowest] == [name]
+    assert list(told.breaker._known) == [f"{name}:{liar.port}"]
 
 
 def test_a_web_of_very_many_hosts_does_not_use_up_the_files_that_may_be_open(

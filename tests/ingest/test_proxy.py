@@ -25,12 +25,12 @@ def test_without_a_proxy_everybody_is_asked_directly() -> None:
 def test_schemes_have_their_own_and_some_hosts_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://me:secret@10.0.0.1:3128")
     monkeypatch.setenv("HTTPS_PROXY", "proxy.corp:8080")
-    monkeypatch.setenv("no_proxy", "example.net, .direct.org")
+    monkeypatch.setenv("no_proxy", "example.net, .direct.org, münchen.example")
     proxies = Proxies.from_environment()
     assert proxies and "secret" not in repr(proxies)
     assert proxies.of("http", "example.org", allow_private=False) == "http://me:secret@10.0.0.1:3128"
     assert proxies.of("https", "example.org", allow_private=False) == "http://proxy.corp:8080"
-    for host in ("example.net", "www.example.net", "a.direct.org"):
+    for host in ("example.net", "www.example.net", "a.direct.org", "www.xn--mnchen-3ya.example"):
         assert proxies.of("http", host, allow_private=False) is None
 
 

@@ -332,6 +332,11 @@ def test_a_plain_origin_is_what_the_long_way_gives(place: str) -> None:
     assert usable is None or origin_of(usable) == place  # None: a name that is too long; it is asked for and fails
 
 
+def test_a_host_with_an_international_name_has_one_robots_txt_whatever_its_spelling() -> None:
+    places = ("http://münchen.example", "HTTP://MÜNCHEN.example:80", "http://xn--mnchen-3ya.example")
+    assert {robots_stage._origin(place) for place in places} == {"http://xn--mnchen-3ya.example"}
+
+
 def test_a_list_without_a_host(tmp_path: Path) -> None:
     run = dealt(tmp_path, ["", "no url", "http://"])
     asked, _ = run.ask()
