@@ -9,22 +9,11 @@ from typing import Any, Literal, get_args
 from tagmill.ingest.policy import ImagePolicy, Reencode, Resize
 from tagmill.ingest.presets import PLAIN, PRESETS, Columns, Preset
 from tagmill.ingest.room import SIZE
+from tagmill.ingest.stages import FETCH, FETCH_CONTENT, LABEL, NO_BYTE, PACK, SELECT, SELECT_CONTENT
 from tagmill.shards.errors import ConfigError
 from tagmill.shards.record import RESERVED
 from tagmill.shards.store import is_local
 
-# Fields that do not decide a byte of what is built: where and how fast it runs, and how patient it is with the web.
-_NOT_IN_DIGEST = frozenset(
-    ["output", "concurrency", "timeout", "retries", "user_agent", "processes", "memory_limit", "spool"],
-).union(
-    ["host_concurrency", "host_delay", "host_failures", "retry_share", "keep_parts", "failure_budget"],
-    ["decoders", "decode_timeout"],
-    ["max_crawl_delay", "robots_max_age"],
-    ["engine", "spark_master"],
-    ["mixed_stack"],  # which stacks there were is recorded
-    # What these lists and sets hold is pinned by the run: see `run.DENIED`, `evaluation.PINNED` and `blocklist.PINNED`.
-    ["takedown", "evaluation_set", "blocklist"],
-)
 # Columns of the tables between input and corpus, which the source's own columns must not be called.
 TAKEN_COLUMNS = RESERVED.union(
     ["url_hash", "part", "place", "detail", "pdq_quality", "jpeg_size", "sample_bytes", "holdout_order", "jpeg"],
@@ -37,159 +26,159 @@ _COLUMN_FIELDS = ("url_column", "tags_column", "caption_column", "licence_column
 class IngestConfig:
     """An ingest from lists of URLs and tags to a corpus. Raises ConfigError for what cannot be right."""
 
-    input: tuple[str, ...]
+    input: tuple[str, ...] = field(metadata=FETCH)
     """Files, globs or folders of Parquet, CSV, TSV, JSON lines or plain URLs (.txt), WebDataset tars, or folders of pictures;
     on any store."""
-    output: str
+    output: str = field(metadata=NO_BYTE)
     """The folder or bucket prefix of the new corpus, or with `extend` of one that is there."""
-    extend: bool = False
+    extend: bool = field(default=False, metadata=FETCH)
     """Add the list to the corpus at the output: new shards, and a new generation of every view. What is there is not fetched
     again; where its URLs are listed once more, their tags are added."""
-    recount: bool = False
+    recount: bool = field(default=False, metadata=LABEL)
     """With `extend`: count the labels of every view anew, so that their ids change; else new labels get the next ids."""
-    drop_views: tuple[str, ...] = ()
+    drop_views: tuple[str, ...] = field(default=(), metadata=LABEL)
     """With `extend`: views that the new generation does not have."""
-    mixed_stack: bool = False
+    mixed_stack: bool = field(default=False, metadata=NO_BYTE)
     """Go on with pictures that another image stack has begun; the corpus records it."""
-    name: str = "corpus"
+    name: str = field(default="corpus", metadata=LABEL)
     """What the corpus is called."""
-    seed: int = 0
+    seed: int = field(default=0, metadata=FETCH)
     """Decides the order of the samples and which of them are held out."""
 
-    source: Literal["lists", "tars", "files"] | None = None
+    source: Literal["lists", "tars", "files"] | None = field(default=None, metadata=FETCH)
     """What the input is: lists of URLs, tars of pictures, or folders of pictures; by default as its suffixes say."""
-    keep_order: bool = False
+    keep_order: bool = field(default=False, metadata=FETCH)
     """Keep the order of the input, where it is otherwise dealt at random."""
-    preset: Literal["img2dataset", "laion", "yfcc100m"] | None = None
+    preset: Literal["img2dataset", "laion", "yfcc100m"] | None = field(default=None, metadata=FETCH)
     """How a published list is read: names the columns; a column's own flag goes before it."""
-    url_column: str | None = None
+    url_column: str | None = field(default=None, metadata=FETCH)
     """The column with the URLs; `url` if neither this nor a preset is given."""
-    tags_column: str | None = None
+    tags_column: str | None = field(default=None, metadata=FETCH)
     """The column with the tags: lists, or text that is split; `tags` if no preset and no other source of tags is given."""
-    caption_column: str | None = None
+    caption_column: str | None = field(default=None, metadata=FETCH)
     """A column with captions: the hashtags in them are tags too, after those of the tags column."""
-    tags_from_folder: bool = False
+    tags_from_folder: bool = field(default=False, metadata=FETCH)
     """The name of the folder that a picture lies in, also inside a tar, is a tag too, after all others."""
-    tags_separator: str = ","
+    tags_separator: str = field(default=",", metadata=FETCH)
     """What stands between two tags in text."""
-    licence_column: str | None = None
+    licence_column: str | None = field(default=None, metadata=FETCH)
     """The column with each picture's licence, if there is one."""
-    page_column: str | None = None
+    page_column: str | None = field(default=None, metadata=FETCH)
     """The column with the page that showed the picture, if there is one."""
-    extra_columns: tuple[str, ...] = ()
+    extra_columns: tuple[str, ...] = field(default=(), metadata=FETCH)
     """Further columns that are carried into the corpus."""
 
-    concurrency: int = 64
+    concurrency: int = field(default=64, metadata=NO_BYTE)
     """Requests in flight over the whole run; each worker process takes its share."""
-    host_concurrency: int = 16
+    host_concurrency: int = field(default=16, metadata=NO_BYTE)
     """Requests in flight to one host over the whole run; each worker process takes its share, at least one."""
-    host_delay: float = 0.0
+    host_delay: float = field(default=0.0, metadata=NO_BYTE)
     """Seconds between the beginnings of two requests to one host, over the whole run."""
-    host_failures: int = 16
+    host_failures: int = field(default=16, metadata=NO_BYTE)
     """Connections and answers of a host that fail in a row before a worker process leaves it alone for a minute."""
-    timeout: float = 30.0
+    timeout: float = field(default=30.0, metadata=NO_BYTE)
     """Seconds in which a URL's whole answer must have come, redirects and retries included; waiting for a turn at its host
     is not."""
-    retries: int = 2
+    retries: int = field(default=2, metadata=NO_BYTE)
     """Further tries after 429, 5xx and failed connections, no sooner than `Retry-After` says."""
-    retry_share: float = 0.1
+    retry_share: float = field(default=0.1, metadata=NO_BYTE)
     """Retries at most, as a share of the URLs asked for: a web that is down is not asked three times over."""
-    max_bytes: int = 50_000_000
+    max_bytes: int = field(default=50_000_000, metadata=FETCH)
     """Bytes of a body at most."""
-    max_redirects: int = 5
+    max_redirects: int = field(default=5, metadata=FETCH)
     """Redirects followed at most."""
-    allow_private: bool = False
+    allow_private: bool = field(default=False, metadata=FETCH)
     """Also fetch from loopback and private addresses."""
-    honour_opt_outs: bool = True
+    honour_opt_outs: bool = field(default=True, metadata=FETCH)
     """Take no picture whose answer says noai, noimageai, noindex or noimageindex (`X-Robots-Tag`)."""
-    honour_robots: bool = True
+    honour_robots: bool = field(default=True, metadata=FETCH)
     """Ask each host for its robots.txt first, and nothing of a host that it forbids."""
-    max_crawl_delay: float = 1.0
+    max_crawl_delay: float = field(default=1.0, metadata=NO_BYTE)
     """Seconds that a robots.txt may put between two requests to its host at most."""
-    robots_max_age: float = 86400.0
+    robots_max_age: float = field(default=86400.0, metadata=NO_BYTE)
     """Seconds after which a run that is resumed asks for robots.txt again."""
-    user_agent: str = "tagmill/0 (image corpus builder)"
+    user_agent: str = field(default="tagmill/0 (image corpus builder)", metadata=NO_BYTE)
     """How requests introduce themselves; give an address where you can be reached."""
 
-    image_size: int = 256
+    image_size: int = field(default=256, metadata=FETCH)
     """The side of stored pictures that `resize` sets, pixels."""
-    resize: Resize = "keep_ratio"
+    resize: Resize = field(default="keep_ratio", metadata=FETCH)
     """Short side (keep_ratio), long side (keep_ratio_largest), square cut out (center_crop) or filled with white (border)."""
-    only_if_bigger: bool = True
+    only_if_bigger: bool = field(default=True, metadata=FETCH)
     """Leave pictures that are not bigger as they are; otherwise they are enlarged."""
-    reencode: Reencode = "always"
+    reencode: Reencode = field(default="always", metadata=FETCH)
     """Encode every picture anew (always) or only those that need it (auto); or reject those that need it (never)."""
-    quality: int = 90
+    quality: int = field(default=90, metadata=FETCH)
     """JPEG quality, 1 to 100."""
-    min_side: int = 16
+    min_side: int = field(default=16, metadata=FETCH)
     """Pictures with a shorter side are rejected, pixels."""
-    max_pixels: int = 200_000_000
+    max_pixels: int = field(default=200_000_000, metadata=FETCH)
     """Pictures with more pixels are rejected before they are decoded."""
-    max_aspect: float | None = None
+    max_aspect: float | None = field(default=None, metadata=FETCH)
     """Pictures whose long side is more than this many times the short one are rejected."""
 
-    rows_per_part: int = 10_000
+    rows_per_part: int = field(default=10_000, metadata=FETCH)
     """Rows of a part, the unit of work, at most (on average)."""
-    parts_per_group: int = 16
+    parts_per_group: int = field(default=16, metadata=SELECT)
     """Parts that are packed together; shards never cross a group."""
-    shard_samples: int = 10_000
+    shard_samples: int = field(default=10_000, metadata=PACK)
     """Samples of a shard at most."""
-    shard_bytes: int = 1 << 30
+    shard_bytes: int = field(default=1 << 30, metadata=PACK)
     """Bytes of a shard at most."""
 
-    vocabulary: str = "nouns"
+    vocabulary: str = field(default="nouns", metadata=LABEL)
     """Which labels become classes of the view `default`: nouns, in1k, in21k, or a file of labels."""
-    min_count: int = 1
+    min_count: int = field(default=1, metadata=LABEL)
     """Training pictures that a label needs."""
-    top_k: int | None = None
+    top_k: int | None = field(default=None, metadata=LABEL)
     """Keep the commonest labels only."""
-    max_labels: int = 16
+    max_labels: int = field(default=16, metadata=LABEL)
     """Labels of a picture at most; the rarest stay."""
-    rule: Literal["merge", "first", "all"] = "merge"
+    rule: Literal["merge", "first", "all"] = field(default="merge", metadata=LABEL)
     """How a token with several meanings becomes labels."""
-    holdout: int = 0
+    holdout: int = field(default=0, metadata=SELECT)
     """Pictures kept apart from training."""
 
-    near_threshold: int = 31
+    near_threshold: int = field(default=31, metadata=SELECT)
     """Bits of 256 of the PDQ hash in which near duplicates may differ; -1 leaves near duplicates in."""
-    near_bits: int | None = None
+    near_bits: int | None = field(default=None, metadata=SELECT)
     """Bits of a table by which near duplicates are looked for; by default the base-2 logarithm of the pictures, less one."""
-    near_tables: int | None = None
+    near_tables: int | None = field(default=None, metadata=SELECT)
     """Such tables; by default as many as find 96 of 100 pairs that differ in 16 bits."""
-    near_quality: int = 50
+    near_quality: int = field(default=50, metadata=SELECT)
     """Pictures of lower PDQ quality (0 to 100), in which there is little to see, are no near duplicates of others."""
-    near_bucket: int = 100
+    near_bucket: int = field(default=100, metadata=SELECT)
     """Pictures that agree on the bits of a table beyond which only so many, the largest, are compared with all of them."""
-    placeholder_urls: int = 1000
+    placeholder_urls: int = field(default=1000, metadata=SELECT)
     """A picture that comes back for so many different URLs is a placeholder and left out; 0 leaves them in."""
-    evaluation_set: tuple[str, ...] = ()
+    evaluation_set: tuple[str, ...] = field(default=(), metadata=SELECT_CONTENT)
     """NAME=PATH of sets that models are tested on: a folder of pictures or of tars, a tar, or a table of hashes."""
-    evaluation: Literal["remove", "mark"] = "remove"
+    evaluation: Literal["remove", "mark"] = field(default="remove", metadata=SELECT)
     """Leave out what is in an evaluation set or near it, or only list it in decontamination.parquet."""
-    evaluation_threshold: int = 31
+    evaluation_threshold: int = field(default=31, metadata=SELECT)
     """Bits of 256 of the PDQ hash in which a picture may differ from an evaluation picture that it is taken for."""
-    blocklist: tuple[str, ...] = ()
+    blocklist: tuple[str, ...] = field(default=(), metadata=FETCH_CONTENT)
     """Files of sha256, md5 or PDQ hashes in hex, one a line: such pictures are rejected before their bytes are kept."""
 
-    takedown: tuple[str, ...] = ()
+    takedown: tuple[str, ...] = field(default=(), metadata=FETCH_CONTENT)
     """What must not come in: corpora whose takedown lists hold here too, or files of lines such as `host example.org`."""
-    processes: int = field(default_factory=lambda: os.cpu_count() or 1)
+    processes: int = field(default_factory=lambda: os.cpu_count() or 1, metadata=NO_BYTE)
     """Worker processes."""
-    decoders: int = 1
+    decoders: int = field(default=1, metadata=NO_BYTE)
     """Decoder processes of each worker process: a crash of one costs a picture and not the run."""
-    decode_timeout: float = 60.0
+    decode_timeout: float = field(default=60.0, metadata=NO_BYTE)
     """Seconds that a picture may take in a decoder process before that is ended and the picture rejected."""
-    engine: Literal["duckdb", "spark"] = "duckdb"
+    engine: Literal["duckdb", "spark"] = field(default="duckdb", metadata=NO_BYTE)
     """Who does set work, parts and packing: this machine (duckdb), or a Spark cluster; not a byte depends on it."""
-    spark_master: str | None = None
+    spark_master: str | None = field(default=None, metadata=NO_BYTE)
     """Spark's master; by default that of the session or spark-submit that this runs in, else this machine's processes."""
-    memory_limit: str = "2GB"
+    memory_limit: str = field(default="2GB", metadata=NO_BYTE)
     """Memory of set work, half of it for the SQL engine; more is spilled to the spool."""
-    spool: str | None = None
+    spool: str | None = field(default=None, metadata=NO_BYTE)
     """A local scratch folder; by default one in the system's place for them."""
-    keep_parts: bool = False
+    keep_parts: bool = field(default=False, metadata=NO_BYTE)
     """Keep the intermediate parts after the corpus is committed."""
-    failure_budget: float = 1.0
+    failure_budget: float = field(default=1.0, metadata=NO_BYTE)
     """The share of rows that may fail before the run stops, 0 to 1."""
 
     def __post_init__(self) -> None:
@@ -307,7 +296,8 @@ class IngestConfig:
 
     def digest(self) -> str:
         """sha256 over the fields that decide what is built; a run is only resumed under the same."""
-        deciding = {name: value for name, value in asdict(self).items() if name not in _NOT_IN_DIGEST}
+        names = [each.name for each in fields(self) if each.metadata["stage"] and not each.metadata["content"]]
+        deciding = {name: value for name, value in asdict(self).items() if name in names}
         deciding |= {"columns": asdict(self.columns)}
         for name in ("extend", "recount", "drop_views"):
             if not deciding[name]:  # as if this version did not know of it

@@ -9,6 +9,7 @@ import pytest
 from tagmill.ingest.config import TAKEN_COLUMNS, IngestConfig
 from tagmill.ingest.part_table import PART
 from tagmill.ingest.presets import Columns
+from tagmill.ingest.stages import FETCH, FETCH_CONTENT, LABEL, NO_BYTE, PACK, SELECT, SELECT_CONTENT
 from tagmill.shards.errors import ConfigError
 from tagmill.shards.record import FACTS
 
@@ -155,6 +156,14 @@ NO_MATTER: dict[str, Any] = {
 
 def test_every_field_is_covered_here() -> None:
     assert {field.name for field in dataclasses.fields(IngestConfig)} == OTHER.keys() | NO_MATTER.keys()
+
+
+def test_every_field_has_a_stage_or_says_that_it_touches_no_byte() -> None:
+    told = [FETCH, SELECT, PACK, LABEL, FETCH_CONTENT, SELECT_CONTENT, NO_BYTE]
+    for field in dataclasses.fields(IngestConfig):
+        assert field.metadata in told, f"{field.name}: say in its metadata which stage it touches first"
+        plain = field.metadata["stage"] is not None and not field.metadata["content"]
+        assert plain == (field.name in OTHER), field.name
 
 
 @pytest.mark.parametrize("name", OTHER)
