@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from tagmill.bench import measure, processes
+from tagmill.shards.marked import claim, discard
 
 ROWS = (1_000_000, 10_000_000, 100_000_000)
 BLOCK, HOSTS, WORDS = 100_000, 100_000, 50_000
@@ -104,7 +105,9 @@ def size_of(text: str) -> int:
 def case(source: Path, options: argparse.Namespace) -> dict[str, Any]:
     """One number of rows, in a fresh process."""
     folder = options.folder / "work"
-    shutil.rmtree(folder, ignore_errors=True)
+    if not discard(folder):
+        raise FileExistsError(f"{folder} is not this bench's: give another --folder")
+    claim(folder)
     (folder / "spool").mkdir(parents=True)
     script = folder / "work.py"
     script.write_text(WORK)

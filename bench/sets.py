@@ -28,6 +28,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tagmill.bench import measure, processes
+from tagmill.shards.marked import claim, discard
 
 ROWS = (10_000_000, 100_000_000)
 FILE, PART, GROUP = 1_000_000, 10_000, 16  # rows of a file, unless told, and of a part; parts of a pack group
@@ -76,7 +77,9 @@ def make(folder: Path, rows: int, size: int = FILE) -> None:
     """The facts of `rows` pictures, `size` in a file, and the evaluation set."""
     if (folder / "made").exists():
         return
-    shutil.rmtree(folder, ignore_errors=True)
+    if not discard(folder):
+        raise FileExistsError(f"{folder} is not this bench's: give another --folder")
+    claim(folder)
     folder.mkdir(parents=True)
     words = pa.array([f"#tag{number:06d}" for number in range(WORDS)])
     shares = np.cumsum(1.0 / np.arange(1, WORDS + 1))

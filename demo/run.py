@@ -17,10 +17,11 @@ from rich.progress import MofNCompleteColumn, Progress
 from tagmill.demo.accounts import accounts
 from tagmill.demo.screen import summary_screen
 from tagmill.demo.serve import serve
-from tagmill.demo.web import make_web, write_rows
+from tagmill.demo.web import STAMP, make_web, write_rows
 from tagmill.ingest import IngestConfig, ingest
 from tagmill.ingest.progress import RichProgress
 from tagmill.pipeline import Loader, LoaderConfig
+from tagmill.shards.errors import ConfigError
 from tagmill.shards.lint import lint_shard, lint_view
 from tagmill.shards.manifest import Corpus
 from tagmill.train import TrainConfig, load_recipe, train
@@ -73,6 +74,15 @@ def free_port(wanted: int) -> int:
     return wanted
 
 
+def check_own(output: Path) -> None:
+    """Raises ConfigError where the demo would remove what is not its own: a corpus or model beside which no demo web is."""
+    for name in ("corpus", "model", "control"):
+        if (output / name).exists() and not (output / "web" / STAMP).is_file():
+            raise ConfigError(
+                "the folder holds something other than a demo", output / name, "name an empty or a new one"
+            )
+
+
 def forget(folder: Path) -> None:
     """Removes what an earlier demo left in a folder of the demo's own output."""
     shutil.rmtree(folder, ignore_errors=True)
@@ -94,6 +104,7 @@ def loader_rates(corpus: Path, recipe: LoaderConfig, console: Console) -> dict[s
 def run(config: DemoConfig) -> dict[str, Any]:
     """Runs the demo and returns what it leaves in `summary.json` (of the control: `control.json`)."""
     console, out = Console(), config.output
+    check_own(out)
     stages = Stages(console)
     with stages.stage("web", f"drawing {config.rows:,} pictures and what a real web does to them"):
         draw(config, out / "web")

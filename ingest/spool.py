@@ -6,17 +6,22 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tagmill.shards.errors import ConfigError
+from tagmill.shards.store import local_path
 
 
 @contextmanager
 def spool_folder(spool: str | None) -> Iterator[Path]:
-    """A scratch folder of this run on a local disk, gone afterwards."""
+    """A scratch folder of this run on a local disk, gone afterwards: inside `spool`, a path or file:// URL, or where the system
+    keeps temporary files. Raises ConfigError where it cannot be made."""
+    if spool is not None and not spool.strip():
+        raise ConfigError("an empty name", "spool", "give a local folder; often it is a variable not set")
+    place = None if spool is None else local_path(spool)
     try:
-        if spool:
-            Path(spool).mkdir(parents=True, exist_ok=True)
-        folder = tempfile.TemporaryDirectory(prefix="tagmill-", dir=spool, ignore_cleanup_errors=True)
+        if place is not None:
+            place.mkdir(parents=True, exist_ok=True)
+        folder = tempfile.TemporaryDirectory(prefix="tagmill-", dir=place, ignore_cleanup_errors=True)
     except OSError as error:
-        where = spool or tempfile.gettempdir()
+        where = place or tempfile.gettempdir()
         raise ConfigError(f"cannot write here: {error.strerror}", where, "give another spool folder") from error
     with folder as path:
         yield Path(path)

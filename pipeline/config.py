@@ -1,5 +1,6 @@
 """What a user says to the loader: one frozen configuration, checked when it is made, and the process's place in its world."""
 
+import logging
 import math
 import os
 import re
@@ -10,6 +11,9 @@ from typing import Literal
 
 from tagmill.pipeline.decoding import Decoding
 from tagmill.shards.errors import ConfigError
+from tagmill.shards.store import is_local, local_path
+
+log = logging.getLogger(__name__)
 
 GIB = 1 << 30
 FAILURE_FLOOR = 20  # holes that never stop a run, however few samples it has seen: a share of a handful says nothing
@@ -123,11 +127,14 @@ class LoaderConfig:
     """Epochs to run through; None: without end."""
     memory_limit: int = 8 * GIB
     """Bytes that this rank's open samples and batches may take."""
-    plan_cache: str | None = None
+    plan_cache: str | Path | None = None
     """The folder where the ranks of a machine share the shard tables of a large corpus. None: tagmill in the user's cache
     folder."""
-    cache: str | None = None
-    """A folder of this machine that keeps copies of what was read, shared by its ranks. None: nothing is kept."""
+    cache: str | Path | None = None
+    """A folder of this machine that keeps copies of what was read, shared by its ranks. None: nothing is kept.
+
+    Copies and tables are in folders of their own inside `cache` and `plan_cache`; what else is there is left alone. Both
+    are made absolute here, and ~ is expanded."""
     cache_limit: int = 64 * GIB
     """Bytes that the copies may take; those that were not read for longest are deleted first."""
     failure_budget: float = 0.001
@@ -146,9 +153,9 @@ class LoaderConfig:
                 name,
                 f"choose one of {', '.join(map(str, choices))}",
             )
-        for name in ("view", "cache"):
-            value = getattr(self, name)
-            self._require(value is None or isinstance(value, str), name, "give its name, or None")
+        self._require(self.view is None or isinstance(self.view, str), "view", "give its name, or None")
+        for name in ("cache", "plan_cache"):
+            self._resolve_folder(name)
         seed_fits = _is_whole(self.seed) and 0 <= self.seed < SEED_LIMIT
         self._require(seed_fits, "seed", "give a whole number from 0 to 2^63 - 1")
         self._require(0 <= self.failure_budget <= 1, "failure_budget", "give a share from 0 to 1")
@@ -162,6 +169,15 @@ class LoaderConfig:
             )
             self._require(fits, name, "give red, green and blue in units of 0..255, a deviation above 0")
         self._check_augmentation()
+
+    def _resolve_folder(self, name: str) -> None:
+        value = getattr(self, name)
+        if value is None:
+            return
+        text = str(value) if isinstance(value, str | Path) else ""
+        fits = bool(text.strip()) and is_local(text) and "\0" not in text
+        self._require(fits, name, "give a folder of this machine, or None (an empty name is often a variable not set)")
+        object.__setattr__(self, name, str(local_path(text)))
 
     def _check_augmentation(self) -> None:
         limits = (MOST_JITTER, MOST_JITTER, MOST_JITTER, MOST_HUE)
@@ -201,11 +217,18 @@ class LoaderConfig:
         begins, and a remote store answers later than that: so each reader has a chunk of room more there."""
         return self.resolve_readers(remote) * self.chunk if remote else 0
 
-    def cache_folder(self, environment: Mapping[str, str] = os.environ) -> Path:
-        """Where `plan_cache` says, or in $XDG_CACHE_HOME, or in ~/.cache."""
+    def cache_folder(self, environment: Mapping[str, str] = os.environ) -> Path | None:
+        """Where `plan_cache` says, or in $XDG_CACHE_HOME, or in ~/.cache; None for a user without a home folder."""
         if self.plan_cache is not None:
             return Path(self.plan_cache)
-        return Path(environment.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "tagmill"
+        given = environment.get("XDG_CACHE_HOME") or ""
+        if Path(given).is_absolute():  # the standard: a relative one is invalid and is ignored
+            return Path(given) / "tagmill"
+        try:
+            return Path.home() / ".cache" / "tagmill"
+        except RuntimeError:  # a container's user without a passwd entry
+            log.warning("no home folder: the ranks of a machine share no tables; plan_cache names a folder for them")
+            return None
 
     def allowed_holes(self, samples: int) -> int:
         """How many holes among `samples` are within the failure budget."""

@@ -61,7 +61,8 @@ class Loader(IterableDataset[Batch]):
         self._asked_world = world or _own_world()
         corpora = corpus.corpora if isinstance(corpus, Mixture) else (corpus,)
         cache = None if self.config.cache is None else Cache(Path(self.config.cache), self.config.cache_limit)
-        self._readers = [_open(one, self.config, cache) for one in corpora]
+        tables = self.config.cache_folder()
+        self._readers = [_open(one, self.config, cache, tables) for one in corpora]
         self.corpus, self.view, self.space = self._readers[0].corpus, self._readers[0].view, self._readers[0].space
         """Of a mixture: its first."""
         self._pattern = Pattern(corpus.weights) if isinstance(corpus, Mixture) else None
@@ -287,9 +288,9 @@ def _own_world() -> World:
     return World.from_environment()
 
 
-def _open(corpus: str | Path | Corpus, config: LoaderConfig, cache: Cache | None) -> SampleReader:
+def _open(corpus: str | Path | Corpus, config: LoaderConfig, cache: Cache | None, tables: Path | None) -> SampleReader:
     """A corpus with the configured view and split, which it must have."""
-    opened = corpus if isinstance(corpus, Corpus) else Corpus.open(str(corpus), config.cache_folder())
+    opened = corpus if isinstance(corpus, Corpus) else Corpus.open(str(corpus), tables)
     if taken_down := opened.takedown.num_samples:  # read now: a list that is missing ends a run before it begins
         log.info("%s: %d samples are taken down and will be holes", opened.store.url, taken_down)
     view = None if config.view is None else View.open(opened, config.view)

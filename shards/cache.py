@@ -13,7 +13,6 @@ import logging
 import os
 import re
 import secrets
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tagmill.shards.checksum import crc32
+from tagmill.shards.marked import claim, discard
 from tagmill.shards.pieces import Places, cut
 from tagmill.shards.store import Store
 from tagmill.shards.traffic import TRAFFIC
@@ -43,6 +43,8 @@ LARGEST = 1 / 8  # of the limit, that one read may add
 LONGEST = 1 << 60  # bytes of an object; a longer one is a mistake of somebody's tables
 STALE_SECONDS = 600.0  # after which a file that was not given its name is a killed process's
 BOOT = Path("/proc/sys/kernel/random/boot_id")
+OWN = "tagmill-cache"  # our folder inside the one that was given, where others may keep theirs
+OBJECT = re.compile(r"[0-9a-f]{64}")  # names of files that hold objects
 
 Fetch = Callable[[int, int], bytes]
 
@@ -54,15 +56,19 @@ def identity_of(digest: bytes, name: str) -> str:
 
 
 class Cache:
-    """Copies of objects in a folder of this machine, at most `limit` bytes of disk for up to eight processes that add."""
+    """Copies of objects in a folder of this machine, at most `limit` bytes of disk for up to eight processes that add.
+
+    They are in OWN inside `folder`, a folder for each boot. What a cache deletes carries its marker or is an object's file
+    of its own; `folder` may hold anything else.
+    """
 
     def __init__(self, folder: Path, limit: int) -> None:
         self.limit, self._boot = limit, BOOT.read_text().strip() if BOOT.exists() else "boot"
-        self.folder = folder / self._boot
+        self.folder = folder / OWN / self._boot
         self._lock, self._added, self._warned = threading.Lock(), limit, False
-        for other in folder.glob("????????-????-????-????-????????????"):
+        for other in self.folder.parent.glob("*"):
             if other != self.folder:
-                shutil.rmtree(other, ignore_errors=True)
+                discard(other)
 
     def read(self, identity: str, size: int, start: int, stop: int, fetch: Fetch, *, verify: bool) -> bytes:
         """Bytes [start, stop) of the object `identity` of `size` bytes; `fetch(start, stop)` brings what is not here.
@@ -129,7 +135,7 @@ class Cache:
                 os.close(descriptor)
 
     def _opened(self, identity: str, size: int) -> int | None:
-        if not re.fullmatch(r"[0-9a-f]{64}", identity) or size > LONGEST:
+        if not OBJECT.fullmatch(identity) or size > LONGEST:
             return None
         path = self.folder / identity
         try:
@@ -145,7 +151,7 @@ class Cache:
 
     def _make(self, path: Path, size: int) -> None:
         """An empty file that gets its name when it has its length; whoever comes first makes it."""
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        claim(self.folder, mode=0o700)
         new = path.with_name(f".{secrets.token_hex(8)}.new")
         try:
             with new.open("xb") as file:
@@ -177,9 +183,9 @@ class Cache:
         for each in os.scandir(self.folder):
             with suppress(FileNotFoundError):
                 found = each.stat()
-                if each.name.endswith(".new") and time.time() - found.st_mtime > STALE_SECONDS:
+                if re.fullmatch(r"\.[0-9a-f]{16}\.new", each.name) and time.time() - found.st_mtime > STALE_SECONDS:
                     Path(each.path).unlink()
-                elif not each.name.startswith("."):
+                elif OBJECT.fullmatch(each.name):
                     files.append((found.st_mtime, found.st_blocks * 512, each.path))
         total = added + sum(used for _, used, _ in files)
         if total <= self.limit * FULL:

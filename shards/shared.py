@@ -17,12 +17,17 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tagmill.shards.marked import claim
+
 log = logging.getLogger(__name__)
 
+OWN = "tagmill-tables"  # our folder inside the one that was given, where others may keep tables of theirs
 SHARED_BYTES = 1 << 16  # a smaller table is made sooner than it is waited for
 ROWS = 1 << 14  # of a Parquet file that are decoded at a time, so that its maker's memory stays small too
 PATIENCE_SECONDS = 60.0  # for another process that is making the table
 KEPT_SECONDS = 30 * 86400.0  # a table that nobody opened for so long is deleted when another is made
+
+_WARNED_OF: set[Path] = set()  # folders that cannot be used: a process says so once for each
 
 
 def parquet_batches(data: bytes, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
@@ -40,18 +45,19 @@ def shared_table(
     make: Callable[[], Iterable[pa.RecordBatch]],
     patience_seconds: float = PATIENCE_SECONDS,
 ) -> pa.Table:
-    """The table `name`: mapped from `folder`, or made, and left there for others if it has SHARED_BYTES or more.
+    """The table `name`: mapped from OWN inside `folder`, or made, and left there for others if it has SHARED_BYTES or more.
 
     `name` must say all that the table is a function of. Where there is no folder, it cannot be written, or another process
     keeps making the table for longer than the patience, the table is made in this process's own memory.
     """
     if folder is None:
         return pa.Table.from_batches(make(), schema)
+    folder = folder / OWN
     path = folder / f"{name}.arrow"
     if (found := _mapped(path, schema)) is not None:
         return found
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        claim(folder, mode=0o700)
         with _alone(folder / f".{name}.lock", patience_seconds) as alone:
             if (found := _mapped(path, schema)) is not None:
                 return found
@@ -59,7 +65,7 @@ def shared_table(
                 return _made(path, schema, make())
     except OSError as error:
         # Where it was the making that failed, and not the folder, making it again says so.
-        log.warning("cannot share a table in %s (%s): every process keeps its own", folder, error)
+        _warn_once(folder, error)
     return pa.Table.from_batches(make(), schema)
 
 
@@ -78,7 +84,7 @@ def _mapped(path: Path, schema: pa.Schema) -> pa.Table | None:
     except (FileNotFoundError, pa.ArrowInvalid):
         return None
     except OSError as error:
-        log.warning("cannot read %s: %s", path, error)
+        _warn_once(path.parent, error)
         return None
     return table if table.schema.equals(schema) else None
 
@@ -110,6 +116,12 @@ def _made(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> p
     if found is None:
         raise OSError(f"{path} cannot be read back")
     return found
+
+
+def _warn_once(folder: Path, error: Exception) -> None:
+    if folder not in _WARNED_OF:
+        _WARNED_OF.add(folder)
+        log.warning("cannot share tables in %s (%s): every process keeps its own", folder, error)
 
 
 def _delete_old(folder: Path) -> None:

@@ -22,7 +22,7 @@ from fsspec.core import url_to_fs
 from tagmill.shards import pieces
 from tagmill.shards.disk import is_spool, locked, remove_tree, sync_folder, unless_gone, write_synced
 from tagmill.shards.drivers import PERMANENT, Driver, FsspecDriver, S3Driver, is_flaky, told
-from tagmill.shards.errors import IntegrityError, StoreError
+from tagmill.shards.errors import ConfigError, IntegrityError, StoreError
 from tagmill.shards.hedge import hedged
 from tagmill.shards.listing import files_below, objects_below
 from tagmill.shards.patience import Retries
@@ -42,8 +42,12 @@ def is_local(url: str) -> bool:
 
 
 def local_path(url: str) -> Path:
-    """The path of a local URL, absolute."""
-    return Path(url.removeprefix("file://")).expanduser().absolute()
+    """The path of a local URL, absolute. Raises ConfigError for a ~ that stands for no folder."""
+    path = Path(url.removeprefix("file://"))
+    try:
+        return path.expanduser().absolute()
+    except RuntimeError as error:  # a container's user without a passwd entry
+        raise ConfigError("~ stands for no folder here", url, "set HOME, or give the whole path") from error
 
 
 def handle(url: str) -> tuple[Any, str]:
@@ -82,6 +86,8 @@ class Store:
     retries: Retries = field(default_factory=Retries)
 
     def __post_init__(self) -> None:
+        if not self.url.strip():
+            raise ConfigError("an empty address", "store", "give a folder or a URL; often it is a variable not set")
         if "://" not in self.url and not self.url.startswith("/"):
             object.__setattr__(self, "url", str(local_path(self.url)))
 

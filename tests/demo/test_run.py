@@ -13,11 +13,11 @@ import webdataset
 from nvidia.dali import fn
 from nvidia.dali.pipeline import Pipeline
 
-from tagmill.demo.run import DemoConfig, free_port, ingest_config, run
+from tagmill.demo.run import DemoConfig, check_own, free_port, ingest_config, run
 from tagmill.demo.serve import serve
-from tagmill.demo.web import write_rows
+from tagmill.demo.web import STAMP, write_rows
 from tagmill.ingest import ingest
-from tagmill.shards import Corpus, ShardReader
+from tagmill.shards import ConfigError, Corpus, ShardReader
 from tests.ingest.java import needs_spark
 
 pytestmark = pytest.mark.slow
@@ -28,6 +28,19 @@ ROWS = 400
 def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     out = tmp_path_factory.mktemp("demo")
     return out, run(DemoConfig(output=out, rows=ROWS, holdout=60, min_count=4, processes=2, epochs=1))
+
+
+@pytest.mark.parametrize("name", ["corpus", "model"])
+def test_a_corpus_that_no_demo_made_is_not_removed(tmp_path: Path, name: str) -> None:
+    check_own(tmp_path)
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "mine").write_text("precious")
+    with pytest.raises(ConfigError, match="an empty or a new one"):
+        run(DemoConfig(output=tmp_path, rows=ROWS))
+    assert (tmp_path / name / "mine").exists() and not (tmp_path / "web").exists()
+    (tmp_path / "web").mkdir()
+    (tmp_path / "web" / STAMP).write_text("{}")
+    check_own(tmp_path)
 
 
 def test_it_leaves_a_summary_with_every_figure(demo: tuple[Path, dict[str, Any]]) -> None:

@@ -17,6 +17,20 @@ def test_it_is_made_where_it_was_asked_for_and_gone_afterwards(tmp_path: Path) -
         assert other != another and other.is_dir()
 
 
+def test_a_relative_place_is_made_absolute_and_a_home_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for given, place in (("spool", "spool"), ("~/spool", "home/spool"), (f"file://{tmp_path}/url", "url")):
+        with spool_folder(given) as folder:
+            assert folder.parent == tmp_path / place and folder.is_dir()
+    assert {path.name for path in tmp_path.iterdir()} == {"spool", "home", "url"}
+
+
+def test_an_empty_name_is_not_the_systems_folder() -> None:
+    with pytest.raises(ConfigError, match="a variable not set"), spool_folder(""):
+        pass
+
+
 def test_a_place_that_is_none_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="another spool folder"), spool_folder(str(tmp_path / "file")):

@@ -1,6 +1,7 @@
 """What a loader's configuration allows, and a process's place among the ranks."""
 
 import dataclasses
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +126,43 @@ def test_a_world_that_cannot_be(environment: tuple[str | None, str | None]) -> N
 def test_the_folder_of_shared_tables() -> None:
     assert LoaderConfig(plan_cache="/fast/plans").cache_folder({"XDG_CACHE_HOME": "/x"}) == Path("/fast/plans")
     assert LoaderConfig().cache_folder({"XDG_CACHE_HOME": "/x"}) == Path("/x/tagmill")
+    assert LoaderConfig().cache_folder({"XDG_CACHE_HOME": "relative"}) == Path.home() / ".cache" / "tagmill"
     assert LoaderConfig().cache_folder({}) == Path.home() / ".cache" / "tagmill"
+
+
+@pytest.mark.parametrize("name", ["cache", "plan_cache"])
+def test_folders_are_resolved_once(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/somebody")
+    for given, found in (
+        ("disk/fast", f"{tmp_path}/disk/fast"), (Path("disk"), f"{tmp_path}/disk"), (".", str(tmp_path)),
+        ("~/disk", "/somebody/disk"), (Path("/disk"), "/disk"), ("file:///disk", "/disk"),
+    ):  # fmt: skip
+        config = LoaderConfig(**{name: given})
+        assert getattr(config, name) == found
+        assert replace(config, seed=1) == LoaderConfig(**{name: found}, seed=1)
+    assert getattr(LoaderConfig(), name) is None
+
+
+@pytest.mark.parametrize("name", ["cache", "plan_cache"])
+@pytest.mark.parametrize("value", ["", " ", "s3://bucket/cache", "a\0b", 7, True, b"/disk"])
+def test_what_is_no_folder_of_this_machine_is_refused(name: str, value: Any) -> None:
+    with pytest.raises(ConfigError, match=name):
+        LoaderConfig(**{name: value})
+
+
+def test_a_user_without_a_home_folder(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """As containers with a random uid have: tables are not shared, and what cannot be expanded is one line."""
+
+    def no_home(path: Path) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "expanduser", no_home)
+    assert LoaderConfig().cache_folder({}) is None
+    assert "plan_cache" in caplog.text
+    assert LoaderConfig(plan_cache=None).cache_folder({"XDG_CACHE_HOME": "/x"}) == Path("/x/tagmill")
+    with pytest.raises(ConfigError, match="set HOME"):
+        LoaderConfig(cache="~/disk")
 
 
 def test_only_a_remote_store_is_read_ahead_of_the_windows() -> None:

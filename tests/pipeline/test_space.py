@@ -219,7 +219,7 @@ def test_a_space_in_shared_tables_is_the_same(
                 assert space.spans(epoch, 0, total) == expected.spans(epoch, 0, total)
                 assert corpus.entry(1) == plain.entry(1)
                 assert mapped is None or view is None or mapped.shard(1) == view.shard(1)
-    kinds = sorted(path.name.partition("-")[0] for path in (tmp_path / "cache").iterdir())
+    kinds = sorted(path.name.partition("-")[0] for path in (tmp_path / "cache").rglob("*.arrow"))
     assert kinds == ["lines", "space64", "space64", *(["view"] if with_view else [])]
 
 

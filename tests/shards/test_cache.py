@@ -18,8 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tagmill.shards import cache as cache_module
-from tagmill.shards.cache import BLOCK, Cache, CachedStore, identity_of
+from tagmill.shards.cache import BLOCK, BOOT, OWN, Cache, CachedStore, identity_of
 from tagmill.shards.errors import IntegrityError
+from tagmill.shards.marked import claim, is_marked
 from tagmill.shards.reader import ShardReader, Unreadable
 from tagmill.shards.store import Store
 from tagmill.shards.traffic import TRAFFIC
@@ -166,6 +167,38 @@ def test_altered_blocks_of_verified_objects_are_fetched_anew(tmp_path: Path) -> 
     assert one.through(cache, 0, len(CONTENT), verify=True) == CONTENT and len(one.asked) == 1
 
 
+NOT_OURS = ["yours", "123e4567-e89b-12d3-a456-426614174000", "backup01-2024-2025-best-holidaypics1", "0" * 64]
+
+
+def test_what_others_have_in_the_folder_is_left_alone(tmp_path: Path) -> None:
+    """Whatever it is called, and also inside the cache's own folder: what has no marker was made by somebody else."""
+    boot = BOOT.read_text().strip()
+    places = [tmp_path / name for name in [*NOT_OURS, boot]] + [tmp_path / OWN / name for name in NOT_OURS]
+    for place in places:
+        place.mkdir(parents=True)
+        (place / "only-copy").write_bytes(b"precious")
+    claim(tmp_path / "outside")
+    (tmp_path / OWN / "link").symlink_to(tmp_path / "outside")
+    cache, one = Cache(tmp_path, 100 * BLOCK), Counted()
+    one.through(cache, 0, 5000)
+    for name in ("notes.txt", "mine.new", "0" * 63):
+        (cache.folder / name).write_bytes(bytes(100 * BLOCK))
+        os.utime(cache.folder / name, (0, 0))
+    for seed in range(9):
+        Counted(random.Random(seed).randbytes(10 * BLOCK)).through(cache, 0, 10 * BLOCK)
+    assert all((place / "only-copy").read_bytes() == b"precious" for place in places)
+    assert {path.name for path in cache.folder.iterdir()} >= {"notes.txt", "mine.new", "0" * 63}
+    assert (tmp_path / OWN / "link").is_symlink() and is_marked(tmp_path / "outside")
+
+
+def test_a_folder_of_another_in_its_place_is_not_used(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    cache, one = Cache(tmp_path, LIMIT), Counted()
+    cache.folder.mkdir(parents=True)
+    (cache.folder / "only-copy").write_bytes(b"precious")
+    assert one.through(cache, 0, 5000) == CONTENT[:5000]
+    assert "cannot be used" in caplog.text and [path.name for path in cache.folder.iterdir()] == ["only-copy"]
+
+
 def test_other_boots_are_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one = Counted()
     one.through(Cache(tmp_path, LIMIT), 0, 5000)
@@ -176,7 +209,8 @@ def test_other_boots_are_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     one.asked.clear()
     assert one.through(Cache(tmp_path, LIMIT), 0, 5000) == CONTENT[:5000]
     assert len(one.asked) == 1, "a power loss may have kept what says that blocks are there, and not the blocks"
-    assert {path.name for path in tmp_path.iterdir()} == {"yours", "boot", boot.read_text().strip()}
+    assert {path.name for path in tmp_path.iterdir()} == {"yours", "boot", OWN}
+    assert {path.name for path in (tmp_path / OWN).iterdir()} == {boot.read_text().strip()}
 
 
 FILLER = """
