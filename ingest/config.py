@@ -136,6 +136,8 @@ class IngestConfig:
     """Labels of a picture at most; the rarest stay."""
     rule: Literal["merge", "first", "all"] = field(default="merge", metadata=LABEL)
     """How a token with several meanings becomes labels."""
+    short_tokens: bool = field(default=False, metadata=LABEL)
+    """Read tokens of one or two characters too, such as #tv and #ox."""
     holdout: int = field(default=0, metadata=SELECT)
     """Pictures kept apart from training."""
 
@@ -299,7 +301,7 @@ class IngestConfig:
         names = [each.name for each in fields(self) if each.metadata["stage"] and not each.metadata["content"]]
         deciding = {name: value for name, value in asdict(self).items() if name in names}
         deciding |= {"columns": asdict(self.columns)}
-        for name in ("extend", "recount", "drop_views"):
+        for name in ("extend", "recount", "drop_views", "short_tokens"):
             if not deciding[name]:  # as if this version did not know of it
                 del deciding[name]
         for name in _COLUMN_FIELDS:  # a column may be named by a flag or by habit: that is one and the same

@@ -113,6 +113,7 @@ OTHER: dict[str, Any] = {
     "top_k": 1,
     "max_labels": 1,
     "rule": "all",
+    "short_tokens": True,
     "holdout": 1,
     "extend": True,
     "recount": True,
