@@ -148,6 +148,7 @@ class Fetcher:
         self._config, self._workers, self._robots = config, workers, robots
         self._picture = _Wanted("image/*", config.max_bytes, config.max_redirects)
         self._lessons = Lessons(config) if lessons is None else lessons
+        self.waits = Waits()  # of this fetcher alone
         self._turns = Turns(max(1, config.host_concurrency // workers), config.host_delay * workers)
         self._proxies = Proxies.from_environment()
         self._agents = agents_of(config.user_agent)
@@ -210,7 +211,8 @@ class Fetcher:
         else:
             answer = await self._with_retries(target, deadline, wanted)
             size = 0 if answer.body is None else len(answer.body)
-            self._lessons.waits.note(target.raw_host or "", time.monotonic() - entered, size)
+            for waits in (self._lessons.waits, self.waits):
+                waits.note(target.raw_host or "", time.monotonic() - entered, size)
         seconds, begun = self._config.timeout - deadline.left, deadline.begun or datetime.now(UTC)
         host = None if target is None else target.raw_host
         return Fetched(answer.body, answer.reason, answer.detail, answer.http_status, seconds, begun, host)

@@ -1,11 +1,12 @@
 """The unit of ingest work: the rows of a part are fetched, checked, resized and fingerprinted, and committed as one file."""
 
 import asyncio
+import dataclasses
 import json
 import secrets
 import tempfile
 from collections.abc import Callable, Coroutine, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
@@ -27,6 +28,7 @@ from tagmill.ingest.places import COLUMN, Place
 from tagmill.ingest.reads import PlaceReader, runs
 from tagmill.ingest.reasons import Reason
 from tagmill.ingest.robots_book import Met, open_book
+from tagmill.ingest.waits import Traffic
 from tagmill.shards.record import key_of
 from tagmill.shards.store import Store
 
@@ -63,10 +65,17 @@ class PartSummary:
     ok: int
     reasons: dict[str, int]
     size: int  # bytes of the attempt's file
+    traffic: Traffic = field(default_factory=Traffic)  # what this attempt has fetched, and its slowest hosts
+
+    def json(self) -> bytes:
+        fields = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
+        return json.dumps(fields | {"traffic": self.traffic.told()}).encode()
 
     @classmethod
     def parse(cls, data: bytes) -> Self:
-        return cls(**json.loads(data))
+        """Reads `json`'s bytes, of earlier versions too."""
+        told = json.loads(data)
+        return cls(**told | {"traffic": Traffic.of(told.get("traffic", {}))})
 
 
 @dataclass(frozen=True)
@@ -119,12 +128,12 @@ def run_part(task: PartTask, tell: Tell = _silent) -> PartSummary:
     with tempfile.TemporaryDirectory(prefix=f"part-{part:06d}-", dir=task.config.spool) as folder:
         path, wanted = Path(folder, "part.parquet"), _wanted(store, part)
         with PartTable(path, part, task.schema, len(wanted)) as table:
-            asyncio.run(_make(task, wanted, table, tell))
+            traffic = asyncio.run(_make(task, wanted, table, tell))
         size = path.stat().st_size
         store.put(attempt_file(part, attempt), path, give=True)
     rows, ok = table.counts.total(), table.counts.pop("ok", 0)
-    summary = PartSummary(part, attempt, rows, ok, dict(sorted(table.counts.items())), size)
-    if store.put_new(done_file(part), json.dumps(asdict(summary)).encode()):
+    summary = PartSummary(part, attempt, rows, ok, dict(sorted(table.counts.items())), size, traffic)
+    if store.put_new(done_file(part), summary.json()):
         return summary
     store.delete(attempt_file(part, attempt))
     return PartSummary.parse(store.read(done_file(part)))
@@ -155,8 +164,9 @@ def _wanted(store: Store, part: int) -> list[_Wanted]:
     return list(found.values())
 
 
-async def _make(task: PartTask, wanted: list[_Wanted], table: PartTable, tell: Tell) -> None:
-    """Gets all and writes it; as many bodies are in memory as requests may be in flight, or runs of neighbours."""
+async def _make(task: PartTask, wanted: list[_Wanted], table: PartTable, tell: Tell) -> Traffic:
+    """Gets all and writes it; what was fetched. As many bodies are in memory as requests may be in flight, or runs of
+    neighbours."""
     together = runs([each.place for each in wanted], task.config.max_bytes)
     todo = iter(together)
     denied, blocked = denied_of(task.store), blocklist_of(task.store)
@@ -198,6 +208,7 @@ async def _make(task: PartTask, wanted: list[_Wanted], table: PartTable, tell: T
     ):
         async with Fetcher(task.config, task.workers, lessons_of(task.config), book) as fetcher:
             await _all([table.write(rows), *(work(fetcher, reader, decoders) for _ in range(share))])
+        return fetcher.waits.traffic()
 
 
 async def _all(works: Iterable[Coroutine[Any, Any, None]]) -> None:

@@ -16,6 +16,7 @@ from tagmill.ingest.part import PartSummary, PartTask, run_part
 from tagmill.ingest.part_table import part_schema
 from tagmill.ingest.progress import Progress
 from tagmill.ingest.spark import Cluster, scratch
+from tagmill.ingest.waits import Traffic
 from tagmill.shards.store import Store
 
 
@@ -27,7 +28,9 @@ def parts_on_spark(
     schema, share = part_schema(config), max(1, config.concurrency // workers)
     tasks = [PartTask(config, store, part, schema, share, workers) for part in parts]
     made = cluster.each(_work, tasks, lambda counts: _tell(progress, counts), f"the parts of {store.url}")
-    return [PartSummary.parse(data) for data in made]
+    summaries = [PartSummary.parse(data) for data in made]
+    progress.fetched(Traffic.sum(summary.traffic for summary in summaries))
+    return summaries
 
 
 def pack_on_spark(cluster: Cluster, tasks: list[PackTask], progress: Progress) -> list[Packed]:
@@ -43,7 +46,7 @@ def _tell(progress: Progress, counts: Mapping[str, int]) -> None:
 def make_part(task: PartTask) -> tuple[bytes, Mapping[str, int]]:
     """Runs in a Python worker of Spark, whose machine has not the folders of the one that deals."""
     summary = run_part(replace(task, config=replace(task.config, spool=scratch())))
-    return json.dumps(asdict(summary)).encode(), {"ok": summary.ok, **summary.reasons}
+    return summary.json(), {"ok": summary.ok, **summary.reasons}
 
 
 _work = make_part

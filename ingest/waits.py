@@ -5,9 +5,9 @@ Counters are those of "space saving" (Metwally, Agrawal, El Abbadi, 2005), weigh
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 SLOTS = 128  # hosts that a worker counts
 TOLD = 10  # hosts that are told
@@ -36,15 +36,24 @@ class Traffic:
     seconds: float = 0.0  # summed over URLs
     slowest: tuple[HostTime, ...] = ()
 
+    def told(self) -> dict[str, Any]:
+        """As JSON has it, of at most `TOLD` hosts."""
+        hosts = [[each.host, round(each.seconds, 3), each.urls] for each in self.slowest[:TOLD]]
+        return {"size": self.size, "seconds": round(self.seconds, 3), "hosts": hosts}
+
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> Self:
+        """Reads what `told` gives; what is missing is nothing."""
+        hosts = tuple(HostTime(*host) for host in told.get("hosts", ()))
+        return cls(told.get("size", 0), told.get("seconds", 0.0), hosts)
+
     def json(self) -> bytes:
-        hosts = [[each.host, round(each.seconds, 3), each.urls] for each in self.slowest]
-        return json.dumps({"size": self.size, "seconds": round(self.seconds, 3), "hosts": hosts}).encode()
+        return json.dumps(self.told()).encode()
 
     @classmethod
     def parse(cls, data: bytes) -> Self:
         """Reads `json`'s bytes."""
-        told = json.loads(data)
-        return cls(told["size"], told["seconds"], tuple(HostTime(*host) for host in told["hosts"]))
+        return cls.of(json.loads(data))
 
     @classmethod
     def sum(cls, workers: Iterable["Traffic"]) -> Self:
@@ -85,6 +94,6 @@ class Waits:
         mine[2] += 1
 
     def traffic(self) -> Traffic:
-        """What was counted so far."""
-        known = (HostTime(host, mine[0] - mine[1], int(mine[2])) for host, mine in self._hosts.items())
-        return Traffic(self._bytes, self._seconds, _first(known))
+        """What was counted so far, to the millisecond."""
+        known = (HostTime(host, round(mine[0] - mine[1], 3), int(mine[2])) for host, mine in self._hosts.items())
+        return Traffic(self._bytes, round(self._seconds, 3), _first(known))

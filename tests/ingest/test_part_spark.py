@@ -14,6 +14,7 @@ import pytest
 from tagmill.ingest import ingest
 from tagmill.ingest.part import PartTask
 from tagmill.ingest.relabel import ViewConfig, view
+from tagmill.ingest.report import Report
 from tagmill.shards.errors import TagmillError
 from tagmill.shards.manifest import Corpus
 from tagmill.shards.store import Store
@@ -69,6 +70,11 @@ def test_both_engines_give_the_same_bytes(
     on_spark(listing, output, concurrency=7)
     view(_view(output, engine="spark"))
     assert digests(output) == here[1]
+    mine, theirs = (Report.parse(path.joinpath("report.json").read_bytes()) for path in (output, here[0]))
+    assert mine.fetched_bytes == theirs.fetched_bytes > 0
+    assert [(each.host, each.urls) for each in mine.slowest_hosts] == [
+        (each.host, each.urls) for each in theirs.slowest_hosts
+    ]
     assert {name.split("/")[1] for name in here[1] if name.startswith("views/")} == {"default", "other"}
     assert session.range(3).count() == 3, "a session that was there before is left alone"
     assert not (output / "parts").exists()

@@ -41,7 +41,7 @@ def test_traffic_of_several_workers_is_one() -> None:
     both = Traffic.sum([first, Traffic(7, 9.0, (HostTime("b", 9.0, 2),))])
     assert both == Traffic(12, 11.0, (HostTime("b", 9.5, 3), HostTime("a", 1.5, 3)))
     assert Traffic.parse(both.json()) == both
-    assert Traffic.sum([]) == Traffic()
+    assert Traffic.sum([]) == Traffic() == Traffic.of({})
 
 
 def test_the_longest_names_fit_into_a_note() -> None:
@@ -50,3 +50,5 @@ def test_the_longest_names_fit_into_a_note() -> None:
         waits.note(f"{number:03d}" + "x" * 400, 123456.789, 10**9)
     assert len(waits.traffic().json()) < NOTE - 8
     assert all(len(each.host) == NAME for each in waits.traffic().slowest)
+    many = Traffic(1, 1.0, tuple(HostTime(str(number), 1.0, 1) for number in range(1000)))
+    assert len(many.told()["hosts"]) == TOLD
