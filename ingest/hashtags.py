@@ -8,7 +8,9 @@ from itertools import takewhile
 # only let one hostile caption fill the tables of tokens.
 MAX_TOKEN_CHARS = 64
 
-_HASH = re.compile("[#\N{FULLWIDTH NUMBER SIGN}\N{SMALL NUMBER SIGN}]")
+# A hash sign that U+FE0F or U+20E3 follows is an emoji (a key cap), and starts no hashtag.
+_HASH = re.compile("[#\N{FULLWIDTH NUMBER SIGN}\N{SMALL NUMBER SIGN}](?![\ufe0f\u20e3])")
+_EMOJI = ("\N{VARIATION SELECTOR-16}", "\N{COMBINING ENCLOSING KEYCAP}")  # the last mark of many emoji
 _JOINERS = "_\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
 
 
@@ -54,19 +56,32 @@ def hashtags_in(caption: str) -> list[str]:
     """The hashtags of a caption in their order, as written but without the `#`; one that is repeated comes again.
 
     A tag is a run of letters, digits, marks, underscores and joiners with at least one letter. `#` inside a word, a
-    path or a character reference (`page#part`, `a/#part`, `&#39;`) starts none; glued tags (`#sun#sea`) are two.
+    path or a character reference (`page#part`, `a/#part`, `&#39;`) starts none; glued tags (`#sun#sea`) are two. Emoji are
+    no words, whatever marks they end with, and a key cap of `#` is an emoji.
     """
     before, *runs = _HASH.split(caption)
     after_tag = False
     tags = []
     for run in runs:
-        glued = before[-1:] in ("/", "&") or _in_tag(before[-1:])
+        glued = before[-1:] in ("/", "&") or _ends_word(before)
         tag = "".join(takewhile(_in_tag, run)) if after_tag or not glued else ""
         if any(map(str.isalpha, tag)):
             tags.append(tag)
         after_tag = bool(tag) and tag == run
         before = run
     return tags
+
+
+def _ends_word(text: str) -> bool:
+    """Whether a text ends with a letter, a digit or an underscore, marks and joiners behind it or not; an emoji is none."""
+    if text.endswith(_EMOJI):
+        return False
+    for char in reversed(text):
+        if char == "_" or not _in_tag(char):
+            return char == "_"
+        if char.isalnum():
+            return True
+    return False
 
 
 def _in_tag(char: str) -> bool:

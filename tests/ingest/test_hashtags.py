@@ -16,6 +16,9 @@ tricky_text = st.text(
 )
 
 
+tricky_marks = st.sampled_from("\u0301\ufe0e\ufe0f\u20e3\u200d\u200c")
+
+
 def spelled_out(text: str) -> str:
     """The rule as it is written, one step after the other on the whole text."""
     before = None
@@ -107,6 +110,28 @@ def test_the_length_bound_is_on_the_token_and_not_on_the_tag() -> None:
 )
 def test_hashtags_of_a_caption(caption: str, tags: list[str]) -> None:
     assert hashtags_in(caption) == tags
+
+
+@pytest.mark.parametrize(
+    ("caption", "tags"),
+    [
+        ("I love it ❤\ufe0f#dog", ["dog"]),
+        ("☀\ufe0f#beach☀\ufe0e#sea", ["beach", "sea"]),
+        ("1\ufe0f\u20e3#cat", ["cat"]),
+        ("👩\u200d❤\ufe0f\u200d👩#love ❤\u200d#heart", ["love", "heart"]),
+        ("👍🏽#dog🐶#cat", ["dog", "cat"]),
+        ("ℹ\ufe0f#info", ["info"]),  # a letter of Unicode, with U+FE0F an emoji
+        ("#\ufe0f\u20e3cat #\u20e3 #dog", ["dog"]),  # a key cap of the hash sign itself
+        ("cafe\u0301#x 漢\U000e0100#x हि#x a\u200d#x a_#x", []),  # marks and joiners of a word
+    ],
+)
+def test_an_emoji_before_a_hash_is_no_word(caption: str, tags: list[str]) -> None:
+    assert hashtags_in(caption) == tags
+
+
+@given(st.text(tricky_marks, max_size=6), st.sampled_from("☀❤🐶"), st.text(tricky_marks, max_size=6))
+def test_marks_of_an_emoji_do_not_hide_a_hashtag(before: str, emoji: str, marks: str) -> None:
+    assert hashtags_in(f"{before}{emoji}{marks}#dog") == ["dog"]
 
 
 @given(any_text | tricky_text)
