@@ -1,5 +1,8 @@
 """Small files that a user names by path or URL: words, labels, keys."""
 
+import codecs
+
+from tagmill.ingest.encoding import LOOKED_AT, remedy, wide
 from tagmill.shards.errors import ConfigError
 from tagmill.shards.store import Store
 
@@ -17,7 +20,10 @@ def read_list(path: str, max_bytes: int, wanted: str) -> bytes:
 
 
 def text_of(data: bytes, path: str) -> str:
-    """The text of a list in UTF-8. Raises ConfigError that names the line which is not."""
+    """The text of a list in UTF-8, without a byte order mark. Raises ConfigError that names the line which is not."""
+    if encoding := wide(data[:LOOKED_AT]):
+        raise ConfigError(f"this is {encoding}, not UTF-8", path, remedy(encoding))
+    data = data.removeprefix(codecs.BOM_UTF8)
     try:
         return data.decode()
     except UnicodeDecodeError as error:

@@ -1,6 +1,5 @@
 """From a tag as written to its labels: WordNet's nouns, and what a user adds to them or takes away."""
 
-import codecs
 import csv
 import io
 from collections.abc import Iterable, Iterator
@@ -175,7 +174,7 @@ def _read(path: str) -> bytes:
 
 def _text(data: bytes, path: str) -> io.StringIO:
     """The lines of a file, with whatever line ends; not `splitlines`, which breaks at characters that words may hold."""
-    return io.StringIO(text_of(data.removeprefix(codecs.BOM_UTF8), path), newline=None)
+    return io.StringIO(text_of(data, path), newline=None)
 
 
 def _stopped(data: bytes, path: str) -> frozenset[str]:

@@ -28,3 +28,15 @@ def test_what_is_wrong_is_said(tmp_path: Path) -> None:
         read_list(str(tmp_path / "none"), 3, "give a list of keys")
     with pytest.raises(ConfigError, match=r"not text in UTF-8.*line 3"):
         text_of((tmp_path / "list").read_bytes(), "list")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32-be"])
+def test_utf16_is_named_with_the_way_out(encoding: str) -> None:
+    with pytest.raises(ConfigError, match=rf"this is {encoding.upper()}, not UTF-8.*list.*iconv -f {encoding.upper()}"):
+        text_of("cat\ndog\n".encode(encoding), "list")
+
+
+def test_the_mark_of_utf8_is_no_part_of_the_first_line() -> None:
+    assert text_of("\ufeffcat\n".encode(), "list") == "cat\n"
+    with pytest.raises(ConfigError, match=r"not text in UTF-8.*line 2"):
+        text_of(b"\xef\xbb\xbfcat\n\xff", "list")
