@@ -1,6 +1,7 @@
 """The `tagmill` command: finds the room that a word names, and turns a broken promise into one line and status 1."""
 
 import importlib
+import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -77,6 +78,13 @@ def train(arguments: Sequence[str]) -> None:
     command(arguments)
 
 
+def show_log(words: Sequence[str]) -> None:
+    """Lets ingest say on standard error what it read, a plain line each; a machine that reads there wants JSON alone."""
+    logging.basicConfig(format="%(message)s")
+    if "--json" not in words:
+        logging.getLogger("tagmill.ingest").setLevel(logging.INFO)
+
+
 def usage() -> str:
     lines = [f"  {name:8} {what}" for name, what in COMMANDS.items()]
     return "\n".join(["usage: tagmill COMMAND [--help]", "", *lines, "", "  --version"])
@@ -95,6 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if words[0] not in commands:
         sys.stderr.write(f"tagmill: no command {words[0]!r}\n{usage()}\n")
         sys.exit(2)
+    show_log(words)
     try:
         commands[words[0]](words[1:])
     except ModuleNotFoundError as error:

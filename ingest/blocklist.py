@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tagmill.ingest.config import IngestConfig
-from tagmill.ingest.listed import md5_text, pdq_words, sha256_text
+from tagmill.ingest.listed import KINDS, WANTED, HashReader, kind_and_path, listed_lines, tell
 from tagmill.ingest.lists import read_list, text_of
-from tagmill.ingest.matcher import Matcher, scheme_of
+from tagmill.ingest.matcher import NearList
 from tagmill.shards.errors import ConfigError
 from tagmill.shards.record import sha256_hex
 from tagmill.shards.store import Store
@@ -20,8 +20,6 @@ from tagmill.shards.store import Store
 PINNED = "parts/blocklist.txt"
 DISTANCE = 31  # bits of PDQ that may differ: what its authors take for the same picture
 MAX_LIST = 1 << 30  # bytes of a file
-_KINDS = ("md5", "pdq", "sha256")
-_WANTED = "give 32 hex digits (md5) or 64 (sha256, or PDQ as pdq:DIGITS) a line"
 
 
 @dataclass(frozen=True)
@@ -39,10 +37,8 @@ class Blocklist:
         return Blocklist(self.md5 | other.md5, self.pdq | other.pdq, self.sha256 | other.sha256)
 
     @cached_property
-    def _near(self) -> Matcher:
-        words = [pdq_words(digits) for digits in sorted(self.pdq)]
-        listed = np.array(words, np.int64).reshape(-1, 4).view(np.uint64)
-        return Matcher(listed, DISTANCE, scheme_of(DISTANCE, 1), wide=False)
+    def _near(self) -> NearList:
+        return NearList((digits, DISTANCE) for digits in self.pdq)
 
     def blocks(self, body: bytes, sha256: str, pdq: Sequence[int]) -> str | None:
         """The kind of entry that forbids a picture: its source bytes, their sha256, and its hash as four signed words."""
@@ -54,15 +50,11 @@ class Blocklist:
 
     def near(self, words: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         """Which PDQ hashes, int64 [n, 4], differ from a listed one in at most DISTANCE bits."""
-        found = np.zeros(len(words), np.bool_)
-        if self.pdq:
-            asked, _, _ = self._near.pairs(words.view(np.uint64))
-            found[asked] = True
-        return found
+        return self._near.near(words)
 
     def data(self) -> bytes:
         """The entries in order, a line each, the same bytes for the same entries."""
-        lines = [f"{kind}:{digits}" for kind in _KINDS for digits in sorted(getattr(self, kind))]
+        lines = [f"{kind}:{digits}" for kind in KINDS for digits in sorted(getattr(self, kind))]
         return "".join(line + "\n" for line in lines).encode()
 
     @property
@@ -70,39 +62,27 @@ class Blocklist:
         return sha256_hex(self.data())
 
     @classmethod
-    def parse(cls, text: str, where: str) -> Self:
-        """A list's text: an entry a line; empty lines and those that begin with # are none. Without a kind in front, 32 digits
-        are an md5 and 64 a sha256. Raises ConfigError that names a line which is no entry."""
-        found: dict[str, set[str]] = {kind: set() for kind in _KINDS}
-        for number, line in enumerate(text.splitlines(), 1):
-            entry = line.strip()
-            if not entry or entry.startswith("#"):
-                continue
-            kind, digits = _entry(entry)
-            if digits is None:
-                raise ConfigError(f"{entry[:80]!r} is no hash", f"{where}, line {number}", _WANTED)
-            found[kind].add(digits)
+    def parse(cls, text: str, where: str, reader: HashReader | None = None) -> Self:
+        """A list's text, as `reader` reads it; see `listed`. Raises ConfigError that names a line which is no entry."""
+        found: dict[str, set[str]] = {kind: set() for kind in KINDS}
+        reader = HashReader() if reader is None else reader
+        for number, line in listed_lines(text):
+            try:
+                for entry in reader.entries(line):
+                    found[entry.kind].add(entry.digits)
+            except ConfigError as error:
+                raise ConfigError(error.what, f"{where}, line {number}", error.remedy) from error
         return cls(**{kind: frozenset(entries) for kind, entries in found.items()})
 
 
-def _entry(text: str) -> tuple[str, str | None]:
-    """(kind, normal form or None) of a line."""
-    kind, colon, digits = text.partition(":")
-    kind = kind.strip().lower()
-    if not colon:
-        return ("md5", md5_text(text)) if len(text) == 32 else ("sha256", sha256_text(text))
-    if kind == "pdq":
-        return kind, digits.strip().lower() if pdq_words(digits) is not None else None
-    if kind == "md5":
-        return kind, md5_text(digits)
-    return "sha256", sha256_text(digits) if kind == "sha256" else None
-
-
-def read_blocklists(paths: Iterable[str]) -> Blocklist:
-    """Of all files together."""
+def read_blocklists(places: Iterable[str]) -> Blocklist:
+    """Of all lists together, each a FILE, or KIND=FILE where all its hashes are of one kind. Logs what each of them holds."""
     found = Blocklist()
-    for path in paths:
-        found |= Blocklist.parse(text_of(read_list(path, MAX_LIST, _WANTED), path), path)
+    for place in places:
+        kind, path = kind_and_path(place, KINDS)
+        reader = HashReader(kind)
+        found |= Blocklist.parse(text_of(read_list(path, MAX_LIST, WANTED), path), path, reader)
+        tell("blocklist", path, reader)
     return found
 
 

@@ -160,10 +160,12 @@ class IngestConfig:
     evaluation_threshold: int = field(default=31, metadata=SELECT)
     """Bits of 256 of the PDQ hash in which a picture may differ from an evaluation picture that it is taken for."""
     blocklist: tuple[str, ...] = field(default=(), metadata=FETCH_CONTENT)
-    """Files of sha256, md5 or PDQ hashes in hex, one a line: such pictures are rejected before their bytes are kept."""
+    """Files of sha256, md5 or PDQ hashes in hex, one a line: such pictures are rejected before their bytes are kept. Give
+    pdq=FILE where digits of PDQ stand without their kind."""
 
     takedown: tuple[str, ...] = field(default=(), metadata=FETCH_CONTENT)
-    """What must not come in: corpora whose takedown lists hold here too, or files of lines such as `host example.org`."""
+    """What must not come in: corpora whose takedown lists hold here too, files of lines such as `host example.org`, or
+    KIND=FILE (host, url, key, sha256, pdq) for files of one kind."""
     processes: int = field(default_factory=lambda: os.cpu_count() or 1, metadata=NO_BYTE)
     """Worker processes."""
     decoders: int = field(default=1, metadata=NO_BYTE)

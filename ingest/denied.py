@@ -13,7 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from tagmill.ingest.deal import normalise
+from tagmill.ingest.forbidden_hosts import host_of, host_rule
+from tagmill.ingest.listed import KINDS, Entry, HashReader, kind_and_path, listed_lines, tell
 from tagmill.ingest.lists import read_list, text_of
+from tagmill.ingest.matcher import NearList
+from tagmill.ingest.urls import parsed, why_not
 from tagmill.shards.errors import ConfigError
 from tagmill.shards.manifest import Corpus
 from tagmill.shards.record import key_of, sha256_hex
@@ -23,9 +27,12 @@ from tagmill.shards.takedown import RULES, SAMPLE, Takedown
 PDQ_DISTANCE = 31  # of 256 bits: what the authors of PDQ take for the same picture
 MAX_LIST = 1 << 30  # bytes of a file
 WANTED = "give a list, one entry a line"
-PDQ_BLOCK = 256  # hashes of the list that rows are held against at a time
-_HEX = {"key": 32, "sha256": 64, "pdq": 64}
-_HOST = re.compile(r"https?://(?:[^/?#]*@)?(\[[^]]*\]|[^/?#:]*)", re.IGNORECASE)
+_KEY = re.compile(r"[0-9a-f]{32}", re.IGNORECASE)
+_KIND = re.compile(r"(key|url|host)(?:\s*[:=]\s*|\s+)(\S.*)", re.IGNORECASE)
+_HASH = re.compile(
+    r"[\"']?(md5|pdq|sha-?256|hash|[0-9a-f]{16})", re.IGNORECASE
+)  # how a line begins that is meant as one
+_COMMENT = re.compile(r"\s#.*")
 
 
 @dataclass(frozen=True, order=True)
@@ -38,33 +45,38 @@ class Rule:
 
 
 def rule(kind: str, text: str, distance: int = PDQ_DISTANCE) -> Rule:
-    """The rule that a person wrote. A host is itself alone; with a dot in front, itself and all below it.
-
-    Raises ConfigError for what cannot be one.
-    """
+    """The rule that a person wrote; of hosts see `host_rule`. Raises ConfigError for what cannot match anything."""
     text = text.strip()
     if kind not in RULES:
         raise ConfigError(f"{kind!r} is no kind of entry", "takedown", f"give one of {', '.join(RULES)}")
     if kind == "url":
-        if host_of(text) is None:
-            raise ConfigError(f"{text!r} is no http(s) URL", "takedown", "give one URL a line")
-        return Rule(kind, url_digest(text))
+        return Rule(kind, _url(text))
     if kind == "host":
-        dot, name = text[: len(text) - len(text.lstrip("."))], text.lstrip(".")
-        host = host_of(f"http://{name}/") if len(dot) < 2 and not re.search(r"[/?#@:\s]", name) else None
-        if not host:
-            raise ConfigError(f"{text!r} is no host", "takedown", "give names such as example.org or .example.org")
-        return Rule(kind, dot + host)
-    text = text.lower()
-    if not re.fullmatch(rf"[0-9a-f]{{{_HEX[kind]}}}", text):
-        raise ConfigError(f"{text!r} is no {kind}", "takedown", f"give {_HEX[kind]} hex digits a line")
-    return Rule(kind, text, distance if kind == "pdq" else None)
+        return Rule(kind, host_rule(text))
+    if kind == "key":
+        if not _KEY.fullmatch(text):
+            raise ConfigError(f"{text!r} is no key", "takedown", "give the 32 hex digits of a sample's key")
+        return Rule(kind, text.lower())
+    (entry,) = HashReader(kind).entries(text)
+    return _of_hash(entry, distance)
 
 
-def host_of(url: str) -> str | None:
-    """The host of an http(s) URL in its ASCII form, without port; None where there is none."""
-    match = _HOST.match(normalise(url))
-    return match[1].rstrip(".") if match is not None and match[1].isascii() and match[1] else None
+def _url(text: str) -> str:
+    if parsed(normalise(text)) is None:
+        raise ConfigError(f"{text!r} is no http(s) URL: {why_not(text)}", "takedown", "give one whole URL a line")
+    if text.endswith("*"):
+        remedy = f"give each URL, or all of a host with the kind host: {host_of(text)}"
+        raise ConfigError(f"{text!r} is a pattern, and a URL stands for itself alone", "takedown", remedy)
+    return url_digest(text)
+
+
+def _of_hash(entry: Entry, distance: int) -> Rule:
+    if entry.kind == "md5":
+        remedy = (
+            "write key in front if it is the key of a sample; give an md5 to --blocklist, or its picture's sha256 here"
+        )
+        raise ConfigError("an md5, of which takedown lists have none", "takedown", remedy)
+    return Rule(entry.kind, entry.digits, distance if entry.kind == "pdq" else None)
 
 
 def url_digest(url: str) -> str:
@@ -83,11 +95,8 @@ class Denied:
         return {kind: frozenset(rule.value for rule in self.rules if rule.kind == kind) for kind in RULES}
 
     @cached_property
-    def _pdq(self) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint16]]:
-        """The hashes of the list, [m, 4], and how far from each is too near."""
-        near = sorted((rule.value, rule.distance or 0) for rule in self.rules if rule.kind == "pdq")
-        words = np.frombuffer(bytes.fromhex("".join(value for value, _ in near)), ">u8").reshape(-1, 4)
-        return words.astype(np.uint64), np.array([distance for _, distance in near], np.uint16)
+    def _near(self) -> NearList:
+        return NearList((rule.value, rule.distance or 0) for rule in self.rules if rule.kind == "pdq")
 
     def __bool__(self) -> bool:
         return bool(self.rules)
@@ -128,15 +137,7 @@ class Denied:
 
     def near(self, words: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         """Which PDQ hashes, int64 [n, 4], differ in few enough bits from one of the list."""
-        rows, found = words.view(np.uint64), np.zeros(len(words), np.bool_)
-        listed, distances = self._pdq
-        for start in range(0, len(listed), PDQ_BLOCK):
-            block = slice(start, start + PDQ_BLOCK)
-            bits = np.zeros((len(rows), len(listed[block])), np.uint16)
-            for word in range(4):
-                bits += np.bitwise_count(rows[:, word, None] ^ listed[None, block, word])
-            found |= (bits <= distances[block]).any(axis=1)
-        return found
+        return self._near.near(words)
 
     def json(self) -> bytes:
         """The rules in order, the same bytes for the same rules."""
@@ -160,27 +161,47 @@ class Denied:
 
 
 def rules_in(path: str, kind: str | None = None, distance: int = PDQ_DISTANCE) -> Denied:
-    """The rules of a text file: an entry of `kind` a line; without a kind, lines such as `host example.org`. Empty lines and
-    those that begin with # are none. Raises ConfigError that names the line."""
-    text = text_of(read_list(path, MAX_LIST, WANTED), path)
-    found = []
-    for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip() or line.startswith("#"):
-            continue
-        first, _, rest = line.strip().partition(" ")
+    """The rules of a text file, an entry a line, of `kind` where that is known; else a line begins with its kind
+    (`host example.org`, `url http://...`, `key ...`) or is a hash (see `listed`). Empty lines and those that begin with # are
+    none. Logs how many entries of each kind there are. Raises ConfigError that names the line."""
+    found, reader = set[Rule](), HashReader(kind if kind in KINDS else None)
+    for number, line in listed_lines(text_of(read_list(path, MAX_LIST, WANTED), path)):
         try:
-            found.append(rule(kind, line, distance) if kind else rule(first, rest))
+            found.update(_rules_of(line, kind, reader, distance))
         except ConfigError as error:
             raise ConfigError(error.what, f"{path}, line {number}", error.remedy) from error
+    tell("takedown list", path, reader)
     return Denied(frozenset(found))
 
 
+def _rules_of(line: str, kind: str | None, reader: HashReader, distance: int) -> list[Rule]:
+    match = _KIND.fullmatch(line)
+    if kind in KINDS or (match is None and kind is None):
+        try:
+            return [_of_hash(entry, distance) for entry in reader.entries(line)]
+        except ConfigError as error:
+            if kind is not None or _HASH.match(line):
+                raise
+            remedy = f"begin it with one of {', '.join(RULES)}, or give the list as KIND=FILE, such as host=FILE"
+            raise ConfigError(f"{line[:80]!r} has no kind", "", remedy) from error
+    written = kind if match is None else match[1].lower()
+    assert written is not None
+    if kind not in (None, written):
+        raise ConfigError(f"an entry of kind {written} in a list of {kind}", "", "move it to a list of its own")
+    found = rule(written, _COMMENT.sub("", line if match is None else match[2]), distance)
+    reader.counts[written] += 1
+    return [found]
+
+
 def read_denied(places: Iterable[str]) -> Denied:
-    """The rules of several places: each a corpus, a list out of one (`manifests/takedown-....parquet`), or a text file of lines
-    such as `host example.org`."""
+    """The rules of several places: each a corpus, a list out of one (`manifests/takedown-....parquet`), a text file of lines
+    such as `host example.org`, or KIND=FILE where all its lines are of one kind."""
     found = Denied()
     for place in places:
-        if place.endswith(".parquet"):
+        kind, path = kind_and_path(place, RULES)
+        if kind is not None:
+            found |= rules_in(path, kind)
+        elif place.endswith(".parquet"):
             found |= Denied.of(Takedown.parse(read_list(place, MAX_LIST, WANTED), place))
         elif Store(place).exists("corpus.json"):
             found |= Denied.of(Corpus.open(place).takedown)

@@ -3,9 +3,10 @@
 import asyncio
 import csv
 import io
+import logging
 import tarfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
@@ -18,13 +19,17 @@ from tagmill.ingest.decoders import Decoders
 from tagmill.ingest.evaluation import ENTRIES, EvaluationSets
 from tagmill.ingest.images import Rejected
 from tagmill.ingest.listed import pdq_words, sha256_text
+from tagmill.ingest.lists import text_of
 from tagmill.shards.errors import ConfigError, StoreError
 from tagmill.shards.store import Store
+
+log = logging.getLogger(__name__)
 
 PINNED = "parts/evaluation.json"
 PICTURES = frozenset([".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".ppm"])
 _AHEAD = 32  # pictures in memory
 _WAY_OUT = "give a folder of pictures or of tars, a tar, or a .parquet or .csv with columns sha256 and/or pdq"
+_HASHES = "give 64 hex digits in sha256 or pdq, or in both, and leave the other empty; remove rows without a hash"
 
 
 @dataclass(frozen=True)
@@ -54,8 +59,8 @@ def read_sets(config: IngestConfig) -> EvaluationSets:
     for text in config.evaluation_set:
         name, _, path = text.partition("=")
         try:
-            found, bad = _table(path) if path.endswith((".parquet", ".csv")) else _pictures(config, path)
-        except (OSError, StoreError, pa.ArrowException, tarfile.TarError, UnicodeDecodeError) as error:
+            found, bad = _table(path) if path.lower().endswith((".parquet", ".csv")) else _pictures(config, path)
+        except (OSError, StoreError, pa.ArrowException, tarfile.TarError, csv.Error) as error:
             raise ConfigError(f"cannot be read: {error}", f"evaluation set {name}, {path}", _WAY_OUT) from error
         if not found:
             what = f"no sound picture among {bad} files" if bad else "no pictures"
@@ -75,24 +80,40 @@ def _table(path: str) -> tuple[list[dict[str, Any]], int]:
     """The rows of a table of hashes. Raises ConfigError that names the row which holds none."""
     folder, _, name = path.rpartition("/")
     data = Store(folder or ".").read(name)
-    if path.endswith(".parquet"):
+    if path.lower().endswith(".parquet"):
         file = pq.ParquetFile(io.BytesIO(data))
-        columns = [column for column in ("name", "sha256", "pdq") if column in file.schema_arrow.names]
-        rows = file.read(columns, use_threads=False).to_pylist()
+        named = _columns(file.schema_arrow.names, path)
+        rows = file.read(list(named), use_threads=False).to_pylist()
     else:
-        rows = list(csv.DictReader(io.StringIO(data.decode())))
-        columns = list(rows[0]) if rows else ["sha256"]
-    if not {"sha256", "pdq"} & set(columns):
-        raise ConfigError("neither a column sha256 nor a column pdq", path, _WAY_OUT)
+        reader = csv.DictReader(io.StringIO(text_of(data, path)))
+        named = _columns(reader.fieldnames or [], path)
+        rows = list(reader)
     lines = []
-    for number, row in enumerate(rows, 1):
+    for number, cells in enumerate(rows, 1):
+        row = {ours: cells[theirs] for theirs, ours in named.items()}
         digest, pdq = str(row.get("sha256") or ""), str(row.get("pdq") or "")
         sha256, words = sha256_text(digest), pdq_words(pdq)
         if (digest and sha256 is None) or (pdq and words is None) or not (digest or pdq):
-            raise ConfigError("no sha256 and no PDQ hash of 64 hex digits", f"{path}, row {number}", "mend it")
+            raise ConfigError("no sha256 and no PDQ hash of 64 hex digits", f"{path}, row {number}", _HASHES)
         line: dict[str, Any] = {"name": str(row.get("name") or f"row {number:09d}"), "sha256": sha256}
         lines.append(line | {f"pdq{place}": word for place, word in enumerate(words or [None] * 4)})
+    counts = {
+        kind: sum(line[column] is not None for line in lines)
+        for kind, column in (("pdq", "pdq0"), ("sha256", "sha256"))
+    }
+    log.info("evaluation set %s: %s", path, ", ".join(f"{count:,} {kind}" for kind, count in counts.items()))
     return lines, 0
+
+
+def _columns(names: Sequence[str], path: str) -> dict[str, str]:
+    """The columns that are read, by what the table calls them. Raises ConfigError where there is none with hashes."""
+    found = {name: name.strip().lower().replace("-", "") for name in names}
+    found = {name: ours for name, ours in found.items() if ours in ("name", "sha256", "pdq")}
+    if not {"sha256", "pdq"} & set(found.values()):
+        raise ConfigError("neither a column sha256 nor a column pdq", path, _WAY_OUT)
+    if len(set(found.values())) < len(found):
+        raise ConfigError(f"two columns of one name: {', '.join(found)}", path, "rename one of them")
+    return found
 
 
 def _pictures(config: IngestConfig, path: str) -> tuple[list[dict[str, Any]], int]:

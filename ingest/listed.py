@@ -1,29 +1,178 @@
-"""Hashes as people write them into lists: hex digits of sha256, md5 and PDQ."""
+"""Hashes as people and tools write them into lists: sha256, md5 and PDQ in hex digits, read alike for every kind of list.
 
+A line is a hash, alone or with its kind (`pdq:HEX`, `pdq HEX`, `hash=HEX,quality=100,...`), perhaps followed by other fields
+(`HEX,quality,file`, `HEX  file`). A first line of column names makes the list a table. Case does not matter.
+"""
+
+import csv
+import logging
 import re
+from collections import Counter
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 
+from tagmill.shards.errors import ConfigError
+
+log = logging.getLogger(__name__)
+
+KINDS = ("md5", "pdq", "sha256")
+LENGTHS = {"md5": 32, "pdq": 64, "sha256": 64}  # hex digits
+WANTED = "give a hash a line: 32 hex digits (md5) or 64 (sha256; of PDQ with pdq: in front, or the list as pdq=FILE)"
+SUSPECT_ENTRIES = 5  # so few digests of sha256 have the bits of PDQ by chance in fewer than one list of a thousand
+_HALF, _SPREAD = 128, 2  # bits of a PDQ hash that are set: those above the median of 256 numbers
 _HEX = re.compile(r"[0-9a-f]*")
+_LINE = re.compile(
+    r"(?:[\"']?(?P<kind>md5|pdq|sha-?256|hash)[\"']?(?:\s*[:=,;]\s*|\s+))?"
+    r"(?P<quote>[\"']?)(?P<digits>[0-9a-f]+)(?P=quote)(?:\s*[,;\s](?P<rest>.*))?",
+    re.IGNORECASE | re.DOTALL,
+)
+_FIELDS = re.compile(r"[,;\s]+")
+_LONGEST_HEADER = 1000  # characters
+_OF_PDQ = re.compile(r"(?:norm|delta|quality)=", re.IGNORECASE)  # what PDQ's own tools write behind `hash=`
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A hash of a list in its normal form; `told` is False where its kind was taken from its length alone."""
+
+    kind: str
+    digits: str
+    told: bool
+
+
+class HashReader:
+    """Reads the lines of one list, in order."""
+
+    def __init__(self, kind: str | None = None) -> None:
+        """`kind` is that of all hashes of the list, where it is known."""
+        self.counts: Counter[str] = Counter()  # entries by kind
+        self._kind = kind
+        self._first = True
+        self._columns: list[str | None] | None = None
+        self._separator = ","
+        self._guessed, self._half = 0, 0
+
+    def entries(self, line: str) -> list[Entry]:
+        """The hashes of a line that is not empty; none of a header. Raises ConfigError for anything else."""
+        first, self._first = self._first, False
+        if self._columns is not None:
+            return self._row(line, self._columns)
+        match = _LINE.fullmatch(line.strip())
+        entry = None if match is None else _entry(match, self._kind)
+        if entry is None and first and self._header(line):
+            return []
+        if match is None or entry is None:
+            raise ConfigError(f"{line.strip()[:80]!r} is no hash", "", WANTED)
+        if any(_is_hash(field) for field in _FIELDS.split(match["rest"] or "")):
+            remedy = "give one a line, or a first line with the names of the columns (md5, sha256, pdq)"
+            raise ConfigError("several hashes in a line", "", remedy)
+        return [self._counted(entry)]
+
+    @property
+    def summary(self) -> str:
+        """How many entries of each kind were read."""
+        text = ", ".join(f"{count:,} {kind}" for kind, count in sorted(self.counts.items())) or "no entries"
+        if not self._guessed:
+            return text
+        return f"{text} ({self._guessed:,} of 64 digits without a kind, read as sha256; PDQ is given as pdq=FILE)"
+
+    @property
+    def may_be_pdq(self) -> bool:
+        """Whether what was read as sha256 for want of a kind looks like PDQ: nearly all have half of their bits set."""
+        return self._guessed >= SUSPECT_ENTRIES and self._half >= 0.9 * self._guessed
+
+    def _header(self, line: str) -> bool:
+        if len(line) > _LONGEST_HEADER:
+            return False
+        self._separator = next((each for each in "\t;" if each in line), ",")
+        names = self._cells(line)
+        kinds = [name.lower().replace("-", "") for name in names]
+        wanted = ("hash", *(KINDS if self._kind is None else (self._kind,)))
+        if not any(map(_is_hash, names)) and any(kind in wanted for kind in kinds):
+            self._columns = [kind if kind in wanted else None for kind in kinds]
+        return self._columns is not None
+
+    def _row(self, line: str, columns: list[str | None]) -> list[Entry]:
+        found = []
+        for name, cell in zip(columns, self._cells(line), strict=False):
+            if name is None or not cell:
+                continue
+            match = _LINE.fullmatch(cell)
+            entry = None if match is None else _entry(match, self._kind if name == "hash" else name)
+            if entry is None:
+                raise ConfigError(f"{cell[:80]!r} is no hash", "", WANTED)
+            found.append(self._counted(entry))
+        if not found:
+            raise ConfigError("a row without a hash", "", "remove the row")
+        return found
+
+    def _cells(self, line: str) -> list[str]:
+        try:
+            return [cell.strip() for cell in next(csv.reader([line], delimiter=self._separator))]
+        except csv.Error as error:
+            raise ConfigError(f"no row of a table: {error}", "", WANTED) from error
+
+    def _counted(self, entry: Entry) -> Entry:
+        if self._kind not in (None, entry.kind):
+            remedy = f"move it to a list of its own, or give this list without {self._kind}"
+            raise ConfigError(f"a hash of kind {entry.kind} in a list of {self._kind}", "", remedy)
+        self.counts[entry.kind] += 1
+        if entry.kind == "sha256" and not entry.told:
+            self._guessed += 1
+            self._half += abs(int(entry.digits, 16).bit_count() - _HALF) <= _SPREAD
+        return entry
+
+
+def _is_hash(text: str) -> bool:
+    return len(text) in LENGTHS.values() and bool(_HEX.fullmatch(text.lower()))
+
+
+def _entry(match: "re.Match[str]", kind: str | None) -> Entry | None:
+    """The hash of a line; None where it is none."""
+    digits, written = match["digits"].lower(), (match["kind"] or "").lower().replace("-", "")
+    if written == "hash":
+        written = "pdq" if _OF_PDQ.search(match["rest"] or "") else ""
+    told = written or kind
+    found = told or {32: "md5", 64: "sha256"}.get(len(digits))
+    return Entry(found, digits, bool(told)) if found and len(digits) == LENGTHS[found] else None
+
+
+def tell(what: str, path: str, reader: HashReader) -> None:
+    """Logs what was read from a list, and where its kind looks wrong."""
+    log.info("%s %s: %s", what, path, reader.summary)
+    if reader.may_be_pdq:
+        why = "nearly all have half of their 256 bits set, as PDQ hashes have; if that is what they are, give"
+        log.warning("%s %s is read as sha256, but %s pdq=%s", what, path, why, path)
+
+
+def listed_lines(text: str) -> Iterator[tuple[int, str]]:
+    """(number, line without white space around it) of the lines of a list that are neither empty nor a comment."""
+    for number, line in enumerate(text.splitlines(), 1):
+        if (entry := line.strip()) and not entry.startswith("#"):
+            yield number, entry
+
+
+def kind_and_path(place: str, kinds: Collection[str]) -> tuple[str | None, str]:
+    """A list that is given as KIND=FILE or as FILE."""
+    kind, equals, path = place.partition("=")
+    return (kind, path) if equals and kind in kinds else (None, place)
 
 
 def sha256_text(text: str) -> str | None:
     """The 64 digits in their normal form; None for anything else."""
-    return _digits(text, 64)
-
-
-def md5_text(text: str) -> str | None:
-    """The 32 digits in their normal form; None for anything else."""
-    return _digits(text, 32)
+    return _digits(text, "sha256")
 
 
 def pdq_words(text: str) -> list[int] | None:
     """The four signed words of a PDQ hash of 64 digits, as `Fingerprint` has them; None for anything else."""
-    digits = _digits(text, 64)
+    digits = _digits(text, "pdq")
     if digits is None:
         return None
     data = bytes.fromhex(digits)
     return [int.from_bytes(data[start : start + 8], "big", signed=True) for start in range(0, 32, 8)]
 
 
-def _digits(text: str, count: int) -> str | None:
-    text = text.strip().lower()
-    return text if len(text) == count and _HEX.fullmatch(text) else None
+def _digits(text: str, kind: str) -> str | None:
+    match = _LINE.fullmatch(text.strip())
+    entry = None if match is None or match["rest"] else _entry(match, kind)
+    return entry.digits if entry is not None and entry.kind == kind else None

@@ -6,6 +6,8 @@ with all values within r bits of it put either into the table or into the questi
 """
 
 import math
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import combinations, pairwise
 
@@ -19,6 +21,8 @@ Places = npt.NDArray[np.int64]
 Numbers = npt.NDArray[np.uint32]
 _WIDEST = 24  # bits of a block that are looked at
 MOST_ENTRIES = 1 << 24  # of the table of a block
+FEW_PAIRS = 1 << 14  # so few are compared faster than they are looked up
+_COMPARED = 256  # hashes of a list that rows are compared with at a time
 _AT_A_TIME = 1 << 20  # candidates
 
 
@@ -146,6 +150,45 @@ class Matcher:
         pairs = np.stack([np.concatenate(parts) for parts in found.values()], axis=1)
         asked, listed, apart = np.unique(pairs, axis=0).T
         return asked, listed, apart.astype(np.uint16)
+
+
+class NearList:
+    """Hashes of a list, each with the bits in which another hash may differ and still count as the same picture."""
+
+    def __init__(self, entries: Iterable[tuple[str, int]]) -> None:
+        """`entries` are (64 hex digits, bits)."""
+        by_distance = defaultdict[int, list[str]](list)
+        for digits, distance in sorted(entries):
+            by_distance[distance].append(digits)
+        self._lists = [(_words(digits), distance) for distance, digits in sorted(by_distance.items())]
+        self._matchers: dict[int, Matcher] = {}
+
+    def near(self, words: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        """Which PDQ hashes, int64 [n, 4], are within reach of one of the list."""
+        rows, found = np.ascontiguousarray(words).view(np.uint64), np.zeros(len(words), np.bool_)
+        for listed, distance in self._lists:
+            scheme = scheme_of(distance, 1)
+            if len(rows) * len(listed) <= FEW_PAIRS or scheme.candidates(len(listed)) >= len(listed):
+                found |= _near_any(rows, listed, distance)
+                continue
+            if distance not in self._matchers:
+                self._matchers[distance] = Matcher(listed, distance, scheme, wide=False)
+            asked, _, _ = self._matchers[distance].pairs(rows)
+            found[asked] = True
+        return found
+
+
+def _words(digits: list[str]) -> Words:
+    return np.frombuffer(bytes.fromhex("".join(digits)), ">u8").reshape(-1, 4).astype(np.uint64)
+
+
+def _near_any(rows: Words, listed: Words, distance: int) -> npt.NDArray[np.bool_]:
+    """Which rows are near one of the list, by comparing all with all."""
+    found = np.zeros(len(rows), np.bool_)
+    for start in range(0, len(listed), _COMPARED):
+        apart = np.bitwise_count(rows[:, None] ^ listed[None, start : start + _COMPARED]).sum(axis=2, dtype=np.uint16)
+        found |= (apart <= distance).any(axis=1)
+    return found
 
 
 def _cut(counts: Places) -> list[slice]:

@@ -48,11 +48,11 @@ class TakedownConfig:
     urls: str | None = None
     """A file of URLs; also who has the same bytes from another URL is taken down."""
     hosts: str | None = None
-    """A file of hosts; .example.org is also all below it."""
+    """A file of hosts; .example.org (or *.example.org) is also all below it."""
     sha256: str | None = None
     """A file of digests of source bytes."""
     pdq: str | None = None
-    """A file of PDQ hashes, 64 hex digits each; near ones are taken down too."""
+    """A file of PDQ hashes, 64 hex digits each, alone or as PDQ's tools write them; near ones are taken down too."""
     pdq_distance: int = PDQ_DISTANCE
     """Bits of 256 in which a picture may differ from a PDQ hash."""
     note: str | None = None

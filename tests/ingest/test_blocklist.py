@@ -1,6 +1,7 @@
 """Blocklists: which lines are entries, and which pictures they forbid."""
 
 import hashlib
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -47,10 +48,33 @@ def test_a_line_that_is_no_hash_is_named(tmp_path: Path, line: str) -> None:
         read_blocklists([str(path)])
 
 
+def test_both_spellings_and_a_list_of_one_kind(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """As takedown lists are read; what was read is told."""
+    caplog.set_level(logging.INFO)
+    path = tmp_path / "list.txt"
+    for text, kind in [
+        *[
+            (f"pdq:{SHA}", ""),
+            (f"PDQ {SHA.upper()}", ""),
+            (f"\ufeffpdq,{SHA}", ""),
+            (SHA, "pdq="),
+            (f"{SHA},100,x.jpg", "pdq="),
+        ],
+        *[(f"hash={SHA},norm=128,delta=0,quality=100,filename=x", ""), (f"hash,quality\n{SHA},100", "pdq=")],
+    ]:
+        path.write_text(text, encoding="utf-8")
+        assert read_blocklists([f"{kind}{path}"]) == Blocklist(pdq=frozenset([SHA])), text
+        assert "list.txt: 1 pdq" in caplog.text
+        caplog.clear()
+    path.write_text(SHA)
+    assert read_blocklists([str(path)]) == Blocklist(sha256=frozenset([SHA]))
+    assert "list.txt: 1 sha256 (1 of 64 digits without a kind, read as sha256; PDQ is given as pdq=FILE)" in caplog.text
+
+
 def test_a_list_that_is_not_there_or_no_text_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no such file"):
         read_blocklists([str(tmp_path / "none")])
-    (tmp_path / "bytes").write_bytes(b"\xff\xfe")
+    (tmp_path / "bytes").write_bytes(b"\xff\xff")
     with pytest.raises(ConfigError, match="line 1"):
         read_blocklists([str(tmp_path / "bytes")])
 

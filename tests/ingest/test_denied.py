@@ -1,5 +1,6 @@
 """The rules of takedown lists: what they match, what is refused, and that a list leads nobody to what it is about."""
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagmill.ingest.denied import PDQ_BLOCK, Denied, Rule, host_of, read_denied, rule, rules_in, url_digest
+from tagmill.ingest.denied import Denied, Rule, read_denied, rule, rules_in, url_digest
 from tagmill.shards.errors import ConfigError, CorpusError
 from tagmill.shards.purge import record
 from tagmill.shards.record import sha256_hex
@@ -63,11 +64,6 @@ def test_a_list_does_not_say_where_it_lies() -> None:
     assert b"example" not in rules.json() and rules.json().decode().count(url_digest(URL)) == 1
 
 
-def test_hosts_of_urls() -> None:
-    assert host_of("http://[2001:DB8::1]:80/x") == "[2001:db8::1]" and host_of("http://example.org./") == "example.org"
-    assert host_of("http:///x") is None and host_of("no url") is None
-
-
 words = st.lists(st.integers(-(1 << 63), (1 << 63) - 1), min_size=4, max_size=4)
 
 
@@ -83,15 +79,6 @@ def test_pdq_matches_by_the_bits_that_differ(pdq: list[int], flipped: set[int], 
     rules = Denied(frozenset([rule("pdq", f"{number:064x}", distance)]))
     assert rules.near(np.array([pdq], np.int64)).tolist() == [len(flipped) <= distance]
     assert rules.picture("0" * 64, pdq) == ("pdq" if len(flipped) <= distance else None)
-
-
-def test_many_hashes_at_once() -> None:
-    draw = np.random.default_rng(1)
-    rows = draw.integers(-(1 << 63), 1 << 63, (3000, 4))
-    listed = [*draw.integers(-(1 << 63), 1 << 63, (PDQ_BLOCK + 40, 4)).tolist(), rows[7].tolist(), rows[2999].tolist()]
-    rules = denied(*(("pdq", hex_of(pdq)) for pdq in listed))
-    assert np.flatnonzero(rules.near(rows)).tolist() == [7, 2999]
-    assert not Denied().near(rows).any()
 
 
 def test_exact_pictures() -> None:
@@ -118,7 +105,11 @@ def test_exact_pictures() -> None:
             ("host", ""),
             ("host", "a/b"),
             ("host", "..a"),
-            ("host", "http://a"),
+            ("host", "http://a/b"),
+            ("host", "*"),
+            ("url", "http://bad.example/*"),
+            ("url", "http://exa mple.org/x"),
+            ("url", "http://example.org:99999/x"),
         ],
         *[("host", "a b"), ("host", "."), ("name", "x")],
     ],
@@ -149,6 +140,55 @@ def test_a_list_of_one_kind_and_one_of_several(tmp_path: Path) -> None:
     several.with_suffix(".parquet").write_bytes(b"PAR1")
     with pytest.raises(CorpusError, match="not a takedown list"):
         read_denied([str(several.with_suffix(".parquet"))])
+
+
+def rules_of(folder: Path, text: str, kind: str = "") -> frozenset[Rule]:
+    (folder / "list.txt").write_text(text, encoding="utf-8")
+    return read_denied([kind + str(folder / "list.txt")]).rules
+
+
+def test_every_spelling_is_read_alike(tmp_path: Path) -> None:
+    """As blocklists read it; with a byte order mark, in upper case, with the kind in the list or in front of its name."""
+    pdq, digest, key = "0F" * 32, "AB" * 32, "CD" * 16
+    wanted = {Rule("pdq", pdq.lower(), 31)}
+    for line in (f"pdq {pdq}", f"pdq:{pdq}", f"PDQ = {pdq}", f"hash={pdq},norm=128,quality=99,filename=x"):
+        assert rules_of(tmp_path, "\ufeff" + line) == rules_of(tmp_path, line, "pdq=") == wanted
+    assert rules_of(tmp_path, pdq, "pdq=") == rules_of(tmp_path, f"file,PDQ\nx,{pdq}") == wanted
+    assert rules_of(tmp_path, digest) == rules_of(tmp_path, f"sha256:{digest}") == {Rule("sha256", digest.lower())}
+    assert rules_of(tmp_path, f"key {key}") == rules_of(tmp_path, f"KEY:{key}", "key=") == {Rule("key", key.lower())}
+    host = {Rule("host", ".bad.example")}
+    for line in ("host *.bad.example", "HOST: .bad.example", "host=.Bad.example  # theirs"):
+        assert rules_of(tmp_path, line) == rules_of(tmp_path, line, "host=") == host
+    assert rules_of(tmp_path, "*.bad.example # theirs\n  # none", "host=") == host
+    assert rules_of(tmp_path, f"url:{URL}") == rules_of(tmp_path, URL, "url=") == {Rule("url", url_digest(URL))}
+
+
+@pytest.mark.parametrize(
+    ("line", "kind", "says"),
+    [
+        *[
+            ("example.org", "", "begin it with one of key, sha256"),
+            ("host www.*", "", "pattern"),
+            ("a" * 32, "", "write key"),
+        ],
+        *[
+            (f"md5:{'a' * 32}", "", "--blocklist"),
+            (f"pdq {'a' * 63}", "", "no hash"),
+            ("url x", "host=", "kind url in a list"),
+        ],
+        *[(f"pdq:{'a' * 64}", "sha256=", "kind pdq in a list"), (f"{'a' * 64},{'b' * 64}", "", "several hashes")],
+    ],
+)
+def test_a_line_that_says_nothing_is_named_with_the_way_out(tmp_path: Path, line: str, kind: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=says) as caught:
+        rules_of(tmp_path, f"# ours\n{line}", kind)
+    assert caught.value.where.endswith("list.txt, line 2") and caught.value.remedy
+
+
+def test_what_a_list_holds_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    rules_of(tmp_path, f"host a.example\nhost b.example\npdq {'0' * 64}\n{'1' * 64}")
+    assert "list.txt: 2 host, 1 pdq, 1 sha256 (1 of 64 digits without a kind" in caplog.text
 
 
 def test_a_corpus_gives_its_rules_and_what_they_matched(tmp_path: Path) -> None:

@@ -61,7 +61,9 @@ def test_tables_of_hashes(tmp_path: Path, kind: str) -> None:
         ("none.tar", None, "cannot be read"),
         ("bad.tar", b"no tar at all" * 99, "cannot be read"),
         ("bad.parquet", b"PAR1", "cannot be read"),
-        ("bad.csv", b"\xff\xfe", "cannot be read"),
+        ("bad.csv", b"\xff\xfe", "this is UTF-16"),
+        ("cut.csv", b"sha256\n\xff", r"not text in UTF-8 \(.*cut.csv, line 2"),
+        ("twice.csv", b"pdq,PDQ\n", "two columns of one name"),
         ("other.csv", b"url\nx\n", "neither a column sha256"),
         ("short.csv", b"sha256\nabc\n", "row 1"),
         ("empty.csv", b"sha256\n", "no pictures"),
@@ -72,6 +74,14 @@ def test_what_is_no_set_is_said(tmp_path: Path, name: str, content: bytes | None
         (tmp_path / name).write_bytes(content)
     with pytest.raises(ConfigError, match=says):
         read_sets(config("rows", tmp_path / "corpus", evaluation_set=(f"val={tmp_path / name}",)))
+
+
+def test_a_table_as_tools_write_it(tmp_path: Path) -> None:
+    """With a byte order mark, names in any case, the kind once more in front of the hash, other columns."""
+    path = tmp_path / "HASHES.CSV"
+    path.write_bytes(f"\ufeffPDQ,quality,SHA-256\r\npdq:{'F' * 64},100,\r\n,,{'AB' * 32}\r\n".encode())
+    sets = read_sets(config("rows", tmp_path / "corpus", evaluation_set=(f"a={path}",)))
+    assert sets.entries["pdq3"].to_pylist() == [-1, None] and sets.entries["sha256"].to_pylist() == [None, "ab" * 32]
 
 
 def test_a_set_without_a_sound_picture_is_refused(tmp_path: Path) -> None:

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tagmill.ingest.matcher import MOST_ENTRIES, Matcher, Scheme, choose_scheme, scheme_of
+from tagmill.ingest import matcher
+from tagmill.ingest.matcher import MOST_ENTRIES, Matcher, NearList, Scheme, choose_scheme, scheme_of
 from tests.ingest.pictures_apart import all_distances, away, random_hashes
 
 
@@ -55,3 +56,21 @@ def test_a_scheme_is_complete_and_its_tables_bounded(threshold: int, listed: int
     assert scheme.blocks * scheme.width <= 256 and scheme.width <= 24
     assert listed * scheme.neighbours <= max(MOST_ENTRIES, listed)
     assert len(scheme_of(threshold, 1).flips) == scheme_of(threshold, 1).neighbours
+
+
+@pytest.mark.parametrize("few", [0, 1 << 14])
+def test_a_list_with_distances_of_its_own(few: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many rows there are, and however far apart hashes may be, near is what comparing all with all finds."""
+    monkeypatch.setattr(matcher, "FEW_PAIRS", few)
+    draw = np.random.default_rng(5)
+    listed = random_hashes(draw, 700)
+    allowed = np.array([(0, 8, 31, 31, 60, 62)[number % 6] for number in range(700)])
+    rows = np.concatenate([[away(draw, listed[number], number % 70) for number in range(700)], random_hashes(draw, 50)])
+    entries = [
+        ("".join(f"{int(word):016x}" for word in pdq), int(bits)) for pdq, bits in zip(listed, allowed, strict=True)
+    ]
+    near = NearList(entries)
+    expected = (all_distances(rows, listed) <= allowed).any(axis=1)
+    assert near.near(rows.view(np.int64)).tolist() == expected.tolist() and 0 < expected.sum() < 750
+    assert [bool(near.near(row.reshape(1, 4).view(np.int64))[0]) for row in rows[:40]] == expected[:40].tolist()
+    assert not NearList([]).near(rows.view(np.int64)).any() and near.near(rows[:0].view(np.int64)).tolist() == []
