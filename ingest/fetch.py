@@ -41,6 +41,7 @@ _BUSY = frozenset([429, 503])
 _KEPT_OPEN = 5.0  # seconds that a connection waits for another request
 _BUFFER = 1 << 18  # bytes; a connection waits when twice as many of a body have not been taken
 _NO_FILES = frozenset([errno.EMFILE, errno.ENFILE])
+_PRIVATE = "not on the public internet; --allow-private asks it all the same"
 _LOOK_AGAIN = 1.0  # seconds after which a URL looks whether its host is up again
 
 
@@ -275,7 +276,7 @@ class Fetcher:
         try:
             proxy = self._proxies.of(url.scheme, host, allow_private=allow_private)
         except RefusedHostError:
-            return _Answer(reason=Reason.PRIVATE_ADDRESS)
+            return _Answer(reason=Reason.PRIVATE_ADDRESS, detail=_PRIVATE)
         peer, breaker = f"{host}:{url.port}", self._lessons.breaker
         async with self._turns.turn(host):
             while wait := breaker.wait(peer):
@@ -348,7 +349,7 @@ class Fetcher:
 def _failed(error: aiohttp.ClientError) -> _Answer:
     """The reason for what the client raised; details are names, because messages hold addresses and times."""
     if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, PrivateAddressError):
-        return _Answer(reason=Reason.PRIVATE_ADDRESS, host_failed=None)
+        return _Answer(reason=Reason.PRIVATE_ADDRESS, detail=_PRIVATE, host_failed=None)
     if isinstance(error, aiohttp.ClientConnectorError) and error.os_error.errno in _NO_FILES:
         what, remedy = (
             f"process {os.getpid()}",

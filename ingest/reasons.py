@@ -46,7 +46,7 @@ class Reason(StrEnum):
 
 _MEANINGS = {
     Reason.BAD_URL: "no URL, or one that is not http(s)://host/...",
-    Reason.PRIVATE_ADDRESS: "the host, or one that it redirects to, is not on the public internet",
+    Reason.PRIVATE_ADDRESS: "the host, or one that it redirects to, is not on the public internet (--allow-private)",
     Reason.CONNECTION: "no connection to the host, or it broke off before the answer",
     Reason.TIMEOUT: "the whole answer did not come before the deadline",
     Reason.HOST_DOWN: "its host failed so often in a row that it was no longer asked",

@@ -290,7 +290,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(listing: str, tmp_path: Path, 
 
 
 def test_too_many_failures_stop_the_run_with_their_reasons(listing: str, tmp_path: Path) -> None:
-    with pytest.raises(TagmillError, match=r"[34] of 59 rows failed, the budget is 5%") as raised:
+    with pytest.raises(TagmillError, match=r"[34] of 59 rows failed, failure_budget allows 5%") as raised:
         ingest(config(listing, tmp_path / "corpus", failure_budget=0.05))
     assert str(raised.value).count(", ") >= 3
     assert not (tmp_path / "corpus" / "corpus.json").exists()
