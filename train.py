@@ -195,10 +195,10 @@ FREE |= {"streams", "memory_limit", "failure_budget", "log_every", "checkpoint_e
 def identity(config: TrainConfig, vocabulary: Vocabulary) -> dict[str, Any]:
     """What a run is a function of, beside the loader's own state: a checkpoint must agree with it to be resumed."""
     own = {name: value for name, value in json.loads(json.dumps(asdict(config))).items() if name not in FREE}
-    return {"format": 1, "vocabulary": hashlib.sha256(vocabulary.json()).hexdigest(), **own}
+    return {"format": 1, "vocabulary": vocabulary.classes_sha256, **own}
 
 
-def restore(path: Path, wanted: dict[str, Any]) -> dict[str, Any]:
+def restore(path: Path, wanted: dict[str, Any], vocabulary: Vocabulary) -> dict[str, Any]:
     """A checkpoint. Raises TagmillError that names what does not agree with `wanted`, and the way out."""
     away = "give another --output, or --resume never to begin anew"
     try:
@@ -206,6 +206,8 @@ def restore(path: Path, wanted: dict[str, Any]) -> dict[str, Any]:
         found = dict(saved["identity"])
     except (pickle.UnpicklingError, OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError) as error:
         raise TagmillError(f"not a checkpoint, or not a whole one ({type(error).__name__})", path, away) from error
+    if found.get("vocabulary") == hashlib.sha256(vocabulary.json()).hexdigest():  # as checkpoints of before have it
+        found["vocabulary"] = wanted["vocabulary"]
     if differ := sorted(name for name in {**wanted, **found} if found.get(name) != wanted.get(name)):
         what = "; ".join(f"{name} is {found.get(name)!r}, this run's is {wanted.get(name)!r}" for name in differ)
         raise TagmillError(f"checkpoint of another run: {what}", path, f"give the same values, or {away}")
@@ -298,7 +300,7 @@ def train(config: TrainConfig) -> dict[str, Any]:
         store, path = Store(config.output), Path(config.output, "checkpoint.pt")
         journal = path.with_name("metrics.jsonl")
         if config.resume == "auto" and path.exists():
-            saved = restore(path, run)
+            saved = restore(path, run, vocabulary)
             model.load_state_dict(saved["model"])
             optimiser.load_state_dict(saved["optimiser"])
             loader.load_state_dict(saved["loader"])

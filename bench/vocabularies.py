@@ -12,6 +12,7 @@ from typing import get_args
 from tagmill.ingest.hashtags import clean
 from tagmill.ingest.matching import Matcher, MatchRules, splits
 from tagmill.ingest.synsets import MIN_TOKEN_CHARS, Rule, SynsetSet, WordNet
+from tagmill.ingest.vocabularies import VocabularyRules
 from tagmill.ingest.wordnet import shipped
 from tagmill.ingest.wordnet.imagenet import CLASSES, imagenet
 from tagmill.ingest.wordnet.table import text_lines
@@ -65,10 +66,11 @@ def rules_table(nouns: WordNet, name: str) -> str:
     """What becomes of `nouns`, all of them, or of the words of `in1k` or `in21k`, by rule."""
     classes = imagenet(name) if name in CLASSES else ()
     tokens = {clean(word) for synset in classes for word in nouns.lemmas(synset)} if classes else set(nouns.forms)
-    several = sum(len(nouns.lookup(token)) > 1 for token in tokens)
+    entities = VocabularyRules(name).entities()
+    several = sum(len(nouns.senses(token, entities=frozenset(entities))) > 1 for token in tokens)
     columns = []
     for rule in get_args(Rule):
-        led = labels_by_token(tokens, MatchRules(rule))
+        led = labels_by_token(tokens, MatchRules(rule, entities=entities))
         found = classes_counts(led, classes) if classes else counts(led)
         columns.append({"words": len(tokens), "words of several synsets": several, **found})
     return table(name, get_args(Rule), columns)

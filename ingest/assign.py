@@ -12,6 +12,7 @@ import numpy.typing as npt
 from tagmill.ingest.draws import in_subset
 from tagmill.ingest.noise import noisy
 from tagmill.ingest.repeats import rarest_of
+from tagmill.ingest.synsets import set_text
 from tagmill.ingest.tally import tallied
 from tagmill.shards.manifest import ShardEntry
 from tagmill.shards.store import Store
@@ -54,10 +55,10 @@ def assigned(spool: Path, shard: str) -> Path:
 
 def write_ids(spool: Path, vocabulary: Vocabulary, excluded: Keys) -> None:
     """Tells the passes the vocabulary, and the keys [x, 16] of the samples that are excluded."""
-    names = np.frombuffer(json.dumps([label.name for label in vocabulary.labels]).encode(), np.uint8)
+    sets = np.frombuffer(json.dumps([set_text(label.synsets) for label in vocabulary.labels]).encode(), np.uint8)
     images = np.array([label.images for label in vocabulary.labels], np.int64)
     with (spool / "ids.npz").open("wb") as file:
-        np.savez(file, names=names, images=images, excluded=np.sort(_words(excluded)))
+        np.savez(file, sets=sets, images=images, excluded=np.sort(_words(excluded)))
 
 
 def assign(task: AssignTask) -> Assigned:
@@ -65,7 +66,7 @@ def assign(task: AssignTask) -> Assigned:
     ids, images, excluded = _ids(task.spool)
     with np.load(tallied(task.spool, task.entry.name)) as file:
         samples, labels, keys = file["samples"].astype(np.int64), file["labels"], file["keys"].reshape(-1, 16)
-        number_of = np.array([ids.get(name, -1) for name in json.loads(file["names"].tobytes())], np.int64)
+        number_of = np.array([ids.get(text, -1) for text in json.loads(file["sets"].tobytes())], np.int64)
     found = number_of[labels] if len(labels) else np.zeros(0, np.int64)
     rows, cut = rarest(samples[found >= 0], found[found >= 0], task.entry.samples, task.max_labels, images)
     has = (rows >= 0).any(axis=1)
@@ -161,8 +162,8 @@ def _assigned(task: RepeatTask) -> tuple[Int32s, Bools]:
 @functools.lru_cache(maxsize=1)
 def _ids(spool: Path) -> tuple[dict[str, int], Int64s, npt.NDArray[np.void]]:
     with np.load(spool / "ids.npz") as file:
-        names = json.loads(file["names"].tobytes())
-        return {name: number for number, name in enumerate(names)}, file["images"], file["excluded"]
+        sets = json.loads(file["sets"].tobytes())
+        return {text: number for number, text in enumerate(sets)}, file["images"], file["excluded"]
 
 
 @functools.lru_cache(maxsize=1)

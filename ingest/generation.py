@@ -13,6 +13,7 @@ from tagmill.ingest.extend import Base
 from tagmill.ingest.recipe import ViewRules, rules_of
 from tagmill.ingest.takedown import find
 from tagmill.ingest.views import NAME, Labelled, Source, make_view
+from tagmill.ingest.vocabularies import KINDS, VocabularyRules
 from tagmill.shards.errors import ConfigError, CorpusError, OvertakenError
 from tagmill.shards.manifest import Corpus, Named, commit
 from tagmill.shards.purge import put_list
@@ -43,7 +44,10 @@ def kept(config: IngestConfig, corpus: Corpus) -> list[str]:
 def _check_flags(config: IngestConfig, rules: ViewRules) -> None:
     """A view keeps its recipe: flags that say something else must not be passed over in silence."""
     have: dict[str, object] = {"min_count": rules.vocabulary.min_count, "top_k": rules.vocabulary.top_k}
-    have |= {"max_labels": rules.max_labels, "rule": rules.match.rule, "vocabulary": rules.vocabulary.vocabulary}
+    have |= {"max_labels": rules.max_labels, "rule": rules.match.rule, "short_tokens": rules.match.short_tokens}
+    have["vocabulary"] = rules.vocabulary.vocabulary
+    if config.vocabulary not in KINDS and VocabularyRules(config.vocabulary).listed() == rules.vocabulary.listed():
+        del have["vocabulary"]  # the same classes, wherever their file is
     for name, value in have.items():
         given = getattr(config, name)
         if given not in (IngestConfig.__dataclass_fields__[name].default, value):

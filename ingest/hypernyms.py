@@ -1,17 +1,17 @@
 """`tagmill corpus under`: the labels of a view that lie under a synset, such as all its dogs."""
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import tyro
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from tagmill.ingest.hashtags import clean
-from tagmill.ingest.synsets import WordNet
+from tagmill.ingest.synsets import WordNet, is_synset
 from tagmill.shards.errors import TagmillError
 from tagmill.shards.manifest import Corpus
 from tagmill.shards.view import View
@@ -57,12 +57,12 @@ def labels_under(vocabulary: Vocabulary, synset: str, wordnet: WordNet | None = 
 
 def synset_of(wordnet: WordNet, word: str) -> str:
     """The synset of an id, or of a noun with one meaning. Raises TagmillError, which lists the meanings of other nouns."""
-    if re.fullmatch(r"n[0-9]{8}", word):
+    if is_synset(word):
         wordnet.lemmas(word)  # for its error
         return word
-    senses = wordnet.senses(clean(word), instances=True)
+    senses = wordnet.senses(clean(word), instances=True, short=True)
     if not senses:
-        remedy = "give a noun of at least three letters, or an id such as n02084071"
+        remedy = "give a noun, or an id such as n02084071"
         raise TagmillError(f"{word!r} is no noun of WordNet 3.0", "synset", remedy)
     if len(senses) > 1:
         told = "; ".join(f"{sense} {', '.join(wordnet.lemmas(sense))}" for sense in senses)
@@ -79,15 +79,18 @@ def command(arguments: Sequence[str]) -> None:
     console = Console()
     if config.json:
         labels = [
-            {"id": label.id, "name": label.name, "images": label.images, "wholly": wholly} for label, wholly in found
+            {"id": label.id, "name": label.name, "synsets": label.synsets, "images": label.images, "wholly": wholly}
+            for label, wholly in found
         ]
         facts = {"synset": synset, "lemmas": wordnet.lemmas(synset), "labels": labels}
         console.print_json(json.dumps(facts))
         return
     words = ", ".join(wordnet.lemmas(synset))
     title = f"{len(found)} labels under {synset} ({words})"
-    table = Table("id", "images", "synsets", "lemmas", "", title=title, box=None)
+    table = Table("id", "label", "words", "images", "synsets", "", title=title, box=None)
     for label, wholly in found:
-        synsets, lemmas = " ".join(label.synsets[:3]), ", ".join(label.lemmas[:4])
-        table.add_row(str(label.id), f"{label.images:,}", synsets, lemmas, "" if wholly else "partly")
+        words, synsets = ", ".join(label.lemmas[:4]), " ".join(label.synsets[:3])
+        table.add_row(
+            str(label.id), escape(label.name), words, f"{label.images:,}", synsets, "" if wholly else "partly"
+        )
     console.print(table)

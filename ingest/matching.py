@@ -23,9 +23,10 @@ class MatchRules:
     """How tags become labels. Reads its files to check them; raises ConfigError for what cannot be right.
 
     `lexfiles` names WordNet's files of nouns (`animal`, `food`, ... see `synsets.LEXFILES`); synsets of others are taken out
-    of every set before it is a label. `compounds` reads a token without a label as two nouns, see `splits`. The files are
-    UTF-8, paths or URLs, without a headline: `aliases` and `translations` have lines `token<TAB>noun` (`token,noun` where the
-    name ends in `.csv`), the noun a word or a synset's id; `stop` has a token a line. Tokens and nouns are cleaned as tags are.
+    of every set before it is a label. `compounds` reads a token without a label as two nouns, see `splits`. `short_tokens`
+    reads tokens of one or two characters too. `entities` are named entities that stay without `instances`. The files are UTF-8,
+    paths or URLs, without a headline: `aliases` and `translations` have lines `token<TAB>noun` (`token,noun` where the name
+    ends in `.csv`), the noun a word or a synset's id; `stop` has a token a line. Tokens and nouns are cleaned as tags are.
     """
 
     rule: Rule = "merge"
@@ -35,6 +36,8 @@ class MatchRules:
     aliases: str | None = None
     translations: str | None = None
     stop: str | None = None
+    short_tokens: bool = False
+    entities: tuple[str, ...] = ()
     # By field the sha256 of its file. Rules of one path but other content are not equal, and a worker reads what was checked.
     digests: tuple[tuple[str, str], ...] = field(init=False, repr=False)
 
@@ -45,6 +48,7 @@ class MatchRules:
         if unknown:
             raise ConfigError(f"no file of nouns {unknown[0]!r}", "lexfiles", f"give some of {', '.join(LEXFILES)}")
         object.__setattr__(self, "lexfiles", tuple(sorted(set(self.lexfiles))))
+        object.__setattr__(self, "entities", () if self.instances else tuple(sorted(set(self.entities))))
         digests = []
         for name, path in (("aliases", self.aliases), ("translations", self.translations), ("stop", self.stop)):
             if path is not None:
@@ -54,13 +58,18 @@ class MatchRules:
         object.__setattr__(self, "digests", tuple(digests))
 
     def recipe(self) -> dict[str, object]:
-        """All that labels depend on, for JSON: a file by the sha256 of its content, wherever it lies."""
+        """All that labels depend on, for JSON: a file by the sha256 of its content, wherever it lies. What is off and came
+        later than other rules is not named, as in the recipes of before."""
+        later: dict[str, object] = {"short_tokens": True} if self.short_tokens else {}
+        if self.entities:
+            later["entities"] = sha256_hex(" ".join(self.entities).encode())
         return {
             "rule": self.rule,
             "instances": self.instances,
             "lexfiles": list(self.lexfiles),
             "compounds": self.compounds,
             **{name: dict(self.digests).get(name) for name in ("aliases", "translations", "stop")},
+            **later,
         }
 
 
@@ -83,6 +92,7 @@ class Matcher:
         self._rules = rules
         self._nouns = WordNet.load()
         self._lexfiles = frozenset(LEXFILES[name] for name in rules.lexfiles)
+        self._entities = frozenset(rules.entities)
         self._aliases = self._words("aliases", rules.aliases)
         self._translations = self._words("translations", rules.translations)
         self._stop = _stopped(self._content("stop", rules.stop), str(rules.stop)) if rules.stop else frozenset[str]()
@@ -109,7 +119,7 @@ class Matcher:
         """Why a token, as `clean` leaves it, has no label; None for one that has.
 
         `stopped`; `named_entity` or `other_file`, where it is a noun but these rules left no meaning of it; `too_short`, of
-        one or two characters; else `not_a_noun`.
+        one or two characters, unless these are read; else `not_a_noun`.
         """
         if self.match(token).labels:
             return None
@@ -117,26 +127,28 @@ class Matcher:
             return "stopped"
         meant = self._meant(token)
         if not meant:
-            return "too_short" if len(token) < MIN_TOKEN_CHARS else "not_a_noun"
+            short = len(token) < MIN_TOKEN_CHARS and not self._rules.short_tokens
+            return "too_short" if short else "not_a_noun"
         named = not self._rules.instances and all(map(self._nouns.is_instance, meant))
         return "named_entity" if named else "other_file"
 
     def _plain(self, token: str) -> SynsetSet:
         if token in self._aliases:
             return self._kept(self._aliases[token])
-        senses = self._nouns.senses(token, instances=self._rules.instances)
+        rules = self._rules
+        senses = self._nouns.senses(token, instances=rules.instances, entities=self._entities, short=rules.short_tokens)
         return self._kept(senses) if self._lexfiles else senses
 
     def _meant(self, token: str) -> SynsetSet:
         """What the token would mean if the rules kept every meaning."""
-        known = self._aliases.get(token) or self._nouns.senses(token, instances=True)
+        known = self._aliases.get(token) or self._nouns.senses(token, instances=True, short=self._rules.short_tokens)
         return known or self._translations.get(token, ())
 
     def _kept(self, senses: SynsetSet) -> SynsetSet:
         return tuple(
             synset
             for synset in senses
-            if (self._rules.instances or not self._nouns.is_instance(synset))
+            if (self._rules.instances or synset in self._entities or not self._nouns.is_instance(synset))
             and (not self._lexfiles or self._nouns.lexfile(synset) in self._lexfiles)
         )
 
@@ -188,9 +200,9 @@ def _meanings(data: bytes, path: str, nouns: WordNet) -> dict[str, SynsetSet]:
     meanings: dict[str, SynsetSet] = {}
     lines: dict[str, int] = {}
     for line, token, noun in _pairs(data, path):
-        senses = (noun,) if noun in nouns else nouns.senses(clean(noun), instances=True)
+        senses = (noun,) if noun in nouns else nouns.senses(clean(noun), instances=True, short=True)
         if not senses:
-            remedy = "give a noun of at least three letters, or a synset's id as n02084071"
+            remedy = "give a noun, or a synset's id as n02084071"
             raise ConfigError(f"{noun!r} is no noun of WordNet 3.0", f"{path}, line {line}", remedy)
         if set(meanings.setdefault(token, senses)) != set(senses):
             where = f"{path}, line {line} and line {lines[token]}"

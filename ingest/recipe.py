@@ -113,14 +113,21 @@ def _told(error: Exception) -> str:
 def _rules_of(view: View, *, recount: bool) -> ViewRules:
     recipe: dict[str, Any] = view.file.recipe
     match, vocabulary = recipe["match"], recipe["vocabulary"]
-    files = {name: _file(view.store, name, match[name]) for name in MATCHING if match[name] is not None}
-    rules = MatchRules(match["rule"], match["instances"], tuple(match["lexfiles"]), match["compounds"], **files)
     earlier = f"{view.store.url.rstrip('/')}/vocabulary.json"
     if vocabulary["kind"] == "file":
         cuts = VocabularyRules(earlier)
     else:
         after = None if recount else earlier
         cuts = VocabularyRules(vocabulary["kind"], vocabulary["min_count"], vocabulary["top_k"], after)
+    rules = MatchRules(
+        match["rule"],
+        match["instances"],
+        tuple(match["lexfiles"]),
+        match["compounds"],
+        **{name: _file(view.store, name, match[name]) for name in MATCHING if match[name] is not None},
+        short_tokens=match.get("short_tokens", False),
+        entities=cuts.entities() if "entities" in match else (),
+    )
     excluded: tuple[str, ...] = ()
     if recipe["excluded"] is not None:
         data = view.store.read(EXCLUDED)

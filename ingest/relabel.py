@@ -43,7 +43,9 @@ class ViewConfig:
     rule: Rule = "merge"
     """What a tag with several meanings becomes: one label of all of them, the first, or a label each."""
     instances: bool = False
-    """Keep named entities, such as #paris."""
+    """Keep named entities, such as #paris; those that a vocabulary lists are kept anyway."""
+    short_tokens: bool = False
+    """Read tokens of one or two characters too, such as #tv and #ox."""
     lexfiles: tuple[str, ...] = ()
     """Only meanings of these kinds, by WordNet's lexicographer files: animal, artifact, food, ..."""
     compounds: bool = False
@@ -89,6 +91,7 @@ class ViewConfig:
 
     def rules(self) -> ViewRules:
         """Raises ConfigError for what cannot be right; reads the list of excluded samples."""
+        cuts = VocabularyRules(self.vocabulary, self.min_count, self.top_k)
         match = MatchRules(
             rule=self.rule,
             instances=self.instances,
@@ -97,8 +100,9 @@ class ViewConfig:
             aliases=self.aliases,
             translations=self.translations,
             stop=self.stop,
+            short_tokens=self.short_tokens,
+            entities=cuts.entities(),
         )
-        cuts = VocabularyRules(self.vocabulary, self.min_count, self.top_k)
         excluded = _keys_in(self.exclude) if self.exclude else ()
         members = Members(self.resample, self.epoch_samples, self.max_repeat, self.noise, self.subset, excluded)
         return ViewRules(match, cuts, members, self.max_labels)
@@ -107,7 +111,6 @@ class ViewConfig:
 def view(config: ViewConfig) -> Labelled:
     """Makes the view and commits it. What it is made from is in its recipe: the same corpus and config give the same bytes."""
     rules = config.rules()
-    rules.vocabulary.listed()
     corpus = Corpus.open(config.corpus)
     with tempfile.TemporaryDirectory(prefix="tagmill-", dir=config.spool, ignore_cleanup_errors=True) as folder:
         spool = Path(folder) / "view"

@@ -20,9 +20,10 @@ TOP_LABELS = 20
 class TopLabel:
     """One of the commonest labels."""
 
-    name: str  # its synsets
+    name: str  # what people call it; of corpora made before its synsets
     lemmas: tuple[str, ...]
     images: int  # of the train split
+    synsets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,10 @@ class Report:
     def parse(cls, data: bytes) -> Self:
         """Reads `json`'s bytes."""
         text = json.loads(data)
-        top = (TopLabel(**{**label, "lemmas": tuple(label["lemmas"])}) for label in text.pop("top_labels"))
+        top = (
+            TopLabel(**{**label, "lemmas": tuple(label["lemmas"]), "synsets": tuple(label.get("synsets", ()))})
+            for label in text.pop("top_labels")
+        )
         slowest = tuple(HostTime(**host) for host in text.pop("slowest_hosts", ()))
         sets = SetCounts.of(text.pop("sets"))
         return cls(**text, top_labels=tuple(top), slowest_hosts=slowest, sets=sets)
@@ -98,7 +102,7 @@ class Report:
     def _labels(self) -> Table:
         table = Table("label", "words", "images", title="Commonest labels", title_justify="left")
         for label in self.top_labels:
-            table.add_row(label.name, ", ".join(label.lemmas[:3]), f"{label.images:,}")
+            table.add_row(escape(label.name), ", ".join(label.lemmas[:3]), f"{label.images:,}")
         return table
 
 

@@ -285,7 +285,8 @@ class _Run:
 
     def _rules(self) -> ViewRules:
         cuts = VocabularyRules(self.config.vocabulary, self.config.min_count, self.config.top_k)
-        return ViewRules(MatchRules(self.config.rule), cuts, max_labels=self.config.max_labels)
+        match = MatchRules(self.config.rule, short_tokens=self.config.short_tokens, entities=cuts.entities())
+        return ViewRules(match, cuts, max_labels=self.config.max_labels)
 
     def _reported(
         self, dealt: Dealt, packed: list[Packed], entries: list[ShardEntry], labelled: Labelled, counts: SetCounts
@@ -293,7 +294,7 @@ class _Run:
         rejects: Counter[str] = Counter()
         for group in packed:
             rejects.update(group.rejects)
-        top = sorted(labelled.vocabulary.labels, key=lambda label: (-label.images, label.name))[:TOP_LABELS]
+        top = sorted(labelled.vocabulary.labels, key=lambda label: (-label.images, label.id))[:TOP_LABELS]
         return Report(
             name=self.base.corpus.file.name if self.base else self.config.name,
             output=self.config.output,
@@ -308,7 +309,7 @@ class _Run:
             tags_matched_share=round(labelled.tags_matched / labelled.tags, 4) if labelled.tags else 0.0,
             unlabelled=labelled.unlabelled,
             labels_cut=labelled.labels_cut,
-            top_labels=tuple(TopLabel(label.name, label.lemmas, label.images) for label in top),
+            top_labels=tuple(TopLabel(label.name, label.lemmas, label.images, label.synsets) for label in top),
             seconds={stage: round(seconds, 2) for stage, seconds in self.seconds.items()},
             image_stack=image_stack(),
             code_version=version("tagmill"),

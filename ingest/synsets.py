@@ -79,21 +79,31 @@ class WordNet:
         """
         return tuple(sorted(self.senses(token, instances=instances)))
 
-    def senses(self, token: str, *, instances: bool = False) -> SynsetSet:
-        """The ids of `lookup`, but the commonest sense of the first base form comes first."""
-        bases = self._bases(token)
+    def senses(
+        self, token: str, *, instances: bool = False, entities: frozenset[str] = frozenset(), short: bool = False
+    ) -> SynsetSet:
+        """The ids of `lookup`, but the commonest sense of the first base form comes first.
+
+        `entities` are named entities that stay without `instances`; with `short` tokens of one or two characters are nouns too.
+        """
+        stay = None if instances else entities
+        bases = self._bases(token, short)
         if not bases:  # most tags of the web
-            return self._itself(token, instances)
+            return self._itself(token, stay)
         rows: dict[int, None] = {}
         for base in bases:
             item = self._forms[base]
             rows.update(dict.fromkeys(self._senses[self._senses_bounds[item] : self._senses_bounds[item + 1]].tolist()))
-        return tuple(f"n{self._offsets[row]:08d}" for row in rows if instances or not self._instances[row])
+        return tuple(f"n{self._offsets[row]:08d}" for row in rows if self._stays(row, stay))
 
-    def _itself(self, token: str, instances: bool) -> SynsetSet:
+    def _itself(self, token: str, entities: frozenset[str] | None) -> SynsetSet:
         """A token that is a synset's id, as the folders of ImageNet are called, means that one."""
         row = self._find(token) if len(token) == 9 and token[0] == "n" else None
-        return () if row is None or (self._instances[row] and not instances) else (token,)
+        return (token,) if row is not None and self._stays(row, entities) else ()
+
+    def _stays(self, row: int, entities: frozenset[str] | None) -> bool:
+        """Whether a synset is a class of things, or one of the named entities that stay (None: all of them)."""
+        return entities is None or not self._instances[row] or f"n{self._offsets[row]:08d}" in entities
 
     def lemmas(self, synset: str) -> tuple[str, ...]:
         """The synset's words as WordNet writes and orders them: `('brown_bear', 'bruin', 'Ursus_arctos')`."""
@@ -138,15 +148,15 @@ class WordNet:
         return row
 
     def _find(self, synset: str) -> int | None:
-        if not re.fullmatch(r"n[0-9]{8}", synset):
+        if not is_synset(synset):
             return None
         row = int(
             self._offsets.searchsorted(np.int32(synset[1:]))
         )  # of the array's own type, or all of it is converted
         return row if row < len(self._offsets) and self._offsets[row] == int(synset[1:]) else None
 
-    def _bases(self, token: str) -> Sequence[str]:
-        if len(token) < MIN_TOKEN_CHARS:
+    def _bases(self, token: str, short: bool) -> Sequence[str]:
+        if len(token) < MIN_TOKEN_CHARS and not short:
             return ()
         if token in self._forms:
             return (token,)
@@ -191,19 +201,24 @@ def labels_from(senses: SynsetSet, rule: Rule) -> tuple[SynsetSet, ...]:
             assert_never(rule)
 
 
-def label_name(synsets: Iterable[str]) -> str:
-    """The one text of a set of synsets, whatever their order: `n02012849+n03126707`."""
-    name = "+".join(sorted(set(synsets)))
-    parse_label(name)
-    return name
+def set_text(synsets: Iterable[str]) -> str:
+    """The one text of a set of synsets, whatever their order: `n02012849+n03126707`. Labels are compared by it."""
+    text = "+".join(sorted(set(synsets)))
+    parse_set(text)
+    return text
 
 
-def parse_label(name: str) -> SynsetSet:
-    """The set that `label_name` wrote; `TagmillError` for any other text."""
-    synsets = tuple(name.split("+"))
-    if not re.fullmatch(r"n[0-9]{8}(\+n[0-9]{8})*", name) or synsets != tuple(sorted(set(synsets))):
+def parse_set(text: str) -> SynsetSet:
+    """The set that `set_text` wrote; `TagmillError` for any other text."""
+    synsets = tuple(text.split("+"))
+    if not re.fullmatch(r"n[0-9]{8}(\+n[0-9]{8})*", text) or synsets != tuple(sorted(set(synsets))):
         raise TagmillError(
-            f"{name!r} is not the name of a label",
-            remedy="write its synsets in ascending order with + between, as n02012849+n03126707",
+            f"{text!r} is not a set of synsets",
+            remedy="write them in ascending order with + between, as n02012849+n03126707",
         )
     return synsets
+
+
+def is_synset(text: str) -> bool:
+    """Whether a text has the form of a synset's id, whatever WordNet has."""
+    return re.fullmatch(r"n[0-9]{8}", text) is not None

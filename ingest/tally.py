@@ -15,14 +15,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tagmill.ingest.matching import Matcher, MatchRules
-from tagmill.ingest.synsets import label_name
+from tagmill.ingest.synsets import set_text
 from tagmill.shards.errors import CorpusError
 from tagmill.shards.manifest import ShardEntry
 from tagmill.shards.store import Store
 from tagmill.shards.tables import read_table
 
 Int64s = npt.NDArray[np.int64]
-Names = tuple[str, ...]
+Labels = tuple[str, ...]  # texts of sets of synsets
 
 MAX_TAGS = 1_000  # of a sample, after the union: the commonest, then by name
 REMEMBERED = 1 << 20  # tags whose labels a worker remembers: a web's tags have no end, its common ones have
@@ -42,12 +42,12 @@ class TallyTask:
 
 @dataclass
 class Tally:
-    """What a shard has: counts of samples by label and token. Labels go by name, tokens by what was cleaned."""
+    """What a shard has: counts of samples by label and token. Labels go by the text of their set."""
 
     split: str
     labels: dict[str, int]
     tokens: dict[str, int]
-    led_to: dict[str, Names]  # the labels of each token
+    led_to: dict[str, Labels]  # the labels of each token
     dropped: dict[str, int] = field(default_factory=dict)  # tokens without a label, the commonest
     tags: int = 0  # over samples, after the union
     tags_matched: int = 0
@@ -75,19 +75,19 @@ def tally(task: TallyTask) -> Tally:
     at, token = _distinct(samples[matched], token_of[numbers[matched]], len(tokens))
     result.tokens = dict(zip(tokens, np.bincount(token, minlength=len(tokens)).tolist(), strict=True))
     result.led_to = {text: labels for text, labels in matches if labels}
-    names = _Numbers()
-    lists = [[names[name] for name in result.led_to[text]] for text in tokens]
+    sets = _Numbers()
+    lists = [[sets[label] for label in result.led_to[text]] for text in tokens]
     lengths = np.array([len(each) for each in lists], np.int64)
     flat = np.array([number for each in lists for number in each], np.int64)
     starts = np.cumsum(lengths) - lengths
     repeats = lengths[token]
     inside = np.arange(repeats.sum()) - np.repeat(np.cumsum(repeats) - repeats, repeats)
-    at, label = _distinct(np.repeat(at, repeats), flat[np.repeat(starts[token], repeats) + inside], len(names))
-    result.labels = dict(zip(names, np.bincount(label, minlength=len(names)).tolist(), strict=True))
+    at, label = _distinct(np.repeat(at, repeats), flat[np.repeat(starts[token], repeats) + inside], len(sets))
+    result.labels = dict(zip(sets, np.bincount(label, minlength=len(sets)).tolist(), strict=True))
     keys = np.frombuffer(bytes.fromhex("".join(table["key"].to_pylist())), np.uint8)
-    texts = np.frombuffer(json.dumps(list(names)).encode(), np.uint8)
+    texts = np.frombuffer(json.dumps(list(sets)).encode(), np.uint8)
     with tallied(task.spool, task.entry.name).open("wb") as file:
-        np.savez(file, samples=at.astype(np.int32), labels=label.astype(np.int32), names=texts, keys=keys)
+        np.savez(file, samples=at.astype(np.int32), labels=label.astype(np.int32), sets=texts, keys=keys)
     return result
 
 
@@ -150,7 +150,7 @@ def _unique(values: Int64s) -> Int64s:
     return ordered[first]
 
 
-def _commonest(matches: Sequence[tuple[str, Names]], counts: Int64s) -> dict[str, int]:
+def _commonest(matches: Sequence[tuple[str, Labels]], counts: Int64s) -> dict[str, int]:
     """Tokens without a label by number of tags, at least: those of the commonest spellings."""
     found: Counter[str] = Counter()
     for number in np.argsort(-counts, kind="stable")[: 2 * DROPPED].tolist():
@@ -161,13 +161,13 @@ def _commonest(matches: Sequence[tuple[str, Names]], counts: Int64s) -> dict[str
 
 
 @functools.lru_cache(maxsize=1)
-def _remembering(rules: MatchRules) -> Callable[[str], tuple[str, Names]]:
-    """What this process knows of tags: the token, and the names of its labels. The matcher's tables are read once."""
+def _remembering(rules: MatchRules) -> Callable[[str], tuple[str, Labels]]:
+    """What this process knows of tags: the token, and the texts of its labels. The matcher's tables are read once."""
     matcher = Matcher(rules)
 
     @functools.lru_cache(maxsize=REMEMBERED)
-    def match(tag: str) -> tuple[str, Names]:
+    def match(tag: str) -> tuple[str, Labels]:
         token, labels = matcher.match(tag)
-        return token, tuple(map(label_name, labels))
+        return token, tuple(map(set_text, labels))
 
     return match

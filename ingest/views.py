@@ -28,10 +28,11 @@ from tagmill.ingest.assign import (
 )
 from tagmill.ingest.engine import Engine
 from tagmill.ingest.matching import Matcher
+from tagmill.ingest.names import word_of
 from tagmill.ingest.recipe import Members, ViewRules, keep_files
 from tagmill.ingest.repeats import solve
 from tagmill.ingest.sides import num_runs
-from tagmill.ingest.synsets import WordNet
+from tagmill.ingest.synsets import WordNet, parse_set
 from tagmill.ingest.tally import Tally, TallyTask, tally
 from tagmill.ingest.union import tag_union
 from tagmill.ingest.vocabularies import Counts, choose
@@ -97,7 +98,7 @@ def make_view(engine: Engine, source: Source, name: str, rules: ViewRules, *, se
         for found in workers.each(tally, tasks):
             counted.add(found)
         vocabulary, left = choose(counted.counts(), rules.vocabulary, rules.match.rule, WordNet.load())
-        vocabulary = _told(vocabulary, left, counted.dropped, Matcher(rules.match))
+        vocabulary = _told(vocabulary, left, counted, Matcher(rules.match))
         write_ids(spool, vocabulary, excluded)
         labelled = Labelled(Named("", ""), vocabulary, counted.tags, counted.tags_matched)
         frequencies = _assign(workers, source, rules, seed, labelled)
@@ -140,8 +141,8 @@ class _Counted:
             return
         self.images.update(found.labels)
         for token, images in found.tokens.items():
-            for name in found.led_to[token]:
-                self.tokens.setdefault(name, Counter())[token] += images
+            for label in found.led_to[token]:
+                self.tokens.setdefault(label, Counter())[token] += images
         self.dropped.update(found.dropped)
         if len(self.dropped) > 2 * REMEMBERED:
             self.dropped = Counter(dict(_largest(self.dropped, REMEMBERED)))
@@ -150,13 +151,16 @@ class _Counted:
         return Counts(self.images, self.tokens)
 
 
-def _told(vocabulary: Vocabulary, left: Mapping[str, int], dropped: Counter[str], matcher: Matcher) -> Vocabulary:
+def _told(vocabulary: Vocabulary, left: Mapping[str, int], counted: "_Counted", matcher: Matcher) -> Vocabulary:
     """The vocabulary that also says what was dropped with the largest counts, for a person to judge."""
     tokens = [
         {"token": token, "tags_at_least": count, "why": matcher.why_not(token)}
-        for token, count in _largest(dropped, TOLD)
+        for token, count in _largest(counted.dropped, TOLD)
     ]
-    labels = [{"label": name, "images": images} for name, images in _largest(left, TOLD)]
+    labels = [
+        {"label": word_of(parse_set(text), counted.tokens[text], WordNet.load()), "synsets": text, "images": images}
+        for text, images in _largest(left, TOLD)
+    ]
     source = {**vocabulary.source, "dropped_tokens": tokens, "dropped_labels": labels, "labels_left_out": len(left)}
     return Vocabulary(vocabulary.labels, vocabulary.rule, source)
 

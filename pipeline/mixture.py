@@ -17,6 +17,7 @@ from tagmill.pipeline.space import EpochSpace
 from tagmill.shards.errors import ConfigError
 from tagmill.shards.manifest import Corpus
 from tagmill.shards.view import ONE, View, extra_offset
+from tagmill.shards.vocabulary import Label
 
 MOST_WEIGHT = 1 << 16  # of all corpora together: the pattern is a table
 PERIOD = ONE  # epochs after which the lengths of a corpus's epochs repeat: u_e walks through all 2^16 values
@@ -56,9 +57,14 @@ def check_parts(corpora: Sequence[Corpus], views: Sequence[View | None]) -> None
             continue  # other names or counts, but the same classes
         labels = [f"{len(found.vocabulary)} labels" for found in (first, view)]
         if differs is not None:
-            labels = [f"label {differs} = {'+'.join(f.vocabulary.labels[differs].synsets)}" for f in (first, view)]
+            labels = [_told(found.vocabulary.labels[differs]) for found in (first, view)]
         what = f"another vocabulary: {labels[0]} in {corpora[0].store.url}, {labels[1]} in {corpora[number].store.url}"
         raise ConfigError(what, "mixture", "make the views of all corpora with one vocabulary")
+
+
+def _told(label: Label) -> str:
+    synsets = "+".join(label.synsets)
+    return f"label {label.id} = {synsets}" + (f" ({label.name})" if label.name != synsets else "")
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import tyro
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
@@ -124,7 +125,9 @@ def show_vocabulary(console: Console, view: View, top: int) -> None:
         if rows := source.get(kind, [])[:top]:
             table = Table(*columns, title=kind.replace("_", " "), box=None)
             for row in rows:
-                table.add_row(*(f"{row[name]:,}" if isinstance(row[name], int) else row[name] for name in columns))
+                table.add_row(
+                    *(f"{row[name]:,}" if isinstance(row[name], int) else escape(row[name]) for name in columns)
+                )
             console.print(table)
 
 
@@ -133,10 +136,10 @@ DROPPED = {"dropped_tokens": ("token", "tags_at_least", "why"), "dropped_labels"
 
 
 def _labels(labels: Sequence[Label], title: str) -> Table:
-    table = Table("id", "images", "synsets", "lemmas", "tokens", title=title, box=None)
+    table = Table("id", "label", "words", "images", "synsets", "tokens", title=title, box=None)
     for label in labels:
         tokens = sorted(label.tokens.items(), key=lambda item: -item[1])
         told = ", ".join(f"{token} {count:,}" for token, count in tokens[:5])
-        lemmas = ", ".join(label.lemmas[:4])
-        table.add_row(str(label.id), f"{label.images:,}", " ".join(label.synsets[:3]), lemmas, told)
+        words, synsets = ", ".join(label.lemmas[:4]), " ".join(label.synsets[:3])
+        table.add_row(str(label.id), escape(label.name), words, f"{label.images:,}", synsets, escape(told))
     return table

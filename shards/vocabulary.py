@@ -1,7 +1,8 @@
 """A vocabulary: the classes that a view's labels are, each a set of synsets with one integer id. Immutable once written."""
 
+import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -10,7 +11,11 @@ from tagmill.shards.errors import CorpusError
 
 @dataclass(frozen=True)
 class Label:
-    """One class: its synsets (WordNet 3.0 noun ids), their lemmas, and the tokens that led to it with their image counts."""
+    """One class: its synsets (WordNet 3.0 noun ids), their lemmas, and the tokens that led to it with their image counts.
+
+    `name` is for people: the token that was used most when the label was made. Labels are compared by `synsets` alone.
+    Vocabularies of earlier versions have the synsets as names.
+    """
 
     id: int
     name: str
@@ -40,6 +45,11 @@ class Vocabulary:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def classes_sha256(self) -> str:
+        """What the ids mean, whatever the labels are called and however many images they have, 64 hex digits."""
+        return classes_sha256(label.synsets for label in self.labels)
+
     def json(self) -> bytes:
         """The file's bytes; the same vocabulary gives the same bytes."""
         return json.dumps(asdict(self), indent=1, sort_keys=True, ensure_ascii=True).encode("ascii") + b"\n"
@@ -56,3 +66,8 @@ class Vocabulary:
             return cls(labels, text["rule"], text["source"])
         except (ValueError, KeyError, TypeError) as error:
             raise CorpusError(f"not a vocabulary: {error}", where, "restore it or make the view again") from error
+
+
+def classes_sha256(classes: Iterable[Sequence[str]]) -> str:
+    """The digest of sets of synsets in the order of their ids."""
+    return hashlib.sha256("\n".join(map("+".join, classes)).encode()).hexdigest()

@@ -1,5 +1,6 @@
 """train.py: loss, schedule, control and accuracy, and that stopping, resuming and dividing the work change nothing."""
 
+import hashlib
 import io
 import json
 import math
@@ -22,12 +23,15 @@ from torch import nn
 
 from tagmill.pipeline import Labels, Loader, Terms, World
 from tagmill.shards import ConfigError, TagmillError
+from tagmill.shards.vocabulary import Label, Vocabulary
 from tagmill.train import (
     TrainConfig,
     build_model,
     build_optimiser,
     evaluate,
+    identity,
     learning_rate,
+    restore,
     scores,
     shuffled,
     tag_loss,
@@ -375,6 +379,22 @@ def test_checkpoints_that_do_not_belong_here_are_refused_by_name(
             train(replace(undisturbed, output=str(tmp_path / "model")))
     fresh = train(replace(undisturbed, output=str(tmp_path / "model"), resume="never", steps=2))
     assert fresh["trained"]["step"] == 2
+
+
+def test_a_checkpoint_is_compared_by_the_synsets_of_its_classes(tmp_path: Path) -> None:
+    """Names and counts of labels do not matter; checkpoints of before, which have the whole file's digest, are taken too."""
+    labels = (Label(0, "cat", ("n02121620",), ("cat",), {"cat": 3}, 3), Label(1, "dog", ("n02084071",), ("dog",)))
+    here = Vocabulary(labels)
+    renamed = Vocabulary((replace(labels[0], name="kitty", images=4), labels[1]))
+    config, path = TrainConfig(), tmp_path / "checkpoint.pt"
+    wanted = identity(config, here)
+    assert identity(config, renamed) == wanted
+    assert identity(config, Vocabulary((replace(labels[0], synsets=("n02121808",)), labels[1]))) != wanted
+    before = {**wanted, "vocabulary": hashlib.sha256(here.json()).hexdigest()}
+    path.write_bytes(_saved({"identity": before}))
+    assert restore(path, wanted, here)["identity"] == before
+    with pytest.raises(TagmillError, match="vocabulary is"):
+        restore(path, identity(config, renamed), renamed)
 
 
 def _saved(value: object) -> bytes:

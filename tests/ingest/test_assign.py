@@ -55,7 +55,7 @@ def spool(tmp_path: Path) -> Path:
             file,
             samples=np.array([0, 1, 1, 3, 4, 4], np.int32),
             labels=np.array([0, 1, 2, 2, 0, 3], np.int32),
-            names=np.frombuffer(json.dumps(names).encode(), np.uint8),
+            sets=np.frombuffer(json.dumps(names).encode(), np.uint8),
             keys=keys_of(KEYS).ravel(),
         )
     return tmp_path

@@ -18,6 +18,7 @@ from tagmill.ingest import run as runs
 from tagmill.ingest.denied import url_digest
 from tagmill.ingest.relabel import ViewConfig, view
 from tagmill.ingest.select import MARKER as SELECTED
+from tagmill.ingest.synsets import is_synset
 from tagmill.ingest.takedown import TakedownConfig, take_down
 from tagmill.pipeline import Loader, LoaderConfig
 from tagmill.shards.errors import ConfigError, CorpusError, TagmillError
@@ -99,8 +100,13 @@ def test_labels_keep_their_ids_unless_they_are_counted_anew(made: Path, grown: P
     assert after[: len(before)] == before and len(after) > len(before)
     ingest(settings(str(made / "b.parquet"), output, extend=True, recount=True))
     anew = View.open(Corpus.open(str(output)), "default").vocabulary.labels
-    assert [(-label.images, label.name) for label in anew] == sorted((-label.images, label.name) for label in anew)
-    assert {label.name for label in anew} == set(after) and [label.name for label in anew] != after
+    assert [(-label.images, label.synsets) for label in anew] == sorted(
+        (-label.images, label.synsets) for label in anew
+    )
+    assert len(anew) == len(after) and [label.name for label in anew] != after
+    grown_labels = View.open(Corpus.open(str(grown)), "default").vocabulary.labels
+    assert {label.synsets for label in anew} == {label.synsets for label in grown_labels}
+    assert not any(is_synset(name) for name in after) and len(set(after)) == len(after)
     assert "after" not in View.open(Corpus.open(str(output)), "default").file.recipe["vocabulary"]
 
 

@@ -44,6 +44,7 @@ def test_flags_that_are_left_out_or_agree_change_no_recipe(corpus: Corpus, flags
         ({"top_k": 5}, "top_k None and keeps it, not 5"),
         ({"vocabulary": "in1k"}, "vocabulary 'nouns' and keeps it"),
         ({"rule": "first"}, "rule 'merge' and keeps it"),
+        ({"short_tokens": True}, "short_tokens False and keeps it"),
         ({"drop_views": ("mine", "yours")}, "no view 'yours' to drop"),
     ],
 )
@@ -59,3 +60,16 @@ def test_a_view_without_its_files_may_be_left_behind(corpus: Corpus) -> None:
         check_views(config(corpus), corpus)
     check_views(config(corpus, drop_views=("mine",)), corpus)
     assert kept(config(corpus, drop_views=("mine",)), corpus) == ["default"]
+
+
+def test_a_file_of_the_same_classes_is_the_vocabulary_that_the_view_has(corpus: Corpus, tmp_path: Path) -> None:
+    """What the view keeps is in its own folder; a file agrees if it lists the same synsets, whatever it calls them."""
+    listed, other = tmp_path / "labels.txt", tmp_path / "other.txt"
+    listed.write_text("n02132136\nn02084071\n")
+    other.write_text("n02084071\nn02132136\n")
+    view(ViewConfig(corpus=corpus.store.url, name="default", vocabulary=str(listed), processes=1))
+    corpus = Corpus.open(corpus.store.url)
+    check_views(config(corpus, vocabulary=str(listed)), corpus)
+    check_views(config(corpus), corpus)
+    with pytest.raises(ConfigError, match="and keeps it"):
+        check_views(config(corpus, vocabulary=str(other)), corpus)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tagmill.ingest.hypernyms import below, command, labels_under, synset_of
-from tagmill.ingest.synsets import WordNet, label_name
+from tagmill.ingest.synsets import WordNet, set_text
 from tagmill.ingest.wordnet.imagenet import imagenet
 from tagmill.shards.errors import CorpusError, TagmillError
 from tagmill.shards.vocabulary import Label, Vocabulary
@@ -56,7 +56,7 @@ def test_unknown_synsets_are_refused() -> None:
 
 @given(synsets, st.lists(st.sets(synsets, min_size=1, max_size=3), max_size=8, unique_by=frozenset))
 def test_a_label_is_under_if_any_of_its_synsets_is(synset: str, sets: list[set[str]]) -> None:
-    labels = tuple(Label(i, label_name(each), tuple(sorted(each)), ()) for i, each in enumerate(sets))
+    labels = tuple(Label(i, set_text(each), tuple(sorted(each)), ()) for i, each in enumerate(sets))
     found = labels_under(Vocabulary(labels), synset)
     ways = {label.id: {synset in above(each) for each in label.synsets} for label in labels}
     assert [label.id for label, _ in found] == [number for number, way in ways.items() if True in way]
@@ -65,6 +65,7 @@ def test_a_label_is_under_if_any_of_its_synsets_is(synset: str, sets: list[set[s
 
 def test_a_noun_of_one_meaning_is_enough() -> None:
     assert synset_of(NOUNS, DOG) == DOG
+    assert synset_of(NOUNS, "Zn") == synset_of(NOUNS, "zinc")  # of any length, as it is asked for
     assert synset_of(NOUNS, "Brown Bear") == synset_of(NOUNS, "#brownbears") == "n02132136"
     with pytest.raises(
         TagmillError, match=r"'dog' has 7 meanings .*n02084071 dog, domestic_dog.*; n10114209 frump, dog;"
@@ -83,7 +84,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert json.loads(capsys.readouterr().out) == {
         "synset": CRANE,
         "lemmas": ["crane"],
-        "labels": [{"id": 1, "name": "crane", "images": 2, "wholly": False}],
+        "labels": [{"id": 1, "name": "crane", "synsets": [CRANE, "n03126707"], "images": 2, "wholly": False}],
     }
     command([corpus, "mammal"])
     told = capsys.readouterr().out

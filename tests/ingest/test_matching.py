@@ -284,3 +284,28 @@ def test_a_reason_is_given_if_and_only_if_there_is_no_label(
     why = matcher.why_not(match.token)
     assert (why is None) == bool(match.labels)
     assert why != "stopped" and (why != "other_file" or lexfiles) and (why != "named_entity" or not instances)
+
+
+def test_short_tokens_lead_to_labels_where_they_are_read() -> None:
+    assert labels("#tv") == labels("#OX") == () and Matcher(MatchRules()).why_not("tv") == "too_short"
+    assert labels("#tv", short_tokens=True) == (("n04405907", "n06277280"),)
+    assert "n02403003" in labels("#OX", short_tokens=True)[0]
+    assert Matcher(MatchRules(short_tokens=True)).why_not("qq") == "not_a_noun"
+    assert labels("#tvbox", short_tokens=True, compounds=True) == ()  # halves have three letters still
+
+
+def test_entities_of_a_vocabulary_stay() -> None:
+    sun = "n09450163"
+    rules = MatchRules(entities=(sun,))
+    assert sun in Matcher(rules).match("#sun").labels[0] and sun not in labels("#sun")[0]
+    assert Matcher(rules).match("#paris") == Matcher(MatchRules()).match("#paris")
+    assert sun in Matcher(MatchRules(entities=(sun,), lexfiles=("object",))).match("#sun").labels[0]
+    assert MatchRules(entities=(sun,), instances=True) == MatchRules(instances=True)
+
+
+def test_what_is_off_is_not_in_the_recipe() -> None:
+    """Recipes name the folders of views: those of before stay what they were."""
+    plain = {"rule": "merge", "instances": False, "lexfiles": [], "compounds": False}
+    assert MatchRules().recipe() == {**plain, "aliases": None, "translations": None, "stop": None}
+    assert MatchRules(short_tokens=True).recipe()["short_tokens"] is True
+    assert MatchRules(entities=("n09450163",)).recipe().keys() - MatchRules().recipe().keys() == {"entities"}

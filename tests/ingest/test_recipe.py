@@ -37,12 +37,17 @@ def of_a_file(folder: Path, made: Tagged) -> dict[str, Any]:
     return {"vocabulary": str(folder / "labels"), "max_labels": 3}
 
 
+def of_entities(folder: Path, made: Tagged) -> dict[str, Any]:
+    (folder / "labels").write_text("n08932568+n09503682+n11755694+n12403994\n")
+    return {"vocabulary": str(folder / "labels"), "short_tokens": True}
+
+
 def of_cuts(folder: Path, made: Tagged) -> dict[str, Any]:
     cuts = {"min_count": 2, "top_k": 3, "rule": "first", "instances": True, "compounds": True, "lexfiles": ("animal",)}
     return {**cuts, "resample": "sqrt", "epoch_samples": 40, "max_repeat": 9, "noise": 0.2, "subset": 0.8, "seed": 4}
 
 
-@pytest.mark.parametrize("kind", [of_words, of_a_file, of_cuts])
+@pytest.mark.parametrize("kind", [of_words, of_a_file, of_entities, of_cuts])
 def test_rules_come_back_from_the_view_alone(
     made: Tagged, tmp_path: Path, kind: Callable[[Path, Tagged], dict[str, Any]]
 ) -> None:
@@ -55,13 +60,14 @@ def test_rules_come_back_from_the_view_alone(
     opened = View.open(Corpus.open(config.corpus), "v")
     rules = rules_of(opened, recount=True)
     assert rules.match.recipe() == wanted.match.recipe() == opened.file.recipe["match"]
-    assert rules.vocabulary.recipe() == opened.file.recipe["vocabulary"]
+    given = {name: value for name, value in rules.vocabulary.recipe().items() if name != "names"}
+    assert given == opened.file.recipe["vocabulary"]
     assert rules.members.recipe() == wanted.members.recipe() and rules.max_labels == wanted.max_labels
     assert set(rules.members.excluded) == set(wanted.members.excluded)
     after = rules_of(opened).vocabulary
-    assert ["+".join(label) for label in after.earlier() or after.listed() or ()] == [
-        label.name for label in opened.vocabulary.labels
-    ]
+    labels = opened.vocabulary.labels
+    assert list(after.earlier() or after.listed() or ()) == [label.synsets for label in labels]
+    assert after.names() == {label.synsets: label.name for label in labels}
 
 
 @pytest.mark.parametrize(

@@ -79,3 +79,19 @@ def test_what_cannot_be_is_refused_and_nothing_is_committed(
     with pytest.raises(ConfigError, match=message):
         view(ViewConfig(**{"corpus": url, "name": "v", "processes": 1, **wrong}))  # type: ignore[arg-type]
     assert not Corpus.open(url).file.views
+
+
+def test_what_imagenet_has_is_kept_and_short_tokens_can_be(tmp_path: Path) -> None:
+    """`#sun` is a class of ImageNet-21k and a named entity; its label goes on into views by the vocabulary's file."""
+    url = make(tmp_path, [[["sun"], ["tv"], ["ox"], ["cat"], ["paris"]]]).corpus.store.url
+    names = lambda **flags: [  # noqa: E731
+        label.name
+        for label in view(ViewConfig(corpus=url, name="v", processes=1, **flags)).vocabulary.labels  # type: ignore[arg-type]
+    ]
+    in21k = names(vocabulary="in21k")
+    assert sorted(in21k) == ["cat", "sun"]
+    assert sorted(names(vocabulary="in21k", short_tokens=True)) == ["cat", "ox", "sun", "tv"]
+    made = View.open(Corpus.open(url), "v")
+    (tmp_path / "vocabulary.json").write_bytes(made.store.read("vocabulary.json"))
+    found = view(ViewConfig(corpus=url, name="w", vocabulary=str(tmp_path / "vocabulary.json"), processes=1))
+    assert {label.name: label.images for label in found.vocabulary.labels} == {"cat": 1, "ox": 0, "sun": 1, "tv": 0}

@@ -101,9 +101,10 @@ def same_picture(url: str | None, number: int) -> bool:
 
 def test_the_vocabulary_goes_by_count(built: Built) -> None:
     labels = View.open(built.corpus, "default").vocabulary.labels
-    assert labels and [(-label.images, label.name) for label in labels] == sorted(
-        (-label.images, label.name) for label in labels
+    assert labels and [(-label.images, label.synsets) for label in labels] == sorted(
+        (-label.images, label.synsets) for label in labels
     )
+    assert all(label.name in label.tokens for label in labels)  # called by what people say
 
 
 def test_the_report_is_in_the_corpus_and_on_the_screen(built: Built) -> None:

@@ -180,10 +180,10 @@ def test_a_folder_of_pictures(tmp_path: Path) -> None:
         assert row["tags"] == [row["url"].split("/")[0]]
         assert row["sha256"] == sha256_hex((tmp_path / "photos" / row["url"]).read_bytes())
     labels = {
-        label.name: label.images
+        label.synsets: (label.name, label.images)
         for label in View.open(Corpus.open(str(tmp_path / "corpus")), "default").vocabulary.labels
     }
-    assert labels == {"n02132136": 8, "n02123045": 8}
+    assert labels == {("n02132136",): ("brownbear", 8), ("n02123045",): ("tabby", 8)}
 
 
 def test_a_picture_that_is_too_big_is_not_read(tmp_path: Path) -> None:

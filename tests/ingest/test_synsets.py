@@ -10,10 +10,10 @@ from tagmill.ingest.synsets import (
     MIN_TOKEN_CHARS,
     Rule,
     WordNet,
-    label_name,
     labels_from,
     labels_of,
-    parse_label,
+    parse_set,
+    set_text,
 )
 from tagmill.ingest.wordnet.imagenet import imagenet
 from tagmill.shards.errors import TagmillError
@@ -194,17 +194,38 @@ def test_labels_from_senses(senses: list[str]) -> None:
 
 
 @given(synset_sets)
-def test_label_names_round_trip(synsets: set[str]) -> None:
-    assert parse_label(label_name(synsets)) == tuple(sorted(synsets))
-    assert label_name(parse_label(label_name(synsets))) == label_name(sorted(synsets, reverse=True))
+def test_texts_of_sets_round_trip(synsets: set[str]) -> None:
+    assert parse_set(set_text(synsets)) == tuple(sorted(synsets))
+    assert set_text(parse_set(set_text(synsets))) == set_text(sorted(synsets, reverse=True))
 
 
 @pytest.mark.parametrize("name", ["", "n1", "+", "n03126707+n02012849", "n02012849+n02012849", "n02012849+", "dog"])
-def test_other_texts_are_no_label_names(name: str) -> None:
-    with pytest.raises(TagmillError, match="not the name of a label"):
-        parse_label(name)
+def test_other_texts_are_no_sets(name: str) -> None:
+    with pytest.raises(TagmillError, match="not a set of synsets"):
+        parse_set(name)
 
 
 def test_an_empty_set_is_no_label() -> None:
-    with pytest.raises(TagmillError, match="not the name of a label"):
-        label_name([])
+    with pytest.raises(TagmillError, match="not a set of synsets"):
+        set_text([])
+
+
+def test_short_tokens_are_nouns_only_where_they_are_asked_for(nouns: WordNet) -> None:
+    assert nouns.senses("tv") == nouns.senses("ox") == nouns.senses("") == ()
+    assert set(nouns.senses("tv", short=True)) == {"n04405907", "n06277280"}
+    assert "n02403003" in nouns.senses("ox", short=True)
+    assert nouns.senses("", short=True) == nouns.senses("#", short=True) == ()
+    for word in ("has", "was", "his"):  # the plurals of short words are chatter still
+        assert nouns.senses(word, short=True) == nouns.senses(word)
+    assert all(
+        nouns.senses(form) == nouns.senses(form, short=True) for form in list(nouns.forms)[::97] if len(form) > 2
+    )
+
+
+def test_some_named_entities_can_stay(nouns: WordNet) -> None:
+    sun = "n09450163"
+    assert nouns.is_instance(sun) and sun not in nouns.senses("sun")
+    kept = nouns.senses("sun", entities=frozenset([sun]))
+    assert kept[0] == sun and set(kept) == {sun, *nouns.senses("sun")}
+    assert set(nouns.senses("sun", instances=True)) >= set(kept)
+    assert nouns.senses(sun) == () and nouns.senses(sun, entities=frozenset([sun])) == (sun,)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tagmill.ingest.matching import MatchRules
-from tagmill.ingest.synsets import label_name, labels_of
+from tagmill.ingest.synsets import labels_of, set_text
 from tagmill.ingest.tally import MAX_TAGS, TallyTask, tallied, tally, written
 from tagmill.ingest.union import UNION
 from tagmill.shards.errors import CorpusError
@@ -50,12 +50,12 @@ def test_labels_and_tokens_are_counted_once_a_sample(tmp_path: Path) -> None:
     task = TallyTask(made.corpus.store, made.entries[0], MatchRules("all"), None, tmp_path)
     found = tally(task)
     assert found.tokens == {"cat": 2, "cats": 1, "jaguar": 1}
-    cats = {label_name(label) for label in labels_of("cat", "all")}
+    cats = {set_text(label) for label in labels_of("cat", "all")}
     assert all(found.labels[name] == 2 for name in cats)
     assert found.dropped == {"nosuch": 2} and (found.tags, found.tags_matched) == (8, 6)
     with np.load(tallied(tmp_path, "000000")) as file:
-        names = json.loads(file["names"].tobytes())
-        pairs = {(int(s), names[n]) for s, n in zip(file["samples"], file["labels"])}
+        sets = json.loads(file["sets"].tobytes())
+        pairs = {(int(s), sets[n]) for s, n in zip(file["samples"], file["labels"])}
         assert file["keys"].tobytes().hex() == "".join(made.keys)
     assert {name for sample, name in pairs if sample == 0} == cats and not {s for s, _ in pairs} & {1, 3}
 

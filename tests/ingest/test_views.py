@@ -17,7 +17,7 @@ from tagmill.ingest.hashtags import clean
 from tagmill.ingest.matching import MatchRules
 from tagmill.ingest.noise import expected
 from tagmill.ingest.recipe import Members, ViewRules
-from tagmill.ingest.synsets import label_name, labels_of
+from tagmill.ingest.synsets import labels_of, set_text
 from tagmill.ingest.views import Labelled, Source, make_view
 from tagmill.ingest.vocabularies import VocabularyRules
 from tagmill.shards.errors import ConfigError
@@ -65,7 +65,7 @@ def copies_of(view: View) -> list[int]:
 
 
 def names_of(made: Tagged, rule: str) -> list[set[str]]:
-    return [{label_name(found) for tag in union for found in labels_of(clean(tag), rule)} for union in made.unions]  # type: ignore[arg-type]
+    return [{set_text(found) for tag in union for found in labels_of(clean(tag), rule)} for union in made.unions]  # type: ignore[arg-type]
 
 
 tag_lists = st.lists(st.sampled_from(WORDS), max_size=5)
@@ -99,7 +99,7 @@ def test_a_view_is_the_brute_force_one(
         cut = rules.vocabulary
         common = [(name, count) for name, count in counts.items() if count >= cut.min_count]
         vocabulary = sorted(common, key=lambda nc: (-nc[1], nc[0]))[: cut.top_k]
-        assert [(label.name, label.images) for label in view.vocabulary.labels] == vocabulary
+        assert [(set_text(label.synsets), label.images) for label in view.vocabulary.labels] == vocabulary
         ids = {name: number for number, (name, _) in enumerate(vocabulary)}
         labels = [sorted(ids[name] for name in found if name in ids)[-rules.max_labels :] for found in names]
         assert ids_of(view) == labels
@@ -114,13 +114,20 @@ def test_a_view_is_the_brute_force_one(
             for split, union in zip(made.splits, made.unions)
             if split == "train"
             for name, tag in {
-                (label_name(found), clean(tag)): (label_name(found), tag)
+                (set_text(found), clean(tag)): (set_text(found), tag)
                 for tag in union
                 for found in labels_of(clean(tag), rules.match.rule)
             }.values()
         )
-        told = {(label.name, token): n for label in view.vocabulary.labels for token, n in label.tokens.items()}
+        told = {
+            (set_text(label.synsets), token): n for label in view.vocabulary.labels for token, n in label.tokens.items()
+        }
         assert told == {key: count for key, count in led.items() if key[0] in ids}
+        words = [min((-n, token) for token, n in label.tokens.items())[1] for label in view.vocabulary.labels]
+        assert [label.name for label in view.vocabulary.labels] == [
+            word if words.count(word) == 1 else f"{word} {set_text(label.synsets)}"
+            for word, label in zip(words, view.vocabulary.labels, strict=True)
+        ]
 
 
 def test_tokens_and_lemmas_stand_in_the_vocabulary(engine: DuckDB, tmp_path: Path) -> None:

@@ -219,16 +219,18 @@ def test_one_vocabulary(tmp_path: Path, made: list[Made], monkeypatch: pytest.Mo
     def label(i: int, name: str, synsets: tuple[str, ...], lemmas: tuple[str, ...]) -> Label:
         return Label(i, name, ("n99999999",) if i == 2 else synsets, lemmas)
 
-    def counted(*parts: Any) -> Label:
-        return Label(*parts, tokens={"tag": 3}, images=3)
+    def counted(number: int, name: str, *parts: Any) -> Label:
+        return Label(number, f"{name} here", *parts, tokens={"tag": 3}, images=3)
 
     monkeypatch.setattr(corpora, "Label", label)
     other = make_corpus(tmp_path / "other", [8], seed=2)
-    with pytest.raises(ConfigError, match=r"label 2 = n00000002 in .*, label 2 = n99999999 in .*other"):
+    with pytest.raises(
+        ConfigError, match=r"label 2 = n00000002 \(label2\) in .*, label 2 = n99999999 \(label2\) in .*other"
+    ):
         Loader(mixture([made[0], other]), CONFIG, World())
     assert run([made[0], other], 2, view=None)
     monkeypatch.setattr(corpora, "Label", counted)
-    assert run([made[0], make_corpus(tmp_path / "counted", [8], seed=3)], 2)  # other counts, the same classes
+    assert run([made[0], make_corpus(tmp_path / "counted", [8], seed=3)], 2)  # other names and counts, the same classes
     monkeypatch.setattr(corpora, "NUM_LABELS", 6)
     fewer = make_corpus(tmp_path / "fewer", [8], seed=4)
     with pytest.raises(ConfigError, match=r"7 labels in .*, 6 labels in .*fewer"):

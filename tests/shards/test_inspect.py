@@ -34,6 +34,7 @@ def test_vocabulary(corpus: Corpus, capsys: pytest.CaptureFixture[str]) -> None:
     assert len(json.loads(run(capsys, "vocabulary", corpus.store.url, "--json"))["labels"]) == 3
     told = " ".join(run(capsys, "vocabulary", corpus.store.url, "--top", "1").split())
     head, ambiguous = told.split("1 labels have several meanings: 29% of all that images carry")
+    assert "label words images synsets tokens" in head
     assert "n02131653" in head and "n12268246" in head and "crane" not in head and "crane" in ambiguous
 
 

@@ -1,6 +1,7 @@
 """Vocabularies go through their file unchanged, and what cannot be one is refused."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -65,3 +66,11 @@ def test_what_is_no_vocabulary_is_one_line() -> None:
         with pytest.raises(CorpusError, match=r"not a vocabulary.*\(a/vocabulary\.json\)") as caught:
             Vocabulary.parse(each, "a/vocabulary.json")
         assert "\n" not in str(caught.value)
+
+
+@given(vocabularies(), vocabularies())
+def test_classes_are_compared_by_their_synsets(one: Vocabulary, other: Vocabulary) -> None:
+    same = [label.synsets for label in one.labels] == [label.synsets for label in other.labels]
+    assert (one.classes_sha256 == other.classes_sha256) == same
+    renamed = Vocabulary(tuple(replace(label, name="x", images=label.images + 1) for label in one.labels))
+    assert renamed.classes_sha256 == one.classes_sha256
