@@ -75,7 +75,7 @@ def test_a_file_keeps_its_ids_whatever_is_carried(tmp_path: Path) -> None:
         (json.dumps({"labels": [{"id": 0}]}), "not a vocabulary.json"),
         (json.dumps({"labels": [{"id": 4, "name": 7, "synsets": [BEAR]}]}), "the name of label 4 is no text"),
         ("{", "not a vocabulary.json"),
-        (b"\xff\xfe", "not text in UTF-8"),
+        (b"\xff\xff", "not text in UTF-8"),
     ],
 )
 def test_a_bad_file_is_told_what_and_where(tmp_path: Path, content: str | bytes, message: str) -> None:
