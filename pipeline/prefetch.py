@@ -1,7 +1,7 @@
 """Reads ahead: opens visits in the order of the plan, as many as fit into the memory that taken samples have left."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -19,6 +19,7 @@ from tagmill.shards.errors import TagmillError
 from tagmill.shards.manifest import Corpus
 from tagmill.shards.reader import ShardReader, Unreadable
 from tagmill.shards.takedown import TAKEN_DOWN
+from tagmill.shards.threads import DaemonPool
 from tagmill.shards.view import View
 
 Int64s = npt.NDArray[np.int64]
@@ -143,7 +144,7 @@ class Prefetcher:
         self._next = next(self._visits, None)
         # (source, epoch, position) -> the read that brings it, and its place there
         self._open: dict[tuple[int, int, int], tuple[_Reading, int]] = {}
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="tagmill-read")
+        self._pool = DaemonPool(threads, "tagmill-read")
         self._open_what_fits()
 
     @property
@@ -175,9 +176,9 @@ class Prefetcher:
         return taken
 
     def close(self) -> None:
-        """Ends the threads: a read that is under way is waited for, those that wait are cancelled, and a `take` that waits
-        for one of them raises CancelledError."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        """Ends the threads: reads that wait are cancelled, those under way have a moment (`DaemonPool.stop`), and a `take` that
+        waits for one of them raises CancelledError."""
+        self._pool.stop()
 
     def _open_what_fits(self) -> None:
         while self._next is not None and len(self._next[1].positions) <= self._room[self._next[1].source]:

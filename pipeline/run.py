@@ -4,7 +4,7 @@ each ahead of the next."""
 import time
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +23,7 @@ from tagmill.pipeline.prefetch import NO_LABELS, PATIENCE_SECONDS, Prefetcher, S
 from tagmill.pipeline.schedule import Schedule
 from tagmill.pipeline.streams import Lane
 from tagmill.shards.errors import TagmillError
+from tagmill.shards.threads import DaemonPool
 
 AHEAD = 2  # decoded batches that wait for the trainer, while another is in work
 BATCH_PATIENCE_SECONDS = 2 * PATIENCE_SECONDS  # reads have their own limit inside this one
@@ -61,9 +62,9 @@ class Run:
         threads, capacity = config.resolve_readers(remote), capacity + config.read_ahead(remote)
         self._prefetcher = Prefetcher(readers, schedule.visits(epoch, turn), capacity, threads, meters)
         self._gatherer = Gatherer(config, schedule.steps(epoch, turn), self._prefetcher, places)
-        self._gathering = ThreadPoolExecutor(1, thread_name_prefix="tagmill-gather")
+        self._gathering = DaemonPool(1, "tagmill-gather")
         begin = (pin, (rank_cores(),)) if config.pin else (None, ())  # and what the decoder starts from that thread
-        self._worker = ThreadPoolExecutor(1, "tagmill-batch", *begin)
+        self._worker = DaemonPool(1, "tagmill-batch", *begin)
         self._lane = Lane(config.device)
         self._idle_since: float | None = None
         self._closed = False
@@ -96,13 +97,14 @@ class Run:
         return made
 
     def close(self) -> None:
-        """Ends the threads; a read or a batch that is under way is waited for."""
+        """Ends the threads. A batch that is being decoded is waited for; a read that is under way has a moment and is then
+        left: a store may have stopped answering."""
         self._closed = True
         for pool in (self._worker, self._gathering):
             pool.shutdown(wait=False, cancel_futures=True)
         self._prefetcher.close()
-        for pool in (self._gathering, self._worker):
-            pool.shutdown(wait=True)
+        self._gathering.stop()
+        self._worker.shutdown()
 
     def _ahead(self) -> Future[Made | None]:
         self._gatherings.append(self._gathering.submit(self._gatherer.next))

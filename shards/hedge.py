@@ -9,9 +9,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import TypeVar
 
+from tagmill.shards.threads import DaemonPool
 from tagmill.shards.traffic import TRAFFIC
 
 T = TypeVar("T")
@@ -56,7 +57,15 @@ class Hedge:
         self._lock = threading.Lock()
         self._usual: dict[int, Usual] = {}
         self._allowance, self._busy = BURST, 0
-        self._pool = ThreadPoolExecutor(SLOTS, thread_name_prefix="tagmill-request")
+        self._pool = DaemonPool(SLOTS, "tagmill-request", grace=0)  # a request that is left has its own time limit
+
+    def once(self, request: Callable[[], T]) -> T:
+        """What `request`, which may run once at a time, gives or raises. It has a thread of its own like all others, as Ctrl-C
+        reaches no thread that is inside a request."""
+        with self._lock:
+            alone = self._busy >= SLOTS
+            self._busy += not alone
+        return request() if alone else self._begin(None, request).result()
 
     def call(self, size: int, request: Callable[[], T]) -> T:
         """What `request`, which reads about `size` bytes and may run twice at a time, gives or raises."""
@@ -83,21 +92,22 @@ class Hedge:
             self._allowance, self._busy = self._allowance - 1, self._busy + 1
             return True
 
-    def _begin(self, usual: Usual, request: Callable[[], T]) -> Future[T]:
+    def _begin(self, usual: Usual | None, request: Callable[[], T]) -> Future[T]:
         try:
             return self._pool.submit(self._timed, usual, request)
         except RuntimeError:  # the interpreter ends
             self._end()
             raise
 
-    def _timed(self, usual: Usual, request: Callable[[], T]) -> T:
+    def _timed(self, usual: Usual | None, request: Callable[[], T]) -> T:
         begun = time.perf_counter()
         try:
             answer = request()
         finally:
             self._end()
-        with self._lock:
-            usual.add(time.perf_counter() - begun)
+        if usual is not None:
+            with self._lock:
+                usual.add(time.perf_counter() - begun)
         return answer
 
     def _end(self) -> None:
@@ -118,10 +128,11 @@ def _first_answer(asked: list[Future[T]]) -> T:
 _OF_PROCESS: dict[int, Hedge] = {}
 
 
-def hedged(size: int, request: Callable[[], T]) -> T:
-    """`Hedge.call` of this process's own hedge: one that was forked makes another, since threads are not inherited."""
+def hedged(size: int | None, request: Callable[[], T]) -> T:
+    """`Hedge.call` of this process's own hedge, or `once` where there is no size. A process that was forked makes another:
+    threads are not inherited."""
     found = _OF_PROCESS.get(os.getpid())
     if found is None:
         _OF_PROCESS.clear()
         found = _OF_PROCESS.setdefault(os.getpid(), Hedge())
-    return found.call(size, request)
+    return found.once(request) if size is None else found.call(size, request)

@@ -9,7 +9,6 @@ import errno
 import io
 import os
 import secrets
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,6 +27,7 @@ from tagmill.shards.listing import files_below, objects_below
 from tagmill.shards.patience import Retries
 from tagmill.shards.pieces import Places, cut
 from tagmill.shards.seekable import Seekable
+from tagmill.shards.threads import pause
 from tagmill.shards.traffic import TRAFFIC
 
 T = TypeVar("T")
@@ -350,14 +350,14 @@ class Store:
         return True
 
     def _remote(self, name: str, call: Callable[[Driver, str], T], hedge: int | None = None) -> T:
-        """`hedge` is given for what may be asked for twice at a time: the bytes of the answer."""
+        """`hedge` is given for what may be asked for twice at a time: the bytes of the answer. In a thread whose pool was
+        stopped no try is begun: CancelledError."""
         driver, path = driver_of(self._address(_safe(name)))
         waits = self.retries.waits()
         while True:
+            pause()
             try:
-                if hedge is not None and driver.hedged:
-                    return hedged(hedge, lambda: call(driver, path))
-                return call(driver, path)
+                return hedged(hedge, lambda: call(driver, path)) if driver.hedged else call(driver, path)
             except (FileNotFoundError, FileExistsError):
                 raise
             except Exception as error:
@@ -372,7 +372,7 @@ class Store:
                     remedy = "check address, network and credentials, then run again"
                     raise StoreError(what, self._address(name), remedy) from error
                 TRAFFIC.add(retries=1)
-                time.sleep(wait)
+                pause(wait)
 
 
 @lru_cache(maxsize=4096)
