@@ -245,7 +245,8 @@ async def _columns(
         return columns, None
     made = await decoders.decode(fetched.body)
     if isinstance(made, Rejected):
-        return {**columns, "reason": made.reason, "detail": made.detail}, None
+        told = filter(None, (made.detail, fetched.packed))
+        return {**columns, "reason": made.reason, "detail": ", ".join(told) or None}, None
     prints = made.prints
     if by := denied.picture(prints.sha256, prints.pdq):
         return {**columns, "reason": Reason.TAKEN_DOWN, "detail": by}, None

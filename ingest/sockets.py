@@ -1,5 +1,6 @@
 """The sockets of a fetcher: only to public addresses unless told, counted, and never more than the process may have."""
 
+import errno
 import resource
 import socket
 from typing import Any
@@ -7,6 +8,7 @@ from weakref import WeakSet
 
 from tagmill.ingest.addresses import is_public
 
+NO_FILES = frozenset([errno.EMFILE, errno.ENFILE])  # of an OSError: the process or the machine may open no more
 WANTED_FILES = 65_536  # open files that a process asks for; what it was given by default is often 1,024
 
 

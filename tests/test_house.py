@@ -33,7 +33,7 @@ DOORS = {
     "pyspark": {"ingest/spark.py"},
     "py4j": {"ingest/spark.py"},
     "sqlglot": {"ingest/dialect.py"},
-    "aiohttp": {"ingest/fetch.py"},
+    "aiohttp": {"ingest/http_client.py"},
     "fsspec": {"shards/store.py"},
     "s3fs": {"shards/store.py"},
     "obstore": {"shards/drivers.py"},

@@ -2,7 +2,9 @@
 
 import asyncio
 import errno
+import gzip
 import socket
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -16,9 +18,11 @@ from tagmill.ingest.config import IngestConfig
 from tagmill.ingest.deal import normalise
 from tagmill.ingest.fetch import Fetched, Fetcher, Lessons
 from tagmill.ingest.hosts import PAUSE, Breaker
+from tagmill.ingest.http_once import AFTER
 from tagmill.ingest.reasons import Reason
 from tagmill.shards.errors import ConfigError, TagmillError
 from tests.ingest.liar import Crowd, Liar, Lie, redirect
+from tests.ingest.test_codings import packed
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
 
@@ -76,10 +80,10 @@ def test_a_body_comes_whole_with_its_facts(liar: Liar) -> None:
         (Lie(b"x", length=10**12), Reason.TOO_BIG, 200, 1),
         (Lie(raw=HEAD + b"\r\n" + b"x" * 5000), Reason.TOO_BIG, 200, 1),  # without a length
         (Lie(b"x" * 10, length=20), Reason.TRUNCATED, 200, 3),
-        (Lie(headers=(("X-Padding", "x" * 100_000),)), Reason.BAD_HEADERS, None, 1),
-        (Lie(headers=tuple((f"X-{i}", "x") for i in range(1000))), Reason.BAD_HEADERS, None, 1),
-        (Lie(raw=b"<html>no HTTP at all"), Reason.BAD_HEADERS, None, 1),
-        (Lie(raw=HEAD + b"Content-Length: -4\r\n\r\nabcd"), Reason.BAD_HEADERS, None, 1),
+        (Lie(headers=(("X-Padding", "x" * 100_000),)), Reason.BAD_HEADERS, None, 2),
+        (Lie(headers=tuple((f"X-{i}", "x") for i in range(1000))), Reason.BAD_HEADERS, None, 2),
+        (Lie(raw=b"<html>no HTTP at all\n"), Reason.BAD_HEADERS, None, 2),
+        (Lie(raw=HEAD + b"Content-Length: -4\r\n\r\nabcd"), Reason.BAD_HEADERS, None, 2),
         (Lie(raw=b""), Reason.CONNECTION, None, None),
         (redirect("file:///etc/passwd"), Reason.REDIRECTS, 302, 1),
         (redirect(""), Reason.REDIRECTS, 302, 1),
@@ -127,7 +131,7 @@ def test_nobody_there(liar: Liar) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound, but not listening
         (fetched,) = get(f"http://127.0.0.1:{taken.getsockname()[1]}/")
-    assert (fetched.reason, fetched.detail) == (Reason.CONNECTION, "ClientConnectorError")
+    assert (fetched.reason, fetched.detail) == (Reason.CONNECTION, "refused")
 
 
 @pytest.mark.parametrize("url", ["", "ftp://a/b", "http://a..b/", "http://" + "a" * 300 + "/"])
@@ -391,7 +395,7 @@ def test_a_proxy_that_fails_is_no_hosts_fault(liar: Liar, monkeypatch: pytest.Mo
         monkeypatch.setenv("http_proxy", dead_url(taken))
         urls = [f"http://example.org/{i}" for i in range(6)]
         found = get(*urls, allow_private=False, host_failures=2, retries=0, host_concurrency=1)
-    assert {(one.reason, one.detail) for one in found} == {(Reason.CONNECTION, "ClientProxyConnectionError")}
+    assert {(one.reason, one.detail) for one in found} == {(Reason.CONNECTION, "the proxy: refused")}
     monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{liar.port}")
     told = {"allow_private": False, "host_failures": 2, "retries": 0, "host_concurrency": 1}
     liar.answers |= {"no.example.org:443": Lie(status=403), "down.example.org:443": Lie(status=502)}
@@ -430,12 +434,144 @@ def test_hosts_with_international_names_are_asked_in_lists_and_redirects(
     assert list(told.breaker._known) == [f"{name}:{liar.port}"]
 
 
+TWICE = b"Content-Length: 6\r\nContent-Length: 6\r\n\r\npixels"
+IN_CHUNKS = b"6\r\npixels\r\n0\r\n"
+ODD = {
+    "a header line of 9 kB": (HEAD + b"X: " + b"a" * 9000 + b"\r\nContent-Length: 6\r\n\r\npixels", 1),
+    "a header line of 60 kB": (HEAD + b"X: " + b"a" * 60_000 + b"\r\nContent-Length: 6\r\n\r\npixels", 1),
+    "150 header lines": (HEAD + b"X: y\r\n" * 150 + b"Content-Length: 6\r\n\r\npixels", 2),
+    "the same length twice": (HEAD + TWICE, 2),
+    "length and chunked": (HEAD + b"Content-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n" + IN_CHUNKS + b"\r\n", 2),
+    "a space before the colon": (HEAD + b"X-Odd : v\r\nContent-Length: 6\r\n\r\npixels", 2),
+    "a line without a colon": (HEAD + b"just a line\r\nContent-Length: 6\r\n\r\npixels", 2),
+    "Transfer-Encoding: identity": (HEAD + b"Transfer-Encoding: identity\r\nContent-Length: 6\r\n\r\npixels", 2),
+    "chunks without a last line end": (HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + IN_CHUNKS, 2),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_answers_that_browsers_read_are_read(liar: Liar, name: str) -> None:
+    """By a second request at most, and a host that needs it is asked once from then on; no connection is used again."""
+    raw, requests = ODD[name]
+    paths = [f"/{number}" for number in range(AFTER + 2)]
+    liar.answers |= {path: Lie(raw=raw) for path in paths} | {"/plain": Lie(b"others")}
+    told = Lessons(IngestConfig(input=("list.csv",), output="corpus"))
+    found = [get(liar.url(path), lessons=told)[0] for path in paths]
+    assert {(one.body, one.reason, one.http_status) for one in found} == {(b"pixels", None, 200)}
+    assert [liar.hits[path] for path in paths] == [requests] * AFTER + [1, 1]
+    assert get(liar.url("/plain"), lessons=told)[0].body == b"others"
+    assert liar.connections == liar.hits.total()
+
+
+def test_a_host_with_an_odd_answer_now_and_then_is_asked_as_before(liar: Liar) -> None:
+    """Its connections are used again."""
+    liar.answers |= {"/odd": Lie(raw=HEAD + TWICE), "/plain": Lie(b"others")}
+    told = Lessons(IngestConfig(input=("list.csv",), output="corpus"))
+    for _ in range(AFTER + 1):
+        assert get(liar.url("/odd"), liar.url("/plain"), lessons=told, host_concurrency=1)[1].body == b"others"
+    assert told.lenient.get(liar.url(""), None) is None
+    assert liar.hits == {"/odd": 2 * (AFTER + 1), "/plain": AFTER + 1}
+
+
+def test_redirects_and_robots_txt_are_read_in_the_same_way(liar: Liar) -> None:
+    liar.answers |= {
+        "/long": redirect("/on?" + "q" * 9000),
+        "/on?" + "q" * 9000: Lie(raw=b"HTTP/1.1 302 On\r\nLocation : /end\r\n\r\n"),
+        "/end": Lie(raw=HEAD + TWICE),
+        "/robots.txt": Lie(raw=HEAD + b"X : y\r\nContent-Encoding: gzip\r\n\r\n" + gzip.compress(b"User-agent: *")),
+    }
+    assert get(liar.url("/long"))[0].body == b"pixels"
+
+    async def robots() -> Fetched:
+        async with Fetcher(IngestConfig(input=("list.csv",), output="corpus", allow_private=True)) as fetcher:
+            return await fetcher.robots_txt(liar.url(""))
+
+    assert asyncio.run(robots()).body == b"User-agent: *"
+
+
+def test_a_second_reading_stays_within_the_hosts_limits_and_the_urls_deadline(liar: Liar) -> None:
+    times: list[float] = []
+
+    def odd(before: int) -> Lie:
+        times.append(time.monotonic())
+        return Lie(raw=HEAD + TWICE)
+
+    liar.answers["/odd"] = odd
+    assert get(liar.url("/odd"), host_delay=0.4)[0].body == b"pixels"
+    assert len(times) == 2 and times[1] - times[0] >= 0.4
+    busy = threading.Lock()
+
+    def crowd(before: int) -> Lie:
+        assert busy.acquire(blocking=False)
+        time.sleep(0.02)
+        busy.release()
+        return Lie(raw=HEAD + TWICE)
+
+    liar.answers |= {f"/{number}": crowd for number in range(8)}
+    assert {one.body for one in get(*(liar.url(f"/{n}") for n in range(8)), host_concurrency=1)} == {b"pixels"}
+
+    def slow(before: int) -> Lie:
+        if before:
+            time.sleep(3.0)
+        return Lie(raw=HEAD + TWICE)
+
+    liar.answers["/slow"] = slow
+    (late,) = get(liar.url("/slow"), timeout=0.8)
+    assert (late.reason, late.detail) == (Reason.TIMEOUT, "no whole answer within 0.8 s")
+
+
+def test_a_second_reading_goes_to_the_same_address_and_is_checked_once_more(
+    liar: Liar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No name is resolved for it, and an address that is not public by then is refused."""
+    liar.answers["/odd"] = Lie(raw=HEAD + TWICE)
+    names: list[str] = []
+    real = socket.getaddrinfo
+    monkeypatch.setattr(
+        socket, "getaddrinfo", lambda host, *rest, **more: (names.append(host), real("127.0.0.1", *rest, **more))[1]
+    )
+    assert get(liar.url("/odd", "a.example"))[0].body == b"pixels"
+    assert names.count("a.example") == 1 and set(liar.hits.values()) == {2}
+    judged: list[str] = []
+    monkeypatch.setattr(sockets, "is_public", lambda address: (judged.append(address), len(judged) < 2)[1])
+    (fetched,) = get(liar.url("/odd", "b.example"), allow_private=False)
+    assert (fetched.reason, judged) == (Reason.PRIVATE_ADDRESS, ["127.0.0.1"] * 2)
+    assert liar.hits == {"/odd": 3}
+
+
+def test_what_no_reader_reads_is_asked_for_once_by_each(liar: Liar) -> None:
+    liar.answers |= {
+        "/cut": Lie(raw=HEAD + b"Transfer-Encoding: chunked\r\n\r\n6\r\npixels\r\n"),
+        "/odd": Lie(raw=b"what\n"),
+    }
+    cut, odd = get(liar.url("/cut"), retries=2)[0], get(liar.url("/odd"), retries=2)[0]
+    assert (cut.reason, odd.reason, odd.detail) == (Reason.TRUNCATED, Reason.BAD_HEADERS, "no HTTP status line")
+    assert liar.hits == {"/cut": 3 + 1, "/odd": 2}
+
+
+@pytest.mark.parametrize("framing", [b"", b"X : y\r\n"])  # read by the client, and by the lenient reader
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd"])
+def test_pictures_that_come_packed_are_unpacked(liar: Liar, coding: str, framing: bytes) -> None:
+    def lie(body: bytes) -> Lie:
+        head = HEAD + framing + b"Content-Encoding: " + coding.encode()
+        return Lie(raw=head + b"\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+
+    body = packed(b"pixels" * 150, coding)
+    liar.answers |= {"/": lie(body), "/bomb": lie(packed(bytes(100_000), coding)), "/cut": lie(body[:-5])}
+    liar.answers["/not"] = lie(b"\xff\xd8\xff a picture")
+    whole, bomb, cut, plain = (get(liar.url(path))[0] for path in ("/", "/bomb", "/cut", "/not"))
+    assert (whole.body, whole.packed) == (b"pixels" * 150, None)
+    assert (bomb.reason, bomb.detail) == (Reason.TOO_BIG, "more than 1000 bytes, unpacked")
+    assert (cut.reason, cut.detail) == (Reason.TRUNCATED, f"Content-Encoding: {coding}, which ends too early")
+    assert (plain.body, plain.packed) == (b"\xff\xd8\xff a picture", f"Content-Encoding: {coding}")
+
+
 def test_a_web_of_very_many_hosts_does_not_use_up_the_files_that_may_be_open(
     liar: Liar, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Idle connections to hosts that are never asked again are the danger."""
     everybody_is_here(monkeypatch)
-    monkeypatch.setattr("tagmill.ingest.fetch.may_open", lambda: 80)
+    monkeypatch.setattr("tagmill.ingest.http_client.may_open", lambda: 80)
     liar.answers["/x"] = Lie(b"pixels" * 20_000)
     counts: list[int] = []
     made = sockets.Sockets.__call__

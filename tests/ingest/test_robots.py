@@ -117,10 +117,10 @@ FORBIDDEN = [
     (Reason.HTTP_ERROR, "HTTP 500", 500, Reason.ROBOTS),
     (Reason.HTTP_ERROR, "HTTP 503", 503, Reason.ROBOTS),
     (Reason.HTTP_ERROR, "HTTP 429", 429, Reason.ROBOTS),
-    (Reason.CONNECTION, "ClientConnectorError", None, Reason.CONNECTION),
+    (Reason.CONNECTION, "refused", None, Reason.CONNECTION),
     (Reason.TIMEOUT, "no connection in time", None, Reason.TIMEOUT),
     (Reason.HOST_DOWN, None, None, Reason.HOST_DOWN),
-    (Reason.BAD_HEADERS, "malformed or too large", None, Reason.BAD_HEADERS),
+    (Reason.BAD_HEADERS, "no HTTP status line", None, Reason.BAD_HEADERS),
     (Reason.TRUNCATED, "the body ends before its length", 200, Reason.TRUNCATED),
 ]
 

@@ -43,7 +43,7 @@ LIES: dict[str, tuple[Lie, Reason]] = {
     "page": (Lie(b"<html>", headers=(("Content-Type", "image/jpeg"),)), Reason.NOT_AN_IMAGE),
     "short": (Lie(picture(1), length=len(picture(1)) + 500), Reason.TRUNCATED),
     "cut": (Lie(picture(2)[:-300]), Reason.TRUNCATED),
-    "bomb": (Lie(gzip.compress(bytes(10_000_000)), headers=(("Content-Encoding", "gzip"),)), Reason.NOT_AN_IMAGE),
+    "bomb": (Lie(gzip.compress(bytes(10_000_000)), headers=(("Content-Encoding", "gzip"),)), Reason.TOO_BIG),
     "huge": (Lie(b"x" * 70_000), Reason.TOO_BIG),
     "claims": (Lie(b"x", length=10**12), Reason.TOO_BIG),
     "pixels": (Lie(wide(60_000, 60_000)), Reason.TOO_MANY_PIXELS),
