@@ -10,6 +10,7 @@ from tagmill.ingest.policy import ImagePolicy, Reencode, Resize
 from tagmill.ingest.presets import PLAIN, PRESETS, Columns, Preset
 from tagmill.ingest.room import SIZE
 from tagmill.ingest.stages import FETCH, FETCH_CONTENT, LABEL, NO_BYTE, PACK, SELECT, SELECT_CONTENT
+from tagmill.ingest.tagtext import unescaped
 from tagmill.shards.errors import ConfigError
 from tagmill.shards.record import RESERVED
 from tagmill.shards.store import is_local
@@ -60,7 +61,7 @@ class IngestConfig:
     tags_from_folder: bool = field(default=False, metadata=FETCH)
     """The name of the folder that a picture lies in, also inside a tar, is a tag too, after all others."""
     tags_separator: str = field(default=",", metadata=FETCH)
-    """What stands between two tags in text."""
+    """What stands between two tags in text; `\\t` is a tab."""
     licence_column: str | None = field(default=None, metadata=FETCH)
     """The column with each picture's licence, if there is one."""
     page_column: str | None = field(default=None, metadata=FETCH)
@@ -186,6 +187,7 @@ class IngestConfig:
     """The share of rows that may fail before the run stops, 0 to 1."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "tags_separator", unescaped(self.tags_separator))
         self._check_places()
         self._check_columns()
         at_least = {"concurrency": 1, "retries": 0, "max_bytes": 1, "max_redirects": 0, "image_size": 8, "min_side": 1}

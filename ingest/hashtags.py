@@ -11,6 +11,7 @@ MAX_TOKEN_CHARS = 64
 # A hash sign that U+FE0F or U+20E3 follows is an emoji (a key cap), and starts no hashtag.
 _HASH = re.compile("[#\N{FULLWIDTH NUMBER SIGN}\N{SMALL NUMBER SIGN}](?![\ufe0f\u20e3])")
 _EMOJI = ("\N{VARIATION SELECTOR-16}", "\N{COMBINING ENCLOSING KEYCAP}")  # the last mark of many emoji
+SEVERAL = r"(?s)[#＃﹟].*\S.*[#＃﹟]"  # what `apart` need look at (RE2's syntax)
 _JOINERS = "_\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
 
 
@@ -70,6 +71,13 @@ def hashtags_in(caption: str) -> list[str]:
         after_tag = bool(tag) and tag == run
         before = run
     return tags
+
+
+def apart(tag: str) -> list[str]:
+    """The hashtags of a tag that is several of them (`#cat #dog`, `#cat#dog`), without the `#`; else the tag as it is."""
+    before, *runs = _HASH.split(tag)
+    found = [run.strip() for run in runs if any(map(str.isalnum, run))]
+    return found if len(found) > 1 and not any(map(str.isalnum, before)) else [tag]
 
 
 def _ends_word(text: str) -> bool:

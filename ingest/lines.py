@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from tagmill.ingest import tagtext
 from tagmill.shards.errors import InputError
 
 BATCH_BYTES = 1 << 24  # lines are cut into batches by their bytes too: 16,384 of the longest would be 16 GiB
@@ -74,18 +75,9 @@ def text_batch(held: Sequence[tuple[Any, ...]], columns: Sequence[str], tags: tu
     """JSON values of rows by `columns`, as text; the column that `tags` names as lists, its text split by the separator."""
     arrays = []
     tags_column, separator = tags
-    for column, values in zip(columns, zip(*held, strict=True), strict=True):
+    for column, cells in zip(columns, zip(*held, strict=True), strict=True):
         if column == tags_column:
-            lists = [value if isinstance(value, list) else (_text(value) or "").split(separator) for value in values]
-            arrays.append(pa.array([[_text(tag) for tag in each] for each in lists], pa.list_(pa.string())))
+            arrays.append(pa.array([tagtext.values(cell, separator) for cell in cells], pa.list_(pa.string())))
         else:
-            arrays.append(pa.array([_text(value) for value in values], pa.string()))
+            arrays.append(pa.array([tagtext.plain(cell) for cell in cells], pa.string()))
     return pa.record_batch(arrays, list(columns))
-
-
-def _text(value: object) -> str | None:
-    """Text of a JSON value; half a surrogate pair, which JSON can spell, has no UTF-8 and becomes '?'."""
-    if value is None:
-        return None
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=True)
-    return text.encode("utf-8", "replace").decode()

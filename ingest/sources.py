@@ -194,7 +194,7 @@ def _row_batch(raw: pa.RecordBatch, start: int, schema: pa.Schema, url: str, con
     try:
         columns = {"row_id": ids, "url": to.text(raw[names.url]), "tags": _tags(raw, names, config)}
         for name, source in (("licence", names.licence), ("page", names.page)):
-            columns[name] = pa.nulls(len(raw), pa.string()) if source is None else to.text(raw[source])
+            columns[name] = pa.nulls(len(raw), pa.string()) if source is None else to.said(to.text(raw[source]))
         for field in list(schema)[len(columns) :]:
             if field.name == PLACE.name:
                 columns[field.name] = (

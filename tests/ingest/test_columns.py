@@ -2,12 +2,13 @@
 
 from urllib.parse import quote_plus
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagmill.ingest.columns import extra, no_tags, simple_type, tags, text, with_hashtags
+from tagmill.ingest.columns import extra, no_tags, said, simple_type, tags, text, with_hashtags
 
 BLANK = "".join(c for c in map(chr, range(0x3001)) if c.isspace())
 
@@ -67,3 +68,49 @@ def test_hashtags_stand_behind_the_tags() -> None:
     assert with_hashtags(before, captions).to_pylist() == [["x", "y", "cat"], ["z"], []]
     assert with_hashtags(no_tags(3), captions, encoded=True).to_pylist() == [["cat", "dog"], [], []]
     assert no_tags(0).type == before.type
+
+
+def test_a_cell_that_says_nothing_has_no_tags() -> None:
+    cells = pa.array(["cat", "nan", "None", None, " null ", "<NA>", "[]", "#nan", "nan,cat"])
+    assert tags(cells, ",").to_pylist() == [["cat"], *[[]] * 6, ["#nan"], ["nan", "cat"]]
+    assert tags(cells.slice(1, 2), ",").to_pylist() == [[], []]
+    for kind in (pa.float16(), pa.float32(), pa.float64()):
+        assert tags(pa.array(np.full(2, np.nan), pa.float64()).cast(kind), ",").to_pylist() == [[], []]
+    floats = pa.array([[float("nan"), 1.5], None, [float("inf")]], pa.list_(pa.float32()))
+    assert tags(floats, ",").to_pylist() == [["1.5"], [], []]
+    assert text(pa.array([float("nan"), 2.5])).to_pylist() == [None, "2.5"]
+    assert said(pa.array(["CC0", "nan", None, "None ", "none"])).to_pylist() == ["CC0", None, None, None, "none"]
+
+
+def test_tags_that_are_several() -> None:
+    cells = ["#cat #dog", "x", "#cat#dog", "['cat' 'dog']", "['cat, dog']", "cat，dog", None, "a,b"]
+    wanted = [["cat", "dog"], ["x"], ["cat", "dog"], ["cat", "dog"], ["cat, dog"], ["cat", "dog"], [], ["a", "b"]]
+    for array in (pa.array(cells), pa.array(["no", *cells]).slice(1), pa.array(cells).dictionary_encode()):
+        found = tags(array, ",")
+        found.validate(full=True)
+        assert found.to_pylist() == wanted
+    assert tags(pa.array([["#cat #dog", "#x"], ["#C#", None]]), ",").to_pylist() == [["cat", "dog", "#x"], ["#C#"]]
+
+
+def test_objects_and_lists_in_lists() -> None:
+    named = pa.array([[{"id": 1, "name": "cat"}, {"id": 2, "name": None}], None, [{"id": 3, "name": "#dog"}]])
+    assert tags(named, ",").to_pylist() == [["cat"], [], ["#dog"]]
+    assert tags(named.slice(2), ",").to_pylist() == [["#dog"]]
+    deep = pa.array([[["a", "b"], ["c"]], [], [None, ["d"]]], pa.list_(pa.large_list(pa.string())))
+    assert tags(deep, ",").to_pylist() == [["a", "b", "c"], [], ["d"]]
+    with pytest.raises(pa.ArrowException, match="objects of x, none of which names a tag"):
+        tags(pa.array([[{"x": 1}]]), ",")
+
+
+def plain_tags(array: pa.Array, separator: str) -> list[list[str]]:
+    """The rule of ordinary cells: split, trimmed, blanks dropped."""
+    return [
+        [tag for tag in (t.strip(BLANK) for t in (cell or "").split(separator)) if tag] for cell in array.to_pylist()
+    ]
+
+
+@given(st.lists(st.none() | st.text("abc ,#[]üé犬\n'1", max_size=12), max_size=8))
+def test_ordinary_cells_keep_their_tags(cells: list[str | None]) -> None:
+    ordinary = [cell for cell in cells if not cell or (cell.count("#") < 2 and "[" not in cell)]
+    array = pa.array(ordinary, pa.string())
+    assert tags(array, ",").to_pylist() == plain_tags(array, ",")

@@ -230,3 +230,8 @@ def test_what_is_for_a_corpus_that_is_there_needs_it() -> None:
         with pytest.raises(ConfigError, match="add --extend"):
             config(**flags)
         assert config(extend=True, **flags).extend
+
+
+def test_a_tab_as_a_shell_leaves_it_is_a_tab() -> None:
+    typed = config(tags_separator=r"\t")
+    assert typed.tags_separator == "\t" and typed == dataclasses.replace(typed) == config(tags_separator="\t")

@@ -3,11 +3,13 @@
 import sys
 import unicodedata
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagmill.ingest.hashtags import MAX_TOKEN_CHARS, clean, hashtags_in
+from tagmill.ingest.hashtags import MAX_TOKEN_CHARS, SEVERAL, apart, clean, hashtags_in
 
 any_text = st.text(st.characters(), max_size=80)  # surrogates too
 # Characters that change under composition, casefolding or compatibility mapping, and often only beside each other.
@@ -145,3 +147,30 @@ def test_hashtags_in_is_total_and_finds_parts_of_the_caption(caption: str) -> No
 )
 def test_hashtags_round_trip(tags: list[str], between: str) -> None:
     assert hashtags_in(between.join(f"#{tag}" for tag in tags)) == tags
+
+
+@pytest.mark.parametrize(
+    ("tag", "tags"),
+    [
+        ("#cat #dog", ["cat", "dog"]),
+        ("#cat#dog", ["cat", "dog"]),
+        ("🐶#brown bear\n＃dog❤\ufe0f", ["brown bear", "dog❤\ufe0f"]),
+        ("#猫##狗#", ["猫", "狗"]),  # as on Weibo
+        # One tag, or none of ours to take apart.
+        *[
+            (tag, [tag])
+            for tag in ("#cat", "##cat", "#cat#", "#C#", "C# and F#", "cat #dog #fox", "#\ufe0f\u20e3 #cat", "", "#")
+        ],
+    ],
+)
+def test_a_tag_that_is_several_hashtags(tag: str, tags: list[str]) -> None:
+    assert apart(tag) == tags
+    if tags != [tag]:
+        assert pc.match_substring_regex(pa.array([tag]), SEVERAL)[0].as_py()
+
+
+@given(any_text)
+def test_what_is_not_looked_at_is_one_tag(text: str) -> None:
+    text = text.encode("utf-8", "replace").decode()
+    if not pc.match_substring_regex(pa.array([text]), SEVERAL)[0].as_py():
+        assert apart(text) == [text]
