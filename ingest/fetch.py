@@ -15,6 +15,7 @@ from typing import Self
 
 from yarl import URL
 
+from tagmill.ingest.accept import accept_pictures
 from tagmill.ingest.addresses import may_be_public
 from tagmill.ingest.answers import Address, Reply, Wanted
 from tagmill.ingest.config import IngestConfig
@@ -77,7 +78,6 @@ class Fetcher:
         self, config: IngestConfig, workers: int = 1, lessons: Lessons | None = None, robots: Book | None = None
     ) -> None:
         self._config, self._workers, self._robots = config, workers, robots
-        self._picture = Wanted("image/*", config.max_bytes, config.max_redirects)
         self._lessons = Lessons(config) if lessons is None else lessons
         self.waits = Waits()  # of this fetcher alone
         self._turns = Turns(max(1, config.host_concurrency // workers), config.host_delay * workers)
@@ -103,7 +103,8 @@ class Fetcher:
 
     async def fetch(self, url: str) -> Fetched:
         """The body of a normalised URL, or why there is none. Never raises for anything that the web does."""
-        return await self._fetch(url, self._picture)
+        wanted = Wanted(accept_pictures(), self._config.max_bytes, self._config.max_redirects)
+        return await self._fetch(url, wanted)
 
     async def robots_txt(self, origin: str) -> Fetched:
         """A host's robots.txt, or its first `MOST_BYTES`."""

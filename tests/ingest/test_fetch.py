@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tagmill.ingest import hosts, retries, sockets
+from tagmill.ingest.accept import accept_pictures
 from tagmill.ingest.config import IngestConfig
 from tagmill.ingest.deal import normalise
 from tagmill.ingest.fetch import Fetched, Fetcher, Lessons
@@ -62,6 +63,7 @@ def test_a_body_comes_whole_with_its_facts(liar: Liar) -> None:
     assert (fetched.http_status, fetched.host) == (200, "127.0.0.1")
     assert fetched.seconds > 0 and fetched.fetched_at.tzinfo is not None
     assert "User-Agent: somebody/1" in liar.heads[0] and "Accept-Encoding: identity" in liar.heads[0]
+    assert f"Accept: {accept_pictures()}" in liar.heads[0] and "image/*" not in liar.heads[0]
 
 
 @pytest.mark.parametrize(
@@ -96,7 +98,9 @@ def test_lies(liar: Liar, lie: Lie, reason: Reason, status: int | None, tries: i
     (fetched,) = get(liar.url("/lie"))
     assert (fetched.body, fetched.reason, fetched.http_status) == (None, reason, status)
     assert tries is None or liar.hits["/lie"] == tries
-    assert str(liar.port) not in (fetched.detail or "")  # details are the same in every run
+    assert (
+        fetched.detail and str(liar.port) not in fetched.detail
+    )  # it says more than the reason, and the same in every run
 
 
 @pytest.mark.parametrize("first", [Lie(status=500), Lie(status=429), Lie(raw=b""), Lie(b"half", length=8)])
@@ -138,6 +142,7 @@ def test_nobody_there(liar: Liar) -> None:
 def test_what_is_no_url(url: str) -> None:
     (fetched,) = get(url, timeout=2.0, retries=0)
     assert (fetched.reason, fetched.body, fetched.http_status) == (Reason.BAD_URL, None, None)
+    assert fetched.detail
 
 
 @pytest.mark.parametrize(
