@@ -98,14 +98,20 @@ def rows_file(part: int) -> str:
     return f"parts/{part:06d}/rows.parquet"
 
 
-def deal(config: IngestConfig, store: Store, spool: Path, first_file: int = 0) -> Dealt:
+def deal(
+    config: IngestConfig,
+    store: Store,
+    spool: Path,
+    first_file: int = 0,
+    see: Callable[[pa.RecordBatch], None] | None = None,
+) -> Dealt:
     """Puts every row into the `rows.parquet` of one part, ordered by (url hash, row_id); the marker is put last.
 
     The number of parts is the smallest power of two that holds `rows_per_part` rows on average. `spool` takes a copy of
     all rows; memory holds the rows of HELD_PARTS parts. With `keep_order` a part is the next `rows_per_part` rows as they
     come, and nothing is copied to the spool but one part. A list that is dealt already is left as it is; one that was dealt
     under another config is refused with ConfigError. `first_file` is the ordinal of the first input, after those of the
-    runs that made the corpus.
+    runs that made the corpus. `see` is shown the rows as they come.
     """
     if store.exists(MARKER):
         found = Dealt.parse(store.read(MARKER))
@@ -124,6 +130,8 @@ def deal(config: IngestConfig, store: Store, spool: Path, first_file: int = 0) -
     def hashed() -> Iterator[pa.RecordBatch]:
         for batch in rows(config, skipped, listings):
             if len(batch):
+                if see:
+                    see(batch)
                 ordinal = batch["row_id"][0].as_py() >> ROW_BITS
                 counts[ordinal] = counts.get(ordinal, 0) + len(batch)
                 yield _hashed(_numbered(batch, first_file), schema, config.seed)

@@ -10,6 +10,7 @@ from tagmill.ingest.config import IngestConfig
 from tagmill.ingest.denied import Denied
 from tagmill.ingest.engine import Engine
 from tagmill.ingest.extend import Base
+from tagmill.ingest.first_look import reading_of
 from tagmill.ingest.recipe import ViewRules, rules_of
 from tagmill.ingest.takedown import find
 from tagmill.ingest.views import NAME, Labelled, Source, make_view
@@ -125,4 +126,6 @@ class Generation:
         spool.mkdir()
         source = Source.of(corpus, spool, self.config.processes)
         with closing(self.engine()) as engine:
-            return make_view(engine, source, view.file.name, rules, seed=view.file.seed)
+            return make_view(
+                engine, source, view.file.name, rules, seed=view.file.seed, reading=reading_of(self.config)
+            )

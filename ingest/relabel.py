@@ -16,6 +16,7 @@ from rich.table import Table
 from tagmill.ingest.lists import read_list, text_of
 from tagmill.ingest.matching import MatchRules
 from tagmill.ingest.recipe import Members, ViewRules
+from tagmill.ingest.report import warning
 from tagmill.ingest.synsets import Rule
 from tagmill.ingest.views import Labelled, Source, make_view
 from tagmill.ingest.vocabularies import VocabularyRules
@@ -133,15 +134,19 @@ def command(arguments: Sequence[str]) -> None:
     as_json = "--json" in arguments
     words = [word for word in arguments if word != "--json"]
     config = tyro.cli(ViewConfig, args=words, prog="tagmill corpus view", description="Also: --json, for machines.")
-    facts = summary(config.name, view(config))
+    labelled = view(config)
+    facts = summary(config.name, labelled)
     console = Console()
     if as_json:
         console.print_json(json.dumps(facts))
         return
     table = Table("", "", box=None, show_header=False)
     for name, value in facts.items():
-        table.add_row(name.replace("_", " "), f"{value:,}" if isinstance(value, int) else str(value))
+        if name != "few_labels":
+            table.add_row(name.replace("_", " "), f"{value:,}" if isinstance(value, int) else str(value))
     console.print(table)
+    if labelled.few_labels:
+        console.print(warning(labelled.few_labels))
 
 
 def summary(name: str, labelled: Labelled) -> dict[str, Any]:

@@ -7,7 +7,9 @@ from typing import Any, Self
 from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
+from tagmill.ingest.coverage import FewLabels
 from tagmill.ingest.fates import SetCounts
 from tagmill.ingest.reasons import Reason
 from tagmill.ingest.waits import HostTime
@@ -52,6 +54,7 @@ class Report:
     skipped: int = 0  # lines of the lists that a preset knows to be no pictures (videos); they are no rows
     fetched_bytes: int = 0  # bodies that came, of this run
     slowest_hosts: tuple[HostTime, ...] = ()  # those that took most of the time of fetching, of this run
+    few_labels: FewLabels | None = None  # what is likely to be wrong, where hardly any tag led to a label
 
     def json(self) -> bytes:
         return json.dumps(asdict(self), indent=2, sort_keys=False).encode() + b"\n"
@@ -66,12 +69,14 @@ class Report:
         )
         slowest = tuple(HostTime(**host) for host in text.pop("slowest_hosts", ()))
         sets = SetCounts.of(text.pop("sets"))
-        return cls(**text, top_labels=tuple(top), slowest_hosts=slowest, sets=sets)
+        few = FewLabels.of(found) if (found := text.pop("few_labels", None)) else None
+        return cls(**text, top_labels=tuple(top), slowest_hosts=slowest, sets=sets, few_labels=few)
 
     def table(self) -> RenderableType:
         """What a terminal shows at the end of a run."""
         rejects = [self._rejects()] if self.rejects else []
-        return Group(self._counts(), *rejects, *set_tables(self.sets), self._labels())
+        few = [warning(self.few_labels)] if self.few_labels else []
+        return Group(self._counts(), *rejects, *set_tables(self.sets), self._labels(), *few)
 
     def _counts(self) -> Table:
         table = Table(title=f"{self.name}: {self.output}", show_header=False, title_justify="left")
@@ -104,6 +109,18 @@ class Report:
         for label in self.top_labels:
             table.add_row(escape(label.name), ", ".join(label.lemmas[:3]), f"{label.images:,}")
         return table
+
+
+def warning(few: FewLabels) -> RenderableType:
+    """What a person must not overlook: hardly any tag led to a label, why, and which tags did not."""
+    table = Table("tag", "token", "times", title="Commonest tags without a label", title_justify="left")
+    for each in few.unmatched:
+        table.add_row(escape(each.written[:60]), escape(each.token), f"{each.tags:,}")
+    share = (
+        f"{few.tags_matched / few.tags:.1%} of {few.tags:,} tags led to a label" if few.tags else "there are no tags"
+    )
+    says = Text(f"Hardly any labels: {share}. {few.why}; {few.remedy}.", style="bold red")
+    return Group(table, says) if few.unmatched else says
 
 
 def set_tables(sets: SetCounts) -> list[Table]:

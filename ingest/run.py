@@ -31,6 +31,7 @@ from tagmill.ingest.existing import existing_rows
 from tagmill.ingest.extend import CLOSING, Base, begin, clear, extended, is_done
 from tagmill.ingest.extend import closing as closing_of
 from tagmill.ingest.fates import SetCounts, SetRules
+from tagmill.ingest.first_look import FirstLook, reading_of
 from tagmill.ingest.generation import Generation, check_views
 from tagmill.ingest.images import image_stack
 from tagmill.ingest.known import deal_known
@@ -121,8 +122,8 @@ class _Run:
         denied = self._pin_denied()
         pin_blocklist(self.config, self.store)
         evaluation = pinned_sets(self.config, self.store)
-        with self._stage("deal"):
-            dealt = deal(self.config, self.store, self.spool, base.num_files if base else 0)
+        with self._stage("deal"), FirstLook(self.config, self._rules().match) as look:
+            dealt = deal(self.config, self.store, self.spool, base.num_files if base else 0, look.see)
             if base:
                 deal_known(base.corpus, dealt, self.store, self.spool, self.config.processes)
         if self.config.honour_robots:
@@ -247,7 +248,7 @@ class _Run:
         spool.mkdir()
         source = Source(self.store, manifest, entries, spool, config.processes)
         with closing(self.place.engine()) as engine:
-            return make_view(engine, source, VIEW, self._rules(), seed=config.seed)
+            return make_view(engine, source, VIEW, self._rules(), seed=config.seed, reading=reading_of(config))
 
     def _extend(
         self,
@@ -317,6 +318,7 @@ class _Run:
             fetched_bytes=self.traffic.size,
             slowest_hosts=self.traffic.slowest,
             sets=counts,
+            few_labels=labelled.few_labels,
         )
 
     def _commit(

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from tagmill.ingest.coverage import clipped
 from tagmill.ingest.matching import Matcher, MatchRules
 from tagmill.ingest.synsets import set_text
 from tagmill.shards.errors import CorpusError
@@ -27,6 +28,7 @@ Labels = tuple[str, ...]  # texts of sets of synsets
 MAX_TAGS = 1_000  # of a sample, after the union: the commonest, then by name
 REMEMBERED = 1 << 20  # tags whose labels a worker remembers: a web's tags have no end, its common ones have
 DROPPED = 500  # tokens without a label that a shard tells of
+UNMATCHED = 100  # tags without a label, as written, that it tells of
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class Tally:
     tokens: dict[str, int]
     led_to: dict[str, Labels]  # the labels of each token
     dropped: dict[str, int] = field(default_factory=dict)  # tokens without a label, the commonest
+    unmatched: dict[str, int] = field(default_factory=dict)  # tags without a label as written, the commonest
     tags: int = 0  # over samples, after the union
     tags_matched: int = 0
 
@@ -71,7 +74,12 @@ def tally(task: TallyTask) -> Tally:
     token_of = np.array([tokens[token] if labels else -1 for token, labels in matches], np.int64)
     matched = token_of[numbers] >= 0 if len(words) else np.zeros(0, np.bool_)
     result = Tally(task.entry.split, {}, {}, {}, tags=len(samples), tags_matched=int(matched.sum()))
-    result.dropped = _commonest(matches, np.bincount(numbers[~matched], minlength=len(words)))
+    without = np.bincount(numbers[~matched], minlength=len(words))
+    result.dropped = _commonest(matches, without)
+    for number in np.argsort(-without, kind="stable")[:UNMATCHED].tolist():
+        if without[number]:
+            written_so = clipped(words[number])
+            result.unmatched[written_so] = result.unmatched.get(written_so, 0) + int(without[number])
     at, token = _distinct(samples[matched], token_of[numbers[matched]], len(tokens))
     result.tokens = dict(zip(tokens, np.bincount(token, minlength=len(tokens)).tolist(), strict=True))
     result.led_to = {text: labels for text, labels in matches if labels}

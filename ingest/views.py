@@ -26,6 +26,7 @@ from tagmill.ingest.assign import (
     write_ids,
     write_repeats,
 )
+from tagmill.ingest.coverage import TRIED, FewLabels, Reading, few_labels
 from tagmill.ingest.engine import Engine
 from tagmill.ingest.matching import Matcher
 from tagmill.ingest.names import word_of
@@ -35,7 +36,7 @@ from tagmill.ingest.sides import num_runs
 from tagmill.ingest.synsets import WordNet, parse_set
 from tagmill.ingest.tally import Tally, TallyTask, tally
 from tagmill.ingest.union import tag_union
-from tagmill.ingest.vocabularies import Counts, choose
+from tagmill.ingest.vocabularies import Counts, VocabularyRules, choose
 from tagmill.ingest.workers import Workers
 from tagmill.shards.manifest import Corpus, Named, ShardEntry
 from tagmill.shards.store import Store
@@ -62,6 +63,7 @@ class Labelled:
     labels_merged: int = 0  # of these, those that met another of their image
     t: float | None = None  # of the resampling
     epoch_samples: int = 0  # of the train split, in whole samples of an epoch
+    few_labels: FewLabels | None = None  # what is likely to be wrong, where hardly any tag led to a label
 
 
 @dataclass(frozen=True)
@@ -86,8 +88,10 @@ class Source:
         return cls(*place, ordinals, taken.samples_sha256, num_runs(file))
 
 
-def make_view(engine: Engine, source: Source, name: str, rules: ViewRules, *, seed: int) -> Labelled:
-    """Labels a packed corpus and puts the view `name` into its store; whoever calls makes it visible by a commit."""
+def make_view(
+    engine: Engine, source: Source, name: str, rules: ViewRules, *, seed: int, reading: Reading | None = None
+) -> Labelled:
+    """Labels a packed corpus and puts the view `name` into its store; the caller makes it visible by a commit."""
     store, spool, entries = source.store, source.spool, source.entries
     excluded = rules.members.keys()  # what is wrong is found before the work
     union = tag_union(engine, store, source.manifest, entries, spool, source.runs)
@@ -98,13 +102,19 @@ def make_view(engine: Engine, source: Source, name: str, rules: ViewRules, *, se
         for found in workers.each(tally, tasks):
             counted.add(found)
         vocabulary, left = choose(counted.counts(), rules.vocabulary, rules.match.rule, WordNet.load())
-        vocabulary = _told(vocabulary, left, counted, Matcher(rules.match))
+        matcher = Matcher(rules.match)
+        vocabulary = _told(vocabulary, left, counted, matcher)
         write_ids(spool, vocabulary, excluded)
         labelled = Labelled(Named("", ""), vocabulary, counted.tags, counted.tags_matched)
         frequencies = _assign(workers, source, rules, seed, labelled)
         repeats = [RepeatTask(store, folder, entry, spool) for entry in entries]
         _resample(workers, repeats, source, rules.members, frequencies, labelled)
         shards = list(workers.each(put_labels, repeats))
+    samples = sum(entry.samples for entry in entries)
+    if samples:
+        labelled.few_labels = few_labels(
+            counted.tags, counted.tags_matched, counted.unmatched, matcher, reading or Reading()
+        ) or _no_label(labelled, samples, left, rules.vocabulary)
     keep_files(store, folder, rules)
     labelled.view = put_view(
         store, name, recipe, source.manifest, vocabulary, shards, max_labels=rules.max_labels, seed=seed
@@ -132,11 +142,15 @@ class _Counted:
         self.images: Counter[str] = Counter()
         self.tokens: dict[str, Counter[str]] = {}
         self.dropped: Counter[str] = Counter()
+        self.unmatched: Counter[str] = Counter()
         self.tags = self.tags_matched = 0
 
     def add(self, found: Tally) -> None:
         self.tags += found.tags
         self.tags_matched += found.tags_matched
+        self.unmatched.update(found.unmatched)
+        if len(self.unmatched) > 2 * TRIED:
+            self.unmatched = Counter(dict(_largest(self.unmatched, TRIED)))
         if found.split != "train":
             return
         self.images.update(found.labels)
@@ -163,6 +177,17 @@ def _told(vocabulary: Vocabulary, left: Mapping[str, int], counted: "_Counted", 
     ]
     source = {**vocabulary.source, "dropped_tokens": tokens, "dropped_labels": labels, "labels_left_out": len(left)}
     return Vocabulary(vocabulary.labels, vocabulary.rule, source)
+
+
+def _no_label(labelled: Labelled, samples: int, left: Mapping[str, int], rules: VocabularyRules) -> FewLabels | None:
+    """Where tags lead to labels, but the vocabulary has none of them."""
+    if labelled.unlabelled < samples:
+        return None
+    why = f"no sample has a label of the vocabulary {rules.vocabulary!r}"
+    if left:
+        why += f"; {len(left):,} other labels are carried, the commonest by {max(left.values()):,} images"
+    remedy = "give another --vocabulary" if rules.vocabulary != "nouns" else "give a smaller --min-count"
+    return FewLabels("vocabulary", why, remedy, labelled.tags, labelled.tags_matched)
 
 
 def _largest(counts: Mapping[str, int], most: int) -> list[tuple[str, int]]:

@@ -95,3 +95,18 @@ def test_what_imagenet_has_is_kept_and_short_tokens_can_be(tmp_path: Path) -> No
     (tmp_path / "vocabulary.json").write_bytes(made.store.read("vocabulary.json"))
     found = view(ViewConfig(corpus=url, name="w", vocabulary=str(tmp_path / "vocabulary.json"), processes=1))
     assert {label.name: label.images for label in found.vocabulary.labels} == {"cat": 1, "ox": 0, "sun": 1, "tv": 0}
+
+
+def test_a_view_without_labels_says_so_and_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    url = make(tmp_path, [[["cat;sofa"], ["dog;beach"]] * 9]).corpus.store.url
+    cli.main(["corpus", "view", url, "v", "--processes", "1"])
+    told = " ".join(capsys.readouterr().out.split())
+    assert "Hardly any labels: 0.0% of 18 tags led to a label." in told and "--tags-separator ';'" in told
+    assert "dog;beach" in told and "dogbeach" in told and "Commonest tags without a label" in told
+    cli.main(["corpus", "view", url, "v", "--processes", "1", "--json"])
+    found = json.loads(capsys.readouterr().out)["few_labels"]
+    assert found["cause"] == "separator" and found["unmatched"][0] == {
+        "token": "catsofa",
+        "written": "cat;sofa",
+        "tags": 9,
+    }

@@ -1,11 +1,13 @@
 """The report: a round trip through its file, and a table that a person can read."""
 
 import io
+import json
 
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from tagmill.ingest.coverage import FewLabels, Unmatched
 from tagmill.ingest.reasons import Reason
 from tagmill.ingest.report import Report, TopLabel, commonest
 
@@ -32,6 +34,16 @@ reports = st.builds(
     image_stack=st.dictionaries(st.sampled_from(["pil", "libjpeg"]), st.text()),
     code_version=st.text(),
     skipped=st.integers(0, 99),
+    few_labels=st.none()
+    | st.builds(
+        FewLabels,
+        st.just("words"),
+        st.text(),
+        st.text(),
+        st.integers(0, 9),
+        st.just(0),
+        st.lists(st.builds(Unmatched, st.text(), st.text(), st.integers(1, 9)), max_size=2).map(tuple),
+    ),
 )
 
 
@@ -62,11 +74,12 @@ def test_the_table_says_what_a_reason_means() -> None:
         tags_matched_share=0.25,
         unlabelled=0,
         labels_cut=0,
-        top_labels=(TopLabel("n02132136", ("brown_bear", "bruin"), 3),),
+        top_labels=(TopLabel("brownbear", ("brown_bear", "bruin"), 3, ("n02132136",)),),
         seconds={"deal": 0.5},
         image_stack={"pil": "pillow-simd"},
         code_version="1",
         skipped=1_234,
+        few_labels=FewLabels("words", "no [b]nouns[/b]", "give some", 4, 0, (Unmatched("xyzzy", "#Xyzzy[i]", 4),)),
     )
     console = Console(file=io.StringIO(), width=150)
     console.print(report.table())
@@ -75,9 +88,21 @@ def test_the_table_says_what_a_reason_means() -> None:
         Reason.NOT_FOUND.meaning,
         "25.0%",
         "25% led to a label",
+        "brownbear",
         "brown_bear, bruin",
+        "Hardly any labels: 0.0% of 4 tags led to a label. no [b]nouns[/b]; give some.",
+        "#Xyzzy[i]",
         "deal 0.5",
         "pillow-simd",
         "besides 1,234 that are no pictures",
     ):
         assert text in shown
+
+
+def test_reports_of_before_are_read() -> None:
+    """They have no synsets beside a label's name, and say nothing of few labels."""
+    label = TopLabel("n02132136", ("brown_bear",), 3)
+    report = Report("c", "o", 1, {"train": 1}, {}, 0, 1, 9, 1, 1, 1.0, 0, 0, (label,), {}, {}, "1")
+    text = json.loads(report.json())
+    del text["few_labels"], text["top_labels"][0]["synsets"]
+    assert Report.parse(json.dumps(text).encode()) == report

@@ -186,6 +186,24 @@ def test_a_folder_of_pictures(tmp_path: Path) -> None:
     assert labels == {("n02132136",): ("brownbear", 8), ("n02123045",): ("tabby", 8)}
 
 
+def test_a_run_without_labels_says_so_before_the_fetch_and_at_the_end(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(6):
+        path = tmp_path / "photos" / ("brown_bear", "tabby")[number % 2] / f"{number}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(picture(number))
+    report = ingest(config(tmp_path / "photos", tmp_path / "corpus"))
+    assert report.labels == 0 and report.few_labels is not None and report.few_labels.cause == "no_tags"
+    assert "--tags-from-folder" in report.few_labels.remedy
+    (early,) = [record.getMessage() for record in caplog.records if "first 6 rows" in record.getMessage()]
+    assert "such as 'tabby'" in early and "give --tags-from-folder" in early
+    assert json.loads((tmp_path / "corpus/report.json").read_bytes())["few_labels"]["tags"] == 0
+    caplog.clear()
+    assert ingest(config(tmp_path / "photos", tmp_path / "good", tags_from_folder=True)).few_labels is None
+    assert not [record for record in caplog.records if "rows" in record.getMessage()]
+
+
 def test_a_picture_that_is_too_big_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     for number in range(3):

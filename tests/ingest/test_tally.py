@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tagmill.ingest.coverage import WRITTEN
 from tagmill.ingest.matching import MatchRules
 from tagmill.ingest.synsets import labels_of, set_text
-from tagmill.ingest.tally import MAX_TAGS, TallyTask, tallied, tally, written
+from tagmill.ingest.tally import DROPPED, MAX_TAGS, UNMATCHED, TallyTask, tallied, tally, written
 from tagmill.ingest.union import UNION
 from tagmill.shards.errors import CorpusError
 from tests.ingest.tagged import make
@@ -53,11 +54,25 @@ def test_labels_and_tokens_are_counted_once_a_sample(tmp_path: Path) -> None:
     cats = {set_text(label) for label in labels_of("cat", "all")}
     assert all(found.labels[name] == 2 for name in cats)
     assert found.dropped == {"nosuch": 2} and (found.tags, found.tags_matched) == (8, 6)
+    assert found.unmatched == {"nosuch": 1, "#nosuch": 1}
     with np.load(tallied(tmp_path, "000000")) as file:
         sets = json.loads(file["sets"].tobytes())
         pairs = {(int(s), sets[n]) for s, n in zip(file["samples"], file["labels"])}
         assert file["keys"].tobytes().hex() == "".join(made.keys)
     assert {name for sample, name in pairs if sample == 0} == cats and not {s for s, _ in pairs} & {1, 3}
+
+
+def test_what_a_shard_tells_of_tags_without_labels_is_bounded(tmp_path: Path) -> None:
+    tags = [
+        [f"nosuch{number:04d}" for number in range(900)],
+        ["often so", "x" * 500_000 + "y"],
+        ["often so", "x" * 500_000],
+    ]
+    made = make(tmp_path, [tags])
+    found = tally(TallyTask(made.corpus.store, made.entries[0], MatchRules(), None, tmp_path))
+    assert len(found.unmatched) == UNMATCHED and next(iter(found.unmatched)) == "often so"
+    assert found.unmatched["often so"] == 2 and max(map(len, found.unmatched)) <= WRITTEN
+    assert len(found.dropped) == DROPPED
 
 
 def test_a_table_that_is_not_the_manifests_is_refused(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tagmill.ingest import views
 from tagmill.ingest.draws import in_subset
 from tagmill.ingest.engine_duckdb import DuckDB
 from tagmill.ingest.hashtags import clean
@@ -18,6 +19,7 @@ from tagmill.ingest.matching import MatchRules
 from tagmill.ingest.noise import expected
 from tagmill.ingest.recipe import Members, ViewRules
 from tagmill.ingest.synsets import labels_of, set_text
+from tagmill.ingest.tally import Tally
 from tagmill.ingest.views import Labelled, Source, make_view
 from tagmill.ingest.vocabularies import VocabularyRules
 from tagmill.shards.errors import ConfigError
@@ -216,6 +218,29 @@ def test_processes_and_runs_change_no_byte(engine: DuckDB, tmp_path: Path, membe
         for n, processes in enumerate((1, 3, 1))
     ]
     assert found[0] == found[1] == found[2], "view.json names everything by its content"
+
+
+def test_a_view_without_labels_says_why(engine: DuckDB, tmp_path: Path) -> None:
+    made = make(tmp_path, [[["cat;sofa"], ["dog;beach;instagood"]] * 20, [["xyzzy"], ["cat;sofa"]]])
+    few = label(engine, made, ViewRules(), tmp_path / "work")[0].few_labels
+    assert few is not None and few.cause == "separator" and (few.tags, few.tags_matched) == (42, 0)
+    assert few.unmatched[0].written == "cat;sofa" and few.unmatched[0].tags == 21
+    made = make(tmp_path / "good", [[["cat"], ["dog"], ["xyzzy"]]], [[["cat"]]])
+    assert label(engine, made, ViewRules(), tmp_path / "good/work")[0].few_labels is None
+    cuts = ViewRules(vocabulary=VocabularyRules(min_count=9))
+    few = label(engine, made, cuts, tmp_path / "good/cut")[0].few_labels
+    assert few is not None and few.cause == "vocabulary" and "--min-count" in few.remedy
+    assert "2 other labels are carried, the commonest by 1 images" in few.why
+
+
+def test_tags_without_labels_are_counted_in_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(views, "TRIED", 10)
+    counted = views._Counted()
+    for shard in range(50):
+        unmatched = {"common": 2} | {f"{shard}-{number}": 1 for number in range(30)}
+        counted.add(Tally("train", {}, {}, {}, unmatched=unmatched, tags=60))
+        assert len(counted.unmatched) <= 2 * 10 + 31
+    assert counted.unmatched["common"] == 100
 
 
 def test_a_sample_with_more_tags_than_the_limit_keeps_the_commonest(engine: DuckDB, tmp_path: Path) -> None:
