@@ -3,21 +3,18 @@
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
-from tagmill.ingest.config import IngestConfig
 from tagmill.ingest.listed import KINDS, WANTED, HashReader, kind_and_path, listed_lines, tell
 from tagmill.ingest.lists import read_list, text_of
 from tagmill.ingest.matcher import NearList
 from tagmill.shards.errors import ConfigError
 from tagmill.shards.record import sha256_hex
-from tagmill.shards.store import Store
 
-PINNED = "parts/blocklist.txt"
 DISTANCE = 31  # bits of PDQ that may differ: what its authors take for the same picture
 MAX_LIST = 1 << 30  # bytes of a file
 
@@ -40,11 +37,12 @@ class Blocklist:
     def _near(self) -> NearList:
         return NearList((digits, DISTANCE) for digits in self.pdq)
 
-    def blocks(self, body: bytes, sha256: str, pdq: Sequence[int]) -> str | None:
-        """The kind of entry that forbids a picture: its source bytes, their sha256, and its hash as four signed words."""
+    def blocks(self, body: bytes | None, sha256: str, pdq: Sequence[int]) -> str | None:
+        """The kind of entry that forbids a picture: its source bytes, their sha256, and its hash as four signed words. Without
+        the bytes the entries by md5 are left out."""
         if sha256 in self.sha256:
             return "sha256"
-        if self.md5 and hashlib.md5(body, usedforsecurity=False).hexdigest() in self.md5:
+        if self.md5 and body is not None and hashlib.md5(body, usedforsecurity=False).hexdigest() in self.md5:
             return "md5"
         return "pdq" if self.pdq and self.near(np.array([pdq], np.int64))[0] else None
 
@@ -84,18 +82,3 @@ def read_blocklists(places: Iterable[str]) -> Blocklist:
         found |= Blocklist.parse(text_of(read_list(path, MAX_LIST, WANTED), path), path, reader)
         tell("blocklist", path, reader)
     return found
-
-
-def pin_blocklist(config: IngestConfig, store: Store) -> Blocklist:
-    """Puts the entries where workers find them. Raises ConfigError where the run was begun under other ones."""
-    listed = read_blocklists(config.blocklist)
-    if not store.put_new(PINNED, listed.data()) and store.read(PINNED) != listed.data():
-        remedy = "give the lists of the run that began it, as they were, or another output"
-        raise ConfigError("begun with other blocklists", config.output, remedy)
-    return listed
-
-
-@lru_cache(maxsize=1)
-def blocklist_of(store: Store) -> Blocklist:
-    """What this run must not keep. A worker process reads it once."""
-    return Blocklist.parse(store.read(PINNED).decode(), PINNED) if store.exists(PINNED) else Blocklist()

@@ -3,13 +3,13 @@
 import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, astuple, dataclass, field, fields
 from typing import Any, Literal, get_args
 
 from tagmill.ingest.policy import ImagePolicy, Reencode, Resize
 from tagmill.ingest.presets import PLAIN, PRESETS, Columns, Preset
 from tagmill.ingest.room import SIZE
-from tagmill.ingest.stages import FETCH, FETCH_CONTENT, LABEL, NO_BYTE, PACK, SELECT, SELECT_CONTENT
+from tagmill.ingest.stages import FETCH, FETCH_CONTENT, LABEL, NO_BYTE, PACK, SELECT, SELECT_CONTENT, STAGES, Stage
 from tagmill.ingest.tagtext import unescaped
 from tagmill.shards.errors import ConfigError
 from tagmill.shards.record import RESERVED
@@ -300,17 +300,32 @@ class IngestConfig:
         flag = "--" + name.replace("_", "-")
         raise ConfigError(f"{name} {rule}, not {getattr(self, name)!r}", flag, "give another value")
 
-    def digest(self) -> str:
-        """sha256 over the fields that decide what is built; a run is only resumed under the same."""
-        names = [each.name for each in fields(self) if each.metadata["stage"] and not each.metadata["content"]]
-        deciding = {name: value for name, value in asdict(self).items() if name in names}
-        deciding |= {"columns": asdict(self.columns)}
-        for name in ("extend", "recount", "drop_views", "short_tokens"):
-            if not deciding[name]:  # as if this version did not know of it
-                del deciding[name]
-        for name in _COLUMN_FIELDS:  # a column may be named by a flag or by habit: that is one and the same
-            del deciding[name]
-        return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
+    def deciding(self, last: Stage = "label") -> dict[str, Any]:
+        """The fields that decide what the stages up to `last` build, as JSON has them. What files hold is not among them.
+
+        Columns are those that are read: one may be named by a flag or by habit.
+        """
+        stages = STAGES[: STAGES.index(last) + 1]
+        plain = [
+            each.name for each in fields(self) if not each.metadata["content"] and each.metadata["stage"] in stages
+        ]
+        values = {name: getattr(self, name) for name in plain} | dict(
+            zip(_COLUMN_FIELDS, astuple(self.columns), strict=True)
+        )
+        found: dict[str, Any] = json.loads(json.dumps(values))
+        return found
+
+    def digest(self, last: Stage = "label") -> str:
+        """sha256 over `deciding`."""
+        return hashlib.sha256(json.dumps(self.deciding(last), sort_keys=True).encode()).hexdigest()
+
+    def differences(self, then: dict[str, Any], last: Stage = "label") -> list[str]:
+        """The fields whose values differ from `deciding` of another config, each with both values. A field that one of the two
+        versions of this code does not know has its default there."""
+        now = self.deciding(last)
+        default = {each.name: None if each.default is MISSING else each.default for each in fields(self)}
+        both = {name: (then.get(name, default.get(name)), now.get(name)) for name in sorted(then.keys() | now.keys())}
+        return [f"{name} {was!r} then and {is_!r} now" for name, (was, is_) in both.items() if was != is_]
 
     @property
     def reading(self) -> Preset:

@@ -37,6 +37,7 @@ LUMP = 1 << 23  # bytes of rows that are made one batch
 AT_ONCE = 8  # parts that are on their way into the store
 HASH = "url_hash"
 Put = Callable[[pa.Table, int], None]  # a part's rows, and its number
+_ROWS = re.compile(r"parts/[0-9]{6}/rows\.parquet")  # as `rows_file` names them
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 _PLAIN = re.compile(r"https?://[a-z0-9.-]+/[!-\"$-~]*")  # normal already, as most are
 _ADDRESS = re.compile(r"(https?)://([^/?#]*)([^#]*)(?:#.*)?", re.IGNORECASE | re.DOTALL)
@@ -51,11 +52,16 @@ class Dealt:
     # name, bytes, rows, sha256 of each input, in order of file ordinals; `skipped` where videos were left out. Of tars and
     # folders `listing_sha256`, see `samples.Listing`: their pictures are not read to deal them
     inputs: list[dict[str, Any]]
-    config_sha256: str
+    fields: dict[str, Any]  # `IngestConfig.deciding("fetch")`
 
     @classmethod
     def parse(cls, data: bytes) -> Self:
-        return cls(**json.loads(data))
+        """Raises ConfigError for the marker of an earlier version, which does not say its flags."""
+        told = json.loads(data)
+        if "fields" not in told:
+            remedy = "go on with that version, or remove the output and start over"
+            raise ConfigError("begun by an earlier version of tagmill", MARKER, remedy)
+        return cls(**told)
 
 
 def normalise(url: str) -> str:
@@ -109,16 +115,15 @@ def deal(
 
     The number of parts is the smallest power of two that holds `rows_per_part` rows on average. `spool` takes a copy of
     all rows; memory holds the rows of HELD_PARTS parts. With `keep_order` a part is the next `rows_per_part` rows as they
-    come, and nothing is copied to the spool but one part. A list that is dealt already is left as it is; one that was dealt
-    under another config is refused with ConfigError. `first_file` is the ordinal of the first input, after those of the
-    runs that made the corpus. `see` is shown the rows as they come.
+    come, and nothing is copied to the spool but one part. A list that is dealt already is left as it is; raises ConfigError
+    where that was under other flags of fetching, with both values of each. `first_file` is the ordinal of the first input,
+    after those of the runs that made the corpus. `see` is shown the rows as they come.
     """
     if store.exists(MARKER):
-        found = Dealt.parse(store.read(MARKER))
-        if found.config_sha256 != config.digest():
-            remedy = "give the flags of the run that began it, or another output"
-            raise ConfigError("this output was begun with another config", config.output, remedy)
-        return found
+        return _held(config, store.read(MARKER))
+    for name in store.names("parts"):  # of a run that was killed while it dealt, maybe with other flags
+        if _ROWS.fullmatch(name):
+            store.delete(name)
     folder = spool / "deal"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -151,10 +156,19 @@ def deal(
     ]
     if first_file + len(told) > 1 << 63 - ROW_BITS:
         raise ConfigError(f"{first_file} files have made this corpus", config.output, "join some of the new ones")
-    dealt = Dealt(num_parts, sum(counts.values()), told, config.digest())
+    dealt = Dealt(num_parts, sum(counts.values()), told, config.deciding("fetch"))
     store.put(MARKER, json.dumps(asdict(dealt)).encode())
     shutil.rmtree(folder)
     return dealt
+
+
+def _held(config: IngestConfig, marker: bytes) -> Dealt:
+    """What was dealt, if under the same flags of fetching."""
+    found = Dealt.parse(marker)
+    if differ := config.differences(found.fields, "fetch"):
+        what = f"begun with other flags, and rows are dealt and fetched by them: {'; '.join(differ)}"
+        raise ConfigError(what, config.output, "give them as they were, or another output")
+    return found
 
 
 def _deal_in_order(batches: Iterator[pa.RecordBatch], rows_per_part: int, put: Put) -> int:

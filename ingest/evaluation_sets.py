@@ -1,4 +1,4 @@
-"""Reading evaluation sets: folders of pictures, tars, or tables of hashes, and the pin that holds a run to their content."""
+"""Reading evaluation sets: folders of pictures, tars, or tables of hashes."""
 
 import asyncio
 import csv
@@ -25,7 +25,6 @@ from tagmill.shards.store import Store
 
 log = logging.getLogger(__name__)
 
-PINNED = "parts/evaluation.json"
 PICTURES = frozenset([".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".ppm"])
 _AHEAD = 32  # pictures in memory
 _WAY_OUT = "give a folder of pictures or of tars, a tar, or a .parquet or .csv with columns sha256 and/or pdq"
@@ -40,20 +39,9 @@ class _File:
     body: bytes
 
 
-def pinned_sets(config: IngestConfig, store: Store) -> EvaluationSets:
-    """The sets of a config; holds a run that is resumed to those that it was begun with.
-
-    Raises ConfigError where a set cannot be read, has no pictures, or is another than when the run began.
-    """
-    sets = read_sets(config)
-    if not store.put_new(PINNED, sets.digest.encode()) and store.read(PINNED).decode() != sets.digest:
-        remedy = "give the sets of the run that began it, as they were, or another output"
-        raise ConfigError("begun with other evaluation sets", config.output, remedy)
-    return sets
-
-
 def read_sets(config: IngestConfig) -> EvaluationSets:
-    """All sets of a config; pictures are fingerprinted as those of the corpus are."""
+    """All sets of a config; pictures are fingerprinted as those of the corpus are. Raises ConfigError where a set cannot be
+    read or has no pictures."""
     lines: list[dict[str, Any]] = []
     broken: dict[str, int] = {}
     for text in config.evaluation_set:

@@ -5,30 +5,34 @@ never touched: the next generation is new shards behind the old ones in a new ma
 """
 
 import json
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from tagmill.ingest.config import IngestConfig
-from tagmill.ingest.images import image_stack
+from tagmill.ingest.parts import pictures_left
 from tagmill.ingest.plan import Before
-from tagmill.ingest.sides import FOLDERS, num_runs, of_runs
+from tagmill.ingest.sides import FOLDERS, num_runs, of_later_runs
+from tagmill.ingest.stack import check_base
 from tagmill.shards.errors import ConfigError, CorpusError
 from tagmill.shards.manifest import SPLITS, Corpus, Named, ShardEntry, put_manifest
 from tagmill.shards.store import Store
+from tagmill.shards.writer import SIDES
 
 PIN = "parts/extend.json"
+_SHARD = re.compile(rf"shards/((?:holdout-)?[0-9]{{6,}})(?:{'|'.join(map(re.escape, SIDES))})")
 CLOSING = "parts/closing.json"  # once the run's generation is there, the parts may go
 
 
 @dataclass(frozen=True)
 class Pin:
-    """What a run extends, and under which config."""
+    """What a run extends, and by which flags it deals and fetches."""
 
     manifest_sha256: str
     runs: int  # that made the corpus; so the number of this one
-    config_sha256: str
+    fields: dict[str, Any]  # `IngestConfig.deciding("fetch")`
 
 
 @dataclass(frozen=True)
@@ -56,11 +60,12 @@ class Base:
         numbers = self.corpus.shards_of(split)
         return int(self.corpus.entry(numbers[-1]).name.rpartition("-")[2]) + 1 if numbers else 0
 
-    def put_manifest(self, entries: Iterable[ShardEntry]) -> Named:
+    def put_manifest(self, entries: Iterable[ShardEntry], note: Callable[[str], None]) -> Named:
         """The next generation's manifest: old train shards, new ones, old held-out shards, new ones. Old lines are as they
-        were written; what was purged since stands in the takedown list."""
+        were written; what was purged since stands in the takedown list. `note` is told its name before it is written."""
         shards = [*self.corpus.written_entries, *entries]
-        return put_manifest(self.corpus.store, [each for split in SPLITS for each in shards if each.split == split])
+        ordered = [each for split in SPLITS for each in shards if each.split == split]
+        return put_manifest(self.corpus.store, ordered, note)
 
     def is_below(self, now: Corpus) -> bool:
         """Whether `now` is this generation still, whatever views and takedowns it has got."""
@@ -75,23 +80,31 @@ def begin(config: IngestConfig, store: Store) -> Base:
     """
     base = Base(_there(config, store))
     _check_agreement(config, base.corpus)
-    mine = Pin(base.corpus.file.manifest.sha256, base.runs, config.digest())
+    mine = Pin(base.corpus.file.manifest.sha256, base.runs, config.deciding("fetch"))
     if not store.exists(PIN):
         _make_room(store, base)
         store.put_new(PIN, json.dumps(asdict(mine)).encode())
-    if (pinned := _pinned(store)) != mine:
-        what = "another list is being added here" if pinned else "the corpus is being cleared up"
+    if wrong := _mixes(config, _pinned(store), mine):
         remedy = f"give the flags of that run, or remove {store.url.rstrip('/')}/parts if it was given up"
-        raise ConfigError(what, store.url, remedy)
+        raise ConfigError(wrong, store.url, remedy)
     return base
+
+
+def _mixes(config: IngestConfig, pinned: Pin | None, mine: Pin) -> str | None:
+    """Why this run cannot go on with what another one has begun."""
+    if pinned is None:
+        return "the corpus is being cleared up"
+    if (pinned.manifest_sha256, pinned.runs) != (mine.manifest_sha256, mine.runs):
+        return "another list was added here, and its parts are kept"
+    differ = config.differences(pinned.fields, "fetch")
+    return f"another list is being added here: {'; '.join(differ)}" if differ else None
 
 
 def is_done(config: IngestConfig, store: Store) -> bool:
     """Whether this very run has been committed, and maybe was killed while it cleared up."""
     lineage = _there(config, store).file.lineage
     if pinned := _pinned(store):
-        mine = pinned.config_sha256 == config.digest()
-        return mine and len(lineage) > pinned.runs and lineage[pinned.runs]["config_sha256"] == config.digest()
+        return len(lineage) > pinned.runs and lineage[pinned.runs]["config_sha256"] == config.digest()
     return bool(lineage) and _closing(store) == closing(config, len(lineage))
 
 
@@ -117,9 +130,13 @@ def _there(config: IngestConfig, store: Store) -> Corpus:
 
 def _pinned(store: Store) -> Pin | None:
     try:
-        return Pin(**json.loads(store.read(PIN)))
+        told = json.loads(store.read(PIN))
     except FileNotFoundError:
         return None
+    if "fields" not in told:
+        remedy = f"go on with that version, or remove {store.url.rstrip('/')}/parts if it was given up"
+        raise ConfigError("an earlier version of tagmill is adding a list here", store.url, remedy)
+    return Pin(**told)
 
 
 def _closing(store: Store) -> Any:
@@ -135,9 +152,8 @@ def _check_agreement(config: IngestConfig, corpus: Corpus) -> None:
     if differ := sorted(name for name in mine.keys() | theirs.keys() if mine.get(name) != theirs.get(name)):
         told = ", ".join(f"{name} {theirs.get(name)!r} there and {mine.get(name)!r} here" for name in differ)
         raise ConfigError(f"pictures of another kind: {told}", where, "give the flags that the corpus was made with")
-    if file.image_stack != image_stack() and not config.mixed_stack:
-        what = f"its pictures were made by {file.image_stack}, this machine has {image_stack()}"
-        raise ConfigError(what, where, "use the same versions, or --mixed-stack")
+    if not corpus.store.exists(PIN) or pictures_left(corpus.store):
+        check_base(config, file, where)
 
 
 def _make_room(store: Store, base: Base) -> None:
@@ -152,17 +168,18 @@ def _make_room(store: Store, base: Base) -> None:
     if store.names("parts"):
         remedy = f"remove or move {store.url.rstrip('/')}/parts"
         raise ConfigError("parts of an earlier run are here", store.url, remedy)
-    known = set(base.corpus.table["name"].to_pylist())
-    left = [name for name in store.names("shards") if _shard_of(name) not in known]
+    remove_packed(store, base)
+
+
+def remove_packed(store: Store, base: Base | None) -> None:
+    """Removes the shards, rejects and ledgers that no corpus has: those of a run, or of one that was given up. Nothing but
+    what is named as ours are."""
+    known = set(base.corpus.table["name"].to_pylist()) if base else set()
+    left = [name for name in store.names("shards") if (match := _SHARD.fullmatch(name)) and match[1] not in known]
     for folder in FOLDERS:
-        names = store.names(folder)
-        left += sorted(set(names) - set(of_runs(names, base.runs)))
+        left += of_later_runs(store.names(folder), base.runs if base else 0)
     for name in left:
         store.delete(name)
-
-
-def _shard_of(name: str) -> str:
-    return name.rpartition("/")[2].partition(".")[0].removesuffix("_stats")
 
 
 def extended(base: Base, now: Corpus, manifest: Named, totals: dict[str, int], run: dict[str, Any]) -> Corpus:

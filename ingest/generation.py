@@ -66,6 +66,7 @@ class Generation:
     denied: Denied  # what the run did not take in
     spool: Path  # a local folder
     engine: Callable[[], Engine]
+    note: Callable[[str], None]  # told what is written before it is
     _made: dict[str, tuple[tuple[Named, Named | None], Labelled]] = field(default_factory=dict)
 
     def label(self, after: Callable[[Corpus], Corpus]) -> Corpus:
@@ -116,7 +117,7 @@ class Generation:
         rows = [
             Row(kind=SAMPLE, value=m.key, by=m.by, shard=m.shard, ordinal=m.ordinal, at=at) for m in find(corpus, rules)
         ]
-        named = put_list(corpus.store, taken.with_rows(rows)) if rows else corpus.file.takedown
+        named = put_list(corpus.store, taken.with_rows(rows), self.note) if rows else corpus.file.takedown
         return Corpus(corpus.store, replace(corpus.file, takedown=named))
 
     def _again(self, view: View, corpus: Corpus) -> Labelled:
@@ -127,5 +128,8 @@ class Generation:
         source = Source.of(corpus, spool, self.config.processes)
         with closing(self.engine()) as engine:
             return make_view(
-                engine, source, view.file.name, rules, seed=view.file.seed, reading=reading_of(self.config)
+                *(engine, source, view.file.name, rules),
+                seed=view.file.seed,
+                reading=reading_of(self.config),
+                note=self.note,
             )

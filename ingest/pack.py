@@ -23,7 +23,7 @@ from tagmill.ingest.part_table import record_of
 from tagmill.ingest.plan import NOTHING, Before, GroupPlan, GroupSizes, ShardPlan, plan, tar_bytes
 from tagmill.ingest.progress import Progress
 from tagmill.ingest.reasons import Reason
-from tagmill.ingest.select import group_file
+from tagmill.ingest.select import read_group
 from tagmill.shards.errors import CorpusError, TagmillError
 from tagmill.shards.manifest import SPLITS, ShardEntry
 from tagmill.shards.record import Record, sha256_hex
@@ -52,6 +52,8 @@ LEDGER = pa.schema(
     ]
 )
 FATES = ["part", "place", "split", "reason", "yields_to"]
+PACKED = "parts/packed"  # a marker for each group that is packed
+PIN = "parts/packing.txt"  # the stamp under which it is
 SIDE_ROWS = 10_000  # rows of a side table in memory, and in one of its row groups
 
 
@@ -65,6 +67,8 @@ class PackTask:
     attempts: Mapping[int, str]  # the committed file of each of the group's parts
     parts_per_group: int
     extra: pa.Schema  # the source's own columns
+    stamp: str  # of the pack stage, which PIN holds while it is packed
+    selected: str  # of the selection
     extends: bool = False  # a corpus that is there, of which nothing may be written over
 
 
@@ -75,6 +79,7 @@ class Packed:
     entries: list[ShardEntry]
     rejects: dict[str, int]  # by reason
     rejects_sha256: str = ""  # of the file; empty for the held-out group, which has none
+    stamp: str = ""
 
     def outcomes(self) -> dict[str, int]:
         """Rows by what became of them: 'ok', or the reason of a reject."""
@@ -93,12 +98,13 @@ def plan_groups(
     parts_per_group: int,
     max_samples: int,
     max_bytes: int,
+    selected: str,
     before: Before = NOTHING,
 ) -> list[GroupPlan]:
     """The plan of all that is new in the corpus, from the selection in the store; a group's sizes are in memory at a time."""
 
     def sizes(first: int) -> GroupSizes:
-        group = _selection(store, first // parts_per_group, ["part", "split", "sample_bytes"])
+        group = read_group(store, first // parts_per_group, ["part", "split", "sample_bytes"], selected)
         bytes_of, split = group["sample_bytes"].to_numpy(), np.array(group["split"].to_pylist(), object)
         heldout = split == "holdout"
         return GroupSizes(
@@ -162,15 +168,15 @@ def _silent(outcome: str, num_rows: int) -> None:
 def pack_group(task: PackTask, tell: Tell = _silent) -> Packed:
     """Writes a group's shards, and of a train group also its rejects and ledger, in order of (part, place).
 
-    A group that is packed already is left as it is. `tell` is told outcomes and their numbers of rows as they come.
+    A group that is packed already is left as it is. `tell` is told outcomes and their numbers of rows as they come. Raises
+    CorpusError where another run has begun to pack meanwhile.
     """
     label = task.group.label
-    marker = f"parts/packed/{label}.json"
-    if task.store.exists(marker):
-        packed = Packed.parse(task.store.read(marker))
-        for outcome, num_rows in packed.outcomes().items():
+    marker = f"{PACKED}/{label}.json"
+    if task.store.exists(marker) and (found := Packed.parse(task.store.read(marker))).stamp == task.stamp:
+        for outcome, num_rows in found.outcomes().items():
             tell(outcome, num_rows)
-        return packed
+        return found
     spool = Path(task.spool) / f"pack-{label}"
     shutil.rmtree(spool, ignore_errors=True)  # what a killed run left
     spool.mkdir(parents=True)
@@ -193,13 +199,21 @@ def pack_group(task: PackTask, tell: Tell = _silent) -> Packed:
             rejects += reasons
             for reason, num_rows in reasons.items():
                 tell(reason, num_rows)
+    _check_pin(task)
     if task.group.split != "holdout":
         digest = refused.put(task.store, f"rejects/{label}.parquet")
         ledger.put(task.store, f"ledger/{label}.parquet")
-    packed = Packed(shards.entries, dict(sorted(rejects.items())), digest)
+    packed = Packed(shards.entries, dict(sorted(rejects.items())), digest, task.stamp)
     task.store.put(marker, json.dumps(asdict(packed)).encode())
     shutil.rmtree(spool)
     return packed
+
+
+def _check_pin(task: PackTask) -> None:
+    """Before anything becomes visible: a worker may outlive its run, while the next one packs by another plan."""
+    if not task.store.exists(PIN) or task.store.read(PIN).decode() != task.stamp:
+        where, remedy = task.store.url, "one run at a time makes a corpus: end the other, and run the command again"
+        raise CorpusError("another run packs here", where, remedy)
 
 
 @dataclass(frozen=True)
@@ -243,7 +257,7 @@ class _Rows:
 def _rows(task: PackTask) -> Iterator[_Rows]:
     """The group's rows in order. Pictures are read only where some are wanted, and for held-out groups the rest too."""
     for group, parts in groupby(task.group.parts, lambda part: part // task.parts_per_group):
-        fates = _selection(task.store, group, FATES)
+        fates = read_group(task.store, group, FATES, task.selected)
         of_part = fates["part"].to_numpy()
         for part in parts:
             start, stop = np.searchsorted(of_part, [part, part + 1])
@@ -275,11 +289,6 @@ def _rows_of_part(task: PackTask, part: int, fates: pa.Table) -> Iterator[_Rows]
             yield _Rows(parquet.read_row_group(number, columns, use_threads=False), here, kept, pictures)
 
 
-def _selection(store: Store, group: int, columns: list[str]) -> pa.Table:
-    with store.open(group_file(group)) as file:
-        return pq.ParquetFile(file).read(columns, use_threads=False)
-
-
 class _Shards:
     """Fills the planned shards of a group one after the other; each is published when it is full."""
 
@@ -309,6 +318,7 @@ class _Shards:
             if self._writer.num_samples == self._plan.samples:
                 entry = self._writer.finish()
                 assert entry.bytes == tar_bytes(self._plan.sample_bytes), (entry, self._plan)
+                _check_pin(self._task)
                 publish(self._task.store, self._spool, entry.name, over=not self._task.extends)
                 self.entries.append(entry)
                 self._writer = self._plan = None

@@ -14,15 +14,15 @@ from typing import Any, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tagmill.ingest.blocklist import Blocklist, blocklist_of
 from tagmill.ingest.config import IngestConfig
 from tagmill.ingest.deal import normalise, rows_file, url_hash
 from tagmill.ingest.decoders import Decoders
-from tagmill.ingest.denied import Denied
 from tagmill.ingest.fetch import Fetched, Fetcher, Lessons
 from tagmill.ingest.fingerprint import holdout_order
+from tagmill.ingest.forbidden import Forbidden, Rules, forbidden_of
 from tagmill.ingest.images import Rejected
 from tagmill.ingest.known import known_keys
+from tagmill.ingest.part_review import as_known, refusal, review
 from tagmill.ingest.part_table import ROW_GROUP, PartTable, subject
 from tagmill.ingest.places import COLUMN, Place
 from tagmill.ingest.reads import PlaceReader, runs
@@ -45,16 +45,6 @@ def done_file(part: int) -> str:
     return f"parts/{part:06d}/done.json"
 
 
-# The rules that forbid rows, as `Denied.json`; a run pins them, so that it is resumed under no others.
-DENIED = "parts/takedown.json"
-
-
-@lru_cache(maxsize=1)
-def denied_of(store: Store) -> Denied:
-    """What this run must not take in. A worker process reads it once."""
-    return Denied.parse(store.read(DENIED)) if store.exists(DENIED) else Denied()
-
-
 @dataclass(frozen=True)
 class PartSummary:
     """What came of a part; also the content of its marker."""
@@ -66,16 +56,18 @@ class PartSummary:
     reasons: dict[str, int]
     size: int  # bytes of the attempt's file
     traffic: Traffic = field(default_factory=Traffic)  # what this attempt has fetched, and its slowest hosts
+    rules: Rules = field(default_factory=Rules)  # under which it was made, or looked at again
 
     def json(self) -> bytes:
         fields = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
-        return json.dumps(fields | {"traffic": self.traffic.told()}).encode()
+        return json.dumps(fields | {"traffic": self.traffic.told(), "rules": dataclasses.asdict(self.rules)}).encode()
 
     @classmethod
     def parse(cls, data: bytes) -> Self:
         """Reads `json`'s bytes, of earlier versions too."""
         told = json.loads(data)
-        return cls(**told | {"traffic": Traffic.of(told.get("traffic", {}))})
+        rules = Rules(**told.get("rules", {}))
+        return cls(**told | {"traffic": Traffic.of(told.get("traffic", {})), "rules": rules})
 
 
 @dataclass(frozen=True)
@@ -88,6 +80,7 @@ class PartTask:
     schema: pa.Schema  # of `part_schema`
     concurrency: int  # requests in flight, of this part
     workers: int = 1  # processes that make parts of this run at once, and share its limits per host
+    rules: Rules = field(default_factory=Rules)  # of what it must not take in
 
 
 @lru_cache(maxsize=1)
@@ -116,14 +109,54 @@ def _silent(outcome: str, num_rows: int) -> None:
 
 
 def run_part(task: PartTask, tell: Tell = _silent) -> PartSummary:
-    """Fetches and prepares a dealt part and commits it; one that is committed already is left as it is.
+    """Fetches and prepares a dealt part and commits it; one that is committed under the same rules is left as it is.
 
-    Of several that make the same part at once the first to finish wins; the others delete their file and return the
-    winner's summary. Pictures wait on local disk in the order in which they come, so that a slow URL holds up no other.
+    One that was committed under other rules is looked at again (`part_review`), and fetched again only where entries by md5
+    are new, as no md5 is kept of its pictures. Of several that make the same part at once the first to finish wins; the
+    others delete their file and return the winner's summary. Pictures wait on local disk in the order in which they come, so
+    that a slow URL holds up no other.
     """
+    while True:
+        found = _committed(task) or _attempted(task, tell)
+        if found.rules == task.rules:
+            return found
+        if found.rules.md5 == task.rules.md5 or not found.ok:
+            return _reviewed(task, found, tell)
+        task.store.delete(done_file(task.part))
+        task.store.delete(attempt_file(task.part, found.attempt))
+
+
+def _committed(task: PartTask) -> PartSummary | None:
+    name = done_file(task.part)
+    return PartSummary.parse(task.store.read(name)) if task.store.exists(name) else None
+
+
+def _reviewed(task: PartTask, found: PartSummary, tell: Tell) -> PartSummary:
+    """The part under the task's rules. What must go is taken out of a new file, which takes the place of the old one."""
+    store, part, attempt = task.store, task.part, secrets.token_hex(8)
+    with tempfile.TemporaryDirectory(prefix=f"part-{part:06d}-", dir=task.config.spool) as folder:
+        path = Path(folder, "part.parquet")
+        counts = review(store, attempt_file(part, found.attempt), path, forbidden_of(store, task.rules))
+        if counts is None:
+            attempt, size = found.attempt, found.size
+        else:
+            size = path.stat().st_size
+            store.put(attempt_file(part, attempt), path, give=True)
+    ok, reasons = found.ok, found.reasons
+    if counts is not None:
+        ok, reasons = counts.pop("ok", 0), dict(sorted(counts.items()))
+    summary = PartSummary(part, attempt, found.rows, ok, reasons, size, found.traffic, task.rules)
+    store.put(done_file(part), summary.json())
+    if attempt != found.attempt:
+        store.delete(attempt_file(part, found.attempt))
+    for outcome, num_rows in {"ok": ok, **reasons}.items():
+        tell(outcome, num_rows)
+    return summary
+
+
+def _attempted(task: PartTask, tell: Tell) -> PartSummary:
+    """Makes the part; the winner's summary, where another was faster."""
     store, part = task.store, task.part
-    if store.exists(done_file(part)):
-        return PartSummary.parse(store.read(done_file(part)))
     attempt = secrets.token_hex(8)
     with tempfile.TemporaryDirectory(prefix=f"part-{part:06d}-", dir=task.config.spool) as folder:
         path, wanted = Path(folder, "part.parquet"), _wanted(store, part)
@@ -132,7 +165,7 @@ def run_part(task: PartTask, tell: Tell = _silent) -> PartSummary:
         size = path.stat().st_size
         store.put(attempt_file(part, attempt), path, give=True)
     rows, ok = table.counts.total(), table.counts.pop("ok", 0)
-    summary = PartSummary(part, attempt, rows, ok, dict(sorted(table.counts.items())), size, traffic)
+    summary = PartSummary(part, attempt, rows, ok, dict(sorted(table.counts.items())), size, traffic, task.rules)
     if store.put_new(done_file(part), summary.json()):
         return summary
     store.delete(attempt_file(part, attempt))
@@ -169,16 +202,16 @@ async def _make(task: PartTask, wanted: list[_Wanted], table: PartTable, tell: T
     neighbours."""
     together = runs([each.place for each in wanted], task.config.max_bytes)
     todo = iter(together)
-    denied, blocked = denied_of(task.store), blocklist_of(task.store)
+    forbidden = forbidden_of(task.store, task.rules)
     known = known_keys(task.store, task.part)
 
     def answered(number: int) -> dict[str, Any] | None:
         """What is known before anything is asked for."""
         each = wanted[number]
-        if by := denied.url(each.url):
+        if by := forbidden.denied.url(each.url):
             return {"reason": Reason.TAKEN_DOWN, "detail": by}
         if known and each.place is None and (key := known.get(url_hash(each.url, task.config.seed))):
-            return _as_known(key, denied)
+            return as_known(key, forbidden.denied)
         return None
 
     def open_yet(number: int) -> bool:
@@ -195,7 +228,7 @@ async def _make(task: PartTask, wanted: list[_Wanted], table: PartTable, tell: T
             got = [await fetcher.fetch(url) for url in urls]  # a run has one URL, or places alone
             got += await reader.read(places) if places else []
             for number, fetched in zip(numbers, got, strict=True):
-                columns, jpeg = await _columns(fetched, decoders, task.config.seed, denied, blocked)
+                columns, jpeg = await _columns(fetched, decoders, task.config.seed, forbidden)
                 table.arrived(number, columns, jpeg)
                 tell(columns["reason"] or "ok", wanted[number].rows)
 
@@ -222,15 +255,8 @@ async def _all(works: Iterable[Coroutine[Any, Any, None]]) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _as_known(key: str, denied: Denied) -> dict[str, Any]:
-    """The columns of a URL whose picture is in the corpus that is extended."""
-    if by := denied.exactly(key, ""):
-        return {"reason": Reason.TAKEN_DOWN, "detail": by}
-    return {"reason": Reason.DUPLICATE, "key": key}
-
-
 async def _columns(
-    fetched: Fetched, decoders: Decoders, seed: int, denied: Denied, blocked: Blocklist
+    fetched: Fetched, decoders: Decoders, seed: int, forbidden: Forbidden
 ) -> tuple[dict[str, Any], bytes | None]:
     """The columns that a URL decides, and the picture to store."""
     columns: dict[str, Any] = {
@@ -248,10 +274,8 @@ async def _columns(
         told = filter(None, (made.detail, fetched.packed))
         return {**columns, "reason": made.reason, "detail": ", ".join(told) or None}, None
     prints = made.prints
-    if by := denied.picture(prints.sha256, prints.pdq):
-        return {**columns, "reason": Reason.TAKEN_DOWN, "detail": by}, None
-    if by := blocked.blocks(fetched.body, prints.sha256, prints.pdq):
-        return {**columns, "reason": Reason.BLOCKED, "detail": by}, None
+    if refused := refusal(forbidden, fetched.body, prints.sha256, prints.pdq):
+        return columns | refused, None
     columns |= {f"pdq{i}": word for i, word in enumerate(prints.pdq)}
     columns |= {
         "key": key_of(prints.sha256),

@@ -11,6 +11,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from tagmill.ingest.config import IngestConfig
+from tagmill.ingest.forbidden import rules_of
 from tagmill.ingest.pack import Packed, PackTask, pack_group
 from tagmill.ingest.part import PartSummary, PartTask, run_part
 from tagmill.ingest.part_table import part_schema
@@ -26,7 +27,8 @@ def parts_on_spark(
     """Makes parts that are not done yet; their summaries. Raises TagmillError where one failed too often."""
     workers = min(cluster.slots(), len(parts))
     schema, share = part_schema(config), max(1, config.concurrency // workers)
-    tasks = [PartTask(config, store, part, schema, share, workers) for part in parts]
+    rules = rules_of(store)
+    tasks = [PartTask(config, store, part, schema, share, workers, rules) for part in parts]
     made = cluster.each(_work, tasks, lambda counts: _tell(progress, counts), f"the parts of {store.url}")
     summaries = [PartSummary.parse(data) for data in made]
     progress.fetched(Traffic.sum(summary.traffic for summary in summaries))

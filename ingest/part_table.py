@@ -55,6 +55,7 @@ PART = pa.schema(
     ]
 )
 _BEFORE_EXTRA = PART.get_field_index("reason")
+DECIDED = tuple(PART.names[_BEFORE_EXTRA:])  # by what came of a row
 ROW_GROUP = 256  # rows, and pictures, in memory while a part is written or read
 
 
@@ -90,6 +91,13 @@ def subject(row: Mapping[str, Any]) -> bytes | int:
     return found
 
 
+def part_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    """Writes a part's file."""
+    plain = [name for name in schema.names if name != "jpeg"]  # pictures compress no further and never repeat
+    compression = {**dict.fromkeys(plain, "zstd"), "jpeg": "none"}
+    return pq.ParquetWriter(path, schema, compression=compression, use_dictionary=plain, write_statistics=plain)
+
+
 @dataclass(slots=True)
 class _Outcome:
     """What came of one URL: the columns that all of its rows share, and where its picture lies in the scratch file."""
@@ -120,13 +128,9 @@ class PartTable:
         self._outcomes = [_Outcome() for _ in range(num_urls)]
         self._together = 0  # outcomes that are there, from the first on without a gap
         self._awaited, self._enough = 0, asyncio.Event()
-        plain = [name for name in schema.names if name != "jpeg"]  # pictures compress no further and never repeat
-        compression = {**dict.fromkeys(plain, "zstd"), "jpeg": "none"}
         self._files = ExitStack()
         self._pictures = self._files.enter_context(path.with_suffix(".pictures").open("w+b"))
-        self._writer = self._files.enter_context(
-            pq.ParquetWriter(path, schema, compression=compression, use_dictionary=plain, write_statistics=plain)
-        )
+        self._writer = self._files.enter_context(part_writer(path, schema))
 
     def __enter__(self) -> Self:
         return self

@@ -1,18 +1,22 @@
 """Which samples go into which shard, decided from their sizes before a byte is packed."""
 
+import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from tagmill.ingest.config import IngestConfig
 from tagmill.ingest.sides import label
 from tagmill.shards.errors import ConfigError
 
+log = logging.getLogger(__name__)
 Sizes = npt.NDArray[np.int64]
 
 TAR_RECORD = 10_240  # bytes: a tar ends with two empty blocks and is filled up to whole records (POSIX ustar)
 TAR_END = 1_024
+_LARGER = "give a larger --shard-samples or --shard-bytes"
 MOST_SHARDS = 1_000_000  # names have six digits, so that the order of names is the order of shards
 
 
@@ -85,7 +89,7 @@ def plan(
 ) -> list[GroupPlan]:
     """The plan of all groups, the held-out one last if it has samples. Shards are numbered through all groups.
 
-    Raises ConfigError where there would be too many.
+    Raises ConfigError where there would be more than MOST_SHARDS.
     """
     plans = []
     number = before.train
@@ -104,7 +108,20 @@ def plan(
     if apart:
         plans.append(GroupPlan(label(before.runs, "holdout"), "holdout", tuple(heldout_parts), apart))
     if max(number, before.holdout + len(apart)) > MOST_SHARDS:
-        raise ConfigError(
-            f"{number} shards, a million is the limit", "shard_samples, shard_bytes", "make shards larger"
-        )
+        what = f"{max(number, before.holdout + len(apart)):,} shards, {MOST_SHARDS:,} is the limit"
+        raise ConfigError(what, "--shard-samples, --shard-bytes", f"{_LARGER}: nothing is fetched again for it")
     return plans
+
+
+def check_dealt(config: IngestConfig, rows: int, num_parts: int, before: Before = NOTHING) -> None:
+    """What can be known of the later stages as soon as rows are counted, and before they are fetched. Raises ConfigError where
+    nothing would be left to train on; warns of too many shards."""
+    if 0 < rows <= config.holdout and not config.extend:
+        remedy = "hold out fewer, or give a longer list"
+        raise ConfigError(f"holdout {config.holdout} takes all of {rows} rows", "--holdout", remedy)
+    most = before.train + max(-(-rows // config.shard_samples), -(-num_parts // config.parts_per_group))
+    if most > MOST_SHARDS:
+        log.warning(
+            "up to %s shards, and %s is the limit, at which packing would stop: %s, now or then",
+            *(f"{most:,}", f"{MOST_SHARDS:,}", _LARGER),
+        )

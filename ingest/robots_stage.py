@@ -28,8 +28,9 @@ from tagmill.ingest.config import IngestConfig
 from tagmill.ingest.deal import normalise, rows_file
 from tagmill.ingest.engine import Engine, Parquet, parquet_of
 from tagmill.ingest.fetch import Fetcher, Lessons
+from tagmill.ingest.forbidden import Rules, forbidden_of, rules_of
 from tagmill.ingest.optout import agents_of
-from tagmill.ingest.part import OUTCOMES, Tell, denied_of
+from tagmill.ingest.part import OUTCOMES, Tell
 from tagmill.ingest.places import COLUMN
 from tagmill.ingest.progress import Progress
 from tagmill.ingest.reasons import Reason
@@ -120,7 +121,8 @@ def find_hosts(config: IngestConfig, store: Store, num_parts: int, engine: Calla
     """
     if store.exists(FOUND):
         return list(json.loads(store.read(FOUND)))
-    scan = [_Scan(config, store, part) for part in range(num_parts)]
+    rules = rules_of(store)
+    scan = [_Scan(config, store, part, rules) for part in range(num_parts)]
     with Workers(min(config.processes, -(-num_parts // PARTS_A_WORKER)), "finding the hosts of a list") as workers:
         for _ in workers.each(_find_origins, scan):
             pass
@@ -166,6 +168,7 @@ class _Scan:
     config: IngestConfig
     store: Store
     part: int
+    rules: Rules
 
 
 def _find_origins(task: _Scan) -> None:
@@ -173,7 +176,7 @@ def _find_origins(task: _Scan) -> None:
     store, part = task.store, task.part
     if store.exists(origins_file(part)):
         return
-    denied, counts = denied_of(store), Counter[str]()
+    denied, counts = forbidden_of(store, task.rules).denied, Counter[str]()
     with store.open(rows_file(part)) as file:
         parquet = pq.ParquetFile(file)
         columns = [name for name in ("url", COLUMN) if name in parquet.schema_arrow.names]

@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 from tagmill.ingest.engine import Engine, Parquet, Source
 from tagmill.ingest.evaluation import LEAKS
 from tagmill.ingest.existing import EXISTING
+from tagmill.ingest.fates import FOLDER as SETS
 from tagmill.ingest.fates import SetCounts, SetRules, decide, shown
-from tagmill.shards.errors import ConfigError
+from tagmill.shards.errors import ConfigError, CorpusError
 from tagmill.shards.store import Store
 
 # One row for every row of the input, ordered by part and place. Exactly one of split and reason is set.
@@ -33,6 +34,7 @@ SELECTION = pa.schema(
 )
 FOLDER = "parts/selection"
 MARKER = f"{FOLDER}/done.json"
+STAMP = b"tagmill.stamp"  # of a group's file, in the metadata of its schema
 STRETCH = 4_000_000  # rows of the selection that are sorted at a time
 
 
@@ -44,6 +46,7 @@ class Selected:
     splits: dict[str, int] = field(default_factory=dict)
     reasons: dict[str, int] = field(default_factory=dict)
     counts: SetCounts = field(default_factory=SetCounts)
+    stamp: str = ""  # digest of all that the selection is a function of
 
     @classmethod
     def parse(cls, data: bytes) -> Self:
@@ -54,6 +57,16 @@ class Selected:
 def group_file(group: int) -> str:
     """The part of the selection that belongs to a pack group."""
     return f"{FOLDER}/{group:06d}.parquet"
+
+
+def read_group(store: Store, group: int, columns: list[str], stamp: str) -> pa.Table:
+    """Columns of a group's selection. Raises CorpusError where that was made under another stamp."""
+    with store.open(group_file(group)) as file:
+        table = pq.ParquetFile(file).read(columns, use_threads=False)
+    if (table.schema.metadata or {}).get(STAMP, b"").decode() != stamp:
+        remedy = "one run at a time makes a corpus: end the other, and run the command again"
+        raise CorpusError("another run selects here", f"{store.url.rstrip('/')}/{group_file(group)}", remedy)
+    return table
 
 
 def num_groups(num_parts: int, parts_per_group: int) -> int:
@@ -73,15 +86,23 @@ def select(
     rules: SetRules | None = None,
     existing: "Callable[[], Source | Path] | None" = None,
     leaks: str = f"{LEAKS}.parquet",
+    stamp: str = "",
 ) -> Selected:
     """Decides over all rows of `facts` and writes the selection into the store, a file for each pack group.
 
     `existing` gives the samples of the corpus that is extended (schema EXISTING): they outrank all rows and stay as they are.
-    Pairs with evaluation sets are put as `leaks`. Raises ConfigError where `holdout` would leave nothing to train on. A
-    selection that is there already is kept.
+    Pairs with evaluation sets are put as `leaks`. `stamp` is a digest of all that the selection depends on: one that is there
+    under the same stamp is kept, another is removed first, its marker before the rest. Raises ConfigError where `holdout` would
+    leave nothing to train on.
     """
     if store.exists(MARKER):
-        return Selected.parse(store.read(MARKER))
+        there = Selected.parse(store.read(MARKER))
+        if there.stamp == stamp:
+            return there
+        store.delete(MARKER)
+    for folder in (FOLDER, SETS):
+        store.delete_below(folder)
+    store.delete(leaks)
     rules = SetRules() if rules is None else rules
     old = None if existing is None else existing()
     old = shown(engine, old, EXISTING, store) if isinstance(old, Path) else old
@@ -92,7 +113,7 @@ def select(
         store.put(leaks, path, give=True)
     engine.keep("heldout", "split", holdout=holdout)
     counts: Counter[tuple[str, str]] = Counter()
-    files = _GroupFiles(store, spool, parts_per_group)
+    files = _GroupFiles(store, spool, parts_per_group, stamp)
     for first, last in _stretches(num_parts, parts_per_group, _rows(facts)):
         for batch in engine.run("selection", first=first, last=last):
             rows = pa.Table.from_batches([batch]).cast(SELECTION)
@@ -104,9 +125,9 @@ def select(
     splits = {name: counts["split", name] for name in ("train", "holdout")}
     if holdout and splits["holdout"] and not splits["train"] and existing is None:
         what = f"holdout {holdout} takes all {splits['holdout']} pictures"
-        raise ConfigError(what, "holdout", "hold out fewer, or give a longer list")
+        raise ConfigError(what, "--holdout", "hold out fewer: nothing is fetched again for it")
     reasons = {name: count for (kind, name), count in sorted(counts.items(), key=str) if kind == "reason" and name}
-    selected = Selected(sum(splits.values()) + sum(reasons.values()), splits, reasons, found)
+    selected = Selected(sum(splits.values()) + sum(reasons.values()), splits, reasons, found, stamp)
     store.put(MARKER, json.dumps(asdict(selected)).encode())
     return selected
 
@@ -122,8 +143,9 @@ def _stretches(num_parts: int, parts_per_group: int, rows: int) -> Iterator[tupl
 class _GroupFiles:
     """Cuts a stream of rows in order of their part into one file a group, each put when it is complete."""
 
-    def __init__(self, store: Store, spool: Path, parts_per_group: int) -> None:
+    def __init__(self, store: Store, spool: Path, parts_per_group: int, stamp: str) -> None:
         self._store, self._spool, self._parts_per_group = store, spool, parts_per_group
+        self._schema = SELECTION.with_metadata({STAMP: stamp.encode()})
         self._group = 0
         self._writer: pq.ParquetWriter | None = None
 
@@ -148,7 +170,7 @@ class _GroupFiles:
 
     def _open(self) -> pq.ParquetWriter:
         if self._writer is None:
-            self._writer = pq.ParquetWriter(self._path(), SELECTION, compression="zstd")
+            self._writer = pq.ParquetWriter(self._path(), self._schema, compression="zstd")
         return self._writer
 
 

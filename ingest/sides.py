@@ -23,6 +23,12 @@ def num_runs(file: CorpusFile) -> int:
     return max(1, len(file.lineage))
 
 
+def of_later_runs(names: Iterable[str], runs: int) -> list[str]:
+    """Those tables, of all that lie in a folder, that other runs than the first `runs` wrote: no corpus has them yet."""
+    found = ((name, _NAME.fullmatch(name.rpartition("/")[2])) for name in names)
+    return [name for name, match in found if match and int(match[1] or 0) >= runs]
+
+
 def of_runs(names: Iterable[str], runs: int) -> list[str]:
     """Those tables, of all that lie in a folder, that the first `runs` runs wrote."""
     found = ((name, _NAME.fullmatch(name.rpartition("/")[2])) for name in names)

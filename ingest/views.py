@@ -8,7 +8,7 @@ Only counts by label and token are held; what a shard carries waits on the local
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -89,14 +89,23 @@ class Source:
 
 
 def make_view(
-    engine: Engine, source: Source, name: str, rules: ViewRules, *, seed: int, reading: Reading | None = None
+    engine: Engine,
+    source: Source,
+    name: str,
+    rules: ViewRules,
+    *,
+    seed: int,
+    reading: Reading | None = None,
+    note: Callable[[str], None] = lambda folder: None,
 ) -> Labelled:
-    """Labels a packed corpus and puts the view `name` into its store; the caller makes it visible by a commit."""
+    """Labels a packed corpus and puts the view `name` into its store; the caller makes it visible by a commit. `note` is
+    told the view's folder before anything is written there."""
     store, spool, entries = source.store, source.spool, source.entries
     excluded = rules.members.keys()  # what is wrong is found before the work
     union = tag_union(engine, store, source.manifest, entries, spool, source.runs)
     tasks = [TallyTask(store, entry, rules.match, union.files.get(entry.name), spool) for entry in entries]
     folder = recipe_folder(name, recipe := _recipe(source, rules, union.sha256, seed))
+    note(folder)
     counted = _Counted()
     with Workers(source.processes, "making a view") as workers:
         for found in workers.each(tally, tasks):

@@ -94,8 +94,9 @@ class CorpusFile:
     format: str = FORMAT
 
 
-def put_manifest(store: Store, entries: list[ShardEntry]) -> Named:
-    """Writes the shard table under its content's name. Entries stand in order, held-out shards last."""
+def put_manifest(store: Store, entries: list[ShardEntry], note: "Callable[[str], None]" = lambda path: None) -> Named:
+    """Writes the shard table under its content's name, which `note` is told before. Entries stand in order, held-out shards
+    last."""
     if unknown := {entry.split for entry in entries} - set(SPLITS):
         raise CorpusError(f"splits {sorted(unknown)} in a manifest", store.url, f"there are {SPLITS}")
     ordered = sorted(entries, key=lambda entry: (SPLITS.index(entry.split), entry.name))
@@ -106,6 +107,7 @@ def put_manifest(store: Store, entries: list[ShardEntry]) -> Named:
     data = table_bytes([asdict(entry) for entry in entries], SHARDS)
     digest = sha256_hex(data)
     named = Named(f"manifests/shards-{digest[:12]}.parquet", digest)
+    note(named.path)
     if not store.put_new(named.path, data):
         read_named(store, named)  # what stands there must be the same bytes
     return named

@@ -8,7 +8,7 @@ import hashlib
 import json
 import shutil
 import tarfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -47,11 +47,12 @@ def record(corpus: Corpus, rows: Sequence[Row]) -> Corpus:
     return amend(corpus, listed)
 
 
-def put_list(store: Store, taken: Takedown) -> Named:
-    """Writes a takedown list under its content's name."""
+def put_list(store: Store, taken: Takedown, note: Callable[[str], None] = lambda path: None) -> Named:
+    """Writes a takedown list under its content's name, which `note` is told before."""
     data = taken.data()
     digest = sha256_hex(data)
     named = Named(f"manifests/takedown-{digest[:12]}.parquet", digest)
+    note(named.path)
     if not store.put_new(named.path, data):
         read_named(store, named)  # what stands there must be the same bytes
     return named

@@ -7,11 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tagmill.ingest.blocklist import Blocklist, blocklist_of, pin_blocklist, read_blocklists
+from tagmill.ingest.blocklist import Blocklist, read_blocklists
 from tagmill.shards.errors import ConfigError
-from tagmill.shards.store import Store
 from tests.ingest.pictures_apart import all_distances, away, random_hashes
-from tests.ingest.smallweb import config
 
 BODY = b"a picture"
 SHA, MD5 = hashlib.sha256(BODY).hexdigest(), hashlib.md5(BODY).hexdigest()
@@ -77,15 +75,3 @@ def test_a_list_that_is_not_there_or_no_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "bytes").write_bytes(b"\xff\xff")
     with pytest.raises(ConfigError, match="line 1"):
         read_blocklists([str(tmp_path / "bytes")])
-
-
-def test_the_pin_says_the_same_and_holds_a_run_to_it(tmp_path: Path) -> None:
-    path = tmp_path / "list.txt"
-    path.write_text(f"{MD5}\n{SHA}\npdq:{SHA}\n")
-    store = Store(str(tmp_path / "corpus"))
-    cfg = config("rows", tmp_path / "corpus", blocklist=(str(path),))
-    listed = pin_blocklist(cfg, store)
-    assert blocklist_of(store) == listed == pin_blocklist(cfg, store)
-    path.write_text(SHA)
-    with pytest.raises(ConfigError, match="other blocklists"):
-        pin_blocklist(cfg, store)

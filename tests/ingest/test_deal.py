@@ -117,7 +117,7 @@ def test_a_resumed_run_deals_no_more_and_another_config_is_refused(tmp_path: Pat
     assert marker["inputs"][0]["bytes"] == len(content)
     shutil.rmtree(tmp_path / "lists")
     assert dealt(tmp_path, processes=3) == (made, parts)  # the list is not even read
-    with pytest.raises(ConfigError, match="begun with another config"):
+    with pytest.raises(ConfigError, match="seed 0 then and 7 now"):
         dealt(tmp_path, seed=7)
 
 

@@ -7,10 +7,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tagmill.ingest.evaluation_sets import pinned_sets, read_sets
+from tagmill.ingest.evaluation_sets import read_sets
 from tagmill.shards.errors import ConfigError
 from tagmill.shards.record import sha256_hex
-from tagmill.shards.store import Store
 from tests.ingest.smallweb import config, picture
 
 
@@ -88,13 +87,3 @@ def test_a_set_without_a_sound_picture_is_refused(tmp_path: Path) -> None:
     (tmp_path / "cut.jpg").write_bytes(picture(2)[:200])
     with pytest.raises(ConfigError, match="no sound picture among 1 files"):
         read_sets(config("rows", tmp_path / "corpus", evaluation_set=(f"val={tmp_path}",)))
-
-
-def test_a_run_is_held_to_its_sets(tmp_path: Path) -> None:
-    path = tmp_path / "hashes.csv"
-    path.write_text("sha256\n" + "a" * 64)
-    cfg, store = config("rows", tmp_path / "corpus", evaluation_set=(f"v={path}",)), Store(str(tmp_path / "corpus"))
-    assert pinned_sets(cfg, store).digest == pinned_sets(cfg, store).digest
-    path.write_text("sha256\n" + "b" * 64)
-    with pytest.raises(ConfigError, match="other evaluation sets"):
-        pinned_sets(cfg, store)

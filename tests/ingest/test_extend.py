@@ -16,6 +16,7 @@ import pytest
 from tagmill.ingest import extend, ingest, known
 from tagmill.ingest import run as runs
 from tagmill.ingest.denied import url_digest
+from tagmill.ingest.images import image_stack
 from tagmill.ingest.relabel import ViewConfig, view
 from tagmill.ingest.select import MARKER as SELECTED
 from tagmill.ingest.synsets import is_synset
@@ -299,7 +300,7 @@ def test_another_image_stack_is_recorded(made: Path, output: Path) -> None:
     commit(corpus.store, replace(corpus.file, image_stack={"pillow": "0"}))
     ingest(settings(str(made / "b.parquet"), output, extend=True, mixed_stack=True))
     first, second = Corpus.open(str(output)).file.lineage
-    assert "image_stacks" not in first and second["image_stacks"][0]["image_stack"] == runs.image_stack()
+    assert "image_stacks" not in first and second["image_stacks"][0]["image_stack"] == image_stack()
     assert Corpus.open(str(output)).file.image_stack == {"pillow": "0"}
 
 

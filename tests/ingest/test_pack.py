@@ -17,10 +17,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from tagmill.ingest import pack as packing
-from tagmill.ingest.pack import Packed, PackTask, pack, pack_group, plan_groups
+from tagmill.ingest.pack import PIN, Packed, PackTask, pack, pack_group, plan_groups
 from tagmill.ingest.part_table import PART, record_of
 from tagmill.ingest.progress import Silent
-from tagmill.ingest.select import SELECTION, group_file
+from tagmill.ingest.select import SELECTION, STAMP, group_file
 from tagmill.shards.errors import CorpusError, TagmillError
 from tagmill.shards.index import sample_bytes
 from tagmill.shards.lint import lint_shard
@@ -28,6 +28,7 @@ from tagmill.shards.manifest import Corpus, CorpusFile, commit, put_manifest
 from tagmill.shards.store import Store
 
 NUM_PARTS, PARTS_PER_GROUP = 5, 2
+SELECTED = "a selection"  # its stamp
 EXTRA = pa.schema([("score", pa.float64())])
 WITH_EXTRA = pa.schema([*list(PART)[:7], *EXTRA, *list(PART)[7:]])
 
@@ -85,15 +86,18 @@ class Made:
             self.store.put(f"parts/{part:06d}/try{part}.parquet", folder / "file")
         for group in range(-(-NUM_PARTS // PARTS_PER_GROUP)):
             parts = range(group * PARTS_PER_GROUP, min(NUM_PARTS, (group + 1) * PARTS_PER_GROUP))
-            table = pa.Table.from_pylist([fate for part in parts for fate in self.fates[part]], SELECTION)
+            fates = [fate for part in parts for fate in self.fates[part]]
+            table = pa.Table.from_pylist(fates, SELECTION.with_metadata({STAMP: SELECTED}))
             pq.write_table(table, folder / "file")
             self.store.put(group_file(group), folder / "file")
 
-    def tasks(self, max_samples: int = 4, max_bytes: int = 20_480) -> list[PackTask]:
-        limits = {"max_samples": max_samples, "max_bytes": max_bytes}
+    def tasks(self, max_samples: int = 4, max_bytes: int = 20_480, stamp: str = "one plan") -> list[PackTask]:
+        limits: dict[str, Any] = {"max_samples": max_samples, "max_bytes": max_bytes, "selected": SELECTED}
         groups = plan_groups(self.store, num_parts=NUM_PARTS, parts_per_group=PARTS_PER_GROUP, **limits)
         attempts = {part: f"parts/{part:06d}/try{part}.parquet" for part in range(NUM_PARTS)}
-        return [PackTask(self.store, str(self.spool), group, attempts, PARTS_PER_GROUP, EXTRA) for group in groups]
+        self.store.put(PIN, stamp.encode())
+        of_run = (attempts, PARTS_PER_GROUP, EXTRA, stamp, SELECTED)
+        return [PackTask(self.store, str(self.spool), group, *of_run) for group in groups]
 
     def expected(self, split: str) -> list[dict[str, Any]]:
         return [

@@ -20,7 +20,8 @@ from tagmill.ingest.config import IngestConfig
 from tagmill.ingest.deal import deal, normalise
 from tagmill.ingest.denied import Denied, rule
 from tagmill.ingest.fingerprint import holdout_order
-from tagmill.ingest.part import DENIED, PartSummary, PartTask, attempt_file, done_file, run_part
+from tagmill.ingest.forbidden import DENIED
+from tagmill.ingest.part import PartSummary, PartTask, attempt_file, done_file, run_part
 from tagmill.ingest.part_table import PART, part_schema, record_of
 from tagmill.ingest.waits import Traffic
 from tagmill.shards.index import sample_bytes

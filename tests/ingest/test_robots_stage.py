@@ -25,7 +25,8 @@ from tagmill.ingest.deal import Dealt, deal, normalise
 from tagmill.ingest.denied import Denied, rule
 from tagmill.ingest.engine import Engine
 from tagmill.ingest.engine_duckdb import DuckDB
-from tagmill.ingest.part import DENIED, PartTask, attempt_file, run_part
+from tagmill.ingest.forbidden import DENIED
+from tagmill.ingest.part import PartTask, attempt_file, run_part
 from tagmill.ingest.part_table import part_schema
 from tagmill.ingest.progress import Silent
 from tagmill.ingest.robots import MOST_BYTES, origin_of

@@ -18,8 +18,9 @@ import pytest
 import webdataset
 
 from tagmill.ingest import IngestConfig, Report, ingest
-from tagmill.ingest import run as runs
+from tagmill.ingest.extend import CLOSING
 from tagmill.ingest.proxy import SAYS as PROXY_SAYS
+from tagmill.ingest.stack import STACK
 from tagmill.shards.errors import CorpusError, TagmillError
 from tagmill.shards.lint import lint_shard, lint_view
 from tagmill.shards.manifest import Corpus
@@ -244,7 +245,7 @@ def test_an_output_that_holds_a_corpus_is_refused(built: Built, listing: str) ->
     before = digests(built.output)
     with pytest.raises(CorpusError, match="choose another output"):
         ingest(config(listing, built.output))
-    closing = Path(built.output, runs.CLOSING)
+    closing = Path(built.output, CLOSING)
     closing.parent.mkdir()
     closing.write_text('{"config_sha256": "that of another run, which was killed while it cleared up"}')
     with pytest.raises(CorpusError, match="choose another output"):
@@ -301,7 +302,7 @@ def test_a_list_of_nothing_but_failures_makes_no_corpus(web: str, tmp_path: Path
     path = tmp_path / "rows.jsonl"
     path.write_text("\n".join(json.dumps({"url": f"{web}/{i}/gone", "tags": ["a"]}) for i in range(3)))
     with pytest.raises(TagmillError, match="not_found 3"):
-        ingest(config(str(path), tmp_path / "corpus", extra_columns=()))
+        ingest(config(str(path), tmp_path / "corpus", extra_columns=(), holdout=0))
     assert not Store(str(tmp_path / "corpus")).exists("corpus.json")
 
 
@@ -319,6 +320,6 @@ def test_a_run_through_a_proxy_says_once_what_only_the_proxy_can_see_to(
 def test_another_image_stack_does_not_go_on_with_a_run(
     listing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Store(str(tmp_path / "corpus")).put(runs.STACK, b'{"code_version": "0", "image_stack": {"pil": "old"}}')
-    with pytest.raises(TagmillError, match="remove the output"):
+    Store(str(tmp_path / "corpus")).put(STACK, b'{"code_version": "0", "image_stack": {"pil": "old"}}')
+    with pytest.raises(TagmillError, match=r"pil old then and none now.*remove the output"):
         ingest(config(listing, tmp_path / "corpus"))

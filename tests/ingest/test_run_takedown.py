@@ -1,5 +1,6 @@
 """An ingest takes in nothing that takedown lists forbid."""
 
+import hashlib
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -8,12 +9,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tagmill.ingest import ingest
+from tagmill.ingest import IngestConfig, ingest
 from tagmill.ingest import run as runs
 from tagmill.ingest.takedown import TakedownConfig, take_down
 from tagmill.shards.errors import ConfigError
 from tagmill.shards.manifest import Corpus
-from tests.ingest.smallweb import PICTURES, config, listing, web
+from tagmill.shards.store import Store
+from tests.ingest.smallweb import PICTURES, config, listing, picture, web
+from tests.ingest.test_run import digests
 
 __all__ = ["listing", "web"]  # fixtures
 
@@ -44,18 +47,55 @@ def test_what_was_taken_down_elsewhere_does_not_come_in(listing: str, web: str, 
     assert len(line["takedown_sha256"]) == 64
 
 
-def test_a_run_goes_on_under_the_lists_that_it_began_with(
-    listing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lists, output = tmp_path / "list.txt", tmp_path / "corpus"
-    lists.write_text("host bad.example\n")
-    with monkeypatch.context() as patch:
+def killed_before_the_selection(wanted: IngestConfig) -> None:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(runs, "select", lambda *args, **named: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            ingest(config(listing, output, takedown=(str(lists),)))
-    lists.write_text("host worse.example\n")
-    for other in ((str(lists),), ()):
-        with pytest.raises(ConfigError, match="other takedown lists"):
+            ingest(wanted)
+
+
+def test_a_list_never_shrinks_and_may_be_written_otherwise(listing: str, tmp_path: Path) -> None:
+    lists, output = tmp_path / "list.txt", tmp_path / "corpus"
+    lists.write_text("host bad.example\nhost ugly.example\n")
+    killed_before_the_selection(config(listing, output, takedown=(str(lists),)))
+    lists.write_text("host bad.example\n")
+    for other, now in (((str(lists),), 1), ((), 0)):
+        with pytest.raises(
+            ConfigError, match=f"--takedown had 2 entries when this run began and has {now} now"
+        ) as caught:
             ingest(config(listing, output, takedown=other))
-    lists.rename(tmp_path / "renamed.txt").write_text("# the same\nhost BAD.example\n")
+        assert f"{2 - now} are missing, such as host" in str(caught.value)
+    lists.rename(tmp_path / "renamed.txt").write_text("# the same\nhost UGLY.example\nhost BAD.example\n")
     assert ingest(config(listing, output, takedown=(str(tmp_path / "renamed.txt"),))).samples["train"] == PICTURES - 5
+
+
+def test_lists_that_grow_while_a_run_goes_on_end_in_the_corpus_of_a_fresh_run(
+    listing: str, web: str, tmp_path: Path
+) -> None:
+    """By the URL of a picture, and of one that is not there, by sha256 and by md5."""
+    rules, hashes, output, fresh = (tmp_path / name for name in ("rules.txt", "hashes.txt", "corpus", "fresh"))
+    rules.write_text("host bad.example\n")
+    hashes.write_text(f"{hashlib.sha256(picture(20)).hexdigest()}\n")
+    lists = {"takedown": (str(rules),), "blocklist": (str(hashes),), "failure_budget": 0.2}
+    killed_before_the_selection(config(listing, output, **lists))
+    with rules.open("a") as file:
+        file.write(f"url {web}/picture/3\nurl {web}/gone\nsha256 {hashlib.sha256(picture(5)).hexdigest()}\n")
+    with hashes.open("a") as file:
+        file.write(f"{hashlib.sha256(picture(7)).hexdigest()}\n")
+    killed_before_the_selection(config(listing, output, **lists))
+    attempts = sorted(path.name for path in (output / "parts").glob("00*/*.parquet"))
+    killed_before_the_selection(config(listing, output, **lists))  # nothing has changed
+    assert sorted(path.name for path in (output / "parts").glob("00*/*.parquet")) == attempts
+    with hashes.open("a") as file:
+        file.write(f"{hashlib.md5(picture(9)).hexdigest()}\n")
+    report = ingest(config(listing, output, **lists))
+    assert report.rejects["taken_down"] == 5 and report.rejects["blocked"] == 3  # three rows have picture 3
+    ingest(config(listing, fresh, **lists))
+    assert digests(output) == digests(fresh)
+    assert statuses(output) == statuses(fresh)
+    assert Store(str(output)).names("") == Store(str(fresh)).names("")
+
+
+def statuses(output: Path) -> dict[int, str]:
+    tables = [pq.read_table(path) for path in sorted((output / "ledger").iterdir())]
+    return {row["row_id"]: row["status"] for table in tables for row in table.to_pylist()}

@@ -1,0 +1,354 @@
+"""A flag that changes after a kill costs no more than the stages from the one that it touches: bytes and file list are a fresh
+run's, whoever is killed on the way."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tagmill.ingest import IngestConfig, ending, ingest
+from tagmill.ingest import run as runs
+from tagmill.ingest.deal import MARKER as DEALT
+from tagmill.ingest.extend import CLOSING
+from tagmill.shards.errors import ConfigError
+from tagmill.shards.manifest import Corpus
+from tagmill.shards.store import Store
+from tests.ingest.growing import CountingWeb, check, counting_web, rows_of, settings, write
+from tests.ingest.test_run import DEADLY
+
+PICTURES_A = 20
+
+
+@pytest.fixture(scope="module")
+def web() -> Iterator[CountingWeb]:
+    with counting_web() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def lists(web: CountingWeb, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("lists")
+    for which in "ab":
+        write(folder, web.url, which)
+    return folder
+
+
+def config(lists: Path, output: Path, **changes: Any) -> IngestConfig:
+    return settings(str(lists / "a.parquet"), output, **changes)
+
+
+class Killed(BaseException):
+    """As if the process were gone."""
+
+
+def everything(output: Path) -> dict[str, bytes]:
+    """Every file of a corpus, but for the two that say when and how long."""
+    store = Store(str(output))
+    timed = ("ledger/", "report.json", "parts/")
+    return {name: b"" if name.startswith(timed) else store.read(name) for name in store.names("")}
+
+
+def killed_at_the_end(monkeypatch: pytest.MonkeyPatch, wanted: IngestConfig) -> None:
+    """All is made, and the run is gone before its commit."""
+    with monkeypatch.context() as patch:
+
+        def gone(*of: object) -> None:
+            raise Killed
+
+        patch.setattr(ending, "commit", gone)
+        patch.setattr(runs.Generation, "commit", gone)
+        with pytest.raises(Killed):
+            ingest(wanted)
+
+
+@pytest.fixture(scope="module")
+def begun(lists: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that was killed before its commit."""
+    output = tmp_path_factory.mktemp("begun") / "corpus"
+    with pytest.MonkeyPatch.context() as patch:
+        killed_at_the_end(patch, config(lists, output, top_k=3))
+    return output
+
+
+# Of each stage other flags than the first run's, and the stages that they cost.
+CHANGES: dict[str, dict[str, Any]] = {
+    "select": {"holdout": 7},
+    "select, by other groups": {"parts_per_group": 1},
+    "pack": {"shard_samples": 9},
+    "pack, into more shards": {"shard_samples": 2},
+    "label": {"top_k": 1},
+    "label, by its name": {"name": "another"},
+}
+
+
+@pytest.mark.parametrize("stage", CHANGES)
+def test_a_changed_flag_costs_the_stages_from_its_own(
+    web: CountingWeb, lists: Path, begun: Path, tmp_path: Path, stage: str
+) -> None:
+    output = Path(shutil.copytree(begun, tmp_path / "corpus"))
+    tars = {path: path.stat().st_mtime_ns for path in (output / "shards").iterdir()}
+    changed = {"top_k": 3, **CHANGES[stage]}
+    web.asked.clear()
+    ingest(config(lists, output, **changed))
+    assert not web.asked
+    if stage.startswith("label"):
+        assert {path: path.stat().st_mtime_ns for path in (output / "shards").iterdir()} == tars
+    ingest(config(lists, tmp_path / "fresh", **changed))
+    assert everything(output) == everything(tmp_path / "fresh")
+    check(Corpus.open(str(output)), [rows_of(web.url, "a")], range(PICTURES_A))
+
+
+def test_a_changed_flag_of_fetching_is_refused_with_both_values(lists: Path, begun: Path, tmp_path: Path) -> None:
+    output = Path(shutil.copytree(begun, tmp_path / "corpus"))
+    before = everything(output)
+    with pytest.raises(ConfigError, match="image_size 32 then and 40 now; quality 90 then and 80 now"):
+        ingest(config(lists, output, top_k=3, image_size=40, quality=80))
+    assert everything(output) == before
+
+
+def test_a_flag_of_fetching_may_change_before_anything_is_dealt(
+    lists: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The parts that the first run dealt are gone, as there are fewer now."""
+    output, put = tmp_path / "corpus", Store.put
+    with monkeypatch.context() as patch:
+
+        def deadly(self: Store, name: str, *of: Any, **how: Any) -> None:
+            if name == DEALT:
+                raise Killed
+            put(self, name, *of, **how)
+
+        patch.setattr(Store, "put", deadly)
+        with pytest.raises(Killed):
+            ingest(config(lists, output, rows_per_part=2, keep_parts=True))
+    for place in (output, tmp_path / "fresh"):
+        ingest(config(lists, place, rows_per_part=20, keep_parts=True))
+    dealt = [
+        [name for name in everything(place) if name.endswith("rows.parquet")] for place in (output, tmp_path / "fresh")
+    ]
+    assert dealt[0] == dealt[1] and len(dealt[0]) == 2
+
+
+def steps_of(monkeypatch: pytest.MonkeyPatch, wanted: IngestConfig, at: int | None) -> list[str]:
+    """Runs it, and kills it at the `at`-th change that this process makes to its store. What worker processes do is killed
+    elsewhere."""
+    made: list[str] = []
+
+    def counted(method: Callable[..., Any]) -> Callable[..., Any]:
+        def call(self: Store, name: str, *of: Any, **how: Any) -> Any:
+            if at is not None and len(made) == at:
+                raise Killed
+            made.append(f"{method.__name__} {name}")
+            return method(self, name, *of, **how)
+
+        return call
+
+    with monkeypatch.context() as patch:
+        for name in ("put", "put_new", "delete"):
+            patch.setattr(Store, name, counted(getattr(Store, name)))
+        if at is None:
+            ingest(wanted)
+        else:
+            with pytest.raises(Killed):
+                ingest(wanted)
+    return made
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.slow
+def test_a_redo_that_is_killed_at_each_step_ends_with_the_same_files(
+    lists: Path, begun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each time at the next step, of a redo of all later stages; the flags of before are given in between, too."""
+    changed = {"holdout": 7, "shard_samples": 3, "top_k": 2}
+    ingest(config(lists, tmp_path / "fresh", **changed))
+    first = Path(shutil.copytree(begun, tmp_path / "first"))
+    ingest(config(lists, first, top_k=3))
+    whole = steps_of(monkeypatch, config(lists, Path(shutil.copytree(begun, tmp_path / "counted")), **changed), None)
+    firsts = {kind: next(n for n, step in enumerate(whole) if kind in step) for kind in STEPS}
+    for kind, at in firsts.items():
+        output = Path(shutil.copytree(begun, tmp_path / f"corpus-{at}"))
+        again = Path(shutil.copytree(output, tmp_path / f"again-{at}"))
+        for place in (output, again):
+            steps_of(monkeypatch, config(lists, place, **changed), at)
+        ingest(config(lists, output, **changed))
+        assert everything(output) == everything(tmp_path / "fresh"), kind
+        ingest(config(lists, again, top_k=3))
+        assert everything(again) == everything(first), kind
+
+
+STEPS = [
+    "delete parts/selection/000000",
+    "delete decontamination",
+    "put parts/selection/done.json",
+    "delete parts/packing",
+    "delete parts/packed",
+    "delete shards/000001.tar",
+    "delete rejects",
+    "put parts/packing",
+    "delete views",
+    "delete parts/labelling",
+    "put parts/labelling",
+    "put report.json",
+]
+
+# Of a redo in which shards, rejects and labels are written by worker processes.
+KILLS = [
+    "after:parts/selection/000001",
+    "half:shards/000002.tar",
+    "after:shards/000004.npy",
+    "before:rejects/000001",
+    "after:ledger/000000",
+    "before:parts/packed/000001",
+    "after:parts/packed/holdout",
+    "after:views/.*000001.labels.npy",
+    "before:manifests/shards",
+    "after:parts/closing.json",
+]
+
+
+def run_deadly(folder: Path, wanted: IngestConfig, kill: str) -> "subprocess.CompletedProcess[str]":
+    script = folder / "deadly.py"
+    script.write_text(DEADLY)
+    command = [sys.executable, str(script), repr(wanted)]
+    environment = {**os.environ, "KILL": kill}
+    return subprocess.run(command, capture_output=True, text=True, env=environment, start_new_session=True, cwd=folder)
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.slow
+@pytest.mark.parametrize("extend", [False, True], ids=["made", "extended"])
+def test_a_redo_whose_workers_are_killed_ends_with_the_same_files(
+    web: CountingWeb, lists: Path, tmp_path: Path, extend: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The flags are others after every kill."""
+    output, fresh = tmp_path / "corpus", tmp_path / "fresh"
+    which = "b" if extend else "a"
+    for place in (output, fresh):
+        if extend:
+            ingest(config(lists, place))
+    listing, more = str(lists / f"{which}.parquet"), {"extend": extend, "spool": str(tmp_path / "spool")}
+    killed_at_the_end(monkeypatch, settings(listing, output, **more))
+    for number, kill in enumerate(KILLS):
+        kill = kill.replace("/00000", "/(extend-000001-)?00000").replace("/holdout", "/(extend-000001-)?holdout")
+        if extend:  # its shards have other numbers
+            kill = kill.replace("shards/(extend-000001-)?00000", "shards/00000").replace("000002.tar", "000006.tar")
+            kill = kill.replace("000004.npy", "000007.npy")
+        changed = {"holdout": 2 + number % 3, "shard_samples": 2 + number % 2, "parts_per_group": 1 + number % 2}
+        done = run_deadly(tmp_path, settings(listing, output, **changed, **more), kill)
+        assert done.returncode == -signal.SIGKILL, (kill, done.stderr)
+    last = {"holdout": 4, "shard_samples": 3, "parts_per_group": 2}
+    for place in (output, fresh):
+        ingest(settings(listing, place, **last, **more))
+    assert everything(output) == everything(fresh)
+
+
+@pytest.mark.parametrize(
+    "changed", [{"holdout": 5}, {"shard_samples": 2}, {"recount": True}], ids=["select", "pack", "label"]
+)
+def test_a_list_that_is_added_is_done_again_from_the_stage_that_changed(
+    web: CountingWeb, lists: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any]
+) -> None:
+    output, fresh, listing = tmp_path / "corpus", tmp_path / "fresh", str(lists / "b.parquet")
+    ingest(config(lists, output))
+    shutil.copytree(output, fresh)
+    killed_at_the_end(monkeypatch, settings(listing, output, extend=True))
+    with pytest.raises(ConfigError, match="another list is being added here: max_redirects 5 then and 4 now"):
+        ingest(settings(listing, output, extend=True, max_redirects=4))
+    web.asked.clear()
+    ingest(settings(listing, output, extend=True, **changed))
+    assert not web.asked
+    ingest(settings(listing, fresh, extend=True, **changed))
+    assert everything(output) == everything(fresh)
+    check(Corpus.open(str(output)), [rows_of(web.url, "a"), rows_of(web.url, "b")], range(34))
+
+
+def test_a_list_that_adds_nothing_takes_no_manifest_with_it_when_it_is_done_again(
+    web: CountingWeb, lists: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its manifest is the one that the corpus names already."""
+    output, listing = tmp_path / "corpus", str(lists / "a.parquet")
+    ingest(config(lists, output))
+    killed_at_the_end(monkeypatch, settings(listing, output, extend=True, failure_budget=1.0))
+    ingest(settings(listing, output, extend=True, failure_budget=1.0, recount=True))
+    check(Corpus.open(str(output)), [rows_of(web.url, "a")] * 2, range(PICTURES_A))
+
+
+def test_parts_stay_if_the_run_that_ends_wants_them(lists: Path, begun: Path, tmp_path: Path) -> None:
+    """The one that was killed would have removed them, and had said so."""
+    output = Path(shutil.copytree(begun, tmp_path / "corpus"))
+    assert (output / CLOSING).exists()
+    ingest(config(lists, output, top_k=3, keep_parts=True))
+    assert (output / DEALT).exists() and not (output / CLOSING).exists()
+
+
+def test_a_holdout_of_the_whole_list_is_refused_when_it_is_dealt(web: CountingWeb, lists: Path, tmp_path: Path) -> None:
+    web.asked.clear()
+    rows = len(rows_of(web.url, "a"))
+    with pytest.raises(ConfigError, match=f"holdout 1000 takes all of {rows} rows"):
+        ingest(config(lists, tmp_path / "corpus", holdout=1000))
+    assert not web.asked
+    assert ingest(config(lists, tmp_path / "corpus", holdout=4)).samples == {"train": 16, "holdout": 4}
+
+
+def test_a_holdout_of_all_pictures_costs_nothing_but_the_selection(
+    web: CountingWeb, lists: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match="holdout 21 takes all 20 pictures"):
+        ingest(config(lists, tmp_path / "corpus", holdout=21))
+    web.asked.clear()
+    assert ingest(config(lists, tmp_path / "corpus", holdout=4)).samples == {"train": 16, "holdout": 4}
+    assert not web.asked
+
+
+def test_too_many_shards_are_warned_of_when_rows_are_dealt_and_refused_when_they_are_packed(
+    web: CountingWeb,
+    lists: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    from tagmill.ingest import plan
+
+    monkeypatch.setattr(plan, "MOST_SHARDS", 10)
+    with pytest.raises(ConfigError, match=r"17 shards, 10 is the limit.*nothing is fetched again"):
+        ingest(config(lists, tmp_path / "corpus", shard_samples=1))
+    (warned,) = [record.getMessage() for record in caplog.records if "is the limit" in record.getMessage()]
+    assert "up to 23 shards" in warned
+    web.asked.clear()
+    assert ingest(config(lists, tmp_path / "corpus", shard_samples=4)).shards <= 10
+    assert not web.asked
+
+
+def test_evaluation_sets_may_change_until_the_run_ends(
+    web: CountingWeb, lists: Path, begun: Path, tmp_path: Path
+) -> None:
+    """And what was found by the ones of before is gone with them."""
+    import hashlib
+
+    from tests.ingest.smallweb import picture
+
+    output, hashes = Path(shutil.copytree(begun, tmp_path / "corpus")), tmp_path / "hashes.csv"
+    web.asked.clear()
+    for number in (3, 4):
+        hashes.write_text(f"sha256\n{hashlib.sha256(picture(number)).hexdigest()}\n")
+        wanted = {"top_k": 3, "evaluation_set": (f"val={hashes}",)}
+        with pytest.MonkeyPatch.context() as patch:
+            killed_at_the_end(patch, config(lists, output, **wanted))
+    again = Path(shutil.copytree(output, tmp_path / "again"))
+    ingest(config(lists, output, **wanted))
+    ingest(config(lists, again, top_k=3))
+    assert not web.asked
+    ingest(config(lists, tmp_path / "fresh", **wanted))
+    assert everything(output) == everything(tmp_path / "fresh") and (output / "decontamination.parquet").exists()
+    assert not (again / "decontamination.parquet").exists() and "evaluation_sha256" not in lineage(again)
+
+
+def lineage(output: Path) -> dict[str, Any]:
+    return Corpus.open(str(output)).file.lineage[-1]
