@@ -168,7 +168,7 @@ def _separator(tags: Counts, matcher: Matcher) -> tuple[Cause, str, str] | None:
     if not best:
         return None
     example = next(tag for tag in tags if best in tag.strip(best))
-    given = shlex.quote(best) if best.isprintable() else f"$'{best.encode('unicode_escape').decode()}'"
+    given = "'\\t'" if best == "\t" else shlex.quote(best)
     return "separator", f"tags such as {example[:40]!r} are several in one", f"give --tags-separator {given}"
 
 

@@ -119,7 +119,8 @@ def warning(few: FewLabels) -> RenderableType:
     share = (
         f"{few.tags_matched / few.tags:.1%} of {few.tags:,} tags led to a label" if few.tags else "there are no tags"
     )
-    says = Text(f"Hardly any labels: {share}. {few.why}; {few.remedy}.", style="bold red")
+    way_out = few.remedy if few.cause in ("rules", "words", "vocabulary") else f"ingest again and {few.remedy}"
+    says = Text(f"Hardly any labels, {share}: {few.why}; {way_out}.", style="bold red")
     return Group(table, says) if few.unmatched else says
 
 

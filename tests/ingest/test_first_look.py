@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tagmill.ingest.config import IngestConfig
+from tagmill.ingest.coverage import WRITTEN
 from tagmill.ingest.first_look import ROWS, FirstLook, reading_of
 from tagmill.ingest.matching import MatchRules
 from tagmill.ingest.sources import rows
@@ -51,6 +52,16 @@ def test_only_the_first_rows_count_and_a_short_list_is_looked_at_too(
     assert told.startswith("of the first 3 rows, 0.0% of 3 tags")
     assert look(config(listed(tmp_path / "d.parquet", ["cat"] * 1 + ["xyzzy"] * 19)), caplog) == []  # 5 of 100
     assert look(config(listed(tmp_path / "e.parquet", ["cat"] * 1 + ["xyzzy"] * 20)), caplog)
+
+
+def test_a_look_holds_a_bounded_piece_of_each_row(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    tags = [[f"{row}-{number}" + "x" * 5_000 for number in range(300)] for row in range(20)]
+    path = listed(tmp_path / "a.parquet", tags)
+    with FirstLook(config(path), MatchRules()) as looking:
+        for batch in rows(config(path)):
+            looking.see(batch)
+        assert max(map(len, looking._tags)) <= WRITTEN and looking._tags.total() <= 20 * 100
+    assert "of the first 20 rows" in caplog.text
 
 
 def test_nothing_is_said_of_rows_that_were_dealt_before_or_where_dealing_failed(

@@ -1,5 +1,6 @@
 """The rules of a view, found again in the view alone: they make the same view, wherever the files lie by then."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -7,11 +8,13 @@ from typing import Any
 
 import pytest
 
+from tagmill.ingest.matching import MatchRules
 from tagmill.ingest.recipe import rules_of
 from tagmill.ingest.relabel import ViewConfig, view
 from tagmill.shards.errors import ConfigError
 from tagmill.shards.manifest import Corpus
 from tagmill.shards.view import View
+from tagmill.shards.vocabulary import Vocabulary
 from tests.ingest.tagged import Tagged, make
 
 TAGS = [["brownbear", "paris", "mutt"], ["#jaguar", "hond"], ["sunsetbeach"], ["cat", "dog"], ["nothing at all"]]
@@ -99,3 +102,18 @@ def test_a_recipe_of_another_kind_is_refused(made: Tagged, recipe: dict[str, Any
     opened = View.open(Corpus.open(url), "v")
     with pytest.raises(ConfigError, match="view 'v' cannot be made again"):
         rules_of(replace(opened, file=replace(opened.file, recipe=recipe)))
+
+
+def test_a_view_of_before_is_made_again_by_the_rules_that_it_had(tmp_path: Path) -> None:
+    """Named entities were taken out of in21k too, and labels were called by their synsets; they get names and keep ids."""
+    url = make(tmp_path, [[["sun"], ["cat"], ["cat"]]]).corpus.store.url
+    view(ViewConfig(corpus=url, name="v", vocabulary="in21k", processes=1))
+    opened = View.open(Corpus.open(url), "v")
+    assert len(rules_of(opened).match.entities) == 4
+    recipe = json.loads(json.dumps(opened.file.recipe))
+    del recipe["match"]["entities"], recipe["vocabulary"]["named_by"]
+    labels = tuple(replace(label, name="+".join(label.synsets)) for label in opened.vocabulary.labels)
+    opened.store.put("vocabulary.json", Vocabulary(labels).json())
+    rules = rules_of(replace(opened, file=replace(opened.file, recipe=recipe)))
+    assert rules.match.recipe() == MatchRules().recipe() == recipe["match"]
+    assert rules.vocabulary.earlier() == tuple(label.synsets for label in labels) and rules.vocabulary.names() == {}

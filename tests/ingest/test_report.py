@@ -9,7 +9,7 @@ from rich.console import Console
 
 from tagmill.ingest.coverage import FewLabels, Unmatched
 from tagmill.ingest.reasons import Reason
-from tagmill.ingest.report import Report, TopLabel, commonest
+from tagmill.ingest.report import Report, TopLabel, commonest, warning
 
 counts = st.dictionaries(st.sampled_from(["not_found", "timeout", "duplicate", "empty"]), st.integers(1, 1000))
 reports = st.builds(
@@ -90,7 +90,7 @@ def test_the_table_says_what_a_reason_means() -> None:
         "25% led to a label",
         "brownbear",
         "brown_bear, bruin",
-        "Hardly any labels: 0.0% of 4 tags led to a label. no [b]nouns[/b]; give some.",
+        "Hardly any labels, 0.0% of 4 tags led to a label: no [b]nouns[/b]; give some.",
         "#Xyzzy[i]",
         "deal 0.5",
         "pillow-simd",
@@ -106,3 +106,12 @@ def test_reports_of_before_are_read() -> None:
     text = json.loads(report.json())
     del text["few_labels"], text["top_labels"][0]["synsets"]
     assert Report.parse(json.dumps(text).encode()) == report
+
+
+def test_what_is_read_when_a_corpus_is_made_needs_another_ingest() -> None:
+    console = Console(file=io.StringIO(), width=150)
+    console.print(warning(FewLabels("separator", "one tag is several", "give --tags-separator ';'", 4)))
+    console.print(warning(FewLabels("no_tags", "there are none", "name them")))
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "one tag is several; ingest again and give --tags-separator ';'." in shown
+    assert "Hardly any labels, there are no tags: there are none; ingest again and name them." in shown
