@@ -1,54 +1,167 @@
-"""Where an S3 service is and who asks: from the usual environment, then from the files of the AWS command line."""
+"""Where an S3 service is and who asks: from the environment, else by botocore's own chain (profiles, single sign-on, assumed
+roles, processes, containers), imported when it is needed.
 
-import configparser
+The chain's last link, an EC2 machine's own role, is asked only where AWS_EC2_METADATA_DISABLED=false or a service endpoint says
+so: on every other machine that is an address that does not answer.
+"""
+
 import os
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
+from typing import Any, NamedTuple
 
-# What boto calls them in its files, and what obstore calls them.
-KEYS = {
-    "aws_access_key_id": "access_key_id",
-    "aws_secret_access_key": "secret_access_key",
-    "aws_session_token": "session_token",
-}
+from tagmill.shards.errors import StoreError
+
+Environment = tuple[tuple[str, str], ...]  # the variables of AWS, which name a ring of keys
+
 FILES = {"AWS_SHARED_CREDENTIALS_FILE": "~/.aws/credentials", "AWS_CONFIG_FILE": "~/.aws/config"}
-# Ways to credentials that obstore goes itself; they come before a file that nobody named.
-OTHER_WAYS = (
-    "AWS_ACCESS_KEY_ID",
-    "AWS_WEB_IDENTITY_TOKEN_FILE",
-    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-    "AWS_SKIP_SIGNATURE",
+CHAIN_FAILED = "renew them (aws sso login, aws configure), or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+NO_KEYS = (
+    "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE; AWS_SKIP_SIGNATURE=true for a public bucket, "
+    "AWS_EC2_METADATA_DISABLED=false for the role of an EC2 machine"
 )
 
 
-def s3_settings(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """`endpoint`, `region` and the keys of a profile, where something says them; obstore's names.
+class Keys(NamedTuple):
+    """What requests are signed with."""
 
-    Keys in the environment are obstore's to find. Of a profile (AWS_PROFILE, or `default`) only keys that stand in the
-    file are read: for single sign-on and assumed roles, `aws configure export-credentials --format env` gives variables.
-    """
-    profile = _profile(environment)
-    endpoint = (
-        environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL") or profile.get("endpoint_url")
-    )
-    region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or profile.get("region")
-    found = {"endpoint": endpoint, "region": region}
-    if not any(environment.get(way) for way in OTHER_WAYS):
-        found.update({ours: profile.get(theirs) for theirs, ours in KEYS.items()})
-    return {name: value for name, value in found.items() if value}
+    access_key_id: str
+    secret_access_key: str
+    token: str | None = None
 
 
-def _profile(environment: Mapping[str, str]) -> dict[str, str]:
-    name = environment.get("AWS_PROFILE") or "default"
-    found: dict[str, str] = {}
-    for variable, usual in FILES.items():
-        parser = configparser.RawConfigParser()
-        try:
-            parser.read(Path(environment.get(variable) or usual).expanduser())
-        except (configparser.Error, UnicodeDecodeError):  # not ours to mend, and the environment may say all
-            continue
-        for section in (name, f"profile {name}"):
-            if parser.has_section(section):
-                found = {**dict(parser.items(section)), **found}
-    return found
+def aws_environment() -> Environment:
+    """The variables that say where S3 is and who asks, as they are now."""
+    return tuple(item for item in os.environ.items() if item[0].startswith("AWS_"))
+
+
+class KeyRing:
+    """The keys of this process as its environment names them; read again when a store refuses them. Used by many threads."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        self._lock = threading.Lock()
+        self._source: Any = None  # botocore's credentials, which renew themselves where they know how
+
+    @property
+    def unsigned(self) -> bool:
+        """Whether requests are not signed, as for public buckets."""
+        return self._environment.get("AWS_SKIP_SIGNATURE", "").lower() in ("true", "1", "yes", "on")
+
+    def current(self) -> Keys:
+        """The keys to use now. Raises StoreError where there are none, OSError where a service that has them is silent."""
+        if (given := self._given()) is not None:
+            return given
+        with self._lock:
+            return self._loaded()
+
+    def renew(self, used: Keys | None) -> bool | None:
+        """Whether there are other keys than those that a store has just refused: files are read again for that. None where
+        there cannot be any."""
+        if used is None or self._given() is not None:
+            return None
+        with self._lock:
+            old = self._source
+            try:
+                if old is not None and self._loaded() != used:  # another thread was here first
+                    return True
+                self._source = None
+                return self._loaded() != used
+            except (StoreError, OSError):  # a file that is being written, say
+                self._source = old
+                return False
+
+    def _given(self) -> Keys | None:
+        key, secret = (self._environment.get(f"AWS_{name}") for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY"))
+        token = self._environment.get("AWS_SESSION_TOKEN") or self._environment.get("AWS_SECURITY_TOKEN")
+        return Keys(key, secret, token) if key and secret else None
+
+    def _loaded(self) -> Keys:
+        with _explained():
+            if self._source is None:
+                self._source = self._found()
+            keys = self._source.get_frozen_credentials()
+            return Keys(keys.access_key, keys.secret_key, keys.token)
+
+    def _found(self) -> Any:
+        session = _session()
+        chain = session.get_component("credential_provider")
+        asked_for = self._environment.get("AWS_EC2_METADATA_DISABLED", "").lower() == "false"
+        if not asked_for and not self._environment.get("AWS_EC2_METADATA_SERVICE_ENDPOINT"):
+            chain.remove("iam-role")
+        found = chain.load_credentials()
+        if found is None:
+            raise StoreError("there are no keys for S3", _files(), NO_KEYS)
+        return found
+
+
+@lru_cache(maxsize=16)
+def key_ring(environment: Environment) -> KeyRing:
+    """The one ring of an environment."""
+    return KeyRing(dict(environment))
+
+
+def check_keys() -> None:
+    """Raises StoreError where requests to S3 are to be signed and there are no keys."""
+    ring = key_ring(aws_environment())
+    if not ring.unsigned:
+        ring.current()
+
+
+@lru_cache(maxsize=16)
+def s3_place(environment: Environment) -> dict[str, str]:
+    """`endpoint` and `region`, where something says them: the environment, or the profile."""
+    given = dict(environment)
+    endpoint = given.get("AWS_ENDPOINT_URL_S3") or given.get("AWS_ENDPOINT_URL")
+    region = given.get("AWS_REGION") or given.get("AWS_DEFAULT_REGION")
+    if not (endpoint and region) and any(_file(given, name).exists() for name in FILES):
+        with suppress(StoreError):  # what is missing or wrong there matters only where keys are needed from there
+            endpoint, region = _of_profile(endpoint, region)
+    return {name: value for name, value in (("endpoint", endpoint), ("region", region)) if value}
+
+
+def _of_profile(endpoint: str | None, region: str | None) -> tuple[str | None, str | None]:
+    with _explained():
+        session = _session()
+        from botocore.configprovider import ConfiguredEndpointProvider
+
+        if not endpoint and not session.get_config_variable("ignore_configured_endpoint_urls"):
+            endpoint = ConfiguredEndpointProvider(session.full_config, session.get_scoped_config(), "s3").provide()
+        return endpoint, region or session.get_config_variable("region")
+
+
+def _session() -> Any:
+    """A fresh one: a session remembers what its files said."""
+    try:
+        from botocore.session import Session
+    except ImportError as error:
+        raise StoreError("keys for S3 are looked for by botocore", "", "pip install 'tagmill[s3]'") from error
+    return Session()
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Botocore's errors as OSError where another try may heal them, as StoreError where not."""
+    try:
+        yield
+    except Exception as error:
+        if type(error).__module__.split(".")[0] != "botocore" and not isinstance(error, OSError):
+            raise
+        from botocore.exceptions import ConnectionError as NoConnectionError
+        from botocore.exceptions import HTTPClientError
+
+        line = " ".join(str(error).split())
+        if isinstance(error, HTTPClientError | NoConnectionError):
+            raise OSError(f"the service that gives keys does not answer: {line}") from error
+        raise StoreError(f"the keys for S3 cannot be had: {line}", _files(), CHAIN_FAILED) from error
+
+
+def _file(environment: Mapping[str, str], name: str) -> Path:
+    return Path(os.path.expanduser(environment.get(name) or FILES[name]))  # noqa: PTH111 (which needs a home)
+
+
+def _files() -> str:
+    return " and ".join(str(_file(os.environ, name)) for name in FILES)

@@ -9,13 +9,13 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from tagmill.shards.credentials import s3_settings
+from tagmill.shards.credentials import Environment, Keys, aws_environment, key_ring, s3_place
 from tagmill.shards.errors import StoreError
 from tagmill.shards.listing import Page
 
@@ -30,6 +30,7 @@ NETWORK_LIBRARIES = frozenset(["botocore", "aiobotocore", "aiohttp", "fsspec", "
 SINGLE_PUT = 5 << 30  # bytes, S3's limit. Ceph 16 ignores If-None-Match where a multipart upload is completed
 PAGE = 1000  # objects of a listing that S3 gives at once
 PUT_MARK = "tagmill-put"  # S3 metadata that tells who made an object
+EXPIRED = ("ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired")  # what S3 says of keys that were good
 PARTS = 9000  # of a multipart upload at most; S3 allows 10,000
 
 CONNECT_SECONDS = 5.0
@@ -65,6 +66,8 @@ class Driver(Protocol):
         """One put over `old`. Raises FileExistsError where something else is there."""
 
     def delete(self, path: str) -> None: ...
+    def renew(self) -> bool | None:
+        """Whether what was refused may be asked again, as there are other keys now; None where there never are."""
 
 
 def is_flaky(error: Exception) -> bool:
@@ -135,13 +138,20 @@ class FsspecDriver:
     def delete(self, path: str) -> None:
         self.fs.rm_file(path)
 
+    def renew(self) -> None:
+        """Keys are the library's own to renew."""
 
-@dataclass(frozen=True)
+
+@dataclass
 class S3Driver:
     """One bucket, by obstore: its calls release the interpreter while they wait, and verify the length of every answer."""
 
     bucket: str
     hedged: ClassVar[bool] = True
+    _signed_with: Keys | None = field(default=None, init=False, compare=False)
+
+    def renew(self) -> bool | None:
+        return key_ring(aws_environment()).renew(self._signed_with)
 
     def size(self, path: str) -> int:
         with _plain_errors(path) as obstore:
@@ -149,7 +159,7 @@ class S3Driver:
 
     def read(self, path: str) -> bytes:
         with _plain_errors(path) as obstore:
-            return bytes(obstore.get(_client(self.bucket, LONGEST_SECONDS, True, _environment()), path).bytes())
+            return bytes(obstore.get(self._with_limit(LONGEST_SECONDS), path).bytes())
 
     def read_range(self, path: str, start: int, stop: int) -> tuple[bytes, int]:
         try:
@@ -222,19 +232,21 @@ class S3Driver:
         seconds = 2 * SILENCE_SECONDS
         while seconds < SILENCE_SECONDS + num_bytes / SLOWEST:
             seconds *= 2
-        return _client(self.bucket, seconds, reads, _environment())
+        return self._with_limit(seconds, reads=reads)
 
-
-def _environment() -> tuple[tuple[str, str], ...]:
-    return tuple(item for item in os.environ.items() if item[0].startswith("AWS_"))
+    def _with_limit(self, seconds: float, *, reads: bool = True) -> Any:
+        environment = aws_environment()
+        ring = key_ring(environment)
+        self._signed_with = None if ring.unsigned else ring.current()
+        return _client(self.bucket, seconds, reads, environment, self._signed_with)
 
 
 @lru_cache(maxsize=64)
-def _client(bucket: str, seconds: float, reads: bool, environment: tuple[tuple[str, str], ...]) -> Any:
+def _client(bucket: str, seconds: float, reads: bool, environment: Environment, keys: Keys | None) -> Any:
     """A bucket's client with its own connections. Every try is ours: the client makes none by itself."""
     from obstore.store import S3Store
 
-    settings: Any = s3_settings(dict(environment))
+    settings: Any = s3_place(environment)
     limits: ClientConfig = {
         "connect_timeout": timedelta(seconds=CONNECT_SECONDS),
         "timeout": timedelta(seconds=seconds),
@@ -242,6 +254,10 @@ def _client(bucket: str, seconds: float, reads: bool, environment: tuple[tuple[s
     }
     if reads:
         limits["read_timeout"] = timedelta(seconds=SILENCE_SECONDS)
+    if keys is None:
+        settings = {**settings, "skip_signature": True}
+    else:
+        settings = {**settings, "credential_provider": lambda: {**keys._asdict(), "expires_at": None}}
     return S3Store(bucket, client_options=limits, retry_config={"max_retries": 0}, disable_bulk_delete=True, **settings)
 
 
@@ -281,6 +297,8 @@ def _plain(error: Exception, path: str) -> OSError:
     number, reason = int(status[1]) if status else 0, code[1] if code else ""
     line = " ".join(re.sub(r"<\?xml.*", "", re.sub(r"^Generic S3 error: ", "", text)).split())
     line = f"{reason} {line}".strip() + "".join(f" ({cause})" for cause in _causes(str(error)))
+    if reason in EXPIRED:
+        return PermissionError(errno.EKEYEXPIRED, line, path)
     if number == 404:
         return FileNotFoundError(errno.ENOENT, f"no such object: {line}", path)
     if number == 412 or type(error).__name__ in ("AlreadyExistsError", "PreconditionError"):

@@ -16,11 +16,10 @@ from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
-from fsspec.core import url_to_fs
-
 from tagmill.shards import pieces
+from tagmill.shards.address import driver_of, handle, is_local, local_path
 from tagmill.shards.disk import is_spool, locked, remove_tree, sync_folder, unless_gone, write_synced
-from tagmill.shards.drivers import PERMANENT, Driver, FsspecDriver, S3Driver, is_flaky, told
+from tagmill.shards.drivers import PERMANENT, Driver, is_flaky, told
 from tagmill.shards.errors import ConfigError, IntegrityError, StoreError
 from tagmill.shards.hedge import hedged
 from tagmill.shards.listing import files_below, objects_below
@@ -34,43 +33,6 @@ T = TypeVar("T")
 
 SMALL_PUT = 1 << 26  # bytes; below it a file is sent from memory, in one request
 READ_AHEAD = 1 << 20  # bytes that `Store.open` reads at a time from a remote store
-
-
-def is_local(url: str) -> bool:
-    """True for a path or file:// URL, which is served by the operating system without fsspec."""
-    return "://" not in url or url.startswith("file://")
-
-
-def local_path(url: str) -> Path:
-    """The path of a local URL, absolute. Raises ConfigError for a ~ that stands for no folder."""
-    path = Path(url.removeprefix("file://"))
-    try:
-        return path.expanduser().absolute()
-    except RuntimeError as error:  # a container's user without a passwd entry
-        raise ConfigError("~ stands for no folder here", url, "set HOME, or give the whole path") from error
-
-
-def handle(url: str) -> tuple[Any, str]:
-    """The fsspec filesystem and the path inside it for `url`; how readers of tables reach a store.
-
-    Credentials and endpoints come from the usual environment of each store (AWS_*, GOOGLE_*, fsspec's config files).
-    Listings are never cached: what another process wrote a moment ago is there.
-    """
-    try:
-        return url_to_fs(str(local_path(url)) if is_local(url) else url, use_listings_cache=False)  # type: ignore[no-any-return]
-    except (ImportError, ValueError) as error:
-        scheme = url.split("://")[0]
-        remedy = "pip install 'tagmill[s3]'" if scheme == "s3" else f"install the fsspec package for {scheme}://"
-        raise StoreError(f"no way to reach this store: {error}", url, remedy) from error
-
-
-def driver_of(url: str) -> tuple[Driver, str]:
-    """The driver of a remote URL and the path inside it."""
-    if url.startswith("s3://"):
-        bucket, _, key = url.removeprefix("s3://").partition("/")
-        return S3Driver(bucket), key
-    fs, path = handle(url)
-    return FsspecDriver(fs), path
 
 
 @dataclass(frozen=True)
@@ -353,26 +315,43 @@ class Store:
         """`hedge` is given for what may be asked for twice at a time: the bytes of the answer. In a thread whose pool was
         stopped no try is begun: CancelledError."""
         driver, path = driver_of(self._address(_safe(name)))
-        waits = self.retries.waits()
-        while True:
-            pause()
-            try:
-                return hedged(hedge, lambda: call(driver, path)) if driver.hedged else call(driver, path)
-            except (FileNotFoundError, FileExistsError):
+        ask = (lambda: hedged(hedge, lambda: call(driver, path))) if driver.hedged else (lambda: call(driver, path))
+        return _tried(self.retries, self._address(name), ask, driver.renew)
+
+
+def ask(url: str, call: Callable[[Any, str], T]) -> T:
+    """What `call(fs, path)` gives, of the fsspec filesystem and the path that `url` names, with a store's patience: for
+    patterns, which `Store` has not. Raises FileNotFoundError, and StoreError as `Store` does."""
+    return call(*handle(url)) if is_local(url) else _tried(Retries(), url, lambda: call(*handle(url)), lambda: None)
+
+
+def _tried(retries: Retries, where: str, ask: Callable[[], T], renew: Callable[[], bool | None]) -> T:
+    """What `ask` gives, asked as often as `retries` say. `renew` says whether what was refused may be asked with other keys:
+    yes, perhaps later, or never (None)."""
+    waits = retries.waits()
+    while True:
+        pause()
+        try:
+            return ask()
+        except (FileNotFoundError, FileExistsError):
+            raise
+        except Exception as error:
+            others = renew() if isinstance(error, PermissionError) else None
+            if others:
+                continue
+            expired = isinstance(error, OSError) and error.errno == errno.EKEYEXPIRED
+            if isinstance(error, PERMANENT) and not (expired and others is False):
+                remedy = "renew the keys, then run again" if expired else "check the credentials"
+                raise StoreError(f"the store refuses: {told(error)}", where, remedy) from error
+            if not (is_flaky(error) or expired):
                 raise
-            except Exception as error:
-                if isinstance(error, PERMANENT):
-                    where = self._address(name)
-                    raise StoreError(f"the store refuses: {told(error)}", where, "check the credentials") from error
-                if not is_flaky(error):
-                    raise
-                wait = next(waits, None)
-                if wait is None:
-                    what = f"the store failed {self.retries.tries} times, last: {told(error)}"
-                    remedy = "check address, network and credentials, then run again"
-                    raise StoreError(what, self._address(name), remedy) from error
-                TRAFFIC.add(retries=1)
-                pause(wait)
+            wait = next(waits, None)
+            if wait is None:
+                what = f"the store failed {retries.tries} times, last: {told(error)}"
+                remedy = "renew the keys" if expired else "check address, network and credentials"
+                raise StoreError(what, where, f"{remedy}, then run again") from error
+            TRAFFIC.add(retries=1)
+            pause(wait)
 
 
 @lru_cache(maxsize=4096)
@@ -391,4 +370,4 @@ def _safe(name: str) -> str:
     return name
 
 
-__all__ = ["Retries", "Store", "driver_of", "handle", "is_local", "local_path"]
+__all__ = ["Retries", "Store", "ask", "driver_of", "handle", "is_local", "local_path"]

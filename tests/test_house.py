@@ -34,9 +34,10 @@ DOORS = {
     "py4j": {"ingest/spark.py"},
     "sqlglot": {"ingest/dialect.py"},
     "aiohttp": {"ingest/http_client.py"},
-    "fsspec": {"shards/store.py"},
-    "s3fs": {"shards/store.py"},
+    "fsspec": {"shards/address.py"},
+    "s3fs": {"shards/address.py"},
     "obstore": {"shards/drivers.py"},
+    "botocore": {"shards/credentials.py"},
     # alter and colour work on batches where they lie; the loader is torch's own IterableDataset.
     "torch": {
         "pipeline/batch.py",

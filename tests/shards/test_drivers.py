@@ -4,6 +4,7 @@ import errno
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import fsspec
@@ -11,11 +12,14 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from tagmill.shards import drivers, hedge
+from tagmill.shards import store as store_module
+from tagmill.shards.credentials import aws_environment, key_ring
 from tagmill.shards.errors import IntegrityError, StoreError
-from tagmill.shards.store import Retries, Store
+from tagmill.shards.store import Retries, Store, ask
 from tagmill.shards.traffic import TRAFFIC
 from tests.shards.faults import Faults, FaultyProxy, faulty
 from tests.shards.objectstore import ObjectStore
+from tests.shards.silent import SilentWeb, silent
 
 CONTENT = bytes(range(256)) * 5
 Trouble = Exception | Callable[[bytes], bytes]
@@ -192,6 +196,85 @@ def test_waits_grow_to_their_limit() -> None:
     assert len(waits) == 7
     for wait, longest in zip(waits, [1, 2, 4, 8, 10, 10, 10], strict=True):
         assert longest / 2 <= wait <= longest
+
+
+# S3, before a service that refuses
+
+
+@pytest.fixture
+def expiring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SilentWeb]:
+    """A bucket with an object `a`, and keys in ~/.aws/credentials that are not good any more."""
+    for name, _ in aws_environment():
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "bucket").mkdir()
+    (tmp_path / "bucket" / "a").write_bytes(CONTENT)
+    write_keys("old")
+    said = b"<?xml version='1.0'?><Error><Code>ExpiredToken</Code><Message>The token has expired.</Message></Error>"
+    with silent(tmp_path) as web:
+        web.refuse = lambda headers: (400, said) if "Credential=old/" in (headers.get("Authorization") or "") else None
+        monkeypatch.setenv("AWS_ENDPOINT_URL", web.url)
+        key_ring.cache_clear()
+        yield web
+
+
+def write_keys(name: str) -> None:
+    path = Path("~/.aws/credentials").expanduser()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"[default]\naws_access_key_id={name}\naws_secret_access_key=s\naws_session_token=t\n")
+
+
+def test_s3_keys_that_were_renewed_in_their_file_are_used(expiring: SilentWeb) -> None:
+    """Whatever the request: an answer to HEAD has no body that says why it is refused."""
+    store = Store("s3://bucket", Retries(tries=3, first=0.001))
+    with pytest.raises(StoreError, match=r"ExpiredToken.*renew the keys"):
+        store.read("a")
+    assert expiring.asked == 3, "another may be about to write them"
+    write_keys("new")
+    assert store.size("a") == len(CONTENT)
+    assert expiring.asked == 5
+    assert store.read_range("a", 1, 4) == CONTENT[1:4] and store.read("a") == CONTENT
+    assert expiring.asked == 7, "and nobody asks with the old ones again"
+
+
+def test_s3_keys_that_are_renewed_while_it_is_tried_again(expiring: SilentWeb, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "pause", lambda seconds=0.0: write_keys("new") if seconds else None)
+    assert Store("s3://bucket").read("a") == CONTENT
+    assert expiring.asked == 3, "once more with the old ones, which were not known to be renewed"
+
+
+def test_s3_keys_of_the_environment_that_expire_are_refused_at_once(
+    expiring: SilentWeb, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "old")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s")
+    with pytest.raises(StoreError, match=r"refuses: .*ExpiredToken.*renew the keys") as caught:
+        Store("s3://bucket").read("a")
+    assert expiring.asked == 1 and "\n" not in str(caught.value)
+
+
+def test_s3_without_keys_is_one_line(expiring: SilentWeb) -> None:
+    Path("~/.aws/credentials").expanduser().unlink()
+    for call in (
+        Store("s3://bucket").read,
+        Store("s3://bucket").names,
+        lambda _: ask("s3://bucket/*.csv", lambda fs, path: fs.glob(path)),
+    ):
+        with pytest.raises(StoreError, match="there are no keys for S3") as caught:
+            call("a")
+        assert "\n" not in str(caught.value)
+    assert expiring.asked == 0
+
+
+def test_what_fsspec_lists_is_asked_for_with_patience_too(flaky: type[FlakyFileSystem]) -> None:
+    MemoryFileSystem().pipe_file("/bucket/a.csv", b"x")
+    flaky.before = [RESET, RESET]
+    assert ask("flaky://bucket/a.csv", lambda fs, path: fs.info(path)["size"]) == 1
+    flaky.before = [PermissionError("no")]
+    with pytest.raises(StoreError, match=r"refuses: no .*flaky://bucket"):
+        ask("flaky://bucket/a.csv", lambda fs, path: fs.info(path))
+    with pytest.raises(FileNotFoundError):
+        ask("flaky://bucket/b.csv", lambda fs, path: fs.info(path))
 
 
 # S3, with a proxy before a real service
