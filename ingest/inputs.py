@@ -10,7 +10,7 @@ from tagmill.ingest.config import IngestConfig
 from tagmill.ingest.presets import Preset
 from tagmill.ingest.unpack import PACKED
 from tagmill.shards.errors import InputError
-from tagmill.shards.store import Store, handle, is_local
+from tagmill.shards.store import Store, is_local, patient
 
 Kind = Literal["lists", "tars", "files"]
 ROW_BITS = 40  # row_id = file ordinal << 40 | row ordinal
@@ -79,7 +79,7 @@ def format_of(url: str, reading: Preset) -> str:
 
 def _expand(given: str, config: IngestConfig) -> Iterator[Input]:
     """What an input names. A folder gives what is in it of one kind, and not two kinds by accident."""
-    fs, path = handle(given)
+    fs, path = patient(given)
     named = (lambda found: str(found)) if is_local(given) else fs.unstrip_protocol
     if any(c in path for c in "*?["):
         files = [file for file in fs.glob(path) if fs.isfile(file)]
@@ -100,7 +100,7 @@ def _expand(given: str, config: IngestConfig) -> Iterator[Input]:
 
 
 def _in_folder(given: str, config: IngestConfig) -> Iterator[Input]:
-    fs, path = handle(given)
+    fs, path = patient(given)
     named = (lambda found: str(found)) if is_local(given) else fs.unstrip_protocol
     kind = config.source or _kind_of_folder(given)
     if kind == "files":

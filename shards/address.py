@@ -5,7 +5,7 @@ from typing import Any
 
 from fsspec.core import url_to_fs
 
-from tagmill.shards.credentials import check_keys
+from tagmill.shards.credentials import keys_needed
 from tagmill.shards.drivers import Driver, FsspecDriver, S3Driver
 from tagmill.shards.errors import ConfigError, StoreError
 
@@ -31,10 +31,10 @@ def handle(url: str) -> tuple[Any, str]:
     Listings are never cached: what another process wrote a moment ago is there. Raises StoreError where a package or keys
     are missing.
     """
-    if url.startswith("s3://"):
-        check_keys()
+    options = {"anon": not keys_needed()} if url.startswith("s3://") else {}
     try:
-        return url_to_fs(str(local_path(url)) if is_local(url) else url, use_listings_cache=False)  # type: ignore[no-any-return]
+        place = str(local_path(url)) if is_local(url) else url
+        return url_to_fs(place, use_listings_cache=False, **options)  # type: ignore[no-any-return]
     except (ImportError, ValueError) as error:
         scheme = url.split("://")[0]
         remedy = "pip install 'tagmill[s3]'" if scheme == "s3" else f"install the fsspec package for {scheme}://"

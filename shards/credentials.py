@@ -104,11 +104,12 @@ def key_ring(environment: Environment) -> KeyRing:
     return KeyRing(dict(environment))
 
 
-def check_keys() -> None:
-    """Raises StoreError where requests to S3 are to be signed and there are no keys."""
+def keys_needed() -> bool:
+    """Whether requests to S3 are signed. Raises StoreError where they are and there are no keys."""
     ring = key_ring(aws_environment())
     if not ring.unsigned:
         ring.current()
+    return not ring.unsigned
 
 
 @lru_cache(maxsize=16)

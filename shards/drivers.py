@@ -18,14 +18,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from tagmill.shards.credentials import Environment, Keys, aws_environment, key_ring, s3_place
 from tagmill.shards.errors import StoreError
 from tagmill.shards.listing import Page
+from tagmill.shards.verdicts import PERMANENT
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig
-
-# What another try cannot heal. Every other OSError (timeouts, resets, 5xx as drivers raise them) is tried again, and so is
-# what fsspec's libraries let through as it is.
-PERMANENT = (FileNotFoundError, PermissionError, FileExistsError, IsADirectoryError, NotADirectoryError)
-NETWORK_LIBRARIES = frozenset(["botocore", "aiobotocore", "aiohttp", "fsspec", "gcsfs", "google", "azure", "http"])
 
 SINGLE_PUT = 5 << 30  # bytes, S3's limit. Ceph 16 ignores If-None-Match where a multipart upload is completed
 PAGE = 1000  # objects of a listing that S3 gives at once
@@ -68,17 +64,6 @@ class Driver(Protocol):
     def delete(self, path: str) -> None: ...
     def renew(self) -> bool | None:
         """Whether what was refused may be asked again, as there are other keys now; None where there never are."""
-
-
-def is_flaky(error: Exception) -> bool:
-    """Whether an error is the world's, so that another try may heal it, and not a mistake of ours."""
-    library = type(error).__module__.split(".")[0]
-    return not isinstance(error, PERMANENT) and (isinstance(error, OSError) or library in NETWORK_LIBRARIES)
-
-
-def told(error: BaseException) -> str:
-    """What an error says, in a line: drivers leave some without words."""
-    return str(error).strip() or type(error).__name__
 
 
 @dataclass(frozen=True)

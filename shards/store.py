@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, TypeVar
 from tagmill.shards import pieces
 from tagmill.shards.address import driver_of, handle, is_local, local_path
 from tagmill.shards.disk import is_spool, locked, remove_tree, sync_folder, unless_gone, write_synced
-from tagmill.shards.drivers import PERMANENT, Driver, is_flaky, told
+from tagmill.shards.drivers import Driver
 from tagmill.shards.errors import ConfigError, IntegrityError, StoreError
 from tagmill.shards.hedge import hedged
 from tagmill.shards.listing import files_below, objects_below
@@ -28,6 +28,7 @@ from tagmill.shards.pieces import Places, cut
 from tagmill.shards.seekable import Seekable
 from tagmill.shards.threads import pause
 from tagmill.shards.traffic import TRAFFIC
+from tagmill.shards.verdicts import told, verdict
 
 T = TypeVar("T")
 
@@ -319,10 +320,24 @@ class Store:
         return _tried(self.retries, self._address(name), ask, driver.renew)
 
 
-def ask(url: str, call: Callable[[Any, str], T]) -> T:
-    """What `call(fs, path)` gives, of the fsspec filesystem and the path that `url` names, with a store's patience: for
-    patterns, which `Store` has not. Raises FileNotFoundError, and StoreError as `Store` does."""
-    return call(*handle(url)) if is_local(url) else _tried(Retries(), url, lambda: call(*handle(url)), lambda: None)
+class _Patient:
+    """An fsspec filesystem each of whose calls is tried again, and explained, as a Store's are."""
+
+    def __init__(self, fs: Any, url: str) -> None:
+        self._fs, self._url = fs, url
+
+    def __getattr__(self, name: str) -> Any:
+        call = getattr(self._fs, name)
+        return lambda *given, **named: _tried(Retries(), self._url, lambda: call(*given, **named), lambda: None)
+
+
+def patient(url: str) -> tuple[Any, str]:
+    """`handle`, for calls of methods that a Store has not, such as patterns: they raise FileNotFoundError, and StoreError as a
+    Store does."""
+    if is_local(url):
+        return handle(url)
+    fs, path = _tried(Retries(), url, lambda: handle(url), lambda: None)
+    return _Patient(fs, url), path
 
 
 def _tried(retries: Retries, where: str, ask: Callable[[], T], renew: Callable[[], bool | None]) -> T:
@@ -336,19 +351,21 @@ def _tried(retries: Retries, where: str, ask: Callable[[], T], renew: Callable[[
         except (FileNotFoundError, FileExistsError):
             raise
         except Exception as error:
+            found = verdict(error)
+            if found == "ours":
+                raise
+            if found == "absent":
+                raise FileNotFoundError(errno.ENOENT, told(error), where) from error
             others = renew() if isinstance(error, PermissionError) else None
             if others:
                 continue
-            expired = isinstance(error, OSError) and error.errno == errno.EKEYEXPIRED
-            if isinstance(error, PERMANENT) and not (expired and others is False):
-                remedy = "renew the keys, then run again" if expired else "check the credentials"
+            if found == "refused" or (found == "expired" and others is None):
+                remedy = "renew the keys, then run again" if found == "expired" else "check the credentials"
                 raise StoreError(f"the store refuses: {told(error)}", where, remedy) from error
-            if not (is_flaky(error) or expired):
-                raise
             wait = next(waits, None)
             if wait is None:
                 what = f"the store failed {retries.tries} times, last: {told(error)}"
-                remedy = "renew the keys" if expired else "check address, network and credentials"
+                remedy = "renew the keys" if found == "expired" else "check address, network and credentials"
                 raise StoreError(what, where, f"{remedy}, then run again") from error
             TRAFFIC.add(retries=1)
             pause(wait)
@@ -370,4 +387,4 @@ def _safe(name: str) -> str:
     return name
 
 
-__all__ = ["Retries", "Store", "ask", "driver_of", "handle", "is_local", "local_path"]
+__all__ = ["Retries", "Store", "driver_of", "handle", "is_local", "local_path", "patient"]

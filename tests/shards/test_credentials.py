@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tagmill.shards.credentials import KeyRing, Keys, aws_environment, check_keys, key_ring, s3_place
+from tagmill.shards.credentials import KeyRing, Keys, aws_environment, key_ring, keys_needed, s3_place
 from tagmill.shards.errors import StoreError
 
 CREDENTIALS = """
@@ -101,7 +101,7 @@ def test_the_environment_comes_first(files: Path, monkeypatch: pytest.MonkeyPatc
     assert place()["endpoint"] == "http://127.0.0.1:2" and ring().current() == Keys("mine", "s", "t")
     monkeypatch.setenv("AWS_SKIP_SIGNATURE", "true")
     assert ring().unsigned
-    check_keys()
+    assert not keys_needed()
 
 
 def test_keys_in_the_environment_need_no_botocore() -> None:
@@ -148,7 +148,7 @@ def test_no_keys_are_one_line_and_no_machine_is_asked(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(socket.socket, "connect", no_network)
     with pytest.raises(StoreError, match=r"no keys for S3 .*credentials.*AWS_ACCESS_KEY_ID") as caught:
-        check_keys()
+        keys_needed()
     assert "\n" not in str(caught.value)
     with socket.create_server(("127.0.0.1", 0)) as listens:
         monkeypatch.undo()
@@ -156,7 +156,7 @@ def test_no_keys_are_one_line_and_no_machine_is_asked(monkeypatch: pytest.Monkey
         monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", f"http://127.0.0.1:{listens.getsockname()[1]}/")
         listens.settimeout(30)
         with pytest.raises(StoreError, match="no keys"):
-            check_keys()
+            keys_needed()
         listens.accept()[0].close()
 
 

@@ -15,7 +15,7 @@ from tagmill.shards import drivers, hedge
 from tagmill.shards import store as store_module
 from tagmill.shards.credentials import aws_environment, key_ring
 from tagmill.shards.errors import IntegrityError, StoreError
-from tagmill.shards.store import Retries, Store, ask
+from tagmill.shards.store import Retries, Store, patient
 from tagmill.shards.traffic import TRAFFIC
 from tests.shards.faults import Faults, FaultyProxy, faulty
 from tests.shards.objectstore import ObjectStore
@@ -186,11 +186,6 @@ def test_a_put_new_that_lost_to_an_object_deleted_since(store: Store, flaky: typ
     assert store.put_new("a", b"mine") is False
 
 
-def test_errors_without_words_are_told_by_their_kind() -> None:
-    assert drivers.told(TimeoutError()) == "TimeoutError"
-    assert drivers.told(BUSY) == "[Errno 16] reduce your request rate"
-
-
 def test_waits_grow_to_their_limit() -> None:
     waits = list(Retries(tries=8, first=1.0, most=10.0).waits())
     assert len(waits) == 7
@@ -255,11 +250,8 @@ def test_s3_keys_of_the_environment_that_expire_are_refused_at_once(
 
 def test_s3_without_keys_is_one_line(expiring: SilentWeb) -> None:
     Path("~/.aws/credentials").expanduser().unlink()
-    for call in (
-        Store("s3://bucket").read,
-        Store("s3://bucket").names,
-        lambda _: ask("s3://bucket/*.csv", lambda fs, path: fs.glob(path)),
-    ):
+    store = Store("s3://bucket")
+    for call in (store.read, store.names, lambda _: patient("s3://bucket/*.csv")):
         with pytest.raises(StoreError, match="there are no keys for S3") as caught:
             call("a")
         assert "\n" not in str(caught.value)
@@ -268,13 +260,14 @@ def test_s3_without_keys_is_one_line(expiring: SilentWeb) -> None:
 
 def test_what_fsspec_lists_is_asked_for_with_patience_too(flaky: type[FlakyFileSystem]) -> None:
     MemoryFileSystem().pipe_file("/bucket/a.csv", b"x")
+    fs, path = patient("flaky://bucket/a.csv")
     flaky.before = [RESET, RESET]
-    assert ask("flaky://bucket/a.csv", lambda fs, path: fs.info(path)["size"]) == 1
+    assert fs.info(path)["size"] == 1
     flaky.before = [PermissionError("no")]
     with pytest.raises(StoreError, match=r"refuses: no .*flaky://bucket"):
-        ask("flaky://bucket/a.csv", lambda fs, path: fs.info(path))
+        fs.info(path)
     with pytest.raises(FileNotFoundError):
-        ask("flaky://bucket/b.csv", lambda fs, path: fs.info(path))
+        fs.info("bucket/b.csv")
 
 
 # S3, with a proxy before a real service
