@@ -1,7 +1,7 @@
-"""What is to be made of an error that a store's driver raised: wait and try again, give up, or let it through as our own mistake.
+"""What an error that a store's driver raised means: wait and try again, give up, or a mistake of our own.
 
-Drivers that are ours raise Python's own errors. fsspec's libraries (gcsfs, adlfs, aiohttp, httpx, botocore and what else is installed)
-let their own through, which are told by their module, and by the HTTP status that most of them carry.
+Our drivers raise Python's own errors. fsspec's libraries (gcsfs, adlfs, aiohttp, httpx, botocore and others) let theirs
+through, which are told by their module, and by the HTTP status that most of them carry.
 """
 
 import errno
@@ -15,14 +15,17 @@ PERMANENT = (FileNotFoundError, PermissionError, FileExistsError, IsADirectoryEr
 # Errors that modules of Python's own or of ours define are mistakes, but for those of its network protocols.
 _NOT_LIBRARIES = (frozenset(sys.stdlib_module_names) | {"tagmill"}) - {"http", "asyncio"}
 _AGAIN = frozenset([408, 409, 425, 429])  # of the statuses below 500
-_NO_KEYS = (
-    "NoCredentialsError",
-    "PartialCredentialsError",
-    "ProfileNotFound",
-    "DefaultCredentialsError",
-    "RefreshError",
+_NO_KEYS = frozenset(
+    [
+        "NoCredentialsError",
+        "PartialCredentialsError",
+        "ProfileNotFound",
+        "DefaultCredentialsError",
+        "RefreshError",
+        "ClientAuthenticationError",
+        "CredentialUnavailableError",
+    ]
 )
-_NO_KEYS += ("ClientAuthenticationError", "CredentialUnavailableError")
 
 
 def verdict(error: Exception) -> Verdict:
@@ -49,8 +52,8 @@ def told(error: BaseException) -> str:
 
 
 def _status(error: Exception) -> int:
-    """The HTTP status that an error carries, 0 for none: `status` (aiohttp), `code` (gcsfs, google), `status_code` (azure), that of
-    its response (httpx, requests), or botocore's."""
+    """The HTTP status that an error carries, 0 for none: `status` (aiohttp), `code` (gcsfs), `status_code` (azure),
+    that of its response (httpx, requests), or botocore's."""
     response = getattr(error, "response", None)
     if isinstance(response, dict):
         return int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
