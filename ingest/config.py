@@ -153,7 +153,8 @@ class IngestConfig:
     near_bucket: int = field(default=100, metadata=SELECT)
     """Pictures that agree on the bits of a table beyond which only so many, the largest, are compared with all of them."""
     placeholder_urls: int = field(default=1000, metadata=SELECT)
-    """A picture that comes back for so many different URLs is a placeholder and left out; 0 leaves them in."""
+    """A picture that comes back for so many different URLs is a placeholder and left out; from a thousandth of the rows (at
+    least 10) on, one whose tags have nothing in common. 0 leaves them in."""
     evaluation_set: tuple[str, ...] = field(default=(), metadata=SELECT_CONTENT)
     """NAME=PATH of sets that models are tested on: a folder of pictures or of tars, a tar, or a table of hashes."""
     evaluation: Literal["remove", "mark"] = field(default="remove", metadata=SELECT)

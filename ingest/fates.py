@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tagmill.ingest.config import IngestConfig
+from tagmill.ingest.crowds import Crowd, find_crowds
 from tagmill.ingest.engine import Engine, Source, parquet_of
 from tagmill.ingest.evaluation import MATCHES, EvaluationSets, find_leaks
 from tagmill.ingest.existing import EXISTING
@@ -30,7 +31,7 @@ FOLDER = "parts/sets"  # of tables for engines that read no local files
 class SetRules:
     """What set work removes, and the room that it has."""
 
-    placeholder_urls: int = 0  # different URLs with the same bytes that make a placeholder; 0: none is
+    placeholder_urls: int = 0  # different URLs that make a placeholder of any picture, see `crowds`; 0: none is one
     near: NearRules | None = field(default_factory=NearRules)
     evaluation: EvaluationSets = field(default_factory=EvaluationSets)
     seed: int = 0
@@ -62,6 +63,9 @@ class SetCounts:
     """How much came to each step and what it found."""
 
     placeholders: int = 0  # pictures
+    crowds: list[Crowd] = field(
+        default_factory=list
+    )  # others that came from the most URLs, those left out by their tags too
     known: int = 0  # rows whose picture an existing corpus has
     compared: int = 0  # pictures with a hash, each once, existing ones among them
     evaluation: dict[str, dict[str, int]] = field(default_factory=dict)  # by set
@@ -74,7 +78,8 @@ class SetCounts:
     def of(cls, fields: dict[str, Any]) -> Self:
         """From what `asdict` gives."""
         near = fields["near"]
-        return cls(**{**fields, "near": None if near is None else NearCounts(**near)})
+        crowds = [Crowd(**crowd) for crowd in fields.get("crowds", ())]
+        return cls(**{**fields, "crowds": crowds, "near": None if near is None else NearCounts(**near)})
 
 
 def decide(
@@ -84,16 +89,18 @@ def decide(
     spool: Path,
     existing: "Source | None" = None,
     store: Store | None = None,
+    tagged: "Source | None" = None,
 ) -> tuple[SetCounts, pa.Table]:
     """Leaves the table `dropped` in the engine; returns counts and the pairs with evaluation sets (MATCHES).
 
-    `store` is the run's, where an engine that reads no local files is shown what was found outside of it.
+    `tagged` has the tags of the rows (`crowds.TAGGED`); without it they have none. `store` is the run's, where an engine
+    that reads no local files is shown what was found outside of it.
     """
     spool.mkdir(parents=True, exist_ok=True)
     counts = SetCounts()
     engine.bind("facts", facts)
     engine.bind("existing", EXISTING.empty_table() if existing is None else existing)
-    _exact(engine, rules, counts)
+    _exact(engine, rules, counts, tagged)
     hashes = HashFile(spool / "survivors.hashes")
     hashes.unlink()
     leaks = MATCHES.empty_table()
@@ -110,20 +117,14 @@ def decide(
     return counts, leaks
 
 
-def _exact(engine: Engine, rules: SetRules, counts: SetCounts) -> None:
+def _exact(engine: Engine, rules: SetRules, counts: SetCounts, tagged: "Source | None") -> None:
     engine.keep("repeated", "repeated")
     engine.keep("exact", "exact")
-    nobody = pa.table({"keeper": pa.array([], pa.int64())})
-    engine.bind("placeholders", nobody)
-    if rules.placeholder_urls:
-        large = engine.run("large", urls=rules.placeholder_urls).read_all()
-        if len(large):
-            engine.bind("large", large)
-            found = engine.run("placeholders", urls=rules.placeholder_urls).read_all()
-            counts.placeholders = len(found)
-            engine.bind("placeholders", found)
     engine.keep("known", "known")
     counts.known = _total(engine, "known_total")
+    placeholders, counts.crowds = find_crowds(engine, rules.placeholder_urls, tagged)
+    counts.placeholders = len(placeholders)
+    engine.bind("placeholders", placeholders)
     engine.keep("early", "early")
     engine.keep("removed", "removed")
 

@@ -73,7 +73,7 @@ _MEANINGS = {
     Reason.DECODER_TIMEOUT: "a decoder process was not done with it before decode_timeout, and was ended",
     Reason.DUPLICATE: "the same bytes as another sample, which keeps its tags too",
     Reason.NEAR_DUPLICATE: "nearly the same picture as another sample, by its PDQ hash; that one keeps its tags too",
-    Reason.PLACEHOLDER: "the same bytes under very many URLs: no picture, but what hosts send instead of one",
+    Reason.PLACEHOLDER: "the same bytes under many URLs: no picture, but what hosts send instead of one",
     Reason.EVALUATION: "in an evaluation set, or nearly the same picture as one of it",
     Reason.BLOCKED: "a blocklist forbids its bytes, or a picture nearly the same",
     Reason.TAKEN_DOWN: "a takedown list forbids its URL, its host or its picture",

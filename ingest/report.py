@@ -16,6 +16,7 @@ from tagmill.ingest.waits import HostTime
 
 NAME = "report.json"
 TOP_LABELS = 20
+TOP_CROWDS = 10
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,20 @@ def set_tables(sets: SetCounts) -> list[Table]:
         for name, counts in sets.evaluation.items():
             table.add_row(name, *(f"{counts[each]:,}" for each in names))
         tables.append(table)
-    return tables
+    return [*tables, *([_crowds(sets)] if sets.crowds else [])]
+
+
+def _crowds(sets: SetCounts) -> Table:
+    """Pictures under many URLs: a list that is not looked at trains on what hosts send in place of a picture."""
+    names = ("picture", "URLs", "with tags", "different tags", "with the commonest", "")
+    table = Table(*names, title="The same bytes under many URLs: a placeholder?", title_justify="left")
+    for crowd in sets.crowds[:TOP_CROWDS]:
+        counts = (f"{count:,}" for count in (crowd.urls, crowd.tagged, crowd.tags, crowd.commonest))
+        table.add_row(crowd.key, *counts, "left out" if crowd.left_out else "stays")
+    table.caption = (
+        "left out are those whose tags have nothing in common; --placeholder-urls N leaves out all from N URLs on"
+    )
+    return table
 
 
 def commonest(counts: dict[str, int], most: int | None = None) -> dict[str, int]:

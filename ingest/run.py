@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from tagmill.ingest.budget import Budget
 from tagmill.ingest.config import IngestConfig
+from tagmill.ingest.crowds import TAGGED
 from tagmill.ingest.deal import Dealt, deal
 from tagmill.ingest.denied import Denied
 from tagmill.ingest.ending import Made, close, commit_first, finish, finished, lineage, reported, rules
@@ -172,6 +173,7 @@ class _Run:
                 leaks=f"{label(base.runs if base else 0, LEAKS)}.parquet",
                 rules=SetRules.of(config, evaluation),
                 stamp=select_stamp(config, evaluation, parts),
+                tagged=parquet_of(self.store, facts.names, TAGGED),
             )
         self._check_sum(selected.rows, dealt, "the selection")
         return selected

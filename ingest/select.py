@@ -87,13 +87,14 @@ def select(
     existing: "Callable[[], Source | Path] | None" = None,
     leaks: str = f"{LEAKS}.parquet",
     stamp: str = "",
+    tagged: "Source | None" = None,
 ) -> Selected:
     """Decides over all rows of `facts` and writes the selection into the store, a file for each pack group.
 
     `existing` gives the samples of the corpus that is extended (schema EXISTING): they outrank all rows and stay as they are.
-    Pairs with evaluation sets are put as `leaks`. `stamp` is a digest of all that the selection depends on: one that is there
-    under the same stamp is kept, another is removed first, its marker before the rest. Raises ConfigError where `holdout` would
-    leave nothing to train on.
+    Pairs with evaluation sets are put as `leaks`; `tagged` has the tags of the rows. `stamp` is a digest of all that the
+    selection depends on: one that is there under the same stamp is kept, another is removed first, its marker before the rest.
+    Raises ConfigError where `holdout` would leave nothing to train on.
     """
     if store.exists(MARKER):
         there = Selected.parse(store.read(MARKER))
@@ -106,7 +107,7 @@ def select(
     rules = SetRules() if rules is None else rules
     old = None if existing is None else existing()
     old = shown(engine, old, EXISTING, store) if isinstance(old, Path) else old
-    found, matches = decide(engine, facts, rules, spool / "sets", old, store)
+    found, matches = decide(engine, facts, rules, spool / "sets", old, store, tagged)
     if rules.evaluation:
         path = spool / "leaks.parquet"
         pq.write_table(matches, path, compression="zstd", store_schema=False)

@@ -1,7 +1,5 @@
--- Placeholders: pictures that came back for very many different URLs. One URL may be on several rows.
-SELECT exact.keeper
-FROM exact
-INNER JOIN large ON large.keeper = exact.keeper
-INNER JOIN facts ON facts.row_id = exact.row_id
-GROUP BY exact.keeper
-HAVING COUNT(DISTINCT facts.url) >= $urls
+-- Placeholders by the number of their URLs alone. What an existing corpus has stays there.
+SELECT crowds.keeper
+FROM crowds
+LEFT JOIN known ON known.row_id = crowds.keeper
+WHERE crowds.urls >= $urls AND known.row_id IS NULL

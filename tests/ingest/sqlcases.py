@@ -118,6 +118,10 @@ _EXISTING = Rows(
 _ROWS = Rows(schema(row_id="int64"), unique=("row_id",))
 _GROUPS = Rows(schema(row_id="int64", key="string", keeper="int64"), {"keeper": _IDS, "key": _KEYS}, ("row_id",))
 _KEEPERS = Rows(schema(keeper="int64"), unique=("keeper",))
+_CROWDS = Rows(
+    schema(keeper="int64", key="string", urls="int64"), {"key": _KEYS, "urls": [1, 2, 3, 4]}, unique=("keeper",)
+)
+_TAGGED = Rows(schema(row_id="int64", url="string", tags="strings"), {}, ("row_id",))
 _NAMED = Rows(schema(row_id="int64", key="string"), {"key": _KEYS}, ("row_id",))
 _DROPPED = Rows(
     schema(row_id="int64", reason="string", yields_to="string"),
@@ -147,6 +151,14 @@ _ANSWERS = Rows(
     schema(origin="string", reason="string", detail="string", rules="string", kept="string"), {"origin": _KEYS}
 )
 CASES: dict[str, Case] = {
+    "crowd_rows": Case({"tagged": _TAGGED, "exact": _GROUPS, "asked": _KEEPERS}),
+    "crowd_tags": Case({"crowd_rows": Rows(schema(keeper="int64", url="string", tag="string"), {"keeper": _IDS})}),
+    "crowds": Case({"exact": _GROUPS, "large": _KEEPERS, "facts": _APART}, params=[{"urls": 1}, {"urls": 4}]),
+    "crowds_top": Case(
+        {"crowds": _CROWDS, "known": _NAMED},
+        params=[{"urls": 1, "most": 5}, {"urls": 1 << 62, "most": 5}, {"urls": 3, "most": 2000}],
+        order=("urls", "keeper"),
+    ),
     "dropped": Case({"early": _DROPPED, "leaked": _ROWS, "near": _NEAR, "exact": _GROUPS}),
     "duplicates": Case({"rejects": _REJECTS}),
     "early": Case({"known": _NAMED, "exact": _GROUPS, "placeholders": _KEEPERS}),
@@ -166,7 +178,7 @@ CASES: dict[str, Case] = {
     "ordered": Case(
         {"edges": _EDGES, "heads": _HEADS}, params=[{"existing": 0}, {"existing": 2}], order=("better", "worse")
     ),
-    "placeholders": Case({"exact": _GROUPS, "large": _KEEPERS, "facts": _APART}, params=[{"urls": 1}, {"urls": 4}]),
+    "placeholders": Case({"crowds": _CROWDS, "known": _NAMED}, params=[{"urls": 1}, {"urls": 4}]),
     "ranks": Case(
         {
             "facts": _APART,
@@ -177,6 +189,7 @@ CASES: dict[str, Case] = {
     "ranks_total": Case({"ranks": _RANKS}),
     "removed": Case({"exact": _GROUPS, "early": _DROPPED}),
     "repeated": Case({"facts": _FACTS}),
+    "rows_total": Case({"facts": _FACTS}),
     "rules": Case({"origins": _ORIGINS, "answers": _ANSWERS}, order=("part", "origin")),
     "selection": Case(
         {"facts": _APART, "dropped": _DROPPED, "heldout": _ROWS},

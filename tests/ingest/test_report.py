@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from tagmill.ingest.coverage import FewLabels, Unmatched
+from tagmill.ingest.crowds import Crowd
+from tagmill.ingest.fates import SetCounts
 from tagmill.ingest.reasons import Reason
 from tagmill.ingest.report import Report, TopLabel, commonest, warning
 
@@ -44,6 +46,7 @@ reports = st.builds(
         st.just(0),
         st.lists(st.builds(Unmatched, st.text(), st.text(), st.integers(1, 9)), max_size=2).map(tuple),
     ),
+    sets=st.lists(st.builds(Crowd, key=st.just("0f" * 16)), max_size=12).map(lambda crowds: SetCounts(crowds=crowds)),
 )
 
 
@@ -80,6 +83,7 @@ def test_the_table_says_what_a_reason_means() -> None:
         code_version="1",
         skipped=1_234,
         few_labels=FewLabels("words", "no [b]nouns[/b]", "give some", 4, 0, (Unmatched("xyzzy", "#Xyzzy[i]", 4),)),
+        sets=SetCounts(crowds=[Crowd("0f" * 16, 1_012, 900, 2_345, 17, left_out=True)]),
     )
     console = Console(file=io.StringIO(), width=150)
     console.print(report.table())
@@ -94,6 +98,10 @@ def test_the_table_says_what_a_reason_means() -> None:
         "#Xyzzy[i]",
         "deal 0.5",
         "pillow-simd",
+        "0f" * 16,
+        "1,012",
+        "2,345",
+        "left out",
         "besides 1,234 that are no pictures",
     ):
         assert text in shown

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from tagmill.ingest import IngestConfig, Report, ingest
+from tagmill.ingest.crowds import Crowd
 from tagmill.ingest.fingerprint import Fingerprint, fingerprint
 from tagmill.ingest.images import Prepared, prepare
 from tagmill.shards.lint import lint_shard, lint_view
@@ -251,3 +252,24 @@ def test_marked_leaks_are_listed_and_stay_as_does_all_that_nobody_asks_to_remove
     assert len(marked.kept()) == len(built.sets.web) - PLACEHOLDER_URLS
     tables = [pq.read_table(one.output / "decontamination.parquet") for one in (built, marked)]
     assert tables[0].equals(tables[1])
+
+
+def test_a_short_list_has_a_placeholder_too(tmp_path: Path) -> None:
+    """12 dead links lead to one picture, as hosts send one for all that is gone; 11 others to a reposted photograph."""
+    listing, words = (
+        tmp_path / "rows.csv",
+        ["cat", "dog", "horse", "cow", "sheep", "goat", "lion", "tiger", "bear", "wolf", "fox"],
+    )
+    with Liar() as liar:
+        rows = [(f"/removed/{number}", word, 400) for number, word in enumerate([*words, "deer"])]
+        rows += [(f"/reposted/{number}", f"{word},tree", 401) for number, word in enumerate(words)]
+        rows += [(f"/plain/{number}", "tulip", number) for number in range(2)]
+        liar.answers |= {path: Lie(drawn(number)) for path, _, number in rows}
+        listing.write_text("url,tags\n" + "".join(f'{liar.url(path)},"{tags}"\n' for path, tags, _ in rows))
+        report = ingest(config(str(listing), tmp_path / "corpus", holdout=0, extra_columns=()))
+    assert report.rejects == {"placeholder": 12, "duplicate": 10} and report.samples["train"] == 3
+    reposted, removed = [key_of(hashlib.sha256(drawn(number)).hexdigest()) for number in (401, 400)]
+    assert report.sets.crowds == [
+        Crowd(removed, urls=12, tagged=12, tags=12, commonest=1, left_out=True),
+        Crowd(reposted, urls=11, tagged=11, tags=12, commonest=11, left_out=False),
+    ]

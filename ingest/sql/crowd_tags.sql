@@ -1,0 +1,18 @@
+-- Of each of them: URLs with a tag, different tags, and URLs with the tag that most of them have.
+SELECT reached.keeper, reached.tagged, spread.tags, spread.commonest
+FROM (
+    SELECT keeper, COUNT(DISTINCT url) AS tagged
+    FROM crowd_rows
+    WHERE tag IS NOT NULL
+    GROUP BY keeper
+) AS reached
+INNER JOIN (
+    SELECT keeper, COUNT(*) AS tags, MAX(urls) AS commonest
+    FROM (
+        SELECT keeper, tag, COUNT(DISTINCT url) AS urls
+        FROM crowd_rows
+        WHERE tag IS NOT NULL
+        GROUP BY keeper, tag
+    ) AS counted
+    GROUP BY keeper
+) AS spread ON spread.keeper = reached.keeper

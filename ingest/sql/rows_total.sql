@@ -1,0 +1,2 @@
+-- How many rows a list has.
+SELECT COUNT(*) AS total FROM facts
