@@ -59,8 +59,6 @@ class Budget:
 
     def _nothing(self, failures: dict[str, int]) -> TagmillError:
         """No row gave a picture: another budget would not help."""
-        if not self._rows:
-            return TagmillError("the input has no rows", self._where, "give a list with rows, and another output")
         if not failures:
             what = f"no picture may come in of {self._rows} rows: {_top(dict(self._counts))}"
             return TagmillError(

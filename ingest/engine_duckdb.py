@@ -41,9 +41,9 @@ class DuckDB:
                 },
             )
         except duckdb.Error as error:
-            raise ConfigError(
-                f"the engine does not start: {error}", f"memory_limit {memory_limit}", "try 2GB"
-            ) from error
+            where = f"memory_limit {memory_limit}, spool {scratch}"
+            remedy = "give --memory-limit 2GB, or a --spool that can be written to"
+            raise ConfigError(f"the engine does not start: {error}", where, remedy) from error
         self._connection.execute("SET TimeZone = 'UTC'")  # which times in results bear; else it is the machine's
 
     here = True

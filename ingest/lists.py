@@ -3,7 +3,7 @@
 import codecs
 
 from tagmill.ingest.encoding import LOOKED_AT, remedy, wide
-from tagmill.shards.errors import ConfigError
+from tagmill.shards.errors import ConfigError, StoreError
 from tagmill.shards.store import Store
 
 
@@ -16,7 +16,11 @@ def read_list(path: str, max_bytes: int, wanted: str) -> bytes:
             raise ConfigError(f"more than {max_bytes >> 20} MB", path, "give a shorter list")
         return store.read(name)
     except FileNotFoundError as error:
-        raise ConfigError("no such file", path, wanted) from error
+        raise ConfigError("no such file", path, f"check the name; {wanted}") from error
+    except StoreError as error:
+        if isinstance(error.__cause__, IsADirectoryError):
+            raise ConfigError("a folder, where a file is wanted", path, wanted) from error
+        raise
 
 
 def text_of(data: bytes, path: str) -> str:

@@ -44,7 +44,6 @@ def test_in_the_end_there_must_be_something(counts: dict[str, int], enough: bool
             "no picture may come in of 4 rows: taken_down 3, blocked 1",
             "--takedown",
         ),
-        (0, 1.0, {}, "the input has no rows", "a list with rows"),
     ],
 )
 def test_where_nothing_came_the_way_out_is_not_the_budget(

@@ -24,8 +24,11 @@ def test_what_is_wrong_is_said(tmp_path: Path) -> None:
     (tmp_path / "list").write_bytes(b"one\ntwo\nthr\xffee\n")
     with pytest.raises(ConfigError, match=r"more than 0 MB.*shorter"):
         read_list(str(tmp_path / "list"), 3, "")
-    with pytest.raises(ConfigError, match=r"no such file.*give a list of keys"):
+    with pytest.raises(ConfigError, match=r"no such file.*check the name; give a list of keys"):
         read_list(str(tmp_path / "none"), 3, "give a list of keys")
+    for folder in (str(tmp_path), f"{tmp_path}/"):
+        with pytest.raises(ConfigError, match=r"a folder, where a file is wanted.*give a list of keys"):
+            read_list(folder, 1 << 20, "give a list of keys")
     with pytest.raises(ConfigError, match=r"not text in UTF-8.*line 3"):
         text_of((tmp_path / "list").read_bytes(), "list")
 
