@@ -12,7 +12,6 @@ import numpy.typing as npt
 from tagmill.ingest.draws import in_subset
 from tagmill.ingest.noise import noisy
 from tagmill.ingest.repeats import rarest_of
-from tagmill.ingest.synsets import set_text
 from tagmill.ingest.tally import tallied
 from tagmill.shards.manifest import ShardEntry
 from tagmill.shards.store import Store
@@ -55,7 +54,7 @@ def assigned(spool: Path, shard: str) -> Path:
 
 def write_ids(spool: Path, vocabulary: Vocabulary, excluded: Keys) -> None:
     """Tells the passes the vocabulary, and the keys [x, 16] of the samples that are excluded."""
-    sets = np.frombuffer(json.dumps([set_text(label.synsets) for label in vocabulary.labels]).encode(), np.uint8)
+    sets = np.frombuffer(json.dumps(["+".join(label.synsets) for label in vocabulary.labels]).encode(), np.uint8)
     images = np.array([label.images for label in vocabulary.labels], np.int64)
     with (spool / "ids.npz").open("wb") as file:
         np.savez(file, sets=sets, images=images, excluded=np.sort(_words(excluded)))

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from tagmill.ingest.hashtags import clean
-from tagmill.ingest.synsets import SynsetSet, WordNet, is_synset, set_text
+from tagmill.ingest.synsets import SynsetSet, WordNet, is_synset
 
 Tokens = Mapping[str, int]  # the tokens that led to a label, with their images
 
@@ -12,18 +12,18 @@ Tokens = Mapping[str, int]  # the tokens that led to a label, with their images
 def names_of(
     labels: Sequence[SynsetSet], tokens: Mapping[str, Tokens], fixed: Mapping[SynsetSet, str], wordnet: WordNet
 ) -> list[str]:
-    """The names of labels, all different: those of `fixed` as they are, others by the tokens of their set (see `set_text`).
+    """The names of labels, all different: those of `fixed` as they are, others by their tokens (by `synsets.set_text`).
 
     Where two new names would be alike, or one is taken, the synsets stand behind it: `crane n02012849`.
     """
-    words = [fixed.get(label) or word_of(label, tokens.get(set_text(label), {}), wordnet) for label in labels]
+    words = [fixed.get(label) or word_of(label, tokens.get("+".join(label), {}), wordnet) for label in labels]
     alike = Counter(word for label, word in zip(labels, words, strict=True) if label not in fixed)
     taken: set[str] = set()
     names = dict[SynsetSet, str]()
     for label, word in sorted(zip(labels, words, strict=True), key=lambda pair: pair[0] not in fixed):  # fixed first
-        name = f"{word} {set_text(label)}" if label not in fixed and alike[word] > 1 else word
+        name = f"{word} {'+'.join(label)}" if label not in fixed and alike[word] > 1 else word
         while name in taken:
-            name = f"{name} {set_text(label)}"
+            name = f"{name} {'+'.join(label)}"
         taken.add(name)
         names[label] = name
     return [names[label] for label in labels]

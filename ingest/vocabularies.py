@@ -8,7 +8,7 @@ from typing import Any
 
 from tagmill.ingest.lists import read_list, text_of
 from tagmill.ingest.names import Tokens, lemmas_of, names_of
-from tagmill.ingest.synsets import SynsetSet, WordNet, parse_set, set_text
+from tagmill.ingest.synsets import SynsetSet, WordNet, parse_set
 from tagmill.ingest.wordnet.imagenet import imagenet
 from tagmill.shards.errors import ConfigError, TagmillError
 from tagmill.shards.record import sha256_hex
@@ -93,23 +93,25 @@ def choose(counts: Counts, rules: VocabularyRules, rule: str, wordnet: WordNet) 
         order = [*listed]
     else:
         wanted = frozenset(imagenet(rules.vocabulary)) if rules.vocabulary != "nouns" else None
-        common = [parse_set(text) for text, images in counts.images.items() if images >= rules.min_count]
-        if wanted is not None:
-            common = [label for label in common if not wanted.isdisjoint(label)]
+        common = {text: parse_set(text) for text, images in counts.images.items() if images >= rules.min_count}
         order = [*rules.earlier()]
         known = set(order)
-        new = [label for label in common if label not in known]
-        new.sort(key=lambda label: (-counts.images[set_text(label)], set_text(label)))
+        texts = [
+            text
+            for text, label in common.items()
+            if label not in known and (wanted is None or not wanted.isdisjoint(label))
+        ]
+        new = [common[text] for text in sorted(texts, key=lambda text: (-counts.images[text], text))]
         order += new if rules.top_k is None else new[: max(0, rules.top_k - len(order))]
     names = names_of(order, counts.tokens, rules.names(), wordnet)
     labels = tuple(_label(number, *each, counts, wordnet) for number, each in enumerate(zip(order, names, strict=True)))
-    left = counts.images.keys() - set(map(set_text, order))
+    left = counts.images.keys() - set(map("+".join, order))
     source = {"wordnet": "3.0", **rules.recipe(), "counted_on": "train"}
     return Vocabulary(labels, rule, source), {text: counts.images[text] for text in sorted(left)}
 
 
 def _label(number: int, synsets: SynsetSet, name: str, counts: Counts, wordnet: WordNet) -> Label:
-    text = set_text(synsets)
+    text = "+".join(synsets)
     tokens = dict(sorted(counts.tokens.get(text, {}).items()))
     return Label(number, name, synsets, lemmas_of(synsets, name, wordnet), tokens, counts.images.get(text, 0))
 
