@@ -203,6 +203,27 @@ def test_a_packed_group_is_not_packed_again(tmp_path: Path) -> None:
     assert made.store.names("shards") == []
 
 
+def test_a_worker_that_outlives_its_run_publishes_nothing(tmp_path: Path) -> None:
+    """The next run packs by another plan meanwhile."""
+    made = Made(tmp_path, 1)
+    task = made.tasks()[0]
+    before = [pack_group(each) for each in made.tasks(max_samples=2, stamp="another plan")]
+    there = made.bytes()
+    with pytest.raises(CorpusError, match="another run packs here"):
+        pack_group(task)
+    made.store.delete(PIN)  # the first thing that the next run does
+    with pytest.raises(CorpusError, match="another run packs here"):
+        pack_group(task)
+    assert made.bytes() == there and before[0].stamp == "another plan"
+
+
+def test_a_group_of_another_selection_is_refused(tmp_path: Path) -> None:
+    made = Made(tmp_path, 1)
+    task = dataclasses.replace(made.tasks()[0], selected="another selection")
+    with pytest.raises(CorpusError, match="another run selects here"):
+        pack_group(task)
+
+
 def test_what_a_killed_run_left_in_the_spool_does_no_harm(tmp_path: Path) -> None:
     made = Made(tmp_path, 1)
     left = made.spool / "pack-000000"

@@ -1,13 +1,16 @@
 """Packing plans: every sample in exactly one shard, in order, inside the limits, numbered through all groups."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tagmill.ingest import plan as plans
-from tagmill.ingest.plan import Before, GroupSizes, plan, roll, tar_bytes
+from tagmill.ingest.plan import Before, GroupSizes, check_dealt, plan, roll, tar_bytes
 from tagmill.shards.errors import ConfigError
+from tests.ingest.smallweb import config
 
 # Many sums of these are just as long as a tar may be.
 sizes = st.lists(st.sampled_from([1, 9, 18, 20, 60]).map(lambda blocks: blocks * 512), max_size=60).map(
@@ -69,6 +72,25 @@ def test_more_shards_than_names_are_refused(monkeypatch: pytest.MonkeyPatch) -> 
     group = GroupSizes((0,), np.full(3, 512, np.int64), (), np.empty(0, np.int64))
     with pytest.raises(ConfigError, match="3 shards"):
         plan([group], max_samples=1, max_bytes=1 << 30)
+
+
+def test_what_is_known_when_rows_are_dealt(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(plans, "MOST_SHARDS", 10)
+    with pytest.raises(ConfigError, match="holdout 30 takes all of 30 rows"):
+        check_dealt(config("rows", tmp_path, holdout=30), 30, 1)
+    for settings in ({"holdout": 29}, {"holdout": 30, "extend": True}):
+        check_dealt(config("rows", tmp_path, **settings), 30, 1)
+    check_dealt(config("rows", tmp_path), 0, 1)  # which another error is about
+    check_dealt(config("rows", tmp_path, shard_samples=3), 30, 30)
+    assert not caplog.records
+    check_dealt(config("rows", tmp_path, shard_samples=3), 31, 1)
+    check_dealt(config("rows", tmp_path), 30, 31)  # as many groups of three parts
+    check_dealt(config("rows", tmp_path), 30, 1, Before(1, train=6))
+    assert [record.getMessage()[:30].split(", ")[0] for record in caplog.records] == [
+        *("up to 11 shards", "up to 11 shards", "up to 11 shards")
+    ]
 
 
 def test_numbers_go_on_after_what_is_there() -> None:

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from tagmill.ingest.engine import parquet_of
 from tagmill.ingest.engine_duckdb import DuckDB
-from tagmill.ingest.select import SELECTION, Selected, group_file, num_groups, select
-from tagmill.shards.errors import ConfigError
+from tagmill.ingest.select import SELECTION, Selected, group_file, num_groups, read_group, select
+from tagmill.shards.errors import ConfigError, CorpusError
 from tagmill.shards.store import Store
 
 FACTS = pa.schema(
@@ -129,6 +129,20 @@ def test_a_selection_that_is_there_is_kept(engine: DuckDB, tmp_path: Path) -> No
     store.put("parts/selection/done.json", json.dumps(asdict(Selected(7, {}, {"empty": 7}))).encode())
     selected = select(engine, store, FACTS.empty_table(), num_parts=1, parts_per_group=1, holdout=0, spool=tmp_path)
     assert selected == Selected(7, {}, {"empty": 7})
+
+
+def test_a_selection_of_another_stamp_is_made_again_without_what_was_there(engine: DuckDB, tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "corpus"))
+    store.put("parts/selection/done.json", json.dumps(asdict(Selected(7, {}, {"empty": 7}, stamp="old"))).encode())
+    for name in ("parts/selection/000007.parquet", "parts/sets/edges.parquet", "decontamination.parquet"):
+        store.put(name, b"of before")
+    given = (engine, store, FACTS.empty_table())
+    selected = select(*given, num_parts=1, parts_per_group=1, holdout=0, spool=tmp_path, stamp="new")
+    assert (selected.rows, selected.stamp) == (0, "new")
+    assert store.names("") == ["parts/selection/000000.parquet", "parts/selection/done.json"]
+    assert read_group(store, 0, ["key"], "new").num_rows == 0
+    with pytest.raises(CorpusError, match="another run selects here"):
+        read_group(store, 0, ["key"], "old")
 
 
 def test_larger_pictures_win_beyond_32_bits(engine: DuckDB, tmp_path: Path) -> None:
