@@ -160,7 +160,8 @@ class Fetcher:
                 return _at(answer, url, first)
             followed = joined(url, answer.target)
             if followed is None:
-                detail = f"leads to no http(s) URL: {answer.target[:100]!a}"
+                where = f"leads to no http(s) URL: {answer.target[:100]!a}"
+                detail = where if answer.target else "without a Location"
                 return Reply(reason=Reason.REDIRECTS, detail=detail, http_status=answer.http_status)
             url = followed
         detail = f"more than {wanted.redirects}"

@@ -410,6 +410,29 @@ def test_a_proxy_that_fails_is_no_hosts_fault(liar: Liar, monkeypatch: pytest.Mo
     assert [one.reason for one in down] == [*[Reason.CONNECTION] * 2, *[Reason.HOST_DOWN] * 3]
 
 
+def test_odd_answers_come_through_a_proxy_too(liar: Liar, monkeypatch: pytest.MonkeyPatch) -> None:
+    for scheme in ("http", "https"):
+        monkeypatch.setenv(f"{scheme}_proxy", f"http://me:word@127.0.0.1:{liar.port}")
+    liar.answers["http://a.example.org/1"] = Lie(raw=HEAD + TWICE)
+    liar.answers["b.example.org:443"] = Lie(raw=b"nonsense\r\n\r\n")
+    odd, broken = get("http://a.example.org/1", "https://b.example.org/", allow_private=False, retries=0)
+    assert odd.body == b"pixels" and liar.hits["http://a.example.org/1"] == 2
+    assert all("Proxy-Authorization: Basic bWU6d29yZA==" in head for head in liar.heads)
+    assert (broken.reason, broken.detail) == (Reason.CONNECTION, "the proxy's answer is malformed")
+
+
+def test_what_is_wrong_is_said_with_the_host_that_a_redirect_led_to(
+    liar: Liar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everybody_is_here(monkeypatch)
+    liar.answers |= {"/1": redirect(liar.url("/gone", "b.example")), "/2": redirect("/gone"), "/3": Lie(status=302)}
+    liar.answers["/4"] = redirect("gopher://c.example/\u00fc" + "x" * 200)
+    details = [one.detail or "" for one in get(*(liar.url(f"/{number}", "a.example") for number in range(1, 5)))]
+    assert details[:3] == ["HTTP 404, at b.example", "HTTP 404", "without a Location"]
+    assert details[3].startswith("leads to no http(s) URL: 'gopher://c.example/") and details[3].isascii()
+    assert len(details[3]) < 200
+
+
 def test_a_proxy_that_cannot_be_used_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("https_proxy", "socks5://proxy:1")
     with pytest.raises(ConfigError, match="https_proxy"):
