@@ -2,6 +2,7 @@
 
 import io
 import json
+import logging
 import subprocess
 import sys
 import tarfile
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tagmill import cli
 from tests.shards.corpora import make_corpus
 
 
@@ -106,3 +108,16 @@ def test_json_is_for_machines(tmp_path: Path) -> None:
     made = make_corpus(str(tmp_path / "corpus"), tmp_path / "spool", sizes=(4, 3), holdout=(2,))
     facts = json.loads(tagmill("corpus", "info", made.store.url, "--json").stdout)
     assert facts["splits"]["train"]["samples"] == 7 and facts["splits"]["holdout"]["samples"] == 2
+
+
+def test_what_was_read_is_printed_but_not_between_json_lines() -> None:
+    logger = logging.getLogger("tagmill.ingest")
+    before = logger.level
+    try:
+        logger.setLevel(logging.NOTSET)
+        cli.show_log(["ingest", "--json"])
+        assert logger.level == logging.NOTSET
+        cli.show_log(["corpus", "takedown"])
+        assert logger.level == logging.INFO
+    finally:
+        logger.setLevel(before)
