@@ -31,7 +31,7 @@ _KEY = re.compile(r"[0-9a-f]{32}", re.IGNORECASE)
 _KIND = re.compile(r"(key|url|host)(?:\s*[:=]\s*|\s+)(\S.*)", re.IGNORECASE)
 _HASH = re.compile(
     r"[\"']?(md5|pdq|sha-?256|hash|[0-9a-f]{16})", re.IGNORECASE
-)  # how a line begins that is meant as one
+)  # the beginning of what is meant as one
 _COMMENT = re.compile(r"\s#.*")
 
 
@@ -57,8 +57,10 @@ def rule(kind: str, text: str, distance: int = PDQ_DISTANCE) -> Rule:
         if not _KEY.fullmatch(text):
             raise ConfigError(f"{text!r} is no key", "takedown", "give the 32 hex digits of a sample's key")
         return Rule(kind, text.lower())
-    (entry,) = HashReader(kind).entries(text)
-    return _of_hash(entry, distance)
+    entries = HashReader(kind).entries(text)
+    if not entries:
+        raise ConfigError(f"{text!r} is no {kind}", "takedown", "give 64 hex digits")
+    return _of_hash(entries[0], distance)
 
 
 def _url(text: str) -> str:

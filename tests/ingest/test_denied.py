@@ -102,6 +102,8 @@ def test_exact_pictures() -> None:
         *[
             ("sha256", "a" * 32),
             ("pdq", "a" * 63),
+            ("pdq", "pdq"),
+            ("sha256", "hash,file"),
             ("host", ""),
             ("host", "a/b"),
             ("host", "..a"),
