@@ -1,6 +1,8 @@
 """A flag that changes after a kill costs no more than the stages from the one that it touches: bytes and file list are a fresh
 run's, whoever is killed on the way."""
 
+import hashlib
+import json
 import os
 import shutil
 import signal
@@ -12,14 +14,17 @@ from typing import Any
 
 import pytest
 
-from tagmill.ingest import IngestConfig, ending, ingest
+from tagmill.ingest import IngestConfig, ending, ingest, plan
 from tagmill.ingest import run as runs
 from tagmill.ingest.deal import MARKER as DEALT
 from tagmill.ingest.extend import CLOSING
+from tagmill.ingest.part import done_file
+from tagmill.ingest.stack import STACK
 from tagmill.shards.errors import ConfigError
 from tagmill.shards.manifest import Corpus
 from tagmill.shards.store import Store
 from tests.ingest.growing import CountingWeb, check, counting_web, rows_of, settings, write
+from tests.ingest.smallweb import picture
 from tests.ingest.test_run import DEADLY
 
 PICTURES_A = 20
@@ -314,8 +319,6 @@ def test_too_many_shards_are_warned_of_when_rows_are_dealt_and_refused_when_they
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    from tagmill.ingest import plan
-
     monkeypatch.setattr(plan, "MOST_SHARDS", 10)
     with pytest.raises(ConfigError, match=r"17 shards, 10 is the limit.*nothing is fetched again"):
         ingest(config(lists, tmp_path / "corpus", shard_samples=1))
@@ -330,10 +333,6 @@ def test_evaluation_sets_may_change_until_the_run_ends(
     web: CountingWeb, lists: Path, begun: Path, tmp_path: Path
 ) -> None:
     """And what was found by the ones of before is gone with them."""
-    import hashlib
-
-    from tests.ingest.smallweb import picture
-
     output, hashes = Path(shutil.copytree(begun, tmp_path / "corpus")), tmp_path / "hashes.csv"
     web.asked.clear()
     for number in (3, 4):
@@ -352,3 +351,45 @@ def test_evaluation_sets_may_change_until_the_run_ends(
 
 def lineage(output: Path) -> dict[str, Any]:
     return Corpus.open(str(output)).file.lineage[-1]
+
+
+OLD_STACK = {"code_version": "0.0", "image_stack": {"pillow": "of before"}}
+
+
+def test_another_stack_goes_on_as_soon_as_all_pictures_are_made(
+    web: CountingWeb, lists: Path, begun: Path, tmp_path: Path
+) -> None:
+    """The corpus says who made them. One part less, and the run is refused."""
+    output = Path(shutil.copytree(begun, tmp_path / "corpus"))
+    Store(str(output)).put(STACK, json.dumps(OLD_STACK).encode())
+    less = Path(shutil.copytree(output, tmp_path / "less"))
+    (less / done_file(1)).unlink()
+    with pytest.raises(ConfigError, match="pillow of before then and"):
+        ingest(config(lists, less, top_k=3))
+    web.asked.clear()
+    report = ingest(config(lists, output, top_k=3))
+    assert not web.asked
+    file = Corpus.open(str(output)).file
+    assert file.image_stack == report.image_stack == OLD_STACK["image_stack"] and "image_stacks" not in file.lineage[0]
+
+
+def test_a_list_whose_pictures_are_made_is_added_under_another_stack(
+    lists: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which is said in the corpus: its own pictures are of another one than those that came in."""
+    output, wanted = tmp_path / "corpus", settings(str(lists / "b.parquet"), tmp_path / "corpus", extend=True)
+    ingest(config(lists, output))
+    killed_at_the_end(monkeypatch, wanted)
+    Store(str(output)).put(STACK, json.dumps(OLD_STACK).encode())
+    ingest(wanted)
+    assert lineage(output)["image_stacks"] == [OLD_STACK]
+
+
+def test_a_run_of_an_earlier_version_says_which_way_out_there_is(lists: Path, begun: Path, tmp_path: Path) -> None:
+    """Its markers do not say the values of its flags."""
+    output = Path(shutil.copytree(begun, tmp_path / "corpus"))
+    marker = json.loads((output / DEALT).read_text())
+    del marker["fields"]
+    (output / DEALT).write_text(json.dumps(marker | {"config_sha256": "0" * 64}))
+    with pytest.raises(ConfigError, match=r"begun by an earlier version of tagmill.*start over"):
+        ingest(config(lists, output, top_k=3))
