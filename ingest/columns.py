@@ -42,6 +42,17 @@ def text(array: pa.Array, encoded: bool = False) -> pa.Array:
     return array
 
 
+def replaced_rows(batch: pa.RecordBatch) -> int:
+    """Rows in which some text has bytes that are not UTF-8, and so becomes replacement characters."""
+    broken = np.zeros(len(batch), np.bool_)
+    for column in batch.columns:
+        if _is_text(column.type) or pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
+            column = column.cast(pa.binary())
+            if _whole(column) is None:
+                broken |= [value is not None and not _is_utf8(value) for value in column.to_pylist()]
+    return int(broken.sum())
+
+
 def extra(array: pa.Array, kind: pa.DataType, encoded: bool = False) -> pa.Array:
     """A column of the source's own, in the type that the corpus gives it."""
     if pa.types.is_string(kind):
@@ -139,13 +150,29 @@ def _finite(array: pa.Array) -> pa.Array:
 
 
 def _mended(array: pa.Array) -> pa.Array:
-    try:
-        whole = array.view(pa.string())
-        whole.validate(full=True)
-    except pa.ArrowInvalid:
+    whole = _whole(array)
+    if whole is None:
         values = array.to_pylist()
         return pa.array([None if v is None else v.decode("utf-8", "replace") for v in values], pa.string())
     return whole
+
+
+def _whole(array: pa.Array) -> pa.Array | None:
+    """Bytes as text; None where some are not UTF-8."""
+    whole = array.view(pa.string())
+    try:
+        whole.validate(full=True)
+    except pa.ArrowInvalid:
+        return None
+    return whole
+
+
+def _is_utf8(value: bytes) -> bool:
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _is_list(kind: pa.DataType) -> bool:

@@ -62,6 +62,8 @@ class IngestConfig:
     """The name of the folder that a picture lies in, also inside a tar, is a tag too, after all others."""
     tags_separator: str = field(default=",", metadata=FETCH)
     """What stands between two tags in text; `\\t` is a tab."""
+    quoting: Literal["double", "none"] = field(default="double", metadata=FETCH)
+    """How fields of CSV and TSV are quoted: in double quotes, or not at all, so that quotes are text."""
     licence_column: str | None = field(default=None, metadata=FETCH)
     """The column with each picture's licence, if there is one."""
     page_column: str | None = field(default=None, metadata=FETCH)
@@ -283,6 +285,8 @@ class IngestConfig:
             self._refuse("source", "must be lists, tars or files")
         if self.preset is not None and self.preset not in PRESETS:
             self._refuse("preset", f"must be one of {', '.join(PRESETS)}")
+        if self.quoting not in ("double", "none"):
+            self._refuse("quoting", "must be double or none")
         chosen = self.columns
         named = [chosen.url, chosen.tags, chosen.caption, chosen.licence, chosen.page]
         columns = [column for column in named if column is not None]

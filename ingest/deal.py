@@ -5,6 +5,7 @@ With `keep_order` parts are runs of the input instead, in its order.
 
 import hashlib
 import json
+import logging
 import re
 import shutil
 from collections import deque
@@ -24,10 +25,13 @@ import pyarrow.parquet as pq
 from tagmill.ingest.config import IngestConfig
 from tagmill.ingest.idn import ascii_host
 from tagmill.ingest.inputs import ROW_BITS, Input, inputs
+from tagmill.ingest.noticed import Noticed
 from tagmill.ingest.samples import Listing
 from tagmill.ingest.sources import row_schema, rows
 from tagmill.shards.errors import ConfigError
 from tagmill.shards.store import Store
+
+log = logging.getLogger(__name__)
 
 MARKER = "parts/dealt.json"
 FAN_OUT_BITS = 8  # 256 buckets are open at a time
@@ -49,7 +53,7 @@ class Dealt:
 
     num_parts: int
     rows: int
-    # name, bytes, rows, sha256 of each input, in order of file ordinals; `skipped` where videos were left out. Of tars and
+    # name, bytes, rows, sha256 of each input, in order of file ordinals; what was noticed, see `Noticed`. Of tars and
     # folders `listing_sha256`, see `samples.Listing`: their pictures are not read to deal them
     inputs: list[dict[str, Any]]
     fields: dict[str, Any]  # `IngestConfig.deciding("fetch")`
@@ -129,11 +133,11 @@ def deal(
     folder.mkdir(parents=True)
     schema = dealt_schema(config)
     counts: dict[int, int] = {}
-    skipped: dict[int, int] = {}
+    noticed: dict[int, Noticed] = {}
     listings: dict[int, Listing] = {}
 
     def hashed() -> Iterator[pa.RecordBatch]:
-        for batch in rows(config, skipped, listings):
+        for batch in rows(config, noticed, listings):
             if len(batch):
                 if see:
                     see(batch)
@@ -151,9 +155,11 @@ def deal(
             bits = max(0, -(-sum(counts.values()) // config.rows_per_part) - 1).bit_length()
             num_parts = 1 << bits
             deal_buckets(buckets.close(), bits, schema, folder, lambda table, part: puts.put(_in_order(table), part))
-    told = [
-        _input(given, counts.get(n, 0), skipped.get(n, 0), listings.get(n)) for n, given in enumerate(inputs(config))
-    ]
+    told = []
+    for n, given in enumerate(inputs(config)):
+        told.append(_input(given, counts.get(n, 0), noticed[n], listings.get(n)))
+        for warning in noticed[n].warnings(given.url):
+            log.warning(warning)
     if first_file + len(told) > 1 << 63 - ROW_BITS:
         raise ConfigError(f"{first_file} files have made this corpus", config.output, "join some of the new ones")
     dealt = Dealt(num_parts, sum(counts.values()), told, config.deciding("fetch"))
@@ -347,11 +353,11 @@ class _Puts:
             self._waiting.popleft().result()
 
 
-def _input(given: Input, num_rows: int, skipped: int, listing: Listing | None) -> dict[str, Any]:
+def _input(given: Input, num_rows: int, noticed: Noticed, listing: Listing | None) -> dict[str, Any]:
     """An input as the corpus remembers it."""
     if listing is not None:
         seen = {"bytes": listing.bytes, "rows": num_rows, "listing_sha256": listing.sha256}
-        return {"name": given.url, "kind": given.kind, **seen}
+        return {"name": given.url, "kind": given.kind, **seen, **noticed.counts()}
     folder, _, name = given.url.rpartition("/")
     digest, size = hashlib.sha256(), 0
     with Store(folder or "/").open(name) as file:
@@ -359,4 +365,4 @@ def _input(given: Input, num_rows: int, skipped: int, listing: Listing | None) -
             digest.update(block)
             size += len(block)
     entry = {"name": given.url, "bytes": size, "rows": num_rows, "sha256": digest.hexdigest()}
-    return entry | ({"skipped": skipped} if skipped else {})
+    return entry | noticed.counts()

@@ -9,18 +9,19 @@ from typing import Any
 import pyarrow as pa
 
 from tagmill.ingest import tagtext
+from tagmill.ingest.noticed import Noticed
 from tagmill.shards.errors import InputError
 
 BATCH_BYTES = 1 << 24  # lines are cut into batches by their bytes too: 16,384 of the longest would be 16 GiB
 _OBJECT = "give one JSON object a line"
 
 
-def plain_urls(file: io.RawIOBase, column: str, batch_rows: int) -> Iterator[pa.RecordBatch]:
+def plain_urls(file: io.RawIOBase, column: str, batch_rows: int, noticed: Noticed) -> Iterator[pa.RecordBatch]:
     """Batches of one column: a URL a line, without the white space around it. Blank lines are no rows."""
     held: list[str] = []
     held_bytes = 0
     for _, line in _lines(file):
-        held.append(line.decode("utf-8", "replace").strip())
+        held.append(_decoded(line, noticed).strip())
         held_bytes += len(line)
         if len(held) == batch_rows or held_bytes >= BATCH_BYTES:
             yield pa.record_batch([pa.array(held, pa.string())], [column])
@@ -30,7 +31,12 @@ def plain_urls(file: io.RawIOBase, column: str, batch_rows: int) -> Iterator[pa.
 
 
 def json_rows(
-    file: io.RawIOBase, columns: Sequence[str], tags: tuple[str | None, str], batch_rows: int, url: str
+    file: io.RawIOBase,
+    columns: Sequence[str],
+    tags: tuple[str | None, str],
+    batch_rows: int,
+    url: str,
+    noticed: Noticed,
 ) -> Iterator[tuple[pa.RecordBatch, set[str]]]:
     """Batches of `columns`, each with the names of all columns that were seen in it. Blank lines are no rows.
 
@@ -40,8 +46,7 @@ def json_rows(
     held: list[tuple[Any, ...]] = []
     held_bytes = 0
     seen: set[str] = set()
-    for number, line in _lines(file):
-        row = _object(line, number, url)
+    for row, line in json_objects(file, url, noticed):
         held.append(tuple(map(row.get, columns)))
         held_bytes += len(line)
         seen.update(row)
@@ -60,10 +65,24 @@ def _lines(file: io.RawIOBase) -> Iterator[tuple[int, bytes]]:
             yield number, bare
 
 
-def _object(line: bytes, number: int, url: str) -> Mapping[str, Any]:
+def json_objects(file: io.RawIOBase, url: str, noticed: Noticed) -> Iterator[tuple[Mapping[str, Any], bytes]]:
+    """Every JSON object with its line. Raises InputError, which names the line, where a line is no JSON object."""
+    for number, line in _lines(file):
+        yield _object(_decoded(line, noticed), number, url), line
+
+
+def _decoded(line: bytes, noticed: Noticed) -> str:
+    """The text of a line. Bytes that are not UTF-8 are replaced, as in every format: a broken letter is no reason to stop."""
     try:
-        # Bytes that are not UTF-8 are mended, as in every format: a broken letter is no reason to stop.
-        row = json.loads(line.decode("utf-8", "replace"))
+        return line.decode()
+    except UnicodeDecodeError:
+        noticed.replaced += 1
+        return line.decode("utf-8", "replace")
+
+
+def _object(line: str, number: int, url: str) -> Mapping[str, Any]:
+    try:
+        row = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise InputError(f"line {number} is not JSON: {error}", url, _OBJECT) from error
     if not isinstance(row, dict):

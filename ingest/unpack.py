@@ -1,6 +1,8 @@
 """The bytes of an input list: opened on any store and unpacked as a stream in which no line is longer than LINE_BYTES."""
 
+import codecs
 import io
+import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +10,7 @@ from typing import BinaryIO, Protocol
 
 import pyarrow as pa
 
+from tagmill.ingest.encoding import LOOKED_AT, remedy, wide
 from tagmill.shards.errors import InputError
 from tagmill.shards.store import Store
 
@@ -15,6 +18,7 @@ from tagmill.shards.store import Store
 # hold gigabytes, would have to be held whole before anybody could judge it.
 LINE_BYTES = 1 << 20
 PACKED = {"gz": "gzip", "zst": "zstd", "bz2": "bz2"}
+_BLANK = re.compile(rb"\n\r?(?=\n)")  # a line's end with an empty line behind it
 # What the readers raise on bytes that are not what their name says.
 _UNREADABLE = (OSError, pa.ArrowException, UnicodeDecodeError, zlib.error, EOFError)
 
@@ -36,10 +40,18 @@ def opened(url: str) -> Iterator[BinaryIO]:
 
 @contextmanager
 def opened_lines(url: str, packed: str) -> Iterator["BoundedLines"]:
-    """The lines of the file, unpacked by the suffix `packed`, or '' for none; bounded, and errors as `opened`."""
+    """The lines of the file, unpacked by the suffix `packed`, or '' for none; bounded, and errors as `opened`.
+
+    UTF-16 and UTF-32 are InputErrors.
+    """
     with opened(url) as file:
         unpacked = pa.CompressedInputStream(pa.PythonFile(file, "r"), PACKED[packed]) if packed else file
-        yield BoundedLines(unpacked, url)
+        lines = BoundedLines(unpacked, url)
+        if encoding := wide(lines.head):
+            raise InputError(
+                f"this is {encoding} (as Excel and PowerShell write text), not UTF-8", url, remedy(encoding)
+            )
+        yield lines
 
 
 class BoundedLines(io.RawIOBase):
@@ -50,6 +62,18 @@ class BoundedLines(io.RawIOBase):
         self._lines = 0  # that are complete
         self._begun = 0  # bytes of the line that is not
         self.last = b""  # the last byte so far that ends no line
+        self._end, self._blank = b"\n", 0  # of what was read: the line's end that it ends with, and its empty lines
+        self.head = self._rest = self._file.read(LOOKED_AT)
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing but a byte order mark or a line's end."""
+        return len(self.head) < LOOKED_AT and not self.head.removeprefix(codecs.BOM_UTF8).strip()
+
+    @property
+    def filled(self) -> int:
+        """The lines so far that are not empty."""
+        return self._lines - self._blank + (self._begun > 0)
 
     def readable(self) -> bool:
         return True
@@ -63,6 +87,10 @@ class BoundedLines(io.RawIOBase):
         """`size` bytes, at most LINE_BYTES; fewer only at the end, as a CSV row may not span three blocks."""
         wanted = LINE_BYTES if size < 0 else min(size, LINE_BYTES)
         pieces: list[bytes] = []
+        if self._rest and wanted:
+            pieces.append(self._rest[:wanted])
+            self._rest = self._rest[wanted:]
+            wanted -= len(pieces[0])
         while wanted and (piece := self._file.read(wanted)):
             pieces.append(piece)
             wanted -= len(piece)
@@ -79,3 +107,6 @@ class BoundedLines(io.RawIOBase):
         self._begun = self._begun + len(block) if first < 0 else len(block) - block.rfind(b"\n") - 1
         self._lines += block.count(b"\n")
         self.last = block.rstrip(b"\r\n")[-1:] or self.last
+        whole = self._end + block
+        self._blank += len(_BLANK.findall(whole))
+        self._end = b"\n\r" if whole.endswith(b"\n\r") else b"\n" if whole.endswith(b"\n") else b""

@@ -21,7 +21,13 @@ def config(**settings: Any) -> IngestConfig:
 WRONG: list[tuple[str, Any]] = [
     *[("input", ()), ("input", "list.csv"), ("input", ("",)), ("output", " "), ("name", ""), ("user_agent", "")],
     *[("user_agent", "me\r\nHost: you"), ("user_agent", "ü"), ("url_column", ""), ("tags_column", "url")],
-    *[("licence_column", "tags"), ("extra_columns", ("a", "a")), ("extra_columns", ("key",)), ("tags_separator", "")],
+    *[
+        ("licence_column", "tags"),
+        ("extra_columns", ("a", "a")),
+        ("extra_columns", ("key",)),
+        ("tags_separator", ""),
+        ("quoting", "all"),
+    ],
     *[("extra_columns", ("part",)), ("extra_columns", ("a.b",)), ("concurrency", 0), ("timeout", 0.0)],
     *[("decoders", 0), ("decode_timeout", 0.0), ("decode_timeout", float("inf")), ("decode_timeout", float("nan"))],
     *[("timeout", float("nan")), ("timeout", float("inf")), ("retries", -1), ("max_bytes", 0), ("max_redirects", -1)],

@@ -7,7 +7,7 @@ import pytest
 
 from tagmill.ingest import inputs as module
 from tagmill.ingest.config import IngestConfig
-from tagmill.ingest.inputs import inputs
+from tagmill.ingest.inputs import METADATA, find, inputs
 from tagmill.shards.errors import InputError
 from tagmill.shards.store import Store
 
@@ -115,3 +115,83 @@ def test_what_cannot_be_is_said(tmp_path: Path, given: str, settings: dict[str, 
     filled(str(tmp_path), ["a.jpg", "a.doc"])
     with pytest.raises(InputError, match=says):
         found(f"{tmp_path}/{given}", **settings)
+
+
+HIDDEN = ["._1.csv", ".ipynb_checkpoints/1-checkpoint.csv", "_temporary/0/part-0.csv", "_old.csv", "sub/.x/y.csv"]
+
+
+def test_names_of_tools_are_no_lists(tmp_path: Path) -> None:
+    root = filled(str(tmp_path / "a"), ["1.csv", "sub/_day=1/2.csv", *HIDDEN, "_SUCCESS.txt", ".~lock.txt"])
+    assert [url for url, _, _ in found(root)] == [f"{root}/1.csv", f"{root}/sub/_day=1/2.csv"]
+    assert found(f"{root}/_old.csv") == [(f"{root}/_old.csv", "lists", "_old.csv")]  # named, so it is meant
+    tars = filled(
+        str(tmp_path / "b"), ["1.tar", "._1.tar", "_temporary/2.tar", "._1.jpg", "__MACOSX/._2.jpg", "_x.csv"]
+    )
+    assert found(tars) == [(f"{tars}/1.tar", "tars", "1.tar")]
+    photos = filled(str(tmp_path / "c"), ["_a.jpg", "_list.csv"])
+    assert found(photos) == [(photos, "files", "")]
+
+
+def test_patterns_meet_a_dot_only_where_it_is_written(tmp_path: Path) -> None:
+    root = filled(str(tmp_path / ".hidden"), ["1.csv", "._1.csv", ".x/2.csv", "y/3.csv"])
+    assert [url for url, _, _ in found(f"{root}/*.csv")] == [f"{root}/1.csv"]
+    assert [url for url, _, _ in found(f"{root}/**/*.csv")] == [f"{root}/1.csv", f"{root}/y/3.csv"]
+    assert [url for url, _, _ in found(f"{root}/.*.csv")] == [f"{root}/._1.csv"]
+    assert [url for url, _, _ in found(f"{root}/.x/*.csv", f"{root}/?/3.csv")] == [
+        f"{root}/.x/2.csv",
+        f"{root}/y/3.csv",
+    ]
+
+
+def check_names_that_are_patterns(root: str) -> None:
+    filled(root, ["list [1].csv", "list 1.csv", "photos [a-z]?/1.jpg", "wds*/00000.tar"])
+    assert found(f"{root}/list [1].csv") == [(f"{root}/list [1].csv", "lists", "list [1].csv")]
+    assert found(f"{root}/photos [a-z]?") == [(f"{root}/photos [a-z]?", "files", "")]
+    assert found(f"{root}/wds*") == [(f"{root}/wds*/00000.tar", "tars", "00000.tar")]
+    assert [url for url, _, _ in found(f"{root}/list [12].csv")] == [
+        f"{root}/list 1.csv"
+    ]  # nothing is called so: a pattern
+
+
+def test_what_is_there_is_taken_before_it_is_a_pattern(tmp_path: Path) -> None:
+    check_names_that_are_patterns(str(tmp_path))
+
+
+def test_what_is_there_is_taken_before_it_is_a_pattern_in_a_bucket(s3_bucket: str) -> None:
+    check_names_that_are_patterns(s3_bucket)
+
+
+SHARDS = [f"{name}.{kind}" for name in ("000000", "holdout-000000") for kind in ("tar", "idx", "npy", "parquet")]
+
+
+def test_held_out_shards_of_ours_are_left_out(tmp_path: Path) -> None:
+    root = filled(str(tmp_path / "shards"), SHARDS)
+    train, held = (
+        (f"{root}/000000.tar", "tars", "000000.tar"),
+        (f"{root}/holdout-000000.tar", "tars", "holdout-000000.tar"),
+    )
+    for given in (root, f"{root}/*.tar"):
+        both = find(IngestConfig(input=(given,), output="corpus"))
+        assert [each.name for each in both.inputs] == ["000000.tar"] and both.held_out == {given: 1}
+        assert found(given) == [train]
+    assert found(f"{root}/holdout-000000.tar") == found(f"{root}/holdout-*.tar") == [held]
+    others = filled(str(tmp_path / "others"), ["000000.tar", "holdout-000000.tar"])  # no index of ours
+    assert len(found(others)) == len(found(f"{others}/*.tar")) == 2
+    alone = filled(str(tmp_path / "alone"), SHARDS[4:])
+    for given in (alone, f"{alone}/*.tar"):
+        with pytest.raises(InputError, match=r"nothing but held-out shards.*/holdout-\*\.tar"):
+            found(given)
+
+
+def test_a_corpus_is_named(tmp_path: Path) -> None:
+    root = filled(str(tmp_path), ["corpus.json", "shards/000000.tar", "ledger/0.parquet"])
+    with pytest.raises(InputError, match=r"a corpus .*give its shards: .*/shards"):
+        found(root)
+
+
+def test_metadata_beside_pictures_is_no_list_of_urls(tmp_path: Path) -> None:
+    for name in METADATA:
+        root = filled(str(tmp_path / name), ["train/1.jpg", f"train/{name}", "1.jpg", f"test/{name}"])
+        assert found(root) == [(root, "files", "")]
+    lists = filled(str(tmp_path / "lists"), ["metadata.parquet", "other.parquet"])
+    assert [kind for _, kind, _ in found(lists)] == ["lists", "lists"]

@@ -12,6 +12,7 @@ import pytest
 from tagmill.ingest import ingest
 from tagmill.ingest.config import IngestConfig
 from tagmill.ingest.deal import deal
+from tagmill.ingest.noticed import Noticed
 from tagmill.ingest.presets import PRESETS, Columns
 from tagmill.ingest.sources import rows
 from tagmill.shards.errors import InputError
@@ -21,9 +22,9 @@ from tests.ingest.smallweb import config, web
 __all__ = ["web"]  # fixtures
 
 
-def read(path: Path, skipped: dict[int, int] | None = None, **settings: Any) -> list[dict[str, Any]]:
+def read(path: Path, noticed: dict[int, Noticed] | None = None, **settings: Any) -> list[dict[str, Any]]:
     chosen = IngestConfig(input=(str(path),), output="corpus", **{"preset": "yfcc100m", **settings})
-    return [row for batch in rows(chosen, skipped) for row in batch.to_pylist()]
+    return [row for batch in rows(chosen, noticed) for row in batch.to_pylist()]
 
 
 def test_every_wanted_column_has_the_flag_that_names_it() -> None:
@@ -65,13 +66,13 @@ def yfcc_lines() -> bytes:
 def test_yfcc100m_as_it_is_published(tmp_path: Path, name: str) -> None:
     packed = name.rpartition(".")[2]
     (tmp_path / name).write_bytes({"bz2": bz2.compress, "gz": gzip.compress}.get(packed, bytes)(yfcc_lines()))
-    skipped: dict[int, int] = {}
-    found = read(tmp_path / name, skipped, extra_columns=("title",), caption_column="title")
+    noticed: dict[int, Noticed] = {}
+    found = read(tmp_path / name, noticed, extra_columns=("title",), caption_column="title")
     first = {"row_id": 1, "url": "http://static/1%20.jpg", "tags": ["canon eos", "café", "a,b", "5%", "cat"]}
     first |= {"licence": "http://creativecommons.org/licenses/by/2.0/", "page": "http://flickr/p/1"}
     second = {"row_id": 2, "url": "http://static/2.jpg", "tags": [], "licence": None, "page": None, "title": None}
     assert found == [{**first, "title": '"my #cat'}, second]
-    assert skipped == {0: 2}
+    assert noticed[0].counts() == {"skipped": 2}
     if name != "yfcc100m_dataset":  # in a folder, a file without any suffix may be anything
         (tmp_path / "LICENSE").write_text("not a list")
         assert read(tmp_path) == read(tmp_path / name)

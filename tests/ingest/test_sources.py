@@ -15,10 +15,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tagmill.ingest import sources, unpack
+from tagmill.ingest import sources, tables, unpack
 from tagmill.ingest.config import IngestConfig
 from tagmill.ingest.inputs import ROW_BITS, inputs
-from tagmill.ingest.sources import extra_schema, row_schema, rows
+from tagmill.ingest.noticed import Noticed
+from tagmill.ingest.sources import check, extra_schema, row_schema, rows
 from tagmill.ingest.unpack import LINE_BYTES
 from tagmill.shards.errors import InputError
 
@@ -195,7 +196,7 @@ def broken(tmp_path: Path) -> dict[str, tuple[Path, str]]:
     """Inputs that cannot be read, with what the error must say."""
     files = {
         "a.csv": (b"link,tags\nx,y\n", "no column 'url'"),
-        "b.csv": (b"", "cannot be read"),
+        "b.csv": (b"", "the list is empty"),
         "c.csv": (b"url,tags\nx,y\nx,y,z\n", "cannot be read"),
         "d.csv": (b"url,tags\n", "the list is empty"),
         "e.parquet": (b"PAR1 no", "cannot be read"),
@@ -352,7 +353,7 @@ def long_list(path: Path, count: int) -> None:
 @pytest.mark.parametrize("suffix", ["csv.gz", "tsv", "jsonl.zst", "txt.gz", "parquet"])
 def test_memory_does_not_grow_with_the_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
     monkeypatch.setattr(sources, "BATCH_ROWS", 200)
-    monkeypatch.setattr(sources, "LINE_BYTES", 1 << 14)  # Arrow reads up to 32 blocks of CSV ahead
+    monkeypatch.setattr(tables, "LINE_BYTES", 1 << 14)  # Arrow reads up to 32 blocks of CSV ahead
     monkeypatch.setattr(unpack, "LINE_BYTES", 1 << 14)
     peaks = []
     for count in (6_000, 30_000):
@@ -363,3 +364,26 @@ def test_memory_does_not_grow_with_the_list(tmp_path: Path, monkeypatch: pytest.
     ahead = 32 << 14  # bytes that may have been read ahead when it is looked, or not
     assert more_arrow < 1.4 * arrow + ahead and more_python < 1.4 * python + ahead, peaks
     assert more_arrow + more_python < 4_000_000, peaks  # the larger list has 6.6 million bytes of text
+
+
+def noticed_in(*given: Path, **settings: Any) -> list[dict[str, int]]:
+    """What is counted of each input."""
+    found: dict[int, Noticed] = {}
+    for _ in rows(config(*given, **settings), found):
+        pass
+    return [found[ordinal].counts() for ordinal in sorted(found)]
+
+
+def test_words_for_nothing_are_no_licence(tmp_path: Path) -> None:
+    columns = {"url": ["u", "v"], "tags": ["x", "y"], "by": ["CC0", "nan"], "on": pa.array([float("nan")] * 2)}
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+    found = read(tmp_path, licence_column="by", page_column="on")
+    assert [(row["licence"], row["page"]) for row in found] == [("CC0", None), (None, None)]
+
+
+def test_what_is_left_out_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("000000.tar", "holdout-000000.tar", "holdout-000000.npy"):
+        (tmp_path / name).write_bytes(bytes(1024))
+    with pytest.raises(InputError, match="the list is empty"):
+        check(config(tmp_path))
+    assert "1 held-out shards (holdout-*) are not read" in caplog.text

@@ -66,3 +66,40 @@ def test_what_goes_wrong_in_reading_names_the_file(tmp_path: Path) -> None:
         lines.read(1)
     with pytest.raises(InputError, match="missing"), opened(str(tmp_path / "missing")) as file:
         file.read(1)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-32", "utf-32-le"])
+@pytest.mark.parametrize("packed", ["", "gz"])
+def test_utf16_is_named(tmp_path: Path, encoding: str, packed: str) -> None:
+    data = "url,tags\nhttp://a/,cat\n".encode(encoding)
+    (tmp_path / "a.csv").write_bytes(gzip.compress(data) if packed else data)
+    with (
+        pytest.raises(InputError, match=rf"this is {encoding.upper()} .*a\.csv.*iconv -f {encoding.upper()}"),
+        opened_lines(str(tmp_path / "a.csv"), packed),
+    ):
+        raise AssertionError
+
+
+@given(
+    st.lists(st.sampled_from(["", "a", "\r", "bc\r", " "]), max_size=12),
+    st.integers(1, 20),
+    st.sampled_from([io.BytesIO, Dripping]),
+)
+def test_lines_that_are_not_empty_are_counted(lines: list[str], size: int, kind: type[io.BytesIO]) -> None:
+    data = "\n".join(lines).encode()
+    file = BoundedLines(kind(data), "x")
+    while file.read(size):
+        pass
+    ended = lines if lines and lines[-1] else lines[:-1]  # what ends the file without a line's end is a line, too
+    wanted = [line for number, line in enumerate(ended) if line.rstrip("\r") or (number == len(lines) - 1 and line)]
+    assert file.filled == len(wanted)
+
+
+@pytest.mark.parametrize(
+    ("data", "empty"), [(b"", True), (b"\xef\xbb\xbf\r\n", True), (b"a", False), (b" " * 99, False)]
+)
+def test_an_empty_file(tmp_path: Path, data: bytes, empty: bool) -> None:
+    for name, content in (("a", data), ("a.gz", gzip.compress(data))):
+        (tmp_path / name).write_bytes(content)
+        with opened_lines(str(tmp_path / name), name[2:]) as lines:
+            assert lines.empty == empty and lines.read() == data
