@@ -94,6 +94,7 @@ OTHER: dict[str, Any] = {
     "tags_column": "b",
     "caption_column": "b",
     "tags_separator": " ",
+    "quoting": "none",
     "licence_column": "b",
     "page_column": "b",
     "extra_columns": ("b",),
