@@ -21,6 +21,7 @@ from tagmill.ingest.process import keep_memory, leave_out_pandas, work_in_long_t
 from tagmill.ingest.progress import Progress
 from tagmill.ingest.waits import Traffic, Waits
 from tagmill.shards.errors import TagmillError
+from tagmill.shards.threads import GRACE_SECONDS
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -110,17 +111,37 @@ class Board:
             )
             where = f"{doing} {self.items() or 'that come first'}"
             raise TagmillError("a worker process died", where, remedy) from error
+        except BaseException:
+            self.end(pool)
+            raise
         finally:
-            self.stop()
             pool.shutdown(cancel_futures=True)
 
     def items(self) -> str:
         """The items that are being worked at, six digits each; for messages."""
         return ", ".join(f"{item - 1:06d}" for item in sorted(self._lines[:-1, 0].tolist()) if item)
 
+    def end(self, pool: ProcessPoolExecutor) -> None:
+        """Ends the workers after an error or Ctrl-C: at their next row, or, those that wait for a store that has stopped
+        answering, by a kill, after which whoever goes on finds nothing that misleads."""
+        self.stop()
+        end(pool)
+
     def stop(self) -> None:
         """Workers end at their next row."""
         self._lines[-1, 0] = 1
+
+
+def end(pool: ProcessPoolExecutor) -> None:
+    """Ends a pool's processes; those that have not ended after GRACE_SECONDS are killed."""
+    workers = list((pool._processes or {}).values())
+    pool.shutdown(wait=False, cancel_futures=True)
+    deadline = time.monotonic() + GRACE_SECONDS
+    for worker in workers:
+        worker.join(max(0.0, deadline - time.monotonic()))
+    for worker in workers:
+        if worker.is_alive():
+            worker.kill()
 
 
 class StoppedError(Exception):

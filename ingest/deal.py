@@ -10,7 +10,7 @@ import re
 import shutil
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -30,6 +30,7 @@ from tagmill.ingest.samples import Listing
 from tagmill.ingest.sources import row_schema, rows
 from tagmill.shards.errors import ConfigError
 from tagmill.shards.store import Store
+from tagmill.shards.threads import DaemonPool
 
 log = logging.getLogger(__name__)
 
@@ -332,7 +333,7 @@ class _Puts:
 
     def __init__(self, store: Store, spool: Path) -> None:
         self._store, self._spool = store, spool
-        self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="tagmill-deal")
+        self._pool = DaemonPool(AT_ONCE, "tagmill-deal")
         self._waiting: deque[Future[None]] = deque()
 
     def put(self, table: pa.Table, part: int) -> None:
@@ -348,7 +349,7 @@ class _Puts:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._pool.shutdown(cancel_futures=kind is not None)
+        self._pool.__exit__(kind, error, trace)
         while self._waiting and kind is None:
             self._waiting.popleft().result()
 

@@ -5,7 +5,6 @@ import os
 import struct
 import tempfile
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby, islice
 from typing import IO
 
@@ -16,6 +15,7 @@ from tagmill.ingest.reasons import Reason
 from tagmill.ingest.samples import Listing, Sample, check_text, folder_of, text_suffixes
 from tagmill.shards.errors import IntegrityError
 from tagmill.shards.store import Store
+from tagmill.shards.threads import DaemonPool
 
 RUN_BYTES = 1 << 26  # of names that are sorted in memory
 MOST_RUNS = 128  # that wait on disk, each in an open file
@@ -32,7 +32,7 @@ def samples_of_folder(folder: Input, config: IngestConfig, listing: Listing) -> 
     """
     texts, store = text_suffixes(config), Store(folder.url)
     entries = in_order(_wanted(store, texts), config.spool)
-    with ThreadPoolExecutor(READERS, thread_name_prefix="beside") as readers:
+    with DaemonPool(READERS, "beside") as readers:
         stems = groupby(entries, lambda entry: entry[0])
         groups = ([*map(_decoded, group)] for _, group in stems)
         while some := list(islice(groups, _AHEAD)):

@@ -138,8 +138,10 @@ def pack(tasks: list[PackTask], processes: int, progress: Progress) -> list[Pack
         remedy = "run it again, packed groups stay; if it dies there again give it more memory or fewer --processes"
         where = f"{tasks[0].store.url}, at one of the pack groups {', '.join(left[:8])}"
         raise TagmillError("a worker process died", where, remedy) from error
+    except BaseException:
+        board.end(pool)
+        raise
     finally:
-        board.stop()
         pool.shutdown(cancel_futures=True)
     return [found[number] for number in range(len(tasks))]
 

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
@@ -13,6 +12,7 @@ from tagmill.ingest.places import Place
 from tagmill.ingest.reasons import Reason
 from tagmill.shards.errors import IntegrityError
 from tagmill.shards.store import Store
+from tagmill.shards.threads import DaemonPool
 
 # Reads that are joined into one: neighbours in a tar, whose headers and metadata lie between. A picture from a bucket is
 # mostly waiting, so a little that nobody wants costs less than another request.
@@ -75,7 +75,7 @@ class PlaceReader:
 
     def __init__(self, max_bytes: int, threads: int) -> None:
         self._max_bytes = max_bytes
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="read")
+        self._threads = DaemonPool(threads, "read")
 
     def __enter__(self) -> Self:
         return self
@@ -83,7 +83,7 @@ class PlaceReader:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._threads.shutdown(cancel_futures=True)
+        self._threads.__exit__(kind, error, trace)
 
     async def read(self, places: Sequence[Place]) -> list[Fetched]:
         """`read_places`, while the loop goes on."""

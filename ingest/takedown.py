@@ -4,7 +4,6 @@ import json
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +24,7 @@ from tagmill.shards.purge import begin_purge, purge_shards, record
 from tagmill.shards.store import Store
 from tagmill.shards.tables import read_table
 from tagmill.shards.takedown import RULES, SAMPLE, Row
+from tagmill.shards.threads import DaemonPool
 
 T = TypeVar("T")
 
@@ -136,7 +136,7 @@ def find(corpus: Corpus, denied: Denied, console: Console | None = None) -> Iter
         known = set(corpus.takedown.ordinals(entry.name).tolist())
         return [match for match in _matches(corpus.store, entry, denied, copies, columns) if match.ordinal not in known]
 
-    with ThreadPoolExecutor(READERS, thread_name_prefix="tagmill-takedown") as pool:
+    with DaemonPool(READERS, "tagmill-takedown") as pool:
         for start in _shown(console, range(0, len(entries), 8 * READERS), "look"):
             for found in pool.map(of_shard, entries[start : start + 8 * READERS]):
                 yield from found

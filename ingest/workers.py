@@ -7,7 +7,7 @@ from itertools import islice
 from types import TracebackType
 from typing import Self, TypeVar
 
-from tagmill.ingest.board import Board
+from tagmill.ingest.board import Board, end
 from tagmill.shards.errors import TagmillError
 
 T = TypeVar("T")
@@ -30,7 +30,9 @@ class Workers:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._pool is not None:
+        if self._pool is not None and kind is not None:
+            end(self._pool)
+        elif self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
 
     def each(self, work: Callable[[T], R], tasks: Iterable[T]) -> Iterator[R]:

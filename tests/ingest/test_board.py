@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -152,6 +153,26 @@ def test_each_gives_what_comes_and_says_who_died() -> None:
     assert sum(n for n, _ in seen.calls) == 28
     with pytest.raises(TagmillError, match=r"a worker process died \(doubling"):
         list(Board(2, ("ok",)).each(fail, range(1, 8), Seen(), "doubling"))
+
+
+def stuck(number: int) -> int:
+    """As a worker is that waits for a store which has stopped answering."""
+    if number == 1:
+        return os.getpid()
+    threading.Event().wait()
+    return 0
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, TagmillError])
+def test_workers_that_do_not_end_by_themselves_are_killed(kind: type[BaseException]) -> None:
+    coming = Board(1, ("ok",)).each(stuck, range(1, 4), Seen(), "waiting")
+    worker = next(coming)
+    with pytest.raises(kind):
+        coming.throw(kind("stopped"))
+    deadline = time.monotonic() + 30
+    while alive(worker) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not alive(worker)
 
 
 PARENT = """

@@ -222,3 +222,24 @@ def test_the_short_way_gives_what_the_long_way_gives(url: str) -> None:
 def test_golden_hash() -> None:
     """The order of every corpus hangs on this value."""
     assert url_hash("http://example.com/cat.jpg", 0).hex()[:16] == "69df7c94000b7566"
+
+
+def test_an_error_does_not_wait_for_puts_into_a_store_that_is_silent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C, say: what is under way is left after a moment, what waits is never begun."""
+    begun, never = threading.Semaphore(0), threading.Event()
+
+    def silent(store: Store, name: str, source: object, *, give: bool = False) -> None:
+        begun.release()
+        never.wait()
+
+    monkeypatch.setattr(Store, "put", silent)
+    try:
+        with pytest.raises(KeyboardInterrupt), dealing._Puts(Store(str(tmp_path / "store")), tmp_path) as puts:
+            for part in range(dealing.AT_ONCE):
+                puts.put(pa.table({"x": [part]}), part)
+            assert begun.acquire(timeout=60)
+            raise KeyboardInterrupt
+    finally:
+        never.set()

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 
 import pytest
 
@@ -20,6 +21,12 @@ def process(number: int) -> int:
 def fail(number: int) -> int:
     if number == 5:
         raise ConfigError("five", "here")
+    return number
+
+
+def wait_for_ever(number: int) -> int:
+    if number:
+        threading.Event().wait()
     return number
 
 
@@ -44,6 +51,12 @@ def test_results_come_in_the_order_of_the_tasks(processes: int) -> None:
 def test_what_a_task_raises_is_raised(processes: int) -> None:
     with Workers(processes, "counting") as workers, pytest.raises(ConfigError, match="five"):
         list(workers.each(fail, range(9)))
+
+
+def test_workers_that_wait_for_ever_do_not_hold_up_who_leaves() -> None:
+    with pytest.raises(KeyboardInterrupt), Workers(2, "waiting") as workers:
+        assert next(iter(workers.each(wait_for_ever, [0, 1, 1, 1]))) == 0
+        raise KeyboardInterrupt
 
 
 def test_a_worker_that_dies_is_said() -> None:
