@@ -318,7 +318,9 @@ def train(config: TrainConfig) -> dict[str, Any]:
         forward: Any = torch.compile(ranked) if config.compile else ranked
 
         # The loop. Sums stay on the device until they are logged, so that the host runs ahead of it.
-        stream, pending, line, waited, done, first = iter(loader), [], dict[str, Any](step=step), 0.0, False, step
+        epochs = itertools.repeat(loader, (loader.config.epochs or 0) - loader.own_epochs[0])  # those that are left
+        stream = itertools.chain.from_iterable(epochs) if loader.config.epochs else iter(loader.endless())
+        pending, line, waited, done, first = list[Any](), dict[str, Any](step=step), 0.0, False, step
         began = since = time.perf_counter()
         while not done:
             place, asked = loader.state_dict(), time.perf_counter()

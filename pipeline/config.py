@@ -124,7 +124,12 @@ class LoaderConfig:
     readers: int | None = None
     """Chunks that are read at the same time. None: see `resolve_readers`."""
     epochs: int | None = None
-    """Epochs to run through; None: without end."""
+    """How many epochs there are: a `for` after the last of them is an error. None: any number. A loader that restarts begins
+    again after its epoch, whatever this says."""
+    restart: bool | None = None
+    """Whether every `for` begins at the first batch, as an evaluation does; the first one after `load_state_dict` goes on
+    where the state stands. False: every `for` goes on where the state stands, as training does. None: True for split
+    'holdout'."""
     memory_limit: int = 8 * GIB
     """Bytes that this rank's open samples and batches may take."""
     plan_cache: str | Path | None = None
@@ -153,6 +158,8 @@ class LoaderConfig:
                 name,
                 f"choose one of {', '.join(map(str, choices))}",
             )
+        restart_fits = self.restart is None or isinstance(self.restart, bool)
+        self._require(restart_fits, "restart", "give True or False, or None for the split's own")
         self._require(self.view is None or isinstance(self.view, str), "view", "give its name, or None")
         for name in ("cache", "plan_cache"):
             self._resolve_folder(name)
@@ -211,6 +218,11 @@ class LoaderConfig:
         if self.readers is not None:
             return self.readers
         return REMOTE_READERS if remote else LOCAL_READERS
+
+    @property
+    def restarts(self) -> bool:
+        """`restart` as configured, or else whether the split is held out."""
+        return self.split == "holdout" if self.restart is None else self.restart
 
     def read_ahead(self, remote: bool) -> int:
         """Samples that may be open beyond the windows. A block's last chunk finds room in the windows only when the next block

@@ -5,15 +5,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NoReturn, Self
 
 import torch.distributed as dist
 from torch.utils.data import IterableDataset, get_worker_info
 
-from tagmill.pipeline.backend import Backend, choose, working_memory
+from tagmill.pipeline.backend import working_memory
 from tagmill.pipeline.batch import DTYPES, Batch
 from tagmill.pipeline.config import LoaderConfig, World
 from tagmill.pipeline.device import resolve
+from tagmill.pipeline.engine import Engine
 from tagmill.pipeline.meters import Meters
 from tagmill.pipeline.mixture import (
     MixedSchedule,
@@ -26,7 +27,7 @@ from tagmill.pipeline.mixture import (
 )
 from tagmill.pipeline.plan import even_world_size, local_batch_size, open_samples
 from tagmill.pipeline.prefetch import SampleReader
-from tagmill.pipeline.run import AHEAD, Run
+from tagmill.pipeline.run import AHEAD, ended
 from tagmill.pipeline.schedule import Schedule
 from tagmill.pipeline.space import EpochSpace
 from tagmill.pipeline.state import LoaderState, check
@@ -38,19 +39,27 @@ from tagmill.shards.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)
 
+NO_WORKERS = "set num_workers to 0: the loader has threads of its own"
+
 
 class Loader(IterableDataset[Batch]):
-    """Batches of a corpus, without end or for `config.epochs` epochs; or of a mixture of corpora, without end.
+    """Batches of a corpus or of a mixture of corpora.
 
-    In a mixture each corpus goes through epochs of its own, which end at different turns: `config.epochs` is refused there,
-    because to stop at the end of one would cut another's.
+    One `for` is one epoch, and `len` its batches. A `for` goes on where the one before stopped, also in the middle of an
+    epoch, because the state, and not the iterator, says where a run is; with `config.restart` it begins at the first batch.
+    At an epoch's end the state is the next epoch's beginning. `endless()` is the stream of all epochs.
 
-    Iterating goes on where the last iteration stopped, so the state, and not the iterator, says where a run is. One
-    iteration runs at a time: a new one, `load_state_dict` and `close` end the one before. Raises TagmillError where the
-    corpus, the configuration or the machine does not keep a promise; a bad sample is a hole in its batch instead.
+    In a mixture each corpus goes through epochs of its own, which end at different turns. So a mixture has no epoch: `for`,
+    `len` and `config.epochs` are refused, and `endless()` is the way through it.
+
+    One iteration runs at a time: a new one, `load_state_dict` and `close` end the one before. Threads, decoder and what was
+    read ahead live on from one `for` to the next, until `close`; a loader that restarts reads only its epoch ahead. Raises
+    TagmillError where the corpus, the configuration or the machine does not keep a promise; a bad sample is a hole in its
+    batch instead.
 
     Without a `world`, rank and world size are those of torch.distributed where it is initialised, else torchrun's environment.
     It is torch's IterableDataset and Stateful, so that a DataLoader without workers (batch_size None) can stand around it.
+    It cannot be copied or pickled.
     """
 
     def __init__(
@@ -58,7 +67,7 @@ class Loader(IterableDataset[Batch]):
     ) -> None:
         config = config or LoaderConfig()
         self.config = replace(config, device=resolve(config.device))
-        self._asked_world = world or _own_world()
+        self._asked_world, self._told_world = world or _own_world(), world is not None
         corpora = corpus.corpora if isinstance(corpus, Mixture) else (corpus,)
         cache = None if self.config.cache is None else Cache(Path(self.config.cache), self.config.cache_limit)
         tables = self.config.cache_folder()
@@ -72,8 +81,9 @@ class Loader(IterableDataset[Batch]):
                 what = f"epochs = {self.config.epochs}, and every corpus of a mixture has epochs of its own"
                 raise ConfigError(what, "loader", "leave epochs at None, and stop after a number of batches")
         self.meters = Meters()
-        self._backend: Backend | None = None
-        self._run: Run | None = None
+        self._engine = Engine(self.config, self._readers, self.meters)
+        self._iteration: object = None  # the one that may go on
+        self._loaded = False  # a state, with which no iteration has begun yet
         self._arrange(self.config.resolve_streams(self._asked_world.size))
         self._state = self._start = self._first_state()
         if self.idle:
@@ -149,14 +159,15 @@ class Loader(IterableDataset[Batch]):
         return self._single().num_turns(self._epoch())
 
     def __len__(self) -> int:
-        """Batches of the current epoch. Raises TypeError where epochs are endless."""
-        if self.config.epochs is None:
-            raise TypeError("an endless loader has no length: set epochs, or use batches_per_epoch")
+        """Batches of the current epoch, all of them: after a resume in its middle a `for` gives what is left of it. Raises
+        TypeError for a mixture, which has no epochs."""
+        if self._pattern:
+            raise TypeError("a mixture has no epochs and no length: iterate loader.endless()")
         return self.batches_per_epoch
 
     @property
     def batches_per_epoch(self) -> int:
-        """Batches of the current epoch, the same for every rank."""
+        """Batches of the current epoch, the same for every rank. Between two `for` the current epoch is the one to come."""
         return self._single().num_batches(self._epoch())
 
     @property
@@ -168,10 +179,13 @@ class Loader(IterableDataset[Batch]):
 
     def _single(self) -> Schedule:
         if isinstance(self._schedule, MixedSchedule):
-            raise ConfigError("a mixture has no epochs", "loader", "ask own_epochs for those of its corpora")
+            remedy = "iterate loader.endless(), and ask own_epochs for the epochs of its corpora"
+            raise ConfigError("a mixture has no epochs", "loader", remedy)
         return self._schedule
 
     def _epoch(self) -> int:
+        if self.config.restarts:
+            return self._state.epoch if self._loaded or self._state.turn else 0
         last = self._state.epoch if self.config.epochs is None else self.config.epochs - 1
         return min(self._state.epoch, last)
 
@@ -206,71 +220,92 @@ class Loader(IterableDataset[Batch]):
         """Goes on from a saved state, on any number of ranks. Raises TagmillError that names what does not match."""
         self.close()
         found = check(state, self._start, adopt=("streams",) if self.config.streams is None else ())
-        turns = self.space.num_positions(found.epoch)
         if self._pattern:
             if found.epoch:
                 what = f"epoch {found.epoch} of a mixture, whose state is a turn alone"
                 raise TagmillError(what, "state", "give the state as the loader saved it")
-        elif found.turn > turns:
+        elif found.turn > (turns := self.space.num_positions(found.epoch)):
             raise TagmillError(
                 f"turn {found.turn} of an epoch of {turns}", "state", "give the state as the loader saved it"
             )
         self._arrange(found.streams)
-        self._state = found
+        if not self._pattern and found.turn and found.turn >= self._single().num_turns(found.epoch):
+            found = replace(found, epoch=found.epoch + 1, turn=0)
+        self._state, self._loaded = found, True
 
     def rewind(self) -> None:
         """Back to the first epoch's first batch, to go through a corpus again in the same order."""
         self.close()
-        self._state = replace(self._start, streams=self._schedule.streams)
+        self._state, self._loaded = replace(self._start, streams=self._schedule.streams), False
 
     def __iter__(self) -> Iterator[Batch]:
-        if worker := get_worker_info():
-            what = f"worker {worker.id + 1} of {worker.num_workers} of a DataLoader: each would give every sample anew"
-            raise ConfigError(what, "loader", "set num_workers to 0: the loader has threads of its own")
-        self.close()
+        """The rest of the current epoch. Raises ConfigError for a mixture, after the last of `config.epochs`, in a worker of a
+        DataLoader, and where torch.distributed has another world than when the loader was made."""
+        self._single()
+        return self._iterate(endless=False)
+
+    def endless(self) -> "Endless":
+        """All epochs, one after the other without end: to iterate where the end of an epoch does not matter, and the only way
+        through a mixture. Raises ConfigError where `config.epochs` says how many there are."""
+        if self.config.epochs is not None:
+            what = f"endless(), and epochs = {self.config.epochs}"
+            raise ConfigError(what, "loader", "leave epochs at None, or iterate the loader once an epoch")
+        return Endless(self)
+
+    def _iterate(self, *, endless: bool) -> Iterator[Batch]:
+        self._check_process()
         if self.idle:
             return
-        self._backend = self._backend or choose(self.config)
-        run = self._run = Run(
-            self.config,
-            self._schedule,
-            self._readers,
-            self._backend,
-            self.meters,
-            places=self.local_batch_size,
-            epoch=self._state.epoch,
-            turn=self._state.turn,
-        )
-        try:
-            while (made := run.next_made()) is not None:
-                self.meters.add_batch(made.batch.count, made.holes)
-                self._check_budget(made.holes)
-                self._state = replace(self._state, epoch=made.after[0], turn=made.after[1])
-                yield made.batch
-        finally:
-            run.close()
-            if self._run is run:
-                self._run = None
+        self._iteration = mine = object()
+        self._place()
+        if not (endless or self._single().num_batches(self._state.epoch)):
+            self._state = replace(self._state, epoch=self._state.epoch + 1, turn=0)
+            return
+        schedule = self._schedule
+        if self.config.restarts and not endless:
+            schedule = replace(self._single(), epochs=self._state.epoch + 1)  # nothing of another pass is read ahead
+        run = self._engine.run_from(schedule, self.local_batch_size, self._state.epoch, self._state.turn)
+        while (made := self._engine.next(run)) is not None:
+            self._state = replace(self._state, epoch=made.after[0], turn=made.after[1])
+            yield made.batch
+            if not endless and made.after[1] == 0:
+                return
+            if self._iteration is not mine:
+                raise ended()
 
-    def _check_budget(self, holes: Mapping[str, int]) -> None:
-        seen, lost = self.meters.images, self.meters.num_lost
-        if holes and lost > self.config.allowed_holes(seen):
-            what = f"{lost:,} of {seen:,} samples are holes, beyond failure_budget {self.config.failure_budget}"
-            remedy = f"mostly {self.meters.top_reasons(lost=True)}; run tagmill corpus lint, or raise failure_budget"
-            raise TagmillError(what, ", ".join(one.corpus.store.url for one in self._readers), remedy)
+    def _check_process(self) -> None:
+        if worker := get_worker_info():
+            what = f"worker {worker.id + 1} of {worker.num_workers} of a DataLoader: each would give every sample again"
+            raise ConfigError(what, "loader", NO_WORKERS)
+        if not self._told_world and dist.is_available() and dist.is_initialized():
+            found, took = _own_world(), self._asked_world
+            if found != took:
+                what = f"made before init_process_group, as rank {took.rank} of {took.size}: this is rank {found.rank}"
+                remedy = "make the loader after init_process_group, or give it its World(rank, size)"
+                raise ConfigError(f"{what} of {found.size}", "loader", remedy)
+
+    def _place(self) -> None:
+        """Puts the state where an iteration begins."""
+        epochs, restarts = self.config.epochs, self.config.restarts
+        over = epochs is not None and self._state.epoch >= epochs
+        if restarts and (over or not self._loaded):
+            self._state = replace(self._state, epoch=0, turn=0)
+        elif over:
+            what = f"all {epochs} epochs are over" if epochs != 1 else "its one epoch is over"
+            raise ConfigError(what, "loader", "raise epochs, set restart, or call rewind() to begin again")
+        self._loaded = False
 
     def report(self) -> str:
         """One sentence: how much, how fast, and what the bottleneck is."""
         return self.meters.report()
 
     def close(self) -> None:
-        """Ends the iteration and every thread. A read that is under way is waited for."""
-        if self._run is not None:
-            self._run.close()
-            self._run = None
-        if self._backend is not None:
-            self._backend.close()
-            self._backend = None
+        """Ends the iteration and every thread. A read that is under way has a moment, and is then left."""
+        self._iteration = None
+        self._engine.close()
+
+    def __reduce__(self) -> NoReturn:
+        _refuse_to_travel()
 
     def __enter__(self) -> Self:
         return self
@@ -279,6 +314,34 @@ class Loader(IterableDataset[Batch]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class Endless(IterableDataset[Batch]):
+    """The batches of a loader's epochs, one after the other without end. Iterating goes on where the loader's state stands, or
+    begins at the first batch where the loader restarts. It has no length. Its state is the loader's."""
+
+    def __init__(self, loader: Loader) -> None:
+        self.loader = loader
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self.loader._iterate(endless=True)
+
+    def state_dict(self) -> dict[str, object]:
+        """See `Loader.state_dict`."""
+        return self.loader.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, object]) -> None:
+        """See `Loader.load_state_dict`."""
+        self.loader.load_state_dict(state)
+
+    def __reduce__(self) -> NoReturn:
+        _refuse_to_travel()
+
+
+def _refuse_to_travel() -> NoReturn:
+    """A worker that is started by spawn or forkserver would get a loader by pickling."""
+    what = "a loader is not copied, and not sent to another process such as a worker of a DataLoader"
+    raise ConfigError(what, "loader", f"{NO_WORKERS}; elsewhere make a Loader where it is needed")
 
 
 def _own_world() -> World:

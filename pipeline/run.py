@@ -1,5 +1,5 @@
-"""One iteration of a loader: threads that read, one that gathers what they read into batches, and one that makes these,
-each ahead of the next."""
+"""Batches from one place on: threads that read, one that gathers what they read into batches, and one that makes these, each
+ahead of the next. It lives on from one `for` of the loader to the next."""
 
 import time
 from collections import Counter, deque
@@ -39,6 +39,11 @@ class Made:
     holes: Mapping[str, int]
 
 
+def ended() -> TagmillError:
+    """What an iteration says that another one, `load_state_dict` or `close` ended."""
+    return TagmillError("this iteration was ended", "loader", "iterate again: the loader goes on from its state")
+
+
 class Run:
     """Makes the batches of a schedule from a turn on. The batches in work are futures, so whatever goes wrong in making
     one is raised when its turn has come, and all before it are handed out."""
@@ -55,6 +60,8 @@ class Run:
         epoch: int,
         turn: int,
     ) -> None:
+        self.schedule, self.at = schedule, (epoch, turn)
+        """Where the next batch begins."""
         self._config, self._backend, self._meters = config, backend, meters
         capacity = open_samples(schedule.streams, schedule.window, schedule.chunk, schedule.world)
         sources = [readers] if isinstance(readers, SampleReader) else readers
@@ -75,9 +82,8 @@ class Run:
 
     def next_made(self) -> Made | None:
         """The next batch, None at the end. Raises what the making of it raised, and TagmillError after `close`."""
-        ended = TagmillError("this iteration was ended", "loader", "iterate anew: the loader goes on from its state")
         if self._closed:
-            raise ended
+            raise ended()
         future = self._pending.popleft()
         with self._meters.timed(TRAINER):
             try:
@@ -85,7 +91,7 @@ class Run:
                 self._pending.append(self._ahead())
             except (CancelledError, RuntimeError) as error:
                 if self._closed:  # by another thread, while we waited
-                    raise ended from error
+                    raise ended() from error
                 raise
             except TimeoutError as error:
                 if future.done():
@@ -94,7 +100,13 @@ class Run:
                 raise TagmillError(what, "loader", self._meters.report()) from error
         if made is not None:
             self._lane.hand_over(made.batch)
+            self.at = made.after
         return made
+
+    def resume(self) -> None:
+        """Called where a `for` goes on: the time since the one before is no time that the decoder waited for the trainer."""
+        if self._idle_since is not None:
+            self._idle_since = time.perf_counter()
 
     def close(self) -> None:
         """Ends the threads. A batch that is being decoded is waited for; a read that is under way has a moment and is then
@@ -111,8 +123,9 @@ class Run:
         return self._worker.submit(self._make)
 
     def _make(self) -> Made | None:
-        if self._idle_since is not None:
-            self._meters.add_seconds(OUTPUT, time.perf_counter() - self._idle_since)
+        idle, self._idle_since = self._idle_since, None
+        if idle is not None:
+            self._meters.add_seconds(OUTPUT, time.perf_counter() - idle)
         with self._meters.timed(INPUT):
             gathered = self._gatherings.popleft().result()  # reads have a limit of their own
         if gathered is None:

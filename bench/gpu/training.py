@@ -96,10 +96,10 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     step, config = step_of(options), config_of(options)
     found: dict[str, Any] = {"resident": [], "loader": []}
     with Loader(options.corpus, config) as loader:
-        kept = [batch.images.clone() for batch in itertools.islice(loader, RESIDENT)]
+        kept = [batch.images.clone() for batch in itertools.islice(loader.endless(), RESIDENT)]
         for _ in range(options.rounds):
             found["resident"].append(measured(itertools.cycle(kept), step, options))
-            stream = (batch.images for batch in loader)
+            stream = (batch.images for batch in loader.endless())
             found["loader"].append(measured(stream, step, options, lambda: loader.meters.as_dict()["seconds"][TRAINER]))
             stream.close()
         found["report"] = loader.report()

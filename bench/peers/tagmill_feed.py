@@ -9,7 +9,7 @@ import torch
 
 from tagmill.bench.peers import stopwatch
 from tagmill.bench.peers.pretended import Pretended
-from tagmill.pipeline import Loader, LoaderConfig, loader
+from tagmill.pipeline import Loader, LoaderConfig, engine
 
 decoders: list[Pretended] = []
 
@@ -38,9 +38,9 @@ class Backend:
 
 def batches(options: argparse.Namespace) -> Iterator[int]:
     decoders.append(Pretended(options.rate))
-    vars(loader)["choose"] = lambda config: Backend(decoders[0], config.batch_size)
+    vars(engine)["choose"] = lambda config: Backend(decoders[0], config.batch_size)
     config = LoaderConfig(view=None, batch_size=options.batch, streams=options.streams, drop_last=True)
-    for batch in Loader(options.data, config):
+    for batch in Loader(options.data, config).endless():
         yield batch.count
 
 

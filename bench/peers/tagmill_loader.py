@@ -27,7 +27,7 @@ def batches(options: argparse.Namespace) -> Iterator[torch.Tensor]:
         drop_last=True,  # so that every batch that is measured is whole
     )
     opened.append(Loader(options.data, config))
-    for batch in opened[0]:
+    for batch in opened[0].endless():
         yield batch.images
 
 

@@ -173,13 +173,14 @@ TRAINER = LoaderConfig(batch_size=4, size=16, backend="cpu", epochs=2, streams=2
 
 
 def test_a_trainer_goes_on_undisturbed(made: Path, output: Path) -> None:
-    whole = [batch.keys.tobytes() for batch in Loader(str(made / "corpus"), TRAINER)]
+    with Loader(str(made / "corpus"), TRAINER) as undisturbed:
+        whole = [batch.keys.tobytes() for _ in range(2) for batch in undisturbed]
     loader = Loader(str(output), TRAINER)
     batches = iter(loader)
     seen = [next(batches).keys.tobytes() for _ in range(2)]
     state = loader.state_dict()
     ingest(settings(str(made / "b.parquet"), output, extend=True))
-    seen += [batch.keys.tobytes() for batch in batches]
+    seen += [batch.keys.tobytes() for batch in batches] + [batch.keys.tobytes() for batch in loader]
     assert seen == whole and len(whole) > 4
     with pytest.raises(TagmillError, match="manifest"):
         Loader(str(output), TRAINER).load_state_dict(state)

@@ -17,6 +17,7 @@ from tagmill.shards.errors import ConfigError, CorpusError, IntegrityError, Tagm
 from tagmill.shards.manifest import Corpus
 from tagmill.shards.view import ONE
 from tests.pipeline.corpora import NUM_LABELS, Made, make_corpus, picture
+from tests.pipeline.epochs import batches_left
 from tests.pipeline.test_backend import BACKENDS
 
 REPEATS = np.random.default_rng(4).integers(0, 5 * ONE // 2, 88)
@@ -38,7 +39,7 @@ def batches_of(
     with Loader(corpus, replace(CONFIG, **changes), world or World()) as loader:
         if state is not None:
             loader.load_state_dict(state)
-        return list(loader)
+        return list(batches_left(loader))
 
 
 def real(batch: Batch, what: str = "positions") -> list[Any]:
@@ -115,7 +116,7 @@ def test_every_state_gives_exactly_the_rest(made: Made, drop_last: bool) -> None
     corpus = made.open()
     with Loader(corpus, replace(CONFIG, drop_last=drop_last)) as loader:
         states, whole = [loader.state_dict()], []
-        for batch in loader:
+        for batch in batches_left(loader):
             whole.append(batch)
             states.append(json.loads(json.dumps(loader.state_dict())))
     assert len(whole) >= 20
@@ -144,18 +145,20 @@ def test_state_counts_what_was_handed_out_not_what_was_read(made: Made) -> None:
         assert loader.state_dict()["turn"] == 24
         third = next(iter(loader))  # a new iteration goes on, and ends the one before
         assert loader.state_dict()["turn"] == 36
-        with pytest.raises(TagmillError, match="iterate anew"):
+        with pytest.raises(TagmillError, match="iterate again"):
             next(iterator)
     assert real(third) == real(batches_of(made)[2])
 
 
 def test_the_end_of_the_epochs_and_rewind(made: Made) -> None:
     with Loader(made.url, CONFIG) as loader:
-        first = [real(batch) for batch in loader]
+        first = [real(batch) for batch in batches_left(loader)]
         assert loader.state_dict()["epoch"] == 2
-        assert list(loader) == []
+        for _ in range(2):
+            with pytest.raises(ConfigError, match=r"all 2 epochs are over.*rewind\(\)"):
+                next(iter(loader))
         loader.rewind()
-        assert [real(batch) for batch in loader] == first
+        assert [real(batch) for batch in batches_left(loader)] == first
 
 
 def test_length_and_classes(made: Made) -> None:
@@ -164,13 +167,10 @@ def test_length_and_classes(made: Made) -> None:
         assert loader.samples_per_epoch == made.copies(0).sum()
         assert loader.num_classes == NUM_LABELS
         assert loader.vocabulary is not None and loader.vocabulary.labels[2].name == "label2"
-        assert sum(1 for _ in loader) == len(loader) + -(-int(made.copies(1).sum()) // 12)
-    endless = Loader(made.url, replace(CONFIG, epochs=None))
-    with pytest.raises(TypeError, match="endless"):
-        len(endless)
     lasts = {int(made.copies(epoch).sum()) % 12 for epoch in range(3)}
-    assert {batch.count for batch in islice(endless, 33)} == {12, *lasts}
-    endless.close()
+    with Loader(made.url, replace(CONFIG, epochs=None)) as loader:
+        assert len(loader) == -(-int(made.copies(0).sum()) // 12)
+        assert {batch.count for batch in islice(loader.endless(), 33)} == {12, *lasts}
     assert Loader(made.url, replace(CONFIG, view=None)).num_classes == 0
 
 
@@ -226,7 +226,7 @@ def test_beyond_the_failure_budget_a_run_stops_with_its_reasons(tmp_path: Path) 
     broken = make_corpus(tmp_path, [60], replace=dict.fromkeys(range(0, 60, 2), b"gone"))
     with Loader(broken.open(), CONFIG) as loader:
         with pytest.raises(TagmillError, match=r"21 of \d+ samples are holes.*21 cut|2\d of \d+ samples are holes"):
-            list(loader)
+            list(batches_left(loader))
         assert loader.state_dict()["turn"] == (loader.meters.as_dict()["batches"] - 1) * 12
     assert len(batches_of(broken, failure_budget=0.6, epochs=1)) == 5
 
@@ -241,7 +241,7 @@ def test_a_bad_shard_stops_the_run_without_a_hang(tmp_path: Path, kind: str) -> 
         tar.write_bytes(tar.read_bytes()[:-2048])
     before = set(threading.enumerate())
     with Loader(damaged.open(), CONFIG) as loader, pytest.raises(IntegrityError, match=r"000001\.tar"):
-        list(loader)
+        list(batches_left(loader))
     assert not set(threading.enumerate()) - before
 
 
@@ -254,7 +254,7 @@ def test_no_threads_are_left(made: Made) -> None:
     loader.close()
     assert not set(threading.enumerate()) - before
     loader.close()
-    for _ in loader:  # a loop that is left ends its threads, and a loader that is forgotten its decoders
+    for _ in loader:  # a loader that is forgotten ends its threads
         break
     del loader, iterator
     gc.collect()

@@ -81,8 +81,8 @@ def test_nothing_is_lost_on_a_bad_day(made: Made, url: str, proxy: FaultyProxy) 
         proxy.faults = BAD_DAY
         found, most = [], 0
         for batch in loader:
-            assert loader._run is not None
-            most = max(most, loader._run._prefetcher.num_open)
+            assert loader._engine.run is not None
+            most = max(most, loader._engine.run._prefetcher.num_open)
             found.append(batch)
         seen = loader.meters.as_dict()
     assert counted(numbers(made, found)) == made.copies(0).tolist()

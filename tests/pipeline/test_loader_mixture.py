@@ -45,7 +45,7 @@ def run(
     with Loader(mixture(made), replace(CONFIG, **changes), world or World()) as loader:
         if state is not None:
             loader.load_state_dict(state)
-        return list(islice(loader, num))
+        return list(islice(loader.endless(), num))
 
 
 def real(batch: Batch) -> list[tuple[int, int, str]]:
@@ -59,7 +59,7 @@ def whole(made: list[Made]) -> tuple[list[Batch], list[dict[str, Any]]]:
     """What one rank sees, and the state before each batch and after the last, as JSON gives it back."""
     with Loader(mixture(made), CONFIG, World()) as loader:
         states, batches = [loader.state_dict()], []
-        for batch in islice(loader, STEPS):
+        for batch in islice(loader.endless(), STEPS):
             batches.append(batch)
             states.append(json.loads(json.dumps(loader.state_dict())))
     return batches, states
@@ -122,10 +122,10 @@ def test_a_picture_is_cropped_as_in_its_own_epoch_alone(
 ) -> None:
     alone: dict[tuple[int, int], torch.Tensor] = {}
     with Loader(made[1].url, replace(CONFIG, epochs=4), World()) as loader:
-        epoch = 0
-        for batch in loader:
-            alone |= {(epoch, place): image for (_, place, _), image in zip(real(batch), batch.images, strict=False)}
-            (epoch,) = loader.own_epochs
+        for epoch in range(4):
+            for batch in loader:
+                places = zip(real(batch), batch.images, strict=False)
+                alone |= {(epoch, place): image for (_, place, _), image in places}
     came = Counter[int]()  # every position comes once an epoch, so its n-th time is its n-th epoch
     for batch in whole[0]:
         for (source, place, _), image in zip(real(batch), batch.images, strict=False):
@@ -148,7 +148,7 @@ def test_the_state_is_a_turn_with_all_digests(
         turns = np.cumsum([int(made[0].copies(epoch).sum()) for epoch in range(9)])
         assert loader.own_epochs == (int(np.searchsorted(turns, 270, side="right")), 90 // 22)
         loader.rewind()
-        assert [real(batch) for batch in islice(loader, 4)] == [real(batch) for batch in whole[0][:4]]
+        assert [real(batch) for batch in islice(loader.endless(), 4)] == [real(batch) for batch in whole[0][:4]]
         for name in ("samples_per_epoch", "batches_per_epoch"):
             with pytest.raises(ConfigError, match="own_epochs"):
                 getattr(loader, name)
@@ -163,7 +163,7 @@ def test_a_broken_sample_is_a_hole_where_its_picture_would_be(tmp_path: Path, ma
     broken = make_corpus(tmp_path, [9, 13], seed=1, replace={4: picture(4)[:-60], 15: b"\xff\xd8 gone \xff\xd9"})
     holes = Counter[int]()
     with Loader(mixture([made[0], broken]), CONFIG, World()) as loader:
-        for batch in islice(loader, 24):  # 72 turns of 22 samples: each at least three times
+        for batch in islice(loader.endless(), 24):  # 72 turns of 22 samples: each at least three times
             assert batch.count == 12
             for row, (source, _, key) in enumerate(real(batch)):
                 number = (made[0], broken)[source].number_of(bytes.fromhex(key))

@@ -19,6 +19,7 @@ from tagmill.shards.grey import SMALLEST, grey_jpeg
 from tagmill.shards.manifest import commit
 from tagmill.shards.view import ONE
 from tests.pipeline.corpora import Made, make_corpus
+from tests.pipeline.epochs import batches_left
 from tests.shards.purger import purge, take_down
 
 CONFIG = LoaderConfig(
@@ -81,13 +82,13 @@ def test_what_is_listed_is_a_hole_in_its_place(
     if backend == "dali":
         pytest.importorskip("nvidia.dali")
     with loader(made.url, backend=backend) as whole:
-        before = facts(whole)
+        before = facts(batches_left(whole))
     corpus = take_down(made.open(), PLACES)
     if purged:
         purge(corpus, tmp_path / "work")
     monkeypatch.setattr(configs, "FAILURE_FLOOR", 0)
     with caplog.at_level(logging.INFO), loader(made.url, backend=backend, failure_budget=0.0) as after:
-        holes = check(before, facts(after), made)
+        holes = check(before, facts(batches_left(after)), made)
         assert after.meters.as_dict()["holes"] == {"taken_down": holes}
         assert after.meters.num_lost == 0 and f"{holes:,} taken_down" in after.report()
     assert "4 samples are taken down" in caplog.text
@@ -116,7 +117,7 @@ def test_their_bytes_are_not_asked_for(made: Made, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize("late", ["listed", "purged"])
 def test_a_state_saved_before_resumes_after(made: Made, tmp_path: Path, late: str) -> None:
     with loader(made.url) as whole:
-        before = facts(whole)
+        before = facts(batches_left(whole))
     with loader(made.url) as first:
         steps = iter(first)
         seen = facts(next(steps) for _ in range(3))
@@ -126,7 +127,7 @@ def test_a_state_saved_before_resumes_after(made: Made, tmp_path: Path, late: st
         purge(corpus, tmp_path / "work")
     with loader(made.url) as second:
         second.load_state_dict(state)
-        rest = facts(second)
+        rest = facts(batches_left(second))
     assert seen == before[: len(seen)] and len(seen) + len(rest) == len(before)
     lost = gone(made)
     for old, new in zip(before[len(seen) :], rest, strict=True):
@@ -137,13 +138,13 @@ def test_a_run_that_opened_the_corpus_before_a_purge_finds_holes_that_are_no_fai
     made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with loader(made.url) as whole:
-        before = facts(whole)
+        before = facts(batches_left(whole))
     pinned = made.open()
     purge(take_down(made.open(), PLACES), tmp_path / "work")
     assert pinned.takedown.num_samples == 0
     monkeypatch.setattr(configs, "FAILURE_FLOOR", 0)
     with loader(pinned, failure_budget=0.0) as run:
-        holes = check(before, facts(run), made)
+        holes = check(before, facts(batches_left(run)), made)
         assert run.meters.as_dict()["holes"] == {"taken_down": holes}
 
 
@@ -155,7 +156,7 @@ def test_other_holes_still_count_and_are_named(made: Made, monkeypatch: pytest.M
     path.write_bytes(data)
     monkeypatch.setattr(configs, "FAILURE_FLOOR", 0)
     with loader(made.url, failure_budget=0.0) as run, pytest.raises(TagmillError, match=r"1 of .* mostly 1 altered;"):
-        list(run)
+        list(batches_left(run))
 
 
 def test_a_list_that_is_missing_ends_the_run_before_it_begins(made: Made) -> None:

@@ -12,6 +12,7 @@ from tagmill.pipeline.augment import train_crops
 from tagmill.pipeline.batch import Mix, Normalisation, normalise
 from tagmill.pipeline.decoding import Decoding
 from tests.pipeline.corpora import make_corpus, picture
+from tests.pipeline.epochs import batches_left
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 dali = pytest.importorskip("tagmill.pipeline.dali_backend")
@@ -93,7 +94,7 @@ def test_the_loader_gives_what_it_gives_on_the_cpu(tmp_path: Path, more: dict[st
     for device in ("cpu", "cuda"):
         config = LoaderConfig(**told, device=device, backend="dali")
         with Loader(made.url, config) as loader, torch.cuda.stream(torch.cuda.Stream()):
-            batches[device] = [batch.to("cpu") for batch in loader]
+            batches[device] = [batch.to("cpu") for batch in batches_left(loader)]
     assert len(batches["cpu"]) == len(batches["cuda"]) == 8
     for here, there in zip(batches["cpu"], batches["cuda"], strict=True):
         assert torch.equal(here.positions, there.positions) and torch.equal(here.valid, there.valid)

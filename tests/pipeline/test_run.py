@@ -113,7 +113,7 @@ def test_an_ended_run_says_so(runs: Any) -> None:
     run = runs(CountingBackend())
     run.next_made()
     run.close()
-    with pytest.raises(TagmillError, match="iterate anew"):
+    with pytest.raises(TagmillError, match="iterate again"):
         run.next_made()
     run.close()
 
@@ -125,7 +125,7 @@ def test_close_from_another_thread_wakes_the_trainer(runs: Any) -> None:
     run = runs(backend)
     closer = threading.Timer(0.05, lambda: (backend.hold.set(), run.close()))
     closer.start()
-    with pytest.raises(TagmillError, match="iterate anew"):
+    with pytest.raises(TagmillError, match="iterate again"):
         while True:
             run.next_made()
             wait_for(lambda: not closer.is_alive())

@@ -5,6 +5,7 @@ file it is one of several ranks (RANK, WORLD_SIZE), who tell each other their po
 """
 
 import hashlib
+import itertools
 import json
 import os
 import sys
@@ -35,7 +36,7 @@ def main(url: str, file: Path, rendezvous: str | None) -> None:
     with Loader(url, config) as loader:
         if saved:
             loader.load_state_dict(saved["state"])
-        for batch in loader:
+        for batch in itertools.chain.from_iterable(itertools.repeat(loader, config.epochs - loader.own_epochs[0])):
             positions = batch.positions.clone()
             if rendezvous:
                 parts = [torch.empty_like(positions) for _ in range(dist.get_world_size())]

@@ -1,0 +1,76 @@
+"""What makes a loader's batches lives on where it can, and ends where it fails or is forgotten."""
+
+import gc
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tagmill.pipeline.config import LoaderConfig, World
+from tagmill.pipeline.engine import Engine
+from tagmill.pipeline.meters import Meters
+from tagmill.pipeline.prefetch import SampleReader
+from tagmill.pipeline.schedule import Schedule
+from tagmill.pipeline.space import EpochSpace
+from tagmill.shards.errors import IntegrityError, TagmillError
+from tests.pipeline.corpora import Made, make_corpus
+
+CONFIG = LoaderConfig(view=None, batch_size=5, streams=2, window=1, chunk=4, size=8, threads=1, readers=2)
+PLACES = 5
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Made:
+    return make_corpus(tmp_path, [23, 20])
+
+
+@pytest.fixture
+def engine(made: Made) -> Iterator[Engine]:
+    found = engine_of(made)
+    yield found
+    found.close()
+
+
+def engine_of(made: Made) -> Engine:
+    corpus = made.open()
+    return Engine(CONFIG, [SampleReader(corpus, None, EpochSpace.of(corpus, None, "train"))], Meters())
+
+
+def schedule_of(made: Made) -> Schedule:
+    corpus = made.open()
+    return Schedule(EpochSpace.of(corpus, None, "train"), corpus.digest, None, 0, 2, 1, 4, 5, False, None, World())
+
+
+def test_the_same_run_goes_on_where_it_stands_and_only_there(engine: Engine, made: Made) -> None:
+    schedule = schedule_of(made)
+    run = engine.run_from(schedule, PLACES, 0, 0)
+    engine.next(run)
+    assert engine.run_from(schedule, PLACES, 0, 5) is run
+    moved = engine.run_from(schedule, PLACES, 0, 10)
+    assert moved is not run and moved.at == (0, 10)
+    with pytest.raises(TagmillError, match="iterate again"):
+        engine.next(run)
+    assert engine.run is moved, "an old run's end is not the new one's"
+    assert engine.run_from(schedule_of(made), PLACES, 0, 10) is not moved, "of another schedule"
+
+
+def test_a_run_that_fails_is_ended(engine: Engine, made: Made) -> None:
+    made.file(1, ".tar").unlink()
+    run = engine.run_from(schedule_of(made), PLACES, 0, 0)
+    with pytest.raises(IntegrityError, match="000001"):
+        while True:
+            engine.next(run)
+    assert engine.run is None and not [one for one in threading.enumerate() if one.name.startswith("tagmill-batch")]
+
+
+def test_an_engine_that_is_forgotten_ends_its_threads(made: Made) -> None:
+    before = set(threading.enumerate())
+    engine = engine_of(made)
+    engine.next(engine.run_from(schedule_of(made), PLACES, 0, 0))
+    assert set(threading.enumerate()) - before
+    del engine
+    gc.collect()
+    for thread in set(threading.enumerate()) - before:
+        thread.join(20)
+    assert not set(threading.enumerate()) - before
