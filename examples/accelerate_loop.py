@@ -1,7 +1,10 @@
-"""tagmill with Hugging Face Accelerate, that is killed and goes on with the same line.
+"""tagmill with Hugging Face Accelerate. A run that was killed goes on with the same line.
 
     python examples/accelerate_loop.py CORPUS OUTPUT STEPS
-    accelerate launch --cpu --num_processes 2 examples/accelerate_loop.py CORPUS OUTPUT STEPS
+    torchrun --standalone --nproc-per-node 2 examples/accelerate_loop.py CORPUS OUTPUT STEPS
+
+`accelerate launch --multi_gpu --num_processes N` starts a process for each GPU. On CPUs it starts one process, whatever
+--num_processes says: there torchrun starts them.
 
 The lines that tagmill asks for are marked. The loader is made after the Accelerator, and no DataLoader is put around it: it
 reads this rank's share already, and Accelerate would share that out again.
@@ -30,7 +33,7 @@ def main(corpus: str, output: Path, steps: int) -> None:
     if folder.exists():
         accelerator.load_state(str(folder))
         step = int((folder / "step").read_text())
-    for batch in loader:  # tagmill 3: without end, epoch after epoch
+    for batch in loader.endless():  # tagmill 3: epoch after epoch; `for batch in loader` is one epoch
         batch = batch.to(accelerator.device)  # tagmill 4
         rows, ids, weights = batch.terms()  # tagmill 5: (image, label) pairs; a hole and padding have none
         loss = -(weights * torch.log_softmax(model(batch.images), 1)[rows, ids]).sum()
@@ -42,7 +45,7 @@ def main(corpus: str, output: Path, steps: int) -> None:
             accelerator.save_state(str(folder))
             if accelerator.is_main_process:
                 (folder / "step").write_text(str(step))
-        accelerator.print(step, loss.item())
+        accelerator.print(step, accelerator.reduce(loss.detach(), "sum").item())  # over all ranks
         if step >= steps:
             break
     loader.close()

@@ -1,12 +1,13 @@
-"""tagmill in Lightning, that is killed and goes on with the same line; Lightning's checkpoints hold the loader's state.
+"""tagmill in Lightning. A run that was killed goes on with the same line; Lightning's checkpoints hold the loader's state.
 
     python examples/lightning_module.py CORPUS OUTPUT STEPS [PROCESSES]
 
-The lines that tagmill asks for are marked. `epochs` must be set: Lightning reads one batch ahead of a loader without a length,
-and would save a state that is one batch ahead of the weights.
+The corpus needs held-out pictures (tagmill ingest --holdout N). The lines that tagmill asks for are marked. Lightning knows an
+epoch by the loader's length, and evaluates after each: the evaluation's loader begins at its first batch every time.
 """
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import lightning
@@ -17,7 +18,8 @@ from torch import nn
 from tagmill.pipeline import Batch, Loader, LoaderConfig
 from tagmill.shards import Corpus, View
 
-CONFIG = LoaderConfig(batch_size=16, size=32, output="float32", streams=8, chunk=8, seed=1, epochs=100)  # tagmill 1
+CONFIG = LoaderConfig(batch_size=16, size=32, output="float32", streams=8, chunk=8, seed=1)
+EVALUATION = replace(CONFIG, split="holdout", augment="eval")
 
 
 class Classifier(lightning.LightningModule):
@@ -30,13 +32,23 @@ class Classifier(lightning.LightningModule):
         self.model = nn.Sequential(nn.AvgPool2d(8), nn.Flatten(), nn.Linear(48, classes))
 
     def train_dataloader(self) -> Loader:
-        return Loader(self.corpus, CONFIG)  # tagmill 2: it knows the rank, because Lightning started torch.distributed
+        return Loader(self.corpus, CONFIG)  # tagmill 1: it knows the rank, because Lightning started torch.distributed
 
-    def training_step(self, batch: Batch, _: int) -> torch.Tensor:  # tagmill 3: Lightning moves it to the device
-        rows, ids, weights = batch.terms()  # tagmill 4: (image, label) pairs; a hole and padding have none
-        loss = -(weights * torch.log_softmax(self.model(batch.images), 1)[rows, ids]).sum()
-        self.print(self.global_step + 1, loss.item())
+    def val_dataloader(self) -> Loader:
+        return Loader(self.corpus, EVALUATION)  # tagmill 2
+
+    def loss(self, batch: Batch) -> torch.Tensor:
+        rows, ids, weights = batch.terms()  # tagmill 3: (image, label) pairs; a hole and padding have none
+        return -(weights * torch.log_softmax(self.model(batch.images), 1)[rows, ids]).sum()
+
+    def training_step(self, batch: Batch, _: int) -> torch.Tensor:  # tagmill 4: Lightning moves it to the device
+        loss = self.loss(batch)
+        total = self.trainer.strategy.reduce(loss.detach(), reduce_op="sum")  # over all ranks
+        self.print(self.global_step + 1, total.item())
         return loss * self.trainer.world_size / CONFIG.batch_size  # tagmill 5: ranks have a few images more or less
+
+    def validation_step(self, batch: Batch, _: int) -> None:
+        self.log("evaluation", self.loss(batch), on_epoch=True, reduce_fx="sum", sync_dist=True, batch_size=batch.count)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.SGD(self.parameters(), 0.1, 0.9)

@@ -1,4 +1,4 @@
-"""tagmill in a plain torch loop, on one process or several, that is killed and goes on with the same line.
+"""tagmill in a plain torch loop, on one process or several. A run that was killed goes on with the same line.
 
     python examples/plain_loop.py CORPUS OUTPUT STEPS
     torchrun --standalone --nproc-per-node 2 examples/plain_loop.py CORPUS OUTPUT STEPS
@@ -22,6 +22,7 @@ def main(corpus: str, output: Path, steps: int) -> None:
     world = World.from_environment()
     if world.size > 1:
         dist.init_process_group("gloo")
+    output.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(0)
     loader = Loader(corpus, CONFIG)  # tagmill 1: it reads this rank's share, and knows the rank
     classes = loader.num_classes
@@ -34,20 +35,22 @@ def main(corpus: str, output: Path, steps: int) -> None:
         optimiser.load_state_dict(saved["optimiser"])
         loader.load_state_dict(saved["loader"])  # tagmill 2: saved by any number of ranks
         step = saved["step"]
-    for batch in loader:  # tagmill 3: without end, epoch after epoch
+    for batch in loader.endless():  # tagmill 3: epoch after epoch; `for batch in loader` is one epoch
         rows, ids, weights = batch.terms()  # tagmill 4: (image, label) pairs; a hole and padding have none
         loss = -(weights * torch.log_softmax(forward(batch.images), 1)[rows, ids]).sum()
         optimiser.zero_grad()
         # Ranks have a few images more or less: the sum by the nominal size, times the ranks that DDP takes the mean of.
         torch.autograd.backward(loss * world.size / CONFIG.batch_size)
         optimiser.step()
-        step += 1
+        step, total = step + 1, loss.detach()
+        if world.size > 1:
+            dist.all_reduce(total)  # of this batch's images, over all ranks
         if world.rank == 0:
             state = {"model": model.state_dict(), "optimiser": optimiser.state_dict(), "step": step}
             state["loader"] = loader.state_dict()  # tagmill 5: where it stands, the same on every rank
             torch.save(state, file.with_suffix(".new"))
             file.with_suffix(".new").replace(file)
-            print(step, loss.item())
+            print(step, total.item())
         if step >= steps:
             break
     loader.close()

@@ -15,7 +15,6 @@ LIMIT_SECONDS = 180
 
 def run_here(name: str, corpus: str, output: Path, steps: int) -> dict[int, float]:
     """The loss of each step that one process runs: this one, because what the examples import takes seconds to import."""
-    output.mkdir(exist_ok=True)
     with redirect_stdout(io.StringIO()) as told:
         runpy.run_path(str(EXAMPLES / name))["main"](corpus, output, steps)
     return losses(told.getvalue())
@@ -24,8 +23,7 @@ def run_here(name: str, corpus: str, output: Path, steps: int) -> dict[int, floa
 def run_beside(
     name: str, corpus: str, output: Path, steps: int, *more: str, ranks: int = 2, clean: bool = False
 ) -> dict[int, float]:
-    """The first rank's part of each step's loss, of processes of their own; `clean` is without torchrun's variables."""
-    output.mkdir(exist_ok=True)
+    """Each step's loss, as the first of several processes prints it; `clean` is without torchrun's variables."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])

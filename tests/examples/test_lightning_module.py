@@ -20,6 +20,6 @@ def test_it_goes_on_where_it_stopped(made: Made, undisturbed: dict[int, float], 
 def test_one_process_goes_on_where_two_stopped(made: Made, undisturbed: dict[int, float], tmp_path: Path) -> None:
     """Lightning starts the second one by itself, without torchrun's variables."""
     part = run_beside("lightning_module.py", made.url, tmp_path, 5, "2", ranks=1, clean=True)
-    assert list(part) == [1, 2, 3, 4, 5] and all(part[step] < undisturbed[step] for step in part)
+    assert part == pytest.approx({step: undisturbed[step] for step in (1, 2, 3, 4, 5)}, rel=1e-4)  # of both together
     rest = run_here("lightning_module.py", made.url, tmp_path, 9)
     assert rest == pytest.approx({step: undisturbed[step] for step in (6, 7, 8, 9)}, rel=1e-4)
