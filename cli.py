@@ -18,6 +18,11 @@ COMMANDS = {
     "corpus": "look into a corpus and label it: info, vocabulary, under, lint, takedown, plan, view",
     "train": "train a model on a corpus",
 }
+AFTER_A_STOP = {
+    "ingest": "the same command goes on where it was",
+    "corpus": "run the same command again",
+    "train": "the same command goes on from its last checkpoint, or begins again where it has written none",
+}
 
 
 def ingest(arguments: Sequence[str]) -> None:
@@ -115,7 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.stderr.write(f"tagmill {words[0]}: {error}\n")
         sys.exit(1)
     except KeyboardInterrupt:
-        sys.stderr.write(f"tagmill {words[0]}: stopped; the same command goes on where it was\n")
+        sys.stderr.write(f"tagmill {words[0]}: stopped; {AFTER_A_STOP[words[0]]}\n")
         sys.exit(130)
     except BrokenPipeError:  # the reader of our output has gone, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

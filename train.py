@@ -14,7 +14,6 @@ turns of the loader's plan and knows nothing of ranks. `--dry-run` prints what w
 import argparse
 import hashlib
 import io
-import itertools
 import json
 import math
 import os
@@ -25,6 +24,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import asdict, dataclass, field, fields, replace
+from itertools import chain, islice, repeat
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
@@ -318,13 +318,21 @@ def train(config: TrainConfig) -> dict[str, Any]:
         forward: Any = torch.compile(ranked) if config.compile else ranked
 
         # The loop. Sums stay on the device until they are logged, so that the host runs ahead of it.
-        epochs = itertools.repeat(loader, (loader.config.epochs or 0) - loader.own_epochs[0])  # those that are left
-        stream = itertools.chain.from_iterable(epochs) if loader.config.epochs else iter(loader.endless())
-        pending, line, waited, done, first = list[Any](), dict[str, Any](step=step), 0.0, False, step
+        left = repeat(
+            loader, (loader.config.epochs or steps * config.accumulation) - loader.own_epochs[0]
+        )  # a `for` each
+        stream, pending, line, waited, done, first = (
+            chain.from_iterable(left),
+            [],
+            dict[str, Any](step=step),
+            0.0,
+            False,
+            step,
+        )
         began = since = time.perf_counter()
         while not done:
             place, asked = loader.state_dict(), time.perf_counter()
-            parts = list(itertools.islice(stream, config.accumulation)) if step < steps else []
+            parts = list(islice(stream, config.accumulation)) if step < steps else []
             waited += time.perf_counter() - asked
             if parts:
                 torch.manual_seed(config.seed + 1 + step * world.size + world.rank)  # dropout is a function of the step

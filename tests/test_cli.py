@@ -67,6 +67,28 @@ def test_an_extra_that_is_not_installed_is_named(command: str, library: str) -> 
     assert done.stderr == f"tagmill {command}: needs {library}: pip install 'tagmill[{command}]'\n"
 
 
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        ("ingest", "the same command goes on where it was"),
+        ("corpus", "run the same command again"),
+        ("train", "goes on from its last checkpoint, or begins again where it has written none"),
+    ],
+)
+def test_a_command_that_was_stopped_says_what_the_next_one_does(
+    command: str, says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped(words: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, command, stopped)
+    with pytest.raises(SystemExit) as ended:
+        cli.main([command])
+    said = capsys.readouterr().err
+    assert ended.value.code == 130 and said.startswith(f"tagmill {command}: stopped; ") and says in said
+    assert cli.AFTER_A_STOP.keys() == cli.COMMANDS.keys()
+
+
 def other_version(corpus: Path) -> None:
     file = json.loads((corpus / "corpus.json").read_text())
     (corpus / "corpus.json").write_text(json.dumps({**file, "format": "7"}))
