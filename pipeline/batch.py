@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from tagmill.pipeline.config import check_units
 from tagmill.pipeline.gather import PADDING
 
 DTYPES = {"uint8": torch.uint8, "float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -101,6 +102,10 @@ class Normalisation:
     mean: Sequence[float]  # [3]
     std: Sequence[float]  # [3]
     dtype: torch.dtype
+
+    def __post_init__(self) -> None:
+        check_units("mean", self.mean)
+        check_units("std", self.std)
 
     def factors(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Scale and shift, [3] each: the same as pixel * scale + shift."""

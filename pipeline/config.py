@@ -4,7 +4,7 @@ import logging
 import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -175,6 +175,7 @@ class LoaderConfig:
                 math.isfinite(value) and (value > 0 or name == "mean") for value in colours
             )
             self._require(fits, name, "give red, green and blue in units of 0..255, a deviation above 0")
+            check_units(name, colours)
         self._check_augmentation()
 
     def _resolve_folder(self, name: str) -> None:
@@ -245,6 +246,15 @@ class LoaderConfig:
     def allowed_holes(self, samples: int) -> int:
         """How many holes among `samples` are within the failure budget."""
         return max(FAILURE_FLOOR, int(self.failure_budget * samples))
+
+
+def check_units(name: str, colours: Sequence[float]) -> None:
+    """Raises ConfigError for a `mean` or a `std` of red, green and blue that is in units of 0..1, as torchvision's are: images
+    would be 255 times too bright. Zeros are a mean like any other."""
+    if any(colours) and all(value < 1 for value in colours):
+        scaled = ", ".join(f"{255 * value:g}" for value in colours)
+        remedy = f"its units are 0..255, and these look like units of 0..1: give ({scaled})"
+        raise ConfigError(f"{name} = {tuple(colours)}", "loader", remedy)
 
 
 def _is_whole(value: object) -> bool:

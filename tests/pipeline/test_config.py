@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+from tagmill.pipeline.batch import Normalisation
 from tagmill.pipeline.config import LoaderConfig, World
 from tagmill.shards.errors import ConfigError
 
@@ -74,6 +76,23 @@ def test_what_cannot_be_right_is_refused_by_name_with_the_way_out(name: str, val
     with pytest.raises(ConfigError, match=name) as caught:
         LoaderConfig(**{name: value})
     assert caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "right"),
+    [
+        ("mean", (0.485, 0.456, 0.406), "123.675, 116.28, 103.53"),
+        ("std", (0.229, 0.224, 0.225), "58.395, 57.12, 57.375"),
+        ("mean", (0.0, 0.0, 0.5), "0, 0, 127.5"),
+    ],
+)
+def test_colours_in_units_of_0_to_1_are_refused_with_the_right_ones(name: str, value: Any, right: str) -> None:
+    with pytest.raises(ConfigError, match=rf"{name} = .*0\.\.255.*give \({right}\)"):
+        LoaderConfig(**{name: value})
+    with pytest.raises(ConfigError, match=rf"give \({right}\)"):
+        Normalisation(**{"mean": (0.0,) * 3, "std": (1.0,) * 3, name: value}, dtype=torch.float32)
+    LoaderConfig(mean=(0.0, 0.0, 0.0), std=(255.0, 255.0, 255.0))
+    LoaderConfig(mean=(0.5, 128.0, 128.0), std=(1.0, 1.0, 1.0))
 
 
 @pytest.mark.parametrize(
