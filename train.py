@@ -318,8 +318,8 @@ def train(config: TrainConfig) -> dict[str, Any]:
         forward: Any = torch.compile(ranked) if config.compile else ranked
 
         # The loop. Sums stay on the device until they are logged, so that the host runs ahead of it.
-        left = repeat(loader, (loader.config.epochs or steps * config.accumulation) - loader.own_epochs[0])  # epochs
-        stream, pending, line, waited, done = chain.from_iterable(left), [], dict[str, Any](step=step), 0.0, False
+        epochs = repeat(loader, (loader.config.epochs or steps * config.accumulation) - loader.own_epochs[0])
+        stream, pending, line, waited, done = chain.from_iterable(epochs), [], dict[str, Any](step=step), 0.0, False
         first, began = step, (since := time.perf_counter())
         while not done:
             place, asked = loader.state_dict(), time.perf_counter()
