@@ -74,7 +74,7 @@ def tags(array: pa.Array, separator: str, encoded: bool = False) -> pa.Array:
     hashtags is several tags. Encoded text is split by the separator alone before it is decoded, so that a tag may have the
     separator in it.
     """
-    if not _is_list(array.type):
+    if not is_list(array.type):
         cells = text(array)
         array = pc.split_pattern(cells, separator) if encoded else _split(cells, separator)
     parents, items = _items(array)
@@ -101,13 +101,13 @@ def _split(cells: pa.Array, separator: str) -> pa.Array:
 def _items(lists: pa.Array) -> tuple[npt.NDArray[np.int64], pa.Array]:
     """The items of lists that may lie in lists, and the row of each; those that are objects by their name."""
     rows = np.arange(len(lists))
-    while _is_list(lists.type):
+    while is_list(lists.type):
         rows = rows[pc.list_parent_indices(lists).to_numpy(zero_copy_only=False)]
         lists = pc.list_flatten(lists)
         if pa.types.is_struct(lists.type):
             there = {field.name: field.type for field in lists.type}
             names = [
-                name for name in tagtext.NAMES if name in there and (_is_text(there[name]) or _is_list(there[name]))
+                name for name in tagtext.NAMES if name in there and (_is_text(there[name]) or is_list(there[name]))
             ]
             if not names:
                 raise pa.ArrowTypeError(f"objects of {', '.join(there)}, none of which names a tag")
@@ -175,7 +175,7 @@ def _is_utf8(value: bytes) -> bool:
     return True
 
 
-def _is_list(kind: pa.DataType) -> bool:
+def is_list(kind: pa.DataType) -> bool:
     return any(test(kind) for test in _LISTS)
 
 

@@ -5,11 +5,12 @@ import os
 import struct
 import tempfile
 from collections.abc import Iterable, Iterator
-from itertools import groupby, islice
+from itertools import chain, groupby, islice
 from typing import IO
 
 from tagmill.ingest.config import IngestConfig
-from tagmill.ingest.inputs import PICTURES, Input
+from tagmill.ingest.imagefolder import MARK, metadata_entries
+from tagmill.ingest.inputs import METADATA, PICTURES, Input
 from tagmill.ingest.places import Place
 from tagmill.ingest.reasons import Reason
 from tagmill.ingest.samples import Listing, Sample, check_text, folder_of, text_suffixes
@@ -31,23 +32,47 @@ def samples_of_folder(folder: Input, config: IngestConfig, listing: Listing) -> 
     so are symbolic links. Metadata is a file of the same path with another suffix, `.json` or one that is named as a column.
     """
     texts, store = text_suffixes(config), Store(folder.url)
-    entries = in_order(_wanted(store, texts), config.spool)
+    metadata: list[str] = []  # is filled by the listing
+    rows = (entry for found in [metadata] for entry in metadata_entries(folder.url, found, config))
+    entries = in_order(chain(_wanted(store, texts, metadata), rows), config.spool)
     with DaemonPool(READERS, "beside") as readers:
         stems = groupby(entries, lambda entry: entry[0])
         groups = ([*map(_decoded, group)] for _, group in stems)
         while some := list(islice(groups, _AHEAD)):
-            asked = readers.map(lambda group: _texts(store, group), some)
-            for group, (found, wrong) in zip(some, asked, strict=True):
-                for stem, suffix, size in group:
-                    name = f"{stem}.{suffix}"
-                    text = found.get(suffix)
-                    listing.add(os.fsencode(name), 0, size, text)
-                    listing.bytes += size
-                    if suffix.lower() in PICTURES:
-                        sample = _sample(folder.url, name, size, found)
-                        if wrong:
-                            sample.refuse(wrong)
-                        yield sample
+            files = [[entry for entry in group if MARK not in entry[1]] for group in some]
+            asked = readers.map(lambda group: _texts(store, group), files)
+            for group, beside in zip(some, asked, strict=True):
+                yield from _samples(folder.url, group, beside, listing)
+
+
+def _samples(
+    folder: str, group: list[tuple[str, str, int]], beside: tuple[dict[str, bytes], str], listing: Listing
+) -> Iterator[Sample]:
+    """The pictures of one stem, each once for every row that names it; a row without its picture is a sample, too."""
+    found, wrong = beside
+    rows: dict[str, list[bytes]] = {}
+    for stem, suffix, _ in group:
+        if MARK in suffix:
+            picture, _, facts = suffix.partition(MARK)
+            rows.setdefault(picture, []).append(facts.encode())
+            listing.add(os.fsencode(f"{stem}.{picture}"), 0, 0, facts.encode())
+    for stem, suffix, size in group:
+        name = f"{stem}.{suffix}"
+        if MARK in suffix:
+            continue
+        listing.add(os.fsencode(name), 0, size, found.get(suffix))
+        listing.bytes += size
+        if suffix.lower() in PICTURES:
+            for row in rows.pop(suffix, [b""]):
+                sample = _sample(folder, name, size, found | ({"json": row} if row else {}))
+                if wrong:
+                    sample.refuse(wrong)
+                yield sample
+    for suffix, missing in rows.items():
+        for row in missing:
+            sample = _sample(folder, f"{group[0][0]}.{suffix}", 0, {"json": row})
+            sample.refuse("metadata names it, and no picture of this name is there", Reason.NOT_FOUND)
+            yield sample
 
 
 def has_pictures(url: str) -> bool:
@@ -55,13 +80,15 @@ def has_pictures(url: str) -> bool:
     return any(name.rpartition(".")[2].lower() in PICTURES for name, _ in Store(url).listing())
 
 
-def _wanted(store: Store, texts: frozenset[str]) -> Iterator[tuple[bytes, bytes, int]]:
-    """(path without suffix, suffix, bytes) of pictures and of what may stand beside them."""
+def _wanted(store: Store, texts: frozenset[str], metadata: list[str]) -> Iterator[tuple[bytes, bytes, int]]:
+    """(path without suffix, suffix, bytes) of pictures and what is beside them; `metadata` gets the names of METADATA."""
     for name, size in store.listing():
         stem, dot, suffix = name.rpartition(".")
         if not dot or not stem or "/" in suffix or name.startswith(".") or "/." in name:
             continue
-        if suffix.lower() in PICTURES or suffix in texts:
+        if name.rpartition("/")[2] in METADATA:
+            metadata.append(name)
+        elif suffix.lower() in PICTURES or suffix in texts:
             yield os.fsencode(stem), os.fsencode(suffix), size
 
 
