@@ -57,17 +57,17 @@ class Clock:
 
 def step_by_step(body: bytes, policy: "ImagePolicy", clock: Clock) -> bytes:
     """What ingest does with a picture that goes over RGB, by ingest's own functions; the JPEG that is stored."""
-    from tagmill.ingest import fingerprint, images
+    from tagmill.ingest import colours, fingerprint, images
     from tagmill.ingest.resize import framed, scaled
     from tagmill.shards.record import sha256_hex
 
     clock.start()
-    image = images.opened(body)
-    wanted = images.checked_shape(*image.size, policy)
+    source = images.opened(body)
+    wanted = images.checked_shape(*source.image.size, policy)
     clock("header check")
-    pixels, place = images.decoded(image, wanted.scaled)
+    pixels, place = images.decoded(source, wanted.scaled)
     clock("decode")
-    pixels = framed(images.in_srgb(scaled(pixels, wanted.scaled, place), image.info.get("icc_profile")), wanted.stored)
+    pixels = framed(colours.in_srgb(scaled(pixels, wanted.scaled, place), source.profile), wanted.stored)
     clock("resize")
     jpeg = images.encoded(pixels, policy.quality)
     clock("encode")
@@ -82,8 +82,8 @@ def in_planes(body: bytes, policy: "ImagePolicy") -> bool:
     """A picture made smaller in its own planes; False where it goes over RGB."""
     from tagmill.ingest import images
 
-    image = images.opened(body)
-    return images.in_planes(body, image, images.checked_shape(*image.size, policy), policy.quality) is not None
+    source = images.opened(body)
+    return images.in_planes(source, images.checked_shape(*source.image.size, policy), policy.quality) is not None
 
 
 def stored_at_256(**changes: Any) -> "ImagePolicy":

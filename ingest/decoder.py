@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tagmill.ingest.fingerprint import Fingerprint, fingerprint
-from tagmill.ingest.images import Prepared, Rejected, prepare
+from tagmill.ingest.images import Prepared, prepare
 from tagmill.ingest.policy import ImagePolicy
 from tagmill.ingest.reasons import Reason
+from tagmill.ingest.rejected import Rejected
 
 SIZE = struct.Struct("<Q")  # before orders and bodies: their bytes
 HEAD = struct.Struct("<II")  # before an answer: bytes of its facts, then of the JPEG that follows them

@@ -21,13 +21,13 @@ from typing import BinaryIO, Self
 
 from tagmill.ingest.config import IngestConfig
 from tagmill.ingest.decoder import HEAD, SIZE, Orders, Picture, UnreadableError, parsed
-from tagmill.ingest.images import Rejected
 from tagmill.ingest.reasons import Reason
+from tagmill.ingest.rejected import Rejected
 from tagmill.shards.errors import TagmillError
 
 PROGRAM = "tagmill.ingest.decoder"
 PATIENCE = 120.0  # seconds in which a decoder must have started
-# Bytes that a picture may take in a decoder: some, and so many a pixel. A 16-bit grey picture takes the most, 34 a pixel.
+# Bytes that a picture may take in a decoder: some, and so many a pixel. A WebP with alpha takes the most, 21 a pixel.
 SOME_MEMORY, PIXEL_MEMORY = 1 << 30, 48
 _MOST_FACTS, _MOST_JPEG, _PIECE = 1 << 16, 1 << 30, 1 << 18  # bytes of an answer, and of what is read of it at once
 # A decoder is one of many, so threads beside it have no core to run on. And glibc is told to keep the memory of one picture for

@@ -17,9 +17,9 @@ import pyarrow.parquet as pq
 from tagmill.ingest.config import IngestConfig
 from tagmill.ingest.decoders import Decoders
 from tagmill.ingest.evaluation import ENTRIES, EvaluationSets
-from tagmill.ingest.images import Rejected
 from tagmill.ingest.listed import pdq_words, sha256_text
 from tagmill.ingest.lists import text_of
+from tagmill.ingest.rejected import Rejected
 from tagmill.shards.errors import ConfigError, StoreError
 from tagmill.shards.store import Store
 

@@ -2,28 +2,31 @@
 
 import hashlib
 import io
-import struct
+import re
 import warnings
-from dataclasses import dataclass
-from functools import cache, lru_cache
+from dataclasses import dataclass, replace
+from functools import cache
 from importlib.metadata import version
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageCms, UnidentifiedImageError, features
+from PIL import Image, ImageFile, UnidentifiedImageError, features
 from PIL import __version__ as pillow_version
 
-from tagmill.ingest import planes
+from tagmill.ingest import planes, png_chunks, scans
 from tagmill.ingest.asis import as_it_came
+from tagmill.ingest.colours import BROKEN, in_srgb, is_srgb, keeps_colours, opaque
 from tagmill.ingest.policy import ImagePolicy
 from tagmill.ingest.reasons import Reason
+from tagmill.ingest.rejected import Rejected, RejectError
 from tagmill.ingest.resize import Box, Shape, Size, framed, scaled, shape
+from tagmill.ingest.sniff import unread
 
+# Goes up with every change that gives a picture other pixels than before, or another fate: a part of the image stack.
+RULES = 2
 THUMBNAIL = planes.THUMBNAIL  # pixels a side, of the grey thumbnail that fingerprints are made from
 MAX_JPEG_SIDE = 65_500  # libjpeg's limit
 _FOR_THUMBNAIL = (2 * THUMBNAIL, 2 * THUMBNAIL)
-# Bytes. libjpeg takes up to 8 more than the last pixel needs, and may take these for the pixels of a last few blocks.
-_READ_AHEAD = 10
 _FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "AVIF", "BMP", "TIFF")  # MPO comes as JPEG
 _ORIENTATION = 0x0112  # EXIF tag
 _UPRIGHT = {
@@ -36,14 +39,10 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 _SIDEWAYS = {_UPRIGHT[value] for value in (5, 6, 7, 8)}
-_REMEMBERED = 1 << 16  # bytes of an ICC profile that is worth remembering
 # A JPEG may be decoded at 1/2, 1/4 or 1/8 as long as this many times the stored size is left for the box filter.
 _DRAFT_GAP = 2
-# What Pillow's parsers raise on bytes that lie; anything else is a bug and is let through.
-_BROKEN = (
-    *(OSError, ValueError, SyntaxError, EOFError, OverflowError, ZeroDivisionError, MemoryError, struct.error),
-    *(IndexError, KeyError, TypeError, AttributeError, AssertionError, RuntimeError, NotImplementedError),
-)
+_MOST_DETAIL = 100  # characters of what Pillow says of a picture
+_PIXELS = re.compile(r"\d+ pixels")
 
 # Size limits are checked from the header here; Pillow's own check still guards frames that are larger than their canvas.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
@@ -65,23 +64,24 @@ class Prepared:
 
 
 @dataclass(frozen=True, slots=True)
-class Rejected:
-    """Why a body gives no picture."""
+class Source:
+    """A picture by its header, not decoded: every reader of it reads these bytes."""
 
-    reason: Reason
-    detail: str | None = None
+    body: bytes  # of a JPEG, with a header that readers agree about; of a PNG, what is needed
+    image: ImageFile.ImageFile
+    profile: object  # ICC, if there is one
+    png: png_chunks.Png | None
 
-
-class _RejectError(Exception):
-    def __init__(self, reason: Reason, detail: str | None = None) -> None:
-        super().__init__(reason, detail)
-        self.rejected = Rejected(reason, detail)
+    @property
+    def is_jpeg(self) -> bool:
+        return self.image.format in ("JPEG", "MPO")
 
 
 def prepare(body: bytes, policy: ImagePolicy) -> Prepared | Rejected:
     """Checks the header, then decodes (first frame), turns upright, puts over white, converts to sRGB, scales, cuts or borders.
 
-    A JPEG that the policy lets through as it came is decoded all the same: to see whether it is whole, and for its thumbnail.
+    What needs no pixels comes first: the shape, then whether the picture must be encoded. A JPEG that the policy lets through
+    as it came is decoded all the same: to see whether it is whole, and for its thumbnail.
     Raises nothing for any bytes. The result depends on the bytes, the policy and `image_stack()`.
     """
     if not body:
@@ -91,25 +91,36 @@ def prepare(body: bytes, policy: ImagePolicy) -> Prepared | Rejected:
         plain = _plain(body, policy)
         if plain is not None and (smaller := _averaged(body, *plain, policy.quality)) is not None:
             return smaller
-        image = opened(body)
-        with image:
-            turn = _UPRIGHT.get(_orientation(image))
-            wanted = checked_shape(*image.size, policy)
-            width, height = image.size
-            profile = image.info.get("icc_profile")
-            if turn is None and wanted == Shape(image.size, image.size):
-                kept = _kept(body, image, policy)
-                if kept is not None:
-                    return kept
-            if policy.reencode == "never":
-                return Rejected(Reason.NEEDS_ENCODING)
-            untried = turn is None and plain is None
-            if untried and (smaller := in_planes(body, image, wanted, policy.quality)) is not None:
-                return smaller
-            raw, place = decoded(image, wanted.scaled)
-            pixels = in_srgb(scaled(raw, wanted.scaled, place), profile)
-    except _RejectError as error:
+        source = opened(body)
+        with source.image:
+            wanted = checked_shape(*source.image.size, policy)
+            turn = _turn(source.image) if source.is_jpeg else None
+            made = (
+                _as_jpeg(source, wanted, policy, tried=plain is not None) if source.is_jpeg and turn is None else None
+            )
+            if made is None and policy.reencode == "never":
+                raise RejectError(Reason.NEEDS_ENCODING, _why_encode(source, turn))
+            return made or _over_rgb(source, wanted, turn, policy)
+    except RejectError as error:
         return error.rejected
+
+
+def _as_jpeg(source: Source, wanted: Shape, policy: ImagePolicy, *, tried: bool) -> Prepared | None:
+    """An upright JPEG as it came, or made smaller in its own planes unless that was tried; None where it is neither."""
+    if wanted == Shape(source.image.size, source.image.size) and (kept := _kept(source, policy)) is not None:
+        return kept
+    return None if tried or policy.reencode == "never" else in_planes(source, wanted, policy.quality)
+
+
+def _over_rgb(source: Source, wanted: Shape, turn: Image.Transpose | None, policy: ImagePolicy) -> Prepared:
+    """The picture by way of its pixels, of every format."""
+    width, height = source.image.size
+    raw, place = decoded(source, wanted.scaled)
+    if not source.is_jpeg:  # others may say it behind their pixels; and a TIFF was turned by Pillow just now
+        turn = _turn(source.image)
+        width, height = raw.size
+        wanted = checked_shape(width, height, policy)
+    pixels = in_srgb(scaled(raw, wanted.scaled, place), source.profile)
     stored = wanted.stored
     if turn is not None:
         pixels = pixels.transpose(turn)
@@ -117,6 +128,15 @@ def prepare(body: bytes, policy: ImagePolicy) -> Prepared | Rejected:
             (width, height), stored = (height, width), stored[::-1]
     jpeg = encoded(framed(pixels, stored), policy.quality)
     return Prepared(jpeg, *stored, width, height, thumbnail_of(pixels))
+
+
+def _why_encode(source: Source, turn: Image.Transpose | None) -> str:
+    if not source.is_jpeg:
+        return str(source.image.format)
+    if turn is not None:
+        return "JPEG: to be turned"
+    coloured = isinstance(source.profile, bytes) and source.profile and not is_srgb(source.profile)
+    return "JPEG: with a colour profile" if coloured else "JPEG: of a kind that not every decoder takes"
 
 
 def _plain(body: bytes, policy: ImagePolicy) -> tuple[Size, Shape] | None:
@@ -131,16 +151,28 @@ def _plain(body: bytes, policy: ImagePolicy) -> tuple[Size, Shape] | None:
     return size, wanted
 
 
-def opened(body: bytes) -> Image.Image:
-    """The picture by its header, not decoded."""
+def opened(body: bytes) -> Source:
+    """The picture by its header, not decoded. Raises RejectError where it is none."""
+    if png_chunks.is_png(body):
+        png = png_chunks.read(body)
+        return Source(png.body, _by_pillow(png.body), png.profile, png)
+    if scans.is_jpeg(body):
+        body = scans.regular(body)
+    image = _by_pillow(body)
+    return Source(body, image, image.info.get("icc_profile"), None)
+
+
+def _by_pillow(body: bytes) -> ImageFile.ImageFile:
     try:
         return Image.open(io.BytesIO(body), formats=_readable())
-    except UnidentifiedImageError:
-        raise _RejectError(Reason.NOT_AN_IMAGE) from None
-    except Image.DecompressionBombError:
-        raise _RejectError(Reason.TOO_MANY_PIXELS) from None
-    except _BROKEN as error:
-        raise _RejectError(Reason.NOT_AN_IMAGE, type(error).__name__) from None
+    except Image.DecompressionBombError as error:
+        found = _PIXELS.search(str(error))
+        raise RejectError(Reason.TOO_MANY_PIXELS, found[0] if found else None) from None
+    except BROKEN as error:
+        what = unread(body, _readable())
+        if what.reason == Reason.NOT_AN_IMAGE and not isinstance(error, UnidentifiedImageError):
+            what = replace(what, detail=": ".join(filter(None, (what.detail, type(error).__name__))))
+        raise RejectError(what.reason, what.detail) from None
 
 
 @cache
@@ -150,63 +182,61 @@ def _readable() -> tuple[str, ...]:
     return tuple(name for name in _FORMATS if name in Image.OPEN)
 
 
-def _orientation(image: Image.Image) -> int:
-    """EXIF orientation 1 to 8; broken EXIF is as good as none."""
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    """What makes a picture upright, by its EXIF or XMP; broken metadata is as good as none.
+
+    Pillow decodes a PNG for that, if it is not decoded yet, so that it must be: an error would be lost here.
+    """
     try:
         value = image.getexif().get(_ORIENTATION, 1)
-    except _BROKEN:
-        return 1
-    return value if isinstance(value, int) else 1
+    except BROKEN:
+        return None
+    return _UPRIGHT.get(value) if isinstance(value, int) else None
 
 
 def checked_shape(width: int, height: int, policy: ImagePolicy) -> Shape:
     """The sides that the picture gets; what it is scaled to on the way has the same limits as what it came with."""
     what = f"{width} x {height}"
     if width * height > policy.max_pixels:
-        raise _RejectError(Reason.TOO_MANY_PIXELS, what)
+        raise RejectError(Reason.TOO_MANY_PIXELS, what)
     if min(width, height) < policy.min_side:
-        raise _RejectError(Reason.TOO_SMALL, what)
+        raise RejectError(Reason.TOO_SMALL, what)
     if policy.max_aspect is not None and max(width, height) > policy.max_aspect * min(width, height):
-        raise _RejectError(Reason.TOO_NARROW, what)
+        raise RejectError(Reason.TOO_NARROW, what)
     wanted = shape(width, height, policy)
     if max(wanted.scaled) > MAX_JPEG_SIDE:
-        raise _RejectError(Reason.TOO_LONG, what)
+        raise RejectError(Reason.TOO_LONG, what)
     if wanted.scaled[0] * wanted.scaled[1] > policy.max_pixels:
-        raise _RejectError(Reason.TOO_MANY_PIXELS, f"{what}, enlarged")
+        raise RejectError(Reason.TOO_MANY_PIXELS, f"{what}, enlarged")
     return wanted
 
 
-def _kept(body: bytes, image: Image.Image, policy: ImagePolicy) -> Prepared | None:
-    """The picture with its JPEG as it came, if the policy wants that, it says of itself that it is sRGB, and it is whole.
+def _kept(source: Source, policy: ImagePolicy) -> Prepared | None:
+    """The picture with its JPEG as it came, if the policy wants that and it can be.
 
-    It is decoded for its thumbnail, and no further than that needs. Once libjpeg sees the end marker it makes up pixels that
-    are missing, and Pillow does not tell: so it gets other bytes in place of the end, and asks for more where it needs them.
+    It is decoded for its thumbnail, and no further than that needs. Raises RejectError where it is not whole.
     """
-    profile = image.info.get("icc_profile")
-    if policy.reencode == "always" or image.format not in ("JPEG", "MPO") or (profile and not _is_srgb(profile)):
+    profile, size = source.profile, source.image.size
+    if policy.reencode == "always" or (isinstance(profile, bytes) and profile and not is_srgb(profile)):
         return None
-    jpeg = as_it_came(body)
+    jpeg = as_it_came(source.body)
     if jpeg is None:
         return None
-    try:
-        with opened(jpeg[:-2] + bytes(_READ_AHEAD)) as endless:
-            thumbnail = thumbnail_of(decoded(endless, _FOR_THUMBNAIL)[0])
-    except _RejectError:
-        return None
-    return Prepared(jpeg, *image.size, *image.size, thumbnail)
+    thumbnail = thumbnail_of(decoded(opened(jpeg), _FOR_THUMBNAIL)[0])
+    return Prepared(jpeg, *size, *size, thumbnail)
 
 
-def in_planes(body: bytes, image: Image.Image, wanted: Shape, quality: int) -> Prepared | None:
+def in_planes(source: Source, wanted: Shape, quality: int) -> Prepared | None:
     """The picture made smaller in its own colour planes, if it is a JPEG in sRGB that stays whole, and planes.py takes it."""
-    if image.format not in ("JPEG", "MPO") or image.mode != "RGB" or not _is_in_srgb(image.info.get("icc_profile")):
+    if not source.is_jpeg or source.image.mode != "RGB" or not keeps_colours(source.profile):
         return None
-    return _averaged(body, image.size, wanted, quality)
+    return _averaged(source.body, source.image.size, wanted, quality)
 
 
 def _averaged(body: bytes, size: Size, wanted: Shape, quality: int) -> Prepared | None:
     if wanted.scaled != wanted.stored:
         return None
-    made = planes.smaller(body, wanted.stored, _fraction(size, wanted.stored), quality)
+    made = planes.smaller(body, size, wanted.stored, _fraction(size, wanted.stored), quality)
     if made is None:
         return None
     thumbnail = np.frombuffer(made[1], np.uint8).reshape(THUMBNAIL, THUMBNAIL)
@@ -219,93 +249,39 @@ def _fraction(size: Size, target: Size) -> int:
     return max(fraction for fraction in (1, 2, 4, 8) if fraction <= max(1, left))
 
 
-def decoded(image: Image.Image, target: Size) -> tuple[Image.Image, Box | None]:
+def decoded(source: Source, target: Size) -> tuple[Image.Image, Box | None]:
     """The first frame as L, RGB or CMYK without alpha; where it was decoded at a fraction of its size, the place in it that
-    the picture takes: the last pixels of 65 / 4 are filled up."""
+    the picture takes: the last pixels of 65 / 4 are filled up. Raises RejectError where it cannot be decoded, or not whole."""
+    image, drafted = source.image, None
     try:
-        drafted = None
-        if image.format in ("JPEG", "MPO"):
+        if source.is_jpeg:
+            *others, body = scans.decodable(source.body)
+            for other in others:
+                _by_pillow(other).load()
+            image.fp = io.BytesIO(body)  # its header is the same, and need not be read again
             drafted = image.draft(None, (target[0] * _DRAFT_GAP, target[1] * _DRAFT_GAP))
+        if source.png is not None:
+            source.png.check_size()
+        _require_all_tiles(image)
         image.load()
-        return _opaque(image), drafted[1] if drafted else None
+        if source.png is not None:
+            source.png.check_rows(image)
+        return opaque(image), drafted[1] if drafted else None
     except Image.DecompressionBombError:
-        raise _RejectError(Reason.TOO_MANY_PIXELS, "a frame") from None
-    except _BROKEN as error:
-        cut = isinstance(error, EOFError) or "truncated" in str(error).lower()
-        reason = Reason.TRUNCATED if cut else Reason.DECODER_FAILED
-        raise _RejectError(reason, None if cut else type(error).__name__) from None
+        raise RejectError(Reason.TOO_MANY_PIXELS, "a frame") from None
+    except BROKEN as error:
+        if isinstance(error, EOFError) or "truncated" in str(error).lower():
+            raise RejectError(Reason.TRUNCATED, image.format) from None
+        told = f"{image.format}: {str(error) or type(error).__name__}"[:_MOST_DETAIL]
+        raise RejectError(Reason.DECODER_FAILED, told) from None
 
 
-def _opaque(image: Image.Image) -> Image.Image:
-    """Any mode to L, RGB or CMYK; transparent pixels lie on white, 16-bit ones keep their upper half."""
-    if image.mode.startswith("I"):
-        deep = np.asarray(image).astype(np.int64)
-        return Image.fromarray(np.clip(deep >> 8, 0, 255).astype(np.uint8))
-    if image.has_transparency_data:
-        colour = image.convert("RGBA")
-        white = Image.new("RGB", colour.size, (255, 255, 255))
-        white.paste(colour, mask=colour.getchannel("A"))
-        return white
-    if image.mode in ("L", "RGB", "CMYK"):
-        return image
-    if image.mode == "1":
-        return image.convert("L")
-    if image.mode in ("P", "YCbCr", "RGBX", "RGBA", "LA", "PA"):
-        return image.convert("RGB")
-    raise _RejectError(Reason.DECODER_FAILED, f"pixels of kind {image.mode}")
-
-
-def in_srgb(image: Image.Image, profile: object) -> Image.Image:
-    """RGB pixels in sRGB, by the picture's own profile where it has one that fits."""
-    if isinstance(profile, bytes) and profile:
-        converted = _by_profile(image, profile)
-        if converted is not None:
-            return converted
-    return image if image.mode == "RGB" else image.convert("RGB")
-
-
-def _by_profile(image: Image.Image, profile: bytes) -> Image.Image | None:
-    """The picture converted by its ICC profile; None where that is sRGB already, broken, or for other colours."""
-    known = _to_srgb if len(profile) <= _REMEMBERED else _to_srgb.__wrapped__
-    try:
-        transform = known(profile, image.mode)
-        return None if transform is None else transform.apply(image)
-    except (ImageCms.PyCMSError, *_BROKEN):
-        return None
-
-
-@lru_cache(maxsize=64)
-def _to_srgb(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """The way from a profile to sRGB, which takes as long to find as to go; the web's pictures share a few profiles."""
-    source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-    return None if _names_srgb(source) else ImageCms.ImageCmsTransform(source, _srgb(), mode, "RGB")
-
-
-def _is_in_srgb(profile: object) -> bool:
-    """Whether RGB pixels with this profile stay as they are, as `in_srgb` leaves them."""
-    if not isinstance(profile, bytes) or not profile:
-        return True
-    known = _to_srgb if len(profile) <= _REMEMBERED else _to_srgb.__wrapped__
-    try:
-        return known(profile, "RGB") is None
-    except (ImageCms.PyCMSError, *_BROKEN):
-        return True
-
-
-def _names_srgb(profile: ImageCms.ImageCmsProfile) -> bool:
-    return (profile.profile.profile_description or "").startswith("sRGB")
-
-
-def _is_srgb(profile: bytes) -> bool:
-    try:
-        return _names_srgb(ImageCms.ImageCmsProfile(io.BytesIO(profile)))
-    except (ImageCms.PyCMSError, *_BROKEN):
-        return False
-
-
-@cache
-def _srgb() -> ImageCms.ImageCmsProfile:
-    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+def _require_all_tiles(image: Image.Image) -> None:
+    """Pillow leaves black what no strip of a file brings."""
+    tiles = {tile[1] for tile in getattr(image, "tile", ())}
+    area = sum((right - left) * (lower - upper) for left, upper, right, lower in tiles)
+    if tiles and area < image.width * image.height:
+        raise RejectError(Reason.TRUNCATED, f"{image.format}: strips for {area} pixels only")
 
 
 def encoded(image: Image.Image, quality: int) -> bytes:
@@ -324,7 +300,8 @@ def thumbnail_of(image: Image.Image) -> npt.NDArray[np.uint8]:
 
 @cache
 def image_stack() -> dict[str, str]:
-    """The libraries that decide a stored picture's bytes, with their versions; 'none' for a codec that is missing.
+    """What decides a stored picture's bytes: our own rules by their number, and the libraries with their versions; 'none' for a
+    codec that is missing.
 
     `probe` is a digest of pictures that they made just now: it also tells builds apart that differ in nothing but the
     instructions of their processor (SIMD), if these give other bytes.
@@ -333,7 +310,8 @@ def image_stack() -> dict[str, str]:
     codecs = ("libjpeg_turbo", "zlib", "webp", "avif", "libtiff", "littlecms2")
     versions = {name: features.version(name) or "none" for name in codecs}
     planar = "compiled" if planes.is_compiled() else "none"
-    stack = {"pillow": f"{flavour} {pillow_version}", **versions, "planes": planar, "pdqhash": version("pdqhash")}
+    stack = {"rules": str(RULES), "pillow": f"{flavour} {pillow_version}", **versions}
+    stack |= {"planes": planar, "pdqhash": version("pdqhash")}
     return {**stack, "probe": _probe()}
 
 

@@ -20,13 +20,13 @@ from tagmill.ingest.decoders import Decoders
 from tagmill.ingest.fetch import Fetched, Fetcher, Lessons
 from tagmill.ingest.fingerprint import holdout_order
 from tagmill.ingest.forbidden import Forbidden, Rules, forbidden_of
-from tagmill.ingest.images import Rejected
 from tagmill.ingest.known import known_keys
 from tagmill.ingest.part_review import as_known, refusal, review
 from tagmill.ingest.part_table import ROW_GROUP, PartTable, subject
 from tagmill.ingest.places import COLUMN, Place
 from tagmill.ingest.reads import PlaceReader, runs
 from tagmill.ingest.reasons import Reason
+from tagmill.ingest.rejected import Rejected
 from tagmill.ingest.robots_book import Met, open_book
 from tagmill.ingest.waits import Traffic
 from tagmill.shards.record import key_of

@@ -9,6 +9,7 @@
  * the same. It is rounded once, where Pillow rounds after each of two passes.
  *
  * Whatever is not plain (another colour space, a warning of libjpeg's, a size that is not smaller) is declined, not judged.
+ * Beside that, `ends_early` tells of any JPEG whether its scans are as long as they should be.
  */
 #include <Python.h>
 #include <setjmp.h>
@@ -18,6 +19,7 @@
 #include <string.h>
 
 #include <jpeglib.h>
+#include <jerror.h>
 
 #if JPEG_LIB_VERSION >= 70
 #define SCALED(component) ((component)->DCT_h_scaled_size)
@@ -31,6 +33,7 @@
 #define MOST_ROWS (MAX_SAMP_FACTOR * DCTSIZE) /* of a plane, that libjpeg gives or takes at once */
 #define MOST_BOX (1 << 23) /* samples of a box: their sum fits 31 bits */
 #define THUMBNAIL 64
+#define MOST_SCANS 100 /* of a picture: a few bytes of one cost as much time as all its pixels */
 
 #define LANES 4 /* rows that are averaged along their columns at once, one in each lane of a vector */
 typedef uint32_t Sums __attribute__((vector_size(LANES * sizeof(uint32_t))));
@@ -71,6 +74,21 @@ static void refuse(j_common_ptr info) { longjmp(((Refusal *)info->err)->out, 1);
 /* A warning tells of bytes that are missing or wrong. */
 static void warned(j_common_ptr info, int level) {
     if (level < 0) refuse(info);
+}
+
+static void count_scans(j_common_ptr info) {
+    if (((j_decompress_ptr)info)->input_scan_number > MOST_SCANS) info->err->error_exit(info);
+}
+
+/* Whether the scans that were read have brought every component, and of progressive ones every bit: libjpeg makes a picture of
+ * the first alone, without a warning. */
+static int has_all_scans(const struct jpeg_decompress_struct *source) {
+    for (int c = 0; c < source->num_components; c++) {
+        if (source->comp_info[c].quant_table == NULL) return 0; /* it is set by the first scan of a component */
+        for (int k = 0; source->progressive_mode && k < DCTSIZE2; k++)
+            if (source->coef_bits[c][k] != 0) return 0;
+    }
+    return 1;
 }
 
 /* Cuts an axis of so many inputs into `size` boxes, of which `whole` have `extent` of them. */
@@ -196,7 +214,8 @@ static void decode(Work *work) {
     JSAMPARRAY planes[PLANES] = {rows[0], rows[1], rows[2]};
     int counts[PLANES];
     uint8_t *next = work->rows;
-    jpeg_start_decompress(source);
+    jpeg_start_decompress(source); /* this reads all scans, where there are several */
+    if (!has_all_scans(source)) refuse((j_common_ptr)source);
     for (int c = 0; c < PLANES; c++) {
         jpeg_component_info *component = &source->comp_info[c];
         counts[c] = component->v_samp_factor * SCALED(component);
@@ -245,8 +264,14 @@ static void encode(Work *work, int quality) {
     jpeg_finish_compress(sink);
 }
 
+/* What is asked for: pixels of the picture by its header, of the result, and how. */
+typedef struct {
+    int source_width, source_height, width, height, fraction, quality;
+} Orders;
+
 /* 0 if the work was done. */
-static int run(Work *work, const unsigned char *body, size_t size, int width, int height, int fraction, int quality) {
+static int run(Work *work, const unsigned char *body, size_t size, const Orders *orders) {
+    struct jpeg_progress_mgr progress = {.progress_monitor = count_scans};
     work->source.err = work->sink.err = jpeg_std_error(&work->refusal.manager);
     work->refusal.manager.error_exit = refuse;
     work->refusal.manager.emit_message = warned;
@@ -254,26 +279,86 @@ static int run(Work *work, const unsigned char *body, size_t size, int width, in
     work->source_begun = 1;
     jpeg_create_decompress(&work->source);
     jpeg_mem_src(&work->source, body, (unsigned long)size);
+    work->source.progress = &progress;
     if (jpeg_read_header(&work->source, TRUE) != JPEG_HEADER_OK) return -1;
+    if (work->source.image_width != (JDIMENSION)orders->source_width) return -1;
+    if (work->source.image_height != (JDIMENSION)orders->source_height) return -1;
     work->source.scale_num = 1;
-    work->source.scale_denom = (unsigned)fraction;
+    work->source.scale_denom = (unsigned)orders->fraction;
     work->source.raw_data_out = TRUE;
-    if (prepare_planes(work, width, height)) return -1;
+    if (prepare_planes(work, orders->width, orders->height)) return -1;
     decode(work);
     for (int c = 0; c < PLANES; c++)
         if (work->planes[c].done < work->planes[c].height) return -1;
     work->sink_begun = 1;
     jpeg_create_compress(&work->sink);
     jpeg_mem_dest(&work->sink, &work->jpeg, &work->size);
-    encode(work, quality);
+    encode(work, orders->quality);
     return 0;
+}
+
+/* A decoder that is asked for nothing but its warnings. */
+typedef struct {
+    struct jpeg_error_mgr manager;
+    struct jpeg_decompress_struct source;
+    jmp_buf out;
+    int early; /* a scan ended before its picture */
+} Look;
+
+static void stop_looking(j_common_ptr info) { longjmp(((Look *)info->client_data)->out, 1); }
+
+/* An end marker in place of coded pixels, or none. A restart marker that comes too soon is damage, behind which the rest of the
+ * picture is read again; where the header asks for no restarts nothing is read behind it. */
+static void look_at_warning(j_common_ptr info, int level) {
+    struct jpeg_decompress_struct *source = (struct jpeg_decompress_struct *)info;
+    if (level >= 0 || (info->err->msg_code != JWRN_HIT_MARKER && info->err->msg_code != JWRN_JPEG_EOF)) return;
+    int restart = source->restart_interval && source->unread_marker >= JPEG_RST0 && source->unread_marker <= JPEG_RST0 + 7;
+    if (info->err->msg_code == JWRN_HIT_MARKER && restart) return;
+    ((Look *)info->client_data)->early = 1;
+    stop_looking(info);
+}
+
+/* Reads the coefficients of all scans; 1 where one ends early, 0 where none does or libjpeg refuses the file. */
+static int look(Look *look, const unsigned char *body, size_t size) {
+    struct jpeg_progress_mgr progress = {.progress_monitor = count_scans};
+    look->source.err = jpeg_std_error(&look->manager);
+    look->manager.error_exit = stop_looking;
+    look->manager.emit_message = look_at_warning;
+    look->source.client_data = look;
+    if (setjmp(look->out) == 0) {
+        jpeg_create_decompress(&look->source);
+        jpeg_mem_src(&look->source, body, (unsigned long)size);
+        look->source.progress = &progress;
+        if (jpeg_read_header(&look->source, TRUE) == JPEG_HEADER_OK) jpeg_read_coefficients(&look->source);
+    }
+    jpeg_destroy_decompress(&look->source);
+    return look->early;
+}
+
+static PyObject *ends_early(PyObject *module, PyObject *args) {
+    Py_buffer body;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "y*", &body)) return NULL;
+    Look *found = calloc(1, sizeof(Look));
+    int early = 0;
+    if (found != NULL) {
+        Py_BEGIN_ALLOW_THREADS
+        early = look(found, body.buf, (size_t)body.len);
+        Py_END_ALLOW_THREADS
+        free(found);
+    }
+    PyBuffer_Release(&body);
+    return found == NULL ? PyErr_NoMemory() : PyBool_FromLong(early);
 }
 
 static PyObject *smaller(PyObject *module, PyObject *args) {
     Py_buffer body;
-    int width, height, fraction, quality;
+    Orders orders;
     (void)module;
-    if (!PyArg_ParseTuple(args, "y*iiii", &body, &width, &height, &fraction, &quality)) return NULL;
+    if (!PyArg_ParseTuple(args, "y*iiiiii", &body, &orders.source_width, &orders.source_height, &orders.width, &orders.height,
+                          &orders.fraction, &orders.quality))
+        return NULL;
+    int width = orders.width, height = orders.height, fraction = orders.fraction, quality = orders.quality;
     PyObject *made = NULL;
     Work *work = NULL;
     if (width < THUMBNAIL || height < THUMBNAIL || width > JPEG_MAX_DIMENSION || height > JPEG_MAX_DIMENSION ||
@@ -284,7 +369,7 @@ static PyObject *smaller(PyObject *module, PyObject *args) {
     } else {
         int status;
         Py_BEGIN_ALLOW_THREADS
-        status = run(work, body.buf, (size_t)body.len, width, height, fraction, quality);
+        status = run(work, body.buf, (size_t)body.len, &orders);
         if (work->source_begun) jpeg_destroy_decompress(&work->source);
         if (work->sink_begun) jpeg_destroy_compress(&work->sink);
         Py_END_ALLOW_THREADS
@@ -309,7 +394,9 @@ static PyObject *smaller(PyObject *module, PyObject *args) {
 
 static PyMethodDef methods[] = {
     {"smaller", smaller, METH_VARARGS,
-     "smaller(body, width, height, fraction, quality) -> (JPEG, luma thumbnail of 64 x 64), or None where that is declined"},
+     "smaller(body, source width, source height, width, height, fraction, quality) -> (JPEG, luma thumbnail of 64 x 64), or "
+     "None where that is declined"},
+    {"ends_early", ends_early, METH_VARARGS, "ends_early(body) -> whether a scan of a JPEG ends before its picture"},
     {NULL, NULL, 0, NULL},
 };
 

@@ -11,7 +11,10 @@ from tagmill.ingest.resize import Size
 
 THUMBNAIL = 64  # pixels a side, of the luma that is averaged along with the rest
 
-_FRAMES, _SAYS_MORE, _SCAN = (0xC0, 0xC1, 0xC2), (0xE1, 0xE2), 0xDA  # markers
+_FRAMES, _SCAN = (0xC0, 0xC1, 0xC2), 0xDA  # markers
+# Those of a plain header: frames, tables, comments, and what applications say, but for EXIF, XMP (E1) and profiles (E2). Not
+# among them are markers without a length, behind which readers differ over what is a segment.
+_PLAIN = frozenset([*_FRAMES, 0xC4, 0xDB, 0xDD, 0xE0, *range(0xE3, 0xF0), 0xFE])
 _SEGMENTS = 64  # of a header that is plain; it has about ten
 
 try:
@@ -40,7 +43,7 @@ def plain_size(body: bytes) -> Size | None:
         marker, length = head[1], int.from_bytes(head[2:])
         if marker == _SCAN:
             return size
-        if marker in _SAYS_MORE or length < 2:
+        if marker not in _PLAIN or length < 2:
             break
         if marker in _FRAMES:
             size = int.from_bytes(body[place + 7 : place + 9]), int.from_bytes(body[place + 5 : place + 7])
@@ -48,13 +51,23 @@ def plain_size(body: bytes) -> Size | None:
     return None
 
 
-def smaller(body: bytes, size: Size, fraction: int, quality: int) -> tuple[bytes, bytes] | None:
-    """A JPEG's picture in another size, as a baseline JPEG (4:2:0) without metadata, and its luma [THUMBNAIL, THUMBNAIL].
+def smaller(body: bytes, size: Size, target: Size, fraction: int, quality: int) -> tuple[bytes, bytes] | None:
+    """The picture of a JPEG of that size in another, as a baseline JPEG (4:2:0) without metadata, and its luma
+    [THUMBNAIL, THUMBNAIL].
 
     It is decoded at 1/`fraction` of its size (1, 2, 4, 8), and averaged from there. None where that is declined: not three
-    8-bit planes of YCbCr, a size that is larger or below the thumbnail's, bytes that libjpeg has anything to say about.
+    8-bit planes of YCbCr, another size than the caller read in its header, a target that is larger or below the thumbnail's,
+    scans that are too many or too few, bytes that libjpeg has anything to say about.
     """
-    if _compiled is None or min(size) < THUMBNAIL:
+    if _compiled is None or min(target) < THUMBNAIL:
         return None
-    made: tuple[bytes, bytes] | None = _compiled.smaller(body, *size, fraction, quality)
+    made: tuple[bytes, bytes] | None = _compiled.smaller(body, *size, *target, fraction, quality)
     return made
+
+
+def ends_early(body: bytes) -> bool:
+    """Whether a scan of a JPEG ends before it has all that its header says; restart intervals that are damaged do not count.
+
+    False where libjpeg refuses the file, and where planes.c was not compiled.
+    """
+    return _compiled is not None and bool(_compiled.ends_early(body))

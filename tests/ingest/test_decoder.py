@@ -101,7 +101,7 @@ def test_a_picture_is_what_prepare_and_the_fingerprints_give() -> None:
             == (here.original_width, here.original_height)
             == (64 + number, 48)
         )
-    assert picture(b"<html>", POLICY) == Rejected(Reason.NOT_AN_IMAGE)
+    assert picture(b"<html>", POLICY) == Rejected(Reason.NOT_AN_IMAGE, "HTML")
 
 
 def test_what_nobody_foresaw_is_a_reject_that_names_it() -> None:

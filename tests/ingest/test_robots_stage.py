@@ -278,7 +278,7 @@ def test_a_crawl_delay_is_kept_within_its_bound(tmp_path: Path, webs: list[Liar]
     webs[0].answers["/robots.txt"] = robots("User-agent: *\nCrawl-delay: 100")
     run = dealt(tmp_path, [webs[0].url(f"/{name}.jpg") for name in "abc"], max_crawl_delay=0.5)
     run.ask()
-    assert set(run.fetch().values()) == {("not_an_image", None)}
+    assert set(run.fetch().values()) == {("not_an_image", "text")}
     assert crowd.most == 1
 
 
