@@ -40,9 +40,9 @@ def samples_of_folder(folder: Input, config: IngestConfig, listing: Listing) -> 
         groups = ([*map(_decoded, group)] for _, group in stems)
         while some := list(islice(groups, _AHEAD)):
             files = [[entry for entry in group if MARK not in entry[1]] for group in some]
-            asked = readers.map(lambda group: _texts(store, group), files)
+            asked = [readers.submit(_texts, store, group) if _has_texts(group) else None for group in files]
             for group, beside in zip(some, asked, strict=True):
-                yield from _samples(folder.url, group, beside, listing)
+                yield from _samples(folder.url, group, beside.result() if beside else ({}, ""), listing)
 
 
 def _samples(
@@ -96,11 +96,15 @@ def _decoded(entry: tuple[bytes, bytes, int]) -> tuple[str, str, int]:
     return os.fsdecode(entry[0]), os.fsdecode(entry[1]), entry[2]
 
 
+def _has_texts(group: list[tuple[str, str, int]]) -> bool:
+    """Whether a stem has a picture and something beside it."""
+    pictures = sum(suffix.lower() in PICTURES for _, suffix, _ in group)
+    return 0 < pictures < len(group)
+
+
 def _texts(store: Store, group: list[tuple[str, str, int]]) -> tuple[dict[str, bytes], str]:
     """The metadata of one stem by suffix, and what is wrong with it."""
     found: dict[str, bytes] = {}
-    if not any(suffix.lower() in PICTURES for _, suffix, _ in group):
-        return found, ""
     for stem, suffix, size in group:
         if suffix.lower() in PICTURES:
             continue

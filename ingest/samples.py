@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from tagmill.ingest.config import IngestConfig
+from tagmill.ingest.encoding import decoded
 from tagmill.ingest.lines import BATCH_BYTES, text_batch
 from tagmill.ingest.places import PLACE, Place
 from tagmill.ingest.reasons import Reason
@@ -54,7 +55,7 @@ class Sample:
 
     def facts(self) -> dict[str, Any]:
         """The metadata by column: the keys of its JSON object, and other texts by their suffix."""
-        found: dict[str, Any] = {suffix: data.decode("utf-8", "replace") for suffix, data in self.texts.items()}
+        found: dict[str, Any] = {suffix: decoded(data) for suffix, data in self.texts.items()}
         if "json" in self.texts:
             try:
                 told = json.loads(found.pop("json"))

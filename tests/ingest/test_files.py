@@ -137,7 +137,7 @@ def test_sorting_on_disk_is_sorting(entries: list[tuple[bytes, bytes, int]], hel
 
 def test_memory_does_not_grow_with_the_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Ten times the files, the same memory; the listing is made up as it is asked for."""
-    monkeypatch.setattr(files, "RUN_BYTES", 1 << 20)
+    monkeypatch.setattr(files, "RUN_BYTES", 1 << 19)
 
     def peak(count: int) -> int:
         def listing(store: Store, prefix: str = "") -> Iterator[tuple[str, int]]:
@@ -153,5 +153,5 @@ def test_memory_does_not_grow_with_the_folder(monkeypatch: pytest.MonkeyPatch, t
         assert seen == count
         return most
 
-    few, many = peak(20_000), peak(200_000)
+    few, many = peak(10_000), peak(100_000)
     assert many < 1.5 * few + (4 << 20) and many < 16 << 20  # open runs have a buffer each

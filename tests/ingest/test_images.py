@@ -98,7 +98,7 @@ def test_formats(name: str) -> None:
 
 
 @pytest.mark.parametrize("orientation", range(10))  # 0 and 9 are no orientations
-@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF"])
 def test_exif_orientation_is_applied_once(orientation: int, kind: str) -> None:
     turns = [None, None, *(getattr(Image.Transpose, name) for name in INVERSE), None]
     turn = turns[orientation]

@@ -106,6 +106,13 @@ def test_batches_are_cut_by_rows_and_by_bytes(tmp_path: Path, monkeypatch: pytes
     assert [len(batch) for batch in rows(config)] == [3] * 16 + [2]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+def test_metadata_is_read_in_the_encodings_of_windows(encoding: str) -> None:
+    texts = {"json": '{"tags": ["caf\u00e9"]}'.encode(encoding), "txt": "a #cat".encode(encoding)}
+    sample = module.Sample("a.jpg", Place("/x/a.jpg", 1, 0, 1), texts)
+    assert sample.facts() == {"tags": ["caf\u00e9"], "txt": "a #cat"} and sample.place.reason is None
+
+
 def test_the_first_refusal_stays() -> None:
     sample = Sample("a", Place("o", 1, 2, 3))
     sample.refuse("first")
