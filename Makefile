@@ -6,7 +6,7 @@ ARGS ?=
 CORPUS ?= out/demo/corpus
 ENGINE ?= duckdb
 WORKERS ?= 2
-BENCHES ?= pixels loader plan
+BENCHES ?= pixels loader epochs plan
 ROOMS = shards ingest pipeline transfer studies demo bench examples train.py cli.py
 
 .PHONY: help setup demo test lint types shards train bench bench-gpu wheel clean
