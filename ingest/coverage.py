@@ -18,6 +18,7 @@ WRITTEN = 200  # characters of a tag that are looked at
 TRIED = 300  # different tags that a cause is looked for in, the commonest
 TOLD = 10  # of these, told in the report
 _ENOUGH = 0.2  # the share with a label by which another way of reading is the likely one
+_JOINED = 0.02  # the share of tags that look like several in one from which that is said
 _MANY = 0.3  # the share of tags that show a sign of another way of reading
 _SEPARATORS = (
     ";",
@@ -100,6 +101,28 @@ def few_labels(
     return FewLabels(cause, why, remedy, tags, matched, tuple(told)[:TOLD])
 
 
+def several_in_one(tags: int, unmatched: Counts, matcher: Matcher) -> str | None:
+    """What to say where most tags lead to labels, but some look like several tags that nothing has split: of `tags` at least
+    the share _JOINED has no label, while each of its parts between one and the same separator has one."""
+
+    def matches(part: str) -> bool:
+        return bool(matcher.match(part).labels)
+
+    for separator in _SEPARATORS:
+        if separator == " ":  # "hot dog stand" is one tag
+            continue
+        joined = {
+            tag: count
+            for tag, count in unmatched.items()
+            if separator in tag.strip(separator) and all(map(matches, filter(None, tag.split(separator))))
+        }
+        if sum(joined.values()) >= max(1, _JOINED * tags):
+            example = max(joined, key=lambda tag: (joined[tag], tag))
+            share = f"{sum(joined.values()) / tags:.1%} of {tags:,} tags"
+            return f"{share}, such as {example[:40]!r}, look like several in one (is {_shown(separator)} a separator, too?)"
+    return None
+
+
 def clipped(tag: str) -> str:
     """A tag as it is looked at here."""
     return tag[:WRITTEN]
@@ -168,8 +191,12 @@ def _separator(tags: Counts, matcher: Matcher) -> tuple[Cause, str, str] | None:
     if not best:
         return None
     example = next(tag for tag in tags if best in tag.strip(best))
-    given = "'\\t'" if best == "\t" else shlex.quote(best)
-    return "separator", f"tags such as {example[:40]!r} are several in one", f"give --tags-separator {given}"
+    return "separator", f"tags such as {example[:40]!r} are several in one", f"give --tags-separator {_shown(best)}"
+
+
+def _shown(separator: str) -> str:
+    """A separator as it is given on a command line."""
+    return "'\\t'" if separator == "\t" else shlex.quote(separator)
 
 
 def _folders(folders: Counts, matcher: Matcher) -> tuple[Cause, str, str] | None:

@@ -8,7 +8,7 @@ from typing import Self
 import pyarrow as pa
 
 from tagmill.ingest.config import IngestConfig
-from tagmill.ingest.coverage import Reading, clipped, few_labels
+from tagmill.ingest.coverage import Reading, clipped, few_labels, several_in_one
 from tagmill.ingest.inputs import format_of, inputs
 from tagmill.ingest.matching import Matcher, MatchRules
 from tagmill.ingest.places import PLACE
@@ -74,3 +74,5 @@ class FirstLook:
         )
         if found:
             log.warning("of the first %s rows, %s. Nothing has been fetched yet", f"{self._rows:,}", found.says)
+        elif joined := several_in_one(total, without, matcher):
+            log.warning("of the first %s rows, %s. Nothing has been fetched yet", f"{self._rows:,}", joined)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagmill.ingest.coverage import LEAST, TOLD, FewLabels, Reading, clipped, few_labels
+from tagmill.ingest.coverage import LEAST, TOLD, FewLabels, Reading, clipped, few_labels, several_in_one
 from tagmill.ingest.matching import Matcher, MatchRules
 
 MATCHER = Matcher(MatchRules())
@@ -97,3 +97,14 @@ def test_any_tags_have_a_cause_and_go_through_the_report(
         assert FewLabels.of(asdict(few)) == few and len(few.unmatched) <= TOLD
         assert [each.tags for each in few.unmatched] == sorted(without.values(), reverse=True)[:TOLD]
         assert "\n" not in few.says.replace(few.why, "")
+
+
+def test_some_tags_that_are_several_in_one_are_said_where_the_rest_is_right() -> None:
+    def said(without: dict[str, int], tags: int) -> str | None:
+        return several_in_one(tags, without, MATCHER)
+
+    told = said({"cat;dog": 2, "xyzzy": 3}, 40)
+    assert told is not None and told.startswith("5.0% of 40 tags, such as 'cat;dog'") and "';'" in told
+    assert said({"cat;dog": 1, "xyzzy": 3}, 51) is None  # so few may be a person's slip
+    assert said({"cat &amp; dog": 9, "cat;xyzzy": 9, "hot dog stand": 9}, 40) is None
+    assert said({}, 0) is None

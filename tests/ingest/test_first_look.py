@@ -43,6 +43,11 @@ def test_a_list_that_is_split_by_the_wrong_separator(tmp_path: Path, caplog: pyt
     assert look(config(path, tags_separator=";"), caplog) == []
 
 
+def test_some_tags_that_look_like_several_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (told,) = look(config(listed(tmp_path / "a.parquet", ["cat", "dog", "beach", "cat;dog"] * 50)), caplog)
+    assert told.startswith("of the first 200 rows, 25.0% of 200 tags, such as 'cat;dog'") and "fetched yet" in told
+
+
 def test_only_the_first_rows_count_and_a_short_list_is_looked_at_too(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
