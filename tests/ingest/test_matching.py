@@ -192,7 +192,7 @@ def test_files_that_are_missing_or_too_large_are_refused(tmp_path: Path, monkeyp
     for name in ("aliases", "translations", "stop"):
         with pytest.raises(ConfigError, match=r"no such file.*nothing"):
             MatchRules(**{name: str(tmp_path / "nothing")})
-        with pytest.raises(TagmillError, match="no access"):
+        with pytest.raises(TagmillError, match="a folder, where a file is wanted"):
             MatchRules(**{name: str(tmp_path)})
     path = file(tmp_path, "gsd\tdog\n")
     monkeypatch.setattr(matching, "MAX_FILE_BYTES", 8)

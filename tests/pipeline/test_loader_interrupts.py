@@ -22,7 +22,7 @@ CHILD = """
 import sys
 from tagmill.pipeline import Loader, LoaderConfig
 loader = Loader(sys.argv[1], LoaderConfig(batch_size=20, size=16, streams=4, chunk=5, threads=1, view=None))
-batches = iter(loader)
+batches = iter(loader.endless())
 print("made", flush=True)
 for batch in batches:
     pass
@@ -104,7 +104,7 @@ def test_close_while_the_store_is_silent(web: SilentWeb, kind: str) -> None:
     """And no request is made after it. Another thread that waits for a batch hears of it."""
     config = LoaderConfig(batch_size=20, size=16, streams=4, chunk=5, threads=1, view=None)
     loader, heard = Loader(address(web, kind), config), list[BaseException]()
-    batches = iter(loader)
+    batches = iter(loader.endless())  # a `for` may have come to its epoch's end before the store is silent
     next(batches)
     web.quiet.set()
 

@@ -146,12 +146,12 @@ def test_no_keys_are_one_line_and_no_machine_is_asked(monkeypatch: pytest.Monkey
     def no_network(*_: object) -> None:
         raise AssertionError("a connection")
 
-    monkeypatch.setattr(socket.socket, "connect", no_network)
-    with pytest.raises(StoreError, match=r"no keys for S3 .*credentials.*AWS_ACCESS_KEY_ID") as caught:
-        keys_needed()
+    with monkeypatch.context() as patch:
+        patch.setattr(socket.socket, "connect", no_network)
+        with pytest.raises(StoreError, match=r"no keys for S3 .*credentials.*AWS_ACCESS_KEY_ID") as caught:
+            keys_needed()
     assert "\n" not in str(caught.value)
     with socket.create_server(("127.0.0.1", 0)) as listens:
-        monkeypatch.undo()
         monkeypatch.setenv("HOME", "/nowhere")
         monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", f"http://127.0.0.1:{listens.getsockname()[1]}/")
         listens.settimeout(30)
