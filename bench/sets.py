@@ -80,7 +80,6 @@ def make(folder: Path, rows: int, size: int = FILE) -> None:
     if not discard(folder):
         raise FileExistsError(f"{folder} is not this bench's: give another --folder")
     claim(folder)
-    folder.mkdir(parents=True)
     words = pa.array([f"#tag{number:06d}" for number in range(WORDS)])
     shares = np.cumsum(1.0 / np.arange(1, WORDS + 1))
     shares /= shares[-1]
