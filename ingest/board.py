@@ -123,7 +123,7 @@ class Board:
 
     def end(self, pool: ProcessPoolExecutor) -> None:
         """Ends the workers after an error or Ctrl-C: at their next row, or, those that wait for a store that has stopped
-        answering, by a kill, after which whoever goes on finds nothing that misleads."""
+        answering, by a kill; the next run then finds nothing that misleads."""
         self.stop()
         end(pool)
 

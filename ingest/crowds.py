@@ -15,7 +15,7 @@ from tagmill.ingest.engine import Engine, Source
 FLOOR = 10  # different URLs: fewer say nothing, as photographs are posted again and again
 SHARE = 1000  # one in so many rows of a list
 AGREEING = 4  # a tag at one in so many of the URLs with tags says that they show the same
-TOLD = 20  # pictures that are told of, of those that are left out by their tags and of those that stay
+TOLD = 20  # pictures that are reported, of those that are left out by their tags and of those that stay
 _MOST = 2000  # pictures that may be judged by their tags: more cannot have a thousandth of the rows each
 _NO_LIMIT = 1 << 62
 TAGGED = pa.schema([("row_id", pa.int64()), ("url", pa.string()), ("tags", pa.list_(pa.string()))])
@@ -40,7 +40,7 @@ class Crowd:
 
 
 def find_crowds(engine: Engine, limit: int, tagged: "Source | None") -> tuple[pa.Table, list[Crowd]]:
-    """(the placeholders as a table of `keeper`, what is told of the others, those with the most URLs first).
+    """(the placeholders as a table of `keeper`, what is reported of the others, those with the most URLs first).
 
     The engine has facts, exact and known. `tagged` (TAGGED) is read only where a picture is in question. `limit` is
     `placeholder_urls`; with 0 nothing is a placeholder, and still told of. At most a few thousand pictures are in memory.

@@ -62,7 +62,7 @@ class Base:
 
     def put_manifest(self, entries: Iterable[ShardEntry], note: Callable[[str], None]) -> Named:
         """The next generation's manifest: old train shards, new ones, old held-out shards, new ones. Old lines are as they
-        were written; what was purged since stands in the takedown list. `note` is told its name before it is written."""
+        were written; what was purged since stands in the takedown list. `note` gets its name before it is written."""
         shards = [*self.corpus.written_entries, *entries]
         ordered = [each for split in SPLITS for each in shards if each.split == split]
         return put_manifest(self.corpus.store, ordered, note)

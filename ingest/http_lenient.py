@@ -1,7 +1,7 @@
 """HTTP/1 answers as browsers and curl read them, where a strict parser refuses: bounded, and for one answer of a connection.
 
 What makes an answer ambiguous (lengths beside chunks, several lengths, odd header lines) is harmless only because the
-connection is closed after it: no second answer can be smuggled into it. So whoever reads with this never uses the
+connection is closed after it: no second answer can be smuggled into it. So code that reads with this never uses the
 connection again.
 """
 

@@ -170,7 +170,7 @@ def _silent(outcome: str, num_rows: int) -> None:
 def pack_group(task: PackTask, tell: Tell = _silent) -> Packed:
     """Writes a group's shards, and of a train group also its rejects and ledger, in order of (part, place).
 
-    A group that is packed already is left as it is. `tell` is told outcomes and their numbers of rows as they come. Raises
+    A group that is packed already is left as it is. `tell` gets outcomes and their numbers of rows as they come. Raises
     CorpusError where another run has begun to pack meanwhile.
     """
     label = task.group.label

@@ -95,7 +95,7 @@ class CorpusFile:
 
 
 def put_manifest(store: Store, entries: list[ShardEntry], note: "Callable[[str], None]" = lambda path: None) -> Named:
-    """Writes the shard table under its content's name, which `note` is told before. Entries stand in order, held-out shards
+    """Writes the shard table under its content's name, which `note` gets before. Entries stand in order, held-out shards
     last."""
     if unknown := {entry.split for entry in entries} - set(SPLITS):
         raise CorpusError(f"splits {sorted(unknown)} in a manifest", store.url, f"there are {SPLITS}")

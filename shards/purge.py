@@ -48,7 +48,7 @@ def record(corpus: Corpus, rows: Sequence[Row]) -> Corpus:
 
 
 def put_list(store: Store, taken: Takedown, note: Callable[[str], None] = lambda path: None) -> Named:
-    """Writes a takedown list under its content's name, which `note` is told before."""
+    """Writes a takedown list under its content's name, which `note` gets before."""
     data = taken.data()
     digest = sha256_hex(data)
     named = Named(f"manifests/takedown-{digest[:12]}.parquet", digest)

@@ -28,7 +28,7 @@ _Work = tuple[Future[Any], Callable[[], Any]]
 
 
 class _Crew:
-    """What the threads of a pool share. They do not hold the pool, so one that nobody holds any more can be ended."""
+    """What the threads of a pool share. They do not hold the pool, so a pool without references can be ended."""
 
     def __init__(self, grace: float) -> None:
         self.grace, self.lock = grace, threading.Lock()
@@ -58,7 +58,7 @@ class _Crew:
                 thread.join(None if deadline is None else max(0.0, deadline - time.monotonic()))
 
     def leave(self) -> None:
-        """Wakes whoever waits for work that is under way still."""
+        """Wakes threads that wait for work that is still under way."""
         self.left = True
         with self.lock:
             running = list(self.running)
@@ -67,7 +67,7 @@ class _Crew:
                 future.set_exception(CancelledError(STOPPED))
 
     def forget(self) -> None:
-        """Ends the threads of a pool that nobody holds. It takes no lock: the collector calls it from anywhere."""
+        """Ends the threads of a pool without references. It takes no lock: the collector calls it from anywhere."""
         self.forgotten = True
         self.work.put(None)
 
@@ -123,7 +123,7 @@ class DaemonPool(Executor):
                 raise
 
     def stop(self) -> None:
-        """Ends it within `grace` seconds; a call that needs longer goes on in its thread, and nobody hears of it."""
+        """Ends it within `grace` seconds; a call that needs longer goes on in its thread, and its result is dropped."""
         crew = self._crew
         crew.stopped.set()
         crew.close(cancel=True)

@@ -1,7 +1,7 @@
 """What an error that a store's driver raised means: wait and try again, give up, or a mistake of our own.
 
 Our drivers raise Python's own errors. fsspec's libraries (gcsfs, adlfs, aiohttp, httpx, botocore and others) let theirs
-through, which are told by their module, and by the HTTP status that most of them carry.
+through, which are recognised by their module, and by the HTTP status that most of them carry.
 """
 
 import errno
