@@ -1,7 +1,7 @@
 """What the later stages of a run left under other flags is removed before they are done again.
 
 Each stage goes by a stamp: a digest of the flags up to it and of what the stages before it left. A marker holds the stamp
-under which the rest was made, and goes first, so that a process that is killed in the middle leaves nothing that counts as done.
+under which the rest was made, and goes first, so that a process that is killed leaves nothing that counts as done.
 """
 
 import hashlib
