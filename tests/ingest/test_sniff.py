@@ -38,7 +38,7 @@ NO_PICTURES = {
     b"<div>login</div>": "markup",
     b'{"error": "not found"}': "JSON",
     b"  [1, 2]": "JSON",
-    gzip.compress(b"anything"): "gzip",
+    gzip.compress(b"anything", mtime=0): "gzip",
     b"PK\x03\x04" + b"a" * 30: "zip",
     b"%PDF-1.4\n": "PDF",
     b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 100 100\n": "PostScript",
