@@ -97,7 +97,8 @@ def test_averages(
     # And its colours are those of the way over RGB.
     usual = Image.open(io.BytesIO(body)).resize((width, height), Image.Resampling.BOX)
     apart = np.asarray(image).astype(np.int64) - np.asarray(usual)
-    assert abs(apart).mean() < 6 and abs(apart.mean()) < 2  # of 4,800 pixels of noise in 4:2:2 1.35 was seen
+    offset = 2 if sampling == "4:2:2" and min(size) < 96 else 1  # of 75 x 64 pixels of noise in 4:2:2 1.35 was seen
+    assert abs(apart).mean() < 6 and abs(apart.mean()) < offset
 
 
 @compiled
