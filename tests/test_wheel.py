@@ -25,7 +25,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ignore = shutil.ignore_patterns(
         "__pycache__", ".venv", "build", "out", ".git", "*.egg-info", ".hypothesis", ".*_cache"
     )
-    shutil.copytree(ROOT, source / "tree", ignore=ignore)
+    shutil.copytree(ROOT, source / "tree", ignore=ignore, symlinks=True)
     into = source / "wheel"
     command = [
         sys.executable,
@@ -47,10 +47,10 @@ def test_it_holds_every_source_file_of_the_rooms_and_nothing_else(wheel: Path) -
     names = set(zipfile.ZipFile(wheel).namelist())
     ours = {name for name in names if ".dist-info/" not in name}
     sources = {f"tagmill/{path.relative_to(ROOT)}" for room in ROOMS for path in (ROOT / room).rglob("*.py")}
-    sources |= {"tagmill/train.py", "tagmill/cli.py"}
+    sources |= {f"tagmill/{name}.py" for name in ("__init__", "__main__", "train", "cli")}
     data = {f"tagmill/{path.relative_to(ROOT)}" for path in (ROOT / "ingest/sql").glob("*.sql")}
     data |= {f"tagmill/ingest/wordnet/{name}" for name in ("nouns.npz", "imagenet.npz", "LICENSE")}
-    data |= {f"tagmill/{room}/py.typed" for room in ROOMS}
+    data |= {"tagmill/py.typed"}
     compiled = {
         "tagmill/shards/_pieces": pieces.is_compiled(),
         "tagmill/pipeline/_resample": resample.is_compiled(),
