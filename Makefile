@@ -14,7 +14,7 @@ BENCHES ?= pixels loader epochs plan
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
 
-$(VENV)/.installed: requirements.lock setup/pillow.lock pyproject.toml $(wildcard setup/*.sh setup/*.py pipeline/*.[ch] ingest/*.c)
+$(VENV)/.installed: requirements.lock setup/pillow.lock pyproject.toml $(wildcard setup/*.sh setup/*.py */*/*.[ch])
 	@setup/install.sh $(PYTHON) $(VENV)
 
 setup: $(VENV)/.installed ## virtual environment with everything, pillow-simd compiled for this processor

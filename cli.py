@@ -31,9 +31,9 @@ def ingest(arguments: Sequence[str]) -> None:
 
     from tagmill.ingest import IngestConfig
     from tagmill.ingest import ingest as run
-    from tagmill.ingest.process import leave_out_pandas
-    from tagmill.ingest.progress import JsonProgress, Progress, RichProgress
-    from tagmill.ingest.prometheus import PrometheusProgress
+    from tagmill.ingest.progress.progress import JsonProgress, Progress, RichProgress
+    from tagmill.ingest.progress.prometheus import PrometheusProgress
+    from tagmill.ingest.workers.process_setup import leave_out_pandas
 
     @dataclass(frozen=True)
     class Told:
@@ -60,10 +60,10 @@ def ingest(arguments: Sequence[str]) -> None:
 
 # Words of `tagmill corpus` that need more than the floor knows: the loader, or the rules of labels and URLs.
 ABOVE_THE_FLOOR = {
-    "plan": "tagmill.pipeline.forecast",
-    "view": "tagmill.ingest.relabel",
-    "under": "tagmill.ingest.hypernyms",
-    "takedown": "tagmill.ingest.takedown",
+    "plan": "tagmill.pipeline.forecast.plan_command",
+    "view": "tagmill.ingest.views.view_command",
+    "under": "tagmill.ingest.labels.under_command",
+    "takedown": "tagmill.ingest.takedown.takedown_command",
 }
 
 
@@ -72,7 +72,7 @@ def corpus(arguments: Sequence[str]) -> None:
     if word in ABOVE_THE_FLOOR:
         importlib.import_module(ABOVE_THE_FLOOR[word]).command(arguments[1:])
         return
-    from tagmill.shards.inspect import command
+    from tagmill.shards.corpus_command import command
 
     command(arguments)
 

@@ -24,12 +24,12 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageFont, ImageOps
 
 from tagmill.bench import measure
 from tagmill.bench.pixels import stored_at_256
-from tagmill.ingest.bands import default_bits, default_tables, draw_bands
-from tagmill.ingest.evaluation import near_rows
-from tagmill.ingest.fingerprint import Fingerprint, fingerprint
-from tagmill.ingest.hashes import HashFile, Words
-from tagmill.ingest.images import Prepared, prepare
-from tagmill.ingest.near import NearRules, find_near
+from tagmill.ingest.dedup.decontamination import near_rows
+from tagmill.ingest.dedup.near_duplicates import NearRules, find_near
+from tagmill.ingest.images.fingerprint import Fingerprint, fingerprint
+from tagmill.ingest.images.prepare import Prepared, prepare
+from tagmill.ingest.similarity.hash_files import HashFile, Words
+from tagmill.ingest.similarity.lsh import default_bits, default_tables, draw_bands
 
 LARGE = 100_000_000  # pictures of the corpus whose tables are tried
 SEED, MEMORY = 0, 1 << 28

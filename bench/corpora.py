@@ -79,9 +79,9 @@ def resized(path: Path, short_side: int = SHORT_SIDE) -> bytes:
 def make_corpus(images: Path, folder: Path) -> None:
     from PIL import Image
 
+    from tagmill.shards.formats.record import Record, sha256_hex
     from tagmill.shards.manifest import CorpusFile, commit, put_manifest
-    from tagmill.shards.record import Record, sha256_hex
-    from tagmill.shards.store import Store
+    from tagmill.shards.storage.store import Store
     from tagmill.shards.writer import ShardWriter, publish
 
     store, entries = Store(str(folder)), []

@@ -1,6 +1,6 @@
 """DuckDB and Spark on the same synthetic rows: seconds of every statement on both, and whether the tables are identical.
 
-The rows are an ingest's, and so are the statements: the set work of `fates.py` (a tenth of the rows are copies, a twentieth
+The rows are an ingest's, and so are the statements: the set work of `resolve.py` (a tenth of the rows are copies, a twentieth
 nearly so, some are in an evaluation set), the selection, and the tag union. Each table is compared as a sha256 over its
 sorted rows and its schema. `python bench/engines.py --rows 1000000`
 """
@@ -25,15 +25,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tagmill.ingest.config import IngestConfig
-from tagmill.ingest.engine import Engine, Made, Param, Parquet, Source, parquet_of
-from tagmill.ingest.evaluation import ENTRIES, EvaluationSets
-from tagmill.ingest.fates import SetRules, decide
-from tagmill.ingest.near import NearRules
+from tagmill.ingest.config.ingest import IngestConfig
+from tagmill.ingest.dedup.decontamination import ENTRIES, EvaluationSets
+from tagmill.ingest.dedup.near_duplicates import NearRules
+from tagmill.ingest.dedup.resolve import SetRules, decide
+from tagmill.ingest.engines.engine import Engine, Made, Param, Parquet, Source, parquet_of
+from tagmill.ingest.executor import workplace
 from tagmill.ingest.run import FACTS
-from tagmill.ingest.union import PLACES, REJECTS
-from tagmill.ingest.workplace import workplace
-from tagmill.shards.store import Store
+from tagmill.ingest.views.tag_union import PLACES, REJECTS
+from tagmill.shards.storage.store import Store
 
 PIECE = 100_000  # rows of a file
 HOLDOUT, EVALUATION = 5_000, 500

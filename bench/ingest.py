@@ -102,7 +102,7 @@ def pixel_work(images: Path, count: int, processes: int) -> float:
 
 def pixel_worker(folder: Path, share: int) -> None:
     """A process of `pixel_work`: reads the pictures, waits until all have, and prepares its share of them."""
-    from tagmill.ingest.images import Prepared, prepare
+    from tagmill.ingest.images.prepare import Prepared, prepare
 
     bodies, policy = [path.read_bytes() for path in measure.pictures(folder)], pixels.stored_at_256()
     assert all(isinstance(prepare(body, policy), Prepared) for body in bodies[:8])

@@ -34,7 +34,7 @@ COUNT = (
 
 def words() -> list[str]:
     """The vocabulary in the order of its counts: WordNet's nouns, every fifth or so, between words that mean nothing."""
-    from tagmill.ingest.synsets import WordNet
+    from tagmill.ingest.labels.synsets import WordNet
 
     nouns = sorted(WordNet.load().forms)
     made = [f"#tag{number:06d}" for number in range(WORDS - len(nouns))]
@@ -45,7 +45,7 @@ def words() -> list[str]:
 def make(folder: Path, rows: int) -> str:
     """A corpus of `rows` samples: tables of keys and tags, and a manifest."""
     from tagmill.shards.manifest import CorpusFile, ShardEntry, commit, put_manifest
-    from tagmill.shards.store import Store
+    from tagmill.shards.storage.store import Store
 
     store, entries = Store(str(folder)), []
     if (folder / "corpus.json").exists():
@@ -70,7 +70,7 @@ def make(folder: Path, rows: int) -> str:
 def view(folder: str, options: argparse.Namespace, rows: int) -> dict[str, float]:
     shutil.rmtree(Path(folder) / "views", ignore_errors=True)
     code = (
-        "import sys, json; from tagmill.ingest.relabel import ViewConfig, summary, view\n"
+        "import sys, json; from tagmill.ingest.views.view_command import ViewConfig, summary, view\n"
         "config = ViewConfig(corpus=sys.argv[1], name='v', min_count=20, resample='uniform', epoch_samples=int(sys.argv[2]),"
         " processes=int(sys.argv[3]), memory_limit=sys.argv[4], spool=sys.argv[5])\n"
         "if __name__ == '__main__': print(json.dumps(summary('v', view(config))))"

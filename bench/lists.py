@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from tagmill.bench import measure, processes
-from tagmill.shards.marked import claim, discard
+from tagmill.shards.storage.marked_folder import claim, discard
 
 ROWS = (1_000_000, 10_000_000, 100_000_000)
 BLOCK, HOSTS, WORDS = 100_000, 100_000, 50_000
@@ -33,11 +33,11 @@ UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9}
 WORK = """
 import json, sys, time
 from pathlib import Path
-from tagmill.ingest.config import IngestConfig
-from tagmill.ingest.deal import deal
-from tagmill.ingest.parts import run_parts
-from tagmill.ingest.progress import Silent
-from tagmill.shards.store import Store
+from tagmill.ingest.config.ingest import IngestConfig
+from tagmill.ingest.parts.partition import deal
+from tagmill.ingest.parts.run import run_parts
+from tagmill.ingest.progress.progress import Silent
+from tagmill.shards.storage.store import Store
 
 if __name__ == "__main__":
     source, output, spool, limit = sys.argv[1:]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tagmill.ingest.policy import ImagePolicy
+    from tagmill.ingest.config.images import ImagePolicy
 
 
 def work(files: list[bytes]) -> float:
@@ -57,9 +57,10 @@ class Clock:
 
 def step_by_step(body: bytes, policy: "ImagePolicy", clock: Clock) -> bytes:
     """What ingest does with a picture that goes over RGB, by ingest's own functions; the JPEG that is stored."""
-    from tagmill.ingest import colours, fingerprint, images
-    from tagmill.ingest.resize import framed, scaled
-    from tagmill.shards.record import sha256_hex
+    from tagmill.ingest.images import fingerprint, srgb
+    from tagmill.ingest.images import prepare as images
+    from tagmill.ingest.images.resize import framed, scaled
+    from tagmill.shards.formats.record import sha256_hex
 
     clock.start()
     source = images.opened(body)
@@ -67,7 +68,7 @@ def step_by_step(body: bytes, policy: "ImagePolicy", clock: Clock) -> bytes:
     clock("header check")
     pixels, place = images.decoded(source, wanted.scaled)
     clock("decode")
-    pixels = framed(colours.in_srgb(scaled(pixels, wanted.scaled, place), source.profile), wanted.stored)
+    pixels = framed(srgb.in_srgb(scaled(pixels, wanted.scaled, place), source.profile), wanted.stored)
     clock("resize")
     jpeg = images.encoded(pixels, policy.quality)
     clock("encode")
@@ -80,7 +81,7 @@ def step_by_step(body: bytes, policy: "ImagePolicy", clock: Clock) -> bytes:
 
 def in_planes(body: bytes, policy: "ImagePolicy") -> bool:
     """A picture made smaller in its own planes; False where it goes over RGB."""
-    from tagmill.ingest import images
+    from tagmill.ingest.images import prepare as images
 
     source = images.opened(body)
     return images.in_planes(source, images.checked_shape(*source.image.size, policy), policy.quality) is not None
@@ -88,15 +89,15 @@ def in_planes(body: bytes, policy: "ImagePolicy") -> bool:
 
 def stored_at_256(**changes: Any) -> "ImagePolicy":
     """Short side 256, quality 90, and ingest's own limits."""
-    from tagmill.ingest.policy import ImagePolicy
+    from tagmill.ingest.config.images import ImagePolicy
 
     return ImagePolicy(**{"image_size": 256, "quality": 90, "min_side": 16, "max_pixels": 200_000_000, **changes})
 
 
 def ingest_steps(files: list[bytes], rounds: int) -> dict[str, dict[str, object]]:
     """Microseconds a picture of every step, and of all that `prepare` and the fingerprints do under three policies."""
-    from tagmill.ingest.fingerprint import fingerprint
-    from tagmill.ingest.images import Prepared, prepare
+    from tagmill.ingest.images.fingerprint import fingerprint
+    from tagmill.ingest.images.prepare import Prepared, prepare
 
     resized = stored_at_256()
     whole = {

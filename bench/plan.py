@@ -47,9 +47,9 @@ def digests(random: np.random.Generator, count: int) -> list[str]:
 
 def make_corpus(folder: Path, shards: int) -> str:
     """`corpus.json`, the manifest and two views: all that planning reads of a corpus."""
+    from tagmill.shards.formats.record import sha256_hex
     from tagmill.shards.manifest import SHARDS, CorpusFile, Named, commit
-    from tagmill.shards.record import sha256_hex
-    from tagmill.shards.store import Store
+    from tagmill.shards.storage.store import Store
 
     generator, store = np.random.default_rng(0), Store(str(folder))
     names, samples = [f"{number:06d}" for number in range(shards)], [SAMPLES] * shards
@@ -66,8 +66,8 @@ def make_corpus(folder: Path, shards: int) -> str:
 
 def make_view(store: Any, kind: str, facts: dict[str, Any], manifest: str, generator: np.random.Generator) -> Any:
     """`uniform`: run j holds about 1 / (j + 1) of a shard's samples, the last ones are there in some shards only."""
+    from tagmill.shards.formats.record import sha256_hex
     from tagmill.shards.manifest import Named
-    from tagmill.shards.record import sha256_hex
     from tagmill.shards.view import ONE, VIEW_SHARDS, ViewFile
 
     shards = len(facts["name"])

@@ -28,7 +28,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tagmill.bench import measure, processes
-from tagmill.shards.marked import claim, discard
+from tagmill.shards.storage.marked_folder import claim, discard
 
 ROWS = (10_000_000, 100_000_000)
 FILE, PART, GROUP = 1_000_000, 10_000, 16  # rows of a file, unless told, and of a part; parts of a pack group
@@ -174,14 +174,14 @@ def count(folder: Path, rows: int, size: int, memory: int) -> dict[str, int]:
 
 def work(folder: Path, rows: int, size: int, memory: int) -> dict[str, Any]:
     """The measured process: set work over the facts of a folder, then the count."""
-    from tagmill.ingest.engine import parquet_of
-    from tagmill.ingest.engine_duckdb import DuckDB
-    from tagmill.ingest.evaluation import ENTRIES, EvaluationSets
-    from tagmill.ingest.fates import SetRules
-    from tagmill.ingest.near import NearRules
-    from tagmill.ingest.room import shared
-    from tagmill.ingest.select import select
-    from tagmill.shards.store import Store
+    from tagmill.ingest.config.memory import shared
+    from tagmill.ingest.dedup.decontamination import ENTRIES, EvaluationSets
+    from tagmill.ingest.dedup.near_duplicates import NearRules
+    from tagmill.ingest.dedup.resolve import SetRules
+    from tagmill.ingest.dedup.selection import select
+    from tagmill.ingest.engines.duckdb import DuckDB
+    from tagmill.ingest.engines.engine import parquet_of
+    from tagmill.shards.storage.store import Store
 
     pa.set_io_thread_count(2)
     pa.set_cpu_count(2)
@@ -315,7 +315,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=measure.ROOT / "build" / "bench" / "sets")
     parser.set_defaults(rounds=1)
     options = parser.parse_args()
-    from tagmill.ingest.room import bytes_of
+    from tagmill.ingest.config.memory import bytes_of
 
     memory, size = bytes_of(options.memory), options.file_rows
     cases: dict[str, dict[str, Any]] = {}

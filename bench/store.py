@@ -27,8 +27,8 @@ OBJECT = 64 << 20  # bytes
 
 def worker(name: str, size: int, threads: int, reads: int) -> None:
     """Reads ranges of the object in this process, after a warm-up; prints what it took."""
-    from tagmill.shards.drivers import FsspecDriver, S3Driver
-    from tagmill.shards.store import handle
+    from tagmill.shards.storage.drivers import FsspecDriver, S3Driver
+    from tagmill.shards.storage.store import handle
 
     driver = S3Driver("bench") if name == "obstore" else FsspecDriver(handle("s3://bench")[0])
     path = "object" if name == "obstore" else "bench/object"

@@ -9,13 +9,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import get_args
 
-from tagmill.ingest.hashtags import clean
-from tagmill.ingest.matching import Matcher, MatchRules, splits
-from tagmill.ingest.synsets import MIN_TOKEN_CHARS, Rule, SynsetSet, WordNet
-from tagmill.ingest.vocabularies import VocabularyRules
-from tagmill.ingest.wordnet import shipped
-from tagmill.ingest.wordnet.imagenet import CLASSES, imagenet
-from tagmill.ingest.wordnet.table import text_lines
+from tagmill.ingest.labels.hashtags import clean
+from tagmill.ingest.labels.matching import Matcher, MatchRules, splits
+from tagmill.ingest.labels.synsets import MIN_TOKEN_CHARS, Rule, SynsetSet, WordNet
+from tagmill.ingest.labels.vocabulary_rules import VocabularyRules
+from tagmill.ingest.labels.wordnet import shipped
+from tagmill.ingest.labels.wordnet.imagenet import CLASSES, imagenet
+from tagmill.ingest.labels.wordnet.table import text_lines
 
 KINDS = ("animal", "artifact", "food", "plant")
 

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
-from tagmill.ingest.fingerprint import fingerprint
-from tagmill.ingest.images import Prepared, prepare
-from tagmill.ingest.matcher import Matcher, scheme_of
-from tagmill.ingest.near import NearRules
-from tagmill.ingest.policy import ImagePolicy
+from tagmill.ingest.config.images import ImagePolicy
+from tagmill.ingest.dedup.near_duplicates import NearRules
+from tagmill.ingest.images.fingerprint import fingerprint
+from tagmill.ingest.images.prepare import Prepared, prepare
 from tagmill.ingest.report import NAME
+from tagmill.ingest.similarity.hamming_index import Matcher, scheme_of
 
 THRESHOLD, QUALITY = NearRules().threshold, NearRules().quality  # the demo's ingest has the defaults
 Hashes = Mapping[Path, tuple[int, ...]]

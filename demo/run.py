@@ -19,7 +19,7 @@ from tagmill.demo.screen import summary_screen
 from tagmill.demo.serve import serve
 from tagmill.demo.web import STAMP, make_web, write_rows
 from tagmill.ingest import IngestConfig, ingest
-from tagmill.ingest.progress import RichProgress
+from tagmill.ingest.progress.progress import RichProgress
 from tagmill.pipeline import Loader, LoaderConfig
 from tagmill.shards.errors import ConfigError
 from tagmill.shards.lint import lint_shard, lint_view

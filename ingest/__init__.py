@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 __all__ = ["IngestConfig", "Report", "ingest"]
 
 if TYPE_CHECKING:
-    from tagmill.ingest.config import IngestConfig
+    from tagmill.ingest.config.ingest import IngestConfig
     from tagmill.ingest.report import Report
     from tagmill.ingest.run import ingest
 else:
-    _HOMES = {"IngestConfig": "config", "Report": "report", "ingest": "run"}
+    _HOMES = {"IngestConfig": "config.ingest", "Report": "report", "ingest": "run"}
 
     def __getattr__(name: str) -> object:
         if name not in _HOMES:

@@ -9,13 +9,13 @@ import json
 from collections.abc import Callable, Iterable
 from importlib.metadata import version
 
-from tagmill.ingest.config import IngestConfig
-from tagmill.ingest.evaluation import EvaluationSets
-from tagmill.ingest.extend import Base, remove_packed
-from tagmill.ingest.pack import PACKED, PIN
-from tagmill.ingest.part import PartSummary
+from tagmill.ingest.config.ingest import IngestConfig
+from tagmill.ingest.dedup.decontamination import EvaluationSets
+from tagmill.ingest.extend.base_corpus import Base, remove_packed
+from tagmill.ingest.pack.write_shards import PACKED, PIN
+from tagmill.ingest.parts.make import PartSummary
 from tagmill.shards.manifest import CORPUS, Corpus
-from tagmill.shards.store import Store
+from tagmill.shards.storage.store import Store
 
 NOTE = "parts/labelling.json"  # manifests and folders of views that the run has begun to write
 

@@ -9,10 +9,10 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from tagmill.ingest.coverage import FewLabels
-from tagmill.ingest.fates import SetCounts
+from tagmill.ingest.dedup.resolve import SetCounts
+from tagmill.ingest.labels.coverage import FewLabels
+from tagmill.ingest.progress.host_times import HostTime
 from tagmill.ingest.reasons import Reason
-from tagmill.ingest.waits import HostTime
 
 NAME = "report.json"
 TOP_LABELS = 20

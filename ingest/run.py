@@ -15,49 +15,49 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from tagmill.ingest.budget import Budget
-from tagmill.ingest.config import IngestConfig
-from tagmill.ingest.crowds import TAGGED
-from tagmill.ingest.deal import Dealt, deal
-from tagmill.ingest.denied import Denied
-from tagmill.ingest.ending import Made, close, commit_first, finish, finished, lineage, reported, rules
-from tagmill.ingest.engine import parquet_of
-from tagmill.ingest.evaluation import LEAKS, EvaluationSets
-from tagmill.ingest.evaluation_sets import read_sets
-from tagmill.ingest.existing import existing_rows
-from tagmill.ingest.extend import Base, begin, extended, is_done
-from tagmill.ingest.fates import SetRules
-from tagmill.ingest.first_look import FirstLook, reading_of
-from tagmill.ingest.forbidden import Forbidden, pin_forbidden
-from tagmill.ingest.generation import Generation, check_views
-from tagmill.ingest.known import deal_known
-from tagmill.ingest.pack import Packed, PackTask, plan_groups, totals_of
-from tagmill.ingest.part import PartSummary, attempt_file, done_file
-from tagmill.ingest.part_table import PART
-from tagmill.ingest.parts import pictures_left, run_parts
-from tagmill.ingest.plan import NOTHING, check_dealt
-from tagmill.ingest.progress import Progress, Silent
-from tagmill.ingest.proxy import SAYS as PROXY_SAYS
-from tagmill.ingest.proxy import Proxies
+from tagmill.ingest.commit import Made, close, commit_first, finish, finished, lineage, reported, rules
+from tagmill.ingest.config.ingest import IngestConfig
+from tagmill.ingest.config.memory import bytes_of, shared
+from tagmill.ingest.dedup.decontamination import LEAKS, EvaluationSets
+from tagmill.ingest.dedup.evaluation_sets import read_sets
+from tagmill.ingest.dedup.existing_samples import existing_rows
+from tagmill.ingest.dedup.placeholders import TAGGED
+from tagmill.ingest.dedup.resolve import SetRules
+from tagmill.ingest.dedup.selection import Selected, select
+from tagmill.ingest.engines.engine import parquet_of
+from tagmill.ingest.executor import Workplace, workplace
+from tagmill.ingest.extend.base_corpus import Base, begin, extended, is_done
+from tagmill.ingest.extend.generation import Generation, check_views
+from tagmill.ingest.filters.pinned import Forbidden, pin_forbidden
+from tagmill.ingest.filters.takedown_rules import Denied
+from tagmill.ingest.http.proxy import SAYS as PROXY_SAYS
+from tagmill.ingest.http.proxy import Proxies
+from tagmill.ingest.image_stacks import hold_stack
+from tagmill.ingest.pack.shard_plan import NOTHING, check_dealt
+from tagmill.ingest.pack.write_shards import Packed, PackTask, plan_groups, totals_of
+from tagmill.ingest.parts.first_look import FirstLook, reading_of
+from tagmill.ingest.parts.known_urls import deal_known
+from tagmill.ingest.parts.make import PartSummary, attempt_file, done_file
+from tagmill.ingest.parts.partition import Dealt, deal
+from tagmill.ingest.parts.robots import ask_hosts, find_hosts
+from tagmill.ingest.parts.run import pictures_left, run_parts
+from tagmill.ingest.parts.table import PART
+from tagmill.ingest.progress.failure_budget import Budget
+from tagmill.ingest.progress.host_times import Traffic
+from tagmill.ingest.progress.progress import Progress, Silent
 from tagmill.ingest.redo import begin_labelling, begin_packing, pack_stamp, select_stamp
 from tagmill.ingest.report import NAME as REPORT
 from tagmill.ingest.report import Report
-from tagmill.ingest.robots_stage import ask_hosts, find_hosts
-from tagmill.ingest.room import bytes_of, shared
-from tagmill.ingest.select import Selected, select
-from tagmill.ingest.sides import label
-from tagmill.ingest.sources import check as check_sources
-from tagmill.ingest.sources import extra_schema
-from tagmill.ingest.spool import spool_folder
-from tagmill.ingest.stack import hold_stack
-from tagmill.ingest.views import NAME as VIEW
-from tagmill.ingest.views import Labelled, Source, make_view
-from tagmill.ingest.waits import Traffic
-from tagmill.ingest.workplace import Workplace, workplace
-from tagmill.shards.disk import full_disks
+from tagmill.ingest.scratch import spool_folder
+from tagmill.ingest.sources.rows import check as check_sources
+from tagmill.ingest.sources.rows import extra_schema
+from tagmill.ingest.views.build import NAME as VIEW
+from tagmill.ingest.views.build import Labelled, Source, make_view
 from tagmill.shards.errors import CorpusError
 from tagmill.shards.manifest import Corpus, Named, put_manifest
-from tagmill.shards.store import Store
+from tagmill.shards.side_tables import label
+from tagmill.shards.storage.local_disk import full_disks
+from tagmill.shards.storage.store import Store
 from tagmill.shards.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)

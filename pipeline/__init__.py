@@ -3,6 +3,6 @@
 from tagmill.pipeline.batch import Batch, Labels, Terms
 from tagmill.pipeline.config import LoaderConfig, World
 from tagmill.pipeline.loader import Loader
-from tagmill.pipeline.mixture import Mixture
+from tagmill.pipeline.order.mixture import Mixture
 
 __all__ = ["Batch", "Labels", "Loader", "LoaderConfig", "Mixture", "Terms", "World"]

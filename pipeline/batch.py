@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 
 from tagmill.pipeline.config import check_units
-from tagmill.pipeline.gather import PADDING
+from tagmill.pipeline.read.assemble import PADDING
 
 DTYPES = {"uint8": torch.uint8, "float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -133,7 +133,7 @@ def scaled(
     shares: torch.Tensor | None,
 ) -> torch.Tensor:
     """(images - shift) * scale as `dtype`, mixed with their partners where there are any: the definition that
-    `tagmill.pipeline.fused` compiles."""
+    `tagmill.pipeline.decode.compiled_normalise` compiles."""
     floats = (images.to(torch.float32) - shift) * (scale * valid.view(-1, 1, 1, 1))
     if partners is not None and shares is not None:
         floats = mixed(floats, Mix(partners, shares))

@@ -11,7 +11,7 @@ from typing import Literal
 
 from tagmill.pipeline.decoding import Decoding
 from tagmill.shards.errors import ConfigError
-from tagmill.shards.store import is_local, local_path
+from tagmill.shards.storage.store import is_local, local_path
 
 log = logging.getLogger(__name__)
 

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 
-from tagmill.pipeline.backend import Backend, choose
 from tagmill.pipeline.config import LoaderConfig
+from tagmill.pipeline.decode.backend import Backend, choose
+from tagmill.pipeline.iteration import Made, Run
 from tagmill.pipeline.meters import Meters
-from tagmill.pipeline.mixture import MixedSchedule
-from tagmill.pipeline.prefetch import SampleReader
-from tagmill.pipeline.run import Made, Run
-from tagmill.pipeline.schedule import Schedule
+from tagmill.pipeline.order.mixture import MixedSchedule
+from tagmill.pipeline.order.schedule import Schedule
+from tagmill.pipeline.read.prefetch import SampleReader
 from tagmill.shards.errors import TagmillError
 
 

@@ -10,13 +10,15 @@ from typing import NoReturn, Self
 import torch.distributed as dist
 from torch.utils.data import IterableDataset, get_worker_info
 
-from tagmill.pipeline.backend import working_memory
 from tagmill.pipeline.batch import DTYPES, Batch
 from tagmill.pipeline.config import LoaderConfig, World
-from tagmill.pipeline.device import resolve
+from tagmill.pipeline.decode.backend import working_memory
+from tagmill.pipeline.decode.device import resolve
 from tagmill.pipeline.engine import Engine
+from tagmill.pipeline.iteration import AHEAD, ended
 from tagmill.pipeline.meters import Meters
-from tagmill.pipeline.mixture import (
+from tagmill.pipeline.order.epoch_space import EpochSpace
+from tagmill.pipeline.order.mixture import (
     MixedSchedule,
     Mixture,
     Part,
@@ -25,15 +27,13 @@ from tagmill.pipeline.mixture import (
     even_mixed_size,
     mixed_batch_size,
 )
-from tagmill.pipeline.plan import even_world_size, local_batch_size, open_samples
-from tagmill.pipeline.prefetch import SampleReader
-from tagmill.pipeline.run import AHEAD, ended
-from tagmill.pipeline.schedule import Schedule
-from tagmill.pipeline.space import EpochSpace
-from tagmill.pipeline.state import LoaderState, check
-from tagmill.shards.cache import Cache
+from tagmill.pipeline.order.plan import even_world_size, local_batch_size, open_samples
+from tagmill.pipeline.order.schedule import Schedule
+from tagmill.pipeline.order.state import LoaderState, check
+from tagmill.pipeline.read.prefetch import SampleReader
 from tagmill.shards.errors import ConfigError, TagmillError
 from tagmill.shards.manifest import Corpus
+from tagmill.shards.storage.node_cache import Cache
 from tagmill.shards.view import View
 from tagmill.shards.vocabulary import Vocabulary
 

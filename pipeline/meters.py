@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from tagmill.shards.storage.counters import TRAFFIC
 from tagmill.shards.takedown import TAKEN_DOWN
-from tagmill.shards.traffic import TRAFFIC
 
 # What the seconds are of. The decoding thread waits for its input (read), works, then waits for room (its output).
 READ = "read"  # worked: all reading threads together

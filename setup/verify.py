@@ -23,10 +23,10 @@ if without:
     print(f"[setup] left out, so such pictures are counted as rejects: {', '.join(without)}")
 ROOT = Path(__file__).parents[1]
 COMPILED = {
-    "shards/_pieces": "a loader's reading threads wait longer for each other",
-    "pipeline/_windows": "the loader on a CPU decodes with Pillow, in twice the time",
-    "pipeline/_resample": "what is resized or normalised without it takes twice the time",
-    "ingest/_planes": "ingest makes JPEGs smaller over RGB, which takes a third more time",
+    "shards/storage/_pieces": "a loader's reading threads wait longer for each other",
+    "pipeline/decode/_windows": "the loader on a CPU decodes with Pillow, in twice the time",
+    "pipeline/decode/_resample": "what is resized or normalised without it takes twice the time",
+    "ingest/images/_planes": "ingest makes JPEGs smaller over RGB, which takes a third more time",
 }
 for name, cost in COMPILED.items():
     if not list(ROOT.glob(f"{name}.*so")):

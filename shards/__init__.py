@@ -8,10 +8,10 @@ from tagmill.shards.errors import (
     StoreError,
     TagmillError,
 )
+from tagmill.shards.formats.record import Record
 from tagmill.shards.manifest import Corpus, ShardEntry
 from tagmill.shards.reader import ShardReader, Unreadable
-from tagmill.shards.record import Record
-from tagmill.shards.store import Store
+from tagmill.shards.storage.store import Store
 from tagmill.shards.view import View
 from tagmill.shards.vocabulary import Label, Vocabulary
 

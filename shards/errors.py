@@ -26,7 +26,7 @@ class InputError(TagmillError):
 
 
 class StoreError(TagmillError):
-    """A store that refuses or keeps failing after the retries that `tagmill.shards.store` makes."""
+    """A store that refuses or keeps failing after the retries that `tagmill.shards.storage.store` makes."""
 
 
 class CorpusError(TagmillError):

@@ -12,12 +12,12 @@ import numpy.typing as npt
 
 from tagmill.shards.checksum import crc32
 from tagmill.shards.errors import IntegrityError
-from tagmill.shards.grey import is_grey
-from tagmill.shards.index import BLOCK, INDEX, dali_index, key_hex, padded
+from tagmill.shards.formats.parquet import read_table
+from tagmill.shards.formats.placeholder_jpeg import is_grey
+from tagmill.shards.formats.record import sha256_hex
+from tagmill.shards.formats.shard_index import BLOCK, INDEX, dali_index, key_hex, padded
 from tagmill.shards.manifest import Corpus, Named, ShardEntry, read_named
 from tagmill.shards.reader import ShardReader
-from tagmill.shards.record import sha256_hex
-from tagmill.shards.tables import read_table
 from tagmill.shards.view import View
 
 MEMBER = re.compile(r"[0-9a-f]{32}\.(jpg|json)")

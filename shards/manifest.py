@@ -14,10 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tagmill.shards.errors import CorpusError, IntegrityError, OvertakenError
-from tagmill.shards.record import sha256_hex
-from tagmill.shards.shared import parquet_batches, row_of, shared_table
-from tagmill.shards.store import Store
-from tagmill.shards.tables import read_table, table_bytes
+from tagmill.shards.formats.parquet import read_table, table_bytes
+from tagmill.shards.formats.record import sha256_hex
+from tagmill.shards.formats.shared_tables import parquet_batches, row_of, shared_table
+from tagmill.shards.storage.store import Store
 from tagmill.shards.takedown import Takedown
 
 CORPUS = "corpus.json"

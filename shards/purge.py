@@ -19,13 +19,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tagmill.shards.errors import CorpusError, IntegrityError
-from tagmill.shards.grey import grey_jpeg, no_facts
-from tagmill.shards.index import BLOCK, key_hex, padded
+from tagmill.shards.formats.parquet import read_table
+from tagmill.shards.formats.placeholder_jpeg import grey_jpeg, no_facts
+from tagmill.shards.formats.record import sha256_hex
+from tagmill.shards.formats.shard_index import BLOCK, key_hex, padded
 from tagmill.shards.manifest import Corpus, CorpusFile, Named, ShardEntry, amend, read_named
 from tagmill.shards.reader import ShardReader
-from tagmill.shards.record import sha256_hex
-from tagmill.shards.store import Store
-from tagmill.shards.tables import read_table
+from tagmill.shards.storage.store import Store
 from tagmill.shards.takedown import PURGE, PURGED, Ordinals, PurgedShard, Row, Takedown
 
 # What a shard will be, put before it is: after a kill it tells a shard that is purged already from one that was altered.

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tagmill.shards.cache import identity_of
 from tagmill.shards.checksum import crc32
 from tagmill.shards.errors import CorpusError, IntegrityError
-from tagmill.shards.grey import is_grey
-from tagmill.shards.index import BLOCK, INDEX, key_hex, padded
+from tagmill.shards.formats.npy import check_size, read_rows
+from tagmill.shards.formats.placeholder_jpeg import is_grey
+from tagmill.shards.formats.shard_index import BLOCK, INDEX, key_hex, padded
 from tagmill.shards.manifest import Corpus, ShardLine
-from tagmill.shards.npy import check_size, read_rows
-from tagmill.shards.pieces import Places
-from tagmill.shards.store import Store
+from tagmill.shards.storage.node_cache import identity_of
+from tagmill.shards.storage.ranged_reads import Places
+from tagmill.shards.storage.store import Store
 from tagmill.shards.takedown import NONE, TAKEN_DOWN, Ordinals
 
 GAP_LIMIT = 1 << 17  # bytes that one read may fetch for nothing between two pictures, before a second read is cheaper

@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tagmill.shards.errors import CorpusError
-from tagmill.shards.record import sha256_hex
-from tagmill.shards.tables import read_table, table_bytes
+from tagmill.shards.formats.parquet import read_table, table_bytes
+from tagmill.shards.formats.record import sha256_hex
 
 TAKEN_DOWN = "taken_down"  # the reason of a hole, and of a reject
 RULES = ("key", "sha256", "url", "host", "pdq")

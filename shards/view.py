@@ -16,14 +16,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from tagmill.shards.cache import identity_of
 from tagmill.shards.errors import CorpusError, IntegrityError
+from tagmill.shards.formats.npy import check_size, npy_bytes, read_rows
+from tagmill.shards.formats.parquet import read_table, table_bytes
+from tagmill.shards.formats.record import sha256_hex
+from tagmill.shards.formats.shared_tables import parquet_batches, row_of, shared_table
 from tagmill.shards.manifest import Corpus, Named, ShardEntry, read_named
-from tagmill.shards.npy import check_size, npy_bytes, read_rows
-from tagmill.shards.record import sha256_hex
-from tagmill.shards.shared import parquet_batches, row_of, shared_table
-from tagmill.shards.store import Store
-from tagmill.shards.tables import read_table, table_bytes
+from tagmill.shards.storage.node_cache import identity_of
+from tagmill.shards.storage.store import Store
 from tagmill.shards.vocabulary import Vocabulary
 
 ONE = 1 << 16  # a repeat of one

@@ -14,11 +14,11 @@ import pyarrow.parquet as pq
 
 from tagmill.shards.checksum import crc32
 from tagmill.shards.errors import ConfigError, CorpusError
-from tagmill.shards.index import BLOCK, INDEX, dali_index, key_bytes, padded
+from tagmill.shards.formats.npy import npy_bytes
+from tagmill.shards.formats.record import Record, facts_schema, sha256_hex
+from tagmill.shards.formats.shard_index import BLOCK, INDEX, dali_index, key_bytes, padded
 from tagmill.shards.manifest import ShardEntry
-from tagmill.shards.npy import npy_bytes
-from tagmill.shards.record import Record, facts_schema, sha256_hex
-from tagmill.shards.store import SMALL_PUT, Store
+from tagmill.shards.storage.store import SMALL_PUT, Store
 
 SIDES = (".tar", ".idx", ".npy", ".parquet", "_stats.json")  # the order of the puts: facts never precede their bytes
 PIECE = 1 << 20  # bytes of a file in memory

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tagmill.ingest import planes
-from tagmill.pipeline import resample, windows
-from tagmill.shards import pieces
+from tagmill.ingest.images import jpeg_planes
+from tagmill.pipeline.decode import libjpeg, resize
+from tagmill.shards.storage import ranged_reads
 
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("shards", "ingest", "pipeline")
@@ -48,14 +48,14 @@ def test_it_holds_every_source_file_of_the_rooms_and_nothing_else(wheel: Path) -
     ours = {name for name in names if ".dist-info/" not in name}
     sources = {f"tagmill/{path.relative_to(ROOT)}" for room in ROOMS for path in (ROOT / room).rglob("*.py")}
     sources |= {f"tagmill/{name}.py" for name in ("__init__", "__main__", "train", "cli")}
-    data = {f"tagmill/{path.relative_to(ROOT)}" for path in (ROOT / "ingest/sql").glob("*.sql")}
-    data |= {f"tagmill/ingest/wordnet/{name}" for name in ("nouns.npz", "imagenet.npz", "LICENSE")}
+    data = {f"tagmill/{path.relative_to(ROOT)}" for path in (ROOT / "ingest/engines/sql").glob("*.sql")}
+    data |= {f"tagmill/ingest/labels/wordnet/{name}" for name in ("nouns.npz", "imagenet.npz", "LICENSE")}
     data |= {"tagmill/py.typed"}
     compiled = {
-        "tagmill/shards/_pieces": pieces.is_compiled(),
-        "tagmill/pipeline/_resample": resample.is_compiled(),
-        "tagmill/pipeline/_windows": windows.is_compiled(),
-        "tagmill/ingest/_planes": planes.is_compiled(),
+        "tagmill/shards/storage/_pieces": ranged_reads.is_compiled(),
+        "tagmill/pipeline/decode/_resample": resize.is_compiled(),
+        "tagmill/pipeline/decode/_windows": libjpeg.is_compiled(),
+        "tagmill/ingest/images/_planes": jpeg_planes.is_compiled(),
     }
     objects = {name for name in ours if name.endswith(".so")}
     assert ours == sources | data | objects
@@ -74,7 +74,7 @@ def test_it_carries_both_licences_and_the_command(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         assert any(name.endswith("licenses/LICENSE") for name in names)
-        assert any(name.endswith("licenses/ingest/wordnet/LICENSE") for name in names)
+        assert any(name.endswith("licenses/ingest/labels/wordnet/LICENSE") for name in names)
         entry = next(name for name in names if name.endswith("entry_points.txt"))
         assert "tagmill = tagmill.cli:main" in archive.read(entry).decode()
 
@@ -83,10 +83,10 @@ def test_it_works_unpacked_somewhere_else(wheel: Path, tmp_path: Path) -> None:
     zipfile.ZipFile(wheel).extractall(tmp_path)
     code = (
         "import tagmill.pipeline, tagmill.ingest, tagmill.train, tagmill.cli\n"
-        "from tagmill.ingest.synsets import WordNet\n"
+        "from tagmill.ingest.labels.synsets import WordNet\n"
         "print(tagmill.pipeline.__file__, WordNet.load().lookup('brownbear'))"
     )
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=True)
-    assert done.stdout.strip() == f"{tmp_path}/tagmill/pipeline/__init__.py ('n02132136',)"
+    assert done.stdout.strip() == f"{tmp_path}/tagmill/pipeline/decode/__init__.py ('n02132136',)"

@@ -20,8 +20,8 @@ import torch
 from tagmill.bench import corpora
 from tagmill.bench.peers.stopwatch import settle
 from tagmill.bench.processes import cpu_seconds
-from tagmill.pipeline.augment import Crops, train_crops
-from tagmill.pipeline.dali_backend import DaliBackend
+from tagmill.pipeline.augment.draws import Crops, train_crops
+from tagmill.pipeline.decode.dali import DaliBackend
 from tagmill.pipeline.decoding import Decoding
 
 Memory = tuple[list[bytes], Any, Any]  # JPEGs, widths, heights
@@ -51,7 +51,7 @@ class Ahead:
         return self._made.pop(0)
 
     def peek(self, ahead: int) -> tuple[list[bytes], Crops]:
-        """See `tagmill.pipeline.cpu.Coming`."""
+        """See `tagmill.pipeline.decode.cpu.Coming`."""
         while len(self._made) <= ahead:
             self._made.append(next(self._source))
         return self._made[ahead]

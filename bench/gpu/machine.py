@@ -11,10 +11,10 @@ from typing import Any
 import torch
 
 from tagmill.bench import measure
-from tagmill.pipeline import windows
-from tagmill.pipeline.cores import cores_per_rank
-from tagmill.pipeline.device import LEAST_DRIVER, look
-from tagmill.shards import pieces
+from tagmill.pipeline.decode import libjpeg
+from tagmill.pipeline.decode.cpu_affinity import cores_per_rank
+from tagmill.pipeline.decode.device import LEAST_DRIVER, look
+from tagmill.shards.storage import ranged_reads
 
 PACKAGES = ("torch", "torchvision", "timm", "webdataset", "numpy", "pillow", "pillow-simd", "pyarrow", "fsspec")
 DALI_PACKAGES = (*LEAST_DRIVER, "nvidia-nvimgcodec-cu13", "nvidia-nvimgcodec-cu12", "nvidia-nvjpeg")
@@ -35,8 +35,8 @@ def facts(device: str) -> dict[str, Any]:
     """For the head of the results. The commit of a working tree without git is 'unknown'."""
     machine: dict[str, Any] = {**measure.machine(), "usable_cores": cores_per_rank(), "platform": platform.platform()}
     machine |= {
-        "windows_compiled": windows.is_compiled(),
-        "pieces_compiled": pieces.is_compiled(),
+        "windows_compiled": libjpeg.is_compiled(),
+        "pieces_compiled": ranged_reads.is_compiled(),
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
     }
     if device != "cpu":

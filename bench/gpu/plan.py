@@ -17,7 +17,7 @@ from rich.table import Table
 
 from tagmill.bench import corpora, measure, plan
 from tagmill.bench.gpu.results import CPU, LOADER
-from tagmill.pipeline.forecast import Forecast, Needs, forecast
+from tagmill.pipeline.forecast.plan_command import Forecast, Needs, forecast
 
 SHARDS = 2000
 

@@ -28,9 +28,9 @@ from tagmill.bench.gpu import machine
 from tagmill.bench.gpu.limit import Ahead, Memory, orders
 from tagmill.bench.peers.stopwatch import SIZE, settle
 from tagmill.bench.processes import TICKS
-from tagmill.pipeline.cores import cores_per_rank
-from tagmill.pipeline.dali import Graph
-from tagmill.pipeline.dali_backend import DaliBackend
+from tagmill.pipeline.decode.cpu_affinity import cores_per_rank
+from tagmill.pipeline.decode.dali import DaliBackend
+from tagmill.pipeline.decode.dali_graph import Graph
 from tagmill.pipeline.decoding import Decoding
 
 WARM = 8  # batches before the clock starts

@@ -10,7 +10,7 @@ from nvidia.dali import fn, pipeline_def, types
 
 from tagmill.bench import corpora
 from tagmill.bench.peers import stopwatch
-from tagmill.pipeline.augment import train_crops
+from tagmill.pipeline.augment.draws import train_crops
 
 AHEAD = 2
 

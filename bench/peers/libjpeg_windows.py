@@ -11,21 +11,21 @@ import numpy.typing as npt
 
 from tagmill.bench import corpora
 from tagmill.bench.peers import stopwatch
-from tagmill.pipeline import windows
-from tagmill.pipeline.augment import train_crops
+from tagmill.pipeline.augment.draws import train_crops
+from tagmill.pipeline.decode import libjpeg
 
 WHOLE = 1 << 16  # a window would have to be as many times larger than the pixel for the decoder to make it smaller
 
 
 def batches(options: argparse.Namespace) -> Iterator[int]:
-    if windows._compiled is None:
+    if libjpeg._compiled is None:
         raise SystemExit("windows.c was not compiled")
     pictures, width, height = corpora.in_memory(options.data)
     order = np.random.default_rng(0).permutation(len(pictures))
     pixels = np.empty((options.batch, 1, 1, 3), np.uint8)
 
     def decode(part: tuple[list[bytes], npt.NDArray[np.int32]]) -> None:
-        windows._compiled.fill(pixels, 1, 0, *part, WHOLE, (1.0,) * 3, (0.0,) * 3, True)
+        libjpeg._compiled.fill(pixels, 1, 0, *part, WHOLE, (1.0,) * 3, (0.0,) * 3, True)
 
     with ThreadPoolExecutor(options.threads) as pool:
         for number in count():

@@ -3,7 +3,7 @@
 import pytest
 
 from tagmill.bench.gpu import machine
-from tagmill.pipeline.device import Machine
+from tagmill.pipeline.decode.device import Machine
 
 
 def test_what_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

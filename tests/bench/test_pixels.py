@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from tagmill.bench.pixels import Clock, in_planes, ingest_steps, step_by_step
-from tagmill.ingest import planes
-from tagmill.ingest.images import Prepared, prepare
-from tagmill.ingest.policy import ImagePolicy
+from tagmill.ingest.config.images import ImagePolicy
+from tagmill.ingest.images import jpeg_planes
+from tagmill.ingest.images.prepare import Prepared, prepare
 
 
 def photograph(width: int, height: int) -> bytes:
@@ -21,7 +21,7 @@ def photograph(width: int, height: int) -> bytes:
 
 @pytest.mark.parametrize("size", [(500, 375), (1203, 1601), (90, 200)])
 def test_the_steps_give_what_ingest_stores(size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(planes, "_compiled", None)  # they are those of the way over RGB
+    monkeypatch.setattr(jpeg_planes, "_compiled", None)  # they are those of the way over RGB
     body, policy, clock = photograph(*size), ImagePolicy(256, 90, 16, 10_000_000), Clock()
     assert not in_planes(body, policy)
     made = prepare(body, policy)
@@ -33,7 +33,7 @@ def test_every_step_has_its_figure_and_steps_make_up_the_whole() -> None:
     steps = ingest_steps([photograph(500, 375), photograph(640, 480)], 3)
     medians = {name: float(str(case["median"])) for name, case in steps.items()}
     planar = [medians.pop(name) for name in list(medians) if "in planes (2 of 2)" in name]
-    assert len(planar) == planes.is_compiled()
+    assert len(planar) == jpeg_planes.is_compiled()
     assert len(medians) == 9 and all(len(list(case["runs"])) == 3 for case in steps.values())  # type: ignore[call-overload]
     parts = sum(planar) or sum(medians[step] for step in ("header check", "decode", "resize", "encode"))
     whole = parts + medians["sha256"] + medians["PDQ"]

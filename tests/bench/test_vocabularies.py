@@ -2,8 +2,8 @@
 
 from tagmill.bench import vocabularies
 from tagmill.bench.measure import ROOT
-from tagmill.ingest.synsets import WordNet
-from tagmill.ingest.wordnet.imagenet import CLASSES
+from tagmill.ingest.labels.synsets import WordNet
+from tagmill.ingest.labels.wordnet.imagenet import CLASSES
 
 
 def test_classes_are_counted_by_what_their_labels_meet() -> None:

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from tagmill.demo.ceiling import QUALITY, THRESHOLD, Ceiling, ceiling
-from tagmill.ingest.bands import draw_bands
-from tagmill.ingest.fingerprint import fingerprint
-from tagmill.ingest.images import Prepared, prepare
-from tagmill.ingest.policy import ImagePolicy
+from tagmill.ingest.config.images import ImagePolicy
+from tagmill.ingest.images.fingerprint import fingerprint
+from tagmill.ingest.images.prepare import Prepared, prepare
+from tagmill.ingest.similarity.lsh import draw_bands
 
 POLICY = ImagePolicy(128, 90, 16, 10**8)
 

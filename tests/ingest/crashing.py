@@ -8,9 +8,9 @@ import time
 
 import numpy as np
 
-from tagmill.ingest.decoder import HEAD, main
-from tagmill.ingest.images import Prepared, Rejected, prepare
-from tagmill.ingest.policy import ImagePolicy
+from tagmill.ingest.config.images import ImagePolicy
+from tagmill.ingest.images.decode_worker import HEAD, main
+from tagmill.ingest.images.prepare import Prepared, Rejected, prepare
 
 
 def obedient(body: bytes, policy: ImagePolicy) -> Prepared | Rejected:

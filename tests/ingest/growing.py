@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from tagmill.ingest import IngestConfig
 from tagmill.shards.lint import lint_shard, lint_view
 from tagmill.shards.manifest import Corpus
-from tagmill.shards.store import Store
+from tagmill.shards.storage.store import Store
 from tagmill.shards.view import View
 from tests.ingest.smallweb import WORDS, Web, config, picture
 

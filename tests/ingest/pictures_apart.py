@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tagmill.ingest.hashes import RECORD
+from tagmill.ingest.similarity.hash_files import RECORD
 
 Words = npt.NDArray[np.uint64]
 

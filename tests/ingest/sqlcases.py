@@ -1,4 +1,4 @@
-"""For every statement of `ingest/sql` the tables that it is run on by all engines, of rows that are meant to part them.
+"""For every statement of `ingest/engines/sql` the tables that it is run on by all engines, of rows that are meant to part them.
 
 A new statement needs an entry in CASES; the test that runs them all says so.
 """
@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from tagmill.ingest.engine import Param
+from tagmill.ingest.engines.engine import Param
 
 INT64S = [None, 0, 1, -1, 7, 1 << 40, (1 << 63) - 1, -(1 << 63), -(1 << 63) + 1]
 INT32S = [None, 0, 1, -1, 7, (1 << 31) - 1, -(1 << 31)]

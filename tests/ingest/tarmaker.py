@@ -5,10 +5,10 @@ import tarfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from tagmill.ingest.config import IngestConfig
-from tagmill.ingest.inputs import Input
-from tagmill.ingest.samples import Listing, Sample
-from tagmill.ingest.tars import samples_of_tar
+from tagmill.ingest.config.ingest import IngestConfig
+from tagmill.ingest.sources.inputs import Input
+from tagmill.ingest.sources.samples import Listing, Sample
+from tagmill.ingest.sources.tar import samples_of_tar
 
 Entry = tuple[str, bytes] | tarfile.TarInfo
 

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from tagmill.ingest.coverage import FewLabels, Unmatched
-from tagmill.ingest.crowds import Crowd
-from tagmill.ingest.fates import SetCounts
+from tagmill.ingest.dedup.placeholders import Crowd
+from tagmill.ingest.dedup.resolve import SetCounts
+from tagmill.ingest.labels.coverage import FewLabels, Unmatched
 from tagmill.ingest.reasons import Reason
 from tagmill.ingest.report import Report, TopLabel, commonest, warning
 

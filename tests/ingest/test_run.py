@@ -18,13 +18,13 @@ import pytest
 import webdataset
 
 from tagmill.ingest import IngestConfig, Report, ingest
-from tagmill.ingest.extend import CLOSING
-from tagmill.ingest.proxy import SAYS as PROXY_SAYS
-from tagmill.ingest.stack import STACK
+from tagmill.ingest.extend.base_corpus import CLOSING
+from tagmill.ingest.http.proxy import SAYS as PROXY_SAYS
+from tagmill.ingest.image_stacks import STACK
 from tagmill.shards.errors import CorpusError, TagmillError
 from tagmill.shards.lint import lint_shard, lint_view
 from tagmill.shards.manifest import Corpus
-from tagmill.shards.store import Store
+from tagmill.shards.storage.store import Store
 from tagmill.shards.view import View
 from tests.ingest.smallweb import PICTURES, config, listing, web
 
@@ -130,7 +130,7 @@ DEADLY = """
 import os, re, signal, sys
 from pathlib import Path
 from tagmill.ingest import IngestConfig, ingest
-from tagmill.shards.store import Store
+from tagmill.shards.storage.store import Store
 
 when, _, pattern = os.environ["KILL"].partition(":")
 

@@ -17,11 +17,11 @@ import pytest
 from PIL import Image
 
 from tagmill.ingest import IngestConfig, ingest
+from tagmill.shards.formats.record import sha256_hex
 from tagmill.shards.lint import lint_shard
 from tagmill.shards.manifest import Corpus
 from tagmill.shards.reader import ShardReader
-from tagmill.shards.record import sha256_hex
-from tagmill.shards.store import Store
+from tagmill.shards.storage.store import Store
 from tagmill.shards.view import View
 from tests.ingest.smallweb import PICTURES, WORDS, listing, picture, web
 from tests.ingest.tarmaker import tar

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tagmill.ingest.extend import CLOSING
+from tagmill.ingest.extend.base_corpus import CLOSING
 from tests.ingest.smallweb import config, listing, web
 from tests.ingest.test_run import digests
 

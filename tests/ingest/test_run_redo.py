@@ -14,15 +14,16 @@ from typing import Any
 
 import pytest
 
-from tagmill.ingest import IngestConfig, ending, ingest, plan
+from tagmill.ingest import IngestConfig, commit, ingest
 from tagmill.ingest import run as runs
-from tagmill.ingest.deal import MARKER as DEALT
-from tagmill.ingest.extend import CLOSING
-from tagmill.ingest.part import done_file
-from tagmill.ingest.stack import STACK
+from tagmill.ingest.extend.base_corpus import CLOSING
+from tagmill.ingest.image_stacks import STACK
+from tagmill.ingest.pack import shard_plan
+from tagmill.ingest.parts.make import done_file
+from tagmill.ingest.parts.partition import MARKER as DEALT
 from tagmill.shards.errors import ConfigError
 from tagmill.shards.manifest import Corpus
-from tagmill.shards.store import Store
+from tagmill.shards.storage.store import Store
 from tests.ingest.growing import CountingWeb, check, counting_web, rows_of, settings, write
 from tests.ingest.smallweb import picture
 from tests.ingest.test_run import DEADLY
@@ -66,7 +67,7 @@ def killed_at_the_end(monkeypatch: pytest.MonkeyPatch, wanted: IngestConfig) -> 
         def gone(*of: object) -> None:
             raise Killed
 
-        patch.setattr(ending, "commit", gone)
+        patch.setattr(commit, "commit", gone)
         patch.setattr(runs.Generation, "commit", gone)
         with pytest.raises(Killed):
             ingest(wanted)
@@ -319,7 +320,7 @@ def test_too_many_shards_are_warned_of_when_rows_are_dealt_and_refused_when_they
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(plan, "MOST_SHARDS", 10)
+    monkeypatch.setattr(shard_plan, "MOST_SHARDS", 10)
     with pytest.raises(ConfigError, match=r"17 shards, 10 is the limit.*nothing is fetched again"):
         ingest(config(lists, tmp_path / "corpus", shard_samples=1))
     (warned,) = [record.getMessage() for record in caplog.records if "is the limit" in record.getMessage()]

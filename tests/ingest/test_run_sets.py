@@ -14,12 +14,12 @@ import pytest
 from PIL import Image
 
 from tagmill.ingest import IngestConfig, Report, ingest
-from tagmill.ingest.crowds import Crowd
-from tagmill.ingest.fingerprint import Fingerprint, fingerprint
-from tagmill.ingest.images import Prepared, prepare
+from tagmill.ingest.dedup.placeholders import Crowd
+from tagmill.ingest.images.fingerprint import Fingerprint, fingerprint
+from tagmill.ingest.images.prepare import Prepared, prepare
+from tagmill.shards.formats.record import key_of
 from tagmill.shards.lint import lint_shard, lint_view
 from tagmill.shards.manifest import Corpus
-from tagmill.shards.record import key_of
 from tagmill.shards.view import View
 from tests.ingest.liar import Liar, Lie
 from tests.ingest.smallweb import config

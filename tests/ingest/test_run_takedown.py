@@ -11,10 +11,10 @@ import pytest
 
 from tagmill.ingest import IngestConfig, ingest
 from tagmill.ingest import run as runs
-from tagmill.ingest.takedown import TakedownConfig, take_down
+from tagmill.ingest.takedown.takedown_command import TakedownConfig, take_down
 from tagmill.shards.errors import ConfigError
 from tagmill.shards.manifest import Corpus
-from tagmill.shards.store import Store
+from tagmill.shards.storage.store import Store
 from tests.ingest.smallweb import PICTURES, config, listing, picture, web
 from tests.ingest.test_run import digests
 

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from hypothesis import strategies as st
 
-from tagmill.pipeline.plan import Plan
-from tagmill.pipeline.space import EpochSpace
+from tagmill.pipeline.order.epoch_space import EpochSpace
+from tagmill.pipeline.order.plan import Plan
 
 ONE = 1 << 16
 MANIFEST, VIEW = hashlib.sha256(b"manifest").digest(), hashlib.sha256(b"view").digest()

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from tagmill.shards.formats.record import Record
 from tagmill.shards.manifest import Corpus, CorpusFile, ShardEntry, commit, put_manifest
-from tagmill.shards.record import Record
-from tagmill.shards.store import Store
+from tagmill.shards.storage.store import Store
 from tagmill.shards.view import ONE, put_shard_labels, put_view, recipe_folder
 from tagmill.shards.vocabulary import Label, Vocabulary
 from tagmill.shards.writer import ShardWriter, publish

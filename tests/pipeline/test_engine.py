@@ -10,9 +10,9 @@ import pytest
 from tagmill.pipeline.config import LoaderConfig, World
 from tagmill.pipeline.engine import Engine
 from tagmill.pipeline.meters import Meters
-from tagmill.pipeline.prefetch import SampleReader
-from tagmill.pipeline.schedule import Schedule
-from tagmill.pipeline.space import EpochSpace
+from tagmill.pipeline.order.epoch_space import EpochSpace
+from tagmill.pipeline.order.schedule import Schedule
+from tagmill.pipeline.read.prefetch import SampleReader
 from tagmill.shards.errors import IntegrityError, TagmillError
 from tests.pipeline.corpora import Made, make_corpus
 

@@ -17,8 +17,8 @@ from tagmill.shards.errors import ConfigError, CorpusError, IntegrityError, Tagm
 from tagmill.shards.manifest import Corpus
 from tagmill.shards.view import ONE
 from tests.pipeline.corpora import NUM_LABELS, Made, make_corpus, picture
+from tests.pipeline.decode.test_backend import BACKENDS
 from tests.pipeline.epochs import batches_left
-from tests.pipeline.test_backend import BACKENDS
 
 REPEATS = np.random.default_rng(4).integers(0, 5 * ONE // 2, 88)
 CONFIG = LoaderConfig(

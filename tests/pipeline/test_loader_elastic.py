@@ -11,7 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tagmill.pipeline import Batch, Loader, LoaderConfig, World
-from tagmill.pipeline.plan import local_counts
+from tagmill.pipeline.order.plan import local_counts
 from tagmill.shards.view import ONE
 from tests.pipeline.corpora import make_corpus
 from tests.pipeline.epochs import batches_left

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from tagmill.pipeline import Batch, Loader, LoaderConfig
-from tagmill.pipeline.forecast import Forecast, forecast
+from tagmill.pipeline.forecast.plan_command import Forecast, forecast
 from tagmill.shards import Corpus, IntegrityError, Store, StoreError, TagmillError
-from tagmill.shards.store import Retries
+from tagmill.shards.storage.store import Retries
 from tagmill.shards.view import ONE
 from tests.pipeline.corpora import Made, make_corpus
 from tests.shards.faults import Faults, FaultyProxy, faulty

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from tagmill.pipeline import Loader, LoaderConfig, World
-from tagmill.pipeline.prefetch import SampleReader
-from tagmill.shards.store import Store
+from tagmill.pipeline.read.prefetch import SampleReader
+from tagmill.shards.storage.store import Store
 from tests.pipeline.corpora import make_corpus
 
 CHUNK, STREAMS, WINDOW = 4, 4, 2

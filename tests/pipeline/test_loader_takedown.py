@@ -11,11 +11,11 @@ import pytest
 
 from tagmill.pipeline import Batch, Loader, LoaderConfig
 from tagmill.pipeline import config as configs
-from tagmill.pipeline.augment import eval_crops
-from tagmill.pipeline.backend import choose
+from tagmill.pipeline.augment.draws import eval_crops
+from tagmill.pipeline.decode.backend import choose
 from tagmill.shards import Corpus, Store, TagmillError
 from tagmill.shards.errors import IntegrityError
-from tagmill.shards.grey import SMALLEST, grey_jpeg
+from tagmill.shards.formats.placeholder_jpeg import SMALLEST, grey_jpeg
 from tagmill.shards.manifest import commit
 from tagmill.shards.view import ONE
 from tests.pipeline.corpora import Made, make_corpus

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from tagmill.pipeline.meters import DECODE, INPUT, OUTPUT, READ, TRAINER, Meters
-from tagmill.shards.traffic import TRAFFIC
+from tagmill.shards.storage.counters import TRAFFIC
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-import tagmill.shards.store as store_module
+import tagmill.shards.storage.store as store_module
 from tagmill.shards.errors import IntegrityError, StoreError
-from tagmill.shards.store import Store
+from tagmill.shards.storage.store import Store
 from tests.shards.writers import count_up, race
 
 CONTENT = bytes(range(256)) * 5

@@ -9,7 +9,7 @@ from typing import Any
 
 from tagmill.shards.manifest import Corpus
 from tagmill.shards.purge import begin_purge, purge_shards, record
-from tagmill.shards.store import Store
+from tagmill.shards.storage.store import Store
 from tagmill.shards.takedown import SAMPLE, Row
 
 AT = "2026-01-02T03:04:05+00:00"

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from tagmill.shards.errors import IntegrityError
-from tagmill.shards.index import INDEX
+from tagmill.shards.formats.npy import npy_bytes
+from tagmill.shards.formats.record import sha256_hex
+from tagmill.shards.formats.shard_index import INDEX
 from tagmill.shards.lint import lint_shard, lint_view, tar_members
 from tagmill.shards.manifest import Corpus, ShardEntry
-from tagmill.shards.npy import npy_bytes
-from tagmill.shards.record import sha256_hex
 from tagmill.shards.view import View
 from tests.shards.corpora import make_corpus, sample
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 from tagmill.shards.errors import CorpusError, IntegrityError, OvertakenError, StoreError, TagmillError
+from tagmill.shards.formats.record import sha256_hex
 from tagmill.shards.manifest import (
     FORMAT,
     SHARDS,
@@ -23,8 +24,7 @@ from tagmill.shards.manifest import (
     put_manifest,
     read_named,
 )
-from tagmill.shards.record import sha256_hex
-from tagmill.shards.store import Store
+from tagmill.shards.storage.store import Store
 from tests.shards.corpora import make_corpus
 
 

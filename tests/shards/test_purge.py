@@ -17,13 +17,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tagmill.shards.errors import CorpusError, IntegrityError
-from tagmill.shards.grey import grey_jpeg
+from tagmill.shards.formats.placeholder_jpeg import grey_jpeg
 from tagmill.shards.lint import lint_shard, lint_view
 from tagmill.shards.manifest import Corpus, commit
-from tagmill.shards.pieces import Places
 from tagmill.shards.purge import begin_purge, purge_shards, record
 from tagmill.shards.reader import ShardReader, Unreadable
-from tagmill.shards.store import Store
+from tagmill.shards.storage.ranged_reads import Places
+from tagmill.shards.storage.store import Store
 from tagmill.shards.takedown import Row
 from tagmill.shards.view import View
 from tests.shards.corpora import make_corpus, sample

@@ -15,11 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tagmill.shards.errors import IntegrityError
-from tagmill.shards.index import padded
+from tagmill.shards.formats.shard_index import padded
 from tagmill.shards.lint import lint_shard, lint_view
 from tagmill.shards.manifest import Corpus
 from tagmill.shards.reader import ShardReader, Unreadable
-from tagmill.shards.store import Store
+from tagmill.shards.storage.store import Store
 from tagmill.shards.view import View
 from tests.shards.corpora import labelling, make_corpus, sample
 

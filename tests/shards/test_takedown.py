@@ -84,7 +84,7 @@ def test_what_is_no_list_is_refused_in_one_line(data: bytes) -> None:
 
 
 def test_a_list_with_other_columns_is_refused() -> None:
-    from tagmill.shards.tables import table_bytes
+    from tagmill.shards.formats.parquet import table_bytes
 
     with pytest.raises(CorpusError, match="not a takedown list"):
         Takedown.parse(table_bytes([{"kind": "key"}], pa.schema([LIST.field("kind")])), "here")

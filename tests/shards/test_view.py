@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from tagmill.shards import view as view_module
 from tagmill.shards.errors import CorpusError, IntegrityError
+from tagmill.shards.formats.record import sha256_hex
 from tagmill.shards.manifest import Corpus, CorpusFile, ShardEntry, commit, put_manifest
-from tagmill.shards.record import sha256_hex
-from tagmill.shards.store import Store
+from tagmill.shards.storage.store import Store
 from tagmill.shards.view import ONE, STRIDE, View, extra_offset, put_shard_labels, put_view, recipe_folder
 from tests.shards.corpora import VOCABULARY, labelling, make_corpus
 

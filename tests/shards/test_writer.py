@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 
 from tagmill.shards import writer as writer_module
 from tagmill.shards.errors import ConfigError, CorpusError
-from tagmill.shards.index import INDEX, key_hex, sample_bytes
-from tagmill.shards.record import FACTS, sha256_hex
-from tagmill.shards.store import Store
+from tagmill.shards.formats.record import FACTS, sha256_hex
+from tagmill.shards.formats.shard_index import INDEX, key_hex, sample_bytes
+from tagmill.shards.storage.store import Store
 from tagmill.shards.writer import SIDES, ShardWriter, publish
 from tests.shards.corpora import Sample, sample, write_shard
 

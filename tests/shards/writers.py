@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 
-from tagmill.shards.store import Store, is_local
+from tagmill.shards.storage.store import Store, is_local
 
 
 def race(store: Store, names: list[str], mine: bytes, ready: threading.Barrier) -> list[str]:

@@ -1,0 +1,1 @@
+"""SQL for work on whole tables, on DuckDB or Spark."""

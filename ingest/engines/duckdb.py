@@ -1,0 +1,95 @@
+"""The embedded engine: DuckDB in this process, out of core within a memory limit. The only door to duckdb."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from tagmill.ingest.engines.engine import Made, Param, Parquet, Source, plain, statement_text
+from tagmill.shards.errors import ConfigError, TagmillError
+
+BATCH_ROWS = 1 << 16
+
+
+class DuckDB:
+    """See `Engine`. Files are reached through Arrow alone: no extension is ever loaded, nothing is fetched by it."""
+
+    def __init__(self, scratch: Path, *, memory_limit: str, threads: int) -> None:
+        """`scratch` is a folder on a local disk with room for the intermediate tables; it is emptied by `close`.
+
+        Raises ConfigError where `memory_limit` is not a size that the engine understands.
+        """
+        self._scratch = scratch
+        shutil.rmtree(scratch, ignore_errors=True)  # what a killed run left
+        scratch.mkdir(parents=True)
+        try:
+            self._connection = duckdb.connect(
+                str(scratch / "tables.duckdb"),
+                config={
+                    "memory_limit": memory_limit,
+                    "threads": threads,
+                    "temp_directory": str(scratch / "spill"),
+                    "preserve_insertion_order": False,
+                    "autoinstall_known_extensions": False,
+                    "autoload_known_extensions": False,
+                    "python_enable_replacements": False,
+                },
+            )
+        except duckdb.Error as error:
+            where = f"memory_limit {memory_limit}, spool {scratch}"
+            remedy = "give --memory-limit 2GB, or a --spool that can be written to"
+            raise ConfigError(f"the engine does not start: {error}", where, remedy) from error
+        self._connection.execute("SET TimeZone = 'UTC'")  # which times in results bear; else it is the machine's
+
+    here = True
+
+    def bind(self, name: str, source: Source) -> None:
+        if isinstance(source, Made):
+            source = self._made(name, source)
+        self._connection.register(name, source.dataset() if isinstance(source, Parquet) else source)
+
+    def keep(self, name: str, statement: str, **params: Param) -> None:
+        with self._explained(statement):
+            self._connection.execute(f"CREATE OR REPLACE TABLE {name} AS {statement_text(statement)}", params or None)
+
+    def run(self, statement: str, **params: Param) -> pa.RecordBatchReader:
+        with self._explained(statement):
+            relation = self._connection.sql(statement_text(statement), params=params or None)
+            reader = relation.to_arrow_reader(BATCH_ROWS)
+        schema = plain(reader.schema)
+        return pa.RecordBatchReader.from_batches(schema, self._batches(statement, reader, schema))
+
+    def close(self) -> None:
+        self._connection.close()
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def _made(self, name: str, source: Made) -> ds.Dataset:
+        """Makes the table once, on disk, because a statement may read it many times."""
+        path = self._scratch / f"{name}.parquet"
+        try:
+            with pq.ParquetWriter(path, source.schema) as writer:
+                for item in source.items:
+                    for batch in source.make(item):
+                        writer.write_batch(batch)
+        except OSError as error:
+            raise TagmillError(f"cannot write here: {error}", path, "give a spool folder on a larger disk") from error
+        return ds.dataset(path, schema=source.schema)
+
+    def _batches(self, statement: str, reader: pa.RecordBatchReader, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        with self._explained(statement):
+            for batch in reader:
+                yield batch.cast(schema)
+
+    @contextmanager
+    def _explained(self, statement: str) -> Iterator[None]:
+        """Turns what a machine lacks into a promise with a way out; a mistake in our SQL stays an error of duckdb."""
+        try:
+            yield
+        except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
+            remedy = "raise memory_limit, or give a spool folder on a larger disk"
+            raise TagmillError(f"set work ran out of room: {error}", f"statement {statement}", remedy) from error

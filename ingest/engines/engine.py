@@ -1,0 +1,124 @@
+"""Where set work runs: what an SQL engine must offer, the tables it is shown, and the statements of `ingest/engines/sql`."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tagmill.shards.storage.store import Store, handle
+
+if TYPE_CHECKING:
+    import pyarrow.dataset as ds
+
+Param = int | str
+BATCH_ROWS = 1 << 14  # rows of a table in memory while it is read
+
+
+@dataclass(frozen=True)
+class Parquet:
+    """Parquet objects of a store as one table with exactly the columns of `schema`; nothing is read when it is made."""
+
+    store: Store
+    names: tuple[str, ...]
+    schema: pa.Schema
+
+    def dataset(self) -> "ds.Dataset":
+        """For who reads in this process and picks columns."""
+        import pyarrow.dataset as ds  # brings pandas along where it is installed, which fetching workers need not
+
+        if not self.names:
+            return ds.dataset(self.schema.empty_table())
+        fs, base = handle(self.store.url)
+        paths = [f"{base.rstrip('/')}/{name}" for name in self.names]
+        return ds.dataset(paths, schema=self.schema, filesystem=fs, format="parquet")
+
+    def batches(self, name: str) -> Iterator[pa.RecordBatch]:
+        """One of the objects, for who reads it elsewhere: through the store, which tries again what fails."""
+        with self.store.open(name) as file:
+            parquet = pq.ParquetFile(file)
+            there = set(parquet.schema_arrow.names)
+            columns = [column for column in self.schema.names if column in there]
+            for batch in parquet.iter_batches(BATCH_ROWS, columns=columns, use_threads=False):
+                arrays = [
+                    batch[field.name].cast(field.type) if field.name in there else pa.nulls(len(batch), field.type)
+                    for field in self.schema
+                ]
+                yield pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+
+
+@dataclass(frozen=True)
+class Made:
+    """A table that is made item by item, by whoever has the time: `make(item)` gives its rows in batches of `schema`.
+
+    Items and function are pickled, so the function is one of a module (or a `functools.partial` of one). It may be called
+    more than once for an item, on any machine of a cluster, and must give the same rows each time.
+    """
+
+    schema: pa.Schema
+    items: Sequence[Any]
+    make: Callable[[Any], Iterator[pa.RecordBatch]]
+
+
+Source: TypeAlias = "pa.Table | ds.Dataset | Parquet | Made"
+
+
+class Engine(Protocol):
+    """An SQL engine that works out of core on tables that it is shown. SQL itself neither reads nor writes files.
+
+    Statements are named after their files and written in the dialect of the embedded engine, inside the subset in which
+    others give the same answer. `dialect.py` refuses the rest; in short:
+
+    * integers (BIGINT, INTEGER), strings, booleans and lists that UNNEST opens; no float, no decimal, no date;
+    * `+ - *`, comparisons, AND OR NOT, CASE, COALESCE, LEAST, GREATEST, IN, BETWEEN, EXISTS, `||`; no `/`, `//`, `%`;
+    * bits of BIGINT: `&`, `|`, `~`, `xor(a, b)`, `a >> n` with n written out or a parameter (a CAST to BIGINT where n may be
+      above 31), `CAST(bit_count(a) AS INTEGER)`; no `^` (it is a power) and no `<<`;
+    * COUNT, COUNT(DISTINCT), MIN, MAX, and `CAST(SUM(CAST(x AS BIGINT)) AS BIGINT)`; no ORDER BY inside an aggregate, no lists
+      made by aggregates;
+    * windows that have an ORDER BY: FIRST_VALUE, MIN, MAX, COUNT, `CAST(ROW_NUMBER() OVER (...) AS BIGINT)`; QUALIFY only where
+      every column of the result has a name;
+    * `UNNEST(column) AS name` as one of the selected columns, without ordinality; CARDINALITY, compared or cast;
+    * joins of every kind, subqueries, WITH, UNION ALL; no SELECT *, no position in place of a name;
+    * LIMIT only after an ORDER BY. A result whose order matters is ordered by columns that make it total: nulls come last
+      ascending and descending, strings go by their bytes.
+
+    `$name` is a parameter. Columns of a result have the same types on every engine, if each is a column of a table, a CAST,
+    a COUNT or text.
+    """
+
+    @property
+    def here(self) -> bool:
+        """Whether it reads local files of this machine; else what it is shown must lie in a store, or be made."""
+
+    def bind(self, name: str, source: Source) -> None:
+        """Makes Arrow data visible to statements as the table `name`. It is read when a statement needs it, perhaps often."""
+
+    def keep(self, name: str, statement: str, **params: Param) -> None:
+        """Runs a statement and keeps its result as the table `name`, in the engine's own scratch space."""
+
+    def run(self, statement: str, **params: Param) -> pa.RecordBatchReader:
+        """Runs a statement; its result comes in batches. It must be drained before the next statement runs."""
+
+    def close(self) -> None:
+        """Gives the scratch space back."""
+
+
+def statement_text(name: str) -> str:
+    """The text of `ingest/engines/sql/<name>.sql`."""
+    return resources.files("tagmill.ingest.engines.sql").joinpath(f"{name}.sql").read_text(encoding="utf-8")
+
+
+def parquet_of(store: Store, names: Sequence[str], schema: pa.Schema) -> Parquet:
+    """Parquet objects of a store as one table with exactly the columns of `schema`, read lazily."""
+    return Parquet(store, tuple(names), schema)
+
+
+def plain(schema: pa.Schema) -> pa.Schema:
+    """A result's schema without what engines say differently: names of list items, nullability, metadata."""
+    return pa.schema([(field.name, _plain(field.type)) for field in schema])
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    return pa.list_(_plain(kind.value_type)) if pa.types.is_list(kind) else kind

@@ -1,0 +1,1 @@
+"""Corpora that grow: what an extension takes over from its base, and what one generation wrote."""

@@ -1,0 +1,135 @@
+"""The next generation of a corpus that a run has extended: every view made again for it, and one commit over the old one."""
+
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from tagmill.ingest.config.ingest import IngestConfig
+from tagmill.ingest.engines.engine import Engine
+from tagmill.ingest.extend.base_corpus import Base
+from tagmill.ingest.filters.takedown_rules import Denied
+from tagmill.ingest.labels.vocabulary_rules import KINDS, VocabularyRules
+from tagmill.ingest.parts.first_look import reading_of
+from tagmill.ingest.takedown.takedown_command import find
+from tagmill.ingest.views.build import NAME, Labelled, Source, make_view
+from tagmill.ingest.views.recipe import ViewRules, rules_of
+from tagmill.shards.errors import ConfigError, CorpusError, OvertakenError
+from tagmill.shards.manifest import Corpus, Named, commit
+from tagmill.shards.purge import put_list
+from tagmill.shards.takedown import SAMPLE, Row, Takedown
+from tagmill.shards.view import View
+
+log = logging.getLogger(__name__)
+
+COMMITS = 20  # that may come between while views are made again
+
+
+def check_views(config: IngestConfig, corpus: Corpus) -> None:
+    """Raises ConfigError where a view could not be made again for more shards, or would not be as the flags say."""
+    if unknown := sorted(set(config.drop_views) - set(corpus.file.views)):
+        known = ", ".join(sorted(corpus.file.views)) or "none"
+        raise ConfigError(f"no view {unknown[0]!r} to drop", corpus.store.url, f"the corpus has: {known}")
+    for name in kept(config, corpus):
+        rules = rules_of(View.open(corpus, name), recount=config.recount)
+        if name == NAME:
+            _check_flags(config, rules)
+
+
+def kept(config: IngestConfig, corpus: Corpus) -> list[str]:
+    """The views that the next generation has."""
+    return sorted(set(corpus.file.views) - set(config.drop_views))
+
+
+def _check_flags(config: IngestConfig, rules: ViewRules) -> None:
+    """A view keeps its recipe: flags that say something else must not be passed over in silence."""
+    have: dict[str, object] = {"min_count": rules.vocabulary.min_count, "top_k": rules.vocabulary.top_k}
+    have |= {"max_labels": rules.max_labels, "rule": rules.match.rule, "short_tokens": rules.match.short_tokens}
+    have["vocabulary"] = rules.vocabulary.vocabulary
+    if config.vocabulary not in KINDS and VocabularyRules(config.vocabulary).listed() == rules.vocabulary.listed():
+        del have["vocabulary"]  # the same classes, wherever their file is
+    for name, value in have.items():
+        given = getattr(config, name)
+        if given not in (IngestConfig.__dataclass_fields__[name].default, value):
+            flag = "--" + name.replace("_", "-")
+            remedy = f"leave {flag} out, and make another view with tagmill corpus view"
+            raise ConfigError(f"view {NAME!r} has {name} {value!r} and keeps it, not {given!r}", flag, remedy)
+
+
+@dataclass
+class Generation:
+    """What a run adds to a corpus, until it is committed."""
+
+    base: Base
+    config: IngestConfig
+    denied: Denied  # what the run did not take in
+    spool: Path  # a local folder
+    engine: Callable[[], Engine]
+    note: Callable[[str], None]  # told what is written before it is
+    _made: dict[str, tuple[tuple[Named, Named | None], Labelled]] = field(default_factory=dict)
+
+    def label(self, after: Callable[[Corpus], Corpus]) -> Corpus:
+        """The next generation over what the corpus is now, with its views: `after` gives the rest of it.
+
+        A view that was made by an earlier call is not made again, unless it or the takedown list has changed since.
+        """
+        now = Corpus.open(self.base.corpus.store.url)
+        self._check(now)
+        after_now = self._honouring(now.takedown, after(now))
+        views = dict[str, Named]()
+        for name in kept(self.config, now):
+            made_from = (now.file.views[name], after_now.file.takedown)
+            if self._made.get(name, (None,))[0] != made_from:
+                self._made[name] = (made_from, self._again(View.open(now, name), after_now))
+            views[name] = self._made[name][1].view
+        self._over = now
+        return replace(after_now, file=replace(after_now.file, views=views))
+
+    @property
+    def labelled(self) -> Mapping[str, Labelled]:
+        """What there is to say about the views, by name."""
+        return {name: made for name, (_, made) in self._made.items()}
+
+    def commit(self, after: Callable[[Corpus], Corpus], labelled: Corpus) -> None:
+        """Makes the generation that `label` gave visible; where views or takedowns came between, one that has them too."""
+        for _ in range(COMMITS):
+            try:
+                commit(labelled.store, labelled.file, self._over.file)
+                return
+            except OvertakenError:
+                log.warning("the corpus was given another view or takedown list meanwhile: looking again")
+                labelled = self.label(after)
+        raise OvertakenError("other commands keep changing the corpus", labelled.store.url, "run it again later")
+
+    def _check(self, now: Corpus) -> None:
+        where = now.store.url
+        if not self.base.is_below(now):
+            what = "another run has extended the corpus meanwhile, and nothing of this one was committed"
+            raise CorpusError(what, where, f"remove {where.rstrip('/')}/parts and run it again")
+
+    def _honouring(self, taken: Takedown, corpus: Corpus) -> Corpus:
+        """The generation whose list holds also what this run took in before it was forbidden."""
+        rules = Denied.of(taken)
+        if rules.rules <= self.denied.rules:
+            return corpus
+        at = str(taken.table["at"][-1])
+        rows = [
+            Row(kind=SAMPLE, value=m.key, by=m.by, shard=m.shard, ordinal=m.ordinal, at=at) for m in find(corpus, rules)
+        ]
+        named = put_list(corpus.store, taken.with_rows(rows), self.note) if rows else corpus.file.takedown
+        return Corpus(corpus.store, replace(corpus.file, takedown=named))
+
+    def _again(self, view: View, corpus: Corpus) -> Labelled:
+        """A view under its own recipe for more shards."""
+        rules = rules_of(view, recount=self.config.recount)
+        spool = self.spool / f"view-{len(list(self.spool.glob('view-*')))}"
+        spool.mkdir()
+        source = Source.of(corpus, spool, self.config.processes)
+        with closing(self.engine()) as engine:
+            return make_view(
+                *(engine, source, view.file.name, rules),
+                seed=view.file.seed,
+                reading=reading_of(self.config),
+                note=self.note,
+            )

@@ -1,0 +1,85 @@
+"""What a run must not take in: takedown rules and blocklists, pinned in its store. They may grow while it goes on, and never
+shrink: what was refused for them is not there to be taken back."""
+
+from collections.abc import Set
+from dataclasses import dataclass
+from functools import lru_cache
+
+from tagmill.ingest.config.ingest import IngestConfig
+from tagmill.ingest.filters.blocklist import Blocklist, read_blocklists
+from tagmill.ingest.filters.takedown_rules import Denied, read_denied
+from tagmill.shards.errors import ConfigError
+from tagmill.shards.storage.store import Store
+
+DENIED = "parts/takedown.json"  # as `Denied.json`
+BLOCKED = "parts/blocklist.txt"  # as `Blocklist.data`
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Digests of the pinned lists, by which a part says what it was made under."""
+
+    denied: str = ""
+    blocked: str = ""  # by sha256 and PDQ
+    md5: str = ""  # blocked by md5, which a part does not keep of its pictures
+
+
+@dataclass(frozen=True)
+class Forbidden:
+    """The rules themselves."""
+
+    denied: Denied
+    blocked: Blocklist
+
+    def rules(self) -> Rules:
+        """Their digests."""
+        rest = Blocklist(pdq=self.blocked.pdq, sha256=self.blocked.sha256)
+        return Rules(
+            self.denied.digest if self.denied else "",
+            rest.digest if rest else "",
+            Blocklist(md5=self.blocked.md5).digest if self.blocked.md5 else "",
+        )
+
+
+def pin_forbidden(config: IngestConfig, store: Store, listed: Denied) -> Forbidden:
+    """Puts what a config forbids where the workers find it; `listed` is what the corpus that is extended forbids. Raises
+    ConfigError where a list lacks what it had when the run began."""
+    before = read_forbidden(store)
+    now = Forbidden(read_denied(config.takedown) | listed, read_blocklists(config.blocklist))
+    for flag, then, given in (
+        ("--takedown", _entries(before.denied), _entries(now.denied)),
+        ("--blocklist", _entries(before.blocked), _entries(now.blocked)),
+    ):
+        if missing := then - given:
+            what = f"{flag} had {len(then)} entries when this run began and has {len(given)} now: {len(missing)} are missing"
+            remedy = "give the lists as they were; they may grow, but what was refused for them is not there any more"
+            raise ConfigError(f"{what}, such as {min(missing)}", config.output, remedy)
+    for name, data in ((DENIED, now.denied.json()), (BLOCKED, now.blocked.data())):
+        if not store.put_new(name, data) and store.read(name) != data:
+            store.put(name, data)
+    return now
+
+
+def _entries(of: Denied | Blocklist) -> Set[str]:
+    if isinstance(of, Blocklist):
+        return set(of.data().decode().split("\n")) - {""}
+    return {f"{rule.kind} {rule.value}" + (f" {rule.distance}" if rule.distance else "") for rule in of.rules}
+
+
+def read_forbidden(store: Store) -> Forbidden:
+    """What is pinned; nothing where nothing is."""
+    denied = Denied.parse(store.read(DENIED)) if store.exists(DENIED) else Denied()
+    blocked = Blocklist.parse(store.read(BLOCKED).decode(), BLOCKED) if store.exists(BLOCKED) else Blocklist()
+    return Forbidden(denied, blocked)
+
+
+@lru_cache(maxsize=1)
+def forbidden_of(store: Store, rules: Rules) -> Forbidden:
+    """What is pinned under these digests. A worker process reads it once."""
+    del rules  # where the lists have grown, what was read before holds no more
+    return read_forbidden(store)
+
+
+def rules_of(store: Store) -> Rules:
+    """The digests of what is pinned."""
+    return read_forbidden(store).rules()

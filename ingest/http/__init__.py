@@ -1,0 +1,1 @@
+"""HTTP requests to hostile hosts: bounded, to public addresses only, answers judged."""

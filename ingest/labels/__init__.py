@@ -1,0 +1,1 @@
+"""From a hashtag to a token, its synsets, and a label."""

@@ -1,0 +1,241 @@
+"""From a tag as written to its labels: WordNet's nouns, and what a user adds to them or takes away."""
+
+import csv
+import io
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple, get_args
+
+from tagmill.ingest.labels.hashtags import MAX_TOKEN_CHARS, clean
+from tagmill.ingest.labels.synsets import LEXFILES, MIN_TOKEN_CHARS, Rule, SynsetSet, WordNet, labels_from
+from tagmill.ingest.text.text_files import read_list, text_of
+from tagmill.shards.errors import ConfigError
+from tagmill.shards.formats.record import sha256_hex
+
+MAX_FILE_BYTES = 1 << 26  # of aliases, translations or stopped tokens: some million lines
+
+Reason = Literal["not_a_noun", "named_entity", "stopped", "other_file", "too_short"]
+"""Why a token has no label, see `Matcher.why_not`."""
+
+
+@dataclass(frozen=True)
+class MatchRules:
+    """How tags become labels. Reads its files to check them; raises ConfigError for what cannot be right.
+
+    `lexfiles` names WordNet's files of nouns (`animal`, `food`, ... see `synsets.LEXFILES`); synsets of others are taken out
+    of every set before it is a label. `compounds` reads a token without a label as two nouns, see `splits`. `short_tokens`
+    reads tokens of one or two characters too. `entities` are named entities that stay without `instances`. The files are UTF-8,
+    paths or URLs, without a headline: `aliases` and `translations` have lines `token<TAB>noun` (`token,noun` where the name
+    ends in `.csv`), the noun a word or a synset's id; `stop` has a token a line. Tokens and nouns are cleaned as tags are.
+    """
+
+    rule: Rule = "merge"
+    instances: bool = False
+    lexfiles: tuple[str, ...] = ()
+    compounds: bool = False
+    aliases: str | None = None
+    translations: str | None = None
+    stop: str | None = None
+    short_tokens: bool = False
+    entities: tuple[str, ...] = ()
+    # By field the sha256 of its file. Rules of one path but other content are not equal, and a worker reads what was checked.
+    digests: tuple[tuple[str, str], ...] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.rule not in get_args(Rule):
+            raise ConfigError(f"no rule {self.rule!r}", "rule", f"give one of {', '.join(get_args(Rule))}")
+        unknown = [name for name in self.lexfiles if name not in LEXFILES]
+        if unknown:
+            raise ConfigError(f"no file of nouns {unknown[0]!r}", "lexfiles", f"give some of {', '.join(LEXFILES)}")
+        object.__setattr__(self, "lexfiles", tuple(sorted(set(self.lexfiles))))
+        object.__setattr__(self, "entities", () if self.instances else tuple(sorted(set(self.entities))))
+        digests = []
+        for name, path in (("aliases", self.aliases), ("translations", self.translations), ("stop", self.stop)):
+            if path is not None:
+                data = _read(path)
+                _stopped(data, path) if name == "stop" else _meanings(data, path, WordNet.load())
+                digests.append((name, sha256_hex(data)))
+        object.__setattr__(self, "digests", tuple(digests))
+
+    def recipe(self) -> dict[str, object]:
+        """All that labels depend on, for JSON: a file by the sha256 of its content, wherever it lies. What is off and came
+        later than other rules is not named, as in the recipes of before."""
+        later: dict[str, object] = {"short_tokens": True} if self.short_tokens else {}
+        if self.entities:
+            later["entities"] = sha256_hex(" ".join(self.entities).encode())
+        return {
+            "rule": self.rule,
+            "instances": self.instances,
+            "lexfiles": list(self.lexfiles),
+            "compounds": self.compounds,
+            **{name: dict(self.digests).get(name) for name in ("aliases", "translations", "stop")},
+            **later,
+        }
+
+
+class Match(NamedTuple):
+    """A tag's token and the labels that it leads to, none of them twice."""
+
+    token: str
+    labels: tuple[SynsetSet, ...]
+
+
+class Matcher:
+    """Matches tags by rules. Pickled, it is its rules: another process reads the tables again.
+
+    The first of these that gives a label decides: the token's alias, where it has one, instead of the token itself; its
+    translation; with `compounds` its two halves, if it means nothing else, be it a named entity. A stopped token has none.
+    """
+
+    def __init__(self, rules: MatchRules) -> None:
+        """Reads the files of the rules. Raises ConfigError where one is not what it was when the rules were made."""
+        self._rules = rules
+        self._nouns = WordNet.load()
+        self._lexfiles = frozenset(LEXFILES[name] for name in rules.lexfiles)
+        self._entities = frozenset(rules.entities)
+        self._aliases = self._words("aliases", rules.aliases)
+        self._translations = self._words("translations", rules.translations)
+        self._stop = _stopped(self._content("stop", rules.stop), str(rules.stop)) if rules.stop else frozenset[str]()
+
+    def __reduce__(self) -> tuple[type["Matcher"], tuple[MatchRules]]:
+        return Matcher, (self._rules,)
+
+    def match(self, tag: str) -> Match:
+        """The token and labels of any text; it depends on nothing else but the rules."""
+        token = clean(tag)
+        if token in self._stop:
+            return Match(token, ())
+        plain = self._plain(token)
+        if plain:
+            return Match(token, labels_from(plain, self._rules.rule))
+        labels: tuple[SynsetSet, ...] = ()
+        if token in self._translations:
+            labels = labels_from(self._kept(self._translations[token]), self._rules.rule)
+        if not labels and self._rules.compounds and not self._meant(token):
+            labels = self._halves(token)
+        return Match(token, labels)
+
+    def why_not(self, token: str) -> Reason | None:
+        """Why a token, as `clean` leaves it, has no label; None for one that has.
+
+        `stopped`; `named_entity` or `other_file`, where it is a noun but these rules left no meaning of it; `too_short`, of
+        one or two characters, unless these are read; else `not_a_noun`.
+        """
+        if self.match(token).labels:
+            return None
+        if token in self._stop:
+            return "stopped"
+        meant = self._meant(token)
+        if not meant:
+            short = len(token) < MIN_TOKEN_CHARS and not self._rules.short_tokens
+            return "too_short" if short else "not_a_noun"
+        named = not self._rules.instances and all(map(self._nouns.is_instance, meant))
+        return "named_entity" if named else "other_file"
+
+    def _plain(self, token: str) -> SynsetSet:
+        if token in self._aliases:
+            return self._kept(self._aliases[token])
+        rules = self._rules
+        senses = self._nouns.senses(token, instances=rules.instances, entities=self._entities, short=rules.short_tokens)
+        return self._kept(senses) if self._lexfiles else senses
+
+    def _meant(self, token: str) -> SynsetSet:
+        """What the token would mean if the rules kept every meaning."""
+        known = self._aliases.get(token) or self._nouns.senses(token, instances=True, short=self._rules.short_tokens)
+        return known or self._translations.get(token, ())
+
+    def _kept(self, senses: SynsetSet) -> SynsetSet:
+        return tuple(
+            synset
+            for synset in senses
+            if (self._rules.instances or synset in self._entities or not self._nouns.is_instance(synset))
+            and (not self._lexfiles or self._nouns.lexfile(synset) in self._lexfiles)
+        )
+
+    def _halves(self, token: str) -> tuple[SynsetSet, ...]:
+        """The labels of both halves of the first split whose halves have some."""
+        for halves in splits(token):
+            if self._stop.isdisjoint(halves) and all(map(self._plain, halves)):
+                labels = (label for half in halves for label in labels_from(self._plain(half), self._rules.rule))
+                return tuple(dict.fromkeys(labels))
+        return ()
+
+    def _words(self, name: str, path: str | None) -> dict[str, SynsetSet]:
+        return {} if path is None else _meanings(self._content(name, path), path, self._nouns)
+
+    def _content(self, name: str, path: str) -> bytes:
+        data = _read(path)
+        if (name, sha256_hex(data)) not in self._rules.digests:
+            raise ConfigError("the file has changed since the rules were made", path, "start again")
+        return data
+
+
+def splits(token: str) -> Iterator[tuple[str, str]]:
+    """The ways to read a token as two words of at least three letters, the longest last word first.
+
+    The last word of a compound says what it is, and most wrong splits have a short one (`sport` + `scar`). docs/labels.md says
+    how often the first split into nouns is the right one.
+    """
+    for start in range(MIN_TOKEN_CHARS, len(token) - MIN_TOKEN_CHARS + 1):
+        yield token[:start], token[start:]
+
+
+def _read(path: str) -> bytes:
+    return read_list(path, MAX_FILE_BYTES, "give a text in UTF-8, a token a line")
+
+
+def _text(data: bytes, path: str) -> io.StringIO:
+    """The lines of a file, with whatever line ends; not `splitlines`, which breaks at characters that words may hold."""
+    return io.StringIO(text_of(data, path), newline=None)
+
+
+def _stopped(data: bytes, path: str) -> frozenset[str]:
+    return frozenset(
+        _token(line, f"{path}, line {number}") for number, line in enumerate(_text(data, path), 1) if line.strip()
+    )
+
+
+def _meanings(data: bytes, path: str, nouns: WordNet) -> dict[str, SynsetSet]:
+    """What each token of a file means, the commonest sense first, named entities too."""
+    meanings: dict[str, SynsetSet] = {}
+    lines: dict[str, int] = {}
+    for line, token, noun in _pairs(data, path):
+        senses = (noun,) if noun in nouns else nouns.senses(clean(noun), instances=True, short=True)
+        if not senses:
+            remedy = "give a noun, or a synset's id as n02084071"
+            raise ConfigError(f"{noun!r} is no noun of WordNet 3.0", f"{path}, line {line}", remedy)
+        if set(meanings.setdefault(token, senses)) != set(senses):
+            where = f"{path}, line {line} and line {lines[token]}"
+            raise ConfigError(f"{token!r} stands twice and means another thing", where, "remove one")
+        lines.setdefault(token, line)
+    return meanings
+
+
+def _pairs(data: bytes, path: str) -> Iterator[tuple[int, str, str]]:
+    """(line, token, noun), without empty lines."""
+    text = _text(data, path)
+    rows: Iterable[list[str]]
+    if path.lower().endswith(".csv"):
+        rows = reader = csv.reader(text)
+    else:
+        rows = reader = csv.reader(text, delimiter="\t", quoting=csv.QUOTE_NONE)
+    try:
+        for row in rows:
+            where = f"{path}, line {reader.line_num}"
+            words = [word.strip() for word in row]
+            if not any(words):
+                continue
+            if len(words) != 2:
+                remedy = "write a token, a tab (in a .csv a comma) and a noun"
+                raise ConfigError(f"{len(words)} columns where two are expected", where, remedy)
+            yield reader.line_num, _token(words[0], where), words[1]
+    except csv.Error as error:
+        raise ConfigError(f"cannot be read: {error}", f"{path}, line {reader.line_num}", "mend the line") from error
+
+
+def _token(text: str, where: str) -> str:
+    token = clean(text)
+    if not token:
+        what = f"{text.strip()[:80]!r} is no token"
+        raise ConfigError(what, where, f"give one to {MAX_TOKEN_CHARS} letters or digits, or remove the line")
+    return token

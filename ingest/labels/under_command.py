@@ -1,0 +1,96 @@
+"""`tagmill corpus under`: the labels of a view that lie under a synset, such as all its dogs."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import tyro
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from tagmill.ingest.labels.hashtags import clean
+from tagmill.ingest.labels.synsets import WordNet, is_synset
+from tagmill.shards.errors import TagmillError
+from tagmill.shards.manifest import Corpus
+from tagmill.shards.view import View
+from tagmill.shards.vocabulary import Label, Vocabulary
+
+
+class Under(NamedTuple):
+    """A label with at least one synset under another; `wholly` where all of its synsets are."""
+
+    label: Label
+    wholly: bool
+
+
+@dataclass(frozen=True)
+class UnderConfig:
+    """The labels of a view that lie under a synset: an id such as n02084071, or a noun that has one meaning only."""
+
+    corpus: tyro.conf.Positional[str]
+    synset: tyro.conf.Positional[str]
+    view: str = "default"
+    json: bool = False
+
+
+def below(wordnet: WordNet, synset: str) -> frozenset[str]:
+    """The synset and all under it, named entities too. Raises TagmillError for an id that WordNet does not have."""
+    found, todo = {synset}, [synset]
+    while todo:
+        fresh = set(wordnet.hyponyms(todo.pop())) - found  # a synset can be reached by several ways
+        found |= fresh
+        todo += fresh
+    return frozenset(found)
+
+
+def labels_under(vocabulary: Vocabulary, synset: str, wordnet: WordNet | None = None) -> list[Under]:
+    """The labels of which any synset is in `below`, in the order of their ids. Without `wordnet` the shipped table."""
+    inside = below(wordnet or WordNet.load(), synset)
+    return [
+        Under(label, inside.issuperset(label.synsets))
+        for label in vocabulary.labels
+        if not inside.isdisjoint(label.synsets)
+    ]
+
+
+def synset_of(wordnet: WordNet, word: str) -> str:
+    """The synset of an id, or of a noun with one meaning. Raises TagmillError, which lists the meanings of other nouns."""
+    if is_synset(word):
+        wordnet.lemmas(word)  # for its error
+        return word
+    senses = wordnet.senses(clean(word), instances=True, short=True)
+    if not senses:
+        remedy = "give a noun, or an id such as n02084071"
+        raise TagmillError(f"{word!r} is no noun of WordNet 3.0", "synset", remedy)
+    if len(senses) > 1:
+        told = "; ".join(f"{sense} {', '.join(wordnet.lemmas(sense))}" for sense in senses)
+        raise TagmillError(f"{word!r} has {len(senses)} meanings", "synset", f"give the id of one: {told}")
+    return senses[0]
+
+
+def command(arguments: Sequence[str]) -> None:
+    """Runs one `tagmill corpus under` command line."""
+    config = tyro.cli(UnderConfig, args=list(arguments), prog="tagmill corpus under")
+    wordnet = WordNet.load()
+    synset = synset_of(wordnet, config.synset)
+    found = labels_under(View.open(Corpus.open(config.corpus), config.view).vocabulary, synset, wordnet)
+    console = Console()
+    if config.json:
+        labels = [
+            {"id": label.id, "name": label.name, "synsets": label.synsets, "images": label.images, "wholly": wholly}
+            for label, wholly in found
+        ]
+        facts = {"synset": synset, "lemmas": wordnet.lemmas(synset), "labels": labels}
+        console.print_json(json.dumps(facts))
+        return
+    words = ", ".join(wordnet.lemmas(synset))
+    title = f"{len(found)} labels under {synset} ({words})"
+    table = Table("id", "label", "words", "images", "synsets", "", title=title, box=None)
+    for label, wholly in found:
+        words, synsets = ", ".join(label.lemmas[:4]), " ".join(label.synsets[:3])
+        table.add_row(
+            str(label.id), escape(label.name), words, f"{label.images:,}", synsets, "" if wholly else "partly"
+        )
+    console.print(table)

@@ -1,0 +1,1 @@
+"""From finished parts to tar shards."""

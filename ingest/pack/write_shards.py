@@ -1,0 +1,357 @@
+"""Parts to shards: pack groups in parallel, each streaming its parts row group by row group into tars and side tables."""
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass
+from itertools import groupby
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from tagmill.ingest.dedup.selection import read_group
+from tagmill.ingest.pack.shard_plan import NOTHING, Before, GroupPlan, GroupSizes, ShardPlan, plan, tar_bytes
+from tagmill.ingest.parts.make import OUTCOMES
+from tagmill.ingest.parts.table import record_of
+from tagmill.ingest.progress.progress import Progress
+from tagmill.ingest.reasons import Reason
+from tagmill.ingest.workers.shared_counters import Board, line
+from tagmill.shards.errors import CorpusError, TagmillError
+from tagmill.shards.formats.record import Record, sha256_hex
+from tagmill.shards.manifest import SPLITS, ShardEntry
+from tagmill.shards.storage.store import Store
+from tagmill.shards.writer import ShardWriter, publish
+
+REJECTS = pa.schema(
+    [
+        pa.field("row_id", pa.int64(), nullable=False),
+        pa.field("url", pa.string()),
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("detail", pa.string()),
+        pa.field("tags", pa.list_(pa.string())),  # of duplicates, whose tags go to the key that they yield to
+        pa.field("yields_to", pa.string()),
+    ]
+)
+LEDGER = pa.schema(
+    [
+        pa.field("row_id", pa.int64(), nullable=False),
+        pa.field("url", pa.string()),
+        pa.field("status", pa.string(), nullable=False),  # 'ok' or the reason of the reject
+        pa.field("http_status", pa.int32()),
+        pa.field("fetched_at", pa.timestamp("ms", tz="UTC")),
+        pa.field("seconds", pa.float64()),
+        pa.field("host", pa.string()),
+    ]
+)
+FATES = ["part", "place", "split", "reason", "yields_to"]
+PACKED = "parts/packed"  # a marker for each group that is packed
+PIN = "parts/packing.txt"  # the stamp under which it is
+SIDE_ROWS = 10_000  # rows of a side table in memory, and in one of its row groups
+
+
+@dataclass(frozen=True)
+class PackTask:
+    """All that a worker needs to pack one group."""
+
+    store: Store
+    spool: str  # a local folder; the group makes its own below it
+    group: GroupPlan
+    attempts: Mapping[int, str]  # the committed file of each of the group's parts
+    parts_per_group: int
+    extra: pa.Schema  # the source's own columns
+    stamp: str  # of the pack stage, which PIN holds while it is packed
+    selected: str  # of the selection
+    extends: bool = False  # a corpus that is there, of which nothing may be written over
+
+
+@dataclass(frozen=True)
+class Packed:
+    """What came of a group; also the content of its marker, so that a resumed run does not pack it again."""
+
+    entries: list[ShardEntry]
+    rejects: dict[str, int]  # by reason
+    rejects_sha256: str = ""  # of the file; empty for the held-out group, which has none
+    stamp: str = ""
+
+    def outcomes(self) -> dict[str, int]:
+        """Rows by what became of them: 'ok', or the reason of a reject."""
+        return {"ok": sum(entry.samples for entry in self.entries), **self.rejects}
+
+    @classmethod
+    def parse(cls, data: bytes) -> Self:
+        text = json.loads(data)
+        return cls([ShardEntry(**entry) for entry in text.pop("entries")], **text)
+
+
+def plan_groups(
+    store: Store,
+    *,
+    num_parts: int,
+    parts_per_group: int,
+    max_samples: int,
+    max_bytes: int,
+    selected: str,
+    before: Before = NOTHING,
+) -> list[GroupPlan]:
+    """The plan of all that is new in the corpus, from the selection in the store; a group's sizes are in memory at a time."""
+
+    def sizes(first: int) -> GroupSizes:
+        group = read_group(store, first // parts_per_group, ["part", "split", "sample_bytes"], selected)
+        bytes_of, split = group["sample_bytes"].to_numpy(), np.array(group["split"].to_pylist(), object)
+        heldout = split == "holdout"
+        return GroupSizes(
+            parts=tuple(range(first, min(first + parts_per_group, num_parts))),
+            train=bytes_of[split == "train"].astype(np.int64),
+            heldout_parts=tuple(np.unique(group["part"].to_numpy()[heldout]).tolist()),
+            heldout=bytes_of[heldout].astype(np.int64),
+        )
+
+    firsts = range(0, num_parts, parts_per_group)
+    return plan(map(sizes, firsts), max_samples=max_samples, max_bytes=max_bytes, before=before)
+
+
+def pack(tasks: list[PackTask], processes: int, progress: Progress) -> list[Packed]:
+    """Packs groups in worker processes, in any order; the results come in the order of the tasks.
+
+    Raises TagmillError where a worker process dies. Whatever is raised, groups that are packed stay packed.
+    """
+    found: dict[int, Packed] = {}
+    board = Board(max(1, min(processes, len(tasks))), OUTCOMES)
+    pool = board.pool()
+    try:
+        numbers = {pool.submit(_run, number, task): number for number, task in enumerate(tasks)}
+        running = set(numbers)
+        while running:
+            done, running = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
+            board.tell(progress)
+            found |= {numbers[future]: future.result() for future in done}
+    except BrokenProcessPool as error:
+        left = [task.group.label for number, task in enumerate(tasks) if number not in found]
+        remedy = "run it again, packed groups stay; if it dies there again give it more memory or fewer --processes"
+        where = f"{tasks[0].store.url}, at one of the pack groups {', '.join(left[:8])}"
+        raise TagmillError("a worker process died", where, remedy) from error
+    except BaseException:
+        board.end(pool)
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return [found[number] for number in range(len(tasks))]
+
+
+def totals_of(packed: Iterable[Packed]) -> dict[str, int]:
+    """What `corpus.json` says in numbers of a run: rows = samples + rejects."""
+    groups = list(packed)
+    entries = [entry for group in groups for entry in group.entries]
+    samples = {split: sum(e.samples for e in entries if e.split == split) for split in SPLITS}
+    rejects, kept = sum(sum(group.rejects.values()) for group in groups), sum(samples.values())
+    counts = {"rows": kept + rejects, "samples": kept, **samples, "rejects": rejects}
+    return {**counts, "shards": len(entries), "bytes": sum(entry.bytes for entry in entries)}
+
+
+def _run(number: int, task: PackTask) -> Packed:
+    return line().during(number, lambda tell: pack_group(task, tell))
+
+
+Tell = Callable[[str, int], None]  # told an outcome and its number of rows as they come
+
+
+def _silent(outcome: str, num_rows: int) -> None:
+    del outcome, num_rows
+
+
+def pack_group(task: PackTask, tell: Tell = _silent) -> Packed:
+    """Writes a group's shards, and of a train group also its rejects and ledger, in order of (part, place).
+
+    A group that is packed already is left as it is. `tell` gets outcomes and their numbers of rows as they come. Raises
+    CorpusError where another run has begun to pack meanwhile.
+    """
+    label = task.group.label
+    marker = f"{PACKED}/{label}.json"
+    if task.store.exists(marker) and (found := Packed.parse(task.store.read(marker))).stamp == task.stamp:
+        for outcome, num_rows in found.outcomes().items():
+            tell(outcome, num_rows)
+        return found
+    spool = Path(task.spool) / f"pack-{label}"
+    shutil.rmtree(spool, ignore_errors=True)  # what a killed run left
+    spool.mkdir(parents=True)
+    rejects: Counter[str] = Counter()
+    digest = ""
+    with (
+        _Shards(task, spool) as shards,
+        _Side(spool / "rejects.parquet", REJECTS) as refused,
+        _Side(spool / "ledger.parquet", LEDGER) as ledger,
+    ):
+        for rows in _rows(task):
+            shards.add(rows)
+            tell("ok", len(rows.kept))
+            if task.group.split == "holdout":
+                continue
+            lines = rows.rejects()
+            refused.add(lines)
+            ledger.add(rows.ledger())
+            reasons = Counter(lines["reason"].to_pylist())
+            rejects += reasons
+            for reason, num_rows in reasons.items():
+                tell(reason, num_rows)
+    _check_pin(task)
+    if task.group.split != "holdout":
+        digest = refused.put(task.store, f"rejects/{label}.parquet")
+        ledger.put(task.store, f"ledger/{label}.parquet")
+    packed = Packed(shards.entries, dict(sorted(rejects.items())), digest, task.stamp)
+    task.store.put(marker, json.dumps(asdict(packed)).encode())
+    shutil.rmtree(spool)
+    return packed
+
+
+def _check_pin(task: PackTask) -> None:
+    """Before anything becomes visible: a worker may outlive its run, while the next one packs by another plan."""
+    if not task.store.exists(PIN) or task.store.read(PIN).decode() != task.stamp:
+        where, remedy = task.store.url, "one run at a time makes a corpus: end the other, and run the command again"
+        raise CorpusError("another run packs here", where, remedy)
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Some consecutive rows of a part with what was decided over them."""
+
+    facts: pa.Table  # all columns of the part but the pictures
+    fates: pa.Table  # FATES
+    kept: list[int]  # places in this table whose rows become samples of this group
+    pictures: list[bytes]  # theirs
+
+    def samples(self) -> Iterator[tuple[Record, bytes]]:
+        kept = self.facts.take(pa.array(self.kept, pa.int64()))
+        for row, picture in zip(kept.to_pylist(), self.pictures, strict=True):
+            yield record_of(row), picture
+
+    def rejects(self) -> pa.Table:
+        reason, yields_to = self.fates["reason"], self.fates["yields_to"]
+        duplicate = yields_to.is_valid().to_pylist()
+        tags = [tags if dup else None for tags, dup in zip(self.facts["tags"].to_pylist(), duplicate, strict=True)]
+        columns = {
+            "row_id": self.facts["row_id"],
+            "url": self._urls(),
+            "reason": reason,
+            "detail": self.facts["detail"],
+            "tags": pa.array(tags, pa.list_(pa.string())),
+            "yields_to": yields_to,
+        }
+        return pa.table(columns).filter(reason.is_valid()).cast(REJECTS)
+
+    def _urls(self) -> pa.ChunkedArray:
+        """Where something taken down or blocked lies a corpus must not pass on; the row_id says it to who has the input."""
+        gone = pc.is_in(self.fates["reason"], pa.array([Reason.TAKEN_DOWN.value, Reason.BLOCKED.value]))
+        return pc.if_else(gone, pa.scalar(None, pa.string()), self.facts["url"])
+
+    def ledger(self) -> pa.Table:
+        plain = {name: self.facts[name] for name in LEDGER.names if name != "status"} | {"url": self._urls()}
+        return pa.table({**plain, "status": self.fates["reason"].fill_null("ok")}).select(LEDGER.names).cast(LEDGER)
+
+
+def _rows(task: PackTask) -> Iterator[_Rows]:
+    """The group's rows in order. Pictures are read only where some are wanted, and for held-out groups the rest too."""
+    for group, parts in groupby(task.group.parts, lambda part: part // task.parts_per_group):
+        fates = read_group(task.store, group, FATES, task.selected)
+        of_part = fates["part"].to_numpy()
+        for part in parts:
+            start, stop = np.searchsorted(of_part, [part, part + 1])
+            yield from _rows_of_part(task, part, fates.slice(start, stop - start))
+
+
+def _rows_of_part(task: PackTask, part: int, fates: pa.Table) -> Iterator[_Rows]:
+    name = task.attempts[part]
+    with task.store.open(name) as file:
+        parquet = pq.ParquetFile(file)
+        columns = [column for column in parquet.schema_arrow.names if column != "jpeg"]
+        if parquet.metadata.num_rows != len(fates):
+            what = f"{parquet.metadata.num_rows} rows, the selection has {len(fates)}"
+            raise CorpusError(
+                what, f"{task.store.url}/{name}", "the folder parts/ was altered: remove it and start over"
+            )
+        start = 0
+        for number in range(parquet.num_row_groups):
+            here = fates.slice(start, parquet.metadata.row_group(number).num_rows)
+            start += len(here)
+            kept = [i for i, split in enumerate(here["split"].to_pylist()) if split == task.group.split]
+            if not kept and task.group.split == "holdout":
+                continue
+            pictures = (
+                parquet.read_row_group(number, ["jpeg"], use_threads=False)["jpeg"].take(kept).to_pylist()
+                if kept
+                else []
+            )
+            yield _Rows(parquet.read_row_group(number, columns, use_threads=False), here, kept, pictures)
+
+
+class _Shards:
+    """Fills the planned shards of a group one after the other; each is published when it is full."""
+
+    def __init__(self, task: PackTask, spool: Path) -> None:
+        self._task, self._spool = task, spool
+        self._planned: Iterator[ShardPlan] = iter(task.group.shards)
+        self._plan: ShardPlan | None = None
+        self._writer: ShardWriter | None = None
+        self.entries: list[ShardEntry] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._writer is not None:
+            self._writer.discard()
+        assert kind is not None or next(self._planned, None) is None, "the plan has shards that nothing fills"
+
+    def add(self, rows: _Rows) -> None:
+        for record, picture in rows.samples():
+            if self._writer is None or self._plan is None:
+                self._plan = next(self._planned)
+                self._writer = ShardWriter(self._plan.name, self._task.group.split, self._spool, self._task.extra)
+            self._writer.add(record, picture)
+            if self._writer.num_samples == self._plan.samples:
+                entry = self._writer.finish()
+                assert entry.bytes == tar_bytes(self._plan.sample_bytes), (entry, self._plan)
+                _check_pin(self._task)
+                publish(self._task.store, self._spool, entry.name, over=not self._task.extends)
+                self.entries.append(entry)
+                self._writer = self._plan = None
+
+
+class _Side:
+    """A table that is written beside the shards. Its row groups depend on its rows alone, hence its bytes do."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self._path = path
+        self._writer = pq.ParquetWriter(path, schema, compression="zstd", store_schema=False)
+        self._held = schema.empty_table()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None and len(self._held):
+            self._writer.write_table(self._held)
+        self._writer.close()
+
+    def add(self, rows: pa.Table) -> None:
+        self._held = pa.concat_tables([self._held, rows])
+        while len(self._held) >= SIDE_ROWS:
+            self._writer.write_table(self._held.slice(0, SIDE_ROWS))
+            self._held = self._held.slice(SIDE_ROWS)
+
+    def put(self, store: Store, name: str) -> str:
+        """Puts the closed file and returns its sha256."""
+        data = self._path.read_bytes()
+        store.put(name, self._path, give=True)
+        return sha256_hex(data)

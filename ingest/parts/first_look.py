@@ -1,0 +1,78 @@
+"""A look at the tags of the first rows while they are dealt: a corpus that would have no labels is noticed before the fetch."""
+
+import logging
+from collections import Counter
+from types import TracebackType
+from typing import Self
+
+import pyarrow as pa
+
+from tagmill.ingest.config.ingest import IngestConfig
+from tagmill.ingest.labels.coverage import Reading, clipped, few_labels, several_in_one
+from tagmill.ingest.labels.matching import Matcher, MatchRules
+from tagmill.ingest.sources.inputs import format_of, inputs
+from tagmill.ingest.sources.locations import PLACE
+from tagmill.ingest.sources.samples import folder_of
+
+log = logging.getLogger(__name__)
+
+ROWS = 1_000
+_TAGS = 100  # of a row
+
+
+def reading_of(config: IngestConfig) -> Reading:
+    """How a run reads its tags."""
+    first, chosen = inputs(config)[0], config.columns
+    lists = first.kind == "lists"
+    plain = lists and format_of(first.url, config.reading) == "txt"
+    return Reading(chosen.tags, chosen.caption, plain, folders=not lists and not config.tags_from_folder)
+
+
+class FirstLook:
+    """Sees the first ROWS rows go by, and warns once if hardly any of their tags leads to a label."""
+
+    def __init__(self, config: IngestConfig, rules: MatchRules) -> None:
+        self._config, self._rules = config, rules
+        self._left, self._rows = ROWS, 0
+        self._tags: Counter[str] = Counter()
+        self._folders: Counter[str] = Counter()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        del error, trace
+        if kind is None and self._left:
+            self._tell()
+
+    def see(self, batch: pa.RecordBatch) -> None:
+        """Takes rows of `sources.rows`, in their order."""
+        if not self._left or not len(batch):
+            return
+        batch = batch.slice(0, self._left)
+        for tags in batch["tags"]:
+            self._tags.update(map(clipped, tags.values[:_TAGS].to_pylist()))
+        if PLACE.name in batch.schema.names and not self._config.tags_from_folder:
+            paths = (url for url in batch["url"].to_pylist() if url and "://" not in url)  # else the metadata has a URL
+            self._folders.update(filter(None, map(folder_of, paths)))
+        self._left -= len(batch)
+        self._rows += len(batch)
+        if not self._left:
+            self._tell()
+
+    def _tell(self) -> None:
+        self._left = 0
+        if not self._rows:  # dealt by an earlier start of this run
+            return
+        matcher = Matcher(self._rules)
+        without = {tag: count for tag, count in self._tags.items() if not matcher.match(tag).labels}
+        total = self._tags.total()
+        found = few_labels(
+            total, total - sum(without.values()), without, matcher, reading_of(self._config), self._folders
+        )
+        if found:
+            log.warning("of the first %s rows, %s. Nothing has been fetched yet", f"{self._rows:,}", found.says)
+        elif joined := several_in_one(total, without, matcher):
+            log.warning("of the first %s rows, %s. Nothing has been fetched yet", f"{self._rows:,}", joined)

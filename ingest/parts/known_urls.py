@@ -1,0 +1,152 @@
+"""Which URLs of a new list a corpus has already, so that they are not fetched again: found out of core, before any fetch.
+
+Old URLs are dealt to the parts of the new list by the same hash. A filter of bounded size, made of the new URLs (Bloom 1970,
+Space/time trade-offs in hash coding), keeps out nearly all others first, so that disk and memory go by the new list.
+"""
+
+import functools
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from tagmill.ingest.parts.partition import HASH, Buckets, Dealt, deal_buckets, rows_file, url_hash, words_of
+from tagmill.ingest.workers.pool import Workers
+from tagmill.shards.manifest import Corpus
+from tagmill.shards.side_tables import num_runs, of_runs
+from tagmill.shards.storage.store import Store
+
+KNOWN = pa.schema([pa.field(HASH, pa.binary(32), nullable=False), pa.field("key", pa.string(), nullable=False)])
+MARKER = "parts/known.json"
+BATCH_ROWS = 16_384
+FILTER_BITS = (16, 29)  # log2 of the filter's bits, at least and at most: 64 MiB serve 50 million new URLs well
+BITS_A_URL = 64  # of the filter, where there is room
+
+
+def known_file(part: int) -> str:
+    """Where the known URLs of a part lie, if it has any."""
+    return f"parts/{part:06d}/known.parquet"
+
+
+def known_keys(store: Store, part: int) -> dict[bytes, str]:
+    """By hash of the URL the keys of the samples that the corpus has of a part's URLs."""
+    name = known_file(part)
+    if not store.exists(name):
+        return {}
+    with store.open(name) as file:
+        table = pq.ParquetFile(file).read(use_threads=False)
+    return dict(zip(table[HASH].to_pylist(), table["key"].to_pylist(), strict=True))
+
+
+def deal_known(corpus: Corpus, dealt: Dealt, store: Store, spool: Path, processes: int) -> int:
+    """Tells every part which of its URLs are those of samples of `corpus`, or of rows that yield to one; returns how many.
+
+    One pass over the URLs of shard tables and rejects. Done already, it is left as it is.
+    """
+    if store.exists(MARKER):
+        return int(json.loads(store.read(MARKER))["known"])
+    folder = spool / "known"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    path = _write_filter(folder / "filter.npy", corpus, dealt, store)
+    tables = [(f"shards/{entry.name}.parquet", "key") for entry in corpus.entries]
+    tables += [(name, "yields_to") for name in of_runs(store.names("rejects"), num_runs(corpus.file))]
+    tasks = [_Task(store, name, column, corpus.file.seed, path) for name, column in tables]
+    buckets, total = Buckets(folder, KNOWN, depth=0), 0
+    with Workers(processes, "looking for known URLs") as workers:
+        for found in workers.each(_find, tasks):
+            if len(found):
+                buckets.add(found)
+
+    def put(table: pa.Table, part: int) -> None:
+        nonlocal total
+        total += _put_known(table, part, store, folder)
+
+    deal_buckets(buckets.close(), dealt.num_parts.bit_length() - 1, KNOWN, folder, put)
+    store.put(MARKER, json.dumps({"known": total}).encode())
+    shutil.rmtree(folder)
+    return total
+
+
+def _write_filter(path: Path, corpus: Corpus, dealt: Dealt, store: Store) -> Path:
+    """A bit for each of the four words of a new URL's hash."""
+    rows = dealt.rows + int(corpus.column("samples").sum())
+    least, most = FILTER_BITS
+    bits = min(most, max(least, (BITS_A_URL * rows).bit_length()))
+    marks = np.zeros(1 << bits - 3, np.uint8)
+    for part in range(dealt.num_parts):
+        for batch in _hashes(store, part):
+            byte, bit = _places(words_of(batch), len(marks))
+            np.bitwise_or.at(marks, byte, bit)
+    np.save(path, marks)
+    return path
+
+
+def _hashes(store: Store, part: int) -> Iterator[pa.RecordBatch]:
+    with store.open(rows_file(part)) as file:
+        yield from pq.ParquetFile(file).iter_batches(BATCH_ROWS, columns=[HASH], use_threads=False)
+
+
+def _places(words: npt.NDArray[np.uint64], num_bytes: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
+    """Bytes and bits of a filter, [rows, 4] each. The low bits of the words: the high ones of the first choose the part."""
+    place = words & np.uint64(8 * num_bytes - 1)
+    return (place >> np.uint64(3)).astype(np.int64), np.left_shift(1, place & np.uint64(7)).astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """A table of the corpus, the column that has the key of each URL's sample, and the file of the filter."""
+
+    store: Store
+    name: str
+    key: str
+    seed: int
+    filter: Path
+
+
+@functools.lru_cache(maxsize=1)
+def _filter(path: Path) -> npt.NDArray[np.uint8]:
+    found: npt.NDArray[np.uint8] = np.load(path, mmap_mode="r")
+    return found
+
+
+def _find(task: _Task) -> pa.RecordBatch:
+    """The rows of KNOWN that pass the filter. What was purged has no URL, what yields to nobody no key; and a path of a folder
+    or tar that brought its pictures is no address."""
+    marks, hashes, keys = _filter(task.filter), list[bytes](), list[str]()
+    with task.store.open(task.name) as file:
+        for batch in pq.ParquetFile(file).iter_batches(BATCH_ROWS, columns=["url", task.key], use_threads=False):
+            both = batch.filter(pc.and_(batch["url"].is_valid(), batch[task.key].is_valid()))
+            for url, key in zip(both["url"].to_pylist(), both[task.key].to_pylist(), strict=True):
+                if url.strip()[:4].lower() == "http":
+                    hashes.append(url_hash(url, task.seed))
+                    keys.append(key)
+    found = pa.record_batch([pa.array(hashes, pa.binary(32)), pa.array(keys, pa.string())], schema=KNOWN)
+    if not len(found):
+        return found
+    byte, bit = _places(words_of(found), len(marks))
+    return found.filter(pa.array((marks[byte] & bit != 0).all(axis=1)))
+
+
+def _put_known(table: pa.Table, part: int, store: Store, spool: Path) -> int:
+    """Puts what is truly among the part's URLs, each once, in order; of several keys, which only a purge can have made, the
+    least."""
+    mine = pa.chunked_array([batch[HASH] for batch in _hashes(store, part)], pa.binary(32)).unique()
+    found = table.filter(pc.is_in(table[HASH], mine)).sort_by([(HASH, "ascending"), ("key", "ascending")])
+    words = words_of(found)
+    first = np.ones(len(found), np.bool_)
+    first[1:] = (words[1:] != words[:-1]).any(axis=1)
+    found = found.filter(pa.array(first))
+    if len(found):
+        path = spool / f"known-{part:06d}.parquet"
+        pq.write_table(found, path, compression="zstd")
+        store.put(known_file(part), path)
+        path.unlink()
+    return len(found)

@@ -1,0 +1,328 @@
+"""The stage before fetching: every host of the dealt rows is asked for its robots.txt, once, and each part gets its answers.
+
+    rows of a part -> its origins -> each origin once (SQL) -> tasks of HOSTS origins -> answers -> those of each part (SQL)
+
+All of it lies in the store under `parts/robots/`, so that a run which was killed goes on where it was. Answers hold for
+`robots_max_age` seconds; a run that is resumed later asks again.
+"""
+
+import asyncio
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from itertools import count, groupby, islice
+from typing import Any, Self
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from tagmill.ingest.config.ingest import IngestConfig
+from tagmill.ingest.engines.engine import Engine, Parquet, parquet_of
+from tagmill.ingest.fetch.fetcher import Fetcher, Lessons
+from tagmill.ingest.fetch.robots_cache import LISTED, kept_file, listed_file
+from tagmill.ingest.fetch.robots_rules import Answer, judge, origin_of
+from tagmill.ingest.filters.pinned import Rules, forbidden_of, rules_of
+from tagmill.ingest.http.opt_out import agents_of
+from tagmill.ingest.http.urls import parsed
+from tagmill.ingest.parts.make import OUTCOMES, Tell
+from tagmill.ingest.parts.partition import normalise, rows_file
+from tagmill.ingest.progress.progress import Progress
+from tagmill.ingest.reasons import Reason
+from tagmill.ingest.sources.locations import COLUMN
+from tagmill.ingest.workers.pool import Workers
+from tagmill.ingest.workers.shared_counters import Board, line
+from tagmill.shards.formats.parquet import read_table, table_bytes
+from tagmill.shards.formats.record import sha256_hex
+from tagmill.shards.storage.store import Store
+
+FOLDER = "parts/robots"
+FOUND = f"{FOLDER}/hosts/done.json"  # hosts of each task
+MARKER = f"{FOLDER}/done.json"
+HOSTS = 512  # of a task, which one worker asks
+PARTS_A_WORKER = 16  # parts whose origins are found before another process is worth its start
+INLINE = (
+    1024  # characters of rules that stand in the tables, once for every part; longer ones lie in a file of their own
+)
+AGAIN_AFTER = 10.0  # seconds until a host of many URLs that gave no answer is asked a second time
+_HEAL = frozenset([Reason.ROBOTS, Reason.CONNECTION, Reason.TIMEOUT, Reason.HOST_DOWN])
+_PLAIN = re.compile(r"https?://[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})*")  # an origin as it is, as most are
+_PLACE = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
+
+ORIGINS = pa.schema(
+    [
+        pa.field("part", pa.int32(), nullable=False),
+        pa.field("origin", pa.string(), nullable=False),
+        pa.field(
+            "spread", pa.int64(), nullable=False
+        ),  # a hash: orders hosts so that neighbours have nothing in common
+        pa.field("urls", pa.int64(), nullable=False),
+    ]
+)
+ORIGINS_ONCE = pa.schema([ORIGINS.field("origin"), ORIGINS.field("urls")])
+ANSWERS = pa.schema(
+    [
+        pa.field("origin", pa.string(), nullable=False),
+        pa.field("http_status", pa.int32()),
+        pa.field("fetched_at", pa.timestamp("ms", tz="UTC"), nullable=False),
+        pa.field("seconds", pa.float64(), nullable=False),
+        *[LISTED.field(name) for name in ("reason", "detail", "rules", "kept")],
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What hosts answered, of one task or of all; also the content of the marker."""
+
+    hosts: int
+    asked_at: str  # when the first of them was asked, ISO 8601
+    agents: list[str]  # for whom their rules are
+    outcomes: dict[str, int]  # hosts that gave an answer (`ok`) or none (a reason)
+
+    @classmethod
+    def parse(cls, data: bytes) -> Self:
+        return cls(**json.loads(data))
+
+    def holds(self, config: IngestConfig) -> bool:
+        """Whether a run may still go by it."""
+        age = datetime.now(UTC) - datetime.fromisoformat(self.asked_at)
+        fresh = age < timedelta(seconds=config.robots_max_age)
+        return fresh and self.agents == sorted(agents_of(config.user_agent))
+
+
+def origins_file(part: int) -> str:
+    return f"{FOLDER}/origins/{part:06d}.parquet"
+
+
+def hosts_file(task: int) -> str:
+    return f"{FOLDER}/hosts/{task:06d}.parquet"
+
+
+def answers_file(task: int) -> str:
+    return f"{FOLDER}/answers/{task:06d}.parquet"
+
+
+def asked_file(task: int) -> str:
+    """The marker of a task."""
+    return f"{FOLDER}/answers/{task:06d}.json"
+
+
+def find_hosts(config: IngestConfig, store: Store, num_parts: int, engine: Callable[[], Engine]) -> list[int]:
+    """Finds the hosts of all dealt parts and puts them, each once, into tasks; returns the number of hosts of each.
+
+    Memory holds the origins of a part and what the engine takes. What was found before is kept.
+    """
+    if store.exists(FOUND):
+        return list(json.loads(store.read(FOUND)))
+    rules = rules_of(store)
+    scan = [_Scan(config, store, part, rules) for part in range(num_parts)]
+    with Workers(min(config.processes, -(-num_parts // PARTS_A_WORKER)), "finding the hosts of a list") as workers:
+        for _ in workers.each(_find_origins, scan):
+            pass
+    with closing(engine()) as sql:
+        sql.bind("origins", _origins(store, num_parts))
+        sizes = list(_put_hosts(sql, store))
+    store.put(FOUND, json.dumps(sizes).encode())
+    return sizes
+
+
+def ask_hosts(
+    config: IngestConfig,
+    store: Store,
+    num_parts: int,
+    sizes: list[int],
+    engine: Callable[[], Engine],
+    progress: Progress,
+) -> Asked:
+    """Asks the hosts of all tasks and leaves each part its answers; answers that still hold are kept.
+
+    `sizes` is of `find_hosts`. Memory holds the answers of a task and what the engine takes. Raises TagmillError where a
+    worker dies.
+    """
+    if store.exists(MARKER) and (before := Asked.parse(store.read(MARKER))).holds(config):
+        progress.advance(before.hosts, **before.outcomes)
+        return before
+    asked = _ask_all(config, store, sizes, progress)
+    if sizes:
+        with closing(engine()) as sql:
+            sql.bind("origins", _origins(store, num_parts))
+            sql.bind("answers", parquet_of(store, [answers_file(task) for task in range(len(sizes))], ANSWERS))
+            _put_listed(sql, store)
+    store.put(MARKER, json.dumps(asdict(asked)).encode())
+    return asked
+
+
+def _origins(store: Store, num_parts: int) -> Parquet:
+    return parquet_of(store, [origins_file(part) for part in range(num_parts)], ORIGINS)
+
+
+@dataclass(frozen=True)
+class _Scan:
+    config: IngestConfig
+    store: Store
+    part: int
+    rules: Rules
+
+
+def _find_origins(task: _Scan) -> None:
+    """Puts the origins of a part's URLs; what a takedown list forbids leads nowhere."""
+    store, part = task.store, task.part
+    if store.exists(origins_file(part)):
+        return
+    denied, counts = forbidden_of(store, task.rules).denied, Counter[str]()
+    with store.open(rows_file(part)) as file:
+        parquet = pq.ParquetFile(file)
+        columns = [name for name in ("url", COLUMN) if name in parquet.schema_arrow.names]
+        for batch in parquet.iter_batches(columns=columns, use_threads=False):
+            if len(columns) > 1:  # no host is asked for what brings its bytes
+                batch = batch.filter(pc.is_null(batch[COLUMN]))
+            for url in filter(None, batch["url"].to_pylist()):
+                if (found := _PLACE.match(url.lstrip())) and not (denied and denied.url(normalise(url))):
+                    counts[found[0]] += 1
+    urls: Counter[str] = Counter()
+    for place, num_urls in counts.items():
+        if (origin := _origin(place)) is not None:
+            urls[origin] += num_urls
+    rows = [
+        {"part": part, "origin": origin, "spread": _spread(origin), "urls": urls[origin]} for origin in sorted(urls)
+    ]
+    store.put(origins_file(part), table_bytes(rows, ORIGINS))
+
+
+def _origin(place: str) -> str | None:
+    if _PLAIN.fullmatch(place):
+        return place
+    usable = parsed(normalise(place))
+    return None if usable is None else origin_of(usable)
+
+
+def _spread(origin: str) -> int:
+    return int.from_bytes(hashlib.sha256(origin.encode()).digest()[:8], "little", signed=True)
+
+
+def _put_hosts(sql: Engine, store: Store) -> Iterator[int]:
+    """Puts the origins of all tasks; yields their numbers."""
+    rows = (row for batch in sql.run("hosts") for row in batch.to_pylist())
+    for task in count():
+        if not (hosts := list(islice(rows, HOSTS))):
+            return
+        store.put(hosts_file(task), table_bytes(hosts, ORIGINS_ONCE))
+        yield len(hosts)
+
+
+@dataclass(frozen=True)
+class AskTask:
+    """The hosts that one worker asks."""
+
+    config: IngestConfig
+    store: Store
+    task: int
+    share: int  # requests in flight
+    workers: int  # processes that ask at once
+
+
+def _ask_all(config: IngestConfig, store: Store, sizes: list[int], progress: Progress) -> Asked:
+    found: list[Asked] = []
+    todo = []
+    for task in range(len(sizes)):
+        before = Asked.parse(store.read(asked_file(task))) if store.exists(asked_file(task)) else None
+        if before is not None and before.hosts == sizes[task] and before.holds(config):
+            found.append(before)
+            progress.advance(before.hosts, **before.outcomes)
+        else:
+            todo.append(task)
+    workers = min(config.processes, len(todo))
+    tasks = [AskTask(config, store, task, max(1, config.concurrency // workers), workers) for task in todo]
+    if len(tasks) == 1:  # not worth a process
+        found.append(ask(tasks[0], lambda outcome, hosts: progress.advance(hosts, **{outcome: hosts})))
+    elif tasks:
+        doing = f"{store.url}, asking for robots.txt, at one of the tasks"
+        found += Board(workers, OUTCOMES).each(_ask_in_worker, tasks, progress, doing)
+    outcomes = sum((Counter(one.outcomes) for one in found), Counter[str]())
+    first = min((one.asked_at for one in found), default=datetime.now(UTC).isoformat())
+    agents = sorted(agents_of(config.user_agent))
+    return Asked(sum(one.hosts for one in found), first, agents, dict(sorted(outcomes.items())))
+
+
+def _ask_in_worker(task: AskTask) -> Asked:
+    mine, waits = line(), _lessons(task.config).waits
+    return mine.during(task.task, lambda tell: ask(task, mine.noting(tell, waits)))
+
+
+@lru_cache(maxsize=1)
+def _lessons(config: IngestConfig) -> Lessons:
+    return Lessons(config)
+
+
+def ask(task: AskTask, tell: Tell) -> Asked:
+    """Asks the hosts of a task and puts their answers, and a marker beside them."""
+    hosts = {row["origin"]: row["urls"] for row in read_table(task.store.read(hosts_file(task.task))).to_pylist()}
+    rows = asyncio.run(_answers(task, hosts, tell))
+    task.store.put(answers_file(task.task), table_bytes(rows, ANSWERS))
+    first = min(row["fetched_at"] for row in rows)
+    outcomes = Counter(row["reason"] or "ok" for row in rows)
+    asked = Asked(
+        len(rows), first.isoformat(), sorted(agents_of(task.config.user_agent)), dict(sorted(outcomes.items()))
+    )
+    task.store.put(asked_file(task.task), json.dumps(asdict(asked)).encode())
+    return asked
+
+
+async def _answers(task: AskTask, hosts: dict[str, int], tell: Tell) -> list[dict[str, Any]]:
+    """A row of ANSWERS for every origin, in their order.
+
+    Where a host has so many URLs that fetching them would not give it up for one failure, this does not either.
+    """
+    config = task.config
+    rows: dict[str, dict[str, Any]] = {}
+    async with Fetcher(config, task.workers, _lessons(config)) as fetcher:
+
+        async def work(todo: Iterator[str], *, last: bool) -> None:
+            for origin in todo:
+                row = rows[origin] = await _row(fetcher, task.store, origin, agents_of(config.user_agent))
+                if last or not (row["reason"] in _HEAL and hosts[origin] >= config.host_failures):
+                    tell(row["reason"] or "ok", 1)
+
+        async def together(origins: list[str], *, last: bool) -> None:
+            todo = iter(origins)
+            await asyncio.gather(*(work(todo, last=last) for _ in range(min(task.share, len(origins)))))
+
+        await together(list(hosts), last=False)
+        failed = [name for name, row in rows.items() if row["reason"] in _HEAL and hosts[name] >= config.host_failures]
+        if failed:
+            await asyncio.sleep(AGAIN_AFTER)
+            await together(failed, last=True)
+    return [rows[origin] for origin in hosts]
+
+
+async def _row(fetcher: Fetcher, store: Store, origin: str, agents: frozenset[str]) -> dict[str, Any]:
+    found = await fetcher.robots_txt(origin)
+    answer = judge(found.body, found.reason, found.detail, found.http_status, agents)
+    if len(answer.rules) > INLINE:
+        text = answer.rules.encode()
+        answer = Answer(kept=sha256_hex(text))
+        await asyncio.get_running_loop().run_in_executor(None, store.put_new, kept_file(answer.kept), text)
+    facts = {"http_status": found.http_status, "fetched_at": found.fetched_at, "seconds": found.seconds}
+    return {"origin": origin, **facts, **asdict(answer)}
+
+
+def _put_listed(sql: Engine, store: Store) -> None:
+    """Cuts the stream of all parts' answers into one table a part."""
+    for part, batches in groupby(_by_part(sql.run("rules")), lambda piece: piece[0]):
+        store.put(listed_file(part), table_bytes([row for _, rows in batches for row in rows], LISTED))
+
+
+def _by_part(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+    """(part, its rows) of a stream that is ordered by parts; a part may come in several pieces."""
+    for batch in batches:
+        runs, start = pc.run_end_encode(batch["part"]), 0
+        for part, stop in zip(runs.values.to_pylist(), runs.run_ends.to_pylist(), strict=True):
+            yield part, batch.slice(start, stop - start).to_pylist()
+            start = stop

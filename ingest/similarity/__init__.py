@@ -1,0 +1,1 @@
+"""PDQ hashes: their files, their text, and the search for near ones."""

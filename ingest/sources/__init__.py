@@ -1,0 +1,1 @@
+"""Lists, tars and folders as rows of (URL or place, tags)."""

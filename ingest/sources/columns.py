@@ -1,0 +1,183 @@
+"""Columns of any type that a list may have, as the text and the tags that ingest works with."""
+
+from urllib.parse import unquote_plus
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tagmill.ingest.labels.hashtags import SEVERAL, apart, hashtags_in
+from tagmill.ingest.text import tag_text
+
+_LISTS = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+
+
+def simple_type(kind: pa.DataType) -> pa.DataType:
+    """Whole numbers, floats and booleans keep their kind; everything else is text."""
+    if pa.types.is_boolean(kind):
+        return pa.bool_()
+    if pa.types.is_integer(kind):
+        return pa.int64()
+    return pa.float64() if pa.types.is_floating(kind) else pa.string()
+
+
+def text(array: pa.Array, encoded: bool = False) -> pa.Array:
+    """Text of any scalar column; bytes that are not UTF-8 become replacement characters, NaN and infinities are null.
+
+    `encoded` text is percent-encoded, with plus signs for spaces.
+    """
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    kind = array.type
+    if pa.types.is_null(kind):
+        return pa.nulls(len(array), pa.string())
+    if pa.types.is_floating(kind):
+        array = _finite(array.cast(pa.float32()) if pa.types.is_float16(kind) else array)
+    if not any(test(kind) for test in (_is_text, pa.types.is_binary, pa.types.is_large_binary)):
+        return array.cast(pa.string())
+    array = _mended(array.cast(pa.binary()))
+    if encoded:
+        return pa.array([None if value is None else unquote_plus(value) for value in array.to_pylist()], pa.string())
+    return array
+
+
+def replaced_rows(batch: pa.RecordBatch) -> int:
+    """Rows in which some text has bytes that are not UTF-8, and so becomes replacement characters."""
+    broken = np.zeros(len(batch), np.bool_)
+    for column in batch.columns:
+        if _is_text(column.type) or pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
+            column = column.cast(pa.binary())
+            if _whole(column) is None:
+                broken |= [value is not None and not _is_utf8(value) for value in column.to_pylist()]
+    return int(broken.sum())
+
+
+def extra(array: pa.Array, kind: pa.DataType, encoded: bool = False) -> pa.Array:
+    """A column of the source's own, in the type that the corpus gives it."""
+    if pa.types.is_string(kind):
+        return text(array, encoded)
+    array = array.cast(kind)
+    return _finite(array) if pa.types.is_floating(kind) else array
+
+
+def said(array: pa.Array) -> pa.Array:
+    """A text column without the words that stand for nothing (`nan`, `None`, `null`): those are null."""
+    nothing = pc.is_in(pc.utf8_trim_whitespace(array), pa.array(sorted(tag_text.NOTHING)))
+    return pc.if_else(nothing, pa.scalar(None, array.type), array)
+
+
+def tags(array: pa.Array, separator: str, encoded: bool = False) -> pa.Array:
+    """Lists of tags without surrounding white space, and without nulls and blanks; never null themselves.
+
+    Text is split, see `tagtext.split`; objects with a name are that, lists in lists are joined, and a tag that is several
+    hashtags is several tags. Encoded text is split by the separator alone before it is decoded, so that a tag may have the
+    separator in it.
+    """
+    if not is_list(array.type):
+        cells = text(array)
+        array = pc.split_pattern(cells, separator) if encoded else _split(cells, separator)
+    parents, items = _items(array)
+    texts = pc.utf8_trim_whitespace(text(items, encoded))
+    texts, parents = _hashtags_apart(texts, parents)
+    keep = pc.fill_null(pc.not_equal(texts, ""), False)
+    counts = np.bincount(parents[keep.to_numpy(zero_copy_only=False)], minlength=len(array))
+    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets), texts.filter(keep))
+
+
+def _split(cells: pa.Array, separator: str) -> pa.Array:
+    """Lists of what is between separators; only cells that are more than that are looked at one by one."""
+    plain = pc.split_pattern(cells, separator)
+    whole = pc.fill_null(pc.match_substring_regex(cells, tag_text.looked_at(separator)), False)
+    if not whole.true_count:
+        return plain
+    items = [tag_text.split(cell, separator) for cell in cells.filter(whole).to_pylist()]
+    order = np.arange(len(cells))
+    order[whole.to_numpy(zero_copy_only=False)] = len(cells) + np.arange(len(items))
+    return pa.concat_arrays([plain, pa.array(items, plain.type)]).take(pa.array(order))
+
+
+def _items(lists: pa.Array) -> tuple[npt.NDArray[np.int64], pa.Array]:
+    """The items of lists that may lie in lists, and the row of each; those that are objects by their name."""
+    rows = np.arange(len(lists))
+    while is_list(lists.type):
+        rows = rows[pc.list_parent_indices(lists).to_numpy(zero_copy_only=False)]
+        lists = pc.list_flatten(lists)
+        if pa.types.is_struct(lists.type):
+            there = {field.name: field.type for field in lists.type}
+            names = [
+                name for name in tag_text.NAMES if name in there and (_is_text(there[name]) or is_list(there[name]))
+            ]
+            if not names:
+                raise pa.ArrowTypeError(f"objects of {', '.join(there)}, none of which names a tag")
+            lists = pc.struct_field(lists, names[0])
+    return rows, lists
+
+
+def _hashtags_apart(texts: pa.Array, parents: npt.NDArray[np.int64]) -> tuple[pa.Array, npt.NDArray[np.int64]]:
+    several = pc.fill_null(pc.match_substring_regex(texts, SEVERAL), False)
+    if not several.true_count:
+        return texts, parents
+    pieces = [[each] if each is None else apart(each) for each in texts.to_pylist()]
+    counts = np.fromiter(map(len, pieces), np.int64, len(pieces))
+    return pa.array([tag for some in pieces for tag in some], texts.type), np.repeat(parents, counts)
+
+
+def no_tags(num_rows: int) -> pa.Array:
+    """An empty list for every row."""
+    return pa.array([[]] * num_rows, pa.list_(pa.string()))
+
+
+def with_hashtags(before: pa.Array, captions: pa.Array, encoded: bool = False) -> pa.Array:
+    """The lists of tags with the hashtags of each row's caption behind them."""
+    found = [hashtags_in(caption or "") for caption in text(captions, encoded).to_pylist()]
+    joined = [one + other for one, other in zip(before.to_pylist(), found, strict=True)]
+    return pa.array(joined, pa.list_(pa.string()))
+
+
+def with_tag(before: pa.Array, more: pa.Array) -> pa.Array:
+    """The lists of tags with one more behind each, or none where it is null."""
+    joined = [
+        one + [other] * (other is not None) for one, other in zip(before.to_pylist(), more.to_pylist(), strict=True)
+    ]
+    return pa.array(joined, pa.list_(pa.string()))
+
+
+def _finite(array: pa.Array) -> pa.Array:
+    """Floats without NaN and infinities, which JSON has not."""
+    return pc.if_else(pc.is_finite(array), array, pa.scalar(None, array.type))
+
+
+def _mended(array: pa.Array) -> pa.Array:
+    whole = _whole(array)
+    if whole is None:
+        values = array.to_pylist()
+        return pa.array([None if v is None else v.decode("utf-8", "replace") for v in values], pa.string())
+    return whole
+
+
+def _whole(array: pa.Array) -> pa.Array | None:
+    """Bytes as text; None where some are not UTF-8."""
+    whole = array.view(pa.string())
+    try:
+        whole.validate(full=True)
+    except pa.ArrowInvalid:
+        return None
+    return whole
+
+
+def _is_utf8(value: bytes) -> bool:
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def is_list(kind: pa.DataType) -> bool:
+    return any(test(kind) for test in _LISTS)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))

@@ -1,0 +1,140 @@
+"""Rows from lists, tars and folders of pictures on any store, streamed, each with its row_id and, if it has them, its bytes'
+place."""
+
+import logging
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from tagmill.ingest.config.ingest import IngestConfig
+from tagmill.ingest.config.presets import Columns
+from tagmill.ingest.sources import columns as to
+from tagmill.ingest.sources.decompress import opened
+from tagmill.ingest.sources.folder import has_pictures, samples_of_folder
+from tagmill.ingest.sources.input_warnings import Noticed
+from tagmill.ingest.sources.inputs import ROW_BITS, Input, find, format_of, inputs
+from tagmill.ingest.sources.locations import PLACE
+from tagmill.ingest.sources.samples import FOLDER, Listing, raw_batches
+from tagmill.ingest.sources.tables import list_batches
+from tagmill.ingest.sources.tar import samples_of_tar
+from tagmill.shards.errors import InputError
+
+BATCH_ROWS = 16_384
+log = logging.getLogger(__name__)
+
+
+def row_schema(config: IngestConfig) -> pa.Schema:
+    """row_id, url, tags, licence, page, the extra columns with the types that the first file gives them, and PLACE where some
+    of the input brings bytes."""
+    brings_bytes = any(each.kind != "lists" for each in inputs(config))
+    return pa.schema(
+        [
+            pa.field("row_id", pa.int64(), nullable=False),
+            pa.field("url", pa.string()),
+            pa.field("tags", pa.list_(pa.string()), nullable=False),
+            pa.field("licence", pa.string()),
+            pa.field("page", pa.string()),
+            *extra_schema(config),
+            *([PLACE] if brings_bytes else []),
+        ]
+    )
+
+
+def extra_schema(config: IngestConfig) -> pa.Schema:
+    """The extra columns: whole numbers, floats and booleans of Parquet keep their kind, everything else is text."""
+    if not config.extra_columns:
+        return pa.schema([])
+    first = inputs(config)[0]
+    found = pa.schema([])
+    if first.kind == "lists" and format_of(first.url, config.reading) == "parquet":
+        with opened(first.url) as file:
+            found = pq.ParquetFile(file).schema_arrow
+    kinds = {column.name: to.simple_type(column.type) for column in found}
+    return pa.schema([pa.field(name, kinds.get(name, pa.string())) for name in config.extra_columns])
+
+
+def rows(
+    config: IngestConfig, noticed: dict[int, Noticed] | None = None, listings: dict[int, Listing] | None = None
+) -> Iterator[pa.RecordBatch]:
+    """All rows in order, as batches of `row_schema`. Raises InputError: missing column, no rows, unreadable file.
+
+    What a preset knows to be no picture (a video) is no row, but has had its row_id, so that the others' do not depend
+    on it. By file ordinal `noticed` is given what was counted, `listings` what was seen of tars and folders.
+    """
+    schema = row_schema(config)
+    some = False
+    for ordinal, given in enumerate(inputs(config)):
+        start = ordinal << ROW_BITS
+        listing, seen = Listing(), Noticed()
+        if noticed is not None:
+            noticed[ordinal] = seen
+        if listings is not None and given.kind != "lists":
+            listings[ordinal] = listing
+        for raw in _raw(given, config, listing, seen):
+            batch = _row_batch(raw, start, schema, given.url, config)
+            start += len(raw)
+            some = some or len(batch) > 0
+            seen.skipped += len(raw) - len(batch)
+            seen.replaced += to.replaced_rows(raw)
+            yield batch
+    if not some:
+        raise InputError("the list is empty", ", ".join(config.input), "give at least one row")
+
+
+def check(config: IngestConfig) -> None:
+    """Raises what `rows` would raise at its beginning, without listing a whole folder of pictures; says what is not read."""
+    found = find(config)
+    for given, count in found.held_out.items():
+        log.warning(f"{given}: {count:,} held-out shards (holdout-*) are not read; name them to read them too")
+    first = found.inputs[0]
+    if first.kind != "files":
+        any(map(len, rows(config)))
+    elif not has_pictures(first.url):
+        raise InputError("no picture here", first.url, "check the name; symbolic links are not followed")
+
+
+def _raw(given: Input, config: IngestConfig, listing: Listing, noticed: Noticed) -> Iterator[pa.RecordBatch]:
+    """Batches of the columns that the config names, as the input has them."""
+    if given.kind == "lists":
+        if config.tags_from_folder:
+            raise InputError("a list has no folders", given.url, "leave out --tags-from-folder")
+        yield from list_batches(given.url, config, BATCH_ROWS, noticed)
+    else:
+        samples = samples_of_tar if given.kind == "tars" else samples_of_folder
+        yield from raw_batches(samples(given, config, listing), config, BATCH_ROWS, given.url)
+
+
+def _row_batch(raw: pa.RecordBatch, start: int, schema: pa.Schema, url: str, config: IngestConfig) -> pa.RecordBatch:
+    reading, names = config.reading, config.columns
+    ids = pa.array(np.arange(start, start + len(raw), dtype=np.int64))
+    for column, value in reading.skip.items():
+        keep = pc.fill_null(pc.not_equal(raw[column], value), True)
+        raw, ids = raw.filter(keep), ids.filter(keep)
+    try:
+        columns = {"row_id": ids, "url": to.text(raw[names.url]), "tags": _tags(raw, names, config)}
+        for name, source in (("licence", names.licence), ("page", names.page)):
+            columns[name] = pa.nulls(len(raw), pa.string()) if source is None else to.said(to.text(raw[source]))
+        for field in list(schema)[len(columns) :]:
+            if field.name == PLACE.name:
+                columns[field.name] = (
+                    raw[PLACE.name] if PLACE.name in raw.schema.names else pa.nulls(len(raw), PLACE.type)
+                )
+                continue
+            columns[field.name] = to.extra(raw[field.name], field.type, field.name in reading.encoded)
+    except pa.ArrowException as error:
+        raise InputError(f"a column of a type that cannot be read: {error}", url, "cast it to text") from error
+    return pa.record_batch([columns[name] for name in schema.names], schema=schema)
+
+
+def _tags(raw: pa.RecordBatch, names: Columns, config: IngestConfig) -> pa.Array:
+    encoded = config.reading.encoded
+    if names.tags is None or names.tags not in raw.schema.names:  # a list of nothing but URLs
+        tags = to.no_tags(len(raw))
+    else:
+        tags = to.tags(raw[names.tags], config.tags_separator, names.tags in encoded)
+    if names.caption is not None:
+        tags = to.with_hashtags(tags, raw[names.caption], names.caption in encoded)
+    return to.with_tag(tags, raw[FOLDER]) if config.tags_from_folder else tags

@@ -1,0 +1,121 @@
+"""Lists as batches of the columns that are asked for, whatever their format: Parquet, CSV, TSV, JSON lines, plain URLs."""
+
+import io
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+from tagmill.ingest.config.ingest import IngestConfig
+from tagmill.ingest.sources.decompress import LINE_BYTES, BoundedLines, opened, opened_lines
+from tagmill.ingest.sources.input_warnings import Noticed
+from tagmill.ingest.sources.inputs import format_of, suffixes
+from tagmill.ingest.sources.text_rows import json_rows, plain_urls
+from tagmill.shards.errors import InputError
+
+_UNCLOSED = 'close the quote, write a quote that is part of a text as """" inside quotes, or give --quoting none'
+
+
+def list_batches(url: str, config: IngestConfig, batch_rows: int, noticed: Noticed) -> Iterator[pa.RecordBatch]:
+    """Batches of the columns that the config names. Raises InputError: missing column, unreadable file. An empty file has no
+    rows."""
+    reading, flags = config.reading, config.columns.flags()
+    kind, packed = format_of(url, reading), suffixes(url)[1]
+    quotes = config.quoting == "double"
+    if kind == "parquet":
+        with opened(url) as file:
+            parquet = pq.ParquetFile(file)
+            _check_columns(flags, parquet.schema_arrow.names, url)
+            for group in range(parquet.num_row_groups):  # one by one: Arrow holds the bytes of all that it is asked for
+                yield from parquet.iter_batches(batch_rows, [group], columns=list(flags), use_threads=False)
+        return
+    if kind == "csv" or kind == "tsv":
+        with opened_lines(url, packed) as head:  # its own handle: a reader closes what it has read
+            if head.empty:
+                return
+            header = separated(head, kind, quotes=quotes).schema.names
+            _check_columns(flags, header, url)
+    with opened_lines(url, packed) as lines:
+        if kind == "txt":
+            _check_columns({c: f for c, f in flags.items() if f not in ("--url-column", "--tags-column")}, [], url)
+            yield from plain_urls(lines, config.columns.url, batch_rows, noticed)
+        elif kind == "json":
+            tags = (config.columns.tags, config.tags_separator)
+            for ordinal, (batch, seen) in enumerate(json_rows(lines, list(flags), tags, batch_rows, url, noticed)):
+                if ordinal == 0:  # later, what no line has is null
+                    _check_columns(flags, sorted(seen), url)
+                yield batch
+        elif kind == "headless":
+            _check_columns(flags, list(reading.header), url)
+            if lines.empty:
+                return
+            yield from separated(
+                lines, "tsv", [*flags, *(reading.skip.keys() - flags.keys())], reading.header, quotes=False
+            )
+        else:
+            columns = [*(flags.keys() - header[-1:]), header[-1]]
+            yield from _whole_rows(lines, kind, columns, url, noticed) if quotes else separated(lines, kind, columns)
+
+
+def _check_columns(flags: dict[str, str], found: list[str], url: str) -> None:
+    for column, flag in flags.items():
+        if found.count(column) > 1:
+            raise InputError(f"{found.count(column)} columns {column!r}", url, f"rename all but one, or {flag}")
+        if column not in found:
+            remedy = f"name it with {flag}; the file has {', '.join(found)}"
+            if not found:
+                remedy = f"a list of plain URLs has no columns: leave out {flag} and --preset"
+            raise InputError(f"no column {column!r}", url, remedy)
+
+
+def _whole_rows(
+    lines: BoundedLines, kind: str, columns: list[str], url: str, noticed: Noticed
+) -> Iterator[pa.RecordBatch]:
+    """Batches of CSV or TSV, of which `columns` has the last column as its last.
+
+    A quote that is never closed makes one row of all that follows it. Arrow gives that out as it is; here it is refused. One
+    that another quote closes lines later makes one row of these: they are counted.
+    """
+    count, end = 0, pa.nulls(1)
+    try:
+        for batch in separated(lines, kind, columns, quotes=True):
+            count += len(batch)
+            end = batch[columns[-1]][-1:] if len(batch) else end
+            yield batch
+    except pa.ArrowInvalid as error:
+        if "straddling" not in str(error):
+            raise
+        raise InputError(f"a row after row {count} has more than {LINE_BYTES} bytes", url, _UNCLOSED) from error
+    # Only a quoted field has a line's end in it, and one that was closed at the end of the file ends with a quote.
+    if b"\n" in (end.cast(pa.binary())[0].as_py() or b"") and lines.last != b'"':
+        raise InputError(f"row {count}, the last, has a quote that is not closed", url, _UNCLOSED)
+    noticed.joined += max(0, lines.filled - 1 - count)  # but for the header
+
+
+def separated(
+    file: io.RawIOBase,
+    kind: str,
+    columns: list[str] | None = None,
+    header: tuple[str, ...] = (),
+    *,
+    quotes: bool = False,
+) -> Any:
+    """Arrow's reader of CSV or TSV; with a `header`, of lines that have none."""
+    converting = pa_csv.ConvertOptions(
+        check_utf8=False,  # bytes that are not UTF-8 are mended below, a row is no reason to stop
+        include_columns=columns,
+        column_types={column: pa.string() for column in columns or ()},
+        strings_can_be_null=True,
+        quoted_strings_can_be_null=False,
+        null_values=[""],
+    )
+    parsing = pa_csv.ParseOptions(
+        delimiter="\t" if kind == "tsv" else ",",
+        quote_char='"' if quotes else False,
+        newlines_in_values=quotes,
+    )
+    # In one thread, because only then errors name the row.
+    reading = pa_csv.ReadOptions(use_threads=False, block_size=LINE_BYTES, column_names=list(header) or None)
+    return pa_csv.open_csv(file, read_options=reading, parse_options=parsing, convert_options=converting)

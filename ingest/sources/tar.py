@@ -1,0 +1,253 @@
+"""WebDataset tars as samples with places: headers and metadata are read, pictures are passed over, nothing is unpacked.
+
+The format is POSIX.1-1988 ustar with pax headers (POSIX.1-2001) and GNU's long names. Grouping is webdataset's rule: a key is
+the name up to the first dot after its last slash, and members of one key that follow each other are a sample.
+"""
+
+import os
+import re
+import tarfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+from tagmill.ingest.config.ingest import IngestConfig
+from tagmill.ingest.reasons import Reason
+from tagmill.ingest.sources.decompress import LINE_BYTES, opened
+from tagmill.ingest.sources.inputs import PICTURES, Input
+from tagmill.ingest.sources.locations import Place
+from tagmill.ingest.sources.samples import Listing, Sample, check_text, folder_of, text_suffixes
+from tagmill.shards.errors import InputError
+from tagmill.shards.formats.shard_index import BLOCK, padded
+
+_META = re.compile(r"__[^/]*__($|/)")  # members that webdataset passes over
+_PACKED = (b"\x1f\x8b", b"BZh", b"\x28\xb5\x2f\xfd", b"\xfd7zXZ")
+_MEND = "make it whole or take it out; `tar --list --file` shows what tar can read of it"
+_PLAIN = frozenset([tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE])
+_WITHOUT_DATA = frozenset(
+    [tarfile.LNKTYPE, tarfile.SYMTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE, tarfile.DIRTYPE]
+)
+_KINDS = {tarfile.LNKTYPE: "a link", tarfile.SYMTYPE: "a link", tarfile.GNUTYPE_SPARSE: "a sparse file"}
+_KINDS |= dict.fromkeys([tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE], "a device")
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A member that is no folder: where its bytes lie in the tar, those of metadata themselves, or what is wrong with it."""
+
+    name: str
+    offset: int
+    size: int
+    data: bytes | None = None
+    wrong: str | None = None
+    cut: bool = False  # the tar ends before it does
+
+
+@dataclass(slots=True)
+class _Said:
+    """What headers in front of a member's own say of it."""
+
+    name: str | None = None
+    size: int | None = None
+    sparse: bool = False
+
+
+@dataclass
+class TarMembers:
+    """The members of a tar of `length` bytes in their order; bytes of those that `wanted` names come with them.
+
+    Raises InputError where a header is broken: what follows it cannot be found. A tar that ends too early ends with a
+    member that is cut.
+    """
+
+    file: BinaryIO
+    length: int
+    where: str
+    wanted: Callable[[str], bool]
+    _said: _Said = field(default_factory=_Said)
+
+    def __iter__(self) -> Iterator[Member]:
+        place = 0
+        while place < self.length:
+            block = self._at(place, BLOCK)
+            if len(block) < BLOCK:
+                yield Member(f"@{place}", place, 0, cut=True)
+                return
+            if not block.strip(b"\0"):
+                return
+            info = self._header(block, place)
+            start = place + BLOCK
+            if info.type in (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME):
+                self._hear(info, start)
+                place = start + padded(info.size)
+                continue
+            if info.type == tarfile.GNUTYPE_LONGLINK:
+                place = start + padded(info.size)
+                continue
+            if info.type == tarfile.GNUTYPE_SPARSE:
+                start = self._behind_map(block, start)
+            said, self._said = self._said, _Said()
+            size = info.size if said.size is None else said.size
+            size = 0 if info.type in _WITHOUT_DATA else size
+            place = start + padded(size)
+            if info.type != tarfile.DIRTYPE:
+                yield self._member(said.name or info.name, start, size, info.type, said.sparse)
+            if start + size > self.length:
+                return
+
+    def _member(self, name: str, start: int, size: int, kind: bytes, sparse: bool) -> Member:
+        if start + size > self.length:
+            return Member(name, start, size, cut=True)
+        wrong = "a sparse file" if sparse else None
+        if kind not in _PLAIN:
+            wrong = _KINDS.get(kind, f"of the unknown type {kind!r}")
+        if name.startswith("/") or ".." in name.split("/") or "\0" in name:
+            wrong = "a name that leads out of its folder"
+        data = None
+        if wrong is None and self.wanted(name):
+            wrong = check_text(size)
+            data = None if wrong else self._at(start, size)
+        return Member(name, start, size, data, wrong)
+
+    def _at(self, place: int, size: int) -> bytes:
+        self.file.seek(place)
+        return self.file.read(size)
+
+    def _header(self, block: bytes, place: int) -> tarfile.TarInfo:
+        try:
+            info = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+        except tarfile.TarError as error:
+            if place == 0 and block.startswith(_PACKED):
+                what = "a packed tar: a picture's bytes have no place of their own in it"
+                raise InputError(what, self.where, "unpack it to a plain .tar") from error
+            raise InputError(f"no header of a tar member at byte {place}: {error}", self.where, _MEND) from error
+        if not 0 <= info.size < 1 << 62:
+            raise InputError(f"a member of {info.size} bytes at byte {place}", self.where, _MEND)
+        return info
+
+    def _hear(self, info: tarfile.TarInfo, start: int) -> None:
+        """Takes in a pax header or a long name."""
+        if info.size > LINE_BYTES:
+            raise InputError(f"a header of {info.size} bytes at byte {start}", self.where, _MEND)
+        data = self._at(start, info.size)
+        if info.type == tarfile.GNUTYPE_LONGNAME:
+            self._said.name = data.partition(b"\0")[0].decode("utf-8", "surrogateescape")
+            return
+        if info.type == tarfile.XGLTYPE:  # of the whole tar: no name or size of one member
+            return
+        try:
+            for keyword, value in pax_records(data):
+                if keyword == "path":
+                    self._said.name = value.rstrip("/")
+                elif keyword == "size":
+                    if not re.fullmatch("[0-9]{1,18}", value):
+                        raise ValueError(value)
+                    self._said.size = int(value)
+                elif keyword.startswith("GNU.sparse."):
+                    self._said.sparse = True
+        except ValueError as error:
+            raise InputError(f"a broken pax header at byte {start}", self.where, _MEND) from error
+
+    def _behind_map(self, header: bytes, start: int) -> int:
+        """Where the data of GNU's old sparse files begin: its map may go on in further blocks."""
+        goes_on = header[482]
+        while goes_on and start < self.length:
+            block = self._at(start, BLOCK)
+            goes_on = block[504] if len(block) == BLOCK else 0
+            start += BLOCK
+        return start
+
+
+def pax_records(data: bytes) -> Iterator[tuple[str, str]]:
+    """(keyword, value) of a pax header's records, each "length keyword=value\\n" (POSIX pax). Raises ValueError."""
+    while data:
+        length, space, rest = data.partition(b" ")
+        if not space or not re.fullmatch(b"[0-9]{1,9}", length):
+            raise ValueError("no length")
+        record = rest[: max(0, int(length) - len(length) - 1)]
+        if int(length) > len(data) or not record.endswith(b"\n") or b"=" not in record:
+            raise ValueError("no record")
+        keyword, _, value = record[:-1].partition(b"=")
+        yield keyword.decode("utf-8", "surrogateescape"), value.decode("utf-8", "surrogateescape")
+        data = data[int(length) :]
+
+
+def key_and_suffix(name: str) -> tuple[str, str] | None:
+    """The key of a member's sample and its suffix in lower case; None for what belongs to no sample."""
+    folder, slash, last = name.rpartition("/")
+    stem, dot, suffix = last.partition(".")
+    if not dot or not stem or _META.match(name):
+        return None
+    return folder + slash + stem, suffix.lower()
+
+
+@dataclass(slots=True)
+class _Group:
+    """What is kept of a sample while its members pass: a bounded part, however many they are."""
+
+    key: str
+    first: Member
+    members: dict[str, Member] = field(default_factory=dict)  # pictures and metadata, by suffix
+    refusal: tuple[Reason, str] | None = None
+
+    def add(self, suffix: str, member: Member, text: bool) -> None:
+        if member.cut:
+            self.refuse(Reason.TRUNCATED, "the tar ends before it does")
+        if not text and suffix not in PICTURES:
+            return
+        if suffix in self.members:
+            self.refuse(Reason.BAD_MEMBER, f"{suffix}: two of one name")
+        elif member.wrong is not None:
+            self.refuse(Reason.BAD_MEMBER, f"{suffix}: {member.wrong}")
+        self.members.setdefault(suffix, member)
+
+    def refuse(self, reason: Reason, detail: str) -> None:
+        self.refusal = self.refusal or (reason, detail)
+
+    def sample(self, tar: str, url: str, length: int) -> Sample:
+        kind = next((kind for kind in PICTURES if kind in self.members), None)
+        picture = self.members[kind] if kind else self.first
+        name = f"{tar}/{self.key.removeprefix('./')}" + (f".{kind}" if kind else "")
+        texts = {suffix: each.data for suffix, each in self.members.items() if each.data is not None}
+        reason, detail = self.refusal or ((None, None) if kind else (Reason.NO_PICTURE, None))
+        place = Place(url, length, picture.offset, picture.size, reason and reason.value, detail)
+        return Sample(_utf8(name), place, texts, _utf8(folder_of(self.key)))
+
+
+def _utf8(name: str) -> str:
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def tar_samples(members: TarMembers, tar: str, listing: Listing) -> Iterator[Sample]:
+    """The samples of a tar, which is called `tar` below its input: every one, with or without a picture.
+
+    Of several pictures the first by PICTURES is taken. A link, a device or two of one name in their place refuse the sample.
+    """
+    listing.bytes = members.length
+    group: _Group | None = None
+    for member in members:
+        listing.add(member.name.encode("utf-8", "surrogateescape"), member.offset, member.size, member.data)
+        found = key_and_suffix(member.name)
+        if found is None and not member.cut:
+            continue
+        key, suffix = found or (member.name, "")
+        if group is None or key != group.key:
+            if group is not None:
+                yield group.sample(tar, members.where, members.length)
+            group = _Group(key, member)
+        group.add(suffix, member, members.wanted(member.name))
+    if group is not None:
+        yield group.sample(tar, members.where, members.length)
+
+
+def samples_of_tar(tar: Input, config: IngestConfig, listing: Listing) -> Iterator[Sample]:
+    """The samples of a tar on any store, in its order."""
+    suffixes = text_suffixes(config)
+
+    def wanted(name: str) -> bool:
+        found = key_and_suffix(name)
+        return found is not None and found[1] in suffixes and found[1] not in PICTURES
+
+    with opened(tar.url) as file:
+        length = file.seek(0, os.SEEK_END)
+        yield from tar_samples(TarMembers(file, length, tar.url, wanted), tar.name, listing)

@@ -1,0 +1,1 @@
+"""Removes samples from a corpus on request."""

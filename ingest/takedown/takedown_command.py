@@ -1,0 +1,209 @@
+"""`tagmill corpus takedown`: finds what must not be in a corpus, lists it there, and on demand removes its bytes for good."""
+
+import json
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import pyarrow.parquet as pq
+import tyro
+from rich.console import Console
+from rich.progress import track
+
+from tagmill.ingest.filters.takedown_rules import PDQ_DISTANCE, Denied, rules_in
+from tagmill.ingest.parts.partition import normalise
+from tagmill.ingest.takedown.erase import erase, tables
+from tagmill.shards.errors import ConfigError
+from tagmill.shards.formats.parquet import read_table
+from tagmill.shards.manifest import Corpus, ShardEntry
+from tagmill.shards.purge import begin_purge, purge_shards, record
+from tagmill.shards.storage.store import Store
+from tagmill.shards.storage.threads import DaemonPool
+from tagmill.shards.takedown import RULES, SAMPLE, Row
+
+T = TypeVar("T")
+
+READERS = 8  # shard tables that are read at a time
+ROWS = 4096  # of a table in memory
+WORDS = ("pdq0", "pdq1", "pdq2", "pdq3")
+CACHES = (
+    "Whoever read this corpus through a node's cache (LoaderConfig.cache) empties that folder: copies may lie there."
+)
+COPIES = "A store that keeps old versions of objects, and backups, hold the bytes until they are removed there."
+
+
+@dataclass(frozen=True, kw_only=True)
+class TakedownConfig:
+    """Takes samples out of a corpus: readers and views pass over them from the moment when this command ends. Without a list,
+    what the corpus lists already is looked for again."""
+
+    corpus: tyro.conf.Positional[str]
+    keys: str | None = None
+    """A file of keys of samples, one a line."""
+    urls: str | None = None
+    """A file of URLs; also who has the same bytes from another URL is taken down."""
+    hosts: str | None = None
+    """A file of hosts; .example.org (or *.example.org) is also all below it."""
+    sha256: str | None = None
+    """A file of digests of source bytes."""
+    pdq: str | None = None
+    """A file of PDQ hashes, 64 hex digits each, alone or as PDQ's tools write them; near ones are taken down too."""
+    pdq_distance: int = PDQ_DISTANCE
+    """Bits of 256 in which a picture may differ from a PDQ hash."""
+    note: str | None = None
+    """Why; it stays in the list."""
+    purge: bool = False
+    """Remove the bytes and facts of all that is listed, for good."""
+    dry_run: bool = False
+    """Say what would be taken down, and leave the corpus as it is."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.pdq_distance <= 256:
+            raise ConfigError(f"pdq_distance {self.pdq_distance}", "takedown", "give 0 to 256 bits")
+
+    def denied(self) -> Denied:
+        """The rules of the lists that were given."""
+        lists = zip(RULES, (self.keys, self.sha256, self.urls, self.hosts, self.pdq), strict=True)
+        found = Denied()
+        for kind, path in lists:
+            if path is not None:
+                found |= rules_in(path, kind, self.pdq_distance)
+        return found
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a takedown did."""
+
+    rules: int  # new ones
+    matched: dict[str, int]  # samples that were not listed before, by the kind of rule
+    taken_down: int  # samples that are listed now
+    purged: int  # of these, those whose bytes are gone
+    rows_erased: int  # of rejects and ledger
+    takedown: str | None  # the list that `corpus.json` names
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A sample that a list holds, and why."""
+
+    shard: str
+    ordinal: int
+    key: str
+    by: str
+
+
+def take_down(config: TakedownConfig, at: datetime, console: Console | None = None) -> Outcome:
+    """Lists, commits, then purges; `at` is the time that the list's rows get. Killed at any point, the same call completes it:
+    what is listed is passed over at once, and bytes are removed after that, a shard at a time."""
+    given, time = config.denied(), at.isoformat(timespec="seconds")
+    corpus = Corpus.open(config.corpus)
+    listed = Denied.of(corpus.takedown)
+    if not (given or listed):
+        raise ConfigError("nothing to take down", "takedown", "give --keys, --urls, --hosts, --sha256 or --pdq")
+    new = given.rules - listed.rules
+    matches = list(find(corpus, given | listed, console))
+    rows = [Row(**asdict(rule), note=config.note, at=time) for rule in sorted(new, key=str)]
+    rows += [Row(kind=SAMPLE, value=m.key, by=m.by, shard=m.shard, ordinal=m.ordinal, at=time) for m in matches]
+    erased = 0
+    if not config.dry_run:
+        corpus = record(corpus, rows) if rows else corpus
+        if config.purge:
+            corpus = begin_purge(corpus, time)
+            erased = _erase(corpus)
+            entries = _shown(console, corpus.entries, "purge")
+            with tempfile.TemporaryDirectory(prefix="tagmill-") as spool:
+                corpus = purge_shards(corpus, Path(spool), entries, time)
+    taken, named = corpus.takedown, corpus.file.takedown
+    counts = dict(sorted(Counter(match.by for match in matches).items()))
+    return Outcome(len(new), counts, taken.num_samples, taken.num_purged, erased, named.path if named else None)
+
+
+def find(corpus: Corpus, denied: Denied, console: Console | None = None) -> Iterator[Match]:
+    """The samples that rules forbid and the corpus does not list yet, in its order: one pass over rejects and shard tables."""
+    copies = copied_keys(corpus.store, denied)
+    columns = ["key", "sha256"]
+    columns += ["url"] if denied.any("url", "host") else []
+    columns += WORDS if denied.any("pdq") else []
+    entries = corpus.entries
+
+    def of_shard(entry: ShardEntry) -> list[Match]:
+        known = set(corpus.takedown.ordinals(entry.name).tolist())
+        return [match for match in _matches(corpus.store, entry, denied, copies, columns) if match.ordinal not in known]
+
+    with DaemonPool(READERS, "tagmill-takedown") as pool:
+        for start in _shown(console, range(0, len(entries), 8 * READERS), "look"):
+            for found in pool.map(of_shard, entries[start : start + 8 * READERS]):
+                yield from found
+
+
+def copied_keys(store: Store, denied: Denied) -> frozenset[str]:
+    """Keys to which a row with a forbidden URL yields: these samples have its bytes, from another URL."""
+    found = set[str]()
+    for name in tables(store, "rejects") if denied.any("url", "host") else ():
+        table = read_table(store.read(name), ["url", "yields_to"])
+        rows = zip(table["url"].to_pylist(), table["yields_to"].to_pylist(), strict=True)
+        found.update(key for url, key in rows if key is not None and denied.url(url))
+    return frozenset(found)
+
+
+def _matches(
+    store: Store, entry: ShardEntry, denied: Denied, copies: frozenset[str], columns: Sequence[str]
+) -> Iterator[Match]:
+    first = 0
+    with store.open(f"shards/{entry.name}.parquet") as file:
+        for batch in pq.ParquetFile(file, pre_buffer=False).iter_batches(ROWS, columns=columns, use_threads=False):
+            rows = {name: batch[name] for name in columns}
+            keys, sources = rows["key"].to_pylist(), rows["sha256"].to_pylist()
+            urls = rows["url"].to_pylist() if "url" in rows else [None] * len(batch)
+            near = np.zeros(len(batch), np.bool_)
+            if "pdq0" in rows:
+                known = rows["pdq0"].is_valid().to_numpy(zero_copy_only=False)
+                words = [rows[name].fill_null(0).to_numpy() for name in WORDS]
+                near = denied.near(np.stack(words, axis=1)) & known
+            for ordinal, (key, source, url) in enumerate(zip(keys, sources, urls, strict=True), first):
+                by = denied.exactly(key, source) or denied.url(url)
+                by = by or ("duplicate" if key in copies else "pdq" if near[ordinal - first] else None)
+                if by:
+                    yield Match(entry.name, ordinal, key, by)
+            first += len(batch)
+
+
+def _erase(corpus: Corpus) -> int:
+    """Empties rejects and ledger of all that is listed, before the shards lose the URLs by which it is found there."""
+    keys = {row["value"] for row in corpus.takedown.rows([SAMPLE])}
+    urls = set[str]()
+    for shard, ordinals in corpus.takedown.shards.items():
+        found = read_table(corpus.store.read(f"shards/{shard}.parquet"), ["url"])["url"].take(ordinals).to_pylist()
+        urls.update(normalise(url) for url in found if url is not None)
+    return erase(corpus.store, keys, urls, Denied.of(corpus.takedown).url)
+
+
+def _shown(console: Console | None, items: Sequence[T], what: str) -> Iterable[T]:
+    return items if console is None else track(items, what, console=console)
+
+
+def command(arguments: Sequence[str]) -> None:
+    """Runs one `tagmill corpus takedown` command line."""
+    as_json = "--json" in arguments
+    words = [word for word in arguments if word != "--json"]
+    config = tyro.cli(TakedownConfig, args=words, prog="tagmill corpus takedown", description=DESCRIPTION)
+    outcome = take_down(config, datetime.now(UTC), None if as_json else Console(stderr=True))
+    console = Console()
+    if as_json:
+        console.print_json(json.dumps(asdict(outcome)))
+        return
+    told = ", ".join(f"{count:,} by {kind}" for kind, count in outcome.matched.items()) or "none"
+    would = "would be taken down" if config.dry_run else "newly taken down"
+    console.print(f"{outcome.rules:,} new rules; samples {would}: {told}")
+    console.print(f"listed {outcome.taken_down:,}, of these purged {outcome.purged:,}", outcome.takedown or "")
+    if config.purge and not config.dry_run:
+        console.print(CACHES, COPIES, sep="\n", style="yellow")
+
+
+DESCRIPTION = f"{TakedownConfig.__doc__} Also: --json, for machines."

@@ -1,0 +1,35 @@
+"""Small files that a user names by path or URL: words, labels, keys."""
+
+import codecs
+
+from tagmill.ingest.text.encoding import LOOKED_AT, remedy, wide
+from tagmill.shards.errors import ConfigError, StoreError
+from tagmill.shards.storage.store import Store
+
+
+def read_list(path: str, max_bytes: int, wanted: str) -> bytes:
+    """The file's bytes. Raises ConfigError where it is missing or longer than a list can be; `wanted` says what to give."""
+    folder, slash, name = path.rpartition("/")
+    store = Store(folder or slash or ".")
+    try:
+        if store.size(name) > max_bytes:
+            raise ConfigError(f"more than {max_bytes >> 20} MB", path, "give a shorter list")
+        return store.read(name)
+    except FileNotFoundError as error:
+        raise ConfigError("no such file", path, f"check the name; {wanted}") from error
+    except StoreError as error:
+        if isinstance(error.__cause__, IsADirectoryError):
+            raise ConfigError("a folder, where a file is wanted", path, wanted) from error
+        raise
+
+
+def text_of(data: bytes, path: str) -> str:
+    """The text of a list in UTF-8, without a byte order mark. Raises ConfigError that names the line which is not."""
+    if encoding := wide(data[:LOOKED_AT]):
+        raise ConfigError(f"this is {encoding}, not UTF-8", path, remedy(encoding))
+    data = data.removeprefix(codecs.BOM_UTF8)
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ConfigError("not text in UTF-8", f"{path}, line {line}", "save it as UTF-8") from error

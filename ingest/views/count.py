@@ -1,0 +1,181 @@
+"""First pass of a view: which labels each sample of a shard carries, and how many carry each. A shard is a task."""
+
+import functools
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from tagmill.ingest.labels.coverage import clipped
+from tagmill.ingest.labels.matching import Matcher, MatchRules
+from tagmill.ingest.labels.synsets import set_text
+from tagmill.shards.errors import CorpusError
+from tagmill.shards.formats.parquet import read_table
+from tagmill.shards.manifest import ShardEntry
+from tagmill.shards.storage.store import Store
+
+Int64s = npt.NDArray[np.int64]
+Labels = tuple[str, ...]  # texts of sets of synsets
+
+MAX_TAGS = 1_000  # of a sample, after the union: the commonest, then by name
+REMEMBERED = 1 << 20  # tags whose labels a worker remembers: a web's tags have no end, its common ones have
+DROPPED = 500  # tokens without a label that a shard tells of
+UNMATCHED = 100  # tags without a label, as written, that it tells of
+
+
+@dataclass(frozen=True)
+class TallyTask:
+    """One shard, and how its tags are matched."""
+
+    store: Store
+    entry: ShardEntry
+    rules: MatchRules
+    union: Path | None  # tags of duplicates, see `tag_union.py`
+    spool: Path
+
+
+@dataclass
+class Tally:
+    """What a shard has: counts of samples by label and token. Labels go by the text of their set."""
+
+    split: str
+    labels: dict[str, int]
+    tokens: dict[str, int]
+    led_to: dict[str, Labels]  # the labels of each token
+    dropped: dict[str, int] = field(default_factory=dict)  # tokens without a label, the commonest
+    unmatched: dict[str, int] = field(default_factory=dict)  # tags without a label as written, the commonest
+    tags: int = 0  # over samples, after the union
+    tags_matched: int = 0
+
+
+def tallied(spool: Path, shard: str) -> Path:
+    """The file of a shard's pairs (sample, label), which the next pass reads."""
+    return spool / f"tally-{shard}.npz"
+
+
+def tally(task: TallyTask) -> Tally:
+    """Goes through one shard's table. Raises CorpusError where it has not the samples of the manifest."""
+    table = read_table(task.store.read(f"shards/{task.entry.name}.parquet"), ["key", "tags"])
+    if len(table) != task.entry.samples:
+        what = f"{len(table)} rows, the manifest says {task.entry.samples}"
+        raise CorpusError(what, f"{task.store.url}/shards/{task.entry.name}.parquet", "restore the shard")
+    samples, numbers, words = written(table["tags"], pq.read_table(task.union) if task.union else None)
+    match = _remembering(task.rules)
+    matches = [match(word) for word in words]
+    tokens = _Numbers()
+    token_of = np.array([tokens[token] if labels else -1 for token, labels in matches], np.int64)
+    matched = token_of[numbers] >= 0 if len(words) else np.zeros(0, np.bool_)
+    result = Tally(task.entry.split, {}, {}, {}, tags=len(samples), tags_matched=int(matched.sum()))
+    without = np.bincount(numbers[~matched], minlength=len(words))
+    result.dropped = _commonest(matches, without)
+    for number in np.argsort(-without, kind="stable")[:UNMATCHED].tolist():
+        if without[number]:
+            written_so = clipped(words[number])
+            result.unmatched[written_so] = result.unmatched.get(written_so, 0) + int(without[number])
+    at, token = _distinct(samples[matched], token_of[numbers[matched]], len(tokens))
+    result.tokens = dict(zip(tokens, np.bincount(token, minlength=len(tokens)).tolist(), strict=True))
+    result.led_to = {text: labels for text, labels in matches if labels}
+    sets = _Numbers()
+    lists = [[sets[label] for label in result.led_to[text]] for text in tokens]
+    lengths = np.array([len(each) for each in lists], np.int64)
+    flat = np.array([number for each in lists for number in each], np.int64)
+    starts = np.cumsum(lengths) - lengths
+    repeats = lengths[token]
+    inside = np.arange(repeats.sum()) - np.repeat(np.cumsum(repeats) - repeats, repeats)
+    at, label = _distinct(np.repeat(at, repeats), flat[np.repeat(starts[token], repeats) + inside], len(sets))
+    result.labels = dict(zip(sets, np.bincount(label, minlength=len(sets)).tolist(), strict=True))
+    keys = np.frombuffer(bytes.fromhex("".join(table["key"].to_pylist())), np.uint8)
+    texts = np.frombuffer(json.dumps(list(sets)).encode(), np.uint8)
+    with tallied(task.spool, task.entry.name).open("wb") as file:
+        np.savez(file, samples=at.astype(np.int32), labels=label.astype(np.int32), sets=texts, keys=keys)
+    return result
+
+
+def written(tags: pa.ChunkedArray, union: pa.Table | None) -> tuple[Int64s, Int64s, list[str]]:
+    """The distinct pairs of sample and tag, by sample: ordinals [m], numbers of tags [m], and the tags as written."""
+    lists = tags.combine_chunks()
+    owner, flat = pc.list_parent_indices(lists).to_numpy(), pc.list_flatten(lists)
+    base = len(flat)
+    if union is not None:
+        owner = np.concatenate([owner, union["ordinal"].to_numpy()])
+        flat = pa.concat_arrays([flat, union["tag"].combine_chunks()])
+    coded = flat.dictionary_encode()
+    numbers = coded.indices.fill_null(-1).to_numpy().astype(np.int64)
+    words: list[str] = coded.dictionary.to_pylist()
+    there = numbers >= 0
+    pairs = owner.astype(np.int64) * len(words) + numbers
+    found, copies = _unique(pairs[:base][there[:base]]), None
+    if union is not None:
+        both = np.concatenate([found, pairs[base:]])
+        weights = np.concatenate([np.ones(len(found), np.int64), union["copies"].to_numpy()])
+        found, inverse = np.unique(both, return_inverse=True)
+        copies = np.bincount(inverse, weights, len(found)).astype(np.int64)
+    samples, tag = np.divmod(found, max(1, len(words)))
+    stays = _within_limit(samples, tag, copies, words)
+    return samples[stays], tag[stays], words
+
+
+def _within_limit(samples: Int64s, tag: Int64s, copies: Int64s | None, words: Sequence[str]) -> npt.NDArray[np.bool_]:
+    """Which pairs stay where a sample has more than MAX_TAGS."""
+    stays = np.ones(len(samples), np.bool_)
+    counts = np.bincount(samples) if len(samples) else np.zeros(0, np.int64)
+    for sample in np.flatnonzero(counts > MAX_TAGS).tolist():
+        first, last = np.searchsorted(samples, [sample, sample + 1]).tolist()
+        texts = [words[number] for number in tag[first:last].tolist()]
+        rows = copies[first:last].tolist() if copies is not None else [1] * len(texts)
+        order = sorted(range(len(texts)), key=lambda place: (-rows[place], texts[place]))
+        stays[first + np.array(order[MAX_TAGS:])] = False
+    return stays
+
+
+class _Numbers(dict[str, int]):
+    """Numbers texts as they come."""
+
+    def __missing__(self, text: str) -> int:
+        number = self[text] = len(self)
+        return number
+
+
+def _distinct(samples: Int64s, numbers: Int64s, count: int) -> tuple[Int64s, Int64s]:
+    """The distinct pairs, by sample and number."""
+    found: Any = np.divmod(_unique(samples * max(1, count) + numbers), max(1, count))
+    return found[0], found[1]
+
+
+def _unique(values: Int64s) -> Int64s:
+    """Ascending; several times as fast as np.unique, which hashes."""
+    ordered = np.sort(values)
+    first = np.ones(len(ordered), np.bool_)
+    first[1:] = ordered[1:] != ordered[:-1]
+    return ordered[first]
+
+
+def _commonest(matches: Sequence[tuple[str, Labels]], counts: Int64s) -> dict[str, int]:
+    """Tokens without a label by number of tags, at least: those of the commonest spellings."""
+    found: Counter[str] = Counter()
+    for number in np.argsort(-counts, kind="stable")[: 2 * DROPPED].tolist():
+        if counts[number]:
+            found[matches[number][0]] += int(counts[number])
+    del found[""]
+    return dict(sorted(found.items(), key=lambda item: (-item[1], item[0]))[:DROPPED])
+
+
+@functools.lru_cache(maxsize=1)
+def _remembering(rules: MatchRules) -> Callable[[str], tuple[str, Labels]]:
+    """What this process knows of tags: the token, and the texts of its labels. The matcher's tables are read once."""
+    matcher = Matcher(rules)
+
+    @functools.lru_cache(maxsize=REMEMBERED)
+    def match(tag: str) -> tuple[str, Labels]:
+        token, labels = matcher.match(tag)
+        return token, tuple(map(set_text, labels))
+
+    return match

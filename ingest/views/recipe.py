@@ -1,0 +1,150 @@
+"""What a view is made by: rules of matching, vocabulary and membership; and how they are found again in a view that is there.
+
+A recipe names the files of its rules by content. They lie in the view's own folder too, so that the view can be made again for
+a corpus that has grown, wherever these files are then.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from tagmill.ingest.labels.matching import MAX_FILE_BYTES, MatchRules
+from tagmill.ingest.labels.vocabulary_rules import VocabularyRules
+from tagmill.ingest.text.text_files import read_list
+from tagmill.ingest.views.assign import Keys
+from tagmill.ingest.views.keyed_random import keys_of
+from tagmill.shards.errors import ConfigError, TagmillError
+from tagmill.shards.formats.record import sha256_hex
+from tagmill.shards.storage.store import Store
+from tagmill.shards.view import View
+
+MATCHING = ("aliases", "translations", "stop")  # files of words
+EXCLUDED = "excluded.txt"
+
+
+@dataclass(frozen=True)
+class Members:
+    """Who is in a view, how often, and with which errors in its labels. Raises ConfigError for what cannot be right."""
+
+    resample: Literal["natural", "sqrt", "uniform"] = "natural"
+    epoch_samples: int | None = None  # samples an epoch that resampling reaches for; None: see `repeats.solve`
+    max_repeat: int = 64
+    noise: float = 0.0  # the share of training labels that are replaced
+    subset: float = 1.0  # the share of samples that are in it
+    excluded: tuple[str, ...] = ()  # keys
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.noise <= 1:
+            raise ConfigError(f"noise {self.noise}", "view", "give a share between 0 and 1")
+        if not 0 < self.subset <= 1:
+            raise ConfigError(f"subset {self.subset}", "view", "give a share above 0, at most 1")
+        if not 1 <= self.max_repeat <= 1 << 15:
+            raise ConfigError(f"max_repeat {self.max_repeat}", "view", "give a whole number from 1 to 32,768")
+        if self.resample == "natural" and self.epoch_samples is not None:
+            remedy = "natural gives every sample once: choose sqrt or uniform, or leave epoch_samples out"
+            raise ConfigError("natural resampling and epoch_samples", "view", remedy)
+
+    def recipe(self) -> dict[str, Any]:
+        """All that membership depends on."""
+        excluded = hashlib.sha256("\n".join(sorted(set(self.excluded))).encode()).hexdigest()
+        kept = ("resample", "epoch_samples", "max_repeat", "noise", "subset")
+        return {**{name: getattr(self, name) for name in kept}, "excluded": excluded if self.excluded else None}
+
+    def keys(self) -> Keys:
+        """The excluded ones, [x, 16]. Raises ConfigError for what is no key."""
+        bad = next((key for key in self.excluded if len(key) != 32 or not _is_hex(key)), None)
+        if bad is not None:
+            raise ConfigError(f"{bad[:80]!r} is no key", "excluded samples", "a key has 32 hex digits")
+        return keys_of(self.excluded)
+
+
+@dataclass(frozen=True)
+class ViewRules:
+    """How tags become labels and samples members; with corpus and seed all that a view is a function of."""
+
+    match: MatchRules = field(default_factory=MatchRules)
+    vocabulary: VocabularyRules = field(default_factory=VocabularyRules)
+    members: Members = field(default_factory=Members)
+    max_labels: int = 16  # labels a sample at most, the rarest
+
+
+def _is_hex(text: str) -> bool:
+    return all(char in "0123456789abcdef" for char in text)
+
+
+def keep_files(store: Store, folder: str, rules: ViewRules) -> None:
+    """Puts the content of the rules' files into a view's folder. Raises ConfigError where one is not what it was."""
+    for name, path in _paths(rules.match):
+        data = read_list(path, MAX_FILE_BYTES, "give the file that the view is made by")
+        if (name, sha256_hex(data)) not in rules.match.digests:
+            raise ConfigError("the file has changed since the rules were made", path, "start again")
+        store.put(f"{folder}/{name}.{'csv' if path.lower().endswith('.csv') else 'tsv'}", data)
+    if rules.members.excluded:
+        store.put(f"{folder}/{EXCLUDED}", "\n".join(sorted(set(rules.members.excluded))).encode())
+
+
+def _paths(rules: MatchRules) -> Iterator[tuple[str, str]]:
+    for name in MATCHING:
+        path: str | None = getattr(rules, name)
+        if path is not None:
+            yield name, path
+
+
+def rules_of(view: View, *, recount: bool = False) -> ViewRules:
+    """The rules that made a view, out of the view alone; the labels keep their ids unless `recount`.
+
+    Raises ConfigError where they cannot be had: views of earlier versions lack the files of their rules.
+    """
+    try:
+        return _rules_of(view, recount=recount)
+    except (TagmillError, KeyError, TypeError, ValueError, FileNotFoundError) as error:
+        what = f"view {view.file.name!r} cannot be made again: {_told(error)}"
+        remedy = "make it anew with tagmill corpus view, or leave it behind with --drop-views"
+        raise ConfigError(what, view.store.url, remedy) from error
+
+
+def _told(error: Exception) -> str:
+    if isinstance(error, TagmillError):
+        return error.what
+    return f"its recipe has no {error}" if isinstance(error, KeyError) else f"its recipe cannot be read: {error}"
+
+
+def _rules_of(view: View, *, recount: bool) -> ViewRules:
+    recipe: dict[str, Any] = view.file.recipe
+    match, vocabulary = recipe["match"], recipe["vocabulary"]
+    earlier = f"{view.store.url.rstrip('/')}/vocabulary.json"
+    if vocabulary["kind"] == "file":
+        cuts = VocabularyRules(earlier)
+    else:
+        after = None if recount else earlier
+        cuts = VocabularyRules(vocabulary["kind"], vocabulary["min_count"], vocabulary["top_k"], after)
+    rules = MatchRules(
+        match["rule"],
+        match["instances"],
+        tuple(match["lexfiles"]),
+        match["compounds"],
+        **{name: _file(view.store, name, match[name]) for name in MATCHING if match[name] is not None},
+        short_tokens=match.get("short_tokens", False),
+        entities=cuts.entities() if "entities" in match else (),
+    )
+    excluded: tuple[str, ...] = ()
+    if recipe["excluded"] is not None:
+        data = view.store.read(EXCLUDED)
+        if sha256_hex(data) != recipe["excluded"]:
+            raise TagmillError(f"{EXCLUDED} is not the one that it was made by")
+        excluded = tuple(data.decode().split("\n"))
+    kept = ("resample", "epoch_samples", "max_repeat", "noise", "subset")
+    return ViewRules(
+        rules, cuts, Members(**{name: recipe[name] for name in kept}, excluded=excluded), recipe["max_labels"]
+    )
+
+
+def _file(store: Store, name: str, digest: str) -> str:
+    """The address of a file of words."""
+    for kept in (f"{name}.tsv", f"{name}.csv"):
+        if store.exists(kept):
+            if sha256_hex(store.read(kept)) != digest:
+                raise TagmillError(f"{kept} is not the one that it was made by")
+            return f"{store.url.rstrip('/')}/{kept}"
+    raise TagmillError(f"its file of {name} is not there")

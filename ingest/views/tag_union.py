@@ -1,0 +1,83 @@
+"""The tag union: what duplicates bring to the samples that they yield to, found by the engine and cut up by shard."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import groupby, pairwise
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tagmill.ingest.engines.engine import Engine, Made, parquet_of
+from tagmill.shards.manifest import Named, ShardEntry
+from tagmill.shards.reader import ShardReader
+from tagmill.shards.side_tables import of_runs
+from tagmill.shards.storage.store import Store
+
+UNION = pa.schema([("ordinal", pa.int32()), ("tag", pa.string()), ("copies", pa.int64())])
+PLACES = pa.schema([("key", pa.string()), ("shard", pa.int32()), ("ordinal", pa.int32())])
+REJECTS = pa.schema(
+    [("row_id", pa.int64()), ("reason", pa.string()), ("tags", pa.list_(pa.string())), ("yields_to", pa.string())]
+)
+
+
+@dataclass(frozen=True)
+class Union:
+    """Where the tags of duplicates lie, a local file (schema UNION) for each shard that has any."""
+
+    files: dict[str, Path]  # by name of the shard
+    sha256: str  # of the content, whatever engine made it; what a view's recipe holds
+
+
+def tag_union(
+    engine: Engine, store: Store, manifest: Named, entries: list[ShardEntry], spool: Path, runs: int = 1
+) -> Union:
+    """Joins the rejects of a corpus, which `runs` runs made, with the places of its samples. Costs nothing where no duplicate
+    has a tag."""
+    digest, files = hashlib.sha256(), {}
+    names = of_runs(store.names("rejects"), runs)
+    engine.bind("rejects", parquet_of(store, names, REJECTS))
+    (total,) = engine.run("duplicates").read_all()["total"].to_pylist()
+    if total:
+        engine.bind("places", _places(store, manifest, entries))
+        for number, table in _by_shard(engine.run("union")):
+            name = entries[number].name
+            files[name] = spool / f"union-{name}.parquet"
+            pq.write_table(table, files[name])
+            digest.update(json.dumps([name, *table.to_pydict().values()]).encode())
+    return Union(files, digest.hexdigest())
+
+
+def _places(store: Store, manifest: Named, entries: list[ShardEntry]) -> Made:
+    """The table of (key, shard, ordinal) of all samples, from the shards' indexes."""
+    corpus = bytes.fromhex(manifest.sha256)
+    return Made(PLACES, list(enumerate(entries)), partial(_places_in, store.within("shards"), corpus))
+
+
+def _places_in(shards: Store, corpus: bytes, item: tuple[int, ShardEntry]) -> Iterator[pa.RecordBatch]:
+    number, entry = item
+    index = ShardReader(shards, entry, corpus).index(0, entry.samples)
+    keys = np.frombuffer(np.ascontiguousarray(index["key"]).tobytes().hex().encode(), "S32")
+    columns = [pa.array(keys).cast(pa.string()), np.full(entry.samples, number), np.arange(entry.samples)]
+    arrays = [pa.array(column).cast(field.type) for column, field in zip(columns, PLACES, strict=True)]
+    yield pa.RecordBatch.from_arrays(arrays, schema=PLACES)
+
+
+def _by_shard(batches: pa.RecordBatchReader) -> Iterator[tuple[int, pa.Table]]:
+    """From rows in order of shard, each shard's number and its rows (schema UNION)."""
+
+    def pieces() -> Iterator[tuple[int, pa.RecordBatch]]:
+        for batch in batches:
+            shards = batch["shard"].to_numpy()
+            cuts = [0, *(np.flatnonzero(np.diff(shards)) + 1).tolist(), len(shards)]
+            for first, last in pairwise(cuts):
+                if last > first:
+                    yield int(shards[first]), batch.slice(first, last - first)
+
+    for number, group in groupby(pieces(), key=lambda piece: piece[0]):
+        table = pa.Table.from_batches([piece for _, piece in group])
+        yield number, table.select(UNION.names).cast(UNION)

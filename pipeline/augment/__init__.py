@@ -1,0 +1,1 @@
+"""Augmentations: the drawn numbers, and their use on a batch."""

@@ -1,0 +1,171 @@
+"""Colour jitter, RandAugment and the partners of mixup for a batch of decoded pictures, on the device where they lie.
+
+What is done to a picture is drawn by `tagmill.pipeline.augment.draws`; here rows with the same thing to do are taken together.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from functools import lru_cache, partial
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from tagmill.pipeline.augment import colour
+from tagmill.pipeline.augment.draws import Int64s, jitters, mixes, operations
+from tagmill.pipeline.batch import Batch, Mix, sent
+from tagmill.pipeline.config import MOST_MAGNITUDE, LoaderConfig
+
+Bools = npt.NDArray[np.bool_]
+Share = Callable[[Bools, Callable[[Bools], None]], None]
+
+# Pictures in one call: on a CPU what they become meanwhile, as wider numbers, has to stay in its cache (at 224 pixels jitter
+# takes twice as long by 32 as one by one); on a GPU calls are dear.
+TOGETHER = {"cpu": 1}
+TOGETHER_ELSEWHERE = 128
+ADJUSTMENTS = (
+    colour.brightness,
+    colour.contrast,
+    colour.saturation,
+    colour.hue,
+)  # in the order of the jitter's strengths
+# RandAugment's fourteen, numbered as torchvision lists them; those of SIGNED are as often the other way round.
+OPERATIONS = (
+    "identity",
+    "shear_x",
+    "shear_y",
+    "translate_x",
+    "translate_y",
+    "rotate",
+    "brightness",
+    "saturation",
+    "contrast",
+    "sharpness",
+    "posterise",
+    "solarise",
+    "autocontrast",
+    "equalise",
+)
+SIGNED = range(1, 10)
+
+
+def alters(config: LoaderConfig) -> bool:
+    """Whether `alter` changes anything."""
+    return bool(any(config.jitter) or config.randaugment[0] or config.mixup)
+
+
+def alter(
+    batch: Batch, config: LoaderConfig, epoch: int | Int64s, positions: Int64s, valid: Bools, share: Share
+) -> Batch:
+    """A batch of decoded uint8 pictures, jittered, put through RandAugment (both in place) and with partners to mix with, as
+    `config` says. `epoch`, `positions` and `valid` are the batch's, on the host; places without a picture stay zero. `share`
+    is the backend's: it divides rows among threads."""
+    if any(config.jitter) or config.randaugment[0]:
+        pixels = batch.images.contiguous()  # colour by colour, which the work on them likes best
+        if any(config.jitter):
+            drawn = jitters(config.seed, epoch, positions, config.jitter)
+            share(valid, lambda rows: jitter(pixels, rows, *drawn, config.jitter))
+        if config.randaugment[0]:
+            chosen, negated = operations(config.seed, epoch, positions, config.randaugment[0])
+            share(valid, lambda rows: randaugment(pixels, rows, chosen, negated, config.randaugment[1]))
+        batch.images.copy_(pixels)
+    if config.mixup:
+        partners, shares = mixes(config.seed, epoch, positions, valid, config.mixup)
+        device = batch.images.device
+        batch = replace(batch, mix=Mix(sent(partners, device), sent(shares.astype(np.float32), device)))
+    return batch
+
+
+def jitter(
+    pixels: torch.Tensor, valid: Bools, factors: npt.NDArray[np.float64], order: Int64s, strengths: tuple[float, ...]
+) -> None:
+    """Adjusts pictures (uint8 [n, 3, s, s]) in place by `factors` in `order`, both [4, n]; what has no strength is left out."""
+    factors = factors.astype(np.float32)
+    for step in order:
+        for number, adjust in enumerate(ADJUSTMENTS):
+            if strengths[number]:
+                for rows in _rows(valid & (step == number), pixels):
+                    mine = sent(factors[number, rows], pixels.device)
+                    _change(pixels, rows, partial(adjust, factors=mine))
+
+
+def randaugment(pixels: torch.Tensor, valid: Bools, chosen: Int64s, negated: Bools, magnitude: int) -> None:
+    """Puts pictures (uint8 [n, 3, s, s]) in place through the operations `chosen`, [N, n], one row after the other."""
+    for step, signs in zip(chosen, negated, strict=True):
+        for number in range(1, len(OPERATIONS)):
+            for sign in (1, -1) if number in SIGNED else (1,):
+                here = valid & (step == number) & (signs == (sign < 0) if number in SIGNED else True)
+                for rows in _rows(here, pixels):
+                    _change(pixels, rows, partial(operate, number=number, magnitude=magnitude, sign=sign))
+
+
+def operate(pixels: torch.Tensor, number: int, magnitude: int, sign: int) -> torch.Tensor:
+    """Operation `number` of OPERATIONS on pictures (uint8 [n, 3, s, s]), at `magnitude` of 30 and with `sign` +1 or -1.
+
+    The scales are torchvision's: shear 0.3, translation 150/331 of the side, 30 degrees, 0.9 of colour and sharpness, 4 bits,
+    255 levels of the threshold.
+    """
+    name, share = OPERATIONS[number], magnitude / MOST_MAGNITUDE
+    if name in ("shear_x", "shear_y", "translate_x", "translate_y", "rotate"):
+        return warp(pixels, name, sign * share)
+    if name in ("brightness", "saturation", "contrast", "sharpness"):
+        factors = torch.full((len(pixels),), 1.0 + sign * 0.9 * share, device=pixels.device)
+        made: torch.Tensor = getattr(colour, name)(pixels, factors)
+        return made
+    if name == "posterise":
+        return colour.posterise(pixels, 8 - round(4 * share))
+    if name == "solarise":
+        return colour.solarise(pixels, 255.0 * (1.0 - share))
+    return {"autocontrast": colour.autocontrast, "equalise": colour.equalise}.get(name, torch.clone)(pixels)
+
+
+def warp(pixels: torch.Tensor, name: str, share: float) -> torch.Tensor:
+    """Moves every pixel from its nearest source; black where there is none."""
+    size = pixels.shape[-1]
+    sources, inside = _sources_there(name, share, size, pixels.device)
+    return (pixels.flatten(2).index_select(2, sources) * inside).view(pixels.shape)
+
+
+@lru_cache(maxsize=64)
+def _sources_there(name: str, share: float, size: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """`_sources` on a device, where they stay: int64 and bool [size x size], whether there is one."""
+    sources = sent(_sources(name, share, size), device)
+    return sources.clamp(min=0), sources >= 0
+
+
+def _sources(name: str, share: float, size: int) -> Int64s:
+    """Which pixel of a picture each pixel of the moved picture comes from, int64 [size x size]; -1 is outside. It is found
+    on the host in float64, so that all devices agree."""
+    down, across = np.mgrid[:size, :size].astype(np.float64)
+    x, y = across, down
+    if name == "shear_x":
+        x = across + 0.3 * share * (down + 0.5)
+    elif name == "shear_y":
+        y = down + 0.3 * share * (across + 0.5)
+    elif name == "translate_x":
+        x = across - int(150 / 331 * size * share)
+    elif name == "translate_y":
+        y = down - int(150 / 331 * size * share)
+    else:
+        middle, angle = (size - 1) / 2, math.radians(30 * share)
+        x = math.cos(angle) * (across - middle) - math.sin(angle) * (down - middle) + middle
+        y = math.sin(angle) * (across - middle) + math.cos(angle) * (down - middle) + middle
+    x, y = np.rint(x).astype(np.int64), np.rint(y).astype(np.int64)
+    inside = (x >= 0) & (x < size) & (y >= 0) & (y < size)
+    return np.where(inside, y * size + x, -1).ravel()
+
+
+def _rows(chosen: Bools, pixels: torch.Tensor) -> list[Int64s]:
+    """The places of true entries, as many together as the device of `pixels` likes."""
+    rows, step = np.flatnonzero(chosen), TOGETHER.get(pixels.device.type, TOGETHER_ELSEWHERE)
+    return [rows[start : start + step] for start in range(0, len(rows), step)]
+
+
+def _change(pixels: torch.Tensor, rows: Int64s, change: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    if len(rows) == 1:
+        place = int(rows[0])
+        pixels[place] = change(pixels[place : place + 1])[0]
+        return
+    places = sent(rows, pixels.device)
+    pixels[places] = change(pixels[places])

@@ -1,0 +1,201 @@
+/* Windows of JPEGs, decoded by libjpeg and resized into their places of a batch (`resize.c`) without the interpreter lock;
+ * `libjpeg.py` is its door.
+ *
+ * Of a picture only the columns of its window are turned into pixels, and the rows above it are passed over; what is below
+ * is not read at all. A few more columns are decoded than the window has, so that interpolated colours at its edges are
+ * those of the whole picture. Rows are resized four at a time, as they are decoded.
+ *
+ * Pictures of four colours are left to others; what libjpeg refuses, or holds no such window, is lost.
+ */
+#include <Python.h>
+#include <setjmp.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <jpeglib.h>
+#include <jerror.h>
+
+#include "resize.h"
+
+#define BESIDE 2 /* columns on each side of a window, of which its own interpolate their colours */
+#define MOST_MEMORY (1L << 30) /* bytes that libjpeg may take for a picture of several scans, which it holds whole */
+#define MOST_SCANS 100 /* of a picture: a few bytes of one cost as much time as all its pixels */
+
+enum { FILLED, LEFT, LOST };
+enum { ROW, X, Y, WIDTH, HEIGHT, FLIP, FACTS }; /* what is told of a window, each an int32 */
+
+/* One picture after the other, and all that must be let go of. */
+typedef struct {
+    Source source; /* as `resize` sees it */
+    struct jpeg_decompress_struct jpeg;
+    struct jpeg_error_mgr manager;
+    struct jpeg_progress_mgr progress;
+    jmp_buf refused;
+    Memory lines, memory;
+    size_t stride, offset; /* bytes from line to line, and from a line's begin to the window */
+    int given;
+} Picture;
+
+/* Its address is in `client_data`. */
+static void refuse(j_common_ptr info) { longjmp(((Picture *)info->client_data)->refused, 1); }
+
+/* Of damaged bytes there are warnings; Pillow and DALI make pixels of these, and so do we. But for an end that comes too early. */
+static void warned(j_common_ptr info, int level) {
+    if (level < 0 && info->err->msg_code == JWRN_JPEG_EOF) refuse(info);
+}
+
+static void count_scans(j_common_ptr info) {
+    if (((j_decompress_ptr)info)->input_scan_number > MOST_SCANS) refuse(info);
+}
+
+static int smaller_of(int a, int b) { return a < b ? a : b; }
+
+static int next(Source *source, const uint8_t *four[FOUR]) {
+    Picture *picture = (Picture *)source;
+    if (setjmp(picture->refused)) return -1;
+    int wanted = smaller_of(FOUR, source->height - picture->given);
+    JSAMPROW rows[FOUR];
+    for (int k = 0; k < FOUR; k++) rows[k] = picture->lines.data + k * picture->stride;
+    for (int k = 0; k < wanted;) {
+        int read = (int)jpeg_read_scanlines(&picture->jpeg, rows + k, (JDIMENSION)(wanted - k));
+        if (read == 0) return -1;
+        k += read;
+    }
+    picture->given += wanted;
+    for (int k = 0; k < FOUR; k++) four[k] = rows[k] + picture->offset;
+    return 0;
+}
+
+/* How much smaller the decoder itself may make a picture, for nothing but less sharply than the filter: what is left for that
+ * is at least `left`. */
+static int shrink_of(int side, int size, int left) {
+    for (int shrink = 8; shrink > 1; shrink /= 2)
+        if ((long)side >= (long)shrink * left * size) return shrink;
+    return 1;
+}
+
+/* Reads a picture up to the first row of its window. Returns what became of it, FILLED for nothing yet. */
+static int begin(Picture *picture, const unsigned char *bytes, size_t size, const int32_t *facts, int square, int left_for_filter) {
+    struct jpeg_decompress_struct *jpeg = &picture->jpeg;
+    if (setjmp(picture->refused)) return LOST;
+    jpeg_mem_src(jpeg, bytes, (unsigned long)size);
+    if (jpeg_read_header(jpeg, TRUE) != JPEG_HEADER_OK) return LOST;
+    if (jpeg->num_components > CHANNELS) return LEFT;
+    int64_t right = (int64_t)facts[X] + facts[WIDTH], bottom = (int64_t)facts[Y] + facts[HEIGHT];
+    if (facts[X] < 0 || facts[Y] < 0 || facts[WIDTH] < 1 || facts[HEIGHT] < 1) return LOST;
+    if (right > jpeg->image_width || bottom > jpeg->image_height) return LOST;
+    int shrink = shrink_of(smaller_of(facts[WIDTH], facts[HEIGHT]), square, left_for_filter);
+    jpeg->out_color_space = JCS_RGB;
+    jpeg->scale_num = 1;
+    jpeg->scale_denom = (unsigned)shrink;
+    jpeg_start_decompress(jpeg);
+    int x = facts[X] / shrink, y = facts[Y] / shrink;
+    int end = smaller_of((int)((right + shrink - 1) / shrink), (int)jpeg->output_width);
+    int last = smaller_of((int)((bottom + shrink - 1) / shrink), (int)jpeg->output_height);
+    JDIMENSION first = (JDIMENSION)(x > BESIDE ? x - BESIDE : 0);
+    JDIMENSION columns = (JDIMENSION)smaller_of(end + BESIDE, (int)jpeg->output_width) - first;
+    jpeg_crop_scanline(jpeg, &first, &columns); /* it begins where a block does */
+    if (y > 0 && jpeg_skip_scanlines(jpeg, (JDIMENSION)y) != (JDIMENSION)y) return LOST;
+    picture->stride = (size_t)CHANNELS * columns + SLACK;
+    picture->offset = (size_t)CHANNELS * (x - (int)first);
+    picture->given = 0;
+    picture->source.width = end - x;
+    picture->source.height = last - y;
+    picture->source.left = (double)facts[X] / shrink - x;
+    picture->source.top = (double)facts[Y] / shrink - y;
+    picture->source.across = (double)facts[WIDTH] / shrink;
+    picture->source.down = (double)facts[HEIGHT] / shrink;
+    return memory_grow(&picture->lines, FOUR * picture->stride) ? LOST : FILLED;
+}
+
+/* Fills the rows of all pictures, and tells what became of each. Returns -1 where libjpeg cannot begin. */
+static int fill_all(Picture *picture, const Py_buffer *jpegs, Py_ssize_t count, const int32_t *facts, const Output *output,
+                    int left_for_filter, uint8_t *out, char *became) {
+    picture->jpeg.err = jpeg_std_error(&picture->manager);
+    picture->manager.error_exit = refuse;
+    picture->manager.emit_message = warned;
+    picture->jpeg.client_data = picture;
+    picture->source.next = next;
+    if (setjmp(picture->refused)) return -1; /* another version of it than it was compiled for */
+    jpeg_create_decompress(&picture->jpeg);
+    picture->jpeg.mem->max_memory_to_use = MOST_MEMORY;
+    picture->progress.progress_monitor = count_scans;
+    picture->jpeg.progress = &picture->progress;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        const int32_t *window = facts + i * FACTS;
+        uint8_t *square = out + window[ROW] * square_bytes(output);
+        became[i] = (char)begin(picture, jpegs[i].buf, (size_t)jpegs[i].len, window, output->size, left_for_filter);
+        if (became[i] == FILLED && resize(&picture->source, window[FLIP], output, &picture->memory, square)) became[i] = LOST;
+        jpeg_abort_decompress(&picture->jpeg);
+    }
+    return 0;
+}
+
+/* What a call holds of Python's objects while it works without the interpreter lock. */
+static Py_ssize_t hold(PyObject *jpegs, Py_buffer *held, Py_ssize_t count) {
+    for (Py_ssize_t i = 0; i < count; i++)
+        if (PyObject_GetBuffer(PyList_GetItem(jpegs, i), &held[i], PyBUF_SIMPLE)) return i;
+    return count;
+}
+
+/* Whether there are as many windows as pictures, each in a row of the batch. */
+static int fits(const Py_buffer *windows, Py_ssize_t count, const Output *output, const Py_buffer *batch) {
+    const int32_t *facts = windows->buf;
+    if (windows->len != count * FACTS * (Py_ssize_t)sizeof(int32_t)) return 0;
+    Py_ssize_t rows = batch->len / (Py_ssize_t)square_bytes(output);
+    for (Py_ssize_t i = 0; i < count; i++)
+        if (facts[i * FACTS + ROW] < 0 || facts[i * FACTS + ROW] >= rows) return 0;
+    return 1;
+}
+
+static PyObject *fill(PyObject *self, PyObject *args) {
+    Py_buffer batch, windows;
+    PyObject *jpegs, *became = NULL;
+    int size, kind, left_for_filter, simd, status = 0;
+    float scale[CHANNELS], shift[CHANNELS];
+    (void)self;
+    if (!PyArg_ParseTuple(args, "w*iiO!y*i(fff)(fff)p", &batch, &size, &kind, &PyList_Type, &jpegs, &windows, &left_for_filter,
+                          &scale[0], &scale[1], &scale[2], &shift[0], &shift[1], &shift[2], &simd))
+        return NULL;
+    Py_ssize_t count = PyList_Size(jpegs), held = 0;
+    Output output = {0};
+    Picture *picture = calloc(1, sizeof(Picture));
+    Py_buffer *views = calloc(count + 1, sizeof(Py_buffer));
+    if (size < 1 || size > MAX_SIDE || kind < AS_UINT8 || kind > AS_BFLOAT16 || left_for_filter < 1) {
+        PyErr_SetString(PyExc_ValueError, "size or kind of the output, or what is left for the filter");
+    } else if (!picture || !views || output_make(&output, kind, size, simd, scale, shift)) {
+        PyErr_NoMemory();
+    } else if (!fits(&windows, count, &output, &batch)) {
+        PyErr_SetString(PyExc_ValueError, "windows are int32 [pictures, 6], and their rows inside the batch");
+    } else if ((held = hold(jpegs, views, count)) == count && (became = PyBytes_FromStringAndSize(NULL, count)) != NULL) {
+        Py_BEGIN_ALLOW_THREADS
+        status = fill_all(picture, views, count, windows.buf, &output, left_for_filter, batch.buf, PyBytes_AsString(became));
+        jpeg_destroy_decompress(&picture->jpeg);
+        Py_END_ALLOW_THREADS
+        if (status) {
+            Py_CLEAR(became);
+            PyErr_SetString(PyExc_RuntimeError, "libjpeg is another than that of the set-up: run it again");
+        }
+    }
+    for (Py_ssize_t i = 0; i < held; i++) PyBuffer_Release(&views[i]);
+    if (picture) {
+        free(picture->lines.data);
+        free(picture->memory.data);
+    }
+    free(picture);
+    free(views);
+    output_free(&output);
+    PyBuffer_Release(&windows);
+    PyBuffer_Release(&batch);
+    return became;
+}
+
+static PyMethodDef methods[] = {
+    {"fill", fill, METH_VARARGS,
+     "fill(batch, size, kind, jpegs, windows, left_for_filter, scale, shift, simd) -> a byte for each picture: 0 filled, 1 left to others, 2 lost"},
+    {NULL, NULL, 0, NULL},
+};
+
+static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, "_windows", NULL, 0, methods, NULL, NULL, NULL, NULL};
+
+PyMODINIT_FUNC PyInit__windows(void) { return PyModule_Create(&definition); }

@@ -1,0 +1,59 @@
+"""Fills rows of a batch with windows of JPEGs: libjpeg decodes and `resize.c` resizes them in one pass, in `windows.c`.
+
+libjpeg-turbo itself takes nine tenths of the processor time of DALI's region decoder on a CPU (bench/loader.py, 'decode only'),
+and its rows can be resized while they lie in the cache, which is the larger gain. Pictures of four colours go to Pillow, and
+so does everything where windows.c was not compiled.
+"""
+
+import importlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tagmill.pipeline.augment.draws import Crops
+from tagmill.pipeline.batch import Normalisation
+from tagmill.pipeline.decode import pillow
+from tagmill.pipeline.decode.resize import written
+
+LEFT, LOST = 1, 2  # as windows.c numbers what became of a picture
+
+try:
+    _compiled: Any = importlib.import_module("tagmill.pipeline.decode._windows")
+except ImportError:
+    _compiled = None
+
+
+def is_compiled() -> bool:
+    """Whether windows.c was compiled when the package was installed."""
+    return _compiled is not None
+
+
+def fill(
+    batch: npt.NDArray[Any],
+    rows: Sequence[int],
+    jpegs: Sequence[bytes],
+    crops: Crops,
+    normalisation: Normalisation | None,
+) -> list[int]:
+    """Fills `rows` of a batch [n, size, size, 3], as resample.MEMORY holds it, with windows of pictures; of `jpegs` and `crops`
+    there are as many as rows. Without a normalisation the batch is uint8. Several threads may fill rows of one batch.
+
+    Returns the rows whose picture cannot be decoded or does not hold its window, by their numbers; these are zero.
+    """
+    if _compiled is None:
+        return pillow.fill(batch, rows, jpegs, crops, normalisation)
+    facts = np.stack([np.array(rows), crops.x, crops.y, crops.width, crops.height, crops.flip], -1).astype(np.int32)
+    kind, scale, shift = written(normalisation)
+    size = batch.shape[1]
+    answer = _compiled.fill(batch, size, kind, list(jpegs), facts, pillow.LEFT_FOR_FILTER, scale, shift, True)
+    became = np.frombuffer(answer, np.uint8)
+    lost = [rows[number] for number in np.flatnonzero(became == LOST).tolist()]
+    batch[lost] = 0
+    others = np.flatnonzero(became == LEFT)
+    if len(others):
+        left = [rows[number] for number in others.tolist()]
+        theirs = [jpegs[number] for number in others.tolist()]
+        lost += pillow.fill(batch, left, theirs, crops.take(others), normalisation)
+    return lost

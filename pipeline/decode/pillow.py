@@ -1,0 +1,66 @@
+"""Fills rows of a batch with windows of JPEGs that Pillow decodes (best: pillow-simd): what `libjpeg.py` leaves to it."""
+
+import io
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from tagmill.pipeline.augment.draws import Crops
+from tagmill.pipeline.batch import Normalisation
+from tagmill.pipeline.decode import resize
+
+# What Pillow raises for a broken picture. Anything else is a bug, and is not taken for a hole.
+UNDECODABLE = (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError)
+
+# The JPEG decoder itself shrinks by 2, 4 or 8 for nothing, but less sharply than the filter of the resize that follows;
+# leaving that filter at least this factor keeps pixels within a few levels of a full decode.
+LEFT_FOR_FILTER = 3
+
+Pixels = npt.NDArray[np.uint8]
+
+
+def fill(
+    batch: npt.NDArray[Any],
+    rows: Sequence[int],
+    jpegs: Sequence[bytes],
+    crops: Crops,
+    normalisation: Normalisation | None,
+) -> list[int]:
+    """See `tagmill.pipeline.decode.libjpeg.fill`. Pillow releases the interpreter lock while it decodes."""
+    found, windows, lost = list[int](), list[Pixels](), list[int]()
+    for number, (row, jpeg) in enumerate(zip(rows, jpegs, strict=True)):
+        window = _window(jpeg, crops, number, batch.shape[1])
+        if window is None:
+            lost.append(row)
+        else:
+            found.append(number)
+            windows.append(window)
+    resize.fill(batch, [rows[number] for number in found], windows, crops.flip[found].tolist(), normalisation)
+    batch[lost] = 0
+    return lost
+
+
+def _window(jpeg: bytes, crops: Crops, row: int, size: int) -> Pixels | None:
+    x, y, width, height = (int(side[row]) for side in (crops.x, crops.y, crops.width, crops.height))
+    try:
+        image: Image.Image = Image.open(io.BytesIO(jpeg), formats=("JPEG",))
+        if x < 0 or y < 0 or x + width > image.width or y + height > image.height:
+            return None
+        shrink = max(k for k in (1, 2, 4, 8) if k == 1 or min(width, height) >= k * LEFT_FOR_FILTER * size)
+        box = (x, y, x + width, y + height)
+        if shrink > 1:
+            full = image.size
+            image.draft("RGB", (full[0] // shrink, full[1] // shrink))
+            across, down = image.width / full[0], image.height / full[1]
+            exact = (box[0] * across, box[1] * down, box[2] * across, box[3] * down)
+            small = image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR, exact)
+        else:
+            # The window is cut out first, so that the filter does not look beyond it: as region decoders do.
+            small = image.convert("RGB").crop(box)
+    except UNDECODABLE:
+        return None
+    return np.array(small)  # a copy, in memory of its own

@@ -1,0 +1,216 @@
+"""`tagmill corpus plan`: what a run will need of memory and of the store and how well it shuffles, before it is started."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Annotated, Literal
+
+import numpy as np
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from tagmill.pipeline.config import LoaderConfig, World
+from tagmill.pipeline.forecast.gpu_needs import Demand, demand
+from tagmill.pipeline.forecast.shuffle_quality import Quality, quality
+from tagmill.pipeline.order.epoch_space import EXTRAS, EpochSpace, Span
+from tagmill.pipeline.order.plan import Plan, local_batch_size, open_samples
+from tagmill.pipeline.read.prefetch import ROW_GAP
+from tagmill.shards.errors import ConfigError, CorpusError
+from tagmill.shards.manifest import Corpus
+from tagmill.shards.reader import GAP_LIMIT
+from tagmill.shards.view import View
+
+LOOKED_AT = 200  # chunks that a forecast of requests goes by
+TAIL_LIMIT = 0.05  # share of an epoch that is dealt to the ranks singly, above which the forecast says how to lower it
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forecast:
+    """What a run will need of memory and of the store, how long an epoch takes at a given rate, how well it is shuffled."""
+
+    corpus: Annotated[str, tyro.conf.Positional]
+    batch_size: int
+    """Of all ranks together."""
+    world: int = 1
+    """Ranks."""
+    ranks: int = 8
+    """Ranks of a node."""
+    images_per_second: float = 1000.0
+    """Of one rank."""
+    view: str | None = "default"
+    streams: int | None = None
+    window: int = 2
+    chunk: int = 64
+    decode: Literal["gpu", "cpu"] = "gpu"
+    """What decodes the pictures: then they travel to the GPU encoded, or as pixels."""
+    size: int = 224
+    """Side of the images, in pixels."""
+    core_ms: float | None = None
+    """Milliseconds of a core that an image costs, as measured by bench/gpu or bench/loader.py (CPU s/1,000)."""
+    json: bool = False
+
+
+@dataclass(frozen=True)
+class Needs:
+    """The figures of a forecast."""
+
+    samples: int  # turns of the first epoch
+    batches: int
+    local_batch_size: int
+    streams: int
+    rank_bytes: int  # open samples at most, at the corpus's mean size
+    node_bytes: int
+    tail: float  # share of the epoch that fills no block: every rank reads some samples of each of its chunks
+    requests_per_second: float  # of a node, to the store
+    bytes_per_second: float  # of a node, from the store
+    epoch_hours: float
+    demand: Demand  # of the machines
+    advice: str
+    shuffle: Quality
+
+
+def forecast(asked: Forecast) -> Needs:
+    """Raises ConfigError for a configuration that the loader would refuse, CorpusError for a corpus that it would."""
+    if asked.ranks < 1 or asked.world < 1 or not asked.images_per_second > 0:
+        raise ConfigError("no ranks, or no images a second", "plan", "give numbers above 0")
+    if asked.size < 1 or (asked.core_ms is not None and not asked.core_ms > 0):
+        raise ConfigError("size or core_ms", "plan", "give numbers above 0")
+    config = LoaderConfig(
+        view=asked.view,
+        batch_size=asked.batch_size,
+        streams=asked.streams,
+        window=asked.window,
+        chunk=asked.chunk,
+    )
+    corpus = Corpus.open(asked.corpus, config.cache_folder())
+    view = None if asked.view is None else View.open(corpus, asked.view)
+    space, world = EpochSpace.of(corpus, view, config.split), World(0, asked.world)
+    streams = config.resolve_streams(asked.world)
+    digest = view.digest if view else None
+    plan = Plan(space, corpus.digest, digest, config.seed, 0, streams, config.window, config.chunk)
+    places = local_batch_size(streams, config.batch_size, world)
+    shards = slice(space.shards.start, space.shards.stop)
+    mean = corpus.column("bytes")[shards].sum() / max(1, corpus.column("samples")[shards].sum())
+    rank_bytes = int(mean * min(open_samples(streams, config.window, config.chunk, world), plan.num_turns))
+    if not plan.num_turns:
+        raise CorpusError("the first epoch has no samples", corpus.store.url, "choose another view")
+    tail = 1 - plan.tail_start / plan.num_turns
+    ranks = min(asked.ranks, asked.world)
+    rate = ranks * asked.images_per_second
+    requests, read = _a_sample(corpus, view, plan, tail, float(mean), asked.world)
+    wanted = demand(
+        asked.images_per_second,
+        asked.world,
+        asked.ranks,
+        decode=asked.decode,
+        size=asked.size,
+        core_ms=asked.core_ms,
+        mean_bytes=float(mean),
+        read=(requests, read),
+    )
+    return Needs(
+        samples=plan.num_turns,
+        batches=-(-plan.num_turns // config.batch_size),
+        local_batch_size=places,
+        streams=streams,
+        rank_bytes=rank_bytes,
+        node_bytes=rank_bytes * ranks,
+        tail=tail,
+        requests_per_second=requests * rate,
+        bytes_per_second=read * rate,
+        epoch_hours=plan.num_turns / (asked.images_per_second * asked.world) / 3600,
+        demand=wanted,
+        advice=_advice(plan, tail, asked.world),
+        shuffle=quality(plan, corpus.column("samples")[shards], config.batch_size),
+    )
+
+
+def _a_sample(
+    corpus: Corpus, view: View | None, plan: Plan, tail: float, mean: float, world: int
+) -> tuple[float, float]:
+    """(requests, bytes) that one sample costs on average, by some chunks of the epoch: whole, and in its tail one sample in
+    `world` of them."""
+    generator, costs = np.random.default_rng(0), list[tuple[float, float, float]]()
+    size = plan.chunk
+    starts = generator.integers(0, max(1, plan.full_chunks), LOOKED_AT) * size
+    chunks = [np.arange(start, min(start + size, plan.num_turns)) for start in starts.tolist()]
+    parts = [chunk[generator.random(len(chunk)) < 1 / world] for chunk in chunks]
+    for weight, groups in ((1 - tail, chunks), (tail, parts)):
+        spans = [span for group in groups for span in plan.space.spans_at(0, group)]
+        if not spans:  # so many ranks that chance left them nothing: one sample
+            spans = plan.space.spans_at(0, chunks[0][:1])
+        found = np.array([_cost(corpus, view, span, mean) for span in spans]).sum(axis=0)
+        requests, read = (found / sum(map(len, spans))).tolist()
+        costs.append((weight, requests, read))
+    return sum(weight * requests for weight, requests, _ in costs), sum(weight * read for weight, _, read in costs)
+
+
+def _cost(corpus: Corpus, view: View | None, span: Span, mean: float) -> tuple[float, float]:
+    """(requests, bytes) of one span: index and pictures, and of a view its labels and the run's or the extras' ordinals."""
+    samples, there = corpus.entry(span.shard).samples, float(len(span))
+    listed, rows = 0, 1
+    if view is not None:
+        line = view.shard(span.shard)
+        extra = span.copy == EXTRAS
+        run = (line.fraction_sum >> 16) if extra else line.counts[span.copy]
+        listed, rows = (2 if extra else int(line.listed)), 2
+    else:
+        run = samples
+    gap = samples / max(1, run) - 1  # samples that lie between two of a run, on average
+    reads = 1 if gap * mean <= GAP_LIMIT else there
+    passed = (there - 1) * gap if reads == 1 else 0
+    return listed + rows * (1 if gap <= ROW_GAP else there) + reads, (there + passed) * mean
+
+
+def _advice(plan: Plan, tail: float, world: int) -> str:
+    if tail <= TAIL_LIMIT or world == 1:
+        return ""
+    return (
+        f"{tail:.0%} of an epoch is read nearly sample by sample, because a block has {plan.block:,} turns and the epoch "
+        f"{plan.num_turns:,}: lower streams, window or chunk"
+    )
+
+
+def show(console: Console, needs: Needs) -> None:
+    """Prints a forecast as a small table."""
+    table = Table("", "", box=None, show_header=False)
+    mega, shuffle, wanted = 1e6, needs.shuffle, needs.demand
+    cores = "not measured: give --core-ms"
+    if wanted.cores is not None:
+        cores = f"{wanted.cores:,.1f} of a rank, {wanted.node_cores:,.1f} of a node"
+    for name, value in [
+        ("epoch", f"{needs.samples:,} samples, {needs.batches:,} batches, {needs.epoch_hours:,.2f} hours"),
+        ("streams", f"{needs.streams:,}"),
+        ("places of a rank's batch", f"{needs.local_batch_size:,}"),
+        ("open samples of a rank", f"{needs.rank_bytes / mega:,.1f} MB"),
+        ("open samples of a node", f"{needs.node_bytes / mega:,.1f} MB"),
+        ("in no whole block", f"{needs.tail:.2%}"),
+        ("requests of a node", f"{needs.requests_per_second:,.1f} a second"),
+        ("read by a node", f"{needs.bytes_per_second / mega:,.1f} MB a second"),
+        ("to each GPU", f"{wanted.pcie_bytes / mega:,.1f} MB a second over PCIe"),
+        ("cores that prepare images", cores),
+        (
+            "all nodes",
+            f"{wanted.nodes:,}: {wanted.store_bytes / mega:,.1f} MB, {wanted.store_requests:,.1f} requests a second",
+        ),
+        ("neighbours were apart", f"{shuffle.neighbour_distance:.2f} of the distance in a global shuffle"),
+        ("pairs of a batch from a chunk", _beside(100 * shuffle.same_chunk, 100 * shuffle.same_chunk_global, "%")),
+        ("pairs of a batch from a shard", _beside(100 * shuffle.same_shard, 100 * shuffle.same_shard_global, "%")),
+        ("places of a batch seen twice", _beside(shuffle.duplicates, shuffle.duplicates_global, "")),
+    ]:
+        table.add_row(name, value)
+    console.print(table)
+    if needs.advice:
+        console.print(needs.advice)
+
+
+def _beside(ours: float, theirs: float, unit: str) -> str:
+    return f"{ours:.3g}{unit}, {theirs:.3g}{unit} in a global shuffle"
+
+
+def command(arguments: Sequence[str]) -> None:
+    """Runs one `tagmill corpus plan` command line."""
+    asked = tyro.cli(Forecast, args=list(arguments), prog="tagmill corpus plan")
+    needs, console = forecast(asked), Console()
+    console.print_json(json.dumps(asdict(needs))) if asked.json else show(console, needs)

@@ -1,0 +1,1 @@
+"""Bytes of the samples, read ahead of their use."""

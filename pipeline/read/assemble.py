@@ -1,0 +1,68 @@
+"""All that a batch is made from, gathered in the order of its turns: bytes, facts and windows, before a picture is decoded."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tagmill.pipeline.augment.draws import Crops, Int32s, Int64s, eval_crops, train_crops
+from tagmill.pipeline.config import LoaderConfig
+from tagmill.pipeline.order.schedule import Step
+from tagmill.pipeline.read.prefetch import NO_LABELS, Prefetcher
+
+PADDING = -1  # the position and the source of a place that only fills a batch up
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Gathered:
+    """A batch before decoding, in b places: first the samples, then padding."""
+
+    jpegs: list[bytes | None]  # None where there is nothing to decode
+    crops: Crops
+    keys: npt.NDArray[np.uint8]  # [b, 16]
+    labels: list[Int32s]
+    reasons: list[str]  # why a sample's bytes must not be used; '' where they may
+    epoch: int | Int64s  # of all places, or of each
+    positions: Int64s  # [b]
+    sources: Int64s | None  # [b] in a mixture
+    count: int  # samples
+    after: tuple[int, int]  # epoch and turn of the state once the batch is handed out
+
+
+class Gatherer:
+    """Gathers the batches of a rank, one after the other. Used by one thread."""
+
+    def __init__(self, config: LoaderConfig, steps: Iterator[Step], prefetcher: Prefetcher, places: int) -> None:
+        self._config, self._steps, self._prefetcher, self._places = config, steps, prefetcher, places
+
+    def next(self) -> Gathered | None:
+        """The next batch, None at the end. Raises what `Prefetcher.take` raises."""
+        step = next(self._steps, None)
+        if step is None:
+            return None
+        samples = self._prefetcher.take(step.epoch, step.positions, step.sources)
+        padding = self._places - len(samples)
+        unused = np.full(padding, PADDING)
+        epoch = step.epoch if isinstance(step.epoch, int) else np.append(step.epoch, unused)
+        positions = np.append(step.positions, unused)
+        keys = np.frombuffer(b"".join(sample.key for sample in samples) + bytes(16 * padding), np.uint8).reshape(-1, 16)
+        widths = np.array([sample.width for sample in samples] + [1] * padding, np.int32)
+        heights = np.array([sample.height for sample in samples] + [1] * padding, np.int32)
+        return Gathered(
+            jpegs=[sample.jpeg for sample in samples] + [None] * padding,
+            crops=self._crops(epoch, positions, widths, heights),
+            keys=keys.copy(),
+            labels=[sample.labels for sample in samples] + [NO_LABELS] * padding,
+            reasons=[sample.reason for sample in samples],
+            epoch=epoch,
+            positions=positions,
+            sources=None if step.sources is None else np.append(step.sources, unused),
+            count=len(samples),
+            after=step.after,
+        )
+
+    def _crops(self, epoch: int | Int64s, positions: Int64s, widths: Int32s, heights: Int32s) -> Crops:
+        if self._config.augment == "train":
+            return train_crops(self._config.seed, epoch, positions, widths, heights)
+        return eval_crops(widths, heights, self._config.size)

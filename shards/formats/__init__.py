@@ -1,0 +1,1 @@
+"""Files of a corpus, byte by byte."""

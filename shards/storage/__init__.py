@@ -1,0 +1,1 @@
+"""Bytes at rest: the one door to local disks and object stores."""

@@ -1,0 +1,50 @@
+"""What an address names: a path of this machine, or a store and a path inside it."""
+
+from pathlib import Path
+from typing import Any
+
+from fsspec.core import url_to_fs
+
+from tagmill.shards.errors import ConfigError, StoreError
+from tagmill.shards.storage.drivers import Driver, FsspecDriver, S3Driver
+from tagmill.shards.storage.s3_credentials import keys_needed
+
+
+def is_local(url: str) -> bool:
+    """True for a path or file:// URL, which is served by the operating system without fsspec."""
+    return "://" not in url or url.startswith("file://")
+
+
+def local_path(url: str) -> Path:
+    """The path of a local URL, absolute. Raises ConfigError for a ~ that stands for no folder."""
+    path = Path(url.removeprefix("file://"))
+    try:
+        return path.expanduser().absolute()
+    except RuntimeError as error:  # a container's user without a passwd entry
+        raise ConfigError("~ stands for no folder here", url, "set HOME, or give the whole path") from error
+
+
+def handle(url: str) -> tuple[Any, str]:
+    """The fsspec filesystem and the path inside it for `url`; how readers of tables reach a store.
+
+    Credentials and endpoints come from the usual environment of each store (AWS_*, GOOGLE_*, fsspec's config files).
+    Listings are never cached: what another process wrote a moment ago is there. Raises StoreError where a package or keys
+    are missing.
+    """
+    options = {"anon": not keys_needed()} if url.startswith("s3://") else {}
+    try:
+        place = str(local_path(url)) if is_local(url) else url
+        return url_to_fs(place, use_listings_cache=False, **options)  # type: ignore[no-any-return]
+    except (ImportError, ValueError) as error:
+        scheme = url.split("://")[0]
+        remedy = "pip install 'tagmill[s3]'" if scheme == "s3" else f"install the fsspec package for {scheme}://"
+        raise StoreError(f"no way to reach this store: {error}", url, remedy) from error
+
+
+def driver_of(url: str) -> tuple[Driver, str]:
+    """The driver of a remote URL and the path inside it."""
+    if url.startswith("s3://"):
+        bucket, _, key = url.removeprefix("s3://").partition("/")
+        return S3Driver(bucket), key
+    fs, path = handle(url)
+    return FsspecDriver(fs), path

@@ -1,0 +1,54 @@
+"""What lies below a folder or bucket prefix, a page at a time: memory does not grow with the number of objects."""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tagmill.shards.storage.local_disk import is_spool, unless_gone
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some of what lies below a folder: (path, bytes) of objects, and folders whose objects are not among them."""
+
+    objects: list[tuple[str, int]]
+    folders: list[str]
+    next: str | None = None  # what to ask for the next page with; None: this was the last
+
+
+def files_below(folder: Path) -> Iterator[tuple[str, int]]:
+    """(path below `folder`, bytes) of its regular files, in no order. Symbolic links are not followed and are no files.
+
+    A folder or a file that goes while this looks is passed over.
+    """
+    todo = [""]
+    while todo:
+        inside = todo.pop()
+        try:
+            with os.scandir(folder / inside) as entries:
+                for entry in entries:
+                    name = f"{inside}/{entry.name}" if inside else entry.name
+                    try:
+                        if entry.is_dir(follow_symlinks=False):
+                            todo.append(name)
+                        elif entry.is_file(follow_symlinks=False) and not is_spool(name):
+                            yield name, entry.stat(follow_symlinks=False).st_size
+                    except OSError as error:
+                        unless_gone(error)
+        except OSError as error:
+            unless_gone(error)
+
+
+def objects_below(folder: str, ask: Callable[[str, str | None], Page]) -> Iterator[tuple[str, int]]:
+    """(path, bytes) of the objects below `folder`, which ends with a slash; `ask` gives a page of a folder."""
+    todo = [folder]
+    while todo:
+        inside, after = todo.pop(), None
+        while True:
+            page = ask(inside, after)
+            yield from page.objects
+            todo += page.folders
+            after = page.next
+            if after is None:
+                break

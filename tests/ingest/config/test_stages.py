@@ -1,0 +1,39 @@
+"""The values that decide a stage, and what is said of those that changed."""
+
+from dataclasses import fields
+from typing import Any
+
+import pytest
+
+from tagmill.ingest import IngestConfig
+from tagmill.ingest.config.stages import STAGES
+from tests.ingest.config.test_ingest import OTHER, config
+
+
+@pytest.mark.parametrize("name", OTHER)
+def test_a_field_decides_its_own_stage_and_the_later_ones(name: str) -> None:
+    (stage,) = [each.metadata["stage"] for each in fields(IngestConfig) if each.name == name]
+    grown: dict[str, Any] = {"extend": True} if name in ("recount", "drop_views") else {}
+    one, other = config(**grown), config(**grown, **{name: OTHER[name]})
+    differ = [one.digest(last) != other.digest(last) for last in STAGES]
+    assert differ == [STAGES.index(last) >= STAGES.index(stage) for last in STAGES]
+    for last in STAGES:
+        assert bool(other.differences(one.deciding(last), last)) == differ[STAGES.index(last)]
+
+
+def test_differences_name_each_field_with_both_values() -> None:
+    then = config(input=("a.csv", "b.csv"), quality=80).deciding("fetch")
+    told = config(url_column="address").differences(then, "fetch")
+    assert told == [
+        "input ['a.csv', 'b.csv'] then and ['list.csv'] now",
+        "quality 80 then and 90 now",
+        "url_column 'url' then and 'address' now",
+    ]
+
+
+def test_a_field_that_a_version_does_not_know_had_its_default_there() -> None:
+    then = config().deciding("fetch")
+    del then["honour_robots"]
+    assert not config().differences(then, "fetch")
+    assert config(honour_robots=False).differences(then, "fetch") == ["honour_robots True then and False now"]
+    assert config().differences(then | {"of_a_later_version": 1}, "fetch") == ["of_a_later_version 1 then and None now"]

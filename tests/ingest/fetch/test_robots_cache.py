@@ -1,0 +1,125 @@
+"""What a worker knows of hosts: what it is told, what it asks for on its way, and what it forgets."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from yarl import URL
+
+from tagmill.ingest.fetch.robots_cache import LISTED, REFUSED_FOR, Book, Met, kept_file, listed_file, open_book
+from tagmill.ingest.fetch.robots_rules import Answer, Rules
+from tagmill.ingest.reasons import Reason
+from tagmill.shards.formats.parquet import table_bytes
+from tagmill.shards.storage.store import Store
+
+CLOSED, OPEN = Answer(rules="Disallow: /"), Answer()
+DOWN = Answer(reason=Reason.TIMEOUT, detail="robots.txt: late")
+URL_A = URL("http://a/x")
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def may(found: Rules | Answer | None) -> bool | Reason | None:
+    return found.allow(URL_A) if isinstance(found, Rules) else found.reason if found else None
+
+
+def refuse(sha256: str) -> str:
+    raise AssertionError(sha256)
+
+
+def test_a_book_of_a_part(tmp_path: Path) -> None:
+    store, long = Store(str(tmp_path)), "Disallow: /x"
+    store.put(kept_file("ab" * 32), long.encode())
+    rows = [
+        {"part": 3, "origin": "http://a", "reason": None, "detail": None, "rules": "Disallow: /", "kept": ""},
+        {"part": 3, "origin": "http://b", "reason": "timeout", "detail": "robots.txt: late", "rules": "", "kept": ""},
+        {"part": 3, "origin": "http://c", "reason": None, "detail": None, "rules": "", "kept": "ab" * 32},
+        {"part": 3, "origin": "http://d", "reason": None, "detail": None, "rules": "", "kept": ""},
+    ]
+    store.put(listed_file(3), table_bytes(rows, LISTED))
+    book = open_book(store, 3, Met(60.0))
+    assert [may(book.at_hand(f"http://{host}")) for host in "abcde"] == [False, Reason.TIMEOUT, None, True, None]
+
+    async def never(origin: str) -> Answer:
+        raise AssertionError(origin)
+
+    assert may(asyncio.run(book.look_up("http://c", never))) is False
+    assert may(book.at_hand("http://c")) is False  # from now on
+    assert book.at_hand("http://b") == DOWN
+    assert may(open_book(store, 4, Met(60.0)).at_hand("http://a")) is None  # a part that nobody made a list for
+
+
+def test_a_host_that_is_met_is_asked_once_by_all_who_wait_for_it() -> None:
+    met, asked = Met(60.0), []
+
+    async def ask(origin: str) -> Answer:
+        asked.append(origin)
+        await asyncio.sleep(0.01)
+        return CLOSED if origin == "http://a" else DOWN
+
+    async def run() -> None:
+        book = Book({}, refuse, met)
+        found = await asyncio.gather(*(book.look_up(origin, ask) for origin in ["http://a", "http://b"] * 10))
+        assert [may(one) for one in found] == [False, Reason.TIMEOUT] * 10
+        await book.close()
+
+    asyncio.run(run())
+    asyncio.run(run())  # another part of the same process
+    assert asked == ["http://a", "http://b"]
+
+
+def test_who_gives_up_waiting_stops_nobody_else() -> None:
+    async def run() -> None:
+        met = Met(60.0)
+        book = Book({}, refuse, met)
+
+        async def ask(origin: str) -> Answer:
+            await asyncio.sleep(0.1)
+            return CLOSED
+
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await book.look_up("http://a", ask)
+        assert may(await book.look_up("http://a", ask)) is False
+
+        async def hang(origin: str) -> Answer:
+            await asyncio.sleep(3600)
+            raise AssertionError
+
+        waiting = asyncio.create_task(book.look_up("http://b", hang))
+        await asyncio.sleep(0.01)
+        await book.close()  # ends at once
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+
+    asyncio.run(run())
+
+
+def test_answers_are_forgotten_in_time_and_refusals_sooner() -> None:
+    clock = Clock()
+    met = Met(86400.0, clock=clock)
+    met.put("http://a", CLOSED)
+    met.put("http://b", DOWN)
+    clock.now += REFUSED_FOR - 1
+    assert [met.get("http://a"), met.get("http://b")] == [CLOSED, DOWN]
+    clock.now += 1
+    assert [met.get("http://a"), met.get("http://b")] == [CLOSED, None]
+    clock.now += 86400
+    assert met.get("http://a") is None
+
+
+def test_only_so_many_hosts_are_remembered() -> None:
+    met = Met(60.0, most=3)
+    for number in range(9):
+        met.put(f"http://{number}", OPEN)
+        met.get("http://0")
+    assert [number for number in range(9) if met.get(f"http://{number}")] == [0, 7, 8]
+    big = Met(60.0)
+    for number in range(9):
+        big.put(f"http://{number}", Answer(rules="Allow: /" + "x" * 500_000))
+    assert [number for number in range(9) if big.get(f"http://{number}")] == [5, 6, 7, 8]

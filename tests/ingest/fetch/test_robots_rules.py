@@ -1,0 +1,167 @@
+"""What a robots.txt says to us, by RFC 9309, from files that mean well, are sloppy, or mean harm."""
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from protego import Protego
+from yarl import URL
+
+from tagmill.ingest.fetch.robots_rules import MOST_BYTES, Answer, Compiled, Rules, judge, origin_of, ours
+from tagmill.ingest.reasons import Reason
+
+US = frozenset(["tagmill", "mybot"])
+
+
+def allowed(text: str, path: str, agents: frozenset[str] = US) -> bool:
+    return Rules(ours(text.encode(), agents)).allow(URL(f"http://h{path}", encoded=True))
+
+
+@pytest.mark.parametrize(
+    ("text", "rules"),
+    [
+        ("User-agent: *\nDisallow: /a", "Disallow: /a"),
+        ("User-agent: *\nDisallow: /a\n\nUser-agent: tagmill\nDisallow: /b", "Disallow: /b"),
+        ("User-agent: TagMill/2.0 (all)\nDisallow: /b\nUser-agent: *\nDisallow: /", "Disallow: /b"),
+        ("User-agent: tagmill\nDisallow:\nUser-agent: *\nDisallow: /", ""),  # we are named, and may do all
+        ("User-agent: tag\nUser-agent: mill\nUser-agent: tagmill2\nDisallow: /", ""),  # others
+        ("User-agent: other\nUser-agent: mybot\nSitemap: x\n\nUser-agent: third\nAllow: /b", "Allow: /b"),
+        ("User-agent: mybot\nDisallow: /a\nUser-agent: x\nAllow: /\nUser-agent: tagmill\nAllow: /b", "Disallow: /a\nAllow: /b"),
+        ("Disallow: /nobody\nUser-agent: *\nDisallow: /a", "Disallow: /a"),
+        ("\ufeffuser-agent:*\rdisalow : /a # why\r\nCRAWL-DELAY: 3\nnonsense\n: /x", "Disallow: /a\nCrawl-delay: 3"),
+        ("User-agent: *\nDisallow: /a\x0b\u2028Allow: /\x00", "Disallow: /aAllow: /\x00"),
+        ("", ""),
+    ],
+)  # fmt: skip
+def test_only_the_rules_of_our_own_group_are_kept(text: str, rules: str) -> None:
+    assert ours(text.encode(), US) == rules
+
+
+@pytest.mark.parametrize(
+    ("rules", "path", "may"),
+    [
+        ("Disallow: /", "/", False),
+        ("Disallow: /", "/robots.txt", True),
+        ("Disallow: /a", "/ab", False),
+        ("Disallow: /a/", "/a", True),
+        ("Disallow: /a\nAllow: /a/b", "/a/bc", True),
+        ("Allow: /a/b\nDisallow: /a", "/a/c", False),
+        ("Allow: /a\nDisallow: /a", "/a", True),  # of equal ones the friendlier
+        ("Disallow: /*.png$", "/x/y.png", False),
+        ("Disallow: /*.png$", "/x/y.png?size=1", True),
+        ("Disallow: /*/private/*/x", "/a/private/b/xyz", False),
+        ("Disallow: /*?", "/a?b", False),
+        ("Disallow: /a%7eb", "/a~b", False),
+        ("Disallow: /\u00fc", "/%C3%BC", False),
+        ("Disallow: /a#b", "/ax", False),
+    ],
+)
+def test_the_longest_rule_that_matches_decides(rules: str, path: str, may: bool) -> None:
+    assert allowed(f"User-agent: *\n{rules}", path) == may
+
+
+def test_what_our_rules_say_is_what_the_whole_file_says() -> None:
+    """The text that is kept means what protego finds in the file itself."""
+    text = "User-agent: a\nUser-agent: tagmill\nDisallow: /x\nAllow: /x/y\nCrawl-delay: 2.5\n\nUser-agent: *\nDisallow: /\n"
+    whole, rules = Protego.parse(text), Rules(ours(text.encode(), frozenset(["tagmill"])))
+    for path in ("/", "/x", "/x/y", "/x/z", "/q?x=/x"):
+        assert whole.can_fetch(f"http://h{path}", "tagmill") == rules.allow(URL(f"http://h{path}"))
+    assert rules.crawl_delay == whole.crawl_delay("tagmill") == 2.5
+
+
+NAMES = st.sampled_from(["User-agent", "user-agent ", "Disallow", "ALLOW", "Crawl-delay", "Sitemap", "", "x"])
+VALUES = st.sampled_from(["*", "tagmill", "other", "/", "/a", "/a*", "/*b$", "", "-1", "nan", "1e9"]) | st.text(
+    max_size=9
+)
+LINES = st.builds("{}:{}".format, NAMES, VALUES) | st.text(max_size=12)
+
+
+@given(st.lists(LINES, max_size=12).map("\n".join))
+def test_any_text_is_read_and_what_is_kept_reads_the_same_again(text: str) -> None:
+    kept = ours(text.encode("utf-8", "surrogatepass"), US)
+    assert ours(f"User-agent: *\n{kept}".encode(), US) == kept
+    rules = Rules(kept)
+    assert 0 <= rules.crawl_delay < float("inf")
+    for path in ("/", "/a", "/ab", "/zb"):
+        assert rules.allow(URL(f"http://h{path}")) or kept
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_read(body: bytes) -> None:
+    Rules(ours(body, US)).allow(URL("http://h/x"))
+
+
+def test_a_file_that_is_cut_loses_its_last_line_and_no_more() -> None:
+    line = b"Disallow: /directory/of/some/length\n"
+    body = b"User-agent: *\nDisallow: /first\n" + line * (MOST_BYTES // len(line) + 9)
+    kept = ours(body[:MOST_BYTES], US)
+    assert kept == "Disallow: /first\nDisallow: /directory/of/some/length"
+    assert ours(body[: MOST_BYTES - 1] + b"Disallow: /late", US) == kept
+
+
+def test_a_file_made_to_take_long_does_not() -> None:
+    """No pattern goes back and forth over a path: twice the length takes no more than some four times as long."""
+    took = []
+    for times in (20, 40):
+        rules = Rules(f"Disallow: /{'*a' * times}*b\nDisallow: /{'*' * times}c$")
+        url = URL("http://h/" + "a" * 50 * times, encoded=True)
+        begun = time.process_time()
+        for _ in range(50):
+            assert rules.allow(url)
+        took.append(time.process_time() - begun)
+    assert took[1] < 100 * max(took[0], 1e-3)
+
+
+FORBIDDEN = [
+    (Reason.HTTP_ERROR, "HTTP 500", 500, Reason.ROBOTS),
+    (Reason.HTTP_ERROR, "HTTP 503", 503, Reason.ROBOTS),
+    (Reason.HTTP_ERROR, "HTTP 429", 429, Reason.ROBOTS),
+    (Reason.CONNECTION, "refused", None, Reason.CONNECTION),
+    (Reason.TIMEOUT, "no connection in time", None, Reason.TIMEOUT),
+    (Reason.HOST_DOWN, None, None, Reason.HOST_DOWN),
+    (Reason.BAD_HEADERS, "no HTTP status line", None, Reason.BAD_HEADERS),
+    (Reason.TRUNCATED, "the body ends before its length", 200, Reason.TRUNCATED),
+]
+
+
+@pytest.mark.parametrize(("reason", "detail", "status", "becomes"), FORBIDDEN)
+def test_a_host_that_does_not_give_its_file_is_left_alone(
+    reason: Reason, detail: str | None, status: int | None, becomes: Reason
+) -> None:
+    assert judge(None, reason, detail, status, US) == Answer("", "", becomes, f"robots.txt: {detail or reason}")
+
+
+@pytest.mark.parametrize(
+    ("reason", "status"),
+    [
+        *[(Reason.NOT_FOUND, 404), (Reason.NOT_FOUND, 410), (Reason.HTTP_ERROR, 401), (Reason.HTTP_ERROR, 403)],
+        *[(Reason.EMPTY, 200), (Reason.EMPTY, 204), (Reason.REDIRECTS, 302), (Reason.PRIVATE_ADDRESS, None)],
+    ],
+)
+def test_a_host_without_a_file_allows_everything(reason: Reason, status: int) -> None:
+    assert judge(None, reason, None, status, US) == Answer()
+
+
+def test_origins() -> None:
+    said = {
+        url: origin_of(URL(url, encoded=True))
+        for url in ("http://a.b:80/x", "https://a.b:443/", "https://a.b:80/?q", "http://[::1]:8080/", "http://me:pw@a/")
+    }
+    assert list(said.values()) == ["http://a.b", "https://a.b", "https://a.b:80", "http://[::1]:8080", "http://a"]
+
+
+def test_only_so_many_rules_are_held_ready() -> None:
+    few = Compiled(most=2)
+    first = few.put("a", "Disallow: /")
+    assert few.put("b", "") is few.get("b") and few.get("a") is first
+    few.put("c", "Allow: /")
+    assert few.get("b") is None and few.get("a") is first  # the one that was not asked for longest
+    short = Compiled(most_text=20)
+    for key in "abc":
+        short.put(key, "Disallow: /xyz")
+        assert [name for name in "abc" if short.get(name)] == [key]
+    short.put("c", "Disallow: /" + "y" * 99)
+    short.put("c", "Allow: /x")
+    short.put("d", "Allow: /y")
+    assert short.get("c") and short.get("d")

@@ -1,0 +1,26 @@
+"""Words for what went wrong with a connection."""
+
+import errno
+import socket
+import ssl
+
+import pytest
+
+from tagmill.ingest.http.connection_errors import why_lost
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (ConnectionRefusedError(errno.ECONNREFUSED, "Connect call failed ('127.0.0.1', 80)"), "refused"),
+        (ConnectionResetError(), "reset by the host"),
+        (OSError(errno.EHOSTUNREACH, "No route to host"), "host unreachable"),
+        (OSError(errno.EADDRNOTAVAIL, "x"), "EADDRNOTAVAIL"),
+        (OSError("Multiple exceptions: [Errno 111] ..., [Errno 101] ..."), "no connection"),
+        (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), "no such host name"),
+        (socket.gaierror(socket.EAI_AGAIN, "Temporary failure"), "the name server gave no answer"),
+        (ssl.SSLError(1, "[SSL: X] x (_ssl.c:1006)"), "TLS: failed"),
+    ],
+)
+def test_why_there_is_no_connection(error: OSError, words: str) -> None:
+    assert why_lost(error) == words

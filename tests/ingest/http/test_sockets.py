@@ -1,0 +1,53 @@
+"""Sockets lead to the public internet only and are counted while open; the process asks for as many files as it may have."""
+
+import resource
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from tagmill.ingest.http.sockets import PrivateAddressError, Sockets, may_open
+
+
+def info(address: str) -> tuple[int, int, int, str, tuple[str, int]]:
+    return socket.AF_INET, socket.SOCK_STREAM, 0, "", (address, 80)
+
+
+def test_no_socket_leads_inside_unless_told() -> None:
+    for address in ("127.0.0.1", "10.0.0.1", "169.254.169.254"):
+        with pytest.raises(PrivateAddressError):
+            Sockets(public_only=True, most=8)(info(address))
+        Sockets(public_only=False, most=8)(info(address)).close()
+    Sockets(public_only=True, most=8)(info("1.1.1.1")).close()  # made, not connected
+
+
+def test_a_crowd_is_as_many_as_are_kept() -> None:
+    sockets = Sockets(public_only=False, most=3)
+    kept = []
+    for _ in range(3):
+        assert not sockets.crowded
+        kept.append(sockets(info("127.0.0.1")))
+    assert sockets.crowded
+    closed = kept.pop()
+    closed.close()  # and not collected yet
+    assert not sockets.crowded
+    for one in kept:
+        one.close()
+
+
+@pytest.mark.parametrize(("soft", "hard"), [(32, 96), (96, 96)])
+def test_the_process_asks_for_what_it_may_have(soft: int, hard: int) -> None:
+    code = (
+        "import resource; from tagmill.ingest.http.sockets import may_open\n"
+        f"resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}))\n"
+        "print(may_open(), *resource.getrlimit(resource.RLIMIT_NOFILE))"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said.split() == ["96", "96", "96"]
+
+
+def test_a_limit_that_is_high_enough_stays() -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert may_open() > 0
+    assert resource.getrlimit(resource.RLIMIT_NOFILE)[1] == before[1]

@@ -1,0 +1,287 @@
+"""Packing hand-made parts: bytes, order, side tables, markers, and shards that everybody reads."""
+
+import dataclasses
+import hashlib
+import importlib
+import io
+import json
+import random
+import subprocess
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tagmill.ingest.dedup.selection import SELECTION, STAMP, group_file
+from tagmill.ingest.pack import write_shards as packing
+from tagmill.ingest.pack.write_shards import PIN, Packed, PackTask, pack, pack_group, plan_groups
+from tagmill.ingest.parts.table import PART, record_of
+from tagmill.ingest.progress.progress import Silent
+from tagmill.shards.errors import CorpusError, TagmillError
+from tagmill.shards.formats.shard_index import sample_bytes
+from tagmill.shards.lint import lint_shard
+from tagmill.shards.manifest import Corpus, CorpusFile, commit, put_manifest
+from tagmill.shards.storage.store import Store
+
+NUM_PARTS, PARTS_PER_GROUP = 5, 2
+SELECTED = "a selection"  # its stamp
+EXTRA = pa.schema([("score", pa.float64())])
+WITH_EXTRA = pa.schema([*list(PART)[:7], *EXTRA, *list(PART)[7:]])
+
+
+def made_rows(part: int, dice: random.Random) -> list[dict[str, Any]]:
+    """Rows of a part: pictures (random bytes, which is all that packing looks at), duplicates of them, and rejects."""
+    rows = []
+    for place in range(dice.randrange(0, 12)):
+        row: dict[str, Any] = dict.fromkeys(WITH_EXTRA.names)
+        row |= {"row_id": part * 1000 + place, "part": part, "place": place, "url": f"http://h/{part}/{place}"}
+        row |= {"tags": [f"#tag{place}", "ünï"], "score": place / 3, "host": "h"}
+        row |= {"fetched_at": datetime(2026, 1, 1, tzinfo=UTC), "seconds": 0.25, "http_status": 200}
+        if dice.random() < 0.3:
+            row |= {"reason": "not_found", "detail": "404", "http_status": 404}
+        else:
+            jpeg = dice.randbytes(dice.randrange(1, 3000))
+            sha256 = hashlib.sha256(jpeg).hexdigest()
+            row |= {"sha256": sha256, "key": sha256[:32], "jpeg": jpeg, "jpeg_size": len(jpeg), "pdq_quality": 9}
+            row |= {f"pdq{i}": dice.randrange(-(1 << 63), 1 << 63) for i in range(4)}
+            row |= {"width": 4, "height": 5, "original_width": 40, "original_height": 50, "holdout_order": 1}
+            row["sample_bytes"] = sample_bytes(len(jpeg), len(record_of(row).json()))
+        rows.append(row)
+    return rows
+
+
+def fate_of(row: dict[str, Any], dice: random.Random) -> dict[str, Any]:
+    fate = {name: row.get(name) for name in SELECTION.names} | {"split": None, "yields_to": None}
+    if row["reason"] is None:
+        kind = dice.choice(["train", "train", "holdout", "duplicate"])
+        fate |= {"reason": kind, "yields_to": "f" * 32} if kind == "duplicate" else {"split": kind}
+    return fate
+
+
+class Counted(Silent):
+    """Progress that adds up what it is told."""
+
+    def __init__(self, seen: Counter[str]) -> None:
+        self.seen = seen
+
+    def advance(self, n: int, **counts: int) -> None:
+        assert n == sum(counts.values())
+        self.seen.update(counts)
+
+
+class Made:
+    """A store with parts and a selection, and what should come of them."""
+
+    def __init__(self, folder: Path, seed: int, processes_spool: str = "spool") -> None:
+        dice = random.Random(seed)
+        self.store, self.spool = Store(str(folder / "corpus")), folder / processes_spool
+        self.rows = {part: made_rows(part, dice) for part in range(NUM_PARTS)}
+        self.fates = {part: [fate_of(row, dice) for row in rows] for part, rows in self.rows.items()}
+        for part, rows in self.rows.items():
+            pq.write_table(pa.Table.from_pylist(rows, WITH_EXTRA), folder / "file", row_group_size=3)
+            self.store.put(f"parts/{part:06d}/try{part}.parquet", folder / "file")
+        for group in range(-(-NUM_PARTS // PARTS_PER_GROUP)):
+            parts = range(group * PARTS_PER_GROUP, min(NUM_PARTS, (group + 1) * PARTS_PER_GROUP))
+            fates = [fate for part in parts for fate in self.fates[part]]
+            table = pa.Table.from_pylist(fates, SELECTION.with_metadata({STAMP: SELECTED}))
+            pq.write_table(table, folder / "file")
+            self.store.put(group_file(group), folder / "file")
+
+    def tasks(self, max_samples: int = 4, max_bytes: int = 20_480, stamp: str = "one plan") -> list[PackTask]:
+        limits: dict[str, Any] = {"max_samples": max_samples, "max_bytes": max_bytes, "selected": SELECTED}
+        groups = plan_groups(self.store, num_parts=NUM_PARTS, parts_per_group=PARTS_PER_GROUP, **limits)
+        attempts = {part: f"parts/{part:06d}/try{part}.parquet" for part in range(NUM_PARTS)}
+        self.store.put(PIN, stamp.encode())
+        of_run = (attempts, PARTS_PER_GROUP, EXTRA, stamp, SELECTED)
+        return [PackTask(self.store, str(self.spool), group, *of_run) for group in groups]
+
+    def expected(self, split: str) -> list[dict[str, Any]]:
+        return [
+            row
+            for part, rows in self.rows.items()
+            for row, fate in zip(rows, self.fates[part], strict=True)
+            if fate["split"] == split
+        ]
+
+    def bytes(self) -> dict[str, bytes]:
+        folders = ("shards", "rejects", "ledger", "parts/packed")
+        return {name: self.store.read(name) for folder in folders for name in self.store.names(folder)}
+
+    def corpus(self, packed: list[Packed]) -> Corpus:
+        manifest = put_manifest(self.store, [entry for group in packed for entry in group.entries])
+        commit(self.store, CorpusFile("c", manifest, {}))
+        return Corpus.open(self.store.url)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_every_row_becomes_a_sample_or_a_reject_in_order(tmp_path: Path, seed: int) -> None:
+    made = Made(tmp_path, seed)
+    packed = [pack_group(task) for task in made.tasks()]
+    corpus = made.corpus(packed)
+    for entry in corpus.entries:
+        lint_shard(corpus, entry)
+        assert entry.samples <= 4 and (entry.samples == 1 or entry.bytes <= 20_480)
+    for split in ("train", "holdout"):
+        names = [entry.name for entry in corpus.entries if entry.split == split]
+        tables = [pq.read_table(io.BytesIO(made.store.read(f"shards/{name}.parquet"))) for name in names]
+        found = [row for table in tables for row in table.to_pylist()]
+        wanted = made.expected(split)
+        for name in ("key", "url", "tags", "score", "pdq0", "width", "original_height"):
+            assert [row[name] for row in found] == [row[name] for row in wanted]
+        assert [row["size"] for row in found] == [len(row["jpeg"]) for row in wanted]
+    rows = sum(map(len, made.rows.values()))
+    assert sum(sum(group.outcomes().values()) for group in packed) == rows
+    assert not made.spool.exists() or not list(made.spool.iterdir())
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_side_tables_tell_every_row(tmp_path: Path, seed: int) -> None:
+    made = Made(tmp_path, seed)
+    packed = [pack_group(task) for task in made.tasks()]
+    fates = [(row, fate) for part in made.rows for row, fate in zip(made.rows[part], made.fates[part], strict=True)]
+    rejects = [row for name in made.store.names("rejects") for row in read(made, name)]
+    assert [(row["row_id"], row["reason"], row["detail"], row["tags"], row["yields_to"]) for row in rejects] == [
+        (row["row_id"], fate["reason"], row["detail"], row["tags"] if fate["yields_to"] else None, fate["yields_to"])
+        for row, fate in fates
+        if fate["reason"]
+    ]
+    for number, group in enumerate(packed):
+        if group.rejects_sha256:
+            assert sum(group.rejects.values()) == len(read(made, f"rejects/{number:06d}.parquet"))
+    ledger = [row for name in made.store.names("ledger") for row in read(made, name)]
+    assert [(row["row_id"], row["status"], row["http_status"]) for row in ledger] == [
+        (row["row_id"], fate["reason"] or "ok", row["http_status"]) for row, fate in fates
+    ]
+
+
+def test_side_tables_are_written_piece_by_piece(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Row groups are of one size, wherever the parts end: neither memory nor bytes depend on how rows come."""
+    made = Made(tmp_path, 5)
+    monkeypatch.setattr(packing, "SIDE_ROWS", 4)
+    for task in made.tasks():
+        pack_group(task)
+    for name in made.store.names("ledger"):
+        file = pq.ParquetFile(io.BytesIO(made.store.read(name)))
+        groups = [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)]
+        assert groups[:-1] == [4] * (len(groups) - 1) and 1 <= groups[-1] <= 4
+    assert sum(len(read(made, name)) for name in made.store.names("ledger")) == sum(map(len, made.rows.values()))
+
+
+def read(made: Made, name: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = pq.read_table(io.BytesIO(made.store.read(name))).to_pylist()
+    return found
+
+
+def test_processes_do_not_change_a_byte(tmp_path: Path) -> None:
+    made = [Made(tmp_path / str(processes), 5) for processes in (0, 2) if (tmp_path / str(processes)).mkdir() is None]
+    for task in made[0].tasks():
+        pack_group(task)
+    seen: Counter[str] = Counter()
+    found = pack(made[1].tasks(), 2, Counted(seen))
+    assert made[0].bytes() == made[1].bytes()
+    assert [entry.name for group in found for entry in group.entries if entry.split == "train"] == sorted(
+        name[7:-4] for name in made[0].bytes() if name.endswith(".tar") and "holdout" not in name
+    )
+    total: Counter[str] = Counter()
+    for group in found:
+        total.update(group.outcomes())
+    assert seen == total and total.total() == sum(map(len, made[1].rows.values()))
+
+
+def test_a_packed_group_is_not_packed_again(tmp_path: Path) -> None:
+    made = Made(tmp_path, 1)
+    task = made.tasks()[0]
+    packed = pack_group(task)
+    made.store.delete_below("shards")
+    seen: Counter[str] = Counter()
+    assert pack_group(task, lambda outcome, num_rows: seen.update({outcome: num_rows})) == packed
+    assert seen == packed.outcomes()
+    assert made.store.names("shards") == []
+
+
+def test_a_worker_that_outlives_its_run_publishes_nothing(tmp_path: Path) -> None:
+    """The next run packs by another plan meanwhile."""
+    made = Made(tmp_path, 1)
+    task = made.tasks()[0]
+    before = [pack_group(each) for each in made.tasks(max_samples=2, stamp="another plan")]
+    there = made.bytes()
+    with pytest.raises(CorpusError, match="another run packs here"):
+        pack_group(task)
+    made.store.delete(PIN)  # the first thing that the next run does
+    with pytest.raises(CorpusError, match="another run packs here"):
+        pack_group(task)
+    assert made.bytes() == there and before[0].stamp == "another plan"
+
+
+def test_a_group_of_another_selection_is_refused(tmp_path: Path) -> None:
+    made = Made(tmp_path, 1)
+    task = dataclasses.replace(made.tasks()[0], selected="another selection")
+    with pytest.raises(CorpusError, match="another run selects here"):
+        pack_group(task)
+
+
+def test_what_a_killed_run_left_in_the_spool_does_no_harm(tmp_path: Path) -> None:
+    made = Made(tmp_path, 1)
+    left = made.spool / "pack-000000"
+    left.mkdir(parents=True)
+    (left / "000000.tar").write_bytes(b"half a shard")
+    packed = [pack_group(task) for task in made.tasks()]
+    corpus = made.corpus(packed)
+    lint_shard(corpus, corpus.entries[0])
+
+
+def test_a_part_that_is_not_the_selected_one_is_refused(tmp_path: Path) -> None:
+    made = Made(tmp_path, 1)
+    task = made.tasks()[0]
+    name = next(f"parts/{part:06d}/try{part}.parquet" for part in (0, 1) if made.rows[part])
+    pq.write_table(WITH_EXTRA.empty_table(), tmp_path / "file")
+    made.store.put(name, tmp_path / "file")
+    with pytest.raises(CorpusError, match="remove it and start over"):
+        pack_group(task)
+    assert made.store.names("parts/packed") == []
+
+
+def test_an_error_in_a_worker_reaches_the_caller(tmp_path: Path) -> None:
+    made = Made(tmp_path, 1)
+    tasks = made.tasks()
+    made.store.delete_below("shards")
+    (tmp_path / "corpus" / "shards").write_text("a file where a folder should be")
+    with pytest.raises(TagmillError, match="cannot write here"):
+        pack(tasks, 1, Silent())
+
+
+def test_a_dead_worker_is_named_with_what_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = "import os\nfrom tagmill.shards.storage.store import Store\n\nclass DeadlyStore(Store):\n"
+    (tmp_path / "deadly_store.py").write_text(module + "    def exists(self, name):\n        os._exit(9)\n")
+    monkeypatch.syspath_prepend(str(tmp_path))  # a spawned worker takes the path over
+    deadly = importlib.import_module("deadly_store").DeadlyStore(str(tmp_path / "corpus"))
+    tasks = [dataclasses.replace(task, store=deadly) for task in Made(tmp_path, 1).tasks()]
+    with pytest.raises(
+        TagmillError, match=r"a worker process died .*at one of the pack groups 000000, 000001"
+    ) as raised:
+        pack(tasks, 1, Silent())
+    assert "run it again" in raised.value.remedy
+
+
+def test_gnu_tar_lists_a_shard(tmp_path: Path) -> None:
+    made = Made(tmp_path, 5)
+    entry = pack_group(made.tasks()[0]).entries[0]
+    listed = subprocess.run(
+        ["tar", "tf", str(tmp_path / "corpus" / "shards" / f"{entry.name}.tar")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    keys = [row["key"] for row in made.expected("train")][: entry.samples]
+    assert listed.stdout.split() == [f"{key}.{kind}" for key in keys for kind in ("jpg", "json")]
+
+
+def test_a_marker_holds_what_was_packed(tmp_path: Path) -> None:
+    made = Made(tmp_path, 2)
+    packed = pack_group(made.tasks()[0])
+    assert Packed.parse(made.store.read("parts/packed/000000.json")) == packed
+    assert json.loads(made.store.read("parts/packed/000000.json"))["rejects"] == packed.rejects

@@ -1,0 +1,102 @@
+"""A finished part under longer lists is the part that would have been made under them."""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tagmill.ingest.filters.blocklist import Blocklist
+from tagmill.ingest.filters.pinned import BLOCKED, DENIED, rules_of
+from tagmill.ingest.filters.takedown_rules import Denied, rule
+from tagmill.ingest.parts.make import PartSummary, done_file, run_part
+from tagmill.shards.storage.store import Store
+from tests.ingest.liar import Liar
+from tests.ingest.parts.test_make import begun, content, table_of, task, web
+
+__all__ = ["web"]  # a fixture
+
+
+def pinned(store: Store, denied: Denied, blocked: Blocklist) -> None:
+    store.put(DENIED, denied.json())
+    store.put(BLOCKED, blocked.data())
+
+
+def made_under(config: Any, denied: Denied, blocked: Blocklist, told: Counter[str] | None = None) -> PartSummary:
+    """The part under these lists, be it made or looked at again."""
+    pinned(Store(config.output), denied, blocked)
+    job = dataclasses.replace(task(config), rules=rules_of(Store(config.output)))
+    return run_part(job, lambda outcome, num_rows: told.update({outcome: num_rows}) if told is not None else None)
+
+
+FIRST = Denied(frozenset([rule("host", "elsewhere.example")])), Blocklist(md5=frozenset(["0" * 32]))
+KINDS = ["url", "host", "sha256", "key", "pdq", "blocked sha256", "blocked pdq", "blocked md5", "nothing"]
+
+
+def grown(kind: str, row: dict[str, Any], web: Liar, config: Any) -> tuple[Denied, Blocklist]:
+    """Longer lists, by which the picture of `row` must not come in, and a URL that gave none."""
+    import hashlib
+
+    denied, blocked = FIRST
+    digits = "".join(f"{row[f'pdq{word}'] & (1 << 64) - 1:016x}" for word in range(4))
+    if kind.startswith("blocked"):
+        body = web.answers["/6.png"].body
+        entries = {"sha256": row["sha256"], "pdq": digits, "md5": hashlib.md5(body).hexdigest()}
+        more = Blocklist(**{kind.split()[1]: frozenset([entries[kind.split()[1]]])})
+        return denied, blocked | more
+    values = {"url": row["url"], "host": "127.0.0.1", "sha256": row["sha256"], "key": row["key"], "pdq": digits}
+    rules = [] if kind == "nothing" else [rule(kind, values[kind])]
+    rules += [rule("url", web.url("/404"))] if kind == "url" else []
+    return Denied(denied.rules | set(rules) | {rule("host", "other.example")}), blocked
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory, web: Liar) -> Iterator[dict[str, Any]]:
+    """The row of a picture."""
+    config = begun(tmp_path_factory.mktemp("plain"), web, rows_per_part=1000)
+    rows = table_of(config, made_under(config, *FIRST)).to_pylist()
+    yield next(row for row in rows if row["url"] == web.url("/6.png"))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_is_the_part_of_a_fresh_run(tmp_path: Path, web: Liar, plain: dict[str, Any], kind: str) -> None:
+    config, fresh = (begun(tmp_path / name, web, rows_per_part=1000) for name in ("again", "fresh"))
+    lists = grown(kind, plain, web, config)
+    first = made_under(config, *FIRST)
+    hits, told = Counter(web.hits), Counter[str]()
+    again = made_under(config, *lists, told)
+    asked = web.hits != hits
+    wanted = made_under(fresh, *lists)
+    assert content(config, [again]) == content(fresh, [wanted])
+    assert (again.ok, again.reasons, again.rows) == (wanted.ok, wanted.reasons, wanted.rows)
+    assert told == Counter(again.reasons) + Counter(ok=again.ok)
+    assert asked == (kind == "blocked md5")  # of a picture no md5 is kept
+    assert (again.attempt == first.attempt) == (kind == "nothing")
+    store = Store(config.output)
+    assert PartSummary.parse(store.read(done_file(0))).rules == again.rules == rules_of(store)
+    assert sorted(Path(config.output, "parts/000000").glob("*.parquet")) == sorted(
+        Path(config.output, "parts/000000", f"{name}.parquet") for name in (again.attempt, "rows")
+    )
+    assert made_under(config, *lists) == again  # once is enough
+
+
+def test_killed_in_the_middle_it_is_looked_at_again(
+    tmp_path: Path, web: Liar, plain: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, fresh = (begun(tmp_path / name, web, rows_per_part=1000) for name in ("again", "fresh"))
+    lists = grown("sha256", plain, web, config)
+    first, put = made_under(config, *FIRST), Store.put
+    with monkeypatch.context() as patch:
+
+        def gone(self: Store, name: str, *of: Any, **how: Any) -> None:
+            if name == done_file(0):
+                raise KeyboardInterrupt
+            put(self, name, *of, **how)
+
+        patch.setattr(Store, "put", gone)
+        with pytest.raises(KeyboardInterrupt):
+            made_under(config, *lists)
+    assert PartSummary.parse(Store(config.output).read(done_file(0))) == first
+    assert content(config, [made_under(config, *lists)]) == content(fresh, [made_under(fresh, *lists)])

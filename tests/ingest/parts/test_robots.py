@@ -1,0 +1,410 @@
+"""The stage that asks hosts for robots.txt, against hosts that mean well and others; and parts that go by it."""
+
+import dataclasses
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tagmill.ingest import IngestConfig, ingest
+from tagmill.ingest.engines.duckdb import DuckDB
+from tagmill.ingest.engines.engine import Engine
+from tagmill.ingest.fetch import fetcher
+from tagmill.ingest.fetch.robots_cache import listed_file
+from tagmill.ingest.fetch.robots_rules import MOST_BYTES, origin_of
+from tagmill.ingest.filters.pinned import DENIED
+from tagmill.ingest.filters.takedown_rules import Denied, rule
+from tagmill.ingest.http import sockets
+from tagmill.ingest.http.urls import parsed
+from tagmill.ingest.parts import robots as robots_stage
+from tagmill.ingest.parts.make import PartTask, attempt_file, run_part
+from tagmill.ingest.parts.partition import Dealt, deal, normalise
+from tagmill.ingest.parts.robots import MARKER, Asked, answers_file, ask_hosts, asked_file, find_hosts, origins_file
+from tagmill.ingest.parts.table import part_schema
+from tagmill.ingest.progress.progress import Silent
+from tagmill.shards.formats.parquet import read_table
+from tagmill.shards.storage.store import Store
+from tests.ingest.liar import Crowd, Liar, Lie, redirect
+from tests.ingest.smallweb import picture
+from tests.ingest.test_run import DEADLY, digests
+
+PICTURE = Lie(picture(1))
+
+
+@pytest.fixture
+def webs() -> Iterator[list[Liar]]:
+    """Hosts of one's own: each has pictures everywhere but at /robots.txt."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(Liar({f"/{name}.jpg": PICTURE for name in "abc"})) for _ in range(4)]
+
+
+class Told(Silent):
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+
+    def advance(self, n: int, **counts: int) -> None:
+        assert n == sum(counts.values())
+        self.counts.update(counts)
+
+
+@dataclasses.dataclass
+class Run:
+    """A list that is dealt."""
+
+    config: IngestConfig
+    dealt: Dealt
+    spool: Path
+
+    @property
+    def store(self) -> Store:
+        return Store(self.config.output)
+
+    def ask(self, **changes: Any) -> tuple[Asked, Counter[str]]:
+        def engine() -> Engine:
+            return DuckDB(self.spool / "engine", memory_limit="300MB", threads=1)
+
+        told, config = Told(), dataclasses.replace(self.config, **changes)
+        sizes = find_hosts(config, self.store, self.dealt.num_parts, engine)
+        return ask_hosts(config, self.store, self.dealt.num_parts, sizes, engine, told), told.counts
+
+    def fetch(self) -> dict[str, tuple[str | None, str | None]]:
+        """(reason, detail) of each URL."""
+        fates = {}
+        for part in range(self.dealt.num_parts):
+            summary = run_part(PartTask(self.config, self.store, part, part_schema(self.config), concurrency=4))
+            table = pq.read_table(Path(self.config.output, attempt_file(part, summary.attempt)))
+            fates |= {row["url"]: (row["reason"], row["detail"]) for row in table.to_pylist()}
+        return fates
+
+    def answers(self) -> dict[str, dict[str, Any]]:
+        tasks = [name for name in self.store.names("parts/robots/answers") if name.endswith(".parquet")]
+        return {row["origin"]: row for name in tasks for row in read_table(self.store.read(name)).to_pylist()}
+
+
+def dealt(folder: Path, urls: list[str], **settings: Any) -> Run:
+    folder.mkdir(exist_ok=True)
+    pq.write_table(pa.table({"url": urls, "tags": ["x"] * len(urls)}), folder / "list.parquet")
+    plain: dict[str, Any] = {"allow_private": True, "timeout": 5.0, "retries": 0, "processes": 1, "concurrency": 4}
+    plain |= {"image_size": 32, "decoders": 1}
+    config = IngestConfig(input=(str(folder / "list.parquet"),), output=str(folder / "corpus"), **{**plain, **settings})
+    return Run(config, deal(config, Store(config.output), folder / "spool"), folder / "spool")
+
+
+def robots(text: str) -> Lie:
+    return Lie(text.encode(), headers=(("Content-Type", "text/plain"),))
+
+
+def origin(web: Liar) -> str:
+    return web.url("").rstrip("/")
+
+
+def test_each_host_is_asked_once_and_parts_go_by_what_it_said(tmp_path: Path, webs: list[Liar]) -> None:
+    webs[0].answers["/robots.txt"] = robots("User-agent: *\nDisallow: /\n\nUser-agent: tagmill\nDisallow: /*a.jpg$")
+    webs[1].answers["/robots.txt"] = robots(
+        "User-agent: other\nDisallow: /\nUser-agent: *\nDisallow: /b\nAllow: /b.jpg$"
+    )
+    webs[2].answers["/robots.txt"] = Lie(status=500)
+    urls = [web.url(f"/{name}.jpg") for web in webs for name in "abc"] + [webs[1].url("/b.jpg?x")] * 2
+    run = dealt(tmp_path, [*urls, "no url", "ftp://127.0.0.1/x", "http://[oops/"], rows_per_part=4)
+    asked, told = run.ask()
+    assert run.dealt.num_parts == 8 and asked.hosts == 4
+    assert [web.hits.total() for web in webs] == [1, 1, 1, 1]
+    assert told == asked.outcomes == {"ok": 3, "robots": 1}
+    head = webs[0].heads[0]
+    assert head.startswith("GET /robots.txt ") and "Accept: text/plain" in head and "User-Agent: tagmill" in head
+    fates = run.fetch()
+    broken = ("robots", "robots.txt: HTTP 500")
+    forbidden = {webs[0].url("/a.jpg"): ("robots", "Disallow"), webs[1].url("/b.jpg?x"): ("robots", "Disallow")}
+    forbidden |= {webs[2].url(f"/{name}.jpg"): broken for name in "abc"}
+    assert {url: fates[url] for url in urls} == {url: forbidden.get(url, (None, None)) for url in urls}
+    assert {fates[url][0] for url in ("no url", "ftp://127.0.0.1/x", "http://[oops/")} == {"bad_url"}
+    for web in webs:
+        assert web.hits["/robots.txt"] == 1  # not by the parts
+        assert {path for path in web.hits if path != "/robots.txt"} == {
+            f"/{name}.jpg" for name in "abc" if web.url(f"/{name}.jpg") not in forbidden
+        }
+    rows = run.answers()
+    assert rows[origin(webs[0])]["rules"] == "Disallow: /*a.jpg$" and rows[origin(webs[0])]["http_status"] == 200
+    assert (rows[origin(webs[2])]["reason"], rows[origin(webs[3])]["http_status"]) == ("robots", 404)
+
+
+def lies() -> dict[str, tuple[Lie, str | None, str | None]]:
+    """An answer to the question for robots.txt, and what becomes of the host's URLs."""
+    free = (None, None)
+    long = b"User-agent: *\nDisallow: /a\n" + b"Disallow: /directory\n" * (10 << 20 >> 4)
+    big = "".join(f"Disallow: /directory/{number}\n" for number in range(200))
+    return {
+        "ten megabytes": (Lie(long), "robots", "Disallow"),
+        "without an end": (Lie(long[:MOST_BYTES], length=10**12), "robots", "Disallow"),
+        "longer than a table's": (robots(f"User-agent: *\n{big}Disallow: /a"), "robots", "Disallow"),
+        "garbage": (Lie(bytes(range(256)) * 999), *free),
+        "a page": (Lie(b"<html>User-agent: *\nDisallow: /</html>"), *free),
+        "empty": (Lie(), *free),
+        "forbidden itself": (Lie(status=403), *free),
+        "too many": (Lie(status=429), "robots", "robots.txt: HTTP 429"),
+        "no such method": (Lie(status=501), "robots", "robots.txt: HTTP 501"),
+        "a loop": (redirect("/robots.txt"), *free),
+        "to nowhere": (redirect("ftp://x/"), *free),
+        "cut": (Lie(b"User-agent: *", length=99), "truncated", "robots.txt: the body ends before its length"),
+        "no HTTP": (Lie(raw=b"User-agent: *\nDisallow: /"), "bad_headers", "robots.txt: no HTTP status line"),
+        "dripping": (Lie(b"x" * 999, drip=0.1), "timeout", "robots.txt: no whole answer within 2 s"),
+        "gone": (Lie(raw=b""), "connection", "robots.txt: closed before the end of the headers"),
+    }
+
+
+@pytest.mark.parametrize("kind", lies())
+def test_lies(tmp_path: Path, webs: list[Liar], kind: str) -> None:
+    lie, reason, detail = lies()[kind]
+    webs[0].answers["/robots.txt"] = lie
+    run = dealt(tmp_path, [webs[0].url("/a.jpg"), webs[0].url("/b.jpg")], timeout=2.0)
+    run.ask()
+    hits = Counter(webs[0].hits)
+    asked = {"a loop": 6, "gone": 2, "no HTTP": 2}  # aiohttp asks again, and the lenient reader
+    assert set(hits) == {"/robots.txt"} and hits["/robots.txt"] == asked.get(kind, 1)
+    fates = run.fetch()
+    assert fates[webs[0].url("/a.jpg")] == (reason, detail)
+    assert webs[0].hits["/robots.txt"] == hits["/robots.txt"] and webs[0].hits["/a.jpg"] == (reason is None)
+    assert run.answers()[origin(webs[0])]["rules"].count("\n") < 100  # what is longer lies elsewhere, once
+
+
+def test_redirects_are_followed_five_times_and_to_other_hosts(tmp_path: Path, webs: list[Liar]) -> None:
+    webs[0].answers["/robots.txt"] = redirect("/1")
+    webs[0].answers |= {f"/{n}": redirect(f"/{n + 1}") for n in range(1, 4)}
+    webs[0].answers["/4"] = redirect(webs[1].url("/rules"))
+    webs[1].answers["/rules"] = robots("User-agent: *\nDisallow: /a")
+    webs[2].answers["/robots.txt"] = redirect(webs[0].url("/robots.txt"))  # one too many
+    run = dealt(tmp_path, [webs[0].url("/a.jpg"), webs[2].url("/a.jpg")], max_redirects=0)
+    run.ask()
+    assert run.fetch() == {webs[0].url("/a.jpg"): ("robots", "Disallow"), webs[2].url("/a.jpg"): (None, None)}
+
+
+def test_a_private_address_is_not_reached_by_way_of_robots_txt(
+    tmp_path: Path, webs: list[Liar], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """127.0.0.1 plays the public internet here, 127.0.0.2 the private one."""
+    monkeypatch.setattr(sockets, "is_public", lambda address: address == "127.0.0.1")
+    webs[0].answers["/robots.txt"] = redirect(webs[1].url("/robots.txt", "127.0.0.2"))
+    urls = [webs[0].url("/a.jpg"), webs[2].url("/a.jpg", "127.0.0.2")]
+    run = dealt(tmp_path, urls, allow_private=False)
+    run.ask()
+    assert run.fetch() == {urls[0]: (None, None), urls[1]: ("private_address", fetcher._PRIVATE_NAME)}
+    assert webs[1].connections == webs[2].connections == 0
+
+
+def test_a_silent_host_costs_one_connection_and_a_dead_one_too(tmp_path: Path) -> None:
+    with socket.socket() as silent, socket.socket() as dead:
+        for each in (silent, dead):
+            each.bind(("127.0.0.1", 0))
+        silent.listen(64)
+        places = [f"http://127.0.0.1:{each.getsockname()[1]}/" for each in (silent, dead)]
+        urls = [f"{place}{number}" for place in places for number in range(12)]
+        run = dealt(tmp_path, urls, timeout=0.5, rows_per_part=6)
+        _, told = run.ask()
+        fates = run.fetch()
+        silent.setblocking(False)
+        connections = 0
+        while True:
+            try:
+                silent.accept()[0].close()
+                connections += 1
+            except BlockingIOError:
+                break
+    assert told == {"timeout": 1, "connection": 1} and connections == 1
+    late, gone = "robots.txt: no whole answer within 0.5 s", "robots.txt: refused"
+    assert Counter(fates.values()) == {("timeout", late): 12, ("connection", gone): 12}
+
+
+def test_a_host_of_many_urls_has_a_second_chance(
+    tmp_path: Path, webs: list[Liar], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(robots_stage, "AGAIN_AFTER", 0.01)
+    for web in webs[:2]:
+        web.answers["/robots.txt"] = lambda before: robots("") if before else Lie(status=503)
+    urls = [webs[0].url(f"/{number}") for number in range(7)] + [webs[1].url("/a.jpg")]
+    run = dealt(tmp_path, urls, host_failures=7)
+    _, told = run.ask()
+    assert told == {"ok": 1, "robots": 1}
+    assert [web.hits["/robots.txt"] for web in webs[:2]] == [2, 1]
+
+
+def test_a_redirect_is_held_against_the_rules_of_the_host_that_it_leads_to(tmp_path: Path, webs: list[Liar]) -> None:
+    """Of the run's list or not; a host that is not is asked when it is met, once."""
+    for web in webs[1:3]:
+        web.answers["/robots.txt"] = robots("User-agent: *\nDisallow: /a")
+    for name in "abc":
+        webs[0].answers |= {f"/to1{name}": redirect(webs[1].url(f"/{name}.jpg"))}
+        webs[0].answers |= {f"/to2{name}": redirect(webs[2].url(f"/{name}.jpg"))}
+    ways = [webs[0].url(f"/to{host}{name}") for host in "12" for name in "abc"]
+    run = dealt(tmp_path, [*ways, webs[1].url("/c.jpg")])
+    run.ask()
+    assert [web.hits["/robots.txt"] for web in webs] == [1, 1, 0, 0]
+    fates = run.fetch()
+    assert [fates[url] for url in ways] == [("robots", "Disallow"), (None, None), (None, None)] * 2
+    assert [web.hits["/robots.txt"] for web in webs] == [1, 1, 1, 0]
+    assert all(web.hits["/a.jpg"] == 0 and web.hits["/b.jpg"] == 1 for web in webs[1:3])
+
+
+def test_who_does_not_ask_is_forbidden_nothing(tmp_path: Path, webs: list[Liar]) -> None:
+    webs[0].answers["/robots.txt"] = robots("User-agent: *\nDisallow: /")
+    urls = [webs[0].url("/a.jpg")]
+    assert dealt(tmp_path / "off", urls, honour_robots=False).fetch() == {urls[0]: (None, None)}
+    assert webs[0].hits["/robots.txt"] == 0
+    assert dealt(tmp_path / "on", urls).fetch() == {urls[0]: ("robots", "Disallow")}  # even without the stage
+
+
+def test_what_a_takedown_list_forbids_is_not_asked_for_either(tmp_path: Path, webs: list[Liar]) -> None:
+    run = dealt(tmp_path, [webs[0].url("/a.jpg"), webs[1].url("/a.jpg"), webs[1].url("/b.jpg")])
+    denied = [rule("url", webs[0].url("/a.jpg")), rule("url", webs[1].url("/a.jpg"))]
+    run.store.put(DENIED, Denied(frozenset(denied)).json())
+    asked, _ = run.ask()
+    assert asked.hosts == 1 and webs[0].hits.total() == 0 and webs[1].hits["/robots.txt"] == 1
+
+
+def test_a_crawl_delay_is_kept_within_its_bound(tmp_path: Path, webs: list[Liar]) -> None:
+    """Requests that come one after another, so that two are never in flight however long each takes."""
+    crowd = Crowd(0.05)
+    webs[0].answers |= dict.fromkeys(["/a.jpg", "/b.jpg", "/c.jpg"], crowd)
+    webs[0].answers["/robots.txt"] = robots("User-agent: *\nCrawl-delay: 100")
+    run = dealt(tmp_path, [webs[0].url(f"/{name}.jpg") for name in "abc"], max_crawl_delay=0.5)
+    run.ask()
+    assert set(run.fetch().values()) == {("not_an_image", "text")}
+    assert crowd.most == 1
+
+
+def test_answers_hold_for_a_day_and_for_the_agent_that_asked(tmp_path: Path, webs: list[Liar]) -> None:
+    webs[0].answers["/robots.txt"] = robots("User-agent: *\nDisallow: /a")
+    run = dealt(tmp_path, [webs[0].url("/a.jpg")])
+    first, _ = run.ask()
+    again, told = run.ask()
+    assert again == first and told == first.outcomes == {"ok": 1} and webs[0].hits.total() == 1
+    run.store.delete(MARKER)  # killed after the answers
+    assert run.ask()[0] == first and webs[0].hits.total() == 1
+    webs[0].answers["/robots.txt"] = robots("User-agent: *\nDisallow: /b")
+    other, _ = run.ask(user_agent="other/1")
+    assert webs[0].hits.total() == 2 and other.agents == ["other", "tagmill"]
+    for name in (MARKER, asked_file(0)):
+        old = (datetime.now(UTC) - timedelta(seconds=run.config.robots_max_age + 1)).isoformat()
+        run.store.put(name, json.dumps({**dataclasses.asdict(first), "asked_at": old}).encode())
+    run.ask()
+    assert webs[0].hits.total() == 3
+    assert read_table(run.store.read(listed_file(0)))["rules"].to_pylist() == ["Disallow: /b"]
+    run.ask(robots_max_age=0.0)
+    assert webs[0].hits.total() == 4
+
+
+def test_hosts_are_found_once_whatever_their_number_of_parts(
+    tmp_path: Path, webs: list[Liar], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(robots_stage, "HOSTS", 3)
+    ports = [socket.socket() for _ in range(8)]
+    for each in ports:
+        each.bind(("127.0.0.1", 0))
+    places = [f"127.0.0.1:{each.getsockname()[1]}" for each in ports]
+    urls = [f" HTTP://me@{place}/{number}#x " for place in places for number in range(5)]
+    run = dealt(tmp_path, urls, rows_per_part=3, processes=2, host_failures=99)
+    asked, told = run.ask()
+    assert asked.hosts == 8 and told == {"connection": 8}
+    assert len([name for name in run.store.names("parts/robots/answers") if name.endswith(".json")]) == 3
+    assert set(run.answers()) == {f"http://{place}" for place in places}
+    for part in range(run.dealt.num_parts):
+        mine = read_table(run.store.read(origins_file(part)))["origin"].to_pylist()
+        listed = read_table(run.store.read(listed_file(part))) if mine else None
+        assert listed is None or listed["origin"].to_pylist() == mine
+    for each in ports:
+        each.close()
+
+
+@given(st.from_regex(robots_stage._PLAIN, fullmatch=True))
+def test_a_plain_origin_is_what_the_long_way_gives(place: str) -> None:
+    usable = parsed(normalise(f"{place}/x"))
+    assert robots_stage._origin(place) == place
+    assert usable is None or origin_of(usable) == place  # None: a name that is too long; it is asked for and fails
+
+
+def test_a_host_with_an_international_name_has_one_robots_txt_whatever_its_spelling() -> None:
+    places = ("http://münchen.example", "HTTP://MÜNCHEN.example:80", "http://xn--mnchen-3ya.example")
+    assert {robots_stage._origin(place) for place in places} == {"http://xn--mnchen-3ya.example"}
+
+
+def test_a_list_without_a_host(tmp_path: Path) -> None:
+    run = dealt(tmp_path, ["", "no url", "http://"])
+    asked, _ = run.ask()
+    assert asked.hosts == 0 and run.ask()[0] == asked
+    assert {reason for reason, _ in run.fetch().values()} == {"bad_url"}
+
+
+@pytest.fixture
+def corpus_web(webs: list[Liar]) -> list[str]:
+    """URLs of pictures, some of them forbidden."""
+    for number, web in enumerate(webs):
+        web.answers = {f"/{i}.jpg": Lie(picture(10 * number + i)) for i in range(10)}
+        web.answers["/robots.txt"] = robots(f"User-agent: *\nDisallow: /*{number}.jpg")
+    webs[3].answers["/robots.txt"] = Lie(status=503)
+    return [web.url(f"/{i}.jpg") for web in webs for i in range(10)]
+
+
+def whole(run: Run, name: str, **changes: Any) -> IngestConfig:
+    output = str(Path(run.config.output).with_name(name))
+    return dataclasses.replace(run.config, output=output, rows_per_part=5, parts_per_group=2, **changes)
+
+
+def test_the_same_bytes_with_one_process_and_three(
+    tmp_path: Path, corpus_web: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(robots_stage, "HOSTS", 1)
+    run = dealt(tmp_path, corpus_web)
+    reports = [ingest(whole(run, f"of{n}", processes=n)) for n in (1, 3)]
+    assert reports[0].rejects == {"robots": 13} and reports[0].samples["train"] == 27
+    assert digests(tmp_path / "of1") == digests(tmp_path / "of3")
+    assert all(report.fetched_bytes > 0 and report.slowest_hosts[0].host == "127.0.0.1" for report in reports)
+    ledger = pa.concat_tables(pq.read_table(path) for path in (tmp_path / "of3/ledger").iterdir())
+    assert len(ledger) == 40
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_while_it_asks_goes_on(tmp_path: Path, webs: list[Liar], corpus_web: list[str]) -> None:
+    run, script = dealt(tmp_path, corpus_web), tmp_path / "deadly.py"
+    ingest(whole(run, "undisturbed"))
+    script.write_text(DEADLY)
+    before = Counter({web.port: web.hits["/robots.txt"] for web in webs})
+    answers = ["answers/000000.parquet", "answers/000000.json"]
+    kills = ["half:origins/000003", "after:hosts/000000", "half:hosts/done"]
+    kills += [f"{when}:{step}" for step in answers for when in ("half", "after")]
+    for kill in [*kills, "half:rules/000002", "after:done"]:
+        config = whole(run, "killed", spool=str(tmp_path / "killed-spool"))
+        done = subprocess.run(
+            [sys.executable, str(script), repr(config)],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "KILL": kill.replace(":", ":parts/robots/")},
+            start_new_session=True,
+            cwd=tmp_path,
+        )
+        assert done.returncode == -signal.SIGKILL, (kill, done.stderr)
+    ingest(whole(run, "killed"))
+    assert digests(tmp_path / "killed") == digests(tmp_path / "undisturbed")
+    asked = Counter({web.port: web.hits["/robots.txt"] for web in webs}) - before
+    assert set(asked.values()) == {4}  # for each kill until the mark of the answers was there, and never again
+
+
+def test_the_answers_are_there_to_be_looked_at(tmp_path: Path, webs: list[Liar]) -> None:
+    run = dealt(tmp_path, [webs[0].url("/a.jpg")])
+    begun = datetime.now(UTC)
+    run.ask()
+    (row,) = read_table(run.store.read(answers_file(0))).to_pylist()
+    assert begun - timedelta(seconds=1) <= row["fetched_at"] <= datetime.now(UTC) and row["seconds"] > 0
+    assert (row["origin"], row["http_status"], row["reason"]) == (origin(webs[0]), 404, None)

@@ -1,0 +1,140 @@
+"""A part's table holds every row in its order, whenever its outcomes come; and what fails while it is written is not lost."""
+
+import asyncio
+import io
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tagmill.ingest.config.ingest import IngestConfig
+from tagmill.ingest.parts import table as part_table
+from tagmill.ingest.parts.table import PART, PartTable, part_schema, subject
+from tagmill.ingest.reasons import Reason
+from tagmill.shards.formats.record import sha256_hex
+
+CONFIG = IngestConfig(input=("list.txt",), output="corpus")
+ROWS = pa.schema(
+    [*[PART.field(name) for name in ("row_id", "url", "tags", "licence", "page")], ("url_hash", pa.binary())]
+)
+
+
+def dealt(urls: list[int]) -> io.BytesIO:
+    """The rows of a part, by the numbers of their URLs."""
+    rows = [
+        {"row_id": i, "url": f"http://a/{url}", "tags": [f"t{i}"], "url_hash": bytes([url])}
+        for i, url in enumerate(urls)
+    ]
+    sink = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows, ROWS), sink)
+    return io.BytesIO(sink.getvalue())
+
+
+def outcome(url: int) -> tuple[dict[str, Any], bytes | None]:
+    """Every third URL gives no picture."""
+    if url % 3 == 0:
+        return {"reason": Reason.NOT_FOUND, "detail": f"HTTP {url}"}, None
+    jpeg, sha256 = bytes([url]) * (url * 97 % 211), sha256_hex(bytes([url]))
+    facts = {"sha256": sha256, "width": url, "height": 2, "original_width": 3, "original_height": 4}
+    return {"reason": None, **facts, **dict.fromkeys(["pdq0", "pdq1", "pdq2", "pdq3"], 0), "jpeg_size": len(jpeg)}, jpeg
+
+
+def made(path: Path, urls: list[int], order: list[int], pause: int = 1) -> tuple[list[dict[str, Any]], PartTable]:
+    """The table's rows, when the outcomes of distinct URLs come in that order, so many at a time."""
+    distinct = list(dict.fromkeys(urls))
+
+    async def arrive(table: PartTable) -> None:
+        for count, number in enumerate(order):
+            table.arrived(number, *outcome(distinct[number]))
+            if count % pause == 0:
+                await asyncio.sleep(0)
+
+    async def both(table: PartTable) -> None:
+        await asyncio.gather(table.write(dealt(urls)), arrive(table))
+
+    with PartTable(path, 7, part_schema(CONFIG), len(distinct)) as table:
+        asyncio.run(both(table))
+    return pq.read_table(path).to_pylist(), table
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(st.integers(0, 250), min_size=1, max_size=60),
+    st.randoms(use_true_random=False),
+    st.integers(1, 9),
+    st.integers(1, 9),
+)
+def test_rows_are_in_order_whenever_their_outcomes_come(
+    tmp_path_factory: pytest.TempPathFactory, urls: list[int], random: Any, group: int, pause: int
+) -> None:
+    path = tmp_path_factory.mktemp("part") / "part.parquet"
+    order = list(range(len(set(urls))))
+    random.shuffle(order)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(part_table, "ROW_GROUP", group)
+        rows, table = made(path, urls, order, pause)
+    assert [(row["row_id"], row["place"], row["part"]) for row in rows] == [(i, i, 7) for i in range(len(urls))]
+    metadata = pq.read_metadata(path)
+    sizes = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
+    assert sizes == [len(urls[start : start + group]) for start in range(0, len(urls), group)]
+    seen = set()
+    for row, url in zip(rows, urls, strict=True):
+        columns, jpeg = outcome(url)
+        assert all(row[name] == value for name, value in columns.items())
+        assert row["jpeg"] == (None if url in seen else jpeg)
+        assert (row["sample_bytes"] is None) == (row["reason"] is not None)
+        seen.add(url)
+    assert table.counts.total() == len(urls) and table.counts["ok"] == sum(url % 3 != 0 for url in urls)
+
+
+def test_row_groups_are_written_while_others_are_awaited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(part_table, "ROW_GROUP", 4)
+    urls, path = list(range(12)), tmp_path / "part.parquet"
+
+    async def watch(table: PartTable) -> None:
+        writing = asyncio.create_task(table.write(dealt(urls)))
+        for number in (1, 2, 3, 5, 6, 7):
+            table.arrived(number, *outcome(number))
+        await asyncio.sleep(0.2)
+        assert table.counts.total() == 0  # the first is still under way
+        table.arrived(0, *outcome(0))
+        while table.counts.total() < 4:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+        assert table.counts.total() == 4 and not writing.done()  # and so is the fifth
+        for number in (4, *range(8, 12)):
+            table.arrived(number, *outcome(number))
+        await writing
+
+    with PartTable(path, 0, part_schema(CONFIG), 12) as table:
+        asyncio.run(asyncio.wait_for(watch(table), 60))
+    assert pq.read_table(path)["row_id"].to_pylist() == urls
+
+
+def test_what_fails_in_the_thread_is_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(PartTable, "_add", full)
+    with pytest.raises(OSError, match="No space left"):
+        made(tmp_path / "part.parquet", [1, 2], [0, 1])
+
+
+def test_a_part_whose_outcomes_do_not_come_can_be_given_up(tmp_path: Path) -> None:
+    async def give_up(table: PartTable) -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(table.write(dealt([1, 2])), 0.2)
+
+    with PartTable(tmp_path / "part.parquet", 0, part_schema(CONFIG), 2) as table:
+        asyncio.run(give_up(table))
+    assert not table.counts
+
+
+def test_rows_of_one_url_ask_for_one_thing_and_those_that_bring_bytes_each_for_its_own() -> None:
+    assert subject({"row_id": 3, "url_hash": b"x"}) == subject({"row_id": 4, "url_hash": b"x"}) == b"x"
+    brought = {part_table.COLUMN: {"file": 0}}
+    assert subject({"row_id": 3, "url_hash": b"x", **brought}) == 3

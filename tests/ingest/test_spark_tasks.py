@@ -1,0 +1,248 @@
+"""An ingest on Spark: the bytes are those of this machine's processes, whoever is killed and whatever runs twice."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tagmill.ingest import ingest
+from tagmill.ingest.parts.make import PartTask
+from tagmill.ingest.report import Report
+from tagmill.ingest.views.view_command import ViewConfig, view
+from tagmill.shards.errors import TagmillError
+from tagmill.shards.manifest import Corpus
+from tagmill.shards.storage.store import Store
+from tests.ingest.java import needs_spark
+from tests.ingest.smallweb import config, listing, web
+from tests.ingest.sparkcluster import standalone
+from tests.ingest.test_run import digests
+
+__all__ = ["listing", "web"]  # fixtures
+
+pytestmark = [needs_spark, pytest.mark.slow, pytest.mark.timeout(900)]
+
+
+@pytest.fixture(scope="module")
+def here(listing: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    """The corpus that DuckDB and processes make, with a view beside the default one."""
+    output = tmp_path_factory.mktemp("here") / "corpus"
+    ingest(config(listing, output))
+    view(_view(output))
+    return output, digests(output)
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A session that somebody else has begun; everything here runs on it, as on a notebook's."""
+    pytest.importorskip("pyspark")
+    from pyspark.sql import SparkSession
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYSPARK_PYTHON", sys.executable)
+        builder = SparkSession.builder.master("local[2,4]").config("spark.sql.shuffle.partitions", "2")
+        builder = builder.config("spark.ui.enabled", "false").config("spark.driver.memory", "1g")
+        session = builder.config("spark.local.dir", str(tmp_path_factory.mktemp("spark"))).getOrCreate()
+        yield session
+        session.stop()
+
+
+def _view(output: Path, **changes: Any) -> ViewConfig:
+    rules: dict[str, Any] = {"resample": "sqrt", "epoch_samples": 60, "noise": 0.2, "subset": 0.8, "processes": 1}
+    return ViewConfig(corpus=str(output), name="other", seed=5, **{**rules, **changes})
+
+
+def on_spark(listing: str, output: Path, **changes: Any) -> dict[str, str]:
+    ingest(config(listing, output, engine="spark", **changes))
+    return digests(output)
+
+
+def test_both_engines_give_the_same_bytes(
+    session: Any, here: tuple[Path, dict[str, str]], listing: str, tmp_path: Path
+) -> None:
+    """Shards, rejects, manifest and both views, every file of them."""
+    output = tmp_path / "corpus"
+    on_spark(listing, output, concurrency=7)
+    view(_view(output, engine="spark"))
+    assert digests(output) == here[1]
+    mine, theirs = (Report.parse(path.joinpath("report.json").read_bytes()) for path in (output, here[0]))
+    assert mine.fetched_bytes == theirs.fetched_bytes > 0
+    assert [(each.host, each.urls) for each in mine.slowest_hosts] == [
+        (each.host, each.urls) for each in theirs.slowest_hosts
+    ]
+    assert {name.split("/")[1] for name in here[1] if name.startswith("views/")} == {"default", "other"}
+    assert session.range(3).count() == 3, "a session that was there before is left alone"
+    assert not (output / "parts").exists()
+
+
+def test_a_view_of_the_same_corpus_is_the_same_view(session: Any, here: tuple[Path, dict[str, str]]) -> None:
+    """Made over again by the other engine, file by file; the tag union is what the engine decides."""
+    output, before = here
+    view(_view(output, engine="spark"))
+    assert digests(output) == before
+    assert len(Corpus.open(str(output)).file.views) == 2
+
+
+def _dying(task: PartTask) -> tuple[bytes, Mapping[str, int]]:
+    """A part's work in a Python worker that is killed the first time, at the moment that DIE names."""
+    from tagmill.ingest import spark_tasks
+
+    flag = Path(task.store.url).parent / f"died-{task.part}"
+    when = (Path(task.store.url).parent / "when").read_text()
+
+    def die() -> None:
+        if not flag.exists():
+            flag.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    if task.part > 1:
+        when = "never"
+    if when == "before":
+        die()
+    put_new = Store.put_new
+
+    def put_then_die(store: Store, name: str, source: Any) -> bool:
+        if when == "half" and name.endswith("done.json"):
+            die()
+        return put_new(store, name, source)
+
+    Store.put_new = put_then_die  # type: ignore[method-assign]
+    try:
+        done = spark_tasks.make_part(task)
+    finally:
+        Store.put_new = put_new  # type: ignore[method-assign]
+    if when == "after":
+        die()
+    return done
+
+
+@pytest.mark.parametrize("when", ["before", "half", "after"])
+def test_a_worker_that_is_killed_costs_nothing_but_time(
+    session: Any,
+    here: tuple[Path, dict[str, str]],
+    listing: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    when: str,
+) -> None:
+    """Before it begins, when its table is put and not yet the part, and when it is the part and Spark has not heard."""
+    from tagmill.ingest import spark_tasks
+
+    (tmp_path / "when").write_text(when)
+    monkeypatch.setattr(spark_tasks, "_work", _dying)
+    found = on_spark(listing, tmp_path / "corpus", keep_parts=True)
+    deaths = sorted(path.name for path in tmp_path.glob("died-*"))
+    assert deaths == ["died-0", "died-1"] and len(list((tmp_path / "corpus" / "parts").glob("*/done.json"))) >= 8
+    default = {name: value for name, value in here[1].items() if not name.startswith(("views/other", "corpus.json"))}
+    assert {name: value for name, value in found.items() if name != "corpus.json"} == default
+
+
+def _killed(task: PartTask) -> tuple[bytes, Mapping[str, int]]:
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
+
+
+def test_a_worker_that_always_dies_ends_the_run(
+    session: Any, listing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tagmill.ingest import spark_tasks
+
+    monkeypatch.setattr(spark_tasks, "_work", _killed)
+    with pytest.raises(TagmillError, match="a worker process of Spark died"):
+        on_spark(listing, tmp_path / "corpus")
+
+
+def _slow(number: int) -> tuple[bytes, Mapping[str, int]]:
+    time.sleep(0 if number == 0 else 600)
+    return b"%d" % number, {"ok": 1}
+
+
+def test_a_caller_that_stops_stops_the_tasks(tmp_path: Path) -> None:
+    """As a run beyond its failure budget does. What still sleeps is cancelled, or this would take ten minutes."""
+    from tagmill.ingest.engines.spark_session import Cluster
+
+    cluster = Cluster("local[2]", threads=2, memory_limit="1GB", scratch=tmp_path / "scratch")
+    told: list[dict[str, int]] = []
+
+    def tell(counts: dict[str, int]) -> None:
+        told.append(counts)
+        raise TagmillError("enough")
+
+    with pytest.raises(TagmillError, match="enough"):
+        cluster.each(_slow, [0, 1, 2], tell, "the sleepers")
+    assert told == [{"ok": 1}]
+    assert cluster.each(_slow, [0, 0], lambda counts: None, "the quick") == [b"0", b"0"]
+    assert cluster.each(_slow, [], lambda counts: None, "nobody") == []
+    cluster.close()
+
+
+def test_hosts_are_shared_by_as_many_tasks_as_run_at_once(session: Any, tmp_path: Path) -> None:
+    from tagmill.ingest import spark_tasks
+    from tagmill.ingest.engines.spark_session import Cluster
+    from tagmill.ingest.progress.progress import Silent
+
+    seen: list[PartTask] = []
+
+    class Watched(Cluster):
+        def each(self, work: Any, tasks: Any, tell: Any, what: str) -> list[bytes]:
+            seen.extend(tasks)
+            return []
+
+    listing = tmp_path / "urls.txt"
+    listing.write_text("http://127.0.0.1/a\n")
+    settings = config(str(listing), tmp_path / "corpus", concurrency=64, extra_columns=())
+    cluster = Watched(None, threads=1, memory_limit="1GB", scratch=tmp_path / "scratch")
+    assert cluster.slots() == 2
+    for parts, workers in (([4, 5, 6], 2), ([7], 1)):
+        spark_tasks.parts_on_spark(cluster, settings, Store(settings.output), parts, Silent())
+        assert {(task.workers, task.concurrency) for task in seen} == {(workers, 64 // workers)}
+        seen.clear()
+
+
+def _stuck(task: PartTask) -> tuple[bytes, Mapping[str, int]]:
+    """Whoever begins the last part first never gets on with it, so that Spark runs it once more, on another host."""
+    from tagmill.ingest import spark_tasks
+
+    folder = Path(task.store.url).parent
+    (folder / f"host-{os.getppid()}").touch()
+    if task.part == 7:
+        try:
+            (folder / "stuck").touch(exist_ok=False)
+            time.sleep(600)
+        except FileExistsError:
+            (folder / "speculated").touch()
+    return spark_tasks.make_part(task)
+
+
+def test_speculation_on_a_real_cluster_changes_no_byte(
+    here: tuple[Path, dict[str, str]], listing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A standalone master and two workers; the driver in a process of its own, as it must begin its own Java."""
+    settings = tmp_path / "conf"
+    settings.mkdir()
+    (settings / "spark-defaults.conf").write_text(
+        "spark.speculation true\nspark.speculation.interval 100ms\nspark.speculation.quantile 0.5\n"
+        "spark.speculation.multiplier 1.1\nspark.speculation.minTaskRuntime 1s\nspark.executor.memory 600m\n"
+        "spark.driver.host 127.0.0.1\nspark.sql.shuffle.partitions 2\n"
+    )
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from tagmill.ingest import ingest, part_spark\n"
+        "from tests.ingest import test_part_spark as tests\n"
+        "part_spark._work = tests._stuck\n"
+        "ingest(tests.config(sys.argv[1], Path(sys.argv[2]), engine='spark', spark_master=sys.argv[3]))\n"
+    )
+    with standalone(tmp_path, 2) as master:
+        command = [sys.executable, "-c", code, listing, str(tmp_path / "corpus"), master]
+        root = Path(__file__).parents[2]
+        environment = {**os.environ, "SPARK_CONF_DIR": str(settings), "PYSPARK_PYTHON": sys.executable}
+        done = subprocess.run(command, env=environment, cwd=root, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-5000:]
+    assert (tmp_path / "speculated").exists() and len(list(tmp_path.glob("host-*"))) >= 2
+    found = digests(tmp_path / "corpus")
+    assert {name for name in found if found[name] != here[1].get(name)} == {"corpus.json"}  # it has one view fewer

@@ -1,0 +1,61 @@
+"""What our own processes are told, tried in processes of their own: it cannot be taken back."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+
+import pytest
+
+
+def said(code: str) -> str:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [sys.executable, "-P", "-c", f"from tagmill.ingest.workers.process_setup import *\n{code}"]
+    return subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
+
+
+def test_pandas_is_left_out_and_nothing_else() -> None:
+    code = """
+import importlib.util
+take_back = leave_out_pandas()
+print(importlib.util.find_spec("json") is not None)
+try:
+    import pandas
+except ModuleNotFoundError as error:
+    print(error)
+import pyarrow as pa, numpy
+print(pa.array(numpy.arange(3)).to_pylist(), "pandas" in __import__("sys").modules)
+take_back()
+print(importlib.util.find_spec("pandas") is not None)
+"""
+    here = importlib.util.find_spec("pandas") is not None
+    assert said(code) == f"True\npandas is left out of processes of tagmill's\n[0, 1, 2] False\n{here}\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="this system has no such turns")
+def test_turns_are_long_unless_somebody_chose_others() -> None:
+    code = "import os; work_in_long_turns(); print(os.sched_getscheduler(0))"
+    assert int(said(code)) == (
+        os.SCHED_BATCH if os.sched_getscheduler(0) == os.SCHED_OTHER else os.sched_getscheduler(0)
+    )
+    chosen = f"import os; os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0)); {code}"
+    assert int(said(chosen)) == os.SCHED_IDLE
+
+
+@pytest.mark.skipif(sys.platform != "linux" or "glibc" not in os.confstr("CS_GNU_LIBC_VERSION"), reason="glibc's")  # type: ignore[operator]
+def test_memory_is_kept_for_the_next_body() -> None:
+    """Page faults of bodies that come one after the other, of which the kernel would have to give each page anew."""
+    code = """
+import resource
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(200):
+        some = [bytes(300_000) for _ in range(4)]
+        del some
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+"""
+    kept, given_back = (
+        int(said(f"{code}keep_memory(); faults(); print(faults())")),
+        int(said(f"{code}faults(); print(faults())")),
+    )
+    assert kept < 2000 and kept <= given_back  # 200 x 4 bodies have 58,600 pages

@@ -1,0 +1,35 @@
+"""Normalisation and mixup, compiled: the plain version's numbers."""
+
+import shutil
+import threading
+from typing import Any
+
+import pytest
+import torch
+
+from tagmill.pipeline.batch import DTYPES, Mix, Normalisation, normalise
+from tagmill.pipeline.decode import compiled_normalise
+
+pytestmark = pytest.mark.skipif(not (shutil.which("g++") or shutil.which("clang++")), reason="needs a C++ compiler")
+
+
+@pytest.mark.parametrize("output", ["float32", "bfloat16"])
+@pytest.mark.parametrize("mixes", [False, True])
+def test_the_compiled_version_is_the_plain_one(output: str, mixes: bool) -> None:
+    draw = torch.Generator().manual_seed(1)
+    images = torch.randint(0, 256, (6, 3, 20, 20), dtype=torch.uint8, generator=draw)
+    images = images.contiguous(memory_format=torch.channels_last)
+    valid = torch.tensor([True, True, False, True, True, False])
+    mix = Mix(torch.tensor([1, 0, 2, 4, 3, 5]), torch.tensor([0.3, 0.6, 1.0, 0.5, 0.9, 1.0])) if mixes else None
+    how = Normalisation((123.675, 116.28, 103.53), (58.395, 57.12, 57.375), DTYPES[output])
+    plain = normalise(images, valid, how, mix)
+    found: list[torch.Tensor] = []
+    thread = threading.Thread(
+        target=lambda: found.append(compiled_normalise.normalise(images, valid, how, mix))
+    )  # as the loader calls it
+    thread.start()
+    thread.join()
+    made: Any = found[0]
+    assert made.dtype == plain.dtype and made.is_contiguous(memory_format=torch.channels_last)
+    assert float((made.float() - plain.float()).abs().max()) <= (2e-6 if output == "float32" else 2**-7)
+    assert not made[2].any() and not made[5].any() and float(made.float().std()) > 0.5

@@ -1,0 +1,187 @@
+"""The CPU backend: pictures are resized, mirrored and normalised in threads, into memory that is used again."""
+
+import io
+import itertools
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from PIL import Image
+
+from tagmill.pipeline.augment.draws import Crops, train_crops
+from tagmill.pipeline.batch import Normalisation, normalise
+from tagmill.pipeline.decode import libjpeg, pillow
+from tagmill.pipeline.decode.cpu import CpuBackend
+from tests.pipeline.corpora import picture
+
+MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+
+
+def test_threads_do_not_change_a_pixel() -> None:
+    jpegs: list[bytes | None] = [picture(i, 90, 70) for i in range(11)]
+    jpegs[4], jpegs[7] = None, b"no picture"
+    crops = train_crops(1, 0, np.arange(11), np.full(11, 90, np.int32), np.full(11, 70, np.int32))
+    answers = []
+    for threads in (1, 2, 5, 30):
+        backend = CpuBackend(threads, pillow.fill)
+        answers.append(backend.decode(jpegs, crops, 24))
+        backend.close()
+    for pixels, failed in answers[1:]:
+        assert torch.equal(pixels, answers[0][0])
+        assert (failed == answers[0][1]).all()
+
+
+def test_torch_keeps_its_threads_elsewhere() -> None:
+    before = torch.get_num_threads()
+    backend = CpuBackend(3, pillow.fill)
+    inside = {backend._pool.submit(torch.get_num_threads).result() for _ in range(12)}
+    assert inside == {1}
+    assert torch.get_num_threads() == before
+    with ThreadPoolExecutor(1) as other:
+        assert other.submit(torch.get_num_threads).result() == before
+    backend.close()
+
+
+def test_close_leaves_no_threads() -> None:
+    before = set(threading.enumerate())
+    backend = CpuBackend(3, pillow.fill)
+    backend.decode([picture(0)] * 6, train_crops(0, 0, np.arange(6), *[np.full(6, 32, np.int32)] * 2), 16)
+    assert set(threading.enumerate()) - before
+    backend.close()
+    assert not set(threading.enumerate()) - before
+
+
+@pytest.mark.parametrize("size", [224, 160, 33])
+@pytest.mark.parametrize("fill", [pillow.fill, libjpeg.fill], ids=["pillow", "libjpeg"])
+def test_pixels_are_those_of_pillow_to_the_bit(fill: Any, size: int) -> None:
+    """On a processor with AVX2, for which torch has the same fixed-point kernel; elsewhere a level apart."""
+    jpegs = [picture(i, 256 + 9 * i, 256) for i in range(8)]
+    crops = train_crops(
+        2, 0, np.arange(8), np.array([256 + 9 * i for i in range(8)], np.int32), np.full(8, 256, np.int32)
+    )
+    backend = CpuBackend(2, fill)
+    pixels, failed = backend.decode(jpegs, crops, size)
+    backend.close()
+    assert not failed.any() and crops.flip.any() and not crops.flip.all()
+    for row, jpeg in enumerate(jpegs):
+        x, y, width, height = (int(side[row]) for side in (crops.x, crops.y, crops.width, crops.height))
+        window = Image.open(io.BytesIO(jpeg)).crop((x, y, x + width, y + height))
+        small = window.resize((size, size), Image.Resampling.BILINEAR)
+        if crops.flip[row]:
+            small = small.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        wanted = torch.from_numpy(np.array(small)).permute(2, 0, 1)
+        apart = (pixels[row].to(torch.int16) - wanted.to(torch.int16)).abs().max()
+        assert apart <= (0 if torch.backends.cpu.get_cpu_capability() in ("AVX2", "AVX512") else 1)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("size", [224, 20])
+def test_normalised_as_torch_would(dtype: torch.dtype, size: int) -> None:
+    images = torch.randint(0, 256, (7, 3, size, size), dtype=torch.uint8).contiguous(memory_format=torch.channels_last)
+    valid = torch.tensor([True, True, False, True, False, True, True])
+    images[~valid] = 0
+    backend = CpuBackend(3, pillow.fill)
+    found = backend.normalise(images, valid, Normalisation(MEAN, STD, dtype))
+    backend.close()
+    wanted = normalise(images, valid, Normalisation(MEAN, STD, torch.float32))
+    assert found.dtype == dtype and found.is_contiguous(memory_format=torch.channels_last)
+    assert not found[~valid].any()
+    step = 2e-6 if dtype == torch.float32 else 2**-8  # rounding of a difference of numbers up to 2.7
+    torch.testing.assert_close(found.float(), wanted, rtol=step, atol=2e-6)
+
+
+def test_memory_of_a_dropped_batch_is_used_again_and_not_of_one_that_is_held() -> None:
+    jpegs: list[bytes | None] = [picture(i, 64, 64) for i in range(3)]
+    crops = train_crops(1, 0, np.arange(3), np.full(3, 64, np.int32), np.full(3, 64, np.int32))
+    backend = CpuBackend(1, pillow.fill)
+    held, _ = backend.decode(jpegs, crops, 32)
+    kept = held.clone()
+    places = set()
+    for _ in range(6):
+        pixels, _ = backend.decode([None, *jpegs[1:]], crops, 32)
+        assert not pixels[0].any(), "a place without a picture is zero in used memory too"
+        places.add(pixels.data_ptr())
+        del pixels
+    assert len(places) == 1 and held.data_ptr() not in places
+    assert torch.equal(held, kept)
+    backend.close()
+
+
+class Filler:
+    """Fills each row with the picture's first byte, and loses those that say so; tells which it was given, in which thread."""
+
+    def __init__(self) -> None:
+        self.given: list[list[int]] = []
+        self.gate = threading.Event()
+
+    def fill(
+        self, batch: npt.NDArray[Any], rows: Sequence[int], jpegs: Sequence[bytes], crops: Crops, how: object
+    ) -> list[int]:
+        assert len(rows) == len(jpegs) == len(crops) and crops.x.tolist() == list(rows), "each with its own window"
+        self.given.append(list(rows))
+        if b"wait" in jpegs:
+            assert self.gate.wait(30)
+        for row, jpeg in zip(rows, jpegs, strict=True):
+            batch[row] = jpeg[0]
+        return [row for row, jpeg in zip(rows, jpegs, strict=True) if jpeg == b"bad"]
+
+
+def numbered(count: int) -> Crops:
+    sides = (np.arange(count, dtype=np.int32) for _ in range(4))
+    return Crops(*sides, np.zeros(count, np.bool_))
+
+
+def test_pieces_of_a_batch_are_all_its_rows_and_lost_ones_are_told() -> None:
+    filler = Filler()
+    backend = CpuBackend(2, filler.fill)
+    jpegs = [None, *[bytes([row]) for row in range(1, 20)], b"bad", None, b"bad"]
+    pixels, failed = backend.decode(jpegs, numbered(len(jpegs)), 3)
+    assert np.flatnonzero(failed).tolist() == [20, 22]
+    assert sorted(itertools.chain(*filler.given)) == [row for row, jpeg in enumerate(jpegs) if jpeg is not None]
+    assert len(filler.given) == 2 * 4, "four pieces a thread"
+    assert pixels[:20, 0, 0, 0].tolist() == list(range(20)) and not pixels[21].any()
+    backend.close()
+
+
+def test_the_next_batch_is_begun_while_one_is_made() -> None:
+    filler = Filler()
+    backend = CpuBackend(2, filler.fill)
+    first, second = [b"a"] * 6, [b"wait", *[b"b"] * 5]
+    pixels, _ = backend.decode(first, numbered(6), 3, None, lambda _: (second, numbered(6)))
+    assert (pixels == ord("a")).all(), "and one does not wait for the other"
+    filler.gate.set()
+    begun = len(filler.given)
+    pixels, _ = backend.decode(second, numbered(6), 3, None, lambda _: None)
+    assert pixels[:, 0, 0, 0].tolist() == [ord("w"), *[ord("b")] * 5] and len(filler.given) <= begun + 6
+    assert len(filler.given) == 12, "nothing was done twice"
+    backend.close()
+
+
+def test_a_next_batch_that_is_not_asked_for_is_given_up() -> None:
+    """So is one that is asked for in another size: nobody's pixels come of it."""
+    filler = Filler()
+    filler.gate.set()
+    backend = CpuBackend(1, filler.fill)
+    batches = [[bytes([value])] * 5 for value in range(1, 5)]
+    backend.decode(batches[0], numbered(5), 3, None, lambda _: (batches[1], numbered(5)))
+    pixels, _ = backend.decode(batches[2], numbered(5), 3, None, lambda _: (batches[3], numbered(5)))
+    assert (pixels == 3).all()
+    pixels, _ = backend.decode(batches[3], numbered(5), 7)
+    assert pixels.shape[-1] == 7 and (pixels == 4).all()
+    backend.close()
+
+
+def test_what_goes_wrong_in_a_thread_is_raised() -> None:
+    def failing(*args: object) -> list[int]:
+        raise ZeroDivisionError
+
+    backend = CpuBackend(2, failing)
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            backend.decode([b"a"] * 3, numbered(3), 3, None, lambda _: ([b"b"], numbered(1)))
+    backend.close()

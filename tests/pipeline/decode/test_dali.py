@@ -1,0 +1,156 @@
+"""Whole batches by DALI on the CPU: several in flight, and an error in one costs no other sample anything."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tagmill.pipeline.augment.draws import Crops, train_crops
+from tagmill.pipeline.batch import Normalisation, normalise
+from tagmill.pipeline.decoding import MOST_DEPTH, Decoding
+from tagmill.shards.errors import TagmillError
+from tests.pipeline.corpora import picture
+
+pytest.importorskip("nvidia.dali")
+dali = pytest.importorskip("tagmill.pipeline.decode.dali")
+
+GOOD = [picture(i, 96, 80) for i in range(5)]
+TABLE = GOOD[2].index(b"\xff\xc4") + 5  # how many codes there are of each length
+UNDECODABLE = GOOD[2][:TABLE] + b"\xff" * 16 + GOOD[2][TABLE + 16 :]  # only the decoder finds out
+PLACES = 4
+
+
+def crops(count: int, seed: int = 3) -> Crops:
+    return train_crops(seed, 0, np.arange(count), np.full(count, 96, np.int32), np.full(count, 80, np.int32))
+
+
+def go_through(backend: Any, batches: list[Any], size: int = 16, ahead: bool = True) -> list[Any]:
+    """All batches, each decode call being told of those that come after."""
+    found = []
+    for number, (jpegs, windows) in enumerate(batches):
+
+        def coming(further: int, number: int = number) -> Any:
+            return batches[number + 1 + further] if number + 1 + further < len(batches) else None
+
+        found.append(backend.decode(jpegs, windows, size, None, coming if ahead else None))
+    return found
+
+
+KINDS = {"good": None, "bad": UNDECODABLE, "cut header": GOOD[0][:300], "text": b"<html>", "gone": None}
+
+
+@settings(max_examples=25)
+@given(
+    plan=st.lists(st.lists(st.sampled_from(list(KINDS)), min_size=PLACES, max_size=PLACES), min_size=1, max_size=6),
+    depth=st.integers(1, MOST_DEPTH),
+    window=st.sampled_from(["region", "full"]),
+)
+def test_whatever_fails_is_one_hole_and_nothing_else_is_lost(plan: list[list[str]], depth: int, window: Any) -> None:
+    batches, wanted = [], []
+    whole = dali.DaliBackend(1, decoding=Decoding(window=window))
+    for number, kinds in enumerate(plan):
+        jpegs = [GOOD[(number + row) % 5] for row in range(PLACES)]
+        pixels, _ = whole.decode(jpegs, crops(PLACES, number), 16)
+        there = torch.tensor([kind == "good" for kind in kinds]).view(-1, 1, 1, 1)
+        wanted.append((pixels * there, [kind not in ("good", "gone") for kind in kinds]))
+        given_ = [None if k == "gone" else KINDS[k] or jpeg for k, jpeg in zip(kinds, jpegs, strict=True)]
+        batches.append((given_, crops(PLACES, number)))
+    found = go_through(dali.DaliBackend(2, decoding=Decoding(window=window, depth=depth)), batches)
+    for (pixels, failed), (right, lost) in zip(found, wanted, strict=True):
+        assert torch.equal(pixels, right) and failed.tolist() == lost
+
+
+def recording(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many pictures were sent to DALI with each start."""
+    starts: list[int] = []
+    start = dali.Graph.start
+    monkeypatch.setattr(
+        dali.Graph, "start", lambda self, inputs: (starts.append(len(inputs["jpegs"])), start(self, inputs))[1]
+    )
+    return starts
+
+
+def test_batches_in_flight_are_as_many_as_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    batches = [(list(GOOD), crops(5, number)) for number in range(5)]
+    for depth in range(1, MOST_DEPTH + 1):
+        starts = recording(monkeypatch)
+        backend = dali.DaliBackend(1, decoding=Decoding(depth=depth))
+        backend.decode(*batches[0], 16, None, lambda further: batches[1 + further])
+        assert starts == [5] * (depth + 1)  # the first is here, and the next ones are in work
+        assert len(go_through(backend, batches[1:])) == 4 and starts == [5] * 5  # none was sent twice
+        monkeypatch.undo()
+
+
+def test_only_a_failed_batch_is_fed_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    starts = recording(monkeypatch)
+    broken = [*GOOD[:2], UNDECODABLE, *GOOD[3:]]
+    batches = [(list(GOOD), crops(5)), (broken, crops(5)), (list(GOOD), crops(5))]
+    found = go_through(dali.DaliBackend(2, decoding=Decoding(depth=2)), batches)
+    assert [failed.tolist() for _, failed in found] == [[False] * 5, [False, False, True, False, False], [False] * 5]
+    assert starts == [5, 5, 5, 5, 1, 1, 1, 1, 1, 5]  # all, the second once more, its samples, the third once more
+
+
+def test_a_failure_that_no_sample_is_to_blame_for_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    start = dali.Graph.start
+
+    def fails_together(self: Any, inputs: Any) -> None:
+        if len(inputs["jpegs"]) > 1:
+            raise RuntimeError("out of memory")
+        start(self, inputs)
+
+    monkeypatch.setattr(dali.Graph, "start", fails_together)
+    with pytest.raises(TagmillError, match=r"out of memory.*another backend"):
+        dali.DaliBackend(1).decode(GOOD, crops(5), 16)
+
+
+def test_what_was_begun_and_is_not_wanted_is_given_up() -> None:
+    batches = [(list(GOOD), crops(5, 1)), ([UNDECODABLE] * 5, crops(5, 2)), (list(GOOD[::-1]), crops(5, 3))]
+    right = dali.DaliBackend(1).decode(*batches[2], 16)[0]
+    for wrong in (batches[1], (list(GOOD), crops(5, 9))):
+        backend = dali.DaliBackend(1, decoding=Decoding(depth=3))
+        backend.decode(*batches[0], 16, None, lambda _, wrong=wrong: wrong)
+        assert torch.equal(backend.decode(*batches[2], 16)[0], right)
+
+
+def test_batches_and_images_of_other_sizes() -> None:
+    backend = dali.DaliBackend(2)
+    small, _ = backend.decode(GOOD[:2], crops(2), 16)
+    large, _ = backend.decode(GOOD, crops(5), 16)
+    wide, _ = backend.decode(GOOD, crops(5), 33)
+    nothing, failed = backend.decode([None, None], crops(2), 16)
+    assert torch.equal(large[:2], small)
+    assert wide.shape == (5, 3, 33, 33)
+    assert not nothing.any() and not failed.any()
+    backend.close()
+    again, _ = backend.decode(GOOD, crops(5), 16)
+    assert torch.equal(again, large)
+    growing = [(GOOD[:2], crops(2)), (GOOD, crops(5)), (GOOD[:1], crops(1))]  # the second finds the first in flight
+    found = go_through(dali.DaliBackend(1, decoding=Decoding(depth=3)), growing)
+    assert torch.equal(found[0][0], small) and torch.equal(found[1][0], large) and torch.equal(found[2][0], small[:1])
+
+
+def test_threads_do_not_change_a_pixel() -> None:
+    one, _ = dali.DaliBackend(1).decode(GOOD, crops(5), 24)
+    four, _ = dali.DaliBackend(4).decode(GOOD, crops(5), 24)
+    assert torch.equal(one, four)
+
+
+def test_normalised_images_are_made_of_dalis_memory() -> None:
+    how = Normalisation((1.0, 2.0, 3.0), (10.0, 20.0, 30.0), torch.float32)
+    jpegs = [GOOD[0], None, UNDECODABLE]
+    pixels, failed = dali.DaliBackend(1).decode(jpegs, crops(3), 16)
+    floats, _ = dali.DaliBackend(1).decode(jpegs, crops(3), 16, how)
+    valid = torch.tensor([True, False, False])
+    assert failed.tolist() == [False, False, True]
+    assert torch.equal(floats, normalise(pixels, valid, how)) and not floats[1:].any()
+
+
+def test_a_decoder_that_works_and_one_that_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert dali.DaliBackend(1).failure() == ""
+    if not torch.cuda.is_available():
+        assert "DALI cannot begin on cuda:0" in dali.DaliBackend(1, "cuda:0").failure()
+    monkeypatch.setattr(dali, "placeholder", lambda: UNDECODABLE)
+    assert "whole" in dali.DaliBackend(1).failure()

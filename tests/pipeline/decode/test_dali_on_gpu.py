@@ -1,0 +1,106 @@
+"""What only a GPU can show. Skipped without one; docs/gpu.md says which of it was ever run."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tagmill.pipeline import Batch, Loader, LoaderConfig
+from tagmill.pipeline.augment.draws import train_crops
+from tagmill.pipeline.batch import Mix, Normalisation, normalise
+from tagmill.pipeline.decode import compiled_normalise
+from tagmill.pipeline.decoding import Decoding
+from tests.pipeline.corpora import make_corpus, picture
+from tests.pipeline.epochs import batches_left
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+dali = pytest.importorskip("tagmill.pipeline.decode.dali")
+
+COUNT, WIDTH, HEIGHT, SIZE = 12, 320, 280, 112
+PICTURES = [picture(number, WIDTH, HEIGHT) for number in range(COUNT)]
+CROPS = train_crops(5, 0, np.arange(COUNT), np.full(COUNT, WIDTH, np.int32), np.full(COUNT, HEIGHT, np.int32))
+TABLE = PICTURES[2].index(b"\xff\xc4") + 5
+UNDECODABLE = PICTURES[2][:TABLE] + b"\xff" * 16 + PICTURES[2][TABLE + 16 :]
+INSIDE, BORDER, MEAN = 4, 32, 2.5  # levels; a little more than between CPU backends: other inverse transforms
+
+
+def apart(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    return (one.cpu().to(torch.int16) - other.cpu().to(torch.int16)).abs()
+
+
+@pytest.mark.parametrize("window", ["region", "full"])
+@pytest.mark.parametrize("load", [0.0, 0.65, 1.0])
+@pytest.mark.parametrize("share", [True, False])
+def test_pixels_are_those_of_the_cpu(window: Any, load: float, share: bool) -> None:
+    decoding = Decoding(window=window, hw_decoder_load=load, share_bytes=share)
+    here, _ = dali.DaliBackend(2).decode(PICTURES, CROPS, SIZE)
+    there, failed = dali.DaliBackend(2, "cuda:0", decoding).decode(PICTURES, CROPS, SIZE)
+    assert there.device.type == "cuda" and there.is_contiguous(memory_format=torch.channels_last) and not failed.any()
+    difference = apart(here, there)
+    assert int(difference[:, :, 2:-2, 2:-2].max()) <= INSIDE and int(difference.max()) <= BORDER
+    assert float(difference.float().mean()) <= MEAN
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_a_picture_that_fails_is_one_hole_of_its_own_batch(depth: int) -> None:
+    batches = [list(PICTURES), [*PICTURES[:3], UNDECODABLE, None, *PICTURES[5:]], list(PICTURES[::-1]), list(PICTURES)]
+    right = [dali.DaliBackend(2, "cuda:0").decode(PICTURES[::step], CROPS, SIZE)[0] for step in (1, -1)]
+    backend = dali.DaliBackend(2, "cuda:0", Decoding(depth=depth))
+    found = []
+    for number, jpegs in enumerate(batches):
+
+        def coming(ahead: int, number: int = number) -> Any:
+            return (batches[number + 1 + ahead], CROPS) if number + 1 + ahead < len(batches) else None
+
+        found.append(backend.decode(jpegs, CROPS, SIZE, None, coming))
+    assert [np.flatnonzero(failed).tolist() for _, failed in found] == [[], [3], [], []]
+    whole = [row for row in range(COUNT) if row not in (3, 4)]
+    assert not found[1][0][3:5].any()
+    for (pixels, _), wanted, rows in zip(found, (right[0], right[0], right[1], right[0]), ([*range(COUNT)], whole) * 2):
+        assert float(apart(pixels[rows], wanted[rows]).float().mean()) <= MEAN
+
+
+def test_uint8_batches_stay_what_they_were() -> None:
+    backend = dali.DaliBackend(2, "cuda:0")
+    kept = [backend.decode(PICTURES[i:] + PICTURES[:i], CROPS, SIZE)[0] for i in range(6)]
+    copies = [each.clone() for each in kept]
+    for _ in range(6):
+        backend.decode(PICTURES[::-1], CROPS, SIZE)
+    assert all(torch.equal(one, other) for one, other in zip(kept, copies, strict=True))
+
+
+@pytest.mark.parametrize("mixes", [False, True])
+def test_fused_normalisation_is_the_plain_one(mixes: bool) -> None:
+    images = torch.randint(0, 256, (16, 3, 64, 64), dtype=torch.uint8, device="cuda").contiguous(
+        memory_format=torch.channels_last
+    )
+    valid = torch.arange(16, device="cuda") != 5
+    mix = Mix(torch.arange(16, device="cuda").flip(0), torch.rand(16, device="cuda")) if mixes else None
+    how = Normalisation(LoaderConfig.mean, LoaderConfig.std, torch.bfloat16)
+    ours = compiled_normalise.normalise(images, valid, how, mix).float()
+    difference = (ours - normalise(images, valid, how, mix).float()).abs()
+    assert float(difference.max()) <= 2**-6
+
+
+@pytest.mark.parametrize(
+    "more", [{}, {"randaugment": (2, 9), "jitter": (0.2, 0.2, 0.2, 0.05)}, {"mixup": 0.4}], ids=str
+)
+@pytest.mark.parametrize("output", ["uint8", "bfloat16"])
+def test_the_loader_gives_what_it_gives_on_the_cpu(tmp_path: Path, more: dict[str, Any], output: Any) -> None:
+    """Read on a stream of the trainer's own, so that a batch that is not whole would be seen."""
+    made = make_corpus(tmp_path, [40, 24], picture_size=(120, 100), replace={7: UNDECODABLE})
+    told = {"batch_size": 16, "streams": 4, "chunk": 4, "epochs": 2, "size": 64, "output": output, "threads": 2, **more}
+    batches: dict[str, list[Batch]] = {}
+    for device in ("cpu", "cuda"):
+        config = LoaderConfig(**told, device=device, backend="dali")
+        with Loader(made.url, config) as loader, torch.cuda.stream(torch.cuda.Stream()):
+            batches[device] = [batch.to("cpu") for batch in batches_left(loader)]
+    assert len(batches["cpu"]) == len(batches["cuda"]) == 8
+    for here, there in zip(batches["cpu"], batches["cuda"], strict=True):
+        assert torch.equal(here.positions, there.positions) and torch.equal(here.valid, there.valid)
+        assert torch.equal(here.labels.ids, there.labels.ids) and torch.equal(here.labels.offsets, there.labels.offsets)
+        limit = 0.1 if output == "bfloat16" else 5.0
+        if not more.get("randaugment"):  # equalising and posterising make much of a level
+            assert float((here.images.float() - there.images.float()).abs().mean()) <= limit

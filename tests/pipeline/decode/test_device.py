@@ -1,0 +1,189 @@
+"""Which device, and who decodes there; what cannot be had is said once, with its cost and the way out."""
+
+import logging
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+
+from tagmill.pipeline.config import LoaderConfig
+from tagmill.pipeline.decode import device
+from tagmill.pipeline.decode.device import Machine, ask_driver, decide, look, once, own_nvjpeg, parse_driver, resolve
+from tagmill.pipeline.decoding import Decoding
+from tagmill.shards.errors import ConfigError
+
+NEW, OLD = "nvidia-dali-cuda130", "nvidia-dali-cuda120"
+
+
+@pytest.fixture(autouse=True)
+def nothing_was_said() -> Iterator[None]:
+    once.cache_clear()
+    ask_driver.cache_clear()
+    yield
+    ask_driver.cache_clear()
+
+
+def gpus(monkeypatch: pytest.MonkeyPatch, count: int, current: int = 0) -> None:
+    """As torch tells it of so many GPUs."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: current)
+
+
+@pytest.mark.parametrize(
+    ("asked", "count", "current", "rank", "found"),
+    [
+        ("cpu", 0, 0, "0", "cpu"),
+        ("cpu", 8, 0, "3", "cpu"),
+        ("auto", 0, 0, "3", "cpu"),
+        ("auto", 8, 0, "3", "cuda:3"),
+        ("cuda", 8, 0, "3", "cuda:3"),
+        ("cuda", 8, 5, "3", "cuda:5"),  # the trainer chose
+        ("cuda", 1, 0, "3", "cuda:0"),  # each rank sees its own only
+        ("cuda", 8, 0, "", "cuda:0"),
+        ("cuda:7", 8, 0, "3", "cuda:7"),
+    ],
+)
+def test_each_rank_gets_its_gpu(
+    monkeypatch: pytest.MonkeyPatch, asked: str, count: int, current: int, rank: str, found: str
+) -> None:
+    gpus(monkeypatch, count, current)
+    assert resolve(asked, {"LOCAL_RANK": rank} if rank else {}) == found
+
+
+def test_a_gpu_that_is_not_there(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    gpus(monkeypatch, 0)
+    for asked in ("cuda", "cuda:1"):
+        with pytest.raises(ConfigError, match="device auto or cpu"):
+            resolve(asked, {})
+    for _ in range(3):
+        resolve("auto", {})
+    assert len(caplog.records) == 1 and "ms of a core" in caplog.text
+    gpus(monkeypatch, 2)
+    with pytest.raises(ConfigError, match="2 GPUs"):
+        resolve("cuda:2", {})
+
+
+def on_gpu(backend: Any = "auto", **more: Any) -> LoaderConfig:
+    return LoaderConfig(device="cuda:0", backend=backend, **more)
+
+
+@pytest.mark.parametrize(
+    ("machine", "words"),
+    [
+        (Machine(1, None), ["not installed", "pip install 'tagmill[dali]'"]),
+        (Machine(1, None, 535), ["not installed", "dali-cu12"]),
+        (Machine(1, NEW, 570), ["needs driver 580, this is 570", "dali-cu12"]),
+        (Machine(1, OLD, 470), ["needs driver 525", "update the driver"]),
+    ],
+)
+def test_without_a_dali_that_runs_the_cpu_decodes(machine: Machine, words: list[str]) -> None:
+    choice = decide(on_gpu(), machine)
+    assert not choice.dali and choice.worse
+    assert all(word in choice.why for word in [*words, "0.4 ms of a core"])
+    with pytest.raises(ConfigError, match="use backend cpu"):
+        decide(on_gpu("dali"), machine)
+    assert decide(on_gpu("cpu"), machine).why == ""  # who asked for it needs no reason
+
+
+@pytest.mark.parametrize("machine", [Machine(1, NEW, 580, True), Machine(1, NEW), Machine(1, "nvidia.dali", 400)])
+def test_with_one_it_decodes(machine: Machine) -> None:
+    for backend in ("auto", "dali"):
+        choice = decide(on_gpu(backend), machine)
+        assert choice.dali and choice.why == "" and choice.decoding == Decoding()
+
+
+def test_no_hardware_decoder() -> None:
+    choice = decide(on_gpu(), Machine(1, NEW, 590, False))
+    assert choice.dali and choice.decoding.hw_decoder_load == 0 and "no hardware JPEG decoder" in choice.why
+    none = Decoding(hw_decoder_load=0.0)
+    assert decide(on_gpu(decoding=none), Machine(1, NEW, 590, False)).why == ""
+
+
+def test_an_nvjpeg_that_was_loaded_first_and_is_older_decodes_whole_pictures() -> None:
+    """torchvision brings nvJPEG 13.1 under the name by which DALI's codec looks for its own."""
+    choice = decide(on_gpu(), Machine(1, NEW, 580, True, (13, 1), "/own/libnvjpeg.so.13"))
+    assert choice.dali and choice.decoding == Decoding(window="full")
+    assert "torchvision" in choice.why and "LD_PRELOAD=/own/libnvjpeg.so.13 " in choice.why
+    for machine in (Machine(1, NEW, 580, True, (13, 2)), Machine(1, NEW, 580, True, None)):
+        assert decide(on_gpu(), machine).decoding == Decoding()
+    for decoding in (Decoding(window="full"), Decoding(fancy_upsampling=False)):
+        assert decide(on_gpu(decoding=decoding), Machine(1, NEW, 580, True, (13, 1))).why == ""
+
+
+def test_the_wheel_for_older_drivers_decodes_whole_pictures() -> None:
+    choice = decide(on_gpu(), Machine(1, OLD, 535, True))
+    assert choice.dali and choice.decoding == Decoding(window="full") and "LD_PRELOAD" not in choice.why
+
+
+def test_which_nvjpeg_a_process_has_loaded() -> None:
+    """In processes of their own: a library does not go away again."""
+    if (library := own_nvjpeg()) is None:
+        pytest.skip("DALI's nvJPEG is not installed")
+    asked = (
+        "from tagmill.pipeline.decode.device import nvjpeg_loaded\nprint(nvjpeg_loaded(), nvjpeg_loaded('libnone.so'))"
+    )
+    for before, found in (("", "None None"), (f"import ctypes\nctypes.CDLL({library!r})\n", "(13, ")):
+        done = subprocess.run([sys.executable, "-c", before + asked], capture_output=True, text=True, check=True)
+        assert done.stdout.startswith(found) and done.stdout.endswith(" None\n")
+
+
+def test_on_the_cpu_nothing_is_asked_of_a_driver() -> None:
+    assert not decide(LoaderConfig(), Machine(0, NEW)).dali
+    assert decide(LoaderConfig(backend="dali"), Machine(0, NEW)).dali
+    with pytest.raises(ConfigError, match="pip install 'tagmill"):
+        decide(LoaderConfig(backend="dali"), Machine(0, None))
+
+
+@pytest.mark.parametrize(
+    ("text", "driver", "engine"),
+    [
+        ("580.159.04, 0\n", 580, True),
+        ("535.183.01, [N/A]\n", 535, False),
+        ("535.183.01, [Not Supported]\n", 535, False),
+        ("535.183.01, [Unknown Error]\n", 535, None),
+        ("", None, None),
+        ("no devices were found\n", None, None),
+    ],
+)
+def test_what_the_driver_says(text: str, driver: int | None, engine: bool | None) -> None:
+    assert parse_driver(text) == (driver, engine)
+
+
+def test_a_driver_that_does_not_answer_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(*_: object, **__: object) -> None:
+        raise FileNotFoundError("nvidia-smi")
+
+    monkeypatch.setattr(subprocess, "run", gone)
+    assert ask_driver("0") == ""
+
+
+def test_the_machine_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Properties:
+        uuid = "1234"
+
+    asked: list[list[str]] = []
+
+    def answer(command: list[str], **_: object) -> Any:
+        asked.append(command)
+        return subprocess.CompletedProcess(command, 0, stdout="580.65.06, 3\n")
+
+    gpus(monkeypatch, 2)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: Properties())
+    monkeypatch.setattr(subprocess, "run", answer)
+    monkeypatch.setattr(device, "dali_wheel", lambda: NEW)
+    monkeypatch.setattr(device, "nvjpeg_loaded", lambda: (13, 1))
+    monkeypatch.setattr(device, "own_nvjpeg", lambda: "/own")
+    assert look("cuda:1") == look("cuda:1") == Machine(2, NEW, 580, True, (13, 1), "/own")
+    assert len(asked) == 1 and "--id=GPU-1234" in asked[0]
+    assert look("cpu") == Machine(0, NEW)
+
+
+def test_a_warning_is_given_once(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        for text in ("one", "two", "one"):
+            once(text)
+    assert [record.message for record in caplog.records] == ["one", "two"]

@@ -1,0 +1,201 @@
+"""Reading ahead: the right bytes for every position, bounded memory, holes for bad pictures, errors for bad shards."""
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tagmill.pipeline.config import World
+from tagmill.pipeline.meters import Meters
+from tagmill.pipeline.order.epoch_space import EpochSpace
+from tagmill.pipeline.order.plan import open_samples
+from tagmill.pipeline.order.schedule import Schedule
+from tagmill.pipeline.read.prefetch import Prefetcher, SampleReader
+from tagmill.shards.errors import IntegrityError, TagmillError
+from tagmill.shards.view import ONE, View
+from tests.pipeline.corpora import Made, make_corpus, picture
+
+SPARSE = np.where(np.arange(88) % 9 == 0, 4 * ONE + 7777, np.arange(88) % 2 * ONE)  # few samples with many copies
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    return make_corpus(tmp_path_factory.mktemp("prefetch"), [30, 17, 41], holdout=[9], repeats=SPARSE)
+
+
+def sample_reader(made: Made, view: str | None = "default", split: str = "train") -> SampleReader:
+    corpus = made.open()
+    opened = View.open(corpus, view) if view else None
+    return SampleReader(corpus, opened, EpochSpace.of(corpus, opened, split))
+
+
+def schedule_of(reader: SampleReader, streams: int, window: int, chunk: int, world: World, batch: int = 12) -> Schedule:
+    digest = reader.view.digest if reader.view else None
+    return Schedule(
+        reader.space, reader.corpus.digest, digest, 0, streams, window, chunk, batch, False, 2, world
+    )  # fmt: skip
+
+
+@pytest.fixture
+def prefetchers() -> Iterator[Any]:
+    """Makes prefetchers that are closed when the test ends."""
+    opened: list[Prefetcher] = []
+
+    def prefetcher(reader: SampleReader, schedule: Schedule, threads: int = 3, **more: Any) -> Prefetcher:
+        capacity = open_samples(schedule.streams, schedule.window, schedule.chunk, schedule.world)
+        opened.append(Prefetcher(reader, schedule.visits(0, 0), capacity, threads, Meters(), **more))
+        return opened[-1]
+
+    yield prefetcher
+    for one in opened:
+        one.close()
+
+
+@pytest.mark.parametrize(("view", "split"), [("default", "train"), ("default", "holdout"), (None, "train")])
+@pytest.mark.parametrize("epoch", [0, 1, 2])
+def test_every_position_is_its_sample(made: Made, view: str | None, split: str, epoch: int) -> None:
+    reader = sample_reader(made, view, split)
+    samples = reader.read(epoch, np.arange(reader.space.num_positions(epoch)))
+    numbers = [made.number_of(sample.key) for sample in samples]
+    wanted = made.copies(epoch, split) if view else (np.arange(97) < 88).astype(np.int64)
+    assert np.bincount(numbers, minlength=97).tolist() == wanted.tolist()
+    for number, sample in zip(numbers, samples, strict=True):
+        assert sample.jpeg == made.jpegs[number]
+        assert (sample.width, sample.height) == made.sizes[number]
+        labels = made.labels[number]
+        assert sample.labels.tolist() == (labels[labels >= 0].tolist() if view else [])
+
+
+def test_some_positions_are_read_as_all_are(made: Made) -> None:
+    reader = sample_reader(made)
+    everything = reader.read(1, np.arange(reader.space.num_positions(1)))
+    some = np.sort(np.random.default_rng(0).choice(len(everything), 40, replace=False))
+    found = reader.read(1, some)
+    assert [sample.key for sample in found] == [everything[place].key for place in some]
+    assert [sample.jpeg for sample in found] == [everything[place].jpeg for place in some]
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.integers(1, 8), st.integers(1, 3), st.integers(1, 9), st.integers(1, 4), st.integers(1, 4), st.integers(4, 90)
+)
+def test_samples_come_in_order_within_bounded_memory(
+    made: Made, streams: int, window: int, chunk: int, ranks: int, threads: int, batch: int
+) -> None:
+    """Two epochs, any plan: nothing waits for ever, no sample is missing, and never are more open than the windows hold."""
+    world = World(min(ranks, streams) - 1, min(ranks, streams))
+    reader = sample_reader(made)
+    schedule = schedule_of(reader, streams, window, chunk, world, batch)
+    capacity = open_samples(streams, window, chunk, world)
+    keys = {
+        epoch: [s.key for s in reader.read(epoch, np.arange(reader.space.num_positions(epoch)))] for epoch in (0, 1)
+    }
+    prefetcher = Prefetcher(reader, schedule.visits(0, 0), capacity, threads, Meters())
+    try:
+        for step in schedule.steps(0, 0):
+            for position in step.positions:  # one by one, to look at the memory between any two
+                (sample,) = prefetcher.take(step.epoch, np.array([position]))
+                assert sample.key == keys[step.epoch][position]
+                assert prefetcher.num_open <= capacity
+        assert prefetcher.num_open == 0
+    finally:
+        prefetcher.close()
+
+
+def test_an_altered_picture_is_a_hole_and_loses_nothing_else(tmp_path: Path) -> None:
+    made = make_corpus(tmp_path, [12, 8])
+    tar = made.file(1, ".tar")
+    data = bytearray(tar.read_bytes())
+    place = bytes(data).index(made.jpegs[15]) + len(made.jpegs[15]) // 2
+    data[place] ^= 1
+    tar.write_bytes(bytes(data))
+    samples = sample_reader(made).read(0, np.arange(20))
+    bad = [(made.number_of(sample.key), sample.reason) for sample in samples if sample.jpeg is None]
+    assert bad == [(15, "altered")]
+    assert not next(sample for sample in samples if sample.jpeg is None).labels.size
+
+
+def test_a_picture_that_was_stored_cut_is_a_hole(tmp_path: Path) -> None:
+    made = make_corpus(tmp_path, [6], replace={2: picture(2)[:-40], 4: b"", 5: b"no picture"})
+    samples = sample_reader(made).read(0, np.arange(6))
+    assert [sample.reason for sample in samples] == ["", "", "cut", "", "cut", "cut"]
+
+
+def drain(prefetcher: Prefetcher, schedule: Schedule) -> int:
+    """Steps that came before an error ended it."""
+    for done, step in enumerate(schedule.steps(0, 0)):
+        try:
+            prefetcher.take(step.epoch, step.positions)
+        except IntegrityError:
+            return done
+    raise AssertionError("no error")
+
+
+@pytest.mark.parametrize("kind", ["missing tar", "cut tar", "cut index", "missing labels", "cut runs"])
+def test_a_bad_shard_is_an_error_for_who_needs_it(tmp_path: Path, prefetchers: Any, kind: str) -> None:
+    made = make_corpus(tmp_path, [40, 40, 40], repeats=np.arange(120) % 3 * ONE)
+    path = {
+        "missing tar": made.file(2, ".tar"),
+        "cut tar": made.file(2, ".tar"),
+        "cut index": made.file(2, ".npy"),
+        "missing labels": made.view_file("000002.labels.npy"),
+        "cut runs": made.view_file("000002.runs.npy"),
+    }[kind]
+    if kind.startswith("missing"):
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[: -512 if path.suffix == ".tar" else -4])
+    reader = sample_reader(made)
+    schedule = schedule_of(reader, 1, 1, 8, World(), batch=4)
+    done = drain(prefetchers(reader, schedule), schedule)
+    assert done == drain(prefetchers(reader, schedule, threads=1), schedule)  # what came before it did come
+    with pytest.raises(IntegrityError, match="000002"):
+        reader.read(0, np.arange(reader.space.num_positions(0)))
+
+
+def test_a_shard_that_vanishes_after_it_was_checked(tmp_path: Path) -> None:
+    made = make_corpus(tmp_path, [10])
+    reader = sample_reader(made)
+    reader.read(0, np.arange(3))
+    made.file(0, ".tar").unlink()
+    with pytest.raises(IntegrityError, match=r"missing.*000000"):
+        reader.read(0, np.arange(3))
+
+
+def test_a_store_that_gives_no_answer_is_an_error(
+    made: Made, prefetchers: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = threading.Event()
+    monkeypatch.setattr(SampleReader, "read", lambda self, epoch, positions: release.wait(20) or [])
+    reader = sample_reader(made)
+    schedule = schedule_of(reader, 2, 1, 4, World())
+    prefetcher = prefetchers(reader, schedule, patience_seconds=0.05)
+    try:
+        with pytest.raises(TagmillError, match="no answer for"):
+            prefetcher.take(0, next(schedule.steps(0, 0)).positions)
+    finally:
+        release.set()
+
+
+def test_close_while_threads_are_busy_leaves_none(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = set(threading.enumerate())
+    read, begun = SampleReader.read, threading.Event()
+
+    def slow(self: SampleReader, epoch: int, positions: Any) -> Any:
+        begun.set()
+        time.sleep(0.05)
+        return read(self, epoch, positions)
+
+    monkeypatch.setattr(SampleReader, "read", slow)
+    reader = sample_reader(made)
+    schedule = schedule_of(reader, 8, 2, 4, World())
+    prefetcher = Prefetcher(reader, schedule.visits(0, 0), 64, 4, Meters())
+    assert begun.wait(20)
+    prefetcher.close()
+    assert not set(threading.enumerate()) - before

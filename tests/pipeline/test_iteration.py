@@ -1,0 +1,133 @@
+"""One iteration: how far it works ahead, when errors come, and how it ends."""
+
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+
+from tagmill.pipeline.augment.draws import Crops
+from tagmill.pipeline.batch import normalise
+from tagmill.pipeline.config import LoaderConfig, World
+from tagmill.pipeline.decode.cpu import Jpegs
+from tagmill.pipeline.iteration import AHEAD, Run
+from tagmill.pipeline.meters import Meters
+from tagmill.pipeline.order.epoch_space import EpochSpace
+from tagmill.pipeline.order.schedule import Schedule
+from tagmill.pipeline.read.prefetch import SampleReader
+from tagmill.shards.errors import TagmillError
+from tagmill.shards.manifest import Corpus
+from tests.pipeline.corpora import make_corpus
+
+CONFIG = LoaderConfig(view=None, batch_size=5, streams=2, window=1, chunk=4, size=8, threads=1, epochs=1, readers=2)
+
+
+class CountingBackend:
+    """Decodes nothing, counts its calls, and fails in the n-th."""
+
+    def __init__(self, fails_at: int = -1) -> None:
+        self.calls, self._fails_at, self.hold = 0, fails_at, threading.Event()
+        self.hold.set()
+
+    def decode(
+        self, jpegs: Jpegs, crops: Crops, size: int, how: object = None, coming: object = None
+    ) -> tuple[torch.Tensor, npt.NDArray[np.bool_]]:
+        self.hold.wait(20)
+        self.calls += 1
+        if self.calls == self._fails_at:
+            raise ZeroDivisionError("a bug")
+        pixels = torch.zeros((len(jpegs), 3, size, size), dtype=torch.uint8)
+        return pixels, np.zeros(len(jpegs), np.bool_)
+
+    normalise = staticmethod(normalise)
+
+    def share(self, rows: npt.NDArray[np.bool_], work: Any) -> None:
+        work(rows)
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return make_corpus(tmp_path_factory.mktemp("run"), [23, 20]).url
+
+
+@pytest.fixture
+def runs(url: str) -> Iterator[Any]:
+    """Makes runs that are closed when the test ends."""
+    corpus = Corpus.open(url)
+    space = EpochSpace.of(corpus, None, "train")
+    schedule = Schedule(space, corpus.digest, None, 0, 2, 1, 4, 5, False, 1, World())
+    opened: list[Run] = []
+
+    def run(backend: CountingBackend) -> Run:
+        reader = SampleReader(corpus, None, space)
+        opened.append(Run(CONFIG, schedule, reader, backend, Meters(), places=5, epoch=0, turn=0))
+        return opened[-1]
+
+    yield run
+    for one in opened:
+        one.close()
+
+
+def wait_for(condition: Any) -> None:
+    """Until something that another thread does is so; ends after a while, and the test's own assertion speaks then."""
+    limit = time.monotonic() + 20
+    while not condition() and time.monotonic() < limit:
+        time.sleep(0.005)
+
+
+def test_batches_wait_for_the_trainer_but_not_too_many(runs: Any) -> None:
+    backend = CountingBackend()
+    run = runs(backend)
+    wait_for(lambda: backend.calls == AHEAD + 1)
+    time.sleep(0.05)  # nothing more comes, however long one waits
+    assert backend.calls == AHEAD + 1
+    run.next_made()
+    wait_for(lambda: backend.calls == AHEAD + 2)
+    time.sleep(0.05)
+    assert backend.calls == AHEAD + 2
+
+
+def test_an_error_comes_when_its_turn_has_come(runs: Any) -> None:
+    run = runs(CountingBackend(fails_at=4))
+    assert [run.next_made().batch.count for _ in range(3)] == [5, 5, 5]
+    with pytest.raises(ZeroDivisionError):
+        run.next_made()
+
+
+def test_the_end_is_none(runs: Any) -> None:
+    run = runs(CountingBackend())
+    counts = []
+    while (made := run.next_made()) is not None:
+        counts.append((made.batch.count, made.after))
+    assert counts == [*((5, (0, turn)) for turn in range(5, 43, 5)), (3, (1, 0))]
+
+
+def test_an_ended_run_says_so(runs: Any) -> None:
+    run = runs(CountingBackend())
+    run.next_made()
+    run.close()
+    with pytest.raises(TagmillError, match="iterate again"):
+        run.next_made()
+    run.close()
+
+
+def test_close_from_another_thread_wakes_the_trainer(runs: Any) -> None:
+    before = set(threading.enumerate())
+    backend = CountingBackend()
+    backend.hold.clear()
+    run = runs(backend)
+    closer = threading.Timer(0.05, lambda: (backend.hold.set(), run.close()))
+    closer.start()
+    with pytest.raises(TagmillError, match="iterate again"):
+        while True:
+            run.next_made()
+            wait_for(lambda: not closer.is_alive())
+    closer.join()
+    assert not set(threading.enumerate()) - before

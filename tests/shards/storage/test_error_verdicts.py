@@ -1,0 +1,58 @@
+"""What errors of stores mean, told by what libraries raise."""
+
+import errno
+from types import SimpleNamespace
+from typing import Any
+
+import aiohttp
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
+
+from tagmill.shards.errors import StoreError
+from tagmill.shards.storage.error_verdicts import told, verdict
+
+
+def of(module: str, name: str = "HttpError", **facts: Any) -> Exception:
+    """An error as a library that is not installed here raises it."""
+    error: Exception = type(name, (Exception,), {"__module__": module})("words")
+    for fact, value in facts.items():
+        setattr(error, fact, value)
+    return error
+
+
+def answer(status: int) -> aiohttp.ClientResponseError:
+    return aiohttp.ClientResponseError(SimpleNamespace(real_url="http://h/"), (), status=status)  # type: ignore[arg-type]
+
+
+def s3_says(status: int) -> ClientError:
+    return ClientError({"Error": {"Code": "X"}, "ResponseMetadata": {"HTTPStatusCode": status}}, "GetObject")  # type: ignore[typeddict-item]
+
+
+@pytest.mark.parametrize(
+    ("error", "meaning"),
+    [
+        (FileNotFoundError("a"), "absent"), (answer(404), "absent"), (of("gcsfs.retry", code="404"), "absent"),
+        (of("httpx", response=SimpleNamespace(status_code=410)), "absent"),
+        (PermissionError("no"), "refused"), (IsADirectoryError("a"), "refused"), (answer(403), "refused"),
+        (answer(301), "refused"), (of("gcsfs.retry", code=401), "refused"), (of("azure.core", status_code=403), "refused"),
+        (of("httpx", response=SimpleNamespace(status_code=403)), "refused"), (s3_says(403), "refused"),
+        (NoCredentialsError(), "refused"), (of("google.auth.exceptions", "DefaultCredentialsError"), "refused"),
+        (PermissionError(errno.EKEYEXPIRED, "a"), "expired"),
+        (TimeoutError("slow"), "again"), (ConnectionResetError("a"), "again"), (OSError(errno.EBUSY, "a"), "again"),
+        (answer(503), "again"), (answer(429), "again"), (s3_says(500), "again"), (of("gcsfs.retry", code=502), "again"),
+        (EndpointConnectionError(endpoint_url="http://h"), "again"), (of("httpx", "ReadTimeout"), "again"),
+        (of("httpcore", "ConnectError"), "again"), (of("http.client", "IncompleteRead"), "again"),
+        (of("azure.core", "ServiceRequestError"), "again"), (aiohttp.ServerDisconnectedError(), "again"),
+        (of("some_new_store", "Trouble"), "again"),
+        (KeyError("a"), "ours"), (ZeroDivisionError("a"), "ours"), (TypeError("a"), "ours"), (StoreError("a"), "ours"),
+        (of("json.decoder", "JSONDecodeError"), "ours"), (of("concurrent.futures", "CancelledError"), "ours"),
+    ],
+)  # fmt: skip
+def test_what_an_error_means(error: Exception, meaning: str) -> None:
+    assert verdict(error) == meaning
+
+
+def test_errors_are_told_in_a_line() -> None:
+    assert told(TimeoutError()) == "TimeoutError"
+    assert told(OSError(16, "reduce your request rate")) == "[Errno 16] reduce your request rate"
+    assert told(of("x")) == "words" and told(ValueError("two\n  lines\n")) == "two lines"

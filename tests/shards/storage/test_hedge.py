@@ -1,0 +1,140 @@
+"""Second requests for what is late: who is waited for, and how many there may be."""
+
+import random
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tagmill.shards.storage import hedge
+from tagmill.shards.storage.counters import TRAFFIC
+from tagmill.shards.storage.hedge import BURST, KNOWN, SHARE, Hedge, Usual, hedged
+from tagmill.shards.storage.store import Store
+from tests.shards.faults import Faults, faulty
+from tests.shards.objectstore import ObjectStore
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing known: late after 50 ms, so that a test need not wait for it."""
+    monkeypatch.setattr(hedge, "FIRST_SECONDS", 0.05)
+
+
+@pytest.fixture
+def silent() -> threading.Event:
+    """Set when the test is over: what waits for it waits for ever."""
+    return threading.Event()
+
+
+def test_a_late_answer_is_asked_for_again_and_the_first_is_taken(silent: threading.Event) -> None:
+    asked = []
+
+    def request() -> str:
+        asked.append(None)
+        if len(asked) == 1:
+            silent.wait(60)
+            return "late"
+        return "soon"
+
+    assert Hedge().call(4096, request) == "soon"
+    silent.set()
+    assert len(asked) == 2
+
+
+def test_the_first_may_still_win_and_an_error_is_not_an_answer(silent: threading.Event) -> None:
+    asked = []
+
+    def request() -> str:
+        asked.append(None)
+        if len(asked) == 1:
+            silent.wait(60)
+            return "first"
+        threading.Timer(0.02, silent.set).start()
+        raise ConnectionResetError("the second")
+
+    assert Hedge().call(4096, request) == "first"
+    assert len(asked) == 2
+
+
+def test_errors_are_those_of_the_request(silent: threading.Event) -> None:
+    hedge_of_test = Hedge()
+    for error in (FileNotFoundError("a"), ZeroDivisionError("ours")):
+
+        def fails(error: Exception = error) -> None:
+            raise error
+
+        with pytest.raises(type(error)):
+            hedge_of_test.call(1, fails)
+
+
+@pytest.mark.parametrize("count", [20, 200])
+def test_second_requests_stay_within_their_share(count: int) -> None:
+    """Every request is late, and so is every second one: there is one answer for each."""
+    hedge_of_test, asked, lock = Hedge(), [0], threading.Lock()
+
+    def request() -> int:
+        with lock:
+            asked[0] += 1
+        threading.Event().wait(0.06)
+        return 1
+
+    with ThreadPoolExecutor(20) as pool:
+        assert sum(pool.map(lambda _: hedge_of_test.call(4096, request), range(count))) == count
+    extra = asked[0] - count
+    assert 1 <= extra <= SHARE * count + BURST
+
+
+def test_threads_are_bounded_and_nobody_waits_for_one(silent: threading.Event, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hedge, "SLOTS", 3)
+    hedge_of_test, began = Hedge(), threading.Semaphore(0)
+
+    def stuck() -> bool:
+        began.release()
+        return silent.wait(60)
+
+    with ThreadPoolExecutor(3) as pool:
+        waiting = [pool.submit(hedge_of_test.call, 4096, stuck) for _ in range(3)]
+        for _ in waiting:
+            assert began.acquire(timeout=20)
+        assert hedge_of_test.call(4096, lambda: "its own thread") == "its own thread"
+        silent.set()
+        assert all(each.result(20) for each in waiting)
+
+
+def test_what_is_usual() -> None:
+    usual, draw = Usual(), random.Random(1)
+    assert usual.late == hedge.FIRST_SECONDS
+    for _ in range(KNOWN):
+        usual.add(0.001)
+    assert usual.late == hedge.FLOOR_SECONDS
+    for _ in range(1000):
+        usual.add(30.0 if draw.random() < 0.01 else draw.uniform(0.09, 0.1))
+    assert 0.27 < usual.late < 0.31, "one answer in a hundred that takes half a minute is not usual"
+
+
+def test_stalls_are_not_waited_for(s3_service: ObjectStore, s3_bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """1 % of the requests are never answered: every read has its bytes, none after a retry (that is: after a time-out)."""
+    Store(s3_bucket).put("a", bytes(100_000))
+    monkeypatch.setattr(hedge, "_OF_PROCESS", {})
+    for name in ("FIRST_SECONDS", "FLOOR_SECONDS"):  # beyond what a busy machine takes
+        monkeypatch.setattr(hedge, name, 0.4)
+    with faulty(s3_service.endpoint) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
+        store = Store(s3_bucket)
+        before = TRAFFIC.counts()
+        assert len(store.read_range("a", 0, 4000)) == 4000
+        proxy.forget()
+        proxy.faults = Faults(stall=0.01, once=True, seed=5)
+        with ThreadPoolExecutor(8) as pool:
+            reads = pool.map(lambda start: store.read_range("a", start, start + 4000, 100_000), range(1000))
+            assert all(len(data) == 4000 for data in reads)
+        asked = TRAFFIC.counts() - before
+        assert proxy.counts()["stall"] >= 4
+        assert asked["retries"] == 0
+        assert proxy.counts()["stall"] <= asked["hedges"] <= SHARE * 1000 + BURST
+        assert 1000 <= len(proxy.requests) <= 1000 + asked["hedges"]
+
+
+def test_a_process_has_one() -> None:
+    assert hedged(1, lambda: threading.current_thread().name).startswith("tagmill-request")
+    assert len(hedge._OF_PROCESS) == 1

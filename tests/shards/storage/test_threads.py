@@ -1,0 +1,209 @@
+"""Pools that can be ended whatever their threads wait for, and processes that end while they do."""
+
+import gc
+import subprocess
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, wait
+from typing import Any
+
+import pytest
+
+from tagmill.shards.storage.threads import DaemonPool, pause
+
+PATIENCE = 60.0  # no test needs it
+
+
+@pytest.fixture
+def never() -> Iterator[threading.Event]:
+    """Set when the test is over."""
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+def until(condition: Callable[[], object]) -> bool:
+    deadline = time.monotonic() + PATIENCE
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    return bool(condition())
+
+
+def test_work_is_done_by_so_many_threads_at_most() -> None:
+    barrier, names = threading.Barrier(3, timeout=PATIENCE), set[str]()
+
+    def meet(number: int) -> int:
+        barrier.wait()
+        names.add(threading.current_thread().name)
+        assert threading.current_thread().daemon
+        return number
+
+    with DaemonPool(3, "three") as pool:
+        assert list(pool.map(meet, range(9))) == list(range(9))
+        assert pool.submit(sorted, [2, 1], reverse=True).result() == [2, 1]
+    assert names == {"three_0", "three_1", "three_2"}
+
+
+def test_a_thread_that_is_free_is_used_before_another_is_begun() -> None:
+    with DaemonPool(8) as pool:
+        for _ in range(50):
+            pool.submit(int).result(PATIENCE)
+            assert until(lambda: pool._crew.idle._value)  # type: ignore[attr-defined]
+        assert len(pool._crew.threads) == 1
+
+
+def test_errors_are_those_of_the_work_and_hold_nothing() -> None:
+    class Big:
+        pass
+
+    big = Big()
+    gone = weakref.ref(big)
+
+    def fails(of: Any) -> None:
+        raise ZeroDivisionError(of)
+
+    with DaemonPool(1) as pool:
+        gc.disable()
+        try:
+            future = pool.submit(fails, big)
+            with pytest.raises(ZeroDivisionError):
+                future.result(PATIENCE)
+            del big, future
+            assert pool.submit(int).result(PATIENCE) == 0
+            assert until(lambda: gone() is None), "freed without the collector"
+        finally:
+            gc.enable()
+        assert pool.submit(int).result(PATIENCE) == 0
+
+
+def test_what_the_beginning_of_a_thread_raises_is_heard() -> None:
+    def begin(number: int) -> None:
+        raise OSError(number)
+
+    with DaemonPool(1, "x", begin, (7,)) as pool, pytest.raises(OSError, match="7"):
+        pool.submit(int).result(PATIENCE)
+
+
+def test_leaving_it_waits_for_all_work(never: threading.Event) -> None:
+    with DaemonPool(2) as pool:
+        futures = [pool.submit(never.wait, 0.01) for _ in range(8)]
+    assert all(future.done() and not future.cancelled() for future in futures)
+    with pytest.raises(RuntimeError):
+        pool.submit(int)
+    pool.shutdown()
+
+
+def test_stopping_leaves_what_does_not_end(never: threading.Event) -> None:
+    pool = DaemonPool(1, grace=0.01)
+    begun = threading.Event()
+    stuck = pool.submit(lambda: (begun.set(), never.wait()))
+    waiting = [pool.submit(int) for _ in range(5)]
+    assert begun.wait(PATIENCE)
+    pool.stop()
+    assert not wait([stuck, *waiting], PATIENCE).not_done, "who waits for them is woken"
+    with pytest.raises(CancelledError):
+        stuck.result()
+    assert all(future.cancelled() for future in waiting)
+    never.set()
+    assert until(lambda: not any(thread.is_alive() for thread in pool._crew.threads))
+    pool.stop()
+
+
+def test_stopping_waits_a_moment_for_what_ends() -> None:
+    pool, begun = DaemonPool(1, grace=PATIENCE), threading.Event()
+    future = pool.submit(lambda: (begun.set(), time.sleep(0.05)))
+    assert begun.wait(PATIENCE)
+    pool.stop()
+    assert future.result(0) == (None, None) and not pool._crew.threads[0].is_alive()
+
+
+@pytest.mark.parametrize("leave", [KeyboardInterrupt, ValueError])
+def test_an_error_in_its_block_stops_it(leave: type[BaseException], never: threading.Event) -> None:
+    with pytest.raises(leave), DaemonPool(1, grace=0.01) as pool:
+        stuck, waiting = pool.submit(never.wait), pool.submit(int)
+        assert until(stuck.running)
+        raise leave
+    with pytest.raises(CancelledError):
+        stuck.result(PATIENCE)
+    assert waiting.cancelled()
+
+
+def test_no_other_try_is_begun_in_a_pool_that_was_stopped() -> None:
+    pause(0.001)
+    tries = []
+
+    def stubborn() -> None:
+        while True:
+            pause(0.0)
+            tries.append(threading.current_thread().name)
+            pause(1000.0)
+
+    pool = DaemonPool(2, grace=PATIENCE)
+    futures = [pool.submit(stubborn) for _ in range(2)]
+    assert until(lambda: len(tries) == 2)
+    pool.stop()
+    for future in futures:
+        with pytest.raises(CancelledError):
+            future.result(0)
+    assert len(tries) == 2
+
+
+def test_the_threads_of_a_pool_that_nobody_holds_end() -> None:
+    pool = DaemonPool(3)
+    list(pool.map(time.sleep, [0.01] * 6))
+    threads = pool._crew.threads
+    del pool
+    gc.collect()
+    assert until(lambda: not any(thread.is_alive() for thread in threads))
+
+
+def ended(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE)
+
+
+START = """
+import atexit, os, signal, sys, threading, time
+atexit.register(lambda: print("bye"))
+from tagmill.shards.storage.threads import DaemonPool, pause
+"""
+
+
+def test_a_process_ends_while_threads_wait_for_ever() -> None:
+    code = START + "pool = DaemonPool(4)\nfor _ in range(9): pool.submit(threading.Event().wait)\ntime.sleep(0.05)"
+    process = ended(code)
+    assert (process.returncode, process.stdout, process.stderr) == (0, "bye\n", "")
+
+
+def test_who_waits_for_them_ends_too() -> None:
+    code = START + (
+        "one, other = DaemonPool(1), DaemonPool(1)\nstuck = one.submit(threading.Event().wait)\n"
+        "def waits():\n    try:\n        stuck.result()\n    finally:\n        print('woken')\n"
+        "other.submit(waits)\ntime.sleep(0.05)"
+    )
+    assert ended(code).stdout == "woken\nbye\n"
+
+
+def test_work_that_is_nearly_done_is_done_at_the_end() -> None:
+    code = START + "DaemonPool(1).submit(lambda: (time.sleep(0.1), print('done')))"
+    code = code.replace("DaemonPool(1).submit", "pool = DaemonPool(1)\npool.submit")
+    assert ended(code).stdout == "done\nbye\n"
+
+
+def test_a_fork_has_none_of_its_parents_threads() -> None:
+    code = START + (
+        "pool = DaemonPool(1)\npool.submit(threading.Event().wait)\ntime.sleep(0.05)\n"
+        "child = os.fork()\nif not child:\n    sys.exit(7)\nprint(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))"
+    )
+    assert ended(code).stdout == "bye\n7\nbye\n"
+
+
+def test_an_interrupt_while_it_is_left_ends_it() -> None:
+    code = START + (
+        "threading.Timer(0.1, lambda: os.kill(os.getpid(), signal.SIGINT)).start()\n"
+        "with DaemonPool(1) as pool:\n    pool.submit(threading.Event().wait)\n"
+    )
+    process = ended(code)
+    assert process.stdout == "bye\n" and "KeyboardInterrupt" in process.stderr and process.returncode == -2

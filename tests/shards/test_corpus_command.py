@@ -1,0 +1,60 @@
+"""`tagmill corpus`, for people and for machines."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tagmill.shards.corpus_command import command
+from tagmill.shards.errors import CorpusError, IntegrityError
+from tagmill.shards.manifest import Corpus
+from tests.shards.corpora import make_corpus
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Corpus:
+    return make_corpus(str(tmp_path / "corpus"), tmp_path / "spool")
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    command(arguments)
+    return capsys.readouterr().out
+
+
+def test_info(corpus: Corpus, capsys: pytest.CaptureFixture[str]) -> None:
+    facts = json.loads(run(capsys, "info", corpus.store.url, "--json"))
+    assert facts["splits"]["train"]["samples"] == 12 and facts["splits"]["holdout"]["shards"] == 1
+    assert facts["splits"]["train"]["bytes"] == sum(entry.bytes for entry in corpus.entries[:2])
+    assert facts["views"]["default"]["labels"] == 3
+    told = run(capsys, "info", corpus.store.url)
+    assert "train" in told and "holdout" in told and "12" in told and "default" in told
+
+
+def test_vocabulary(corpus: Corpus, capsys: pytest.CaptureFixture[str]) -> None:
+    assert len(json.loads(run(capsys, "vocabulary", corpus.store.url, "--json"))["labels"]) == 3
+    told = " ".join(run(capsys, "vocabulary", corpus.store.url, "--top", "1").split())
+    head, ambiguous = told.split("1 labels have several meanings: 29% of all that images carry")
+    assert "label words images synsets tokens" in head
+    assert "n02131653" in head and "n12268246" in head and "crane" not in head and "crane" in ambiguous
+
+
+def test_lint(corpus: Corpus, capsys: pytest.CaptureFixture[str]) -> None:
+    taken = {"taken_down": 0, "purged": 0}
+    assert json.loads(run(capsys, "lint", corpus.store.url, "--json")) == {
+        "shards": 3,
+        "views": 1,
+        "altered": 0,
+        **taken,
+    }
+    assert "3 shards, 1 views" in run(capsys, "lint", corpus.store.url)
+    path = Path(corpus.store.url, "shards/000001.tar")
+    data = bytearray(path.read_bytes())
+    data[-1] = 1
+    path.write_bytes(data)
+    with pytest.raises(IntegrityError, match=r"000001\.tar"):
+        command(["lint", corpus.store.url])
+
+
+def test_no_corpus(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match="no corpus here"):
+        command(["info", str(tmp_path)])
