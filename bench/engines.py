@@ -32,7 +32,7 @@ from tagmill.ingest.dedup.resolve import SetRules, decide
 from tagmill.ingest.engines.engine import Engine, Made, Param, Parquet, Source, parquet_of
 from tagmill.ingest.executor import workplace
 from tagmill.ingest.run import FACTS
-from tagmill.ingest.views.tag_union import PLACES, REJECTS
+from tagmill.ingest.views.tag_union import DUPLICATES, PLACES
 from tagmill.shards.storage.store import Store
 
 PIECE = 100_000  # rows of a file
@@ -121,7 +121,7 @@ def rejects(source: Parquet, name: str) -> Iterator[pa.RecordBatch]:
     for batch in source.batches(name):
         dup = batch.filter(pa.array(is_copy(batch["row_id"].to_numpy())))
         reason = pa.array(["duplicate"] * len(dup), pa.string())
-        yield pa.RecordBatch.from_arrays([dup["row_id"], reason, dup["tags"], dup["key"]], schema=REJECTS)
+        yield pa.RecordBatch.from_arrays([dup["row_id"], reason, dup["tags"], dup["key"]], schema=DUPLICATES)
 
 
 class Watched:
@@ -173,7 +173,7 @@ def work(engine: Watched, source: Parquet, rows: int, spool: Path) -> None:
     decide(engine, source, SetRules(placeholder_urls=100, near=NearRules(), evaluation=sets), spool)
     engine.keep("heldout", "split", holdout=HOLDOUT)
     engine.run("selection", first=0, last=-(-rows // 10_000))
-    engine.bind("rejects", Made(REJECTS, source.names, partial(rejects, source)))
+    engine.bind("rejects", Made(DUPLICATES, source.names, partial(rejects, source)))
     engine.bind("places", Made(PLACES, source.names, partial(places, source)))
     engine.run("duplicates")
     engine.run("union")

@@ -20,8 +20,9 @@ from tagmill.ingest.labels.vocabulary_rules import VocabularyRules
 from tagmill.ingest.pack.write_shards import Packed, totals_of
 from tagmill.ingest.parts.partition import Dealt
 from tagmill.ingest.progress.host_times import Traffic
+from tagmill.ingest.reasons import commonest
 from tagmill.ingest.report import NAME as REPORT
-from tagmill.ingest.report import TOP_LABELS, Report, TopLabel, commonest
+from tagmill.ingest.report import TOP_LABELS, Report, TopLabel
 from tagmill.ingest.views.build import NAME as VIEW
 from tagmill.ingest.views.build import Labelled
 from tagmill.ingest.views.recipe import ViewRules

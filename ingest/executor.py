@@ -1,30 +1,17 @@
 """Where the heavy work of a run is done: in processes of this machine with DuckDB, or on a Spark cluster."""
 
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.engines.engine import Engine
+from tagmill.ingest.engines.open import Settings, open_duckdb, open_spark, start_cluster
 from tagmill.ingest.pack.write_shards import Packed, PackTask, pack
 from tagmill.ingest.parts.make import PartSummary
 from tagmill.ingest.parts.run import in_processes
 from tagmill.ingest.progress.progress import Progress
 from tagmill.ingest.workers.shared_counters import warm
-from tagmill.shards.errors import ConfigError
 from tagmill.shards.storage.store import Store
-
-
-class Settings(Protocol):
-    """What a config says about where it runs."""
-
-    @property
-    def engine(self) -> Literal["duckdb", "spark"]: ...
-    @property
-    def spark_master(self) -> str | None: ...
-    @property
-    def processes(self) -> int: ...
-    @property
-    def memory_limit(self) -> str: ...
 
 
 class Workplace(Protocol):
@@ -54,10 +41,7 @@ class Here:
         warm()
 
     def engine(self, memory: int | None = None) -> Engine:
-        from tagmill.ingest.engines.duckdb import DuckDB
-
-        limit = self._settings.memory_limit if memory is None else f"{memory}B"
-        return DuckDB(self._scratch, memory_limit=limit, threads=self._settings.processes)
+        return open_duckdb(self._settings, self._scratch, memory)
 
     def parts(self, config: IngestConfig, store: Store, parts: list[int], progress: Progress) -> list[PartSummary]:
         return in_processes(config, store, parts, progress)
@@ -73,20 +57,11 @@ class OnSpark:
     """A Spark cluster, or Spark with a local master."""
 
     def __init__(self, settings: Settings, scratch: Path) -> None:
-        try:
-            from tagmill.ingest.engines.spark_session import Cluster
-        except ImportError as error:
-            remedy = "pip install 'tagmill[spark]', or use --engine duckdb"
-            raise ConfigError(f"Spark is not installed: {error}", "engine spark", remedy) from error
-        self._cluster = Cluster(
-            settings.spark_master, threads=settings.processes, memory_limit=settings.memory_limit, scratch=scratch
-        )
+        self._cluster = start_cluster(settings, scratch)
 
     def engine(self, memory: int | None = None) -> Engine:
         del memory  # a cluster has what it was begun with
-        from tagmill.ingest.engines.spark import Spark
-
-        return Spark(self._cluster)
+        return open_spark(self._cluster)
 
     def parts(self, config: IngestConfig, store: Store, parts: list[int], progress: Progress) -> list[PartSummary]:
         from tagmill.ingest.spark_tasks import parts_on_spark

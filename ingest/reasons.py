@@ -78,3 +78,11 @@ _MEANINGS = {
     Reason.BLOCKED: "a blocklist forbids its bytes, or a picture nearly the same",
     Reason.TAKEN_DOWN: "a takedown list forbids its URL, its host or its picture",
 }
+
+
+OUTCOMES = ("ok", *Reason)  # what becomes of a row
+
+
+def commonest(counts: dict[str, int], most: int | None = None) -> dict[str, int]:
+    """Counts from the largest down, equal ones by name."""
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:most])

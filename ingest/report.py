@@ -162,10 +162,5 @@ def _crowds(sets: SetCounts) -> Table:
     return table
 
 
-def commonest(counts: dict[str, int], most: int | None = None) -> dict[str, int]:
-    """Counts from the largest down, equal ones by name."""
-    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:most])
-
-
 def _list(counts: dict[str, Any]) -> str:
     return ", ".join(f"{name} {count:,}" for name, count in counts.items())

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 
 from tagmill.pipeline.config import check_units
-from tagmill.pipeline.read.assemble import PADDING
+from tagmill.pipeline.order.schedule import PADDING
 
 DTYPES = {"uint8": torch.uint8, "float32": torch.float32, "bfloat16": torch.bfloat16}
 

@@ -7,7 +7,35 @@ another, which was killed or has not ended, is none of its rows.
 import re
 from collections.abc import Iterable
 
+import pyarrow as pa
+
 from tagmill.shards.manifest import CorpusFile
+
+REJECTS = pa.schema(
+    [
+        pa.field("row_id", pa.int64(), nullable=False),
+        pa.field("url", pa.string()),
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("detail", pa.string()),
+        pa.field("tags", pa.list_(pa.string())),  # of duplicates, whose tags go to the key that they yield to
+        pa.field("yields_to", pa.string()),
+    ]
+)
+
+LEDGER = pa.schema(
+    [
+        pa.field("row_id", pa.int64(), nullable=False),
+        pa.field("url", pa.string()),
+        pa.field("status", pa.string(), nullable=False),  # 'ok' or the reason of the reject
+        pa.field("http_status", pa.int32()),
+        pa.field("fetched_at", pa.timestamp("ms", tz="UTC")),
+        pa.field("seconds", pa.float64()),
+        pa.field("host", pa.string()),
+    ]
+)
+
+SIDE_ROWS = 10_000  # rows of a side table in memory, and in one of its row groups
+
 
 FOLDERS = ("rejects", "ledger")
 _NAME = re.compile(r"(?:extend-([0-9]+)-)?[0-9]+\.parquet")

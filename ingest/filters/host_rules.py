@@ -4,7 +4,7 @@ import ipaddress
 import re
 
 from tagmill.ingest.http.idn import ascii_host
-from tagmill.ingest.parts.partition import normalise
+from tagmill.ingest.http.urls import normalise
 from tagmill.shards.errors import ConfigError
 
 _OF_URL = re.compile(r"https?://(?:[^/?#]*@)?(\[[^]]*\]|[^/?#:]*)", re.IGNORECASE)

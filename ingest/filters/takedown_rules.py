@@ -13,8 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tagmill.ingest.filters.host_rules import host_of, host_rule
-from tagmill.ingest.http.urls import parsed, why_not
-from tagmill.ingest.parts.partition import normalise
+from tagmill.ingest.http.urls import normalise, parsed, why_not
 from tagmill.ingest.similarity.hamming_index import NearList
 from tagmill.ingest.similarity.hex_hashes import KINDS, Entry, HashReader, kind_and_path, listed_lines, tell
 from tagmill.ingest.text.text_files import read_list, text_of

@@ -1,11 +1,19 @@
 """Which texts are URLs that can be asked for, and where a redirect leads."""
 
+import hashlib
 import re
 from urllib.parse import quote, urljoin
 
 from yarl import URL
 
-from tagmill.ingest.parts.partition import normalise
+from tagmill.ingest.http.idn import ascii_host
+
+_DEFAULT_PORTS = {"http": "80", "https": "443"}
+
+_PLAIN = re.compile(r"https?://[a-z0-9.-]+/[!-\"$-~]*")  # normal already, as most are
+
+_ADDRESS = re.compile(r"(https?)://([^/?#]*)([^#]*)(?:#.*)?", re.IGNORECASE | re.DOTALL)
+
 
 _AS_WRITTEN = "".join(map(chr, range(0x21, 0x7F)))  # what a request line may hold; the rest is percent-encoded UTF-8
 _HOST = re.compile(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?")  # names that a resolver can be asked for (RFC 1035)
@@ -51,3 +59,33 @@ def joined(url: URL, target: str) -> URL | None:
         return parsed(normalise(urljoin(str(url), text))) if text else None
     except ValueError:
         return None
+
+
+def normalise(url: str) -> str:
+    """The form in which equal http(s) URLs are equal: scheme and host in lower case, the host in its ASCII form, without
+    default port, fragment and surrounding white space; path and query as they are. Other text comes back stripped.
+    """
+    if _PLAIN.fullmatch(url):
+        return url
+    url = url.strip()
+    match = _ADDRESS.fullmatch(url)
+    if match is None:
+        return url
+    scheme, rest = match[1].lower(), match[3].rstrip()
+    user, at, place = match[2].rpartition("@")
+    host, port = re.fullmatch(r"(\[[^]]*\]|[^:]*)(.*)", place, re.DOTALL).groups()  # type: ignore[union-attr]
+    if port in (":", ":" + _DEFAULT_PORTS[scheme]):
+        port = ""
+    name = ascii_host(host)
+    if name is None:
+        return url  # no host that can be asked
+    return f"{scheme}://{user}{at}{name}{port}{rest if rest.startswith('/') else '/' + rest}"
+
+
+def url_hash(url: str, seed: int) -> bytes:
+    """The 32 bytes that decide a URL's part and place: sha256 of the seed (8 bytes, little-endian) and the normal form."""
+    return hashlib.sha256(seed_bytes(seed) + normalise(url).encode("utf-8", "surrogatepass")).digest()
+
+
+def seed_bytes(seed: int) -> bytes:
+    return seed.to_bytes(8, "little", signed=True)

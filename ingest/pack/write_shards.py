@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
@@ -19,42 +19,20 @@ import pyarrow.parquet as pq
 
 from tagmill.ingest.dedup.selection import read_group
 from tagmill.ingest.pack.shard_plan import NOTHING, Before, GroupPlan, GroupSizes, ShardPlan, plan, tar_bytes
-from tagmill.ingest.parts.make import OUTCOMES
 from tagmill.ingest.parts.table import record_of
 from tagmill.ingest.progress.progress import Progress
-from tagmill.ingest.reasons import Reason
-from tagmill.ingest.workers.shared_counters import Board, line
+from tagmill.ingest.reasons import OUTCOMES, Reason
+from tagmill.ingest.workers.shared_counters import Board, Tell, line, silent
 from tagmill.shards.errors import CorpusError, TagmillError
 from tagmill.shards.formats.record import Record, sha256_hex
 from tagmill.shards.manifest import SPLITS, ShardEntry
+from tagmill.shards.side_tables import LEDGER, REJECTS, SIDE_ROWS
 from tagmill.shards.storage.store import Store
 from tagmill.shards.writer import ShardWriter, publish
 
-REJECTS = pa.schema(
-    [
-        pa.field("row_id", pa.int64(), nullable=False),
-        pa.field("url", pa.string()),
-        pa.field("reason", pa.string(), nullable=False),
-        pa.field("detail", pa.string()),
-        pa.field("tags", pa.list_(pa.string())),  # of duplicates, whose tags go to the key that they yield to
-        pa.field("yields_to", pa.string()),
-    ]
-)
-LEDGER = pa.schema(
-    [
-        pa.field("row_id", pa.int64(), nullable=False),
-        pa.field("url", pa.string()),
-        pa.field("status", pa.string(), nullable=False),  # 'ok' or the reason of the reject
-        pa.field("http_status", pa.int32()),
-        pa.field("fetched_at", pa.timestamp("ms", tz="UTC")),
-        pa.field("seconds", pa.float64()),
-        pa.field("host", pa.string()),
-    ]
-)
 FATES = ["part", "place", "split", "reason", "yields_to"]
 PACKED = "parts/packed"  # a marker for each group that is packed
 PIN = "parts/packing.txt"  # the stamp under which it is
-SIDE_ROWS = 10_000  # rows of a side table in memory, and in one of its row groups
 
 
 @dataclass(frozen=True)
@@ -160,14 +138,7 @@ def _run(number: int, task: PackTask) -> Packed:
     return line().during(number, lambda tell: pack_group(task, tell))
 
 
-Tell = Callable[[str, int], None]  # told an outcome and its number of rows as they come
-
-
-def _silent(outcome: str, num_rows: int) -> None:
-    del outcome, num_rows
-
-
-def pack_group(task: PackTask, tell: Tell = _silent) -> Packed:
+def pack_group(task: PackTask, tell: Tell = silent) -> Packed:
     """Writes a group's shards, and of a train group also its rejects and ledger, in order of (part, place).
 
     A group that is packed already is left as it is. `tell` gets outcomes and their numbers of rows as they come. Raises

@@ -17,7 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tagmill.ingest.parts.partition import HASH, Buckets, Dealt, deal_buckets, rows_file, url_hash, words_of
+from tagmill.ingest.http.urls import url_hash
+from tagmill.ingest.parts.partition import HASH, Buckets, Dealt, deal_buckets, rows_file, words_of
 from tagmill.ingest.workers.pool import Workers
 from tagmill.shards.manifest import Corpus
 from tagmill.shards.side_tables import num_runs, of_runs

@@ -5,7 +5,7 @@ import dataclasses
 import json
 import secrets
 import tempfile
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -18,21 +18,21 @@ from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.fetch.fetcher import Fetched, Fetcher, Lessons
 from tagmill.ingest.fetch.robots_cache import Met, open_book
 from tagmill.ingest.filters.pinned import Forbidden, Rules, forbidden_of
+from tagmill.ingest.http.urls import normalise, url_hash
 from tagmill.ingest.images.decode_pool import Decoders
 from tagmill.ingest.images.fingerprint import holdout_order
 from tagmill.ingest.images.rejected import Rejected
 from tagmill.ingest.parts.known_urls import known_keys
-from tagmill.ingest.parts.partition import normalise, rows_file, url_hash
+from tagmill.ingest.parts.partition import rows_file
 from tagmill.ingest.parts.ranged_reads import PlaceReader, runs
 from tagmill.ingest.parts.review import as_known, refusal, review
 from tagmill.ingest.parts.table import ROW_GROUP, PartTable, subject
 from tagmill.ingest.progress.host_times import Traffic
 from tagmill.ingest.reasons import Reason
 from tagmill.ingest.sources.locations import COLUMN, Place
+from tagmill.ingest.workers.shared_counters import Tell, silent
 from tagmill.shards.formats.record import key_of
 from tagmill.shards.storage.store import Store
-
-OUTCOMES = ("ok", *Reason)
 
 
 def attempt_file(part: int, attempt: str) -> str:
@@ -101,14 +101,7 @@ def _decoders(config: IngestConfig) -> Decoders:
     return Decoders(config)
 
 
-Tell = Callable[[str, int], None]  # told an outcome and its number of rows as they come
-
-
-def _silent(outcome: str, num_rows: int) -> None:
-    del outcome, num_rows
-
-
-def run_part(task: PartTask, tell: Tell = _silent) -> PartSummary:
+def run_part(task: PartTask, tell: Tell = silent) -> PartSummary:
     """Fetches and prepares a dealt part and commits it; one that is committed under the same rules is left as it is.
 
     One that was committed under other rules is looked at again (`part_review`), and fetched again only where entries by md5

@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tagmill.ingest.config.ingest import IngestConfig
-from tagmill.ingest.http.idn import ascii_host
+from tagmill.ingest.http.urls import url_hash
 from tagmill.ingest.sources.input_warnings import Noticed
 from tagmill.ingest.sources.inputs import ROW_BITS, Input, inputs
 from tagmill.ingest.sources.rows import row_schema, rows
@@ -43,9 +43,6 @@ AT_ONCE = 8  # parts that are on their way into the store
 HASH = "url_hash"
 Put = Callable[[pa.Table, int], None]  # a part's rows, and its number
 _ROWS = re.compile(r"parts/[0-9]{6}/rows\.parquet")  # as `rows_file` names them
-_DEFAULT_PORTS = {"http": "80", "https": "443"}
-_PLAIN = re.compile(r"https?://[a-z0-9.-]+/[!-\"$-~]*")  # normal already, as most are
-_ADDRESS = re.compile(r"(https?)://([^/?#]*)([^#]*)(?:#.*)?", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -67,36 +64,6 @@ class Dealt:
             remedy = "go on with that version, or remove the output and start over"
             raise ConfigError("begun by an earlier version of tagmill", MARKER, remedy)
         return cls(**told)
-
-
-def normalise(url: str) -> str:
-    """The form in which equal http(s) URLs are equal: scheme and host in lower case, the host in its ASCII form, without
-    default port, fragment and surrounding white space; path and query as they are. Other text comes back stripped.
-    """
-    if _PLAIN.fullmatch(url):
-        return url
-    url = url.strip()
-    match = _ADDRESS.fullmatch(url)
-    if match is None:
-        return url
-    scheme, rest = match[1].lower(), match[3].rstrip()
-    user, at, place = match[2].rpartition("@")
-    host, port = re.fullmatch(r"(\[[^]]*\]|[^:]*)(.*)", place, re.DOTALL).groups()  # type: ignore[union-attr]
-    if port in (":", ":" + _DEFAULT_PORTS[scheme]):
-        port = ""
-    name = ascii_host(host)
-    if name is None:
-        return url  # no host that can be asked
-    return f"{scheme}://{user}{at}{name}{port}{rest if rest.startswith('/') else '/' + rest}"
-
-
-def url_hash(url: str, seed: int) -> bytes:
-    """The 32 bytes that decide a URL's part and place: sha256 of the seed (8 bytes, little-endian) and the normal form."""
-    return hashlib.sha256(_seed_bytes(seed) + normalise(url).encode("utf-8", "surrogatepass")).digest()
-
-
-def _seed_bytes(seed: int) -> bytes:
-    return seed.to_bytes(8, "little", signed=True)
 
 
 def dealt_schema(config: IngestConfig) -> pa.Schema:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from tagmill.ingest.filters.pinned import Forbidden
 from tagmill.ingest.filters.takedown_rules import Denied
-from tagmill.ingest.parts.partition import normalise
+from tagmill.ingest.http.urls import normalise
 from tagmill.ingest.parts.table import DECIDED, ROW_GROUP, part_writer
 from tagmill.ingest.reasons import Reason
 from tagmill.shards.storage.store import Store

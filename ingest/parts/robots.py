@@ -30,14 +30,13 @@ from tagmill.ingest.fetch.robots_cache import LISTED, kept_file, listed_file
 from tagmill.ingest.fetch.robots_rules import Answer, judge, origin_of
 from tagmill.ingest.filters.pinned import Rules, forbidden_of, rules_of
 from tagmill.ingest.http.opt_out import agents_of
-from tagmill.ingest.http.urls import parsed
-from tagmill.ingest.parts.make import OUTCOMES, Tell
-from tagmill.ingest.parts.partition import normalise, rows_file
+from tagmill.ingest.http.urls import normalise, parsed
+from tagmill.ingest.parts.partition import rows_file
 from tagmill.ingest.progress.progress import Progress
-from tagmill.ingest.reasons import Reason
+from tagmill.ingest.reasons import OUTCOMES, Reason
 from tagmill.ingest.sources.locations import COLUMN
 from tagmill.ingest.workers.pool import Workers
-from tagmill.ingest.workers.shared_counters import Board, line
+from tagmill.ingest.workers.shared_counters import Board, Tell, line
 from tagmill.shards.formats.parquet import read_table, table_bytes
 from tagmill.shards.formats.record import sha256_hex
 from tagmill.shards.storage.store import Store

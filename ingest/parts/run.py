@@ -4,11 +4,12 @@ from collections.abc import Callable
 
 from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.filters.pinned import rules_of
-from tagmill.ingest.parts.make import OUTCOMES, PartSummary, PartTask, done_file, lessons_of, run_part
+from tagmill.ingest.parts.make import PartSummary, PartTask, done_file, lessons_of, run_part
 from tagmill.ingest.parts.partition import MARKER as DEALT
 from tagmill.ingest.parts.partition import Dealt
 from tagmill.ingest.parts.table import part_schema
 from tagmill.ingest.progress.progress import Progress
+from tagmill.ingest.reasons import OUTCOMES
 from tagmill.ingest.workers.shared_counters import Board, line
 from tagmill.shards.storage.store import Store
 

@@ -4,8 +4,7 @@ from collections import Counter
 
 from tagmill.ingest.progress.host_times import Traffic
 from tagmill.ingest.progress.progress import Progress
-from tagmill.ingest.reasons import Reason
-from tagmill.ingest.report import commonest
+from tagmill.ingest.reasons import Reason, commonest
 from tagmill.shards.errors import TagmillError
 
 # What a flag can do about a reason; where it is the commonest, the message names it.

@@ -9,9 +9,9 @@ from collections.abc import Callable, Set
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tagmill.ingest.pack.write_shards import SIDE_ROWS
-from tagmill.ingest.parts.partition import normalise
+from tagmill.ingest.http.urls import normalise
 from tagmill.shards.formats.parquet import read_table
+from tagmill.shards.side_tables import SIDE_ROWS
 from tagmill.shards.storage.store import Store
 
 ERASED = {"rejects": ("url", "detail", "tags"), "ledger": ("url", "host")}

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import track
 
 from tagmill.ingest.filters.takedown_rules import PDQ_DISTANCE, Denied, rules_in
-from tagmill.ingest.parts.partition import normalise
+from tagmill.ingest.http.urls import normalise
 from tagmill.ingest.takedown.erase import erase, tables
 from tagmill.shards.errors import ConfigError
 from tagmill.shards.formats.parquet import read_table

@@ -15,14 +15,12 @@ import pyarrow.parquet as pq
 from tagmill.ingest.engines.engine import Engine, Made, parquet_of
 from tagmill.shards.manifest import Named, ShardEntry
 from tagmill.shards.reader import ShardReader
-from tagmill.shards.side_tables import of_runs
+from tagmill.shards.side_tables import REJECTS, of_runs
 from tagmill.shards.storage.store import Store
 
 UNION = pa.schema([("ordinal", pa.int32()), ("tag", pa.string()), ("copies", pa.int64())])
 PLACES = pa.schema([("key", pa.string()), ("shard", pa.int32()), ("ordinal", pa.int32())])
-REJECTS = pa.schema(
-    [("row_id", pa.int64()), ("reason", pa.string()), ("tags", pa.list_(pa.string())), ("yields_to", pa.string())]
-)
+DUPLICATES = pa.schema([REJECTS.field(name).with_nullable(True) for name in ("row_id", "reason", "tags", "yields_to")])
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,7 @@ def tag_union(
     has a tag."""
     digest, files = hashlib.sha256(), {}
     names = of_runs(store.names("rejects"), runs)
-    engine.bind("rejects", parquet_of(store, names, REJECTS))
+    engine.bind("rejects", parquet_of(store, names, DUPLICATES))
     (total,) = engine.run("duplicates").read_all()["total"].to_pylist()
     if total:
         engine.bind("places", _places(store, manifest, entries))

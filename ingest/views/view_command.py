@@ -4,7 +4,6 @@ import json
 import os
 import tempfile
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +12,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from tagmill.ingest.executor import workplace
+from tagmill.ingest.engines.open import open_engine
 from tagmill.ingest.labels.matching import MatchRules
 from tagmill.ingest.labels.synsets import Rule
 from tagmill.ingest.labels.vocabulary_rules import VocabularyRules
@@ -21,6 +20,7 @@ from tagmill.ingest.report import warning
 from tagmill.ingest.text.text_files import read_list, text_of
 from tagmill.ingest.views.build import Labelled, Source, make_view
 from tagmill.ingest.views.recipe import Members, ViewRules
+from tagmill.ingest.workers.shared_counters import warm
 from tagmill.shards.errors import ConfigError
 from tagmill.shards.manifest import Corpus, CorpusFile, amend
 
@@ -113,11 +113,12 @@ def view(config: ViewConfig) -> Labelled:
     """Makes the view and commits it. What it is made from is in its recipe: the same corpus and config give the same bytes."""
     rules = config.rules()
     corpus = Corpus.open(config.corpus)
+    warm()
     with tempfile.TemporaryDirectory(prefix="tagmill-", dir=config.spool, ignore_cleanup_errors=True) as folder:
         spool = Path(folder) / "view"
         spool.mkdir()
         source = Source.of(corpus, spool, config.processes)
-        with closing(workplace(config, Path(folder) / "engine")) as workers, closing(workers.engine()) as engine:
+        with open_engine(config, Path(folder) / "engine") as engine:
             labelled = make_view(engine, source, config.name, rules, seed=config.seed)
 
     def named(now: Corpus) -> CorpusFile:  # it may have been given another view meanwhile

@@ -23,11 +23,18 @@ from tagmill.ingest.workers.process_setup import keep_memory, leave_out_pandas, 
 from tagmill.shards.errors import TagmillError
 from tagmill.shards.storage.threads import GRACE_SECONDS
 
+Tell = Callable[[str, int], None]  # told an outcome and its number of rows as they come
+
+
 T = TypeVar("T")
 R = TypeVar("R")
 
 NOTE = 4096  # bytes of a worker's note
 _HEAD = struct.Struct("<II")  # length and crc32: who reads while it is written sees that they do not fit
+
+
+def silent(outcome: str, num_rows: int) -> None:
+    del outcome, num_rows
 
 
 # What workers are forked with: all that most of them need, which takes a second to import and is imported once a run.

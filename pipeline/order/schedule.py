@@ -11,6 +11,9 @@ from tagmill.pipeline.order.epoch_space import EpochSpace
 from tagmill.pipeline.order.plan import Plan, Visit
 from tagmill.shards.errors import ConfigError
 
+PADDING = -1  # the position and the source of a place that only fills a batch up
+
+
 TURNS_AT_ONCE = 4096  # whose positions are computed together: of few turns most of the time goes into calling
 EPOCHS_LOOKED_AT = 256  # an epoch's total differs by at most one, in a share of the epochs that these show
 

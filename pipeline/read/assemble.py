@@ -8,10 +8,8 @@ import numpy.typing as npt
 
 from tagmill.pipeline.augment.draws import Crops, Int32s, Int64s, eval_crops, train_crops
 from tagmill.pipeline.config import LoaderConfig
-from tagmill.pipeline.order.schedule import Step
+from tagmill.pipeline.order.schedule import PADDING, Step
 from tagmill.pipeline.read.prefetch import NO_LABELS, Prefetcher
-
-PADDING = -1  # the position and the source of a place that only fills a batch up
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -9,9 +9,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tagmill.ingest.pack.write_shards import REJECTS
 from tagmill.shards.formats.record import Record
 from tagmill.shards.manifest import Corpus, CorpusFile, ShardEntry, commit, put_manifest
+from tagmill.shards.side_tables import REJECTS
 from tagmill.shards.storage.store import Store
 from tagmill.shards.writer import ShardWriter, publish
 

@@ -10,8 +10,8 @@ from rich.console import Console
 from tagmill.ingest.dedup.placeholders import Crowd
 from tagmill.ingest.dedup.resolve import SetCounts
 from tagmill.ingest.labels.coverage import FewLabels, Unmatched
-from tagmill.ingest.reasons import Reason
-from tagmill.ingest.report import Report, TopLabel, commonest, warning
+from tagmill.ingest.reasons import Reason, commonest
+from tagmill.ingest.report import Report, TopLabel, warning
 
 counts = st.dictionaries(st.sampled_from(["not_found", "timeout", "duplicate", "empty"]), st.integers(1, 1000))
 reports = st.builds(

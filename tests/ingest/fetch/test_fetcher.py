@@ -20,7 +20,7 @@ from tagmill.ingest.fetch.host_limits import PAUSE, Breaker
 from tagmill.ingest.http import retries, sockets
 from tagmill.ingest.http.accept_header import accept_pictures
 from tagmill.ingest.http.single_request import AFTER
-from tagmill.ingest.parts.partition import normalise
+from tagmill.ingest.http.urls import normalise
 from tagmill.ingest.reasons import Reason
 from tagmill.shards.errors import ConfigError, TagmillError
 from tests.ingest.http.test_content_encoding import packed

@@ -5,8 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from yarl import URL
 
-from tagmill.ingest.http.urls import joined, parsed, why_not
-from tagmill.ingest.parts.partition import normalise
+from tagmill.ingest.http.urls import joined, normalise, parsed, why_not
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tagmill.ingest.config.ingest import IngestConfig
-from tagmill.ingest.pack.write_shards import REJECTS
+from tagmill.ingest.http.urls import normalise, url_hash
 from tagmill.ingest.parts import known_urls
 from tagmill.ingest.parts.known_urls import MARKER, deal_known, known_file, known_keys
-from tagmill.ingest.parts.partition import Dealt, deal, normalise, url_hash
+from tagmill.ingest.parts.partition import Dealt, deal
 from tagmill.shards.formats.record import Record
 from tagmill.shards.manifest import Corpus, CorpusFile, commit, put_manifest
+from tagmill.shards.side_tables import REJECTS
 from tagmill.shards.storage.store import Store
 from tagmill.shards.writer import ShardWriter, publish
 

@@ -17,11 +17,12 @@ from PIL import Image
 from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.filters.pinned import DENIED
 from tagmill.ingest.filters.takedown_rules import Denied, rule
+from tagmill.ingest.http.urls import normalise
 from tagmill.ingest.images.fingerprint import holdout_order
 from tagmill.ingest.parts import make as parts
 from tagmill.ingest.parts import table as part_table
 from tagmill.ingest.parts.make import PartSummary, PartTask, attempt_file, done_file, run_part
-from tagmill.ingest.parts.partition import deal, normalise
+from tagmill.ingest.parts.partition import deal
 from tagmill.ingest.parts.table import PART, part_schema, record_of
 from tagmill.ingest.progress.host_times import Traffic
 from tagmill.shards.formats.record import sha256_hex

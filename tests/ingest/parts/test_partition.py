@@ -15,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tagmill.ingest.config.ingest import IngestConfig
+from tagmill.ingest.http.urls import normalise, url_hash
 from tagmill.ingest.parts import partition as dealing
-from tagmill.ingest.parts.partition import MARKER, Dealt, deal, normalise, rows_file, url_hash
+from tagmill.ingest.parts.partition import MARKER, Dealt, deal, rows_file
 from tagmill.ingest.sources import rows
 from tagmill.shards.errors import ConfigError, InputError
 from tagmill.shards.storage.store import Store

@@ -29,10 +29,10 @@ from tagmill.ingest.fetch.robots_rules import MOST_BYTES, origin_of
 from tagmill.ingest.filters.pinned import DENIED
 from tagmill.ingest.filters.takedown_rules import Denied, rule
 from tagmill.ingest.http import sockets
-from tagmill.ingest.http.urls import parsed
+from tagmill.ingest.http.urls import normalise, parsed
 from tagmill.ingest.parts import robots as robots_stage
 from tagmill.ingest.parts.make import PartTask, attempt_file, run_part
-from tagmill.ingest.parts.partition import Dealt, deal, normalise
+from tagmill.ingest.parts.partition import Dealt, deal
 from tagmill.ingest.parts.robots import MARKER, Asked, answers_file, ask_hosts, asked_file, find_hosts, origins_file
 from tagmill.ingest.parts.table import part_schema
 from tagmill.ingest.progress.progress import Silent

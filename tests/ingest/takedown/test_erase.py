@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tagmill.ingest.pack.write_shards import LEDGER, REJECTS
 from tagmill.ingest.takedown.erase import erase
+from tagmill.shards.side_tables import LEDGER, REJECTS
 from tagmill.shards.storage.store import Store
 
 KEYS = {name: name * 32 for name in "abc"}

@@ -19,13 +19,13 @@ from hypothesis import strategies as st
 
 from tagmill import cli
 from tagmill.ingest.filters.takedown_rules import Denied, rule
-from tagmill.ingest.pack.write_shards import LEDGER, REJECTS
 from tagmill.ingest.takedown.takedown_command import TakedownConfig, find, take_down
 from tagmill.ingest.views.view_command import ViewConfig, view
 from tagmill.shards.errors import ConfigError, TagmillError
 from tagmill.shards.formats.record import Record, sha256_hex
 from tagmill.shards.lint import lint_shard
 from tagmill.shards.manifest import Corpus, CorpusFile, commit, put_manifest
+from tagmill.shards.side_tables import LEDGER, REJECTS
 from tagmill.shards.storage.store import Store
 from tagmill.shards.view import View
 from tagmill.shards.writer import ShardWriter, publish

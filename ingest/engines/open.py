@@ -1,0 +1,66 @@
+"""Which SQL engine a run uses."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from tagmill.ingest.engines.engine import Engine
+from tagmill.shards.errors import ConfigError
+
+if TYPE_CHECKING:
+    from tagmill.ingest.engines.spark_session import Cluster
+
+
+class Settings(Protocol):
+    """What a config says about the engine."""
+
+    @property
+    def engine(self) -> Literal["duckdb", "spark"]: ...
+    @property
+    def spark_master(self) -> str | None: ...
+    @property
+    def processes(self) -> int: ...
+    @property
+    def memory_limit(self) -> str: ...
+
+
+def open_duckdb(settings: Settings, scratch: Path, memory: int | None = None) -> Engine:
+    """DuckDB in this process, which spills into `scratch`. `memory`: bytes, instead of the memory limit of the settings."""
+    from tagmill.ingest.engines.duckdb import DuckDB
+
+    limit = settings.memory_limit if memory is None else f"{memory}B"
+    return DuckDB(scratch, memory_limit=limit, threads=settings.processes)
+
+
+def start_cluster(settings: Settings, scratch: Path) -> "Cluster":
+    """Connects to a Spark cluster, or starts Spark in local mode. Raises ConfigError where Spark is not installed."""
+    try:
+        from tagmill.ingest.engines.spark_session import Cluster
+    except ImportError as error:
+        remedy = "pip install 'tagmill[spark]', or use --engine duckdb"
+        raise ConfigError(f"Spark is not installed: {error}", "engine spark", remedy) from error
+    return Cluster(
+        settings.spark_master, threads=settings.processes, memory_limit=settings.memory_limit, scratch=scratch
+    )
+
+
+def open_spark(cluster: "Cluster") -> Engine:
+    """Spark SQL on a cluster that is connected."""
+    from tagmill.ingest.engines.spark import Spark
+
+    return Spark(cluster)
+
+
+@contextmanager
+def open_engine(settings: Settings, scratch: Path) -> Iterator[Engine]:
+    """The engine that the settings ask for, for work that needs nothing else of a cluster; closed at the end.
+
+    Raises ConfigError where Spark is asked for and is not installed.
+    """
+    if settings.engine == "duckdb":
+        with closing(open_duckdb(settings, scratch)) as engine:
+            yield engine
+        return
+    with closing(start_cluster(settings, scratch)) as cluster, closing(open_spark(cluster)) as engine:
+        yield engine
