@@ -60,21 +60,22 @@ def ingest(arguments: Sequence[str]) -> None:
 
 # Words of `tagmill corpus` that need more than the floor knows: the loader, or the rules of labels and URLs.
 ABOVE_THE_FLOOR = {
-    "plan": "tagmill.pipeline.forecast.plan_command",
-    "view": "tagmill.ingest.views.view_command",
-    "under": "tagmill.ingest.labels.under_command",
-    "takedown": "tagmill.ingest.takedown.takedown_command",
+    "plan": ("tagmill.pipeline.forecast.plan_command", "plan_command"),
+    "view": ("tagmill.ingest.views.view_command", "view_command"),
+    "under": ("tagmill.ingest.labels.under_command", "under_command"),
+    "takedown": ("tagmill.ingest.takedown.takedown_command", "takedown_command"),
 }
 
 
 def corpus(arguments: Sequence[str]) -> None:
     word = arguments[0] if arguments else ""
     if word in ABOVE_THE_FLOOR:
-        importlib.import_module(ABOVE_THE_FLOOR[word]).command(arguments[1:])
+        module, name = ABOVE_THE_FLOOR[word]
+        getattr(importlib.import_module(module), name)(arguments[1:])
         return
-    from tagmill.shards.corpus_command import command
+    from tagmill.shards.corpus_command import corpus_command
 
-    command(arguments)
+    corpus_command(arguments)
 
 
 def train(arguments: Sequence[str]) -> None:

@@ -28,9 +28,9 @@ import pyarrow.parquet as pq
 from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.dedup.decontamination import ENTRIES, EvaluationSets
 from tagmill.ingest.dedup.near_duplicates import NearRules
-from tagmill.ingest.dedup.resolve import SetRules, decide
-from tagmill.ingest.engines.engine import Engine, Made, Param, Parquet, Source, parquet_of
-from tagmill.ingest.executor import workplace
+from tagmill.ingest.dedup.resolve import SetRules, resolve_drops
+from tagmill.ingest.engines.engine import Engine, GeneratedTable, Param, Parquet, TableSource, parquet_of
+from tagmill.ingest.executor import open_executor
 from tagmill.ingest.run import FACTS
 from tagmill.ingest.views.tag_union import DUPLICATES, PLACES
 from tagmill.shards.storage.store import Store
@@ -137,7 +137,7 @@ class Watched:
     def here(self) -> bool:
         return self._engine.here
 
-    def bind(self, name: str, source: Source) -> None:
+    def bind(self, name: str, source: TableSource) -> None:
         self._engine.bind(name, source)
 
     def keep(self, name: str, statement: str, **params: Param) -> None:
@@ -170,11 +170,11 @@ def work(engine: Watched, source: Parquet, rows: int, spool: Path) -> None:
     entries |= {"sha256": [None] * EVALUATION, "pdq_quality": [90] * EVALUATION}
     entries |= {f"pdq{word}": seen[:, word].tolist() for word in range(4)}
     sets = EvaluationSets(pa.Table.from_pydict(entries, ENTRIES))
-    decide(engine, source, SetRules(placeholder_urls=100, near=NearRules(), evaluation=sets), spool)
+    resolve_drops(engine, source, SetRules(placeholder_urls=100, near=NearRules(), evaluation=sets), spool)
     engine.keep("heldout", "split", holdout=HOLDOUT)
     engine.run("selection", first=0, last=-(-rows // 10_000))
-    engine.bind("rejects", Made(DUPLICATES, source.names, partial(rejects, source)))
-    engine.bind("places", Made(PLACES, source.names, partial(places, source)))
+    engine.bind("rejects", GeneratedTable(DUPLICATES, source.names, partial(rejects, source)))
+    engine.bind("places", GeneratedTable(PLACES, source.names, partial(places, source)))
     engine.run("duplicates")
     engine.run("union")
 
@@ -203,7 +203,7 @@ def compare(rows: int, memory_limit: str, folder: Path) -> dict[str, Any]:
             input=("-",), output="-", engine=engine, spark_master="local[2]", processes=2, memory_limit=memory_limit
         )
         begun = time.perf_counter()
-        with closing(workplace(settings, folder / engine)) as place, closing(place.engine()) as made:
+        with closing(open_executor(settings, folder / engine)) as place, closing(place.engine()) as made:
             started = time.perf_counter() - begun
             watched = Watched(made)
             work(watched, source, rows, folder / f"{engine}-spool")

@@ -63,10 +63,10 @@ def step_by_step(body: bytes, policy: "ImagePolicy", clock: Clock) -> bytes:
     from tagmill.shards.formats.record import sha256_hex
 
     clock.start()
-    source = images.opened(body)
+    source = images.opened_image(body)
     wanted = images.checked_shape(*source.image.size, policy)
     clock("header check")
-    pixels, place = images.decoded(source, wanted.scaled)
+    pixels, place = images.decoded_image(source, wanted.scaled)
     clock("decode")
     pixels = framed(srgb.in_srgb(scaled(pixels, wanted.scaled, place), source.profile), wanted.stored)
     clock("resize")
@@ -83,7 +83,7 @@ def in_planes(body: bytes, policy: "ImagePolicy") -> bool:
     """A picture made smaller in its own planes; False where it goes over RGB."""
     from tagmill.ingest.images import prepare as images
 
-    source = images.opened(body)
+    source = images.opened_image(body)
     return images.in_planes(source, images.checked_shape(*source.image.size, policy), policy.quality) is not None
 
 

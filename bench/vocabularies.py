@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import get_args
 
 from tagmill.ingest.labels.hashtags import clean
-from tagmill.ingest.labels.matching import Matcher, MatchRules, splits
-from tagmill.ingest.labels.synsets import MIN_TOKEN_CHARS, Rule, SynsetSet, WordNet
+from tagmill.ingest.labels.matching import MatchRules, TagMatcher, splits
+from tagmill.ingest.labels.synsets import MIN_TOKEN_CHARS, SenseRule, SynsetSet, WordNet
 from tagmill.ingest.labels.vocabulary_rules import VocabularyRules
 from tagmill.ingest.labels.wordnet import shipped
 from tagmill.ingest.labels.wordnet.imagenet import CLASSES, imagenet
@@ -26,7 +26,7 @@ def all_synsets() -> list[str]:
 
 def labels_by_token(tokens: Iterable[str], rules: MatchRules) -> dict[str, tuple[SynsetSet, ...]]:
     """The labels of the tokens that have some."""
-    matcher = Matcher(rules)
+    matcher = TagMatcher(rules)
     found = {token: matcher.match(token).labels for token in tokens}
     return {token: labels for token, labels in found.items() if labels}
 
@@ -69,11 +69,11 @@ def rules_table(nouns: WordNet, name: str) -> str:
     entities = VocabularyRules(name).entities()
     several = sum(len(nouns.senses(token, entities=frozenset(entities))) > 1 for token in tokens)
     columns = []
-    for rule in get_args(Rule):
+    for rule in get_args(SenseRule):
         led = labels_by_token(tokens, MatchRules(rule, entities=entities))
         found = classes_counts(led, classes) if classes else counts(led)
         columns.append({"words": len(tokens), "words of several synsets": several, **found})
-    return table(name, get_args(Rule), columns)
+    return table(name, get_args(SenseRule), columns)
 
 
 def options_table(nouns: WordNet) -> None:
@@ -86,7 +86,7 @@ def options_table(nouns: WordNet) -> None:
     }
     columns = [counts(labels_by_token(nouns.forms, rules)) for rules in options.values()]
     print(table("nouns", list(options), columns))
-    reasons = Counter(map(Matcher(MatchRules()).why_not, nouns.forms))
+    reasons = Counter(map(TagMatcher(MatchRules()).why_not, nouns.forms))
     print(f"forms without a label: {dict(reasons.most_common())}")
     irregular = [line.split()[0] for line in text_lines(shipped().exceptions)]
     plain = {label for each in labels_by_token(nouns.forms, MatchRules()).values() for label in each}

@@ -15,8 +15,8 @@ from tagmill.ingest.config.images import ImagePolicy
 from tagmill.ingest.dedup.near_duplicates import NearRules
 from tagmill.ingest.images.fingerprint import fingerprint
 from tagmill.ingest.images.prepare import Prepared, prepare
-from tagmill.ingest.report import NAME
-from tagmill.ingest.similarity.hamming_index import Matcher, scheme_of
+from tagmill.ingest.report import REPORT_FILE
+from tagmill.ingest.similarity.hamming_index import HammingIndex, scheme_of
 
 THRESHOLD, QUALITY = NearRules().threshold, NearRules().quality  # the demo's ingest has the defaults
 Hashes = Mapping[Path, tuple[int, ...]]
@@ -50,7 +50,7 @@ def ceiling(web: Path, corpus: Path) -> Ceiling:
     apart = _near(_hashes((file[row] for row in copies), policy), _hashes(copies.values(), policy))
     held_out = sorted((web / "evaluation").rglob("*.jpg")) if leaks else []
     met = {asked for asked, _ in _near(_hashes((file[row] for row in leaks), policy), _hashes(held_out, policy))}
-    near = json.loads((corpus / NAME).read_text())["sets"]["near"]
+    near = json.loads((corpus / REPORT_FILE).read_text())["sets"]["near"]
     return Ceiling(
         {row: apart[file[row], original] for row, original in copies.items() if (file[row], original) in apart},
         frozenset(row for row in leaks if file[row] in met),
@@ -74,6 +74,6 @@ def _hashes(paths: Iterable[Path], policy: ImagePolicy) -> Hashes:
 def _near(asked: Hashes, listed: Hashes) -> dict[tuple[Path, Path], int]:
     """The bits that differ, of every pair within THRESHOLD."""
     words = [np.array(list(side.values()), np.int64).reshape(-1, 4).view(np.uint64) for side in (asked, listed)]
-    matcher = Matcher(words[1], THRESHOLD, scheme_of(THRESHOLD, 1), wide=False)
+    matcher = HammingIndex(words[1], THRESHOLD, scheme_of(THRESHOLD, 1), wide=False)
     left, right = list(asked), list(listed)
     return {(left[one], right[other]): int(bits) for one, other, bits in zip(*matcher.pairs(words[0]), strict=True)}

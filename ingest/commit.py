@@ -13,17 +13,17 @@ from tagmill.ingest.dedup.decontamination import EvaluationSets
 from tagmill.ingest.dedup.resolve import SetCounts
 from tagmill.ingest.extend.base_corpus import CLOSING, Base, clear
 from tagmill.ingest.extend.base_corpus import closing as closing_of
-from tagmill.ingest.filters.takedown_rules import Denied
+from tagmill.ingest.filters.takedown_rules import Denylist
 from tagmill.ingest.image_stacks import stack_of, stacks_of
 from tagmill.ingest.labels.matching import MatchRules
 from tagmill.ingest.labels.vocabulary_rules import VocabularyRules
-from tagmill.ingest.pack.write_shards import Packed, totals_of
-from tagmill.ingest.parts.partition import Dealt
-from tagmill.ingest.progress.host_times import Traffic
+from tagmill.ingest.pack.write_shards import PackedGroup, totals_of
+from tagmill.ingest.parts.partition import PartitionManifest
+from tagmill.ingest.progress.host_times import FetchStats
 from tagmill.ingest.reasons import commonest
-from tagmill.ingest.report import NAME as REPORT
+from tagmill.ingest.report import REPORT_FILE as REPORT
 from tagmill.ingest.report import TOP_LABELS, Report, TopLabel
-from tagmill.ingest.views.build import NAME as VIEW
+from tagmill.ingest.views.build import DEFAULT_VIEW as VIEW
 from tagmill.ingest.views.build import Labelled
 from tagmill.ingest.views.recipe import ViewRules
 from tagmill.shards.errors import CorpusError
@@ -34,12 +34,12 @@ NEW_REPORT = "parts/report.json"  # of a run that extends, until its generation 
 
 
 @dataclass(frozen=True)
-class Made:
+class NewCorpus:
     """What a run has made when all is packed."""
 
-    dealt: Dealt
-    packed: list[Packed]
-    denied: Denied
+    dealt: PartitionManifest
+    packed: list[PackedGroup]
+    denied: Denylist
     evaluation: EvaluationSets
     counts: SetCounts
 
@@ -56,7 +56,7 @@ def rules(config: IngestConfig) -> ViewRules:
     return ViewRules(match, cuts, max_labels=config.max_labels)
 
 
-def lineage(config: IngestConfig, store: Store, run: Made, base: Base | None = None) -> dict[str, Any]:
+def lineage(config: IngestConfig, store: Store, run: NewCorpus, base: Base | None = None) -> dict[str, Any]:
     """What the corpus says of a run."""
     dealt, order = run.dealt, "input" if config.keep_order else "hash"
     told = {"config_sha256": config.digest(), "inputs": dealt.inputs, "order": order, "rows": dealt.rows}
@@ -69,10 +69,10 @@ def reported(
     config: IngestConfig,
     store: Store,
     name: str,
-    run: Made,
+    run: NewCorpus,
     labelled: Labelled,
     seconds: Mapping[str, float],
-    traffic: Traffic,
+    traffic: FetchStats,
 ) -> Report:
     """What happened, in numbers; `name` is the corpus's."""
     rejects: Counter[str] = Counter()
@@ -106,7 +106,7 @@ def reported(
 
 
 def commit_first(
-    config: IngestConfig, store: Store, run: Made, report: Report, manifest: Named, labelled: Labelled
+    config: IngestConfig, store: Store, run: NewCorpus, report: Report, manifest: Named, labelled: Labelled
 ) -> None:
     """Makes a corpus visible, then removes the parts; a run that is killed in between is finished by the next."""
     corpus = CorpusFile(

@@ -6,7 +6,7 @@ from typing import Protocol
 from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.engines.engine import Engine
 from tagmill.ingest.engines.open import Settings, open_duckdb, open_spark, start_cluster
-from tagmill.ingest.pack.write_shards import Packed, PackTask, pack
+from tagmill.ingest.pack.write_shards import PackedGroup, PackTask, pack
 from tagmill.ingest.parts.make import PartSummary
 from tagmill.ingest.parts.run import in_processes
 from tagmill.ingest.progress.progress import Progress
@@ -14,7 +14,7 @@ from tagmill.ingest.workers.shared_counters import warm
 from tagmill.shards.storage.store import Store
 
 
-class Workplace(Protocol):
+class Executor(Protocol):
     """Set work, parts and packing; nothing that they leave depends on where it was done."""
 
     def engine(self, memory: int | None = None) -> Engine:
@@ -26,14 +26,14 @@ class Workplace(Protocol):
     def parts(self, config: IngestConfig, store: Store, parts: list[int], progress: Progress) -> list[PartSummary]:
         """Makes dealt parts, in any order. See `parts.run_parts`."""
 
-    def pack(self, tasks: list[PackTask], progress: Progress) -> list[Packed]:
+    def pack(self, tasks: list[PackTask], progress: Progress) -> list[PackedGroup]:
         """Packs groups; results in order of the tasks."""
 
     def close(self) -> None:
         """Ends what was started and gives the scratch space back."""
 
 
-class Here:
+class LocalExecutor:
     """This machine."""
 
     def __init__(self, settings: Settings, scratch: Path) -> None:
@@ -46,14 +46,14 @@ class Here:
     def parts(self, config: IngestConfig, store: Store, parts: list[int], progress: Progress) -> list[PartSummary]:
         return in_processes(config, store, parts, progress)
 
-    def pack(self, tasks: list[PackTask], progress: Progress) -> list[Packed]:
+    def pack(self, tasks: list[PackTask], progress: Progress) -> list[PackedGroup]:
         return pack(tasks, self._settings.processes, progress)
 
     def close(self) -> None:
         """Processes and scratch space go with the work that needed them."""
 
 
-class OnSpark:
+class SparkExecutor:
     """A Spark cluster, or Spark with a local master."""
 
     def __init__(self, settings: Settings, scratch: Path) -> None:
@@ -68,7 +68,7 @@ class OnSpark:
 
         return parts_on_spark(self._cluster, config, store, parts, progress)
 
-    def pack(self, tasks: list[PackTask], progress: Progress) -> list[Packed]:
+    def pack(self, tasks: list[PackTask], progress: Progress) -> list[PackedGroup]:
         from tagmill.ingest.spark_tasks import pack_on_spark
 
         return pack_on_spark(self._cluster, tasks, progress)
@@ -77,9 +77,9 @@ class OnSpark:
         self._cluster.close()
 
 
-def workplace(settings: Settings, scratch: Path) -> Workplace:
+def open_executor(settings: Settings, scratch: Path) -> Executor:
     """The workplace that a config asks for; `scratch` is a folder on a local disk that it may make and empty.
 
     Raises ConfigError where Spark is asked for and cannot be had.
     """
-    return OnSpark(settings, scratch) if settings.engine == "spark" else Here(settings, scratch)
+    return SparkExecutor(settings, scratch) if settings.engine == "spark" else LocalExecutor(settings, scratch)

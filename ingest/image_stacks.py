@@ -27,15 +27,15 @@ def hold_stack(config: IngestConfig, store: Store, over: str) -> None:
     begun, now = json.loads(store.read(STACK)), json.loads(mine)
     flat = [told["image_stack"] | {"tagmill": told["code_version"]} for told in (begun, now)]
     if not config.mixed_stack:
-        what = f"pictures are still to be made, and those that are there were made by other code: {mixed(*flat)}"
+        what = f"pictures are still to be made, and those that are there were made by other code: {mixed_stacks(*flat)}"
         raise ConfigError(what, config.output, f"go on with the same versions, give --mixed-stack, or {over}")
-    log.warning("pictures of several image stacks are in this corpus: %s", mixed(*flat))
+    log.warning("pictures of several image stacks are in this corpus: %s", mixed_stacks(*flat))
     store.put(f"{STACKS}{sha256_hex(mine)[:12]}.json", mine)
 
 
 def check_base(config: IngestConfig, file: CorpusFile, where: str) -> None:
     """Refuses to add pictures of another image stack to a corpus, or says what is mixed."""
-    told = mixed(file.image_stack, image_stack())
+    told = mixed_stacks(file.image_stack, image_stack())
     if told and not config.mixed_stack:
         what = f"its pictures were made by another image stack: {told}"
         raise ConfigError(what, where, "use the same versions, or --mixed-stack")
@@ -43,7 +43,7 @@ def check_base(config: IngestConfig, file: CorpusFile, where: str) -> None:
         log.warning("pictures of another image stack are added to this corpus: %s", told)
 
 
-def mixed(then: dict[str, str], now: dict[str, str]) -> str:
+def mixed_stacks(then: dict[str, str], now: dict[str, str]) -> str:
     """What two stacks differ in, with both values; empty where they are one."""
     differ = [name for name in sorted(then.keys() | now.keys()) if then.get(name) != now.get(name)]
     return "; ".join(f"{name} {then.get(name, 'none')} then and {now.get(name, 'none')} now" for name in differ)

@@ -12,12 +12,12 @@ from importlib.metadata import version
 from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.dedup.decontamination import EvaluationSets
 from tagmill.ingest.extend.base_corpus import Base, remove_packed
-from tagmill.ingest.pack.write_shards import PACKED, PIN
+from tagmill.ingest.pack.write_shards import PACKED_FOLDER, PACKING_PIN
 from tagmill.ingest.parts.make import PartSummary
 from tagmill.shards.manifest import CORPUS, Corpus
 from tagmill.shards.storage.store import Store
 
-NOTE = "parts/labelling.json"  # manifests and folders of views that the run has begun to write
+LABELLING_FILE = "parts/labelling.json"  # manifests and folders of views that the run has begun to write
 
 
 def select_stamp(config: IngestConfig, evaluation: EvaluationSets, parts: Iterable[PartSummary]) -> str:
@@ -38,12 +38,12 @@ def _digest(*of: object) -> str:
 def begin_packing(store: Store, stamp: str, base: Base | None) -> None:
     """Pins the stamp of what is packed. Under another one, or where none is pinned, what was packed is removed: the pin, then
     the groups' markers, then shards, rejects and ledger."""
-    if store.exists(PIN) and store.read(PIN).decode() == stamp:
+    if store.exists(PACKING_PIN) and store.read(PACKING_PIN).decode() == stamp:
         return
-    store.delete(PIN)
-    store.delete_below(PACKED)
+    store.delete(PACKING_PIN)
+    store.delete_below(PACKED_FOLDER)
     remove_packed(store, base)
-    store.put(PIN, stamp.encode())
+    store.put(PACKING_PIN, stamp.encode())
 
 
 def begin_labelling(store: Store) -> Callable[[str], None]:
@@ -55,18 +55,18 @@ def begin_labelling(store: Store) -> Callable[[str], None]:
     for name in noted:
         if name not in named:
             (store.delete if name.endswith(".parquet") else store.delete_below)(name)
-    store.delete(NOTE)
+    store.delete(LABELLING_FILE)
 
     def note(name: str) -> None:
         noted = _noted(store)
         if name not in noted and not (store.exists(name) or store.exists(f"{name}/view.json")):
-            store.put(NOTE, json.dumps([*noted, name]).encode())
+            store.put(LABELLING_FILE, json.dumps([*noted, name]).encode())
 
     return note
 
 
 def _noted(store: Store) -> list[str]:
-    return list(json.loads(store.read(NOTE))) if store.exists(NOTE) else []
+    return list(json.loads(store.read(LABELLING_FILE))) if store.exists(LABELLING_FILE) else []
 
 
 def _named(store: Store) -> set[str]:

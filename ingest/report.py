@@ -14,7 +14,7 @@ from tagmill.ingest.labels.coverage import FewLabels
 from tagmill.ingest.progress.host_times import HostTime
 from tagmill.ingest.reasons import Reason
 
-NAME = "report.json"
+REPORT_FILE = "report.json"
 TOP_LABELS = 20
 TOP_CROWDS = 10
 

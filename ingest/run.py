@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from tagmill.ingest.commit import Made, close, commit_first, finish, finished, lineage, reported, rules
+from tagmill.ingest.commit import NewCorpus, close, commit_first, finish, finished, lineage, reported, rules
 from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.config.memory import bytes_of, shared
 from tagmill.ingest.dedup.decontamination import LEAKS, EvaluationSets
@@ -25,34 +25,34 @@ from tagmill.ingest.dedup.placeholders import TAGGED
 from tagmill.ingest.dedup.resolve import SetRules
 from tagmill.ingest.dedup.selection import Selected, select
 from tagmill.ingest.engines.engine import parquet_of
-from tagmill.ingest.executor import Workplace, workplace
+from tagmill.ingest.executor import Executor, open_executor
 from tagmill.ingest.extend.base_corpus import Base, begin, extended, is_done
 from tagmill.ingest.extend.generation import Generation, check_views
 from tagmill.ingest.filters.pinned import Forbidden, pin_forbidden
-from tagmill.ingest.filters.takedown_rules import Denied
+from tagmill.ingest.filters.takedown_rules import Denylist
 from tagmill.ingest.http.proxy import SAYS as PROXY_SAYS
 from tagmill.ingest.http.proxy import Proxies
 from tagmill.ingest.image_stacks import hold_stack
-from tagmill.ingest.pack.shard_plan import NOTHING, check_dealt
-from tagmill.ingest.pack.write_shards import Packed, PackTask, plan_groups, totals_of
+from tagmill.ingest.pack.shard_plan import NOTHING_BEFORE, check_dealt
+from tagmill.ingest.pack.write_shards import PackedGroup, PackTask, plan_groups, totals_of
 from tagmill.ingest.parts.first_look import FirstLook, reading_of
-from tagmill.ingest.parts.known_urls import deal_known
+from tagmill.ingest.parts.known_urls import partition_known
 from tagmill.ingest.parts.make import PartSummary, attempt_file, done_file
-from tagmill.ingest.parts.partition import Dealt, deal
+from tagmill.ingest.parts.partition import PartitionManifest, partition
 from tagmill.ingest.parts.robots import ask_hosts, find_hosts
 from tagmill.ingest.parts.run import pictures_left, run_parts
 from tagmill.ingest.parts.table import PART
-from tagmill.ingest.progress.failure_budget import Budget
-from tagmill.ingest.progress.host_times import Traffic
+from tagmill.ingest.progress.failure_budget import FailureBudget
+from tagmill.ingest.progress.host_times import FetchStats
 from tagmill.ingest.progress.progress import Progress, Silent
 from tagmill.ingest.redo import begin_labelling, begin_packing, pack_stamp, select_stamp
-from tagmill.ingest.report import NAME as REPORT
+from tagmill.ingest.report import REPORT_FILE as REPORT
 from tagmill.ingest.report import Report
 from tagmill.ingest.scratch import spool_folder
 from tagmill.ingest.sources.rows import check as check_sources
 from tagmill.ingest.sources.rows import extra_schema
-from tagmill.ingest.views.build import NAME as VIEW
-from tagmill.ingest.views.build import Labelled, Source, make_view
+from tagmill.ingest.views.build import DEFAULT_VIEW as VIEW
+from tagmill.ingest.views.build import CorpusSource, Labelled, make_view
 from tagmill.shards.errors import CorpusError
 from tagmill.shards.manifest import Corpus, Named, put_manifest
 from tagmill.shards.side_tables import label
@@ -87,7 +87,7 @@ def ingest(config: IngestConfig, progress: Progress | None = None) -> Report:
         return finish(store, config)
     with full_disks(config.spool), spool_folder(config.spool) as spool:
         config = dataclasses.replace(config, spool=str(spool))
-        with closing(workplace(config, spool / "engine")) as place:
+        with closing(open_executor(config, spool / "engine")) as place:
             return _Run(config, store, spool, progress or Silent(), place, base).report()
 
 
@@ -99,10 +99,10 @@ class _Run:
     store: Store
     spool: Path
     progress: Progress
-    place: Workplace
+    place: Executor
     base: Base | None = None  # the corpus that is extended
     seconds: dict[str, float] = field(default_factory=dict)
-    traffic: Traffic = field(default_factory=Traffic)
+    traffic: FetchStats = field(default_factory=FetchStats)
 
     def report(self) -> Report:
         """All stages in their order."""
@@ -116,7 +116,7 @@ class _Run:
         if self.config.honour_robots:
             self._robots(dealt)
         with self._stage("fetch", dealt.rows):
-            budget = Budget(self.progress, dealt.rows, self.config.failure_budget, self.config.output)
+            budget = FailureBudget(self.progress, dealt.rows, self.config.failure_budget, self.config.output)
             parts = run_parts(self.config, self.store, dealt.num_parts, budget, self.place.parts)
             budget.check(done=True)
             self.traffic = budget.traffic
@@ -124,27 +124,27 @@ class _Run:
             selected = self._select(parts, dealt, evaluation)
         with self._stage("pack", dealt.rows):
             packed = self._pack(parts, dealt, selected.stamp)
-        run = Made(dealt, packed, forbidden.denied, evaluation, selected.counts)
+        run = NewCorpus(dealt, packed, forbidden.denied, evaluation, selected.counts)
         return self._extend(self.base, run) if self.base else self._finish(run)
 
     def _pins(self) -> Forbidden:
         """What holds a run that goes on to what it was begun with: what it must not take in, and who makes its pictures."""
-        listed = Denied.of(self.base.corpus.takedown) if self.base else Denied()
+        listed = Denylist.of(self.base.corpus.takedown) if self.base else Denylist()
         forbidden = pin_forbidden(self.config, self.store, listed)
         if pictures_left(self.store):
             hold_stack(self.config, self.store, self._over)
         return forbidden
 
-    def _deal(self) -> Dealt:
+    def _deal(self) -> PartitionManifest:
         config, base = self.config, self.base
         with self._stage("deal"), FirstLook(config, rules(config).match) as look:
-            dealt = deal(config, self.store, self.spool, base.num_files if base else 0, look.see)
-            check_dealt(config, dealt.rows, dealt.num_parts, base.before if base else NOTHING)
+            dealt = partition(config, self.store, self.spool, base.num_files if base else 0, look.see)
+            check_dealt(config, dealt.rows, dealt.num_parts, base.before if base else NOTHING_BEFORE)
             if base:
-                deal_known(base.corpus, dealt, self.store, self.spool, config.processes)
+                partition_known(base.corpus, dealt, self.store, self.spool, config.processes)
         return dealt
 
-    def _robots(self, dealt: Dealt) -> None:
+    def _robots(self, dealt: PartitionManifest) -> None:
         """Asks hosts what may be fetched of them, where anything is still to be fetched."""
         there = set(self.store.names("parts"))
         if all(done_file(part) in there for part in range(dealt.num_parts)):
@@ -154,7 +154,7 @@ class _Run:
         with self._stage("robots", sum(sizes)):
             ask_hosts(self.config, self.store, dealt.num_parts, sizes, self.place.engine, self.progress)
 
-    def _select(self, parts: list[PartSummary], dealt: Dealt, evaluation: EvaluationSets) -> Selected:
+    def _select(self, parts: list[PartSummary], dealt: PartitionManifest, evaluation: EvaluationSets) -> Selected:
         base, config = self.base, self.config
         existing = (lambda: existing_rows(base.corpus, self.spool / "existing.parquet")) if base else None
         names = [attempt_file(part.part, part.attempt) for part in parts]
@@ -178,7 +178,7 @@ class _Run:
         self._check_sum(selected.rows, dealt, "the selection")
         return selected
 
-    def _pack(self, parts: list[PartSummary], dealt: Dealt, selected: str) -> list[Packed]:
+    def _pack(self, parts: list[PartSummary], dealt: PartitionManifest, selected: str) -> list[PackedGroup]:
         config = self.config
         groups = plan_groups(
             self.store,
@@ -187,7 +187,7 @@ class _Run:
             max_samples=config.shard_samples,
             max_bytes=config.shard_bytes,
             selected=selected,
-            before=self.base.before if self.base else NOTHING,
+            before=self.base.before if self.base else NOTHING_BEFORE,
         )
         extra, stamp = extra_schema(config), pack_stamp(config, selected)
         begin_packing(self.store, stamp, self.base)
@@ -209,7 +209,7 @@ class _Run:
         self._check_sum(sum(sum(group.outcomes().values()) for group in packed), dealt, "samples and rejects")
         return packed
 
-    def _finish(self, run: Made) -> Report:
+    def _finish(self, run: NewCorpus) -> Report:
         """The end of a run that makes a corpus: its view, its report and its commit."""
         config = self.config
         with self._stage("label"):
@@ -217,7 +217,7 @@ class _Run:
             manifest = put_manifest(self.store, run.entries, note)
             spool = self.spool / "view"
             spool.mkdir()
-            source = Source(self.store, manifest, run.entries, spool, config.processes)
+            source = CorpusSource(self.store, manifest, run.entries, spool, config.processes)
             with closing(self.place.engine()) as engine:
                 labelled = make_view(
                     *(engine, source, VIEW, rules(config)), seed=config.seed, reading=reading_of(config), note=note
@@ -227,7 +227,7 @@ class _Run:
         commit_first(config, self.store, run, report, manifest, labelled)
         return report
 
-    def _extend(self, base: Base, run: Made) -> Report:
+    def _extend(self, base: Base, run: NewCorpus) -> Report:
         """The end of a run that extends: the views of the next generation, its commit, and its report."""
         config = self.config
         totals = totals_of(run.packed)
@@ -244,11 +244,11 @@ class _Run:
         generation.commit(next_, corpus)
         return finished(self.store)
 
-    def _told(self, run: Made, labelled: Labelled) -> Report:
+    def _told(self, run: NewCorpus, labelled: Labelled) -> Report:
         name = self.base.corpus.file.name if self.base else self.config.name
         return reported(self.config, self.store, name, run, labelled, self.seconds, self.traffic)
 
-    def _check_sum(self, found: int, dealt: Dealt, what: str) -> None:
+    def _check_sum(self, found: int, dealt: PartitionManifest, what: str) -> None:
         """rows in = samples + rejects, or there is no corpus."""
         if found != dealt.rows:
             remedy = f"nothing was committed: {self._over}, and report this"

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.engines.spark_session import Cluster, scratch
-from tagmill.ingest.filters.pinned import rules_of
-from tagmill.ingest.pack.write_shards import Packed, PackTask, pack_group
+from tagmill.ingest.filters.pinned import read_rules
+from tagmill.ingest.pack.write_shards import PackedGroup, PackTask, pack_group
 from tagmill.ingest.parts.make import PartSummary, PartTask, run_part
 from tagmill.ingest.parts.table import part_schema
-from tagmill.ingest.progress.host_times import Traffic
+from tagmill.ingest.progress.host_times import FetchStats
 from tagmill.ingest.progress.progress import Progress
 from tagmill.shards.storage.store import Store
 
@@ -27,18 +27,18 @@ def parts_on_spark(
     """Makes parts that are not done yet; their summaries. Raises TagmillError where one failed too often."""
     workers = min(cluster.slots(), len(parts))
     schema, share = part_schema(config), max(1, config.concurrency // workers)
-    rules = rules_of(store)
+    rules = read_rules(store)
     tasks = [PartTask(config, store, part, schema, share, workers, rules) for part in parts]
     made = cluster.each(_work, tasks, lambda counts: _tell(progress, counts), f"the parts of {store.url}")
     summaries = [PartSummary.parse(data) for data in made]
-    progress.fetched(Traffic.sum(summary.traffic for summary in summaries))
+    progress.fetched(FetchStats.sum(summary.traffic for summary in summaries))
     return summaries
 
 
-def pack_on_spark(cluster: Cluster, tasks: list[PackTask], progress: Progress) -> list[Packed]:
+def pack_on_spark(cluster: Cluster, tasks: list[PackTask], progress: Progress) -> list[PackedGroup]:
     """Packs groups; the results come in the order of the tasks. Raises TagmillError where one failed too often."""
     made = cluster.each(_group, tasks, lambda counts: _tell(progress, counts), "the pack groups")
-    return [Packed.parse(data) for data in made]
+    return [PackedGroup.parse(data) for data in made]
 
 
 def _tell(progress: Progress, counts: Mapping[str, int]) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from tagmill.pipeline.config import LoaderConfig
 from tagmill.pipeline.decode.backend import Backend, choose
-from tagmill.pipeline.iteration import Made, Run
+from tagmill.pipeline.iteration import ReadyBatch, Run
 from tagmill.pipeline.meters import Meters
 from tagmill.pipeline.order.mixture import MixedSchedule
 from tagmill.pipeline.order.schedule import Schedule
@@ -42,7 +42,7 @@ class Engine:
         )
         return run
 
-    def next(self, run: Run) -> Made | None:
+    def next(self, run: Run) -> ReadyBatch | None:
         """The run's next batch, None at its end. A run that fails is ended. Raises what the making of the batch raised, and
         TagmillError where the failure budget is spent."""
         try:

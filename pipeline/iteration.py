@@ -31,7 +31,7 @@ UNDECODABLE = "undecodable"  # the reason of a hole whose bytes are those that w
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Made:
+class ReadyBatch:
     """A batch, the state (epoch, turn) that it leads to, and its holes by reason."""
 
     batch: Batch
@@ -76,11 +76,11 @@ class Run:
         self._idle_since: float | None = None
         self._closed = False
         self._gatherings: deque[Future[Gathered | None]] = deque()  # of batches that are not in work yet
-        self._pending: deque[Future[Made | None]] = deque()
+        self._pending: deque[Future[ReadyBatch | None]] = deque()
         for _ in range(AHEAD + 1):
             self._pending.append(self._ahead())
 
-    def next_made(self) -> Made | None:
+    def next_made(self) -> ReadyBatch | None:
         """The next batch, None at the end. Raises what the making of it raised, and TagmillError after `close`."""
         if self._closed:
             raise ended()
@@ -118,11 +118,11 @@ class Run:
         self._gathering.stop()
         self._worker.shutdown()
 
-    def _ahead(self) -> Future[Made | None]:
+    def _ahead(self) -> Future[ReadyBatch | None]:
         self._gatherings.append(self._gathering.submit(self._gatherer.next))
         return self._worker.submit(self._make)
 
-    def _make(self) -> Made | None:
+    def _make(self) -> ReadyBatch | None:
         idle, self._idle_since = self._idle_since, None
         if idle is not None:
             self._meters.add_seconds(OUTPUT, time.perf_counter() - idle)
@@ -144,7 +144,7 @@ class Run:
         gathered = after.result()
         return None if gathered is None else (gathered.jpegs, gathered.crops)
 
-    def _decode(self, gathered: Gathered) -> Made:
+    def _decode(self, gathered: Gathered) -> ReadyBatch:
         config, jpegs, how = self._config, gathered.jpegs, self._at_once()
         images, failed = self._backend.decode(jpegs, gathered.crops, config.size, how, self._coming)
         valid = np.array([jpeg is not None for jpeg in jpegs]) & ~failed
@@ -158,7 +158,7 @@ class Run:
         if how is None:
             batch = alter(batch, config, gathered.epoch, gathered.positions, valid, self._backend.share)
             batch = batch.normalised(config.output, config.mean, config.std, self._backend.normalise)
-        return Made(batch, gathered.after, reasons)
+        return ReadyBatch(batch, gathered.after, reasons)
 
     def _at_once(self) -> Normalisation | None:
         """How the backend can normalise while it decodes: where nothing comes between, and images need not travel as uint8."""

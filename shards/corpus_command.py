@@ -50,7 +50,7 @@ Commands = (
 )
 
 
-def command(arguments: Sequence[str]) -> None:
+def corpus_command(arguments: Sequence[str]) -> None:
     """Runs one `tagmill corpus` command line."""
     chosen: Info | Words | Lint = tyro.cli(Commands, args=list(arguments), prog="tagmill corpus")
     corpus = Corpus.open(chosen.corpus)

@@ -13,16 +13,16 @@ import numpy.typing as npt
 from tagmill.shards.checksum import crc32
 from tagmill.shards.errors import IntegrityError
 from tagmill.shards.formats.parquet import read_table
-from tagmill.shards.formats.placeholder_jpeg import is_grey
+from tagmill.shards.formats.placeholder_jpeg import is_placeholder
 from tagmill.shards.formats.record import sha256_hex
-from tagmill.shards.formats.shard_index import BLOCK, INDEX, dali_index, key_hex, padded
+from tagmill.shards.formats.shard_index import INDEX, TAR_BLOCK, dali_index, key_hex, padded
 from tagmill.shards.manifest import Corpus, Named, ShardEntry, read_named
 from tagmill.shards.reader import ShardReader
 from tagmill.shards.view import View
 
 MEMBER = re.compile(r"[0-9a-f]{32}\.(jpg|json)")
 NOT_OURS = "this tar was not written by tagmill or was altered: restore the shard"
-PIECE = 1 << 20  # bytes of a stream that are read at a time
+LINT_BYTES = 1 << 20  # bytes of a stream that are read at a time
 
 
 class Readable(Protocol):
@@ -50,8 +50,8 @@ def tar_members(file: Readable, where: str) -> Iterator[tuple[tarfile.TarInfo, b
     a link, a device, an extended header, a tar that ends early. (Python's tarfile takes a damaged header for the end.)
     """
     place = 0
-    while header := _exactly(file, BLOCK, where):
-        if header == bytes(BLOCK):
+    while header := _exactly(file, TAR_BLOCK, where):
+        if header == bytes(TAR_BLOCK):
             break
         try:
             member = tarfile.TarInfo.frombuf(header, "ascii", "strict")
@@ -61,11 +61,11 @@ def tar_members(file: Readable, where: str) -> Iterator[tuple[tarfile.TarInfo, b
             raise IntegrityError(f"a member that a shard cannot hold: {member.name!r}", where, NOT_OURS)
         if not 0 <= member.size < 1 << 32:
             raise IntegrityError(f"member {member.name} claims {member.size} bytes", where, NOT_OURS)
-        member.offset, member.offset_data = place, place + BLOCK
+        member.offset, member.offset_data = place, place + TAR_BLOCK
         data = _exactly(file, padded(member.size), where)
-        place += BLOCK + len(data)
+        place += TAR_BLOCK + len(data)
         yield member, data[: member.size]
-    while rest := file.read(PIECE):
+    while rest := file.read(LINT_BYTES):
         if rest.strip(b"\0"):
             raise IntegrityError("bytes behind the end of the tar", where, NOT_OURS)
 
@@ -74,7 +74,7 @@ def _exactly(file: Readable, size: int, where: str) -> bytes:
     """`size` bytes of a stream, in pieces, so that a false size does not take the memory that it claims."""
     data = bytearray()
     while len(data) < size:
-        piece = file.read(min(PIECE, size - len(data)))
+        piece = file.read(min(LINT_BYTES, size - len(data)))
         if not piece:
             raise IntegrityError("not a whole tar: it ends early", where, NOT_OURS)
         data += piece
@@ -102,7 +102,7 @@ def lint_shard(corpus: Corpus, entry: ShardEntry) -> None:
             record, kind = index[number // 2] if number // 2 < len(index) else None, ("jpg", "json")[number % 2]
             if record is None or member.name != f"{key_hex(record)}.{kind}":
                 raise IntegrityError(f"member {member.name} is not where the index says", reader.where, "restore it")
-            same = is_grey(data) if purged[number // 2] else crc32(data) == record["crc32"]
+            same = is_placeholder(data) if purged[number // 2] else crc32(data) == record["crc32"]
             if kind == "jpg" and (member.offset_data != record["offset"] or not same):
                 what = "a picture is not the one of the index"
                 raise IntegrityError(what, f"{reader.where} {member.name}", "restore it")

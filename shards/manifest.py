@@ -42,7 +42,7 @@ SHARDS = pa.schema(
 
 
 # What planning and reading need of it: the digests, which take most of its bytes, are for those who go through all.
-LINES = pa.schema([SHARDS.field(name) for name in ("name", "split", "samples", "bytes")])
+SHARD_TABLE = pa.schema([SHARDS.field(name) for name in ("name", "split", "samples", "bytes")])
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +175,10 @@ class Corpus:
         """What reading needs of the shard table (schema LINES), checked against its digest when it is decoded."""
         named = self.file.manifest
         return shared_table(
-            self.cache, f"lines-{named.sha256}", LINES, lambda: parquet_batches(read_named(self.store, named), LINES)
+            self.cache,
+            f"lines-{named.sha256}",
+            SHARD_TABLE,
+            lambda: parquet_batches(read_named(self.store, named), SHARD_TABLE),
         )
 
     @cached_property

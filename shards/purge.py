@@ -18,19 +18,20 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tagmill.shards.arrays import Ordinals
 from tagmill.shards.errors import CorpusError, IntegrityError
 from tagmill.shards.formats.parquet import read_table
-from tagmill.shards.formats.placeholder_jpeg import grey_jpeg, no_facts
+from tagmill.shards.formats.placeholder_jpeg import no_facts, placeholder_jpeg
 from tagmill.shards.formats.record import sha256_hex
-from tagmill.shards.formats.shard_index import BLOCK, key_hex, padded
+from tagmill.shards.formats.shard_index import TAR_BLOCK, key_hex, padded
 from tagmill.shards.manifest import Corpus, CorpusFile, Named, ShardEntry, amend, read_named
 from tagmill.shards.reader import ShardReader
 from tagmill.shards.storage.store import Store
-from tagmill.shards.takedown import PURGE, PURGED, Ordinals, PurgedShard, Row, Takedown
+from tagmill.shards.takedown import PURGE, PURGED, PurgedShard, Row, Takedown
 
 # What a shard will be, put before it is: after a kill it tells a shard that is purged already from one that was altered.
 NOTES = "parts/purge"
-PIECE = 1 << 22
+PURGE_BYTES = 1 << 22
 
 
 def record(corpus: Corpus, rows: Sequence[Row]) -> Corpus:
@@ -119,7 +120,7 @@ def _copied(corpus: Corpus, path: Path) -> str:
     """Copies a file of a shard to the local disk and returns its sha256."""
     try:
         with corpus.store.open(f"shards/{path.name}") as source, path.open("wb") as file:
-            shutil.copyfileobj(source, file, PIECE)
+            shutil.copyfileobj(source, file, PURGE_BYTES)
     except FileNotFoundError as error:
         where = f"{corpus.store.url}/shards/{path.name}"
         raise IntegrityError("missing from the corpus", where, "restore the shard") from error
@@ -137,12 +138,12 @@ def _blank(file: BinaryIO, records: npt.NDArray[Any], where: str) -> None:
         offset, size = int(record_["offset"]), int(record_["size"])
         header = offset + padded(size)
         file.seek(header)
-        member = tarfile.TarInfo.frombuf(file.read(BLOCK), "ascii", "strict")
+        member = tarfile.TarInfo.frombuf(file.read(TAR_BLOCK), "ascii", "strict")
         if member.name != f"{key_hex(record_)}.json":
             raise IntegrityError(f"{member.name} where facts should be", where, "restore the shard, then purge it")
         file.seek(offset)
-        file.write(grey_jpeg(size))
-        file.seek(header + BLOCK)
+        file.write(placeholder_jpeg(size))
+        file.seek(header + TAR_BLOCK)
         file.write(no_facts(member.size))
 
 

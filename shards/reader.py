@@ -9,16 +9,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tagmill.shards.arrays import Ordinals
 from tagmill.shards.checksum import crc32
 from tagmill.shards.errors import CorpusError, IntegrityError
 from tagmill.shards.formats.npy import check_size, read_rows
-from tagmill.shards.formats.placeholder_jpeg import is_grey
-from tagmill.shards.formats.shard_index import BLOCK, INDEX, key_hex, padded
+from tagmill.shards.formats.placeholder_jpeg import is_placeholder
+from tagmill.shards.formats.shard_index import INDEX, TAR_BLOCK, key_hex, padded
 from tagmill.shards.manifest import Corpus, ShardLine
 from tagmill.shards.storage.node_cache import identity_of
 from tagmill.shards.storage.ranged_reads import Places
 from tagmill.shards.storage.store import Store
-from tagmill.shards.takedown import NONE, TAKEN_DOWN, Ordinals
+from tagmill.shards.takedown import NONE, TAKEN_DOWN
 
 GAP_LIMIT = 1 << 17  # bytes that one read may fetch for nothing between two pictures, before a second read is cheaper
 
@@ -118,8 +119,8 @@ class ShardReader:
             raise IntegrityError("altered picture", f"{self.where} {key}", "restore the shard")
         after = int(records[0]["offset"]) + padded(len(picture))
         try:
-            header = tarfile.TarInfo.frombuf(self._pieces([(after, after + BLOCK)])[0], "ascii", "strict")
-            facts = json.loads(self._pieces([(after + BLOCK, after + BLOCK + header.size)])[0])
+            header = tarfile.TarInfo.frombuf(self._pieces([(after, after + TAR_BLOCK)])[0], "ascii", "strict")
+            facts = json.loads(self._pieces([(after + TAR_BLOCK, after + TAR_BLOCK + header.size)])[0])
             if header.name != f"{key}.json" or not isinstance(facts, dict) or facts.get("key") != key:
                 raise ValueError(f"another sample's, {header.name}")
         except (tarfile.HeaderError, ValueError) as error:
@@ -140,7 +141,9 @@ class ShardReader:
         """For bytes that are not those that were written."""
         start, name = int(record["offset"]), f"{self.entry.name}.tar"
         place = start, start + len(data), self.entry.bytes, self._identity(name)
-        again = None if is_grey(data) else self.store.read_afresh(name, *place)
+        again = None if is_placeholder(data) else self.store.read_afresh(name, *place)
         if again is not None and crc32(again) == record["crc32"]:
             return again
-        return Unreadable(key_hex(record), TAKEN_DOWN if is_grey(data if again is None else again) else "altered")
+        return Unreadable(
+            key_hex(record), TAKEN_DOWN if is_placeholder(data if again is None else again) else "altered"
+        )

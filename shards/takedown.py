@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tagmill.shards.arrays import Ordinals
 from tagmill.shards.errors import CorpusError
 from tagmill.shards.formats.parquet import read_table, table_bytes
 from tagmill.shards.formats.record import sha256_hex
@@ -40,7 +41,6 @@ LIST = pa.schema(
     ]
 )
 
-Ordinals = npt.NDArray[np.uint32]
 NONE = np.empty(0, np.uint32)
 
 

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from tagmill.shards.arrays import Int32s, Int64s, Ordinals
 from tagmill.shards.errors import CorpusError, IntegrityError
 from tagmill.shards.formats.npy import check_size, npy_bytes, read_rows
 from tagmill.shards.formats.parquet import read_table, table_bytes
@@ -30,9 +31,6 @@ ONE = 1 << 16  # a repeat of one
 STRIDE = 256  # every STRIDE-th fraction stands in front of extras.npy, so that one small read finds the place
 LINES_KEPT = 1024
 EXTRA = np.dtype([("ordinal", "<u4"), ("running", "<u8")])
-Int32s = npt.NDArray[np.int32]
-Int64s = npt.NDArray[np.int64]
-Ordinals = npt.NDArray[np.uint32]
 
 VIEW_SHARDS = pa.schema(
     [
@@ -50,7 +48,7 @@ VIEW_SHARDS = pa.schema(
 
 
 # What planning and reading need of it, decoded.
-LINES = pa.schema(
+VIEW_TABLE = pa.schema(
     [
         pa.field("name", pa.string(), nullable=False),
         pa.field("samples", pa.int64(), nullable=False),
@@ -226,7 +224,9 @@ class View:
     def table(self) -> pa.Table:
         """What reading needs of the shard table (schema LINES), checked against its digest when it is decoded."""
         named = self._named_shards
-        return shared_table(self.cache, f"view-{named.sha256}", LINES, lambda: _decoded(read_named(self.store, named)))
+        return shared_table(
+            self.cache, f"view-{named.sha256}", VIEW_TABLE, lambda: _decoded(read_named(self.store, named))
+        )
 
     @property
     def _named_shards(self) -> Named:
@@ -313,11 +313,11 @@ class View:
 
 def _decoded(data: bytes) -> Iterator[pa.RecordBatch]:
     """From a view's `shards.parquet` the rows of LINES."""
-    names = [field.name for field in LINES if field.name != "listed"]
-    read = pa.schema([*(LINES.field(name) for name in names), VIEW_SHARDS.field("runs_sha256")])
+    names = [field.name for field in VIEW_TABLE if field.name != "listed"]
+    read = pa.schema([*(VIEW_TABLE.field(name) for name in names), VIEW_SHARDS.field("runs_sha256")])
     for batch in parquet_batches(data, read):
         listed = batch["runs_sha256"].is_valid()
-        yield pa.RecordBatch.from_arrays([*(batch[name] for name in names), listed], schema=LINES)
+        yield pa.RecordBatch.from_arrays([*(batch[name] for name in names), listed], schema=VIEW_TABLE)
 
 
 def _extra_rows(fractions: int) -> int:

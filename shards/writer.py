@@ -16,12 +16,12 @@ from tagmill.shards.checksum import crc32
 from tagmill.shards.errors import ConfigError, CorpusError
 from tagmill.shards.formats.npy import npy_bytes
 from tagmill.shards.formats.record import Record, facts_schema, sha256_hex
-from tagmill.shards.formats.shard_index import BLOCK, INDEX, dali_index, key_bytes, padded
+from tagmill.shards.formats.shard_index import INDEX, TAR_BLOCK, dali_index, key_bytes, padded
 from tagmill.shards.manifest import ShardEntry
 from tagmill.shards.storage.store import SMALL_PUT, Store
 
 SIDES = (".tar", ".idx", ".npy", ".parquet", "_stats.json")  # the order of the puts: facts never precede their bytes
-PIECE = 1 << 20  # bytes of a file in memory
+WRITER_BYTES = 1 << 20  # bytes of a file in memory
 
 
 def _template() -> bytes:
@@ -44,7 +44,7 @@ def _header(name: str, length: int) -> bytes:
     header[_NAME] = name.encode("ascii").ljust(100, b"\0")
     header[_LENGTH] = b"%011o\0" % length
     header[_SUM] = b"%06o\0 " % sum(header)
-    assert len(header) == BLOCK, "a name or a length that is too long"
+    assert len(header) == TAR_BLOCK, "a name or a length that is too long"
     return bytes(header)
 
 
@@ -71,7 +71,7 @@ class _Tar:
 
     def finish(self) -> str:
         """Two empty blocks, then zeros up to a whole record."""
-        self._write(bytes(-(-(self.length + 2 * BLOCK) // tarfile.RECORDSIZE) * tarfile.RECORDSIZE - self.length))
+        self._write(bytes(-(-(self.length + 2 * TAR_BLOCK) // tarfile.RECORDSIZE) * tarfile.RECORDSIZE - self.length))
         self._file.close()
         return self._digest.hexdigest()
 
@@ -191,6 +191,6 @@ def _put_beside(store: Store, name: str, path: Path) -> None:
 
 def _digest(file: BinaryIO) -> bytes:
     digest = hashlib.sha256()
-    while block := file.read(PIECE):
+    while block := file.read(WRITER_BYTES):
         digest.update(block)
     return digest.digest()

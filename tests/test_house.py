@@ -140,6 +140,73 @@ def test_no_two_way_imports_inside_a_room() -> None:
     assert not cycles, f"these files import each other in a circle: {cycles}"
 
 
+def folder_of(path: Path) -> str:
+    """`wing/folder` of a file below one; a file at the top of a wing stands for itself."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return "/".join(parts[:2])
+
+
+def test_no_two_folders_import_each_other() -> None:
+    names = {module_of(path): path for path in sources()}
+    edges: dict[str, dict[str, str]] = {}
+    for path in sources():
+        if path.name == "__init__.py" and len(path.relative_to(ROOT).parts) == 2:
+            continue  # a wing's front door
+        for name, line, _ in imports(path):
+            target = names.get(name) or names.get(name.rpartition(".")[0])
+            if target is not None and folder_of(target) != folder_of(path):
+                where = f"{path.relative_to(ROOT)}:{line} imports {name}"
+                edges.setdefault(folder_of(path), {})[folder_of(target)] = where
+
+    def way(start: str, end: str) -> list[str] | None:
+        todo: list[tuple[str, list[str]]] = [(start, [])]
+        seen: set[str] = set()
+        while todo:
+            at, steps = todo.pop()
+            for target, where in edges.get(at, {}).items():
+                if target == end:
+                    return [*steps, where]
+                if target not in seen:
+                    seen.add(target)
+                    todo.append((target, [*steps, where]))
+        return None
+
+    circles = {folder: way(folder, folder) for folder in edges}
+    assert not any(circles.values()), next(steps for steps in circles.values() if steps)
+
+
+def test_folders_stay_small() -> None:
+    """15 files with one purpose, which the folder's docstring says; bench and demo are lists of programs."""
+    for room in LAW:
+        for folder in [ROOT / room, *(ROOT / room).rglob("*/")]:
+            files = [path for path in folder.glob("*.py") if path.name != "__init__.py"]
+            assert len(files) <= 15, f"{folder.relative_to(ROOT)} has {len(files)} files"
+
+
+def public_names(path: Path) -> Iterator[str]:
+    for node in ast.parse(path.read_text()).body:
+        names = []
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            names = [node.name]
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names = [target.id for target in targets if isinstance(target, ast.Name)]
+        # A type variable, a logger and the start of a script are never imported.
+        yield from (
+            name for name in names if not name.startswith("_") and len(name) > 1 and name not in ("log", "main")
+        )
+
+
+@pytest.mark.parametrize("room", [room for room in LAW if (ROOT / room).is_dir() and room != "examples"])
+def test_no_two_public_things_of_a_wing_have_one_name(room: str) -> None:
+    homes: dict[str, list[str]] = {}
+    for path in sorted((ROOT / room).rglob("*.py")):
+        for name in public_names(path):
+            homes.setdefault(name, []).append(str(path.relative_to(ROOT)))
+    twice = {name: files for name, files in homes.items() if len(files) > 1}
+    assert not twice
+
+
 def test_only_the_store_opens_files_of_a_store_for_writing() -> None:
     """fsspec commits a cut object when an exception leaves the `with` of `fs.open(..., "wb")`."""
     for path in sources():

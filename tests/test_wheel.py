@@ -53,8 +53,8 @@ def test_it_holds_every_source_file_of_the_rooms_and_nothing_else(wheel: Path) -
     data |= {"tagmill/py.typed"}
     compiled = {
         "tagmill/shards/storage/_pieces": ranged_reads.is_compiled(),
-        "tagmill/pipeline/decode/_resample": resize.is_compiled(),
-        "tagmill/pipeline/decode/_windows": libjpeg.is_compiled(),
+        "tagmill/pipeline/decode/_resample": resize.resize_is_compiled(),
+        "tagmill/pipeline/decode/_windows": libjpeg.libjpeg_is_compiled(),
         "tagmill/ingest/images/_planes": jpeg_planes.is_compiled(),
     }
     objects = {name for name in ours if name.endswith(".so")}

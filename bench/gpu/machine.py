@@ -35,7 +35,7 @@ def facts(device: str) -> dict[str, Any]:
     """For the head of the results. The commit of a working tree without git is 'unknown'."""
     machine: dict[str, Any] = {**measure.machine(), "usable_cores": cores_per_rank(), "platform": platform.platform()}
     machine |= {
-        "windows_compiled": libjpeg.is_compiled(),
+        "windows_compiled": libjpeg.libjpeg_is_compiled(),
         "pieces_compiled": ranged_reads.is_compiled(),
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
     }

@@ -7,7 +7,7 @@ from dataclasses import MISSING, asdict, astuple, dataclass, field, fields
 from typing import Any, Literal, get_args
 
 from tagmill.ingest.config.images import ImagePolicy, Reencode, Resize
-from tagmill.ingest.config.memory import SIZE
+from tagmill.ingest.config.memory import _SIZE
 from tagmill.ingest.config.presets import PLAIN, PRESETS, Columns, Preset
 from tagmill.ingest.config.stages import (
     FETCH,
@@ -233,7 +233,7 @@ class IngestConfig:
             self._refuse("rule", "must be merge, first or all")
         if self.engine not in ("duckdb", "spark"):
             self._refuse("engine", "must be duckdb or spark")
-        if not SIZE.fullmatch(self.memory_limit):
+        if not _SIZE.fullmatch(self.memory_limit):
             self._refuse("memory_limit", "must be a size such as 500MB or 2GB")
 
     def _check_places(self) -> None:

@@ -4,14 +4,14 @@ import re
 
 from tagmill.shards.errors import ConfigError
 
-SIZE = re.compile(r"([1-9][0-9]*(?:\.[0-9]+)?) ?([KMGT]?)(i?)B")
+_SIZE = re.compile(r"([1-9][0-9]*(?:\.[0-9]+)?) ?([KMGT]?)(i?)B")
 _POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 ENGINE_SHARE = 0.5
 
 
 def bytes_of(text: str) -> int:
     """Of a size such as 500MB or 2GiB. Raises ConfigError for what is none."""
-    match = SIZE.fullmatch(text)
+    match = _SIZE.fullmatch(text)
     if match is None:
         raise ConfigError(f"{text!r} is no size", "memory_limit", "give one such as 500MB or 2GB")
     number, power, binary = match.groups()

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tagmill.ingest.engines.engine import Engine
-from tagmill.ingest.similarity.hamming_index import MOST_ENTRIES, Matcher, Scheme, choose_scheme
+from tagmill.ingest.similarity.hamming_index import MOST_ENTRIES, HammingIndex, Scheme, choose_scheme
 from tagmill.ingest.similarity.hash_files import HashFile, Records, Words, is_existing
 from tagmill.shards.formats.parquet import table_bytes
 from tagmill.shards.formats.record import key_of, sha256_hex
@@ -171,7 +171,7 @@ def near_rows(hashes: HashFile, listed: Words, threshold: int, memory: int, thre
 def _through(
     hashes: HashFile, listed: Words, threshold: int, scheme: Scheme, blocks: range, threads: int
 ) -> Iterator[Pairs]:
-    matcher = Matcher(listed, threshold, scheme, wide=True, blocks=blocks)
+    matcher = HammingIndex(listed, threshold, scheme, wide=True, blocks=blocks)
 
     def work(records: Records) -> Pairs:
         asked, entry, apart = matcher.pairs(np.ascontiguousarray(records["pdq"]))

@@ -25,7 +25,7 @@ from tagmill.shards.storage.store import Store
 
 log = logging.getLogger(__name__)
 
-PICTURES = frozenset([".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".ppm"])
+EVALUATION_SUFFIXES = frozenset([".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".ppm"])
 _AHEAD = 32  # pictures in memory
 _WAY_OUT = "give a folder of pictures or of tars, a tar, or a .parquet or .csv with columns sha256 and/or pdq"
 _HASHES = "give 64 hex digits in sha256 or pdq, or in both, and leave the other empty; remove rows without a hash"
@@ -148,7 +148,7 @@ def _files(path: str, most: int, counts: Counter[str]) -> Iterator[_File]:
         kind = PurePosixPath(name).suffix.lower()
         if kind == ".tar":
             yield from _of_tar(store, name, most, counts)
-        elif kind in PICTURES:
+        elif kind in EVALUATION_SUFFIXES:
             if store.size(name) > most:
                 counts["broken"] += 1
             else:
@@ -158,7 +158,7 @@ def _files(path: str, most: int, counts: Counter[str]) -> Iterator[_File]:
 def _of_tar(store: Store, tar: str, most: int, counts: Counter[str]) -> Iterator[_File]:
     with store.open(tar) as file, tarfile.open(fileobj=file, mode="r|") as members:
         for member in members:
-            if not member.isfile() or PurePosixPath(member.name).suffix.lower() not in PICTURES:
+            if not member.isfile() or PurePosixPath(member.name).suffix.lower() not in EVALUATION_SUFFIXES:
                 continue
             content = members.extractfile(member) if member.size <= most else None
             if content is None:

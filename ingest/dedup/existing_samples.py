@@ -23,7 +23,7 @@ EXISTING = pa.schema(
         pa.field("pixels", pa.int64(), nullable=False),  # of the source picture
     ]
 )
-BATCH_ROWS = 16_384
+_BATCH_ROWS = 16_384
 _SHORT = ["key", "sha256", "pdq0", "pdq1", "pdq2", "pdq3", "original_width", "original_height"]
 
 
@@ -38,7 +38,7 @@ def existing_rows(corpus: Corpus, path: Path) -> Path:
             gone = corpus.takedown.ordinals(entry.name).astype(np.int64)
             start = 0
             with corpus.store.open(f"shards/{entry.name}.parquet") as file:
-                for batch in pq.ParquetFile(file).iter_batches(BATCH_ROWS, columns=_SHORT, use_threads=False):
+                for batch in pq.ParquetFile(file).iter_batches(_BATCH_ROWS, columns=_SHORT, use_threads=False):
                     stays = np.ones(len(batch), np.bool_)
                     stays[gone[(gone >= start) & (gone < start + len(batch))] - start] = False
                     ids = np.arange(row, row + len(batch), dtype=np.int64)

@@ -17,7 +17,7 @@ from tagmill.ingest.similarity.hash_files import full_disk
 YIELDED = pa.schema([("rank", pa.int64()), ("to_rank", pa.int64())])
 
 
-def settle(pairs: Iterable[pa.RecordBatch], ranks: int, path: Path) -> Counter[int]:
+def greedy_independent_set(pairs: Iterable[pa.RecordBatch], ranks: int, path: Path) -> Counter[int]:
     """Writes who is dropped and the row that it yields to (YIELDED), and counts the pairs by distance.
 
     `pairs` have better, worse and distance, ranks from 1 to `ranks`, ordered by (better, worse), each pair once.

@@ -17,21 +17,22 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tagmill.ingest.similarity.hamming_index import Positions
 from tagmill.ingest.similarity.hash_files import (
     BLOCK,
     RECORD,
     HashFile,
-    Packed,
-    Piles,
+    PackedHashes,
     Records,
+    Spills,
     Words,
     by_key,
     full_disk,
-    mixed,
+    mixed_bits,
     near_pairs,
     quality_of,
 )
-from tagmill.ingest.similarity.lsh import GROUP, Bands, cells_of, default_bits, default_tables, draw_bands
+from tagmill.ingest.similarity.lsh import GROUP, LshTables, cells_of, default_bits, default_tables, draw_bands
 from tagmill.shards.errors import TagmillError
 
 EDGES = pa.schema([("row_a", pa.int64()), ("row_b", pa.int64()), ("distance", pa.int32())])  # row_a < row_b
@@ -40,7 +41,6 @@ _EVERY_BIT = np.full(4, 0xFFFFFFFFFFFFFFFF, np.uint64)
 _ROW_BYTES = 80  # of a pile while it is worked on: its record, the key, and an order while that is made
 _PAIRS = 1 << 20  # compared at a time
 _LARGEST = 1 << 12  # piles
-Places: TypeAlias = npt.NDArray[np.int64]
 Rows: TypeAlias = npt.NDArray[np.int64]
 
 
@@ -125,7 +125,7 @@ def _singled(
 
     for pile in _of_equal(wanted(), hashes.rows, memory, spool, counts):
         _fits(len(pile), memory, spool)
-        packed = Packed(mixed(pile["pdq"], _EVERY_BIT))
+        packed = PackedHashes(mixed_bits(pile["pdq"], _EVERY_BIT))
         alone = np.ones(len(pile), np.bool_)
         at = packed.repeated()
         alone[packed.places[at]] = alone[packed.places[at + 1]] = False
@@ -149,7 +149,7 @@ def _of_equal(blocks: Iterator[Records], most: int, memory: int, spool: Path, co
             whole[rows : rows + len(records)] = records
             rows += len(records)
         return [whole[:rows]]
-    piles = Piles(spool, "alike", number)
+    piles = Spills(spool, "alike", number)
     counts.spilled += piles.deal(blocks, by_key(_EVERY_BIT, number))
     return map(HashFile.read, piles)
 
@@ -176,14 +176,21 @@ class _Pile:
         for records in hashes.blocks():
             here = slice(start, start := start + len(records))
             self.row_id[here], self.weight[here], self.pdq[here] = records["row_id"], records["weight"], records["pdq"]
-            self.key[here] = mixed(self.pdq[here], mask)
+            self.key[here] = mixed_bits(self.pdq[here], mask)
 
 
 class _Group:
     """Tables with bits in common: hashes are dealt into cells by these once, and every table goes through each cell."""
 
     def __init__(
-        self, hashes: HashFile, bands: Bands, number: int, rules: NearRules, memory: int, spool: Path, edges: "_Sink"
+        self,
+        hashes: HashFile,
+        bands: LshTables,
+        number: int,
+        rules: NearRules,
+        memory: int,
+        spool: Path,
+        edges: "_Sink",
     ) -> None:
         self._hashes, self._shared, self._spool, self._number = hashes, bands.shared[number], spool, number
         numbers = range(number * GROUP, min((number + 1) * GROUP, len(bands.masks)))
@@ -196,7 +203,7 @@ class _Group:
             for table in self.tables:
                 table.run(self._hashes)
             return self
-        dealt = Piles(self._spool, f"group-{self._number:03d}", cells)
+        dealt = Spills(self._spool, f"group-{self._number:03d}", cells)
         self.spilled = dealt.deal(self._hashes.blocks(), lambda pdq: cells_of(pdq, self._shared))
         for cell in dealt.files:
             for table in self.tables:
@@ -219,7 +226,7 @@ class _Table:
         if number == 1:
             self._compare(_Pile(hashes, self._mask))
             return
-        piles = Piles(self._spool, f"table-{self._name}", number)
+        piles = Spills(self._spool, f"table-{self._name}", number)
         self.spilled += piles.deal(hashes.blocks(), by_key(self._mask, number))
         for pile in piles:
             _fits(pile.rows, self._memory, self._spool)
@@ -227,7 +234,7 @@ class _Table:
 
     def _compare(self, pile: _Pile) -> None:
         """Sorts by key and compares neighbours at every lag, a run of equal keys being a bucket."""
-        packed, cap = Packed(pile.key), self._rules.bucket
+        packed, cap = PackedHashes(pile.key), self._rules.bucket
         prefix, places, at = packed.prefix, packed.places, packed.repeated()
         crowded = packed.repeated(cap)
         if len(crowded):
@@ -241,17 +248,17 @@ class _Table:
             at = at[at + lag < len(prefix)]
             at = at[prefix.take(at) == prefix.take(at + lag)]
 
-    def _pairs(self, pile: _Pile, left: Places, right: Places) -> None:
+    def _pairs(self, pile: _Pile, left: Positions, right: Positions) -> None:
         near, apart = near_pairs(pile.pdq.take(left, axis=0), pile.pdq.take(right, axis=0), self._rules.threshold)
         left, right = left[near], right[near]
         same = pile.key[left] == pile.key[right]  # the prefix alone may be equal by chance
         self._tell(pile.row_id[left[same]], pile.row_id[right[same]], apart[same])
 
-    def _tell(self, left: Places, right: Places, apart: npt.NDArray[np.uint16]) -> None:
+    def _tell(self, left: Positions, right: Positions, apart: npt.NDArray[np.uint16]) -> None:
         if len(left):
             self._edges.write(np.minimum(left, right), np.maximum(left, right), apart)
 
-    def _runs(self, pile: _Pile, packed: Packed, found: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
+    def _runs(self, pile: _Pile, packed: PackedHashes, found: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
         """Compares within the runs of these prefixes, which are long; tells which positions belong to such runs."""
         done = np.zeros(len(packed.prefix), np.bool_)
         starts, stops = (np.searchsorted(packed.prefix, found, side) for side in ("left", "right"))
@@ -264,7 +271,7 @@ class _Table:
                 self._bucket(pile, bucket)
         return done
 
-    def _bucket(self, pile: _Pile, bucket: Places) -> None:
+    def _bucket(self, pile: _Pile, bucket: Positions) -> None:
         """All pairs of the heaviest; each of the others is paired with the first of these that is near enough, if any is."""
         heads, others = bucket[: self._rules.bucket], bucket[self._rules.bucket :]
         left, right = np.triu_indices(len(heads), 1)

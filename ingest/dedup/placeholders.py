@@ -10,12 +10,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from tagmill.ingest.engines.engine import Engine, Source
+from tagmill.ingest.engines.engine import Engine, TableSource
 
 FLOOR = 10  # different URLs: fewer say nothing, as photographs are posted again and again
 SHARE = 1000  # one in so many rows of a list
 AGREEING = 4  # a tag at one in so many of the URLs with tags says that they show the same
-TOLD = 20  # pictures that are reported, of those that are left out by their tags and of those that stay
+CROWDS_REPORTED = 20  # pictures that are reported, of those that are left out by their tags and of those that stay
 _MOST = 2000  # pictures that may be judged by their tags: more cannot have a thousandth of the rows each
 _NO_LIMIT = 1 << 62
 TAGGED = pa.schema([("row_id", pa.int64()), ("url", pa.string()), ("tags", pa.list_(pa.string()))])
@@ -39,7 +39,7 @@ class Crowd:
         return self.tagged >= FLOOR and self.commonest * AGREEING < self.tagged
 
 
-def find_crowds(engine: Engine, limit: int, tagged: "Source | None") -> tuple[pa.Table, list[Crowd]]:
+def find_crowds(engine: Engine, limit: int, tagged: "TableSource | None") -> tuple[pa.Table, list[Crowd]]:
     """(the placeholders as a table of `keeper`, what is reported of the others, those with the most URLs first).
 
     The engine has facts, exact and known. `tagged` (TAGGED) is read only where a picture is in question. `limit` is
@@ -56,15 +56,17 @@ def find_crowds(engine: Engine, limit: int, tagged: "Source | None") -> tuple[pa
     (rows,) = engine.run("rows_total").read_all()["total"].to_pylist()
     doubtful = max(FLOOR, rows // SHARE)  # URLs from which on tags decide
     first = sum(row["urls"] >= doubtful for row in top)
-    top = [row for row in top[: first + TOLD] if row["urls"] >= FLOOR]
+    top = [row for row in top[: first + CROWDS_REPORTED] if row["urls"] >= FLOOR]
     found = _with_tags(engine, top, tagged, doubtful if limit else _NO_LIMIT) if top else []
     left_out = [row["keeper"] for row, crowd in zip(top, found, strict=True) if crowd.left_out]
-    told = [crowd for crowd in found if crowd.left_out][:TOLD] + [crowd for crowd in found if not crowd.left_out][:TOLD]
+    told = [crowd for crowd in found if crowd.left_out][:CROWDS_REPORTED] + [
+        crowd for crowd in found if not crowd.left_out
+    ][:CROWDS_REPORTED]
     told.sort(key=lambda crowd: (-crowd.urls, crowd.key))
     return pa.concat_tables([placeholders, pa.table({"keeper": left_out}, _KEEPERS)]), told
 
 
-def _with_tags(engine: Engine, top: list[dict[str, Any]], tagged: "Source | None", doubtful: int) -> list[Crowd]:
+def _with_tags(engine: Engine, top: list[dict[str, Any]], tagged: "TableSource | None", doubtful: int) -> list[Crowd]:
     engine.bind("tagged", TAGGED.empty_table() if tagged is None else tagged)
     engine.bind("asked", pa.table({"keeper": [row["keeper"] for row in top]}, _KEEPERS))
     engine.keep("crowd_rows", "crowd_rows")

@@ -17,14 +17,14 @@ from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.config.memory import bytes_of, shared
 from tagmill.ingest.dedup.decontamination import MATCHES, EvaluationSets, find_leaks
 from tagmill.ingest.dedup.existing_samples import EXISTING
-from tagmill.ingest.dedup.greedy_mis import YIELDED, settle
+from tagmill.ingest.dedup.greedy_mis import YIELDED, greedy_independent_set
 from tagmill.ingest.dedup.near_duplicates import ALIKE, EDGES, NearCounts, NearRules, find_near
 from tagmill.ingest.dedup.placeholders import Crowd, find_crowds
-from tagmill.ingest.engines.engine import Engine, Source, parquet_of
+from tagmill.ingest.engines.engine import Engine, TableSource, parquet_of
 from tagmill.ingest.similarity.hash_files import HashFile
 from tagmill.shards.storage.store import Store
 
-FOLDER = "parts/sets"  # of tables for engines that read no local files
+SETS_FOLDER = "parts/sets"  # of tables for engines that read no local files
 
 
 @dataclass(frozen=True)
@@ -82,14 +82,14 @@ class SetCounts:
         return cls(**{**fields, "crowds": crowds, "near": None if near is None else NearCounts(**near)})
 
 
-def decide(
+def resolve_drops(
     engine: Engine,
-    facts: Source,
+    facts: TableSource,
     rules: SetRules,
     spool: Path,
-    existing: "Source | None" = None,
+    existing: "TableSource | None" = None,
     store: Store | None = None,
-    tagged: "Source | None" = None,
+    tagged: "TableSource | None" = None,
 ) -> tuple[SetCounts, pa.Table]:
     """Leaves the table `dropped` in the engine; returns counts and the pairs with evaluation sets (MATCHES).
 
@@ -117,7 +117,7 @@ def decide(
     return counts, leaks
 
 
-def _exact(engine: Engine, rules: SetRules, counts: SetCounts, tagged: "Source | None") -> None:
+def _exact(engine: Engine, rules: SetRules, counts: SetCounts, tagged: "TableSource | None") -> None:
     engine.keep("repeated", "repeated")
     engine.keep("exact", "exact")
     engine.keep("known", "known")
@@ -129,14 +129,14 @@ def _exact(engine: Engine, rules: SetRules, counts: SetCounts, tagged: "Source |
     engine.keep("removed", "removed")
 
 
-def shown(engine: Engine, path: Path, schema: pa.Schema, store: Store | None) -> "Source":
+def shown(engine: Engine, path: Path, schema: pa.Schema, store: Store | None) -> "TableSource":
     """A local Parquet file as a table that the engine can read: where it cannot see this machine, by way of the store."""
     if engine.here:
         import pyarrow.dataset as ds  # brings pandas along where it is installed, which fetching workers need not
 
         return ds.dataset(path, schema=schema)
     assert store is not None, "a run on a cluster has a store"
-    name = f"{FOLDER}/{path.name}"
+    name = f"{SETS_FOLDER}/{path.name}"
     store.put(name, path)
     return parquet_of(store, [name], schema)
 
@@ -171,7 +171,7 @@ def _near(
     engine.keep("ranks", "ranks")
     engine.keep("heads", "heads")
     total, known = _total(engine, "ranks_total"), _total(engine, "known_ranks")
-    by_distance = settle(engine.run("ordered", existing=known), total, spool / "yielded.parquet")
+    by_distance = greedy_independent_set(engine.run("ordered", existing=known), total, spool / "yielded.parquet")
     counts.pairs = {str(distance): by_distance[distance] for distance in sorted(by_distance)}
     engine.bind("yielded", shown(engine, spool / "yielded.parquet", YIELDED, store))
     engine.keep("near", "near")

@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 
 from tagmill.ingest.dedup.decontamination import LEAKS
 from tagmill.ingest.dedup.existing_samples import EXISTING
-from tagmill.ingest.dedup.resolve import FOLDER as SETS
-from tagmill.ingest.dedup.resolve import SetCounts, SetRules, decide, shown
-from tagmill.ingest.engines.engine import Engine, Parquet, Source
+from tagmill.ingest.dedup.resolve import SETS_FOLDER as SETS
+from tagmill.ingest.dedup.resolve import SetCounts, SetRules, resolve_drops, shown
+from tagmill.ingest.engines.engine import Engine, Parquet, TableSource
 from tagmill.shards.errors import ConfigError, CorpusError
 from tagmill.shards.storage.store import Store
 
@@ -32,8 +32,8 @@ SELECTION = pa.schema(
         pa.field("yields_to", pa.string()),  # the key that a duplicate yields to
     ]
 )
-FOLDER = "parts/selection"
-MARKER = f"{FOLDER}/done.json"
+SELECTION_FOLDER = "parts/selection"
+SELECTION_MARKER = f"{SELECTION_FOLDER}/done.json"
 STAMP = b"tagmill.stamp"  # of a group's file, in the metadata of its schema
 STRETCH = 4_000_000  # rows of the selection that are sorted at a time
 
@@ -56,7 +56,7 @@ class Selected:
 
 def group_file(group: int) -> str:
     """The part of the selection that belongs to a pack group."""
-    return f"{FOLDER}/{group:06d}.parquet"
+    return f"{SELECTION_FOLDER}/{group:06d}.parquet"
 
 
 def read_group(store: Store, group: int, columns: list[str], stamp: str) -> pa.Table:
@@ -84,10 +84,10 @@ def select(
     holdout: int,
     spool: Path,
     rules: SetRules | None = None,
-    existing: "Callable[[], Source | Path] | None" = None,
+    existing: "Callable[[], TableSource | Path] | None" = None,
     leaks: str = f"{LEAKS}.parquet",
     stamp: str = "",
-    tagged: "Source | None" = None,
+    tagged: "TableSource | None" = None,
 ) -> Selected:
     """Decides over all rows of `facts` and writes the selection into the store, a file for each pack group.
 
@@ -96,18 +96,18 @@ def select(
     selection depends on: one that is there under the same stamp is kept, another is removed first, its marker before the rest.
     Raises ConfigError where `holdout` would leave nothing to train on.
     """
-    if store.exists(MARKER):
-        there = Selected.parse(store.read(MARKER))
+    if store.exists(SELECTION_MARKER):
+        there = Selected.parse(store.read(SELECTION_MARKER))
         if there.stamp == stamp:
             return there
-        store.delete(MARKER)
-    for folder in (FOLDER, SETS):
+        store.delete(SELECTION_MARKER)
+    for folder in (SELECTION_FOLDER, SETS):
         store.delete_below(folder)
     store.delete(leaks)
     rules = SetRules() if rules is None else rules
     old = None if existing is None else existing()
     old = shown(engine, old, EXISTING, store) if isinstance(old, Path) else old
-    found, matches = decide(engine, facts, rules, spool / "sets", old, store, tagged)
+    found, matches = resolve_drops(engine, facts, rules, spool / "sets", old, store, tagged)
     if rules.evaluation:
         path = spool / "leaks.parquet"
         pq.write_table(matches, path, compression="zstd", store_schema=False)
@@ -129,7 +129,7 @@ def select(
         raise ConfigError(what, "--holdout", "hold out fewer: nothing is fetched again for it")
     reasons = {name: count for (kind, name), count in sorted(counts.items(), key=str) if kind == "reason" and name}
     selected = Selected(sum(splits.values()) + sum(reasons.values()), splits, reasons, found, stamp)
-    store.put(MARKER, json.dumps(asdict(selected)).encode())
+    store.put(SELECTION_MARKER, json.dumps(asdict(selected)).encode())
     return selected
 
 

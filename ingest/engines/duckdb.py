@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from tagmill.ingest.engines.engine import Made, Param, Parquet, Source, plain, statement_text
+from tagmill.ingest.engines.engine import GeneratedTable, Param, Parquet, TableSource, plain_schema, statement_text
 from tagmill.shards.errors import ConfigError, TagmillError
 
-BATCH_ROWS = 1 << 16
+_BATCH_ROWS = 1 << 16
 
 
 class DuckDB:
@@ -48,8 +48,8 @@ class DuckDB:
 
     here = True
 
-    def bind(self, name: str, source: Source) -> None:
-        if isinstance(source, Made):
+    def bind(self, name: str, source: TableSource) -> None:
+        if isinstance(source, GeneratedTable):
             source = self._made(name, source)
         self._connection.register(name, source.dataset() if isinstance(source, Parquet) else source)
 
@@ -60,15 +60,15 @@ class DuckDB:
     def run(self, statement: str, **params: Param) -> pa.RecordBatchReader:
         with self._explained(statement):
             relation = self._connection.sql(statement_text(statement), params=params or None)
-            reader = relation.to_arrow_reader(BATCH_ROWS)
-        schema = plain(reader.schema)
+            reader = relation.to_arrow_reader(_BATCH_ROWS)
+        schema = plain_schema(reader.schema)
         return pa.RecordBatchReader.from_batches(schema, self._batches(statement, reader, schema))
 
     def close(self) -> None:
         self._connection.close()
         shutil.rmtree(self._scratch, ignore_errors=True)
 
-    def _made(self, name: str, source: Made) -> ds.Dataset:
+    def _made(self, name: str, source: GeneratedTable) -> ds.Dataset:
         """Makes the table once, on disk, because a statement may read it many times."""
         path = self._scratch / f"{name}.parquet"
         try:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pyarrow.dataset as ds
 
 Param = int | str
-BATCH_ROWS = 1 << 14  # rows of a table in memory while it is read
+TABLE_ROWS = 1 << 14  # rows of a table in memory while it is read
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Parquet:
             parquet = pq.ParquetFile(file)
             there = set(parquet.schema_arrow.names)
             columns = [column for column in self.schema.names if column in there]
-            for batch in parquet.iter_batches(BATCH_ROWS, columns=columns, use_threads=False):
+            for batch in parquet.iter_batches(TABLE_ROWS, columns=columns, use_threads=False):
                 arrays = [
                     batch[field.name].cast(field.type) if field.name in there else pa.nulls(len(batch), field.type)
                     for field in self.schema
@@ -50,7 +50,7 @@ class Parquet:
 
 
 @dataclass(frozen=True)
-class Made:
+class GeneratedTable:
     """A table that is made item by item, by whoever has the time: `make(item)` gives its rows in batches of `schema`.
 
     Items and function are pickled, so the function is one of a module (or a `functools.partial` of one). It may be called
@@ -62,7 +62,7 @@ class Made:
     make: Callable[[Any], Iterator[pa.RecordBatch]]
 
 
-Source: TypeAlias = "pa.Table | ds.Dataset | Parquet | Made"
+TableSource: TypeAlias = "pa.Table | ds.Dataset | Parquet | GeneratedTable"
 
 
 class Engine(Protocol):
@@ -92,7 +92,7 @@ class Engine(Protocol):
     def here(self) -> bool:
         """Whether it reads local files of this machine; else what it is shown must lie in a store, or be made."""
 
-    def bind(self, name: str, source: Source) -> None:
+    def bind(self, name: str, source: TableSource) -> None:
         """Makes Arrow data visible to statements as the table `name`. It is read when a statement needs it, perhaps often."""
 
     def keep(self, name: str, statement: str, **params: Param) -> None:
@@ -115,7 +115,7 @@ def parquet_of(store: Store, names: Sequence[str], schema: pa.Schema) -> Parquet
     return Parquet(store, tuple(names), schema)
 
 
-def plain(schema: pa.Schema) -> pa.Schema:
+def plain_schema(schema: pa.Schema) -> pa.Schema:
     """A result's schema without what engines say differently: names of list items, nullability, metadata."""
     return pa.schema([(field.name, _plain(field.type)) for field in schema])
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from tagmill.ingest.engines.dialect import to_spark
-from tagmill.ingest.engines.engine import BATCH_ROWS, Made, Param, Parquet, Source, statement_text
+from tagmill.ingest.engines.engine import TABLE_ROWS, GeneratedTable, Param, Parquet, TableSource, statement_text
 from tagmill.ingest.engines.spark_session import Cluster, explained
 from tagmill.shards.errors import TagmillError
 
@@ -25,7 +25,7 @@ class Spark:
     def here(self) -> bool:
         return self._cluster.local
 
-    def bind(self, name: str, source: Source) -> None:
+    def bind(self, name: str, source: TableSource) -> None:
         made = _made(source, name, local=self._cluster.local)
         self._show(name, self._cluster.frame(made.schema, made.items, made.make))
 
@@ -56,18 +56,18 @@ class Spark:
         self._names.add(name)
 
 
-def _made(source: Source, name: str, *, local: bool) -> Made:
+def _made(source: TableSource, name: str, *, local: bool) -> GeneratedTable:
     """Any table as one that tasks make."""
-    if isinstance(source, Made):
+    if isinstance(source, GeneratedTable):
         return source
     if isinstance(source, Parquet):
-        return Made(source.schema, source.names, source.batches)
+        return GeneratedTable(source.schema, source.names, source.batches)
     if isinstance(source, pa.Table):
-        return Made(source.schema, source.to_batches(max_chunksize=BATCH_ROWS), _itself)
+        return GeneratedTable(source.schema, source.to_batches(max_chunksize=TABLE_ROWS), _itself)
     if not local:
         remedy = "bind Parquet of a store, or Made"
         raise TagmillError("a dataset of this machine, which the executors do not see", f"table {name}", remedy)
-    return Made(source.schema, list(source.get_fragments()), partial(_fragment, source.schema))
+    return GeneratedTable(source.schema, list(source.get_fragments()), partial(_fragment, source.schema))
 
 
 def _itself(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
@@ -75,4 +75,4 @@ def _itself(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
 
 
 def _fragment(schema: pa.Schema, fragment: ds.Fragment) -> Iterator[pa.RecordBatch]:
-    yield from fragment.to_batches(schema=schema, batch_size=BATCH_ROWS, use_threads=False)
+    yield from fragment.to_batches(schema=schema, batch_size=TABLE_ROWS, use_threads=False)

@@ -28,7 +28,8 @@ from pyspark.errors import AnalysisException, PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
 
-from tagmill.ingest.engines.engine import plain
+from tagmill.ingest.config.memory import bytes_of
+from tagmill.ingest.engines.engine import plain_schema
 from tagmill.shards import errors
 from tagmill.shards.errors import ConfigError, TagmillError
 
@@ -63,7 +64,6 @@ _SILENT = ("executor.Executor", "scheduler.TaskSetManager", "util.Utils", "sql.e
 for _name in _SILENT:
     _LOGGING += f"logger.{_name.rpartition('.')[2]}.name = org.apache.spark.{_name}\n"
     _LOGGING += f"logger.{_name.rpartition('.')[2]}.level = off\n"
-_UNITS = {"B": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
 class Cluster:
@@ -106,7 +106,7 @@ class Cluster:
 
     def frame(self, schema: pa.Schema, items: Sequence[T], make: Callable[[T], Iterator[pa.RecordBatch]]) -> DataFrame:
         """The table whose rows `make` gives item by item, a task an item, on whichever machine the task runs."""
-        spark_schema = from_arrow_schema(plain(schema))
+        spark_schema = from_arrow_schema(plain_schema(schema))
         target = to_arrow_schema(spark_schema, timezone="UTC")
 
         def read(numbers: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -127,7 +127,7 @@ class Cluster:
     def batches(self, frame: DataFrame, what: str) -> pa.RecordBatchReader:
         """The rows of a result in its order; this process and the driver hold one of its partitions at a time."""
         with explained(what):
-            schema = plain(to_arrow_schema(frame.schema, timezone="UTC"))
+            schema = plain_schema(to_arrow_schema(frame.schema, timezone="UTC"))
 
         def read() -> Iterator[pa.RecordBatch]:
             with explained(what):
@@ -266,13 +266,6 @@ def _start(given: dict[str, str], master: str | None, *, check_java: bool) -> Sp
         raise ConfigError(
             f"Spark does not start: {_first_line(str(error))}", master or "spark-submit", remedy
         ) from error
-
-
-def bytes_of(size: str) -> int:
-    """Bytes of a size such as 2GB (10^9 each) or 512MiB (2^20 each)."""
-    number, unit = re.fullmatch(r"([0-9.]+) ?([KMGTiB]+)", size).groups()  # type: ignore[union-attr]  # config has checked it
-    factor = 1 << 10 * "BKMGT".index(unit[0]) if "i" in unit else _UNITS[unit[0]]
-    return int(float(number) * factor)
 
 
 def _check_java() -> None:

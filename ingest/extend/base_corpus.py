@@ -21,7 +21,7 @@ from tagmill.shards.side_tables import FOLDERS, num_runs, of_later_runs
 from tagmill.shards.storage.store import Store
 from tagmill.shards.writer import SIDES
 
-PIN = "parts/extend.json"
+EXTEND_PIN = "parts/extend.json"
 _SHARD = re.compile(rf"shards/((?:holdout-)?[0-9]{{6,}})(?:{'|'.join(map(re.escape, SIDES))})")
 CLOSING = "parts/closing.json"  # once the run's generation is there, the parts may go
 
@@ -81,9 +81,9 @@ def begin(config: IngestConfig, store: Store) -> Base:
     base = Base(_there(config, store))
     _check_agreement(config, base.corpus)
     mine = Pin(base.corpus.file.manifest.sha256, base.runs, config.deciding("fetch"))
-    if not store.exists(PIN):
+    if not store.exists(EXTEND_PIN):
         _make_room(store, base)
-        store.put_new(PIN, json.dumps(asdict(mine)).encode())
+        store.put_new(EXTEND_PIN, json.dumps(asdict(mine)).encode())
     if wrong := _mixes(config, _pinned(store), mine):
         remedy = f"give the flags of that run, or remove {store.url.rstrip('/')}/parts if it was given up"
         raise ConfigError(wrong, store.url, remedy)
@@ -130,7 +130,7 @@ def _there(config: IngestConfig, store: Store) -> Corpus:
 
 def _pinned(store: Store) -> Pin | None:
     try:
-        told = json.loads(store.read(PIN))
+        told = json.loads(store.read(EXTEND_PIN))
     except FileNotFoundError:
         return None
     if "fields" not in told:
@@ -152,7 +152,7 @@ def _check_agreement(config: IngestConfig, corpus: Corpus) -> None:
     if differ := sorted(name for name in mine.keys() | theirs.keys() if mine.get(name) != theirs.get(name)):
         told = ", ".join(f"{name} {theirs.get(name)!r} there and {mine.get(name)!r} here" for name in differ)
         raise ConfigError(f"pictures of another kind: {told}", where, "give the flags that the corpus was made with")
-    if not corpus.store.exists(PIN) or pictures_left(corpus.store):
+    if not corpus.store.exists(EXTEND_PIN) or pictures_left(corpus.store):
         check_base(config, file, where)
 
 

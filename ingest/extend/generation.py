@@ -9,12 +9,12 @@ from pathlib import Path
 from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.engines.engine import Engine
 from tagmill.ingest.extend.base_corpus import Base
-from tagmill.ingest.filters.takedown_rules import Denied
-from tagmill.ingest.labels.vocabulary_rules import KINDS, VocabularyRules
+from tagmill.ingest.filters.takedown_rules import Denylist
+from tagmill.ingest.labels.vocabulary_rules import VOCABULARY_KINDS, VocabularyRules
 from tagmill.ingest.parts.first_look import reading_of
-from tagmill.ingest.takedown.takedown_command import find
-from tagmill.ingest.views.build import NAME, Labelled, Source, make_view
-from tagmill.ingest.views.recipe import ViewRules, rules_of
+from tagmill.ingest.takedown.takedown_command import find_taken
+from tagmill.ingest.views.build import DEFAULT_VIEW, CorpusSource, Labelled, make_view
+from tagmill.ingest.views.recipe import ViewRules, view_rules_of
 from tagmill.shards.errors import ConfigError, CorpusError, OvertakenError
 from tagmill.shards.manifest import Corpus, Named, commit
 from tagmill.shards.purge import put_list
@@ -32,8 +32,8 @@ def check_views(config: IngestConfig, corpus: Corpus) -> None:
         known = ", ".join(sorted(corpus.file.views)) or "none"
         raise ConfigError(f"no view {unknown[0]!r} to drop", corpus.store.url, f"the corpus has: {known}")
     for name in kept(config, corpus):
-        rules = rules_of(View.open(corpus, name), recount=config.recount)
-        if name == NAME:
+        rules = view_rules_of(View.open(corpus, name), recount=config.recount)
+        if name == DEFAULT_VIEW:
             _check_flags(config, rules)
 
 
@@ -47,14 +47,17 @@ def _check_flags(config: IngestConfig, rules: ViewRules) -> None:
     have: dict[str, object] = {"min_count": rules.vocabulary.min_count, "top_k": rules.vocabulary.top_k}
     have |= {"max_labels": rules.max_labels, "rule": rules.match.rule, "short_tokens": rules.match.short_tokens}
     have["vocabulary"] = rules.vocabulary.vocabulary
-    if config.vocabulary not in KINDS and VocabularyRules(config.vocabulary).listed() == rules.vocabulary.listed():
+    if (
+        config.vocabulary not in VOCABULARY_KINDS
+        and VocabularyRules(config.vocabulary).listed() == rules.vocabulary.listed()
+    ):
         del have["vocabulary"]  # the same classes, wherever their file is
     for name, value in have.items():
         given = getattr(config, name)
         if given not in (IngestConfig.__dataclass_fields__[name].default, value):
             flag = "--" + name.replace("_", "-")
             remedy = f"leave {flag} out, and make another view with tagmill corpus view"
-            raise ConfigError(f"view {NAME!r} has {name} {value!r} and keeps it, not {given!r}", flag, remedy)
+            raise ConfigError(f"view {DEFAULT_VIEW!r} has {name} {value!r} and keeps it, not {given!r}", flag, remedy)
 
 
 @dataclass
@@ -63,7 +66,7 @@ class Generation:
 
     base: Base
     config: IngestConfig
-    denied: Denied  # what the run did not take in
+    denied: Denylist  # what the run did not take in
     spool: Path  # a local folder
     engine: Callable[[], Engine]
     note: Callable[[str], None]  # told what is written before it is
@@ -110,22 +113,23 @@ class Generation:
 
     def _honouring(self, taken: Takedown, corpus: Corpus) -> Corpus:
         """The generation whose list holds also what this run took in before it was forbidden."""
-        rules = Denied.of(taken)
+        rules = Denylist.of(taken)
         if rules.rules <= self.denied.rules:
             return corpus
         at = str(taken.table["at"][-1])
         rows = [
-            Row(kind=SAMPLE, value=m.key, by=m.by, shard=m.shard, ordinal=m.ordinal, at=at) for m in find(corpus, rules)
+            Row(kind=SAMPLE, value=m.key, by=m.by, shard=m.shard, ordinal=m.ordinal, at=at)
+            for m in find_taken(corpus, rules)
         ]
         named = put_list(corpus.store, taken.with_rows(rows), self.note) if rows else corpus.file.takedown
         return Corpus(corpus.store, replace(corpus.file, takedown=named))
 
     def _again(self, view: View, corpus: Corpus) -> Labelled:
         """A view under its own recipe for more shards."""
-        rules = rules_of(view, recount=self.config.recount)
+        rules = view_rules_of(view, recount=self.config.recount)
         spool = self.spool / f"view-{len(list(self.spool.glob('view-*')))}"
         spool.mkdir()
-        source = Source.of(corpus, spool, self.config.processes)
+        source = CorpusSource.of(corpus, spool, self.config.processes)
         with closing(self.engine()) as engine:
             return make_view(
                 *(engine, source, view.file.name, rules),

@@ -17,9 +17,9 @@ from yarl import URL
 
 from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.fetch.deadlines import Deadline
-from tagmill.ingest.fetch.host_limits import Breaker, Turns
-from tagmill.ingest.fetch.robots_cache import Book
-from tagmill.ingest.fetch.robots_rules import MOST_BYTES, MOST_REDIRECTS, Answer, judge, origin_of
+from tagmill.ingest.fetch.host_limits import CircuitBreaker, HostSlots
+from tagmill.ingest.fetch.robots_cache import RobotsCache
+from tagmill.ingest.fetch.robots_rules import MOST_BYTES, MOST_REDIRECTS, RobotsAnswer, judge, origin_of
 from tagmill.ingest.fetch.robots_rules import PATH as ROBOTS_PATH
 from tagmill.ingest.http.accept_header import accept_pictures
 from tagmill.ingest.http.answers import Address, Reply, Wanted
@@ -29,8 +29,8 @@ from tagmill.ingest.http.proxy import Proxies, RefusedHostError
 from tagmill.ingest.http.public_addresses import may_be_public
 from tagmill.ingest.http.retries import RetryBudget, backoff
 from tagmill.ingest.http.single_request import LenientHosts
-from tagmill.ingest.http.urls import joined, parsed, why_not
-from tagmill.ingest.progress.host_times import Waits
+from tagmill.ingest.http.urls import joined, parsed_url, why_not
+from tagmill.ingest.progress.host_times import HostLatency
 from tagmill.ingest.reasons import Reason
 
 _UNREACHED = (Reason.CONNECTION, Reason.TIMEOUT, Reason.PRIVATE_ADDRESS)  # says nothing about how a host answers
@@ -56,13 +56,13 @@ class Fetched:
 _ROBOTS = Wanted("text/plain, */*;q=0.1", MOST_BYTES, MOST_REDIRECTS, is_robots=True)
 
 
-class Lessons:
+class FetchState:
     """What a process has learnt of the web: which hosts are down, how much was asked again. It outlives a Fetcher."""
 
     def __init__(self, config: IngestConfig) -> None:
-        self.breaker = Breaker(config.host_failures)
+        self.breaker = CircuitBreaker(config.host_failures)
         self.budget = RetryBudget(config.retry_share)
-        self.waits = Waits()
+        self.waits = HostLatency()
         self.lenient = LenientHosts()
 
 
@@ -75,12 +75,16 @@ class Fetcher:
     """
 
     def __init__(
-        self, config: IngestConfig, workers: int = 1, lessons: Lessons | None = None, robots: Book | None = None
+        self,
+        config: IngestConfig,
+        workers: int = 1,
+        lessons: FetchState | None = None,
+        robots: RobotsCache | None = None,
     ) -> None:
         self._config, self._workers, self._robots = config, workers, robots
-        self._lessons = Lessons(config) if lessons is None else lessons
-        self.waits = Waits()  # of this fetcher alone
-        self._turns = Turns(max(1, config.host_concurrency // workers), config.host_delay * workers)
+        self._lessons = FetchState(config) if lessons is None else lessons
+        self.waits = HostLatency()  # of this fetcher alone
+        self._turns = HostSlots(max(1, config.host_concurrency // workers), config.host_delay * workers)
         self._proxies = Proxies.from_environment()
         self._agents = agents_of(config.user_agent)
         self._connect = config.timeout / (config.retries + 1)  # a connect that hangs leaves time for another try
@@ -110,13 +114,13 @@ class Fetcher:
         """A host's robots.txt, or its first `MOST_BYTES`."""
         return await self._fetch(origin + ROBOTS_PATH, _ROBOTS)
 
-    async def _rules_of(self, origin: str) -> Answer:
+    async def _rules_of(self, origin: str) -> RobotsAnswer:
         found = await self.robots_txt(origin)
         return judge(found.body, found.reason, found.detail, found.http_status, self._agents)
 
     async def _fetch(self, url: str, wanted: Wanted) -> Fetched:
         deadline, entered = Deadline(self._config.timeout), time.monotonic()
-        target = parsed(url)
+        target = parsed_url(url)
         if target is None:
             answer = Reply(reason=Reason.BAD_URL, detail=why_not(url))
         else:
@@ -167,7 +171,7 @@ class Fetcher:
         detail = f"more than {wanted.redirects}"
         return Reply(reason=Reason.REDIRECTS, detail=detail, http_status=answer.http_status)
 
-    async def _admitted(self, url: URL, deadline: Deadline, robots: Book) -> Reply | float:
+    async def _admitted(self, url: URL, deadline: Deadline, robots: RobotsCache) -> Reply | float:
         """Why a URL must not be asked for by its host's robots.txt, or the seconds that are to lie between two requests."""
         origin = origin_of(url)
         found = robots.at_hand(origin)
@@ -177,7 +181,7 @@ class Fetcher:
                     found = await robots.look_up(origin, self._rules_of)
             except TimeoutError:
                 return Reply(reason=Reason.TIMEOUT, detail="robots.txt: not within the deadline")
-        if isinstance(found, Answer):
+        if isinstance(found, RobotsAnswer):
             return Reply(reason=found.reason, detail=found.detail)
         if not found.allow(url):
             return Reply(reason=Reason.ROBOTS, detail="Disallow")

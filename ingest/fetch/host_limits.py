@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 PAUSE = 60.0  # seconds for which a host that is down is left alone before it is asked once more
 # The same for a host that has answered before, pause by pause. Its URLs wait, because a minute without a network must not
 # cost a list that lies on one host; after the last pause it is down like any other.
-PATIENCE = (5.0, 10.0, 20.0, 40.0)
+OPEN_INTERVALS = (5.0, 10.0, 20.0, 40.0)
 MOST_REST = 60.0  # seconds, of those that a host asks to be spared
 MOST_RESTS = 20  # in a row without another answer between them, before it is as good as down
-MOST_HOSTS = 1 << 15  # that are remembered, the last that were heard of
+MOST_KNOWN_HOSTS = 1 << 15  # that are remembered, the last that were heard of
 
 
 @dataclass(slots=True)
@@ -28,7 +28,7 @@ class _Known:
     rests_until: float = 0.0
 
 
-class Breaker:
+class CircuitBreaker:
     """Knows which hosts are down, failing `most` times in a row, and which want to rest. It may outlive event loops.
 
     A host that is down is refused until a pause is over; then one request goes through, which decides: it answers and the
@@ -50,7 +50,7 @@ class Breaker:
         if known.failures < self._most:
             return 0.0
         if known.paused_until > now:
-            waited_for = known.answered and known.pauses <= len(PATIENCE)
+            waited_for = known.answered and known.pauses <= len(OPEN_INTERVALS)
             return known.paused_until - now if waited_for else math.inf
         known.paused_until, known.probing = now + PAUSE, True  # nobody else, until this one is back
         return 0.0
@@ -65,8 +65,8 @@ class Breaker:
             return
         known.failures += 1
         if known.failures == self._most or known.probing:
-            patient = known.answered and known.pauses < len(PATIENCE)
-            known.paused_until = self._clock() + (PATIENCE[known.pauses] if patient else PAUSE)
+            patient = known.answered and known.pauses < len(OPEN_INTERVALS)
+            known.paused_until = self._clock() + (OPEN_INTERVALS[known.pauses] if patient else PAUSE)
             known.pauses, known.probing = known.pauses + 1, False
 
     def rest(self, host: str, seconds: float) -> None:
@@ -79,7 +79,7 @@ class Breaker:
     def _of(self, host: str) -> _Known:
         known = self._known.setdefault(host, _Known())
         self._known.move_to_end(host)
-        if len(self._known) > MOST_HOSTS:
+        if len(self._known) > MOST_KNOWN_HOSTS:
             self._known.popitem(last=False)
         return known
 
@@ -92,7 +92,7 @@ class _Host:
 
 
 @dataclass
-class Turns:
+class HostSlots:
     """Deals turns at hosts, of one event loop: at most `at_once` are held, and requests begin `gap` seconds apart."""
 
     at_once: int

@@ -37,7 +37,7 @@ def origin_of(url: URL) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class RobotsAnswer:
     """What asking for a robots.txt came to: rules, or why nothing of this host may be asked for.
 
     Neither: everything may be asked for.
@@ -51,7 +51,7 @@ class Answer:
 
 def judge(
     body: bytes | None, reason: Reason | None, detail: str | None, status: int | None, agents: frozenset[str]
-) -> Answer:
+) -> RobotsAnswer:
     """What a fetched robots.txt, or its failure, means.
 
     No rules: it is empty or not there (4xx), or its redirects lead nowhere, to a private address or are more than five. All is
@@ -59,12 +59,12 @@ def judge(
     the reason of that failure, because its URLs would have failed of it.
     """
     if body is not None:
-        return Answer(rules=ours(body, agents))
+        return RobotsAnswer(rules=ours(body, agents))
     broken = status is not None and (status == _TOO_MANY_REQUESTS or status >= 500)
     if reason in _NOT_OURS or (reason == Reason.HTTP_ERROR and not broken):
-        return Answer()
+        return RobotsAnswer()
     told = f"robots.txt: {detail or reason}"
-    return Answer(reason=Reason.ROBOTS if reason == Reason.HTTP_ERROR else reason, detail=told)
+    return RobotsAnswer(reason=Reason.ROBOTS if reason == Reason.HTTP_ERROR else reason, detail=told)
 
 
 def ours(body: bytes, agents: frozenset[str]) -> str:
@@ -104,7 +104,7 @@ def _lines(text: str) -> Iterator[tuple[str, str]]:
             yield name.strip().lower(), "".join(value.strip().splitlines())
 
 
-class Rules:
+class RobotsRules:
     """The rules of one host, ready to be asked."""
 
     def __init__(self, text: str) -> None:
@@ -122,20 +122,20 @@ class Compiled:
 
     def __init__(self, most: int = MOST_COMPILED, most_text: int = MOST_TEXT) -> None:
         self._most, self._most_text = most, most_text
-        self._rules: OrderedDict[str, tuple[Rules, int]] = OrderedDict()
+        self._rules: OrderedDict[str, tuple[RobotsRules, int]] = OrderedDict()
         self._text = 0
 
-    def get(self, key: str) -> Rules | None:
+    def get(self, key: str) -> RobotsRules | None:
         """The rules that were put under a key and are still held."""
         if (found := self._rules.get(key)) is None:
             return None
         self._rules.move_to_end(key)
         return found[0]
 
-    def put(self, key: str, text: str) -> Rules:
+    def put(self, key: str, text: str) -> RobotsRules:
         """Compiles rules, and forgets others where there are too many."""
         _, before = self._rules.pop(key, (None, 0))
-        rules = Rules(text)
+        rules = RobotsRules(text)
         self._rules[key] = rules, len(text)
         self._text += len(text) - before
         while len(self._rules) > 1 and (len(self._rules) > self._most or self._text > self._most_text):

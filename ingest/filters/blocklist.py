@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from tagmill.ingest.similarity.hamming_index import NearList
-from tagmill.ingest.similarity.hex_hashes import KINDS, WANTED, HashReader, kind_and_path, listed_lines, tell
+from tagmill.ingest.similarity.hex_hashes import HASH_KINDS, HASH_REMEDY, HashReader, kind_and_path, listed_lines, tell
 from tagmill.ingest.text.text_files import read_list, text_of
 from tagmill.shards.errors import ConfigError
 from tagmill.shards.formats.record import sha256_hex
 
 DISTANCE = 31  # bits of PDQ that may differ: what its authors take for the same picture
-MAX_LIST = 1 << 30  # bytes of a file
+MAX_BLOCKLIST = 1 << 30  # bytes of a file
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Blocklist:
 
     def data(self) -> bytes:
         """The entries in order, a line each, the same bytes for the same entries."""
-        lines = [f"{kind}:{digits}" for kind in KINDS for digits in sorted(getattr(self, kind))]
+        lines = [f"{kind}:{digits}" for kind in HASH_KINDS for digits in sorted(getattr(self, kind))]
         return "".join(line + "\n" for line in lines).encode()
 
     @property
@@ -62,7 +62,7 @@ class Blocklist:
     @classmethod
     def parse(cls, text: str, where: str, reader: HashReader | None = None) -> Self:
         """A list's text, as `reader` reads it; see `listed`. Raises ConfigError that names a line which is no entry."""
-        found: dict[str, set[str]] = {kind: set() for kind in KINDS}
+        found: dict[str, set[str]] = {kind: set() for kind in HASH_KINDS}
         reader = HashReader() if reader is None else reader
         for number, line in listed_lines(text):
             try:
@@ -77,8 +77,8 @@ def read_blocklists(places: Iterable[str]) -> Blocklist:
     """Of all lists together, each a FILE, or KIND=FILE where all its hashes are of one kind. Logs what each of them holds."""
     found = Blocklist()
     for place in places:
-        kind, path = kind_and_path(place, KINDS)
+        kind, path = kind_and_path(place, HASH_KINDS)
         reader = HashReader(kind)
-        found |= Blocklist.parse(text_of(read_list(path, MAX_LIST, WANTED), path), path, reader)
+        found |= Blocklist.parse(text_of(read_list(path, MAX_BLOCKLIST, HASH_REMEDY), path), path, reader)
         tell("blocklist", path, reader)
     return found

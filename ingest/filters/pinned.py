@@ -7,16 +7,16 @@ from functools import lru_cache
 
 from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.filters.blocklist import Blocklist, read_blocklists
-from tagmill.ingest.filters.takedown_rules import Denied, read_denied
+from tagmill.ingest.filters.takedown_rules import Denylist, read_denylist
 from tagmill.shards.errors import ConfigError
 from tagmill.shards.storage.store import Store
 
-DENIED = "parts/takedown.json"  # as `Denied.json`
+DENIED = "parts/takedown.json"  # as `Denylist.json`
 BLOCKED = "parts/blocklist.txt"  # as `Blocklist.data`
 
 
 @dataclass(frozen=True)
-class Rules:
+class PinnedRules:
     """Digests of the pinned lists, by which a part says what it was made under."""
 
     denied: str = ""
@@ -28,24 +28,24 @@ class Rules:
 class Forbidden:
     """The rules themselves."""
 
-    denied: Denied
+    denied: Denylist
     blocked: Blocklist
 
-    def rules(self) -> Rules:
+    def rules(self) -> PinnedRules:
         """Their digests."""
         rest = Blocklist(pdq=self.blocked.pdq, sha256=self.blocked.sha256)
-        return Rules(
+        return PinnedRules(
             self.denied.digest if self.denied else "",
             rest.digest if rest else "",
             Blocklist(md5=self.blocked.md5).digest if self.blocked.md5 else "",
         )
 
 
-def pin_forbidden(config: IngestConfig, store: Store, listed: Denied) -> Forbidden:
+def pin_forbidden(config: IngestConfig, store: Store, listed: Denylist) -> Forbidden:
     """Puts what a config forbids where the workers find it; `listed` is what the corpus that is extended forbids. Raises
     ConfigError where a list lacks what it had when the run began."""
     before = read_forbidden(store)
-    now = Forbidden(read_denied(config.takedown) | listed, read_blocklists(config.blocklist))
+    now = Forbidden(read_denylist(config.takedown) | listed, read_blocklists(config.blocklist))
     for flag, then, given in (
         ("--takedown", _entries(before.denied), _entries(now.denied)),
         ("--blocklist", _entries(before.blocked), _entries(now.blocked)),
@@ -60,7 +60,7 @@ def pin_forbidden(config: IngestConfig, store: Store, listed: Denied) -> Forbidd
     return now
 
 
-def _entries(of: Denied | Blocklist) -> Set[str]:
+def _entries(of: Denylist | Blocklist) -> Set[str]:
     if isinstance(of, Blocklist):
         return set(of.data().decode().split("\n")) - {""}
     return {f"{rule.kind} {rule.value}" + (f" {rule.distance}" if rule.distance else "") for rule in of.rules}
@@ -68,18 +68,18 @@ def _entries(of: Denied | Blocklist) -> Set[str]:
 
 def read_forbidden(store: Store) -> Forbidden:
     """What is pinned; nothing where nothing is."""
-    denied = Denied.parse(store.read(DENIED)) if store.exists(DENIED) else Denied()
+    denied = Denylist.parse(store.read(DENIED)) if store.exists(DENIED) else Denylist()
     blocked = Blocklist.parse(store.read(BLOCKED).decode(), BLOCKED) if store.exists(BLOCKED) else Blocklist()
     return Forbidden(denied, blocked)
 
 
 @lru_cache(maxsize=1)
-def forbidden_of(store: Store, rules: Rules) -> Forbidden:
+def forbidden_of(store: Store, rules: PinnedRules) -> Forbidden:
     """What is pinned under these digests. A worker process reads it once."""
     del rules  # where the lists have grown, what was read before holds no more
     return read_forbidden(store)
 
 
-def rules_of(store: Store) -> Rules:
+def read_rules(store: Store) -> PinnedRules:
     """The digests of what is pinned."""
     return read_forbidden(store).rules()

@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tagmill.ingest.filters.host_rules import host_of, host_rule
-from tagmill.ingest.http.urls import normalise, parsed, why_not
+from tagmill.ingest.http.urls import normalise, parsed_url, why_not
 from tagmill.ingest.similarity.hamming_index import NearList
-from tagmill.ingest.similarity.hex_hashes import KINDS, Entry, HashReader, kind_and_path, listed_lines, tell
+from tagmill.ingest.similarity.hex_hashes import HASH_KINDS, Entry, HashReader, kind_and_path, listed_lines, tell
 from tagmill.ingest.text.text_files import read_list, text_of
 from tagmill.shards.errors import ConfigError
 from tagmill.shards.formats.record import key_of, sha256_hex
@@ -24,8 +24,8 @@ from tagmill.shards.storage.store import Store
 from tagmill.shards.takedown import RULES, SAMPLE, Takedown
 
 PDQ_DISTANCE = 31  # of 256 bits: what the authors of PDQ take for the same picture
-MAX_LIST = 1 << 30  # bytes of a file
-WANTED = "give a list, one entry a line"
+MAX_TAKEDOWN_LIST = 1 << 30  # bytes of a file
+RULE_REMEDY = "give a list, one entry a line"
 _KEY = re.compile(r"[0-9a-f]{32}", re.IGNORECASE)
 _KIND = re.compile(r"(key|url|host)(?:\s*[:=]\s*|\s+)(\S.*)", re.IGNORECASE)
 _HASH = re.compile(
@@ -35,7 +35,7 @@ _COMMENT = re.compile(r"\s#.*")
 
 
 @dataclass(frozen=True, order=True)
-class Rule:
+class TakedownRule:
     """One entry of a list in its normal form; a URL is the sha256 of its normal form, in hex."""
 
     kind: str
@@ -43,19 +43,19 @@ class Rule:
     distance: int | None = None  # bits of a PDQ hash that may differ
 
 
-def rule(kind: str, text: str, distance: int = PDQ_DISTANCE) -> Rule:
+def rule(kind: str, text: str, distance: int = PDQ_DISTANCE) -> TakedownRule:
     """The rule that a person wrote; of hosts see `host_rule`. Raises ConfigError for what cannot match anything."""
     text = text.strip()
     if kind not in RULES:
         raise ConfigError(f"{kind!r} is no kind of entry", "takedown", f"give one of {', '.join(RULES)}")
     if kind == "url":
-        return Rule(kind, _url(text))
+        return TakedownRule(kind, _url(text))
     if kind == "host":
-        return Rule(kind, host_rule(text))
+        return TakedownRule(kind, host_rule(text))
     if kind == "key":
         if not _KEY.fullmatch(text):
             raise ConfigError(f"{text!r} is no key", "takedown", "give the 32 hex digits of a sample's key")
-        return Rule(kind, text.lower())
+        return TakedownRule(kind, text.lower())
     entries = HashReader(kind).entries(text)
     if not entries:
         raise ConfigError(f"{text!r} is no {kind}", "takedown", "give 64 hex digits")
@@ -63,7 +63,7 @@ def rule(kind: str, text: str, distance: int = PDQ_DISTANCE) -> Rule:
 
 
 def _url(text: str) -> str:
-    if parsed(normalise(text)) is None:
+    if parsed_url(normalise(text)) is None:
         raise ConfigError(f"{text!r} is no http(s) URL: {why_not(text)}", "takedown", "give one whole URL a line")
     if text.endswith("*"):
         remedy = f"give each URL, or all of a host with the kind host: {host_of(text)}"
@@ -71,13 +71,13 @@ def _url(text: str) -> str:
     return url_digest(text)
 
 
-def _of_hash(entry: Entry, distance: int) -> Rule:
+def _of_hash(entry: Entry, distance: int) -> TakedownRule:
     if entry.kind == "md5":
         remedy = (
             "write key in front if it is the key of a sample; give an md5 to --blocklist, or its picture's sha256 here"
         )
         raise ConfigError("an md5, of which takedown lists have none", "takedown", remedy)
-    return Rule(entry.kind, entry.digits, distance if entry.kind == "pdq" else None)
+    return TakedownRule(entry.kind, entry.digits, distance if entry.kind == "pdq" else None)
 
 
 def url_digest(url: str) -> str:
@@ -86,10 +86,10 @@ def url_digest(url: str) -> str:
 
 
 @dataclass(frozen=True)
-class Denied:
+class Denylist:
     """A set of rules."""
 
-    rules: frozenset[Rule] = frozenset()
+    rules: frozenset[TakedownRule] = frozenset()
 
     @cached_property
     def _by_kind(self) -> dict[str, frozenset[str]]:
@@ -102,8 +102,8 @@ class Denied:
     def __bool__(self) -> bool:
         return bool(self.rules)
 
-    def __or__(self, other: "Denied") -> "Denied":
-        return Denied(self.rules | other.rules)
+    def __or__(self, other: "Denylist") -> "Denylist":
+        return Denylist(self.rules | other.rules)
 
     def any(self, *kinds: str) -> bool:
         """Whether there is a rule of one of these kinds."""
@@ -147,7 +147,7 @@ class Denied:
 
     @classmethod
     def parse(cls, data: bytes) -> Self:
-        return cls(frozenset(Rule(*entry) for entry in json.loads(data)))
+        return cls(frozenset(TakedownRule(*entry) for entry in json.loads(data)))
 
     @property
     def digest(self) -> str:
@@ -156,28 +156,28 @@ class Denied:
     @classmethod
     def of(cls, takedown: Takedown) -> Self:
         """The rules of a corpus's list; and the keys of what they matched there, because a URL says nothing of a copy."""
-        rules = [Rule(row["kind"], row["value"], row["distance"]) for row in takedown.rows(RULES)]
-        samples = [Rule("key", row["value"]) for row in takedown.rows([SAMPLE])]
+        rules = [TakedownRule(row["kind"], row["value"], row["distance"]) for row in takedown.rows(RULES)]
+        samples = [TakedownRule("key", row["value"]) for row in takedown.rows([SAMPLE])]
         return cls(frozenset([*rules, *samples]))
 
 
-def rules_in(path: str, kind: str | None = None, distance: int = PDQ_DISTANCE) -> Denied:
+def rules_in(path: str, kind: str | None = None, distance: int = PDQ_DISTANCE) -> Denylist:
     """The rules of a text file, an entry a line, of `kind` where that is known; else a line begins with its kind
     (`host example.org`, `url http://...`, `key ...`) or is a hash (see `listed`). Empty lines and those that begin with # are
     none. Logs how many entries of each kind there are. Raises ConfigError that names the line."""
-    found, reader = set[Rule](), HashReader(kind if kind in KINDS else None)
-    for number, line in listed_lines(text_of(read_list(path, MAX_LIST, WANTED), path)):
+    found, reader = set[TakedownRule](), HashReader(kind if kind in HASH_KINDS else None)
+    for number, line in listed_lines(text_of(read_list(path, MAX_TAKEDOWN_LIST, RULE_REMEDY), path)):
         try:
             found.update(_rules_of(line, kind, reader, distance))
         except ConfigError as error:
             raise ConfigError(error.what, f"{path}, line {number}", error.remedy) from error
     tell("takedown list", path, reader)
-    return Denied(frozenset(found))
+    return Denylist(frozenset(found))
 
 
-def _rules_of(line: str, kind: str | None, reader: HashReader, distance: int) -> list[Rule]:
+def _rules_of(line: str, kind: str | None, reader: HashReader, distance: int) -> list[TakedownRule]:
     match = _KIND.fullmatch(line)
-    if kind in KINDS or (match is None and kind is None):
+    if kind in HASH_KINDS or (match is None and kind is None):
         try:
             return [_of_hash(entry, distance) for entry in reader.entries(line)]
         except ConfigError as error:
@@ -194,18 +194,18 @@ def _rules_of(line: str, kind: str | None, reader: HashReader, distance: int) ->
     return [found]
 
 
-def read_denied(places: Iterable[str]) -> Denied:
+def read_denylist(places: Iterable[str]) -> Denylist:
     """The rules of several places: each a corpus, a list out of one (`manifests/takedown-....parquet`), a text file of lines
     such as `host example.org`, or KIND=FILE where all its lines are of one kind."""
-    found = Denied()
+    found = Denylist()
     for place in places:
         kind, path = kind_and_path(place, RULES)
         if kind is not None:
             found |= rules_in(path, kind)
         elif place.endswith(".parquet"):
-            found |= Denied.of(Takedown.parse(read_list(place, MAX_LIST, WANTED), place))
+            found |= Denylist.of(Takedown.parse(read_list(place, MAX_TAKEDOWN_LIST, RULE_REMEDY), place))
         elif Store(place).exists("corpus.json"):
-            found |= Denied.of(Corpus.open(place).takedown)
+            found |= Denylist.of(Corpus.open(place).takedown)
         else:
             found |= rules_in(place)
     return found

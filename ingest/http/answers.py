@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from tagmill.ingest.http.content_encoding import CutError, TooBigError, codings_of, unpacked
-from tagmill.ingest.http.lenient_parser import HEAD
+from tagmill.ingest.http.lenient_parser import MOST_HEAD_BYTES
 from tagmill.ingest.http.opt_out import opt_out
 from tagmill.ingest.http.retries import retry_after
 from tagmill.ingest.reasons import Reason
@@ -57,8 +57,10 @@ def by_head(status: int, headers: Any, wanted: Wanted, agents: frozenset[str] | 
     `headers` is a multidict without regard to case; `agents` are the names by which opt-outs address us (None: they are not
     heard).
     """
-    if sum(len(name) + len(value) for name, value in headers.items()) > HEAD:
-        return Reply(reason=Reason.BAD_HEADERS, detail=f"headers of more than {HEAD} bytes", http_status=status)
+    if sum(len(name) + len(value) for name, value in headers.items()) > MOST_HEAD_BYTES:
+        return Reply(
+            reason=Reason.BAD_HEADERS, detail=f"headers of more than {MOST_HEAD_BYTES} bytes", http_status=status
+        )
     if status in _REDIRECTS:
         return Reply(http_status=status, target=headers.get("Location", ""))
     if not 200 <= status < 300:

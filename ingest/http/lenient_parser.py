@@ -15,7 +15,7 @@ from multidict import CIMultiDict
 from tagmill.ingest.reasons import Reason
 
 LINE = 1 << 16  # bytes of a line
-HEAD = 1 << 18  # bytes of all lines before the body, interim answers among them
+MOST_HEAD_BYTES = 1 << 18  # bytes of all lines before the body, interim answers among them
 LINES = 512  # of these lines
 _BLOCK = 1 << 16  # bytes of a body that are read at once
 _STATUS = re.compile(rb"HTTP/[0-9]{1,3}(?:\.[0-9]{1,3})?[ \t]+([0-9]{3})(?:[ \t].*)?", re.IGNORECASE | re.DOTALL)
@@ -109,8 +109,8 @@ class Lenient:
         self._lines += 1
         if self._lines > LINES:
             raise AnswerError(Reason.BAD_HEADERS, f"more than {LINES} header lines")
-        if self._size > HEAD:
-            raise AnswerError(Reason.BAD_HEADERS, f"headers of more than {HEAD} bytes")
+        if self._size > MOST_HEAD_BYTES:
+            raise AnswerError(Reason.BAD_HEADERS, f"headers of more than {MOST_HEAD_BYTES} bytes")
         if b"\0" in line:
             raise AnswerError(Reason.BAD_HEADERS, "a header with a NUL byte")
         return line.rstrip(b"\r\n")

@@ -22,7 +22,7 @@ from tagmill.ingest.reasons import Reason
 
 AFTER = 3  # refused answers
 HOLDS = 300.0  # seconds for which a host's address is used again, as long as the client remembers names
-MOST_HOSTS = 1 << 12
+MOST_LENIENT_HOSTS = 1 << 12
 _CONNECTED = re.compile(rb"HTTP/1\.[01] ([0-9]{3})\b")
 
 
@@ -59,7 +59,7 @@ class LenientHosts:
         """The client's parser refused an answer, and the lenient reader has read it, or found what is wrong with it."""
         times = self._known.pop((origin, proxy), (0, None, 0.0))[0]
         self._known[origin, proxy] = times + 1, address, self._clock() + HOLDS
-        if len(self._known) > MOST_HOSTS:
+        if len(self._known) > MOST_LENIENT_HOSTS:
             self._known.popitem(last=False)
 
     def forget(self, origin: str, proxy: str | None) -> None:

@@ -22,7 +22,7 @@ _RAW_BYTE = re.compile("[\udc80-\udcff]")  # a byte of a header that is not UTF-
 _LINE = re.compile(r"[\t\r\n]")
 
 
-def parsed(url: str) -> URL | None:
+def parsed_url(url: str) -> URL | None:
     """A URL in its normal form if it is an http(s) one with a host; path and query as written, or signatures would break."""
     try:
         found = URL(quote(url, safe=_AS_WRITTEN, errors="replace"), encoded=True)
@@ -35,7 +35,7 @@ def parsed(url: str) -> URL | None:
 
 
 def why_not(url: str) -> str:
-    """What is wrong with a text that `parsed` refuses, in a few words."""
+    """What is wrong with a text that `parsed_url` refuses, in a few words."""
     if not url:
         return "no URL"
     scheme = _SCHEME.match(url)
@@ -56,7 +56,7 @@ def joined(url: URL, target: str) -> URL | None:
     text = place.replace("\\", "/") + mark + rest
     text = _RAW_BYTE.sub(lambda byte: f"%{ord(byte[0]) - 0xDC00:02X}", text)
     try:
-        return parsed(normalise(urljoin(str(url), text))) if text else None
+        return parsed_url(normalise(urljoin(str(url), text))) if text else None
     except ValueError:
         return None
 

@@ -20,13 +20,13 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from tagmill.ingest.config.ingest import IngestConfig
-from tagmill.ingest.images.decode_worker import HEAD, SIZE, Orders, Picture, UnreadableError, parsed
+from tagmill.ingest.images.decode_worker import ANSWER_HEAD, BODY_SIZE, Orders, Picture, UnreadableError, parsed_answer
 from tagmill.ingest.images.rejected import Rejected
 from tagmill.ingest.reasons import Reason
 from tagmill.shards.errors import TagmillError
 
 PROGRAM = "tagmill.ingest.images.decode_worker"
-PATIENCE = 120.0  # seconds in which a decoder must have started
+START_TIMEOUT = 120.0  # seconds in which a decoder must have started
 # Bytes that a picture may take in a decoder: some, and so many a pixel. A WebP with alpha takes the most, 21 a pixel.
 SOME_MEMORY, PIXEL_MEMORY = 1 << 30, 48
 _MOST_FACTS, _MOST_JPEG, _PIECE = 1 << 16, 1 << 30, 1 << 18  # bytes of an answer, and of what is read of it at once
@@ -38,7 +38,7 @@ _ENVIRONMENT = {
     "MALLOC_TRIM_THRESHOLD_": str(1 << 28),
 }
 _UNDER_WAY = 1 << 20  # bytes that a socket may hold; the kernel gives what the system allows
-AHEAD = 2  # bodies in a decoder: the one that it is at, and the next
+BODIES_AHEAD = 2  # bodies in a decoder: the one that it is at, and the next
 
 
 class _NotToBlameError(Exception):
@@ -63,7 +63,10 @@ class Decoders:
         self.end = Finalize(self, _end, (self._processes,), exitpriority=0)
 
     def __enter__(self) -> Self:
-        self._free, self._starting = asyncio.Semaphore(self._number * AHEAD), asyncio.Lock()  # of this event loop
+        self._free, self._starting = (
+            asyncio.Semaphore(self._number * BODIES_AHEAD),
+            asyncio.Lock(),
+        )  # of this event loop
         return self
 
     def __exit__(
@@ -155,7 +158,7 @@ class _Process:
                 self._wait_for_first()
             try:
                 async with self._sending:  # in the order in which they asked
-                    await self._send(SIZE.pack(len(message)), message)
+                    await self._send(BODY_SIZE.pack(len(message)), message)
             except ConnectionError:  # what it answered before, and then that it is gone
                 while self._read():
                     pass
@@ -190,18 +193,18 @@ class _Process:
             self._blame_first(EOFError())
             return False
         self._received += some
-        while len(self._received) >= HEAD.size:
-            facts, jpeg = HEAD.unpack_from(self._received)
-            end = HEAD.size + facts + jpeg
+        while len(self._received) >= ANSWER_HEAD.size:
+            facts, jpeg = ANSWER_HEAD.unpack_from(self._received)
+            end = ANSWER_HEAD.size + facts + jpeg
             if facts > _MOST_FACTS or jpeg > _MOST_JPEG or not self._questions:  # a codec that was taken over
                 self._blame_first(UnreadableError())
                 return False
             if len(self._received) < end:
                 break
-            answer = bytes(self._received[HEAD.size : end])
+            answer = bytes(self._received[ANSWER_HEAD.size : end])
             del self._received[:end]
             try:
-                made = parsed(answer[:facts], answer[facts:])
+                made = parsed_answer(answer[:facts], answer[facts:])
             except UnreadableError as error:
                 self._blame_first(error)
                 return False
@@ -273,7 +276,7 @@ async def _started(program: str, orders: Orders) -> _Process:
         theirs.close()  # or we would wait for an end that we hold ourselves
         try:
             process.asked += 1
-            await process.ask(orders.packed(), PATIENCE)
+            await process.ask(orders.packed(), START_TIMEOUT)
         except (EOFError, OSError) as error:  # a TimeoutError too
             status = process.end()
             raise _not_started(program, _last_words(words) or _how(status)) from error

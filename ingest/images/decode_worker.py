@@ -22,8 +22,8 @@ from tagmill.ingest.images.prepare import Prepared, prepare
 from tagmill.ingest.images.rejected import Rejected
 from tagmill.ingest.reasons import Reason
 
-SIZE = struct.Struct("<Q")  # before orders and bodies: their bytes
-HEAD = struct.Struct("<II")  # before an answer: bytes of its facts, then of the JPEG that follows them
+BODY_SIZE = struct.Struct("<Q")  # before orders and bodies: their bytes
+ANSWER_HEAD = struct.Struct("<II")  # before an answer: bytes of its facts, then of the JPEG that follows them
 READY = b"ready"  # facts of the answer to orders
 # Facts of a picture: its sizes, sha256, PDQ and its quality; those of a reject are JSON.
 _PICTURE = struct.Struct("<4I32s4qB")
@@ -66,17 +66,17 @@ def packed(made: Picture | Rejected) -> bytes:
     """An answer as it goes over the socket."""
     if isinstance(made, Rejected):
         text = json.dumps({"reason": made.reason, "detail": made.detail}).encode()
-        return HEAD.pack(len(text), 0) + text
+        return ANSWER_HEAD.pack(len(text), 0) + text
     sizes, prints = (made.width, made.height, made.original_width, made.original_height), made.prints
     facts = _PICTURE.pack(*sizes, bytes.fromhex(prints.sha256), *prints.pdq, prints.pdq_quality)
-    return b"".join((HEAD.pack(len(facts), len(made.jpeg)), facts, made.jpeg))
+    return b"".join((ANSWER_HEAD.pack(len(facts), len(made.jpeg)), facts, made.jpeg))
 
 
 class UnreadableError(Exception):
     """An answer that is none."""
 
 
-def parsed(facts: bytes, jpeg: bytes) -> Picture | Rejected | None:
+def parsed_answer(facts: bytes, jpeg: bytes) -> Picture | Rejected | None:
     """An answer as it came over the socket, without its head; None for that to orders. Raises UnreadableError."""
     if facts == READY:
         return None
@@ -114,7 +114,7 @@ def serve(connection: socket.socket, prepare: Prepare = prepare) -> None:
     told = Orders.parse(orders)
     _leave_with(told.parent)
     _limit(told.memory)
-    connection.sendall(HEAD.pack(len(READY), 0) + READY)
+    connection.sendall(ANSWER_HEAD.pack(len(READY), 0) + READY)
     # From here on nobody reads what codecs say of broken pictures: it would fill a disk or garble a terminal.
     with Path(os.devnull).open("wb") as nowhere:
         os.dup2(nowhere.fileno(), sys.stderr.fileno())
@@ -123,10 +123,10 @@ def serve(connection: socket.socket, prepare: Prepare = prepare) -> None:
 
 
 def _message(connection: socket.socket) -> bytes | None:
-    head = connection.recv(SIZE.size, socket.MSG_WAITALL)
-    if len(head) < SIZE.size:
+    head = connection.recv(BODY_SIZE.size, socket.MSG_WAITALL)
+    if len(head) < BODY_SIZE.size:
         return None
-    (size,) = SIZE.unpack(head)
+    (size,) = BODY_SIZE.unpack(head)
     body = connection.recv(size, socket.MSG_WAITALL)  # in one piece and one copy; no signal that comes here is handled
     return body if len(body) == size else None
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from tagmill.ingest.images.resize import Size
 
-THUMBNAIL = 64  # pixels a side, of the luma that is averaged along with the rest
+PLANES_THUMBNAIL = 64  # pixels a side, of the luma that is averaged along with the rest
 
 _FRAMES, _SCAN = (0xC0, 0xC1, 0xC2), 0xDA  # markers
 # Those of a plain header: frames, tables, comments, and what applications say, but for EXIF, XMP (E1) and profiles (E2). Not
@@ -59,7 +59,7 @@ def smaller(body: bytes, size: Size, target: Size, fraction: int, quality: int) 
     8-bit planes of YCbCr, another size than the caller read in its header, a target that is larger or below the thumbnail's,
     scans that are too many or too few, bytes that libjpeg has anything to say about.
     """
-    if _compiled is None or min(target) < THUMBNAIL:
+    if _compiled is None or min(target) < PLANES_THUMBNAIL:
         return None
     made: tuple[bytes, bytes] | None = _compiled.smaller(body, *size, *target, fraction, quality)
     return made

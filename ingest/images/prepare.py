@@ -24,7 +24,7 @@ from tagmill.ingest.reasons import Reason
 
 # Goes up with every change that gives a picture other pixels than before, or another fate: a part of the image stack.
 RULES = 2
-THUMBNAIL = jpeg_planes.THUMBNAIL  # pixels a side, of the grey thumbnail that fingerprints are made from
+THUMBNAIL = jpeg_planes.PLANES_THUMBNAIL  # pixels a side, of the grey thumbnail that fingerprints are made from
 MAX_JPEG_SIDE = 65_500  # libjpeg's limit
 _FOR_THUMBNAIL = (2 * THUMBNAIL, 2 * THUMBNAIL)
 _FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "AVIF", "BMP", "TIFF")  # MPO comes as JPEG
@@ -64,7 +64,7 @@ class Prepared:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class OpenedImage:
     """A picture by its header, not decoded: every reader of it reads these bytes."""
 
     body: bytes  # of a JPEG, with a header that readers agree about; of a PNG, what is needed
@@ -91,7 +91,7 @@ def prepare(body: bytes, policy: ImagePolicy) -> Prepared | Rejected:
         plain = _plain(body, policy)
         if plain is not None and (smaller := _averaged(body, *plain, policy.quality)) is not None:
             return smaller
-        source = opened(body)
+        source = opened_image(body)
         with source.image:
             wanted = checked_shape(*source.image.size, policy)
             turn = _turn(source.image) if source.is_jpeg else None
@@ -105,17 +105,17 @@ def prepare(body: bytes, policy: ImagePolicy) -> Prepared | Rejected:
         return error.rejected
 
 
-def _as_jpeg(source: Source, wanted: Shape, policy: ImagePolicy, *, tried: bool) -> Prepared | None:
+def _as_jpeg(source: OpenedImage, wanted: Shape, policy: ImagePolicy, *, tried: bool) -> Prepared | None:
     """An upright JPEG as it came, or made smaller in its own planes unless that was tried; None where it is neither."""
     if wanted == Shape(source.image.size, source.image.size) and (kept := _kept(source, policy)) is not None:
         return kept
     return None if tried or policy.reencode == "never" else in_planes(source, wanted, policy.quality)
 
 
-def _over_rgb(source: Source, wanted: Shape, turn: Image.Transpose | None, policy: ImagePolicy) -> Prepared:
+def _over_rgb(source: OpenedImage, wanted: Shape, turn: Image.Transpose | None, policy: ImagePolicy) -> Prepared:
     """The picture by way of its pixels, of every format."""
     width, height = source.image.size
-    raw, place = decoded(source, wanted.scaled)
+    raw, place = decoded_image(source, wanted.scaled)
     if not source.is_jpeg:  # others may say it behind their pixels; and a TIFF was turned by Pillow just now
         turn = _turn(source.image)
         width, height = raw.size
@@ -130,7 +130,7 @@ def _over_rgb(source: Source, wanted: Shape, turn: Image.Transpose | None, polic
     return Prepared(jpeg, *stored, width, height, thumbnail_of(pixels))
 
 
-def _why_encode(source: Source, turn: Image.Transpose | None) -> str:
+def _why_encode(source: OpenedImage, turn: Image.Transpose | None) -> str:
     if not source.is_jpeg:
         return str(source.image.format)
     if turn is not None:
@@ -151,15 +151,15 @@ def _plain(body: bytes, policy: ImagePolicy) -> tuple[Size, Shape] | None:
     return size, wanted
 
 
-def opened(body: bytes) -> Source:
+def opened_image(body: bytes) -> OpenedImage:
     """The picture by its header, not decoded. Raises RejectError where it is none."""
     if png_chunks.is_png(body):
         png = png_chunks.read(body)
-        return Source(png.body, _by_pillow(png.body), png.profile, png)
+        return OpenedImage(png.body, _by_pillow(png.body), png.profile, png)
     if jpeg_scans.is_jpeg(body):
         body = jpeg_scans.regular(body)
     image = _by_pillow(body)
-    return Source(body, image, image.info.get("icc_profile"), None)
+    return OpenedImage(body, image, image.info.get("icc_profile"), None)
 
 
 def _by_pillow(body: bytes) -> ImageFile.ImageFile:
@@ -211,7 +211,7 @@ def checked_shape(width: int, height: int, policy: ImagePolicy) -> Shape:
     return wanted
 
 
-def _kept(source: Source, policy: ImagePolicy) -> Prepared | None:
+def _kept(source: OpenedImage, policy: ImagePolicy) -> Prepared | None:
     """The picture with its JPEG as it came, if the policy wants that and it can be.
 
     It is decoded for its thumbnail, and no further than that needs. Raises RejectError where it is not whole.
@@ -222,11 +222,11 @@ def _kept(source: Source, policy: ImagePolicy) -> Prepared | None:
     jpeg = as_it_came(source.body)
     if jpeg is None:
         return None
-    thumbnail = thumbnail_of(decoded(opened(jpeg), _FOR_THUMBNAIL)[0])
+    thumbnail = thumbnail_of(decoded_image(opened_image(jpeg), _FOR_THUMBNAIL)[0])
     return Prepared(jpeg, *size, *size, thumbnail)
 
 
-def in_planes(source: Source, wanted: Shape, quality: int) -> Prepared | None:
+def in_planes(source: OpenedImage, wanted: Shape, quality: int) -> Prepared | None:
     """The picture made smaller in its own colour planes, if it is a JPEG in sRGB that stays whole and jpeg_planes takes it."""
     if not source.is_jpeg or source.image.mode != "RGB" or not keeps_colours(source.profile):
         return None
@@ -249,7 +249,7 @@ def _fraction(size: Size, target: Size) -> int:
     return max(fraction for fraction in (1, 2, 4, 8) if fraction <= max(1, left))
 
 
-def decoded(source: Source, target: Size) -> tuple[Image.Image, Box | None]:
+def decoded_image(source: OpenedImage, target: Size) -> tuple[Image.Image, Box | None]:
     """The first frame as L, RGB or CMYK without alpha; where it was decoded at a fraction of its size, the place in it that
     the picture takes: the last pixels of 65 / 4 are filled up. Raises RejectError where it cannot be decoded, or not whole."""
     image, drafted = source.image, None

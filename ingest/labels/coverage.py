@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
 from tagmill.ingest.labels.hashtags import clean, hashtags_in
-from tagmill.ingest.labels.matching import Matcher
+from tagmill.ingest.labels.matching import TagMatcher
 from tagmill.ingest.labels.synsets import WordNet
 
 LEAST = 0.05  # the share of tags with a label below which something is likely to be wrong
 WRITTEN = 200  # characters of a tag that are looked at
 TRIED = 300  # different tags that a cause is looked for in, the commonest
-TOLD = 10  # of these, told in the report
+UNMATCHED_REPORTED = 10  # of these, told in the report
 _ENOUGH = 0.2  # the share with a label by which another way of reading is the likely one
 _JOINED = 0.02  # the share of tags that look like several in one from which that is said
 _MANY = 0.3  # the share of tags that show a sign of another way of reading
@@ -39,7 +39,7 @@ _IN_SENTENCES = frozenset(
 )
 
 Cause = Literal["no_tags", "captions", "separator", "folders", "numbers", "rules", "words", "vocabulary"]
-Counts = Mapping[str, int]  # tags as written (WRITTEN characters), with how often they come
+TagCounts = Mapping[str, int]  # tags as written (WRITTEN characters), with how often they come
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,12 @@ class FewLabels:
 
 
 def few_labels(
-    tags: int, matched: int, unmatched: Counts, matcher: Matcher, reading: Reading, folders: Counts | None = None
+    tags: int,
+    matched: int,
+    unmatched: TagCounts,
+    matcher: TagMatcher,
+    reading: Reading,
+    folders: TagCounts | None = None,
 ) -> FewLabels | None:
     """The likely cause where fewer than LEAST of the tags lead to a label; else None.
 
@@ -98,10 +103,10 @@ def few_labels(
     tried = dict(sorted(unmatched.items(), key=lambda item: (-item[1], item[0]))[:TRIED])
     cause, why, remedy = _cause(tried if tags else {}, matcher, reading, folders or {})
     told = (Unmatched(matcher.match(written).token, written, count) for written, count in tried.items())
-    return FewLabels(cause, why, remedy, tags, matched, tuple(told)[:TOLD])
+    return FewLabels(cause, why, remedy, tags, matched, tuple(told)[:UNMATCHED_REPORTED])
 
 
-def several_in_one(tags: int, unmatched: Counts, matcher: Matcher) -> str | None:
+def several_in_one(tags: int, unmatched: TagCounts, matcher: TagMatcher) -> str | None:
     """What to say where most tags lead to labels, but some look like several tags that nothing has split: of `tags` at least
     the share _JOINED has no label, while each of its parts between one and the same separator has one."""
 
@@ -128,7 +133,7 @@ def clipped(tag: str) -> str:
     return tag[:WRITTEN]
 
 
-def _cause(tags: Counts, matcher: Matcher, reading: Reading, folders: Counts) -> tuple[Cause, str, str]:
+def _cause(tags: TagCounts, matcher: TagMatcher, reading: Reading, folders: TagCounts) -> tuple[Cause, str, str]:
     found = _captions(tags, reading) or _separator(tags, matcher) or _folders(folders, matcher)
     if found:
         return found
@@ -159,7 +164,7 @@ def _no_tags(reading: Reading) -> tuple[Cause, str, str]:
     )
 
 
-def _captions(tags: Counts, reading: Reading) -> tuple[Cause, str, str] | None:
+def _captions(tags: TagCounts, reading: Reading) -> tuple[Cause, str, str] | None:
     if _share(tags, lambda tag: " " in tag and bool(hashtags_in(tag)) and not tag.startswith("#")) >= _MANY:
         name = shlex.quote(reading.tags_column or "COLUMN")
         return (
@@ -178,7 +183,7 @@ def _is_sentence(tag: str) -> bool:
     return len(words) >= 3 and not _IN_SENTENCES.isdisjoint(words)
 
 
-def _separator(tags: Counts, matcher: Matcher) -> tuple[Cause, str, str] | None:
+def _separator(tags: TagCounts, matcher: TagMatcher) -> tuple[Cause, str, str] | None:
     """The separator by which most of the parts of tags would lead to labels."""
     best, most = "", _ENOUGH
     for separator in _SEPARATORS:
@@ -199,14 +204,14 @@ def _shown(separator: str) -> str:
     return "'\\t'" if separator == "\t" else shlex.quote(separator)
 
 
-def _folders(folders: Counts, matcher: Matcher) -> tuple[Cause, str, str] | None:
+def _folders(folders: TagCounts, matcher: TagMatcher) -> tuple[Cause, str, str] | None:
     if _share(folders, lambda name: bool(matcher.match(name).labels)) < _ENOUGH:
         return None
     example = max(folders, key=lambda name: (folders[name], name))
     return "folders", f"the pictures lie in folders such as {example[:40]!r}", "give --tags-from-folder"
 
 
-def _rules(tags: Counts, matcher: Matcher) -> tuple[Cause, str, str]:
+def _rules(tags: TagCounts, matcher: TagMatcher) -> tuple[Cause, str, str]:
     """Tags that are words: nouns that the rules take out, or no nouns that WordNet has."""
     nouns = WordNet.load()
     reasons = {tag: matcher.why_not(matcher.match(tag).token) for tag in tags}
@@ -225,12 +230,12 @@ def _rules(tags: Counts, matcher: Matcher) -> tuple[Cause, str, str]:
     return "words", why, f"make a view with {option} (tagmill corpus view)"
 
 
-def _share(tags: Counts, holds: Callable[[str], bool]) -> float:
+def _share(tags: TagCounts, holds: Callable[[str], bool]) -> float:
     """The share of tags, by how often they come."""
     return sum(count for tag, count in tags.items() if holds(tag)) / max(1, sum(tags.values()))
 
 
-def _counted(items: Iterable[tuple[str, int]]) -> Counts:
+def _counted(items: Iterable[tuple[str, int]]) -> TagCounts:
     counts: Counter[str] = Counter()
     for text, count in items:
         counts[text] += count

@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, get_args
 
 from tagmill.ingest.labels.hashtags import MAX_TOKEN_CHARS, clean
-from tagmill.ingest.labels.synsets import LEXFILES, MIN_TOKEN_CHARS, Rule, SynsetSet, WordNet, labels_from
+from tagmill.ingest.labels.synsets import LEXFILES, MIN_TOKEN_CHARS, SenseRule, SynsetSet, WordNet, labels_from
 from tagmill.ingest.text.text_files import read_list, text_of
 from tagmill.shards.errors import ConfigError
 from tagmill.shards.formats.record import sha256_hex
 
 MAX_FILE_BYTES = 1 << 26  # of aliases, translations or stopped tokens: some million lines
 
-Reason = Literal["not_a_noun", "named_entity", "stopped", "other_file", "too_short"]
-"""Why a token has no label, see `Matcher.why_not`."""
+NoMatch = Literal["not_a_noun", "named_entity", "stopped", "other_file", "too_short"]
+"""Why a token has no label, see `TagMatcher.why_not`."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class MatchRules:
     ends in `.csv`), the noun a word or a synset's id; `stop` has a token a line. Tokens and nouns are cleaned as tags are.
     """
 
-    rule: Rule = "merge"
+    rule: SenseRule = "merge"
     instances: bool = False
     lexfiles: tuple[str, ...] = ()
     compounds: bool = False
@@ -42,8 +42,8 @@ class MatchRules:
     digests: tuple[tuple[str, str], ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if self.rule not in get_args(Rule):
-            raise ConfigError(f"no rule {self.rule!r}", "rule", f"give one of {', '.join(get_args(Rule))}")
+        if self.rule not in get_args(SenseRule):
+            raise ConfigError(f"no rule {self.rule!r}", "rule", f"give one of {', '.join(get_args(SenseRule))}")
         unknown = [name for name in self.lexfiles if name not in LEXFILES]
         if unknown:
             raise ConfigError(f"no file of nouns {unknown[0]!r}", "lexfiles", f"give some of {', '.join(LEXFILES)}")
@@ -73,14 +73,14 @@ class MatchRules:
         }
 
 
-class Match(NamedTuple):
+class TagMatch(NamedTuple):
     """A tag's token and the labels that it leads to, none of them twice."""
 
     token: str
     labels: tuple[SynsetSet, ...]
 
 
-class Matcher:
+class TagMatcher:
     """Matches tags by rules. Pickled, it is its rules: another process reads the tables again.
 
     The first of these that gives a label decides: the token's alias, where it has one, instead of the token itself; its
@@ -97,25 +97,25 @@ class Matcher:
         self._translations = self._words("translations", rules.translations)
         self._stop = _stopped(self._content("stop", rules.stop), str(rules.stop)) if rules.stop else frozenset[str]()
 
-    def __reduce__(self) -> tuple[type["Matcher"], tuple[MatchRules]]:
-        return Matcher, (self._rules,)
+    def __reduce__(self) -> tuple[type["TagMatcher"], tuple[MatchRules]]:
+        return TagMatcher, (self._rules,)
 
-    def match(self, tag: str) -> Match:
+    def match(self, tag: str) -> TagMatch:
         """The token and labels of any text; it depends on nothing else but the rules."""
         token = clean(tag)
         if token in self._stop:
-            return Match(token, ())
+            return TagMatch(token, ())
         plain = self._plain(token)
         if plain:
-            return Match(token, labels_from(plain, self._rules.rule))
+            return TagMatch(token, labels_from(plain, self._rules.rule))
         labels: tuple[SynsetSet, ...] = ()
         if token in self._translations:
             labels = labels_from(self._kept(self._translations[token]), self._rules.rule)
         if not labels and self._rules.compounds and not self._meant(token):
             labels = self._halves(token)
-        return Match(token, labels)
+        return TagMatch(token, labels)
 
-    def why_not(self, token: str) -> Reason | None:
+    def why_not(self, token: str) -> NoMatch | None:
         """Why a token, as `clean` leaves it, has no label; None for one that has.
 
         `stopped`; `named_entity` or `other_file`, where it is a noun but these rules left no meaning of it; `too_short`, of

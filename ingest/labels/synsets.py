@@ -30,7 +30,7 @@ _LAST_LETTERS = ("s", "men")  # all that those end in
 SynsetSet = tuple[str, ...]
 """Ids like `n02132136`, ascending and distinct; never empty where it is a label."""
 
-Rule = Literal["merge", "first", "all"]
+SenseRule = Literal["merge", "first", "all"]
 """What a token with several synsets becomes, see `labels_from`."""
 
 # The lexicographers' files of nouns, lexnames(5WN), with the numbers that they have there. `tops` has the words that head the
@@ -176,13 +176,13 @@ def _load() -> WordNet:
 
 
 def labels_of(
-    token: str, rule: Rule = "merge", *, instances: bool = False, wordnet: WordNet | None = None
+    token: str, rule: SenseRule = "merge", *, instances: bool = False, wordnet: WordNet | None = None
 ) -> tuple[SynsetSet, ...]:
     """The labels of a token, see `labels_from`; none for a token without synsets. Without `wordnet` the shipped table."""
     return labels_from((wordnet or WordNet.load()).senses(token, instances=instances), rule)
 
 
-def labels_from(senses: SynsetSet, rule: Rule) -> tuple[SynsetSet, ...]:
+def labels_from(senses: SynsetSet, rule: SenseRule) -> tuple[SynsetSet, ...]:
     """The labels that distinct synsets, the commonest first, become under the rule, each a set; none of none.
 
     `merge`: one label, the full set, so that tokens with the same set are one label (`brownbear`, `ursusarctos`).

@@ -35,7 +35,7 @@ class UnderConfig:
     json: bool = False
 
 
-def below(wordnet: WordNet, synset: str) -> frozenset[str]:
+def below_of(wordnet: WordNet, synset: str) -> frozenset[str]:
     """The synset and all under it, named entities too. Raises TagmillError for an id that WordNet does not have."""
     found, todo = {synset}, [synset]
     while todo:
@@ -46,8 +46,8 @@ def below(wordnet: WordNet, synset: str) -> frozenset[str]:
 
 
 def labels_under(vocabulary: Vocabulary, synset: str, wordnet: WordNet | None = None) -> list[Under]:
-    """The labels of which any synset is in `below`, in the order of their ids. Without `wordnet` the shipped table."""
-    inside = below(wordnet or WordNet.load(), synset)
+    """The labels of which any synset is in `below_of`, in the order of their ids. Without `wordnet` the shipped table."""
+    inside = below_of(wordnet or WordNet.load(), synset)
     return [
         Under(label, inside.issuperset(label.synsets))
         for label in vocabulary.labels
@@ -70,7 +70,7 @@ def synset_of(wordnet: WordNet, word: str) -> str:
     return senses[0]
 
 
-def command(arguments: Sequence[str]) -> None:
+def under_command(arguments: Sequence[str]) -> None:
     """Runs one `tagmill corpus under` command line."""
     config = tyro.cli(UnderConfig, args=list(arguments), prog="tagmill corpus under")
     wordnet = WordNet.load()

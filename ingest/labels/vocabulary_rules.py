@@ -14,13 +14,13 @@ from tagmill.shards.errors import ConfigError, TagmillError
 from tagmill.shards.formats.record import sha256_hex
 from tagmill.shards.vocabulary import Label, Vocabulary, classes_sha256
 
-KINDS = ("nouns", "in1k", "in21k")
+VOCABULARY_KINDS = ("nouns", "in1k", "in21k")
 MAX_BYTES = 1 << 30  # of a vocabulary file
 Named = dict[SynsetSet, str]  # labels in the order of their ids; "" is a label without a name
 
 
 @dataclass(frozen=True)
-class Counts:
+class VocabularyCounts:
     """What a corpus carries, counted over the samples of its train split."""
 
     images: Mapping[str, int]  # by the text of a label's set
@@ -45,13 +45,13 @@ class VocabularyRules:
     def __post_init__(self) -> None:
         if self.min_count < 1 or (self.top_k is not None and self.top_k < 1):
             raise ConfigError("a cut below 1", "min_count, top_k", "give whole numbers of at least 1")
-        if self.vocabulary not in KINDS and (self.min_count != 1 or self.top_k is not None):
+        if self.vocabulary not in VOCABULARY_KINDS and (self.min_count != 1 or self.top_k is not None):
             remedy = "its labels are classes whatever their counts: leave min_count and top_k alone"
             raise ConfigError("a vocabulary file and a cut by images", self.vocabulary, remedy)
 
     def listed(self) -> tuple[SynsetSet, ...] | None:
         """The labels of a file in the order of their ids; None for the other kinds. Raises ConfigError naming what is wrong."""
-        return None if self.vocabulary in KINDS else tuple(self._given)
+        return None if self.vocabulary in VOCABULARY_KINDS else tuple(self._given)
 
     def earlier(self) -> tuple[SynsetSet, ...]:
         """The labels that keep their ids, in the order of these."""
@@ -64,7 +64,7 @@ class VocabularyRules:
     def entities(self) -> tuple[str, ...]:
         """The named entities among the synsets that are wanted, ascending; `nouns` wants none."""
         wordnet = WordNet.load()
-        wanted = imagenet(self.vocabulary) if self.vocabulary in KINDS[1:] else ()
+        wanted = imagenet(self.vocabulary) if self.vocabulary in VOCABULARY_KINDS[1:] else ()
         found = wanted or {synset for label in self.listed() or () for synset in label}
         return tuple(sorted(synset for synset in found if wordnet.is_instance(synset)))
 
@@ -81,12 +81,14 @@ class VocabularyRules:
     @cached_property
     def _given(self) -> Named:
         """The labels of a file."""
-        if self.vocabulary not in KINDS:
+        if self.vocabulary not in VOCABULARY_KINDS:
             return _labels_in(self.vocabulary, WordNet.load())
         return _labels_in(self.after, WordNet.load(), least=0) if self.after else {}
 
 
-def choose(counts: Counts, rules: VocabularyRules, rule: str, wordnet: WordNet) -> tuple[Vocabulary, dict[str, int]]:
+def choose(
+    counts: VocabularyCounts, rules: VocabularyRules, rule: str, wordnet: WordNet
+) -> tuple[Vocabulary, dict[str, int]]:
     """The vocabulary, ids by falling count and then by name (of a file: its own; labels of an earlier vocabulary first, as
     they were); and the labels that are left out."""
     if (listed := rules.listed()) is not None:
@@ -110,7 +112,7 @@ def choose(counts: Counts, rules: VocabularyRules, rule: str, wordnet: WordNet) 
     return Vocabulary(labels, rule, source), {text: counts.images[text] for text in sorted(left)}
 
 
-def _label(number: int, synsets: SynsetSet, name: str, counts: Counts, wordnet: WordNet) -> Label:
+def _label(number: int, synsets: SynsetSet, name: str, counts: VocabularyCounts, wordnet: WordNet) -> Label:
     text = "+".join(synsets)
     tokens = dict(sorted(counts.tokens.get(text, {}).items()))
     return Label(number, name, synsets, lemmas_of(synsets, name, wordnet), tokens, counts.images.get(text, 0))
@@ -118,7 +120,7 @@ def _label(number: int, synsets: SynsetSet, name: str, counts: Counts, wordnet: 
 
 def _labels_in(path: str, wordnet: WordNet, least: int = 1) -> Named:
     """The labels of a file with the names that it has for them; a name that is the label's synsets is none yet."""
-    text = text_of(read_list(path, MAX_BYTES, f"give {', '.join(KINDS)}, or a file of labels"), path)
+    text = text_of(read_list(path, MAX_BYTES, f"give {', '.join(VOCABULARY_KINDS)}, or a file of labels"), path)
     if text.lstrip().startswith("{"):
         given = _of_json(text, path)
     else:

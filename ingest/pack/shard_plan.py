@@ -38,7 +38,7 @@ class Before:
     holdout: int = 0
 
 
-NOTHING = Before()
+NOTHING_BEFORE = Before()
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def roll(sizes: Sizes, max_samples: int, max_bytes: int) -> Iterator[tuple[int, 
 
 
 def plan(
-    groups: Iterable[GroupSizes], *, max_samples: int, max_bytes: int, before: Before = NOTHING
+    groups: Iterable[GroupSizes], *, max_samples: int, max_bytes: int, before: Before = NOTHING_BEFORE
 ) -> list[GroupPlan]:
     """The plan of all groups, the held-out one last if it has samples. Shards are numbered through all groups.
 
@@ -113,7 +113,7 @@ def plan(
     return plans
 
 
-def check_dealt(config: IngestConfig, rows: int, num_parts: int, before: Before = NOTHING) -> None:
+def check_dealt(config: IngestConfig, rows: int, num_parts: int, before: Before = NOTHING_BEFORE) -> None:
     """What can be known of the later stages as soon as rows are counted, and before they are fetched. Raises ConfigError where
     nothing would be left to train on; warns of too many shards."""
     if 0 < rows <= config.holdout and not config.extend:

@@ -18,11 +18,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tagmill.ingest.dedup.selection import read_group
-from tagmill.ingest.pack.shard_plan import NOTHING, Before, GroupPlan, GroupSizes, ShardPlan, plan, tar_bytes
+from tagmill.ingest.pack.shard_plan import NOTHING_BEFORE, Before, GroupPlan, GroupSizes, ShardPlan, plan, tar_bytes
 from tagmill.ingest.parts.table import record_of
 from tagmill.ingest.progress.progress import Progress
 from tagmill.ingest.reasons import OUTCOMES, Reason
-from tagmill.ingest.workers.shared_counters import Board, Tell, line, silent
+from tagmill.ingest.workers.shared_counters import SharedCounters, Tell, silent, worker_slot
 from tagmill.shards.errors import CorpusError, TagmillError
 from tagmill.shards.formats.record import Record, sha256_hex
 from tagmill.shards.manifest import SPLITS, ShardEntry
@@ -31,8 +31,8 @@ from tagmill.shards.storage.store import Store
 from tagmill.shards.writer import ShardWriter, publish
 
 FATES = ["part", "place", "split", "reason", "yields_to"]
-PACKED = "parts/packed"  # a marker for each group that is packed
-PIN = "parts/packing.txt"  # the stamp under which it is
+PACKED_FOLDER = "parts/packed"  # a marker for each group that is packed
+PACKING_PIN = "parts/packing.txt"  # the stamp under which it is
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class PackTask:
 
 
 @dataclass(frozen=True)
-class Packed:
+class PackedGroup:
     """What came of a group; also the content of its marker, so that a resumed run does not pack it again."""
 
     entries: list[ShardEntry]
@@ -77,7 +77,7 @@ def plan_groups(
     max_samples: int,
     max_bytes: int,
     selected: str,
-    before: Before = NOTHING,
+    before: Before = NOTHING_BEFORE,
 ) -> list[GroupPlan]:
     """The plan of all that is new in the corpus, from the selection in the store; a group's sizes are in memory at a time."""
 
@@ -96,13 +96,13 @@ def plan_groups(
     return plan(map(sizes, firsts), max_samples=max_samples, max_bytes=max_bytes, before=before)
 
 
-def pack(tasks: list[PackTask], processes: int, progress: Progress) -> list[Packed]:
+def pack(tasks: list[PackTask], processes: int, progress: Progress) -> list[PackedGroup]:
     """Packs groups in worker processes, in any order; the results come in the order of the tasks.
 
     Raises TagmillError where a worker process dies. Whatever is raised, groups that are packed stay packed.
     """
-    found: dict[int, Packed] = {}
-    board = Board(max(1, min(processes, len(tasks))), OUTCOMES)
+    found: dict[int, PackedGroup] = {}
+    board = SharedCounters(max(1, min(processes, len(tasks))), OUTCOMES)
     pool = board.pool()
     try:
         numbers = {pool.submit(_run, number, task): number for number, task in enumerate(tasks)}
@@ -124,7 +124,7 @@ def pack(tasks: list[PackTask], processes: int, progress: Progress) -> list[Pack
     return [found[number] for number in range(len(tasks))]
 
 
-def totals_of(packed: Iterable[Packed]) -> dict[str, int]:
+def totals_of(packed: Iterable[PackedGroup]) -> dict[str, int]:
     """What `corpus.json` says in numbers of a run: rows = samples + rejects."""
     groups = list(packed)
     entries = [entry for group in groups for entry in group.entries]
@@ -134,19 +134,19 @@ def totals_of(packed: Iterable[Packed]) -> dict[str, int]:
     return {**counts, "shards": len(entries), "bytes": sum(entry.bytes for entry in entries)}
 
 
-def _run(number: int, task: PackTask) -> Packed:
-    return line().during(number, lambda tell: pack_group(task, tell))
+def _run(number: int, task: PackTask) -> PackedGroup:
+    return worker_slot().during(number, lambda tell: pack_group(task, tell))
 
 
-def pack_group(task: PackTask, tell: Tell = silent) -> Packed:
+def pack_group(task: PackTask, tell: Tell = silent) -> PackedGroup:
     """Writes a group's shards, and of a train group also its rejects and ledger, in order of (part, place).
 
     A group that is packed already is left as it is. `tell` gets outcomes and their numbers of rows as they come. Raises
     CorpusError where another run has begun to pack meanwhile.
     """
     label = task.group.label
-    marker = f"{PACKED}/{label}.json"
-    if task.store.exists(marker) and (found := Packed.parse(task.store.read(marker))).stamp == task.stamp:
+    marker = f"{PACKED_FOLDER}/{label}.json"
+    if task.store.exists(marker) and (found := PackedGroup.parse(task.store.read(marker))).stamp == task.stamp:
         for outcome, num_rows in found.outcomes().items():
             tell(outcome, num_rows)
         return found
@@ -176,7 +176,7 @@ def pack_group(task: PackTask, tell: Tell = silent) -> Packed:
     if task.group.split != "holdout":
         digest = refused.put(task.store, f"rejects/{label}.parquet")
         ledger.put(task.store, f"ledger/{label}.parquet")
-    packed = Packed(shards.entries, dict(sorted(rejects.items())), digest, task.stamp)
+    packed = PackedGroup(shards.entries, dict(sorted(rejects.items())), digest, task.stamp)
     task.store.put(marker, json.dumps(asdict(packed)).encode())
     shutil.rmtree(spool)
     return packed
@@ -184,7 +184,7 @@ def pack_group(task: PackTask, tell: Tell = silent) -> Packed:
 
 def _check_pin(task: PackTask) -> None:
     """Before anything becomes visible: a worker may outlive its run, while the next one packs by another plan."""
-    if not task.store.exists(PIN) or task.store.read(PIN).decode() != task.stamp:
+    if not task.store.exists(PACKING_PIN) or task.store.read(PACKING_PIN).decode() != task.stamp:
         where, remedy = task.store.url, "one run at a time makes a corpus: end the other, and run the command again"
         raise CorpusError("another run packs here", where, remedy)
 

@@ -9,14 +9,14 @@ import pyarrow as pa
 
 from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.labels.coverage import Reading, clipped, few_labels, several_in_one
-from tagmill.ingest.labels.matching import Matcher, MatchRules
+from tagmill.ingest.labels.matching import MatchRules, TagMatcher
 from tagmill.ingest.sources.inputs import format_of, inputs
 from tagmill.ingest.sources.locations import PLACE
 from tagmill.ingest.sources.samples import folder_of
 
 log = logging.getLogger(__name__)
 
-ROWS = 1_000
+FIRST_ROWS = 1_000
 _TAGS = 100  # of a row
 
 
@@ -33,7 +33,7 @@ class FirstLook:
 
     def __init__(self, config: IngestConfig, rules: MatchRules) -> None:
         self._config, self._rules = config, rules
-        self._left, self._rows = ROWS, 0
+        self._left, self._rows = FIRST_ROWS, 0
         self._tags: Counter[str] = Counter()
         self._folders: Counter[str] = Counter()
 
@@ -66,7 +66,7 @@ class FirstLook:
         self._left = 0
         if not self._rows:  # dealt by an earlier start of this run
             return
-        matcher = Matcher(self._rules)
+        matcher = TagMatcher(self._rules)
         without = {tag: count for tag, count in self._tags.items() if not matcher.match(tag).labels}
         total = self._tags.total()
         found = few_labels(

@@ -18,15 +18,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tagmill.ingest.http.urls import url_hash
-from tagmill.ingest.parts.partition import HASH, Buckets, Dealt, deal_buckets, rows_file, words_of
+from tagmill.ingest.parts.partition import HASH, Buckets, PartitionManifest, partition_buckets, rows_file, words_of
 from tagmill.ingest.workers.pool import Workers
 from tagmill.shards.manifest import Corpus
 from tagmill.shards.side_tables import num_runs, of_runs
 from tagmill.shards.storage.store import Store
 
 KNOWN = pa.schema([pa.field(HASH, pa.binary(32), nullable=False), pa.field("key", pa.string(), nullable=False)])
-MARKER = "parts/known.json"
-BATCH_ROWS = 16_384
+KNOWN_MARKER = "parts/known.json"
+_BATCH_ROWS = 16_384
 FILTER_BITS = (16, 29)  # log2 of the filter's bits, at least and at most: 64 MiB serve 50 million new URLs well
 BITS_A_URL = 64  # of the filter, where there is room
 
@@ -46,13 +46,13 @@ def known_keys(store: Store, part: int) -> dict[bytes, str]:
     return dict(zip(table[HASH].to_pylist(), table["key"].to_pylist(), strict=True))
 
 
-def deal_known(corpus: Corpus, dealt: Dealt, store: Store, spool: Path, processes: int) -> int:
+def partition_known(corpus: Corpus, dealt: PartitionManifest, store: Store, spool: Path, processes: int) -> int:
     """Tells every part which of its URLs are those of samples of `corpus`, or of rows that yield to one; returns how many.
 
     One pass over the URLs of shard tables and rejects. Done already, it is left as it is.
     """
-    if store.exists(MARKER):
-        return int(json.loads(store.read(MARKER))["known"])
+    if store.exists(KNOWN_MARKER):
+        return int(json.loads(store.read(KNOWN_MARKER))["known"])
     folder = spool / "known"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -70,13 +70,13 @@ def deal_known(corpus: Corpus, dealt: Dealt, store: Store, spool: Path, processe
         nonlocal total
         total += _put_known(table, part, store, folder)
 
-    deal_buckets(buckets.close(), dealt.num_parts.bit_length() - 1, KNOWN, folder, put)
-    store.put(MARKER, json.dumps({"known": total}).encode())
+    partition_buckets(buckets.close(), dealt.num_parts.bit_length() - 1, KNOWN, folder, put)
+    store.put(KNOWN_MARKER, json.dumps({"known": total}).encode())
     shutil.rmtree(folder)
     return total
 
 
-def _write_filter(path: Path, corpus: Corpus, dealt: Dealt, store: Store) -> Path:
+def _write_filter(path: Path, corpus: Corpus, dealt: PartitionManifest, store: Store) -> Path:
     """A bit for each of the four words of a new URL's hash."""
     rows = dealt.rows + int(corpus.column("samples").sum())
     least, most = FILTER_BITS
@@ -92,7 +92,7 @@ def _write_filter(path: Path, corpus: Corpus, dealt: Dealt, store: Store) -> Pat
 
 def _hashes(store: Store, part: int) -> Iterator[pa.RecordBatch]:
     with store.open(rows_file(part)) as file:
-        yield from pq.ParquetFile(file).iter_batches(BATCH_ROWS, columns=[HASH], use_threads=False)
+        yield from pq.ParquetFile(file).iter_batches(_BATCH_ROWS, columns=[HASH], use_threads=False)
 
 
 def _places(words: npt.NDArray[np.uint64], num_bytes: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
@@ -123,7 +123,7 @@ def _find(task: _Task) -> pa.RecordBatch:
     or tar that brought its pictures is no address."""
     marks, hashes, keys = _filter(task.filter), list[bytes](), list[str]()
     with task.store.open(task.name) as file:
-        for batch in pq.ParquetFile(file).iter_batches(BATCH_ROWS, columns=["url", task.key], use_threads=False):
+        for batch in pq.ParquetFile(file).iter_batches(_BATCH_ROWS, columns=["url", task.key], use_threads=False):
             both = batch.filter(pc.and_(batch["url"].is_valid(), batch[task.key].is_valid()))
             for url, key in zip(both["url"].to_pylist(), both[task.key].to_pylist(), strict=True):
                 if url.strip()[:4].lower() == "http":

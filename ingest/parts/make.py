@@ -15,9 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tagmill.ingest.config.ingest import IngestConfig
-from tagmill.ingest.fetch.fetcher import Fetched, Fetcher, Lessons
-from tagmill.ingest.fetch.robots_cache import Met, open_book
-from tagmill.ingest.filters.pinned import Forbidden, Rules, forbidden_of
+from tagmill.ingest.fetch.fetcher import Fetched, Fetcher, FetchState
+from tagmill.ingest.fetch.robots_cache import RedirectCache, open_robots_cache
+from tagmill.ingest.filters.pinned import Forbidden, PinnedRules, forbidden_of
 from tagmill.ingest.http.urls import normalise, url_hash
 from tagmill.ingest.images.decode_pool import Decoders
 from tagmill.ingest.images.fingerprint import holdout_order
@@ -27,7 +27,7 @@ from tagmill.ingest.parts.partition import rows_file
 from tagmill.ingest.parts.ranged_reads import PlaceReader, runs
 from tagmill.ingest.parts.review import as_known, refusal, review
 from tagmill.ingest.parts.table import ROW_GROUP, PartTable, subject
-from tagmill.ingest.progress.host_times import Traffic
+from tagmill.ingest.progress.host_times import FetchStats
 from tagmill.ingest.reasons import Reason
 from tagmill.ingest.sources.locations import COLUMN, Place
 from tagmill.ingest.workers.shared_counters import Tell, silent
@@ -55,8 +55,8 @@ class PartSummary:
     ok: int
     reasons: dict[str, int]
     size: int  # bytes of the attempt's file
-    traffic: Traffic = field(default_factory=Traffic)  # what this attempt has fetched, and its slowest hosts
-    rules: Rules = field(default_factory=Rules)  # under which it was made, or looked at again
+    traffic: FetchStats = field(default_factory=FetchStats)  # what this attempt has fetched, and its slowest hosts
+    rules: PinnedRules = field(default_factory=PinnedRules)  # under which it was made, or looked at again
 
     def json(self) -> bytes:
         fields = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
@@ -66,8 +66,8 @@ class PartSummary:
     def parse(cls, data: bytes) -> Self:
         """Reads `json`'s bytes, of earlier versions too."""
         told = json.loads(data)
-        rules = Rules(**told.get("rules", {}))
-        return cls(**told | {"traffic": Traffic.of(told.get("traffic", {})), "rules": rules})
+        rules = PinnedRules(**told.get("rules", {}))
+        return cls(**told | {"traffic": FetchStats.of(told.get("traffic", {})), "rules": rules})
 
 
 @dataclass(frozen=True)
@@ -80,19 +80,19 @@ class PartTask:
     schema: pa.Schema  # of `part_schema`
     concurrency: int  # requests in flight, of this part
     workers: int = 1  # processes that make parts of this run at once, and share its limits per host
-    rules: Rules = field(default_factory=Rules)  # of what it must not take in
+    rules: PinnedRules = field(default_factory=PinnedRules)  # of what it must not take in
 
 
 @lru_cache(maxsize=1)
-def lessons_of(config: IngestConfig) -> Lessons:
+def lessons_of(config: IngestConfig) -> FetchState:
     """What this process learns of the web goes from one part of a run to the next."""
-    return Lessons(config)
+    return FetchState(config)
 
 
 @lru_cache(maxsize=1)
-def _met(config: IngestConfig) -> Met:
+def _met(config: IngestConfig) -> RedirectCache:
     """The robots.txt of hosts that redirects led to, likewise."""
-    return Met(config.robots_max_age)
+    return RedirectCache(config.robots_max_age)
 
 
 @lru_cache(maxsize=1)
@@ -190,7 +190,7 @@ def _wanted(store: Store, part: int) -> list[_Wanted]:
     return list(found.values())
 
 
-async def _make(task: PartTask, wanted: list[_Wanted], table: PartTable, tell: Tell) -> Traffic:
+async def _make(task: PartTask, wanted: list[_Wanted], table: PartTable, tell: Tell) -> FetchStats:
     """Gets all and writes it; what was fetched. As many bodies are in memory as requests may be in flight, or runs of
     neighbours."""
     together = runs([each.place for each in wanted], task.config.max_bytes)
@@ -226,7 +226,7 @@ async def _make(task: PartTask, wanted: list[_Wanted], table: PartTable, tell: T
                 tell(columns["reason"] or "ok", wanted[number].rows)
 
     share = min(task.concurrency, len(together))
-    book = open_book(task.store, task.part, _met(task.config)) if task.config.honour_robots else None
+    book = open_robots_cache(task.store, task.part, _met(task.config)) if task.config.honour_robots else None
     with (
         task.store.open(rows_file(task.part)) as rows,
         _decoders(task.config) as decoders,

@@ -34,7 +34,7 @@ from tagmill.shards.storage.threads import DaemonPool
 
 log = logging.getLogger(__name__)
 
-MARKER = "parts/dealt.json"
+PARTITION_MARKER = "parts/dealt.json"
 FAN_OUT_BITS = 8  # 256 buckets are open at a time
 HELD_PARTS = 64  # parts of a bucket that is dealt in memory
 TOGETHER = 8  # parts that are taken out of them in one pass
@@ -46,7 +46,7 @@ _ROWS = re.compile(r"parts/[0-9]{6}/rows\.parquet")  # as `rows_file` names them
 
 
 @dataclass(frozen=True)
-class Dealt:
+class PartitionManifest:
     """What was dealt; also the content of the marker, by which a resumed run knows that it is done."""
 
     num_parts: int
@@ -62,11 +62,11 @@ class Dealt:
         told = json.loads(data)
         if "fields" not in told:
             remedy = "go on with that version, or remove the output and start over"
-            raise ConfigError("begun by an earlier version of tagmill", MARKER, remedy)
+            raise ConfigError("begun by an earlier version of tagmill", PARTITION_MARKER, remedy)
         return cls(**told)
 
 
-def dealt_schema(config: IngestConfig) -> pa.Schema:
+def partition_schema(config: IngestConfig) -> pa.Schema:
     """Columns of a part's `rows.parquet`: those of the sources, and the hash that they are dealt by."""
     return row_schema(config).append(pa.field(HASH, pa.binary(32), nullable=False))
 
@@ -76,13 +76,13 @@ def rows_file(part: int) -> str:
     return f"parts/{part:06d}/rows.parquet"
 
 
-def deal(
+def partition(
     config: IngestConfig,
     store: Store,
     spool: Path,
     first_file: int = 0,
     see: Callable[[pa.RecordBatch], None] | None = None,
-) -> Dealt:
+) -> PartitionManifest:
     """Puts every row into the `rows.parquet` of one part, ordered by (url hash, row_id); the marker is put last.
 
     The number of parts is the smallest power of two that holds `rows_per_part` rows on average. `spool` takes a copy of
@@ -91,15 +91,15 @@ def deal(
     where that was under other flags of fetching, with both values of each. `first_file` is the ordinal of the first input,
     after those of the runs that made the corpus. `see` is shown the rows as they come.
     """
-    if store.exists(MARKER):
-        return _held(config, store.read(MARKER))
+    if store.exists(PARTITION_MARKER):
+        return _held(config, store.read(PARTITION_MARKER))
     for name in store.names("parts"):  # of a run that was killed while it dealt, maybe with other flags
         if _ROWS.fullmatch(name):
             store.delete(name)
     folder = spool / "deal"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    schema = dealt_schema(config)
+    schema = partition_schema(config)
     counts: dict[int, int] = {}
     noticed: dict[int, Noticed] = {}
     listings: dict[int, Listing] = {}
@@ -122,7 +122,9 @@ def deal(
                 buckets.add(batch)
             bits = max(0, -(-sum(counts.values()) // config.rows_per_part) - 1).bit_length()
             num_parts = 1 << bits
-            deal_buckets(buckets.close(), bits, schema, folder, lambda table, part: puts.put(_in_order(table), part))
+            partition_buckets(
+                buckets.close(), bits, schema, folder, lambda table, part: puts.put(_in_order(table), part)
+            )
     told = []
     for n, given in enumerate(inputs(config)):
         told.append(_input(given, counts.get(n, 0), noticed[n], listings.get(n)))
@@ -130,15 +132,15 @@ def deal(
             log.warning(warning)
     if first_file + len(told) > 1 << 63 - ROW_BITS:
         raise ConfigError(f"{first_file} files have made this corpus", config.output, "join some of the new ones")
-    dealt = Dealt(num_parts, sum(counts.values()), told, config.deciding("fetch"))
-    store.put(MARKER, json.dumps(asdict(dealt)).encode())
+    dealt = PartitionManifest(num_parts, sum(counts.values()), told, config.deciding("fetch"))
+    store.put(PARTITION_MARKER, json.dumps(asdict(dealt)).encode())
     shutil.rmtree(folder)
     return dealt
 
 
-def _held(config: IngestConfig, marker: bytes) -> Dealt:
+def _held(config: IngestConfig, marker: bytes) -> PartitionManifest:
     """What was dealt, if under the same flags of fetching."""
-    found = Dealt.parse(marker)
+    found = PartitionManifest.parse(marker)
     if differ := config.differences(found.fields, "fetch"):
         what = f"begun with other flags, and rows are dealt and fetched by them: {'; '.join(differ)}"
         raise ConfigError(what, config.output, "give them as they were, or another output")
@@ -244,7 +246,7 @@ def _batches(bucket: Bucket) -> Iterator[pa.RecordBatch]:
     bucket.path.unlink()
 
 
-def deal_buckets(buckets: Iterable[Bucket], bits: int, schema: pa.Schema, spool: Path, put: Put) -> None:
+def partition_buckets(buckets: Iterable[Bucket], bits: int, schema: pa.Schema, spool: Path, put: Put) -> None:
     """Puts the 2^bits parts in order, those without rows too. A bucket of very many parts is split once more on disk."""
     part, held = 0, schema.empty_table()
     for bucket in _fine(buckets, bits, schema, spool):

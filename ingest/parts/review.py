@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tagmill.ingest.filters.pinned import Forbidden
-from tagmill.ingest.filters.takedown_rules import Denied
+from tagmill.ingest.filters.takedown_rules import Denylist
 from tagmill.ingest.http.urls import normalise
 from tagmill.ingest.parts.table import DECIDED, ROW_GROUP, part_writer
 from tagmill.ingest.reasons import Reason
@@ -29,7 +29,7 @@ def refusal(forbidden: Forbidden, body: bytes | None, sha256: str, pdq: Sequence
     return {"reason": Reason.BLOCKED, "detail": by} if by else None
 
 
-def as_known(key: str, denied: Denied) -> dict[str, Any]:
+def as_known(key: str, denied: Denylist) -> dict[str, Any]:
     """The columns of a URL whose picture is in the corpus that is extended."""
     if by := denied.exactly(key, ""):
         return {"reason": Reason.TAKEN_DOWN, "detail": by}

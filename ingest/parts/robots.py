@@ -25,25 +25,25 @@ import pyarrow.parquet as pq
 
 from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.engines.engine import Engine, Parquet, parquet_of
-from tagmill.ingest.fetch.fetcher import Fetcher, Lessons
+from tagmill.ingest.fetch.fetcher import Fetcher, FetchState
 from tagmill.ingest.fetch.robots_cache import LISTED, kept_file, listed_file
-from tagmill.ingest.fetch.robots_rules import Answer, judge, origin_of
-from tagmill.ingest.filters.pinned import Rules, forbidden_of, rules_of
+from tagmill.ingest.fetch.robots_rules import RobotsAnswer, judge, origin_of
+from tagmill.ingest.filters.pinned import PinnedRules, forbidden_of, read_rules
 from tagmill.ingest.http.opt_out import agents_of
-from tagmill.ingest.http.urls import normalise, parsed
+from tagmill.ingest.http.urls import normalise, parsed_url
 from tagmill.ingest.parts.partition import rows_file
 from tagmill.ingest.progress.progress import Progress
 from tagmill.ingest.reasons import OUTCOMES, Reason
 from tagmill.ingest.sources.locations import COLUMN
 from tagmill.ingest.workers.pool import Workers
-from tagmill.ingest.workers.shared_counters import Board, Tell, line
+from tagmill.ingest.workers.shared_counters import SharedCounters, Tell, worker_slot
 from tagmill.shards.formats.parquet import read_table, table_bytes
 from tagmill.shards.formats.record import sha256_hex
 from tagmill.shards.storage.store import Store
 
-FOLDER = "parts/robots"
-FOUND = f"{FOLDER}/hosts/done.json"  # hosts of each task
-MARKER = f"{FOLDER}/done.json"
+ROBOTS_FOLDER = "parts/robots"
+FOUND = f"{ROBOTS_FOLDER}/hosts/done.json"  # hosts of each task
+ROBOTS_MARKER = f"{ROBOTS_FOLDER}/done.json"
 HOSTS = 512  # of a task, which one worker asks
 PARTS_A_WORKER = 16  # parts whose origins are found before another process is worth its start
 INLINE = (
@@ -97,20 +97,20 @@ class Asked:
 
 
 def origins_file(part: int) -> str:
-    return f"{FOLDER}/origins/{part:06d}.parquet"
+    return f"{ROBOTS_FOLDER}/origins/{part:06d}.parquet"
 
 
 def hosts_file(task: int) -> str:
-    return f"{FOLDER}/hosts/{task:06d}.parquet"
+    return f"{ROBOTS_FOLDER}/hosts/{task:06d}.parquet"
 
 
 def answers_file(task: int) -> str:
-    return f"{FOLDER}/answers/{task:06d}.parquet"
+    return f"{ROBOTS_FOLDER}/answers/{task:06d}.parquet"
 
 
 def asked_file(task: int) -> str:
     """The marker of a task."""
-    return f"{FOLDER}/answers/{task:06d}.json"
+    return f"{ROBOTS_FOLDER}/answers/{task:06d}.json"
 
 
 def find_hosts(config: IngestConfig, store: Store, num_parts: int, engine: Callable[[], Engine]) -> list[int]:
@@ -120,7 +120,7 @@ def find_hosts(config: IngestConfig, store: Store, num_parts: int, engine: Calla
     """
     if store.exists(FOUND):
         return list(json.loads(store.read(FOUND)))
-    rules = rules_of(store)
+    rules = read_rules(store)
     scan = [_Scan(config, store, part, rules) for part in range(num_parts)]
     with Workers(min(config.processes, -(-num_parts // PARTS_A_WORKER)), "finding the hosts of a list") as workers:
         for _ in workers.each(_find_origins, scan):
@@ -145,7 +145,7 @@ def ask_hosts(
     `sizes` is of `find_hosts`. Memory holds the answers of a task and what the engine takes. Raises TagmillError where a
     worker dies.
     """
-    if store.exists(MARKER) and (before := Asked.parse(store.read(MARKER))).holds(config):
+    if store.exists(ROBOTS_MARKER) and (before := Asked.parse(store.read(ROBOTS_MARKER))).holds(config):
         progress.advance(before.hosts, **before.outcomes)
         return before
     asked = _ask_all(config, store, sizes, progress)
@@ -154,7 +154,7 @@ def ask_hosts(
             sql.bind("origins", _origins(store, num_parts))
             sql.bind("answers", parquet_of(store, [answers_file(task) for task in range(len(sizes))], ANSWERS))
             _put_listed(sql, store)
-    store.put(MARKER, json.dumps(asdict(asked)).encode())
+    store.put(ROBOTS_MARKER, json.dumps(asdict(asked)).encode())
     return asked
 
 
@@ -167,7 +167,7 @@ class _Scan:
     config: IngestConfig
     store: Store
     part: int
-    rules: Rules
+    rules: PinnedRules
 
 
 def _find_origins(task: _Scan) -> None:
@@ -198,7 +198,7 @@ def _find_origins(task: _Scan) -> None:
 def _origin(place: str) -> str | None:
     if _PLAIN.fullmatch(place):
         return place
-    usable = parsed(normalise(place))
+    usable = parsed_url(normalise(place))
     return None if usable is None else origin_of(usable)
 
 
@@ -243,7 +243,7 @@ def _ask_all(config: IngestConfig, store: Store, sizes: list[int], progress: Pro
         found.append(ask(tasks[0], lambda outcome, hosts: progress.advance(hosts, **{outcome: hosts})))
     elif tasks:
         doing = f"{store.url}, asking for robots.txt, at one of the tasks"
-        found += Board(workers, OUTCOMES).each(_ask_in_worker, tasks, progress, doing)
+        found += SharedCounters(workers, OUTCOMES).each(_ask_in_worker, tasks, progress, doing)
     outcomes = sum((Counter(one.outcomes) for one in found), Counter[str]())
     first = min((one.asked_at for one in found), default=datetime.now(UTC).isoformat())
     agents = sorted(agents_of(config.user_agent))
@@ -251,13 +251,13 @@ def _ask_all(config: IngestConfig, store: Store, sizes: list[int], progress: Pro
 
 
 def _ask_in_worker(task: AskTask) -> Asked:
-    mine, waits = line(), _lessons(task.config).waits
+    mine, waits = worker_slot(), _lessons(task.config).waits
     return mine.during(task.task, lambda tell: ask(task, mine.noting(tell, waits)))
 
 
 @lru_cache(maxsize=1)
-def _lessons(config: IngestConfig) -> Lessons:
-    return Lessons(config)
+def _lessons(config: IngestConfig) -> FetchState:
+    return FetchState(config)
 
 
 def ask(task: AskTask, tell: Tell) -> Asked:
@@ -306,7 +306,7 @@ async def _row(fetcher: Fetcher, store: Store, origin: str, agents: frozenset[st
     answer = judge(found.body, found.reason, found.detail, found.http_status, agents)
     if len(answer.rules) > INLINE:
         text = answer.rules.encode()
-        answer = Answer(kept=sha256_hex(text))
+        answer = RobotsAnswer(kept=sha256_hex(text))
         await asyncio.get_running_loop().run_in_executor(None, store.put_new, kept_file(answer.kept), text)
     facts = {"http_status": found.http_status, "fetched_at": found.fetched_at, "seconds": found.seconds}
     return {"origin": origin, **facts, **asdict(answer)}

@@ -3,14 +3,14 @@
 from collections.abc import Callable
 
 from tagmill.ingest.config.ingest import IngestConfig
-from tagmill.ingest.filters.pinned import rules_of
+from tagmill.ingest.filters.pinned import read_rules
 from tagmill.ingest.parts.make import PartSummary, PartTask, done_file, lessons_of, run_part
-from tagmill.ingest.parts.partition import MARKER as DEALT
-from tagmill.ingest.parts.partition import Dealt
+from tagmill.ingest.parts.partition import PARTITION_MARKER as DEALT
+from tagmill.ingest.parts.partition import PartitionManifest
 from tagmill.ingest.parts.table import part_schema
 from tagmill.ingest.progress.progress import Progress
 from tagmill.ingest.reasons import OUTCOMES
-from tagmill.ingest.workers.shared_counters import Board, line
+from tagmill.ingest.workers.shared_counters import SharedCounters, worker_slot
 from tagmill.shards.storage.store import Store
 
 MakeParts = Callable[[IngestConfig, Store, list[int], Progress], list[PartSummary]]
@@ -18,7 +18,7 @@ MakeParts = Callable[[IngestConfig, Store, list[int], Progress], list[PartSummar
 
 def _run(task: PartTask) -> PartSummary:
     """A task in a worker process."""
-    mine, waits = line(), lessons_of(task.config).waits
+    mine, waits = worker_slot(), lessons_of(task.config).waits
     return mine.during(task.part, lambda tell: run_part(task, mine.noting(tell, waits)))
 
 
@@ -30,7 +30,7 @@ def run_parts(
 
     Raises TagmillError where a worker dies; finished parts stay, so that the same call goes on.
     """
-    there, rules = set(store.names("parts")), rules_of(store)
+    there, rules = set(store.names("parts")), read_rules(store)
     summaries: dict[int, PartSummary] = {}
     for part in range(num_parts):
         if done_file(part) in there and (found := PartSummary.parse(store.read(done_file(part)))).rules == rules:
@@ -47,18 +47,18 @@ def in_processes(config: IngestConfig, store: Store, parts: list[int], progress:
     """Makes dealt parts in worker processes of this machine."""
     workers = min(config.processes, len(parts))
     schema, share = part_schema(config), max(1, config.concurrency // workers)
-    rules = rules_of(store)
+    rules = read_rules(store)
     tasks = (PartTask(config, store, part, schema, share, workers, rules) for part in parts)
     doing = f"{store.url}, at one of the parts"
-    return list(Board(workers, OUTCOMES).each(_run, tasks, progress, doing))
+    return list(SharedCounters(workers, OUTCOMES).each(_run, tasks, progress, doing))
 
 
 def pictures_left(store: Store) -> bool:
     """Whether a run has pictures to make still, or to make again."""
     if not store.exists(DEALT):
         return True
-    there, rules = set(store.names("parts")), rules_of(store)
-    for part in range(Dealt.parse(store.read(DEALT)).num_parts):
+    there, rules = set(store.names("parts")), read_rules(store)
+    for part in range(PartitionManifest.parse(store.read(DEALT)).num_parts):
         if done_file(part) not in there:
             return True
         if rules.md5:  # else no part is made again

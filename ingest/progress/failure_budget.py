@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from tagmill.ingest.progress.host_times import Traffic
+from tagmill.ingest.progress.host_times import FetchStats
 from tagmill.ingest.progress.progress import Progress
 from tagmill.ingest.reasons import Reason, commonest
 from tagmill.shards.errors import TagmillError
@@ -22,13 +22,13 @@ _WAYS: dict[str, str] = {
 NO_FAILURE = ("ok", Reason.TAKEN_DOWN, Reason.BLOCKED, Reason.DUPLICATE)
 
 
-class Budget:
+class FailureBudget:
     """Passes progress on, and stops the run as soon as more rows have failed than may."""
 
     def __init__(self, progress: Progress, rows: int, share: float, where: str) -> None:
         self._progress, self._rows, self._share, self._where = progress, rows, share, where
         self._counts: Counter[str] = Counter()
-        self.traffic = Traffic()
+        self.traffic = FetchStats()
 
     def stage(self, name: str, total: int | None = None) -> None:
         self._progress.stage(name, total)
@@ -38,7 +38,7 @@ class Budget:
         self._counts.update(counts)
         self.check()
 
-    def fetched(self, traffic: Traffic) -> None:
+    def fetched(self, traffic: FetchStats) -> None:
         self.traffic = traffic
         self._progress.fetched(traffic)
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 SLOTS = 128  # hosts that a worker counts
-TOLD = 10  # hosts that are told
-NAME = 253  # characters of a host's name (RFC 1035)
+HOSTS_REPORTED = 10  # hosts that are told
+MOST_HOST_NAME = 253  # characters of a host's name (RFC 1035)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class HostTime:
 
 
 @dataclass(frozen=True, slots=True)
-class Traffic:
+class FetchStats:
     """What was fetched so far, by one worker or by all; `slowest` begins with the host that took the most seconds."""
 
     size: int = 0  # bytes of bodies
@@ -37,8 +37,8 @@ class Traffic:
     slowest: tuple[HostTime, ...] = ()
 
     def told(self) -> dict[str, Any]:
-        """As JSON has it, of at most `TOLD` hosts."""
-        hosts = [[each.host, round(each.seconds, 3), each.urls] for each in self.slowest[:TOLD]]
+        """As JSON has it, of at most `HOSTS_REPORTED` hosts."""
+        hosts = [[each.host, round(each.seconds, 3), each.urls] for each in self.slowest[:HOSTS_REPORTED]]
         return {"size": self.size, "seconds": round(self.seconds, 3), "hosts": hosts}
 
     @classmethod
@@ -56,7 +56,7 @@ class Traffic:
         return cls.of(json.loads(data))
 
     @classmethod
-    def sum(cls, workers: Iterable["Traffic"]) -> Self:
+    def sum(cls, workers: Iterable["FetchStats"]) -> Self:
         """That of several workers."""
         each = list(workers)
         hosts: dict[str, HostTime] = {}
@@ -67,10 +67,10 @@ class Traffic:
 
 
 def _first(hosts: Iterable[HostTime]) -> tuple[HostTime, ...]:
-    return tuple(sorted(hosts, key=lambda each: (-each.seconds, each.host))[:TOLD])
+    return tuple(sorted(hosts, key=lambda each: (-each.seconds, each.host))[:HOSTS_REPORTED])
 
 
-class Waits:
+class HostLatency:
     """Counts what a process fetches."""
 
     def __init__(self, slots: int = SLOTS) -> None:
@@ -82,7 +82,7 @@ class Waits:
         """A URL of a host is done after so many seconds; its body had `size` bytes."""
         self._bytes += size
         self._seconds += seconds
-        host = host[:NAME]
+        host = host[:MOST_HOST_NAME]
         mine = self._hosts.get(host)
         if mine is None:
             inherited = 0.0
@@ -93,7 +93,7 @@ class Waits:
         mine[0] += seconds
         mine[2] += 1
 
-    def traffic(self) -> Traffic:
+    def traffic(self) -> FetchStats:
         """What was counted so far, to the millisecond."""
         known = (HostTime(host, round(mine[0] - mine[1], 3), int(mine[2])) for host, mine in self._hosts.items())
-        return Traffic(self._bytes, round(self._seconds, 3), _first(known))
+        return FetchStats(self._bytes, round(self._seconds, 3), _first(known))

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 
-from tagmill.ingest.progress.host_times import Traffic
+from tagmill.ingest.progress.host_times import FetchStats
 
 LATELY = 30.0  # seconds over which a rate is taken
 TOP_REASONS = 3
@@ -28,7 +28,7 @@ class Progress(Protocol):
     def advance(self, n: int, **counts: int) -> None:
         """`n` more rows are done; `counts` says how many of them became what: `ok`, or a reason of a reject."""
 
-    def fetched(self, traffic: Traffic) -> None:
+    def fetched(self, traffic: FetchStats) -> None:
         """What this run has fetched so far, and which hosts took the time."""
 
 
@@ -41,11 +41,11 @@ class Silent:
     def advance(self, n: int, **counts: int) -> None:
         del n, counts
 
-    def fetched(self, traffic: Traffic) -> None:
+    def fetched(self, traffic: FetchStats) -> None:
         del traffic
 
 
-class Counts:
+class ProgressCounts:
     """The state of the stage at hand."""
 
     def __init__(self, name: str = "", total: int | None = None) -> None:
@@ -111,8 +111,8 @@ class RichProgress:
             console=console or Console(stderr=True),
         )
         self._task: TaskID | None = None
-        self._now = Counts()
-        self._traffic = Traffic()
+        self._now = ProgressCounts()
+        self._traffic = FetchStats()
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -127,7 +127,7 @@ class RichProgress:
 
     def stage(self, name: str, total: int | None = None) -> None:
         self._complete()
-        self._now, self._traffic = Counts(name, total), Traffic()
+        self._now, self._traffic = ProgressCounts(name, total), FetchStats()
         self._task = self._bars.add_task(name, total=total, says="")
 
     def advance(self, n: int, **counts: int) -> None:
@@ -135,7 +135,7 @@ class RichProgress:
         if self._task is not None:
             self._bars.update(self._task, advance=n, says=self._says())
 
-    def fetched(self, traffic: Traffic) -> None:
+    def fetched(self, traffic: FetchStats) -> None:
         self._traffic = traffic
         if self._task is not None:
             self._bars.update(self._task, says=self._says())
@@ -166,8 +166,8 @@ class JsonProgress:
 
     def __init__(self, stream: TextIO | None = None, interval: float = 1.0) -> None:
         self._stream, self._interval = stream or sys.stderr, interval
-        self._now: Counts | None = None
-        self._traffic = Traffic()
+        self._now: ProgressCounts | None = None
+        self._traffic = FetchStats()
         self._last = 0.0
 
     def __enter__(self) -> Self:
@@ -180,7 +180,7 @@ class JsonProgress:
 
     def stage(self, name: str, total: int | None = None) -> None:
         self._write(ended=True)
-        self._now, self._traffic = Counts(name, total), Traffic()
+        self._now, self._traffic = ProgressCounts(name, total), FetchStats()
         self._last = time.monotonic()
 
     def advance(self, n: int, **counts: int) -> None:
@@ -190,7 +190,7 @@ class JsonProgress:
         if time.monotonic() - self._last >= self._interval:
             self._write(ended=False)
 
-    def fetched(self, traffic: Traffic) -> None:
+    def fetched(self, traffic: FetchStats) -> None:
         self._traffic = traffic
 
     def _write(self, *, ended: bool) -> None:

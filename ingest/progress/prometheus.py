@@ -15,8 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tagmill.ingest.progress.host_times import Traffic
-from tagmill.ingest.progress.progress import Counts, Progress
+from tagmill.ingest.progress.host_times import FetchStats
+from tagmill.ingest.progress.progress import Progress, ProgressCounts
 from tagmill.shards.errors import ConfigError
 
 log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ _OK = "ok"
 class _Stage:
     """A stage that has begun, and what came of it."""
 
-    counts: Counts
+    counts: ProgressCounts
     seconds: float | None = None  # once it has ended
 
     def lasted(self) -> float:
@@ -94,7 +94,7 @@ class PrometheusProgress:
     def stage(self, name: str, total: int | None = None) -> None:
         with self._lock:
             self._end_stage()
-            self._now = self._stages[name] = _Stage(Counts(name, total))
+            self._now = self._stages[name] = _Stage(ProgressCounts(name, total))
         self._inner.stage(name, total)
 
     def advance(self, n: int, **counts: int) -> None:
@@ -103,7 +103,7 @@ class PrometheusProgress:
                 self._now.counts.add(n, counts)
         self._inner.advance(n, **counts)
 
-    def fetched(self, traffic: Traffic) -> None:
+    def fetched(self, traffic: FetchStats) -> None:
         with self._lock:
             if self._now is not None:
                 self._bytes[self._now.counts.name] = traffic.size

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from tagmill.ingest.similarity.hash_files import Words, near_pairs
 from tagmill.ingest.similarity.lsh import BITS
 
-Places = npt.NDArray[np.int64]
+Positions = npt.NDArray[np.int64]
 Numbers = npt.NDArray[np.uint32]
 _WIDEST = 24  # bits of a block that are looked at
 MOST_ENTRIES = 1 << 24  # of the table of a block
@@ -98,12 +98,12 @@ class BlockTable:
             bits = bits | pdq[:, word + 1] >> np.uint64(64 - offset)
         return (bits >> np.uint64(64 - width)).astype(np.uint32)
 
-    def lookups(self, values: Numbers) -> "tuple[Places, Places]":
+    def lookups(self, values: Numbers) -> "tuple[Positions, Positions]":
         """(where the entries of each value begin, how many they are)."""
         starts = self._starts.take(values).astype(np.int64)
         return starts, self._starts.take(values + np.uint32(1)) - starts
 
-    def entries(self, starts: Places, counts: Places) -> tuple[Places, Places]:
+    def entries(self, starts: Positions, counts: Positions) -> tuple[Positions, Positions]:
         """(ordinals of the lookups, listed hashes), a pair for each entry."""
         asked = np.repeat(np.arange(len(starts)), counts)
         ends = counts.cumsum()
@@ -111,7 +111,7 @@ class BlockTable:
         return asked, self._numbers.take(places).astype(np.int64)
 
 
-class Matcher:
+class HammingIndex:
     """Pairs of questions and listed hashes within the threshold."""
 
     def __init__(
@@ -127,7 +127,7 @@ class Matcher:
         chosen = range(scheme.blocks) if blocks is None else blocks
         self._tables = [BlockTable(self._listed, scheme, block, flips if wide else own) for block in chosen]
 
-    def pairs(self, questions: Words) -> tuple[Places, Places, npt.NDArray[np.uint16]]:
+    def pairs(self, questions: Words) -> tuple[Positions, Positions, npt.NDArray[np.uint16]]:
         """(ordinals of questions, ordinals in the list, bits of distance), each pair once."""
         found: dict[str, list[npt.NDArray[np.int64]]] = {"asked": [], "listed": [], "apart": []}
         for table in self._tables:
@@ -161,7 +161,7 @@ class NearList:
         for digits, distance in sorted(entries):
             by_distance[distance].append(digits)
         self._lists = [(_words(digits), distance) for distance, digits in sorted(by_distance.items())]
-        self._matchers: dict[int, Matcher] = {}
+        self._matchers: dict[int, HammingIndex] = {}
 
     def near(self, words: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         """Which PDQ hashes, int64 [n, 4], are within reach of one of the list."""
@@ -172,7 +172,7 @@ class NearList:
                 found |= _near_any(rows, listed, distance)
                 continue
             if distance not in self._matchers:
-                self._matchers[distance] = Matcher(listed, distance, scheme, wide=False)
+                self._matchers[distance] = HammingIndex(listed, distance, scheme, wide=False)
             asked, _, _ = self._matchers[distance].pairs(rows)
             found[asked] = True
         return found
@@ -191,7 +191,7 @@ def _near_any(rows: Words, listed: Words, distance: int) -> npt.NDArray[np.bool_
     return found
 
 
-def _cut(counts: Places) -> list[slice]:
+def _cut(counts: Positions) -> list[slice]:
     """Consecutive lookups with about _AT_A_TIME entries together."""
     ends = counts.cumsum()
     total = int(ends[-1]) if len(ends) else 0

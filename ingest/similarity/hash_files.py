@@ -93,7 +93,7 @@ def is_existing(records: Records) -> npt.NDArray[np.bool_]:
     return np.asarray(records["weight"] >= 1 << _EXISTING)
 
 
-def mixed(pdq: Words, mask: Words) -> npt.NDArray[np.uint64]:
+def mixed_bits(pdq: Words, mask: Words) -> npt.NDArray[np.uint64]:
     """64 bits that are equal where hashes agree on the bits of `mask`, uint64 [4], and else hardly ever."""
     key = (pdq[:, 0] & mask[0]) * _FACTORS[0]
     for word in range(1, 4):
@@ -113,7 +113,7 @@ def near_pairs(left: Words, right: Words, threshold: int) -> tuple[npt.NDArray[n
     return near[fits], apart[fits]
 
 
-class Packed:
+class PackedHashes:
     """Keys in order, each with its place: as many upper bits of the key as fit above the place, so that sorting is cheap.
 
     What lies beside each other in a run of equal prefixes *may* have the same key.
@@ -136,7 +136,7 @@ class Packed:
         )
 
 
-class Piles:
+class Spills:
     """Records dealt to files on the spool by a number of each."""
 
     def __init__(self, folder: Path, name: str, piles: int) -> None:
@@ -170,4 +170,4 @@ def by_key(mask: Words, piles: int) -> Callable[[Words], npt.NDArray[np.uint16]]
     shift = np.uint64(64 - (piles.bit_length() - 1))
     if piles == 1:
         return lambda pdq: np.zeros(len(pdq), np.uint16)
-    return lambda pdq: (mixed(pdq, mask) >> shift).astype(np.uint16)
+    return lambda pdq: (mixed_bits(pdq, mask) >> shift).astype(np.uint16)

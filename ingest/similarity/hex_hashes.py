@@ -15,9 +15,11 @@ from tagmill.shards.errors import ConfigError
 
 log = logging.getLogger(__name__)
 
-KINDS = ("md5", "pdq", "sha256")
+HASH_KINDS = ("md5", "pdq", "sha256")
 LENGTHS = {"md5": 32, "pdq": 64, "sha256": 64}  # hex digits
-WANTED = "give a hash a line: 32 hex digits (md5) or 64 (sha256; of PDQ with pdq: in front, or the list as pdq=FILE)"
+HASH_REMEDY = (
+    "give a hash a line: 32 hex digits (md5) or 64 (sha256; of PDQ with pdq: in front, or the list as pdq=FILE)"
+)
 SUSPECT_ENTRIES = 5  # so few digests of sha256 have the bits of PDQ by chance in fewer than one list of a thousand
 _HALF, _SPREAD = 128, 2  # bits of a PDQ hash that are set: those above the median of 256 numbers
 _HEX = re.compile(r"[0-9a-f]*")
@@ -62,7 +64,7 @@ class HashReader:
         if entry is None and first and self._header(line):
             return []
         if match is None or entry is None:
-            raise ConfigError(f"{line.strip()[:80]!r} is no hash", "", WANTED)
+            raise ConfigError(f"{line.strip()[:80]!r} is no hash", "", HASH_REMEDY)
         if any(_is_hash(field) for field in _FIELDS.split(match["rest"] or "")):
             remedy = "give one a line, or a first line with the names of the columns (md5, sha256, pdq)"
             raise ConfigError("several hashes in a line", "", remedy)
@@ -87,7 +89,7 @@ class HashReader:
         self._separator = next((each for each in "\t;" if each in line), ",")
         names = self._cells(line)
         kinds = [name.lower().replace("-", "") for name in names]
-        wanted = ("hash", *(KINDS if self._kind is None else (self._kind,)))
+        wanted = ("hash", *(HASH_KINDS if self._kind is None else (self._kind,)))
         if not any(map(_is_hash, names)) and any(kind in wanted for kind in kinds):
             self._columns = [kind if kind in wanted else None for kind in kinds]
         return self._columns is not None
@@ -100,7 +102,7 @@ class HashReader:
             match = _LINE.fullmatch(cell)
             entry = None if match is None else _entry(match, self._kind if name == "hash" else name)
             if entry is None:
-                raise ConfigError(f"{cell[:80]!r} is no hash", "", WANTED)
+                raise ConfigError(f"{cell[:80]!r} is no hash", "", HASH_REMEDY)
             found.append(self._counted(entry))
         if not found:
             raise ConfigError("a row without a hash", "", "remove the row")
@@ -110,7 +112,7 @@ class HashReader:
         try:
             return [cell.strip() for cell in next(csv.reader([line], delimiter=self._separator))]
         except csv.Error as error:
-            raise ConfigError(f"no row of a table: {error}", "", WANTED) from error
+            raise ConfigError(f"no row of a table: {error}", "", HASH_REMEDY) from error
 
     def _counted(self, entry: Entry) -> Entry:
         if self._kind not in (None, entry.kind):

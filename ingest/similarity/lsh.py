@@ -26,7 +26,7 @@ _SEED = 0x7461676D  # of the simulation: it predicts the same for the same table
 
 
 @dataclass(frozen=True)
-class Bands:
+class LshTables:
     """The tables that are run, one after the other."""
 
     bits: int
@@ -72,7 +72,7 @@ def default_tables(bits: int, seed: int) -> int:
     return int(found.argmax()) + 1 if found.any() else MOST_TABLES
 
 
-def draw_bands(bits: int, tables: int, seed: int) -> Bands:
+def draw_bands(bits: int, tables: int, seed: int) -> LshTables:
     """Random tables. Those that follow each other share no bit as long as there are bits: that finds a little more.
 
     Of very many hashes a table is dealt out before its buckets are looked at. So that this is done for GROUP tables at once,
@@ -96,7 +96,7 @@ def draw_bands(bits: int, tables: int, seed: int) -> Bands:
             common = dealt(number)
             shared[table // GROUP] = _mask_of(common)
         mask[:] = _mask_of(np.concatenate([common, dealt(bits - number)]))
-    return Bands(bits, masks, shared)
+    return LshTables(bits, masks, shared)
 
 
 def cells_of(pdq: npt.NDArray[np.uint64], shared: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint16]:

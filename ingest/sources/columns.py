@@ -63,7 +63,7 @@ def extra(array: pa.Array, kind: pa.DataType, encoded: bool = False) -> pa.Array
 
 def said(array: pa.Array) -> pa.Array:
     """A text column without the words that stand for nothing (`nan`, `None`, `null`): those are null."""
-    nothing = pc.is_in(pc.utf8_trim_whitespace(array), pa.array(sorted(tag_text.NOTHING)))
+    nothing = pc.is_in(pc.utf8_trim_whitespace(array), pa.array(sorted(tag_text.EMPTY_WORDS)))
     return pc.if_else(nothing, pa.scalar(None, array.type), array)
 
 

@@ -10,14 +10,14 @@ from typing import BinaryIO, Protocol
 
 import pyarrow as pa
 
-from tagmill.ingest.text.encoding import LOOKED_AT, remedy, wide
+from tagmill.ingest.text.encoding import BYTES_LOOKED_AT, remedy, wide
 from tagmill.shards.errors import InputError
 from tagmill.shards.storage.store import Store
 
 # A URL, its tags and a caption take a few kilobytes. A line without end, of which a packed file of a few kilobytes can
 # hold gigabytes, would have to be held whole before anybody could judge it.
 LINE_BYTES = 1 << 20
-PACKED = {"gz": "gzip", "zst": "zstd", "bz2": "bz2"}
+COMPRESSIONS = {"gz": "gzip", "zst": "zstd", "bz2": "bz2"}
 _BLANK = re.compile(rb"\n\r?(?=\n)")  # a line's end with an empty line behind it
 # What the readers raise on bytes that are not what their name says.
 _UNREADABLE = (OSError, pa.ArrowException, UnicodeDecodeError, zlib.error, EOFError)
@@ -28,7 +28,7 @@ class _Readable(Protocol):
 
 
 @contextmanager
-def opened(url: str) -> Iterator[BinaryIO]:
+def opened_file(url: str) -> Iterator[BinaryIO]:
     """The open file as it lies in the store; whatever reading it raises becomes an InputError that names it."""
     folder, _, name = url.rpartition("/")
     try:
@@ -40,12 +40,12 @@ def opened(url: str) -> Iterator[BinaryIO]:
 
 @contextmanager
 def opened_lines(url: str, packed: str) -> Iterator["BoundedLines"]:
-    """The lines of the file, unpacked by the suffix `packed`, or '' for none; bounded, and errors as `opened`.
+    """The lines of the file, unpacked by the suffix `packed`, or '' for none; bounded, and errors as `opened_file`.
 
     UTF-16 and UTF-32 are InputErrors.
     """
-    with opened(url) as file:
-        unpacked = pa.CompressedInputStream(pa.PythonFile(file, "r"), PACKED[packed]) if packed else file
+    with opened_file(url) as file:
+        unpacked = pa.CompressedInputStream(pa.PythonFile(file, "r"), COMPRESSIONS[packed]) if packed else file
         lines = BoundedLines(unpacked, url)
         if encoding := wide(lines.head):
             raise InputError(
@@ -63,12 +63,12 @@ class BoundedLines(io.RawIOBase):
         self._begun = 0  # bytes of the line that is not
         self.last = b""  # the last byte so far that ends no line
         self._end, self._blank = b"\n", 0  # of what was read: the line's end that it ends with, and its empty lines
-        self.head = self._rest = self._file.read(LOOKED_AT)
+        self.head = self._rest = self._file.read(BYTES_LOOKED_AT)
 
     @property
     def empty(self) -> bool:
         """Whether there is nothing but a byte order mark or a line's end."""
-        return len(self.head) < LOOKED_AT and not self.head.removeprefix(codecs.BOM_UTF8).strip()
+        return len(self.head) < BYTES_LOOKED_AT and not self.head.removeprefix(codecs.BOM_UTF8).strip()
 
     @property
     def filled(self) -> int:

@@ -11,7 +11,7 @@ from typing import IO
 from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.reasons import Reason
 from tagmill.ingest.sources.hf_imagefolder import MARK, metadata_entries
-from tagmill.ingest.sources.inputs import METADATA, PICTURES, Input
+from tagmill.ingest.sources.inputs import IMAGE_SUFFIXES, METADATA, Input
 from tagmill.ingest.sources.locations import Place
 from tagmill.ingest.sources.samples import Listing, Sample, check_text, folder_of, text_suffixes
 from tagmill.shards.errors import IntegrityError
@@ -20,7 +20,7 @@ from tagmill.shards.storage.threads import DaemonPool
 
 RUN_BYTES = 1 << 26  # of names that are sorted in memory
 MOST_RUNS = 128  # that wait on disk, each in an open file
-READERS = 32  # small files beside pictures that are read at a time
+FOLDER_READERS = 32  # small files beside pictures that are read at a time
 _AHEAD = 1024  # pictures whose metadata is read at once
 _ENTRY = struct.Struct("<IIq")  # bytes of stem and suffix, and of the file
 
@@ -35,7 +35,7 @@ def samples_of_folder(folder: Input, config: IngestConfig, listing: Listing) -> 
     metadata: list[str] = []  # is filled by the listing
     rows = (entry for found in [metadata] for entry in metadata_entries(folder.url, found, config))
     entries = in_order(chain(_wanted(store, texts, metadata), rows), config.spool)
-    with DaemonPool(READERS, "beside") as readers:
+    with DaemonPool(FOLDER_READERS, "beside") as readers:
         stems = groupby(entries, lambda entry: entry[0])
         groups = ([*map(_decoded, group)] for _, group in stems)
         while some := list(islice(groups, _AHEAD)):
@@ -62,7 +62,7 @@ def _samples(
             continue
         listing.add(os.fsencode(name), 0, size, found.get(suffix))
         listing.bytes += size
-        if suffix.lower() in PICTURES:
+        if suffix.lower() in IMAGE_SUFFIXES:
             for row in rows.pop(suffix, [b""]):
                 sample = _sample(folder, name, size, found | ({"json": row} if row else {}))
                 if wrong:
@@ -77,7 +77,7 @@ def _samples(
 
 def has_pictures(url: str) -> bool:
     """Whether there is a picture below the folder, found without listing all of it."""
-    return any(name.rpartition(".")[2].lower() in PICTURES for name, _ in Store(url).listing())
+    return any(name.rpartition(".")[2].lower() in IMAGE_SUFFIXES for name, _ in Store(url).listing())
 
 
 def _wanted(store: Store, texts: frozenset[str], metadata: list[str]) -> Iterator[tuple[bytes, bytes, int]]:
@@ -88,7 +88,7 @@ def _wanted(store: Store, texts: frozenset[str], metadata: list[str]) -> Iterato
             continue
         if name.rpartition("/")[2] in METADATA:
             metadata.append(name)
-        elif suffix.lower() in PICTURES or suffix in texts:
+        elif suffix.lower() in IMAGE_SUFFIXES or suffix in texts:
             yield os.fsencode(stem), os.fsencode(suffix), size
 
 
@@ -98,7 +98,7 @@ def _decoded(entry: tuple[bytes, bytes, int]) -> tuple[str, str, int]:
 
 def _has_texts(group: list[tuple[str, str, int]]) -> bool:
     """Whether a stem has a picture and something beside it."""
-    pictures = sum(suffix.lower() in PICTURES for _, suffix, _ in group)
+    pictures = sum(suffix.lower() in IMAGE_SUFFIXES for _, suffix, _ in group)
     return 0 < pictures < len(group)
 
 
@@ -106,7 +106,7 @@ def _texts(store: Store, group: list[tuple[str, str, int]]) -> tuple[dict[str, b
     """The metadata of one stem by suffix, and what is wrong with it."""
     found: dict[str, bytes] = {}
     for stem, suffix, size in group:
-        if suffix.lower() in PICTURES:
+        if suffix.lower() in IMAGE_SUFFIXES:
             continue
         if wrong := check_text(size):
             return found, wrong

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.sources import columns as to
-from tagmill.ingest.sources.decompress import opened, opened_lines
+from tagmill.ingest.sources.decompress import opened_file, opened_lines
 from tagmill.ingest.sources.input_warnings import Noticed
 from tagmill.ingest.sources.tables import separated
 from tagmill.ingest.sources.text_rows import json_objects
@@ -54,7 +54,7 @@ def _rows(url: str, config: IngestConfig) -> Iterator[Mapping[str, Any]]:
                     _check(row, url)
                 yield row
     elif url.endswith(".parquet"):
-        with opened(url) as file:
+        with opened_file(url) as file:
             parquet = pq.ParquetFile(file)
             header = _check(parquet.schema_arrow.names, url)
             for group in range(parquet.num_row_groups):

@@ -9,14 +9,14 @@ from typing import Any, Literal
 
 from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.config.presets import Preset
-from tagmill.ingest.sources.decompress import PACKED
+from tagmill.ingest.sources.decompress import COMPRESSIONS
 from tagmill.shards.errors import InputError
 from tagmill.shards.storage.store import Store, is_local, patient
 
-Kind = Literal["lists", "tars", "files"]
+InputKind = Literal["lists", "tars", "files"]
 ROW_BITS = 40  # row_id = file ordinal << 40 | row ordinal
-LOOKED_AT = 10_000  # files of a folder by which it is judged what it holds
-PICTURES = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "avif")
+FILES_LOOKED_AT = 10_000  # files of a folder by which it is judged what it holds
+IMAGE_SUFFIXES = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "avif")
 _FORMATS = {"parquet": "parquet", "pq": "parquet", "csv": "csv", "tsv": "tsv", "jsonl": "json", "ndjson": "json"}
 _FORMATS |= {"txt": "txt"}
 _HEADLESS = frozenset(["", "tsv", "txt"])  # suffixes of files whose columns a preset names
@@ -36,7 +36,7 @@ class Input:
     """What has one file ordinal: a list, a tar, or a whole folder of pictures."""
 
     url: str
-    kind: Kind
+    kind: InputKind
     name: str = ""  # of a tar, below the input that named it
 
 
@@ -49,11 +49,11 @@ class Found:
 
 
 def inputs(config: IngestConfig) -> list[Input]:
-    """The inputs of `find`."""
-    return find(config).inputs
+    """The inputs of `find_inputs`."""
+    return find_inputs(config).inputs
 
 
-def find(config: IngestConfig) -> Found:
+def find_inputs(config: IngestConfig) -> Found:
     """Every input once, sorted by its whole name.
 
     Raises InputError: nothing there, a format that is not read, a folder in which lists and bytes are mixed.
@@ -77,7 +77,7 @@ def find(config: IngestConfig) -> Found:
 def suffixes(url: str) -> tuple[str, str]:
     """('csv', 'gz') of 'list.csv.gz', ('csv', '') of 'list.csv'."""
     parts = [part.lower() for part in PurePosixPath(url).name.split(".")[1:]]
-    if parts and parts[-1] in PACKED:
+    if parts and parts[-1] in COMPRESSIONS:
         return (parts[-2] if len(parts) > 1 else ""), parts[-1]
     return (parts[-1] if parts else ""), ""
 
@@ -192,12 +192,12 @@ def _is_list(file: str, reading: Preset) -> bool:
     return suffix in _FORMATS
 
 
-def _kind(file: str) -> Kind:
+def _kind(file: str) -> InputKind:
     """By the suffix alone; what is neither tar nor picture is a list, or is refused as one."""
     suffix, packed = suffixes(file)
     if suffix == "tar" or (suffix in _PACKED_TARS and not packed):
         return "tars"
-    return "files" if suffix in PICTURES and not packed else "lists"
+    return "files" if suffix in IMAGE_SUFFIXES and not packed else "lists"
 
 
 def _check_tar(file: str) -> None:
@@ -207,13 +207,13 @@ def _check_tar(file: str) -> None:
         raise InputError(what, file, "unpack it to a plain .tar (gunzip, unzstd, bunzip2)")
 
 
-def _kind_of_folder(given: str) -> Kind:
+def _kind_of_folder(given: str) -> InputKind:
     """By the names of its first files. Tars with Parquet files of the same names are what img2dataset makes, and tars.
 
     A list (.txt alone) beside a picture of its name belongs to the picture, and so does METADATA beside any picture.
     """
-    names = [name for name, _ in islice(Store(given).listing(), LOOKED_AT)]
-    stems: dict[Kind, set[str]] = {"tars": set(), "files": set(), "lists": set()}
+    names = [name for name, _ in islice(Store(given).listing(), FILES_LOOKED_AT)]
+    stems: dict[InputKind, set[str]] = {"tars": set(), "files": set(), "lists": set()}
     for name in names:
         kind = _kind(name)
         is_data = _is_data(name) if kind != "files" else not name.startswith(".") and "/." not in name

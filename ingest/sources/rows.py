@@ -12,12 +12,12 @@ import pyarrow.parquet as pq
 from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.config.presets import Columns
 from tagmill.ingest.sources import columns as to
-from tagmill.ingest.sources.decompress import opened
+from tagmill.ingest.sources.decompress import opened_file
 from tagmill.ingest.sources.folder import has_pictures, samples_of_folder
 from tagmill.ingest.sources.input_warnings import Noticed
-from tagmill.ingest.sources.inputs import ROW_BITS, Input, find, format_of, inputs
+from tagmill.ingest.sources.inputs import ROW_BITS, Input, find_inputs, format_of, inputs
 from tagmill.ingest.sources.locations import PLACE
-from tagmill.ingest.sources.samples import FOLDER, Listing, raw_batches
+from tagmill.ingest.sources.samples import FOLDER_COLUMN, Listing, raw_batches
 from tagmill.ingest.sources.tables import list_batches
 from tagmill.ingest.sources.tar import samples_of_tar
 from tagmill.shards.errors import InputError
@@ -50,7 +50,7 @@ def extra_schema(config: IngestConfig) -> pa.Schema:
     first = inputs(config)[0]
     found = pa.schema([])
     if first.kind == "lists" and format_of(first.url, config.reading) == "parquet":
-        with opened(first.url) as file:
+        with opened_file(first.url) as file:
             found = pq.ParquetFile(file).schema_arrow
     kinds = {column.name: to.simple_type(column.type) for column in found}
     return pa.schema([pa.field(name, kinds.get(name, pa.string())) for name in config.extra_columns])
@@ -86,7 +86,7 @@ def rows(
 
 def check(config: IngestConfig) -> None:
     """Raises what `rows` would raise at its beginning, without listing a whole folder of pictures; says what is not read."""
-    found = find(config)
+    found = find_inputs(config)
     for given, count in found.held_out.items():
         log.warning(f"{given}: {count:,} held-out shards (holdout-*) are not read; name them to read them too")
     first = found.inputs[0]
@@ -137,4 +137,4 @@ def _tags(raw: pa.RecordBatch, names: Columns, config: IngestConfig) -> pa.Array
         tags = to.tags(raw[names.tags], config.tags_separator, names.tags in encoded)
     if names.caption is not None:
         tags = to.with_hashtags(tags, raw[names.caption], names.caption in encoded)
-    return to.with_tag(tags, raw[FOLDER]) if config.tags_from_folder else tags
+    return to.with_tag(tags, raw[FOLDER_COLUMN]) if config.tags_from_folder else tags

@@ -13,10 +13,10 @@ from tagmill.ingest.reasons import Reason
 from tagmill.ingest.sources.decompress import LINE_BYTES
 from tagmill.ingest.sources.locations import PLACE, Place
 from tagmill.ingest.sources.text_rows import BATCH_BYTES, text_batch
-from tagmill.ingest.text.encoding import decoded
+from tagmill.ingest.text.encoding import decoded_text
 from tagmill.shards.errors import InputError
 
-FOLDER = "__folder__"  # the column with the folder's name, for --tags-from-folder
+FOLDER_COLUMN = "__folder__"  # the column with the folder's name, for --tags-from-folder
 _OPTIONAL = "--url-column"  # a picture that is there needs no URL
 
 
@@ -55,7 +55,7 @@ class Sample:
 
     def facts(self) -> dict[str, Any]:
         """The metadata by column: the keys of its JSON object, and other texts by their suffix."""
-        found: dict[str, Any] = {suffix: decoded(data) for suffix, data in self.texts.items()}
+        found: dict[str, Any] = {suffix: decoded_text(data) for suffix, data in self.texts.items()}
         if "json" in self.texts:
             try:
                 told = json.loads(found.pop("json"))
@@ -105,7 +105,7 @@ def raw_batches(
             for sample in of_held
         ]
         columns = [*texts.columns, folders, pa.array(places, PLACE.type)]
-        return pa.record_batch(columns, [*texts.schema.names, FOLDER, PLACE.name])
+        return pa.record_batch(columns, [*texts.schema.names, FOLDER_COLUMN, PLACE.name])
 
     for sample in samples:
         facts = sample.facts()

@@ -9,7 +9,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from tagmill.ingest.config.ingest import IngestConfig
-from tagmill.ingest.sources.decompress import LINE_BYTES, BoundedLines, opened, opened_lines
+from tagmill.ingest.sources.decompress import LINE_BYTES, BoundedLines, opened_file, opened_lines
 from tagmill.ingest.sources.input_warnings import Noticed
 from tagmill.ingest.sources.inputs import format_of, suffixes
 from tagmill.ingest.sources.text_rows import json_rows, plain_urls
@@ -25,7 +25,7 @@ def list_batches(url: str, config: IngestConfig, batch_rows: int, noticed: Notic
     kind, packed = format_of(url, reading), suffixes(url)[1]
     quotes = config.quoting == "double"
     if kind == "parquet":
-        with opened(url) as file:
+        with opened_file(url) as file:
             parquet = pq.ParquetFile(file)
             _check_columns(flags, parquet.schema_arrow.names, url)
             for group in range(parquet.num_row_groups):  # one by one: Arrow holds the bytes of all that it is asked for

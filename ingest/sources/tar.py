@@ -13,12 +13,12 @@ from typing import BinaryIO
 
 from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.reasons import Reason
-from tagmill.ingest.sources.decompress import LINE_BYTES, opened
-from tagmill.ingest.sources.inputs import PICTURES, Input
+from tagmill.ingest.sources.decompress import LINE_BYTES, opened_file
+from tagmill.ingest.sources.inputs import IMAGE_SUFFIXES, Input
 from tagmill.ingest.sources.locations import Place
 from tagmill.ingest.sources.samples import Listing, Sample, check_text, folder_of, text_suffixes
 from tagmill.shards.errors import InputError
-from tagmill.shards.formats.shard_index import BLOCK, padded
+from tagmill.shards.formats.shard_index import TAR_BLOCK, padded
 
 _META = re.compile(r"__[^/]*__($|/)")  # members that webdataset passes over
 _PACKED = (b"\x1f\x8b", b"BZh", b"\x28\xb5\x2f\xfd", b"\xfd7zXZ")
@@ -69,14 +69,14 @@ class TarMembers:
     def __iter__(self) -> Iterator[Member]:
         place = 0
         while place < self.length:
-            block = self._at(place, BLOCK)
-            if len(block) < BLOCK:
+            block = self._at(place, TAR_BLOCK)
+            if len(block) < TAR_BLOCK:
                 yield Member(f"@{place}", place, 0, cut=True)
                 return
             if not block.strip(b"\0"):
                 return
             info = self._header(block, place)
-            start = place + BLOCK
+            start = place + TAR_BLOCK
             if info.type in (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME):
                 self._hear(info, start)
                 place = start + padded(info.size)
@@ -152,9 +152,9 @@ class TarMembers:
         """Where the data of GNU's old sparse files begin: its map may go on in further blocks."""
         goes_on = header[482]
         while goes_on and start < self.length:
-            block = self._at(start, BLOCK)
-            goes_on = block[504] if len(block) == BLOCK else 0
-            start += BLOCK
+            block = self._at(start, TAR_BLOCK)
+            goes_on = block[504] if len(block) == TAR_BLOCK else 0
+            start += TAR_BLOCK
         return start
 
 
@@ -193,7 +193,7 @@ class _Group:
     def add(self, suffix: str, member: Member, text: bool) -> None:
         if member.cut:
             self.refuse(Reason.TRUNCATED, "the tar ends before it does")
-        if not text and suffix not in PICTURES:
+        if not text and suffix not in IMAGE_SUFFIXES:
             return
         if suffix in self.members:
             self.refuse(Reason.BAD_MEMBER, f"{suffix}: two of one name")
@@ -205,7 +205,7 @@ class _Group:
         self.refusal = self.refusal or (reason, detail)
 
     def sample(self, tar: str, url: str, length: int) -> Sample:
-        kind = next((kind for kind in PICTURES if kind in self.members), None)
+        kind = next((kind for kind in IMAGE_SUFFIXES if kind in self.members), None)
         picture = self.members[kind] if kind else self.first
         name = f"{tar}/{self.key.removeprefix('./')}" + (f".{kind}" if kind else "")
         texts = {suffix: each.data for suffix, each in self.members.items() if each.data is not None}
@@ -246,8 +246,8 @@ def samples_of_tar(tar: Input, config: IngestConfig, listing: Listing) -> Iterat
 
     def wanted(name: str) -> bool:
         found = key_and_suffix(name)
-        return found is not None and found[1] in suffixes and found[1] not in PICTURES
+        return found is not None and found[1] in suffixes and found[1] not in IMAGE_SUFFIXES
 
-    with opened(tar.url) as file:
+    with opened_file(tar.url) as file:
         length = file.seek(0, os.SEEK_END)
         yield from tar_samples(TarMembers(file, length, tar.url, wanted), tar.name, listing)

@@ -98,5 +98,5 @@ def text_batch(held: Sequence[tuple[Any, ...]], columns: Sequence[str], tags: tu
         if column == tags_column:
             arrays.append(pa.array([tag_text.values(cell, separator) for cell in cells], pa.list_(pa.string())))
         else:
-            arrays.append(pa.array([tag_text.plain(cell) for cell in cells], pa.string()))
+            arrays.append(pa.array([tag_text.plain_tags(cell) for cell in cells], pa.string()))
     return pa.record_batch(arrays, list(columns))

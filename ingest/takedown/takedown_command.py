@@ -15,7 +15,7 @@ import tyro
 from rich.console import Console
 from rich.progress import track
 
-from tagmill.ingest.filters.takedown_rules import PDQ_DISTANCE, Denied, rules_in
+from tagmill.ingest.filters.takedown_rules import PDQ_DISTANCE, Denylist, rules_in
 from tagmill.ingest.http.urls import normalise
 from tagmill.ingest.takedown.erase import erase, tables
 from tagmill.shards.errors import ConfigError
@@ -28,8 +28,8 @@ from tagmill.shards.takedown import RULES, SAMPLE, Row
 
 T = TypeVar("T")
 
-READERS = 8  # shard tables that are read at a time
-ROWS = 4096  # of a table in memory
+TABLE_READERS = 8  # shard tables that are read at a time
+ROWS_READ = 4096  # of a table in memory
 WORDS = ("pdq0", "pdq1", "pdq2", "pdq3")
 CACHES = (
     "Whoever read this corpus through a node's cache (LoaderConfig.cache) empties that folder: copies may lie there."
@@ -66,10 +66,10 @@ class TakedownConfig:
         if not 0 <= self.pdq_distance <= 256:
             raise ConfigError(f"pdq_distance {self.pdq_distance}", "takedown", "give 0 to 256 bits")
 
-    def denied(self) -> Denied:
+    def denied(self) -> Denylist:
         """The rules of the lists that were given."""
         lists = zip(RULES, (self.keys, self.sha256, self.urls, self.hosts, self.pdq), strict=True)
-        found = Denied()
+        found = Denylist()
         for kind, path in lists:
             if path is not None:
                 found |= rules_in(path, kind, self.pdq_distance)
@@ -89,7 +89,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Match:
+class TakenSample:
     """A sample that a list holds, and why."""
 
     shard: str
@@ -103,11 +103,11 @@ def take_down(config: TakedownConfig, at: datetime, console: Console | None = No
     what is listed is passed over at once, and bytes are removed after that, a shard at a time."""
     given, time = config.denied(), at.isoformat(timespec="seconds")
     corpus = Corpus.open(config.corpus)
-    listed = Denied.of(corpus.takedown)
+    listed = Denylist.of(corpus.takedown)
     if not (given or listed):
         raise ConfigError("nothing to take down", "takedown", "give --keys, --urls, --hosts, --sha256 or --pdq")
     new = given.rules - listed.rules
-    matches = list(find(corpus, given | listed, console))
+    matches = list(find_taken(corpus, given | listed, console))
     rows = [Row(**asdict(rule), note=config.note, at=time) for rule in sorted(new, key=str)]
     rows += [Row(kind=SAMPLE, value=m.key, by=m.by, shard=m.shard, ordinal=m.ordinal, at=time) for m in matches]
     erased = 0
@@ -124,7 +124,7 @@ def take_down(config: TakedownConfig, at: datetime, console: Console | None = No
     return Outcome(len(new), counts, taken.num_samples, taken.num_purged, erased, named.path if named else None)
 
 
-def find(corpus: Corpus, denied: Denied, console: Console | None = None) -> Iterator[Match]:
+def find_taken(corpus: Corpus, denied: Denylist, console: Console | None = None) -> Iterator[TakenSample]:
     """The samples that rules forbid and the corpus does not list yet, in its order: one pass over rejects and shard tables."""
     copies = copied_keys(corpus.store, denied)
     columns = ["key", "sha256"]
@@ -132,17 +132,17 @@ def find(corpus: Corpus, denied: Denied, console: Console | None = None) -> Iter
     columns += WORDS if denied.any("pdq") else []
     entries = corpus.entries
 
-    def of_shard(entry: ShardEntry) -> list[Match]:
+    def of_shard(entry: ShardEntry) -> list[TakenSample]:
         known = set(corpus.takedown.ordinals(entry.name).tolist())
         return [match for match in _matches(corpus.store, entry, denied, copies, columns) if match.ordinal not in known]
 
-    with DaemonPool(READERS, "tagmill-takedown") as pool:
-        for start in _shown(console, range(0, len(entries), 8 * READERS), "look"):
-            for found in pool.map(of_shard, entries[start : start + 8 * READERS]):
+    with DaemonPool(TABLE_READERS, "tagmill-takedown") as pool:
+        for start in _shown(console, range(0, len(entries), 8 * TABLE_READERS), "look"):
+            for found in pool.map(of_shard, entries[start : start + 8 * TABLE_READERS]):
                 yield from found
 
 
-def copied_keys(store: Store, denied: Denied) -> frozenset[str]:
+def copied_keys(store: Store, denied: Denylist) -> frozenset[str]:
     """Keys to which a row with a forbidden URL yields: these samples have its bytes, from another URL."""
     found = set[str]()
     for name in tables(store, "rejects") if denied.any("url", "host") else ():
@@ -153,11 +153,11 @@ def copied_keys(store: Store, denied: Denied) -> frozenset[str]:
 
 
 def _matches(
-    store: Store, entry: ShardEntry, denied: Denied, copies: frozenset[str], columns: Sequence[str]
-) -> Iterator[Match]:
+    store: Store, entry: ShardEntry, denied: Denylist, copies: frozenset[str], columns: Sequence[str]
+) -> Iterator[TakenSample]:
     first = 0
     with store.open(f"shards/{entry.name}.parquet") as file:
-        for batch in pq.ParquetFile(file, pre_buffer=False).iter_batches(ROWS, columns=columns, use_threads=False):
+        for batch in pq.ParquetFile(file, pre_buffer=False).iter_batches(ROWS_READ, columns=columns, use_threads=False):
             rows = {name: batch[name] for name in columns}
             keys, sources = rows["key"].to_pylist(), rows["sha256"].to_pylist()
             urls = rows["url"].to_pylist() if "url" in rows else [None] * len(batch)
@@ -170,7 +170,7 @@ def _matches(
                 by = denied.exactly(key, source) or denied.url(url)
                 by = by or ("duplicate" if key in copies else "pdq" if near[ordinal - first] else None)
                 if by:
-                    yield Match(entry.name, ordinal, key, by)
+                    yield TakenSample(entry.name, ordinal, key, by)
             first += len(batch)
 
 
@@ -181,14 +181,14 @@ def _erase(corpus: Corpus) -> int:
     for shard, ordinals in corpus.takedown.shards.items():
         found = read_table(corpus.store.read(f"shards/{shard}.parquet"), ["url"])["url"].take(ordinals).to_pylist()
         urls.update(normalise(url) for url in found if url is not None)
-    return erase(corpus.store, keys, urls, Denied.of(corpus.takedown).url)
+    return erase(corpus.store, keys, urls, Denylist.of(corpus.takedown).url)
 
 
 def _shown(console: Console | None, items: Sequence[T], what: str) -> Iterable[T]:
     return items if console is None else track(items, what, console=console)
 
 
-def command(arguments: Sequence[str]) -> None:
+def takedown_command(arguments: Sequence[str]) -> None:
     """Runs one `tagmill corpus takedown` command line."""
     as_json = "--json" in arguments
     words = [word for word in arguments if word != "--json"]

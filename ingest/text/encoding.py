@@ -16,7 +16,7 @@ _ZEROS = {
     (False, True, False, True): "UTF-16-LE",
     (True, False, True, False): "UTF-16-BE",
 }
-LOOKED_AT = 16  # bytes
+BYTES_LOOKED_AT = 16  # bytes
 
 
 def wide(head: bytes) -> str | None:
@@ -27,7 +27,7 @@ def wide(head: bytes) -> str | None:
     for mark, name in _MARKS.items():
         if head.startswith(mark):
             return name
-    zeros = [byte == 0 for byte in head[:LOOKED_AT]]
+    zeros = [byte == 0 for byte in head[:BYTES_LOOKED_AT]]
     fours = {tuple(zeros[start : start + 4]) for start in range(0, len(zeros) - 3, 4)}
     return _ZEROS.get(fours.pop()) if len(fours) == 1 else None  # type: ignore[arg-type]
 
@@ -37,7 +37,7 @@ def remedy(encoding: str) -> str:
     return f"save it as UTF-8 (CSV UTF-8 in Excel), or: iconv -f {encoding} -t UTF-8 OLD > NEW"
 
 
-def decoded(data: bytes) -> str:
+def decoded_text(data: bytes) -> str:
     """A whole text: UTF-16 and UTF-32 by their marks, all else as UTF-8 with or without one; what is no text is replaced."""
-    encoding = wide(data[:LOOKED_AT])
+    encoding = wide(data[:BYTES_LOOKED_AT])
     return data.decode(encoding or "utf-8-sig", "replace").removeprefix("\ufeff")

@@ -8,9 +8,11 @@ from functools import lru_cache
 from typing import Any
 
 # A whole cell that says that there is nothing, as pandas, numpy, JSON, R, spreadsheets and SQL write it.
-NOTHING = frozenset(["nan", "NaN", "-nan", "NaT", "None", "null", "NULL", "<NA>", "NA", "N/A", "n/a", "#N/A", "\\N"])
+EMPTY_WORDS = frozenset(
+    ["nan", "NaN", "-nan", "NaT", "None", "null", "NULL", "<NA>", "NA", "N/A", "n/a", "#N/A", "\\N"]
+)
 # Cells that may be more than text between separators.
-_WHOLE = r"^\s*(?:[\[({]|array\(|set\(|(?:" + "|".join(map(re.escape, sorted(NOTHING))) + r")\s*$)"
+_WHOLE = r"^\s*(?:[\[({]|array\(|set\(|(?:" + "|".join(map(re.escape, sorted(EMPTY_WORDS))) + r")\s*$)"
 # The key of an object that names its tag: the first of these that has text.
 NAMES = ("name", "tag", "tag_name", "text", "title", "label", "hashtag", "raw", "_content", "value")
 # How other scripts write a separator, besides the full-width form of an ASCII character.
@@ -59,7 +61,7 @@ def split(text: str, separator: str) -> list[str]:
     """The tags of a cell: none where it says that there is nothing, the items of a list's text, or what stands between
     separators, with white space and blanks."""
     bare = text.strip()
-    if bare in NOTHING:
+    if bare in EMPTY_WORDS:
         return []
     if (items := list_text(bare)) is not None:
         return items
@@ -72,10 +74,10 @@ def values(value: object, separator: str) -> list[str]:
         return []
     if isinstance(value, list) or (isinstance(value, dict) and _name(value, 0) is not None):
         return list(_flat(value, 0))
-    return split(plain(value) or "", separator)
+    return split(plain_tags(value) or "", separator)
 
 
-def plain(value: object) -> str | None:
+def plain_tags(value: object) -> str | None:
     """Text of a JSON value, None of a number that is none; half a surrogate pair, which JSON can spell, has no UTF-8 and
     becomes '?'."""
     if value is None or _is_nothing(value):
@@ -138,7 +140,7 @@ def _flat(value: Any, depth: int) -> Iterator[str]:
     if isinstance(value, dict) and (named := _name(value, depth)) is not None:
         yield from _flat(named, depth + 1)
         return
-    if value != {} and (text := plain(value)) is not None:
+    if value != {} and (text := plain_tags(value)) is not None:
         yield text
 
 
@@ -201,7 +203,7 @@ class _Reader:
 
 
 def _word(word: str) -> str | None:
-    if word in NOTHING:
+    if word in EMPTY_WORDS:
         return None
     if _NUMBER.fullmatch(word) or word in ("true", "false", "True", "False"):
         return word

@@ -2,7 +2,7 @@
 
 import codecs
 
-from tagmill.ingest.text.encoding import LOOKED_AT, remedy, wide
+from tagmill.ingest.text.encoding import BYTES_LOOKED_AT, remedy, wide
 from tagmill.shards.errors import ConfigError, StoreError
 from tagmill.shards.storage.store import Store
 
@@ -25,7 +25,7 @@ def read_list(path: str, max_bytes: int, wanted: str) -> bytes:
 
 def text_of(data: bytes, path: str) -> str:
     """The text of a list in UTF-8, without a byte order mark. Raises ConfigError that names the line which is not."""
-    if encoding := wide(data[:LOOKED_AT]):
+    if encoding := wide(data[:BYTES_LOOKED_AT]):
         raise ConfigError(f"this is {encoding}, not UTF-8", path, remedy(encoding))
     data = data.removeprefix(codecs.BOM_UTF8)
     try:

@@ -9,17 +9,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from tagmill.ingest.views.count import tallied
-from tagmill.ingest.views.keyed_random import in_subset
+from tagmill.ingest.views.count import counted
+from tagmill.ingest.views.keyed_random import Keys, in_subset
 from tagmill.ingest.views.label_noise import noisy
 from tagmill.ingest.views.resampling import rarest_of
+from tagmill.shards.arrays import Bools, Int32s, Int64s
 from tagmill.shards.manifest import ShardEntry
 from tagmill.shards.storage.store import Store
-from tagmill.shards.view import ONE, Int32s, Int64s, ViewShard, put_shard_labels
+from tagmill.shards.view import ONE, ViewShard, put_shard_labels
 from tagmill.shards.vocabulary import Vocabulary
-
-Keys = npt.NDArray[np.uint8]
-Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,7 @@ def write_ids(spool: Path, vocabulary: Vocabulary, excluded: Keys) -> None:
 def assign(task: AssignTask) -> Assigned:
     """Label ids of one shard's samples, noise among them, and which samples are in the view."""
     ids, images, excluded = _ids(task.spool)
-    with np.load(tallied(task.spool, task.entry.name)) as file:
+    with np.load(counted(task.spool, task.entry.name)) as file:
         samples, labels, keys = file["samples"].astype(np.int64), file["labels"], file["keys"].reshape(-1, 16)
         number_of = np.array([ids.get(text, -1) for text in json.loads(file["sets"].tobytes())], np.int64)
     found = number_of[labels] if len(labels) else np.zeros(0, np.int64)

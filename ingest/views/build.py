@@ -18,9 +18,9 @@ import numpy as np
 from tagmill.ingest.engines.engine import Engine
 from tagmill.ingest.labels.coverage import TRIED, FewLabels, Reading, few_labels
 from tagmill.ingest.labels.label_names import word_of
-from tagmill.ingest.labels.matching import Matcher
+from tagmill.ingest.labels.matching import TagMatcher
 from tagmill.ingest.labels.synsets import WordNet, parse_set
-from tagmill.ingest.labels.vocabulary_rules import Counts, VocabularyRules, choose
+from tagmill.ingest.labels.vocabulary_rules import VocabularyCounts, VocabularyRules, choose
 from tagmill.ingest.views.assign import (
     Assigned,
     AssignTask,
@@ -32,20 +32,21 @@ from tagmill.ingest.views.assign import (
     write_ids,
     write_repeats,
 )
-from tagmill.ingest.views.count import Tally, TallyTask, tally
+from tagmill.ingest.views.count import CountedTags, CountTask, count_tags
 from tagmill.ingest.views.recipe import Members, ViewRules, keep_files
 from tagmill.ingest.views.resampling import solve
 from tagmill.ingest.views.tag_union import tag_union
 from tagmill.ingest.workers.pool import Workers
+from tagmill.shards.arrays import Int64s
 from tagmill.shards.manifest import Corpus, Named, ShardEntry
 from tagmill.shards.side_tables import num_runs
 from tagmill.shards.storage.store import Store
-from tagmill.shards.view import Int64s, put_view, recipe_folder
+from tagmill.shards.view import put_view, recipe_folder
 from tagmill.shards.vocabulary import Vocabulary
 
-NAME = "default"
-TOLD = 30  # of what was dropped, told in the vocabulary
-REMEMBERED = 1 << 17  # tokens without a label that are counted; of more the rarest are forgotten
+DEFAULT_VIEW = "default"
+DROPPED_REPORTED = 30  # of what was dropped, told in the vocabulary
+UNMATCHED_KEPT = 1 << 17  # tokens without a label that are counted; of more the rarest are forgotten
 
 
 @dataclass
@@ -67,7 +68,7 @@ class Labelled:
 
 
 @dataclass(frozen=True)
-class Source:
+class CorpusSource:
     """The corpus that is labelled, and where the work is done."""
 
     store: Store
@@ -80,7 +81,7 @@ class Source:
     runs: int = 1  # that made the corpus
 
     @classmethod
-    def of(cls, corpus: Corpus, spool: Path, processes: int) -> "Source":
+    def of(cls, corpus: Corpus, spool: Path, processes: int) -> "CorpusSource":
         """A corpus that is there, with what its takedown list keeps out of views."""
         taken, file = corpus.takedown, corpus.file
         ordinals = {shard: found.tolist() for shard, found in taken.shards.items()}
@@ -90,7 +91,7 @@ class Source:
 
 def make_view(
     engine: Engine,
-    source: Source,
+    source: CorpusSource,
     name: str,
     rules: ViewRules,
     *,
@@ -103,15 +104,15 @@ def make_view(
     store, spool, entries = source.store, source.spool, source.entries
     excluded = rules.members.keys()  # what is wrong is found before the work
     union = tag_union(engine, store, source.manifest, entries, spool, source.runs)
-    tasks = [TallyTask(store, entry, rules.match, union.files.get(entry.name), spool) for entry in entries]
+    tasks = [CountTask(store, entry, rules.match, union.files.get(entry.name), spool) for entry in entries]
     folder = recipe_folder(name, recipe := _recipe(source, rules, union.sha256, seed))
     note(folder)
     counted = _Counted()
     with Workers(source.processes, "making a view") as workers:
-        for found in workers.each(tally, tasks):
+        for found in workers.each(count_tags, tasks):
             counted.add(found)
         vocabulary, left = choose(counted.counts(), rules.vocabulary, rules.match.rule, WordNet.load())
-        matcher = Matcher(rules.match)
+        matcher = TagMatcher(rules.match)
         vocabulary = _told(vocabulary, left, counted, matcher)
         write_ids(spool, vocabulary, excluded)
         labelled = Labelled(Named("", ""), vocabulary, counted.tags, counted.tags_matched)
@@ -131,7 +132,7 @@ def make_view(
     return labelled
 
 
-def _recipe(source: Source, rules: ViewRules, union_sha256: str, seed: int) -> dict[str, Any]:
+def _recipe(source: CorpusSource, rules: ViewRules, union_sha256: str, seed: int) -> dict[str, Any]:
     return {
         "manifest": source.manifest.sha256,
         "union": union_sha256,
@@ -154,7 +155,7 @@ class _Counted:
         self.unmatched: Counter[str] = Counter()
         self.tags = self.tags_matched = 0
 
-    def add(self, found: Tally) -> None:
+    def add(self, found: CountedTags) -> None:
         self.tags += found.tags
         self.tags_matched += found.tags_matched
         self.unmatched.update(found.unmatched)
@@ -167,22 +168,22 @@ class _Counted:
             for label in found.led_to[token]:
                 self.tokens.setdefault(label, Counter())[token] += images
         self.dropped.update(found.dropped)
-        if len(self.dropped) > 2 * REMEMBERED:
-            self.dropped = Counter(dict(_largest(self.dropped, REMEMBERED)))
+        if len(self.dropped) > 2 * UNMATCHED_KEPT:
+            self.dropped = Counter(dict(_largest(self.dropped, UNMATCHED_KEPT)))
 
-    def counts(self) -> Counts:
-        return Counts(self.images, self.tokens)
+    def counts(self) -> VocabularyCounts:
+        return VocabularyCounts(self.images, self.tokens)
 
 
-def _told(vocabulary: Vocabulary, left: Mapping[str, int], counted: "_Counted", matcher: Matcher) -> Vocabulary:
+def _told(vocabulary: Vocabulary, left: Mapping[str, int], counted: "_Counted", matcher: TagMatcher) -> Vocabulary:
     """The vocabulary that also says what was dropped with the largest counts, for a person to judge."""
     tokens = [
         {"token": token, "tags_at_least": count, "why": matcher.why_not(token)}
-        for token, count in _largest(counted.dropped, TOLD)
+        for token, count in _largest(counted.dropped, DROPPED_REPORTED)
     ]
     labels = [
         {"label": word_of(parse_set(text), counted.tokens[text], WordNet.load()), "synsets": text, "images": images}
-        for text, images in _largest(left, TOLD)
+        for text, images in _largest(left, DROPPED_REPORTED)
     ]
     source = {**vocabulary.source, "dropped_tokens": tokens, "dropped_labels": labels, "labels_left_out": len(left)}
     return Vocabulary(vocabulary.labels, vocabulary.rule, source)
@@ -203,7 +204,7 @@ def _largest(counts: Mapping[str, int], most: int) -> list[tuple[str, int]]:
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:most]
 
 
-def _assign(workers: Workers, source: Source, rules: ViewRules, seed: int, labelled: Labelled) -> Int64s:
+def _assign(workers: Workers, source: CorpusSource, rules: ViewRules, seed: int, labelled: Labelled) -> Int64s:
     """Gives every sample its ids; returns how many images of the view have each label."""
     members = rules.members
     tasks = [
@@ -236,7 +237,7 @@ def _add(labelled: Labelled, found: Assigned) -> None:
 def _resample(
     workers: Workers,
     tasks: list[RepeatTask],
-    source: Source,
+    source: CorpusSource,
     members: Members,
     frequencies: Int64s,
     labelled: Labelled,

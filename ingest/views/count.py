@@ -15,24 +15,24 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tagmill.ingest.labels.coverage import clipped
-from tagmill.ingest.labels.matching import Matcher, MatchRules
+from tagmill.ingest.labels.matching import MatchRules, TagMatcher
 from tagmill.ingest.labels.synsets import set_text
+from tagmill.shards.arrays import Int64s
 from tagmill.shards.errors import CorpusError
 from tagmill.shards.formats.parquet import read_table
 from tagmill.shards.manifest import ShardEntry
 from tagmill.shards.storage.store import Store
 
-Int64s = npt.NDArray[np.int64]
 Labels = tuple[str, ...]  # texts of sets of synsets
 
 MAX_TAGS = 1_000  # of a sample, after the union: the commonest, then by name
-REMEMBERED = 1 << 20  # tags whose labels a worker remembers: a web's tags have no end, its common ones have
+TAGS_CACHED = 1 << 20  # tags whose labels a worker remembers: a web's tags have no end, its common ones have
 DROPPED = 500  # tokens without a label that a shard tells of
 UNMATCHED = 100  # tags without a label, as written, that it tells of
 
 
 @dataclass(frozen=True)
-class TallyTask:
+class CountTask:
     """One shard, and how its tags are matched."""
 
     store: Store
@@ -43,7 +43,7 @@ class TallyTask:
 
 
 @dataclass
-class Tally:
+class CountedTags:
     """What a shard has: counts of samples by label and token. Labels go by the text of their set."""
 
     split: str
@@ -56,12 +56,12 @@ class Tally:
     tags_matched: int = 0
 
 
-def tallied(spool: Path, shard: str) -> Path:
+def counted(spool: Path, shard: str) -> Path:
     """The file of a shard's pairs (sample, label), which the next pass reads."""
     return spool / f"tally-{shard}.npz"
 
 
-def tally(task: TallyTask) -> Tally:
+def count_tags(task: CountTask) -> CountedTags:
     """Goes through one shard's table. Raises CorpusError where it has not the samples of the manifest."""
     table = read_table(task.store.read(f"shards/{task.entry.name}.parquet"), ["key", "tags"])
     if len(table) != task.entry.samples:
@@ -73,7 +73,7 @@ def tally(task: TallyTask) -> Tally:
     tokens = _Numbers()
     token_of = np.array([tokens[token] if labels else -1 for token, labels in matches], np.int64)
     matched = token_of[numbers] >= 0 if len(words) else np.zeros(0, np.bool_)
-    result = Tally(task.entry.split, {}, {}, {}, tags=len(samples), tags_matched=int(matched.sum()))
+    result = CountedTags(task.entry.split, {}, {}, {}, tags=len(samples), tags_matched=int(matched.sum()))
     without = np.bincount(numbers[~matched], minlength=len(words))
     result.dropped = _commonest(matches, without)
     for number in np.argsort(-without, kind="stable")[:UNMATCHED].tolist():
@@ -94,7 +94,7 @@ def tally(task: TallyTask) -> Tally:
     result.labels = dict(zip(sets, np.bincount(label, minlength=len(sets)).tolist(), strict=True))
     keys = np.frombuffer(bytes.fromhex("".join(table["key"].to_pylist())), np.uint8)
     texts = np.frombuffer(json.dumps(list(sets)).encode(), np.uint8)
-    with tallied(task.spool, task.entry.name).open("wb") as file:
+    with counted(task.spool, task.entry.name).open("wb") as file:
         np.savez(file, samples=at.astype(np.int32), labels=label.astype(np.int32), sets=texts, keys=keys)
     return result
 
@@ -171,9 +171,9 @@ def _commonest(matches: Sequence[tuple[str, Labels]], counts: Int64s) -> dict[st
 @functools.lru_cache(maxsize=1)
 def _remembering(rules: MatchRules) -> Callable[[str], tuple[str, Labels]]:
     """What this process knows of tags: the token, and the texts of its labels. The matcher's tables are read once."""
-    matcher = Matcher(rules)
+    matcher = TagMatcher(rules)
 
-    @functools.lru_cache(maxsize=REMEMBERED)
+    @functools.lru_cache(maxsize=TAGS_CACHED)
     def match(tag: str) -> tuple[str, Labels]:
         token, labels = matcher.match(tag)
         return token, tuple(map(set_text, labels))

@@ -9,11 +9,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from tagmill.shards.arrays import Bools, Floats, Int64s, UInt64s
+
 Keys = npt.NDArray[np.uint8]
-Bools = npt.NDArray[np.bool_]
-Int64s = npt.NDArray[np.int64]
-UInt64s = npt.NDArray[np.uint64]
-Floats = npt.NDArray[np.float64]
 
 # Purposes: draws of one never meet draws of another. A number that was used once is never given to something else.
 SUBSET: Final = 0  # whether a sample is in a subset
@@ -56,7 +54,7 @@ def uniform(seed: int, purpose: int, keys: Keys, extra: Int64s | int = 0) -> Flo
     return (words(seed, purpose, keys, extra) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
-def below(drawn: UInt64s, bounds: Int64s) -> Int64s:
+def draw_below(drawn: UInt64s, bounds: Int64s) -> Int64s:
     """From words [n] whole numbers in [0, bound), exactly floor(word x bound / 2^64); `bounds` [n] are at least 1.
 
     No number's probability is off by more than 2^-64. The product of 128 bits is made of halves of 32.

@@ -9,26 +9,23 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
-from tagmill.ingest.views.keyed_random import REPLACE, REPLACEMENT, Keys, below, uniform, words
+from tagmill.ingest.views.keyed_random import REPLACE, REPLACEMENT, Keys, draw_below, uniform, words
+from tagmill.shards.arrays import Floats, Int32s, Int64s
 from tagmill.shards.errors import ConfigError
-from tagmill.shards.view import Int32s, Int64s
 
-Floats = npt.NDArray[np.float64]
-
-ROWS: Final = 1 << 14  # images at a time: what they need stays in a core's cache
+NOISE_ROWS: Final = 1 << 14  # images at a time: what they need stays in a core's cache
 
 
 @dataclass(frozen=True)
-class Counts:
+class NoiseCounts:
     """What noise did to labels. Sums over pieces of the work are those of the whole."""
 
     replaced: int
     merged: int  # labels that are gone because a replaced one met another of its image
 
 
-def noisy(labels: Int32s, keys: Keys, frequencies: Int64s, p: float, seed: int) -> tuple[Int32s, Counts]:
+def noisy(labels: Int32s, keys: Keys, frequencies: Int64s, p: float, seed: int) -> tuple[Int32s, NoiseCounts]:
     """Labels [n, K] of which each was replaced with probability p; what then stands twice in an image is merged.
 
     `labels` are ascending and distinct in a row, padded with -1, and so is the result; `keys` [n, 16] are the samples',
@@ -37,17 +34,17 @@ def noisy(labels: Int32s, keys: Keys, frequencies: Int64s, p: float, seed: int) 
     """
     _check(frequencies, p)
     result, replaced, merged = labels.copy(), 0, 0
-    for start in range(0, len(labels) if p else 0, ROWS):
-        piece = result[start : start + ROWS]
+    for start in range(0, len(labels) if p else 0, NOISE_ROWS):
+        piece = result[start : start + NOISE_ROWS]
         rows, columns = np.nonzero(piece >= 0)
         old = piece[rows, columns].astype(np.int64)
-        new = replace(old, keys[start : start + ROWS][rows], frequencies, p, seed)
+        new = replace(old, keys[start : start + NOISE_ROWS][rows], frequencies, p, seed)
         piece[rows, columns] = new
         changed = np.unique(rows[new != old])
         piece[changed], gone = _merged(piece[changed])
         replaced += int((new != old).sum())  # a label never replaces itself
         merged += gone
-    return result, Counts(replaced, merged)
+    return result, NoiseCounts(replaced, merged)
 
 
 def replace(labels: Int64s, keys: Keys, frequencies: Int64s, p: float, seed: int) -> Int64s:
@@ -60,7 +57,7 @@ def replace(labels: Int64s, keys: Keys, frequencies: Int64s, p: float, seed: int
     drawn = np.flatnonzero(uniform(seed, REPLACE, keys, labels) < p)
     old = labels[drawn]
     own = frequencies[old]
-    place = below(words(seed, REPLACEMENT, keys[drawn], old), ends[-1] - own) if len(drawn) else old
+    place = draw_below(words(seed, REPLACEMENT, keys[drawn], old), ends[-1] - own) if len(drawn) else old
     place += np.where(place >= ends[old] - own, own, 0)
     result = labels.copy()
     result[drawn] = np.searchsorted(ends, place, side="right")

@@ -12,8 +12,7 @@ from typing import Any, Literal
 from tagmill.ingest.labels.matching import MAX_FILE_BYTES, MatchRules
 from tagmill.ingest.labels.vocabulary_rules import VocabularyRules
 from tagmill.ingest.text.text_files import read_list
-from tagmill.ingest.views.assign import Keys
-from tagmill.ingest.views.keyed_random import keys_of
+from tagmill.ingest.views.keyed_random import Keys, keys_of
 from tagmill.shards.errors import ConfigError, TagmillError
 from tagmill.shards.formats.record import sha256_hex
 from tagmill.shards.storage.store import Store
@@ -91,7 +90,7 @@ def _paths(rules: MatchRules) -> Iterator[tuple[str, str]]:
             yield name, path
 
 
-def rules_of(view: View, *, recount: bool = False) -> ViewRules:
+def view_rules_of(view: View, *, recount: bool = False) -> ViewRules:
     """The rules that made a view, out of the view alone; the labels keep their ids unless `recount`.
 
     Raises ConfigError where they cannot be had: views of earlier versions lack the files of their rules.

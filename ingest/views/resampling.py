@@ -12,10 +12,11 @@ from typing import Final, Literal
 
 import numpy as np
 
+from tagmill.shards.arrays import Int32s, Int64s
 from tagmill.shards.errors import ConfigError
-from tagmill.shards.view import ONE, Int32s, Int64s
+from tagmill.shards.view import ONE
 
-Kind = Literal["natural", "sqrt", "uniform"]
+ResampleKind = Literal["natural", "sqrt", "uniform"]
 
 UNITS: Final = 16  # bits of a repeat's fraction
 LONGER: Final = 2  # an epoch's length that nobody asked for, in labelled images: half of it is repetition
@@ -46,7 +47,7 @@ def rarest_of(labels: Int32s, frequencies: Int64s) -> Int32s:
     return rarest
 
 
-def repeat_of(frequencies: Int64s, kind: Kind, t: float, max_repeat: int) -> Int64s:
+def repeat_of(frequencies: Int64s, kind: ResampleKind, t: float, max_repeat: int) -> Int64s:
     """Repeats by label: floor(2^16 x min(max_repeat, max(1, phi(t / f)))) for f in `frequencies` [L], 0 where f is 0.
 
     Exact, because every step is one of whole numbers; so no label's repeat falls while t grows. Raises ConfigError
@@ -63,7 +64,9 @@ def repeat_of(frequencies: Int64s, kind: Kind, t: float, max_repeat: int) -> Int
     return np.where(frequencies > 0, repeats, 0)
 
 
-def solve(frequencies: Int64s, rarest_counts: Int64s, kind: Kind, epoch_samples: int | None, max_repeat: int) -> Solved:
+def solve(
+    frequencies: Int64s, rarest_counts: Int64s, kind: ResampleKind, epoch_samples: int | None, max_repeat: int
+) -> Solved:
     """The largest t (float64) with which all images' repeats do not exceed `epoch_samples`, and what follows from it.
 
     `frequencies` [L] are the images of each label, `rarest_counts` [L] those of them whose rarest label it is. Where
@@ -90,7 +93,7 @@ def solve(frequencies: Int64s, rarest_counts: Int64s, kind: Kind, epoch_samples:
     return _bisected(frequencies, rarest_counts, kind, wanted << UNITS, max_repeat)
 
 
-def _bisected(frequencies: Int64s, rarest_counts: Int64s, kind: Kind, most: int, max_repeat: int) -> Solved:
+def _bisected(frequencies: Int64s, rarest_counts: Int64s, kind: ResampleKind, most: int, max_repeat: int) -> Solved:
     """Bisection over the bit patterns of float64, which are in order of the numbers: it ends at neighbours."""
     present = frequencies[rarest_counts > 0]
     power = 2 if kind == "sqrt" else 1
@@ -111,7 +114,7 @@ def _bisected(frequencies: Int64s, rarest_counts: Int64s, kind: Kind, most: int,
     return solved
 
 
-def _solved(frequencies: Int64s, rarest_counts: Int64s, kind: Kind, t: float, max_repeat: int) -> Solved:
+def _solved(frequencies: Int64s, rarest_counts: Int64s, kind: ResampleKind, t: float, max_repeat: int) -> Solved:
     repeats = repeat_of(frequencies, kind, t, max_repeat)
     total = int((repeats * rarest_counts).sum())
     return Solved(t, repeats, total, total >> UNITS)

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tagmill.ingest.engines.engine import Engine, Made, parquet_of
+from tagmill.ingest.engines.engine import Engine, GeneratedTable, parquet_of
 from tagmill.shards.manifest import Named, ShardEntry
 from tagmill.shards.reader import ShardReader
 from tagmill.shards.side_tables import REJECTS, of_runs
@@ -50,10 +50,10 @@ def tag_union(
     return Union(files, digest.hexdigest())
 
 
-def _places(store: Store, manifest: Named, entries: list[ShardEntry]) -> Made:
+def _places(store: Store, manifest: Named, entries: list[ShardEntry]) -> GeneratedTable:
     """The table of (key, shard, ordinal) of all samples, from the shards' indexes."""
     corpus = bytes.fromhex(manifest.sha256)
-    return Made(PLACES, list(enumerate(entries)), partial(_places_in, store.within("shards"), corpus))
+    return GeneratedTable(PLACES, list(enumerate(entries)), partial(_places_in, store.within("shards"), corpus))
 
 
 def _places_in(shards: Store, corpus: bytes, item: tuple[int, ShardEntry]) -> Iterator[pa.RecordBatch]:

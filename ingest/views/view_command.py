@@ -14,11 +14,11 @@ from rich.table import Table
 
 from tagmill.ingest.engines.open import open_engine
 from tagmill.ingest.labels.matching import MatchRules
-from tagmill.ingest.labels.synsets import Rule
+from tagmill.ingest.labels.synsets import SenseRule
 from tagmill.ingest.labels.vocabulary_rules import VocabularyRules
 from tagmill.ingest.report import warning
 from tagmill.ingest.text.text_files import read_list, text_of
-from tagmill.ingest.views.build import Labelled, Source, make_view
+from tagmill.ingest.views.build import CorpusSource, Labelled, make_view
 from tagmill.ingest.views.recipe import Members, ViewRules
 from tagmill.ingest.workers.shared_counters import warm
 from tagmill.shards.errors import ConfigError
@@ -41,7 +41,7 @@ class ViewConfig:
     """The commonest labels only."""
     max_labels: int = 16
     """Labels of an image at most; the rarest stay."""
-    rule: Rule = "merge"
+    rule: SenseRule = "merge"
     """What a tag with several meanings becomes: one label of all of them, the first, or a label each."""
     instances: bool = False
     """Keep named entities, such as #paris; those that a vocabulary lists are kept anyway."""
@@ -117,7 +117,7 @@ def view(config: ViewConfig) -> Labelled:
     with tempfile.TemporaryDirectory(prefix="tagmill-", dir=config.spool, ignore_cleanup_errors=True) as folder:
         spool = Path(folder) / "view"
         spool.mkdir()
-        source = Source.of(corpus, spool, config.processes)
+        source = CorpusSource.of(corpus, spool, config.processes)
         with open_engine(config, Path(folder) / "engine") as engine:
             labelled = make_view(engine, source, config.name, rules, seed=config.seed)
 
@@ -130,7 +130,7 @@ def view(config: ViewConfig) -> Labelled:
     return labelled
 
 
-def command(arguments: Sequence[str]) -> None:
+def view_command(arguments: Sequence[str]) -> None:
     """Runs one `tagmill corpus view` command line."""
     as_json = "--json" in arguments
     words = [word for word in arguments if word != "--json"]

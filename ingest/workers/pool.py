@@ -7,13 +7,13 @@ from itertools import islice
 from types import TracebackType
 from typing import Self, TypeVar
 
-from tagmill.ingest.workers.shared_counters import Board, end
+from tagmill.ingest.workers.shared_counters import SharedCounters, end
 from tagmill.shards.errors import TagmillError
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-AHEAD = 4  # tasks a worker that are handed out before they are done
+TASKS_AHEAD = 4  # tasks a worker that are handed out before they are done
 
 
 class Workers:
@@ -22,7 +22,7 @@ class Workers:
     def __init__(self, processes: int, doing: str) -> None:
         """`doing` is for the message of a worker that died."""
         self._processes, self._doing = processes, doing
-        self._pool: ProcessPoolExecutor | None = Board(processes, ()).pool() if processes > 1 else None
+        self._pool: ProcessPoolExecutor | None = SharedCounters(processes, ()).pool() if processes > 1 else None
 
     def __enter__(self) -> Self:
         return self
@@ -43,7 +43,7 @@ class Workers:
         waiting = iter(tasks)
         try:
             running: list[Future[R]] = [
-                self._pool.submit(work, task) for task in islice(waiting, AHEAD * self._processes)
+                self._pool.submit(work, task) for task in islice(waiting, TASKS_AHEAD * self._processes)
             ]
             while running:
                 result = running.pop(0).result()

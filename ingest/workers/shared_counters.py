@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from tagmill.ingest.progress.host_times import Traffic, Waits
+from tagmill.ingest.progress.host_times import FetchStats, HostLatency
 from tagmill.ingest.progress.progress import Progress
 from tagmill.ingest.workers.process_setup import keep_memory, leave_out_pandas, work_in_long_turns
 from tagmill.shards.errors import TagmillError
@@ -29,7 +29,7 @@ Tell = Callable[[str, int], None]  # told an outcome and its number of rows as t
 T = TypeVar("T")
 R = TypeVar("R")
 
-NOTE = 4096  # bytes of a worker's note
+STATUS_BYTES = 4096  # bytes of a worker's note
 _HEAD = struct.Struct("<II")  # length and crc32: who reads while it is written sees that they do not fit
 
 
@@ -62,7 +62,7 @@ def warm() -> None:
         forkserver.ensure_running()
 
 
-class Board:
+class SharedCounters:
     """Counts of rows by outcome that workers write and the parent reads, without locks: a killed worker can hold none.
 
     A line a worker: the item that it is at (plus one), then its counts; the first field of the last line says stop. Beside
@@ -75,11 +75,11 @@ class Board:
         self._shared = self._context.RawArray("q", (workers + 1) * (1 + len(outcomes)))
         self._lines = np.frombuffer(self._shared, np.int64).reshape(workers + 1, -1)
         self._told = np.zeros(len(outcomes), np.int64)
-        self._notes = self._context.RawArray("B", workers * NOTE)
-        self._traffic: dict[int, Traffic] = {}
+        self._notes = self._context.RawArray("B", workers * STATUS_BYTES)
+        self._traffic: dict[int, FetchStats] = {}
 
     def pool(self) -> ProcessPoolExecutor:
-        """The workers, in which `line()` works."""
+        """The workers, in which `worker_slot()` works."""
         free = self._context.Value("i", 0)
         arguments = (self._shared, self._notes, free, self._workers, self._outcomes, dict(os.environ))
         return ProcessPoolExecutor(self._workers, self._context, _begin, arguments)
@@ -92,10 +92,10 @@ class Board:
         if counts:
             progress.advance(sum(counts.values()), **counts)
         notes = {number: note for number in range(self._workers) if (note := _note(self._notes, number))}
-        traffic = self._traffic | {number: Traffic.parse(note) for number, note in notes.items()}
+        traffic = self._traffic | {number: FetchStats.parse(note) for number, note in notes.items()}
         if traffic != self._traffic:
             self._traffic = traffic
-            progress.fetched(Traffic.sum(traffic.values()))
+            progress.fetched(FetchStats.sum(traffic.values()))
 
     def each(self, work: Callable[[T], R], tasks: Iterable[T], progress: Progress, doing: str) -> Iterator[R]:
         """What `work` makes of tasks in worker processes, as it comes. Raises TagmillError where one of them dies.
@@ -155,13 +155,13 @@ class StoppedError(Exception):
     """The parent has asked a worker to stop."""
 
 
-class Line:
+class WorkerSlot:
     """A worker's own line of the board."""
 
     def __init__(self, lines: Any, number: int, outcomes: tuple[str, ...], notes: Any = None) -> None:
         self._mine, self._last = lines[number], lines[-1]
         self._notes, self._number = notes, number
-        self._waits: Waits | None = None
+        self._waits: HostLatency | None = None
         self._noted = 0.0
         self._field = {outcome: 1 + ordinal for ordinal, outcome in enumerate(outcomes)}
 
@@ -174,7 +174,7 @@ class Line:
         self._mine[0] = 0
         return result
 
-    def noting(self, tell: Callable[[str, int], None], waits: Waits) -> Callable[[str, int], None]:
+    def noting(self, tell: Callable[[str, int], None], waits: HostLatency) -> Callable[[str, int], None]:
         """`tell`, which also notes what this process has fetched: at most once a second, and at the end of the work."""
         self._waits = waits
 
@@ -185,11 +185,11 @@ class Line:
 
         return both
 
-    def _note(self, waits: Waits) -> None:
+    def _note(self, waits: HostLatency) -> None:
         self._noted = time.monotonic()
         data = waits.traffic().json()
-        if self._notes is not None and len(data) <= NOTE - _HEAD.size:
-            start, note = self._number * NOTE, _HEAD.pack(len(data), zlib.crc32(data)) + data
+        if self._notes is not None and len(data) <= STATUS_BYTES - _HEAD.size:
+            start, note = self._number * STATUS_BYTES, _HEAD.pack(len(data), zlib.crc32(data)) + data
             self._notes[start : start + len(note)] = note
 
     def _tell(self, outcome: str, num_rows: int) -> None:
@@ -200,16 +200,16 @@ class Line:
 
 def _note(notes: Any, number: int) -> bytes | None:
     """A worker's note; None where there is none, or it is being written."""
-    data = bytes(notes[number * NOTE : (number + 1) * NOTE])
+    data = bytes(notes[number * STATUS_BYTES : (number + 1) * STATUS_BYTES])
     size, crc = _HEAD.unpack_from(data)
     note = data[_HEAD.size : _HEAD.size + size]
     return note if size and zlib.crc32(note) == crc else None
 
 
-_line: Line | None = None
+_line: WorkerSlot | None = None
 
 
-def line() -> Line:
+def worker_slot() -> WorkerSlot:
     """The line of this worker process."""
     assert _line is not None, "not a worker of a board's pool"
     return _line
@@ -228,7 +228,7 @@ def _begin(
     with free.get_lock():
         number = free.value
         free.value += 1
-    _line = Line(np.frombuffer(shared, np.int64).reshape(workers + 1, -1), number, outcomes, notes)
+    _line = WorkerSlot(np.frombuffer(shared, np.int64).reshape(workers + 1, -1), number, outcomes, notes)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent tells us through the board
     threading.Thread(target=_leave_with_parent, daemon=True).start()
 

@@ -13,11 +13,11 @@ import numpy.typing as npt
 import torch
 
 from tagmill.pipeline.augment import colour
-from tagmill.pipeline.augment.draws import Int64s, jitters, mixes, operations
+from tagmill.pipeline.augment.draws import jitters, mixes, operations
 from tagmill.pipeline.batch import Batch, Mix, sent
 from tagmill.pipeline.config import MOST_MAGNITUDE, LoaderConfig
+from tagmill.shards.arrays import Bools, Int64s
 
-Bools = npt.NDArray[np.bool_]
 Share = Callable[[Bools, Callable[[Bools], None]], None]
 
 # Pictures in one call: on a CPU what they become meanwhile, as wider numbers, has to stay in its cache (at 224 pixels jitter

@@ -11,15 +11,12 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-Int32s = npt.NDArray[np.int32]
-Int64s = npt.NDArray[np.int64]
-UInt64s = npt.NDArray[np.uint64]
-Floats = npt.NDArray[np.float64]
+from tagmill.shards.arrays import Floats, Int32s, Int64s, UInt64s
 
 # Philox4x32-10, J. K. Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
 MULTIPLIERS: Final = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
 WEYL: Final = (0x9E3779B9, 0xBB67AE85)
-ROUNDS: Final = 10
+PHILOX_ROUNDS: Final = 10
 LOW: Final = np.uint64(0xFFFFFFFF)
 HALF: Final = np.uint64(32)
 
@@ -38,7 +35,7 @@ RATIO: Final = (3 / 4, 4 / 3)  # width to height
 HALF_LOG_RATIO: Final = 0.14384103622589045  # ln(4/3) / 2
 EVAL_SHARE: Final = 224 / 256  # side of the evaluation crop to the short side
 # Pictures at a time: over more than 500 numbers numpy gives the interpreter's lock away at every step, and waits for it anew.
-PIECE: Final = 448
+BETA_TERMS: Final = 448
 
 ORDERS: Final = np.array(
     list(itertools.permutations(range(4))), np.int64
@@ -68,7 +65,7 @@ class Crops:
 def philox(key: tuple[int, int], counter: UInt64s) -> UInt64s:
     """Philox4x32-10: four 32-bit words for each counter; `counter` and result are uint64 [4, ...] that hold 32-bit words."""
     words = [*counter]
-    for number in range(ROUNDS):
+    for number in range(PHILOX_ROUNDS):
         keys = [np.uint64((key[side] + number * WEYL[side]) & 0xFFFFFFFF) for side in (0, 1)]
         first, second = MULTIPLIERS[0] * words[0], MULTIPLIERS[1] * words[2]
         words = [second >> HALF ^ words[1] ^ keys[0], second & LOW, first >> HALF ^ words[3] ^ keys[1], first & LOW]
@@ -95,8 +92,8 @@ def train_crops(seed: int, epoch: int | Int64s, positions: Int64s, widths: Int32
     the first window that fits is taken, else the largest centred one of allowed ratio. Sides are rounded half to even.
     """
     parts = []
-    for start in range(0, max(1, len(positions)), PIECE):
-        part = slice(start, start + PIECE)
+    for start in range(0, max(1, len(positions)), BETA_TERMS):
+        part = slice(start, start + BETA_TERMS)
         epochs = epoch if isinstance(epoch, int) else epoch[part]
         parts.append(_train_crops(seed, epochs, positions[part], widths[part], heights[part]))
     return parts[0] if len(parts) == 1 else Crops(*map(np.concatenate, zip(*map(astuple, parts), strict=True)))

@@ -85,9 +85,9 @@ def choose(config: LoaderConfig) -> Backend:
         if config.backend == "dali":
             raise ConfigError(f"backend 'dali', but {failure}", "loader", "use backend cpu, or mend what it says")
         once(f"decoding on the CPU, because {failure}; {CPU_COST}")
-    elsewhere = compiled_normalise.normalise if config.decoding.fused else normalise
-    if config.backend != "pillow" and libjpeg.is_compiled():
+    elsewhere = compiled_normalise.compiled_normalise if config.decoding.fused else normalise
+    if config.backend != "pillow" and libjpeg.libjpeg_is_compiled():
         log.info("decoding with libjpeg, %d threads", threads)
-        return CpuBackend(threads, libjpeg.fill, elsewhere, cores)
+        return CpuBackend(threads, libjpeg.fill_with_libjpeg, elsewhere, cores)
     log.info("decoding with Pillow, %d threads", threads)
-    return CpuBackend(threads, pillow.fill, elsewhere, cores)
+    return CpuBackend(threads, pillow.fill_with_pillow, elsewhere, cores)

@@ -12,7 +12,9 @@ import torch
 from tagmill.pipeline.batch import Mix, Normalisation, factors, scaled
 
 
-def normalise(images: torch.Tensor, valid: torch.Tensor, how: Normalisation, mix: Mix | None = None) -> torch.Tensor:
+def compiled_normalise(
+    images: torch.Tensor, valid: torch.Tensor, how: Normalisation, mix: Mix | None = None
+) -> torch.Tensor:
     """See `tagmill.pipeline.batch.normalise`. The first call for a shape compiles, which takes seconds."""
     shift, scale = factors(how, images.device)
     partners, shares = mix or (None, None)

@@ -52,8 +52,8 @@ class CpuBackend:
         elsewhere: Normalise = normalise,
         cores: set[int] | None = None,
     ) -> None:
-        """`fill_windows`: see `tagmill.pipeline.decode.libjpeg.fill`. `elsewhere` normalises images that are on another device;
-        threads keep to `cores`, if any are given."""
+        """`fill_windows`: see `libjpeg.fill_with_libjpeg`. `elsewhere` normalises images that are on another device; threads
+        keep to `cores`, if any are given."""
         self._threads, self._fill, self._elsewhere = threads, fill_windows, elsewhere
         self._pool = _pool(threads, cores)
         self._buffers = Buffers(KEPT)

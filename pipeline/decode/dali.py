@@ -14,9 +14,8 @@ from tagmill.pipeline.decode import compiled_normalise
 from tagmill.pipeline.decode.cpu import Coming, Jpegs
 from tagmill.pipeline.decode.dali_graph import PLACEHOLDER_SIDE, Graph, Inputs, check_blame, placeholder, sorted_out
 from tagmill.pipeline.decoding import Decoding
+from tagmill.shards.arrays import Bools
 from tagmill.shards.errors import TagmillError
-
-Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -70,7 +69,7 @@ class DaliBackend:
         self, images: torch.Tensor, valid: torch.Tensor, how: Normalisation, mix: Mix | None = None
     ) -> torch.Tensor:
         """See `tagmill.pipeline.decode.backend.Backend.normalise`."""
-        by = compiled_normalise.normalise if self._decoding.fused else normalise
+        by = compiled_normalise.compiled_normalise if self._decoding.fused else normalise
         return by(images, valid, how, mix)
 
     def share(self, rows: Bools, work: Callable[[Bools], None]) -> None:

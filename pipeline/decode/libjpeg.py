@@ -25,12 +25,12 @@ except ImportError:
     _compiled = None
 
 
-def is_compiled() -> bool:
+def libjpeg_is_compiled() -> bool:
     """Whether windows.c was compiled when the package was installed."""
     return _compiled is not None
 
 
-def fill(
+def fill_with_libjpeg(
     batch: npt.NDArray[Any],
     rows: Sequence[int],
     jpegs: Sequence[bytes],
@@ -43,7 +43,7 @@ def fill(
     Returns the rows whose picture cannot be decoded or does not hold its window, by their numbers; these are zero.
     """
     if _compiled is None:
-        return pillow.fill(batch, rows, jpegs, crops, normalisation)
+        return pillow.fill_with_pillow(batch, rows, jpegs, crops, normalisation)
     facts = np.stack([np.array(rows), crops.x, crops.y, crops.width, crops.height, crops.flip], -1).astype(np.int32)
     kind, scale, shift = written(normalisation)
     size = batch.shape[1]
@@ -55,5 +55,5 @@ def fill(
     if len(others):
         left = [rows[number] for number in others.tolist()]
         theirs = [jpegs[number] for number in others.tolist()]
-        lost += pillow.fill(batch, left, theirs, crops.take(others), normalisation)
+        lost += pillow.fill_with_pillow(batch, left, theirs, crops.take(others), normalisation)
     return lost

@@ -12,25 +12,24 @@ from PIL import Image
 from tagmill.pipeline.augment.draws import Crops
 from tagmill.pipeline.batch import Normalisation
 from tagmill.pipeline.decode import resize
+from tagmill.shards.arrays import Pixels
 
 # What Pillow raises for a broken picture. Anything else is a bug, and is not taken for a hole.
-UNDECODABLE = (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError)
+DECODE_ERRORS = (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError)
 
 # The JPEG decoder itself shrinks by 2, 4 or 8 for nothing, but less sharply than the filter of the resize that follows;
 # leaving that filter at least this factor keeps pixels within a few levels of a full decode.
 LEFT_FOR_FILTER = 3
 
-Pixels = npt.NDArray[np.uint8]
 
-
-def fill(
+def fill_with_pillow(
     batch: npt.NDArray[Any],
     rows: Sequence[int],
     jpegs: Sequence[bytes],
     crops: Crops,
     normalisation: Normalisation | None,
 ) -> list[int]:
-    """See `tagmill.pipeline.decode.libjpeg.fill`. Pillow releases the interpreter lock while it decodes."""
+    """See `tagmill.pipeline.decode.libjpeg.fill_with_libjpeg`. Pillow releases the interpreter lock while it decodes."""
     found, windows, lost = list[int](), list[Pixels](), list[int]()
     for number, (row, jpeg) in enumerate(zip(rows, jpegs, strict=True)):
         window = _window(jpeg, crops, number, batch.shape[1])
@@ -61,6 +60,6 @@ def _window(jpeg: bytes, crops: Crops, row: int, size: int) -> Pixels | None:
         else:
             # The window is cut out first, so that the filter does not look beyond it: as region decoders do.
             small = image.convert("RGB").crop(box)
-    except UNDECODABLE:
+    except DECODE_ERRORS:
         return None
     return np.array(small)  # a copy, in memory of its own

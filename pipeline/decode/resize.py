@@ -13,8 +13,7 @@ import numpy.typing as npt
 import torch
 
 from tagmill.pipeline.batch import Normalisation
-
-Pixels = npt.NDArray[np.uint8]
+from tagmill.shards.arrays import Pixels
 
 KINDS = {torch.uint8: 0, torch.float32: 1, torch.bfloat16: 2}  # as resize.h numbers them
 MEMORY = {torch.uint8: np.uint8, torch.float32: np.float32, torch.bfloat16: np.uint16}  # numpy has no bfloat16
@@ -25,7 +24,7 @@ except ImportError:
     _compiled = None
 
 
-def is_compiled() -> bool:
+def resize_is_compiled() -> bool:
     """Whether resample.c was compiled when the package was installed."""
     return _compiled is not None
 

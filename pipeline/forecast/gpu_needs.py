@@ -9,7 +9,7 @@ CPU_CORE_MS = 0.4
 
 
 @dataclass(frozen=True)
-class Demand:
+class GpuNeeds:
     """All per second, at the rate that was asked for."""
 
     pcie_bytes: float  # to one GPU: encoded pictures where it decodes, else pixels
@@ -20,7 +20,7 @@ class Demand:
     store_requests: float
 
 
-def demand(
+def gpu_needs(
     rate: float,
     world: int,
     ranks: int,
@@ -30,7 +30,7 @@ def demand(
     core_ms: float | None,
     mean_bytes: float,
     read: tuple[float, float],
-) -> Demand:
+) -> GpuNeeds:
     """`rate` images/s of each of `world` ranks, up to `ranks` on a node; `core_ms` milliseconds of a core an image;
     `mean_bytes` of a sample in its tar, a little more than its picture; `read` is (requests, bytes) that one sample costs
     the store."""
@@ -38,7 +38,7 @@ def demand(
     cores = None if milliseconds is None else rate * milliseconds / 1000
     on_node = min(ranks, world)
     requests, read_bytes = read
-    return Demand(
+    return GpuNeeds(
         pcie_bytes=rate * (mean_bytes if decode == "gpu" else 3 * size**2),
         cores=cores,
         node_cores=None if cores is None else cores * on_node,

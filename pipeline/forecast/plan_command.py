@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tagmill.pipeline.config import LoaderConfig, World
-from tagmill.pipeline.forecast.gpu_needs import Demand, demand
+from tagmill.pipeline.forecast.gpu_needs import GpuNeeds, gpu_needs
 from tagmill.pipeline.forecast.shuffle_quality import Quality, quality
 from tagmill.pipeline.order.epoch_space import EXTRAS, EpochSpace, Span
 from tagmill.pipeline.order.plan import Plan, local_batch_size, open_samples
@@ -65,7 +65,7 @@ class Needs:
     requests_per_second: float  # of a node, to the store
     bytes_per_second: float  # of a node, from the store
     epoch_hours: float
-    demand: Demand  # of the machines
+    demand: GpuNeeds  # of the machines
     advice: str
     shuffle: Quality
 
@@ -99,7 +99,7 @@ def forecast(asked: Forecast) -> Needs:
     ranks = min(asked.ranks, asked.world)
     rate = ranks * asked.images_per_second
     requests, read = _a_sample(corpus, view, plan, tail, float(mean), asked.world)
-    wanted = demand(
+    wanted = gpu_needs(
         asked.images_per_second,
         asked.world,
         asked.ranks,
@@ -209,7 +209,7 @@ def _beside(ours: float, theirs: float, unit: str) -> str:
     return f"{ours:.3g}{unit}, {theirs:.3g}{unit} in a global shuffle"
 
 
-def command(arguments: Sequence[str]) -> None:
+def plan_command(arguments: Sequence[str]) -> None:
     """Runs one `tagmill corpus plan` command line."""
     asked = tyro.cli(Forecast, args=list(arguments), prog="tagmill corpus plan")
     needs, console = forecast(asked), Console()

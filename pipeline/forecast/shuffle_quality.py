@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tagmill.pipeline.order.epoch_space import EXTRAS, EpochSpace, Int64s, Span
+from tagmill.pipeline.order.epoch_space import EXTRAS, EpochSpace, Span
 from tagmill.pipeline.order.plan import Plan
+from tagmill.shards.arrays import Int64s
 from tagmill.shards.view import ONE, extra_offset
 
 NEIGHBOURS = 1000  # pairs of consecutive turns that are looked at

@@ -16,13 +16,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from tagmill.shards.arrays import Int32s, Int64s
 from tagmill.shards.errors import CorpusError
 from tagmill.shards.formats.shared_tables import shared_table
 from tagmill.shards.manifest import Corpus
 from tagmill.shards.view import ONE, View, extra_offset
-
-Int64s = npt.NDArray[np.int64]
-Int32s = npt.NDArray[np.int32]
 
 EXTRAS = -1  # the copy number of extras
 
@@ -35,7 +33,7 @@ SPACE = pa.schema(
     ]
 )
 GROUP = 64  # shards whose runs of one copy number are summed; inside a group the view's own counts are gone through
-PIECE = 1 << 14  # shards that are summed at a time: whole groups
+SUMMED_SHARDS = 1 << 14  # shards that are summed at a time: whole groups
 BINS = 1 << 22  # sums that are held at a time, unless one group has more copies
 
 
@@ -247,7 +245,8 @@ def _counts(corpus: Corpus, view: View | None, shards: range) -> pa.ChunkedArray
 def _rows(counts: pa.ChunkedArray, fractions: Int64s) -> Iterator[pa.RecordBatch]:
     """The rows of SPACE."""
     found = [
-        _sums(counts.slice(start, PIECE).combine_chunks(), start // GROUP) for start in range(0, len(counts), PIECE)
+        _sums(counts.slice(start, SUMMED_SHARDS).combine_chunks(), start // GROUP)
+        for start in range(0, len(counts), SUMMED_SHARDS)
     ]
     copies, groups, sums = np.concatenate(found, axis=1) if found else np.empty((3, 0), np.int64)
     order = np.lexsort((groups, copies))

@@ -11,9 +11,9 @@ import numpy as np
 
 from tagmill.pipeline.config import World
 from tagmill.pipeline.order.epoch_space import EpochSpace
-from tagmill.pipeline.order.permutation import Int64s
 from tagmill.pipeline.order.plan import Plan, Visit, local_counts
 from tagmill.pipeline.order.schedule import Step
+from tagmill.shards.arrays import Int64s
 from tagmill.shards.errors import ConfigError
 from tagmill.shards.manifest import Corpus
 from tagmill.shards.view import ONE, View, extra_offset

@@ -5,10 +5,8 @@ import struct
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
-Int64s = npt.NDArray[np.int64]
-UInt64s = npt.NDArray[np.uint64]
+from tagmill.shards.arrays import Int64s, UInt64s
 
 PLAN_VERSION: Final = 1  # of the order and of the crops: a new number refuses the saved states of the old one
 NO_VIEW: Final = bytes(32)  # stands for the view's digest where there is no view
@@ -18,12 +16,12 @@ CHUNKS: Final = 0
 WINDOW: Final = 1
 TAIL: Final = 2
 
-ROUNDS: Final = 8
+FEISTEL_ROUNDS: Final = 8
 # Odd constants of the round function: the fractional parts of the golden ratio and of the square root of 3.
 GOLDEN: Final = 0x9E3779B97F4A7C15
 ROOT_3: Final = 0xBB67AE8584CAA73B
 WORD: Final = (1 << 64) - 1
-ROUND_CONSTANTS: Final = tuple((GOLDEN * (2 * number + 1)) & WORD for number in range(ROUNDS))
+ROUND_CONSTANTS: Final = tuple((GOLDEN * (2 * number + 1)) & WORD for number in range(FEISTEL_ROUNDS))
 
 
 class Keys:

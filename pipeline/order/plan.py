@@ -12,7 +12,8 @@ import numpy as np
 
 from tagmill.pipeline.config import World
 from tagmill.pipeline.order.epoch_space import EpochSpace
-from tagmill.pipeline.order.permutation import CHUNKS, TAIL, Int64s, Keys, permute
+from tagmill.pipeline.order.permutation import CHUNKS, TAIL, Keys, permute
+from tagmill.shards.arrays import Int64s
 from tagmill.shards.errors import ConfigError
 
 

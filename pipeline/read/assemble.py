@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tagmill.pipeline.augment.draws import Crops, Int32s, Int64s, eval_crops, train_crops
+from tagmill.pipeline.augment.draws import Crops, eval_crops, train_crops
 from tagmill.pipeline.config import LoaderConfig
 from tagmill.pipeline.order.schedule import PADDING, Step
 from tagmill.pipeline.read.prefetch import NO_LABELS, Prefetcher
+from tagmill.shards.arrays import Int32s, Int64s
 
 
 @dataclass(frozen=True, eq=False, slots=True)

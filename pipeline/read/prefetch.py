@@ -8,12 +8,12 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from tagmill.pipeline.meters import READ, Meters
 from tagmill.pipeline.order.epoch_space import EXTRAS, EpochSpace, Span
 from tagmill.pipeline.order.plan import Visit
 from tagmill.pipeline.read.jpeg_header import is_whole
+from tagmill.shards.arrays import Int32s, Int64s
 from tagmill.shards.errors import TagmillError
 from tagmill.shards.manifest import Corpus
 from tagmill.shards.reader import ShardReader, Unreadable
@@ -21,9 +21,6 @@ from tagmill.shards.storage.node_cache import Cache, CachedStore
 from tagmill.shards.storage.threads import DaemonPool
 from tagmill.shards.takedown import TAKEN_DOWN
 from tagmill.shards.view import View
-
-Int64s = npt.NDArray[np.int64]
-Int32s = npt.NDArray[np.int32]
 
 # Rows of an index or label file that one read may fetch for nothing between two samples. A row takes about 100 bytes and a
 # picture 20,000: more would let facts grow beyond 3 % of what is read where a run is sparse.

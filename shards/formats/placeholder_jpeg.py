@@ -31,7 +31,7 @@ def _picture(unused: int) -> tuple[bytes, bytes]:
 SMALLEST = sum(map(len, _picture(0)))  # bytes
 
 
-def grey_jpeg(size: int) -> bytes:
+def placeholder_jpeg(size: int) -> bytes:
     """The picture of `size` bytes, a function of the size alone. Below SMALLEST, where no JPEG fits, it is a text."""
     if size < SMALLEST:
         return (_TINY * (size // len(_TINY) + 1))[:size]
@@ -48,9 +48,9 @@ def grey_jpeg(size: int) -> bytes:
     return before + comments + after
 
 
-def is_grey(data: bytes) -> bool:
+def is_placeholder(data: bytes) -> bool:
     """Whether these bytes are a purged sample's picture."""
-    return bool(data) and data == grey_jpeg(len(data))
+    return bool(data) and data == placeholder_jpeg(len(data))
 
 
 def no_facts(size: int) -> bytes:

@@ -18,17 +18,17 @@ INDEX = np.dtype(
     ]
 )
 
-BLOCK = 512  # tar's unit: a header is one block, data is padded to whole blocks
+TAR_BLOCK = 512  # tar's unit: a header is one block, data is padded to whole blocks
 
 
 def padded(size: int) -> int:
     """Bytes that `size` bytes of data take in a tar."""
-    return -(-size // BLOCK) * BLOCK
+    return -(-size // TAR_BLOCK) * TAR_BLOCK
 
 
 def sample_bytes(jpeg: int, facts: int) -> int:
     """Bytes of a sample in its tar (two members, each with a header), so that shards are planned before they are packed."""
-    return 2 * BLOCK + padded(jpeg) + padded(facts)
+    return 2 * TAR_BLOCK + padded(jpeg) + padded(facts)
 
 
 def key_bytes(key: str) -> npt.NDArray[np.uint8]:

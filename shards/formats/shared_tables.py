@@ -21,7 +21,7 @@ from tagmill.shards.storage.marked_folder import claim
 
 log = logging.getLogger(__name__)
 
-OWN = "tagmill-tables"  # our folder inside the one that was given, where others may keep tables of theirs
+TABLES_FOLDER = "tagmill-tables"  # our folder inside the one that was given, where others may keep tables of theirs
 SHARED_BYTES = 1 << 16  # a smaller table is made sooner than it is waited for
 ROWS = 1 << 14  # of a Parquet file that are decoded at a time, so that its maker's memory stays small too
 PATIENCE_SECONDS = 60.0  # for another process that is making the table
@@ -52,7 +52,7 @@ def shared_table(
     """
     if folder is None:
         return pa.Table.from_batches(make(), schema)
-    folder = folder / OWN
+    folder = folder / TABLES_FOLDER
     path = folder / f"{name}.arrow"
     if (found := _mapped(path, schema)) is not None:
         return found

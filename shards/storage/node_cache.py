@@ -31,7 +31,7 @@ from tagmill.shards.storage.store import Store
 
 log = logging.getLogger(__name__)
 
-BLOCK = 4096  # bytes, what file systems allocate
+DISK_BLOCK = 4096  # bytes, what file systems allocate
 GAP_BLOCKS = 32  # present ones between two stretches that are fetched again rather than asking twice
 CRC = np.dtype("<u4")
 LOOKED_FOR = 128  # a process looks at the folder's size each time it has added this part of the limit
@@ -43,7 +43,7 @@ LARGEST = 1 / 8  # of the limit, that one read may add
 LONGEST = 1 << 60  # bytes of an object; a longer one is a mistake of somebody's tables
 STALE_SECONDS = 600.0  # after which a file that was not given its name is a killed process's
 BOOT = Path("/proc/sys/kernel/random/boot_id")
-OWN = "tagmill-cache"  # our folder inside the one that was given, where others may keep theirs
+CACHE_FOLDER = "tagmill-cache"  # our folder inside the one that was given, where others may keep theirs
 OBJECT = re.compile(r"[0-9a-f]{64}")  # names of files that hold objects
 
 Fetch = Callable[[int, int], bytes]
@@ -64,7 +64,7 @@ class Cache:
 
     def __init__(self, folder: Path, limit: int) -> None:
         self.limit, self._boot = limit, BOOT.read_text().strip() if BOOT.exists() else "boot"
-        self.folder = folder / OWN / self._boot
+        self.folder = folder / CACHE_FOLDER / self._boot
         self._lock, self._added, self._warned = threading.Lock(), limit, False
         for other in self.folder.parent.glob("*"):
             if other != self.folder:
@@ -76,7 +76,7 @@ class Cache:
         `verify` holds every block against its crc32, for objects whose readers have none of their own. Where the folder
         cannot be used, everything is fetched, and the log says so once.
         """
-        first, last = start // BLOCK, -(-stop // BLOCK)
+        first, last = start // DISK_BLOCK, -(-stop // DISK_BLOCK)
         with self._file(identity, size) as file:
             if file is None:
                 return self._fetched(fetch, start, stop)
@@ -84,13 +84,13 @@ class Cache:
             if there is None:
                 return self._fetched(fetch, start, stop)
             data, absent = there
-            base = first * BLOCK
+            base = first * DISK_BLOCK
             for low, high in _stretches(np.flatnonzero(absent)):
-                begin, end = base + low * BLOCK, min(size, base + high * BLOCK)
+                begin, end = base + low * DISK_BLOCK, min(size, base + high * DISK_BLOCK)
                 part = self._fetched(fetch, begin, end)
                 data[begin - base : end - base] = part
                 self._keep(file, size, begin, part)
-            TRAFFIC.add(cache_bytes=min(int(np.count_nonzero(~absent)) * BLOCK, stop - start))
+            TRAFFIC.add(cache_bytes=min(int(np.count_nonzero(~absent)) * DISK_BLOCK, stop - start))
             return bytes(memoryview(data)[start - base : stop - base])
 
     def _present(
@@ -100,13 +100,13 @@ class Cache:
         found = None
         with self._excused():
             crcs = _crcs(file, size, first, last)  # before the blocks: what is there now is there then
-            data = bytearray(os.pread(file, min(size, last * BLOCK) - first * BLOCK, first * BLOCK))
+            data = bytearray(os.pread(file, min(size, last * DISK_BLOCK) - first * DISK_BLOCK, first * DISK_BLOCK))
             found = data, crcs != _crcs_of(data) if verify else crcs == 0
         return found
 
     def forget(self, identity: str, size: int, start: int, stop: int) -> None:
         """Bytes [start, stop) of an object are to be fetched anew."""
-        first, last = start // BLOCK, -(-stop // BLOCK)
+        first, last = start // DISK_BLOCK, -(-stop // DISK_BLOCK)
         with self._file(identity, size) as file, self._excused():
             if file is not None:
                 os.pwrite(file, bytes(CRC.itemsize * (last - first)), _crc_place(size, first))
@@ -120,7 +120,7 @@ class Cache:
         with self._excused():
             # A disk that is nearly full takes a part of it, without an error.
             if self._has_room(len(data)) and os.pwrite(file, data, start) == len(data):
-                os.pwrite(file, _crcs_of(data).tobytes(), _crc_place(size, start // BLOCK))
+                os.pwrite(file, _crcs_of(data).tobytes(), _crc_place(size, start // DISK_BLOCK))
 
     @contextmanager
     def _file(self, identity: str, size: int) -> Iterator[int | None]:
@@ -238,11 +238,11 @@ class CachedStore(Store):
 
 
 def _blocks(size: int) -> int:
-    return -(-size // BLOCK)
+    return -(-size // DISK_BLOCK)
 
 
 def _crc_place(size: int, block: int) -> int:
-    return _blocks(size) * BLOCK + block * CRC.itemsize
+    return _blocks(size) * DISK_BLOCK + block * CRC.itemsize
 
 
 def _crcs(file: int, size: int, first: int, last: int) -> npt.NDArray[np.uint32]:
@@ -253,7 +253,7 @@ def _crcs(file: int, size: int, first: int, last: int) -> npt.NDArray[np.uint32]
 def _crcs_of(data: bytes | bytearray) -> npt.NDArray[np.uint32]:
     """One crc32 a block; 1 stands for 0, which means that a block is not there."""
     view = memoryview(data)
-    return np.array([crc32(view[place : place + BLOCK]) or 1 for place in range(0, len(data), BLOCK)], CRC)
+    return np.array([crc32(view[place : place + DISK_BLOCK]) or 1 for place in range(0, len(data), DISK_BLOCK)], CRC)
 
 
 def _stretches(blocks: npt.NDArray[np.intp]) -> Iterator[tuple[int, int]]:

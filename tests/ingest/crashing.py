@@ -9,7 +9,7 @@ import time
 import numpy as np
 
 from tagmill.ingest.config.images import ImagePolicy
-from tagmill.ingest.images.decode_worker import HEAD, main
+from tagmill.ingest.images.decode_worker import ANSWER_HEAD, main
 from tagmill.ingest.images.prepare import Prepared, Rejected, prepare
 
 
@@ -26,7 +26,7 @@ def obedient(body: bytes, policy: ImagePolicy) -> Prepared | Rejected:
     if order == b"fail":
         raise RecursionError("not foreseen")
     if order == b"babble":  # before its answer, which is then one that nobody asked for
-        os.write(sys.stdin.fileno(), HEAD.pack(5, int(argument)) + b"{bad}" + bytes(int(argument)))
+        os.write(sys.stdin.fileno(), ANSWER_HEAD.pack(5, int(argument)) + b"{bad}" + bytes(int(argument)))
     if order == b"take":
         np.ones(int(argument), np.uint8)
     if order == b"shout":

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from tagmill.ingest.config.ingest import IngestConfig
-from tagmill.ingest.executor import Here, workplace
+from tagmill.ingest.executor import LocalExecutor, open_executor
 from tagmill.shards.errors import ConfigError
 
 
 def test_this_machine_is_the_default(tmp_path: Path) -> None:
-    place = workplace(IngestConfig(input=("x",), output="y", memory_limit="100MB"), tmp_path / "scratch")
-    assert isinstance(place, Here)
+    place = open_executor(IngestConfig(input=("x",), output="y", memory_limit="100MB"), tmp_path / "scratch")
+    assert isinstance(place, LocalExecutor)
     engine = place.engine()
     assert (tmp_path / "scratch").exists()
     engine.close()
@@ -33,7 +33,7 @@ def test_spark_is_not_imported_unless_asked_for() -> None:
 def test_without_the_packages_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tagmill.ingest.engines.spark_session", None)
     with pytest.raises(ConfigError, match=r"pip install 'tagmill\[spark\]', or use --engine duckdb"):
-        workplace(IngestConfig(input=("x",), output="y", engine="spark"), tmp_path / "scratch")
+        open_executor(IngestConfig(input=("x",), output="y", engine="spark"), tmp_path / "scratch")
 
 
 def test_the_engine_is_no_part_of_what_is_built() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tagmill.ingest.image_stacks import STACK, check_base, hold_stack, mixed, stack_of, stacks_of
+from tagmill.ingest.image_stacks import STACK, check_base, hold_stack, mixed_stacks, stack_of, stacks_of
 from tagmill.ingest.images.prepare import image_stack
 from tagmill.shards.errors import ConfigError
 from tagmill.shards.manifest import CorpusFile, Named
@@ -16,8 +16,8 @@ OLD = {"code_version": "0.0", "image_stack": {**image_stack(), "pillow": "1.0"}}
 
 
 def test_what_two_stacks_differ_in() -> None:
-    assert mixed({"pillow": "1", "rules": "1"}, {"pillow": "1", "rules": "1"}) == ""
-    told = mixed({"pillow": "1", "jpeg": "3"}, {"pillow": "2", "jpeg": "3", "rules": "2"})
+    assert mixed_stacks({"pillow": "1", "rules": "1"}, {"pillow": "1", "rules": "1"}) == ""
+    told = mixed_stacks({"pillow": "1", "jpeg": "3"}, {"pillow": "2", "jpeg": "3", "rules": "2"})
     assert told == "pillow 1 then and 2 now; rules none then and 2 now"
 
 

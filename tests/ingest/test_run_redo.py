@@ -20,7 +20,7 @@ from tagmill.ingest.extend.base_corpus import CLOSING
 from tagmill.ingest.image_stacks import STACK
 from tagmill.ingest.pack import shard_plan
 from tagmill.ingest.parts.make import done_file
-from tagmill.ingest.parts.partition import MARKER as DEALT
+from tagmill.ingest.parts.partition import PARTITION_MARKER as DEALT
 from tagmill.shards.errors import ConfigError
 from tagmill.shards.manifest import Corpus
 from tagmill.shards.storage.store import Store

@@ -15,7 +15,7 @@ from tagmill.pipeline.augment.draws import eval_crops
 from tagmill.pipeline.decode.backend import choose
 from tagmill.shards import Corpus, Store, TagmillError
 from tagmill.shards.errors import IntegrityError
-from tagmill.shards.formats.placeholder_jpeg import SMALLEST, grey_jpeg
+from tagmill.shards.formats.placeholder_jpeg import SMALLEST, placeholder_jpeg
 from tagmill.shards.manifest import commit
 from tagmill.shards.view import ONE
 from tests.pipeline.corpora import Made, make_corpus
@@ -176,7 +176,9 @@ def test_backends_take_what_a_purge_leaves(backend: str) -> None:
     """Ours never see it; who reads the tars with a backend like ours does."""
     if backend == "dali":
         pytest.importorskip("nvidia.dali")
-    jpegs: list[bytes | None] = [grey_jpeg(size) for size in (SMALLEST, SMALLEST + 2, 300, 20_000, 70_001, 200_000)]
+    jpegs: list[bytes | None] = [
+        placeholder_jpeg(size) for size in (SMALLEST, SMALLEST + 2, 300, 20_000, 70_001, 200_000)
+    ]
     sides, chosen = np.ones(len(jpegs), np.int32), choose(replace(CONFIG, backend=backend, batch_size=len(jpegs)))  # type: ignore[arg-type]
     images, failed = chosen.decode(jpegs, eval_crops(sides, sides, 16), 16, None, lambda ahead: None)
     chosen.close()

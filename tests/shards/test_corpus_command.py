@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tagmill.shards.corpus_command import command
+from tagmill.shards.corpus_command import corpus_command
 from tagmill.shards.errors import CorpusError, IntegrityError
 from tagmill.shards.manifest import Corpus
 from tests.shards.corpora import make_corpus
@@ -17,7 +17,7 @@ def corpus(tmp_path: Path) -> Corpus:
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    command(arguments)
+    corpus_command(arguments)
     return capsys.readouterr().out
 
 
@@ -52,9 +52,9 @@ def test_lint(corpus: Corpus, capsys: pytest.CaptureFixture[str]) -> None:
     data[-1] = 1
     path.write_bytes(data)
     with pytest.raises(IntegrityError, match=r"000001\.tar"):
-        command(["lint", corpus.store.url])
+        corpus_command(["lint", corpus.store.url])
 
 
 def test_no_corpus(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match="no corpus here"):
-        command(["info", str(tmp_path)])
+        corpus_command(["info", str(tmp_path)])

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tagmill.shards.errors import CorpusError, IntegrityError
-from tagmill.shards.formats.placeholder_jpeg import grey_jpeg
+from tagmill.shards.formats.placeholder_jpeg import placeholder_jpeg
 from tagmill.shards.lint import lint_shard, lint_view
 from tagmill.shards.manifest import Corpus, commit
 from tagmill.shards.purge import begin_purge, purge_shards, record
@@ -133,7 +133,7 @@ def test_others_read_the_shard(corpus: Corpus, tmp_path: Path) -> None:
     assert [each["__key__"] for each in found] == [sample(number).record.key for number in range(15)]
     for number, each in enumerate(found):
         gone = number in GONE
-        assert each["jpg"] == (grey_jpeg(len(sample(number).jpeg)) if gone else sample(number).jpeg)
+        assert each["jpg"] == (placeholder_jpeg(len(sample(number).jpeg)) if gone else sample(number).jpeg)
         assert json.loads(each["json"]) == ({} if gone else json.loads(sample(number).record.json()))
     for tar, count in zip(tars, (5, 7, 3), strict=True):
         listed = subprocess.run(["tar", "tf", tar], capture_output=True, text=True, check=True).stdout.split()
@@ -157,7 +157,7 @@ def test_dali_reads_it_by_the_index_that_it_had(corpus: Corpus, tmp_path: Path) 
     jpegs, facts = pipeline.run()
     for number in range(15):
         gone, each = number in GONE, sample(number)
-        assert np.array(jpegs[number]).tobytes() == (grey_jpeg(len(each.jpeg)) if gone else each.jpeg)
+        assert np.array(jpegs[number]).tobytes() == (placeholder_jpeg(len(each.jpeg)) if gone else each.jpeg)
         assert json.loads(np.array(facts[number]).tobytes()) == ({} if gone else json.loads(each.record.json()))
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tagmill.ingest.labels.hashtags import clean
-from tagmill.ingest.labels.wordnet.table import FILE_NAME, Table, line_text, pack
+from tagmill.ingest.labels.wordnet.table import NOUNS_FILE, Table, line_text, packed_table
 from tagmill.shards.errors import TagmillError
 
 LICENCE_NAME = "LICENSE"
@@ -23,7 +23,7 @@ _SOURCE = "give the dict folder of WordNet 3.0, as Debian's package wordnet-base
 _NOTICE = "WordNet 3.0 Copyright 2006 by Princeton University"
 
 
-class Counts(NamedTuple):
+class SenseCounts(NamedTuple):
     """What tells one edition of WordNet from another."""
 
     synsets: int
@@ -31,7 +31,7 @@ class Counts(NamedTuple):
     instances: int
 
 
-WORDNET_3_0 = Counts(synsets=82_115, forms=116_654, instances=7_730)
+WORDNET_3_0 = SenseCounts(synsets=82_115, forms=116_654, instances=7_730)
 
 
 class _Synset(NamedTuple):
@@ -42,7 +42,7 @@ class _Synset(NamedTuple):
     instance: bool
 
 
-def compile_table(folder: Path, expected: Counts = WORDNET_3_0) -> Table:
+def compile_table(folder: Path, expected: SenseCounts = WORDNET_3_0) -> Table:
     """The noun table of the dict folder; `TagmillError` where it is not WordNet 3.0 or does not hold together."""
     data, index = _read(folder / "data.noun"), _read(folder / "index.noun")
     if _NOTICE not in " ".join(licence(data).split()):
@@ -50,7 +50,7 @@ def compile_table(folder: Path, expected: Counts = WORDNET_3_0) -> Table:
     synsets = list(_synsets(data, folder / "data.noun"))
     row_of = {synset.offset: row for row, synset in enumerate(synsets)}
     senses = _senses(index, row_of, folder / "index.noun")
-    found = Counts(len(synsets), len(senses), sum(synset.instance for synset in synsets))
+    found = SenseCounts(len(synsets), len(senses), sum(synset.instance for synset in synsets))
     if found != expected:
         raise TagmillError(f"not WordNet 3.0: {found} where {expected} is expected", folder, _SOURCE)
     unknown = [above for synset in synsets for above in synset.hypernyms if above not in row_of]
@@ -162,15 +162,15 @@ def _ragged(lists: list[list[int]]) -> tuple[NDArray[np.int32], NDArray[np.int32
     return np.array([item for items in lists for item in items], dtype=np.int32), bounds
 
 
-def main(arguments: list[str], into: Path = Path(__file__).parent, expected: Counts = WORDNET_3_0) -> int:
+def main(arguments: list[str], into: Path = Path(__file__).parent, expected: SenseCounts = WORDNET_3_0) -> int:
     """Writes the table and the licence notice into the folder, or says in one line why it cannot."""
     if len(arguments) != 1:
         sys.stderr.write(f"usage: python -m tagmill.ingest.labels.wordnet.compile FOLDER ({_SOURCE})\n")
         return 2
     folder = Path(arguments[0])
     try:
-        packed, notice = pack(compile_table(folder, expected)), licence(_read(folder / "data.noun"))
-        (into / FILE_NAME).write_bytes(packed)
+        packed, notice = packed_table(compile_table(folder, expected)), licence(_read(folder / "data.noun"))
+        (into / NOUNS_FILE).write_bytes(packed)
         (into / LICENCE_NAME).write_text(notice, encoding="ascii")
     except (TagmillError, OSError) as error:
         sys.stderr.write(f"{error}\n")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tagmill.ingest.labels.wordnet.imagenet import CLASSES, FILE_NAME
+from tagmill.ingest.labels.wordnet.imagenet import CLASSES, IMAGENET_FILE
 from tagmill.ingest.labels.wordnet.table import shipped
 from tagmill.shards.errors import TagmillError
 
@@ -54,7 +54,7 @@ def main(arguments: list[str], into: Path = Path(__file__).parent, expected: Map
         return 2
     try:
         packed = compile_lists(dict(zip(expected, map(Path, arguments), strict=True)), expected)
-        (into / FILE_NAME).write_bytes(packed)
+        (into / IMAGENET_FILE).write_bytes(packed)
     except (TagmillError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 1

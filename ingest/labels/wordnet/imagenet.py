@@ -9,7 +9,7 @@ import numpy as np
 
 from tagmill.shards.errors import TagmillError
 
-FILE_NAME = "imagenet.npz"
+IMAGENET_FILE = "imagenet.npz"
 CLASSES = {"in1k": 1_000, "in21k": 21_841}
 
 
@@ -19,10 +19,10 @@ def imagenet(name: str) -> tuple[str, ...]:
     if name not in CLASSES:
         raise TagmillError(f"no list of classes {name!r}", remedy=f"give one of {', '.join(CLASSES)}")
     try:
-        packed = files("tagmill.ingest.labels.wordnet").joinpath(FILE_NAME).read_bytes()
+        packed = files("tagmill.ingest.labels.wordnet").joinpath(IMAGENET_FILE).read_bytes()
         with np.load(io.BytesIO(packed), allow_pickle=False) as archive:
             offsets: list[int] = archive[name].tolist()
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         what = f"ImageNet's classes cannot be read: {error}"
-        raise TagmillError(what, FILE_NAME, "install tagmill again") from error
+        raise TagmillError(what, IMAGENET_FILE, "install tagmill again") from error
     return tuple(f"n{offset:08d}" for offset in offsets)

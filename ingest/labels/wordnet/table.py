@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tagmill.shards.errors import TagmillError
 
-FILE_NAME = "nouns.npz"
+NOUNS_FILE = "nouns.npz"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,7 @@ def line_text(lines: list[str]) -> NDArray[np.uint8]:
     return np.frombuffer("".join(f"{line}\n" for line in lines).encode("ascii"), dtype=np.uint8)
 
 
-def pack(table: Table) -> bytes:
+def packed_table(table: Table) -> bytes:
     """The bytes of a `.npz` file; no clock and no compressor's version is in them: equal tables, equal bytes."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
@@ -55,14 +55,14 @@ def pack(table: Table) -> bytes:
     return out.getvalue()
 
 
-def unpack(packed: bytes) -> Table:
-    """The table of these bytes; `TagmillError` if they are not what `pack` made."""
+def unpacked_table(packed: bytes) -> Table:
+    """The table of these bytes; `TagmillError` if they are not what `packed_table` made."""
     try:
         with np.load(io.BytesIO(packed), allow_pickle=False) as archive:
             arrays: dict[str, Any] = {field.name: archive[field.name] for field in fields(Table)}
     except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile) as error:
         raise TagmillError(
-            f"the WordNet table cannot be read: {error}", where=FILE_NAME, remedy="install tagmill again"
+            f"the WordNet table cannot be read: {error}", where=NOUNS_FILE, remedy="install tagmill again"
         ) from error
     return Table(**arrays)
 
@@ -70,9 +70,9 @@ def unpack(packed: bytes) -> Table:
 def shipped() -> Table:
     """The table that is installed with the package."""
     try:
-        packed = files("tagmill.ingest.labels.wordnet").joinpath(FILE_NAME).read_bytes()
+        packed = files("tagmill.ingest.labels.wordnet").joinpath(NOUNS_FILE).read_bytes()
     except FileNotFoundError as error:
         raise TagmillError(
-            "the WordNet table is missing from the installation", where=FILE_NAME, remedy="install tagmill again"
+            "the WordNet table is missing from the installation", where=NOUNS_FILE, remedy="install tagmill again"
         ) from error
-    return unpack(packed)
+    return unpacked_table(packed)

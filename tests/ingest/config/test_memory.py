@@ -6,7 +6,17 @@ from tagmill.ingest.config.memory import bytes_of, shared
 from tagmill.shards.errors import ConfigError
 
 
-@pytest.mark.parametrize(("text", "size"), [("5B", 5), ("2GB", 2 * 10**9), ("1.5 KiB", 1536), ("300MiB", 300 << 20)])
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("5B", 5),
+        ("2GB", 2 * 10**9),
+        ("1.5 KiB", 1536),
+        ("1.5 GiB", 3 << 29),
+        ("700 KB", 700_000),
+        ("300MiB", 300 << 20),
+    ],
+)
 def test_sizes(text: str, size: int) -> None:
     assert bytes_of(text) == size
 

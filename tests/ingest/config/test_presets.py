@@ -12,7 +12,7 @@ import pytest
 from tagmill.ingest import ingest
 from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.config.presets import PRESETS, Columns
-from tagmill.ingest.parts.partition import deal
+from tagmill.ingest.parts.partition import partition
 from tagmill.ingest.sources.input_warnings import Noticed
 from tagmill.ingest.sources.rows import rows
 from tagmill.shards.errors import InputError
@@ -93,7 +93,7 @@ def test_the_corpus_remembers_how_many_were_left_out(tmp_path: Path) -> None:
     (tmp_path / "a.tsv").write_bytes(photo(0, marker="1") + photo(1, download_url="u"))
     (tmp_path / "b.tsv").write_bytes(photo(0, download_url="v"))
     chosen = IngestConfig(input=(str(tmp_path / "*.tsv"),), output=str(tmp_path / "corpus"), preset="yfcc100m")
-    dealt = deal(chosen, Store(chosen.output), tmp_path)
+    dealt = partition(chosen, Store(chosen.output), tmp_path)
     assert dealt.rows == 2
     assert [(file["rows"], file.get("skipped", 0)) for file in dealt.inputs] == [(1, 1), (1, 0)]
 

@@ -16,7 +16,7 @@ from tests.shards.purger import purge, take_down
 def test_rows_are_the_samples_that_stay(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch: int, purged: bool
 ) -> None:
-    monkeypatch.setattr(existing_samples, "BATCH_ROWS", batch)
+    monkeypatch.setattr(existing_samples, "_BATCH_ROWS", batch)
     corpus = make_corpus(str(tmp_path / "corpus"), tmp_path / "spool")
     facts = [
         row

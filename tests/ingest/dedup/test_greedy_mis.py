@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tagmill.ingest.dedup.greedy_mis import settle
+from tagmill.ingest.dedup.greedy_mis import greedy_independent_set
 
 SCHEMA = pa.schema([("better", pa.int64()), ("worse", pa.int64()), ("distance", pa.int32())])
 
@@ -16,7 +16,7 @@ SCHEMA = pa.schema([("better", pa.int64()), ("worse", pa.int64()), ("distance", 
 def run(pairs: list[tuple[int, int]], ranks: int, batch: int = 3) -> dict[int, int]:
     table = pa.Table.from_pylist([{"better": a, "worse": b, "distance": a + b} for a, b in pairs], SCHEMA)
     with tempfile.TemporaryDirectory() as folder:
-        counts = settle(table.to_batches(batch), ranks, Path(folder, "yielded"))
+        counts = greedy_independent_set(table.to_batches(batch), ranks, Path(folder, "yielded"))
         assert counts.total() == len(pairs)
         return {row["rank"]: row["to_rank"] for row in pq.read_table(Path(folder, "yielded")).to_pylist()}
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tagmill.ingest.dedup.placeholders import AGREEING, FLOOR, SHARE, TAGGED, TOLD, Crowd, find_crowds
+from tagmill.ingest.dedup.placeholders import AGREEING, CROWDS_REPORTED, FLOOR, SHARE, TAGGED, Crowd, find_crowds
 from tagmill.ingest.engines.duckdb import DuckDB
 
 EXACT = pa.schema([("row_id", pa.int64()), ("key", pa.string()), ("keeper", pa.int64())])
@@ -113,9 +113,11 @@ def test_so_many_are_told_of_and_all_are_left_out(engine: DuckDB) -> None:
         row for each in range(30) for row in [*removed(10 + each, f"r{each:02}-"), *posted(11 + each, f"p{each:02}-")]
     ]
     placeholders, told = crowds_of(engine, rows, 1000)
-    assert len(placeholders) == 30 and len(told) == 2 * TOLD
+    assert len(placeholders) == 30 and len(told) == 2 * CROWDS_REPORTED
     assert (
-        sum(crowd.left_out for crowd in told) == TOLD == sum(crowd.urls >= 21 for crowd in told if not crowd.left_out)
+        sum(crowd.left_out for crowd in told)
+        == CROWDS_REPORTED
+        == sum(crowd.urls >= 21 for crowd in told if not crowd.left_out)
     )
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tagmill.ingest.dedup.decontamination import ENTRIES, EvaluationSets
 from tagmill.ingest.dedup.near_duplicates import NearRules
-from tagmill.ingest.dedup.resolve import EXISTING, SetCounts, SetRules, decide
+from tagmill.ingest.dedup.resolve import EXISTING, SetCounts, SetRules, resolve_drops
 from tagmill.ingest.engines.duckdb import DuckDB
 from tagmill.shards.errors import TagmillError
 from tests.ingest.dedup.test_selection import FACTS
@@ -128,7 +128,7 @@ def dropped_by(
     engine: DuckDB, facts: pa.Table, rules: SetRules, existing: pa.Table | None = None
 ) -> tuple[dict[int, tuple[str, str | None]], SetCounts, pa.Table]:
     with tempfile.TemporaryDirectory() as folder:
-        counts, leaks = decide(engine, facts, rules, Path(folder), existing)
+        counts, leaks = resolve_drops(engine, facts, rules, Path(folder), existing)
         lines = engine.run("dropped").read_all().to_pylist()
     assert len({line["row_id"] for line in lines}) == len(lines)
     return {line["row_id"]: (line["reason"], line["yields_to"]) for line in lines}, counts, leaks

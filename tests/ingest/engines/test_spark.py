@@ -11,7 +11,7 @@ import pytest
 
 from tagmill.ingest.engines.dialect import faults
 from tagmill.ingest.engines.duckdb import DuckDB
-from tagmill.ingest.engines.engine import Engine, Made, Param, parquet_of, statement_text
+from tagmill.ingest.engines.engine import Engine, GeneratedTable, Param, parquet_of, statement_text
 from tagmill.shards.errors import StoreError, TagmillError
 from tagmill.shards.storage.store import Store
 from tests.ingest.java import needs_spark
@@ -176,7 +176,7 @@ def some_rows(number: int) -> Iterator[pa.RecordBatch]:
 def test_tables_may_be_made_and_lie_in_local_files(
     duck: Engine, spark: Engine, said: dict[str, str], tmp_path: Path
 ) -> None:
-    made = Made(pa.schema([("k", pa.int64())]), [0, 1, 5, 4], some_rows)
+    made = GeneratedTable(pa.schema([("k", pa.int64())]), [0, 1, 5, 4], some_rows)
     pq.write_table(SMALL.table("mixed"), tmp_path / "u.parquet")
     said["joined"] = "SELECT t.k, u.v FROM t INNER JOIN u ON t.k = u.k UNION ALL SELECT k, NULL AS v FROM t"
     found = []
@@ -222,7 +222,7 @@ def gone(number: int) -> Iterator[pa.RecordBatch]:
 
 def test_what_a_task_finds_broken_is_raised_here(spark: Engine, said: dict[str, str]) -> None:
     said["any"] = "SELECT k FROM t"
-    spark.bind("t", Made(pa.schema([("k", pa.int64())]), [3], gone))
+    spark.bind("t", GeneratedTable(pa.schema([("k", pa.int64())]), [3], gone))
     with pytest.raises(StoreError, match=r"no access to 3 \(memory://somewhere\): mend it") as raised:
         spark.run("any").read_all()
     assert "statement any" in str(raised.value)

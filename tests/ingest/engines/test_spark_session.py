@@ -67,14 +67,6 @@ def test_too_little_memory_is_refused_before_java_is_asked(tmp_path: Path) -> No
         start(tmp_path / "scratch", memory_limit="200MB")
 
 
-def test_sizes_are_read_as_the_other_engine_reads_them() -> None:
-    from tagmill.ingest.engines.spark_session import bytes_of
-
-    assert [bytes_of(size) for size in ("2GB", "1.5 GiB", "512MiB", "700 KB", "9B")] == [
-        *(2 * 10**9, 3 << 29, 512 << 20, 700_000, 9),
-    ]
-
-
 def test_a_master_that_is_not_there_is_found_at_once(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # nobody listens

@@ -15,7 +15,7 @@ import pytest
 
 from tagmill.ingest import ingest
 from tagmill.ingest import run as runs
-from tagmill.ingest.dedup.selection import MARKER as SELECTED
+from tagmill.ingest.dedup.selection import SELECTION_MARKER as SELECTED
 from tagmill.ingest.extend import base_corpus
 from tagmill.ingest.filters.takedown_rules import url_digest
 from tagmill.ingest.images.prepare import image_stack
@@ -312,7 +312,7 @@ def test_kept_parts_tell_that_the_run_is_done(web: CountingWeb, made: Path, outp
     report = ingest(mine)
     web.asked.clear()
     assert ingest(mine) == report and not web.asked and len(Corpus.open(str(output)).file.lineage) == 2
-    assert Store(str(output)).exists(base_corpus.PIN) and Store(str(output)).exists(known_urls.MARKER)
+    assert Store(str(output)).exists(base_corpus.EXTEND_PIN) and Store(str(output)).exists(known_urls.KNOWN_MARKER)
     assert Store(str(output)).exists(SELECTED)
 
 

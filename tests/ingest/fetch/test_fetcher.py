@@ -15,8 +15,8 @@ import pytest
 
 from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.fetch import host_limits
-from tagmill.ingest.fetch.fetcher import Fetched, Fetcher, Lessons
-from tagmill.ingest.fetch.host_limits import PAUSE, Breaker
+from tagmill.ingest.fetch.fetcher import Fetched, Fetcher, FetchState
+from tagmill.ingest.fetch.host_limits import PAUSE, CircuitBreaker
 from tagmill.ingest.http import retries, sockets
 from tagmill.ingest.http.accept_header import accept_pictures
 from tagmill.ingest.http.single_request import AFTER
@@ -43,7 +43,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name.upper(), raising=False)
 
 
-def get(*urls: str, workers: int = 1, lessons: Lessons | None = None, **settings: Any) -> list[Fetched]:
+def get(*urls: str, workers: int = 1, lessons: FetchState | None = None, **settings: Any) -> list[Fetched]:
     given: dict[str, Any] = {"allow_private": True, "timeout": 5.0, "max_bytes": 1000, **settings}
     config = IngestConfig(input=("list.csv",), output="corpus", **given)
 
@@ -261,8 +261,8 @@ class Clock:
 
 def test_what_was_learnt_outlives_a_fetcher_and_a_host_that_comes_back_is_asked_again(liar: Liar) -> None:
     clock = Clock()
-    lessons = Lessons(IngestConfig(input=("list.csv",), output="corpus"))
-    lessons.breaker = Breaker(3, clock)
+    lessons = FetchState(IngestConfig(input=("list.csv",), output="corpus"))
+    lessons.breaker = CircuitBreaker(3, clock)
     liar.answers["/"] = Lie(raw=b"")
     told: dict[str, Any] = {"lessons": lessons, "retries": 0}
     assert [get(liar.url("/"), **told)[0].reason for _ in range(3)] == [Reason.CONNECTION] * 3
@@ -277,10 +277,10 @@ def test_a_short_failure_of_a_host_that_has_answered_costs_few_of_its_urls(
     liar: Liar, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A list may lie on one host: its URLs wait until the host is back, and that takes nothing from their deadlines."""
-    monkeypatch.setattr(host_limits, "PATIENCE", (0.6, 0.6, 0.6))
+    monkeypatch.setattr(host_limits, "OPEN_INTERVALS", (0.6, 0.6, 0.6))
     monkeypatch.setattr("tagmill.ingest.fetch.fetcher._LOOK_AGAIN", 0.05)
     liar.answers["/"] = Lie(b"pixels")
-    lessons = Lessons(IngestConfig(input=("list.csv",), output="corpus", host_failures=4))
+    lessons = FetchState(IngestConfig(input=("list.csv",), output="corpus", host_failures=4))
     told: dict[str, Any] = {"lessons": lessons, "retries": 0, "host_concurrency": 2}
     get(liar.url("/"), **told)
     noticed: list[int] = []  # the host is back as soon as it was given up once
@@ -452,7 +452,7 @@ def test_hosts_with_international_names_are_asked_in_lists_and_redirects(
     """Under one name, the ASCII form, whatever the spelling."""
     everybody_is_here(monkeypatch)
     name = "xn--mnchen-3ya.example"
-    told = Lessons(IngestConfig(input=("list.csv",), output="corpus"))
+    told = FetchState(IngestConfig(input=("list.csv",), output="corpus"))
     liar.answers["/end"] = Lie(b"pixels")
     liar.answers["/on"] = redirect(liar.url("/end", "münchen.example").encode().decode("latin-1"))  # raw UTF-8
     urls = [normalise(liar.url(path, host)) for path in ("/end", "/on") for host in ("MÜNCHEN.example", name)]
@@ -484,7 +484,7 @@ def test_answers_that_browsers_read_are_read(liar: Liar, name: str) -> None:
     raw, requests = ODD[name]
     paths = [f"/{number}" for number in range(AFTER + 2)]
     liar.answers |= {path: Lie(raw=raw) for path in paths} | {"/plain": Lie(b"others")}
-    told = Lessons(IngestConfig(input=("list.csv",), output="corpus"))
+    told = FetchState(IngestConfig(input=("list.csv",), output="corpus"))
     found = [get(liar.url(path), lessons=told)[0] for path in paths]
     assert {(one.body, one.reason, one.http_status) for one in found} == {(b"pixels", None, 200)}
     assert [liar.hits[path] for path in paths] == [requests] * AFTER + [1, 1]
@@ -495,7 +495,7 @@ def test_answers_that_browsers_read_are_read(liar: Liar, name: str) -> None:
 def test_a_host_with_an_odd_answer_now_and_then_is_asked_as_before(liar: Liar) -> None:
     """Its connections are used again."""
     liar.answers |= {"/odd": Lie(raw=HEAD + TWICE), "/plain": Lie(b"others")}
-    told = Lessons(IngestConfig(input=("list.csv",), output="corpus"))
+    told = FetchState(IngestConfig(input=("list.csv",), output="corpus"))
     for _ in range(AFTER + 1):
         assert get(liar.url("/odd"), liar.url("/plain"), lessons=told, host_concurrency=1)[1].body == b"others"
     assert told.lenient.get(liar.url(""), None) is None

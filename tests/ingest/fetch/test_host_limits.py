@@ -7,7 +7,7 @@ import time
 import pytest
 
 from tagmill.ingest.fetch import host_limits
-from tagmill.ingest.fetch.host_limits import MOST_REST, MOST_RESTS, PATIENCE, PAUSE, Breaker, Turns
+from tagmill.ingest.fetch.host_limits import MOST_REST, MOST_RESTS, OPEN_INTERVALS, PAUSE, CircuitBreaker, HostSlots
 
 
 class Clock:
@@ -22,21 +22,21 @@ def clock() -> Clock:
     return Clock()
 
 
-def fail(breaker: Breaker, host: str, times: int) -> None:
+def fail(breaker: CircuitBreaker, host: str, times: int) -> None:
     for _ in range(times):
         assert breaker.wait(host) == 0
         breaker.note(host, answered=False)
 
 
 def test_a_host_that_fails_in_a_row_is_refused_and_others_are_not(clock: Clock) -> None:
-    breaker = Breaker(3, clock)
+    breaker = CircuitBreaker(3, clock)
     fail(breaker, "a", 3)
     fail(breaker, "b", 2)
     assert [breaker.wait(host) for host in "abc"] == [math.inf, 0, 0]
 
 
 def test_an_answer_ends_a_row_of_failures(clock: Clock) -> None:
-    breaker = Breaker(3, clock)
+    breaker = CircuitBreaker(3, clock)
     for _ in range(5):
         fail(breaker, "a", 2)
         breaker.note("a", answered=True)
@@ -44,7 +44,7 @@ def test_an_answer_ends_a_row_of_failures(clock: Clock) -> None:
 
 
 def test_after_a_pause_one_request_decides(clock: Clock) -> None:
-    breaker = Breaker(2, clock)
+    breaker = CircuitBreaker(2, clock)
     fail(breaker, "a", 2)
     clock.now += PAUSE - 1
     assert breaker.wait("a") == math.inf
@@ -62,7 +62,7 @@ def test_after_a_pause_one_request_decides(clock: Clock) -> None:
 
 
 def test_a_probe_that_never_comes_back_is_followed_by_another(clock: Clock) -> None:
-    breaker = Breaker(1, clock)
+    breaker = CircuitBreaker(1, clock)
     fail(breaker, "a", 1)
     for _ in range(3):
         clock.now += PAUSE
@@ -70,12 +70,12 @@ def test_a_probe_that_never_comes_back_is_followed_by_another(clock: Clock) -> N
 
 
 def test_a_host_that_has_answered_is_waited_for_and_given_up_in_the_end(clock: Clock) -> None:
-    breaker = Breaker(2, clock)
+    breaker = CircuitBreaker(2, clock)
     for _ in range(2):  # an answer gives all of its patience back
         breaker.note("a", answered=True)
         fail(breaker, "a", 2)
         breaker.note("a", answered=False)  # one that was in flight: no pause of its own
-        for pause in PATIENCE:
+        for pause in OPEN_INTERVALS:
             assert breaker.wait("a") == pause
             clock.now += pause
             assert breaker.wait("a") == 0
@@ -87,7 +87,7 @@ def test_a_host_that_has_answered_is_waited_for_and_given_up_in_the_end(clock: C
 
 
 def test_a_host_rests_when_it_asks_to(clock: Clock) -> None:
-    breaker = Breaker(1, clock)
+    breaker = CircuitBreaker(1, clock)
     breaker.rest("a", 7.0)
     breaker.rest("a", 3.0)
     assert (breaker.wait("a"), breaker.wait("b")) == (7.0, 0)
@@ -100,7 +100,7 @@ def test_a_host_rests_when_it_asks_to(clock: Clock) -> None:
 
 
 def test_a_host_that_does_nothing_but_rest_is_as_good_as_down(clock: Clock) -> None:
-    breaker = Breaker(1, clock)
+    breaker = CircuitBreaker(1, clock)
     for _ in range(MOST_RESTS):
         for _ in range(9):
             breaker.rest("a", 5.0)  # a burst is one rest
@@ -116,14 +116,14 @@ def test_a_host_that_does_nothing_but_rest_is_as_good_as_down(clock: Clock) -> N
 
 
 def test_it_remembers_a_bounded_number_of_hosts(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(host_limits, "MOST_HOSTS", 2)
-    breaker = Breaker(1, clock)
+    monkeypatch.setattr(host_limits, "MOST_KNOWN_HOSTS", 2)
+    breaker = CircuitBreaker(1, clock)
     for host in "abc":
         fail(breaker, host, 1)
     assert [breaker.wait(host) for host in "abc"] == [0, math.inf, math.inf]
 
 
-def held(turns: Turns, names: list[str]) -> tuple[int, int]:
+def held(turns: HostSlots, names: list[str]) -> tuple[int, int]:
     """Takes a turn for every name at once; the most that were held at one host, and over all."""
     now: dict[str, int] = dict.fromkeys(names, 0)
     most = [0, 0]
@@ -146,13 +146,13 @@ def held(turns: Turns, names: list[str]) -> tuple[int, int]:
 
 @pytest.mark.parametrize("at_once", [1, 3])
 def test_turns_at_a_host_are_limited_and_hosts_do_not_wait_for_each_other(at_once: int) -> None:
-    turns = Turns(at_once)
+    turns = HostSlots(at_once)
     assert held(turns, ["a"] * 20 + ["b"] * 20) == (at_once, 2 * at_once)
     assert not turns._hosts  # nothing stays of hosts that nobody waits for
 
 
 def test_a_turn_comes_back_whatever_happens_in_it() -> None:
-    turns = Turns(1)
+    turns = HostSlots(1)
 
     async def use() -> None:
         for _ in range(3):
@@ -173,7 +173,7 @@ def test_a_turn_comes_back_whatever_happens_in_it() -> None:
 
 
 def test_requests_of_a_host_are_spaced_and_those_of_another_are_not() -> None:
-    turns = Turns(8, gap=0.05)
+    turns = HostSlots(8, gap=0.05)
     begun: dict[str, list[float]] = {"a": [], "b": []}
 
     async def one(name: str) -> None:
@@ -192,7 +192,7 @@ def test_requests_of_a_host_are_spaced_and_those_of_another_are_not() -> None:
 
 
 def test_hosts_whose_gap_is_over_are_forgotten() -> None:
-    turns = Turns(1, gap=1e-9)
+    turns = HostSlots(1, gap=1e-9)
 
     async def use() -> None:
         for number in range(5000):
@@ -205,7 +205,7 @@ def test_hosts_whose_gap_is_over_are_forgotten() -> None:
 
 def test_a_host_may_ask_for_a_longer_gap_than_the_run_keeps() -> None:
     async def run() -> None:
-        turns, begun = Turns(2, gap=0.01), []
+        turns, begun = HostSlots(2, gap=0.01), []
 
         async def one(host: str, gap: float) -> None:
             async with turns.turn(host):
@@ -222,7 +222,7 @@ def test_a_host_may_ask_for_a_longer_gap_than_the_run_keeps() -> None:
 
 def test_a_gap_is_kept_when_nobody_holds_a_turn_and_forgotten_when_it_is_over() -> None:
     async def run() -> None:
-        turns, begun = Turns(1), []
+        turns, begun = HostSlots(1), []
         for _ in range(3):
             async with turns.turn("a"):
                 await turns.space("a", 0.2)

@@ -6,14 +6,22 @@ from pathlib import Path
 import pytest
 from yarl import URL
 
-from tagmill.ingest.fetch.robots_cache import LISTED, REFUSED_FOR, Book, Met, kept_file, listed_file, open_book
-from tagmill.ingest.fetch.robots_rules import Answer, Rules
+from tagmill.ingest.fetch.robots_cache import (
+    LISTED,
+    REFUSED_FOR,
+    RedirectCache,
+    RobotsCache,
+    kept_file,
+    listed_file,
+    open_robots_cache,
+)
+from tagmill.ingest.fetch.robots_rules import RobotsAnswer, RobotsRules
 from tagmill.ingest.reasons import Reason
 from tagmill.shards.formats.parquet import table_bytes
 from tagmill.shards.storage.store import Store
 
-CLOSED, OPEN = Answer(rules="Disallow: /"), Answer()
-DOWN = Answer(reason=Reason.TIMEOUT, detail="robots.txt: late")
+CLOSED, OPEN = RobotsAnswer(rules="Disallow: /"), RobotsAnswer()
+DOWN = RobotsAnswer(reason=Reason.TIMEOUT, detail="robots.txt: late")
 URL_A = URL("http://a/x")
 
 
@@ -24,8 +32,8 @@ class Clock:
         return self.now
 
 
-def may(found: Rules | Answer | None) -> bool | Reason | None:
-    return found.allow(URL_A) if isinstance(found, Rules) else found.reason if found else None
+def may(found: RobotsRules | RobotsAnswer | None) -> bool | Reason | None:
+    return found.allow(URL_A) if isinstance(found, RobotsRules) else found.reason if found else None
 
 
 def refuse(sha256: str) -> str:
@@ -42,28 +50,30 @@ def test_a_book_of_a_part(tmp_path: Path) -> None:
         {"part": 3, "origin": "http://d", "reason": None, "detail": None, "rules": "", "kept": ""},
     ]
     store.put(listed_file(3), table_bytes(rows, LISTED))
-    book = open_book(store, 3, Met(60.0))
+    book = open_robots_cache(store, 3, RedirectCache(60.0))
     assert [may(book.at_hand(f"http://{host}")) for host in "abcde"] == [False, Reason.TIMEOUT, None, True, None]
 
-    async def never(origin: str) -> Answer:
+    async def never(origin: str) -> RobotsAnswer:
         raise AssertionError(origin)
 
     assert may(asyncio.run(book.look_up("http://c", never))) is False
     assert may(book.at_hand("http://c")) is False  # from now on
     assert book.at_hand("http://b") == DOWN
-    assert may(open_book(store, 4, Met(60.0)).at_hand("http://a")) is None  # a part that nobody made a list for
+    assert (
+        may(open_robots_cache(store, 4, RedirectCache(60.0)).at_hand("http://a")) is None
+    )  # a part that nobody made a list for
 
 
 def test_a_host_that_is_met_is_asked_once_by_all_who_wait_for_it() -> None:
-    met, asked = Met(60.0), []
+    met, asked = RedirectCache(60.0), []
 
-    async def ask(origin: str) -> Answer:
+    async def ask(origin: str) -> RobotsAnswer:
         asked.append(origin)
         await asyncio.sleep(0.01)
         return CLOSED if origin == "http://a" else DOWN
 
     async def run() -> None:
-        book = Book({}, refuse, met)
+        book = RobotsCache({}, refuse, met)
         found = await asyncio.gather(*(book.look_up(origin, ask) for origin in ["http://a", "http://b"] * 10))
         assert [may(one) for one in found] == [False, Reason.TIMEOUT] * 10
         await book.close()
@@ -75,10 +85,10 @@ def test_a_host_that_is_met_is_asked_once_by_all_who_wait_for_it() -> None:
 
 def test_who_gives_up_waiting_stops_nobody_else() -> None:
     async def run() -> None:
-        met = Met(60.0)
-        book = Book({}, refuse, met)
+        met = RedirectCache(60.0)
+        book = RobotsCache({}, refuse, met)
 
-        async def ask(origin: str) -> Answer:
+        async def ask(origin: str) -> RobotsAnswer:
             await asyncio.sleep(0.1)
             return CLOSED
 
@@ -87,7 +97,7 @@ def test_who_gives_up_waiting_stops_nobody_else() -> None:
                 await book.look_up("http://a", ask)
         assert may(await book.look_up("http://a", ask)) is False
 
-        async def hang(origin: str) -> Answer:
+        async def hang(origin: str) -> RobotsAnswer:
             await asyncio.sleep(3600)
             raise AssertionError
 
@@ -102,7 +112,7 @@ def test_who_gives_up_waiting_stops_nobody_else() -> None:
 
 def test_answers_are_forgotten_in_time_and_refusals_sooner() -> None:
     clock = Clock()
-    met = Met(86400.0, clock=clock)
+    met = RedirectCache(86400.0, clock=clock)
     met.put("http://a", CLOSED)
     met.put("http://b", DOWN)
     clock.now += REFUSED_FOR - 1
@@ -114,12 +124,12 @@ def test_answers_are_forgotten_in_time_and_refusals_sooner() -> None:
 
 
 def test_only_so_many_hosts_are_remembered() -> None:
-    met = Met(60.0, most=3)
+    met = RedirectCache(60.0, most=3)
     for number in range(9):
         met.put(f"http://{number}", OPEN)
         met.get("http://0")
     assert [number for number in range(9) if met.get(f"http://{number}")] == [0, 7, 8]
-    big = Met(60.0)
+    big = RedirectCache(60.0)
     for number in range(9):
-        big.put(f"http://{number}", Answer(rules="Allow: /" + "x" * 500_000))
+        big.put(f"http://{number}", RobotsAnswer(rules="Allow: /" + "x" * 500_000))
     assert [number for number in range(9) if big.get(f"http://{number}")] == [5, 6, 7, 8]

@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 from protego import Protego
 from yarl import URL
 
-from tagmill.ingest.fetch.robots_rules import MOST_BYTES, Answer, Compiled, Rules, judge, origin_of, ours
+from tagmill.ingest.fetch.robots_rules import MOST_BYTES, Compiled, RobotsAnswer, RobotsRules, judge, origin_of, ours
 from tagmill.ingest.reasons import Reason
 
 US = frozenset(["tagmill", "mybot"])
 
 
 def allowed(text: str, path: str, agents: frozenset[str] = US) -> bool:
-    return Rules(ours(text.encode(), agents)).allow(URL(f"http://h{path}", encoded=True))
+    return RobotsRules(ours(text.encode(), agents)).allow(URL(f"http://h{path}", encoded=True))
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_the_longest_rule_that_matches_decides(rules: str, path: str, may: bool)
 def test_what_our_rules_say_is_what_the_whole_file_says() -> None:
     """The text that is kept means what protego finds in the file itself."""
     text = "User-agent: a\nUser-agent: tagmill\nDisallow: /x\nAllow: /x/y\nCrawl-delay: 2.5\n\nUser-agent: *\nDisallow: /\n"
-    whole, rules = Protego.parse(text), Rules(ours(text.encode(), frozenset(["tagmill"])))
+    whole, rules = Protego.parse(text), RobotsRules(ours(text.encode(), frozenset(["tagmill"])))
     for path in ("/", "/x", "/x/y", "/x/z", "/q?x=/x"):
         assert whole.can_fetch(f"http://h{path}", "tagmill") == rules.allow(URL(f"http://h{path}"))
     assert rules.crawl_delay == whole.crawl_delay("tagmill") == 2.5
@@ -81,7 +81,7 @@ LINES = st.builds("{}:{}".format, NAMES, VALUES) | st.text(max_size=12)
 def test_any_text_is_read_and_what_is_kept_reads_the_same_again(text: str) -> None:
     kept = ours(text.encode("utf-8", "surrogatepass"), US)
     assert ours(f"User-agent: *\n{kept}".encode(), US) == kept
-    rules = Rules(kept)
+    rules = RobotsRules(kept)
     assert 0 <= rules.crawl_delay < float("inf")
     for path in ("/", "/a", "/ab", "/zb"):
         assert rules.allow(URL(f"http://h{path}")) or kept
@@ -89,7 +89,7 @@ def test_any_text_is_read_and_what_is_kept_reads_the_same_again(text: str) -> No
 
 @given(st.binary(max_size=300))
 def test_any_bytes_are_read(body: bytes) -> None:
-    Rules(ours(body, US)).allow(URL("http://h/x"))
+    RobotsRules(ours(body, US)).allow(URL("http://h/x"))
 
 
 def test_a_file_that_is_cut_loses_its_last_line_and_no_more() -> None:
@@ -104,7 +104,7 @@ def test_a_file_made_to_take_long_does_not() -> None:
     """No pattern goes back and forth over a path: twice the length takes no more than some four times as long."""
     took = []
     for times in (20, 40):
-        rules = Rules(f"Disallow: /{'*a' * times}*b\nDisallow: /{'*' * times}c$")
+        rules = RobotsRules(f"Disallow: /{'*a' * times}*b\nDisallow: /{'*' * times}c$")
         url = URL("http://h/" + "a" * 50 * times, encoded=True)
         begun = time.process_time()
         for _ in range(50):
@@ -129,7 +129,7 @@ FORBIDDEN = [
 def test_a_host_that_does_not_give_its_file_is_left_alone(
     reason: Reason, detail: str | None, status: int | None, becomes: Reason
 ) -> None:
-    assert judge(None, reason, detail, status, US) == Answer("", "", becomes, f"robots.txt: {detail or reason}")
+    assert judge(None, reason, detail, status, US) == RobotsAnswer("", "", becomes, f"robots.txt: {detail or reason}")
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_a_host_that_does_not_give_its_file_is_left_alone(
     ],
 )
 def test_a_host_without_a_file_allows_everything(reason: Reason, status: int) -> None:
-    assert judge(None, reason, None, status, US) == Answer()
+    assert judge(None, reason, None, status, US) == RobotsAnswer()
 
 
 def test_origins() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagmill.ingest.filters.takedown_rules import Denied, Rule, read_denied, rule, rules_in, url_digest
+from tagmill.ingest.filters.takedown_rules import Denylist, TakedownRule, read_denylist, rule, rules_in, url_digest
 from tagmill.shards.errors import ConfigError, CorpusError
 from tagmill.shards.formats.record import sha256_hex
 from tagmill.shards.purge import record
@@ -18,8 +18,8 @@ from tests.ingest.tagged import make
 URL = "https://example.org/a/picture.jpg"
 
 
-def denied(*rules: tuple[str, str]) -> Denied:
-    return Denied(frozenset(rule(*each) for each in rules))
+def denied(*rules: tuple[str, str]) -> Denylist:
+    return Denylist(frozenset(rule(*each) for each in rules))
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_urls_and_hosts(url: str | None, by: str | None) -> None:
         ("host", ".☕.example"),
     )
     assert rules.url(url) == by
-    assert Denied().url(url) is None
+    assert Denylist().url(url) is None
 
 
 def test_a_list_does_not_say_where_it_lies() -> None:
@@ -76,7 +76,7 @@ def test_pdq_matches_by_the_bits_that_differ(pdq: list[int], flipped: set[int], 
     number = int(hex_of(pdq), 16)
     for bit in flipped:
         number ^= 1 << bit
-    rules = Denied(frozenset([rule("pdq", f"{number:064x}", distance)]))
+    rules = Denylist(frozenset([rule("pdq", f"{number:064x}", distance)]))
     assert rules.near(np.array([pdq], np.int64)).tolist() == [len(flipped) <= distance]
     assert rules.picture("0" * 64, pdq) == ("pdq" if len(flipped) <= distance else None)
 
@@ -126,43 +126,52 @@ def test_a_list_of_one_kind_and_one_of_several(tmp_path: Path) -> None:
     one, several = tmp_path / "hosts.txt", tmp_path / "list.txt"
     one.write_text("# theirs\n\nexample.org\n  .all.example  \n")
     several.write_text(f"host example.org\nurl {URL}#x\npdq {'0' * 64}\n")
-    assert rules_in(str(one), "host").rules == {Rule("host", "example.org"), Rule("host", ".all.example")}
-    assert read_denied([str(one.with_name("list.txt"))]).rules == {
-        Rule("host", "example.org"),
-        Rule("url", url_digest(URL)),
-        Rule("pdq", "0" * 64, 31),
+    assert rules_in(str(one), "host").rules == {
+        TakedownRule("host", "example.org"),
+        TakedownRule("host", ".all.example"),
+    }
+    assert read_denylist([str(one.with_name("list.txt"))]).rules == {
+        TakedownRule("host", "example.org"),
+        TakedownRule("url", url_digest(URL)),
+        TakedownRule("pdq", "0" * 64, 31),
     }
     one.write_text("example.org\nno host\n")
     with pytest.raises(ConfigError, match=r"'no host' is no host \(.*hosts\.txt, line 2\)"):
         rules_in(str(one), "host")
     with pytest.raises(ConfigError, match="no such file"):
-        read_denied([str(tmp_path / "nowhere.txt")])
+        read_denylist([str(tmp_path / "nowhere.txt")])
     with pytest.raises(ConfigError, match="no such file"):
-        read_denied([str(tmp_path / "nowhere.parquet")])
+        read_denylist([str(tmp_path / "nowhere.parquet")])
     several.with_suffix(".parquet").write_bytes(b"PAR1")
     with pytest.raises(CorpusError, match="not a takedown list"):
-        read_denied([str(several.with_suffix(".parquet"))])
+        read_denylist([str(several.with_suffix(".parquet"))])
 
 
-def rules_of(folder: Path, text: str, kind: str = "") -> frozenset[Rule]:
+def rules_of(folder: Path, text: str, kind: str = "") -> frozenset[TakedownRule]:
     (folder / "list.txt").write_text(text, encoding="utf-8")
-    return read_denied([kind + str(folder / "list.txt")]).rules
+    return read_denylist([kind + str(folder / "list.txt")]).rules
 
 
 def test_every_spelling_is_read_alike(tmp_path: Path) -> None:
     """As blocklists read it; with a byte order mark, in upper case, with the kind in the list or in front of its name."""
     pdq, digest, key = "0F" * 32, "AB" * 32, "CD" * 16
-    wanted = {Rule("pdq", pdq.lower(), 31)}
+    wanted = {TakedownRule("pdq", pdq.lower(), 31)}
     for line in (f"pdq {pdq}", f"pdq:{pdq}", f"PDQ = {pdq}", f"hash={pdq},norm=128,quality=99,filename=x"):
         assert rules_of(tmp_path, "\ufeff" + line) == rules_of(tmp_path, line, "pdq=") == wanted
     assert rules_of(tmp_path, pdq, "pdq=") == rules_of(tmp_path, f"file,PDQ\nx,{pdq}") == wanted
-    assert rules_of(tmp_path, digest) == rules_of(tmp_path, f"sha256:{digest}") == {Rule("sha256", digest.lower())}
-    assert rules_of(tmp_path, f"key {key}") == rules_of(tmp_path, f"KEY:{key}", "key=") == {Rule("key", key.lower())}
-    host = {Rule("host", ".bad.example")}
+    assert (
+        rules_of(tmp_path, digest) == rules_of(tmp_path, f"sha256:{digest}") == {TakedownRule("sha256", digest.lower())}
+    )
+    assert (
+        rules_of(tmp_path, f"key {key}")
+        == rules_of(tmp_path, f"KEY:{key}", "key=")
+        == {TakedownRule("key", key.lower())}
+    )
+    host = {TakedownRule("host", ".bad.example")}
     for line in ("host *.bad.example", "HOST: .bad.example", "host=.Bad.example  # theirs"):
         assert rules_of(tmp_path, line) == rules_of(tmp_path, line, "host=") == host
     assert rules_of(tmp_path, "*.bad.example # theirs\n  # none", "host=") == host
-    assert rules_of(tmp_path, f"url:{URL}") == rules_of(tmp_path, URL, "url=") == {Rule("url", url_digest(URL))}
+    assert rules_of(tmp_path, f"url:{URL}") == rules_of(tmp_path, URL, "url=") == {TakedownRule("url", url_digest(URL))}
 
 
 @pytest.mark.parametrize(
@@ -196,22 +205,22 @@ def test_what_a_list_holds_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixt
 def test_a_corpus_gives_its_rules_and_what_they_matched(tmp_path: Path) -> None:
     """A URL says nothing of the same picture at another place; its key does."""
     corpus = make(tmp_path, [[["cat"]]]).corpus
-    assert not read_denied([corpus.store.url])
+    assert not read_denylist([corpus.store.url])
     rows = [
         Row(kind="host", value="example.org", at="now"),
         Row(kind=SAMPLE, value="a" * 32, shard="000000", ordinal=0, at="now"),
     ]
     named = record(corpus, rows).file.takedown
     assert named is not None
-    wanted = {Rule("host", "example.org"), Rule("key", "a" * 32)}
-    assert read_denied([corpus.store.url]).rules == wanted
-    assert read_denied([f"{corpus.store.url}/{named.path}"]).rules == wanted
-    assert Denied.of(Takedown()) == Denied()
+    wanted = {TakedownRule("host", "example.org"), TakedownRule("key", "a" * 32)}
+    assert read_denylist([corpus.store.url]).rules == wanted
+    assert read_denylist([f"{corpus.store.url}/{named.path}"]).rules == wanted
+    assert Denylist.of(Takedown()) == Denylist()
 
 
 @given(st.sets(st.tuples(st.sampled_from(["key", "host"]), st.integers(0, 99)), max_size=20))
 def test_rules_have_one_form(entries: set[tuple[str, int]]) -> None:
     made = [rule(kind, f"{number:032x}" if kind == "key" else f"h{number}.example") for kind, number in sorted(entries)]
-    one, other = Denied(frozenset(made)), Denied(frozenset(reversed(made)))
-    assert one.json() == other.json() and one.digest == other.digest and Denied.parse(one.json()) == one
+    one, other = Denylist(frozenset(made)), Denylist(frozenset(reversed(made)))
+    assert one.json() == other.json() and one.digest == other.digest and Denylist.parse(one.json()) == one
     assert one | other == one and bool(one) == bool(entries)

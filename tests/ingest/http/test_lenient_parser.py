@@ -12,7 +12,7 @@ from aiohttp.streams import StreamReader
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tagmill.ingest.http.lenient_parser import HEAD, LINE, LINES, AnswerError, Head, Lenient
+from tagmill.ingest.http.lenient_parser import LINE, LINES, MOST_HEAD_BYTES, AnswerError, Head, Lenient
 from tagmill.ingest.reasons import Reason
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -95,7 +95,7 @@ def test_what_browsers_read_is_read(answer: bytes) -> None:
         (b"HTTP/1.1 2000 OK\r\n\r\n", BAD, "no HTTP status line", False),
         (OK + b"X: " + b"a" * LINE + b"\r\n\r\n", BAD, f"a line of more than {LINE} bytes", False),
         (OK + b"X: y\r\n" * LINES + b"\r\n", BAD, f"more than {LINES} header lines", False),
-        (OK + (b"X: " + b"a" * 60_000 + b"\r\n") * 5 + b"\r\n", BAD, f"headers of more than {HEAD} bytes", False),
+        (OK + (b"X: " + b"a" * 60_000 + b"\r\n") * 5 + b"\r\n", BAD, f"headers of more than {MOST_HEAD_BYTES} bytes", False),
         (b"HTTP/1.1 100 Go on\r\n\r\n" * 400, BAD, f"more than {LINES} header lines", False),
         (b"\r\n" * 600, BAD, f"more than {LINES} header lines", False),
         (OK + b"X: a\x00b\r\n\r\n", BAD, "a header with a NUL byte", False),

@@ -16,7 +16,7 @@ from yarl import URL
 
 from tagmill.ingest.http import single_request, sockets
 from tagmill.ingest.http.answers import Reply, Wanted
-from tagmill.ingest.http.single_request import AFTER, HOLDS, MOST_HOSTS, Asking, LenientHosts, ask_once
+from tagmill.ingest.http.single_request import AFTER, HOLDS, MOST_LENIENT_HOSTS, Asking, LenientHosts, ask_once
 from tagmill.ingest.http.sockets import Sockets
 from tagmill.ingest.reasons import Reason
 
@@ -243,9 +243,9 @@ def test_hosts_that_need_it_are_remembered_for_a_while_and_never_too_many() -> N
     hosts.forget("http://a", None)
     hosts.refused("http://a", None, address)
     assert hosts.get("http://a", None) is None
-    for number in range(MOST_HOSTS + 5):
+    for number in range(MOST_LENIENT_HOSTS + 5):
         hosts.refused(f"http://{number}", None, address)
-    assert len(hosts._known) == MOST_HOSTS and ("http://5", None) in hosts._known
+    assert len(hosts._known) == MOST_LENIENT_HOSTS and ("http://5", None) in hosts._known
 
 
 def test_no_more_files_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:

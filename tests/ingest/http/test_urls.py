@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from yarl import URL
 
-from tagmill.ingest.http.urls import joined, normalise, parsed, why_not
+from tagmill.ingest.http.urls import joined, normalise, parsed_url, why_not
 
 
 @pytest.mark.parametrize(
@@ -26,24 +26,24 @@ from tagmill.ingest.http.urls import joined, normalise, parsed, why_not
     ],
 )
 def test_what_is_no_url(url: str) -> None:
-    assert parsed(url) is None
+    assert parsed_url(url) is None
 
 
 @given(st.text(max_size=30), st.sampled_from(["", "http:", "http://", "https://[", "http://a:"]))
 def test_any_text_is_a_url_or_not(text: str, prefix: str) -> None:
-    found = parsed(prefix + text)
+    found = parsed_url(prefix + text)
     assert found is None or (found.scheme in ("http", "https") and found.host)
 
 
 def test_path_and_query_stay_as_they_were_written() -> None:
     """Or signatures would break."""
-    assert str(parsed("https://a.org:8443/%7ea%2f+?b=%2F&c=d+e")) == "https://a.org:8443/%7ea%2f+?b=%2F&c=d+e"
-    assert str(parsed("http://a/\u00fc")) == "http://a/%C3%BC"
+    assert str(parsed_url("https://a.org:8443/%7ea%2f+?b=%2F&c=d+e")) == "https://a.org:8443/%7ea%2f+?b=%2F&c=d+e"
+    assert str(parsed_url("http://a/\u00fc")) == "http://a/%C3%BC"
 
 
 @pytest.mark.parametrize("url", ["http://münchen.example:81/b?c", "http://xn--mnchen-3ya.example:81/b?c"])
 def test_hosts_with_an_international_name_are_asked_for_by_its_ascii_form(url: str) -> None:
-    found = parsed(normalise(url))
+    found = parsed_url(normalise(url))
     assert found is not None
     assert (found.raw_host, found.port, str(found)) == (
         "xn--mnchen-3ya.example",
@@ -68,7 +68,7 @@ def test_hosts_with_an_international_name_are_asked_for_by_its_ascii_form(url: s
     ],
 )
 def test_what_is_wrong_with_it(url: str, why: str) -> None:
-    assert parsed(url) is None and why_not(url) == why
+    assert parsed_url(url) is None and why_not(url) == why
 
 
 @pytest.mark.parametrize(

@@ -144,7 +144,7 @@ def test_a_body_waits_in_the_socket_while_another_is_decoded(pictures: list[byte
             await asyncio.gather(*tasks, return_exceptions=True)
             return [asked, process.asked, process._socket.fileno()]
 
-    assert asyncio.run(work()) == [decode_pool.AHEAD, 0, -1]
+    assert asyncio.run(work()) == [decode_pool.BODIES_AHEAD, 0, -1]
 
 
 def test_who_hangs_is_ended_and_the_others_are_not_held_up(pictures: list[bytes]) -> None:

@@ -16,14 +16,14 @@ from hypothesis import strategies as st
 from tagmill.ingest.config.images import ImagePolicy
 from tagmill.ingest.images.decode_worker import (
     _PICTURE,
-    HEAD,
+    ANSWER_HEAD,
+    BODY_SIZE,
     READY,
-    SIZE,
     Orders,
     Picture,
     UnreadableError,
     packed,
-    parsed,
+    parsed_answer,
     picture,
     serve,
 )
@@ -51,16 +51,16 @@ rejects = st.builds(Rejected, st.sampled_from(Reason), st.none() | st.text(max_s
 @given(pictures | rejects)
 def test_answers_come_over_the_socket_as_they_were(made: Picture | Rejected) -> None:
     data = packed(made)
-    facts, jpeg = HEAD.unpack_from(data)
-    assert HEAD.size + facts + jpeg == len(data)
-    again = parsed(data[HEAD.size : HEAD.size + facts], data[HEAD.size + facts :])
+    facts, jpeg = ANSWER_HEAD.unpack_from(data)
+    assert ANSWER_HEAD.size + facts + jpeg == len(data)
+    again = parsed_answer(data[ANSWER_HEAD.size : ANSWER_HEAD.size + facts], data[ANSWER_HEAD.size + facts :])
     assert again == made and type(again) is type(made)
 
 
 @given(st.binary(max_size=100), st.binary(max_size=3))
 def test_bytes_that_are_no_answer_are_called_so(facts: bytes, jpeg: bytes) -> None:
     """But for that to orders, and for the number of bytes that a picture's facts have: any of them are some facts."""
-    assert parsed(READY, jpeg) is None
+    assert parsed_answer(READY, jpeg) is None
     for some in (
         b"x" if facts == READY else facts,
         b"{}",
@@ -70,7 +70,7 @@ def test_bytes_that_are_no_answer_are_called_so(facts: bytes, jpeg: bytes) -> No
     ):
         if not jpeg or len(some) != _PICTURE.size:
             with pytest.raises(UnreadableError):
-                parsed(some, jpeg)
+                parsed_answer(some, jpeg)
 
 
 @given(
@@ -122,12 +122,12 @@ def run(connection: socket.socket, parent: int | None = None, memory: int = 1 <<
 
 
 def send(connection: socket.socket, message: bytes) -> None:
-    connection.sendall(SIZE.pack(len(message)) + message)
+    connection.sendall(BODY_SIZE.pack(len(message)) + message)
 
 
 def receive(connection: socket.socket) -> tuple[bytes, bytes]:
     with connection.makefile("rb") as stream:
-        facts, jpeg = HEAD.unpack(stream.read(HEAD.size))
+        facts, jpeg = ANSWER_HEAD.unpack(stream.read(ANSWER_HEAD.size))
         return stream.read(facts), stream.read(jpeg)
 
 
@@ -139,8 +139,8 @@ def test_it_ends_when_the_socket_is_closed_wherever_in_a_message(cut: int) -> No
         send(ours, Orders(POLICY, 1 << 30, os.getpid()).packed())
         assert b"ready" in receive(ours)[0]
         send(ours, body_of(1))
-        assert parsed(*receive(ours)) == picture(body_of(1), POLICY)
-        ours.sendall((SIZE.pack(10_000) + bytes(100))[:cut])
+        assert parsed_answer(*receive(ours)) == picture(body_of(1), POLICY)
+        ours.sendall((BODY_SIZE.pack(10_000) + bytes(100))[:cut])
     assert process.wait(60) == 0
 
 
@@ -155,7 +155,7 @@ def test_it_does_not_begin_without_its_parent() -> None:
 
 PARENT = """
 import os, socket, subprocess, sys, time
-from tagmill.ingest.images.decode_worker import Orders, SIZE
+from tagmill.ingest.images.decode_worker import Orders, BODY_SIZE
 from tests.ingest.images.test_decode_worker import POLICY, receive, run, send
 ours, theirs = socket.socketpair()
 process = run(theirs)

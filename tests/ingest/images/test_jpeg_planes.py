@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tagmill.ingest.images import jpeg_planes
-from tagmill.ingest.images.jpeg_planes import THUMBNAIL, plain_size, smaller
+from tagmill.ingest.images.jpeg_planes import PLANES_THUMBNAIL, plain_size, smaller
 
 compiled = pytest.mark.skipif(not jpeg_planes.is_compiled(), reason="planes.c was not compiled")
 SAMPLINGS = ["4:4:4", "4:2:2", "4:2:0"]
@@ -68,7 +68,7 @@ def made(body: bytes, size: tuple[int, int], fraction: int = 1, quality: int = 1
     assert found is not None
     image = Image.open(io.BytesIO(found[0]))
     assert image.size == size and image.mode == "RGB"
-    return image, np.frombuffer(found[1], np.uint8).reshape(THUMBNAIL, THUMBNAIL).astype(np.int64)
+    return image, np.frombuffer(found[1], np.uint8).reshape(PLANES_THUMBNAIL, PLANES_THUMBNAIL).astype(np.int64)
 
 
 @compiled
@@ -92,7 +92,7 @@ def test_averages(
         return
     image, thumbnail = made(body, (width, height))
     wanted = boxed(luma, width, height)
-    assert abs(thumbnail - boxed(wanted, THUMBNAIL, THUMBNAIL)).max() <= 1  # a tie of the division
+    assert abs(thumbnail - boxed(wanted, PLANES_THUMBNAIL, PLANES_THUMBNAIL)).max() <= 1  # a tie of the division
     assert abs(luma_of(found[0]) - wanted).max() <= 4  # what JPEG of quality 100 costs
     # And its colours are those of the way over RGB.
     usual = Image.open(io.BytesIO(body)).resize((width, height), Image.Resampling.BOX)

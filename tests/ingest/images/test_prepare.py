@@ -606,7 +606,7 @@ def test_what_is_declined_is_not_tried_again(name: str, monkeypatch: pytest.Monk
 @pytest.mark.skipif(not jpeg_planes.is_compiled(), reason="planes.c was not compiled")
 def test_pillow_does_not_look_at_plain_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     looked = []
-    monkeypatch.setattr(images, "opened", lambda body: looked.append(body) or opened(body))
+    monkeypatch.setattr(images, "opened_image", lambda body: looked.append(body) or opened(body))
     opened = Image.open
     policy = ImagePolicy(160, 95, 8, 1_000_000)
     for name in ("4:2:0", "4:4:4", "progressive"):

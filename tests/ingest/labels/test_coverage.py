@@ -7,14 +7,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagmill.ingest.labels.coverage import LEAST, TOLD, FewLabels, Reading, clipped, few_labels, several_in_one
-from tagmill.ingest.labels.matching import Matcher, MatchRules
+from tagmill.ingest.labels.coverage import (
+    LEAST,
+    UNMATCHED_REPORTED,
+    FewLabels,
+    Reading,
+    clipped,
+    few_labels,
+    several_in_one,
+)
+from tagmill.ingest.labels.matching import MatchRules, TagMatcher
 
-MATCHER = Matcher(MatchRules())
+MATCHER = TagMatcher(MatchRules())
 TAGS = Reading(tags_column="tags")
 
 
-def found(tags: dict[str, int], reading: Reading = TAGS, matcher: Matcher = MATCHER, **more: Any) -> FewLabels:
+def found(tags: dict[str, int], reading: Reading = TAGS, matcher: TagMatcher = MATCHER, **more: Any) -> FewLabels:
     without = {tag: count for tag, count in tags.items() if not matcher.match(tag).labels}
     few = few_labels(sum(tags.values()), sum(tags.values()) - sum(without.values()), without, matcher, reading, **more)
     assert few is not None
@@ -62,9 +70,9 @@ def test_the_likely_cause(tags: list[str], reading: Reading, cause: str, remedy:
 
 def test_what_a_rule_took_out_is_named(tmp_path: Any) -> None:
     (tmp_path / "stop").write_text("cat\ndog\n")
-    few = found({"#cat": 3, "Dog": 1}, matcher=Matcher(MatchRules(stop=str(tmp_path / "stop"))))
+    few = found({"#cat": 3, "Dog": 1}, matcher=TagMatcher(MatchRules(stop=str(tmp_path / "stop"))))
     assert few.cause == "rules" and "--stop" in few.remedy and few.unmatched[0].token == "cat"
-    few = found({"#cat": 3}, matcher=Matcher(MatchRules(lexfiles=("food",))))
+    few = found({"#cat": 3}, matcher=TagMatcher(MatchRules(lexfiles=("food",))))
     assert few.cause == "rules" and "--lexfiles" in few.why
 
 
@@ -94,8 +102,8 @@ def test_any_tags_have_a_cause_and_go_through_the_report(
     few = few_labels(total, total - bare, without, MATCHER, reading, folders)
     assert (few is None) == (total > 0 and total - bare >= LEAST * total)
     if few:
-        assert FewLabels.of(asdict(few)) == few and len(few.unmatched) <= TOLD
-        assert [each.tags for each in few.unmatched] == sorted(without.values(), reverse=True)[:TOLD]
+        assert FewLabels.of(asdict(few)) == few and len(few.unmatched) <= UNMATCHED_REPORTED
+        assert [each.tags for each in few.unmatched] == sorted(without.values(), reverse=True)[:UNMATCHED_REPORTED]
         assert "\n" not in few.says.replace(few.why, "")
 
 

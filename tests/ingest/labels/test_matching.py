@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 
 from tagmill.ingest.labels import matching
 from tagmill.ingest.labels.hashtags import clean
-from tagmill.ingest.labels.matching import Matcher, MatchRules, splits
-from tagmill.ingest.labels.synsets import LEXFILES, MIN_TOKEN_CHARS, Rule, SynsetSet, WordNet, labels_of
+from tagmill.ingest.labels.matching import MatchRules, TagMatcher, splits
+from tagmill.ingest.labels.synsets import LEXFILES, MIN_TOKEN_CHARS, SenseRule, SynsetSet, WordNet, labels_of
 from tagmill.shards.errors import ConfigError, TagmillError
 from tagmill.shards.storage.store import Store
 
 NOUNS = WordNet.load()
 DOG, CRANE_BIRD, CRANE_MACHINE = "n02084071", "n02012849", "n03126707"
-PLAIN = Matcher(MatchRules())
-COMPOUNDS = Matcher(MatchRules(compounds=True))
+PLAIN = TagMatcher(MatchRules())
+COMPOUNDS = TagMatcher(MatchRules(compounds=True))
 ALL_OFF = {
     "rule": "merge",
     "instances": False,
@@ -33,7 +33,7 @@ any_text = st.text(st.characters()) | st.sampled_from(sorted(NOUNS.forms)).map("
 
 
 def labels(tag: str, **rules: Any) -> tuple[SynsetSet, ...]:
-    return Matcher(MatchRules(**rules)).match(tag).labels
+    return TagMatcher(MatchRules(**rules)).match(tag).labels
 
 
 def file(folder: Path, content: str | bytes, name: str = "words.tsv") -> str:
@@ -43,14 +43,14 @@ def file(folder: Path, content: str | bytes, name: str = "words.tsv") -> str:
 
 
 @given(any_text, st.sampled_from(["merge", "first", "all"]), st.booleans())
-def test_without_options_a_tag_has_the_labels_of_its_token(tag: str, rule: Rule, instances: bool) -> None:
-    match = Matcher(MatchRules(rule, instances)).match(tag)
+def test_without_options_a_tag_has_the_labels_of_its_token(tag: str, rule: SenseRule, instances: bool) -> None:
+    match = TagMatcher(MatchRules(rule, instances)).match(tag)
     assert match == (clean(tag), labels_of(clean(tag), rule, instances=instances))
 
 
 @pytest.mark.parametrize("matcher", [PLAIN, COMPOUNDS])
 @pytest.mark.parametrize("tag", ["", "#", "\ud800", "\0", "a" * 1_000_000, "\u0300" * 500_000, "🐶" * 100_000])
-def test_any_text_is_matched(matcher: Matcher, tag: str) -> None:
+def test_any_text_is_matched(matcher: TagMatcher, tag: str) -> None:
     assert matcher.match(tag).labels == ()
     assert matcher.why_not(clean(tag)) in ("too_short", "not_a_noun")
 
@@ -60,7 +60,7 @@ def test_synsets_of_other_files_are_taken_out_before_merging(tag: str, names: se
     rules = MatchRules(lexfiles=tuple(names), instances=instances)
     numbers = {LEXFILES[name] for name in names}
     kept = [synset for synset in NOUNS.lookup(clean(tag), instances=instances) if NOUNS.lexfile(synset) in numbers]
-    assert Matcher(rules).match(tag).labels == ((tuple(kept),) if kept else ())
+    assert TagMatcher(rules).match(tag).labels == ((tuple(kept),) if kept else ())
 
 
 def test_a_filter_decides_what_is_one_label() -> None:
@@ -230,7 +230,7 @@ def test_rules_of_a_file_that_has_changed_are_other_rules(tmp_path: Path) -> Non
     file(tmp_path, "gsd\tcat\n")
     assert MatchRules(aliases=path) != before
     with pytest.raises(ConfigError, match="changed since the rules were made"):
-        Matcher(before)
+        TagMatcher(before)
 
 
 def test_a_matcher_goes_to_another_process_as_its_rules(tmp_path: Path) -> None:
@@ -240,11 +240,11 @@ def test_a_matcher_goes_to_another_process_as_its_rules(tmp_path: Path) -> None:
         aliases=file(tmp_path, "gsd\tdog\n"),
         stop=file(tmp_path, "cat\n", "stop"),
     )
-    packed = pickle.dumps(Matcher(rules))
+    packed = pickle.dumps(TagMatcher(rules))
     assert len(packed) < 1_000
     again = pickle.loads(packed)  # noqa: S301
     for tag in ("#gsd", "#cat", "#crane", "#instagood"):
-        assert again.match(tag) == Matcher(rules).match(tag)
+        assert again.match(tag) == TagMatcher(rules).match(tag)
 
 
 @pytest.mark.parametrize(
@@ -271,15 +271,15 @@ def test_why_a_token_has_no_label(tmp_path: Path, token: str, why: str | None) -
         aliases=file(tmp_path, "gsd\tfurniture\nxxmunich\tmunich\n"),
         translations=file(tmp_path, "hund\tfurniture\n", "hund.tsv"),
     )
-    assert Matcher(rules).why_not(token) == why
-    assert bool(Matcher(rules).match(token).labels) == (why is None)
+    assert TagMatcher(rules).why_not(token) == why
+    assert bool(TagMatcher(rules).match(token).labels) == (why is None)
 
 
 @given(any_text, st.booleans(), st.sampled_from([(), ("animal",), ("artifact", "tops")]))
 def test_a_reason_is_given_if_and_only_if_there_is_no_label(
     tag: str, instances: bool, lexfiles: tuple[str, ...]
 ) -> None:
-    matcher = Matcher(MatchRules(instances=instances, lexfiles=lexfiles))
+    matcher = TagMatcher(MatchRules(instances=instances, lexfiles=lexfiles))
     match = matcher.match(tag)
     why = matcher.why_not(match.token)
     assert (why is None) == bool(match.labels)
@@ -287,19 +287,19 @@ def test_a_reason_is_given_if_and_only_if_there_is_no_label(
 
 
 def test_short_tokens_lead_to_labels_where_they_are_read() -> None:
-    assert labels("#tv") == labels("#OX") == () and Matcher(MatchRules()).why_not("tv") == "too_short"
+    assert labels("#tv") == labels("#OX") == () and TagMatcher(MatchRules()).why_not("tv") == "too_short"
     assert labels("#tv", short_tokens=True) == (("n04405907", "n06277280"),)
     assert "n02403003" in labels("#OX", short_tokens=True)[0]
-    assert Matcher(MatchRules(short_tokens=True)).why_not("qq") == "not_a_noun"
+    assert TagMatcher(MatchRules(short_tokens=True)).why_not("qq") == "not_a_noun"
     assert labels("#tvbox", short_tokens=True, compounds=True) == ()  # halves have three letters still
 
 
 def test_entities_of_a_vocabulary_stay() -> None:
     sun = "n09450163"
     rules = MatchRules(entities=(sun,))
-    assert sun in Matcher(rules).match("#sun").labels[0] and sun not in labels("#sun")[0]
-    assert Matcher(rules).match("#paris") == Matcher(MatchRules()).match("#paris")
-    assert sun in Matcher(MatchRules(entities=(sun,), lexfiles=("object",))).match("#sun").labels[0]
+    assert sun in TagMatcher(rules).match("#sun").labels[0] and sun not in labels("#sun")[0]
+    assert TagMatcher(rules).match("#paris") == TagMatcher(MatchRules()).match("#paris")
+    assert sun in TagMatcher(MatchRules(entities=(sun,), lexfiles=("object",))).match("#sun").labels[0]
     assert MatchRules(entities=(sun,), instances=True) == MatchRules(instances=True)
 
 

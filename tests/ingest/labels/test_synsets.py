@@ -8,7 +8,7 @@ from tagmill.ingest.labels.hashtags import clean
 from tagmill.ingest.labels.synsets import (
     LEXFILES,
     MIN_TOKEN_CHARS,
-    Rule,
+    SenseRule,
     WordNet,
     labels_from,
     labels_of,
@@ -176,7 +176,7 @@ def test_the_commonest_sense_comes_first(nouns: WordNet) -> None:
 
 
 @given(st.sampled_from(sorted(WordNet.load().forms)), st.sampled_from(["merge", "first", "all"]))
-def test_rules_agree_on_the_full_set(form: str, rule: Rule) -> None:
+def test_rules_agree_on_the_full_set(form: str, rule: SenseRule) -> None:
     full = WordNet.load().lookup(form)
     labels = labels_of(form, rule)
     assert bool(labels) == bool(full)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tagmill.ingest.labels.synsets import WordNet, set_text
-from tagmill.ingest.labels.under_command import below, command, labels_under, synset_of
+from tagmill.ingest.labels.under_command import below_of, labels_under, synset_of, under_command
 from tagmill.ingest.labels.wordnet.imagenet import imagenet
 from tagmill.shards.errors import CorpusError, TagmillError
 from tagmill.shards.vocabulary import Label, Vocabulary
@@ -26,32 +26,32 @@ def above(synset: str) -> set[str]:
 
 @given(synsets)
 def test_below_is_the_inverse_of_above(synset: str) -> None:
-    assert all(synset in below(NOUNS, higher) for higher in NOUNS.hypernyms(synset))
-    found = below(NOUNS, synset)
+    assert all(synset in below_of(NOUNS, higher) for higher in NOUNS.hypernyms(synset))
+    found = below_of(NOUNS, synset)
     assert synset in found
     assert all(synset in above(lower) for lower in sorted(found)[:50])
 
 
 def test_all_nouns_lie_under_entity() -> None:
-    assert len(below(NOUNS, ENTITY)) == 82_115
+    assert len(below_of(NOUNS, ENTITY)) == 82_115
 
 
 def test_named_entities_and_second_parents_are_below() -> None:
     (paris,) = {"n08932568"} & set(NOUNS.senses("paris", instances=True))
-    assert NOUNS.is_instance(paris) and paris in below(NOUNS, CITY)
+    assert NOUNS.is_instance(paris) and paris in below_of(NOUNS, CITY)
     puppy = NOUNS.senses("puppy")[0]
-    assert {DOG, puppy} < below(NOUNS, DOG) and BEAR not in below(NOUNS, DOG)
+    assert {DOG, puppy} < below_of(NOUNS, DOG) and BEAR not in below_of(NOUNS, DOG)
     canine, pet = NOUNS.hypernyms(DOG)
-    assert DOG in below(NOUNS, canine) & below(NOUNS, pet)
+    assert DOG in below_of(NOUNS, canine) & below_of(NOUNS, pet)
 
 
 def test_classes_of_imagenet_that_are_dogs() -> None:
-    assert len(below(NOUNS, DOG) & set(imagenet("in1k"))) == 118
+    assert len(below_of(NOUNS, DOG) & set(imagenet("in1k"))) == 118
 
 
 def test_unknown_synsets_are_refused() -> None:
     with pytest.raises(TagmillError, match="no noun synset 'n02084072'"):
-        below(NOUNS, "n02084072")
+        below_of(NOUNS, "n02084072")
 
 
 @given(synsets, st.lists(st.sets(synsets, min_size=1, max_size=3), max_size=8, unique_by=frozenset))
@@ -80,18 +80,18 @@ def test_a_noun_of_one_meaning_is_enough() -> None:
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     corpus = make_corpus(str(tmp_path / "corpus"), tmp_path / "spool").store.url
-    command([corpus, CRANE, "--json"])
+    under_command([corpus, CRANE, "--json"])
     assert json.loads(capsys.readouterr().out) == {
         "synset": CRANE,
         "lemmas": ["crane"],
         "labels": [{"id": 1, "name": "crane", "synsets": [CRANE, "n03126707"], "images": 2, "wholly": False}],
     }
-    command([corpus, "mammal"])
+    under_command([corpus, "mammal"])
     told = capsys.readouterr().out
     assert "1 labels" in told and "bear" in told and "n02131653" in told and "partly" not in told and "oak" not in told
-    command([corpus, "n01503061"])  # bird
+    under_command([corpus, "n01503061"])  # bird
     assert "partly" in capsys.readouterr().out
     with pytest.raises(CorpusError, match="nowhere"):
-        command([corpus, DOG, "--view", "nowhere"])
+        under_command([corpus, DOG, "--view", "nowhere"])
     with pytest.raises(TagmillError, match="7 meanings"):
-        command([corpus, "dog"])
+        under_command([corpus, "dog"])

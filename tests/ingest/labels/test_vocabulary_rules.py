@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from tagmill.ingest.labels.synsets import WordNet, set_text
-from tagmill.ingest.labels.vocabulary_rules import Counts, VocabularyRules, choose
+from tagmill.ingest.labels.vocabulary_rules import VocabularyCounts, VocabularyRules, choose
 from tagmill.ingest.labels.wordnet.imagenet import imagenet
 from tagmill.shards.errors import ConfigError
 from tagmill.shards.vocabulary import Vocabulary
 
 NOUNS = WordNet.load()
 BEAR, CAT, LOVE, CRANE = (set_text(NOUNS.lookup(token)) for token in ("brownbear", "tabby", "love", "crane"))
-COUNTS = Counts({LOVE: 50, BEAR: 5, CAT: 9, CRANE: 5}, {BEAR: {"brownbear": 4, "bruin": 2}})
+COUNTS = VocabularyCounts({LOVE: 50, BEAR: 5, CAT: 9, CRANE: 5}, {BEAR: {"brownbear": 4, "bruin": 2}})
 
 
 def chosen(rules: VocabularyRules) -> list[str]:
@@ -97,10 +97,10 @@ def test_labels_of_an_earlier_vocabulary_keep_their_ids(tmp_path: Path) -> None:
     """Also those that are carried no longer or fall below the cut; new ones follow by count, as many as have room."""
     wordnet = WordNet.load()
     names = ["n02132136", "n12454159", "n02128925", "n04194289"]
-    first, _ = choose(Counts({names[0]: 5, names[1]: 3}, {}), VocabularyRules(min_count=3), "merge", wordnet)
+    first, _ = choose(VocabularyCounts({names[0]: 5, names[1]: 3}, {}), VocabularyRules(min_count=3), "merge", wordnet)
     path = tmp_path / "vocabulary.json"
     path.write_bytes(first.json())
-    counts = Counts({names[1]: 1, names[2]: 4, names[3]: 9}, {names[2]: {"jaguar": 4}})
+    counts = VocabularyCounts({names[1]: 1, names[2]: 4, names[3]: 9}, {names[2]: {"jaguar": 4}})
     for top_k, expected in ((None, [*names[:2], names[3], names[2]]), (3, [*names[:2], names[3]]), (1, names[:2])):
         rules = VocabularyRules(min_count=2, top_k=top_k, after=str(path))
         grown, left = choose(counts, rules, "merge", wordnet)
@@ -108,7 +108,7 @@ def test_labels_of_an_earlier_vocabulary_keep_their_ids(tmp_path: Path) -> None:
         assert [label.images for label in grown.labels][:2] == [0, 1]
         assert left == {name: count for name, count in counts.images.items() if name not in expected}
         assert rules.recipe()["after"] != VocabularyRules(min_count=2, top_k=top_k, after=None).recipe().get("after")
-    empty, _ = choose(Counts({}, {}), VocabularyRules(), "merge", wordnet)
+    empty, _ = choose(VocabularyCounts({}, {}), VocabularyRules(), "merge", wordnet)
     path.write_bytes(empty.json())
     again, _ = choose(counts, VocabularyRules(after=str(path)), "merge", wordnet)
     assert texts(again) == [names[3], names[2], names[1]]
@@ -121,7 +121,7 @@ def test_a_name_is_fixed_with_its_id_and_synsets_decide(tmp_path: Path) -> None:
     path = tmp_path / "vocabulary.json"
     renamed = [replace(label, name="my bear") if label.name == "brownbear" else label for label in first.labels]
     path.write_bytes(Vocabulary(tuple(renamed)).json())
-    grown = Counts({**COUNTS.images, set_text(NOUNS.lookup("oak")): 1}, {BEAR: {"brownbear": 4, "bruin": 90}})
+    grown = VocabularyCounts({**COUNTS.images, set_text(NOUNS.lookup("oak")): 1}, {BEAR: {"brownbear": 4, "bruin": 90}})
     for rules in (VocabularyRules(after=str(path)), VocabularyRules(str(path))):
         again, _ = choose(grown, rules, "merge", NOUNS)
         same = again.labels[: len(first)]

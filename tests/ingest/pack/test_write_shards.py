@@ -18,7 +18,7 @@ import pytest
 
 from tagmill.ingest.dedup.selection import SELECTION, STAMP, group_file
 from tagmill.ingest.pack import write_shards as packing
-from tagmill.ingest.pack.write_shards import PIN, Packed, PackTask, pack, pack_group, plan_groups
+from tagmill.ingest.pack.write_shards import PACKING_PIN, PackedGroup, PackTask, pack, pack_group, plan_groups
 from tagmill.ingest.parts.table import PART, record_of
 from tagmill.ingest.progress.progress import Silent
 from tagmill.shards.errors import CorpusError, TagmillError
@@ -95,7 +95,7 @@ class Made:
         limits: dict[str, Any] = {"max_samples": max_samples, "max_bytes": max_bytes, "selected": SELECTED}
         groups = plan_groups(self.store, num_parts=NUM_PARTS, parts_per_group=PARTS_PER_GROUP, **limits)
         attempts = {part: f"parts/{part:06d}/try{part}.parquet" for part in range(NUM_PARTS)}
-        self.store.put(PIN, stamp.encode())
+        self.store.put(PACKING_PIN, stamp.encode())
         of_run = (attempts, PARTS_PER_GROUP, EXTRA, stamp, SELECTED)
         return [PackTask(self.store, str(self.spool), group, *of_run) for group in groups]
 
@@ -111,7 +111,7 @@ class Made:
         folders = ("shards", "rejects", "ledger", "parts/packed")
         return {name: self.store.read(name) for folder in folders for name in self.store.names(folder)}
 
-    def corpus(self, packed: list[Packed]) -> Corpus:
+    def corpus(self, packed: list[PackedGroup]) -> Corpus:
         manifest = put_manifest(self.store, [entry for group in packed for entry in group.entries])
         commit(self.store, CorpusFile("c", manifest, {}))
         return Corpus.open(self.store.url)
@@ -211,7 +211,7 @@ def test_a_worker_that_outlives_its_run_publishes_nothing(tmp_path: Path) -> Non
     there = made.bytes()
     with pytest.raises(CorpusError, match="another run packs here"):
         pack_group(task)
-    made.store.delete(PIN)  # the first thing that the next run does
+    made.store.delete(PACKING_PIN)  # the first thing that the next run does
     with pytest.raises(CorpusError, match="another run packs here"):
         pack_group(task)
     assert made.bytes() == there and before[0].stamp == "another plan"
@@ -283,5 +283,5 @@ def test_gnu_tar_lists_a_shard(tmp_path: Path) -> None:
 def test_a_marker_holds_what_was_packed(tmp_path: Path) -> None:
     made = Made(tmp_path, 2)
     packed = pack_group(made.tasks()[0])
-    assert Packed.parse(made.store.read("parts/packed/000000.json")) == packed
+    assert PackedGroup.parse(made.store.read("parts/packed/000000.json")) == packed
     assert json.loads(made.store.read("parts/packed/000000.json"))["rejects"] == packed.rejects

@@ -11,7 +11,7 @@ import pytest
 from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.labels.coverage import WRITTEN
 from tagmill.ingest.labels.matching import MatchRules
-from tagmill.ingest.parts.first_look import ROWS, FirstLook, reading_of
+from tagmill.ingest.parts.first_look import FIRST_ROWS, FirstLook, reading_of
 from tagmill.ingest.sources.rows import rows
 from tests.ingest.smallweb import picture
 
@@ -38,7 +38,10 @@ def listed(path: Path, tags: list[Any]) -> Path:
 def test_a_list_that_is_split_by_the_wrong_separator(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = listed(tmp_path / "a.parquet", ["cat;sofa;instagood", "dog;beach"] * 2_000)
     (told,) = look(config(path), caplog)
-    assert told.startswith(f"of the first {ROWS:,} rows, 0.0% of 1,000 tags led to a label") and "fetched yet" in told
+    assert (
+        told.startswith(f"of the first {FIRST_ROWS:,} rows, 0.0% of 1,000 tags led to a label")
+        and "fetched yet" in told
+    )
     assert "--tags-separator ';'" in told and "'cat;sofa;instagood' 500" in told
     assert look(config(path, tags_separator=";"), caplog) == []
 
@@ -51,8 +54,8 @@ def test_some_tags_that_look_like_several_are_told(tmp_path: Path, caplog: pytes
 def test_only_the_first_rows_count_and_a_short_list_is_looked_at_too(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert look(config(listed(tmp_path / "a.parquet", ["cat"] * ROWS + ["xyzzy"] * 99_000)), caplog) == []
-    assert len(look(config(listed(tmp_path / "b.parquet", ["xyzzy"] * ROWS + ["cat"] * ROWS)), caplog)) == 1
+    assert look(config(listed(tmp_path / "a.parquet", ["cat"] * FIRST_ROWS + ["xyzzy"] * 99_000)), caplog) == []
+    assert len(look(config(listed(tmp_path / "b.parquet", ["xyzzy"] * FIRST_ROWS + ["cat"] * FIRST_ROWS)), caplog)) == 1
     (told,) = look(config(listed(tmp_path / "c.parquet", ["xyzzy"] * 3)), caplog)
     assert told.startswith("of the first 3 rows, 0.0% of 3 tags")
     assert look(config(listed(tmp_path / "d.parquet", ["cat"] * 1 + ["xyzzy"] * 19)), caplog) == []  # 5 of 100

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.http.urls import normalise, url_hash
 from tagmill.ingest.parts import known_urls
-from tagmill.ingest.parts.known_urls import MARKER, deal_known, known_file, known_keys
-from tagmill.ingest.parts.partition import Dealt, deal
+from tagmill.ingest.parts.known_urls import KNOWN_MARKER, known_file, known_keys, partition_known
+from tagmill.ingest.parts.partition import PartitionManifest, partition
 from tagmill.shards.formats.record import Record
 from tagmill.shards.manifest import Corpus, CorpusFile, commit, put_manifest
 from tagmill.shards.side_tables import REJECTS
@@ -66,11 +66,11 @@ def corpus_of(folder: Path, samples: list[str | None], rejects: list[tuple[str |
     return Corpus.open(store.url)
 
 
-def dealt_list(folder: Path, urls: list[str | None], store: Store, rows_per_part: int) -> Dealt:
+def dealt_list(folder: Path, urls: list[str | None], store: Store, rows_per_part: int) -> PartitionManifest:
     pq.write_table(pa.table({"url": pa.array(urls, pa.string()), "tags": [[]] * len(urls)}), folder / "new.parquet")
     settings = {"rows_per_part": rows_per_part, "seed": SEED, "processes": 1}
     (folder / "deal").mkdir(exist_ok=True)
-    return deal(
+    return partition(
         IngestConfig(input=(str(folder / "new.parquet"),), output=store.url, **settings), store, folder / "deal"
     )  # type: ignore[arg-type]
 
@@ -108,7 +108,7 @@ def test_known_urls_are_those_of_samples_and_of_rows_that_yield(
         dealt = dealt_list(folder, new, store, rows_per_part)
         # The work of a run lies in the corpus's own store; here apart, so that `rejects` are only the corpus's.
         shutil.copytree(folder / "corpus", folder / "work", dirs_exist_ok=True)
-        total = deal_known(corpus, dealt, store, folder, processes=1)
+        total = partition_known(corpus, dealt, store, folder, processes=1)
         expected: dict[bytes, str] = {}
         pairs = [(url, key(n)) for n, url in enumerate(old)] + [(url, to) for url, to in rejects if to]
         for url, its in sorted(pairs, key=lambda pair: pair[1], reverse=True):
@@ -120,16 +120,16 @@ def test_known_urls_are_those_of_samples_and_of_rows_that_yield(
                 expected[url_hash(url, SEED)] = its
         assert found_in(store, dealt.num_parts) == expected and total == len(expected)
         store.delete_below("shards")
-        assert deal_known(corpus, dealt, store, folder, processes=1) == total, "done once, it is left as it is"
+        assert partition_known(corpus, dealt, store, folder, processes=1) == total, "done once, it is left as it is"
 
 
 def test_workers_find_the_same(folder: Path) -> None:
     corpus = corpus_of(folder, [f"http://a.example/{n}" for n in range(9)], [("http://a.example/copy", key(1))])
     new: list[str | None] = [*(f"http://a.example/{n}" for n in range(4, 14)), "http://a.example/copy"]
     dealt = dealt_list(folder, new, corpus.store, rows_per_part=2)
-    assert deal_known(corpus, dealt, corpus.store, folder, processes=2) == 6
+    assert partition_known(corpus, dealt, corpus.store, folder, processes=2) == 6
     found = found_in(corpus.store, dealt.num_parts)
     assert found == {url_hash(f"http://a.example/{n}", SEED): key(n) for n in range(4, 9)} | {
         url_hash("http://a.example/copy", SEED): key(1)
     }
-    assert corpus.store.exists(MARKER)
+    assert corpus.store.exists(KNOWN_MARKER)

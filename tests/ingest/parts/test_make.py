@@ -16,15 +16,15 @@ from PIL import Image
 
 from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.filters.pinned import DENIED
-from tagmill.ingest.filters.takedown_rules import Denied, rule
+from tagmill.ingest.filters.takedown_rules import Denylist, rule
 from tagmill.ingest.http.urls import normalise
 from tagmill.ingest.images.fingerprint import holdout_order
 from tagmill.ingest.parts import make as parts
 from tagmill.ingest.parts import table as part_table
 from tagmill.ingest.parts.make import PartSummary, PartTask, attempt_file, done_file, run_part
-from tagmill.ingest.parts.partition import deal
+from tagmill.ingest.parts.partition import partition
 from tagmill.ingest.parts.table import PART, part_schema, record_of
-from tagmill.ingest.progress.host_times import Traffic
+from tagmill.ingest.progress.host_times import FetchStats
 from tagmill.shards.formats.record import sha256_hex
 from tagmill.shards.formats.shard_index import sample_bytes
 from tagmill.shards.storage.store import Store
@@ -75,7 +75,7 @@ def begun(folder: Path, web: Liar, **settings: Any) -> IngestConfig:
         "honour_robots": False,
     }
     config = IngestConfig(input=(str(folder / "list.parquet"),), output=str(folder / "corpus"), **{**plain, **settings})
-    deal(config, Store(config.output), folder / "spool")
+    partition(config, Store(config.output), folder / "spool")
     return config
 
 
@@ -174,7 +174,7 @@ def test_a_parts_marker_says_what_was_fetched_and_from_whom(tmp_path: Path, web:
     asked = sum(each.urls for summary in (first, second) for each in summary.traffic.slowest)
     assert 0 < asked <= first.rows + second.rows
     old = {name: value for name, value in json.loads(first.json()).items() if name != "traffic"}
-    assert PartSummary.parse(json.dumps(old).encode()) == dataclasses.replace(first, traffic=Traffic())
+    assert PartSummary.parse(json.dumps(old).encode()) == dataclasses.replace(first, traffic=FetchStats())
 
 
 def test_what_is_denied_is_rejected_and_not_asked_for_where_its_address_says_so(tmp_path: Path, web: Liar) -> None:
@@ -188,7 +188,7 @@ def test_what_is_denied_is_rejected_and_not_asked_for_where_its_address_says_so(
     words = [rows[web.url("/8.png")][f"pdq{i}"] & (1 << 64) - 1 for i in range(4)]
     rules = [*(rule(*each) for each in listed), rule("pdq", "".join(f"{word:016x}" for word in words), 0)]
     config = begun(tmp_path / "denied", web, rows_per_part=1000)
-    Store(config.output).put(DENIED, Denied(frozenset(rules)).json())
+    Store(config.output).put(DENIED, Denylist(frozenset(rules)).json())
     before = Counter(web.hits)
     told: Counter[str] = Counter()
     summary = run_part(task(config), lambda outcome, num_rows: told.update({outcome: num_rows}))
@@ -256,7 +256,7 @@ def test_a_host_that_is_down_for_one_part_is_down_for_the_next(tmp_path: Path, w
     config = IngestConfig(
         **places, allow_private=True, honour_robots=False, retries=0, rows_per_part=100, host_failures=7
     )
-    deal(config, Store(config.output), tmp_path / "spool")
+    partition(config, Store(config.output), tmp_path / "spool")
     told = [run_part(task(config, part)).reasons for part in range(4)]
     assert sum(map(Counter, told), Counter()).total() == 400
     tried = sum(reasons.get("connection", 0) for reasons in told)

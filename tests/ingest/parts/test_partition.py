@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.http.urls import normalise, url_hash
 from tagmill.ingest.parts import partition as dealing
-from tagmill.ingest.parts.partition import MARKER, Dealt, deal, rows_file
+from tagmill.ingest.parts.partition import PARTITION_MARKER, PartitionManifest, partition, rows_file
 from tagmill.ingest.sources import rows
 from tagmill.shards.errors import ConfigError, InputError
 from tagmill.shards.storage.store import Store
@@ -39,11 +39,11 @@ def lists(folder: Path, urls: list[str | None], files: int = 1) -> None:
         pq.write_table(table, folder / f"{i:03d}.parquet")
 
 
-def dealt(folder: Path, **settings: Any) -> tuple[Dealt, list[list[Row]]]:
+def dealt(folder: Path, **settings: Any) -> tuple[PartitionManifest, list[list[Row]]]:
     """Deals the lists of `folder/lists` and reads the parts."""
     config = IngestConfig(input=(str(folder / "lists"),), output=str(folder / "corpus"), **settings)
     store = Store(config.output)
-    made = deal(config, store, folder / "spool")
+    made = partition(config, store, folder / "spool")
     assert not list((folder / "spool").iterdir())
     names = [name for name in store.names("parts") if name.endswith("rows.parquet")]
     assert names == [rows_file(part) for part in range(made.num_parts)]
@@ -111,7 +111,7 @@ def test_a_resumed_run_deals_no_more_and_another_config_is_refused(tmp_path: Pat
     (tmp_path / "lists").mkdir()
     lists(tmp_path / "lists", ["http://a/", "http://b/"], 2)
     made, parts = dealt(tmp_path)
-    marker = json.loads((tmp_path / "corpus" / MARKER).read_text())
+    marker = json.loads((tmp_path / "corpus" / PARTITION_MARKER).read_text())
     assert [file["rows"] for file in marker["inputs"]] == [1, 1]
     content = (tmp_path / "lists/000.parquet").read_bytes()
     assert marker["inputs"][0]["sha256"] == hashlib.sha256(content).hexdigest()
@@ -136,7 +136,7 @@ def test_a_run_that_dies_while_dealing_starts_over(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(Store, "put", dies)
     with pytest.raises(StopIteration):
         dealt(tmp_path, rows_per_part=5)
-    assert not (tmp_path / "corpus" / MARKER).exists()
+    assert not (tmp_path / "corpus" / PARTITION_MARKER).exists()
     monkeypatch.undo()
     assert dealt(tmp_path, rows_per_part=5) == wanted
 
@@ -173,7 +173,7 @@ def test_an_empty_list_is_refused_and_leaves_no_marker(tmp_path: Path) -> None:
     lists(tmp_path / "lists", [])
     with pytest.raises(InputError, match="the list is empty"):
         dealt(tmp_path)
-    assert not (tmp_path / "corpus" / MARKER).exists()
+    assert not (tmp_path / "corpus" / PARTITION_MARKER).exists()
 
 
 @pytest.mark.parametrize(

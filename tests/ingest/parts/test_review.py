@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from tagmill.ingest.filters.blocklist import Blocklist
-from tagmill.ingest.filters.pinned import BLOCKED, DENIED, rules_of
-from tagmill.ingest.filters.takedown_rules import Denied, rule
+from tagmill.ingest.filters.pinned import BLOCKED, DENIED, read_rules
+from tagmill.ingest.filters.takedown_rules import Denylist, rule
 from tagmill.ingest.parts.make import PartSummary, done_file, run_part
 from tagmill.shards.storage.store import Store
 from tests.ingest.liar import Liar
@@ -19,23 +19,23 @@ from tests.ingest.parts.test_make import begun, content, table_of, task, web
 __all__ = ["web"]  # a fixture
 
 
-def pinned(store: Store, denied: Denied, blocked: Blocklist) -> None:
+def pinned(store: Store, denied: Denylist, blocked: Blocklist) -> None:
     store.put(DENIED, denied.json())
     store.put(BLOCKED, blocked.data())
 
 
-def made_under(config: Any, denied: Denied, blocked: Blocklist, told: Counter[str] | None = None) -> PartSummary:
+def made_under(config: Any, denied: Denylist, blocked: Blocklist, told: Counter[str] | None = None) -> PartSummary:
     """The part under these lists, be it made or looked at again."""
     pinned(Store(config.output), denied, blocked)
-    job = dataclasses.replace(task(config), rules=rules_of(Store(config.output)))
+    job = dataclasses.replace(task(config), rules=read_rules(Store(config.output)))
     return run_part(job, lambda outcome, num_rows: told.update({outcome: num_rows}) if told is not None else None)
 
 
-FIRST = Denied(frozenset([rule("host", "elsewhere.example")])), Blocklist(md5=frozenset(["0" * 32]))
+FIRST = Denylist(frozenset([rule("host", "elsewhere.example")])), Blocklist(md5=frozenset(["0" * 32]))
 KINDS = ["url", "host", "sha256", "key", "pdq", "blocked sha256", "blocked pdq", "blocked md5", "nothing"]
 
 
-def grown(kind: str, row: dict[str, Any], web: Liar, config: Any) -> tuple[Denied, Blocklist]:
+def grown(kind: str, row: dict[str, Any], web: Liar, config: Any) -> tuple[Denylist, Blocklist]:
     """Longer lists, by which the picture of `row` must not come in, and a URL that gave none."""
     import hashlib
 
@@ -49,7 +49,7 @@ def grown(kind: str, row: dict[str, Any], web: Liar, config: Any) -> tuple[Denie
     values = {"url": row["url"], "host": "127.0.0.1", "sha256": row["sha256"], "key": row["key"], "pdq": digits}
     rules = [] if kind == "nothing" else [rule(kind, values[kind])]
     rules += [rule("url", web.url("/404"))] if kind == "url" else []
-    return Denied(denied.rules | set(rules) | {rule("host", "other.example")}), blocked
+    return Denylist(denied.rules | set(rules) | {rule("host", "other.example")}), blocked
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def test_it_is_the_part_of_a_fresh_run(tmp_path: Path, web: Liar, plain: dict[st
     assert asked == (kind == "blocked md5")  # of a picture no md5 is kept
     assert (again.attempt == first.attempt) == (kind == "nothing")
     store = Store(config.output)
-    assert PartSummary.parse(store.read(done_file(0))).rules == again.rules == rules_of(store)
+    assert PartSummary.parse(store.read(done_file(0))).rules == again.rules == read_rules(store)
     assert sorted(Path(config.output, "parts/000000").glob("*.parquet")) == sorted(
         Path(config.output, "parts/000000", f"{name}.parquet") for name in (again.attempt, "rows")
     )

@@ -27,13 +27,21 @@ from tagmill.ingest.fetch import fetcher
 from tagmill.ingest.fetch.robots_cache import listed_file
 from tagmill.ingest.fetch.robots_rules import MOST_BYTES, origin_of
 from tagmill.ingest.filters.pinned import DENIED
-from tagmill.ingest.filters.takedown_rules import Denied, rule
+from tagmill.ingest.filters.takedown_rules import Denylist, rule
 from tagmill.ingest.http import sockets
-from tagmill.ingest.http.urls import normalise, parsed
+from tagmill.ingest.http.urls import normalise, parsed_url
 from tagmill.ingest.parts import robots as robots_stage
 from tagmill.ingest.parts.make import PartTask, attempt_file, run_part
-from tagmill.ingest.parts.partition import Dealt, deal
-from tagmill.ingest.parts.robots import MARKER, Asked, answers_file, ask_hosts, asked_file, find_hosts, origins_file
+from tagmill.ingest.parts.partition import PartitionManifest, partition
+from tagmill.ingest.parts.robots import (
+    ROBOTS_MARKER,
+    Asked,
+    answers_file,
+    ask_hosts,
+    asked_file,
+    find_hosts,
+    origins_file,
+)
 from tagmill.ingest.parts.table import part_schema
 from tagmill.ingest.progress.progress import Silent
 from tagmill.shards.formats.parquet import read_table
@@ -66,7 +74,7 @@ class Run:
     """A list that is dealt."""
 
     config: IngestConfig
-    dealt: Dealt
+    dealt: PartitionManifest
     spool: Path
 
     @property
@@ -101,7 +109,7 @@ def dealt(folder: Path, urls: list[str], **settings: Any) -> Run:
     plain: dict[str, Any] = {"allow_private": True, "timeout": 5.0, "retries": 0, "processes": 1, "concurrency": 4}
     plain |= {"image_size": 32, "decoders": 1}
     config = IngestConfig(input=(str(folder / "list.parquet"),), output=str(folder / "corpus"), **{**plain, **settings})
-    return Run(config, deal(config, Store(config.output), folder / "spool"), folder / "spool")
+    return Run(config, partition(config, Store(config.output), folder / "spool"), folder / "spool")
 
 
 def robots(text: str) -> Lie:
@@ -269,7 +277,7 @@ def test_who_does_not_ask_is_forbidden_nothing(tmp_path: Path, webs: list[Liar])
 def test_what_a_takedown_list_forbids_is_not_asked_for_either(tmp_path: Path, webs: list[Liar]) -> None:
     run = dealt(tmp_path, [webs[0].url("/a.jpg"), webs[1].url("/a.jpg"), webs[1].url("/b.jpg")])
     denied = [rule("url", webs[0].url("/a.jpg")), rule("url", webs[1].url("/a.jpg"))]
-    run.store.put(DENIED, Denied(frozenset(denied)).json())
+    run.store.put(DENIED, Denylist(frozenset(denied)).json())
     asked, _ = run.ask()
     assert asked.hosts == 1 and webs[0].hits.total() == 0 and webs[1].hits["/robots.txt"] == 1
 
@@ -291,12 +299,12 @@ def test_answers_hold_for_a_day_and_for_the_agent_that_asked(tmp_path: Path, web
     first, _ = run.ask()
     again, told = run.ask()
     assert again == first and told == first.outcomes == {"ok": 1} and webs[0].hits.total() == 1
-    run.store.delete(MARKER)  # killed after the answers
+    run.store.delete(ROBOTS_MARKER)  # killed after the answers
     assert run.ask()[0] == first and webs[0].hits.total() == 1
     webs[0].answers["/robots.txt"] = robots("User-agent: *\nDisallow: /b")
     other, _ = run.ask(user_agent="other/1")
     assert webs[0].hits.total() == 2 and other.agents == ["other", "tagmill"]
-    for name in (MARKER, asked_file(0)):
+    for name in (ROBOTS_MARKER, asked_file(0)):
         old = (datetime.now(UTC) - timedelta(seconds=run.config.robots_max_age + 1)).isoformat()
         run.store.put(name, json.dumps({**dataclasses.asdict(first), "asked_at": old}).encode())
     run.ask()
@@ -330,7 +338,7 @@ def test_hosts_are_found_once_whatever_their_number_of_parts(
 
 @given(st.from_regex(robots_stage._PLAIN, fullmatch=True))
 def test_a_plain_origin_is_what_the_long_way_gives(place: str) -> None:
-    usable = parsed(normalise(f"{place}/x"))
+    usable = parsed_url(normalise(f"{place}/x"))
     assert robots_stage._origin(place) == place
     assert usable is None or origin_of(usable) == place  # None: a name that is too long; it is asked for and fails
 

@@ -2,13 +2,13 @@
 
 import pytest
 
-from tagmill.ingest.progress.failure_budget import Budget
+from tagmill.ingest.progress.failure_budget import FailureBudget
 from tagmill.ingest.progress.progress import Silent
 from tagmill.shards.errors import TagmillError
 
 
 def test_a_run_stops_at_the_row_that_is_too_many() -> None:
-    budget = Budget(Silent(), 10, 0.2, "here")
+    budget = FailureBudget(Silent(), 10, 0.2, "here")
     budget.advance(5, ok=3, timeout=2, duplicate=0)
     budget.advance(3, taken_down=2, duplicate=1)
     with pytest.raises(
@@ -22,7 +22,7 @@ def test_a_run_stops_at_the_row_that_is_too_many() -> None:
     ("counts", "enough"), [({"ok": 1}, True), ({"duplicate": 1}, True), ({"taken_down": 1}, False)]
 )
 def test_in_the_end_there_must_be_something(counts: dict[str, int], enough: bool) -> None:
-    budget = Budget(Silent(), 4, 1.0, "here")
+    budget = FailureBudget(Silent(), 4, 1.0, "here")
     budget.advance(4, timeout=3, **counts)
     if enough:
         budget.check(done=True)
@@ -49,7 +49,7 @@ def test_in_the_end_there_must_be_something(counts: dict[str, int], enough: bool
 def test_where_nothing_came_the_way_out_is_not_the_budget(
     rows: int, share: float, counts: dict[str, int], says: str, way: str
 ) -> None:
-    budget = Budget(Silent(), rows, share, "here")
+    budget = FailureBudget(Silent(), rows, share, "here")
     budget.advance(rows, **counts)
     with pytest.raises(TagmillError) as caught:
         budget.check(done=True)

@@ -5,8 +5,8 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagmill.ingest.progress.host_times import NAME, TOLD, HostTime, Traffic, Waits
-from tagmill.ingest.workers.shared_counters import NOTE
+from tagmill.ingest.progress.host_times import HOSTS_REPORTED, MOST_HOST_NAME, FetchStats, HostLatency, HostTime
+from tagmill.ingest.workers.shared_counters import STATUS_BYTES
 
 NOTED = st.lists(st.tuples(st.sampled_from("abcdefghijkl"), st.integers(0, 50), st.integers(0, 9)), max_size=200)
 
@@ -15,7 +15,7 @@ NOTED = st.lists(st.tuples(st.sampled_from("abcdefghijkl"), st.integers(0, 50), 
 def test_a_host_of_more_than_its_share_is_never_missed_and_no_host_is_blamed_for_another(
     noted: list[tuple[str, int, int]], slots: int
 ) -> None:
-    waits, truth = Waits(slots), Counter[str]()
+    waits, truth = HostLatency(slots), Counter[str]()
     for host, seconds, size in noted:
         waits.note(host, float(seconds), size)
         truth[host] += seconds
@@ -28,27 +28,27 @@ def test_a_host_of_more_than_its_share_is_never_missed_and_no_host_is_blamed_for
 
 
 def test_few_hosts_are_counted_exactly_and_told_slowest_first() -> None:
-    waits = Waits()
+    waits = HostLatency()
     for number in range(100):
         waits.note(f"h{number % 20}", float(number % 20), 1)
     slowest = waits.traffic().slowest
-    assert slowest == tuple(HostTime(f"h{n}", 5.0 * n, 5) for n in range(19, 19 - TOLD, -1))
+    assert slowest == tuple(HostTime(f"h{n}", 5.0 * n, 5) for n in range(19, 19 - HOSTS_REPORTED, -1))
     assert slowest[0].mean == 19.0
 
 
 def test_traffic_of_several_workers_is_one() -> None:
-    first = Traffic(5, 2.0, (HostTime("a", 1.5, 3), HostTime("b", 0.5, 1)))
-    both = Traffic.sum([first, Traffic(7, 9.0, (HostTime("b", 9.0, 2),))])
-    assert both == Traffic(12, 11.0, (HostTime("b", 9.5, 3), HostTime("a", 1.5, 3)))
-    assert Traffic.parse(both.json()) == both
-    assert Traffic.sum([]) == Traffic() == Traffic.of({})
+    first = FetchStats(5, 2.0, (HostTime("a", 1.5, 3), HostTime("b", 0.5, 1)))
+    both = FetchStats.sum([first, FetchStats(7, 9.0, (HostTime("b", 9.0, 2),))])
+    assert both == FetchStats(12, 11.0, (HostTime("b", 9.5, 3), HostTime("a", 1.5, 3)))
+    assert FetchStats.parse(both.json()) == both
+    assert FetchStats.sum([]) == FetchStats() == FetchStats.of({})
 
 
 def test_the_longest_names_fit_into_a_note() -> None:
-    waits = Waits()
+    waits = HostLatency()
     for number in range(300):
         waits.note(f"{number:03d}" + "x" * 400, 123456.789, 10**9)
-    assert len(waits.traffic().json()) < NOTE - 8
-    assert all(len(each.host) == NAME for each in waits.traffic().slowest)
-    many = Traffic(1, 1.0, tuple(HostTime(str(number), 1.0, 1) for number in range(1000)))
-    assert len(many.told()["hosts"]) == TOLD
+    assert len(waits.traffic().json()) < STATUS_BYTES - 8
+    assert all(len(each.host) == MOST_HOST_NAME for each in waits.traffic().slowest)
+    many = FetchStats(1, 1.0, tuple(HostTime(str(number), 1.0, 1) for number in range(1000)))
+    assert len(many.told()["hosts"]) == HOSTS_REPORTED

@@ -8,8 +8,8 @@ import pytest
 from rich.console import Console
 
 from tagmill.ingest.progress import progress
-from tagmill.ingest.progress.host_times import HostTime, Traffic
-from tagmill.ingest.progress.progress import Counts, JsonProgress, Progress, RichProgress, Silent
+from tagmill.ingest.progress.host_times import FetchStats, HostTime
+from tagmill.ingest.progress.progress import JsonProgress, Progress, ProgressCounts, RichProgress, Silent
 
 
 def use(said: Progress) -> None:
@@ -17,7 +17,7 @@ def use(said: Progress) -> None:
     said.stage("deal")
     said.stage("fetch", 100)
     said.advance(10, ok=7, timeout=2, empty=1)
-    said.fetched(Traffic(5_000_000, 9.0, (HostTime("[bold]slow.example", 8.0, 4), HostTime("b", 1.0, 1))))
+    said.fetched(FetchStats(5_000_000, 9.0, (HostTime("[bold]slow.example", 8.0, 4), HostTime("b", 1.0, 1))))
     said.advance(30, ok=25, empty=5)
     said.stage("pack", 40)
     said.advance(40)
@@ -65,7 +65,7 @@ def test_lines_for_machines(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_of_reasons_the_three_commonest_are_told() -> None:
-    now = Counts("fetch", 100)
+    now = ProgressCounts("fetch", 100)
     now.add(60, {"ok": 10, "a": 1, "d": 9, "c": 9, "b": 31})
     assert list(now.top_reasons.items()) == [("b", 31), ("c", 9), ("d", 9)]
 
@@ -75,7 +75,7 @@ def test_the_rate_is_that_of_late_so_that_what_was_done_before_a_resume_is_forgo
 ) -> None:
     now = [0.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
-    counts = Counts("fetch", 1_001_000)
+    counts = ProgressCounts("fetch", 1_001_000)
     counts.add(1_000_000, {})  # found done
     for _ in range(100):
         now[0] += 0.5

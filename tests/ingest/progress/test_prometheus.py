@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagmill.ingest.progress.host_times import Traffic
+from tagmill.ingest.progress.host_times import FetchStats
 from tagmill.ingest.progress.progress import Silent
 from tagmill.ingest.progress.prometheus import PrometheusProgress, _escaped
 from tagmill.shards.errors import ConfigError
@@ -70,7 +70,7 @@ class Inner(Silent):
     def advance(self, n: int, **counts: int) -> None:
         self.calls.append((n, counts))
 
-    def fetched(self, traffic: Traffic) -> None:
+    def fetched(self, traffic: FetchStats) -> None:
         self.calls.append(traffic)
 
 
@@ -81,7 +81,7 @@ def test_a_run_in_metrics(tmp_path: Path) -> None:
         said.stage("deal")
         said.stage("fetch", 50)
         said.advance(30, ok=25, timeout=5)
-        said.fetched(Traffic(4096, 3.0))
+        said.fetched(FetchStats(4096, 3.0))
         said.advance(10, ok=10)
         said.write()
         now = read(path.read_text())
@@ -100,7 +100,7 @@ def test_a_run_in_metrics(tmp_path: Path) -> None:
     assert of(samples, "updated_timestamp_seconds") > 1.7e9
     assert [dict(labels)["version"] for name, labels in samples if name == "build_info"]
     assert inner.calls == [
-        *[("deal", None), ("fetch", 50), (30, {"ok": 25, "timeout": 5}), Traffic(4096, 3.0)],
+        *[("deal", None), ("fetch", 50), (30, {"ok": 25, "timeout": 5}), FetchStats(4096, 3.0)],
         *[(10, {"ok": 10}), ("pack", 40)],
     ]
     assert [each.name for each in tmp_path.iterdir()] == ["tagmill.prom"]

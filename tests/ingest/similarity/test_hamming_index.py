@@ -6,7 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tagmill.ingest.similarity import hamming_index as matcher
-from tagmill.ingest.similarity.hamming_index import MOST_ENTRIES, Matcher, NearList, Scheme, choose_scheme, scheme_of
+from tagmill.ingest.similarity.hamming_index import (
+    MOST_ENTRIES,
+    HammingIndex,
+    NearList,
+    Scheme,
+    choose_scheme,
+    scheme_of,
+)
 from tests.ingest.pictures_apart import all_distances, away, random_hashes
 
 
@@ -22,7 +29,9 @@ def test_it_finds_what_brute_force_finds(seed: int, threshold: int, radius: int,
     listed = random_hashes(draw, 30)
     near = [away(draw, listed[number % 30], max(0, threshold + number % 5 - 3)) for number in range(60)]
     questions = np.concatenate([np.stack(near), random_hashes(draw, 10), listed[:1]])
-    asked, found, apart = Matcher(listed, threshold, narrowed(scheme_of(threshold, radius)), wide=wide).pairs(questions)
+    asked, found, apart = HammingIndex(listed, threshold, narrowed(scheme_of(threshold, radius)), wide=wide).pairs(
+        questions
+    )
     distances = all_distances(questions, listed)
     assert np.stack([asked, found], axis=1).tolist() == np.argwhere(distances <= threshold).tolist()
     assert apart.tolist() == distances[asked, found].tolist()
@@ -31,7 +40,7 @@ def test_it_finds_what_brute_force_finds(seed: int, threshold: int, radius: int,
 @pytest.mark.parametrize("listed", [0, 1])
 def test_empty_lists_and_questions(listed: int) -> None:
     hashes = random_hashes(np.random.default_rng(0), 3)
-    matcher = Matcher(hashes[:listed], 31, narrowed(scheme_of(31, 1)), wide=True)
+    matcher = HammingIndex(hashes[:listed], 31, narrowed(scheme_of(31, 1)), wide=True)
     assert [len(each) for each in matcher.pairs(hashes[1:1])] == [0, 0, 0]
     assert matcher.pairs(hashes)[0].tolist() == [0] * listed
 
@@ -44,7 +53,7 @@ def test_the_blocks_of_several_matchers_are_complete_together() -> None:
     found: set[tuple[int, int]] = set()
     for first in range(0, scheme.blocks, 4):
         blocks = range(first, min(first + 4, scheme.blocks))
-        asked, met, _ = Matcher(listed, 31, scheme, wide=True, blocks=blocks).pairs(questions)
+        asked, met, _ = HammingIndex(listed, 31, scheme, wide=True, blocks=blocks).pairs(questions)
         found |= set(zip(asked.tolist(), met.tolist(), strict=True))
     assert found == {(number, number) for number in range(200)}
 

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from tagmill.ingest.similarity import hash_files
 from tagmill.ingest.similarity.hash_files import (
     HashFile,
-    Packed,
-    Piles,
+    PackedHashes,
+    Spills,
     by_key,
     is_existing,
-    mixed,
+    mixed_bits,
     near_pairs,
     quality_of,
 )
@@ -57,19 +57,19 @@ def test_piles_hold_every_record_once_and_equal_keys_meet(tmp_path: Path, piles:
     draw = np.random.default_rng(piles)
     rows = records(np.repeat(random_hashes(draw, 500), 2, axis=0))
     mask = random_hashes(draw, 1)[0]
-    dealt = Piles(tmp_path, "some", piles)
+    dealt = Spills(tmp_path, "some", piles)
     assert dealt.deal([rows[:300], rows[300:]], by_key(mask, piles)) == rows.nbytes
     assert sum(pile.rows for pile in dealt.files) == 1000
     found = [pile.read() for pile in dealt]
     assert sorted(np.concatenate(found)["row_id"].tolist()) == list(range(1000))
-    keys = [set(mixed(pile["pdq"], mask).tolist()) for pile in found]
+    keys = [set(mixed_bits(pile["pdq"], mask).tolist()) for pile in found]
     assert sum(map(len, keys)) == len(set().union(*keys))
     assert not list(tmp_path.iterdir())
 
 
 @given(st.lists(st.integers(0, (1 << 64) - 1), max_size=40), st.integers(0, 3))
 def test_packed_keys_keep_equal_ones_together(keys: list[int], lag: int) -> None:
-    packed = Packed(np.array(keys * 2, np.uint64))
+    packed = PackedHashes(np.array(keys * 2, np.uint64))
     assert sorted(packed.places.tolist()) == list(range(2 * len(keys)))
     assert (np.diff(packed.prefix.astype(object)) >= 0).all()
     for place in packed.repeated(lag + 1):
@@ -92,8 +92,8 @@ def test_keys_follow_the_masked_bits_alone() -> None:
     draw = np.random.default_rng(0)
     pdq, mask = random_hashes(draw, 1000), random_hashes(draw, 1)[0]
     other = pdq ^ (random_hashes(draw, 1000) & ~mask)
-    assert (mixed(pdq, mask) == mixed(other, mask)).all()
-    assert len(np.unique(mixed(pdq, mask))) == 1000
+    assert (mixed_bits(pdq, mask) == mixed_bits(other, mask)).all()
+    assert len(np.unique(mixed_bits(pdq, mask))) == 1000
 
 
 def test_a_full_spool_is_said_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,7 +105,7 @@ def test_a_full_spool_is_said_in_one_line(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(hash_files, "BLOCK", 10)
     rows = records(random_hashes(np.random.default_rng(1), 5000))
     with pytest.raises(TagmillError, match="larger disk") as raised:
-        Piles(tmp_path, "some", 2).deal([rows], by_key(random_hashes(np.random.default_rng(1), 1)[0], 2))
+        Spills(tmp_path, "some", 2).deal([rows], by_key(random_hashes(np.random.default_rng(1), 1)[0], 2))
     assert "\n" not in str(raised.value)
     file = HashFile(tmp_path / "whole")
     file.path.symlink_to("/dev/full")

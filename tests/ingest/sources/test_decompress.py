@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tagmill.ingest.sources import decompress
-from tagmill.ingest.sources.decompress import LINE_BYTES, BoundedLines, opened, opened_lines
+from tagmill.ingest.sources.decompress import LINE_BYTES, BoundedLines, opened_file, opened_lines
 from tagmill.shards.errors import InputError
 
 
@@ -64,7 +64,7 @@ def test_what_goes_wrong_in_reading_names_the_file(tmp_path: Path) -> None:
     (tmp_path / "a.gz").write_bytes(b"no gzip")
     with pytest.raises(InputError, match=r"a\.gz"), opened_lines(str(tmp_path / "a.gz"), "gz") as lines:
         lines.read(1)
-    with pytest.raises(InputError, match="missing"), opened(str(tmp_path / "missing")) as file:
+    with pytest.raises(InputError, match="missing"), opened_file(str(tmp_path / "missing")) as file:
         file.read(1)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.sources import inputs as module
-from tagmill.ingest.sources.inputs import METADATA, find, inputs
+from tagmill.ingest.sources.inputs import METADATA, find_inputs, inputs
 from tagmill.shards.errors import InputError
 from tagmill.shards.storage.store import Store
 
@@ -70,7 +70,7 @@ def test_a_folder_of_two_kinds_is_refused(tmp_path: Path, names: list[str], says
 
 
 def test_a_folder_is_judged_by_its_first_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LOOKED_AT", 3)
+    monkeypatch.setattr(module, "FILES_LOOKED_AT", 3)
     folder, seen = filled(str(tmp_path), [f"{i}.jpg" for i in range(9)]), []
     listing = Store.listing
 
@@ -171,7 +171,7 @@ def test_held_out_shards_of_ours_are_left_out(tmp_path: Path) -> None:
         (f"{root}/holdout-000000.tar", "tars", "holdout-000000.tar"),
     )
     for given in (root, f"{root}/*.tar"):
-        both = find(IngestConfig(input=(given,), output="corpus"))
+        both = find_inputs(IngestConfig(input=(given,), output="corpus"))
         assert [each.name for each in both.inputs] == ["000000.tar"] and both.held_out == {given: 1}
         assert found(given) == [train]
     assert found(f"{root}/holdout-000000.tar") == found(f"{root}/holdout-*.tar") == [held]

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tagmill.ingest.sources.decompress import LINE_BYTES
-from tagmill.ingest.sources.inputs import PICTURES, Input
+from tagmill.ingest.sources.inputs import IMAGE_SUFFIXES, Input
 from tagmill.ingest.sources.samples import Listing
 from tagmill.ingest.sources.tar import TarMembers, key_and_suffix, pax_records, samples_of_tar
 from tagmill.shards.errors import InputError
@@ -43,7 +43,7 @@ def test_samples_are_those_of_webdatasets_reader(entries: list[tuple[str, bytes]
         theirs = []
         stream = webdataset.tariterators.tar_file_expander([{"url": "u", "stream": path.open("rb")}])
         for group in _adjacent(stream):
-            kind = next((kind for kind in PICTURES if kind in group), None)
+            kind = next((kind for kind in IMAGE_SUFFIXES if kind in group), None)
             theirs.append((group["__key__"], kind, group.get(kind)))
         found = []
         for sample in mine:
@@ -72,7 +72,7 @@ def _adjacent(members):  # type: ignore[no-untyped-def]
 
 
 def _group(batch):  # type: ignore[no-untyped-def]
-    kept = [member["ext"] for member in batch if member["ext"] in {*PICTURES, "json"}]
+    kept = [member["ext"] for member in batch if member["ext"] in {*IMAGE_SUFFIXES, "json"}]
     if not batch or len(set(kept)) < len(kept):
         return
     unique = {member["ext"]: member for member in batch}.values()

@@ -18,8 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tagmill import cli
-from tagmill.ingest.filters.takedown_rules import Denied, rule
-from tagmill.ingest.takedown.takedown_command import TakedownConfig, find, take_down
+from tagmill.ingest.filters.takedown_rules import Denylist, rule
+from tagmill.ingest.takedown.takedown_command import TakedownConfig, find_taken, take_down
 from tagmill.ingest.views.view_command import ViewConfig, view
 from tagmill.shards.errors import ConfigError, TagmillError
 from tagmill.shards.formats.record import Record, sha256_hex
@@ -152,9 +152,9 @@ def test_in_whatever_pieces_tables_are_read(
     corpus = make(tmp_path_factory.mktemp("pieces"))
     rules = [*(rule("key", digest(n)[:32]) for n in by_key), *(rule("url", url(n)) for n in by_url)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tagmill.ingest.takedown.takedown_command.ROWS", rows)
-        patch.setattr("tagmill.ingest.takedown.takedown_command.READERS", 1)
-        found = list(find(corpus, Denied(frozenset(rules))))
+        patch.setattr("tagmill.ingest.takedown.takedown_command.ROWS_READ", rows)
+        patch.setattr("tagmill.ingest.takedown.takedown_command.TABLE_READERS", 1)
+        found = list(find_taken(corpus, Denylist(frozenset(rules))))
     assert [(match.shard, match.ordinal) for match in found] == [place(number) for number in sorted(by_key | by_url)]
     assert [match.key for match in found] == [digest(number)[:32] for number in sorted(by_key | by_url)]
 

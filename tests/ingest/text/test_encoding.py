@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagmill.ingest.text.encoding import LOOKED_AT, decoded, remedy, wide
+from tagmill.ingest.text.encoding import BYTES_LOOKED_AT, decoded_text, remedy, wide
 
 NAMES = ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"]
 ascii_text = st.text(st.characters(min_codepoint=1, max_codepoint=127), min_size=2)
@@ -15,20 +15,20 @@ ascii_text = st.text(st.characters(min_codepoint=1, max_codepoint=127), min_size
 def test_wide_text_is_named_with_a_mark_and_without(name: str, text: str, rest: str) -> None:
     for mark in ("\ufeff", ""):
         data = (mark + text + (rest if mark else "")).encode(name, "replace")
-        found = wide(data[:LOOKED_AT])
+        found = wide(data[:BYTES_LOOKED_AT])
         assert found is not None and found.lower() == (name[:6] if mark else name)
-        assert decoded(data) == data.decode(name).removeprefix("\ufeff")
+        assert decoded_text(data) == data.decode(name).removeprefix("\ufeff")
         assert f"-f {found}" in remedy(found)
 
 
 @given(st.text(st.characters(exclude_characters="\0", codec="utf-8")))
 def test_utf8_is_not_wide(text: str) -> None:
     for mark in ("", "\ufeff"):
-        assert wide((mark + text).encode()[:LOOKED_AT]) is None
-    assert decoded(text.encode("utf-8-sig")) == text.removeprefix("\ufeff")
+        assert wide((mark + text).encode()[:BYTES_LOOKED_AT]) is None
+    assert decoded_text(text.encode("utf-8-sig")) == text.removeprefix("\ufeff")
 
 
 @given(st.binary())
 def test_decoding_takes_any_bytes(data: bytes) -> None:
-    assert isinstance(decoded(data), str)
+    assert isinstance(decoded_text(data), str)
     wide(data)

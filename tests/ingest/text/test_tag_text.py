@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagmill.ingest.text.tag_text import NOTHING, list_text, looked_at, plain, split, unescaped, values
+from tagmill.ingest.text.tag_text import EMPTY_WORDS, list_text, looked_at, plain_tags, split, unescaped, values
 
 tag = st.text(st.characters(codec="utf-8"), max_size=8)
 some = st.lists(tag, max_size=5)
@@ -40,7 +40,7 @@ def test_objects_are_their_names(tags: list[str]) -> None:
 @pytest.mark.parametrize(
     ("text", "tags"),
     [
-        *[(word, []) for word in [*sorted(NOTHING), " nan\n", "[]", "()", "{}", "set()", "[nan]", "[None, null]"]],
+        *[(word, []) for word in [*sorted(EMPTY_WORDS), " nan\n", "[]", "()", "{}", "set()", "[nan]", "[None, null]"]],
         ("#nan", ["#nan"]),  # what a person wrote
         ("nan,bread", ["nan", "bread"]),
         ("none", ["none"]),
@@ -126,7 +126,7 @@ JSON = st.recursive(
 def test_any_value_gives_text_that_arrow_takes(value: Any) -> None:
     for found in (values(value, ","), list_text(repr(value)) or [], list_text(json.dumps(value)) or []):
         pa.array(found, pa.string()).validate(full=True)
-    assert plain(value) is None or isinstance(plain(value), str)
+    assert plain_tags(value) is None or isinstance(plain_tags(value), str)
 
 
 @given(st.text(alphabet="""[](){}'",:\\ unabc1xU0,\n"""))

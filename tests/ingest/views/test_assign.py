@@ -19,7 +19,7 @@ from tagmill.ingest.views.assign import (
     write_ids,
     write_repeats,
 )
-from tagmill.ingest.views.count import tallied
+from tagmill.ingest.views.count import counted
 from tagmill.ingest.views.keyed_random import keys_of
 from tagmill.shards.manifest import ShardEntry
 from tagmill.shards.storage.store import Store
@@ -50,7 +50,7 @@ def test_the_rarest_labels_stay(samples: list[list[int]], most: int, images: lis
 def spool(tmp_path: Path) -> Path:
     """A shard of five samples: labels 0; 1 and 2; none; 2; 0 and one that is not in the vocabulary."""
     names = [*NAMES, "n00000009"]
-    with tallied(tmp_path, "000000").open("wb") as file:
+    with counted(tmp_path, "000000").open("wb") as file:
         np.savez(
             file,
             samples=np.array([0, 1, 1, 3, 4, 4], np.int32),

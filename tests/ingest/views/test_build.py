@@ -17,8 +17,8 @@ from tagmill.ingest.labels.matching import MatchRules
 from tagmill.ingest.labels.synsets import labels_of, set_text
 from tagmill.ingest.labels.vocabulary_rules import VocabularyRules
 from tagmill.ingest.views import build
-from tagmill.ingest.views.build import Labelled, Source, make_view
-from tagmill.ingest.views.count import Tally
+from tagmill.ingest.views.build import CorpusSource, Labelled, make_view
+from tagmill.ingest.views.count import CountedTags
 from tagmill.ingest.views.keyed_random import in_subset
 from tagmill.ingest.views.label_noise import expected
 from tagmill.ingest.views.recipe import Members, ViewRules
@@ -43,7 +43,7 @@ def label(
 ) -> tuple[Labelled, View]:
     spool.mkdir()
     corpus = made.corpus
-    source = Source(corpus.store, corpus.file.manifest, made.entries, spool, processes)
+    source = CorpusSource(corpus.store, corpus.file.manifest, made.entries, spool, processes)
     labelled = make_view(engine, source, "v", rules, seed=seed)
     commit(corpus.store, replace(corpus.file, views={"v": labelled.view}))
     view = View.open(Corpus.open(corpus.store.url), "v")
@@ -169,7 +169,7 @@ def test_members_are_left_out_and_stay_in_their_place(engine: DuckDB, tmp_path: 
     taken = replace(rules, members=Members())
     (tmp_path / "taken").mkdir()
     corpus = made.corpus
-    source = Source(
+    source = CorpusSource(
         corpus.store, corpus.file.manifest, made.entries, tmp_path / "taken", 1, {"000001": (2, 39)}, "a digest"
     )
     labelled = make_view(engine, source, "v", taken, seed=9)
@@ -238,7 +238,7 @@ def test_tags_without_labels_are_counted_in_bounded_memory(monkeypatch: pytest.M
     counted = build._Counted()
     for shard in range(50):
         unmatched = {"common": 2} | {f"{shard}-{number}": 1 for number in range(30)}
-        counted.add(Tally("train", {}, {}, {}, unmatched=unmatched, tags=60))
+        counted.add(CountedTags("train", {}, {}, {}, unmatched=unmatched, tags=60))
         assert len(counted.unmatched) <= 2 * 10 + 31
     assert counted.unmatched["common"] == 100
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tagmill.ingest.labels.coverage import WRITTEN
 from tagmill.ingest.labels.matching import MatchRules
 from tagmill.ingest.labels.synsets import labels_of, set_text
-from tagmill.ingest.views.count import DROPPED, MAX_TAGS, UNMATCHED, TallyTask, tallied, tally, written
+from tagmill.ingest.views.count import DROPPED, MAX_TAGS, UNMATCHED, CountTask, count_tags, counted, written
 from tagmill.ingest.views.tag_union import UNION
 from tagmill.shards.errors import CorpusError
 from tests.ingest.tagged import make
@@ -48,14 +48,14 @@ def test_of_too_many_tags_the_commonest_stay() -> None:
 
 def test_labels_and_tokens_are_counted_once_a_sample(tmp_path: Path) -> None:
     made = make(tmp_path, [[["#cat", "cat", "CAT!", "cats"], ["nosuch", "#nosuch"], ["cat", "jaguar"], []]])
-    task = TallyTask(made.corpus.store, made.entries[0], MatchRules("all"), None, tmp_path)
-    found = tally(task)
+    task = CountTask(made.corpus.store, made.entries[0], MatchRules("all"), None, tmp_path)
+    found = count_tags(task)
     assert found.tokens == {"cat": 2, "cats": 1, "jaguar": 1}
     cats = {set_text(label) for label in labels_of("cat", "all")}
     assert all(found.labels[name] == 2 for name in cats)
     assert found.dropped == {"nosuch": 2} and (found.tags, found.tags_matched) == (8, 6)
     assert found.unmatched == {"nosuch": 1, "#nosuch": 1}
-    with np.load(tallied(tmp_path, "000000")) as file:
+    with np.load(counted(tmp_path, "000000")) as file:
         sets = json.loads(file["sets"].tobytes())
         pairs = {(int(s), sets[n]) for s, n in zip(file["samples"], file["labels"])}
         assert file["keys"].tobytes().hex() == "".join(made.keys)
@@ -69,7 +69,7 @@ def test_what_a_shard_tells_of_tags_without_labels_is_bounded(tmp_path: Path) ->
         ["often so", "x" * 500_000],
     ]
     made = make(tmp_path, [tags])
-    found = tally(TallyTask(made.corpus.store, made.entries[0], MatchRules(), None, tmp_path))
+    found = count_tags(CountTask(made.corpus.store, made.entries[0], MatchRules(), None, tmp_path))
     assert len(found.unmatched) == UNMATCHED and next(iter(found.unmatched)) == "often so"
     assert found.unmatched["often so"] == 2 and max(map(len, found.unmatched)) <= WRITTEN
     assert len(found.dropped) == DROPPED
@@ -80,4 +80,4 @@ def test_a_table_that_is_not_the_manifests_is_refused(tmp_path: Path) -> None:
     store = made.corpus.store
     store.put("shards/000000.parquet", store.read("shards/000001.parquet"))
     with pytest.raises(CorpusError, match="2 rows, the manifest says 1"):
-        tally(TallyTask(store, made.entries[0], MatchRules(), None, tmp_path))
+        count_tags(CountTask(store, made.entries[0], MatchRules(), None, tmp_path))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagmill.ingest.views.keyed_random import REPLACE, REPLACEMENT, SUBSET, Keys, below, in_subset, uniform, words
+from tagmill.ingest.views.keyed_random import REPLACE, REPLACEMENT, SUBSET, Keys, draw_below, in_subset, uniform, words
 
 MASK = (1 << 64) - 1
 SEEDS = st.integers(-(1 << 63), (1 << 63) - 1)
@@ -82,12 +82,12 @@ def test_words_are_the_references(seed: int, purpose: int, keys: list[bytes], da
 @given(st.lists(st.tuples(st.integers(0, MASK), st.integers(1, (1 << 63) - 1) | EDGES), max_size=20))
 def test_below_is_the_exact_product(pairs: list[tuple[int, int]]) -> None:
     drawn, bounds = np.array([word for word, _ in pairs], np.uint64), np.array([bound for _, bound in pairs], np.int64)
-    assert below(drawn, bounds).tolist() == [word * bound >> 64 for word, bound in pairs]
+    assert draw_below(drawn, bounds).tolist() == [word * bound >> 64 for word, bound in pairs]
 
 
 @given(EDGES)
 def test_below_reaches_both_ends(bound: int) -> None:
-    ends = below(np.array([0, MASK], np.uint64), np.array([bound, bound]))
+    ends = draw_below(np.array([0, MASK], np.uint64), np.array([bound, bound]))
     assert ends.tolist() == [0, bound - 1]
 
 

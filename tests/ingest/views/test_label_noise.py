@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from tagmill.ingest.views import label_noise
 from tagmill.ingest.views.keyed_random import REPLACE, REPLACEMENT, Keys, uniform, words
-from tagmill.ingest.views.label_noise import Counts, expected, noisy, replace
+from tagmill.ingest.views.label_noise import NoiseCounts, expected, noisy, replace
+from tagmill.shards.arrays import Int32s, Int64s
 from tagmill.shards.errors import ConfigError
-from tagmill.shards.view import Int32s, Int64s
 
 ZIPF = np.array([200_000 // (rank + 1) for rank in range(150)])
 SHARES = [0.1, 0.25, 0.5, 1.0]
@@ -69,7 +69,7 @@ def test_noise_is_the_rule_label_by_label(case: Case) -> None:
     assert found.dtype == np.int32
     assert found.tolist() == padded([sorted(set(row)) for row in drawn]).tolist()
     pairs = [pair for old, new in zip(images, drawn, strict=True) for pair in zip(old, new, strict=True)]
-    assert counts == Counts(
+    assert counts == NoiseCounts(
         replaced=sum(old != new for old, new in pairs), merged=sum(len(row) - len(set(row)) for row in drawn)
     )
 
@@ -86,7 +86,7 @@ def test_any_division_of_the_rows_gives_the_same(case: Case, data: st.DataObject
     assert counts.replaced == sum(each.replaced for _, each in pieces)
     assert counts.merged == sum(each.merged for _, each in pieces)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(label_noise, "ROWS", data.draw(st.integers(1, 7)))
+        patch.setattr(label_noise, "NOISE_ROWS", data.draw(st.integers(1, 7)))
         again, same = noisy(labels, keys, frequencies, p, seed)
     assert again.tolist() == whole.tolist() and same == counts
 
@@ -96,7 +96,7 @@ def test_no_noise_changes_nothing(case: Case) -> None:
     images, frequencies, _, seed = case
     labels = padded(images)
     found, counts = noisy(labels, keys_of(len(images)), frequencies, 0.0, seed)
-    assert found.tolist() == labels.tolist() and found is not labels and counts == Counts(0, 0)
+    assert found.tolist() == labels.tolist() and found is not labels and counts == NoiseCounts(0, 0)
 
 
 @given(cases())

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tagmill.ingest.labels.matching import MatchRules
-from tagmill.ingest.views.recipe import rules_of
+from tagmill.ingest.views.recipe import view_rules_of
 from tagmill.ingest.views.view_command import ViewConfig, view
 from tagmill.shards.errors import ConfigError
 from tagmill.shards.manifest import Corpus
@@ -61,13 +61,13 @@ def test_rules_come_back_from_the_view_alone(
     for path in folder.iterdir():
         path.unlink()
     opened = View.open(Corpus.open(config.corpus), "v")
-    rules = rules_of(opened, recount=True)
+    rules = view_rules_of(opened, recount=True)
     assert rules.match.recipe() == wanted.match.recipe() == opened.file.recipe["match"]
     given = {name: value for name, value in rules.vocabulary.recipe().items() if name != "names"}
     assert given == opened.file.recipe["vocabulary"]
     assert rules.members.recipe() == wanted.members.recipe() and rules.max_labels == wanted.max_labels
     assert set(rules.members.excluded) == set(wanted.members.excluded)
-    after = rules_of(opened).vocabulary
+    after = view_rules_of(opened).vocabulary
     labels = opened.vocabulary.labels
     assert list(after.earlier() or after.listed() or ()) == [label.synsets for label in labels]
     assert after.names() == {label.synsets: label.name for label in labels}
@@ -88,10 +88,10 @@ def test_a_view_that_lost_a_file_is_told_with_a_way_out(made: Tagged, tmp_path: 
     data = opened.store.read(lost)
     opened.store.put(lost, data + b"more")
     with pytest.raises(ConfigError, match="not the one that it was made by"):
-        rules_of(opened)
+        view_rules_of(opened)
     opened.store.delete(lost)
     with pytest.raises(ConfigError, match=says) as raised:
-        rules_of(opened)
+        view_rules_of(opened)
     assert "--drop-views" in raised.value.remedy and "\n" not in str(raised.value)
 
 
@@ -101,7 +101,7 @@ def test_a_recipe_of_another_kind_is_refused(made: Tagged, recipe: dict[str, Any
     view(ViewConfig(corpus=url, name="v", processes=1))
     opened = View.open(Corpus.open(url), "v")
     with pytest.raises(ConfigError, match="view 'v' cannot be made again"):
-        rules_of(replace(opened, file=replace(opened.file, recipe=recipe)))
+        view_rules_of(replace(opened, file=replace(opened.file, recipe=recipe)))
 
 
 def test_a_view_of_before_is_made_again_by_the_rules_that_it_had(tmp_path: Path) -> None:
@@ -109,11 +109,11 @@ def test_a_view_of_before_is_made_again_by_the_rules_that_it_had(tmp_path: Path)
     url = make(tmp_path, [[["sun"], ["cat"], ["cat"]]]).corpus.store.url
     view(ViewConfig(corpus=url, name="v", vocabulary="in21k", processes=1))
     opened = View.open(Corpus.open(url), "v")
-    assert len(rules_of(opened).match.entities) == 4
+    assert len(view_rules_of(opened).match.entities) == 4
     recipe = json.loads(json.dumps(opened.file.recipe))
     del recipe["match"]["entities"], recipe["vocabulary"]["named_by"]
     labels = tuple(replace(label, name="+".join(label.synsets)) for label in opened.vocabulary.labels)
     opened.store.put("vocabulary.json", Vocabulary(labels).json())
-    rules = rules_of(replace(opened, file=replace(opened.file, recipe=recipe)))
+    rules = view_rules_of(replace(opened, file=replace(opened.file, recipe=recipe)))
     assert rules.match.recipe() == MatchRules().recipe() == recipe["match"]
     assert rules.vocabulary.earlier() == tuple(label.synsets for label in labels) and rules.vocabulary.names() == {}

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagmill.ingest.views.resampling import Kind, Solved, rarest_of, repeat_of, solve
+from tagmill.ingest.views.resampling import ResampleKind, Solved, rarest_of, repeat_of, solve
+from tagmill.shards.arrays import Int64s
 from tagmill.shards.errors import ConfigError
-from tagmill.shards.view import ONE, Int64s, extra_offset
+from tagmill.shards.view import ONE, extra_offset
 
-KINDS: list[Kind] = ["sqrt", "uniform"]
+KINDS: list[ResampleKind] = ["sqrt", "uniform"]
 IMAGES = 3_500_000_000
 KIND = st.sampled_from(KINDS)
 FREQUENCY = st.integers(0, 50) | st.integers(0, IMAGES)
@@ -44,7 +45,7 @@ def padded(images: list[list[int]], width: int) -> np.ndarray[tuple[int, int], n
     return rows
 
 
-def is_floor(repeat: int, images: int, kind: Kind, t: float, max_repeat: int) -> bool:
+def is_floor(repeat: int, images: int, kind: ResampleKind, t: float, max_repeat: int) -> bool:
     """Whether `repeat` is the largest whole number r of 2^-16 with r / 2^16 <= phi(t / f), inside 1 and max_repeat."""
 
     def fits(units: int) -> bool:
@@ -56,7 +57,7 @@ def is_floor(repeat: int, images: int, kind: Kind, t: float, max_repeat: int) ->
 
 @given(KIND, st.lists(FREQUENCY, max_size=8), st.floats(0, 1e18), MAX_REPEAT, st.data())
 def test_a_repeat_is_the_exact_floor(
-    kind: Kind, frequencies: list[int], t: float, max_repeat: int, data: st.DataObject
+    kind: ResampleKind, frequencies: list[int], t: float, max_repeat: int, data: st.DataObject
 ) -> None:
     if data.draw(st.booleans()) and any(frequencies):  # at the very places where a repeat steps, and beside them
         near = Fraction(data.draw(st.integers(ONE, max_repeat * ONE)), ONE)
@@ -93,7 +94,9 @@ def test_a_repeat_just_below_a_step_that_floats_do_not_tell_from_it() -> None:
 
 
 @given(KIND, st.lists(FREQUENCY, max_size=8), st.floats(0, 1e13), st.floats(0, 1e13), MAX_REPEAT)
-def test_no_repeat_falls_while_t_grows(kind: Kind, frequencies: list[int], one: float, two: float, most: int) -> None:
+def test_no_repeat_falls_while_t_grows(
+    kind: ResampleKind, frequencies: list[int], one: float, two: float, most: int
+) -> None:
     lower, higher = (repeat_of(np.array(frequencies, np.int64), kind, t, most) for t in sorted((one, two)))
     assert (lower <= higher).all()
 
@@ -114,7 +117,7 @@ def test_the_rarest_label_of_nobody() -> None:
 
 @given(corpora(), KIND, st.floats(0, 200), st.integers(1, 64))
 def test_the_rarest_label_gives_the_largest_repeat(
-    corpus: tuple[list[list[int]], int], kind: Kind, t: float, max_repeat: int
+    corpus: tuple[list[list[int]], int], kind: ResampleKind, t: float, max_repeat: int
 ) -> None:
     images, num_labels = corpus
     frequencies, _, _ = counted(images, num_labels)
@@ -124,7 +127,9 @@ def test_the_rarest_label_gives_the_largest_repeat(
         assert not labels or of_label[label] == max(of_label[each] for each in labels)
 
 
-def check(solved: Solved, frequencies: Int64s, counts: Int64s, kind: Kind, wanted: int, max_repeat: int) -> None:
+def check(
+    solved: Solved, frequencies: Int64s, counts: Int64s, kind: ResampleKind, wanted: int, max_repeat: int
+) -> None:
     """The total is exact and not above what is wanted; with the next t it is, or nothing more can be repeated."""
 
     def total(t: float) -> int:
@@ -142,7 +147,7 @@ def check(solved: Solved, frequencies: Int64s, counts: Int64s, kind: Kind, wante
 
 @given(corpora(), KIND, st.integers(1, 64), st.data())
 def test_t_is_the_largest_that_does_not_exceed_the_epoch(
-    corpus: tuple[list[list[int]], int], kind: Kind, max_repeat: int, data: st.DataObject
+    corpus: tuple[list[list[int]], int], kind: ResampleKind, max_repeat: int, data: st.DataObject
 ) -> None:
     frequencies, _, counts = counted(*corpus)
     labelled = int(counts.sum())
@@ -157,7 +162,7 @@ def test_t_is_the_largest_that_does_not_exceed_the_epoch(
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("max_repeat", [64, 1 << 15])
 @pytest.mark.parametrize("times", [1.0, 1.25, 2.0, 60.0])
-def test_the_largest_corpus_is_exact(kind: Kind, max_repeat: int, times: float) -> None:
+def test_the_largest_corpus_is_exact(kind: ResampleKind, max_repeat: int, times: float) -> None:
     """3.5 billion images, one label each, of Zipf's frequencies: the sums pass 2^53, where floats would lose units."""
     shares = 1 / np.arange(1, 2001)
     frequencies = np.maximum(1, (IMAGES * shares / shares.sum()).astype(np.int64))
@@ -169,7 +174,7 @@ def test_the_largest_corpus_is_exact(kind: Kind, max_repeat: int, times: float) 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_ends_of_the_range(kind: Kind) -> None:
+def test_the_ends_of_the_range(kind: ResampleKind) -> None:
     frequencies, counts = np.array([100, 10, 3]), np.array([90, 8, 3])
     least = solve(frequencies, counts, kind, 101, 64)
     assert least.repeats.tolist() == [ONE] * 3 and least.total == 101 * ONE and least.t >= 3
@@ -182,7 +187,7 @@ def test_the_ends_of_the_range(kind: Kind) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_epoch_that_nobody_asked_for_is_twice_the_images(kind: Kind) -> None:
+def test_an_epoch_that_nobody_asked_for_is_twice_the_images(kind: ResampleKind) -> None:
     frequencies, counts = np.array([1000, 10, 3]), np.array([900, 8, 3])
     asked = solve(frequencies, counts, kind, 2 * 911, 64)
     assert solve(frequencies, counts, kind, None, 64).t == asked.t
@@ -216,7 +221,7 @@ def test_a_total_that_64_bits_do_not_hold_is_refused() -> None:
 
 @given(corpora(), KIND, st.integers(1, 8), st.integers(0, 1 << 20), st.integers(-9, 9), st.data())
 def test_epochs_have_the_size_that_is_told(
-    corpus: tuple[list[list[int]], int], kind: Kind, max_repeat: int, epoch: int, seed: int, data: st.DataObject
+    corpus: tuple[list[list[int]], int], kind: ResampleKind, max_repeat: int, epoch: int, seed: int, data: st.DataObject
 ) -> None:
     """Copies of every image by the rule of `extra_offset`, one after the other, against the closed form."""
     images, num_labels = corpus

@@ -12,9 +12,17 @@ from typing import Any
 
 import pytest
 
-from tagmill.ingest.progress.host_times import HostTime, Traffic, Waits
+from tagmill.ingest.progress.host_times import FetchStats, HostLatency, HostTime
 from tagmill.ingest.progress.progress import Silent
-from tagmill.ingest.workers.shared_counters import NOTE, PRELOADED, Board, Line, StoppedError, line, warm
+from tagmill.ingest.workers.shared_counters import (
+    PRELOADED,
+    STATUS_BYTES,
+    SharedCounters,
+    StoppedError,
+    WorkerSlot,
+    warm,
+    worker_slot,
+)
 from tagmill.shards.errors import TagmillError
 
 
@@ -25,16 +33,16 @@ class Seen(Silent):
     def advance(self, n: int, **counts: int) -> None:
         self.calls.append((n, counts))
 
-    def fetched(self, traffic: Traffic) -> None:
+    def fetched(self, traffic: FetchStats) -> None:
         self.traffic = traffic
 
 
-def lines_of(board: Board, workers: int, outcomes: tuple[str, ...]) -> list[Line]:
-    return [Line(board._lines, number, outcomes) for number in range(workers)]
+def lines_of(board: SharedCounters, workers: int, outcomes: tuple[str, ...]) -> list[WorkerSlot]:
+    return [WorkerSlot(board._lines, number, outcomes) for number in range(workers)]
 
 
 def test_only_what_is_new_is_told() -> None:
-    board, seen = Board(2, ("ok", "bad")), Seen()
+    board, seen = SharedCounters(2, ("ok", "bad")), Seen()
     first, second = lines_of(board, 2, ("ok", "bad"))
 
     def work(tell: Any) -> str:
@@ -53,7 +61,7 @@ def test_only_what_is_new_is_told() -> None:
 
 
 def test_a_stopped_board_stops_its_workers() -> None:
-    board = Board(1, ("ok",))
+    board = SharedCounters(1, ("ok",))
     board.stop()
     with pytest.raises(StoppedError):
         lines_of(board, 1, ("ok",))[0].during(0, lambda tell: tell("ok", 1))
@@ -61,11 +69,11 @@ def test_a_stopped_board_stops_its_workers() -> None:
 
 
 def double(number: int) -> int:
-    return line().during(number, lambda tell: tell("ok", number) or 2 * number)
+    return worker_slot().during(number, lambda tell: tell("ok", number) or 2 * number)
 
 
 def test_workers_write_on_the_board(tmp_path: Path) -> None:
-    board, seen = Board(2, ("bad", "ok")), Seen()
+    board, seen = SharedCounters(2, ("bad", "ok")), Seen()
     with board.pool() as pool:
         assert list(pool.map(double, range(1, 6))) == [2, 4, 6, 8, 10]
     board.tell(seen)
@@ -86,11 +94,11 @@ def importable(name: str) -> bool:
 
 def test_workers_begin_with_their_imports_and_the_environment_of_now(monkeypatch: pytest.MonkeyPatch) -> None:
     warm()
-    with Board(1, ()).pool() as pool:
+    with SharedCounters(1, ()).pool() as pool:
         assert all(pool.map(loaded, PRELOADED))
         assert pool.submit(of_environment, "TAGMILL_OF_NOW").result() is None
     monkeypatch.setenv("TAGMILL_OF_NOW", "here")
-    with Board(1, ()).pool() as pool:
+    with SharedCounters(1, ()).pool() as pool:
         assert pool.submit(of_environment, "TAGMILL_OF_NOW").result() == "here"
 
 
@@ -101,23 +109,23 @@ def scheduling(_: int) -> int:
 @pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="this system has no such turns")
 def test_workers_wait_for_their_turn() -> None:
     before = os.sched_getscheduler(0)
-    with Board(1, ()).pool() as pool:
+    with SharedCounters(1, ()).pool() as pool:
         found = pool.submit(scheduling, 0).result()
     assert found == (os.SCHED_BATCH if before == os.SCHED_OTHER else before)
     assert os.sched_getscheduler(0) == before
 
 
 def test_workers_have_no_pandas() -> None:
-    with Board(1, ()).pool() as pool:
+    with SharedCounters(1, ()).pool() as pool:
         with pytest.raises(ModuleNotFoundError, match="pandas is left out"):
             pool.submit(importable, "pandas").result()
         assert pool.submit(importable, "numpy").result()
 
 
 def test_what_workers_fetched_is_told_when_it_is_whole() -> None:
-    board, seen = Board(2, ("ok",)), Seen()
-    lines = [Line(board._lines, number, ("ok",), board._notes) for number in range(2)]
-    waits = [Waits(), Waits()]
+    board, seen = SharedCounters(2, ("ok",)), Seen()
+    lines = [WorkerSlot(board._lines, number, ("ok",), board._notes) for number in range(2)]
+    waits = [HostLatency(), HostLatency()]
 
     def work(number: int, seconds: float) -> None:
         def fetch(tell: Any) -> None:
@@ -131,14 +139,14 @@ def test_what_workers_fetched_is_told_when_it_is_whole() -> None:
 
     work(0, 1.0)
     board.tell(seen)
-    assert seen.traffic == waits[0].traffic() == Traffic(20, 6.0, (HostTime("b", 5.0, 1), HostTime("a", 1.0, 1)))
+    assert seen.traffic == waits[0].traffic() == FetchStats(20, 6.0, (HostTime("b", 5.0, 1), HostTime("a", 1.0, 1)))
     work(1, 2.0)
-    board._notes[NOTE + 20] ^= 1  # as if it were being written
+    board._notes[STATUS_BYTES + 20] ^= 1  # as if it were being written
     board.tell(seen)
     assert seen.traffic == waits[0].traffic()
-    board._notes[NOTE + 20] ^= 1
+    board._notes[STATUS_BYTES + 20] ^= 1
     board.tell(seen)
-    assert seen.traffic == Traffic(40, 18.0, (HostTime("b", 15.0, 2), HostTime("a", 3.0, 2)))
+    assert seen.traffic == FetchStats(40, 18.0, (HostTime("b", 15.0, 2), HostTime("a", 3.0, 2)))
 
 
 def fail(number: int) -> int:
@@ -149,10 +157,10 @@ def fail(number: int) -> int:
 
 def test_each_gives_what_comes_and_says_who_died() -> None:
     seen = Seen()
-    assert sorted(Board(2, ("ok",)).each(double, range(1, 8), seen, "doubling")) == [2, 4, 6, 8, 10, 12, 14]
+    assert sorted(SharedCounters(2, ("ok",)).each(double, range(1, 8), seen, "doubling")) == [2, 4, 6, 8, 10, 12, 14]
     assert sum(n for n, _ in seen.calls) == 28
     with pytest.raises(TagmillError, match=r"a worker process died \(doubling"):
-        list(Board(2, ("ok",)).each(fail, range(1, 8), Seen(), "doubling"))
+        list(SharedCounters(2, ("ok",)).each(fail, range(1, 8), Seen(), "doubling"))
 
 
 def stuck(number: int) -> int:
@@ -165,7 +173,7 @@ def stuck(number: int) -> int:
 
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, TagmillError])
 def test_workers_that_do_not_end_by_themselves_are_killed(kind: type[BaseException]) -> None:
-    coming = Board(1, ("ok",)).each(stuck, range(1, 4), Seen(), "waiting")
+    coming = SharedCounters(1, ("ok",)).each(stuck, range(1, 4), Seen(), "waiting")
     worker = next(coming)
     with pytest.raises(kind):
         coming.throw(kind("stopped"))
@@ -177,7 +185,7 @@ def test_workers_that_do_not_end_by_themselves_are_killed(kind: type[BaseExcepti
 
 PARENT = """
 import os, sys, time
-from tagmill.ingest.workers.shared_counters import Board
+from tagmill.ingest.workers.shared_counters import SharedCounters
 if __name__ == "__main__":
     with Board(1, ("ok",)).pool() as pool:
         print(pool.submit(os.getpid).result(), flush=True)

@@ -213,7 +213,7 @@ def test_eval_crops_are_within_a_pixel_of_resize_and_centre_crop(sides: list[tup
 def test_many_pictures_are_cropped_as_each_alone() -> None:
     """More than are drawn for at a time, of one epoch and of several; strips among them, which no attempt fits."""
     draw = np.random.default_rng(0)
-    count = 2 * augment.PIECE + 100
+    count = 2 * augment.BETA_TERMS + 100
     widths, heights = draw.integers(1, 400, (2, count)).astype(np.int32)
     positions, epochs = draw.integers(0, 2**40, count), draw.integers(0, 3, count)
     for epoch in (7, epochs):

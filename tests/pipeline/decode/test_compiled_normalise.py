@@ -25,7 +25,7 @@ def test_the_compiled_version_is_the_plain_one(output: str, mixes: bool) -> None
     plain = normalise(images, valid, how, mix)
     found: list[torch.Tensor] = []
     thread = threading.Thread(
-        target=lambda: found.append(compiled_normalise.normalise(images, valid, how, mix))
+        target=lambda: found.append(compiled_normalise.compiled_normalise(images, valid, how, mix))
     )  # as the loader calls it
     thread.start()
     thread.join()

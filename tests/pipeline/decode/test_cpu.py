@@ -28,7 +28,7 @@ def test_threads_do_not_change_a_pixel() -> None:
     crops = train_crops(1, 0, np.arange(11), np.full(11, 90, np.int32), np.full(11, 70, np.int32))
     answers = []
     for threads in (1, 2, 5, 30):
-        backend = CpuBackend(threads, pillow.fill)
+        backend = CpuBackend(threads, pillow.fill_with_pillow)
         answers.append(backend.decode(jpegs, crops, 24))
         backend.close()
     for pixels, failed in answers[1:]:
@@ -38,7 +38,7 @@ def test_threads_do_not_change_a_pixel() -> None:
 
 def test_torch_keeps_its_threads_elsewhere() -> None:
     before = torch.get_num_threads()
-    backend = CpuBackend(3, pillow.fill)
+    backend = CpuBackend(3, pillow.fill_with_pillow)
     inside = {backend._pool.submit(torch.get_num_threads).result() for _ in range(12)}
     assert inside == {1}
     assert torch.get_num_threads() == before
@@ -49,7 +49,7 @@ def test_torch_keeps_its_threads_elsewhere() -> None:
 
 def test_close_leaves_no_threads() -> None:
     before = set(threading.enumerate())
-    backend = CpuBackend(3, pillow.fill)
+    backend = CpuBackend(3, pillow.fill_with_pillow)
     backend.decode([picture(0)] * 6, train_crops(0, 0, np.arange(6), *[np.full(6, 32, np.int32)] * 2), 16)
     assert set(threading.enumerate()) - before
     backend.close()
@@ -57,7 +57,7 @@ def test_close_leaves_no_threads() -> None:
 
 
 @pytest.mark.parametrize("size", [224, 160, 33])
-@pytest.mark.parametrize("fill", [pillow.fill, libjpeg.fill], ids=["pillow", "libjpeg"])
+@pytest.mark.parametrize("fill", [pillow.fill_with_pillow, libjpeg.fill_with_libjpeg], ids=["pillow", "libjpeg"])
 def test_pixels_are_those_of_pillow_to_the_bit(fill: Any, size: int) -> None:
     """On a processor with AVX2, for which torch has the same fixed-point kernel; elsewhere a level apart."""
     jpegs = [picture(i, 256 + 9 * i, 256) for i in range(8)]
@@ -85,7 +85,7 @@ def test_normalised_as_torch_would(dtype: torch.dtype, size: int) -> None:
     images = torch.randint(0, 256, (7, 3, size, size), dtype=torch.uint8).contiguous(memory_format=torch.channels_last)
     valid = torch.tensor([True, True, False, True, False, True, True])
     images[~valid] = 0
-    backend = CpuBackend(3, pillow.fill)
+    backend = CpuBackend(3, pillow.fill_with_pillow)
     found = backend.normalise(images, valid, Normalisation(MEAN, STD, dtype))
     backend.close()
     wanted = normalise(images, valid, Normalisation(MEAN, STD, torch.float32))
@@ -98,7 +98,7 @@ def test_normalised_as_torch_would(dtype: torch.dtype, size: int) -> None:
 def test_memory_of_a_dropped_batch_is_used_again_and_not_of_one_that_is_held() -> None:
     jpegs: list[bytes | None] = [picture(i, 64, 64) for i in range(3)]
     crops = train_crops(1, 0, np.arange(3), np.full(3, 64, np.int32), np.full(3, 64, np.int32))
-    backend = CpuBackend(1, pillow.fill)
+    backend = CpuBackend(1, pillow.fill_with_pillow)
     held, _ = backend.decode(jpegs, crops, 32)
     kept = held.clone()
     places = set()

@@ -21,7 +21,7 @@ from tagmill.pipeline.decode import libjpeg, pillow
 from tagmill.pipeline.decode.resize import MEMORY
 from tests.pipeline.corpora import picture
 
-COMPILED = pytest.mark.skipif(not libjpeg.is_compiled(), reason="windows.c was not compiled")
+COMPILED = pytest.mark.skipif(not libjpeg.libjpeg_is_compiled(), reason="windows.c was not compiled")
 
 GUARD = 64
 FLOATS = Normalisation(LoaderConfig.mean, LoaderConfig.std, torch.float32)
@@ -75,8 +75,8 @@ def test_a_window_has_the_bits_of_the_whole_picture(
     """Its edges too: colours are interpolated from what is beside the window."""
     jpeg, (x, y, width, height) = made
     crops, how = crops_of((x, y, width, height), flip=flip), FLOATS if floats else None
-    found, lost = filled(libjpeg.fill, [jpeg], crops, size, how)
-    wanted, _ = filled(pillow.fill, [jpeg], crops, size, how)
+    found, lost = filled(libjpeg.fill_with_libjpeg, [jpeg], crops, size, how)
+    wanted, _ = filled(pillow.fill_with_pillow, [jpeg], crops, size, how)
     assert not lost
     if (
         min(width, height) < 2 * pillow.LEFT_FOR_FILTER * size
@@ -91,7 +91,7 @@ def test_shrinking_in_the_decoder_stays_close_to_the_full_decode(side: int, prog
     file = io.BytesIO()
     Image.open(io.BytesIO(picture(side, side, side - 37))).save(file, "JPEG", quality=92, progressive=progressive)
     x, y, width, height = 31, 17, side - 80, side - 120
-    pixels, lost = filled(libjpeg.fill, [file.getvalue()], crops_of((x, y, width, height)), 64)
+    pixels, lost = filled(libjpeg.fill_with_libjpeg, [file.getvalue()], crops_of((x, y, width, height)), 64)
     full = Image.open(io.BytesIO(file.getvalue())).crop((x, y, x + width, y + height))
     wanted = np.array(full.resize((64, 64), Image.Resampling.BILINEAR)).astype(int)
     apart = np.abs(pixels[0].astype(int) - wanted)
@@ -106,7 +106,7 @@ def test_a_shrunk_window_is_where_it_should_be() -> None:
     Image.fromarray(slope).save(file, "JPEG", quality=100, subsampling=0)
     apart = []
     for x in range(100, 164):
-        pixels, lost = filled(libjpeg.fill, [file.getvalue()], crops_of((x, 50, 700, 700)), 16)
+        pixels, lost = filled(libjpeg.fill_with_libjpeg, [file.getvalue()], crops_of((x, 50, 700, 700)), 16)
         wanted = (x + (np.arange(16) + 0.5) * 700 / 16 - 0.5) * 255 / 1599
         apart.append((pixels[0, 8, :, 0] - wanted)[1:-1])
         assert not lost
@@ -120,11 +120,13 @@ def test_a_shrunk_window_is_where_it_should_be() -> None:
 def test_four_colours_go_to_pillow_and_the_others_stay() -> None:
     jpegs = [jpeg_of(60, 50, 1), jpeg_of(60, 50, 2, "CMYK"), jpeg_of(60, 50, 3)]
     crops = crops_of(*[(3, 4, 40, 41)] * 3)
-    found, lost = filled(libjpeg.fill, jpegs, crops, 24, FLOATS)
-    wanted, _ = filled(pillow.fill, jpegs, crops, 24, FLOATS)
+    found, lost = filled(libjpeg.fill_with_libjpeg, jpegs, crops, 24, FLOATS)
+    wanted, _ = filled(pillow.fill_with_pillow, jpegs, crops, 24, FLOATS)
     assert not lost and (found == wanted).all()
     broken = [jpegs[1][: len(jpegs[1]) // 2], jpegs[1]]
-    assert filled(libjpeg.fill, broken, crops_of(*[(3, 4, 40, 41)] * 2), 24)[1] == [0], "Pillow judges them too"
+    assert filled(libjpeg.fill_with_libjpeg, broken, crops_of(*[(3, 4, 40, 41)] * 2), 24)[1] == [0], (
+        "Pillow judges them too"
+    )
 
 
 @COMPILED
@@ -133,7 +135,7 @@ def test_four_colours_go_to_pillow_and_the_others_stay() -> None:
 )
 def test_a_window_outside_the_picture_is_lost(box: tuple[int, int, int, int]) -> None:
     good = picture(0, 40, 40)
-    pixels, lost = filled(libjpeg.fill, [good, good, good], crops_of((0, 0, 9, 9), box, (5, 5, 35, 35)), 8)
+    pixels, lost = filled(libjpeg.fill_with_libjpeg, [good, good, good], crops_of((0, 0, 9, 9), box, (5, 5, 35, 35)), 8)
     assert lost == [1] and not pixels[1].any() and pixels[0].any() and pixels[2].any()
 
 
@@ -142,14 +144,14 @@ def test_altered_bytes_lose_their_picture_or_nothing() -> None:
     """Pixels of some kind or zeros, and the next picture is whole: nothing of the one before is left in the decoder."""
     sources = [jpeg_of(90, 70, 5, progressive=kind, restart_marker_blocks=2) for kind in (False, True)]
     good, box = picture(1, 96, 80), (9, 7, 60, 50)
-    whole, _ = filled(libjpeg.fill, [good], crops_of(box), 24)
+    whole, _ = filled(libjpeg.fill_with_libjpeg, [good], crops_of(box), 24)
     draw = np.random.default_rng(7)
     lost_of_all = 0
     for number in range(1500):
         jpeg = bytearray(sources[number % 2])
         for _ in range(draw.integers(1, 5)):
             jpeg[draw.integers(0, len(jpeg))] = draw.integers(0, 256)
-        pixels, lost = filled(libjpeg.fill, [bytes(jpeg), good], crops_of(box, box), 24)
+        pixels, lost = filled(libjpeg.fill_with_libjpeg, [bytes(jpeg), good], crops_of(box, box), 24)
         assert 1 not in lost and (pixels[1] == whole[0]).all()
         assert 0 not in lost or not pixels[0].any()
         lost_of_all += len(lost)
@@ -160,7 +162,7 @@ def test_altered_bytes_lose_their_picture_or_nothing() -> None:
 @pytest.mark.parametrize("end", [0, 1, 2, 20, 300, 1500])
 def test_bytes_that_end_before_the_window_does_are_lost(end: int) -> None:
     jpeg = picture(2, 96, 80)
-    assert filled(libjpeg.fill, [jpeg[:end]], crops_of((0, 0, 96, 80)), 24)[1] == [0]
+    assert filled(libjpeg.fill_with_libjpeg, [jpeg[:end]], crops_of((0, 0, 96, 80)), 24)[1] == [0]
 
 
 def sizes_altered(jpeg: bytes, width: int, height: int) -> bytes:
@@ -173,10 +175,10 @@ def test_a_small_file_cannot_take_the_memory_of_a_large_picture() -> None:
     """A progressive picture is held whole, 6 bytes a pixel here: 65,000 pixels a side would be 25 GB."""
     jpeg = sizes_altered(jpeg_of(64, 64, 1, progressive=True, subsampling=0), 65_000, 65_000)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    assert filled(libjpeg.fill, [jpeg], crops_of((0, 0, 64, 64)), 24)[1] == [0]
+    assert filled(libjpeg.fill_with_libjpeg, [jpeg], crops_of((0, 0, 64, 64)), 24)[1] == [0]
     # One of a single scan goes by row: what is missing before its end marker is grey, as Pillow and DALI make it.
     flat = sizes_altered(jpeg_of(64, 64, 1), 65_000, 65_000)
-    assert filled(libjpeg.fill, [flat], crops_of((0, 60_000, 64, 64)), 24)[1] == []
+    assert filled(libjpeg.fill_with_libjpeg, [flat], crops_of((0, 60_000, 64, 64)), 24)[1] == []
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000
 
 
@@ -189,8 +191,8 @@ def test_a_picture_of_very_many_scans_is_lost() -> None:
     while jpeg[end + 1] == 0:
         end = jpeg.index(b"\xff", end + 1)
     few, many = (jpeg[:begin] + jpeg[begin:end] * times + jpeg[end:] for times in (20, 200))
-    assert filled(libjpeg.fill, [few], crops_of((0, 0, 64, 64)), 24)[1] == []
-    assert filled(libjpeg.fill, [many], crops_of((0, 0, 64, 64)), 24)[1] == [0]
+    assert filled(libjpeg.fill_with_libjpeg, [few], crops_of((0, 0, 64, 64)), 24)[1] == []
+    assert filled(libjpeg.fill_with_libjpeg, [many], crops_of((0, 0, 64, 64)), 24)[1] == [0]
 
 
 @COMPILED
@@ -199,7 +201,7 @@ def test_memory_does_not_grow() -> None:
     crops = crops_of((5, 5, 200, 150), (0, 0, 290, 250), (1, 1, 88, 97))
     for round_number in range(4):
         for _ in range(150):
-            filled(libjpeg.fill, jpegs, crops, 64)
+            filled(libjpeg.fill_with_libjpeg, jpegs, crops, 64)
         if round_number == 1:
             before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 4_000
@@ -231,4 +233,4 @@ def test_what_does_not_fit_is_refused() -> None:
 
 def test_setup_compiles_it_where_it_can() -> None:
     headers = any(Path(place, "jpeglib.h").exists() for place in ("/usr/include", "/usr/local/include"))
-    assert libjpeg.is_compiled() or shutil.which("cc") is None or not headers
+    assert libjpeg.libjpeg_is_compiled() or shutil.which("cc") is None or not headers

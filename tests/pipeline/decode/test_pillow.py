@@ -16,7 +16,7 @@ from tests.pipeline.corpora import picture
 
 @pytest.fixture
 def backend() -> Iterator[CpuBackend]:
-    made = CpuBackend(1, pillow.fill)
+    made = CpuBackend(1, pillow.fill_with_pillow)
     yield made
     made.close()
 

@@ -14,7 +14,7 @@ from tagmill.pipeline.batch import Normalisation
 from tagmill.pipeline.config import LoaderConfig
 from tagmill.pipeline.decode import resize
 
-COMPILED = pytest.mark.skipif(not resize.is_compiled(), reason="resample.c was not compiled")
+COMPILED = pytest.mark.skipif(not resize.resize_is_compiled(), reason="resample.c was not compiled")
 BIT_EQUAL = torch.backends.cpu.get_cpu_capability() in ("AVX2", "AVX512")  # torch's own fixed-point kernel
 GUARD = 64  # values on both sides of a batch that nobody may touch
 SIDES = st.integers(1, 300)
@@ -123,4 +123,4 @@ def test_what_does_not_fit_is_refused() -> None:
 def test_setup_compiles_it_where_there_is_a_compiler() -> None:
     import shutil
 
-    assert resize.is_compiled() or shutil.which("cc") is None
+    assert resize.resize_is_compiled() or shutil.which("cc") is None

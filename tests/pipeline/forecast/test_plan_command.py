@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tagmill.pipeline import Loader, LoaderConfig, World
-from tagmill.pipeline.forecast.plan_command import Forecast, command, forecast
+from tagmill.pipeline.forecast.plan_command import Forecast, forecast, plan_command
 from tagmill.shards.errors import ConfigError, CorpusError
 from tests.pipeline.corpora import Made, make_corpus
 
@@ -52,11 +52,11 @@ def test_what_the_loader_refuses_is_refused(made: Made, tmp_path: Path) -> None:
 
 
 def test_the_command_line(made: Made, capsys: pytest.CaptureFixture[str]) -> None:
-    command([made.url, "--batch-size", "8", "--json"])
+    plan_command([made.url, "--batch-size", "8", "--json"])
     told = json.loads(capsys.readouterr().out)
     assert told["samples"] == 110 and told["tail"] == 1
     assert told["shuffle"]["duplicates_global"] > 0 and told["shuffle"]["same_shard"] > 0
-    command([made.url, "--batch-size", "8", "--streams", "1", "--chunk", "5", "--view", "None"])
+    plan_command([made.url, "--batch-size", "8", "--streams", "1", "--chunk", "5", "--view", "None"])
     shown = capsys.readouterr().out
     assert "80 samples, 10 batches" in shown and "lower" not in shown
     assert "of the distance in a global shuffle" in shown and "0, 0 in a global shuffle" in shown
@@ -82,7 +82,7 @@ def test_what_the_machines_must_carry(made: Made, capsys: pytest.CaptureFixture[
     for wrong in ({"size": 0}, {"core_ms": 0.0}):
         with pytest.raises(ConfigError):
             forecast(Forecast(**asked, **wrong))  # type: ignore[arg-type]
-    command([made.url, "--batch-size", "8"])
+    plan_command([made.url, "--batch-size", "8"])
     assert "not measured: give --core-ms" in capsys.readouterr().out
-    command([made.url, "--batch-size", "8", "--decode", "cpu"])
+    plan_command([made.url, "--batch-size", "8", "--decode", "cpu"])
     assert "MB a second over PCIe" in capsys.readouterr().out

@@ -57,7 +57,7 @@ def test_any_cut_of_an_epoch_gives_its_samples_in_order(case: Case, cuts: list[i
 def test_however_shards_are_summed(case: Case, group: int, pieces: int, bins: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(space_module, "GROUP", group)
-        patch.setattr(space_module, "PIECE", group * pieces)
+        patch.setattr(space_module, "SUMMED_SHARDS", group * pieces)
         patch.setattr(space_module, "BINS", bins)
         space, samples = case.space(), case.samples()
         assert resolve(case, space.spans(case.epoch, 0, len(samples))) == samples

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from tagmill.shards.formats.placeholder_jpeg import COMMENT_MOST, SMALLEST, grey_jpeg, is_grey, no_facts
+from tagmill.shards.formats.placeholder_jpeg import COMMENT_MOST, SMALLEST, is_placeholder, no_facts, placeholder_jpeg
 
 # Around the sizes at which a comment more is needed, and those that leave too little for one.
 SIZES = [SMALLEST + more for more in (*range(12), 400, 19_859, *range(COMMENT_MOST - 5, COMMENT_MOST + 9))]
@@ -19,8 +19,8 @@ SIZES += [SMALLEST + 2 * COMMENT_MOST + more for more in range(-3, 6)] + [1_000_
 
 @pytest.mark.parametrize("size", SIZES)
 def test_pillow_takes_every_size(size: int) -> None:
-    data = grey_jpeg(size)
-    assert len(data) == size and data.endswith(b"\xff\xd9") and is_grey(data)
+    data = placeholder_jpeg(size)
+    assert len(data) == size and data.endswith(b"\xff\xd9") and is_placeholder(data)
     with Image.open(io.BytesIO(data)) as image:
         image.load()
         assert (image.format, image.size, image.mode, image.getpixel((0, 0))) == ("JPEG", (1, 1), "L", 128)
@@ -31,7 +31,7 @@ def test_dali_takes_every_size() -> None:
     fn = pytest.importorskip("nvidia.dali.fn")
     from nvidia.dali import pipeline_def, types
 
-    encoded = [np.frombuffer(grey_jpeg(size), np.uint8) for size in SIZES]
+    encoded = [np.frombuffer(placeholder_jpeg(size), np.uint8) for size in SIZES]
 
     @pipeline_def(batch_size=len(SIZES), num_threads=1, device_id=None)
     def decoded() -> Any:
@@ -47,18 +47,18 @@ def test_dali_takes_every_size() -> None:
 
 @given(st.integers(0, SMALLEST - 1))
 def test_where_no_jpeg_fits_it_is_still_known(size: int) -> None:
-    data = grey_jpeg(size)
-    assert len(data) == size and is_grey(data) == bool(size)
-    assert not is_grey(bytes(size))  # zeros are what a hole in a file reads as
+    data = placeholder_jpeg(size)
+    assert len(data) == size and is_placeholder(data) == bool(size)
+    assert not is_placeholder(bytes(size))  # zeros are what a hole in a file reads as
 
 
 @given(st.integers(SMALLEST, 200_000), st.data())
 def test_one_other_byte_is_another_picture(size: int, data: st.DataObject) -> None:
-    whole = bytearray(grey_jpeg(size))
+    whole = bytearray(placeholder_jpeg(size))
     assert len(whole) == size
     place = data.draw(st.integers(0, size - 1))
     whole[place] ^= 1
-    assert not is_grey(bytes(whole))
+    assert not is_placeholder(bytes(whole))
 
 
 def test_no_facts() -> None:

@@ -7,15 +7,15 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagmill.shards.formats.shard_index import BLOCK, INDEX, dali_index, key_bytes, key_hex, padded, sample_bytes
+from tagmill.shards.formats.shard_index import INDEX, TAR_BLOCK, dali_index, key_bytes, key_hex, padded, sample_bytes
 
 SIZES = st.one_of(st.integers(0, 1 << 20), st.integers(0, 4).flatmap(lambda n: st.integers(n * 512 - 1, n * 512 + 1)))
 
 
 @given(SIZES.filter(lambda size: size >= 0))
 def test_padded_is_the_next_whole_block(size: int) -> None:
-    assert padded(size) % BLOCK == 0
-    assert 0 <= padded(size) - size < BLOCK
+    assert padded(size) % TAR_BLOCK == 0
+    assert 0 <= padded(size) - size < TAR_BLOCK
 
 
 @given(st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 2000)), min_size=1, max_size=4))

@@ -13,7 +13,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tagmill.shards.formats.shared_tables import KEPT_SECONDS, OWN, SHARED_BYTES, parquet_batches, row_of, shared_table
+from tagmill.shards.formats.shared_tables import (
+    KEPT_SECONDS,
+    SHARED_BYTES,
+    TABLES_FOLDER,
+    parquet_batches,
+    row_of,
+    shared_table,
+)
 from tagmill.shards.storage.marked_folder import MARKER
 
 SCHEMA = pa.schema([pa.field("number", pa.int64(), nullable=False)])
@@ -36,8 +43,8 @@ def making(count: int, made: list[int]) -> Callable[[], Iterator[pa.RecordBatch]
 
 def left_in(folder: Path) -> set[str]:
     """Names in our own folder inside it, which is all that is there."""
-    assert [path.name for path in folder.iterdir()] == [OWN]
-    return {path.name for path in (folder / OWN).iterdir()} - {MARKER}
+    assert [path.name for path in folder.iterdir()] == [TABLES_FOLDER]
+    return {path.name for path in (folder / TABLES_FOLDER).iterdir()} - {MARKER}
 
 
 def test_a_large_table_is_made_once_and_mapped_after_it(tmp_path: Path) -> None:
@@ -64,7 +71,7 @@ def test_a_small_table_and_one_without_a_folder_leave_no_file(tmp_path: Path) ->
 def test_a_file_that_is_not_the_table_is_made_again(tmp_path: Path, damage: str) -> None:
     made: list[int] = []
     shared_table(tmp_path, "big", SCHEMA, making(MANY, made))
-    path = tmp_path / OWN / "big.arrow"
+    path = tmp_path / TABLES_FOLDER / "big.arrow"
     if damage == "other schema":
         schema = pa.schema([pa.field("letter", pa.string())])
         with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, schema) as writer:
@@ -96,7 +103,7 @@ def test_tables_that_nobody_opens_any_more_are_deleted(tmp_path: Path) -> None:
     for name in ("old", "used", "unused"):
         shared_table(tmp_path, name, SCHEMA, making(MANY, []))
         long_ago = time.time() - KEPT_SECONDS - 60
-        os.utime(tmp_path / OWN / f"{name}.arrow", (long_ago, long_ago))
+        os.utime(tmp_path / TABLES_FOLDER / f"{name}.arrow", (long_ago, long_ago))
         if name == "used":
             shared_table(tmp_path, name, SCHEMA, making(MANY, []))
     shared_table(tmp_path, "new", SCHEMA, making(MANY, []))
@@ -109,13 +116,13 @@ def test_tables_of_others_are_left_alone(tmp_path: Path, caplog: pytest.LogCaptu
     os.utime(tmp_path / "data-00000-of-00001.arrow", (0, 0))
     for name in ("one", "another"):
         assert len(shared_table(tmp_path, name, SCHEMA, making(MANY, []))) == MANY
-    assert {path.name for path in tmp_path.iterdir()} == {"data-00000-of-00001.arrow", OWN}
+    assert {path.name for path in tmp_path.iterdir()} == {"data-00000-of-00001.arrow", TABLES_FOLDER}
     other = tmp_path / "other"
-    (other / OWN).mkdir(parents=True)
-    (other / OWN / "data.arrow").write_text("precious")
+    (other / TABLES_FOLDER).mkdir(parents=True)
+    (other / TABLES_FOLDER / "data.arrow").write_text("precious")
     for name in ("one", "another"):
         assert len(shared_table(other, name, SCHEMA, making(MANY, []))) == MANY
-    assert [path.name for path in (other / OWN).iterdir()] == ["data.arrow"]
+    assert [path.name for path in (other / TABLES_FOLDER).iterdir()] == ["data.arrow"]
     assert caplog.text.count("every process keeps its own") == 1
 
 

@@ -22,11 +22,11 @@ from tagmill.shards.reader import ShardReader, Unreadable
 from tagmill.shards.storage import node_cache as cache_module
 from tagmill.shards.storage.counters import TRAFFIC
 from tagmill.shards.storage.marked_folder import claim, is_marked
-from tagmill.shards.storage.node_cache import BLOCK, BOOT, OWN, Cache, CachedStore, identity_of
+from tagmill.shards.storage.node_cache import BOOT, CACHE_FOLDER, DISK_BLOCK, Cache, CachedStore, identity_of
 from tagmill.shards.storage.store import Store
 from tests.shards.corpora import make_corpus, sample
 
-CONTENT = random.Random(0).randbytes(50 * BLOCK + 1234)
+CONTENT = random.Random(0).randbytes(50 * DISK_BLOCK + 1234)
 LIMIT = 1 << 30
 PLACES = st.integers(0, len(CONTENT))
 
@@ -59,8 +59,8 @@ def test_any_reads_give_the_stores_bytes_and_fetch_no_block_twice(
     for start, stop in reads:
         one.asked.clear()
         assert one.through(cache, start, stop, verify) == CONTENT[start:stop]
-        wanted = set(range(start // BLOCK, -(-stop // BLOCK)))
-        fetched = [block for a, b in one.asked for block in range(a // BLOCK, -(-b // BLOCK))]
+        wanted = set(range(start // DISK_BLOCK, -(-stop // DISK_BLOCK)))
+        fetched = [block for a, b in one.asked for block in range(a // DISK_BLOCK, -(-b // DISK_BLOCK))]
         assert set(fetched) >= wanted - seen
         assert len(fetched) <= len(wanted - seen) + cache_module.GAP_BLOCKS * max(0, len(wanted - seen) - 1)
         assert not wanted <= seen or not fetched
@@ -96,7 +96,7 @@ def test_what_is_not_named_by_content_is_not_kept(tmp_path: Path) -> None:
 
 
 def test_the_folder_stays_within_its_limit_and_the_oldest_go_first(tmp_path: Path) -> None:
-    limit, size = 100 * BLOCK, 10 * BLOCK
+    limit, size = 100 * DISK_BLOCK, 10 * DISK_BLOCK
     cache = Cache(tmp_path, limit)
     objects = [Counted(random.Random(seed).randbytes(size)) for seed in range(40)]
     favourite = objects[0]
@@ -159,11 +159,11 @@ def test_altered_blocks_of_verified_objects_are_fetched_anew(tmp_path: Path) -> 
     one.through(cache, 0, len(CONTENT))
     path = cache.folder / one.sha256
     data = bytearray(path.read_bytes())
-    data[7 * BLOCK + 5] ^= 1
+    data[7 * DISK_BLOCK + 5] ^= 1
     path.write_bytes(bytes(data))
     one.asked.clear()
     assert one.through(cache, 0, len(CONTENT), verify=True) == CONTENT
-    assert one.asked == [(7 * BLOCK, 8 * BLOCK)]
+    assert one.asked == [(7 * DISK_BLOCK, 8 * DISK_BLOCK)]
     assert one.through(cache, 0, len(CONTENT), verify=True) == CONTENT and len(one.asked) == 1
 
 
@@ -173,22 +173,22 @@ NOT_OURS = ["yours", "123e4567-e89b-12d3-a456-426614174000", "backup01-2024-2025
 def test_what_others_have_in_the_folder_is_left_alone(tmp_path: Path) -> None:
     """Whatever it is called, and also inside the cache's own folder: what has no marker was made by somebody else."""
     boot = BOOT.read_text().strip()
-    places = [tmp_path / name for name in [*NOT_OURS, boot]] + [tmp_path / OWN / name for name in NOT_OURS]
+    places = [tmp_path / name for name in [*NOT_OURS, boot]] + [tmp_path / CACHE_FOLDER / name for name in NOT_OURS]
     for place in places:
         place.mkdir(parents=True)
         (place / "only-copy").write_bytes(b"precious")
     claim(tmp_path / "outside")
-    (tmp_path / OWN / "link").symlink_to(tmp_path / "outside")
-    cache, one = Cache(tmp_path, 100 * BLOCK), Counted()
+    (tmp_path / CACHE_FOLDER / "link").symlink_to(tmp_path / "outside")
+    cache, one = Cache(tmp_path, 100 * DISK_BLOCK), Counted()
     one.through(cache, 0, 5000)
     for name in ("notes.txt", "mine.new", "0" * 63):
-        (cache.folder / name).write_bytes(bytes(100 * BLOCK))
+        (cache.folder / name).write_bytes(bytes(100 * DISK_BLOCK))
         os.utime(cache.folder / name, (0, 0))
     for seed in range(9):
-        Counted(random.Random(seed).randbytes(10 * BLOCK)).through(cache, 0, 10 * BLOCK)
+        Counted(random.Random(seed).randbytes(10 * DISK_BLOCK)).through(cache, 0, 10 * DISK_BLOCK)
     assert all((place / "only-copy").read_bytes() == b"precious" for place in places)
     assert {path.name for path in cache.folder.iterdir()} >= {"notes.txt", "mine.new", "0" * 63}
-    assert (tmp_path / OWN / "link").is_symlink() and is_marked(tmp_path / "outside")
+    assert (tmp_path / CACHE_FOLDER / "link").is_symlink() and is_marked(tmp_path / "outside")
 
 
 def test_a_folder_of_another_in_its_place_is_not_used(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -209,8 +209,8 @@ def test_other_boots_are_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     one.asked.clear()
     assert one.through(Cache(tmp_path, LIMIT), 0, 5000) == CONTENT[:5000]
     assert len(one.asked) == 1, "a power loss may have kept what says that blocks are there, and not the blocks"
-    assert {path.name for path in tmp_path.iterdir()} == {"yours", "boot", OWN}
-    assert {path.name for path in (tmp_path / OWN).iterdir()} == {boot.read_text().strip()}
+    assert {path.name for path in tmp_path.iterdir()} == {"yours", "boot", CACHE_FOLDER}
+    assert {path.name for path in (tmp_path / CACHE_FOLDER).iterdir()} == {boot.read_text().strip()}
 
 
 FILLER = """
@@ -248,7 +248,7 @@ def test_killed_processes_leave_nothing_that_misleads(tmp_path: Path) -> None:
 
 
 def test_threads_that_read_and_forget_see_the_stores_bytes(tmp_path: Path) -> None:
-    cache, wrong = Cache(tmp_path, 40 * BLOCK), list[int]()
+    cache, wrong = Cache(tmp_path, 40 * DISK_BLOCK), list[int]()
 
     def read(seed: int) -> None:
         draw, one = random.Random(seed), Counted()
@@ -262,7 +262,7 @@ def test_threads_that_read_and_forget_see_the_stores_bytes(tmp_path: Path) -> No
         thread.start()
     for thread in threads:
         thread.join(60)
-    assert not wrong and used(cache) <= 40 * BLOCK
+    assert not wrong and used(cache) <= 40 * DISK_BLOCK
 
 
 def altered(path: Path, place: int) -> None:

@@ -7,8 +7,8 @@ import pytest
 
 from tagmill.ingest.labels.synsets import WordNet
 from tagmill.ingest.labels.wordnet import shipped
-from tagmill.ingest.labels.wordnet.compile import WORDNET_3_0, Counts, compile_table, main
-from tagmill.ingest.labels.wordnet.table import pack, text_lines
+from tagmill.ingest.labels.wordnet.compile import WORDNET_3_0, SenseCounts, compile_table, main
+from tagmill.ingest.labels.wordnet.table import packed_table, text_lines
 from tagmill.shards.errors import TagmillError
 
 HEAD = (
@@ -16,7 +16,7 @@ HEAD = (
     "  2   \n"
     "  3 WordNet 3.0 Copyright 2006 by Princeton University.  All rights reserved.  \n"
 )
-TINY = Counts(synsets=5, forms=7, instances=1)
+TINY = SenseCounts(synsets=5, forms=7, instances=1)
 
 
 def write_dict(folder: Path, head: str = HEAD) -> dict[str, str]:
@@ -85,7 +85,7 @@ def test_equal_folders_give_equal_bytes(tmp_path: Path) -> None:
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         write_dict(tmp_path / name)
-        packed.append(pack(compile_table(tmp_path / name, TINY)))
+        packed.append(packed_table(compile_table(tmp_path / name, TINY)))
     assert packed[0] == packed[1]
     assert b"living thing" not in packed[0]  # no glosses
 
@@ -132,7 +132,7 @@ def test_the_command_writes_table_and_licence(tmp_path: Path) -> None:
     into = tmp_path / "into"
     into.mkdir()
     assert main([str(tmp_path)], into, TINY) == 0
-    assert (into / "nouns.npz").read_bytes() == pack(compile_table(tmp_path, TINY))
+    assert (into / "nouns.npz").read_bytes() == packed_table(compile_table(tmp_path, TINY))
     assert (into / "LICENSE").read_text().splitlines() == [
         "This notice stays.",
         "",
@@ -155,14 +155,14 @@ def test_the_command_says_in_one_line_what_is_wrong(tmp_path: Path, capsys: pyte
 def test_the_shipped_table_is_whole() -> None:
     table = shipped()
     forms = text_lines(table.forms)
-    assert Counts(len(table.synsets), len(forms), int(table.instances.sum())) == WORDNET_3_0
+    assert SenseCounts(len(table.synsets), len(forms), int(table.instances.sum())) == WORDNET_3_0
     assert len(text_lines(table.lemmas)) == len(table.synsets) == len(table.lexfiles)
     assert forms == sorted(set(forms))
     assert len(table.senses_bounds) == len(forms) + 1 and table.senses_bounds[-1] == len(table.senses)
     assert len(table.hypernyms_bounds) == len(table.synsets) + 1
     assert table.hypernyms_bounds[-1] == len(table.hypernyms)
     assert int(table.senses.max()) < len(table.synsets) > int(table.hypernyms.max())
-    assert pack(table) == files("tagmill.ingest.labels.wordnet").joinpath("nouns.npz").read_bytes()
+    assert packed_table(table) == files("tagmill.ingest.labels.wordnet").joinpath("nouns.npz").read_bytes()
 
 
 def test_the_licence_notice_ships_with_the_table() -> None:

@@ -43,6 +43,6 @@ def test_no_other_list() -> None:
 
 @pytest.mark.parametrize("name", ["missing.npz", "LICENSE", "nouns.npz"])
 def test_a_broken_installation_is_told(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.setattr(module, "FILE_NAME", name)
+    monkeypatch.setattr(module, "IMAGENET_FILE", name)
     with pytest.raises(TagmillError, match="install tagmill again"):
         imagenet.__wrapped__("in1k")

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagmill.ingest.labels.wordnet.table import Table, line_text, pack, shipped, text_lines, unpack
+from tagmill.ingest.labels.wordnet.table import Table, line_text, packed_table, shipped, text_lines, unpacked_table
 from tagmill.shards.errors import TagmillError
 
 lines = st.lists(st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1), max_size=10)
@@ -32,9 +32,9 @@ def test_tables_round_trip(words: list[str], numbers: list[int]) -> None:
         senses_bounds=rows,
         exceptions=text,
     )
-    packed = pack(table)
-    again = unpack(packed)
-    assert pack(again) == packed
+    packed = packed_table(table)
+    again = unpacked_table(packed)
+    assert packed_table(again) == packed
     assert again.synsets.dtype == np.int32 and again.synsets.tolist() == numbers
     assert again.instances.tolist() == flags.tolist()
     assert text_lines(again.lemmas) == words
@@ -42,7 +42,7 @@ def test_tables_round_trip(words: list[str], numbers: list[int]) -> None:
 
 @pytest.mark.parametrize("damage", ["empty", "cut", "text", "flip"])
 def test_what_is_not_a_table_is_refused(damage: str) -> None:
-    packed = pack(shipped())
+    packed = packed_table(shipped())
     middle = len(packed) // 2
     bad = {
         "empty": b"",
@@ -51,4 +51,4 @@ def test_what_is_not_a_table_is_refused(damage: str) -> None:
         "flip": packed[:middle] + bytes([packed[middle] ^ 1]) + packed[middle + 1 :],
     }[damage]
     with pytest.raises(TagmillError, match="cannot be read"):
-        unpack(bad)
+        unpacked_table(bad)
