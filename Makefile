@@ -40,7 +40,7 @@ train: setup ## a model from a corpus: make train CORPUS=out/demo/corpus ARGS="-
 bench: setup ## every comparison that needs no GPU; figures stand beside the machine that gave them
 	@for name in $(BENCHES); do $(BIN)/python bench/$$name.py $(ARGS) || exit 1; done
 
-bench-gpu: setup ## the loader on a GPU, beside the decoder's limit, others' loaders and networks in training: docs/gpu.md
+bench-gpu: setup ## the loader on a GPU, beside the decoder's limit, others' loaders and networks in training: docs/how-to/gpu.md
 	@$(BIN)/python -m tagmill.bench.gpu $(ARGS)
 
 wheel: setup ## build/dist/tagmill-*.whl

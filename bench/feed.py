@@ -18,7 +18,7 @@ from tagmill.bench import corpora, measure
 from tagmill.bench.loader import BATCH, SAMPLES, STREAMS
 from tagmill.bench.workers import US, Case, Peer, UnavailableError, environment, run_worker
 
-RATES = "0,25000"  # images/s; the second is what DALI's reader was seen to decode on one H100 (docs/gpu.md)
+RATES = "0,25000"  # images/s; the second is what DALI's reader was seen to decode on one H100 (docs/how-to/gpu.md)
 FEEDS = (
     Peer(US, "tagmill_feed.py", "corpus"),
     Peer("webdataset", "webdataset_feed.py", "corpus", "webdataset", ("webdataset", "pillow")),

@@ -5,7 +5,7 @@ python -m tagmill.bench.gpu [--device auto|cpu|cuda:N] [--parts limit,loader,...
 
 Parts, in the order of their worth: limit (the decoder alone, and tagmill's graph from memory), loader (from the disk), peers,
 training, s3, sweep. Every case is a process of its own; the JSON file is written after each, and a call that finds it goes on
-where the last one was cut. docs/gpu.md says how it is run on a machine without a network.
+where the last one was cut. docs/how-to/gpu.md says how it is run on a machine without a network.
 """
 
 import argparse
@@ -154,7 +154,7 @@ def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--parts", default=",".join(PARTS[:-1]), help=f"of {','.join(PARTS)}")
     parser.add_argument("--corpora", default="256,full", help="short side 256, pictures as they are")
     parser.add_argument("--threads", type=int, default=cores_per_rank(), help="of everybody: the cores by default")
-    parser.add_argument("--decoding", type=json.loads, default={}, help="tagmill's choices, as JSON: docs/gpu.md")
+    parser.add_argument("--decoding", type=json.loads, default={}, help="tagmill's choices, as JSON: docs/how-to/gpu.md")
     parser.add_argument("--seconds", type=float, help="of a setting of the graph from memory")
     parser.add_argument("--minutes", type=float, default=600.0, help="after which no case is begun")
     parser.add_argument(

@@ -4,7 +4,7 @@ python -m tagmill.bench.gpu.variants CORPUS [--device cuda:0] [--seconds S] [--r
 
 Every variant decodes the same pictures with 16 threads, or as many as there are cores, without a store and a plan (but for
 DALI's reader, which reads the tars). Variants take turns; a step whose rate or processor time departs from the one before is
-where to look. So it was found that the hardware decoder had got one picture of each batch (docs/gpu.md).
+where to look. So it was found that the hardware decoder had got one picture of each batch (docs/how-to/gpu.md).
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""What only a GPU can show. Skipped without one; docs/gpu.md says which of it was ever run."""
+"""What only a GPU can show. Skipped without one; docs/how-to/gpu.md says which of it was ever run."""
 
 from pathlib import Path
 from typing import Any
