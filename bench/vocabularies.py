@@ -1,4 +1,4 @@
-"""How many labels there are: the figures of docs/how-to/labels.md, counted on all nouns of WordNet 3.0 and on ImageNet's classes.
+"""How many labels there are: the figures of docs/how-to/labels.md, counted on WordNet 3.0 and on ImageNet's classes.
 
 python bench/vocabularies.py
 

@@ -1,4 +1,4 @@
-"""How pictures are decoded on a GPU: the choices that no rule decides but a measurement (`make bench-gpu`, docs/how-to/gpu.md)."""
+"""How images are decoded on a GPU: the choices that only a measurement decides (`make bench-gpu`, docs/how-to/gpu.md)."""
 
 from dataclasses import dataclass
 from typing import Literal

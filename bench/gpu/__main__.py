@@ -154,7 +154,9 @@ def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--parts", default=",".join(PARTS[:-1]), help=f"of {','.join(PARTS)}")
     parser.add_argument("--corpora", default="256,full", help="short side 256, pictures as they are")
     parser.add_argument("--threads", type=int, default=cores_per_rank(), help="of everybody: the cores by default")
-    parser.add_argument("--decoding", type=json.loads, default={}, help="tagmill's choices, as JSON: docs/how-to/gpu.md")
+    parser.add_argument(
+        "--decoding", type=json.loads, default={}, help="tagmill's choices, as JSON: docs/how-to/gpu.md"
+    )
     parser.add_argument("--seconds", type=float, help="of a setting of the graph from memory")
     parser.add_argument("--minutes", type=float, default=600.0, help="after which no case is begun")
     parser.add_argument(

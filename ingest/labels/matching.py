@@ -173,8 +173,8 @@ class TagMatcher:
 def splits(token: str) -> Iterator[tuple[str, str]]:
     """The ways to read a token as two words of at least three letters, the longest last word first.
 
-    The last word of a compound says what it is, and most wrong splits have a short one (`sport` + `scar`). docs/how-to/labels.md says
-    how often the first split into nouns is the right one.
+    The last word of a compound says what it is, and most wrong splits have a short one (`sport` + `scar`).
+    docs/how-to/labels.md says how often the first split into nouns is the right one.
     """
     for start in range(MIN_TOKEN_CHARS, len(token) - MIN_TOKEN_CHARS + 1):
         yield token[:start], token[start:]
