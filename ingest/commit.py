@@ -11,12 +11,13 @@ from typing import Any
 from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.dedup.decontamination import EvaluationSets
 from tagmill.ingest.dedup.resolve import SetCounts
-from tagmill.ingest.extend.base_corpus import CLOSING, Base, clear
+from tagmill.ingest.extend.base_corpus import Base, clear
 from tagmill.ingest.extend.base_corpus import closing as closing_of
 from tagmill.ingest.filters.takedown_rules import Denylist
 from tagmill.ingest.image_stacks import stack_of, stacks_of
 from tagmill.ingest.labels.matching import MatchRules
 from tagmill.ingest.labels.vocabulary_rules import VocabularyRules
+from tagmill.ingest.layout import CLOSING_MARKER, NEW_REPORT
 from tagmill.ingest.pack.write_shards import PackedGroup, totals_of
 from tagmill.ingest.parts.partition import PartitionManifest
 from tagmill.ingest.progress.host_times import FetchStats
@@ -29,8 +30,6 @@ from tagmill.ingest.views.recipe import ViewRules
 from tagmill.shards.errors import CorpusError
 from tagmill.shards.manifest import SPLITS, CorpusFile, Named, ShardEntry, commit
 from tagmill.shards.storage.store import Store
-
-NEW_REPORT = "parts/report.json"  # of a run that extends, until its generation is there
 
 
 @dataclass(frozen=True)
@@ -131,14 +130,14 @@ def close(config: IngestConfig, store: Store, runs: int, report: Report | None =
     if report is not None:
         store.put(NEW_REPORT, report.json())
     if config.keep_parts:
-        store.delete(CLOSING)  # of a run that was killed and would not have kept them
+        store.delete(CLOSING_MARKER)  # of a run that was killed and would not have kept them
     else:
-        store.put(CLOSING, json.dumps(closing_of(config, runs)).encode())
+        store.put(CLOSING_MARKER, json.dumps(closing_of(config, runs)).encode())
 
 
 def finish(store: Store, config: IngestConfig) -> Report:
     """A corpus is there already: this run's own, killed while it cleared up, or another."""
-    ours = store.exists(CLOSING) and json.loads(store.read(CLOSING)) == closing_of(config, 1)
+    ours = store.exists(CLOSING_MARKER) and json.loads(store.read(CLOSING_MARKER)) == closing_of(config, 1)
     if not ours:
         remedy = "choose another output, add to this corpus with --extend, or remove it"
         raise CorpusError("there is a corpus here already", store.url, remedy)

@@ -8,6 +8,7 @@ from typing import Any
 
 from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.images.prepare import image_stack
+from tagmill.ingest.layout import MIXED_STACKS, STACK_PIN
 from tagmill.shards.errors import ConfigError
 from tagmill.shards.formats.record import sha256_hex
 from tagmill.shards.manifest import CorpusFile
@@ -15,22 +16,19 @@ from tagmill.shards.storage.store import Store
 
 log = logging.getLogger(__name__)
 
-STACK = "parts/stack.json"  # who makes the pictures, and with which version of this code
-STACKS = "parts/stack-"  # others that went on with it
-
 
 def hold_stack(config: IngestConfig, store: Store, over: str) -> None:
     """Refuses a run whose pictures were begun by other code, as their bytes would differ; `over` says how to start over."""
     mine = json.dumps({"image_stack": image_stack(), "code_version": version("tagmill")}, sort_keys=True).encode()
-    if store.put_new(STACK, mine) or store.read(STACK) == mine:
+    if store.put_new(STACK_PIN, mine) or store.read(STACK_PIN) == mine:
         return
-    begun, now = json.loads(store.read(STACK)), json.loads(mine)
+    begun, now = json.loads(store.read(STACK_PIN)), json.loads(mine)
     flat = [told["image_stack"] | {"tagmill": told["code_version"]} for told in (begun, now)]
     if not config.mixed_stack:
         what = f"pictures are still to be made, and those that are there were made by other code: {mixed_stacks(*flat)}"
         raise ConfigError(what, config.output, f"go on with the same versions, give --mixed-stack, or {over}")
     log.warning("pictures of several image stacks are in this corpus: %s", mixed_stacks(*flat))
-    store.put(f"{STACKS}{sha256_hex(mine)[:12]}.json", mine)
+    store.put(f"{MIXED_STACKS}{sha256_hex(mine)[:12]}.json", mine)
 
 
 def check_base(config: IngestConfig, file: CorpusFile, where: str) -> None:
@@ -51,13 +49,13 @@ def mixed_stacks(then: dict[str, str], now: dict[str, str]) -> str:
 
 def stack_of(store: Store) -> dict[str, str]:
     """The image stack that began a run's pictures."""
-    found: dict[str, str] = json.loads(store.read(STACK))["image_stack"]
+    found: dict[str, str] = json.loads(store.read(STACK_PIN))["image_stack"]
     return found
 
 
 def stacks_of(store: Store, corpus: CorpusFile | None) -> dict[str, Any]:
     """All that made pictures of a run, for `lineage`: where they were several, or the corpus that it extends has another."""
-    names = [STACK, *(name for name in store.names("parts") if name.startswith(STACKS))]
+    names = [STACK_PIN, *(name for name in store.names("parts") if name.startswith(MIXED_STACKS))]
     found = [json.loads(store.read(name)) for name in names]
     alone = len(found) == 1 and (corpus is None or corpus.image_stack == found[0]["image_stack"])
     return {} if alone else {"image_stacks": found}

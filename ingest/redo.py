@@ -12,12 +12,10 @@ from importlib.metadata import version
 from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.dedup.decontamination import EvaluationSets
 from tagmill.ingest.extend.base_corpus import Base, remove_packed
-from tagmill.ingest.pack.write_shards import PACKED_FOLDER, PACKING_PIN
+from tagmill.ingest.layout import LABELLING_FILE, PACKED_FOLDER, PACKING_PIN
 from tagmill.ingest.parts.make import PartSummary
 from tagmill.shards.manifest import CORPUS, Corpus
 from tagmill.shards.storage.store import Store
-
-LABELLING_FILE = "parts/labelling.json"  # manifests and folders of views that the run has begun to write
 
 
 def select_stamp(config: IngestConfig, evaluation: EvaluationSets, parts: Iterable[PartSummary]) -> str:

@@ -33,11 +33,12 @@ from tagmill.ingest.filters.takedown_rules import Denylist
 from tagmill.ingest.http.proxy import SAYS as PROXY_SAYS
 from tagmill.ingest.http.proxy import Proxies
 from tagmill.ingest.image_stacks import hold_stack
+from tagmill.ingest.layout import attempt_file, done_file
 from tagmill.ingest.pack.shard_plan import NOTHING_BEFORE, check_dealt
 from tagmill.ingest.pack.write_shards import PackedGroup, PackTask, plan_groups, totals_of
 from tagmill.ingest.parts.first_look import FirstLook, reading_of
 from tagmill.ingest.parts.known_urls import partition_known
-from tagmill.ingest.parts.make import PartSummary, attempt_file, done_file
+from tagmill.ingest.parts.make import PartSummary
 from tagmill.ingest.parts.partition import PartitionManifest, partition
 from tagmill.ingest.parts.robots import ask_hosts, find_hosts
 from tagmill.ingest.parts.run import pictures_left, run_parts

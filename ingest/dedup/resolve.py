@@ -21,10 +21,9 @@ from tagmill.ingest.dedup.greedy_mis import YIELDED, greedy_independent_set
 from tagmill.ingest.dedup.near_duplicates import ALIKE, EDGES, NearCounts, NearRules, find_near
 from tagmill.ingest.dedup.placeholders import Crowd, find_crowds
 from tagmill.ingest.engines.engine import Engine, TableSource, parquet_of
+from tagmill.ingest.layout import SETS_FOLDER
 from tagmill.ingest.similarity.hash_files import HashFile
 from tagmill.shards.storage.store import Store
-
-SETS_FOLDER = "parts/sets"  # of tables for engines that read no local files
 
 
 @dataclass(frozen=True)

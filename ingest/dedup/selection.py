@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 
 from tagmill.ingest.dedup.decontamination import LEAKS
 from tagmill.ingest.dedup.existing_samples import EXISTING
-from tagmill.ingest.dedup.resolve import SETS_FOLDER as SETS
 from tagmill.ingest.dedup.resolve import SetCounts, SetRules, resolve_drops, shown
 from tagmill.ingest.engines.engine import Engine, Parquet, TableSource
+from tagmill.ingest.layout import SELECTION_FOLDER, SELECTION_MARKER, SETS_FOLDER, selection_file
 from tagmill.shards.errors import ConfigError, CorpusError
 from tagmill.shards.storage.store import Store
 
@@ -32,8 +32,6 @@ SELECTION = pa.schema(
         pa.field("yields_to", pa.string()),  # the key that a duplicate yields to
     ]
 )
-SELECTION_FOLDER = "parts/selection"
-SELECTION_MARKER = f"{SELECTION_FOLDER}/done.json"
 STAMP = b"tagmill.stamp"  # of a group's file, in the metadata of its schema
 STRETCH = 4_000_000  # rows of the selection that are sorted at a time
 
@@ -54,18 +52,13 @@ class Selected:
         return cls(**{**text, "counts": SetCounts.of(text["counts"])})
 
 
-def group_file(group: int) -> str:
-    """The part of the selection that belongs to a pack group."""
-    return f"{SELECTION_FOLDER}/{group:06d}.parquet"
-
-
 def read_group(store: Store, group: int, columns: list[str], stamp: str) -> pa.Table:
     """Columns of a group's selection. Raises CorpusError where that was made under another stamp."""
-    with store.open(group_file(group)) as file:
+    with store.open(selection_file(group)) as file:
         table = pq.ParquetFile(file).read(columns, use_threads=False)
     if (table.schema.metadata or {}).get(STAMP, b"").decode() != stamp:
         remedy = "one run at a time makes a corpus: end the other, and run the command again"
-        raise CorpusError("another run selects here", f"{store.url.rstrip('/')}/{group_file(group)}", remedy)
+        raise CorpusError("another run selects here", f"{store.url.rstrip('/')}/{selection_file(group)}", remedy)
     return table
 
 
@@ -101,7 +94,7 @@ def select(
         if there.stamp == stamp:
             return there
         store.delete(SELECTION_MARKER)
-    for folder in (SELECTION_FOLDER, SETS):
+    for folder in (SELECTION_FOLDER, SETS_FOLDER):
         store.delete_below(folder)
     store.delete(leaks)
     rules = SetRules() if rules is None else rules
@@ -162,7 +155,7 @@ class _GroupFiles:
         while self._group < group:
             self._open().close()
             path = self._path()
-            self._store.put(group_file(self._group), path, give=True)
+            self._store.put(selection_file(self._group), path, give=True)
             self._writer = None
             self._group += 1
 

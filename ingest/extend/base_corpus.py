@@ -13,6 +13,7 @@ from typing import Any
 
 from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.image_stacks import check_base
+from tagmill.ingest.layout import CLOSING_MARKER, EXTEND_PIN
 from tagmill.ingest.pack.shard_plan import Before
 from tagmill.ingest.parts.run import pictures_left
 from tagmill.shards.errors import ConfigError, CorpusError
@@ -21,9 +22,7 @@ from tagmill.shards.side_tables import FOLDERS, num_runs, of_later_runs
 from tagmill.shards.storage.store import Store
 from tagmill.shards.writer import SIDES
 
-EXTEND_PIN = "parts/extend.json"
 _SHARD = re.compile(rf"shards/((?:holdout-)?[0-9]{{6,}})(?:{'|'.join(map(re.escape, SIDES))})")
-CLOSING = "parts/closing.json"  # once the run's generation is there, the parts may go
 
 
 @dataclass(frozen=True)
@@ -109,7 +108,7 @@ def is_done(config: IngestConfig, store: Store) -> bool:
 
 
 def closing(config: IngestConfig, runs: int) -> dict[str, Any]:
-    """The content of CLOSING for the run that makes so many."""
+    """The content of CLOSING_MARKER for the run that makes so many."""
     return {"config_sha256": config.digest(), **({"runs": runs} if runs > 1 else {})}
 
 
@@ -118,8 +117,8 @@ def clear(store: Store) -> None:
 
     So whoever is killed here leaves either the mark, and the next run goes on, or nothing but maybe an empty folder.
     """
-    if store.exists(CLOSING):
-        store.delete_below("parts", last=CLOSING)
+    if store.exists(CLOSING_MARKER):
+        store.delete_below("parts", last=CLOSING_MARKER)
 
 
 def _there(config: IngestConfig, store: Store) -> Corpus:
@@ -140,7 +139,7 @@ def _pinned(store: Store) -> Pin | None:
 
 
 def _closing(store: Store) -> Any:
-    return json.loads(store.read(CLOSING)) if store.exists(CLOSING) else None
+    return json.loads(store.read(CLOSING_MARKER)) if store.exists(CLOSING_MARKER) else None
 
 
 def _check_agreement(config: IngestConfig, corpus: Corpus) -> None:

@@ -9,6 +9,7 @@ from contextlib import suppress
 import pyarrow as pa
 
 from tagmill.ingest.fetch.robots_rules import MOST_COMPILED, MOST_TEXT, Compiled, RobotsAnswer, RobotsRules
+from tagmill.ingest.layout import long_rules_file, rules_file
 from tagmill.ingest.reasons import Reason
 from tagmill.shards.formats.parquet import read_table
 from tagmill.shards.storage.store import Store
@@ -29,16 +30,6 @@ LISTED = pa.schema(
         pa.field("kept", pa.string(), nullable=False),
     ]
 )
-
-
-def listed_file(part: int) -> str:
-    """Where the answers of a part's hosts lie in the store."""
-    return f"parts/robots/rules/{part:06d}.parquet"
-
-
-def kept_file(sha256: str) -> str:
-    """Where long rules lie in the store."""
-    return f"parts/robots/kept/{sha256}.txt"
 
 
 class RedirectCache:
@@ -127,8 +118,8 @@ class RobotsCache:
 def open_robots_cache(store: Store, part: int, met: RedirectCache) -> RobotsCache:
     """The book of a part, whose hosts were asked before."""
     known: dict[str, RobotsAnswer] = {}
-    if store.exists(name := listed_file(part)):
+    if store.exists(name := rules_file(part)):
         for row in read_table(store.read(name)).to_pylist():
             reason = Reason(row["reason"]) if row["reason"] else None
             known[row["origin"]] = RobotsAnswer(row["rules"], row["kept"], reason, row["detail"])
-    return RobotsCache(known, lambda sha256: store.read(kept_file(sha256)).decode(), met)
+    return RobotsCache(known, lambda sha256: store.read(long_rules_file(sha256)).decode(), met)

@@ -8,11 +8,9 @@ from functools import lru_cache
 from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.filters.blocklist import Blocklist, read_blocklists
 from tagmill.ingest.filters.takedown_rules import Denylist, read_denylist
+from tagmill.ingest.layout import BLOCKLIST_PIN, TAKEDOWN_PIN
 from tagmill.shards.errors import ConfigError
 from tagmill.shards.storage.store import Store
-
-DENIED = "parts/takedown.json"  # as `Denylist.json`
-BLOCKED = "parts/blocklist.txt"  # as `Blocklist.data`
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,7 @@ def pin_forbidden(config: IngestConfig, store: Store, listed: Denylist) -> Forbi
             what = f"{flag} had {len(then)} entries when this run began and has {len(given)} now: {len(missing)} are missing"
             remedy = "give the lists as they were; they may grow, but what was refused for them is not there any more"
             raise ConfigError(f"{what}, such as {min(missing)}", config.output, remedy)
-    for name, data in ((DENIED, now.denied.json()), (BLOCKED, now.blocked.data())):
+    for name, data in ((TAKEDOWN_PIN, now.denied.json()), (BLOCKLIST_PIN, now.blocked.data())):
         if not store.put_new(name, data) and store.read(name) != data:
             store.put(name, data)
     return now
@@ -68,8 +66,12 @@ def _entries(of: Denylist | Blocklist) -> Set[str]:
 
 def read_forbidden(store: Store) -> Forbidden:
     """What is pinned; nothing where nothing is."""
-    denied = Denylist.parse(store.read(DENIED)) if store.exists(DENIED) else Denylist()
-    blocked = Blocklist.parse(store.read(BLOCKED).decode(), BLOCKED) if store.exists(BLOCKED) else Blocklist()
+    denied = Denylist.parse(store.read(TAKEDOWN_PIN)) if store.exists(TAKEDOWN_PIN) else Denylist()
+    blocked = (
+        Blocklist.parse(store.read(BLOCKLIST_PIN).decode(), BLOCKLIST_PIN)
+        if store.exists(BLOCKLIST_PIN)
+        else Blocklist()
+    )
     return Forbidden(denied, blocked)
 
 

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tagmill.ingest.dedup.selection import read_group
+from tagmill.ingest.layout import PACKING_PIN, packed_file
 from tagmill.ingest.pack.shard_plan import NOTHING_BEFORE, Before, GroupPlan, GroupSizes, ShardPlan, plan, tar_bytes
 from tagmill.ingest.parts.table import record_of
 from tagmill.ingest.progress.progress import Progress
@@ -31,8 +32,6 @@ from tagmill.shards.storage.store import Store
 from tagmill.shards.writer import ShardWriter, publish
 
 FATES = ["part", "place", "split", "reason", "yields_to"]
-PACKED_FOLDER = "parts/packed"  # a marker for each group that is packed
-PACKING_PIN = "parts/packing.txt"  # the stamp under which it is
 
 
 @dataclass(frozen=True)
@@ -145,7 +144,7 @@ def pack_group(task: PackTask, tell: Tell = silent) -> PackedGroup:
     CorpusError where another run has begun to pack meanwhile.
     """
     label = task.group.label
-    marker = f"{PACKED_FOLDER}/{label}.json"
+    marker = packed_file(label)
     if task.store.exists(marker) and (found := PackedGroup.parse(task.store.read(marker))).stamp == task.stamp:
         for outcome, num_rows in found.outcomes().items():
             tell(outcome, num_rows)

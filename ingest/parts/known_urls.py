@@ -18,22 +18,17 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tagmill.ingest.http.urls import url_hash
-from tagmill.ingest.parts.partition import HASH, Buckets, PartitionManifest, partition_buckets, rows_file, words_of
+from tagmill.ingest.layout import KNOWN_MARKER, known_file, rows_file
+from tagmill.ingest.parts.partition import HASH, Buckets, PartitionManifest, partition_buckets, words_of
 from tagmill.ingest.workers.pool import Workers
 from tagmill.shards.manifest import Corpus
 from tagmill.shards.side_tables import num_runs, of_runs
 from tagmill.shards.storage.store import Store
 
 KNOWN = pa.schema([pa.field(HASH, pa.binary(32), nullable=False), pa.field("key", pa.string(), nullable=False)])
-KNOWN_MARKER = "parts/known.json"
 _BATCH_ROWS = 16_384
 FILTER_BITS = (16, 29)  # log2 of the filter's bits, at least and at most: 64 MiB serve 50 million new URLs well
 BITS_A_URL = 64  # of the filter, where there is room
-
-
-def known_file(part: int) -> str:
-    """Where the known URLs of a part lie, if it has any."""
-    return f"parts/{part:06d}/known.parquet"
 
 
 def known_keys(store: Store, part: int) -> dict[bytes, str]:

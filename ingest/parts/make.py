@@ -22,8 +22,8 @@ from tagmill.ingest.http.urls import normalise, url_hash
 from tagmill.ingest.images.decode_pool import Decoders
 from tagmill.ingest.images.fingerprint import holdout_order
 from tagmill.ingest.images.rejected import Rejected
+from tagmill.ingest.layout import attempt_file, done_file, rows_file
 from tagmill.ingest.parts.known_urls import known_keys
-from tagmill.ingest.parts.partition import rows_file
 from tagmill.ingest.parts.ranged_reads import PlaceReader, runs
 from tagmill.ingest.parts.review import as_known, refusal, review
 from tagmill.ingest.parts.table import ROW_GROUP, PartTable, subject
@@ -33,16 +33,6 @@ from tagmill.ingest.sources.locations import COLUMN, Place
 from tagmill.ingest.workers.shared_counters import Tell, silent
 from tagmill.shards.formats.record import key_of
 from tagmill.shards.storage.store import Store
-
-
-def attempt_file(part: int, attempt: str) -> str:
-    """Where an attempt at a part lies in the store."""
-    return f"parts/{part:06d}/{attempt}.parquet"
-
-
-def done_file(part: int) -> str:
-    """The marker that makes one attempt at a part the part."""
-    return f"parts/{part:06d}/done.json"
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ With `keep_order` parts are runs of the input instead, in its order.
 import hashlib
 import json
 import logging
-import re
 import shutil
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -24,6 +23,7 @@ import pyarrow.parquet as pq
 
 from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.http.urls import url_hash
+from tagmill.ingest.layout import PARTITION_MARKER, ROWS_PATTERN, rows_file
 from tagmill.ingest.sources.input_warnings import Noticed
 from tagmill.ingest.sources.inputs import ROW_BITS, Input, inputs
 from tagmill.ingest.sources.rows import row_schema, rows
@@ -34,7 +34,6 @@ from tagmill.shards.storage.threads import DaemonPool
 
 log = logging.getLogger(__name__)
 
-PARTITION_MARKER = "parts/dealt.json"
 FAN_OUT_BITS = 8  # 256 buckets are open at a time
 HELD_PARTS = 64  # parts of a bucket that is dealt in memory
 TOGETHER = 8  # parts that are taken out of them in one pass
@@ -42,7 +41,6 @@ LUMP = 1 << 23  # bytes of rows that are made one batch
 AT_ONCE = 8  # parts that are on their way into the store
 HASH = "url_hash"
 Put = Callable[[pa.Table, int], None]  # a part's rows, and its number
-_ROWS = re.compile(r"parts/[0-9]{6}/rows\.parquet")  # as `rows_file` names them
 
 
 @dataclass(frozen=True)
@@ -71,11 +69,6 @@ def partition_schema(config: IngestConfig) -> pa.Schema:
     return row_schema(config).append(pa.field(HASH, pa.binary(32), nullable=False))
 
 
-def rows_file(part: int) -> str:
-    """Where a part's rows lie in the store."""
-    return f"parts/{part:06d}/rows.parquet"
-
-
 def partition(
     config: IngestConfig,
     store: Store,
@@ -94,7 +87,7 @@ def partition(
     if store.exists(PARTITION_MARKER):
         return _held(config, store.read(PARTITION_MARKER))
     for name in store.names("parts"):  # of a run that was killed while it dealt, maybe with other flags
-        if _ROWS.fullmatch(name):
+        if ROWS_PATTERN.fullmatch(name):
             store.delete(name)
     folder = spool / "deal"
     shutil.rmtree(folder, ignore_errors=True)

@@ -26,12 +26,22 @@ import pyarrow.parquet as pq
 from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.engines.engine import Engine, Parquet, parquet_of
 from tagmill.ingest.fetch.fetcher import Fetcher, FetchState
-from tagmill.ingest.fetch.robots_cache import LISTED, kept_file, listed_file
+from tagmill.ingest.fetch.robots_cache import LISTED
 from tagmill.ingest.fetch.robots_rules import RobotsAnswer, judge, origin_of
 from tagmill.ingest.filters.pinned import PinnedRules, forbidden_of, read_rules
 from tagmill.ingest.http.opt_out import agents_of
 from tagmill.ingest.http.urls import normalise, parsed_url
-from tagmill.ingest.parts.partition import rows_file
+from tagmill.ingest.layout import (
+    HOSTS_MARKER,
+    ROBOTS_MARKER,
+    answers_file,
+    asked_file,
+    hosts_file,
+    long_rules_file,
+    origins_file,
+    rows_file,
+    rules_file,
+)
 from tagmill.ingest.progress.progress import Progress
 from tagmill.ingest.reasons import OUTCOMES, Reason
 from tagmill.ingest.sources.locations import COLUMN
@@ -41,9 +51,6 @@ from tagmill.shards.formats.parquet import read_table, table_bytes
 from tagmill.shards.formats.record import sha256_hex
 from tagmill.shards.storage.store import Store
 
-ROBOTS_FOLDER = "parts/robots"
-FOUND = f"{ROBOTS_FOLDER}/hosts/done.json"  # hosts of each task
-ROBOTS_MARKER = f"{ROBOTS_FOLDER}/done.json"
 HOSTS = 512  # of a task, which one worker asks
 PARTS_A_WORKER = 16  # parts whose origins are found before another process is worth its start
 INLINE = (
@@ -96,30 +103,13 @@ class Asked:
         return fresh and self.agents == sorted(agents_of(config.user_agent))
 
 
-def origins_file(part: int) -> str:
-    return f"{ROBOTS_FOLDER}/origins/{part:06d}.parquet"
-
-
-def hosts_file(task: int) -> str:
-    return f"{ROBOTS_FOLDER}/hosts/{task:06d}.parquet"
-
-
-def answers_file(task: int) -> str:
-    return f"{ROBOTS_FOLDER}/answers/{task:06d}.parquet"
-
-
-def asked_file(task: int) -> str:
-    """The marker of a task."""
-    return f"{ROBOTS_FOLDER}/answers/{task:06d}.json"
-
-
 def find_hosts(config: IngestConfig, store: Store, num_parts: int, engine: Callable[[], Engine]) -> list[int]:
     """Finds the hosts of all dealt parts and puts them, each once, into tasks; returns the number of hosts of each.
 
     Memory holds the origins of a part and what the engine takes. What was found before is kept.
     """
-    if store.exists(FOUND):
-        return list(json.loads(store.read(FOUND)))
+    if store.exists(HOSTS_MARKER):
+        return list(json.loads(store.read(HOSTS_MARKER)))
     rules = read_rules(store)
     scan = [_Scan(config, store, part, rules) for part in range(num_parts)]
     with Workers(min(config.processes, -(-num_parts // PARTS_A_WORKER)), "finding the hosts of a list") as workers:
@@ -128,7 +118,7 @@ def find_hosts(config: IngestConfig, store: Store, num_parts: int, engine: Calla
     with closing(engine()) as sql:
         sql.bind("origins", _origins(store, num_parts))
         sizes = list(_put_hosts(sql, store))
-    store.put(FOUND, json.dumps(sizes).encode())
+    store.put(HOSTS_MARKER, json.dumps(sizes).encode())
     return sizes
 
 
@@ -307,7 +297,7 @@ async def _row(fetcher: Fetcher, store: Store, origin: str, agents: frozenset[st
     if len(answer.rules) > INLINE:
         text = answer.rules.encode()
         answer = RobotsAnswer(kept=sha256_hex(text))
-        await asyncio.get_running_loop().run_in_executor(None, store.put_new, kept_file(answer.kept), text)
+        await asyncio.get_running_loop().run_in_executor(None, store.put_new, long_rules_file(answer.kept), text)
     facts = {"http_status": found.http_status, "fetched_at": found.fetched_at, "seconds": found.seconds}
     return {"origin": origin, **facts, **asdict(answer)}
 
@@ -315,7 +305,7 @@ async def _row(fetcher: Fetcher, store: Store, origin: str, agents: frozenset[st
 def _put_listed(sql: Engine, store: Store) -> None:
     """Cuts the stream of all parts' answers into one table a part."""
     for part, batches in groupby(_by_part(sql.run("rules")), lambda piece: piece[0]):
-        store.put(listed_file(part), table_bytes([row for _, rows in batches for row in rows], LISTED))
+        store.put(rules_file(part), table_bytes([row for _, rows in batches for row in rows], LISTED))
 
 
 def _by_part(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, list[dict[str, Any]]]]:

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.filters.pinned import read_rules
-from tagmill.ingest.parts.make import PartSummary, PartTask, done_file, lessons_of, run_part
-from tagmill.ingest.parts.partition import PARTITION_MARKER as DEALT
+from tagmill.ingest.layout import PARTITION_MARKER, done_file
+from tagmill.ingest.parts.make import PartSummary, PartTask, lessons_of, run_part
 from tagmill.ingest.parts.partition import PartitionManifest
 from tagmill.ingest.parts.table import part_schema
 from tagmill.ingest.progress.progress import Progress
@@ -55,10 +55,10 @@ def in_processes(config: IngestConfig, store: Store, parts: list[int], progress:
 
 def pictures_left(store: Store) -> bool:
     """Whether a run has pictures to make still, or to make again."""
-    if not store.exists(DEALT):
+    if not store.exists(PARTITION_MARKER):
         return True
     there, rules = set(store.names("parts")), read_rules(store)
-    for part in range(PartitionManifest.parse(store.read(DEALT)).num_parts):
+    for part in range(PartitionManifest.parse(store.read(PARTITION_MARKER)).num_parts):
         if done_file(part) not in there:
             return True
         if rules.md5:  # else no part is made again

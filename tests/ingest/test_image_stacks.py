@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tagmill.ingest.image_stacks import STACK, check_base, hold_stack, mixed_stacks, stack_of, stacks_of
+from tagmill.ingest.image_stacks import check_base, hold_stack, mixed_stacks, stack_of, stacks_of
 from tagmill.ingest.images.prepare import image_stack
+from tagmill.ingest.layout import STACK_PIN
 from tagmill.shards.errors import ConfigError
 from tagmill.shards.manifest import CorpusFile, Named
 from tagmill.shards.storage.store import Store
@@ -23,7 +24,7 @@ def test_what_two_stacks_differ_in() -> None:
 
 def test_a_stack_is_pinned_and_another_refused_or_recorded(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     store, wanted = Store(str(tmp_path)), config("rows", tmp_path)
-    store.put(STACK, json.dumps(OLD, sort_keys=True).encode())
+    store.put(STACK_PIN, json.dumps(OLD, sort_keys=True).encode())
     with pytest.raises(ConfigError, match=r"pillow 1\.0 then and .* now.*or start over") as caught:
         hold_stack(wanted, store, "start over")
     assert "jpeg" not in caught.value.what  # what is alike is not told

@@ -18,9 +18,8 @@ import pytest
 import webdataset
 
 from tagmill.ingest import IngestConfig, Report, ingest
-from tagmill.ingest.extend.base_corpus import CLOSING
 from tagmill.ingest.http.proxy import SAYS as PROXY_SAYS
-from tagmill.ingest.image_stacks import STACK
+from tagmill.ingest.layout import CLOSING_MARKER, STACK_PIN
 from tagmill.shards.errors import CorpusError, TagmillError
 from tagmill.shards.lint import lint_shard, lint_view
 from tagmill.shards.manifest import Corpus
@@ -245,7 +244,7 @@ def test_an_output_that_holds_a_corpus_is_refused(built: Built, listing: str) ->
     before = digests(built.output)
     with pytest.raises(CorpusError, match="choose another output"):
         ingest(config(listing, built.output))
-    closing = Path(built.output, CLOSING)
+    closing = Path(built.output, CLOSING_MARKER)
     closing.parent.mkdir()
     closing.write_text('{"config_sha256": "that of another run, which was killed while it cleared up"}')
     with pytest.raises(CorpusError, match="choose another output"):
@@ -320,6 +319,6 @@ def test_a_run_through_a_proxy_says_once_what_only_the_proxy_can_see_to(
 def test_another_image_stack_does_not_go_on_with_a_run(
     listing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Store(str(tmp_path / "corpus")).put(STACK, b'{"code_version": "0", "image_stack": {"pil": "old"}}')
+    Store(str(tmp_path / "corpus")).put(STACK_PIN, b'{"code_version": "0", "image_stack": {"pil": "old"}}')
     with pytest.raises(TagmillError, match=r"pil old then and none now.*remove the output"):
         ingest(config(listing, tmp_path / "corpus"))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tagmill.ingest.extend.base_corpus import CLOSING
+from tagmill.ingest.layout import CLOSING_MARKER
 from tests.ingest.smallweb import config, listing, web
 from tests.ingest.test_run import digests
 
@@ -53,7 +53,7 @@ class Run:
 
 def is_finished(corpus: Path) -> bool:
     """Whether the run that was killed had nothing left to do: its mark goes last, so no object is left below `parts`."""
-    done = (corpus / "corpus.json").exists() and not (corpus / CLOSING).exists()
+    done = (corpus / "corpus.json").exists() and not (corpus / CLOSING_MARKER).exists()
     if done:
         assert not [path for path in (corpus / "parts").rglob("*") if path.is_file()]
     return done

@@ -16,11 +16,8 @@ import pytest
 
 from tagmill.ingest import IngestConfig, commit, ingest
 from tagmill.ingest import run as runs
-from tagmill.ingest.extend.base_corpus import CLOSING
-from tagmill.ingest.image_stacks import STACK
+from tagmill.ingest.layout import CLOSING_MARKER, PARTITION_MARKER, STACK_PIN, done_file
 from tagmill.ingest.pack import shard_plan
-from tagmill.ingest.parts.make import done_file
-from tagmill.ingest.parts.partition import PARTITION_MARKER as DEALT
 from tagmill.shards.errors import ConfigError
 from tagmill.shards.manifest import Corpus
 from tagmill.shards.storage.store import Store
@@ -126,7 +123,7 @@ def test_a_flag_of_fetching_may_change_before_anything_is_dealt(
     with monkeypatch.context() as patch:
 
         def deadly(self: Store, name: str, *of: Any, **how: Any) -> None:
-            if name == DEALT:
+            if name == PARTITION_MARKER:
                 raise Killed
             put(self, name, *of, **how)
 
@@ -289,9 +286,9 @@ def test_a_list_that_adds_nothing_takes_no_manifest_with_it_when_it_is_done_agai
 def test_parts_stay_if_the_run_that_ends_wants_them(lists: Path, begun: Path, tmp_path: Path) -> None:
     """The one that was killed would have removed them, and had said so."""
     output = Path(shutil.copytree(begun, tmp_path / "corpus"))
-    assert (output / CLOSING).exists()
+    assert (output / CLOSING_MARKER).exists()
     ingest(config(lists, output, top_k=3, keep_parts=True))
-    assert (output / DEALT).exists() and not (output / CLOSING).exists()
+    assert (output / PARTITION_MARKER).exists() and not (output / CLOSING_MARKER).exists()
 
 
 def test_a_holdout_of_the_whole_list_is_refused_when_it_is_dealt(web: CountingWeb, lists: Path, tmp_path: Path) -> None:
@@ -362,7 +359,7 @@ def test_another_stack_goes_on_as_soon_as_all_pictures_are_made(
 ) -> None:
     """The corpus says who made them. One part less, and the run is refused."""
     output = Path(shutil.copytree(begun, tmp_path / "corpus"))
-    Store(str(output)).put(STACK, json.dumps(OLD_STACK).encode())
+    Store(str(output)).put(STACK_PIN, json.dumps(OLD_STACK).encode())
     less = Path(shutil.copytree(output, tmp_path / "less"))
     (less / done_file(1)).unlink()
     with pytest.raises(ConfigError, match="pillow of before then and"):
@@ -381,7 +378,7 @@ def test_a_list_whose_pictures_are_made_is_added_under_another_stack(
     output, wanted = tmp_path / "corpus", settings(str(lists / "b.parquet"), tmp_path / "corpus", extend=True)
     ingest(config(lists, output))
     killed_at_the_end(monkeypatch, wanted)
-    Store(str(output)).put(STACK, json.dumps(OLD_STACK).encode())
+    Store(str(output)).put(STACK_PIN, json.dumps(OLD_STACK).encode())
     ingest(wanted)
     assert lineage(output)["image_stacks"] == [OLD_STACK]
 
@@ -389,8 +386,8 @@ def test_a_list_whose_pictures_are_made_is_added_under_another_stack(
 def test_a_run_of_an_earlier_version_says_which_way_out_there_is(lists: Path, begun: Path, tmp_path: Path) -> None:
     """Its markers do not say the values of its flags."""
     output = Path(shutil.copytree(begun, tmp_path / "corpus"))
-    marker = json.loads((output / DEALT).read_text())
+    marker = json.loads((output / PARTITION_MARKER).read_text())
     del marker["fields"]
-    (output / DEALT).write_text(json.dumps(marker | {"config_sha256": "0" * 64}))
+    (output / PARTITION_MARKER).write_text(json.dumps(marker | {"config_sha256": "0" * 64}))
     with pytest.raises(ConfigError, match=r"begun by an earlier version of tagmill.*start over"):
         ingest(config(lists, output, top_k=3))

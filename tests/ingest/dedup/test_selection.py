@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tagmill.ingest.dedup.selection import SELECTION, Selected, group_file, num_groups, read_group, select
+from tagmill.ingest.dedup.selection import SELECTION, Selected, num_groups, read_group, select
 from tagmill.ingest.engines.duckdb import DuckDB
 from tagmill.ingest.engines.engine import parquet_of
+from tagmill.ingest.layout import selection_file
 from tagmill.shards.errors import ConfigError, CorpusError
 from tagmill.shards.storage.store import Store
 
@@ -114,13 +115,13 @@ def test_the_selection_is_the_brute_force_one(
         reasons = [line[6] for line in expected if line[6]]
         assert selected.reasons == {reason: reasons.count(reason) for reason in set(reasons)}
         groups = num_groups(NUM_PARTS, parts_per_group)
-        assert store.names("parts/selection") == [*map(group_file, range(groups)), "parts/selection/done.json"]
+        assert store.names("parts/selection") == [*map(selection_file, range(groups)), "parts/selection/done.json"]
         for group in range(groups):
-            of_group = pq.read_table(Path(folder, "corpus", group_file(group)))
+            of_group = pq.read_table(Path(folder, "corpus", selection_file(group)))
             assert of_group.schema.equals(SELECTION)
             lines = [tuple(row.values()) for row in of_group.to_pylist()]
             assert lines == [line for line in expected if line[1] // parts_per_group == group]
-        files = [group_file(group) for group in range(groups)]
+        files = [selection_file(group) for group in range(groups)]
         assert parquet_of(store, files, SELECTION).dataset().count_rows() == len(rows)
 
 
@@ -155,4 +156,4 @@ def test_larger_pictures_win_beyond_32_bits(engine: DuckDB, tmp_path: Path) -> N
     store = Store(str(tmp_path / "corpus"))
     table = pa.Table.from_pylist(rows, FACTS)
     select(engine, store, table, num_parts=1, parts_per_group=1, holdout=0, spool=tmp_path)
-    assert pq.read_table(tmp_path / "corpus" / group_file(0))["split"].to_pylist() == [None, "train"]
+    assert pq.read_table(tmp_path / "corpus" / selection_file(0))["split"].to_pylist() == [None, "train"]

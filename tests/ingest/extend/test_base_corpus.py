@@ -15,11 +15,11 @@ import pytest
 
 from tagmill.ingest import ingest
 from tagmill.ingest import run as runs
-from tagmill.ingest.dedup.selection import SELECTION_MARKER as SELECTED
 from tagmill.ingest.extend import base_corpus
 from tagmill.ingest.filters.takedown_rules import url_digest
 from tagmill.ingest.images.prepare import image_stack
 from tagmill.ingest.labels.synsets import is_synset
+from tagmill.ingest.layout import SELECTION_MARKER
 from tagmill.ingest.parts import known_urls
 from tagmill.ingest.takedown.takedown_command import TakedownConfig, take_down
 from tagmill.ingest.views.view_command import ViewConfig, view
@@ -313,7 +313,7 @@ def test_kept_parts_tell_that_the_run_is_done(web: CountingWeb, made: Path, outp
     web.asked.clear()
     assert ingest(mine) == report and not web.asked and len(Corpus.open(str(output)).file.lineage) == 2
     assert Store(str(output)).exists(base_corpus.EXTEND_PIN) and Store(str(output)).exists(known_urls.KNOWN_MARKER)
-    assert Store(str(output)).exists(SELECTED)
+    assert Store(str(output)).exists(SELECTION_MARKER)
 
 
 def test_a_corpus_on_s3(web: CountingWeb, made: Path, grown: Path, s3_bucket: str) -> None:

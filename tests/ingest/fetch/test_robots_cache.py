@@ -6,16 +6,9 @@ from pathlib import Path
 import pytest
 from yarl import URL
 
-from tagmill.ingest.fetch.robots_cache import (
-    LISTED,
-    REFUSED_FOR,
-    RedirectCache,
-    RobotsCache,
-    kept_file,
-    listed_file,
-    open_robots_cache,
-)
+from tagmill.ingest.fetch.robots_cache import LISTED, REFUSED_FOR, RedirectCache, RobotsCache, open_robots_cache
 from tagmill.ingest.fetch.robots_rules import RobotsAnswer, RobotsRules
+from tagmill.ingest.layout import long_rules_file, rules_file
 from tagmill.ingest.reasons import Reason
 from tagmill.shards.formats.parquet import table_bytes
 from tagmill.shards.storage.store import Store
@@ -42,14 +35,14 @@ def refuse(sha256: str) -> str:
 
 def test_a_book_of_a_part(tmp_path: Path) -> None:
     store, long = Store(str(tmp_path)), "Disallow: /x"
-    store.put(kept_file("ab" * 32), long.encode())
+    store.put(long_rules_file("ab" * 32), long.encode())
     rows = [
         {"part": 3, "origin": "http://a", "reason": None, "detail": None, "rules": "Disallow: /", "kept": ""},
         {"part": 3, "origin": "http://b", "reason": "timeout", "detail": "robots.txt: late", "rules": "", "kept": ""},
         {"part": 3, "origin": "http://c", "reason": None, "detail": None, "rules": "", "kept": "ab" * 32},
         {"part": 3, "origin": "http://d", "reason": None, "detail": None, "rules": "", "kept": ""},
     ]
-    store.put(listed_file(3), table_bytes(rows, LISTED))
+    store.put(rules_file(3), table_bytes(rows, LISTED))
     book = open_robots_cache(store, 3, RedirectCache(60.0))
     assert [may(book.at_hand(f"http://{host}")) for host in "abcde"] == [False, Reason.TIMEOUT, None, True, None]
 

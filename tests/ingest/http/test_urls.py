@@ -1,11 +1,14 @@
 """What can be asked for over HTTP, as it is written, and nothing else."""
 
+import re
+
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from yarl import URL
 
-from tagmill.ingest.http.urls import joined, normalise, parsed_url, why_not
+from tagmill.ingest.http import urls
+from tagmill.ingest.http.urls import joined, normalise, parsed_url, url_hash, why_not
 
 
 @pytest.mark.parametrize(
@@ -100,3 +103,52 @@ def test_where_a_redirect_leads(target: str, leads_to: str | None) -> None:
 def test_any_target_leads_to_a_url_or_nowhere(target: str) -> None:
     found = joined(URL("http://a/x/1.png"), target)
     assert found is None or (found.scheme in ("http", "https") and found.raw_host)
+
+
+@pytest.mark.parametrize(
+    ("url", "normal"),
+    [
+        ("HTTP://Example.COM:80/Path?Q=1#part", "http://example.com/Path?Q=1"),
+        ("https://example.com:443", "https://example.com/"),
+        ("https://example.com:80/", "https://example.com:80/"),
+        ("http://example.com:/x", "http://example.com/x"),
+        ("http://example.com?q", "http://example.com/?q"),
+        (" \thttp://example.com/a b \n", "http://example.com/a b"),
+        ("http://example.com/x #y", "http://example.com/x"),
+        ("http://Bücher.example/ü", "http://xn--bcher-kva.example/ü"),
+        ("http://例え。テスト/", "http://xn--r8jz45g.xn--zckzah/"),
+        ("http://１２７.0.0.1/", "http://127.0.0.1/"),
+        ("http://Me:Pass@HOST:8080/", "http://Me:Pass@host:8080/"),
+        ("http://[::FFFF:127.0.0.1]:80/a", "http://[::ffff:127.0.0.1]/a"),
+        ("http://a/%7Eb/../c//d", "http://a/%7Eb/../c//d"),
+        ("ftp://HOST/x#y", "ftp://HOST/x#y"),
+        ("", ""),
+        (" no url ", "no url"),
+    ],
+)
+def test_normal_urls(url: str, normal: str) -> None:
+    assert normalise(url) == normal
+
+
+PIECES = ["http", "HTTPS", "://", ":", "/", "//", "@", "#", "?", "[", "]", "%2F", "80", "443", " ", "\n", "a", "B", "."]
+PIECES += ["ü", "ß", "．", "／", "xn--", "\ud800", "\u3000", "İ", "\\", "http://", "https://"]
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=12).map("".join) | st.text(max_size=40))
+@settings(max_examples=500)
+def test_normalising_twice_changes_nothing_and_nothing_crashes(url: str) -> None:
+    once = normalise(url)
+    assert normalise(once) == once
+    assert url_hash(url, 0) == url_hash(once, 0) != url_hash(url, 1)
+
+
+@given(st.from_regex(urls._PLAIN, fullmatch=True))
+def test_a_url_that_looks_normal_is_normal(url: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(urls, "_PLAIN", re.compile("$^"))
+        assert normalise(url) == url
+
+
+def test_golden_hash() -> None:
+    """The order of every corpus hangs on this value."""
+    assert url_hash("http://example.com/cat.jpg", 0).hex()[:16] == "69df7c94000b7566"

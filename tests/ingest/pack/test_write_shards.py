@@ -16,9 +16,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tagmill.ingest.dedup.selection import SELECTION, STAMP, group_file
+from tagmill.ingest.dedup.selection import SELECTION, STAMP
+from tagmill.ingest.layout import PACKING_PIN, selection_file
 from tagmill.ingest.pack import write_shards as packing
-from tagmill.ingest.pack.write_shards import PACKING_PIN, PackedGroup, PackTask, pack, pack_group, plan_groups
+from tagmill.ingest.pack.write_shards import PackedGroup, PackTask, pack, pack_group, plan_groups
 from tagmill.ingest.parts.table import PART, record_of
 from tagmill.ingest.progress.progress import Silent
 from tagmill.shards.errors import CorpusError, TagmillError
@@ -89,7 +90,7 @@ class Made:
             fates = [fate for part in parts for fate in self.fates[part]]
             table = pa.Table.from_pylist(fates, SELECTION.with_metadata({STAMP: SELECTED}))
             pq.write_table(table, folder / "file")
-            self.store.put(group_file(group), folder / "file")
+            self.store.put(selection_file(group), folder / "file")
 
     def tasks(self, max_samples: int = 4, max_bytes: int = 20_480, stamp: str = "one plan") -> list[PackTask]:
         limits: dict[str, Any] = {"max_samples": max_samples, "max_bytes": max_bytes, "selected": SELECTED}

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.http.urls import normalise, url_hash
+from tagmill.ingest.layout import KNOWN_MARKER, known_file
 from tagmill.ingest.parts import known_urls
-from tagmill.ingest.parts.known_urls import KNOWN_MARKER, known_file, known_keys, partition_known
+from tagmill.ingest.parts.known_urls import known_keys, partition_known
 from tagmill.ingest.parts.partition import PartitionManifest, partition
 from tagmill.shards.formats.record import Record
 from tagmill.shards.manifest import Corpus, CorpusFile, commit, put_manifest

@@ -15,13 +15,13 @@ import pytest
 from PIL import Image
 
 from tagmill.ingest.config.ingest import IngestConfig
-from tagmill.ingest.filters.pinned import DENIED
 from tagmill.ingest.filters.takedown_rules import Denylist, rule
 from tagmill.ingest.http.urls import normalise
 from tagmill.ingest.images.fingerprint import holdout_order
+from tagmill.ingest.layout import TAKEDOWN_PIN, attempt_file, done_file
 from tagmill.ingest.parts import make as parts
 from tagmill.ingest.parts import table as part_table
-from tagmill.ingest.parts.make import PartSummary, PartTask, attempt_file, done_file, run_part
+from tagmill.ingest.parts.make import PartSummary, PartTask, run_part
 from tagmill.ingest.parts.partition import partition
 from tagmill.ingest.parts.table import PART, part_schema, record_of
 from tagmill.ingest.progress.host_times import FetchStats
@@ -188,7 +188,7 @@ def test_what_is_denied_is_rejected_and_not_asked_for_where_its_address_says_so(
     words = [rows[web.url("/8.png")][f"pdq{i}"] & (1 << 64) - 1 for i in range(4)]
     rules = [*(rule(*each) for each in listed), rule("pdq", "".join(f"{word:016x}" for word in words), 0)]
     config = begun(tmp_path / "denied", web, rows_per_part=1000)
-    Store(config.output).put(DENIED, Denylist(frozenset(rules)).json())
+    Store(config.output).put(TAKEDOWN_PIN, Denylist(frozenset(rules)).json())
     before = Counter(web.hits)
     told: Counter[str] = Counter()
     summary = run_part(task(config), lambda outcome, num_rows: told.update({outcome: num_rows}))

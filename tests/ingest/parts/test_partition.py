@@ -15,9 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tagmill.ingest.config.ingest import IngestConfig
-from tagmill.ingest.http.urls import normalise, url_hash
+from tagmill.ingest.http.urls import normalise
+from tagmill.ingest.layout import PARTITION_MARKER, rows_file
 from tagmill.ingest.parts import partition as dealing
-from tagmill.ingest.parts.partition import PARTITION_MARKER, PartitionManifest, partition, rows_file
+from tagmill.ingest.parts.partition import PartitionManifest, partition
 from tagmill.ingest.sources import rows
 from tagmill.shards.errors import ConfigError, InputError
 from tagmill.shards.storage.store import Store
@@ -174,55 +175,6 @@ def test_an_empty_list_is_refused_and_leaves_no_marker(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="the list is empty"):
         dealt(tmp_path)
     assert not (tmp_path / "corpus" / PARTITION_MARKER).exists()
-
-
-@pytest.mark.parametrize(
-    ("url", "normal"),
-    [
-        ("HTTP://Example.COM:80/Path?Q=1#part", "http://example.com/Path?Q=1"),
-        ("https://example.com:443", "https://example.com/"),
-        ("https://example.com:80/", "https://example.com:80/"),
-        ("http://example.com:/x", "http://example.com/x"),
-        ("http://example.com?q", "http://example.com/?q"),
-        (" \thttp://example.com/a b \n", "http://example.com/a b"),
-        ("http://example.com/x #y", "http://example.com/x"),
-        ("http://Bücher.example/ü", "http://xn--bcher-kva.example/ü"),
-        ("http://例え。テスト/", "http://xn--r8jz45g.xn--zckzah/"),
-        ("http://１２７.0.0.1/", "http://127.0.0.1/"),
-        ("http://Me:Pass@HOST:8080/", "http://Me:Pass@host:8080/"),
-        ("http://[::FFFF:127.0.0.1]:80/a", "http://[::ffff:127.0.0.1]/a"),
-        ("http://a/%7Eb/../c//d", "http://a/%7Eb/../c//d"),
-        ("ftp://HOST/x#y", "ftp://HOST/x#y"),
-        ("", ""),
-        (" no url ", "no url"),
-    ],
-)
-def test_normal_urls(url: str, normal: str) -> None:
-    assert normalise(url) == normal
-
-
-PIECES = ["http", "HTTPS", "://", ":", "/", "//", "@", "#", "?", "[", "]", "%2F", "80", "443", " ", "\n", "a", "B", "."]
-PIECES += ["ü", "ß", "．", "／", "xn--", "\ud800", "\u3000", "İ", "\\", "http://", "https://"]
-
-
-@given(st.lists(st.sampled_from(PIECES), max_size=12).map("".join) | st.text(max_size=40))
-@settings(max_examples=500)
-def test_normalising_twice_changes_nothing_and_nothing_crashes(url: str) -> None:
-    once = normalise(url)
-    assert normalise(once) == once
-    assert url_hash(url, 0) == url_hash(once, 0) != url_hash(url, 1)
-
-
-@given(st.from_regex(dealing._PLAIN, fullmatch=True))
-def test_the_short_way_gives_what_the_long_way_gives(url: str) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dealing, "_PLAIN", dealing.re.compile("$^"))
-        assert normalise(url) == url
-
-
-def test_golden_hash() -> None:
-    """The order of every corpus hangs on this value."""
-    assert url_hash("http://example.com/cat.jpg", 0).hex()[:16] == "69df7c94000b7566"
 
 
 def test_an_error_does_not_wait_for_puts_into_a_store_that_is_silent(

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from tagmill.ingest.filters.blocklist import Blocklist
-from tagmill.ingest.filters.pinned import BLOCKED, DENIED, read_rules
+from tagmill.ingest.filters.pinned import read_rules
 from tagmill.ingest.filters.takedown_rules import Denylist, rule
-from tagmill.ingest.parts.make import PartSummary, done_file, run_part
+from tagmill.ingest.layout import BLOCKLIST_PIN, TAKEDOWN_PIN, done_file
+from tagmill.ingest.parts.make import PartSummary, run_part
 from tagmill.shards.storage.store import Store
 from tests.ingest.liar import Liar
 from tests.ingest.parts.test_make import begun, content, table_of, task, web
@@ -20,8 +21,8 @@ __all__ = ["web"]  # a fixture
 
 
 def pinned(store: Store, denied: Denylist, blocked: Blocklist) -> None:
-    store.put(DENIED, denied.json())
-    store.put(BLOCKED, blocked.data())
+    store.put(TAKEDOWN_PIN, denied.json())
+    store.put(BLOCKLIST_PIN, blocked.data())
 
 
 def made_under(config: Any, denied: Denylist, blocked: Blocklist, told: Counter[str] | None = None) -> PartSummary:

@@ -24,24 +24,23 @@ from tagmill.ingest import IngestConfig, ingest
 from tagmill.ingest.engines.duckdb import DuckDB
 from tagmill.ingest.engines.engine import Engine
 from tagmill.ingest.fetch import fetcher
-from tagmill.ingest.fetch.robots_cache import listed_file
 from tagmill.ingest.fetch.robots_rules import MOST_BYTES, origin_of
-from tagmill.ingest.filters.pinned import DENIED
 from tagmill.ingest.filters.takedown_rules import Denylist, rule
 from tagmill.ingest.http import sockets
 from tagmill.ingest.http.urls import normalise, parsed_url
-from tagmill.ingest.parts import robots as robots_stage
-from tagmill.ingest.parts.make import PartTask, attempt_file, run_part
-from tagmill.ingest.parts.partition import PartitionManifest, partition
-from tagmill.ingest.parts.robots import (
+from tagmill.ingest.layout import (
     ROBOTS_MARKER,
-    Asked,
+    TAKEDOWN_PIN,
     answers_file,
-    ask_hosts,
     asked_file,
-    find_hosts,
+    attempt_file,
     origins_file,
+    rules_file,
 )
+from tagmill.ingest.parts import robots as robots_stage
+from tagmill.ingest.parts.make import PartTask, run_part
+from tagmill.ingest.parts.partition import PartitionManifest, partition
+from tagmill.ingest.parts.robots import Asked, ask_hosts, find_hosts
 from tagmill.ingest.parts.table import part_schema
 from tagmill.ingest.progress.progress import Silent
 from tagmill.shards.formats.parquet import read_table
@@ -277,7 +276,7 @@ def test_who_does_not_ask_is_forbidden_nothing(tmp_path: Path, webs: list[Liar])
 def test_what_a_takedown_list_forbids_is_not_asked_for_either(tmp_path: Path, webs: list[Liar]) -> None:
     run = dealt(tmp_path, [webs[0].url("/a.jpg"), webs[1].url("/a.jpg"), webs[1].url("/b.jpg")])
     denied = [rule("url", webs[0].url("/a.jpg")), rule("url", webs[1].url("/a.jpg"))]
-    run.store.put(DENIED, Denylist(frozenset(denied)).json())
+    run.store.put(TAKEDOWN_PIN, Denylist(frozenset(denied)).json())
     asked, _ = run.ask()
     assert asked.hosts == 1 and webs[0].hits.total() == 0 and webs[1].hits["/robots.txt"] == 1
 
@@ -309,7 +308,7 @@ def test_answers_hold_for_a_day_and_for_the_agent_that_asked(tmp_path: Path, web
         run.store.put(name, json.dumps({**dataclasses.asdict(first), "asked_at": old}).encode())
     run.ask()
     assert webs[0].hits.total() == 3
-    assert read_table(run.store.read(listed_file(0)))["rules"].to_pylist() == ["Disallow: /b"]
+    assert read_table(run.store.read(rules_file(0)))["rules"].to_pylist() == ["Disallow: /b"]
     run.ask(robots_max_age=0.0)
     assert webs[0].hits.total() == 4
 
@@ -330,7 +329,7 @@ def test_hosts_are_found_once_whatever_their_number_of_parts(
     assert set(run.answers()) == {f"http://{place}" for place in places}
     for part in range(run.dealt.num_parts):
         mine = read_table(run.store.read(origins_file(part)))["origin"].to_pylist()
-        listed = read_table(run.store.read(listed_file(part))) if mine else None
+        listed = read_table(run.store.read(rules_file(part))) if mine else None
         assert listed is None or listed["origin"].to_pylist() == mine
     for each in ports:
         each.close()

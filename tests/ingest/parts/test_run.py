@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tagmill.ingest.parts.make import done_file
+from tagmill.ingest.layout import done_file
 from tagmill.ingest.parts.run import run_parts
 from tagmill.ingest.progress.progress import Silent
 from tagmill.shards.errors import TagmillError

@@ -1,0 +1,138 @@
+"""Every name below `parts/` in an output: the intermediate files, markers and pins of a run that is not committed yet.
+
+A marker says that a stage is complete, and is put after everything that it vouches for. A pin holds what a run began with, so
+that a resumed run goes on with the same. All of `parts/` is deleted after the commit, unless `keep_parts` is set; a row below
+says when a name goes earlier. Times are those of one output: an extension has a `parts/` of its own, inside the same output.
+
+A takedown that purges keeps its notes in `parts/purge/` (shards/purge.py), which no ingest reads.
+"""
+
+import re
+
+# The number of a partition has six digits, so that names sort by number.
+ROWS_PATTERN = re.compile(r"parts/[0-9]{6}/rows\.parquet")  # what `rows_file` returns
+
+# Pins, in the order in which they are put.
+
+# What an extension extends, and the flags it fetches under. Written and read by extend/base_corpus.py. Goes with `parts/`.
+EXTEND_PIN = "parts/extend.json"
+# The takedown rules, as `Denylist.json`. Written by filters/pinned.py at each start; read by every worker of parts and robots.
+TAKEDOWN_PIN = "parts/takedown.json"
+# The blocklists, as `Blocklist.data`. Written and read like TAKEDOWN_PIN.
+BLOCKLIST_PIN = "parts/blocklist.txt"
+# The image stack that the run began with. Written by image_stacks.py; read by it at the next start, and for the report.
+STACK_PIN = "parts/stack.json"
+# Prefix of one file for each further image stack (--mixed-stack). Written by image_stacks.py; read for the lineage.
+MIXED_STACKS = "parts/stack-"
+# The stamp of what is being packed. Written by redo.py; each pack worker reads it before it publishes anything. Deleted first
+# where flags of packing changed.
+PACKING_PIN = "parts/packing.txt"
+
+# Partition: parts/partition.py, parts/known_urls.py.
+
+# `PartitionManifest`: all rows have been partitioned. Read by a resumed run, which then skips the stage.
+PARTITION_MARKER = "parts/dealt.json"
+# How many URLs an extension has already: all `known_file`s are there. Written and read by parts/known_urls.py.
+KNOWN_MARKER = "parts/known.json"
+
+
+def rows_file(part: int) -> str:
+    """The rows of a partition. Written by parts/partition.py; read by known_urls, robots and make of parts/."""
+    return f"parts/{part:06d}/rows.parquet"
+
+
+def known_file(part: int) -> str:
+    """URLs of a partition that the extended corpus has; absent where it has none. Both sides are parts/known_urls.py."""
+    return f"parts/{part:06d}/known.parquet"
+
+
+# Robots: parts/robots.py. Asked again, and written over, when the answers are older than `robots_max_age`.
+
+ROBOTS_FOLDER = "parts/robots"
+# The number of hosts of each task: all hosts are found.
+HOSTS_MARKER = f"{ROBOTS_FOLDER}/hosts/done.json"
+# `Asked` of all tasks: every partition has its answers.
+ROBOTS_MARKER = f"{ROBOTS_FOLDER}/done.json"
+
+
+def origins_file(part: int) -> str:
+    """The origins of a partition's URLs. Written by workers of parts/robots.py; read by its SQL."""
+    return f"{ROBOTS_FOLDER}/origins/{part:06d}.parquet"
+
+
+def hosts_file(task: int) -> str:
+    """The origins that a task asks. Written by parts/robots.py; read by the worker that asks them."""
+    return f"{ROBOTS_FOLDER}/hosts/{task:06d}.parquet"
+
+
+def answers_file(task: int) -> str:
+    """The answers of a task's origins. Written by the worker that asked them; read by the SQL of parts/robots.py."""
+    return f"{ROBOTS_FOLDER}/answers/{task:06d}.parquet"
+
+
+def asked_file(task: int) -> str:
+    """The marker of a task, `Asked`. Put after its `answers_file`, by the same worker; read by a resumed run."""
+    return f"{ROBOTS_FOLDER}/answers/{task:06d}.json"
+
+
+def rules_file(part: int) -> str:
+    """The answers of a partition's hosts. Written by parts/robots.py; read by fetch/robots_cache.py while it is fetched."""
+    return f"{ROBOTS_FOLDER}/rules/{part:06d}.parquet"
+
+
+def long_rules_file(sha256: str) -> str:
+    """Rules too long for the tables, once for all hosts that have them. Written and read like `rules_file`."""
+    return f"{ROBOTS_FOLDER}/kept/{sha256}.txt"
+
+
+# Fetch: parts/make.py.
+
+
+def attempt_file(part: int, attempt: str) -> str:
+    """One attempt at a partition: the rows with their pictures. Written by parts/make.py; read by select and pack.
+
+    Goes where another attempt was faster, or where the part is made again under other takedown rules or blocklists.
+    """
+    return f"parts/{part:06d}/{attempt}.parquet"
+
+
+def done_file(part: int) -> str:
+    """The marker of a part, `PartSummary`: which attempt counts. Put only if absent, so the first attempt wins.
+
+    Written over, or deleted, by a run whose takedown rules or blocklists have grown. Read by every later stage.
+    """
+    return f"parts/{part:06d}/done.json"
+
+
+# Select: dedup/selection.py. Deleted, the marker first, where flags of selection or the parts changed.
+
+SELECTION_FOLDER = "parts/selection"
+# `Selected`: the selection of all groups is there, under the stamp in it.
+SELECTION_MARKER = f"{SELECTION_FOLDER}/done.json"
+# Tables for engines that cannot read local files (Spark). Written by dedup/resolve.py; read by its SQL.
+SETS_FOLDER = "parts/sets"
+
+
+def selection_file(group: int) -> str:
+    """What becomes of each row of a pack group. Written by dedup/selection.py; read by pack/write_shards.py."""
+    return f"{SELECTION_FOLDER}/{group:06d}.parquet"
+
+
+# Pack: pack/write_shards.py. Deleted by redo.py where flags of packing or the selection changed.
+
+PACKED_FOLDER = "parts/packed"
+
+
+def packed_file(label: str) -> str:
+    """The marker of a pack group, `PackedGroup`. Put after its shards and side tables; read by a resumed run."""
+    return f"{PACKED_FOLDER}/{label}.json"
+
+
+# Label and commit: redo.py, commit.py.
+
+# Manifests and view folders that the run is about to write. Written and read by redo.py, which deletes what a killed run left.
+LABELLING_FILE = "parts/labelling.json"
+# The report of an extension. Written before its commit; becomes `report.json` after it (commit.py).
+NEW_REPORT = "parts/report.json"
+# Put right before the commit: once the corpus is there, `parts/` may be deleted, this file last (extend/base_corpus.py).
+CLOSING_MARKER = "parts/closing.json"
