@@ -30,8 +30,7 @@ from tagmill.ingest.extend.base_corpus import Base, begin, extended, is_done
 from tagmill.ingest.extend.generation import Generation, check_views
 from tagmill.ingest.filters.pinned import Forbidden, pin_forbidden
 from tagmill.ingest.filters.takedown_rules import Denylist
-from tagmill.ingest.http.proxy import SAYS as PROXY_SAYS
-from tagmill.ingest.http.proxy import Proxies
+from tagmill.ingest.http.proxy import PROXY_WARNING, Proxies
 from tagmill.ingest.image_stacks import hold_stack
 from tagmill.ingest.layout import attempt_file, done_file
 from tagmill.ingest.pack.shard_plan import NOTHING_BEFORE, check_dealt
@@ -109,7 +108,7 @@ class _Run:
         """All stages in their order."""
         rules(self.config).vocabulary.listed()  # a file that cannot be read is found before anything is written
         if Proxies.from_environment() and not self.config.allow_private:
-            log.warning(PROXY_SAYS)
+            log.warning(PROXY_WARNING)
         check_sources(self.config)  # likewise
         forbidden = self._pins()
         evaluation = read_sets(self.config)

@@ -1,1 +1,1 @@
-"""From a URL to bytes or to the reason why there are none: politeness, robots.txt, retries."""
+"""Turns a URL into bytes, or into the reason why there are none: host limits, robots.txt, redirects, retries, deadline."""

@@ -1,4 +1,4 @@
-"""The time that a URL has, and what was done in it that is done once."""
+"""The deadline of one URL, and the state that it keeps across its requests."""
 
 import asyncio
 import time
@@ -10,16 +10,16 @@ from yarl import URL
 
 
 class Deadline:
-    """The seconds that a URL has left; they pass while it is asked for, not while it waits for a turn at its host."""
+    """Counts down the seconds that a URL has left, only while it is being requested, not while it queues for a host slot."""
 
     def __init__(self, seconds: float) -> None:
         self.left = seconds
         self.begun: datetime | None = None
-        self.read_again: set[URL] = set()  # what was asked for a second time, for the lenient reader
+        self.read_leniently: set[URL] = set()  # URLs that were already re-requested with the lenient parser
 
     @asynccontextmanager
     async def passing(self) -> AsyncIterator[None]:
-        """Raises TimeoutError in its body when nothing is left."""
+        """Lets the deadline run in the body of the context. Raises TimeoutError there when no time is left."""
         if self.begun is None:
             self.begun = datetime.now(UTC)
         begun = time.monotonic()
@@ -30,7 +30,7 @@ class Deadline:
             self.left -= time.monotonic() - begun
 
     async def sleep(self, seconds: float) -> None:
-        """Lets some of it pass, and raises nothing."""
+        """Sleeps for `seconds`, which count against the deadline. Raises nothing when it is exceeded."""
         begun = time.monotonic()
         await asyncio.sleep(seconds)
         self.left -= time.monotonic() - begun

@@ -1,7 +1,7 @@
-"""Fetches URLs from a web that lies and drips: bounded, by one deadline each, never from private addresses unless told.
+"""Fetches URLs from hosts that may be hostile or slow: one deadline per URL, and public addresses only, by default.
 
-A URL takes tries, a try takes hops (its redirects), and every hop is a request of its own: it waits for a turn at its host,
-is refused where that host is down, and counts for or against it.
+A URL takes tries, a try takes hops (its redirects), and every hop is a request of its own: it waits for a slot at its
+host, is refused while the host's circuit breaker is open, and is recorded there as a success or a failure.
 """
 
 import asyncio
@@ -19,80 +19,92 @@ from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.fetch.deadlines import Deadline
 from tagmill.ingest.fetch.host_limits import CircuitBreaker, HostSlots
 from tagmill.ingest.fetch.robots_cache import RobotsCache
-from tagmill.ingest.fetch.robots_rules import MOST_BYTES, MOST_REDIRECTS, RobotsAnswer, judge, origin_of
-from tagmill.ingest.fetch.robots_rules import PATH as ROBOTS_PATH
+from tagmill.ingest.fetch.robots_rules import (
+    MAX_ROBOTS_BYTES,
+    MAX_ROBOTS_REDIRECTS,
+    ROBOTS_PATH,
+    RobotsAnswer,
+    judge,
+    origin_of,
+)
 from tagmill.ingest.http.accept_header import accept_pictures
-from tagmill.ingest.http.answers import Address, Reply, Wanted
+from tagmill.ingest.http.answers import Address, Expectation, Reply
 from tagmill.ingest.http.client import Client
 from tagmill.ingest.http.opt_out import agents_of
 from tagmill.ingest.http.proxy import Proxies, RefusedHostError
 from tagmill.ingest.http.public_addresses import may_be_public
 from tagmill.ingest.http.retries import RetryBudget, backoff
 from tagmill.ingest.http.single_request import LenientHosts
-from tagmill.ingest.http.urls import joined, parsed_url, why_not
+from tagmill.ingest.http.urls import describe_bad_url, parsed_url, resolve_redirect
 from tagmill.ingest.progress.host_times import HostLatency
 from tagmill.ingest.reasons import Reason
 
-_UNREACHED = (Reason.CONNECTION, Reason.TIMEOUT, Reason.PRIVATE_ADDRESS)  # says nothing about how a host answers
+_UNREACHED = (Reason.CONNECTION, Reason.TIMEOUT, Reason.PRIVATE_ADDRESS)  # the host sent no answer to judge
 _ALLOW = "is not on the public internet; --allow-private asks it all the same"
-_PRIVATE_NAME, _PRIVATE_PLACE = f"its name {_ALLOW}", f"its address {_ALLOW}"
-_LOOK_AGAIN = 1.0  # seconds after which a URL looks whether its host is up again
+_PRIVATE_NAME = f"its name {_ALLOW}"
+_PRIVATE_ADDRESS = f"its address {_ALLOW}"
+_BREAKER_POLL = 1.0  # seconds between two looks at an open circuit breaker
 
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What came of a URL: a body, or a reason with its detail, which is a function of the answer and never of time."""
+    """Result of fetching a URL: a body, or a reason with a detail. Both depend on the answer only, never on time."""
 
     body: bytes | None
     reason: Reason | None
     detail: str | None
     http_status: int | None  # of the last answer
-    seconds: float  # of its deadline that were used
-    fetched_at: datetime  # when it was first asked for
+    seconds: float  # of the deadline that were used
+    fetched_at: datetime  # time of the first request
     host: str | None
-    packed: str | None = None  # how the body is packed, where that was not undone
+    encoding: str | None = None  # content codings that could not be removed from the body
 
 
-_ROBOTS = Wanted("text/plain, */*;q=0.1", MOST_BYTES, MOST_REDIRECTS, is_robots=True)
+_ROBOTS = Expectation("text/plain, */*;q=0.1", MAX_ROBOTS_BYTES, MAX_ROBOTS_REDIRECTS, is_robots=True)
 
 
 class FetchState:
-    """What a process has learnt of the web: which hosts are down, how much was asked again. It outlives a Fetcher."""
+    """State of a process that outlives a Fetcher: circuit breakers, retry budget, latency, hosts for the lenient parser."""
 
     def __init__(self, config: IngestConfig) -> None:
         self.breaker = CircuitBreaker(config.host_failures)
         self.budget = RetryBudget(config.retry_share)
-        self.waits = HostLatency()
-        self.lenient = LenientHosts()
+        self.latency = HostLatency()
+        self.lenient_hosts = LenientHosts()
 
 
 class Fetcher:
-    """An HTTP client under the limits of a config; as an async context manager it holds the connections.
+    """HTTP client under the limits of a config. Used as an async context manager, which holds the connections.
 
-    Whoever calls `fetch` decides how many URLs are under way. `workers` is the number of processes that share the run's
-    limits per host with this one; `robots` knows what hosts allow (None: nobody is asked). Raises ConfigError where the
-    environment names a proxy that cannot be used.
+    The caller of `fetch` decides how many URLs are in flight. `workers` is the number of processes that share the run's
+    limits per host with this one. `robots` knows what hosts allow (None: robots.txt is not asked for). Raises
+    ConfigError where the environment names a proxy that cannot be used.
     """
 
     def __init__(
         self,
         config: IngestConfig,
         workers: int = 1,
-        lessons: FetchState | None = None,
+        state: FetchState | None = None,
         robots: RobotsCache | None = None,
     ) -> None:
-        self._config, self._workers, self._robots = config, workers, robots
-        self._lessons = FetchState(config) if lessons is None else lessons
-        self.waits = HostLatency()  # of this fetcher alone
-        self._turns = HostSlots(max(1, config.host_concurrency // workers), config.host_delay * workers)
+        self._config = config
+        self._workers = workers
+        self._robots = robots
+        self._state = FetchState(config) if state is None else state
+        self.latency = HostLatency()  # of this fetcher alone; `state.latency` adds up over fetchers
+        self._slots = HostSlots(max(1, config.host_concurrency // workers), config.host_delay * workers)
         self._proxies = Proxies.from_environment()
         self._agents = agents_of(config.user_agent)
-        self._connect = config.timeout / (config.retries + 1)  # a connect that hangs leaves time for another try
+        self._connect = config.timeout / (
+            config.retries + 1
+        )  # seconds; a connect that hangs leaves time for another try
         heard = self._agents if config.honour_opt_outs else None
         self._client = Client(config.user_agent, self._connect, heard, allow_private=config.allow_private)
 
     async def __aenter__(self) -> Self:
-        # Names are resolved in threads, by default hardly more than there are cores: dead name servers would block them.
+        # Names are resolved in threads. asyncio's default pool has about as many threads as cores, and dead name
+        # servers would block all of them.
         resolvers = ThreadPoolExecutor(self._config.concurrency, thread_name_prefix="resolve")
         asyncio.get_running_loop().set_default_executor(resolvers)
         await self._client.__aenter__()
@@ -106,75 +118,80 @@ class Fetcher:
         await self._client.__aexit__(kind, error, trace)
 
     async def fetch(self, url: str) -> Fetched:
-        """The body of a normalised URL, or why there is none. Never raises for anything that the web does."""
-        wanted = Wanted(accept_pictures(), self._config.max_bytes, self._config.max_redirects)
+        """Returns the body of a normalised URL, or why there is none. Raises nothing for anything that a host does."""
+        wanted = Expectation(accept_pictures(), self._config.max_bytes, self._config.max_redirects)
         return await self._fetch(url, wanted)
 
     async def robots_txt(self, origin: str) -> Fetched:
-        """A host's robots.txt, or its first `MOST_BYTES`."""
+        """Fetches the robots.txt of an origin, up to `MAX_ROBOTS_BYTES`."""
         return await self._fetch(origin + ROBOTS_PATH, _ROBOTS)
 
     async def _rules_of(self, origin: str) -> RobotsAnswer:
         found = await self.robots_txt(origin)
         return judge(found.body, found.reason, found.detail, found.http_status, self._agents)
 
-    async def _fetch(self, url: str, wanted: Wanted) -> Fetched:
+    async def _fetch(self, url: str, wanted: Expectation) -> Fetched:
         deadline, entered = Deadline(self._config.timeout), time.monotonic()
         target = parsed_url(url)
         if target is None:
-            answer = Reply(reason=Reason.BAD_URL, detail=why_not(url))
+            answer = Reply(reason=Reason.BAD_URL, detail=describe_bad_url(url))
         else:
             answer = await self._with_retries(target, deadline, wanted)
             size = 0 if answer.body is None else len(answer.body)
-            for waits in (self._lessons.waits, self.waits):
-                waits.note(target.raw_host or "", time.monotonic() - entered, size)
-        seconds, begun = self._config.timeout - deadline.left, deadline.begun or datetime.now(UTC)
-        host = None if target is None else target.raw_host
+            for latency in (self._state.latency, self.latency):
+                latency.note(target.raw_host or "", time.monotonic() - entered, size)
         return Fetched(
-            answer.body, answer.reason, answer.detail, answer.http_status, seconds, begun, host, answer.packed
+            body=answer.body,
+            reason=answer.reason,
+            detail=answer.detail,
+            http_status=answer.http_status,
+            seconds=self._config.timeout - deadline.left,
+            fetched_at=deadline.begun or datetime.now(UTC),
+            host=None if target is None else target.raw_host,
+            encoding=answer.encoding,
         )
 
-    async def _with_retries(self, url: URL, deadline: Deadline, wanted: Wanted) -> Reply:
-        """The first answer that another try cannot better; the last one when tries, time or the run's retries are used up."""
-        self._lessons.budget.asked()
+    async def _with_retries(self, url: URL, deadline: Deadline, wanted: Expectation) -> Reply:
+        """Returns the first answer that no retry can improve, or the last one when tries, time or retry budget are used up."""
+        self._state.budget.count_request()
         answer = await self._follow(url, deadline, wanted)
         for attempt in range(self._config.retries):
             wait = max(backoff(attempt), answer.wait)
-            if not answer.again or wait >= deadline.left or not self._lessons.budget.take():
+            if not answer.retryable or wait >= deadline.left or not self._state.budget.take_retry():
                 break
             await deadline.sleep(wait)
             another = await self._follow(url, deadline, wanted)
-            if another.reason == Reason.HOST_DOWN:  # what was seen says more
+            if another.reason == Reason.HOST_DOWN:  # the answer before says more
                 break
             answer = another
         return answer
 
-    async def _follow(self, url: URL, deadline: Deadline, wanted: Wanted) -> Reply:
-        """One try, through its redirects."""
+    async def _follow(self, url: URL, deadline: Deadline, wanted: Expectation) -> Reply:
+        """Makes one try: requests the URL and follows its redirects."""
         first, answer = url.raw_host, Reply()
         for _ in range(wanted.redirects + 1):
             gap = 0.0
             if self._robots is not None and not wanted.is_robots:
-                admitted = await self._admitted(url, deadline, self._robots)
+                admitted = await self._check_robots(url, deadline, self._robots)
                 if isinstance(admitted, Reply):
-                    return _at(replace(admitted, http_status=answer.http_status), url, first)
+                    return _with_host(replace(admitted, http_status=answer.http_status), url, first)
                 gap = admitted
-            answer = await self._hop(url, deadline, wanted, gap)
-            if answer.target is None:
-                return _at(answer, url, first)
-            followed = joined(url, answer.target)
+            answer = await self._request_once(url, deadline, wanted, gap)
+            if answer.redirect is None:
+                return _with_host(answer, url, first)
+            followed = resolve_redirect(url, answer.redirect)
             if followed is None:
-                where = f"leads to no http(s) URL: {answer.target[:100]!a}"
-                detail = where if answer.target else "without a Location"
+                where = f"leads to no http(s) URL: {answer.redirect[:100]!a}"
+                detail = where if answer.redirect else "without a Location"
                 return Reply(reason=Reason.REDIRECTS, detail=detail, http_status=answer.http_status)
             url = followed
         detail = f"more than {wanted.redirects}"
         return Reply(reason=Reason.REDIRECTS, detail=detail, http_status=answer.http_status)
 
-    async def _admitted(self, url: URL, deadline: Deadline, robots: RobotsCache) -> Reply | float:
-        """Why a URL must not be asked for by its host's robots.txt, or the seconds that are to lie between two requests."""
+    async def _check_robots(self, url: URL, deadline: Deadline, robots: RobotsCache) -> Reply | float:
+        """Returns why robots.txt forbids a URL, or the crawl delay: seconds between two requests of this process."""
         origin = origin_of(url)
-        found = robots.at_hand(origin)
+        found = robots.cached(origin)
         if found is None:
             try:
                 async with deadline.passing():
@@ -187,72 +204,75 @@ class Fetcher:
             return Reply(reason=Reason.ROBOTS, detail="Disallow")
         return min(found.crawl_delay, self._config.max_crawl_delay) * self._workers
 
-    async def _hop(self, url: URL, deadline: Deadline, wanted: Wanted, gap: float) -> Reply:
-        """One request when its host has a turn for it, and what it says about the host."""
+    async def _request_once(self, url: URL, deadline: Deadline, wanted: Expectation, gap: float) -> Reply:
+        """Makes one request as soon as its host has a free slot, and records in the circuit breaker how the host answered."""
         host, allow_private = url.raw_host or "", self._config.allow_private
         try:
             proxy = self._proxies.of(url.scheme, host, allow_private=allow_private)
         except RefusedHostError:
             return Reply(reason=Reason.PRIVATE_ADDRESS, detail=_PRIVATE_NAME)
-        peer, breaker = f"{host}:{url.port}", self._lessons.breaker
-        async with self._turns.turn(host):
+        peer, breaker = f"{host}:{url.port}", self._state.breaker
+        async with self._slots.slot(host):
             while wait := breaker.wait(peer):
                 if wait == math.inf:
                     return Reply(reason=Reason.HOST_DOWN, detail=peer)
-                await asyncio.sleep(min(wait, _LOOK_AGAIN))
-            await self._turns.space(host, gap)
+                await asyncio.sleep(min(wait, _BREAKER_POLL))
+            await self._slots.pace(host, gap)
             before = deadline.left
             try:
-                answer = await self._ask(url, proxy, deadline, wanted, gap)
+                answer = await self._request_with_fallback(url, proxy, deadline, wanted, gap)
             except TimeoutError:
-                # Where other hops or tries have used up the time, this host is not to blame.
+                # A host is not to blame where earlier hops or tries have used up the time.
                 to_blame = True if before >= self._connect else None
                 detail = f"no whole answer within {self._config.timeout:g} s"
                 answer = Reply(reason=Reason.TIMEOUT, detail=detail, host_failed=to_blame)
             if answer.busy:
-                breaker.rest(peer, answer.wait)
+                breaker.back_off(peer, answer.wait)
             elif answer.host_failed is not None:
-                breaker.note(peer, answered=not answer.host_failed)
+                breaker.record(peer, answered=not answer.host_failed)
         if answer.reason == Reason.PRIVATE_ADDRESS:
-            return replace(answer, detail=_PRIVATE_PLACE if may_be_public(host) else _PRIVATE_NAME)
+            return replace(answer, detail=_PRIVATE_ADDRESS if may_be_public(host) else _PRIVATE_NAME)
         return answer
 
-    async def _ask(self, url: URL, proxy: str | None, deadline: Deadline, wanted: Wanted, gap: float) -> Reply:
-        """One request; and, once for a URL, another by the lenient reader where the client's parser refuses the answer.
+    async def _request_with_fallback(
+        self, url: URL, proxy: str | None, deadline: Deadline, wanted: Expectation, gap: float
+    ) -> Reply:
+        """Makes one request, and a second one with the lenient parser where the client's parser refuses the answer.
 
-        Hosts that need it are asked for the lenient reader at once. Raises TimeoutError at the deadline.
+        The second request is made once per URL. Hosts that are known to need the lenient parser get it at once. Raises
+        TimeoutError at the deadline.
         """
-        origin, hosts = origin_of(url), self._lessons.lenient
+        origin, hosts = origin_of(url), self._state.lenient_hosts
         if (address := hosts.get(origin, proxy)) is not None:
-            reply = await self._leniently(url, proxy, deadline, wanted, address)
+            reply = await self._request_leniently(url, proxy, deadline, wanted, address)
             if reply.reason in _UNREACHED:
                 hosts.forget(origin, proxy)
             return reply
         async with deadline.passing():
-            reply = await self._client.ask(url, proxy, wanted)
-        if (address := reply.unread) is None:
+            reply = await self._client.request(url, proxy, wanted)
+        if (address := reply.unparsed_from) is None:
             if reply.http_status is not None:
                 hosts.forget(origin, proxy)
             return reply
-        if url in deadline.read_again:
+        if url in deadline.read_leniently:
             return reply
-        await self._turns.space(url.raw_host or "", gap)
-        reply = await self._leniently(url, proxy, deadline, wanted, address)
+        await self._slots.pace(url.raw_host or "", gap)
+        reply = await self._request_leniently(url, proxy, deadline, wanted, address)
         if reply.reason not in _UNREACHED:
-            deadline.read_again.add(url)
+            deadline.read_leniently.add(url)
             if reply.reason != Reason.TRUNCATED:
                 hosts.refused(origin, proxy, address)
         return reply
 
-    async def _leniently(
-        self, url: URL, proxy: str | None, deadline: Deadline, wanted: Wanted, address: Address
+    async def _request_leniently(
+        self, url: URL, proxy: str | None, deadline: Deadline, wanted: Expectation, address: Address
     ) -> Reply:
         async with deadline.passing():
-            return await self._client.ask_leniently(url, proxy, wanted, address)
+            return await self._client.request_leniently(url, proxy, wanted, address)
 
 
-def _at(reply: Reply, url: URL, first: str | None) -> Reply:
-    """With the host in its detail, where a redirect led to another one that is the reason."""
+def _with_host(reply: Reply, url: URL, first: str | None) -> Reply:
+    """Appends the host to the detail of a failure when a redirect led to another host."""
     if reply.reason is None or url.raw_host == first:
         return reply
     return replace(reply, detail=", ".join(filter(None, (reply.detail, f"at {url.raw_host}"))))

@@ -1,4 +1,4 @@
-"""Manners towards one host: how many requests at once, how soon after another, and when to leave it alone."""
+"""Limits per host: concurrent requests, the gap between two requests, and a circuit breaker for hosts that are down."""
 
 import asyncio
 import math
@@ -8,125 +8,141 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-PAUSE = 60.0  # seconds for which a host that is down is left alone before it is asked once more
-# The same for a host that has answered before, pause by pause. Its URLs wait, because a minute without a network must not
-# cost a list that lies on one host; after the last pause it is down like any other.
+DOWN_INTERVAL = 60.0  # seconds until a host that is down gets one probe
+# The same, opening by opening, for a host that has answered before. Its URLs wait: a minute without a network must not
+# lose a list whose URLs are all on one host. After the last interval the host counts as down like any other.
 OPEN_INTERVALS = (5.0, 10.0, 20.0, 40.0)
-MOST_REST = 60.0  # seconds, of those that a host asks to be spared
-MOST_RESTS = 20  # in a row without another answer between them, before it is as good as down
-MOST_KNOWN_HOSTS = 1 << 15  # that are remembered, the last that were heard of
+MAX_BACKOFF = 60.0  # seconds; the most that a Retry-After header is obeyed for
+MAX_BACKOFFS = 20  # in a row without another answer; beyond it the host counts as down
+MAX_KNOWN_HOSTS = 1 << 15  # the most recently used ones are remembered
 
 
 @dataclass(slots=True)
-class _Known:
+class _HostState:
     answered: bool = False
     failures: int = 0  # in a row
-    pauses: int = 0
-    paused_until: float = 0.0
-    probing: bool = False
-    rests: int = 0
-    rests_until: float = 0.0
+    openings: int = 0  # in a row
+    open_until: float = 0.0
+    half_open: bool = False
+    backoffs: int = 0  # in a row
+    backoff_until: float = 0.0
+
+    def close(self) -> None:
+        """Resets the breaker after an answer."""
+        self.answered = True
+        self.failures = 0
+        self.openings = 0
+        self.half_open = False
 
 
 class CircuitBreaker:
-    """Knows which hosts are down, failing `most` times in a row, and which want to rest. It may outlive event loops.
+    """Knows which hosts are down (`max_failures` failures in a row) and which asked for a backoff. May outlive event loops.
 
-    A host that is down is refused until a pause is over; then one request goes through, which decides: it answers and the
-    failures are forgotten, or the next pause begins. `clock` is for tests.
+    A host that is down is refused until its open interval is over. Then one probe request goes through: its answer
+    closes the breaker, its failure opens it for the next interval. `clock` replaces the monotonic clock in tests.
     """
 
-    def __init__(self, most: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._most, self._clock = most, clock
-        self._known: OrderedDict[str, _Known] = OrderedDict()
+    def __init__(self, max_failures: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._max_failures = max_failures
+        self._clock = clock
+        self._hosts: OrderedDict[str, _HostState] = OrderedDict()
 
     def wait(self, host: str) -> float:
-        """Seconds after which to call again; 0: ask now, and `note` what came of it; infinity: do not ask at all."""
-        known = self._known.get(host)
+        """Returns the seconds to wait before calling again.
+
+        0 means: make the request now and `record` its outcome. Infinity means: do not request from this host.
+        """
+        known = self._hosts.get(host)
         if known is None:
             return 0.0
         now = self._clock()
-        if known.rests_until > now:
-            return math.inf if known.rests > MOST_RESTS else known.rests_until - now
-        if known.failures < self._most:
+        if known.backoff_until > now:
+            return math.inf if known.backoffs > MAX_BACKOFFS else known.backoff_until - now
+        if known.failures < self._max_failures:
             return 0.0
-        if known.paused_until > now:
-            waited_for = known.answered and known.pauses <= len(OPEN_INTERVALS)
-            return known.paused_until - now if waited_for else math.inf
-        known.paused_until, known.probing = now + PAUSE, True  # nobody else, until this one is back
+        if known.open_until > now:
+            worth_waiting = known.answered and known.openings <= len(OPEN_INTERVALS)
+            return known.open_until - now if worth_waiting else math.inf
+        known.open_until = now + DOWN_INTERVAL  # no other request until this probe has an answer
+        known.half_open = True
         return 0.0
 
-    def note(self, host: str, *, answered: bool) -> None:
-        """The host answered, whatever it said, or it did not."""
-        known = self._of(host)
+    def record(self, host: str, *, answered: bool) -> None:
+        """Records whether the host answered, whatever the answer was."""
+        known = self._state_of(host)
         if answered:
-            known.answered, known.failures, known.pauses, known.probing = True, 0, 0, False
-            if known.rests_until <= self._clock():
-                known.rests = 0
+            known.close()
+            if known.backoff_until <= self._clock():
+                known.backoffs = 0
             return
         known.failures += 1
-        if known.failures == self._most or known.probing:
-            patient = known.answered and known.pauses < len(OPEN_INTERVALS)
-            known.paused_until = self._clock() + (OPEN_INTERVALS[known.pauses] if patient else PAUSE)
-            known.pauses, known.probing = known.pauses + 1, False
+        if known.failures == self._max_failures or known.half_open:
+            retry_soon = known.answered and known.openings < len(OPEN_INTERVALS)
+            known.open_until = self._clock() + (OPEN_INTERVALS[known.openings] if retry_soon else DOWN_INTERVAL)
+            known.openings += 1
+            known.half_open = False
 
-    def rest(self, host: str, seconds: float) -> None:
-        """The host answered that it wants to be spared for so long."""
-        known, now = self._of(host), self._clock()
-        known.answered, known.failures, known.pauses, known.probing = True, 0, 0, False
-        known.rests += known.rests_until <= now  # one for all requests that were in flight
-        known.rests_until = max(known.rests_until, now + min(seconds, MOST_REST))
+    def back_off(self, host: str, seconds: float) -> None:
+        """Records that the host answered and asked for no requests for `seconds`."""
+        known, now = self._state_of(host), self._clock()
+        known.close()
+        known.backoffs += known.backoff_until <= now  # requests that were in flight together count once
+        known.backoff_until = max(known.backoff_until, now + min(seconds, MAX_BACKOFF))
 
-    def _of(self, host: str) -> _Known:
-        known = self._known.setdefault(host, _Known())
-        self._known.move_to_end(host)
-        if len(self._known) > MOST_KNOWN_HOSTS:
-            self._known.popitem(last=False)
+    def _state_of(self, host: str) -> _HostState:
+        known = self._hosts.setdefault(host, _HostState())
+        self._hosts.move_to_end(host)
+        if len(self._hosts) > MAX_KNOWN_HOSTS:
+            self._hosts.popitem(last=False)
         return known
 
 
 @dataclass(slots=True)
-class _Host:
-    turns: asyncio.Semaphore
-    users: int = 0  # who hold a turn or wait for one
+class _HostQueue:
+    slots: asyncio.Semaphore
+    users: int = 0  # requests that hold a slot or wait for one
     free_at: float = 0.0  # when the next request may begin
 
 
 @dataclass
 class HostSlots:
-    """Deals turns at hosts, of one event loop: at most `at_once` are held, and requests begin `gap` seconds apart."""
+    """Grants request slots at hosts, for one event loop.
+
+    At most `at_once` slots per host are held at a time, and requests to a host begin `gap` seconds apart.
+    """
 
     at_once: int
     gap: float = 0.0
-    _hosts: dict[str, _Host] = field(default_factory=dict)
+    _hosts: dict[str, _HostQueue] = field(default_factory=dict)
     _sweep_at: int = 1024
 
     @asynccontextmanager
-    async def turn(self, host: str) -> AsyncIterator[None]:
-        """A turn at the host, as soon as there is one."""
-        mine = self._hosts.get(host)
-        if mine is None:
+    async def slot(self, host: str) -> AsyncIterator[None]:
+        """Waits for a slot at the host and holds it for the body of the context."""
+        queue = self._hosts.get(host)
+        if queue is None:
             self._sweep()
-            mine = self._hosts[host] = _Host(asyncio.Semaphore(self.at_once))
-        mine.users += 1
+            queue = self._hosts[host] = _HostQueue(asyncio.Semaphore(self.at_once))
+        queue.users += 1
         try:
-            async with mine.turns:
+            async with queue.slots:
                 yield
         finally:
-            mine.users -= 1
-            if not mine.users and mine.free_at <= time.monotonic():
+            queue.users -= 1
+            if not queue.users and queue.free_at <= time.monotonic():
                 del self._hosts[host]
 
-    async def space(self, host: str, gap: float = 0.0) -> None:
-        """Within a turn: waits until so many seconds, and `gap` of them if that is more, lie between it and the one before."""
+    async def pace(self, host: str, gap: float = 0.0) -> None:
+        """Waits, within a slot, until at least max(gap, self.gap) seconds have passed since the request before."""
         gap = max(gap, self.gap)
         if gap:
-            mine, now = self._hosts[host], time.monotonic()
-            begin = max(now, mine.free_at)
-            mine.free_at = begin + gap
+            queue, now = self._hosts[host], time.monotonic()
+            begin = max(now, queue.free_at)
+            queue.free_at = begin + gap
             await asyncio.sleep(begin - now)
 
     def _sweep(self) -> None:
-        """Forgets hosts whose gap is over, whenever their number has doubled."""
+        """Forgets hosts whose gap is over, each time their number has doubled."""
         if len(self._hosts) < self._sweep_at:
             return
         now = time.monotonic()

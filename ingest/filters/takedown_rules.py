@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tagmill.ingest.filters.host_rules import host_of, host_rule
-from tagmill.ingest.http.urls import normalise, parsed_url, why_not
+from tagmill.ingest.http.urls import describe_bad_url, normalise, parsed_url
 from tagmill.ingest.similarity.hamming_index import NearList
 from tagmill.ingest.similarity.hex_hashes import HASH_KINDS, Entry, HashReader, kind_and_path, listed_lines, tell
 from tagmill.ingest.text.text_files import read_list, text_of
@@ -64,7 +64,9 @@ def rule(kind: str, text: str, distance: int = PDQ_DISTANCE) -> TakedownRule:
 
 def _url(text: str) -> str:
     if parsed_url(normalise(text)) is None:
-        raise ConfigError(f"{text!r} is no http(s) URL: {why_not(text)}", "takedown", "give one whole URL a line")
+        raise ConfigError(
+            f"{text!r} is no http(s) URL: {describe_bad_url(text)}", "takedown", "give one whole URL a line"
+        )
     if text.endswith("*"):
         remedy = f"give each URL, or all of a host with the kind host: {host_of(text)}"
         raise ConfigError(f"{text!r} is a pattern, and a URL stands for itself alone", "takedown", remedy)

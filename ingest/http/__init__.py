@@ -1,1 +1,1 @@
-"""HTTP requests to hostile hosts: bounded, to public addresses only, answers judged."""
+"""Makes single HTTP requests to untrusted hosts: bounded in size and time, to public addresses only."""

@@ -1,11 +1,11 @@
-"""Which kinds of pictures are asked for: those that this build of Pillow reads, so that no host picks one that it does not."""
+"""The `Accept` header of image requests: only media types that this build of Pillow reads, so that no host picks another."""
 
 from functools import cache
 
 from PIL import features
 
-# A feature of Pillow and the kind that it reads; kinds without one are read by every build. The first is the best.
-_KINDS = (
+# (Pillow feature, media type), best first; types without a feature are read by every build.
+_MEDIA_TYPES = (
     ("jpg", "image/jpeg"),
     ("zlib", "image/png"),
     ("webp", "image/webp"),
@@ -18,5 +18,7 @@ _KINDS = (
 
 @cache
 def accept_pictures() -> str:
-    """The `Accept` header of a picture's request. Hosts that send a picture under another name may still do so."""
-    return ", ".join([*(kind for feature, kind in _KINDS if feature is None or features.check(feature)), "*/*;q=0.1"])
+    """Returns the `Accept` header of an image request. It ends with `*/*`, as hosts send images under other types."""
+    return ", ".join(
+        [*(kind for feature, kind in _MEDIA_TYPES if feature is None or features.check(feature)), "*/*;q=0.1"]
+    )

@@ -1,4 +1,4 @@
-"""HTTP requests by aiohttp, and what its parser refuses by our own reader: bounded, and to the addresses that sockets allow."""
+"""HTTP requests with aiohttp, and with the lenient parser where aiohttp's refuses the answer; addresses are checked."""
 
 import os
 import ssl
@@ -12,23 +12,23 @@ import aiohttp
 from aiohttp.http_exceptions import TransferEncodingError
 from yarl import URL
 
-from tagmill.ingest.http.answers import TRY_AGAIN, Address, Reply, Wanted, by_body, by_head
-from tagmill.ingest.http.connection_errors import why_lost
-from tagmill.ingest.http.lenient_parser import LINE
-from tagmill.ingest.http.single_request import Asking, ask_once
-from tagmill.ingest.http.sockets import NO_FILES, PrivateAddressError, Sockets, may_open
+from tagmill.ingest.http.answers import RETRYABLE_STATUS, Address, Expectation, Reply, reply_from_body, reply_from_head
+from tagmill.ingest.http.connection_errors import describe_connection_error
+from tagmill.ingest.http.lenient_parser import MAX_LINE_BYTES
+from tagmill.ingest.http.single_request import SingleRequest, send_once
+from tagmill.ingest.http.sockets import OUT_OF_FILES, PrivateAddressError, SocketFactory, raise_open_file_limit
 from tagmill.ingest.reasons import Reason
 from tagmill.shards.errors import TagmillError
 
-_KEPT_OPEN = 5.0  # seconds that a connection waits for another request
-_BUFFER = 1 << 18  # bytes; a connection waits when twice as many of a body have not been taken
+_KEEP_ALIVE = 5.0  # seconds that an idle connection is kept for another request
+_BUFFER = 1 << 18  # bytes; reading pauses when twice as many are buffered
 
 
 @dataclass(frozen=True, slots=True)
-class _Ways:
-    """Two sessions: one keeps connections for the next request, the other, for when too many are open, closes them."""
+class _Sessions:
+    """Two sessions: one keeps connections alive, the other closes them, for when too many are open."""
 
-    sockets: Sockets
+    sockets: SocketFactory
     keeping: aiohttp.ClientSession
     closing: aiohttp.ClientSession
 
@@ -36,8 +36,8 @@ class _Ways:
         return self.closing if self.sockets.crowded else self.keeping
 
 
-class _RefusedError(aiohttp.ClientError):
-    """The parser refuses the head of an answer."""
+class _HeadRefusedError(aiohttp.ClientError):
+    """aiohttp's parser refused the head of an answer."""
 
     def __init__(self, sender: Address | None) -> None:
         super().__init__(sender)
@@ -45,7 +45,7 @@ class _RefusedError(aiohttp.ClientError):
 
 
 class _Response(aiohttp.ClientResponse):
-    """Remembers who sends it, for a second request to the same address."""
+    """Remembers the address of its sender, for a second request to the same address."""
 
     sender: Address | None = None
 
@@ -55,28 +55,30 @@ class _Response(aiohttp.ClientResponse):
         try:
             return await super().start(connection)
         except aiohttp.ClientResponseError as error:
-            raise _RefusedError(self.sender) from error
+            raise _HeadRefusedError(self.sender) from error
 
 
 class Client:
-    """Asks for one URL at a time, as often as it is called; as an async context manager it holds the connections.
+    """Makes one request per call. Used as an async context manager, which holds the connections.
 
-    `connect` is how many seconds a connection may take; `agents` are the names by which opt-outs address us (None: they are
-    not heard).
+    `connect` is the connect timeout in seconds. `agents` are the names by which opt-out headers address us (None:
+    opt-outs are ignored).
     """
 
     def __init__(self, user_agent: str, connect: float, agents: frozenset[str] | None, *, allow_private: bool) -> None:
-        self._user_agent, self._connect, self._agents = user_agent, connect, agents
+        self._user_agent = user_agent
+        self._connect = connect
+        self._agents = agents
         self._allow_private = allow_private
         self._sessions = AsyncExitStack()
-        self._direct: _Ways | None = None
-        self._proxied: _Ways | None = None
+        self._direct: _Sessions | None = None
+        self._proxied: _Sessions | None = None
 
     async def __aenter__(self) -> Self:
-        most = may_open() // 4  # so that there is room for both, for decoders, files and name servers
-        self._direct = await self._ways(Sockets(public_only=not self._allow_private, most=most))
-        # These lead to the proxy alone, which may be private.
-        self._proxied = await self._ways(Sockets(public_only=False, most=most))
+        most = raise_open_file_limit() // 4  # leaves file descriptors for both, for decoders, files and name servers
+        self._direct = await self._open_sessions(SocketFactory(public_only=not self._allow_private, most=most))
+        # These connect only to the proxy, which may be on a private network.
+        self._proxied = await self._open_sessions(SocketFactory(public_only=False, most=most))
         return self
 
     async def __aexit__(
@@ -84,10 +86,12 @@ class Client:
     ) -> None:
         await self._sessions.aclose()
 
-    async def _ways(self, sockets: Sockets) -> _Ways:
-        keeping = aiohttp.TCPConnector(limit=0, ttl_dns_cache=300, keepalive_timeout=_KEPT_OPEN, socket_factory=sockets)
+    async def _open_sessions(self, sockets: SocketFactory) -> _Sessions:
+        keeping = aiohttp.TCPConnector(
+            limit=0, ttl_dns_cache=300, keepalive_timeout=_KEEP_ALIVE, socket_factory=sockets
+        )
         closing = aiohttp.TCPConnector(limit=0, ttl_dns_cache=300, force_close=True, socket_factory=sockets)
-        return _Ways(sockets, await self._session(keeping), await self._session(closing))
+        return _Sessions(sockets, await self._session(keeping), await self._session(closing))
 
     async def _session(self, connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
         session = aiohttp.ClientSession(
@@ -97,53 +101,55 @@ class Client:
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             read_bufsize=_BUFFER,
-            max_line_size=LINE,
-            max_field_size=LINE,  # times 128 headers, its default: what comes to more is refused by `by_head`
+            max_line_size=MAX_LINE_BYTES,
+            max_field_size=MAX_LINE_BYTES,  # times aiohttp's 128 headers; `reply_from_head` refuses larger heads
             response_class=_Response,
         )
         return await self._sessions.enter_async_context(session)
 
-    def _way(self, proxy: str | None) -> _Ways:
+    def _sessions_for(self, proxy: str | None) -> _Sessions:
         way = self._direct if proxy is None else self._proxied
         assert way is not None
         return way
 
-    async def ask(self, url: URL, proxy: str | None, wanted: Wanted) -> Reply:
-        """One request, without redirects. Raises nothing for what the web does; the caller has a deadline.
+    async def request(self, url: URL, proxy: str | None, wanted: Expectation) -> Reply:
+        """Makes one request and follows no redirects. Raises nothing for what a host does; the caller sets the deadline.
 
-        Where the parser refuses what came, `unread` of the reply says who sent it.
+        Where the parser refuses the answer, `unparsed_from` of the reply is the address of its sender.
         """
         accept = {"Accept": wanted.accept}
         try:
             async with (
-                self._way(proxy).session().get(url, allow_redirects=False, proxy=proxy, headers=accept) as response
+                self._sessions_for(proxy)
+                .session()
+                .get(url, allow_redirects=False, proxy=proxy, headers=accept) as response
             ):
                 assert isinstance(response, _Response)
-                decided = by_head(response.status, response.headers, wanted, self._agents)
+                decided = reply_from_head(response.status, response.headers, wanted, self._agents)
                 return decided or await self._body(response, wanted)
         except aiohttp.ConnectionTimeoutError:
-            return Reply(reason=Reason.TIMEOUT, detail="no connection in time", again=True, host_failed=True)
+            return Reply(reason=Reason.TIMEOUT, detail="no connection in time", retryable=True, host_failed=True)
         except aiohttp.ClientError as error:
             return _failed(error)
-        except (ValueError, UnicodeError):  # a host that the resolver or the client cannot spell
+        except (ValueError, UnicodeError):  # a host name that the resolver or the client cannot encode
             return Reply(reason=Reason.BAD_URL, detail="no such host name", host_failed=None)
 
-    async def _body(self, response: _Response, wanted: Wanted) -> Reply:
+    async def _body(self, response: _Response, wanted: Expectation) -> Reply:
         status, headers = response.status, response.headers
         blocks: AsyncIterator[bytes] = response.content.iter_any()
         try:
-            return await by_body(status, headers, response.content_length, blocks, wanted)
+            return await reply_from_body(status, headers, response.content_length, blocks, wanted)
         except aiohttp.ClientPayloadError as error:
             framing = isinstance(error.__cause__, TransferEncodingError)
-            return replace(_failed(error), http_status=status, unread=response.sender if framing else None)
+            return replace(_failed(error), http_status=status, unparsed_from=response.sender if framing else None)
         except aiohttp.ClientError as error:
             return replace(_failed(error), http_status=status)
 
-    async def ask_leniently(self, url: URL, proxy: str | None, wanted: Wanted, address: Address) -> Reply:
-        """The same by the lenient reader, at an address that was asked before, on a connection that is closed after it."""
-        asking = Asking(url, address, proxy, self._user_agent, self._connect, self._agents)
+    async def request_leniently(self, url: URL, proxy: str | None, wanted: Expectation, address: Address) -> Reply:
+        """Makes the same request with the lenient parser, to a checked address, on a connection that is closed afterwards."""
+        asking = SingleRequest(url, address, proxy, self._user_agent, self._connect, self._agents)
         try:
-            return await ask_once(asking, self._way(proxy).sockets, wanted)
+            return await send_once(asking, self._sessions_for(proxy).sockets, wanted)
         except OSError as error:
             raise _no_more_files(error) from error
 
@@ -154,37 +160,39 @@ def _no_more_files(error: OSError) -> TagmillError:
 
 
 def _failed(error: aiohttp.ClientError) -> Reply:
-    """The reason for what the client raised."""
-    if isinstance(error, _RefusedError):
-        return Reply(reason=Reason.BAD_HEADERS, detail="malformed or too large", unread=error.sender)
+    """Maps an aiohttp error to a reply. Raises TagmillError where no file descriptors are left."""
+    if isinstance(error, _HeadRefusedError):
+        return Reply(reason=Reason.BAD_HEADERS, detail="malformed or too large", unparsed_from=error.sender)
     if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, PrivateAddressError):
         return Reply(reason=Reason.PRIVATE_ADDRESS, host_failed=None)
-    if isinstance(error, aiohttp.ClientConnectorError) and error.os_error.errno in NO_FILES:
+    if isinstance(error, aiohttp.ClientConnectorError) and error.os_error.errno in OUT_OF_FILES:
         raise _no_more_files(error.os_error) from error
     if isinstance(error, aiohttp.InvalidURL):
         return Reply(reason=Reason.BAD_URL, detail="not a URL that can be asked for", host_failed=None)
     if isinstance(error, aiohttp.ClientPayloadError):
-        return Reply(reason=Reason.TRUNCATED, detail="the body ends before its length", again=True)
-    if isinstance(error, aiohttp.ClientHttpProxyError):  # it was told to connect us, and did not
-        again, detail = error.status in TRY_AGAIN, f"the proxy answered HTTP {error.status}"
-        return Reply(reason=Reason.CONNECTION, detail=detail, again=again, host_failed=True if again else None)
-    if isinstance(error, aiohttp.ClientResponseError):  # a proxy's answer to CONNECT
+        return Reply(reason=Reason.TRUNCATED, detail="the body ends before its length", retryable=True)
+    if isinstance(error, aiohttp.ClientHttpProxyError):  # the proxy refused the CONNECT
+        retryable, detail = error.status in RETRYABLE_STATUS, f"the proxy answered HTTP {error.status}"
+        return Reply(
+            reason=Reason.CONNECTION, detail=detail, retryable=retryable, host_failed=True if retryable else None
+        )
+    if isinstance(error, aiohttp.ClientResponseError):  # in the answer to CONNECT
         return Reply(reason=Reason.CONNECTION, detail="the proxy's answer is malformed", host_failed=None)
-    if isinstance(error, aiohttp.ClientProxyConnectionError):  # no host's fault
-        detail = f"the proxy: {why_lost(error.os_error)}"
-        return Reply(reason=Reason.CONNECTION, detail=detail, again=True, host_failed=None)
+    if isinstance(error, aiohttp.ClientProxyConnectionError):  # not the fault of the host
+        detail = f"the proxy: {describe_connection_error(error.os_error)}"
+        return Reply(reason=Reason.CONNECTION, detail=detail, retryable=True, host_failed=None)
     detail, certificate = _why(error), isinstance(error, aiohttp.ClientSSLError)
-    return Reply(reason=Reason.CONNECTION, detail=detail, again=not certificate, host_failed=not certificate)
+    return Reply(reason=Reason.CONNECTION, detail=detail, retryable=not certificate, host_failed=not certificate)
 
 
 def _why(error: aiohttp.ClientError) -> str:
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         cause = error.certificate_error
-        return why_lost(cause) if isinstance(cause, ssl.SSLError) else "TLS certificate: not valid"
+        return describe_connection_error(cause) if isinstance(cause, ssl.SSLError) else "TLS certificate: not valid"
     if isinstance(error, aiohttp.ClientConnectorError):
-        return why_lost(error.os_error)
+        return describe_connection_error(error.os_error)
     if isinstance(error, aiohttp.ServerDisconnectedError):
         return "closed before the end of the headers"
     if isinstance(error, OSError):
-        return why_lost(error)
+        return describe_connection_error(error)
     return type(error).__name__

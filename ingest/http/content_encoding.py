@@ -1,4 +1,4 @@
-"""Bodies that a server has packed although it was asked not to (`Content-Encoding`), unpacked within a bound."""
+"""Decodes bodies that a server has compressed although the request allows only `identity`; output is bounded."""
 
 import zlib
 from collections.abc import Iterable
@@ -8,19 +8,19 @@ import pyarrow as pa
 
 from tagmill.ingest.http.lenient_parser import transfer_codings
 
-_BLOCK = 1 << 16  # bytes that are unpacked at a time
-_MOST = 3  # codings of a body that are taken off; no server of good will has two
+_BLOCK = 1 << 16  # bytes that are decompressed at a time
+_MOST = 3  # content codings that are removed from a body; real servers use one
 _ARROW = {"br": "brotli", "zstd": "zstd"}
 _ZLIB = frozenset(["gzip", "x-gzip", "deflate"])
-_PICTURE = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"II*\0", b"MM\0*")  # no packed body begins so
+_PICTURE = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"II*\0", b"MM\0*")  # no compressed body begins with these
 
 
 class TooBigError(Exception):
-    """More comes out than may."""
+    """The decompressed body is larger than allowed."""
 
 
-class CutError(Exception):
-    """A packed body that ends too early; `coding` names how it is packed."""
+class TruncatedBodyError(Exception):
+    """A compressed body ends too early; `coding` is its content coding."""
 
     def __init__(self, coding: str) -> None:
         super().__init__(coding)
@@ -28,7 +28,7 @@ class CutError(Exception):
 
 
 def codings_of(headers: Any) -> tuple[str, ...]:
-    """How the headers say that a body is packed, in lower case, the outermost last. Headers are a multidict."""
+    """Returns the content and transfer codings in the headers (a multidict), in lower case, the outermost last."""
     content = [each for value in headers.getall("Content-Encoding", ()) for each in _tokens(value)]
     transfer = (each for each in transfer_codings(headers.getall("Transfer-Encoding", ())) if each != "chunked")
     return (*(each for each in content if each != "identity"), *transfer)
@@ -38,29 +38,29 @@ def _tokens(value: str) -> Iterable[str]:
     return (token for part in value.lower().split(",") if (token := part.strip()))
 
 
-def unpacked(body: bytes, codings: tuple[str, ...], most: int, *, cut: bool = False) -> tuple[bytes, str | None]:
-    """A body without its codings, and those that were left on it for a person (None: none was).
+def decode_body(body: bytes, codings: tuple[str, ...], most: int, *, cut: bool = False) -> tuple[bytes, str | None]:
+    """Returns the body without its codings, and a description of the codings that were left on it (None: none).
 
-    A coding that is not known, or that the body does not have, is left: hosts send plain pictures under any name. Raises
-    TooBigError where more than `most` bytes come out, and CutError where the body ends too early; with `cut` it gives
-    what came until then instead.
+    A coding that is unknown, or that the body does not have, is left: hosts send plain images with any header. Raises
+    TooBigError where the output exceeds `most` bytes, and TruncatedBodyError where the body ends too early; with `cut`,
+    returns the bytes up to that point instead.
     """
     if len(codings) > _MOST:
-        return body, _named(codings)
+        return body, _coding_names(codings)
     for number in range(len(codings), 0, -1):
-        inside = _without(body, codings[number - 1], most, cut=cut)
+        inside = _take_off(body, codings[number - 1], most, cut=cut)
         if inside is None:
-            return body, _named(codings[:number])
+            return body, _coding_names(codings[:number])
         body = inside
     return body, None
 
 
-def _named(codings: tuple[str, ...]) -> str:
+def _coding_names(codings: tuple[str, ...]) -> str:
     return "Content-Encoding: " + ascii(", ".join(codings))[1:-1][:100]
 
 
-def _without(body: bytes, coding: str, most: int, *, cut: bool) -> bytes | None:
-    """None: it cannot be taken off."""
+def _take_off(body: bytes, coding: str, most: int, *, cut: bool) -> bytes | None:
+    """Returns the body without one coding; None where it cannot be removed."""
     if body.startswith(_PICTURE):
         return None
     if coding in _ZLIB:
@@ -71,7 +71,7 @@ def _without(body: bytes, coding: str, most: int, *, cut: bool) -> bytes | None:
 
 
 def _inflated(body: bytes, coding: str, most: int, *, cut: bool) -> bytes | None:
-    """By zlib. A `deflate` may be with or without the wrapper that it should have; what follows a gzip is passed over."""
+    """Decompresses with zlib: `deflate` with or without its zlib header; bytes after the first gzip member are ignored."""
     bits = 31 if coding != "deflate" else 15 if body[:1] and body[0] & 15 == 8 and _is_zlib(body) else -15
     stream = zlib.decompressobj(bits)
     try:
@@ -79,9 +79,9 @@ def _inflated(body: bytes, coding: str, most: int, *, cut: bool) -> bytes | None
     except zlib.error:
         return None
     if len(found) > most:
-        return _cut_at(found, most, cut=cut)
+        return _cut_or_raise(found, most, cut=cut)
     if not stream.eof and not cut:
-        raise CutError(coding)
+        raise TruncatedBodyError(coding)
     return found
 
 
@@ -97,16 +97,16 @@ def _by_arrow(body: bytes, coding: str, most: int, *, cut: bool) -> bytes | None
                 size += len(block)
                 blocks.append(block)
                 if size > most:
-                    return _cut_at(b"".join(blocks), most, cut=cut)
+                    return _cut_or_raise(b"".join(blocks), most, cut=cut)
     except (OSError, pa.ArrowException) as error:
         if "truncated" not in str(error).lower():
             return None
         if not cut:
-            raise CutError(coding) from None
+            raise TruncatedBodyError(coding) from None
     return b"".join(blocks)
 
 
-def _cut_at(found: bytes, most: int, *, cut: bool) -> bytes:
+def _cut_or_raise(found: bytes, most: int, *, cut: bool) -> bytes:
     if not cut:
         raise TooBigError
     return found[:most]

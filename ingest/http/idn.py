@@ -5,16 +5,18 @@ from urllib.parse import unquote
 
 import idna
 
-_LONGEST = 1000  # characters; a name has 253 at most, and mapping may drop a few
+_LONGEST = 1000  # characters; a name has at most 253, and the mapping may drop a few
 _JOINERS = re.compile("[\u200c\u200d]")
-_NO_NAME = re.compile(r"[\x00-\x20\"#%/:<>?@\[\\\]^`{|}\x7f]")  # what no decoding and no mapping may bring into a name
+_NO_NAME = re.compile(
+    r"[\x00-\x20\"#%/:<>?@\[\\\]^`{|}\x7f]"
+)  # characters that neither decoding nor mapping may produce
 
 
 def ascii_host(host: str) -> str | None:
-    """A host name in its ASCII form and in lower case; None where it has none. An IPv6 literal in brackets stays.
+    """Returns a host name in its ASCII form and in lower case, or None where it has none. IPv6 literals in brackets are kept.
 
-    Names are mapped by UTS 46, and a name that browsers ask for is one here, too: emoji, underscores and hyphens, which
-    IDNA 2008 refuses, are encoded as they are, and percent-encoded UTF-8 is decoded.
+    Names are mapped by UTS 46, and accepted as browsers accept them: emoji, underscores and hyphens, which IDNA 2008
+    refuses, are encoded as they are, and percent-encoded UTF-8 is decoded.
     """
     if host.startswith("["):
         return host.lower()
@@ -36,17 +38,17 @@ def ascii_host(host: str) -> str | None:
 
 
 def _as_browsers(host: str) -> str | None:
-    """Each label by Punycode, where UTS 46 maps its characters."""
+    """Encodes each label with Punycode after the UTS 46 mapping."""
     try:
         labels = idna.uts46_remap(host, std3_rules=False).split(".")
         encoded = ".".join(label if label.isascii() else _punycode(label) for label in labels)
     except (idna.IDNAError, UnicodeError):
         return None
-    return None if _NO_NAME.search(encoded) else encoded  # full-width forms of delimiters are mapped to them
+    return None if _NO_NAME.search(encoded) else encoded  # full-width delimiters are mapped to plain ones
 
 
 def _punycode(label: str) -> str:
-    """Raises UnicodeError where it cannot be a label."""
+    """Encodes one label. Raises UnicodeError where the result is not a valid label."""
     encoded = "xn--" + label.encode("punycode").decode("ascii")
     if label.startswith("xn--") or _JOINERS.search(label) or len(encoded) > 63:
         raise UnicodeError

@@ -1,8 +1,7 @@
-"""HTTP/1 answers as browsers and curl read them, where a strict parser refuses: bounded, and for one answer of a connection.
+"""Parses HTTP/1 answers as leniently as browsers and curl do, where a strict parser refuses. One answer a connection.
 
-What makes an answer ambiguous (lengths beside chunks, several lengths, odd header lines) is harmless only because the
-connection is closed after it: no second answer can be smuggled into it. So code that reads with this never uses the
-connection again.
+Ambiguous answers (Content-Length beside chunks, several lengths, odd header lines) are harmless only because the
+connection is closed afterwards: no second answer can be smuggled into it. Callers must never reuse the connection.
 """
 
 import asyncio
@@ -14,9 +13,9 @@ from multidict import CIMultiDict
 
 from tagmill.ingest.reasons import Reason
 
-LINE = 1 << 16  # bytes of a line
-MOST_HEAD_BYTES = 1 << 18  # bytes of all lines before the body, interim answers among them
-LINES = 512  # of these lines
+MAX_LINE_BYTES = 1 << 16  # bytes of a line
+MAX_HEAD_BYTES = 1 << 18  # bytes of all lines before the body, including interim answers
+MAX_HEAD_LINES = 512  # lines before the body
 _BLOCK = 1 << 16  # bytes of a body that are read at once
 _STATUS = re.compile(rb"HTTP/[0-9]{1,3}(?:\.[0-9]{1,3})?[ \t]+([0-9]{3})(?:[ \t].*)?", re.IGNORECASE | re.DOTALL)
 _LENGTH = re.compile(r"[0-9]{1,18}")
@@ -26,32 +25,35 @@ _PACKINGS = frozenset(["gzip", "x-gzip", "deflate"])  # transfer codings that ch
 
 
 class AnswerError(Exception):
-    """An answer that cannot be read, or not whole, and why. `again`: another try may bring a better one."""
+    """An answer that cannot be parsed, or is incomplete, with the reason. `retryable`: a retry may succeed."""
 
-    def __init__(self, reason: Reason, detail: str, *, again: bool = False) -> None:
+    def __init__(self, reason: Reason, detail: str, *, retryable: bool = False) -> None:
         super().__init__(reason, detail)
-        self.reason, self.detail, self.again = reason, detail, again
+        self.reason = reason
+        self.detail = detail
+        self.retryable = retryable
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What precedes a body."""
+    """Status and headers of an answer."""
 
     status: int
-    headers: CIMultiDict[str]  # UTF-8, other bytes as "surrogateescape" decodes them
-    length: int | None  # bytes of the body; None: it comes in chunks, or ends with the connection
+    headers: CIMultiDict[str]  # UTF-8; other bytes as decoded by "surrogateescape"
+    length: int | None  # bytes of the body; None: it is chunked, or ends with the connection
     chunked: bool
 
 
-class Lenient:
-    """Reads one answer from a stream whose limit is `LINE`. Raises AnswerError and nothing else for what comes."""
+class LenientReader:
+    """Reads one answer from a stream whose limit is `MAX_LINE_BYTES`. Raises only AnswerError, whatever the input."""
 
     def __init__(self, stream: asyncio.StreamReader) -> None:
         self._stream = stream
-        self._size = self._lines = 0  # of the head
+        self._size = 0  # bytes of the head so far
+        self._lines = 0  # of the head so far
 
     async def head(self) -> Head:
-        """The head of the final answer; interim ones (1xx) are passed over."""
+        """Returns the head of the final answer; interim ones (1xx) are skipped."""
         while True:
             status = await self._status()
             headers = await self._headers()
@@ -63,7 +65,7 @@ class Lenient:
                 return Head(status, headers, length, chunked)
 
     async def body(self, head: Head) -> AsyncIterator[bytes]:
-        """The body's blocks, without its framing."""
+        """Yields the blocks of the body, without chunk framing."""
         if head.chunked:
             async for block in self._chunks():
                 yield block
@@ -75,7 +77,7 @@ class Lenient:
                 yield block
 
     async def _status(self) -> int:
-        while not (line := await self._line()):  # blank lines may precede it
+        while not (line := await self._line()):  # blank lines may come first
             pass
         found = _STATUS.fullmatch(line)
         if found is None:
@@ -83,7 +85,10 @@ class Lenient:
         return int(found[1])
 
     async def _headers(self) -> CIMultiDict[str]:
-        """A line that begins with a space goes on with the one before; one without a name or a colon says nothing."""
+        """Reads header lines.
+
+        A line that begins with a space continues the one before; one without a name or colon is ignored.
+        """
         found: list[tuple[bytes, list[bytes]]] = []
         while line := await self._line():
             if line[:1] in b" \t":
@@ -99,35 +104,35 @@ class Lenient:
         return headers
 
     async def _line(self) -> bytes:
-        """A line of the head, without its end."""
+        """Returns a line of the head, without its line end."""
         line = await self._until_end()
         if not line.endswith(b"\n"):
             if not self._lines and line.strip() and line[:5].upper() != b"HTTP/":
                 raise AnswerError(Reason.BAD_HEADERS, "no HTTP status line")
-            raise AnswerError(Reason.CONNECTION, "closed before the end of the headers", again=True)
+            raise AnswerError(Reason.CONNECTION, "closed before the end of the headers", retryable=True)
         self._size += len(line)
         self._lines += 1
-        if self._lines > LINES:
-            raise AnswerError(Reason.BAD_HEADERS, f"more than {LINES} header lines")
-        if self._size > MOST_HEAD_BYTES:
-            raise AnswerError(Reason.BAD_HEADERS, f"headers of more than {MOST_HEAD_BYTES} bytes")
+        if self._lines > MAX_HEAD_LINES:
+            raise AnswerError(Reason.BAD_HEADERS, f"more than {MAX_HEAD_LINES} header lines")
+        if self._size > MAX_HEAD_BYTES:
+            raise AnswerError(Reason.BAD_HEADERS, f"headers of more than {MAX_HEAD_BYTES} bytes")
         if b"\0" in line:
             raise AnswerError(Reason.BAD_HEADERS, "a header with a NUL byte")
         return line.rstrip(b"\r\n")
 
     async def _until_end(self) -> bytes:
-        """A line with its end, or without where the stream ends before it."""
+        """Returns a line with its line end, or without where the stream ends first."""
         try:
             return await self._stream.readuntil(b"\n")
         except asyncio.LimitOverrunError:
-            raise AnswerError(Reason.BAD_HEADERS, f"a line of more than {LINE} bytes") from None
+            raise AnswerError(Reason.BAD_HEADERS, f"a line of more than {MAX_LINE_BYTES} bytes") from None
         except asyncio.IncompleteReadError as error:
             return error.partial
         except OSError as error:
-            raise AnswerError(Reason.CONNECTION, type(error).__name__, again=True) from None
+            raise AnswerError(Reason.CONNECTION, type(error).__name__, retryable=True) from None
 
     async def _some(self, most: int) -> bytes:
-        """Up to so many bytes of the body; none where the stream has ended."""
+        """Returns up to `most` bytes of the body; b"" at the end of the stream."""
         try:
             return await self._stream.read(most)
         except OSError:
@@ -142,7 +147,7 @@ class Lenient:
             yield block
 
     async def _chunks(self) -> AsyncIterator[bytes]:
-        """The last chunk ends the body: what should follow it, trailers and an empty line, is not waited for."""
+        """Yields the chunks. The last chunk ends the body: trailers and the empty line after it are not waited for."""
         while size := _chunk_size(await self._framing()):
             async for block in self._exactly(size):
                 yield block
@@ -153,14 +158,14 @@ class Lenient:
         try:
             line = await self._until_end()
         except AnswerError as error:
-            raise (_cut() if error.again else error) from None
+            raise (_cut() if error.retryable else error) from None
         if not line.endswith(b"\n"):
             raise _cut()
         return line
 
 
 def _cut() -> AnswerError:
-    return AnswerError(Reason.TRUNCATED, "the body ends before its length", again=True)
+    return AnswerError(Reason.TRUNCATED, "the body ends before its length", retryable=True)
 
 
 def _text(data: bytes) -> str:
@@ -168,7 +173,7 @@ def _text(data: bytes) -> str:
 
 
 def transfer_codings(values: Iterable[str]) -> list[str]:
-    """Those of `Transfer-Encoding` that change a body, in lower case; browsers pass over all others, such as `identity`."""
+    """Returns the `Transfer-Encoding` tokens that change a body, in lower case; others, such as `identity`, are ignored."""
     tokens = (token.strip().lower() for value in values for token in value.split(","))
     return [token for token in tokens if token == "chunked" or token in _PACKINGS]
 
@@ -181,7 +186,7 @@ def _is_chunked(values: Iterable[str]) -> bool:
 
 
 def _length(status: int, headers: CIMultiDict[str]) -> int | None:
-    """How long the body of an answer without chunks is; None: it ends with the connection."""
+    """Returns the Content-Length of an answer that is not chunked; None: the body ends with the connection."""
     if status in _NO_BODY:
         return 0
     if transfer_codings(headers.getall("Transfer-Encoding", ())):

@@ -1,25 +1,25 @@
-"""Whether an answer's `X-Robots-Tag` headers forbid what an image corpus is made for."""
+"""Whether the `X-Robots-Tag` headers of an answer forbid use in an image corpus."""
 
 import re
 from collections.abc import Iterable
 
-# Not to be used for models, or not to be taken into an index; `none` is short for "noindex, nofollow".
+# No use for training, or no indexing; `none` is short for "noindex, nofollow".
 _FORBID = frozenset(["noai", "noimageai", "noindex", "noimageindex", "none"])
-# Rules that have a value after a colon, and so look as if they named a user agent.
+# Rules with a value after a colon, which looks like the colon after a user agent.
 _WITH_VALUE = frozenset(["unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"])
 _NAMED = re.compile(r"\s*([^\s:,]+)\s*:")
-OURS = "tagmill"  # heard whatever the user agent calls itself
+OURS = "tagmill"  # applies whatever the configured user agent is
 
 
 def agents_of(user_agent: str) -> frozenset[str]:
-    """The names by which headers may address a user agent: its product token, and this tool's."""
+    """Returns the names by which headers may address a user agent: its product token, and the name of this tool."""
     return frozenset([OURS, re.split(r"[/\s]", user_agent.strip(), maxsplit=1)[0].lower()])
 
 
 def opt_out(headers: Iterable[str], agents: frozenset[str]) -> str | None:
-    """The first rule in the values of `X-Robots-Tag` that forbids the use to one of `agents` or to all; None: none does.
+    """Returns the first rule in the values of `X-Robots-Tag` that forbids use by one of `agents` or by all, or None.
 
-    A value is `rule, rule` for everybody or `agent: rule, rule` for one; an agent holds until the next one is named.
+    A value is `rule, rule` for all agents or `agent: rule, rule` for one; an agent applies until the next one is named.
     """
     for value in headers:
         addressed = True

@@ -1,34 +1,36 @@
-"""Proxies as the environment names them (`http_proxy`, `https_proxy`, `no_proxy`), and what may be asked for through one."""
+"""Proxies from the environment (`http_proxy`, `https_proxy`, `no_proxy`), and which hosts may be requested through them."""
 
 from dataclasses import dataclass, field
 from typing import Self
 from urllib.parse import urlsplit
-from urllib.request import getproxies_environment
-from urllib.request import proxy_bypass_environment as goes_around  # type: ignore[attr-defined]  # documented nowhere
+from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]
 
 from tagmill.ingest.http.idn import ascii_host
 from tagmill.ingest.http.public_addresses import may_be_public
 from tagmill.shards.errors import ConfigError
 
-SAYS = (
-    "requests go through a proxy of the environment: names are resolved there, so that only the proxy can keep them from "
-    "leading to private addresses"
+PROXY_WARNING = (
+    "requests go through a proxy from the environment, which resolves host names: only the proxy can refuse private "
+    "addresses"
 )
 
 
 class RefusedHostError(Exception):
-    """A proxy would have been asked for a host that is not on the public internet."""
+    """A request for a host that is not on the public internet would have gone through a proxy."""
 
 
 @dataclass(frozen=True)
 class Proxies:
-    """Which proxy leads to a URL. Their addresses may hold passwords: they are neither shown nor logged."""
+    """Chooses the proxy of a URL. Proxy addresses may contain passwords: they are never shown or logged."""
 
     _environment: dict[str, str] = field(default_factory=dict, repr=False)
 
     @classmethod
     def from_environment(cls) -> Self:
-        """Raises ConfigError for a proxy that is not spoken to over plain HTTP: to go around it would break a promise."""
+        """Reads the environment.
+
+        Raises ConfigError for a proxy without plain HTTP: bypassing it silently would be wrong.
+        """
         found = {name: value for name, value in getproxies_environment().items() if name in ("http", "https", "no")}
         if around := found.get("no"):  # hosts are compared in their ASCII form
             found["no"] = ",".join(ascii_host(name) or name for name in map(str.strip, around.split(",")))
@@ -49,13 +51,13 @@ class Proxies:
         return any(scheme in self._environment for scheme in ("http", "https"))
 
     def of(self, scheme: str, host: str, *, allow_private: bool) -> str | None:
-        """The proxy that leads to a host; None: it is asked itself.
+        """Returns the proxy for a host, or None for a direct connection.
 
-        A host that is private by its text is asked itself where private ones are allowed; else RefusedHostError is
-        raised, because behind the proxy no socket of ours could be checked.
+        A host that is private by its text gets a direct connection where private hosts are allowed. Else
+        RefusedHostError is raised, because no socket of ours could check the address behind the proxy.
         """
         proxy = self._environment.get(scheme)
-        if not proxy or goes_around(host, self._environment):
+        if not proxy or proxy_bypass_environment(host, self._environment):
             return None
         if may_be_public(host):
             return proxy

@@ -1,20 +1,24 @@
-"""Which addresses and names are on the public internet, in whatever form they hide."""
+"""Which addresses and host names are on the public internet, in any notation."""
 
 import ipaddress
 import re
 
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: how hosts with IPv6 only reach the public IPv4 internet
-_UNICAST = ipaddress.IPv6Network("2000::/3")  # all that is routed (RFC 4291)
-_TUNNELS = (ipaddress.IPv6Network("2002::/16"), ipaddress.IPv6Network("2001::/32"))  # 6to4 and Teredo carry any IPv4
-# Names that are never on the public internet: RFC 6761, 6762, 8375, 9476, ICANN's "internal", and what routers give out.
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: how IPv6-only hosts reach the public IPv4 internet
+_UNICAST = ipaddress.IPv6Network("2000::/3")  # all that is routed globally (RFC 4291)
+_TUNNELS = (
+    ipaddress.IPv6Network("2002::/16"),
+    ipaddress.IPv6Network("2001::/32"),
+)  # 6to4 and Teredo embed any IPv4 address
+# Top labels that are never on the public internet: RFC 6761, 6762, 8375, 9476, ICANN's "internal", and those of
+# routers.
 _INSIDE = frozenset(["localhost", "local", "internal", "localdomain", "lan", "home", "corp", "intranet", "private"])
 _INSIDE_ENDS = (".home.arpa", ".in-addr.arpa", ".ip6.arpa")
-# The last word of a number that resolvers read as an address, such as 2130706433, 0x7f.1 or 127.1; no public name has one.
+# The last label of a number that resolvers accept as an address (2130706433, 0x7f.1, 127.1); no public name has one.
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address is on the public internet, in whatever form it hides: mapped, NAT64, 6to4 or Teredo."""
+    """Returns whether an IP address is on the public internet; mapped, NAT64, 6to4 and Teredo addresses are unwrapped."""
     try:
         ip = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
@@ -30,9 +34,10 @@ def is_public(address: str) -> bool:
 
 
 def may_be_public(host: str) -> bool:
-    """Whether a host may be on the public internet as far as its text tells, for those who cannot resolve it themselves.
+    """Returns whether a host may be on the public internet, judged by its text only, without resolving it.
 
-    A literal is judged as an address. Of names, those without a dot and those under a top that is never public are not.
+    A literal is judged as an address. Names without a dot, and names under a top label that is never public, are not
+    public.
     """
     host = host.lower().rstrip(".")
     try:

@@ -1,20 +1,24 @@
-"""When something is asked for again: how long to wait, and how much asking again a run may do."""
+"""When a request is repeated: the backoff between tries, and the share of requests that a run may repeat."""
 
 import random
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-FIRST_WAIT, MOST_WAIT = 0.5, 8.0  # seconds before another try, doubled each time
-FREE = 32  # retries that need no earlier requests, so that a short list is not worse off than a long one
+FIRST_WAIT = 0.5  # seconds before the second try, doubled for each further one
+MAX_WAIT = 8.0  # seconds
+FREE_RETRIES = 32  # retries that are allowed before any request counts, so that short lists are retried too
 
 
 def backoff(attempt: int) -> float:
-    """Seconds to wait after try `attempt` (from 0): the second half is random, or all who failed would return at once."""
-    return min(MOST_WAIT, FIRST_WAIT * 2.0 ** min(attempt, 30)) * (0.5 + random.random() / 2)
+    """Returns seconds to wait after try `attempt` (from 0).
+
+    Half of it is random, so that failed requests spread out.
+    """
+    return min(MAX_WAIT, FIRST_WAIT * 2.0 ** min(attempt, 30)) * (0.5 + random.random() / 2)
 
 
 def retry_after(value: str | None, now: datetime | None = None) -> float | None:
-    """The seconds that a `Retry-After` header asks for, from a number or a date (RFC 9110); None where it says neither."""
+    """Returns the seconds in a `Retry-After` header, which holds a number or a date (RFC 9110); None where it has neither."""
     text = (value or "").strip()
     if text.isascii() and text.isdigit():
         return float(text[:12])
@@ -27,19 +31,20 @@ def retry_after(value: str | None, now: datetime | None = None) -> float | None:
 
 
 class RetryBudget:
-    """Of all first requests, at most a share may be asked again: a web that is down is not asked three times over."""
+    """Allows retries for at most `share` of all first requests, so that an outage does not multiply the traffic."""
 
     def __init__(self, share: float) -> None:
         self._share = share
-        self._asked = self._taken = 0
+        self._requests = 0
+        self._retries = 0
 
-    def asked(self) -> None:
-        """A URL is asked for the first time."""
-        self._asked += 1
+    def count_request(self) -> None:
+        """Counts the first request of a URL."""
+        self._requests += 1
 
-    def take(self) -> bool:
-        """Whether there may be one more retry, which is then counted."""
-        if self._taken + 1 > FREE + self._share * self._asked:
+    def take_retry(self) -> bool:
+        """Returns whether one more retry is allowed, and counts it if so."""
+        if self._retries + 1 > FREE_RETRIES + self._share * self._requests:
             return False
-        self._taken += 1
+        self._retries += 1
         return True

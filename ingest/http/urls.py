@@ -1,4 +1,4 @@
-"""Which texts are URLs that can be asked for, and where a redirect leads."""
+"""Parses and normalises URLs, and resolves redirects."""
 
 import hashlib
 import re
@@ -10,32 +10,37 @@ from tagmill.ingest.http.idn import ascii_host
 
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 
-_PLAIN = re.compile(r"https?://[a-z0-9.-]+/[!-\"$-~]*")  # normal already, as most are
+_PLAIN = re.compile(r"https?://[a-z0-9.-]+/[!-\"$-~]*")  # already in normal form, as most are
 
 _ADDRESS = re.compile(r"(https?)://([^/?#]*)([^#]*)(?:#.*)?", re.IGNORECASE | re.DOTALL)
 
 
-_AS_WRITTEN = "".join(map(chr, range(0x21, 0x7F)))  # what a request line may hold; the rest is percent-encoded UTF-8
-_HOST = re.compile(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?")  # names that a resolver can be asked for (RFC 1035)
+_AS_WRITTEN = "".join(
+    map(chr, range(0x21, 0x7F))
+)  # characters kept in a request line; others are percent-encoded as UTF-8
+_HOST = re.compile(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?")  # names that DNS can resolve (RFC 1035)
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):", re.IGNORECASE)
-_RAW_BYTE = re.compile("[\udc80-\udcff]")  # a byte of a header that is not UTF-8, as "surrogateescape" decodes it
+_RAW_BYTE = re.compile("[\udc80-\udcff]")  # a header byte that is not UTF-8, as decoded by "surrogateescape"
 _LINE = re.compile(r"[\t\r\n]")
 
 
 def parsed_url(url: str) -> URL | None:
-    """A URL in its normal form if it is an http(s) one with a host; path and query as written, or signatures would break."""
+    """Returns a normalised http(s) URL with a host, else None.
+
+    Path and query are kept as written, as they may be signed.
+    """
     try:
         found = URL(quote(url, safe=_AS_WRITTEN, errors="replace"), encoded=True)
-        host = found.raw_host or ""  # in ASCII; `host` would be decoded
+        host = found.raw_host or ""  # ASCII; `host` would be decoded
         usable = found.scheme in ("http", "https") and found.port is not None
         usable = usable and bool(":" in host or (len(host) < 254 and _HOST.fullmatch(host)))
-    except ValueError:  # yarl checks ports and hosts when they are looked at
+    except ValueError:  # yarl validates ports and hosts lazily
         return None
     return found if usable else None
 
 
-def why_not(url: str) -> str:
-    """What is wrong with a text that `parsed_url` refuses, in a few words."""
+def describe_bad_url(url: str) -> str:
+    """Returns why `parsed_url` refuses a text, in a few words."""
     if not url:
         return "no URL"
     scheme = _SCHEME.match(url)
@@ -46,8 +51,8 @@ def why_not(url: str) -> str:
     return "no host, or a host or port that is none"
 
 
-def joined(url: URL, target: str) -> URL | None:
-    """Where a redirect of a URL leads, read as browsers read it; None: to nothing that can be asked for.
+def resolve_redirect(url: URL, target: str) -> URL | None:
+    """Returns where a redirect of `url` leads, resolved as browsers do; None: to no http(s) URL.
 
     `target` is the value of a Location header, decoded as UTF-8 with "surrogateescape".
     """
@@ -62,8 +67,10 @@ def joined(url: URL, target: str) -> URL | None:
 
 
 def normalise(url: str) -> str:
-    """The form in which equal http(s) URLs are equal: scheme and host in lower case, the host in its ASCII form, without
-    default port, fragment and surrounding white space; path and query as they are. Other text comes back stripped.
+    """Returns the normal form of an http(s) URL, in which equal URLs have equal text; other text is only stripped.
+
+    Scheme and host are in lower case, the host in its ASCII form; the default port, the fragment and surrounding white
+    space are dropped; path and query are kept.
     """
     if _PLAIN.fullmatch(url):
         return url
@@ -78,14 +85,15 @@ def normalise(url: str) -> str:
         port = ""
     name = ascii_host(host)
     if name is None:
-        return url  # no host that can be asked
+        return url  # not a valid host
     return f"{scheme}://{user}{at}{name}{port}{rest if rest.startswith('/') else '/' + rest}"
 
 
 def url_hash(url: str, seed: int) -> bytes:
-    """The 32 bytes that decide a URL's part and place: sha256 of the seed (8 bytes, little-endian) and the normal form."""
+    """Returns sha256(seed (8 bytes, little-endian) + normal form), 32 bytes, which decide a URL's part and its order there."""
     return hashlib.sha256(seed_bytes(seed) + normalise(url).encode("utf-8", "surrogatepass")).digest()
 
 
 def seed_bytes(seed: int) -> bytes:
+    """Returns the seed as 8 bytes, little-endian."""
     return seed.to_bytes(8, "little", signed=True)

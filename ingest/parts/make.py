@@ -224,7 +224,7 @@ async def _make(task: PartTask, wanted: list[_Wanted], table: PartTable, tell: T
     ):
         async with Fetcher(task.config, task.workers, lessons_of(task.config), book) as fetcher:
             await _all([table.write(rows), *(work(fetcher, reader, decoders) for _ in range(share))])
-        return fetcher.waits.traffic()
+        return fetcher.latency.traffic()
 
 
 async def _all(works: Iterable[Coroutine[Any, Any, None]]) -> None:
@@ -254,7 +254,7 @@ async def _columns(
         return columns, None
     made = await decoders.decode(fetched.body)
     if isinstance(made, Rejected):
-        told = filter(None, (made.detail, fetched.packed))
+        told = filter(None, (made.detail, fetched.encoding))
         return {**columns, "reason": made.reason, "detail": ", ".join(told) or None}, None
     prints = made.prints
     if refused := refusal(forbidden, fetched.body, prints.sha256, prints.pdq):

@@ -241,7 +241,7 @@ def _ask_all(config: IngestConfig, store: Store, sizes: list[int], progress: Pro
 
 
 def _ask_in_worker(task: AskTask) -> Asked:
-    mine, waits = worker_slot(), _lessons(task.config).waits
+    mine, waits = worker_slot(), _lessons(task.config).latency
     return mine.during(task.task, lambda tell: ask(task, mine.noting(tell, waits)))
 
 

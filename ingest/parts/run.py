@@ -18,7 +18,7 @@ MakeParts = Callable[[IngestConfig, Store, list[int], Progress], list[PartSummar
 
 def _run(task: PartTask) -> PartSummary:
     """A task in a worker process."""
-    mine, waits = worker_slot(), lessons_of(task.config).waits
+    mine, waits = worker_slot(), lessons_of(task.config).latency
     return mine.during(task.part, lambda tell: run_part(task, mine.noting(tell, waits)))
 
 

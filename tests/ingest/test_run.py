@@ -18,7 +18,7 @@ import pytest
 import webdataset
 
 from tagmill.ingest import IngestConfig, Report, ingest
-from tagmill.ingest.http.proxy import SAYS as PROXY_SAYS
+from tagmill.ingest.http.proxy import PROXY_WARNING
 from tagmill.ingest.layout import CLOSING_MARKER, STACK_PIN
 from tagmill.shards.errors import CorpusError, TagmillError
 from tagmill.shards.lint import lint_shard, lint_view
@@ -313,7 +313,7 @@ def test_a_run_through_a_proxy_says_once_what_only_the_proxy_can_see_to(
     monkeypatch.setenv("no_proxy", "")
     with pytest.raises(TagmillError, match="private_address"):
         ingest(config(listing, tmp_path / "corpus", allow_private=False))
-    assert [record.getMessage() for record in caplog.records if "proxy" in record.getMessage()] == [PROXY_SAYS]
+    assert [record.getMessage() for record in caplog.records if "proxy" in record.getMessage()] == [PROXY_WARNING]
 
 
 def test_another_image_stack_does_not_go_on_with_a_run(

@@ -16,10 +16,10 @@ import pytest
 from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.fetch import host_limits
 from tagmill.ingest.fetch.fetcher import Fetched, Fetcher, FetchState
-from tagmill.ingest.fetch.host_limits import PAUSE, CircuitBreaker
+from tagmill.ingest.fetch.host_limits import DOWN_INTERVAL, CircuitBreaker
 from tagmill.ingest.http import retries, sockets
 from tagmill.ingest.http.accept_header import accept_pictures
-from tagmill.ingest.http.single_request import AFTER
+from tagmill.ingest.http.single_request import LENIENT_AFTER
 from tagmill.ingest.http.urls import normalise
 from tagmill.ingest.reasons import Reason
 from tagmill.shards.errors import ConfigError, TagmillError
@@ -43,12 +43,12 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name.upper(), raising=False)
 
 
-def get(*urls: str, workers: int = 1, lessons: FetchState | None = None, **settings: Any) -> list[Fetched]:
+def get(*urls: str, workers: int = 1, state: FetchState | None = None, **settings: Any) -> list[Fetched]:
     given: dict[str, Any] = {"allow_private": True, "timeout": 5.0, "max_bytes": 1000, **settings}
     config = IngestConfig(input=("list.csv",), output="corpus", **given)
 
     async def run() -> list[Fetched]:
-        async with Fetcher(config, workers, lessons) as fetcher:
+        async with Fetcher(config, workers, state) as fetcher:
             return await asyncio.gather(*map(fetcher.fetch, urls))
 
     return asyncio.run(run())
@@ -218,9 +218,11 @@ def test_a_dead_host_is_soon_left_alone(liar: Liar, monkeypatch: pytest.MonkeyPa
     """Ten thousand of its URLs make a handful of connections, others' URLs are fetched, and nothing vanishes."""
     liar.answers["/alive"] = Lie(b"pixels")
     asked = []
-    made = sockets.Sockets.__call__
+    made = sockets.SocketFactory.__call__
     monkeypatch.setattr(sockets, "is_public", lambda address: True)
-    monkeypatch.setattr(sockets.Sockets, "__call__", lambda self, info: (asked.append(info[4][1]), made(self, info))[1])
+    monkeypatch.setattr(
+        sockets.SocketFactory, "__call__", lambda self, info: (asked.append(info[4][1]), made(self, info))[1]
+    )
     with socket.socket() as taken:
         url = dead_url(taken)
         port = taken.getsockname()[1]
@@ -261,15 +263,15 @@ class Clock:
 
 def test_what_was_learnt_outlives_a_fetcher_and_a_host_that_comes_back_is_asked_again(liar: Liar) -> None:
     clock = Clock()
-    lessons = FetchState(IngestConfig(input=("list.csv",), output="corpus"))
-    lessons.breaker = CircuitBreaker(3, clock)
+    state = FetchState(IngestConfig(input=("list.csv",), output="corpus"))
+    state.breaker = CircuitBreaker(3, clock)
     liar.answers["/"] = Lie(raw=b"")
-    told: dict[str, Any] = {"lessons": lessons, "retries": 0}
+    told: dict[str, Any] = {"state": state, "retries": 0}
     assert [get(liar.url("/"), **told)[0].reason for _ in range(3)] == [Reason.CONNECTION] * 3
     liar.answers["/"], before = Lie(b"pixels"), liar.hits["/"]
     assert [get(liar.url("/"), **told)[0].reason for _ in range(3)] == [Reason.HOST_DOWN] * 3
     assert liar.hits["/"] == before
-    clock.now += PAUSE
+    clock.now += DOWN_INTERVAL
     assert [one.body for one in [*get(liar.url("/"), **told), *get(liar.url("/"), **told)]] == [b"pixels"] * 2
 
 
@@ -278,15 +280,15 @@ def test_a_short_failure_of_a_host_that_has_answered_costs_few_of_its_urls(
 ) -> None:
     """A list may lie on one host: its URLs wait until the host is back, and that takes nothing from their deadlines."""
     monkeypatch.setattr(host_limits, "OPEN_INTERVALS", (0.6, 0.6, 0.6))
-    monkeypatch.setattr("tagmill.ingest.fetch.fetcher._LOOK_AGAIN", 0.05)
+    monkeypatch.setattr("tagmill.ingest.fetch.fetcher._BREAKER_POLL", 0.05)
     liar.answers["/"] = Lie(b"pixels")
-    lessons = FetchState(IngestConfig(input=("list.csv",), output="corpus", host_failures=4))
-    told: dict[str, Any] = {"lessons": lessons, "retries": 0, "host_concurrency": 2}
+    state = FetchState(IngestConfig(input=("list.csv",), output="corpus", host_failures=4))
+    told: dict[str, Any] = {"state": state, "retries": 0, "host_concurrency": 2}
     get(liar.url("/"), **told)
     noticed: list[int] = []  # the host is back as soon as it was given up once
 
     def down(before: int) -> Lie:
-        noticed.extend(one.pauses for one in list(lessons.breaker._known.values()) if one.pauses)
+        noticed.extend(one.openings for one in list(state.breaker._hosts.values()) if one.openings)
         return Lie(b"pixels") if noticed else Lie(raw=b"")
 
     liar.answers["/"] = down
@@ -330,7 +332,7 @@ def test_retry_after_is_heeded_within_the_deadline(liar: Liar) -> None:
 
 
 def test_retries_are_a_share_of_the_run(liar: Liar, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retries, "FREE", 5)
+    monkeypatch.setattr(retries, "FREE_RETRIES", 5)
     liar.answers["/500"] = Lie(status=500)
     found = get(*[liar.url("/500")] * 100, retries=3, retry_share=0.1, timeout=20.0)
     assert {one.reason for one in found} == {Reason.HTTP_ERROR}
@@ -456,11 +458,11 @@ def test_hosts_with_international_names_are_asked_in_lists_and_redirects(
     liar.answers["/end"] = Lie(b"pixels")
     liar.answers["/on"] = redirect(liar.url("/end", "münchen.example").encode().decode("latin-1"))  # raw UTF-8
     urls = [normalise(liar.url(path, host)) for path in ("/end", "/on") for host in ("MÜNCHEN.example", name)]
-    found = get(*urls, lessons=told)
+    found = get(*urls, state=told)
     assert [(one.body, one.host) for one in found] == [(b"pixels", name)] * 4
     assert all(f"Host: {name}:{liar.port}" in head for head in liar.heads)
-    assert [each.host for each in told.waits.traffic().slowest] == [name]
-    assert list(told.breaker._known) == [f"{name}:{liar.port}"]
+    assert [each.host for each in told.latency.traffic().slowest] == [name]
+    assert list(told.breaker._hosts) == [f"{name}:{liar.port}"]
 
 
 TWICE = b"Content-Length: 6\r\nContent-Length: 6\r\n\r\npixels"
@@ -482,13 +484,13 @@ ODD = {
 def test_answers_that_browsers_read_are_read(liar: Liar, name: str) -> None:
     """By a second request at most, and a host that needs it is asked once from then on; no connection is used again."""
     raw, requests = ODD[name]
-    paths = [f"/{number}" for number in range(AFTER + 2)]
+    paths = [f"/{number}" for number in range(LENIENT_AFTER + 2)]
     liar.answers |= {path: Lie(raw=raw) for path in paths} | {"/plain": Lie(b"others")}
     told = FetchState(IngestConfig(input=("list.csv",), output="corpus"))
-    found = [get(liar.url(path), lessons=told)[0] for path in paths]
+    found = [get(liar.url(path), state=told)[0] for path in paths]
     assert {(one.body, one.reason, one.http_status) for one in found} == {(b"pixels", None, 200)}
-    assert [liar.hits[path] for path in paths] == [requests] * AFTER + [1, 1]
-    assert get(liar.url("/plain"), lessons=told)[0].body == b"others"
+    assert [liar.hits[path] for path in paths] == [requests] * LENIENT_AFTER + [1, 1]
+    assert get(liar.url("/plain"), state=told)[0].body == b"others"
     assert liar.connections == liar.hits.total()
 
 
@@ -496,10 +498,10 @@ def test_a_host_with_an_odd_answer_now_and_then_is_asked_as_before(liar: Liar) -
     """Its connections are used again."""
     liar.answers |= {"/odd": Lie(raw=HEAD + TWICE), "/plain": Lie(b"others")}
     told = FetchState(IngestConfig(input=("list.csv",), output="corpus"))
-    for _ in range(AFTER + 1):
-        assert get(liar.url("/odd"), liar.url("/plain"), lessons=told, host_concurrency=1)[1].body == b"others"
-    assert told.lenient.get(liar.url(""), None) is None
-    assert liar.hits == {"/odd": 2 * (AFTER + 1), "/plain": AFTER + 1}
+    for _ in range(LENIENT_AFTER + 1):
+        assert get(liar.url("/odd"), liar.url("/plain"), state=told, host_concurrency=1)[1].body == b"others"
+    assert told.lenient_hosts.get(liar.url(""), None) is None
+    assert liar.hits == {"/odd": 2 * (LENIENT_AFTER + 1), "/plain": LENIENT_AFTER + 1}
 
 
 def test_redirects_and_robots_txt_are_read_in_the_same_way(liar: Liar) -> None:
@@ -589,10 +591,10 @@ def test_pictures_that_come_packed_are_unpacked(liar: Liar, coding: str, framing
     liar.answers |= {"/": lie(body), "/bomb": lie(packed(bytes(100_000), coding)), "/cut": lie(body[:-5])}
     liar.answers["/not"] = lie(b"\xff\xd8\xff a picture")
     whole, bomb, cut, plain = (get(liar.url(path))[0] for path in ("/", "/bomb", "/cut", "/not"))
-    assert (whole.body, whole.packed) == (b"pixels" * 150, None)
+    assert (whole.body, whole.encoding) == (b"pixels" * 150, None)
     assert (bomb.reason, bomb.detail) == (Reason.TOO_BIG, "more than 1000 bytes, unpacked")
     assert (cut.reason, cut.detail) == (Reason.TRUNCATED, f"Content-Encoding: {coding}, which ends too early")
-    assert (plain.body, plain.packed) == (b"\xff\xd8\xff a picture", f"Content-Encoding: {coding}")
+    assert (plain.body, plain.encoding) == (b"\xff\xd8\xff a picture", f"Content-Encoding: {coding}")
 
 
 def test_a_web_of_very_many_hosts_does_not_use_up_the_files_that_may_be_open(
@@ -600,16 +602,16 @@ def test_a_web_of_very_many_hosts_does_not_use_up_the_files_that_may_be_open(
 ) -> None:
     """Idle connections to hosts that are never asked again are the danger."""
     everybody_is_here(monkeypatch)
-    monkeypatch.setattr("tagmill.ingest.http.client.may_open", lambda: 80)
+    monkeypatch.setattr("tagmill.ingest.http.client.raise_open_file_limit", lambda: 80)
     liar.answers["/x"] = Lie(b"pixels" * 20_000)
     counts: list[int] = []
-    made = sockets.Sockets.__call__
+    made = sockets.SocketFactory.__call__
 
-    def counted(self: sockets.Sockets, info: tuple[Any, Any, int, str, Any]) -> socket.socket:
+    def counted(self: sockets.SocketFactory, info: tuple[Any, Any, int, str, Any]) -> socket.socket:
         counts.append(sum(one.fileno() >= 0 for one in self._open))
         return made(self, info)
 
-    monkeypatch.setattr(sockets.Sockets, "__call__", counted)
+    monkeypatch.setattr(sockets.SocketFactory, "__call__", counted)
 
     async def run() -> list[Fetched]:
         config = IngestConfig(input=("list.csv",), output="corpus", allow_private=True, timeout=20.0)
@@ -632,6 +634,6 @@ def test_no_more_files_is_an_error_and_no_reject(liar: Liar, monkeypatch: pytest
     def full(self: object, info: object) -> socket.socket:
         raise OSError(errno.EMFILE, "Too many open files")
 
-    monkeypatch.setattr(sockets.Sockets, "__call__", full)
+    monkeypatch.setattr(sockets.SocketFactory, "__call__", full)
     with pytest.raises(TagmillError, match="ulimit"):
         get(liar.url("/x"))

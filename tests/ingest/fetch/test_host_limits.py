@@ -7,7 +7,14 @@ import time
 import pytest
 
 from tagmill.ingest.fetch import host_limits
-from tagmill.ingest.fetch.host_limits import MOST_REST, MOST_RESTS, OPEN_INTERVALS, PAUSE, CircuitBreaker, HostSlots
+from tagmill.ingest.fetch.host_limits import (
+    DOWN_INTERVAL,
+    MAX_BACKOFF,
+    MAX_BACKOFFS,
+    OPEN_INTERVALS,
+    CircuitBreaker,
+    HostSlots,
+)
 
 
 class Clock:
@@ -25,7 +32,7 @@ def clock() -> Clock:
 def fail(breaker: CircuitBreaker, host: str, times: int) -> None:
     for _ in range(times):
         assert breaker.wait(host) == 0
-        breaker.note(host, answered=False)
+        breaker.record(host, answered=False)
 
 
 def test_a_host_that_fails_in_a_row_is_refused_and_others_are_not(clock: Clock) -> None:
@@ -39,24 +46,24 @@ def test_an_answer_ends_a_row_of_failures(clock: Clock) -> None:
     breaker = CircuitBreaker(3, clock)
     for _ in range(5):
         fail(breaker, "a", 2)
-        breaker.note("a", answered=True)
+        breaker.record("a", answered=True)
     assert breaker.wait("a") == 0
 
 
 def test_after_a_pause_one_request_decides(clock: Clock) -> None:
     breaker = CircuitBreaker(2, clock)
     fail(breaker, "a", 2)
-    clock.now += PAUSE - 1
+    clock.now += DOWN_INTERVAL - 1
     assert breaker.wait("a") == math.inf
     clock.now += 1
     assert [breaker.wait("a") for _ in range(3)] == [0, math.inf, math.inf]
     clock.now += 10
-    breaker.note("a", answered=False)
-    clock.now += PAUSE - 1
+    breaker.record("a", answered=False)
+    clock.now += DOWN_INTERVAL - 1
     assert breaker.wait("a") == math.inf
     clock.now += 1
     assert breaker.wait("a") == 0
-    breaker.note("a", answered=True)
+    breaker.record("a", answered=True)
     assert breaker.wait("a") == breaker.wait("a") == 0
     fail(breaker, "a", 2)  # from the beginning
 
@@ -65,71 +72,71 @@ def test_a_probe_that_never_comes_back_is_followed_by_another(clock: Clock) -> N
     breaker = CircuitBreaker(1, clock)
     fail(breaker, "a", 1)
     for _ in range(3):
-        clock.now += PAUSE
+        clock.now += DOWN_INTERVAL
         assert [breaker.wait("a"), breaker.wait("a")] == [0, math.inf]
 
 
 def test_a_host_that_has_answered_is_waited_for_and_given_up_in_the_end(clock: Clock) -> None:
     breaker = CircuitBreaker(2, clock)
     for _ in range(2):  # an answer gives all of its patience back
-        breaker.note("a", answered=True)
+        breaker.record("a", answered=True)
         fail(breaker, "a", 2)
-        breaker.note("a", answered=False)  # one that was in flight: no pause of its own
+        breaker.record("a", answered=False)  # one that was in flight: no pause of its own
         for pause in OPEN_INTERVALS:
             assert breaker.wait("a") == pause
             clock.now += pause
             assert breaker.wait("a") == 0
             assert 0 < breaker.wait("a") < math.inf  # others wait for the one that was let through
-            breaker.note("a", answered=False)
+            breaker.record("a", answered=False)
         assert breaker.wait("a") == math.inf
-        clock.now += PAUSE
+        clock.now += DOWN_INTERVAL
         assert breaker.wait("a") == 0
 
 
 def test_a_host_rests_when_it_asks_to(clock: Clock) -> None:
     breaker = CircuitBreaker(1, clock)
-    breaker.rest("a", 7.0)
-    breaker.rest("a", 3.0)
+    breaker.back_off("a", 7.0)
+    breaker.back_off("a", 3.0)
     assert (breaker.wait("a"), breaker.wait("b")) == (7.0, 0)
-    breaker.note("a", answered=True)  # one that was in flight
+    breaker.record("a", answered=True)  # one that was in flight
     assert breaker.wait("a") == 7.0
     clock.now += 7.0
     assert breaker.wait("a") == 0
-    breaker.rest("a", 1e9)
-    assert breaker.wait("a") == MOST_REST
+    breaker.back_off("a", 1e9)
+    assert breaker.wait("a") == MAX_BACKOFF
 
 
 def test_a_host_that_does_nothing_but_rest_is_as_good_as_down(clock: Clock) -> None:
     breaker = CircuitBreaker(1, clock)
-    for _ in range(MOST_RESTS):
+    for _ in range(MAX_BACKOFFS):
         for _ in range(9):
-            breaker.rest("a", 5.0)  # a burst is one rest
+            breaker.back_off("a", 5.0)  # a burst is one rest
         assert breaker.wait("a") == 5.0
         clock.now += 5.0
-    breaker.rest("a", 5.0)
+    breaker.back_off("a", 5.0)
     assert breaker.wait("a") == math.inf
     clock.now += 5.0
     assert breaker.wait("a") == 0
-    breaker.note("a", answered=True)
-    breaker.rest("a", 5.0)
+    breaker.record("a", answered=True)
+    breaker.back_off("a", 5.0)
     assert breaker.wait("a") == 5.0
 
 
 def test_it_remembers_a_bounded_number_of_hosts(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(host_limits, "MOST_KNOWN_HOSTS", 2)
+    monkeypatch.setattr(host_limits, "MAX_KNOWN_HOSTS", 2)
     breaker = CircuitBreaker(1, clock)
     for host in "abc":
         fail(breaker, host, 1)
     assert [breaker.wait(host) for host in "abc"] == [0, math.inf, math.inf]
 
 
-def held(turns: HostSlots, names: list[str]) -> tuple[int, int]:
+def held(slots: HostSlots, names: list[str]) -> tuple[int, int]:
     """Takes a turn for every name at once; the most that were held at one host, and over all."""
     now: dict[str, int] = dict.fromkeys(names, 0)
     most = [0, 0]
 
     async def one(name: str) -> None:
-        async with turns.turn(name):
+        async with slots.slot(name):
             now[name] += 1
             most[:] = max(most[0], now[name]), max(most[1], sum(now.values()))
             await asyncio.sleep(0)
@@ -146,39 +153,39 @@ def held(turns: HostSlots, names: list[str]) -> tuple[int, int]:
 
 @pytest.mark.parametrize("at_once", [1, 3])
 def test_turns_at_a_host_are_limited_and_hosts_do_not_wait_for_each_other(at_once: int) -> None:
-    turns = HostSlots(at_once)
-    assert held(turns, ["a"] * 20 + ["b"] * 20) == (at_once, 2 * at_once)
-    assert not turns._hosts  # nothing stays of hosts that nobody waits for
+    slots = HostSlots(at_once)
+    assert held(slots, ["a"] * 20 + ["b"] * 20) == (at_once, 2 * at_once)
+    assert not slots._hosts  # nothing stays of hosts that nobody waits for
 
 
 def test_a_turn_comes_back_whatever_happens_in_it() -> None:
-    turns = HostSlots(1)
+    slots = HostSlots(1)
 
     async def use() -> None:
         for _ in range(3):
             with pytest.raises(KeyError):
-                async with turns.turn("a"):
+                async with slots.slot("a"):
                     raise KeyError
-        waiting = asyncio.create_task(turns.turn("a").__aenter__())
-        async with turns.turn("a"):
+        waiting = asyncio.create_task(slots.slot("a").__aenter__())
+        async with slots.slot("a"):
             await asyncio.sleep(0)
             waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
-        async with turns.turn("a"):
+        async with slots.slot("a"):
             pass
 
     asyncio.run(asyncio.wait_for(use(), 30))
-    assert not turns._hosts
+    assert not slots._hosts
 
 
 def test_requests_of_a_host_are_spaced_and_those_of_another_are_not() -> None:
-    turns = HostSlots(8, gap=0.05)
+    slots = HostSlots(8, gap=0.05)
     begun: dict[str, list[float]] = {"a": [], "b": []}
 
     async def one(name: str) -> None:
-        async with turns.turn(name):
-            await turns.space(name)
+        async with slots.slot(name):
+            await slots.pace(name)
             begun[name].append(time.monotonic())
 
     async def all_of_them() -> None:
@@ -192,24 +199,24 @@ def test_requests_of_a_host_are_spaced_and_those_of_another_are_not() -> None:
 
 
 def test_hosts_whose_gap_is_over_are_forgotten() -> None:
-    turns = HostSlots(1, gap=1e-9)
+    slots = HostSlots(1, gap=1e-9)
 
     async def use() -> None:
         for number in range(5000):
-            async with turns.turn(f"{number}"):
-                await turns.space(f"{number}")
+            async with slots.slot(f"{number}"):
+                await slots.pace(f"{number}")
 
     asyncio.run(use())
-    assert len(turns._hosts) <= 1024
+    assert len(slots._hosts) <= 1024
 
 
 def test_a_host_may_ask_for_a_longer_gap_than_the_run_keeps() -> None:
     async def run() -> None:
-        turns, begun = HostSlots(2, gap=0.01), []
+        slots, begun = HostSlots(2, gap=0.01), []
 
         async def one(host: str, gap: float) -> None:
-            async with turns.turn(host):
-                await turns.space(host, gap)
+            async with slots.slot(host):
+                await slots.pace(host, gap)
                 begun.append((host, time.monotonic()))
 
         await asyncio.gather(*(one("slow", 0.2) for _ in range(4)), *(one("quick", 0.0) for _ in range(4)))
@@ -222,21 +229,21 @@ def test_a_host_may_ask_for_a_longer_gap_than_the_run_keeps() -> None:
 
 def test_a_gap_is_kept_when_nobody_holds_a_turn_and_forgotten_when_it_is_over() -> None:
     async def run() -> None:
-        turns, begun = HostSlots(1), []
+        slots, begun = HostSlots(1), []
         for _ in range(3):
-            async with turns.turn("a"):
-                await turns.space("a", 0.2)
+            async with slots.slot("a"):
+                await slots.pace("a", 0.2)
                 begun.append(time.monotonic())
         assert begun[2] - begun[0] >= 0.39
-        async with turns.turn("b"):
-            await turns.space("b")
-        assert "b" not in turns._hosts
-        async with turns.turn("c"):
-            await turns.space("c", 3600)
-        assert "c" in turns._hosts
+        async with slots.slot("b"):
+            await slots.pace("b")
+        assert "b" not in slots._hosts
+        async with slots.slot("c"):
+            await slots.pace("c", 3600)
+        assert "c" in slots._hosts
         await asyncio.sleep(0.21)
-        async with turns.turn("a"):
+        async with slots.slot("a"):
             pass
-        assert "a" not in turns._hosts and "c" in turns._hosts
+        assert "a" not in slots._hosts and "c" in slots._hosts
 
     asyncio.run(run())

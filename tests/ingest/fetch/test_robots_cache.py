@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from yarl import URL
 
-from tagmill.ingest.fetch.robots_cache import LISTED, REFUSED_FOR, RedirectCache, RobotsCache, open_robots_cache
+from tagmill.ingest.fetch.robots_cache import LISTED, REFUSED_SECONDS, RedirectCache, RobotsCache, open_robots_cache
 from tagmill.ingest.fetch.robots_rules import RobotsAnswer, RobotsRules
 from tagmill.ingest.layout import long_rules_file, rules_file
 from tagmill.ingest.reasons import Reason
@@ -44,16 +44,16 @@ def test_a_book_of_a_part(tmp_path: Path) -> None:
     ]
     store.put(rules_file(3), table_bytes(rows, LISTED))
     book = open_robots_cache(store, 3, RedirectCache(60.0))
-    assert [may(book.at_hand(f"http://{host}")) for host in "abcde"] == [False, Reason.TIMEOUT, None, True, None]
+    assert [may(book.cached(f"http://{host}")) for host in "abcde"] == [False, Reason.TIMEOUT, None, True, None]
 
     async def never(origin: str) -> RobotsAnswer:
         raise AssertionError(origin)
 
     assert may(asyncio.run(book.look_up("http://c", never))) is False
-    assert may(book.at_hand("http://c")) is False  # from now on
-    assert book.at_hand("http://b") == DOWN
+    assert may(book.cached("http://c")) is False  # from now on
+    assert book.cached("http://b") == DOWN
     assert (
-        may(open_robots_cache(store, 4, RedirectCache(60.0)).at_hand("http://a")) is None
+        may(open_robots_cache(store, 4, RedirectCache(60.0)).cached("http://a")) is None
     )  # a part that nobody made a list for
 
 
@@ -108,7 +108,7 @@ def test_answers_are_forgotten_in_time_and_refusals_sooner() -> None:
     met = RedirectCache(86400.0, clock=clock)
     met.put("http://a", CLOSED)
     met.put("http://b", DOWN)
-    clock.now += REFUSED_FOR - 1
+    clock.now += REFUSED_SECONDS - 1
     assert [met.get("http://a"), met.get("http://b")] == [CLOSED, DOWN]
     clock.now += 1
     assert [met.get("http://a"), met.get("http://b")] == [CLOSED, None]
@@ -117,7 +117,7 @@ def test_answers_are_forgotten_in_time_and_refusals_sooner() -> None:
 
 
 def test_only_so_many_hosts_are_remembered() -> None:
-    met = RedirectCache(60.0, most=3)
+    met = RedirectCache(60.0, max_hosts=3)
     for number in range(9):
         met.put(f"http://{number}", OPEN)
         met.get("http://0")

@@ -8,14 +8,22 @@ from hypothesis import strategies as st
 from protego import Protego
 from yarl import URL
 
-from tagmill.ingest.fetch.robots_rules import MOST_BYTES, Compiled, RobotsAnswer, RobotsRules, judge, origin_of, ours
+from tagmill.ingest.fetch.robots_rules import (
+    MAX_ROBOTS_BYTES,
+    CompiledRules,
+    RobotsAnswer,
+    RobotsRules,
+    judge,
+    origin_of,
+    own_rules,
+)
 from tagmill.ingest.reasons import Reason
 
 US = frozenset(["tagmill", "mybot"])
 
 
 def allowed(text: str, path: str, agents: frozenset[str] = US) -> bool:
-    return RobotsRules(ours(text.encode(), agents)).allow(URL(f"http://h{path}", encoded=True))
+    return RobotsRules(own_rules(text.encode(), agents)).allow(URL(f"http://h{path}", encoded=True))
 
 
 @pytest.mark.parametrize(
@@ -35,7 +43,7 @@ def allowed(text: str, path: str, agents: frozenset[str] = US) -> bool:
     ],
 )  # fmt: skip
 def test_only_the_rules_of_our_own_group_are_kept(text: str, rules: str) -> None:
-    assert ours(text.encode(), US) == rules
+    assert own_rules(text.encode(), US) == rules
 
 
 @pytest.mark.parametrize(
@@ -64,7 +72,7 @@ def test_the_longest_rule_that_matches_decides(rules: str, path: str, may: bool)
 def test_what_our_rules_say_is_what_the_whole_file_says() -> None:
     """The text that is kept means what protego finds in the file itself."""
     text = "User-agent: a\nUser-agent: tagmill\nDisallow: /x\nAllow: /x/y\nCrawl-delay: 2.5\n\nUser-agent: *\nDisallow: /\n"
-    whole, rules = Protego.parse(text), RobotsRules(ours(text.encode(), frozenset(["tagmill"])))
+    whole, rules = Protego.parse(text), RobotsRules(own_rules(text.encode(), frozenset(["tagmill"])))
     for path in ("/", "/x", "/x/y", "/x/z", "/q?x=/x"):
         assert whole.can_fetch(f"http://h{path}", "tagmill") == rules.allow(URL(f"http://h{path}"))
     assert rules.crawl_delay == whole.crawl_delay("tagmill") == 2.5
@@ -79,8 +87,8 @@ LINES = st.builds("{}:{}".format, NAMES, VALUES) | st.text(max_size=12)
 
 @given(st.lists(LINES, max_size=12).map("\n".join))
 def test_any_text_is_read_and_what_is_kept_reads_the_same_again(text: str) -> None:
-    kept = ours(text.encode("utf-8", "surrogatepass"), US)
-    assert ours(f"User-agent: *\n{kept}".encode(), US) == kept
+    kept = own_rules(text.encode("utf-8", "surrogatepass"), US)
+    assert own_rules(f"User-agent: *\n{kept}".encode(), US) == kept
     rules = RobotsRules(kept)
     assert 0 <= rules.crawl_delay < float("inf")
     for path in ("/", "/a", "/ab", "/zb"):
@@ -89,15 +97,15 @@ def test_any_text_is_read_and_what_is_kept_reads_the_same_again(text: str) -> No
 
 @given(st.binary(max_size=300))
 def test_any_bytes_are_read(body: bytes) -> None:
-    RobotsRules(ours(body, US)).allow(URL("http://h/x"))
+    RobotsRules(own_rules(body, US)).allow(URL("http://h/x"))
 
 
 def test_a_file_that_is_cut_loses_its_last_line_and_no_more() -> None:
     line = b"Disallow: /directory/of/some/length\n"
-    body = b"User-agent: *\nDisallow: /first\n" + line * (MOST_BYTES // len(line) + 9)
-    kept = ours(body[:MOST_BYTES], US)
+    body = b"User-agent: *\nDisallow: /first\n" + line * (MAX_ROBOTS_BYTES // len(line) + 9)
+    kept = own_rules(body[:MAX_ROBOTS_BYTES], US)
     assert kept == "Disallow: /first\nDisallow: /directory/of/some/length"
-    assert ours(body[: MOST_BYTES - 1] + b"Disallow: /late", US) == kept
+    assert own_rules(body[: MAX_ROBOTS_BYTES - 1] + b"Disallow: /late", US) == kept
 
 
 def test_a_file_made_to_take_long_does_not() -> None:
@@ -152,12 +160,12 @@ def test_origins() -> None:
 
 
 def test_only_so_many_rules_are_held_ready() -> None:
-    few = Compiled(most=2)
+    few = CompiledRules(max_hosts=2)
     first = few.put("a", "Disallow: /")
     assert few.put("b", "") is few.get("b") and few.get("a") is first
     few.put("c", "Allow: /")
     assert few.get("b") is None and few.get("a") is first  # the one that was not asked for longest
-    short = Compiled(most_text=20)
+    short = CompiledRules(max_text=20)
     for key in "abc":
         short.put(key, "Disallow: /xyz")
         assert [name for name in "abc" if short.get(name)] == [key]

@@ -6,7 +6,7 @@ import ssl
 
 import pytest
 
-from tagmill.ingest.http.connection_errors import why_lost
+from tagmill.ingest.http.connection_errors import describe_connection_error
 
 
 @pytest.mark.parametrize(
@@ -23,4 +23,4 @@ from tagmill.ingest.http.connection_errors import why_lost
     ],
 )
 def test_why_there_is_no_connection(error: OSError, words: str) -> None:
-    assert why_lost(error) == words
+    assert describe_connection_error(error) == words

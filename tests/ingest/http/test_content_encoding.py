@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
-from tagmill.ingest.http.content_encoding import CutError, TooBigError, codings_of, unpacked
+from tagmill.ingest.http.content_encoding import TooBigError, TruncatedBodyError, codings_of, decode_body
 
 BODY = random.Random(0).randbytes(500) * 9
 
@@ -30,13 +30,13 @@ CODINGS = ["gzip", "x-gzip", "deflate", "raw deflate", "br", "zstd"]
 @pytest.mark.parametrize("coding", CODINGS)
 def test_a_packed_body_is_unpacked_within_its_bound(coding: str) -> None:
     told, data = (coding.split()[-1],), packed(BODY, coding)
-    assert unpacked(data, told, len(BODY)) == (BODY, None)
+    assert decode_body(data, told, len(BODY)) == (BODY, None)
     with pytest.raises(TooBigError):
-        unpacked(data, told, len(BODY) - 1)
-    assert unpacked(data, told, 1000, cut=True) == (BODY[:1000], None)
-    with pytest.raises(CutError):
-        unpacked(data[: len(data) // 2], told, len(BODY))
-    begun, _ = unpacked(data[: len(data) // 2], told, len(BODY), cut=True)
+        decode_body(data, told, len(BODY) - 1)
+    assert decode_body(data, told, 1000, cut=True) == (BODY[:1000], None)
+    with pytest.raises(TruncatedBodyError):
+        decode_body(data[: len(data) // 2], told, len(BODY))
+    begun, _ = decode_body(data[: len(data) // 2], told, len(BODY), cut=True)
     assert BODY.startswith(begun)
 
 
@@ -45,21 +45,21 @@ def test_a_bomb_gives_no_more_than_may_come(coding: str) -> None:
     bomb = packed(bytes(50_000_000), coding)
     assert len(bomb) < 100_000
     with pytest.raises(TooBigError):
-        unpacked(bomb, (coding.split()[-1],), 1_000_000)
+        decode_body(bomb, (coding.split()[-1],), 1_000_000)
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd", "utf-8", "base64"])
 @pytest.mark.parametrize("body", [b"\xff\xd8\xff\xe0 jpeg", b"\x89PNG\r\n", b"GIF89a", b"RIFF1234WEBPVP8 "])
 def test_a_picture_that_is_not_packed_is_left_as_it_came_and_the_coding_is_named(coding: str, body: bytes) -> None:
-    assert unpacked(body * 20, (coding,), 10_000) == (body * 20, f"Content-Encoding: {coding}")
+    assert decode_body(body * 20, (coding,), 10_000) == (body * 20, f"Content-Encoding: {coding}")
 
 
 def test_several_codings_are_taken_off_from_the_outermost_on() -> None:
     twice = packed(packed(BODY, "gzip"), "br")
-    assert unpacked(twice, ("gzip", "br"), len(BODY)) == (BODY, None)
+    assert decode_body(twice, ("gzip", "br"), len(BODY)) == (BODY, None)
     odd = packed(BODY, "gzip")
-    assert unpacked(odd, ("aes", "gzip"), len(BODY)) == (BODY, "Content-Encoding: aes")
-    assert unpacked(odd, ("gzip",) * 4, len(BODY)) == (odd, "Content-Encoding: gzip, gzip, gzip, gzip")
+    assert decode_body(odd, ("aes", "gzip"), len(BODY)) == (BODY, "Content-Encoding: aes")
+    assert decode_body(odd, ("gzip",) * 4, len(BODY)) == (odd, "Content-Encoding: gzip, gzip, gzip, gzip")
 
 
 def test_codings_as_headers_tell_them() -> None:
@@ -72,8 +72,8 @@ def test_codings_as_headers_tell_them() -> None:
 @given(st.binary(max_size=300), st.lists(st.sampled_from(["gzip", "deflate", "br", "zstd", "x"]), max_size=5))
 def test_any_bytes_are_unpacked_or_left(body: bytes, codings: list[str]) -> None:
     try:
-        found, left = unpacked(body, tuple(codings), 1000)
-    except (CutError, TooBigError):
+        found, left = decode_body(body, tuple(codings), 1000)
+    except (TruncatedBodyError, TooBigError):
         return
     assert len(found) <= 1000 and (left is None or left.startswith("Content-Encoding: "))
 
@@ -84,7 +84,7 @@ def test_damaged_bodies_never_give_more_than_may_come(coding: str, data: st.Data
     for _ in range(data.draw(st.integers(1, 4))):
         body[data.draw(st.integers(0, len(body) - 1))] ^= data.draw(st.integers(1, 255))
     try:
-        found, left = unpacked(bytes(body), (coding.split()[-1],), len(BODY))
-    except (CutError, TooBigError):
+        found, left = decode_body(bytes(body), (coding.split()[-1],), len(BODY))
+    except (TruncatedBodyError, TooBigError):
         return
     assert (found == bytes(body)) if left else len(found) <= len(BODY)

@@ -12,7 +12,14 @@ from aiohttp.streams import StreamReader
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tagmill.ingest.http.lenient_parser import LINE, LINES, MOST_HEAD_BYTES, AnswerError, Head, Lenient
+from tagmill.ingest.http.lenient_parser import (
+    MAX_HEAD_BYTES,
+    MAX_HEAD_LINES,
+    MAX_LINE_BYTES,
+    AnswerError,
+    Head,
+    LenientReader,
+)
 from tagmill.ingest.reasons import Reason
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -26,7 +33,7 @@ def read(data: bytes, cuts: list[int] | None = None, most: int = 1 << 20) -> tup
     """Reads an answer that comes in pieces, as far as `most` bytes of its body."""
 
     async def run() -> tuple[Head, bytes]:
-        stream = asyncio.StreamReader(limit=LINE)
+        stream = asyncio.StreamReader(limit=MAX_LINE_BYTES)
 
         async def feed() -> None:
             places = [0, *sorted(cuts or []), len(data)]
@@ -37,7 +44,7 @@ def read(data: bytes, cuts: list[int] | None = None, most: int = 1 << 20) -> tup
 
         feeding = asyncio.create_task(feed())
         try:
-            lenient, body = Lenient(stream), bytearray()
+            lenient, body = LenientReader(stream), bytearray()
             head = await lenient.head()
             async for block in lenient.body(head):
                 body += block
@@ -84,8 +91,11 @@ def test_what_browsers_read_is_read(answer: bytes) -> None:
     assert (head.status, body) == (200, BODY)
 
 
+LONG_CHUNK_LINE = OK + b"Transfer-Encoding: chunked\r\n\r\n4;" + b"x" * MAX_LINE_BYTES + b"\r\n"
+
+
 @pytest.mark.parametrize(
-    ("answer", "reason", "detail", "again"),
+    ("answer", "reason", "detail", "retryable"),
     [
         (b"", Reason.CONNECTION, "closed before the end of the headers", True),
         (OK + LENGTH, Reason.CONNECTION, "closed before the end of the headers", True),
@@ -93,11 +103,11 @@ def test_what_browsers_read_is_read(answer: bytes) -> None:
         (b"HTTP/1", Reason.CONNECTION, "closed before the end of the headers", True),
         (b"<html>no HTTP at all\n", BAD, "no HTTP status line", False),
         (b"HTTP/1.1 2000 OK\r\n\r\n", BAD, "no HTTP status line", False),
-        (OK + b"X: " + b"a" * LINE + b"\r\n\r\n", BAD, f"a line of more than {LINE} bytes", False),
-        (OK + b"X: y\r\n" * LINES + b"\r\n", BAD, f"more than {LINES} header lines", False),
-        (OK + (b"X: " + b"a" * 60_000 + b"\r\n") * 5 + b"\r\n", BAD, f"headers of more than {MOST_HEAD_BYTES} bytes", False),
-        (b"HTTP/1.1 100 Go on\r\n\r\n" * 400, BAD, f"more than {LINES} header lines", False),
-        (b"\r\n" * 600, BAD, f"more than {LINES} header lines", False),
+        (OK + b"X: " + b"a" * MAX_LINE_BYTES + b"\r\n\r\n", BAD, f"a line of more than {MAX_LINE_BYTES} bytes", False),
+        (OK + b"X: y\r\n" * MAX_HEAD_LINES + b"\r\n", BAD, f"more than {MAX_HEAD_LINES} header lines", False),
+        (OK + (b"X: " + b"a" * 60_000 + b"\r\n") * 5 + b"\r\n", BAD, f"headers of more than {MAX_HEAD_BYTES} bytes", False),
+        (b"HTTP/1.1 100 Go on\r\n\r\n" * 400, BAD, f"more than {MAX_HEAD_LINES} header lines", False),
+        (b"\r\n" * 600, BAD, f"more than {MAX_HEAD_LINES} header lines", False),
         (OK + b"X: a\x00b\r\n\r\n", BAD, "a header with a NUL byte", False),
         (b"HTTP/1.1 101 Switch\r\n\r\n", BAD, "HTTP 101, which was not asked for", False),
         (OK + b"Content-Length: -4\r\n\r\n", BAD, "a Content-Length that is no number", False),
@@ -114,13 +124,13 @@ def test_what_browsers_read_is_read(answer: bytes) -> None:
         (OK + b"Transfer-Encoding: chunked\r\n\r\n-4\r\npixe\r\n", BAD, "a chunk without a size", False),
         (OK + b"Transfer-Encoding: chunked\r\n\r\n" + b"f" * 16 + b"\r\n", BAD, "a chunk without a size", False),
         (OK + b"Transfer-Encoding: chunked\r\n\r\n4\r\npixels\r\n", BAD, "a chunk that is longer than it says", False),
-        (OK + b"Transfer-Encoding: chunked\r\n\r\n4;" + b"x" * LINE + b"\r\n", BAD, f"a line of more than {LINE} bytes", False),
+        (LONG_CHUNK_LINE, BAD, f"a line of more than {MAX_LINE_BYTES} bytes", False),
     ],
 )  # fmt: skip
-def test_what_is_not_read_says_why(answer: bytes, reason: Reason, detail: str, again: bool) -> None:
+def test_what_is_not_read_says_why(answer: bytes, reason: Reason, detail: str, retryable: bool) -> None:
     with pytest.raises(AnswerError) as raised:
         read(answer)
-    assert (raised.value.reason, raised.value.detail, raised.value.again) == (reason, detail, again)
+    assert (raised.value.reason, raised.value.detail, raised.value.retryable) == (reason, detail, retryable)
 
 
 def test_headers_are_found_by_any_spelling_and_go_on() -> None:
@@ -136,10 +146,10 @@ def test_some_answers_have_no_body(status: int) -> None:
 
 def test_a_lost_connection_is_told_apart_by_where_it_was_lost() -> None:
     async def run(data: bytes) -> None:
-        stream = asyncio.StreamReader(limit=LINE)
+        stream = asyncio.StreamReader(limit=MAX_LINE_BYTES)
         stream.feed_data(data)
         asyncio.get_running_loop().call_later(0.01, stream.set_exception, ConnectionResetError())
-        lenient = Lenient(stream)
+        lenient = LenientReader(stream)
         async for _ in lenient.body(await lenient.head()):
             pass
 
@@ -150,7 +160,7 @@ def test_a_lost_connection_is_told_apart_by_where_it_was_lost() -> None:
     ]:
         with pytest.raises(AnswerError) as raised:
             asyncio.run(run(data))
-        assert raised.value.reason == reason and raised.value.again
+        assert raised.value.reason == reason and raised.value.retryable
 
 
 def by_client(data: bytes) -> tuple[int, list[tuple[str, str]], bytes] | None:

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagmill.ingest.http.retries import FIRST_WAIT, FREE, MOST_WAIT, RetryBudget, backoff, retry_after
+from tagmill.ingest.http.retries import FIRST_WAIT, FREE_RETRIES, MAX_WAIT, RetryBudget, backoff, retry_after
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("attempt", [0, 1, 2, 3, 10, 10_000])
 def test_waits_double_up_to_a_limit_and_half_of_each_is_random(attempt: int) -> None:
-    whole = min(MOST_WAIT, FIRST_WAIT * 2 ** min(attempt, 20))
+    whole = min(MAX_WAIT, FIRST_WAIT * 2 ** min(attempt, 20))
     waits = [backoff(attempt) for _ in range(200)]
     assert all(whole / 2 <= wait <= whole for wait in waits)
     assert max(waits) - min(waits) > whole / 4
@@ -48,16 +48,16 @@ def test_a_date_is_held_against_the_clock() -> None:
 
 def test_retries_are_a_share_of_the_requests() -> None:
     budget = RetryBudget(0.25)
-    assert [budget.take() for _ in range(FREE + 1)] == [True] * FREE + [False]
+    assert [budget.take_retry() for _ in range(FREE_RETRIES + 1)] == [True] * FREE_RETRIES + [False]
     for _ in range(3):
-        budget.asked()
-        assert not budget.take()
-    budget.asked()
-    assert budget.take() and not budget.take()
+        budget.count_request()
+        assert not budget.take_retry()
+    budget.count_request()
+    assert budget.take_retry() and not budget.take_retry()
 
 
 def test_a_share_of_nothing_leaves_the_free_ones() -> None:
     budget = RetryBudget(0.0)
     for _ in range(1000):
-        budget.asked()
-    assert sum(budget.take() for _ in range(1000)) == FREE
+        budget.count_request()
+    assert sum(budget.take_retry() for _ in range(1000)) == FREE_RETRIES

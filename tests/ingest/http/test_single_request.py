@@ -15,13 +15,20 @@ import pytest
 from yarl import URL
 
 from tagmill.ingest.http import single_request, sockets
-from tagmill.ingest.http.answers import Reply, Wanted
-from tagmill.ingest.http.single_request import AFTER, HOLDS, MOST_LENIENT_HOSTS, Asking, LenientHosts, ask_once
-from tagmill.ingest.http.sockets import Sockets
+from tagmill.ingest.http.answers import Expectation, Reply
+from tagmill.ingest.http.single_request import (
+    LENIENT_AFTER,
+    LENIENT_SECONDS,
+    MAX_LENIENT_HOSTS,
+    LenientHosts,
+    SingleRequest,
+    send_once,
+)
+from tagmill.ingest.http.sockets import SocketFactory
 from tagmill.ingest.reasons import Reason
 
 ODD = b"HTTP/1.1 200 OK\r\nContent-Length : 6\r\nContent-Length: 6\r\n\r\npixels"
-PICTURE = Wanted("image/jpeg", 1000, 5)
+PICTURE = Expectation("image/jpeg", 1000, 5)
 
 
 @contextmanager
@@ -56,11 +63,11 @@ def head_of(connection: socket.socket) -> str:
 
 
 def ask(url: str, port: int, proxy: str | None = None, *, public_only: bool = False, connect: float = 5.0) -> Reply:
-    asking = Asking(URL(url, encoded=True), ("127.0.0.1", port), proxy, "tagmill/1", connect, frozenset())
+    asking = SingleRequest(URL(url, encoded=True), ("127.0.0.1", port), proxy, "tagmill/1", connect, frozenset())
 
     async def run() -> Reply:
         async with asyncio.timeout(10):
-            return await ask_once(asking, Sockets(public_only=public_only, most=100), PICTURE)
+            return await send_once(asking, SocketFactory(public_only=public_only, most=100), PICTURE)
 
     return asyncio.run(run())
 
@@ -100,7 +107,7 @@ def test_what_goes_wrong_is_a_reply_that_says_what() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         reply = ask("http://a.example/", taken.getsockname()[1])
-        assert (reply.reason, reply.detail, reply.again, reply.host_failed) == (
+        assert (reply.reason, reply.detail, reply.retryable, reply.host_failed) == (
             Reason.CONNECTION,
             "refused",
             True,
@@ -108,13 +115,13 @@ def test_what_goes_wrong_is_a_reply_that_says_what() -> None:
         )
     with server(lambda connection: None) as port:
         reply = ask("http://a.example/", port)
-        assert (reply.reason, reply.again, reply.host_failed) == (Reason.CONNECTION, True, True)
+        assert (reply.reason, reply.retryable, reply.host_failed) == (Reason.CONNECTION, True, True)
     with server(lambda connection: connection.sendall(ODD[:-1])) as port:
         reply = ask("http://a.example/", port)
-        assert (reply.reason, reply.http_status, reply.again) == (Reason.TRUNCATED, 200, True)
+        assert (reply.reason, reply.http_status, reply.retryable) == (Reason.TRUNCATED, 200, True)
     with server(lambda connection: connection.sendall(b"nonsense\n")) as port:
         reply = ask("http://a.example/", port)
-        assert (reply.reason, reply.detail, reply.again) == (Reason.BAD_HEADERS, "no HTTP status line", False)
+        assert (reply.reason, reply.detail, reply.retryable) == (Reason.BAD_HEADERS, "no HTTP status line", False)
 
 
 def test_a_body_is_read_no_further_than_it_may_be_long() -> None:
@@ -138,7 +145,7 @@ def test_a_host_that_accepts_and_says_nothing_of_tls_is_given_up_in_time() -> No
     with server(lambda connection: (waiting.wait(10), None)[1]) as port:
         reply = ask("https://a.example/", port, connect=0.2)
         waiting.set()
-    assert (reply.reason, reply.detail, reply.again) == (Reason.TIMEOUT, "no connection in time", True)
+    assert (reply.reason, reply.detail, reply.retryable) == (Reason.TIMEOUT, "no connection in time", True)
 
 
 @pytest.fixture(scope="module")
@@ -168,7 +175,7 @@ def test_tls_is_spoken_and_the_name_is_checked(tls: ssl.SSLContext) -> None:
     with server(talk) as port:
         assert ask(f"https://a.example:{port}/x", port).body == b"pixels"
         reply = ask(f"https://b.example:{port}/x", port)
-    assert (reply.reason, reply.again, reply.body) == (Reason.CONNECTION, False, None)
+    assert (reply.reason, reply.retryable, reply.body) == (Reason.CONNECTION, False, None)
     assert reply.detail is not None and reply.detail.startswith("TLS certificate: ")
 
 
@@ -195,7 +202,7 @@ def test_a_proxy_connects_us_and_cannot_speak_for_the_host(
 
 
 @pytest.mark.parametrize(
-    ("answer", "detail", "again"),
+    ("answer", "detail", "retryable"),
     [
         (b"HTTP/1.1 403 No\r\n\r\n", "the proxy answered HTTP 403", False),
         (b"HTTP/1.1 502 No\r\n\r\n", "the proxy answered HTTP 502", True),
@@ -204,10 +211,10 @@ def test_a_proxy_connects_us_and_cannot_speak_for_the_host(
         (b"x" * 70_000, "the proxy gave no answer", True),
     ],
 )
-def test_a_proxy_that_does_not_connect_us(answer: bytes, detail: str, again: bool) -> None:
+def test_a_proxy_that_does_not_connect_us(answer: bytes, detail: str, retryable: bool) -> None:
     with server(lambda connection: (head_of(connection), connection.sendall(answer))[1]) as port:
         reply = ask("https://a.example/", port, f"http://127.0.0.1:{port}")
-    assert (reply.reason, reply.detail, reply.again) == (Reason.CONNECTION, detail, again)
+    assert (reply.reason, reply.detail, reply.retryable) == (Reason.CONNECTION, detail, retryable)
     assert reply.host_failed is None
 
 
@@ -232,26 +239,26 @@ def test_hosts_that_need_it_are_remembered_for_a_while_and_never_too_many() -> N
     now = [0.0]
     hosts = LenientHosts(lambda: now[0])
     address: Any = ("192.0.2.1", 80)
-    for _ in range(AFTER):
+    for _ in range(LENIENT_AFTER):
         assert hosts.get("http://a", None) is None
         hosts.refused("http://a", None, address)
     assert hosts.get("http://a", None) == address and hosts.get("http://a", "http://proxy") is None
-    now[0] = HOLDS
+    now[0] = LENIENT_SECONDS
     assert hosts.get("http://a", None) is None
     hosts.refused("http://a", None, address)  # one more refusal is enough
     assert hosts.get("http://a", None) == address
     hosts.forget("http://a", None)
     hosts.refused("http://a", None, address)
     assert hosts.get("http://a", None) is None
-    for number in range(MOST_LENIENT_HOSTS + 5):
+    for number in range(MAX_LENIENT_HOSTS + 5):
         hosts.refused(f"http://{number}", None, address)
-    assert len(hosts._known) == MOST_LENIENT_HOSTS and ("http://5", None) in hosts._known
+    assert len(hosts._known) == MAX_LENIENT_HOSTS and ("http://5", None) in hosts._known
 
 
 def test_no_more_files_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     def full(self: object, info: object) -> socket.socket:
-        raise OSError(next(iter(sockets.NO_FILES)), "Too many open files")
+        raise OSError(next(iter(sockets.OUT_OF_FILES)), "Too many open files")
 
-    monkeypatch.setattr(Sockets, "__call__", full)
+    monkeypatch.setattr(SocketFactory, "__call__", full)
     with pytest.raises(OSError, match="Too many"):
         ask("http://a.example/", 1)

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tagmill.ingest.http.sockets import PrivateAddressError, Sockets, may_open
+from tagmill.ingest.http.sockets import PrivateAddressError, SocketFactory, raise_open_file_limit
 
 
 def info(address: str) -> tuple[int, int, int, str, tuple[str, int]]:
@@ -17,13 +17,13 @@ def info(address: str) -> tuple[int, int, int, str, tuple[str, int]]:
 def test_no_socket_leads_inside_unless_told() -> None:
     for address in ("127.0.0.1", "10.0.0.1", "169.254.169.254"):
         with pytest.raises(PrivateAddressError):
-            Sockets(public_only=True, most=8)(info(address))
-        Sockets(public_only=False, most=8)(info(address)).close()
-    Sockets(public_only=True, most=8)(info("1.1.1.1")).close()  # made, not connected
+            SocketFactory(public_only=True, most=8)(info(address))
+        SocketFactory(public_only=False, most=8)(info(address)).close()
+    SocketFactory(public_only=True, most=8)(info("1.1.1.1")).close()  # made, not connected
 
 
 def test_a_crowd_is_as_many_as_are_kept() -> None:
-    sockets = Sockets(public_only=False, most=3)
+    sockets = SocketFactory(public_only=False, most=3)
     kept = []
     for _ in range(3):
         assert not sockets.crowded
@@ -39,9 +39,9 @@ def test_a_crowd_is_as_many_as_are_kept() -> None:
 @pytest.mark.parametrize(("soft", "hard"), [(32, 96), (96, 96)])
 def test_the_process_asks_for_what_it_may_have(soft: int, hard: int) -> None:
     code = (
-        "import resource; from tagmill.ingest.http.sockets import may_open\n"
+        "import resource; from tagmill.ingest.http.sockets import raise_open_file_limit\n"
         f"resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}))\n"
-        "print(may_open(), *resource.getrlimit(resource.RLIMIT_NOFILE))"
+        "print(raise_open_file_limit(), *resource.getrlimit(resource.RLIMIT_NOFILE))"
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert said.split() == ["96", "96", "96"]
@@ -49,5 +49,5 @@ def test_the_process_asks_for_what_it_may_have(soft: int, hard: int) -> None:
 
 def test_a_limit_that_is_high_enough_stays() -> None:
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    assert may_open() > 0
+    assert raise_open_file_limit() > 0
     assert resource.getrlimit(resource.RLIMIT_NOFILE)[1] == before[1]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from yarl import URL
 
 from tagmill.ingest.http import urls
-from tagmill.ingest.http.urls import joined, normalise, parsed_url, url_hash, why_not
+from tagmill.ingest.http.urls import describe_bad_url, normalise, parsed_url, resolve_redirect, url_hash
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_hosts_with_an_international_name_are_asked_for_by_its_ascii_form(url: s
     ],
 )
 def test_what_is_wrong_with_it(url: str, why: str) -> None:
-    assert parsed_url(url) is None and why_not(url) == why
+    assert parsed_url(url) is None and describe_bad_url(url) == why
 
 
 @pytest.mark.parametrize(
@@ -95,13 +95,13 @@ def test_what_is_wrong_with_it(url: str, why: str) -> None:
     ],
 )
 def test_where_a_redirect_leads(target: str, leads_to: str | None) -> None:
-    found = joined(URL("http://a/x/1.png"), target)
+    found = resolve_redirect(URL("http://a/x/1.png"), target)
     assert (None if found is None else str(found)) == leads_to
 
 
 @given(st.text(max_size=40))
 def test_any_target_leads_to_a_url_or_nowhere(target: str) -> None:
-    found = joined(URL("http://a/x/1.png"), target)
+    found = resolve_redirect(URL("http://a/x/1.png"), target)
     assert found is None or (found.scheme in ("http", "https") and found.raw_host)
 
 

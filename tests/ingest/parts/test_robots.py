@@ -24,7 +24,7 @@ from tagmill.ingest import IngestConfig, ingest
 from tagmill.ingest.engines.duckdb import DuckDB
 from tagmill.ingest.engines.engine import Engine
 from tagmill.ingest.fetch import fetcher
-from tagmill.ingest.fetch.robots_rules import MOST_BYTES, origin_of
+from tagmill.ingest.fetch.robots_rules import MAX_ROBOTS_BYTES, origin_of
 from tagmill.ingest.filters.takedown_rules import Denylist, rule
 from tagmill.ingest.http import sockets
 from tagmill.ingest.http.urls import normalise, parsed_url
@@ -156,7 +156,7 @@ def lies() -> dict[str, tuple[Lie, str | None, str | None]]:
     big = "".join(f"Disallow: /directory/{number}\n" for number in range(200))
     return {
         "ten megabytes": (Lie(long), "robots", "Disallow"),
-        "without an end": (Lie(long[:MOST_BYTES], length=10**12), "robots", "Disallow"),
+        "without an end": (Lie(long[:MAX_ROBOTS_BYTES], length=10**12), "robots", "Disallow"),
         "longer than a table's": (robots(f"User-agent: *\n{big}Disallow: /a"), "robots", "Disallow"),
         "garbage": (Lie(bytes(range(256)) * 999), *free),
         "a page": (Lie(b"<html>User-agent: *\nDisallow: /</html>"), *free),
