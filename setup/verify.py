@@ -25,7 +25,6 @@ ROOT = Path(__file__).parents[1]
 COMPILED = {
     "shards/storage/_pieces": "a loader's reading threads wait longer for each other",
     "pipeline/decode/_windows": "the loader on a CPU decodes with Pillow, in twice the time",
-    "pipeline/decode/_resample": "what is resized or normalised without it takes twice the time",
     "ingest/images/_planes": "ingest makes JPEGs smaller over RGB, which takes a third more time",
 }
 for name, cost in COMPILED.items():

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tagmill.ingest.images import jpeg_planes
-from tagmill.pipeline.decode import libjpeg, resize
+from tagmill.pipeline.decode import libjpeg
 from tagmill.shards.storage import ranged_reads
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -53,7 +53,6 @@ def test_it_holds_every_source_file_of_the_rooms_and_nothing_else(wheel: Path) -
     data |= {"tagmill/py.typed"}
     compiled = {
         "tagmill/shards/storage/_pieces": ranged_reads.is_compiled(),
-        "tagmill/pipeline/decode/_resample": resize.resize_is_compiled(),
         "tagmill/pipeline/decode/_windows": libjpeg.libjpeg_is_compiled(),
         "tagmill/ingest/images/_planes": jpeg_planes.is_compiled(),
     }

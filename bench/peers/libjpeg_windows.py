@@ -19,7 +19,7 @@ WHOLE = 1 << 16  # a window would have to be as many times larger than the pixel
 
 def batches(options: argparse.Namespace) -> Iterator[int]:
     if libjpeg._compiled is None:
-        raise SystemExit("windows.c was not compiled")
+        raise SystemExit("libjpeg.c was not compiled")
     pictures, width, height = corpora.in_memory(options.data)
     order = np.random.default_rng(0).permutation(len(pictures))
     pixels = np.empty((options.batch, 1, 1, 3), np.uint8)

@@ -19,7 +19,7 @@ from tagmill.pipeline.augment.draws import Crops
 from tagmill.pipeline.batch import Mix, Normalisation, Normalise, mixed, normalise
 from tagmill.pipeline.decode.buffer_pool import Buffers
 from tagmill.pipeline.decode.cpu_affinity import pin
-from tagmill.pipeline.decode.resize import MEMORY, fill
+from tagmill.pipeline.decode.resize import MEMORY, normalise_rows
 
 Jpegs = Sequence[bytes | None]
 Coming = Callable[[int], tuple[Jpegs, Crops] | None]  # what comes after the present batch, 0 being the next, if known
@@ -89,7 +89,7 @@ class CpuBackend:
         batch[~valid.numpy()] = 0
 
         def work(rows: Sequence[int]) -> None:
-            fill(batch, list(rows), [pixels[row] for row in rows], [False] * len(rows), how)
+            normalise_rows(batch, rows, [pixels[row] for row in rows], how)
 
         for _ in self._pool.map(work, self._pieces(valid.nonzero().flatten().tolist())):
             pass

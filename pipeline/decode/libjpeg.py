@@ -1,8 +1,8 @@
-"""Fills rows of a batch with windows of JPEGs: libjpeg decodes and `resize.c` resizes them in one pass, in `windows.c`.
+"""Fills rows of a batch with windows of JPEGs: libjpeg decodes and `resize.c` resizes them in one pass, in `libjpeg.c`.
 
 libjpeg-turbo itself takes nine tenths of the processor time of DALI's region decoder on a CPU (bench/loader.py, 'decode only'),
 and its rows can be resized while they lie in the cache, which is the larger gain. Pictures of four colours go to Pillow, and
-so does everything where windows.c was not compiled.
+so does everything where libjpeg.c was not compiled.
 """
 
 import importlib
@@ -15,9 +15,9 @@ import numpy.typing as npt
 from tagmill.pipeline.augment.draws import Crops
 from tagmill.pipeline.batch import Normalisation
 from tagmill.pipeline.decode import pillow
-from tagmill.pipeline.decode.resize import written
+from tagmill.pipeline.decode.resize import KINDS
 
-LEFT, LOST = 1, 2  # as windows.c numbers what became of a picture
+LEFT, LOST = 1, 2  # as libjpeg.c numbers what became of a picture
 
 try:
     _compiled: Any = importlib.import_module("tagmill.pipeline.decode._windows")
@@ -26,7 +26,7 @@ except ImportError:
 
 
 def libjpeg_is_compiled() -> bool:
-    """Whether windows.c was compiled when the package was installed."""
+    """Whether libjpeg.c was compiled when the package was installed."""
     return _compiled is not None
 
 
@@ -37,7 +37,7 @@ def fill_with_libjpeg(
     crops: Crops,
     normalisation: Normalisation | None,
 ) -> list[int]:
-    """Fills `rows` of a batch [n, size, size, 3], as resample.MEMORY holds it, with windows of pictures; of `jpegs` and `crops`
+    """Fills `rows` of a batch [n, size, size, 3], of a type in resize.MEMORY, with windows of pictures; of `jpegs` and `crops`
     there are as many as rows. Without a normalisation the batch is uint8. Several threads may fill rows of one batch.
 
     Returns the rows whose picture cannot be decoded or does not hold its window, by their numbers; these are zero.
@@ -45,7 +45,7 @@ def fill_with_libjpeg(
     if _compiled is None:
         return pillow.fill_with_pillow(batch, rows, jpegs, crops, normalisation)
     facts = np.stack([np.array(rows), crops.x, crops.y, crops.width, crops.height, crops.flip], -1).astype(np.int32)
-    kind, scale, shift = written(normalisation)
+    kind, scale, shift = _output(normalisation)
     size = batch.shape[1]
     answer = _compiled.fill(batch, size, kind, list(jpegs), facts, pillow.LEFT_FOR_FILTER, scale, shift, True)
     became = np.frombuffer(answer, np.uint8)
@@ -57,3 +57,10 @@ def fill_with_libjpeg(
         theirs = [jpegs[number] for number in others.tolist()]
         lost += pillow.fill_with_pillow(batch, left, theirs, crops.take(others), normalisation)
     return lost
+
+
+def _output(normalisation: Normalisation | None) -> tuple[int, tuple[float, ...], tuple[float, ...]]:
+    """Returns what resize.c writes: the number of its kind, the scale and the shift of red, green and blue."""
+    if normalisation is None:
+        return KINDS[None], (1.0,) * 3, (0.0,) * 3
+    return KINDS[normalisation.dtype], *normalisation.factors()

@@ -1,4 +1,4 @@
-/* What `resize.c` does for `resample.c` and `windows.c`. */
+/* What `resize.c` does for `libjpeg.c`. */
 #ifndef TAGMILL_RESIZE_H
 #define TAGMILL_RESIZE_H
 

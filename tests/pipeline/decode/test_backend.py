@@ -24,7 +24,7 @@ from tests.pipeline.corpora import picture
 
 HAS_DALI = importlib.util.find_spec("nvidia") is not None and importlib.util.find_spec("nvidia.dali") is not None
 NEEDS_DALI = pytest.mark.skipif(not HAS_DALI, reason="needs nvidia-dali")
-COMPILED = pytest.mark.skipif(not libjpeg.libjpeg_is_compiled(), reason="windows.c was not compiled")
+COMPILED = pytest.mark.skipif(not libjpeg.libjpeg_is_compiled(), reason="libjpeg.c was not compiled")
 BACKENDS = ["pillow", "cpu", pytest.param("dali", marks=NEEDS_DALI)]
 
 # How far two backends' pixels may lie apart, in levels of 0..255. They decode alike; where a window is made smaller they

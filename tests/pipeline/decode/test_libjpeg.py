@@ -21,9 +21,10 @@ from tagmill.pipeline.decode import libjpeg, pillow
 from tagmill.pipeline.decode.resize import MEMORY
 from tests.pipeline.corpora import picture
 
-COMPILED = pytest.mark.skipif(not libjpeg.libjpeg_is_compiled(), reason="windows.c was not compiled")
+COMPILED = pytest.mark.skipif(not libjpeg.libjpeg_is_compiled(), reason="libjpeg.c was not compiled")
 
-GUARD = 64
+BIT_EQUAL = torch.backends.cpu.get_cpu_capability() in ("AVX2", "AVX512")  # where torch resizes in fixed point
+GUARD = 64  # values on both sides of a batch that must not be written
 FLOATS = Normalisation(LoaderConfig.mean, LoaderConfig.std, torch.float32)
 
 
@@ -55,6 +56,26 @@ def filled(
     return batch[1:-1].copy(), [row - 1 for row in lost]
 
 
+def squares(
+    jpeg: bytes, box: tuple[int, ...], size: int, flip: bool, how: Normalisation | None, *, offset: int, simd: bool
+) -> npt.NDArray[Any]:
+    """One window by the compiled function itself, in the middle of three squares."""
+    memory = np.full(2 * GUARD + offset + 3 * size * size * 3, 7, MEMORY[how.dtype if how else torch.uint8])
+    batch = memory[GUARD + offset : -GUARD].reshape(3, size, size, 3)
+    facts = np.array([[1, *box, flip]], np.int32)
+    kind, scale, shift = libjpeg._output(how)
+    assert libjpeg._compiled.fill(batch, size, kind, [jpeg], facts, 3, scale, shift, simd) == b"\0"
+    outside = [memory[: GUARD + offset], batch[0].ravel(), batch[2].ravel(), memory[-GUARD:]]
+    assert (np.concatenate(outside) == 7).all(), "nothing but its square was written"
+    return batch[1].copy()
+
+
+def assert_equal(found: npt.NDArray[Any], wanted: npt.NDArray[Any], how: Normalisation | None) -> None:
+    """The same bits where torch resizes in fixed point as resize.c does; elsewhere at most a level apart."""
+    level = 1.01 * max(how.factors()[0]) if how else 1
+    assert np.abs(found.astype(float) - wanted.astype(float)).max() <= (0 if BIT_EQUAL else level)
+
+
 @st.composite
 def windows_of_pictures(draw: st.DrawFn) -> tuple[bytes, tuple[int, int, int, int]]:
     width, height = draw(st.integers(1, 150)), draw(st.integers(1, 150))
@@ -80,8 +101,25 @@ def test_a_window_has_the_bits_of_the_whole_picture(
     assert not lost
     if (
         min(width, height) < 2 * pillow.LEFT_FOR_FILTER * size
-    ):  # else the decoder shrinks, and Pillow does it a little otherwise
-        assert (found == wanted).all()
+    ):  # else the decoder shrinks, which Pillow does differently
+        assert_equal(found, wanted, how)
+
+
+@COMPILED
+@pytest.mark.parametrize("dtype", MEMORY)
+@given(windows_of_pictures(), st.integers(1, 70), st.booleans(), st.integers(0, 9))
+def test_vector_instructions_change_no_bit(
+    dtype: torch.dtype, made: tuple[bytes, tuple[int, int, int, int]], size: int, flip: bool, offset: int
+) -> None:
+    """Of squares `offset` values off their alignment; floats are the pixels times a scale plus a shift, rounded twice."""
+    jpeg, box = made
+    norm = None if dtype == torch.uint8 else Normalisation(LoaderConfig.mean, LoaderConfig.std, dtype)
+    plain, fast = (squares(jpeg, box, size, flip, norm, offset=offset, simd=simd) for simd in (False, True))
+    assert (plain == fast).all()
+    if norm:
+        scale, shift = (np.array(factor, np.float32) for factor in norm.factors())
+        pixels = squares(jpeg, box, size, flip, None, offset=0, simd=True)
+        assert torch.equal(torch.from_numpy(fast).view(dtype), torch.from_numpy(pixels * scale + shift).to(dtype))
 
 
 @COMPILED
@@ -122,7 +160,8 @@ def test_four_colours_go_to_pillow_and_the_others_stay() -> None:
     crops = crops_of(*[(3, 4, 40, 41)] * 3)
     found, lost = filled(libjpeg.fill_with_libjpeg, jpegs, crops, 24, FLOATS)
     wanted, _ = filled(pillow.fill_with_pillow, jpegs, crops, 24, FLOATS)
-    assert not lost and (found == wanted).all()
+    assert not lost
+    assert_equal(found, wanted, FLOATS)
     broken = [jpegs[1][: len(jpegs[1]) // 2], jpegs[1]]
     assert filled(libjpeg.fill_with_libjpeg, broken, crops_of(*[(3, 4, 40, 41)] * 2), 24)[1] == [0], (
         "Pillow judges them too"
