@@ -28,7 +28,8 @@ def fill(
 ) -> None:
     """Fills `rows` of a batch [n, size, size, 3] of a type in MEMORY with windows, uint8 [height, width, 3], one a row.
 
-    Resizes each to the square, and mirrors those with a flip. Without a normalisation the batch is uint8. Several threads may fill rows of one batch.
+    Resizes each to the square and mirrors those with a flip. Without a normalisation the batch is uint8. Several threads may
+    fill rows of one batch.
     """
     size = batch.shape[1]
     resized, mirrored = (np.empty((1, size, size, 3), np.uint8) for _ in range(2))
