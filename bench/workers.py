@@ -94,12 +94,8 @@ class Case:
 
 
 def environment() -> dict[str, str]:
-    """A worker finds the package `tagmill` by a link, also in an environment where it is not installed."""
-    link = measure.ROOT / "build" / "bench" / "path" / "tagmill"
-    link.parent.mkdir(parents=True, exist_ok=True)
-    if not link.exists():
-        link.symlink_to(measure.ROOT)
-    paths = [str(link.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    """Of a worker, which finds the package `tagmill` in the checkout, also where it is not installed."""
+    paths = [str(measure.ROOT / "python"), *filter(None, [os.environ.get("PYTHONPATH")])]
     return {**os.environ, "PYTHONWARNINGS": "ignore", "PYTHONPATH": os.pathsep.join(paths)}
 
 

@@ -62,7 +62,7 @@ def cannot(device: str) -> list[str]:
     if device == "cpu":
         lines.append("no GPU: DALI decodes in its CPU mode, and nothing here says how fast a GPU is")
     if look(device).wheel is None:
-        lines.append("DALI is not installed: no limit, no DALI reader, no sweep (bench/gpu/join_wheels.py brings it)")
+        lines.append("DALI is not installed: no limit, no DALI reader, no sweep (pip install nvidia-dali-cuda130)")
     if importlib.util.find_spec("webdataset") is None:
         lines.append("webdataset is not installed: not beside us")
     without = {"timm": "no training", "torchvision": "no DataLoader"}
