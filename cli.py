@@ -32,7 +32,6 @@ def ingest(arguments: Sequence[str]) -> None:
     from tagmill.ingest import IngestConfig
     from tagmill.ingest import ingest as run
     from tagmill.ingest.progress.progress import JsonProgress, Progress, RichProgress
-    from tagmill.ingest.progress.prometheus import PrometheusProgress
     from tagmill.ingest.workers.process_setup import leave_out_pandas
 
     @dataclass(frozen=True)
@@ -49,6 +48,8 @@ def ingest(arguments: Sequence[str]) -> None:
             stack.callback(leave_out_pandas())
         progress: Progress = stack.enter_context(JsonProgress()) if told.json else stack.enter_context(RichProgress())
         if told.prometheus is not None:
+            from tagmill.ingest.progress.prometheus import PrometheusProgress
+
             metrics = PrometheusProgress(progress, told.prometheus, told.config.name)
             progress = stack.enter_context(metrics)
         report = run(told.config, progress)

@@ -1,19 +1,20 @@
-"""Progress as a file of metrics for node_exporter's textfile collector: the Prometheus text format, version 0.0.4.
+"""Writes progress as a file of metrics for node_exporter's textfile collector, in the Prometheus text format.
 
-https://prometheus.io/docs/instrumenting/exposition_formats/. A stage is a label; hosts are none, because every label that
-was ever seen stays in a Prometheus for months.
+A stage is a label. Hosts are not, because a Prometheus server keeps every label value that it has seen for months.
 """
 
 import logging
-import os
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from prometheus_client import CollectorRegistry, write_to_textfile
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from tagmill.ingest.progress.host_times import FetchStats
 from tagmill.ingest.progress.progress import Progress, ProgressCounts
@@ -24,6 +25,7 @@ log = logging.getLogger(__name__)
 EVERY = 5.0  # seconds between two writes
 _PREFIX = "tagmill_ingest_"
 _OK = "ok"
+_Sample = tuple[list[str], float]  # the values of the labels, and the metric's own
 
 
 @dataclass
@@ -37,28 +39,11 @@ class _Stage:
         return time.monotonic() - self.counts.begun if self.seconds is None else self.seconds
 
 
-@dataclass
-class _Family:
-    """The samples of one metric."""
-
-    name: str
-    kind: str
-    what: str
-    samples: Sequence[tuple[Mapping[str, str], float]]
-
-    def lines(self) -> Iterator[str]:
-        yield f"# HELP {_PREFIX}{self.name} {_escaped(self.what)}"
-        yield f"# TYPE {_PREFIX}{self.name} {self.kind}"
-        for labels, value in self.samples:
-            inside = ",".join(f'{name}="{_escaped(text, quotes=True)}"' for name, text in labels.items())
-            yield f"{_PREFIX}{self.name}{f'{{{inside}}}' if inside else ''} {_number(value)}"
-
-
 class PrometheusProgress:
     """Passes progress on to another, and writes it to a file every few seconds and at the end, by one rename.
 
-    Used as a context manager. Raises ConfigError where the file cannot be written at first; later that is a warning, because
-    a full disk of metrics must not cost a run.
+    A context manager. Raises ConfigError where the file cannot be written at first. Later that is a warning, because a full
+    disk must not end a run for its metrics. As a collector of prometheus_client it gives the metrics to other exporters too.
     """
 
     def __init__(self, inner: Progress, path: Path, name: str, every: float = EVERY) -> None:
@@ -70,6 +55,8 @@ class PrometheusProgress:
         self._bytes: dict[str, int] = {}  # by stage: each counts from nothing
         self._ended: bool | None = None  # well or not
         self._warned = False
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
         self._writer = threading.Thread(target=self._keep_writing, name="prometheus", daemon=True)
 
     def __enter__(self) -> Self:
@@ -111,57 +98,50 @@ class PrometheusProgress:
 
     def write(self) -> None:
         """Writes the file now. Raises OSError."""
+        write_to_textfile(str(self._path), self._registry)
+
+    def collect(self) -> list[Metric]:
+        """Returns all metrics as they are now."""
         with self._lock:
-            text = self.text()
-        # The collector reads what ends in .prom, whoever runs it: so neither the name nor the mode of a temporary file.
-        part = self._path.with_name(f".{self._path.name}.{os.getpid()}.part")
-        try:
-            part.write_text(text, encoding="utf-8")
-            part.replace(self._path)
-        except OSError:
-            part.unlink(missing_ok=True)
-            raise
+            return list(self._families())
 
-    def text(self) -> str:
-        """All metrics."""
-        return "".join(f"{line}\n" for family in self._families() for line in family.lines())
-
-    def _families(self) -> Iterator[_Family]:
-        corpus = {"corpus": self._name}
-        stages = [({**corpus, "stage": name}, stage) for name, stage in self._stages.items()]
-        done = [(labels, float(stage.counts.done)) for labels, stage in stages]
-        expected = [(labels, float(stage.counts.total)) for labels, stage in stages if stage.counts.total is not None]
-        outcomes = [
-            ({**labels, "outcome": name}, float(count))
-            for labels, stage in stages
-            if stage.counts.counts
-            for name, count in ((_OK, stage.counts.counts[_OK]), ("rejected", stage.counts.rejected))
-        ]
-        rejects = [
-            ({**labels, "reason": name}, float(count))
-            for labels, stage in stages
-            for name, count in sorted(stage.counts.counts.items())
-            if name != _OK
-        ]
-        rates = [(labels, stage.counts.rate if stage.seconds is None else 0.0) for labels, stage in stages]
-        seconds = [(labels, stage.lasted()) for labels, stage in stages]
-        sizes = [({**corpus, "stage": name}, float(size)) for name, size in self._bytes.items()]
-        info = {**corpus, "version": version("tagmill")}
-        yield _Family("build_info", "gauge", "Which tagmill is running; always 1.", [(info, 1.0)])
-        yield _Family("running", "gauge", "1 while the run is going on.", [(corpus, float(self._ended is None))])
+    def _families(self) -> Iterator[Metric]:
+        name, stages = self._name, list(self._stages.items())
+        rows = [([name, stage], each) for stage, each in stages]
+        info = [([name, version("tagmill")], 1.0)]
+        yield _gauge("build_info", "Which tagmill is running; always 1.", info, "version")
+        yield _gauge("running", "1 while the run is going on.", [([name], float(self._ended is None))])
         if self._ended is not None:
             what = "Whether the run ended with a corpus (1) or with an error (0)."
-            yield _Family("success", "gauge", what, [(corpus, float(self._ended))])
-        yield _Family(
-            "updated_timestamp_seconds", "gauge", "When this was written, Unix time.", [(corpus, time.time())]
+            yield _gauge("success", what, [([name], float(self._ended))])
+        yield _gauge("updated_timestamp_seconds", "When this was written, Unix time.", [([name], time.time())])
+
+        done = [(labels, each.counts.done) for labels, each in rows]
+        yield _counter("stage_rows", "Rows, or hosts, that a stage is done with.", done, "stage")
+        expected = [(labels, each.counts.total) for labels, each in rows if each.counts.total is not None]
+        yield _gauge("stage_rows_expected", "Rows, or hosts, that a stage has in all.", expected, "stage")
+        outcomes = [
+            ([*labels, outcome], count)
+            for labels, each in rows
+            if each.counts.counts
+            for outcome, count in ((_OK, each.counts.counts[_OK]), ("rejected", each.counts.rejected))
+        ]
+        yield _counter("stage_outcomes", "Rows, or hosts, of a stage by outcome.", outcomes, "stage", "outcome")
+        rejects = [
+            ([*labels, reason], count)
+            for labels, each in rows
+            for reason, count in sorted(each.counts.counts.items())
+            if reason != _OK
+        ]
+        yield _counter(
+            "stage_rejects", "Rows, or hosts, of a stage that failed, by reason.", rejects, "stage", "reason"
         )
-        yield _Family("stage_rows_total", "counter", "Rows, or hosts, that a stage is done with.", done)
-        yield _Family("stage_rows_expected", "gauge", "Rows, or hosts, that a stage has in all.", expected)
-        yield _Family("stage_outcomes_total", "counter", "Rows, or hosts, of a stage by what came of them.", outcomes)
-        yield _Family("stage_rejects_total", "counter", "Rows, or hosts, of a stage that failed, by reason.", rejects)
-        yield _Family("stage_rows_per_second", "gauge", "The rate of a stage lately; 0 once it has ended.", rates)
-        yield _Family("stage_seconds", "gauge", "How long a stage has taken so far.", seconds)
-        yield _Family("fetched_bytes_total", "counter", "Bytes of bodies that a stage has fetched.", sizes)
+        rates = [(labels, each.counts.rate if each.seconds is None else 0.0) for labels, each in rows]
+        yield _gauge("stage_rows_per_second", "The rate of a stage lately; 0 once it has ended.", rates, "stage")
+        seconds = [(labels, each.lasted()) for labels, each in rows]
+        yield _gauge("stage_seconds", "How long a stage has taken so far.", seconds, "stage")
+        sizes = [([name, stage], size) for stage, size in self._bytes.items()]
+        yield _counter("fetched_bytes", "Bytes of bodies that a stage has fetched.", sizes, "stage")
 
     def _end_stage(self) -> None:
         if self._now is not None and self._now.seconds is None:
@@ -180,11 +160,16 @@ class PrometheusProgress:
             self._warned = True
 
 
-def _escaped(text: str, *, quotes: bool = False) -> str:
-    """Text of a HELP line, or of a label's value."""
-    text = text.replace("\\", "\\\\").replace("\n", "\\n")
-    return text.replace('"', '\\"') if quotes else text
+def _gauge(name: str, what: str, samples: Sequence[_Sample], *labels: str) -> Metric:
+    family = GaugeMetricFamily(_PREFIX + name, what, labels=["corpus", *labels])
+    for values, value in samples:
+        family.add_metric(values, value)
+    return family
 
 
-def _number(value: float) -> str:
-    return str(int(value)) if value.is_integer() else repr(value)
+def _counter(name: str, what: str, samples: Sequence[_Sample], *labels: str) -> Metric:
+    """Written with the suffix `_total`."""
+    family = CounterMetricFamily(_PREFIX + name, what, labels=["corpus", *labels])
+    for values, value in samples:
+        family.add_metric(values, value)
+    return family
