@@ -9,6 +9,9 @@ from tagmill.shards.errors import ConfigError, StoreError
 from tagmill.shards.storage.drivers import Driver, FsspecDriver, S3Driver
 from tagmill.shards.storage.s3_credentials import keys_needed
 
+# The extra whose package opens a scheme. fsspec has a driver for many more; these are the ones that the extras install.
+EXTRAS = {"s3": "s3", "gs": "gcs", "gcs": "gcs", "az": "azure", "abfs": "azure", "abfss": "azure"}
+
 
 def is_local(url: str) -> bool:
     """True for a path or file:// URL, which is served by the operating system without fsspec."""
@@ -36,9 +39,15 @@ def handle(url: str) -> tuple[Any, str]:
         place = str(local_path(url)) if is_local(url) else url
         return url_to_fs(place, use_listings_cache=False, **options)  # type: ignore[no-any-return]
     except (ImportError, ValueError) as error:
-        scheme = url.split("://")[0]
-        remedy = "pip install 'tagmill[s3]'" if scheme == "s3" else f"install the fsspec package for {scheme}://"
-        raise StoreError(f"no way to reach this store: {error}", url, remedy) from error
+        raise StoreError(f"no way to reach this store: {error}", url, _remedy(url.split("://")[0], error)) from error
+
+
+def _remedy(scheme: str, error: Exception) -> str:
+    if scheme not in EXTRAS:
+        return f"install the fsspec package for {scheme}://"
+    if isinstance(error, ImportError) or "not known" in str(error):  # adlfs registers some of its schemes itself
+        return f"pip install 'tagmill[{EXTRAS[scheme]}]'"
+    return f"set the variables that name the account of {scheme}://, such as AZURE_STORAGE_ACCOUNT_NAME"
 
 
 def driver_of(url: str) -> tuple[Driver, str]:
