@@ -1,131 +1,188 @@
-"""The `tagmill` command: finds the room that a word names, and turns a broken promise into one line and status 1."""
+"""The `tagmill` command: finds the command that the words name, and turns an error into one line and status 1."""
 
 import importlib
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, make_dataclass
 from importlib.metadata import version
-from pathlib import Path
+from typing import Annotated, Any, Union
 
-from tagmill.shards.errors import TagmillError
 
-# Rooms are imported when they are called: `tagmill corpus info` must not wait for torch.
+@dataclass(frozen=True)
+class Command:
+    """Where a command is: its module is imported when it runs, so that `tagmill corpus info` does not wait for torch."""
+
+    help: str
+    module: str
+    function: str
+    options: str  # the CommandLine of the module
+    extra: str  # of the package, that has its libraries
+
+
+def _corpus(help: str, module: str, word: str, extra: str = "ingest") -> Command:
+    return Command(help, f"tagmill.{module}", f"{word}_command", f"{word.upper()}_COMMAND", extra)
+
+
+CORPUS = {
+    "info": _corpus("Show name, format, samples per split and views of a corpus.", "shards.corpus_command", "info"),
+    "vocabulary": _corpus(
+        "Show the most and least frequent labels of a view and the tokens that led to them.",
+        "shards.corpus_command",
+        "vocabulary",
+    ),
+    "under": _corpus(
+        "List the labels of a view below a WordNet synset, such as all dogs.", "ingest.labels.under_command", "under"
+    ),
+    "lint": _corpus(
+        "Compare every byte of shards and views with the digests; status 1 at the first difference.",
+        "shards.corpus_command",
+        "lint",
+    ),
+    "takedown": _corpus(
+        "Take samples out of a corpus: readers skip them from now on, and --purge deletes their bytes.",
+        "ingest.takedown.takedown_command",
+        "takedown",
+    ),
+    "plan": _corpus(
+        "Predict memory, requests, cores and shuffle quality of a training run.",
+        "pipeline.forecast.plan_command",
+        "plan",
+    ),
+    "view": _corpus(
+        "Make a view: another labelling of a corpus, without reading its images.", "ingest.views.view_command", "view"
+    ),
+}
 COMMANDS = {
-    "ingest": "turn lists of (image URL, hashtags) into a corpus of tar shards",
-    "corpus": "look into a corpus and label it: info, vocabulary, under, lint, takedown, plan, view",
-    "train": "train a model on a corpus",
+    "ingest": Command(
+        "Fetch lists of image URLs and hashtags into a corpus of tar shards.",
+        "tagmill.ingest.ingest_command",
+        "ingest_command",
+        "INGEST_COMMAND",
+        "ingest",
+    ),
+    "train": Command("Train a model on a corpus.", "tagmill.train", "main", "TRAIN_COMMAND", "train"),
 }
 AFTER_A_STOP = {
-    "ingest": "the same command goes on where it was",
+    "ingest": "the same command continues where it stopped",
     "corpus": "run the same command again",
-    "train": "the same command goes on from its last checkpoint, or begins again where it has written none",
+    "train": "the same command continues from its last checkpoint, or starts again if there is none",
 }
+COMPLETION = ("--tyro-print-completion", "--tyro-write-completion")
 
 
-def ingest(arguments: Sequence[str]) -> None:
-    import tyro
-    from rich.console import Console
-
-    from tagmill.ingest import IngestConfig
-    from tagmill.ingest import ingest as run
-    from tagmill.ingest.progress.progress import JsonProgress, Progress, RichProgress
-    from tagmill.ingest.workers.process_setup import leave_out_pandas
-
-    @dataclass(frozen=True)
-    class Told:
-        config: tyro.conf.OmitArgPrefixes[IngestConfig]
-        json: tyro.conf.FlagCreatePairsOff[bool] = False
-        """For machines: progress as JSON lines on standard error, the report on standard output."""
-        prometheus: Path | None = None
-        """A file for node_exporter's textfile collector (NAME.prom), rewritten every few seconds."""
-
-    told = tyro.cli(Told, args=list(arguments), prog="tagmill ingest", description="From lists of URLs to a corpus.")
-    with ExitStack() as stack:
-        if told.config.engine != "spark":
-            stack.callback(leave_out_pandas())
-        progress: Progress = stack.enter_context(JsonProgress()) if told.json else stack.enter_context(RichProgress())
-        if told.prometheus is not None:
-            from tagmill.ingest.progress.prometheus import PrometheusProgress
-
-            metrics = PrometheusProgress(progress, told.prometheus, told.config.name)
-            progress = stack.enter_context(metrics)
-        report = run(told.config, progress)
-    if told.json:
-        sys.stdout.write(report.json().decode())
-    else:
-        Console().print(report.table())
+def usage() -> str:
+    """The help of `tagmill`."""
+    words = {
+        "ingest": COMMANDS["ingest"].help,
+        "corpus": f"Inspect or change a corpus: {', '.join(CORPUS)}.",
+        "train": COMMANDS["train"].help,
+        "help": "Show this text, or the options of a command: tagmill help corpus view.",
+    }
+    return "\n".join(
+        [
+            *["usage: tagmill COMMAND [OPTIONS]", "", *_table(words), ""],
+            "  tagmill COMMAND --help   Show the options of a command.",
+            "  tagmill --version        Show the version.",
+            "",
+            "Completion of commands and flags in the shell, once (also: zsh, fish):",
+            "  tagmill --tyro-write-completion bash ~/.local/share/bash-completion/completions/tagmill",
+        ]
+    )
 
 
-# Words of `tagmill corpus` that need more than the floor knows: the loader, or the rules of labels and URLs.
-ABOVE_THE_FLOOR = {
-    "plan": ("tagmill.pipeline.forecast.plan_command", "plan_command"),
-    "view": ("tagmill.ingest.views.view_command", "view_command"),
-    "under": ("tagmill.ingest.labels.under_command", "under_command"),
-    "takedown": ("tagmill.ingest.takedown.takedown_command", "takedown_command"),
-}
+def corpus_usage() -> str:
+    """The help of `tagmill corpus`."""
+    words = {word: command.help for word, command in CORPUS.items()}
+    lines = ["usage: tagmill corpus COMMAND [OPTIONS]", "", *_table(words), ""]
+    return "\n".join([*lines, "  tagmill corpus COMMAND --help   Show the options of a command."])
 
 
-def corpus(arguments: Sequence[str]) -> None:
-    word = arguments[0] if arguments else ""
-    if word in ABOVE_THE_FLOOR:
-        module, name = ABOVE_THE_FLOOR[word]
-        getattr(importlib.import_module(module), name)(arguments[1:])
+def _table(words: dict[str, str]) -> list[str]:
+    width = max(map(len, words))
+    return [f"  {word:{width}}   {text}" for word, text in words.items()]
+
+
+def find(words: Sequence[str]) -> tuple[Command | None, list[str], str]:
+    """The command that the first words name, the words after it, and the usage to show where there is none."""
+    if words[:1] == ["corpus"]:
+        return CORPUS.get(words[1] if len(words) > 1 else ""), list(words[2:]), corpus_usage()
+    return COMMANDS.get(words[0] if words else ""), list(words[1:]), usage()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of the console command. Exit status: 0, 1 for an error, 2 for a command or flag that does not exist, 130
+    when stopped from the keyboard."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words[:1] == ["--version"]:
+        sys.stdout.write(f"tagmill {version('tagmill')}\n")
         return
-    from tagmill.shards.corpus_command import corpus_command
+    if words and words[0].replace("_", "-") in COMPLETION:
+        complete(words)
+        return
+    if words[:1] == ["help"]:
+        words = [*words[1:], "--help"]
+    command, rest, text = find(words)
+    if command is not None:
+        run(words[0], command, rest)
+        return
+    unknown = next((word for word in words if word not in ("corpus", "-h", "--help")), None)
+    if unknown is None:
+        sys.stdout.write(text + "\n")
+        return
+    sys.stderr.write(f"tagmill: no command {unknown!r}\n{text}\n")
+    sys.exit(2)
 
-    corpus_command(arguments)
 
+def run(word: str, command: Command, rest: Sequence[str]) -> None:
+    """Runs a command, and ends the process with one line for an error that a user can mend."""
+    from tagmill.shards.errors import TagmillError
 
-def train(arguments: Sequence[str]) -> None:
-    from tagmill.train import main as command
-
-    command(arguments)
+    show_log(rest)
+    try:
+        getattr(importlib.import_module(command.module), command.function)(rest)
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("tagmill"):
+            raise
+        sys.stderr.write(f"tagmill {word}: needs {error.name}: pip install 'tagmill[{command.extra}]'\n")
+        sys.exit(1)
+    except TagmillError as error:
+        sys.stderr.write(f"tagmill {word}: {error}\n")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.stderr.write(f"tagmill {word}: stopped; {AFTER_A_STOP[word]}\n")
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of our output has gone, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def show_log(words: Sequence[str]) -> None:
-    """Lets ingest say on standard error what it read, a plain line each; a machine that reads there wants JSON alone."""
+    """Prints the log of an ingest on standard error, one plain line each; with --json only JSON is printed there."""
     logging.basicConfig(format="%(message)s")
     if "--json" not in words:
         logging.getLogger("tagmill.ingest").setLevel(logging.INFO)
 
 
-def usage() -> str:
-    lines = [f"  {name:8} {what}" for name, what in COMMANDS.items()]
-    return "\n".join(["usage: tagmill COMMAND [--help]", "", *lines, "", "  --version"])
+def complete(words: Sequence[str]) -> None:
+    """Prints or writes a shell's completion script for all commands; those whose libraries are not installed are left out."""
+    import tyro
 
+    def options(command: Command) -> Any:
+        try:
+            return getattr(importlib.import_module(command.module), command.options).options()
+        except ModuleNotFoundError:
+            return None
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Entry point of the console command. Exit status: 0, 1 for a broken promise, 2 for a command that does not exist."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    commands: dict[str, Callable[[Sequence[str]], None]] = {"ingest": ingest, "corpus": corpus, "train": train}
-    if words and words[0] == "--version":
-        sys.stdout.write(f"tagmill {version('tagmill')}\n")
-        return
-    if not words or words[0] in ("-h", "--help"):
-        sys.stdout.write(usage() + "\n")
-        return
-    if words[0] not in commands:
-        sys.stderr.write(f"tagmill: no command {words[0]!r}\n{usage()}\n")
-        sys.exit(2)
-    show_log(words)
-    try:
-        commands[words[0]](words[1:])
-    except ModuleNotFoundError as error:
-        if (error.name or "").startswith("tagmill"):
-            raise
-        sys.stderr.write(f"tagmill {words[0]}: needs {error.name}: pip install 'tagmill[{words[0]}]'\n")
-        sys.exit(1)
-    except TagmillError as error:
-        sys.stderr.write(f"tagmill {words[0]}: {error}\n")
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.stderr.write(f"tagmill {words[0]}: stopped; {AFTER_A_STOP[words[0]]}\n")
-        sys.exit(130)
-    except BrokenPipeError:  # the reader of our output has gone, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    def one_of(commands: dict[str, Any]) -> Any:
+        named = [Annotated[made, tyro.conf.subcommand(word)] for word, made in commands.items() if made is not None]
+        return Union[tuple(named)]  # noqa: UP007
+
+    corpus = make_dataclass("Corpus", [("command", one_of({word: options(each) for word, each in CORPUS.items()}))])
+    whole = one_of({**{word: options(each) for word, each in COMMANDS.items()}, "corpus": corpus})
+    tyro.cli(
+        whole, args=list(words), prog="tagmill", config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes)
+    )
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ A killed run goes on from its last checkpoint with the same line, on as many pro
 turns of the loader's plan and knows nothing of ranks. `--dry-run` prints what would be done.
 """
 
-import argparse
 import hashlib
 import io
 import json
@@ -20,80 +19,82 @@ import os
 import pickle
 import sys
 import time
-import tomllib
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import asdict, dataclass, field, fields, replace
 from itertools import chain, islice, repeat
 from pathlib import Path
-from types import UnionType
-from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
+from typing import Any, Literal, cast
 
 import timm
 import torch
 import torch.distributed as dist
-import tyro
 from rich.console import Console
 from torch import nn
 
 from tagmill.pipeline import Batch, Labels, Loader, LoaderConfig, Terms, World
 from tagmill.shards import ConfigError, Corpus, Store, TagmillError, View, Vocabulary
+from tagmill.shards.settings.options import CommandLine
+from tagmill.shards.settings.ranges import Count, Share, check_fields
+from tagmill.shards.settings.recipe import read_recipe
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """A run. Its fields are the flags; a recipe (TOML) gives values to them, and flags override the recipe."""
 
-    recipe: str | None = None  # a TOML file with values of the fields below
-    corpus: str = "out/demo/corpus"  # a folder or bucket prefix that ingest wrote
-    output: str = "out/model"  # a folder that all processes see, for checkpoint.pt, metrics.jsonl, evaluation.json
-    resume: Literal["auto", "never"] = "auto"  # from the output's checkpoint if there is one; never: replaces it
-    dry_run: bool = False  # prints what would be done, and ends
-    seed: int = 0
-    model: str = "resnet50"  # one of timm's
-    model_args: dict[str, int | float | bool | str] = field(default_factory=dict)  # more for timm's create_model
-    view: str = "default"  # the corpus's labelling that is learnt
-    size: int = 224  # side of the images, in pixels
-    jitter: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)  # of brightness, contrast, saturation, hue
-    randaugment: tuple[int, int] = (0, 0)  # operations and their magnitude, of 30
-    mixup: float = 0.0  # its alpha
-    batch_size: int = 256  # images of an optimiser step, over all processes
-    accumulation: int = 1  # parts in which a step's images are taken, where they do not fit at once
-    epochs: int | None = None  # the run ends at the first of epochs, steps, images; after one epoch where none is given
-    steps: int | None = None
-    images: int | None = None
-    optimiser: Literal["sgd", "nesterov", "adamw"] = "nesterov"  # the first two are SGD
-    momentum: float = 0.9  # and adamw's first beta
-    beta2: float = 0.999  # adamw's second
-    lr: float = 0.1  # at its peak
-    lr_batch_size: int | None = None  # the batch size that lr is for, scaled with it; None: lr is for any
-    warmup_steps: int = 0  # of a linear warm-up that begins at warmup_lr
-    warmup_lr: float = 0.0
-    schedule: Literal["cosine", "milestones"] = "cosine"  # cosine: to 0; milestones: times gamma at each
-    milestones: tuple[float, ...] = ()  # shares of the run
-    gamma: float = 0.1
-    weight_decay: float = 1e-4
-    decay_all: bool = True  # False: not biases, norms, and what the model itself exempts (position embeddings)
-    shuffle_labels: bool = False  # a control: pictures are taught others' labels, so that nothing can be learnt
-    precision: Literal["fp32", "bf16"] = "fp32"
-    channels_last: bool = True
-    compile: bool = False
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    backend: Literal["auto", "cpu", "dali"] = "auto"  # what decodes the pictures
-    threads: int | None = None  # that decode, a process; None: the machine's cores divided among its processes
-    streams: int | None = None  # T, w and C of the loader's order; T is at least the number of processes
-    window: int = 2
-    chunk: int = 64
-    drop_last: bool = False  # leaves out an epoch's last batch where it is short
-    memory_limit: int = 8 << 30  # bytes that a process's loader may take
-    failure_budget: float = 0.001  # the share of pictures that may turn out unreadable
-    log_every: int = 20  # steps
-    checkpoint_every: int = 1000  # steps
+    recipe: str | None = None  # TOML file with values of the flags below; flags override it.
+    corpus: str = "out/demo/corpus"  # Folder or bucket prefix of the corpus.
+    output: str = "out/model"  # Folder that all processes see, for checkpoint.pt, metrics.jsonl and evaluation.json.
+    resume: Literal["auto", "never"] = "auto"  # Continue from the output's checkpoint, or replace it (never).
+    dry_run: bool = False  # Print what would be done, and stop.
+    seed: int = 0  # Seed of the weights, the order and the augmentation.
+    model: str = "resnet50"  # Name of a model of timm.
+    model_args: dict[str, int | float | bool | str] = field(default_factory=dict)  # Arguments of timm's create_model.
+    view: str = "default"  # View of the corpus whose labels are learnt.
+    size: Count = 224  # Side of the images, pixels.
+    jitter: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)  # Brightness, contrast, saturation, hue.
+    randaugment: tuple[int, int] = (0, 0)  # Number of RandAugment operations (1 to 16) and their magnitude (0 to 30).
+    mixup: float = 0.0  # Alpha of mixup, 0.01 to 100; 0 for none.
+    batch_size: Count = 256  # Images of an optimiser step, over all processes.
+    accumulation: Count = 1  # Parts in which the images of a step are processed, where they do not fit at once.
+    epochs: Count | None = None  # Length in epochs, by default 1; the first limit of epochs, steps, images counts.
+    steps: Count | None = None  # Length in steps.
+    images: Count | None = None  # Length in images.
+    optimiser: Literal["sgd", "nesterov", "adamw"] = "nesterov"  # Optimiser: SGD, SGD with Nesterov momentum, or AdamW.
+    momentum: float = 0.9  # Momentum of SGD, or the first beta of AdamW.
+    beta2: float = 0.999  # Second beta of AdamW.
+    lr: float = 0.1  # Learning rate at its peak.
+    lr_batch_size: int | None = None  # Batch size that lr is for, scaled linearly; by default lr is not scaled.
+    warmup_steps: int = 0  # Steps of a linear warm-up that starts at warmup_lr.
+    warmup_lr: float = 0.0  # Learning rate at the start of the warm-up.
+    schedule: Literal["cosine", "milestones"] = (
+        "cosine"  # After the warm-up: cosine to 0, or times gamma at each milestone.
+    )
+    milestones: tuple[float, ...] = ()  # Shares of the run at which the rate changes.
+    gamma: float = 0.1  # Factor of the rate at each milestone.
+    weight_decay: float = 1e-4  # Weight decay.
+    decay_all: bool = True  # Decay biases, norms and position embeddings too.
+    shuffle_labels: bool = False  # As a control, train each image with the labels of another one.
+    precision: Literal["fp32", "bf16"] = "fp32"  # Precision of the forward pass.
+    channels_last: bool = True  # Keep images and weights in channels-last order.
+    compile: bool = False  # Compile the model with torch.compile.
+    device: Literal["auto", "cpu", "cuda"] = "auto"  # Device of the model.
+    backend: Literal["auto", "cpu", "dali"] = "auto"  # Decoder of the images.
+    threads: Count | None = None  # Decoding threads of a process; by default its share of the machine's cores.
+    streams: Count | None = (
+        None  # Streams of the shuffle (T), at least one per process; by default 256 or 8 per process.
+    )
+    window: Count = 2  # Chunks that a stream mixes (w).
+    chunk: Count = 64  # Consecutive samples that are fetched together (C).
+    drop_last: bool = False  # Leave out the last batch of an epoch if it is short.
+    memory_limit: Count = 8 << 30  # Memory of a process's loader, bytes.
+    failure_budget: Share = 0.001  # Share of images that may be unreadable before the run stops.
+    log_every: Count = 20  # Steps between two lines of the log.
+    checkpoint_every: Count = 1000  # Steps between two checkpoints.
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "accumulation", "epochs", "steps", "images", "log_every", "checkpoint_every"):
-            if (value := getattr(self, name)) is not None and value <= 0:
-                raise ConfigError(f"{name} = {value}", "train", "give a whole number above 0")
+        check_fields(self, "train")
         if self.batch_size % self.accumulation:
             raise ConfigError(f"accumulation = {self.accumulation}", "train", "it must divide batch_size")
         if "://" in self.output:
@@ -111,25 +112,12 @@ class TrainConfig:
         return config if split == "train" else replace(config, **plain)
 
 
+TRAIN_COMMAND = CommandLine("tagmill train", "Train a model on a corpus.", (TrainConfig,))
+
+
 def load_recipe(path: str | Path) -> TrainConfig:
     """The configuration of a TOML file. Raises ConfigError for a key that is no field, and for a value of another type."""
-    try:
-        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"no recipe: {error}", path, "give a TOML file, such as those in recipes/") from error
-    hints = {name: hint for name, hint in get_type_hints(TrainConfig).items() if name != "recipe"}
-    if unknown := sorted(values.keys() - hints.keys()):
-        raise ConfigError(f"no such fields: {', '.join(unknown)}", path, f"there are {', '.join(sorted(hints))}")
-    for name, value in values.items():
-        hint, inner = hints[name], get_args(hints[name])
-        kinds = inner if isinstance(hint, UnionType) else (get_origin(hint) or hint,)
-        if float in kinds and type(value) is int:
-            values[name] = float(value)
-        elif tuple in kinds and isinstance(value, list) and {type(item) for item in value} <= {int, inner[0]}:
-            values[name] = tuple(inner[0](item) for item in value)
-        elif type(value) not in kinds and value not in (inner if Literal in kinds else ()):
-            raise ConfigError(f"{name} = {value!r}", path, f"it must be {hint if inner else hint.__name__}")
-    return TrainConfig(**values, recipe=str(path))
+    return TrainConfig(**read_recipe(path, TrainConfig, without=("recipe",)), recipe=str(path))
 
 
 # ------------------------------------------------------------------------------------------- Loss, learning rate, model
@@ -385,12 +373,7 @@ def train(config: TrainConfig) -> dict[str, Any]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command: a recipe's values, overridden by flags."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    finder.add_argument("--recipe")
-    recipe = finder.parse_known_args(words)[0].recipe
-    default = load_recipe(recipe) if recipe else TrainConfig()
-    train(tyro.cli(TrainConfig, args=words, default=default, prog="tagmill train"))
+    train(*TRAIN_COMMAND.parse(sys.argv[1:] if arguments is None else arguments))
 
 
 if __name__ == "__main__":

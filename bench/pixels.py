@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tagmill.ingest.config.images import ImagePolicy
+    from tagmill.ingest.config.image_policy import ImagePolicy
 
 
 def work(files: list[bytes]) -> float:
@@ -89,7 +89,7 @@ def in_planes(body: bytes, policy: "ImagePolicy") -> bool:
 
 def stored_at_256(**changes: Any) -> "ImagePolicy":
     """Short side 256, quality 90, and ingest's own limits."""
-    from tagmill.ingest.config.images import ImagePolicy
+    from tagmill.ingest.config.image_policy import ImagePolicy
 
     return ImagePolicy(**{"image_size": 256, "quality": 90, "min_side": 16, "max_pixels": 200_000_000, **changes})
 

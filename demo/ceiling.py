@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
-from tagmill.ingest.config.images import ImagePolicy
+from tagmill.ingest.config.image_policy import ImagePolicy
 from tagmill.ingest.dedup.near_duplicates import NearRules
 from tagmill.ingest.images.fingerprint import fingerprint
 from tagmill.ingest.images.prepare import Prepared, prepare

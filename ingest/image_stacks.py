@@ -6,7 +6,7 @@ import logging
 from importlib.metadata import version
 from typing import Any
 
-from tagmill.ingest.config.ingest import IngestConfig
+from tagmill.ingest.config.run import RunOptions
 from tagmill.ingest.images.prepare import image_stack
 from tagmill.ingest.layout import MIXED_STACKS, STACK_PIN
 from tagmill.shards.errors import ConfigError
@@ -17,7 +17,7 @@ from tagmill.shards.storage.store import Store
 log = logging.getLogger(__name__)
 
 
-def hold_stack(config: IngestConfig, store: Store, over: str) -> None:
+def hold_stack(config: RunOptions, store: Store, over: str) -> None:
     """Refuses a run whose pictures were begun by other code, as their bytes would differ; `over` says how to start over."""
     mine = json.dumps({"image_stack": image_stack(), "code_version": version("tagmill")}, sort_keys=True).encode()
     if store.put_new(STACK_PIN, mine) or store.read(STACK_PIN) == mine:
@@ -31,7 +31,7 @@ def hold_stack(config: IngestConfig, store: Store, over: str) -> None:
     store.put(f"{MIXED_STACKS}{sha256_hex(mine)[:12]}.json", mine)
 
 
-def check_base(config: IngestConfig, file: CorpusFile, where: str) -> None:
+def check_base(config: RunOptions, file: CorpusFile, where: str) -> None:
     """Refuses to add pictures of another image stack to a corpus, or says what is mixed."""
     told = mixed_stacks(file.image_stack, image_stack())
     if told and not config.mixed_stack:

@@ -7,10 +7,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from tagmill.pipeline.decoding import Decoding
 from tagmill.shards.errors import ConfigError
+from tagmill.shards.settings.ranges import Between, Count, Share, check_fields
 from tagmill.shards.storage.store import is_local, local_path
 
 log = logging.getLogger(__name__)
@@ -22,23 +23,11 @@ STREAMS_PER_RANK = 8  # enough that a world a little larger or smaller still sha
 LOCAL_READERS = 4
 REMOTE_READERS = 32
 
-SEED_LIMIT = 1 << 63
 MOST_JITTER = 10.0
 MOST_HUE = 0.5  # of the circle: all of it, to both sides
 MOST_OPERATIONS = 16
 MOST_MAGNITUDE = 30  # of RandAugment's 31 bins
 LEAST_ALPHA, MOST_ALPHA = 0.01, 100.0  # between which a beta distribution is exact to 1e-5
-CHOICES = {
-    "split": ("train", "holdout"),
-    "augment": ("train", "eval"),
-    "output": ("uint8", "float32", "bfloat16"),
-    "backend": ("auto", "cpu", "pillow", "dali"),
-    "drop_last": (False, True),
-    "even": (False, True),
-    "pin": (False, True),
-}
-AT_LEAST_ONE = ("batch_size", "window", "chunk", "size", "memory_limit", "cache_limit")
-AT_LEAST_ONE_IF_SET = ("streams", "threads", "epochs", "readers")
 
 
 @dataclass(frozen=True)
@@ -79,16 +68,16 @@ class LoaderConfig:
     view: str | None = "default"
     """The labelling to read; None is every sample once, without labels."""
     split: Literal["train", "holdout"] = "train"
-    batch_size: int = 256
+    batch_size: Count = 256
     """Of all ranks together."""
-    seed: int = 0
-    streams: int | None = None
+    seed: Annotated[int, Between(0, (1 << 63) - 1)] = 0
+    streams: Count | None = None
     """T, the sequences that the shuffled chunks are dealt into: at least the world's size. None: see `resolve_streams`."""
-    window: int = 2
+    window: Count = 2
     """w, the chunks that a stream mixes."""
-    chunk: int = 64
+    chunk: Count = 64
     """C, the consecutive samples that are fetched together."""
-    size: int = 224
+    size: Count = 224
     """Side of the square images, in pixels."""
     augment: Literal["train", "eval"] = "train"
     """train: random resized crop and flip; eval: short side to 256/224 of `size`, then the centre."""
@@ -116,21 +105,21 @@ class LoaderConfig:
     that, or the CPU where there is none."""
     decoding: Decoding = field(default_factory=Decoding)
     """How a GPU decodes."""
-    threads: int | None = None
+    threads: Count | None = None
     """Decoding threads of this rank, on a GPU those that help it; None: the machine's cores divided among its ranks."""
     pin: bool = False
     """Keeps the decoding threads on this rank's part of the cores, so that the ranks of a machine do not get in each other's
     way."""
-    readers: int | None = None
+    readers: Count | None = None
     """Chunks that are read at the same time. None: see `resolve_readers`."""
-    epochs: int | None = None
+    epochs: Count | None = None
     """How many epochs there are: a `for` after the last of them is an error. None: any number. A loader that restarts begins
     again after its epoch, whatever this says."""
     restart: bool | None = None
     """Whether every `for` begins at the first batch, as an evaluation does; the first one after `load_state_dict` goes on
     where the state stands. False: every `for` goes on where the state stands, as training does. None: True for split
     'holdout'."""
-    memory_limit: int = 8 * GIB
+    memory_limit: Count = 8 * GIB
     """Bytes that this rank's open samples and batches may take."""
     plan_cache: str | Path | None = None
     """The folder where the ranks of a machine share the shard tables of a large corpus. None: tagmill in the user's cache
@@ -140,32 +129,18 @@ class LoaderConfig:
 
     Copies and tables are in folders of their own inside `cache` and `plan_cache`; what else is there is left alone. Both
     are made absolute here, and ~ is expanded."""
-    cache_limit: int = 64 * GIB
+    cache_limit: Count = 64 * GIB
     """Bytes that the copies may take; those that were not read for longest are deleted first."""
-    failure_budget: float = 0.001
+    failure_budget: Share = 0.001
     """The share of samples that may be holes (unreadable, undecodable) before a run stops; never under 20 of them."""
     even: bool = False
     """Uses the largest number of ranks that divides both streams and batch size, and leaves the others idle."""
 
     def __post_init__(self) -> None:
-        for name in (*AT_LEAST_ONE, *(name for name in AT_LEAST_ONE_IF_SET if getattr(self, name) is not None)):
-            value = getattr(self, name)
-            self._require(_is_whole(value) and value >= 1, name, "give a whole number of at least 1")
-        for name, choices in CHOICES.items():
-            value = getattr(self, name)
-            self._require(
-                value in choices and type(value) is type(choices[0]),
-                name,
-                f"choose one of {', '.join(map(str, choices))}",
-            )
-        restart_fits = self.restart is None or isinstance(self.restart, bool)
-        self._require(restart_fits, "restart", "give True or False, or None for the split's own")
+        check_fields(self, "loader")
         self._require(self.view is None or isinstance(self.view, str), "view", "give its name, or None")
         for name in ("cache", "plan_cache"):
             self._resolve_folder(name)
-        seed_fits = _is_whole(self.seed) and 0 <= self.seed < SEED_LIMIT
-        self._require(seed_fits, "seed", "give a whole number from 0 to 2^63 - 1")
-        self._require(0 <= self.failure_budget <= 1, "failure_budget", "give a share from 0 to 1")
         self._require(
             bool(re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device)), "device", "give auto, cpu, cuda or cuda:N"
         )

@@ -1,9 +1,9 @@
 """How images are decoded on a GPU: the choices that only a measurement decides (`make bench-gpu`, docs/how-to/gpu.md)."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
-from tagmill.shards.errors import ConfigError
+from tagmill.shards.settings.ranges import Between, Share, check_fields
 
 MOST_DEPTH = 3  # batches in the decoder: more are not gathered ahead of it
 
@@ -15,11 +15,11 @@ class Decoding:
     window: Literal["region", "full"] = "region"
     """region: only the window of a picture is decoded. full: the picture is, and its window is resized; the hardware decoder of
     some GPUs is said to take no regions."""
-    hw_decoder_load: float = 0.65
+    hw_decoder_load: Share = 0.65
     """The share of a batch that the GPU's hardware JPEG decoder gets, where it has one; DALI's default."""
     fancy_upsampling: bool = True
     """Colours between stored ones are interpolated, as Pillow and the CPU backends do, and not repeated."""
-    depth: int = 2
+    depth: Annotated[int, Between(1, MOST_DEPTH)] = 2
     """Batches that are in the decoder at a time: one is waited for while the next is worked on."""
     share_bytes: bool = True
     """DALI reads encoded pictures where they lie, instead of copying them first."""
@@ -27,15 +27,4 @@ class Decoding:
     """Normalisation and mixup as one kernel, which torch.compile makes in the first batch's time."""
 
     def __post_init__(self) -> None:
-        self._require(self.window in ("region", "full"), "window", "choose region or full")
-        share = self.hw_decoder_load
-        numeric = isinstance(share, int | float) and not isinstance(share, bool)
-        self._require(numeric and 0 <= share <= 1, "hw_decoder_load", "give a share from 0 to 1")
-        whole = isinstance(self.depth, int) and not isinstance(self.depth, bool)
-        self._require(whole and 1 <= self.depth <= MOST_DEPTH, "depth", f"give 1 to {MOST_DEPTH}")
-        for name in ("fancy_upsampling", "share_bytes", "fused"):
-            self._require(isinstance(getattr(self, name), bool), name, "give True or False")
-
-    def _require(self, fits: bool, name: str, remedy: str) -> None:
-        if not fits:
-            raise ConfigError(f"{name} = {getattr(self, name)!r}", "decoding", remedy)
+        check_fields(self, "decoding")

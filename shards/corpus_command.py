@@ -1,9 +1,9 @@
-"""`tagmill corpus`: what a corpus holds, for people and, with --json, for machines."""
+"""`tagmill corpus info`, `vocabulary` and `lint`: what a corpus holds, for people and, with --json, for programs."""
 
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any
+from typing import Any
 
 import tyro
 from rich.console import Console
@@ -13,68 +13,75 @@ from rich.table import Table
 
 from tagmill.shards.lint import lint_shard, lint_view
 from tagmill.shards.manifest import Corpus
+from tagmill.shards.settings.options import CommandLine, JsonOutput
+from tagmill.shards.settings.ranges import Count
 from tagmill.shards.view import View
 from tagmill.shards.vocabulary import Label
 
 
 @dataclass(frozen=True)
-class Info:
-    """Name, format, totals, splits, views."""
+class CorpusName:
+    """Which corpus."""
 
     corpus: tyro.conf.Positional[str]
-    json: bool = False
+    """Folder or bucket prefix of the corpus."""
 
 
 @dataclass(frozen=True)
-class Words:
-    """The labels of a view by number of images: head and tail, and the tokens that led to them."""
+class VocabularyShown:
+    """What is shown of a vocabulary."""
 
-    corpus: tyro.conf.Positional[str]
     view: str = "default"
-    top: int = 20
-    json: bool = False
+    """View whose labels are shown."""
+    top: Count = 20
+    """Number of labels to show from each end: the most and the least frequent."""
 
 
-@dataclass(frozen=True)
-class Lint:
-    """Reads every byte of the shards and views and holds it against the digests. Status 1 at the first that differs."""
-
-    corpus: tyro.conf.Positional[str]
-    json: bool = False
-
-
-Commands = (
-    Annotated[Info, tyro.conf.subcommand("info")]
-    | Annotated[Words, tyro.conf.subcommand("vocabulary")]
-    | Annotated[Lint, tyro.conf.subcommand("lint")]
+INFO_COMMAND = CommandLine(
+    "tagmill corpus info", "Show name, format, samples per split and views of a corpus.", (CorpusName, JsonOutput)
+)
+VOCABULARY_COMMAND = CommandLine(
+    "tagmill corpus vocabulary",
+    "Show the most and least frequent labels of a view and the tokens that led to them.",
+    (CorpusName, VocabularyShown, JsonOutput),
+)
+LINT_COMMAND = CommandLine(
+    "tagmill corpus lint",
+    "Compare every byte of shards and views with the digests; status 1 at the first difference.",
+    (CorpusName, JsonOutput),
 )
 
 
-def corpus_command(arguments: Sequence[str]) -> None:
-    """Runs one `tagmill corpus` command line."""
-    chosen: Info | Words | Lint = tyro.cli(Commands, args=list(arguments), prog="tagmill corpus")
-    corpus = Corpus.open(chosen.corpus)
-    console = Console()
-    match chosen:
-        case Info():
-            facts = info(corpus)
-            console.print_json(json.dumps(facts)) if chosen.json else show_info(console, facts)
-        case Words():
-            view = View.open(corpus, chosen.view)
-            if chosen.json:
-                console.print_json(view.vocabulary.json().decode())
-            else:
-                show_vocabulary(console, view, chosen.top)
-        case Lint():
-            for entry in track(corpus.entries, "shards", console=Console(stderr=True), disable=chosen.json):
-                lint_shard(corpus, entry)
-            for name in corpus.file.views:
-                lint_view(corpus, name)
-            taken = {"taken_down": corpus.takedown.num_samples, "purged": corpus.takedown.num_purged}
-            result = {"shards": len(corpus.entries), "views": len(corpus.file.views), "altered": 0, **taken}
-            whole = f"whole: {result['shards']} shards, {result['views']} views, every byte as written"
-            whole += f"; {taken['taken_down']:,} samples taken down, {taken['purged']:,} of them purged"
-            console.print_json(json.dumps(result)) if chosen.json else console.print(whole)
+def info_command(arguments: Sequence[str]) -> None:
+    """Runs one `tagmill corpus info` command line."""
+    chosen, shown = INFO_COMMAND.parse(arguments)
+    facts, console = info(Corpus.open(chosen.corpus)), Console()
+    console.print_json(json.dumps(facts)) if shown.json else show_info(console, facts)
+
+
+def vocabulary_command(arguments: Sequence[str]) -> None:
+    """Runs one `tagmill corpus vocabulary` command line."""
+    chosen, part, shown = VOCABULARY_COMMAND.parse(arguments)
+    view, console = View.open(Corpus.open(chosen.corpus), part.view), Console()
+    if shown.json:
+        console.print_json(view.vocabulary.json().decode())
+    else:
+        show_vocabulary(console, view, part.top)
+
+
+def lint_command(arguments: Sequence[str]) -> None:
+    """Runs one `tagmill corpus lint` command line."""
+    chosen, shown = LINT_COMMAND.parse(arguments)
+    corpus, console = Corpus.open(chosen.corpus), Console()
+    for entry in track(corpus.entries, "shards", console=Console(stderr=True), disable=shown.json):
+        lint_shard(corpus, entry)
+    for name in corpus.file.views:
+        lint_view(corpus, name)
+    taken = {"taken_down": corpus.takedown.num_samples, "purged": corpus.takedown.num_purged}
+    result = {"shards": len(corpus.entries), "views": len(corpus.file.views), "altered": 0, **taken}
+    whole = f"whole: {result['shards']} shards, {result['views']} views, every byte as written"
+    whole += f"; {taken['taken_down']:,} samples taken down, {taken['purged']:,} of them purged"
+    console.print_json(json.dumps(result)) if shown.json else console.print(whole)
 
 
 def info(corpus: Corpus) -> dict[str, Any]:
@@ -131,7 +138,7 @@ def show_vocabulary(console: Console, view: View, top: int) -> None:
             console.print(table)
 
 
-# What a view that was made here tells of what it has not.
+# Columns of what a view dropped, by the key in its vocabulary.json.
 DROPPED = {"dropped_tokens": ("token", "tags_at_least", "why"), "dropped_labels": ("label", "images")}
 
 
@@ -139,7 +146,7 @@ def _labels(labels: Sequence[Label], title: str) -> Table:
     table = Table("id", "label", "words", "images", "synsets", "tokens", title=title, box=None)
     for label in labels:
         tokens = sorted(label.tokens.items(), key=lambda item: -item[1])
-        told = ", ".join(f"{token} {count:,}" for token, count in tokens[:5])
+        shown = ", ".join(f"{token} {count:,}" for token, count in tokens[:5])
         words, synsets = ", ".join(label.lemmas[:4]), " ".join(label.synsets[:3])
-        table.add_row(str(label.id), escape(label.name), words, f"{label.images:,}", synsets, escape(told))
+        table.add_row(str(label.id), escape(label.name), words, f"{label.images:,}", synsets, escape(shown))
     return table

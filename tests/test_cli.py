@@ -1,8 +1,11 @@
 """The command: its words, and that every broken promise is one line and status 1."""
 
+import importlib
 import io
 import json
 import logging
+import re
+import shlex
 import subprocess
 import sys
 import tarfile
@@ -27,10 +30,77 @@ def test_help_names_every_command_without_importing_a_heavy_library() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
 
 
-def test_an_unknown_word_is_told_with_the_known_ones() -> None:
-    done = tagmill("ingets")
-    assert done.returncode == 2
-    assert "ingets" in done.stderr and "ingest" in done.stderr
+@pytest.mark.parametrize(
+    ("words", "known"), [(("ingets",), "ingest"), (("corpus", "nope"), "takedown"), (("help", "x"), "train")]
+)
+def test_an_unknown_command_is_an_error_that_lists_the_known_ones(words: tuple[str, ...], known: str) -> None:
+    done = tagmill(*words)
+    assert done.returncode == 2 and not done.stdout
+    assert f"no command {words[-1]!r}" in done.stderr and known in done.stderr
+
+
+@pytest.mark.parametrize("words", [("corpus",), ("corpus", "--help"), ("corpus", "-h"), ("help", "corpus")])
+def test_the_help_of_corpus_has_a_line_for_each_of_its_commands(words: tuple[str, ...]) -> None:
+    done = tagmill(*words)
+    assert done.returncode == 0 and not done.stderr
+    for word in ("info", "vocabulary", "under", "lint", "takedown", "plan", "view"):
+        assert re.search(rf"^  {word} +[A-Z].*\.$", done.stdout, re.MULTILINE), word
+
+
+def test_help_is_a_command_and_python_runs_the_package() -> None:
+    done = tagmill("help")
+    assert done.returncode == 0 and done.stdout == tagmill("--help").stdout == tagmill().stdout
+    assert "--tyro-write-completion" in done.stdout
+    package = subprocess.run([sys.executable, "-m", "tagmill", "help"], capture_output=True, text=True, timeout=120)
+    assert package.stdout == done.stdout
+
+
+def test_help_of_a_command_is_that_of_its_flag() -> None:
+    done = tagmill("help", "corpus", "lint")
+    assert done.returncode == 0 and done.stdout == tagmill("corpus", "lint", "--help").stdout
+    assert "usage: tagmill corpus lint" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "unwanted"),
+    [
+        (("help", "ingest"), {"torch", "duckdb", "aiohttp"}),
+        (("help", "corpus", "view"), {"torch"}),
+        (("corpus", "info", "{corpus}"), {"torch", "duckdb", "tagmill.ingest", "tagmill.pipeline"}),
+        (("--help",), {"torch", "pyarrow", "tyro"}),
+    ],
+)
+def test_a_command_loads_only_what_it_needs(words: tuple[str, ...], unwanted: set[str], tmp_path: Path) -> None:
+    made = make_corpus(str(tmp_path / "corpus"), tmp_path / "spool", sizes=(4,))
+    given = [word.replace("{corpus}", made.store.url) for word in words]
+    code = f"import atexit, sys; atexit.register(lambda: print('loaded', *{unwanted} & set(sys.modules)))\n"
+    code += f"from tagmill.cli import main; main({given})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0 and done.stdout.splitlines()[-1] == "loaded", done.stdout[-200:] + done.stderr
+
+
+def complete(script: Path, *words: str) -> set[str]:
+    """What bash offers for the last word, when the script is loaded."""
+    line = f"source {script}; COMP_WORDS=({' '.join(map(shlex.quote, words))}); COMP_CWORD={len(words) - 1}; "
+    line += 'eval "$(complete -p tagmill | sed -E "s/.*-F ([^ ]+).*/\\1/")"; printf "%s\\n" "${COMPREPLY[@]}"'
+    return set(subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True).stdout.split())
+
+
+def test_bash_completes_commands_and_flags(tmp_path: Path) -> None:
+    script = tmp_path / "tagmill"
+    done = tagmill("--tyro-write-completion", "bash", str(script))
+    assert done.returncode == 0, done.stderr
+    assert {"ingest", "corpus", "train"} <= complete(script, "tagmill", "")
+    assert complete(script, "tagmill", "corpus", "ta") == {"takedown"}
+    assert complete(script, "tagmill", "corpus", "view", "--max-r") == {"--max-repeat"}
+    assert complete(script, "tagmill", "ingest", "--image") == {"--image-size"}
+    assert complete(script, "tagmill", "ingest", "--reencode", "al") == {"always"}
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_command_prints_its_own_completion_too(shell: str) -> None:
+    done = tagmill("corpus", "lint", "--tyro-print-completion", shell)
+    assert done.returncode == 0 and "--json" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -59,34 +129,41 @@ def test_a_broken_promise_is_one_line_with_status_1(words: tuple[str, ...], says
     assert not (tmp_path / "out" / "corpus.json").exists()
 
 
-@pytest.mark.parametrize(("command", "library"), [("train", "timm"), ("ingest", "aiohttp")])
-def test_an_extra_that_is_not_installed_is_named(command: str, library: str) -> None:
-    code = f"import sys; sys.modules[{library!r}] = None; from tagmill.cli import main; main([{command!r}])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+@pytest.mark.parametrize(
+    ("words", "library", "extra"),
+    [
+        (["train"], "timm", "train"),
+        (["ingest", "--input", "a.csv", "--output", "b"], "aiohttp", "ingest"),
+        (["corpus", "takedown", "a"], "idna", "ingest"),
+    ],
+)
+def test_an_extra_that_is_not_installed_is_named(words: list[str], library: str, extra: str, tmp_path: Path) -> None:
+    code = f"import sys; sys.modules[{library!r}] = None; from tagmill.cli import main; main({words})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, cwd=tmp_path)
     assert done.returncode == 1
-    assert done.stderr == f"tagmill {command}: needs {library}: pip install 'tagmill[{command}]'\n"
+    assert done.stderr == f"tagmill {words[0]}: needs {library}: pip install 'tagmill[{extra}]'\n"
 
 
 @pytest.mark.parametrize(
     ("command", "says"),
     [
-        ("ingest", "the same command goes on where it was"),
+        ("ingest", "the same command continues where it stopped"),
         ("corpus", "run the same command again"),
-        ("train", "goes on from its last checkpoint, or begins again where it has written none"),
+        ("train", "continues from its last checkpoint, or starts again if there is none"),
     ],
 )
 def test_a_command_that_was_stopped_says_what_the_next_one_does(
     command: str, says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def stopped(words: object) -> None:
+    def stopped(name: str) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, command, stopped)
+    monkeypatch.setattr(importlib, "import_module", stopped)
     with pytest.raises(SystemExit) as ended:
-        cli.main([command])
+        cli.main([command, "info"])
     said = capsys.readouterr().err
     assert ended.value.code == 130 and said.startswith(f"tagmill {command}: stopped; ") and says in said
-    assert cli.AFTER_A_STOP.keys() == cli.COMMANDS.keys()
+    assert cli.AFTER_A_STOP.keys() == cli.COMMANDS.keys() | {"corpus"}
 
 
 def other_version(corpus: Path) -> None:

@@ -1,4 +1,4 @@
-"""How much memory set work has, and how the engine and what works beside it share it."""
+"""Sizes of memory in words, and how the SQL engine and the duplicate search share it."""
 
 import re
 
@@ -9,8 +9,13 @@ _POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 ENGINE_SHARE = 0.5
 
 
+def is_size(text: str) -> bool:
+    """Whether `bytes_of` can read it."""
+    return _SIZE.fullmatch(text) is not None
+
+
 def bytes_of(text: str) -> int:
-    """Of a size such as 500MB or 2GiB. Raises ConfigError for what is none."""
+    """Bytes of a size such as 500MB or 2GiB. Raises ConfigError for any other text."""
     match = _SIZE.fullmatch(text)
     if match is None:
         raise ConfigError(f"{text!r} is no size", "memory_limit", "give one such as 500MB or 2GB")
@@ -19,5 +24,5 @@ def bytes_of(text: str) -> int:
 
 
 def shared(memory: int) -> tuple[int, int]:
-    """(bytes for the SQL engine, bytes for what compares hashes beside it); the rest is for what neither counts."""
+    """(bytes for the SQL engine, bytes for the duplicate search beside it); the rest is for what neither counts."""
     return int(memory * ENGINE_SHARE), int(memory * (1 - ENGINE_SHARE) * 0.6)

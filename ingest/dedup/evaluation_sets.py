@@ -127,7 +127,7 @@ def _pictures(config: IngestConfig, path: str) -> tuple[list[dict[str, Any]], in
         files = _files(path, config.max_bytes, counts)
         await asyncio.gather(*(work(decoders, files) for _ in range(_AHEAD)))
 
-    with Decoders(policy) as decoders:
+    with Decoders(policy, policy.max_bytes) as decoders:
         asyncio.run(every())
     return lines, counts["broken"]
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tagmill.ingest.config.ingest import IngestConfig
+from tagmill.ingest.config.labels import LabelOptions
 from tagmill.ingest.engines.engine import Engine
 from tagmill.ingest.extend.base_corpus import Base
 from tagmill.ingest.filters.takedown_rules import Denylist
@@ -26,7 +27,7 @@ log = logging.getLogger(__name__)
 COMMITS = 20  # that may come between while views are made again
 
 
-def check_views(config: IngestConfig, corpus: Corpus) -> None:
+def check_views(config: LabelOptions, corpus: Corpus) -> None:
     """Raises ConfigError where a view could not be made again for more shards, or would not be as the flags say."""
     if unknown := sorted(set(config.drop_views) - set(corpus.file.views)):
         known = ", ".join(sorted(corpus.file.views)) or "none"
@@ -37,12 +38,12 @@ def check_views(config: IngestConfig, corpus: Corpus) -> None:
             _check_flags(config, rules)
 
 
-def kept(config: IngestConfig, corpus: Corpus) -> list[str]:
+def kept(config: LabelOptions, corpus: Corpus) -> list[str]:
     """The views that the next generation has."""
     return sorted(set(corpus.file.views) - set(config.drop_views))
 
 
-def _check_flags(config: IngestConfig, rules: ViewRules) -> None:
+def _check_flags(config: LabelOptions, rules: ViewRules) -> None:
     """A view keeps its recipe: flags that say something else must not be passed over in silence."""
     have: dict[str, object] = {"min_count": rules.vocabulary.min_count, "top_k": rules.vocabulary.top_k}
     have |= {"max_labels": rules.max_labels, "rule": rules.match.rule, "short_tokens": rules.match.short_tokens}
@@ -54,7 +55,7 @@ def _check_flags(config: IngestConfig, rules: ViewRules) -> None:
         del have["vocabulary"]  # the same classes, wherever their file is
     for name, value in have.items():
         given = getattr(config, name)
-        if given not in (IngestConfig.__dataclass_fields__[name].default, value):
+        if given not in (LabelOptions.__dataclass_fields__[name].default, value):
             flag = "--" + name.replace("_", "-")
             remedy = f"leave {flag} out, and make another view with tagmill corpus view"
             raise ConfigError(f"view {DEFAULT_VIEW!r} has {name} {value!r} and keeps it, not {given!r}", flag, remedy)

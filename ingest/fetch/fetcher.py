@@ -15,7 +15,7 @@ from typing import Self
 
 from yarl import URL
 
-from tagmill.ingest.config.ingest import IngestConfig
+from tagmill.ingest.config.fetch import FetchOptions
 from tagmill.ingest.fetch.deadlines import Deadline
 from tagmill.ingest.fetch.host_limits import CircuitBreaker, HostSlots
 from tagmill.ingest.fetch.robots_cache import RobotsCache
@@ -66,7 +66,7 @@ _ROBOTS = Expectation("text/plain, */*;q=0.1", MAX_ROBOTS_BYTES, MAX_ROBOTS_REDI
 class FetchState:
     """State of a process that outlives a Fetcher: circuit breakers, retry budget, latency, hosts for the lenient parser."""
 
-    def __init__(self, config: IngestConfig) -> None:
+    def __init__(self, config: FetchOptions) -> None:
         self.breaker = CircuitBreaker(config.host_failures)
         self.budget = RetryBudget(config.retry_share)
         self.latency = HostLatency()
@@ -83,7 +83,7 @@ class Fetcher:
 
     def __init__(
         self,
-        config: IngestConfig,
+        config: FetchOptions,
         workers: int = 1,
         state: FetchState | None = None,
         robots: RobotsCache | None = None,

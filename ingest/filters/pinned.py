@@ -5,7 +5,7 @@ from collections.abc import Set
 from dataclasses import dataclass
 from functools import lru_cache
 
-from tagmill.ingest.config.ingest import IngestConfig
+from tagmill.ingest.config.filters import FilterOptions
 from tagmill.ingest.filters.blocklist import Blocklist, read_blocklists
 from tagmill.ingest.filters.takedown_rules import Denylist, read_denylist
 from tagmill.ingest.layout import BLOCKLIST_PIN, TAKEDOWN_PIN
@@ -39,7 +39,7 @@ class Forbidden:
         )
 
 
-def pin_forbidden(config: IngestConfig, store: Store, listed: Denylist) -> Forbidden:
+def pin_forbidden(config: FilterOptions, store: Store, listed: Denylist) -> Forbidden:
     """Puts what a config forbids where the workers find it; `listed` is what the corpus that is extended forbids. Raises
     ConfigError where a list lacks what it had when the run began."""
     before = read_forbidden(store)
@@ -51,7 +51,7 @@ def pin_forbidden(config: IngestConfig, store: Store, listed: Denylist) -> Forbi
         if missing := then - given:
             what = f"{flag} had {len(then)} entries when this run began and has {len(given)} now: {len(missing)} are missing"
             remedy = "give the lists as they were; they may grow, but what was refused for them is not there any more"
-            raise ConfigError(f"{what}, such as {min(missing)}", config.output, remedy)
+            raise ConfigError(f"{what}, such as {min(missing)}", store.url, remedy)
     for name, data in ((TAKEDOWN_PIN, now.denied.json()), (BLOCKLIST_PIN, now.blocked.data())):
         if not store.put_new(name, data) and store.read(name) != data:
             store.put(name, data)

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from tagmill.ingest.config.ingest import IngestConfig
+from tagmill.ingest.config.images import ImageOptions
 from tagmill.ingest.images.decode_worker import ANSWER_HEAD, BODY_SIZE, Orders, Picture, UnreadableError, parsed_answer
 from tagmill.ingest.images.rejected import Rejected
 from tagmill.ingest.reasons import Reason
@@ -50,12 +50,12 @@ class Decoders:
 
     A context is the use by one event loop; between two the processes wait. `end` ends them, as do the end of this process
     and of this object. They run a program of their own and no `multiprocessing`, so that they can be had wherever Python
-    runs; `program` is its module.
+    runs; `program` is its module. A body has at most `max_bytes`.
     """
 
-    def __init__(self, config: IngestConfig, program: str = PROGRAM) -> None:
+    def __init__(self, config: ImageOptions, max_bytes: int, program: str = PROGRAM) -> None:
         self._timeout, self._program = config.decode_timeout, program
-        memory = SOME_MEMORY + PIXEL_MEMORY * config.max_pixels + 4 * config.max_bytes
+        memory = SOME_MEMORY + PIXEL_MEMORY * config.max_pixels + 4 * max_bytes
         self._orders = Orders(config.images, memory, os.getpid())
         self._number, self._free, self._starting = config.decoders, asyncio.Semaphore(0), asyncio.Lock()
         self._processes: list[_Process] = []

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tagmill.ingest.config.images import ImagePolicy
+from tagmill.ingest.config.image_policy import ImagePolicy
 from tagmill.ingest.images.fingerprint import Fingerprint, fingerprint
 from tagmill.ingest.images.prepare import Prepared, prepare
 from tagmill.ingest.images.rejected import Rejected

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from PIL import Image, ImageFile, UnidentifiedImageError, features
 from PIL import __version__ as pillow_version
 
-from tagmill.ingest.config.images import ImagePolicy
+from tagmill.ingest.config.image_policy import MAX_JPEG_SIDE, ImagePolicy
 from tagmill.ingest.images import jpeg_planes, jpeg_scans, png_chunks
 from tagmill.ingest.images.passthrough import as_it_came
 from tagmill.ingest.images.rejected import Rejected, RejectError
@@ -25,7 +25,6 @@ from tagmill.ingest.reasons import Reason
 # Goes up with every change that gives a picture other pixels than before, or another fate: a part of the image stack.
 RULES = 2
 THUMBNAIL = jpeg_planes.PLANES_THUMBNAIL  # pixels a side, of the grey thumbnail that fingerprints are made from
-MAX_JPEG_SIDE = 65_500  # libjpeg's limit
 _FOR_THUMBNAIL = (2 * THUMBNAIL, 2 * THUMBNAIL)
 _FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "AVIF", "BMP", "TIFF")  # MPO comes as JPEG
 _ORIENTATION = 0x0112  # EXIF tag

@@ -1,4 +1,4 @@
-"""`tagmill corpus under`: the labels of a view that lie under a synset, such as all its dogs."""
+"""`tagmill corpus under`: the labels of a view below a synset, such as all its dogs."""
 
 import json
 from collections.abc import Sequence
@@ -14,6 +14,7 @@ from tagmill.ingest.labels.hashtags import clean
 from tagmill.ingest.labels.synsets import WordNet, is_synset
 from tagmill.shards.errors import TagmillError
 from tagmill.shards.manifest import Corpus
+from tagmill.shards.settings.options import CommandLine, JsonOutput
 from tagmill.shards.view import View
 from tagmill.shards.vocabulary import Label, Vocabulary
 
@@ -27,12 +28,21 @@ class Under(NamedTuple):
 
 @dataclass(frozen=True)
 class UnderConfig:
-    """The labels of a view that lie under a synset: an id such as n02084071, or a noun that has one meaning only."""
+    """Which labels are listed."""
 
     corpus: tyro.conf.Positional[str]
+    """Folder or bucket prefix of the corpus."""
     synset: tyro.conf.Positional[str]
+    """WordNet id such as n02084071, or a noun with a single meaning."""
     view: str = "default"
-    json: bool = False
+    """View whose labels are listed."""
+
+
+UNDER_COMMAND = CommandLine(
+    "tagmill corpus under",
+    "List the labels of a view below a WordNet synset, such as all dogs.",
+    (UnderConfig, JsonOutput),
+)
 
 
 def below_of(wordnet: WordNet, synset: str) -> frozenset[str]:
@@ -72,12 +82,12 @@ def synset_of(wordnet: WordNet, word: str) -> str:
 
 def under_command(arguments: Sequence[str]) -> None:
     """Runs one `tagmill corpus under` command line."""
-    config = tyro.cli(UnderConfig, args=list(arguments), prog="tagmill corpus under")
+    config, shown = UNDER_COMMAND.parse(arguments)
     wordnet = WordNet.load()
     synset = synset_of(wordnet, config.synset)
     found = labels_under(View.open(Corpus.open(config.corpus), config.view).vocabulary, synset, wordnet)
     console = Console()
-    if config.json:
+    if shown.json:
         labels = [
             {"id": label.id, "name": label.name, "synsets": label.synsets, "images": label.images, "wholly": wholly}
             for label, wholly in found

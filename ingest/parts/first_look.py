@@ -7,7 +7,7 @@ from typing import Self
 
 import pyarrow as pa
 
-from tagmill.ingest.config.ingest import IngestConfig
+from tagmill.ingest.config.sources import SourceOptions
 from tagmill.ingest.labels.coverage import Reading, clipped, few_labels, several_in_one
 from tagmill.ingest.labels.matching import MatchRules, TagMatcher
 from tagmill.ingest.sources.inputs import format_of, inputs
@@ -20,7 +20,7 @@ FIRST_ROWS = 1_000
 _TAGS = 100  # of a row
 
 
-def reading_of(config: IngestConfig) -> Reading:
+def reading_of(config: SourceOptions) -> Reading:
     """How a run reads its tags."""
     first, chosen = inputs(config)[0], config.columns
     lists = first.kind == "lists"
@@ -31,7 +31,7 @@ def reading_of(config: IngestConfig) -> Reading:
 class FirstLook:
     """Sees the first ROWS rows go by, and warns once if hardly any of their tags leads to a label."""
 
-    def __init__(self, config: IngestConfig, rules: MatchRules) -> None:
+    def __init__(self, config: SourceOptions, rules: MatchRules) -> None:
         self._config, self._rules = config, rules
         self._left, self._rows = FIRST_ROWS, 0
         self._tags: Counter[str] = Counter()

@@ -88,7 +88,7 @@ def _met(config: IngestConfig) -> RedirectCache:
 @lru_cache(maxsize=1)
 def _decoders(config: IngestConfig) -> Decoders:
     """This process's decoders stay from one part to the next: a start costs as much as a hundred pictures."""
-    return Decoders(config)
+    return Decoders(config, config.max_bytes)
 
 
 def run_part(task: PartTask, tell: Tell = silent) -> PartSummary:

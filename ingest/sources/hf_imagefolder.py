@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from tagmill.ingest.config.ingest import IngestConfig
+from tagmill.ingest.config.sources import SourceOptions
 from tagmill.ingest.sources import columns as to
 from tagmill.ingest.sources.decompress import opened_file, opened_lines
 from tagmill.ingest.sources.input_warnings import Noticed
@@ -20,7 +20,7 @@ MARK = "\0"  # between a picture's suffix and the row that names it, in entries 
 _BATCH_ROWS = 4096
 
 
-def metadata_entries(folder: str, names: Iterable[str], config: IngestConfig) -> Iterator[tuple[bytes, bytes, int]]:
+def metadata_entries(folder: str, names: Iterable[str], config: SourceOptions) -> Iterator[tuple[bytes, bytes, int]]:
     """(path without suffix, suffix with MARK and the row as JSON, -1) of each picture that the metadata files `names` below
     `folder` name. A row has all columns of its file, those that the config names with their values.
 
@@ -46,7 +46,7 @@ def _paths(value: object) -> list[str]:
     return [path for path in (value if isinstance(value, list) else [value]) if isinstance(path, str) and path]
 
 
-def _rows(url: str, config: IngestConfig) -> Iterator[Mapping[str, Any]]:
+def _rows(url: str, config: SourceOptions) -> Iterator[Mapping[str, Any]]:
     if url.endswith(".jsonl"):
         with opened_lines(url, "") as lines:
             for number, (row, _) in enumerate(json_objects(lines, url, Noticed())):
@@ -77,11 +77,11 @@ def _check(header: Iterable[str], url: str) -> list[str]:
     return found
 
 
-def _wanted(header: list[str], config: IngestConfig) -> list[str]:
+def _wanted(header: list[str], config: SourceOptions) -> list[str]:
     return [column for column in header if _names_files(column) or column in config.columns.flags()]
 
 
-def _of_batches(batches: Iterable[Any], header: list[str], config: IngestConfig) -> Iterator[Mapping[str, Any]]:
+def _of_batches(batches: Iterable[Any], header: list[str], config: SourceOptions) -> Iterator[Mapping[str, Any]]:
     for batch in batches:
         values = {}
         for column in batch.schema.names:

@@ -7,8 +7,8 @@ from itertools import islice
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
-from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.config.presets import Preset
+from tagmill.ingest.config.sources import SourceOptions
 from tagmill.ingest.sources.decompress import COMPRESSIONS
 from tagmill.shards.errors import InputError
 from tagmill.shards.storage.store import Store, is_local, patient
@@ -48,12 +48,12 @@ class Found:
     held_out: dict[str, int] = field(default_factory=dict)  # as given -> its held-out shards, which are left out
 
 
-def inputs(config: IngestConfig) -> list[Input]:
+def inputs(config: SourceOptions) -> list[Input]:
     """The inputs of `find_inputs`."""
     return find_inputs(config).inputs
 
 
-def find_inputs(config: IngestConfig) -> Found:
+def find_inputs(config: SourceOptions) -> Found:
     """Every input once, sorted by its whole name.
 
     Raises InputError: nothing there, a format that is not read, a folder in which lists and bytes are mixed.
@@ -96,7 +96,7 @@ def format_of(url: str, reading: Preset) -> str:
     return _FORMATS[suffix]
 
 
-def _expand(given: str, config: IngestConfig, held_out: dict[str, int]) -> Iterator[Input]:
+def _expand(given: str, config: SourceOptions, held_out: dict[str, int]) -> Iterator[Input]:
     """What an input names: a file or folder of exactly this name, else what the pattern fits. A folder gives what is in it of
     one kind, and not two kinds by accident."""
     fs, path = patient(given)
@@ -144,7 +144,7 @@ def _without_held_out(given: str, tars: list[str], train: list[str], held_out: d
     return train
 
 
-def _in_folder(given: str, config: IngestConfig, held_out: dict[str, int]) -> Iterator[Input]:
+def _in_folder(given: str, config: SourceOptions, held_out: dict[str, int]) -> Iterator[Input]:
     fs, path = patient(given)
     named = (lambda found: str(found)) if is_local(given) else fs.unstrip_protocol
     if config.source is None and fs.isfile(f"{path.rstrip('/')}/corpus.json"):

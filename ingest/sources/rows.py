@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.config.presets import Columns
+from tagmill.ingest.config.sources import SourceOptions
 from tagmill.ingest.sources import columns as to
 from tagmill.ingest.sources.decompress import opened_file
 from tagmill.ingest.sources.folder import has_pictures, samples_of_folder
@@ -26,7 +27,7 @@ BATCH_ROWS = 16_384
 log = logging.getLogger(__name__)
 
 
-def row_schema(config: IngestConfig) -> pa.Schema:
+def row_schema(config: SourceOptions) -> pa.Schema:
     """row_id, url, tags, licence, page, the extra columns with the types that the first file gives them, and PLACE where some
     of the input brings bytes."""
     brings_bytes = any(each.kind != "lists" for each in inputs(config))
@@ -43,7 +44,7 @@ def row_schema(config: IngestConfig) -> pa.Schema:
     )
 
 
-def extra_schema(config: IngestConfig) -> pa.Schema:
+def extra_schema(config: SourceOptions) -> pa.Schema:
     """The extra columns: whole numbers, floats and booleans of Parquet keep their kind, everything else is text."""
     if not config.extra_columns:
         return pa.schema([])
@@ -107,7 +108,7 @@ def _raw(given: Input, config: IngestConfig, listing: Listing, noticed: Noticed)
         yield from raw_batches(samples(given, config, listing), config, BATCH_ROWS, given.url)
 
 
-def _row_batch(raw: pa.RecordBatch, start: int, schema: pa.Schema, url: str, config: IngestConfig) -> pa.RecordBatch:
+def _row_batch(raw: pa.RecordBatch, start: int, schema: pa.Schema, url: str, config: SourceOptions) -> pa.RecordBatch:
     reading, names = config.reading, config.columns
     ids = pa.array(np.arange(start, start + len(raw), dtype=np.int64))
     for column, value in reading.skip.items():
@@ -129,7 +130,7 @@ def _row_batch(raw: pa.RecordBatch, start: int, schema: pa.Schema, url: str, con
     return pa.record_batch([columns[name] for name in schema.names], schema=schema)
 
 
-def _tags(raw: pa.RecordBatch, names: Columns, config: IngestConfig) -> pa.Array:
+def _tags(raw: pa.RecordBatch, names: Columns, config: SourceOptions) -> pa.Array:
     encoded = config.reading.encoded
     if names.tags is None or names.tags not in raw.schema.names:  # a list of nothing but URLs
         tags = to.no_tags(len(raw))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from tagmill.ingest.config.ingest import IngestConfig
+from tagmill.ingest.config.sources import SourceOptions
 from tagmill.ingest.reasons import Reason
 from tagmill.ingest.sources.decompress import LINE_BYTES
 from tagmill.ingest.sources.locations import PLACE, Place
@@ -75,7 +75,7 @@ def folder_of(path: str) -> str:
     return "" if name == "." else name
 
 
-def text_suffixes(config: IngestConfig) -> frozenset[str]:
+def text_suffixes(config: SourceOptions) -> frozenset[str]:
     """Suffixes of the texts beside a picture that are read: `json`, and those that are named as columns (`txt`, `cls`)."""
     return frozenset(["json", *config.columns.flags()])
 
@@ -86,7 +86,7 @@ def check_text(size: int) -> str | None:
 
 
 def raw_batches(
-    samples: Iterable[Sample], config: IngestConfig, batch_rows: int, where: str
+    samples: Iterable[Sample], config: SourceOptions, batch_rows: int, where: str
 ) -> Iterator[pa.RecordBatch]:
     """Batches of the columns that the config names, all but the tags as text, with FOLDER and the places.
 
@@ -127,7 +127,7 @@ def raw_batches(
         yield batch()
 
 
-def _check_columns(config: IngestConfig, seen: set[str], where: str) -> None:
+def _check_columns(config: SourceOptions, seen: set[str], where: str) -> None:
     """What a flag names must be there. What only habit or a preset names may be missing where there is no metadata at all."""
     named = {
         "--tags-column": config.tags_column,

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from tagmill.ingest.config.ingest import IngestConfig
+from tagmill.ingest.config.sources import SourceOptions
 from tagmill.ingest.sources.decompress import LINE_BYTES, BoundedLines, opened_file, opened_lines
 from tagmill.ingest.sources.input_warnings import Noticed
 from tagmill.ingest.sources.inputs import format_of, suffixes
@@ -18,7 +18,7 @@ from tagmill.shards.errors import InputError
 _UNCLOSED = 'close the quote, write a quote that is part of a text as """" inside quotes, or give --quoting none'
 
 
-def list_batches(url: str, config: IngestConfig, batch_rows: int, noticed: Noticed) -> Iterator[pa.RecordBatch]:
+def list_batches(url: str, config: SourceOptions, batch_rows: int, noticed: Noticed) -> Iterator[pa.RecordBatch]:
     """Batches of the columns that the config names. Raises InputError: missing column, unreadable file. An empty file has no
     rows."""
     reading, flags = config.reading, config.columns.flags()

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
-from tagmill.ingest.config.ingest import IngestConfig
+from tagmill.ingest.config.sources import SourceOptions
 from tagmill.ingest.reasons import Reason
 from tagmill.ingest.sources.decompress import LINE_BYTES, opened_file
 from tagmill.ingest.sources.inputs import IMAGE_SUFFIXES, Input
@@ -240,7 +240,7 @@ def tar_samples(members: TarMembers, tar: str, listing: Listing) -> Iterator[Sam
         yield group.sample(tar, members.where, members.length)
 
 
-def samples_of_tar(tar: Input, config: IngestConfig, listing: Listing) -> Iterator[Sample]:
+def samples_of_tar(tar: Input, config: SourceOptions, listing: Listing) -> Iterator[Sample]:
     """The samples of a tar on any store, in its order."""
     suffixes = text_suffixes(config)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -15,6 +15,7 @@ import tyro
 from rich.console import Console
 from rich.progress import track
 
+from tagmill.ingest.config.options import flag_of
 from tagmill.ingest.filters.takedown_rules import PDQ_DISTANCE, Denylist, rules_in
 from tagmill.ingest.http.urls import normalise
 from tagmill.ingest.takedown.erase import erase, tables
@@ -22,6 +23,8 @@ from tagmill.shards.errors import ConfigError
 from tagmill.shards.formats.parquet import read_table
 from tagmill.shards.manifest import Corpus, ShardEntry
 from tagmill.shards.purge import begin_purge, purge_shards, record
+from tagmill.shards.settings.options import CommandLine, JsonOutput
+from tagmill.shards.settings.ranges import Between, check_fields
 from tagmill.shards.storage.store import Store
 from tagmill.shards.storage.threads import DaemonPool
 from tagmill.shards.takedown import RULES, SAMPLE, Row
@@ -39,32 +42,31 @@ COPIES = "A store that keeps old versions of objects, and backups, hold the byte
 
 @dataclass(frozen=True, kw_only=True)
 class TakedownConfig:
-    """Takes samples out of a corpus: readers and views pass over them from the moment when this command ends. Without a list,
-    what the corpus lists already is looked for again."""
+    """What is taken out of a corpus; without a list, samples that its takedown list describes are searched again."""
 
     corpus: tyro.conf.Positional[str]
+    """Folder or bucket prefix of the corpus."""
     keys: str | None = None
-    """A file of keys of samples, one a line."""
+    """File of sample keys, one per line."""
     urls: str | None = None
-    """A file of URLs; also who has the same bytes from another URL is taken down."""
+    """File of URLs, one per line; samples with the same bytes from another URL are taken down too."""
     hosts: str | None = None
-    """A file of hosts; .example.org (or *.example.org) is also all below it."""
+    """File of hosts, one per line; .example.org (or *.example.org) includes all hosts below it."""
     sha256: str | None = None
-    """A file of digests of source bytes."""
+    """File of sha256 digests of source images, in hex, one per line."""
     pdq: str | None = None
-    """A file of PDQ hashes, 64 hex digits each, alone or as PDQ's tools write them; near ones are taken down too."""
-    pdq_distance: int = PDQ_DISTANCE
-    """Bits of 256 in which a picture may differ from a PDQ hash."""
+    """File of PDQ hashes, 64 hex digits each, alone or as the tools of PDQ write them; near images are taken down too."""
+    pdq_distance: Annotated[int, Between(0, 256)] = PDQ_DISTANCE
+    """Maximum Hamming distance to a PDQ hash, bits of 256."""
     note: str | None = None
-    """Why; it stays in the list."""
+    """Reason, which is stored in the takedown list."""
     purge: bool = False
-    """Remove the bytes and facts of all that is listed, for good."""
+    """Delete the bytes and facts of all listed samples for good."""
     dry_run: bool = False
-    """Say what would be taken down, and leave the corpus as it is."""
+    """Show what would be taken down and change nothing."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.pdq_distance <= 256:
-            raise ConfigError(f"pdq_distance {self.pdq_distance}", "takedown", "give 0 to 256 bits")
+        check_fields(self, flag_of)
 
     def denied(self) -> Denylist:
         """The rules of the lists that were given."""
@@ -96,6 +98,13 @@ class TakenSample:
     ordinal: int
     key: str
     by: str
+
+
+TAKEDOWN_COMMAND = CommandLine(
+    "tagmill corpus takedown",
+    "Take samples out of a corpus: readers skip them from now on, and --purge deletes their bytes.",
+    (TakedownConfig, JsonOutput),
+)
 
 
 def take_down(config: TakedownConfig, at: datetime, console: Console | None = None) -> Outcome:
@@ -190,12 +199,10 @@ def _shown(console: Console | None, items: Sequence[T], what: str) -> Iterable[T
 
 def takedown_command(arguments: Sequence[str]) -> None:
     """Runs one `tagmill corpus takedown` command line."""
-    as_json = "--json" in arguments
-    words = [word for word in arguments if word != "--json"]
-    config = tyro.cli(TakedownConfig, args=words, prog="tagmill corpus takedown", description=DESCRIPTION)
-    outcome = take_down(config, datetime.now(UTC), None if as_json else Console(stderr=True))
+    config, shown = TAKEDOWN_COMMAND.parse(arguments)
+    outcome = take_down(config, datetime.now(UTC), None if shown.json else Console(stderr=True))
     console = Console()
-    if as_json:
+    if shown.json:
         console.print_json(json.dumps(asdict(outcome)))
         return
     told = ", ".join(f"{count:,} by {kind}" for kind, count in outcome.matched.items()) or "none"
@@ -204,6 +211,3 @@ def takedown_command(arguments: Sequence[str]) -> None:
     console.print(f"listed {outcome.taken_down:,}, of these purged {outcome.purged:,}", outcome.takedown or "")
     if config.purge and not config.dry_run:
         console.print(CACHES, COPIES, sep="\n", style="yellow")
-
-
-DESCRIPTION = f"{TakedownConfig.__doc__} Also: --json, for machines."

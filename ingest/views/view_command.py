@@ -6,12 +6,13 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 from rich.console import Console
 from rich.table import Table
 
+from tagmill.ingest.config.options import flag_of
 from tagmill.ingest.engines.open import open_engine
 from tagmill.ingest.labels.matching import MatchRules
 from tagmill.ingest.labels.synsets import SenseRule
@@ -23,72 +24,73 @@ from tagmill.ingest.views.recipe import Members, ViewRules
 from tagmill.ingest.workers.shared_counters import warm
 from tagmill.shards.errors import ConfigError
 from tagmill.shards.manifest import Corpus, CorpusFile, amend
+from tagmill.shards.settings.options import CommandLine, JsonOutput
+from tagmill.shards.settings.ranges import Between, Count, Share, check_fields
 
 MAX_EXCLUDED = 1 << 30  # bytes of a list of excluded samples
 
 
 @dataclass(frozen=True, kw_only=True)
 class ViewConfig:
-    """A new view of a corpus, or a new generation of one that it has."""
+    """A new view of a corpus, or a new generation of an existing one."""
 
     corpus: tyro.conf.Positional[str]
+    """Folder or bucket prefix of the corpus."""
     name: tyro.conf.Positional[str]
+    """Name of the view: letters, digits, - and _."""
     vocabulary: str = "nouns"
-    """nouns, in1k, in21k (labels that meet a class of ImageNet), or a file: labels a line, or a view's vocabulary.json."""
-    min_count: int = 1
-    """Training images that a label needs."""
-    top_k: int | None = None
-    """The commonest labels only."""
-    max_labels: int = 16
-    """Labels of an image at most; the rarest stay."""
+    """Labels that become classes: nouns, in1k, in21k, or a file with a label per line or a view's vocabulary.json."""
+    min_count: Count = 1
+    """Minimum number of training images of a label."""
+    top_k: Count | None = None
+    """Keep only this many labels, the most frequent."""
+    max_labels: Count = 16
+    """Maximum number of labels of an image; the rarest are kept."""
     rule: SenseRule = "merge"
-    """What a tag with several meanings becomes: one label of all of them, the first, or a label each."""
+    """Labels of a token with several meanings: one label of all (merge), that of the first, or a label each (all)."""
     instances: bool = False
-    """Keep named entities, such as #paris; those that a vocabulary lists are kept anyway."""
+    """Keep named entities, such as #paris; those that a vocabulary lists are always kept."""
     short_tokens: bool = False
-    """Read tokens of one or two characters too, such as #tv and #ox."""
+    """Also read tokens of one or two characters, such as #tv and #ox."""
     lexfiles: tuple[str, ...] = ()
-    """Only meanings of these kinds, by WordNet's lexicographer files: animal, artifact, food, ..."""
+    """Keep only meanings of these lexicographer files of WordNet: animal, artifact, food, and others."""
     compounds: bool = False
-    """Read #sunsetbeach as sunset and beach."""
+    """Split compounds: read #sunsetbeach as sunset and beach."""
     aliases: str | None = None
-    """A file of lines `token<TAB>noun`."""
+    """File of lines token<TAB>noun."""
     translations: str | None = None
-    """A file of lines `word<TAB>noun`, for tags in other languages."""
+    """File of lines word<TAB>noun, for tags in other languages."""
     stop: str | None = None
-    """A file of tokens that lead to nothing, one a line."""
+    """File of tokens to ignore, one per line."""
     resample: Literal["natural", "sqrt", "uniform"] = "natural"
-    """How often an image comes in an epoch, by its rarest label (Mahajan et al. 2018)."""
+    """How often an image is in an epoch, by the frequency of its rarest label (Mahajan et al. 2018)."""
     epoch_samples: int | None = None
-    """The samples of an epoch that resampling comes up to."""
-    max_repeat: int = 64
-    """Copies of an image in an epoch at most."""
-    noise: float = 0.0
-    """The share of training labels that are replaced by draws from the marginal."""
+    """Number of samples of an epoch after resampling."""
+    max_repeat: Annotated[int, Between(1, 1 << 15)] = 64
+    """Maximum number of copies of an image in an epoch."""
+    noise: Share = 0.0
+    """Share of training labels that are replaced by labels drawn from the marginal distribution."""
     exclude: str | None = None
-    """A file of keys that are left out, one a line."""
-    subset: float = 1.0
-    """The share of samples that are in the view; of one seed, smaller ones lie inside larger ones."""
-    seed: int = 0
-    """Of noise, subset and extra copies."""
-    processes: int = field(default_factory=lambda: os.cpu_count() or 1)
-    """Worker processes."""
+    """File of sample keys to leave out, one per line."""
+    subset: Annotated[float, Between(0, 1, above=True)] = 1.0
+    """Share of samples in the view; with the same seed, a smaller subset is part of a larger one."""
+    seed: Annotated[int, Between(-(1 << 63), (1 << 63) - 1)] = 0
+    """Seed of noise, subset and additional copies."""
+    processes: Count = field(default_factory=lambda: os.cpu_count() or 1)
+    """Number of worker processes."""
     engine: Literal["duckdb", "spark"] = "duckdb"
-    """Who joins the tables: this machine (duckdb) or a Spark cluster; not a byte depends on it."""
+    """Where tables are joined: this machine (duckdb) or a Spark cluster. The view is the same to the byte."""
     spark_master: str | None = None
-    """Spark's master; by default that of the session or spark-submit that this runs in, else this machine's processes."""
+    """Master URL of Spark; by default that of the current session or spark-submit, else processes of this machine."""
     memory_limit: str = "2GB"
-    """Memory of the SQL engine; more is spilled to the spool."""
+    """Memory of the SQL engine, such as 500MB or 2GB; more data is spilled to the spool."""
     spool: str | None = None
-    """A local scratch folder; by default one in the system's place for them."""
+    """Local scratch folder; by default in the system's folder for temporary files."""
 
     def __post_init__(self) -> None:
+        check_fields(self, flag_of)
         if not self.name.replace("-", "").replace("_", "").isalnum() or not self.name.isascii():
             raise ConfigError(f"{self.name!r} as the name of a view", "view", "use letters, digits, - and _")
-        if self.max_labels < 1 or self.processes < 1:
-            raise ConfigError("max_labels and processes below 1", "view", "give whole numbers of at least 1")
-        if not -(1 << 63) <= self.seed < 1 << 63:
-            raise ConfigError(f"seed {self.seed}", "view", "give one that fits into 64 bits")
 
     def rules(self) -> ViewRules:
         """Raises ConfigError for what cannot be right; reads the list of excluded samples."""
@@ -107,6 +109,13 @@ class ViewConfig:
         excluded = _keys_in(self.exclude) if self.exclude else ()
         members = Members(self.resample, self.epoch_samples, self.max_repeat, self.noise, self.subset, excluded)
         return ViewRules(match, cuts, members, self.max_labels)
+
+
+VIEW_COMMAND = CommandLine(
+    "tagmill corpus view",
+    "Make a view: another labelling of a corpus, without reading its images.",
+    (ViewConfig, JsonOutput),
+)
 
 
 def view(config: ViewConfig) -> Labelled:
@@ -132,13 +141,11 @@ def view(config: ViewConfig) -> Labelled:
 
 def view_command(arguments: Sequence[str]) -> None:
     """Runs one `tagmill corpus view` command line."""
-    as_json = "--json" in arguments
-    words = [word for word in arguments if word != "--json"]
-    config = tyro.cli(ViewConfig, args=words, prog="tagmill corpus view", description="Also: --json, for machines.")
+    config, shown = VIEW_COMMAND.parse(arguments)
     labelled = view(config)
     facts = summary(config.name, labelled)
     console = Console()
-    if as_json:
+    if shown.json:
         console.print_json(json.dumps(facts))
         return
     table = Table("", "", box=None, show_header=False)

@@ -16,39 +16,58 @@ from tagmill.pipeline.forecast.shuffle_quality import Quality, quality
 from tagmill.pipeline.order.epoch_space import EXTRAS, EpochSpace, Span
 from tagmill.pipeline.order.plan import Plan, local_batch_size, open_samples
 from tagmill.pipeline.read.prefetch import ROW_GAP
-from tagmill.shards.errors import ConfigError, CorpusError
+from tagmill.shards.errors import CorpusError
 from tagmill.shards.manifest import Corpus
 from tagmill.shards.reader import GAP_LIMIT
+from tagmill.shards.settings.options import CommandLine, JsonOutput
+from tagmill.shards.settings.ranges import Between, Count, check_fields
 from tagmill.shards.view import View
 
 LOOKED_AT = 200  # chunks that a forecast of requests goes by
 TAIL_LIMIT = 0.05  # share of an epoch that is dealt to the ranks singly, above which the forecast says how to lower it
 
 
+Rate = Annotated[float, Between(0, above=True)]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Forecast:
-    """What a run will need of memory and of the store, how long an epoch takes at a given rate, how well it is shuffled."""
+    """The run that is planned."""
 
-    corpus: Annotated[str, tyro.conf.Positional]
-    batch_size: int
-    """Of all ranks together."""
-    world: int = 1
-    """Ranks."""
-    ranks: int = 8
-    """Ranks of a node."""
-    images_per_second: float = 1000.0
-    """Of one rank."""
+    corpus: tyro.conf.Positional[str]
+    """Folder or bucket prefix of the corpus."""
+    batch_size: Count
+    """Images of a batch, all ranks together."""
+    world: Count = 1
+    """Number of ranks."""
+    ranks: Count = 8
+    """Number of ranks of a node."""
+    images_per_second: Rate = 1000.0
+    """Images per second of one rank."""
     view: str | None = "default"
-    streams: int | None = None
-    window: int = 2
-    chunk: int = 64
+    """View that is read; None is every sample once, without labels."""
+    streams: Count | None = None
+    """Streams of the shuffle (T); by default 256, or 8 per rank for more than 32 ranks."""
+    window: Count = 2
+    """Chunks that a stream mixes (w)."""
+    chunk: Count = 64
+    """Consecutive samples that are fetched together (C)."""
     decode: Literal["gpu", "cpu"] = "gpu"
-    """What decodes the pictures: then they travel to the GPU encoded, or as pixels."""
-    size: int = 224
-    """Side of the images, in pixels."""
-    core_ms: float | None = None
-    """Milliseconds of a core that an image costs, as measured by bench/gpu or bench/loader.py (CPU s/1,000)."""
-    json: bool = False
+    """Where images are decoded: gpu transfers encoded images to the GPU, cpu transfers pixels."""
+    size: Count = 224
+    """Side of the images, pixels."""
+    core_ms: Rate | None = None
+    """CPU time of an image, milliseconds of one core, as bench/loader.py measures it (CPU s/1,000)."""
+
+    def __post_init__(self) -> None:
+        check_fields(self, "plan")
+
+
+PLAN_COMMAND = CommandLine(
+    "tagmill corpus plan",
+    "Predict memory, requests, cores and shuffle quality of a training run.",
+    (Forecast, JsonOutput),
+)
 
 
 @dataclass(frozen=True)
@@ -72,10 +91,6 @@ class Needs:
 
 def forecast(asked: Forecast) -> Needs:
     """Raises ConfigError for a configuration that the loader would refuse, CorpusError for a corpus that it would."""
-    if asked.ranks < 1 or asked.world < 1 or not asked.images_per_second > 0:
-        raise ConfigError("no ranks, or no images a second", "plan", "give numbers above 0")
-    if asked.size < 1 or (asked.core_ms is not None and not asked.core_ms > 0):
-        raise ConfigError("size or core_ms", "plan", "give numbers above 0")
     config = LoaderConfig(
         view=asked.view,
         batch_size=asked.batch_size,
@@ -211,6 +226,6 @@ def _beside(ours: float, theirs: float, unit: str) -> str:
 
 def plan_command(arguments: Sequence[str]) -> None:
     """Runs one `tagmill corpus plan` command line."""
-    asked = tyro.cli(Forecast, args=list(arguments), prog="tagmill corpus plan")
+    asked, shown = PLAN_COMMAND.parse(arguments)
     needs, console = forecast(asked), Console()
-    console.print_json(json.dumps(asdict(needs))) if asked.json else show(console, needs)
+    console.print_json(json.dumps(asdict(needs))) if shown.json else show(console, needs)

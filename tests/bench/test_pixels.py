@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from tagmill.bench.pixels import Clock, in_planes, ingest_steps, step_by_step
-from tagmill.ingest.config.images import ImagePolicy
+from tagmill.ingest.config.image_policy import ImagePolicy
 from tagmill.ingest.images import jpeg_planes
 from tagmill.ingest.images.prepare import Prepared, prepare
 

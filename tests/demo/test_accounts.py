@@ -13,7 +13,7 @@ from tagmill.demo.accounts import SAMPLE, accounts, fates, same_bytes
 from tagmill.demo.concepts import CONCEPTS
 from tagmill.demo.draw import draw
 from tagmill.demo.plant import generator
-from tagmill.ingest.config.images import ImagePolicy
+from tagmill.ingest.config.image_policy import ImagePolicy
 
 KINDS = ["picture", "exact_copy", "near_copy", "broken_404", "leak_exact", "leak_exact", "same_url"]
 OF = ["", "0", "0", "", "evaluation/a.jpg", "evaluation/a.jpg", "0"]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tagmill.demo.ceiling import QUALITY, THRESHOLD, Ceiling, ceiling
-from tagmill.ingest.config.images import ImagePolicy
+from tagmill.ingest.config.image_policy import ImagePolicy
 from tagmill.ingest.images.fingerprint import fingerprint
 from tagmill.ingest.images.prepare import Prepared, prepare
 from tagmill.ingest.similarity.lsh import draw_bands

@@ -8,7 +8,7 @@ import time
 
 import numpy as np
 
-from tagmill.ingest.config.images import ImagePolicy
+from tagmill.ingest.config.image_policy import ImagePolicy
 from tagmill.ingest.images.decode_worker import ANSWER_HEAD, main
 from tagmill.ingest.images.prepare import Prepared, Rejected, prepare
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tagmill.shards.corpus_command import corpus_command
+from tagmill.shards.corpus_command import info_command, lint_command, vocabulary_command
 from tagmill.shards.errors import CorpusError, IntegrityError
 from tagmill.shards.manifest import Corpus
 from tests.shards.corpora import make_corpus
@@ -16,8 +16,11 @@ def corpus(tmp_path: Path) -> Corpus:
     return make_corpus(str(tmp_path / "corpus"), tmp_path / "spool")
 
 
-def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    corpus_command(arguments)
+COMMANDS = {"info": info_command, "vocabulary": vocabulary_command, "lint": lint_command}
+
+
+def run(capsys: pytest.CaptureFixture[str], word: str, *arguments: str) -> str:
+    COMMANDS[word](arguments)
     return capsys.readouterr().out
 
 
@@ -52,9 +55,9 @@ def test_lint(corpus: Corpus, capsys: pytest.CaptureFixture[str]) -> None:
     data[-1] = 1
     path.write_bytes(data)
     with pytest.raises(IntegrityError, match=r"000001\.tar"):
-        corpus_command(["lint", corpus.store.url])
+        lint_command([corpus.store.url])
 
 
 def test_no_corpus(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match="no corpus here"):
-        corpus_command(["info", str(tmp_path)])
+        info_command([str(tmp_path)])

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from tagmill.ingest.config.ingest import TAKEN_COLUMNS, IngestConfig
+from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.config.presets import Columns
+from tagmill.ingest.config.sources import TAKEN_COLUMNS
 from tagmill.ingest.config.stages import FETCH, FETCH_CONTENT, LABEL, NO_BYTE, PACK, SELECT, SELECT_CONTENT
 from tagmill.ingest.parts.table import PART
 from tagmill.shards.errors import ConfigError

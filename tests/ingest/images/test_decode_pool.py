@@ -22,6 +22,7 @@ import pytest
 from PIL import Image
 
 from tagmill.ingest import IngestConfig, ingest
+from tagmill.ingest.config.images import ImageOptions
 from tagmill.ingest.images import decode_pool
 from tagmill.ingest.images.decode_pool import PROGRAM, Decoders
 from tagmill.ingest.images.decode_worker import Picture, picture
@@ -33,18 +34,19 @@ from tests.ingest.liar import Liar, Lie
 from tests.ingest.smallweb import picture as body_of
 
 CRASHING = "tests.ingest.crashing"
-CONFIG = IngestConfig(input=("list.txt",), output="corpus", image_size=32, max_pixels=1_000_000)
+CONFIG = ImageOptions(image_size=32, max_pixels=1_000_000)
+MAX_BYTES = 50_000_000
 Made = Picture | Rejected
 
 
-def made(bodies: list[bytes], program: str = CRASHING, **changes: Any) -> list[Made]:
+def made(bodies: list[bytes], program: str = CRASHING, max_bytes: int = MAX_BYTES, **changes: Any) -> list[Made]:
     """Decoded at once, as far as there are decoders for that."""
 
     async def work() -> list[Made]:
         with pool:
             return list(await asyncio.gather(*map(pool.decode, bodies)))
 
-    before, pool = children(), Decoders(dataclasses.replace(CONFIG, **changes), program)
+    before, pool = children(), Decoders(dataclasses.replace(CONFIG, **changes), max_bytes, program)
     try:
         return asyncio.run(work())
     finally:
@@ -133,7 +135,7 @@ def test_what_waits_in_the_socket_of_one_that_ends_is_given_to_another(pictures:
 
 def test_a_body_waits_in_the_socket_while_another_is_decoded(pictures: list[bytes]) -> None:
     async def work() -> list[int]:
-        with closed(Decoders(dataclasses.replace(CONFIG, decode_timeout=60.0), CRASHING)) as pool:
+        with closed(Decoders(dataclasses.replace(CONFIG, decode_timeout=60.0), MAX_BYTES, CRASHING)) as pool:
             await pool.decode(pictures[0])
             (process,) = pool._processes
             tasks = [asyncio.create_task(pool.decode(body)) for body in (b"hang", *pictures[:3])]
@@ -173,7 +175,7 @@ def test_the_processes_stay_from_one_event_loop_to_the_next_and_go_with_their_ow
         with pool:
             return list(await asyncio.gather(*map(pool.decode, pictures)))
 
-    owner = [Decoders(dataclasses.replace(CONFIG, decoders=2), CRASHING)]
+    owner = [Decoders(dataclasses.replace(CONFIG, decoders=2), MAX_BYTES, CRASHING)]
     expected = [picture(body, CONFIG.images) for body in pictures]
     assert asyncio.run(work(owner[0])) == expected
     first = children(CRASHING)
@@ -185,7 +187,7 @@ def test_the_processes_stay_from_one_event_loop_to_the_next_and_go_with_their_ow
 
 def test_one_that_was_killed_while_idle_costs_nothing(pictures: list[bytes]) -> None:
     async def work() -> list[Made]:
-        with closed(Decoders(CONFIG, CRASHING)) as pool:
+        with closed(Decoders(CONFIG, MAX_BYTES, CRASHING)) as pool:
             first = await pool.decode(pictures[0])
             (child,) = children(CRASHING)
             os.kill(child, signal.SIGKILL)
@@ -198,7 +200,7 @@ def test_one_that_was_killed_while_idle_costs_nothing(pictures: list[bytes]) -> 
 
 def test_a_cancelled_picture_is_not_taken_for_the_next_one(pictures: list[bytes]) -> None:
     async def work() -> Made:
-        with closed(Decoders(CONFIG, CRASHING)) as pool:
+        with closed(Decoders(CONFIG, MAX_BYTES, CRASHING)) as pool:
             assert isinstance(await pool.decode(pictures[3]), Picture)
             hangs = asyncio.create_task(pool.decode(b"hang"))
             await asyncio.sleep(0.1)
@@ -229,10 +231,10 @@ def test_a_decoder_that_cannot_be_started_stops_the_run_and_says_why() -> None:
 PARENT = """
 import asyncio, dataclasses
 from tagmill.ingest.images.decode_pool import Decoders
-from tests.ingest.images.test_decode_pool import CONFIG, CRASHING, body_of, children
+from tests.ingest.images.test_decode_pool import CONFIG, CRASHING, MAX_BYTES, body_of, children
 
 async def work():
-    with Decoders(dataclasses.replace(CONFIG, decoders=3), CRASHING) as pool:
+    with Decoders(dataclasses.replace(CONFIG, decoders=3), MAX_BYTES, CRASHING) as pool:
         both = [asyncio.create_task(pool.decode(body)) for body in (b"hang", b"hang")]
         while sum(process.asked for process in pool._processes) < 2:
             await asyncio.sleep(0.01)

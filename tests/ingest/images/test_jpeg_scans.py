@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from tagmill.ingest.config.images import ImagePolicy
+from tagmill.ingest.config.image_policy import ImagePolicy
 from tagmill.ingest.images import jpeg_planes
 from tagmill.ingest.images.jpeg_scans import MOST_SCANS, decodable, regular
 from tagmill.ingest.images.prepare import Prepared, prepare

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
-from tagmill.ingest.config.images import ImagePolicy
+from tagmill.ingest.config.image_policy import ImagePolicy
 from tagmill.ingest.images import png_chunks
 from tagmill.ingest.images.png_chunks import read
 from tagmill.ingest.images.prepare import Prepared, prepare

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms, ImageOps, features
 
-from tagmill.ingest.config.images import ImagePolicy
+from tagmill.ingest.config.image_policy import ImagePolicy
 from tagmill.ingest.images import jpeg_planes, srgb
 from tagmill.ingest.images import prepare as images
 from tagmill.ingest.images.fingerprint import fingerprint, pdq_of

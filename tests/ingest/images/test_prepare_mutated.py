@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tagmill.ingest.config.images import ImagePolicy
+from tagmill.ingest.config.image_policy import ImagePolicy
 from tagmill.ingest.images.prepare import Prepared, prepare
 from tagmill.ingest.images.rejected import Rejected
 from tagmill.ingest.reasons import Reason

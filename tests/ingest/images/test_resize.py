@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from tagmill.ingest.config.images import ImagePolicy
+from tagmill.ingest.config.image_policy import ImagePolicy
 from tagmill.ingest.images.resize import Shape, framed, scaled, shape
 
 MODES = ["keep_ratio", "keep_ratio_largest", "center_crop", "border", "no"]

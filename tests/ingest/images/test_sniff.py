@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from tagmill.ingest.config.images import ImagePolicy
+from tagmill.ingest.config.image_policy import ImagePolicy
 from tagmill.ingest.images.prepare import prepare
 from tagmill.ingest.images.rejected import Rejected
 from tagmill.ingest.images.sniff import kind_of, unread

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from tagmill.ingest.config.images import ImagePolicy
+from tagmill.ingest.config.image_policy import ImagePolicy
 from tagmill.ingest.images import srgb
 from tagmill.ingest.images.prepare import Prepared, prepare
 from tagmill.ingest.images.rejected import RejectError

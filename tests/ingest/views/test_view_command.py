@@ -63,8 +63,8 @@ def test_samples_are_left_out_by_key(made: Tagged, tmp_path: Path) -> None:
     [
         ({"name": "../v"}, "as the name of a view"),
         ({"name": ""}, "as the name of a view"),
-        ({"noise": 2.0}, "noise 2.0"),
-        ({"subset": -1.0}, "subset -1.0"),
+        ({"noise": 2.0}, "noise = 2.0"),
+        ({"subset": -1.0}, "subset = -1.0"),
         ({"vocabulary": "none"}, "no such file"),
         ({"exclude": "none.txt"}, "no such file"),
         ({"resample": "uniform", "epoch_samples": 1}, r"epoch|samples"),

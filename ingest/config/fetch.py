@@ -1,0 +1,49 @@
+"""Options of fetching: limits, patience and politeness."""
+
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from tagmill.ingest.config.options import Options
+from tagmill.ingest.config.stages import FETCH, NO_BYTE
+from tagmill.shards.settings.ranges import Between, Count, CountOrZero, Seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class FetchOptions(Options):
+    """How URLs are fetched."""
+
+    concurrency: Count = field(default=64, metadata=NO_BYTE)
+    """Requests in flight over the whole run; worker processes share them."""
+    host_concurrency: Count = field(default=16, metadata=NO_BYTE)
+    """Requests in flight to one host over the whole run; each worker process may have at least one."""
+    host_delay: Annotated[float, Between(0, 3600)] = field(default=0.0, metadata=NO_BYTE)
+    """Seconds between the starts of two requests to one host, over the whole run."""
+    host_failures: Count = field(default=16, metadata=NO_BYTE)
+    """Failures of a host in a row after which a worker process pauses its requests for 60 seconds (circuit breaker)."""
+    timeout: Seconds = field(default=30.0, metadata=NO_BYTE)
+    """Seconds for the whole answer of a URL, with redirects and retries but without the wait for a free slot at the host."""
+    retries: CountOrZero = field(default=2, metadata=NO_BYTE)
+    """Further tries after status 429, 5xx or a failed connection, no sooner than Retry-After says."""
+    retry_share: Annotated[float, Between(0)] = field(default=0.1, metadata=NO_BYTE)
+    """Retry budget: the most retries, as a share of the URLs requested."""
+    max_bytes: Count = field(default=50_000_000, metadata=FETCH)
+    """Maximum size of an image file, bytes."""
+    max_redirects: CountOrZero = field(default=5, metadata=FETCH)
+    """Maximum number of redirects of a URL."""
+    allow_private: bool = field(default=False, metadata=FETCH)
+    """Also fetch from loopback and private addresses."""
+    honour_opt_outs: bool = field(default=True, metadata=FETCH)
+    """Reject images whose X-Robots-Tag header says noai, noimageai, noindex or noimageindex."""
+    honour_robots: bool = field(default=True, metadata=FETCH)
+    """Fetch the robots.txt of each host first and obey it."""
+    max_crawl_delay: Annotated[float, Between(0, 3600)] = field(default=1.0, metadata=NO_BYTE)
+    """Longest delay between two requests to a host that its robots.txt can set, seconds."""
+    robots_max_age: Annotated[float, Between(0)] = field(default=86400.0, metadata=NO_BYTE)
+    """Seconds after which a resumed run fetches robots.txt again."""
+    user_agent: str = field(default="tagmill/0 (image corpus builder)", metadata=NO_BYTE)
+    """User-Agent header of requests; give an address where you can be reached."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.user_agent.strip() or not self.user_agent.isascii() or not self.user_agent.isprintable():
+            self._refuse("user_agent", "give printable ASCII, since it is sent as a header")

@@ -1,0 +1,58 @@
+"""`tagmill ingest`: runs an ingest from its flags or a recipe, and shows its progress and report."""
+
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from tagmill.ingest.config.ingest import IngestConfig
+from tagmill.shards.settings.options import CommandLine
+
+
+@dataclass(frozen=True)
+class IngestOutput:
+    """Where options come from, and what is shown of a run."""
+
+    recipe: Path | None = None
+    """TOML file with values of the flags below, such as image_size = 384; flags override it."""
+    json: bool = False
+    """Print progress as JSON lines on standard error and the report as JSON on standard output."""
+    prometheus: Path | None = None
+    """File for the textfile collector of node_exporter (NAME.prom), written every few seconds."""
+
+
+COMMON = ("input", "output", "preset", "image_size", "vocabulary", "holdout", "extend", "processes", "concurrency")
+INGEST_COMMAND = CommandLine(
+    "tagmill ingest",
+    "Fetch lists of image URLs and hashtags into a corpus of tar shards.",
+    (IngestConfig, IngestOutput),
+    COMMON,
+)
+
+
+def ingest_command(arguments: Sequence[str]) -> None:
+    """Runs one `tagmill ingest` command line."""
+    config: IngestConfig
+    shown: IngestOutput
+    config, shown = INGEST_COMMAND.parse(arguments)
+    # These load an HTTP client and an SQL engine, which `--help` does not wait for.
+    from rich.console import Console
+
+    from tagmill.ingest.progress.progress import JsonProgress, Progress, RichProgress
+    from tagmill.ingest.run import ingest
+    from tagmill.ingest.workers.process_setup import leave_out_pandas
+
+    with ExitStack() as stack:
+        if config.engine != "spark":
+            stack.callback(leave_out_pandas())
+        progress: Progress = stack.enter_context(JsonProgress()) if shown.json else stack.enter_context(RichProgress())
+        if shown.prometheus is not None:
+            from tagmill.ingest.progress.prometheus import PrometheusProgress
+
+            progress = stack.enter_context(PrometheusProgress(progress, shown.prometheus, config.name))
+        report = ingest(config, progress)
+    if shown.json:
+        sys.stdout.write(report.json().decode())
+    else:
+        Console().print(report.table())

@@ -1,0 +1,1 @@
+"""What a user sets: ranges of values, recipes (TOML files) and command-line options, all read from one dataclass."""
