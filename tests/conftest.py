@@ -20,6 +20,12 @@ __all__ = ["s3_bucket", "s3_service"]  # here alone: each module that imports th
 if "PYTEST_XDIST_WORKER" in os.environ:  # before torch comes in; for the processes that tests begin, too
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# Tests begin hundreds of short Python and Java processes. Bytecode is kept, so that not each of them compiles this package, and
+# Java is content with its quick compiler: half the CPU seconds of a Spark session that lives for a minute.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+
 settings.register_profile("tagmill", deadline=None)  # how long an example takes says something of the machine only
 settings.load_profile("tagmill")
 

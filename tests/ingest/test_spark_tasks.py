@@ -232,9 +232,9 @@ def test_speculation_on_a_real_cluster_changes_no_byte(
     )
     code = (
         "import sys; from pathlib import Path\n"
-        "from tagmill.ingest import ingest, part_spark\n"
-        "from tests.ingest import test_part_spark as tests\n"
-        "part_spark._work = tests._stuck\n"
+        "from tagmill.ingest import ingest, spark_tasks\n"
+        "from tests.ingest import test_spark_tasks as tests\n"
+        "spark_tasks._work = tests._stuck\n"
         "ingest(tests.config(sys.argv[1], Path(sys.argv[2]), engine='spark', spark_master=sys.argv[3]))\n"
     )
     with standalone(tmp_path, 2) as master:

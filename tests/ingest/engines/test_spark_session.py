@@ -111,7 +111,7 @@ from tests.ingest.engines.test_spark_session import rows
 cluster = Cluster("local[1]", threads=1, memory_limit="600MB", scratch=pathlib.Path(sys.argv[1]))
 try:
     with explained("statement any"):
-        cluster.kept(cluster.frame(pa.schema([("k", pa.int64())]), [4_000_000], rows).repartition(4))
+        cluster.kept(cluster.frame(pa.schema([("k", pa.int64())]), [600_000], rows).repartition(4))
     print("kept")
 except TagmillError as error:
     print("said:", error)
@@ -140,7 +140,7 @@ def test_a_spill_disk_that_is_full_is_said_in_one_line(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(disk)], check=False, capture_output=True
+        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)], check=False, capture_output=True
     )
     if mounted.returncode:
         pytest.skip("no right to mount a disk here")
