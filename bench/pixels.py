@@ -59,7 +59,7 @@ def step_by_step(body: bytes, policy: "ImagePolicy", clock: Clock) -> bytes:
     """What ingest does with a picture that goes over RGB, by ingest's own functions; the JPEG that is stored."""
     from tagmill.ingest.images import fingerprint, srgb
     from tagmill.ingest.images import prepare as images
-    from tagmill.ingest.images.resize import framed, scaled
+    from tagmill.ingest.images.resize import crop_or_pad, resample
     from tagmill.shards.formats.record import sha256_hex
 
     clock.start()
@@ -68,7 +68,7 @@ def step_by_step(body: bytes, policy: "ImagePolicy", clock: Clock) -> bytes:
     clock("header check")
     pixels, place = images.decoded_image(source, wanted.scaled)
     clock("decode")
-    pixels = framed(srgb.in_srgb(scaled(pixels, wanted.scaled, place), source.profile), wanted.stored)
+    pixels = crop_or_pad(srgb.convert_to_srgb(resample(pixels, wanted.scaled, place), source.profile), wanted.stored)
     clock("resize")
     jpeg = images.encoded(pixels, policy.quality)
     clock("encode")

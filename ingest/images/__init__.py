@@ -1,1 +1,1 @@
-"""From bytes to a stored JPEG and its hashes. Imports nothing here: a decode worker must start without Arrow."""
+"""Turns downloaded bytes into a stored JPEG and its hashes. Imports nothing here: a decode worker must start without Arrow."""

@@ -1,4 +1,4 @@
-"""Fingerprints: sha256 of the bytes that came, PDQ of the picture, and the order in which pictures are held out."""
+"""Fingerprints of images: sha256 of the source bytes, PDQ of the pixels, and the order in which images are held out."""
 
 import hashlib
 from dataclasses import dataclass
@@ -10,20 +10,20 @@ import pdqhash
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """What tells pictures apart: exactly (sha256) and nearly (PDQ, Facebook's 256-bit perceptual hash)."""
+    """Identifies an image exactly (sha256) and approximately (PDQ, a 256-bit perceptual hash)."""
 
     sha256: str  # 64 hex digits
     pdq: tuple[int, int, int, int]  # four signed 64-bit words, the most significant first
-    pdq_quality: int  # 0 to 100; low where there is little to see
+    pdq_quality: int  # 0 to 100; low for images without detail
 
 
 def fingerprint(body: bytes, thumbnail: npt.NDArray[np.uint8]) -> Fingerprint:
-    """Of the source bytes, and of a uint8 luma thumbnail [height, width] of the picture that they give."""
+    """Returns the fingerprint of source bytes and of the uint8 luma thumbnail [height, width] that they decode to."""
     return Fingerprint(hashlib.sha256(body).hexdigest(), *pdq_of(thumbnail))
 
 
 def pdq_of(thumbnail: npt.NDArray[np.uint8]) -> tuple[tuple[int, int, int, int], int]:
-    """PDQ and its quality, as `Fingerprint` has them."""
+    """Returns the PDQ hash and its quality, as in `Fingerprint`, of a uint8 luma thumbnail [height, width]."""
     luma = np.ascontiguousarray(np.broadcast_to(thumbnail[..., None], (*thumbnail.shape, 3)))
     bits, quality = pdqhash.compute(luma)
     words = np.packbits(bits.astype(np.uint8)).view(">i8")
@@ -32,6 +32,6 @@ def pdq_of(thumbnail: npt.NDArray[np.uint8]) -> tuple[tuple[int, int, int, int],
 
 
 def holdout_order(sha256: str, seed: int) -> int:
-    """A signed 64-bit number by which pictures are held out, the smallest first: a function of seed and bytes alone."""
+    """Returns a signed 64-bit sort key, a function of seed and source bytes only; the smallest keys are held out."""
     text = seed.to_bytes(8, "little", signed=True) + b"holdout" + bytes.fromhex(sha256)
     return int.from_bytes(hashlib.sha256(text).digest()[:8], "big", signed=True)

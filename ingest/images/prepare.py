@@ -1,4 +1,4 @@
-"""Bytes from the web to what is stored: an upright, complete, baseline JPEG in sRGB, in the size that the policy asks for."""
+"""Prepares images for storage: an upright, complete, baseline sRGB JPEG of the size that the policy asks for."""
 
 import hashlib
 import io
@@ -15,20 +15,20 @@ from PIL import __version__ as pillow_version
 
 from tagmill.ingest.config.image_policy import MAX_JPEG_SIDE, ImagePolicy
 from tagmill.ingest.images import jpeg_planes, jpeg_scans, png_chunks
-from tagmill.ingest.images.passthrough import as_it_came
+from tagmill.ingest.images.passthrough import without_metadata
 from tagmill.ingest.images.rejected import Rejected, RejectError
-from tagmill.ingest.images.resize import Box, Shape, Size, framed, scaled, shape
-from tagmill.ingest.images.sniff import unread
-from tagmill.ingest.images.srgb import BROKEN, in_srgb, is_srgb, keeps_colours, opaque
+from tagmill.ingest.images.resize import Box, Shape, Size, crop_or_pad, resample, target_shape
+from tagmill.ingest.images.sniff import explain_unreadable
+from tagmill.ingest.images.srgb import BROKEN, convert_to_srgb, is_srgb, keeps_colours, without_alpha
 from tagmill.ingest.reasons import Reason
 
-# Goes up with every change that gives a picture other pixels than before, or another fate: a part of the image stack.
+# Part of the image stack. Increase it with every change that alters pixels or reasons of rejection.
 RULES = 2
-THUMBNAIL = jpeg_planes.PLANES_THUMBNAIL  # pixels a side, of the grey thumbnail that fingerprints are made from
+THUMBNAIL = jpeg_planes.PLANES_THUMBNAIL  # pixels a side of the luma thumbnail that fingerprints are made from
 _FOR_THUMBNAIL = (2 * THUMBNAIL, 2 * THUMBNAIL)
-_FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "AVIF", "BMP", "TIFF")  # MPO comes as JPEG
+_FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "AVIF", "BMP", "TIFF")  # MPO is opened as JPEG
 _ORIENTATION = 0x0112  # EXIF tag
-_UPRIGHT = {
+_TRANSPOSE_BY_ORIENTATION = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -37,13 +37,13 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_SIDEWAYS = {_UPRIGHT[value] for value in (5, 6, 7, 8)}
-# A JPEG may be decoded at 1/2, 1/4 or 1/8 as long as this many times the stored size is left for the box filter.
-_DRAFT_GAP = 2
-_MOST_DETAIL = 100  # characters of what Pillow says of a picture
+_SIDEWAYS = {_TRANSPOSE_BY_ORIENTATION[value] for value in (5, 6, 7, 8)}
+# Scaled JPEG decoding (1/2, 1/4, 1/8) must leave at least this many times the stored size for the box filter.
+_DRAFT_FACTOR = 2
+_MAX_DETAIL = 100  # characters of Pillow's message
 _PIXELS = re.compile(r"\d+ pixels")
 
-# Size limits are checked from the header here; Pillow's own check still guards frames that are larger than their canvas.
+# Size limits are checked from the header here; Pillow's own check still guards frames larger than their canvas.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 warnings.filterwarnings(
     "ignore", category=UserWarning, module=r"PIL\..*"
@@ -52,7 +52,7 @@ warnings.filterwarnings(
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A picture as it is stored; sizes in pixels, the original's after it was turned upright."""
+    """An image as it is stored; sizes in pixels, the original's after rotation to upright."""
 
     jpeg: bytes
     width: int
@@ -64,11 +64,11 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class OpenedImage:
-    """A picture by its header, not decoded: every reader of it reads these bytes."""
+    """An image whose header is read and whose pixels are not decoded. Every reader uses these bytes."""
 
-    body: bytes  # of a JPEG, with a header that readers agree about; of a PNG, what is needed
+    body: bytes  # a JPEG with a normalised header; a PNG with only the needed chunks
     image: ImageFile.ImageFile
-    profile: object  # ICC, if there is one
+    profile: object  # ICC profile, if there is one
     png: png_chunks.Png | None
 
     @property
@@ -77,55 +77,57 @@ class OpenedImage:
 
 
 def prepare(body: bytes, policy: ImagePolicy) -> Prepared | Rejected:
-    """Checks the header, then decodes (first frame), turns upright, puts over white, converts to sRGB, scales, cuts or borders.
+    """Checks the header, decodes the first frame, rotates, blends over white, converts to sRGB, scales, and crops or pads.
 
-    What needs no pixels comes first: the shape, then whether the picture must be encoded. A JPEG that the policy lets through
-    as it came is decoded all the same: to see whether it is whole, and for its thumbnail.
-    Raises nothing for any bytes. The result depends on the bytes, the policy and `image_stack()`.
+    Checks that need no pixels come first: the shape, then whether the image must be encoded. A JPEG that the policy
+    passes through is decoded all the same, to check that it is complete and to make its thumbnail. Raises nothing for
+    any bytes. The result depends on the bytes, the policy and `image_stack()`.
     """
     if not body:
         return Rejected(Reason.EMPTY)
     Image.MAX_IMAGE_PIXELS = policy.max_pixels
     try:
         plain = _plain(body, policy)
-        if plain is not None and (smaller := _averaged(body, *plain, policy.quality)) is not None:
+        if plain is not None and (smaller := _downscale_in_planes(body, *plain, policy.quality)) is not None:
             return smaller
         source = opened_image(body)
         with source.image:
             wanted = checked_shape(*source.image.size, policy)
-            turn = _turn(source.image) if source.is_jpeg else None
+            turn = _upright_transpose(source.image) if source.is_jpeg else None
             made = (
-                _as_jpeg(source, wanted, policy, tried=plain is not None) if source.is_jpeg and turn is None else None
+                _without_encoding(source, wanted, policy, tried=plain is not None)
+                if source.is_jpeg and turn is None
+                else None
             )
             if made is None and policy.reencode == "never":
                 raise RejectError(Reason.NEEDS_ENCODING, _why_encode(source, turn))
-            return made or _over_rgb(source, wanted, turn, policy)
+            return made or _encode_from_rgb(source, wanted, turn, policy)
     except RejectError as error:
         return error.rejected
 
 
-def _as_jpeg(source: OpenedImage, wanted: Shape, policy: ImagePolicy, *, tried: bool) -> Prepared | None:
-    """An upright JPEG as it came, or made smaller in its own planes unless that was tried; None where it is neither."""
-    if wanted == Shape(source.image.size, source.image.size) and (kept := _kept(source, policy)) is not None:
+def _without_encoding(source: OpenedImage, wanted: Shape, policy: ImagePolicy, *, tried: bool) -> Prepared | None:
+    """Returns an upright JPEG passed through, or downscaled in its planes unless `tried`; None where neither applies."""
+    if wanted == Shape(source.image.size, source.image.size) and (kept := _passthrough(source, policy)) is not None:
         return kept
     return None if tried or policy.reencode == "never" else in_planes(source, wanted, policy.quality)
 
 
-def _over_rgb(source: OpenedImage, wanted: Shape, turn: Image.Transpose | None, policy: ImagePolicy) -> Prepared:
-    """The picture by way of its pixels, of every format."""
+def _encode_from_rgb(source: OpenedImage, wanted: Shape, turn: Image.Transpose | None, policy: ImagePolicy) -> Prepared:
+    """Decodes an image of any format to pixels, and encodes them."""
     width, height = source.image.size
-    raw, place = decoded_image(source, wanted.scaled)
-    if not source.is_jpeg:  # others may say it behind their pixels; and a TIFF was turned by Pillow just now
-        turn = _turn(source.image)
+    raw, box = decoded_image(source, wanted.scaled)
+    if not source.is_jpeg:  # other formats may store it after the pixels, and Pillow has already rotated a TIFF
+        turn = _upright_transpose(source.image)
         width, height = raw.size
         wanted = checked_shape(width, height, policy)
-    pixels = in_srgb(scaled(raw, wanted.scaled, place), source.profile)
+    pixels = convert_to_srgb(resample(raw, wanted.scaled, box), source.profile)
     stored = wanted.stored
     if turn is not None:
         pixels = pixels.transpose(turn)
         if turn in _SIDEWAYS:
             (width, height), stored = (height, width), stored[::-1]
-    jpeg = encoded(framed(pixels, stored), policy.quality)
+    jpeg = encoded(crop_or_pad(pixels, stored), policy.quality)
     return Prepared(jpeg, *stored, width, height, thumbnail_of(pixels))
 
 
@@ -139,8 +141,10 @@ def _why_encode(source: OpenedImage, turn: Image.Transpose | None) -> str:
 
 
 def _plain(body: bytes, policy: ImagePolicy) -> tuple[Size, Shape] | None:
-    """The size that a plain JPEG has, and what it is made smaller to: Pillow need not look at it. Most pictures of the web
-    are such; None for the others."""
+    """Returns (size, target shape) of a plain JPEG that is to be downscaled, as most web images are; else None.
+
+    Pillow need not read the header of these.
+    """
     size = jpeg_planes.plain_size(body)
     if size is None or not 0 < size[0] * size[1] <= policy.max_pixels:
         return None
@@ -151,24 +155,24 @@ def _plain(body: bytes, policy: ImagePolicy) -> tuple[Size, Shape] | None:
 
 
 def opened_image(body: bytes) -> OpenedImage:
-    """The picture by its header, not decoded. Raises RejectError where it is none."""
+    """Reads the header of an image and decodes nothing. Raises RejectError where the bytes are no image."""
     if png_chunks.is_png(body):
-        png = png_chunks.read(body)
-        return OpenedImage(png.body, _by_pillow(png.body), png.profile, png)
+        png = png_chunks.read_png(body)
+        return OpenedImage(png.body, _open_with_pillow(png.body), png.profile, png)
     if jpeg_scans.is_jpeg(body):
-        body = jpeg_scans.regular(body)
-    image = _by_pillow(body)
+        body = jpeg_scans.normalise_header(body)
+    image = _open_with_pillow(body)
     return OpenedImage(body, image, image.info.get("icc_profile"), None)
 
 
-def _by_pillow(body: bytes) -> ImageFile.ImageFile:
+def _open_with_pillow(body: bytes) -> ImageFile.ImageFile:
     try:
         return Image.open(io.BytesIO(body), formats=_readable())
     except Image.DecompressionBombError as error:
         found = _PIXELS.search(str(error))
         raise RejectError(Reason.TOO_MANY_PIXELS, found[0] if found else None) from None
     except BROKEN as error:
-        what = unread(body, _readable())
+        what = explain_unreadable(body, _readable())
         if what.reason == Reason.NOT_AN_IMAGE and not isinstance(error, UnidentifiedImageError):
             what = replace(what, detail=": ".join(filter(None, (what.detail, type(error).__name__))))
         raise RejectError(what.reason, what.detail) from None
@@ -176,25 +180,25 @@ def _by_pillow(body: bytes) -> ImageFile.ImageFile:
 
 @cache
 def _readable() -> tuple[str, ...]:
-    """The formats that this build of Pillow reads, of those that the web uses."""
+    """Returns the image formats of the web that this build of Pillow reads."""
     Image.init()
     return tuple(name for name in _FORMATS if name in Image.OPEN)
 
 
-def _turn(image: Image.Image) -> Image.Transpose | None:
-    """What makes a picture upright, by its EXIF or XMP; broken metadata is as good as none.
+def _upright_transpose(image: Image.Image) -> Image.Transpose | None:
+    """Returns the transposition that makes an image upright, from its EXIF or XMP; None without valid metadata.
 
-    Pillow decodes a PNG for that, if it is not decoded yet, so that it must be: an error would be lost here.
+    Pillow decodes a PNG for this, so it must be decoded before: an error would be lost here.
     """
     try:
         value = image.getexif().get(_ORIENTATION, 1)
     except BROKEN:
         return None
-    return _UPRIGHT.get(value) if isinstance(value, int) else None
+    return _TRANSPOSE_BY_ORIENTATION.get(value) if isinstance(value, int) else None
 
 
 def checked_shape(width: int, height: int, policy: ImagePolicy) -> Shape:
-    """The sides that the picture gets; what it is scaled to on the way has the same limits as what it came with."""
+    """Returns the sizes that an image gets. Raises RejectError where source, scaled or stored size is outside the limits."""
     what = f"{width} x {height}"
     if width * height > policy.max_pixels:
         raise RejectError(Reason.TOO_MANY_PIXELS, what)
@@ -202,7 +206,7 @@ def checked_shape(width: int, height: int, policy: ImagePolicy) -> Shape:
         raise RejectError(Reason.TOO_SMALL, what)
     if policy.max_aspect is not None and max(width, height) > policy.max_aspect * min(width, height):
         raise RejectError(Reason.TOO_NARROW, what)
-    wanted = shape(width, height, policy)
+    wanted = target_shape(width, height, policy)
     if max(wanted.scaled) > MAX_JPEG_SIDE:
         raise RejectError(Reason.TOO_LONG, what)
     if wanted.scaled[0] * wanted.scaled[1] > policy.max_pixels:
@@ -210,15 +214,15 @@ def checked_shape(width: int, height: int, policy: ImagePolicy) -> Shape:
     return wanted
 
 
-def _kept(source: OpenedImage, policy: ImagePolicy) -> Prepared | None:
-    """The picture with its JPEG as it came, if the policy wants that and it can be.
+def _passthrough(source: OpenedImage, policy: ImagePolicy) -> Prepared | None:
+    """Returns the image with its own coded pixels, where policy and file allow that; else None.
 
-    It is decoded for its thumbnail, and no further than that needs. Raises RejectError where it is not whole.
+    Decodes it for its thumbnail, at the smallest scale that this needs. Raises RejectError where it is incomplete.
     """
     profile, size = source.profile, source.image.size
     if policy.reencode == "always" or (isinstance(profile, bytes) and profile and not is_srgb(profile)):
         return None
-    jpeg = as_it_came(source.body)
+    jpeg = without_metadata(source.body)
     if jpeg is None:
         return None
     thumbnail = thumbnail_of(decoded_image(opened_image(jpeg), _FOR_THUMBNAIL)[0])
@@ -226,16 +230,16 @@ def _kept(source: OpenedImage, policy: ImagePolicy) -> Prepared | None:
 
 
 def in_planes(source: OpenedImage, wanted: Shape, quality: int) -> Prepared | None:
-    """The picture made smaller in its own colour planes, if it is a JPEG in sRGB that stays whole and jpeg_planes takes it."""
+    """Returns the image downscaled in its planes if it is an sRGB JPEG that is not cropped and `jpeg_planes` takes it."""
     if not source.is_jpeg or source.image.mode != "RGB" or not keeps_colours(source.profile):
         return None
-    return _averaged(source.body, source.image.size, wanted, quality)
+    return _downscale_in_planes(source.body, source.image.size, wanted, quality)
 
 
-def _averaged(body: bytes, size: Size, wanted: Shape, quality: int) -> Prepared | None:
+def _downscale_in_planes(body: bytes, size: Size, wanted: Shape, quality: int) -> Prepared | None:
     if wanted.scaled != wanted.stored:
         return None
-    made = jpeg_planes.smaller(body, size, wanted.stored, _fraction(size, wanted.stored), quality)
+    made = jpeg_planes.downscale(body, size, wanted.stored, _fraction(size, wanted.stored), quality)
     if made is None:
         return None
     thumbnail = np.frombuffer(made[1], np.uint8).reshape(THUMBNAIL, THUMBNAIL)
@@ -243,40 +247,43 @@ def _averaged(body: bytes, size: Size, wanted: Shape, quality: int) -> Prepared 
 
 
 def _fraction(size: Size, target: Size) -> int:
-    """The smallest fraction at which a JPEG leaves enough pixels for the filter, as `Image.draft` finds it."""
-    left = min(have // (need * _DRAFT_GAP) for have, need in zip(size, target, strict=True))
+    """Returns the largest denominator at which a scaled decode leaves enough pixels for the filter, as `Image.draft` does."""
+    left = min(have // (need * _DRAFT_FACTOR) for have, need in zip(size, target, strict=True))
     return max(fraction for fraction in (1, 2, 4, 8) if fraction <= max(1, left))
 
 
 def decoded_image(source: OpenedImage, target: Size) -> tuple[Image.Image, Box | None]:
-    """The first frame as L, RGB or CMYK without alpha; where it was decoded at a fraction of its size, the place in it that
-    the picture takes: the last pixels of 65 / 4 are filled up. Raises RejectError where it cannot be decoded, or not whole."""
+    """Decodes the first frame to L, RGB or CMYK without alpha, and returns the box of it that the image covers.
+
+    The box is None at full size; a scaled decode fills up the last pixels (65 / 4). Raises RejectError where the image
+    cannot be decoded, or is incomplete.
+    """
     image, drafted = source.image, None
     try:
         if source.is_jpeg:
-            *others, body = jpeg_scans.decodable(source.body)
+            *others, body = jpeg_scans.bytes_to_decode(source.body)
             for other in others:
-                _by_pillow(other).load()
-            image.fp = io.BytesIO(body)  # its header is the same, and need not be read again
-            drafted = image.draft(None, (target[0] * _DRAFT_GAP, target[1] * _DRAFT_GAP))
+                _open_with_pillow(other).load()
+            image.fp = io.BytesIO(body)  # the header is the same, and need not be read again
+            drafted = image.draft(None, (target[0] * _DRAFT_FACTOR, target[1] * _DRAFT_FACTOR))
         if source.png is not None:
             source.png.check_size()
         _require_all_tiles(image)
         image.load()
         if source.png is not None:
             source.png.check_rows(image)
-        return opaque(image), drafted[1] if drafted else None
+        return without_alpha(image), drafted[1] if drafted else None
     except Image.DecompressionBombError:
         raise RejectError(Reason.TOO_MANY_PIXELS, "a frame") from None
     except BROKEN as error:
         if isinstance(error, EOFError) or "truncated" in str(error).lower():
             raise RejectError(Reason.TRUNCATED, image.format) from None
-        told = f"{image.format}: {str(error) or type(error).__name__}"[:_MOST_DETAIL]
-        raise RejectError(Reason.DECODER_FAILED, told) from None
+        detail = f"{image.format}: {str(error) or type(error).__name__}"[:_MAX_DETAIL]
+        raise RejectError(Reason.DECODER_FAILED, detail) from None
 
 
 def _require_all_tiles(image: Image.Image) -> None:
-    """Pillow leaves black what no strip of a file brings."""
+    """Raises RejectError where tiles or strips are missing: Pillow leaves their area black."""
     tiles = {tile[1] for tile in getattr(image, "tile", ())}
     area = sum((right - left) * (lower - upper) for left, upper, right, lower in tiles)
     if tiles and area < image.width * image.height:
@@ -284,26 +291,27 @@ def _require_all_tiles(image: Image.Image) -> None:
 
 
 def encoded(image: Image.Image, quality: int) -> bytes:
-    """The JPEG of RGB pixels."""
-    image.info.clear()  # or a comment and the colour profile of the source would be written
+    """Encodes RGB pixels as a baseline 4:2:0 JPEG."""
+    image.info.clear()  # else the source's comment and colour profile would be written
     sink = io.BytesIO()
     image.save(sink, "JPEG", quality=quality, subsampling="4:2:0", progressive=False, optimize=False)
     return sink.getvalue()
 
 
 def thumbnail_of(image: Image.Image) -> npt.NDArray[np.uint8]:
-    """The luma that fingerprints are made from: of the whole picture, before it is cut or bordered, so that they are the same
-    in every mode but for the filter's noise."""
+    """Returns the luma thumbnail, uint8 [THUMBNAIL, THUMBNAIL], that fingerprints are made from.
+
+    It shows the whole image, before cropping or padding, so that it is equal in every mode except for filter noise.
+    """
     return np.asarray(image.convert("L").resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX))
 
 
 @cache
 def image_stack() -> dict[str, str]:
-    """What decides a stored picture's bytes: our own rules by their number, and the libraries with their versions; 'none' for a
-    codec that is missing.
+    """Returns what determines a stored image's bytes: our rules and the versions of the libraries ('none': codec missing).
 
-    `probe` is a digest of pictures that they made just now: it also tells builds apart that differ in nothing but the
-    instructions of their processor (SIMD), if these give other bytes.
+    `probe` is a digest of images made in this process: it also tells apart builds that differ only in the CPU
+    instructions (SIMD) that they use, if these produce other bytes.
     """
     flavour = "pillow-simd" if ".post" in pillow_version else "pillow"
     codecs = ("libjpeg_turbo", "zlib", "webp", "avif", "libtiff", "littlecms2")
@@ -321,7 +329,7 @@ def _probe() -> str:
     sink, digest = io.BytesIO(), hashlib.sha256()
     Image.fromarray(colours).save(sink, "PNG")
     body = sink.getvalue()
-    # Of a PNG, of the JPEG that it gave, of that one (over RGB, being small), and enlarged.
+    # From a PNG, from the JPEG that it gave, from that one (small, so over RGB), and enlarged.
     for size in (128, 72, 24, 40):
         made = prepare(body, ImagePolicy(size, quality=90, min_side=1, max_pixels=1 << 20, only_if_bigger=False))
         assert isinstance(made, Prepared)

@@ -1,4 +1,4 @@
-"""Why a body gives no picture: the answer, and the exception that carries it up to `images.prepare`."""
+"""The reason why bytes give no image, as a value and as the exception that carries it up to `prepare`."""
 
 from dataclasses import dataclass
 
@@ -7,14 +7,14 @@ from tagmill.ingest.reasons import Reason
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """Why a body gives no picture."""
+    """Why bytes give no image."""
 
     reason: Reason
     detail: str | None = None
 
 
 class RejectError(Exception):
-    """Ends the work on one body."""
+    """Ends the processing of one image."""
 
     def __init__(self, reason: Reason, detail: str | None = None) -> None:
         super().__init__(reason, detail)

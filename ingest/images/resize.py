@@ -1,4 +1,4 @@
-"""Which size a picture gets, by the modes that img2dataset's users know, and its pixels in that size."""
+"""Computes the size of a stored image in img2dataset's resize modes, and resamples, crops or pads pixels to it."""
 
 from dataclasses import dataclass
 
@@ -13,17 +13,18 @@ _WHITE = 255
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What becomes of a picture's sides: it is scaled to the first size, then cut or bordered to the second."""
+    """The sizes of an image: it is scaled to the first, then cropped or padded to the second."""
 
     scaled: Size
     stored: Size
 
 
-def shape(width: int, height: int, policy: ImagePolicy) -> Shape:
-    """The sides that a picture gets, as img2dataset's resizer counts them, but for halves, which are rounded up.
+def target_shape(width: int, height: int, policy: ImagePolicy) -> Shape:
+    """Returns the sizes that img2dataset's resizer computes, except that halves are rounded up.
 
-    The side that is compared with `image_size` is the short one for keep_ratio and center_crop, the long one for
-    keep_ratio_largest and border. Where it is not longer, `only_if_bigger` leaves the picture as it is: uncut, without border.
+    `image_size` is compared with the short side for keep_ratio and center_crop, and with the long side for
+    keep_ratio_largest and border. Where that side is not longer, `only_if_bigger` leaves the image as it is: no crop,
+    no border.
     """
     kept = Shape((width, height), (width, height))
     if policy.resize == "no":
@@ -38,23 +39,22 @@ def shape(width: int, height: int, policy: ImagePolicy) -> Shape:
 
 
 def _part(length: int, size: int, side: int) -> int:
-    """length x size / side, rounded half up; a picture keeps at least a pixel."""
+    """Returns length x size / side, rounded half up; at least 1."""
     return max(1, (2 * length * size + side) // (2 * side))
 
 
-def scaled(image: Image.Image, size: Size, place: Box | None = None) -> Image.Image:
-    """What lies in `place` (all of it) in another size: box filter where pixels are many (img2dataset's area filter), Lanczos
-    where they are too few."""
+def resample(image: Image.Image, size: Size, box: Box | None = None) -> Image.Image:
+    """Resizes the pixels within `box` (default: all): box filter to shrink (img2dataset's area filter), Lanczos to enlarge."""
     if image.size == size:
         return image
     fewer = size[0] <= image.width and size[1] <= image.height
-    return image.resize(size, Image.Resampling.BOX if fewer else Image.Resampling.LANCZOS, place)
+    return image.resize(size, Image.Resampling.BOX if fewer else Image.Resampling.LANCZOS, box)
 
 
-def framed(image: Image.Image, size: Size) -> Image.Image:
-    """The middle of the picture where it is larger, white around it where it is smaller.
+def crop_or_pad(image: Image.Image, size: Size) -> Image.Image:
+    """Crops the image around its centre where it is larger than `size`, and pads it with white where it is smaller.
 
-    A pixel that cannot be halved is left at the right and below, both of a cut and of a border.
+    The odd pixel of a crop or border is at the right and bottom.
     """
     if image.size == size:
         return image

@@ -1,23 +1,28 @@
 """Later passes of a view, over what the first one left: label ids, who is in the view, noise, and then repeats. A shard is a
 task in each."""
 
-import functools
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from tagmill.ingest.views.count import counted
-from tagmill.ingest.views.keyed_random import Keys, in_subset
+from tagmill.ingest.views.keyed_random import in_subset
 from tagmill.ingest.views.label_noise import noisy
 from tagmill.ingest.views.resampling import rarest_of
+from tagmill.ingest.views.scratch_files import (
+    key_values,
+    read_frequencies,
+    read_ids,
+    read_labels,
+    read_repeats,
+    read_sample_labels,
+    write_labels,
+)
 from tagmill.shards.arrays import Bools, Int32s, Int64s
 from tagmill.shards.manifest import ShardEntry
 from tagmill.shards.storage.store import Store
 from tagmill.shards.view import ONE, ViewShard, put_shard_labels
-from tagmill.shards.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)
@@ -45,39 +50,25 @@ class Assigned:
     merged: int = 0  # of these, those that met another of their image
 
 
-def assigned(spool: Path, shard: str) -> Path:
-    """The file of a shard's labels and members, which the next pass reads."""
-    return spool / f"labels-{shard}.npz"
-
-
-def write_ids(spool: Path, vocabulary: Vocabulary, excluded: Keys) -> None:
-    """Tells the passes the vocabulary, and the keys [x, 16] of the samples that are excluded."""
-    sets = np.frombuffer(json.dumps(["+".join(label.synsets) for label in vocabulary.labels]).encode(), np.uint8)
-    images = np.array([label.images for label in vocabulary.labels], np.int64)
-    with (spool / "ids.npz").open("wb") as file:
-        np.savez(file, sets=sets, images=images, excluded=np.sort(_words(excluded)))
-
-
 def assign(task: AssignTask) -> Assigned:
     """Label ids of one shard's samples, noise among them, and which samples are in the view."""
-    ids, images, excluded = _ids(task.spool)
-    with np.load(counted(task.spool, task.entry.name)) as file:
-        samples, labels, keys = file["samples"].astype(np.int64), file["labels"], file["keys"].reshape(-1, 16)
-        number_of = np.array([ids.get(text, -1) for text in json.loads(file["sets"].tobytes())], np.int64)
-    found = number_of[labels] if len(labels) else np.zeros(0, np.int64)
-    rows, cut = rarest(samples[found >= 0], found[found >= 0], task.entry.samples, task.max_labels, images)
+    ids = read_ids(task.spool)
+    pairs = read_sample_labels(task.spool, task.entry.name)
+    samples = pairs.samples.astype(np.int64)
+    id_of_set = np.array([ids.numbers.get(text, -1) for text in pairs.sets], np.int64)
+    found = id_of_set[pairs.labels] if len(pairs.labels) else np.zeros(0, np.int64)
+    rows, cut = rarest(samples[found >= 0], found[found >= 0], task.entry.samples, task.max_labels, ids.images)
     has = (rows >= 0).any(axis=1)
-    member = has & in_subset(task.seed, keys, task.subset) & ~_among(_words(keys), excluded)
+    member = has & in_subset(task.seed, pairs.keys, task.subset) & ~_among(key_values(pairs.keys), ids.excluded)
     member[list(task.taken_down)] = False
-    result = Assigned(np.zeros(len(ids), np.int64), int((~has).sum()), cut, int((has & ~member).sum()))
+    result = Assigned(np.zeros(len(ids.images), np.int64), int((~has).sum()), cut, int((has & ~member).sum()))
     if task.entry.split == "train":
         if task.noise:
-            rows, counts = noisy(rows, keys, images, task.noise, task.seed)
+            rows, counts = noisy(rows, pairs.keys, ids.images, task.noise, task.seed)
             result.replaced, result.merged = counts.replaced, counts.merged
         chosen = rows[member]
-        result.frequencies = np.bincount(chosen[chosen >= 0], minlength=len(ids)).astype(np.int64)
-    with assigned(task.spool, task.entry.name).open("wb") as file:
-        np.savez(file, labels=rows, member=member)
+        result.frequencies = np.bincount(chosen[chosen >= 0], minlength=len(ids.images)).astype(np.int64)
+    write_labels(task.spool, task.entry.name, rows, member)
     return result
 
 
@@ -93,31 +84,21 @@ class RepeatTask:
 
 def count_rarest(task: RepeatTask) -> Int64s:
     """How many train samples of a shard have each label as their rarest, [L]."""
-    frequencies = _frequencies(task.spool)
+    frequencies = read_frequencies(task.spool)
     if task.entry.split != "train":
         return np.zeros(len(frequencies), np.int64)
-    labels, member = _assigned(task)
+    labels, member = read_labels(task.spool, task.entry.name)
     return np.bincount(rarest_of(labels[member], frequencies), minlength=len(frequencies)).astype(np.int64)
 
 
 def put_labels(task: RepeatTask) -> ViewShard:
     """Writes a shard's labels and repeats: of the train split those of the sample's rarest label, of others one."""
-    labels, member = _assigned(task)
+    labels, member = read_labels(task.spool, task.entry.name)
     repeats = np.where(member, ONE, 0).astype(np.int64)
-    of_label = _repeats(task.spool)
+    of_label = read_repeats(task.spool)
     if of_label is not None and task.entry.split == "train" and len(of_label):
-        repeats[member] = of_label[rarest_of(labels[member], _frequencies(task.spool))]
+        repeats[member] = of_label[rarest_of(labels[member], read_frequencies(task.spool))]
     return put_shard_labels(task.store, task.folder, task.entry, labels, repeats)
-
-
-def write_frequencies(spool: Path, frequencies: Int64s) -> None:
-    """Tells the passes how many images of the view have each label."""
-    np.save(spool / "frequencies.npy", frequencies)
-
-
-def write_repeats(spool: Path, repeats: Int64s) -> None:
-    """Tells the last pass the repeat of an image by its rarest label, in units of 2^-16."""
-    np.save(spool / "repeats.npy", repeats)
 
 
 def rarest(samples: Int64s, ids: Int64s, num_samples: int, most: int, images: Int64s) -> tuple[Int32s, int]:
@@ -138,38 +119,8 @@ def rarest(samples: Int64s, ids: Int64s, num_samples: int, most: int, images: In
     return labels, int((~stays).sum())
 
 
-def _words(keys: Keys) -> npt.NDArray[np.void]:
-    """Keys as single values that sort and compare byte by byte."""
-    return np.ascontiguousarray(keys).view("V16").ravel()
-
-
 def _among(keys: npt.NDArray[np.void], known: npt.NDArray[np.void]) -> Bools:
     if not len(known):
         return np.zeros(len(keys), np.bool_)
     places = np.minimum(np.searchsorted(known, keys), len(known) - 1)
     return np.asarray(known[places] == keys)
-
-
-def _assigned(task: RepeatTask) -> tuple[Int32s, Bools]:
-    with np.load(assigned(task.spool, task.entry.name)) as file:
-        return file["labels"], file["member"]
-
-
-# A worker serves one view: what all shards share is read once. A spool folder is new for every view.
-@functools.lru_cache(maxsize=1)
-def _ids(spool: Path) -> tuple[dict[str, int], Int64s, npt.NDArray[np.void]]:
-    with np.load(spool / "ids.npz") as file:
-        sets = json.loads(file["sets"].tobytes())
-        return {text: number for number, text in enumerate(sets)}, file["images"], file["excluded"]
-
-
-@functools.lru_cache(maxsize=1)
-def _frequencies(spool: Path) -> Int64s:
-    found: Int64s = np.load(spool / "frequencies.npy")
-    return found
-
-
-@functools.lru_cache(maxsize=1)
-def _repeats(spool: Path) -> Int64s | None:
-    path = spool / "repeats.npy"
-    return np.load(path) if path.exists() else None

@@ -28,13 +28,11 @@ from tagmill.ingest.views.assign import (
     assign,
     count_rarest,
     put_labels,
-    write_frequencies,
-    write_ids,
-    write_repeats,
 )
 from tagmill.ingest.views.count import CountedTags, CountTask, count_tags
 from tagmill.ingest.views.recipe import Members, ViewRules, keep_files
 from tagmill.ingest.views.resampling import solve
+from tagmill.ingest.views.scratch_files import write_frequencies, write_ids, write_repeats
 from tagmill.ingest.views.tag_union import tag_union
 from tagmill.ingest.workers.pool import Workers
 from tagmill.shards.arrays import Int64s
@@ -83,10 +81,19 @@ class CorpusSource:
     @classmethod
     def of(cls, corpus: Corpus, spool: Path, processes: int) -> "CorpusSource":
         """A corpus that is there, with what its takedown list keeps out of views."""
-        taken, file = corpus.takedown, corpus.file
+        taken = corpus.takedown
+        file = corpus.file
         ordinals = {shard: found.tolist() for shard, found in taken.shards.items()}
-        place = (corpus.store, file.manifest, corpus.entries, spool, processes)
-        return cls(*place, ordinals, taken.samples_sha256, num_runs(file))
+        return cls(
+            store=corpus.store,
+            manifest=file.manifest,
+            entries=corpus.entries,
+            spool=spool,
+            processes=processes,
+            taken_down=ordinals,
+            takedown=taken.samples_sha256,
+            runs=num_runs(file),
+        )
 
 
 def make_view(
@@ -107,13 +114,13 @@ def make_view(
     tasks = [CountTask(store, entry, rules.match, union.files.get(entry.name), spool) for entry in entries]
     folder = recipe_folder(name, recipe := _recipe(source, rules, union.sha256, seed))
     note(folder)
-    counted = _Counted()
+    counted = _CorpusCounts()
     with Workers(source.processes, "making a view") as workers:
         for found in workers.each(count_tags, tasks):
             counted.add(found)
         vocabulary, left = choose(counted.counts(), rules.vocabulary, rules.match.rule, WordNet.load())
         matcher = TagMatcher(rules.match)
-        vocabulary = _told(vocabulary, left, counted, matcher)
+        vocabulary = _with_dropped(vocabulary, left, counted, matcher)
         write_ids(spool, vocabulary, excluded)
         labelled = Labelled(Named("", ""), vocabulary, counted.tags, counted.tags_matched)
         frequencies = _assign(workers, source, rules, seed, labelled)
@@ -145,7 +152,7 @@ def _recipe(source: CorpusSource, rules: ViewRules, union_sha256: str, seed: int
     }
 
 
-class _Counted:
+class _CorpusCounts:
     """Sums of the shards' tallies, added in the order of the corpus."""
 
     def __init__(self) -> None:
@@ -153,7 +160,8 @@ class _Counted:
         self.tokens: dict[str, Counter[str]] = {}
         self.dropped: Counter[str] = Counter()
         self.unmatched: Counter[str] = Counter()
-        self.tags = self.tags_matched = 0
+        self.tags = 0
+        self.tags_matched = 0
 
     def add(self, found: CountedTags) -> None:
         self.tags += found.tags
@@ -175,7 +183,9 @@ class _Counted:
         return VocabularyCounts(self.images, self.tokens)
 
 
-def _told(vocabulary: Vocabulary, left: Mapping[str, int], counted: "_Counted", matcher: TagMatcher) -> Vocabulary:
+def _with_dropped(
+    vocabulary: Vocabulary, left: Mapping[str, int], counted: _CorpusCounts, matcher: TagMatcher
+) -> Vocabulary:
     """The vocabulary that also says what was dropped with the largest counts, for a person to judge."""
     tokens = [
         {"token": token, "tags_at_least": count, "why": matcher.why_not(token)}
@@ -209,13 +219,13 @@ def _assign(workers: Workers, source: CorpusSource, rules: ViewRules, seed: int,
     members = rules.members
     tasks = [
         AssignTask(
-            entry,
-            source.spool,
-            rules.max_labels,
-            seed,
-            members.noise,
-            members.subset,
-            tuple(source.taken_down.get(entry.name, ())),
+            entry=entry,
+            spool=source.spool,
+            max_labels=rules.max_labels,
+            seed=seed,
+            noise=members.noise,
+            subset=members.subset,
+            taken_down=tuple(source.taken_down.get(entry.name, ())),
         )
         for entry in source.entries
     ]

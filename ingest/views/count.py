@@ -1,7 +1,6 @@
 """First pass of a view: which labels each sample of a shard carries, and how many carry each. A shard is a task."""
 
 import functools
-import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +16,8 @@ import pyarrow.parquet as pq
 from tagmill.ingest.labels.coverage import clipped
 from tagmill.ingest.labels.matching import MatchRules, TagMatcher
 from tagmill.ingest.labels.synsets import set_text
+from tagmill.ingest.views.keyed_random import keys_of
+from tagmill.ingest.views.scratch_files import SampleLabels, write_sample_labels
 from tagmill.shards.arrays import Int64s
 from tagmill.shards.errors import CorpusError
 from tagmill.shards.formats.parquet import read_table
@@ -56,47 +57,52 @@ class CountedTags:
     tags_matched: int = 0
 
 
-def counted(spool: Path, shard: str) -> Path:
-    """The file of a shard's pairs (sample, label), which the next pass reads."""
-    return spool / f"tally-{shard}.npz"
-
-
 def count_tags(task: CountTask) -> CountedTags:
-    """Goes through one shard's table. Raises CorpusError where it has not the samples of the manifest."""
+    """Matches the tags of one shard, counts them, and leaves the pairs (sample, label) in the spool.
+
+    Raises CorpusError where the shard's table has not as many rows as the manifest says.
+    """
     table = read_table(task.store.read(f"shards/{task.entry.name}.parquet"), ["key", "tags"])
     if len(table) != task.entry.samples:
         what = f"{len(table)} rows, the manifest says {task.entry.samples}"
         raise CorpusError(what, f"{task.store.url}/shards/{task.entry.name}.parquet", "restore the shard")
-    samples, numbers, words = written(table["tags"], pq.read_table(task.union) if task.union else None)
-    match = _remembering(task.rules)
+    # [m] pairs of a sample and a tag; a tag is an index into `words`, W distinct spellings.
+    samples, tag_of_pair, words = written(table["tags"], pq.read_table(task.union) if task.union else None)
+    match = _cached_match(task.rules)
     matches = [match(word) for word in words]
     tokens = _Numbers()
-    token_of = np.array([tokens[token] if labels else -1 for token, labels in matches], np.int64)
-    matched = token_of[numbers] >= 0 if len(words) else np.zeros(0, np.bool_)
+    token_of_word = np.array([tokens[token] if labels else -1 for token, labels in matches], np.int64)  # [W]
+    matched = token_of_word[tag_of_pair] >= 0 if len(words) else np.zeros(0, np.bool_)  # [m]
     result = CountedTags(task.entry.split, {}, {}, {}, tags=len(samples), tags_matched=int(matched.sum()))
-    without = np.bincount(numbers[~matched], minlength=len(words))
-    result.dropped = _commonest(matches, without)
-    for number in np.argsort(-without, kind="stable")[:UNMATCHED].tolist():
-        if without[number]:
-            written_so = clipped(words[number])
-            result.unmatched[written_so] = result.unmatched.get(written_so, 0) + int(without[number])
-    at, token = _distinct(samples[matched], token_of[numbers[matched]], len(tokens))
-    result.tokens = dict(zip(tokens, np.bincount(token, minlength=len(tokens)).tolist(), strict=True))
-    result.led_to = {text: labels for text, labels in matches if labels}
+    without_label = np.bincount(tag_of_pair[~matched], minlength=len(words))  # [W] samples
+    result.dropped = _commonest(matches, without_label)
+    result.unmatched = _commonest_spellings(words, without_label)
+    # [k] distinct pairs of a sample and a token: spellings of one token in one sample count once.
+    sample_of, token_of = _distinct(samples[matched], token_of_word[tag_of_pair[matched]], len(tokens))
+    result.tokens = dict(zip(tokens, np.bincount(token_of, minlength=len(tokens)).tolist(), strict=True))
+    result.led_to = {token: labels for token, labels in matches if labels}
     sets = _Numbers()
-    lists = [[sets[label] for label in result.led_to[text]] for text in tokens]
-    lengths = np.array([len(each) for each in lists], np.int64)
-    flat = np.array([number for each in lists for number in each], np.int64)
-    starts = np.cumsum(lengths) - lengths
-    repeats = lengths[token]
-    inside = np.arange(repeats.sum()) - np.repeat(np.cumsum(repeats) - repeats, repeats)
-    at, label = _distinct(np.repeat(at, repeats), flat[np.repeat(starts[token], repeats) + inside], len(sets))
-    result.labels = dict(zip(sets, np.bincount(label, minlength=len(sets)).tolist(), strict=True))
-    keys = np.frombuffer(bytes.fromhex("".join(table["key"].to_pylist())), np.uint8)
-    texts = np.frombuffer(json.dumps(list(sets)).encode(), np.uint8)
-    with counted(task.spool, task.entry.name).open("wb") as file:
-        np.savez(file, samples=at.astype(np.int32), labels=label.astype(np.int32), sets=texts, keys=keys)
+    labels_of_token = [[sets[label] for label in result.led_to[token]] for token in tokens]
+    sample_of, label_of = _expanded(sample_of, token_of, labels_of_token, len(sets))
+    result.labels = dict(zip(sets, np.bincount(label_of, minlength=len(sets)).tolist(), strict=True))
+    keys = keys_of(table["key"].to_pylist())
+    pairs = SampleLabels(sample_of.astype(np.int32), label_of.astype(np.int32), list(sets), keys)
+    write_sample_labels(task.spool, task.entry.name, pairs)
     return result
+
+
+def _expanded(
+    samples: Int64s, tokens: Int64s, labels_of: Sequence[Sequence[int]], num_labels: int
+) -> tuple[Int64s, Int64s]:
+    """Returns the distinct pairs (sample, label) [P] of the pairs (sample, token) [k], where a token has several labels."""
+    lengths = np.array([len(labels) for labels in labels_of], np.int64)  # [T] labels of each token
+    flat = np.array([label for labels in labels_of for label in labels], np.int64)  # all lists, one after another
+    starts = np.cumsum(lengths) - lengths  # [T] where each token's list begins in `flat`
+    repeats = lengths[tokens]  # [k] rows that each pair becomes, their sum is r
+    ends = np.cumsum(repeats)
+    within = np.arange(repeats.sum()) - np.repeat(ends - repeats, repeats)  # [r] 0, 1, ... inside each pair's rows
+    labels = flat[np.repeat(starts[tokens], repeats) + within]  # [r]
+    return _distinct(np.repeat(samples, repeats), labels, num_labels)
 
 
 def written(tags: pa.ChunkedArray, union: pa.Table | None) -> tuple[Int64s, Int64s, list[str]]:
@@ -158,6 +164,15 @@ def _unique(values: Int64s) -> Int64s:
     return ordered[first]
 
 
+def _commonest_spellings(words: Sequence[str], counts: Int64s) -> dict[str, int]:
+    """Returns the UNMATCHED commonest tags without a label, clipped, with the samples [W] that have each."""
+    found: Counter[str] = Counter()
+    for number in np.argsort(-counts, kind="stable")[:UNMATCHED].tolist():
+        if counts[number]:
+            found[clipped(words[number])] += int(counts[number])
+    return dict(found)
+
+
 def _commonest(matches: Sequence[tuple[str, Labels]], counts: Int64s) -> dict[str, int]:
     """Tokens without a label by number of tags, at least: those of the commonest spellings."""
     found: Counter[str] = Counter()
@@ -169,7 +184,7 @@ def _commonest(matches: Sequence[tuple[str, Labels]], counts: Int64s) -> dict[st
 
 
 @functools.lru_cache(maxsize=1)
-def _remembering(rules: MatchRules) -> Callable[[str], tuple[str, Labels]]:
+def _cached_match(rules: MatchRules) -> Callable[[str], tuple[str, Labels]]:
     """What this process knows of tags: the token, and the texts of its labels. The matcher's tables are read once."""
     matcher = TagMatcher(rules)
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tagmill.ingest.images import jpeg_planes
-from tagmill.ingest.images.jpeg_planes import PLANES_THUMBNAIL, plain_size, smaller
+from tagmill.ingest.images.jpeg_planes import PLANES_THUMBNAIL, downscale, plain_size
 
 compiled = pytest.mark.skipif(not jpeg_planes.is_compiled(), reason="planes.c was not compiled")
 SAMPLINGS = ["4:4:4", "4:2:2", "4:2:0"]
@@ -37,12 +37,12 @@ def encoded(image: Image.Image, **options: Any) -> bytes:
 
 
 def of_size(body: bytes, target: tuple[int, int], fraction: int, quality: int) -> tuple[bytes, bytes] | None:
-    """`smaller`, told the size that the file has."""
+    """`downscale`, told the size that the file has."""
     try:
         size = Image.open(io.BytesIO(body)).size
     except (OSError, Image.DecompressionBombError):
         size = (200, 150)
-    return smaller(body, size, target, fraction, quality)
+    return downscale(body, size, target, fraction, quality)
 
 
 def luma_of(jpeg: bytes) -> Plane:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from tagmill.ingest.config.image_policy import ImagePolicy
 from tagmill.ingest.images import jpeg_planes
-from tagmill.ingest.images.jpeg_scans import MOST_SCANS, decodable, regular
+from tagmill.ingest.images.jpeg_scans import MAX_SCANS, bytes_to_decode, normalise_header
 from tagmill.ingest.images.prepare import Prepared, prepare
 from tagmill.ingest.images.rejected import Rejected, RejectError
 from tagmill.ingest.reasons import Reason
@@ -128,9 +128,9 @@ def many_scans(count: int) -> bytes:
 @pytest.mark.parametrize("policy", [SMALLER, CROPPED], ids=["smaller", "cropped"])
 def test_scans_are_bounded_as_in_the_loader(policy: ImagePolicy) -> None:
     few = len(scans_of(jpeg("L", progressive=True)))
-    good(many_scans(MOST_SCANS - few), policy)
-    assert prepare(many_scans(MOST_SCANS - few + 1), policy) == Rejected(
-        Reason.DECODER_FAILED, f"JPEG: more than {MOST_SCANS} scans"
+    good(many_scans(MAX_SCANS - few), policy)
+    assert prepare(many_scans(MAX_SCANS - few + 1), policy) == Rejected(
+        Reason.DECODER_FAILED, f"JPEG: more than {MAX_SCANS} scans"
     )
 
 
@@ -178,16 +178,16 @@ def test_nothing_hides_a_size() -> None:
 @compiled
 def test_the_size_that_was_promised_is_compared() -> None:
     body = jpeg()
-    assert jpeg_planes.smaller(body, (160, 120), (80, 64), 1, 90) is not None
+    assert jpeg_planes.downscale(body, (160, 120), (80, 64), 1, 90) is not None
     for size in ((161, 120), (160, 121), (80, 64), (60000, 60000)):
-        assert jpeg_planes.smaller(body, size, (80, 64), 1, 90) is None
+        assert jpeg_planes.downscale(body, size, (80, 64), 1, 90) is None
 
 
 def test_most_files_are_read_as_they_are() -> None:
     for body in (jpeg(), jpeg(progressive=True), jpeg(exif=exif(3)[4:]), jpeg("CMYK")):
-        assert regular(body) is body
+        assert normalise_header(body) is body
     body = jpeg()
-    assert regular(body[:2] + b"\xff\xd0xx" + body[2:]) == body
+    assert normalise_header(body[:2] + b"\xff\xd0xx" + body[2:]) == body
 
 
 @pytest.mark.parametrize(
@@ -203,7 +203,7 @@ def test_most_files_are_read_as_they_are() -> None:
 )
 def test_headers_that_end_or_that_nobody_reads(body: bytes, reason: Reason) -> None:
     with pytest.raises(RejectError) as caught:
-        regular(body)
+        normalise_header(body)
     assert caught.value.rejected.reason == reason and str(caught.value.rejected.detail).startswith("JPEG")
     made = prepare(body, SMALLER)
     assert isinstance(made, Rejected) and made.reason == reason
@@ -220,9 +220,9 @@ def test_altered_files_have_one_reading(body: bytes, changes: list[tuple[float, 
         at = 3 + int(place**3 * (len(mutated) - 3))
         mutated[at : at + len(some)] = some
     try:
-        once = regular(bytes(mutated))
-        *_, given_on = decodable(once)
+        once = normalise_header(bytes(mutated))
+        *_, given_on = bytes_to_decode(once)
     except RejectError:
         return
-    assert regular(once) == once and given_on.rstrip(b"\xfe").startswith(once[:2])
+    assert normalise_header(once) == once and given_on.rstrip(b"\xfe").startswith(once[:2])
     assert once.startswith(given_on.rstrip(b"\xfe"))

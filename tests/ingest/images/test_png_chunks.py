@@ -14,7 +14,7 @@ from PIL import Image, ImageCms
 
 from tagmill.ingest.config.image_policy import ImagePolicy
 from tagmill.ingest.images import png_chunks
-from tagmill.ingest.images.png_chunks import read
+from tagmill.ingest.images.png_chunks import read_png
 from tagmill.ingest.images.prepare import Prepared, prepare
 from tagmill.ingest.images.rejected import Rejected, RejectError
 from tagmill.ingest.reasons import Reason
@@ -177,7 +177,7 @@ def test_a_picture_whose_last_rows_are_black_is_whole() -> None:
 @pytest.mark.parametrize("size", [(40, 80), (9, 8), (64, 9), (33, 31)])
 def test_interlaced_rows_are_counted(size: tuple[int, int]) -> None:
     width, height = size
-    found = read(drawn((width, height, 8, 0, 1), b"")).unpacked
+    found = read_png(drawn((width, height, 8, 0, 1), b"")).raw_size
     rows = bytes(found)
     policy = ImagePolicy(64, 95, 1, 1_000_000)
     good(drawn((width, height, 8, 0, 1), rows), policy)
@@ -293,8 +293,8 @@ def test_any_bytes_give_a_png_or_a_reason(some: bytes, at: int) -> None:
     if not png_chunks.is_png(mutated):
         return
     try:
-        found = read(mutated)
+        found = read_png(mutated)
     except RejectError as error:
         assert str(error.rejected.detail).startswith("PNG")
         return
-    assert read(found.body).body == found.body
+    assert read_png(found.body).body == found.body

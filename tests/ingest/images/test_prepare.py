@@ -17,7 +17,7 @@ from tagmill.ingest.config.image_policy import ImagePolicy
 from tagmill.ingest.images import jpeg_planes, srgb
 from tagmill.ingest.images import prepare as images
 from tagmill.ingest.images.fingerprint import fingerprint, pdq_of
-from tagmill.ingest.images.passthrough import as_it_came
+from tagmill.ingest.images.passthrough import without_metadata
 from tagmill.ingest.images.prepare import Prepared, image_stack, prepare
 from tagmill.ingest.images.rejected import Rejected
 from tagmill.ingest.reasons import Reason
@@ -196,11 +196,11 @@ def test_profiles_are_remembered_within_bounds() -> None:
         varied = bytearray(swapped_profile())
         varied[24:36] = bytes([7, 0xD0 + number % 16, 0, 1 + number // 16] * 3)  # the date of its making
         assert near(corners(good(encoded(quarters(), "JPEG", icc_profile=bytes(varied))).jpeg), swapped, 40)
-    remembered = srgb.to_srgb.cache_info()
+    remembered = srgb.srgb_transform.cache_info()
     assert remembered.currsize == remembered.maxsize == 64
     long = swapped_profile() + bytes(srgb._REMEMBERED)
     assert near(corners(good(encoded(quarters(), "JPEG", icc_profile=long)).jpeg), swapped, 40)
-    assert srgb.to_srgb.cache_info() == remembered
+    assert srgb.srgb_transform.cache_info() == remembered
 
 
 def test_a_profile_for_other_colours_is_left_aside() -> None:
@@ -313,7 +313,7 @@ NEVER = ImagePolicy(200, 90, 8, 1_000_000, resize="no", reencode="never")
 def test_a_small_baseline_jpeg_is_stored_as_it_came(name: str, policy: ImagePolicy) -> None:
     body = FORMATS[name]()
     made = good(body, policy)
-    assert made.jpeg == as_it_came(body) and b"by me" not in made.jpeg
+    assert made.jpeg == without_metadata(body) and b"by me" not in made.jpeg
     assert (made.width, made.height, made.original_width, made.original_height) == (120, 80, 120, 80)
     assert np.abs(made.thumbnail.astype(int) - good(body).thumbnail).mean() < 3
 
@@ -353,13 +353,13 @@ def test_what_cannot_be_stored_as_it_came(name: str) -> None:
 def test_srgb_profiles_are_no_reason_to_encode_anew() -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     body = encoded(quarters(), "JPEG", icc_profile=profile)
-    assert good(body, SMALL).jpeg == as_it_came(body)
+    assert good(body, SMALL).jpeg == without_metadata(body)
 
 
 def test_what_must_be_smaller_is_encoded_anew() -> None:
     body = FORMATS["jpeg"]()
     auto = ImagePolicy(48, 95, 8, 1_000_000, reencode="auto")
-    assert good(body, auto).jpeg == good(body).jpeg != as_it_came(body)
+    assert good(body, auto).jpeg == good(body).jpeg != without_metadata(body)
 
 
 def test_a_jpeg_that_is_cut_is_not_stored_as_it_came() -> None:
@@ -382,7 +382,7 @@ def test_coded_pixels_that_end_early_are_found(
     options = {"quality": quality, "restart_marker_rows": rows, "optimize": data.draw(st.booleans())}
     options["subsampling"] = data.draw(st.sampled_from(["4:2:0", "4:4:4"]))
     body = encoded(Image.fromarray(noise.astype(np.uint8)), "JPEG", **options)
-    assert good(body, NEVER).jpeg == as_it_came(body)  # whole ones always pass
+    assert good(body, NEVER).jpeg == without_metadata(body)  # whole ones always pass
     start = body.rindex(b"\xff\xda") + 14
     lost = data.draw(st.integers(0, len(body) - 2 - start))
     cut = body[: len(body) - 2 - lost] + body[-2:]
@@ -526,14 +526,14 @@ PLAIN: dict[str, dict[str, Any]] = {
 
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """For every picture that is asked for in its own planes whether it was made there."""
-    found, smaller = [], jpeg_planes.smaller
+    found, smaller = [], jpeg_planes.downscale
 
     def ask(*words: Any) -> tuple[bytes, bytes] | None:
         made = smaller(*words)
         found.append(made is not None)
         return made
 
-    monkeypatch.setattr(jpeg_planes, "smaller", ask)
+    monkeypatch.setattr(jpeg_planes, "downscale", ask)
     return found
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tagmill.ingest.config.image_policy import ImagePolicy
-from tagmill.ingest.images.resize import Shape, framed, scaled, shape
+from tagmill.ingest.images.resize import Shape, crop_or_pad, resample, target_shape
 
 MODES = ["keep_ratio", "keep_ratio_largest", "center_crop", "border", "no"]
 SIDES = st.integers(1, 3000)
@@ -22,7 +22,7 @@ def policy(resize: Any, size: int = 256, only_if_bigger: bool = True) -> ImagePo
 
 @given(SIDES, SIDES, st.integers(8, 600), st.sampled_from(MODES), st.booleans())
 def test_sides(width: int, height: int, size: int, mode: str, only_if_bigger: bool) -> None:
-    got = shape(width, height, policy(mode, size, only_if_bigger))
+    got = target_shape(width, height, policy(mode, size, only_if_bigger))
     by = {"keep_ratio": min, "center_crop": min, "keep_ratio_largest": max, "border": max}.get(mode)
     if by is None or (only_if_bigger and by(width, height) <= size):
         assert got == Shape((width, height), (width, height))
@@ -37,7 +37,7 @@ def test_sides(width: int, height: int, size: int, mode: str, only_if_bigger: bo
 @given(SIDES, SIDES, st.integers(8, 600), st.sampled_from(MODES), st.booleans())
 def test_a_picture_on_its_side_gets_the_same_sides(w: int, h: int, size: int, mode: str, only_if_bigger: bool) -> None:
     """So that a picture may be scaled before it is turned upright."""
-    upright, turned = (shape(*sides, policy(mode, size, only_if_bigger)) for sides in ((w, h), (h, w)))
+    upright, turned = (target_shape(*sides, policy(mode, size, only_if_bigger)) for sides in ((w, h), (h, w)))
     assert (turned.scaled[::-1], turned.stored[::-1]) == (upright.scaled, upright.stored)
 
 
@@ -57,22 +57,24 @@ def test_a_picture_on_its_side_gets_the_same_sides(w: int, h: int, size: int, mo
 )
 def test_as_img2dataset_does_it(mode: str, only_if_bigger: bool, wanted: list[tuple[int, int]]) -> None:
     """resize_only_if_bigger leaves a picture without cut and border there too, so that squares are certain only without it."""
-    got = [shape(*sides, policy(mode, 256, only_if_bigger)).stored for sides in ((640, 480), (200, 100), (256, 512))]
+    got = [
+        target_shape(*sides, policy(mode, 256, only_if_bigger)).stored for sides in ((640, 480), (200, 100), (256, 512))
+    ]
     assert got == wanted
 
 
 def test_halves_are_rounded_up() -> None:
-    assert shape(512, 513, policy("keep_ratio")).scaled == (256, 257)  # 256.5
-    assert shape(512, 515, policy("keep_ratio")).scaled == (256, 258)  # 257.5
+    assert target_shape(512, 513, policy("keep_ratio")).scaled == (256, 257)  # 256.5
+    assert target_shape(512, 515, policy("keep_ratio")).scaled == (256, 258)  # 257.5
 
 
 def test_the_filters() -> None:
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8))
-    assert scaled(noise, (40, 30)) is noise
-    assert scaled(noise, (20, 15)) == noise.resize((20, 15), Image.Resampling.BOX)
+    assert resample(noise, (40, 30)) is noise
+    assert resample(noise, (20, 15)) == noise.resize((20, 15), Image.Resampling.BOX)
     place = (0.0, 0.0, 38.5, 29.25)
-    assert scaled(noise, (20, 15), place) == noise.resize((20, 15), Image.Resampling.BOX, place)
-    assert scaled(noise, (80, 60)) == noise.resize((80, 60), Image.Resampling.LANCZOS)
+    assert resample(noise, (20, 15), place) == noise.resize((20, 15), Image.Resampling.BOX, place)
+    assert resample(noise, (80, 60)) == noise.resize((80, 60), Image.Resampling.LANCZOS)
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 40))
@@ -81,7 +83,7 @@ def test_frames(width: int, height: int, size: int) -> None:
     pixels = np.arange(width * height * 3, dtype=np.uint32).reshape(height, width, 3).astype(np.uint8) // 2
     across = min if width >= size and height >= size else max  # a cut, or a border
     wanted = (size, size) if across is min else (max(width, size), max(height, size))
-    got = np.asarray(framed(Image.fromarray(pixels), wanted))
+    got = np.asarray(crop_or_pad(Image.fromarray(pixels), wanted))
     assert got.shape == (wanted[1], wanted[0], 3)
     left, top = abs(width - wanted[0]) // 2, abs(height - wanted[1]) // 2
     if across is min:

@@ -15,7 +15,7 @@ from PIL import Image
 from tagmill.ingest.config.image_policy import ImagePolicy
 from tagmill.ingest.images.prepare import prepare
 from tagmill.ingest.images.rejected import Rejected
-from tagmill.ingest.images.sniff import kind_of, unread
+from tagmill.ingest.images.sniff import explain_unreadable, kind_of
 from tagmill.ingest.reasons import Reason
 
 POLICY = ImagePolicy(48, 90, 8, 1_000_000)
@@ -66,11 +66,13 @@ def test_what_is_no_picture_says_what_it_is(body: bytes) -> None:
 def test_avif_is_named_also_where_it_is_not_read() -> None:
     for brands in ((b"avif", b"mif1", b"miaf"), (b"mif1", b"avif"), (b"avis",)):
         body = ftyp(*brands)
-        assert unread(body, FORMATS) == Rejected(Reason.NOT_AN_IMAGE, "AVIF")
+        assert explain_unreadable(body, FORMATS) == Rejected(Reason.NOT_AN_IMAGE, "AVIF")
         cut = body[:-3]
-        assert unread(cut, FORMATS) == Rejected(Reason.NOT_AN_IMAGE, "AVIF")  # a whole one would not be read either
-        assert unread(cut, (*FORMATS, "AVIF")) == Rejected(Reason.TRUNCATED, "AVIF")
-        assert unread(body, (*FORMATS, "AVIF")) == Rejected(Reason.NOT_AN_IMAGE, "AVIF")
+        assert explain_unreadable(cut, FORMATS) == Rejected(
+            Reason.NOT_AN_IMAGE, "AVIF"
+        )  # a whole one would not be read either
+        assert explain_unreadable(cut, (*FORMATS, "AVIF")) == Rejected(Reason.TRUNCATED, "AVIF")
+        assert explain_unreadable(body, (*FORMATS, "AVIF")) == Rejected(Reason.NOT_AN_IMAGE, "AVIF")
 
 
 def encoded(kind: str, **options: Any) -> bytes:
@@ -106,7 +108,7 @@ def test_a_broken_picture_of_full_length_is_no_image() -> None:
 )
 def test_any_bytes_have_one_kind_or_none(tail: bytes, head: bytes) -> None:
     kind = kind_of(head + tail)
-    made = unread(head + tail, (*FORMATS, "AVIF"))
+    made = explain_unreadable(head + tail, (*FORMATS, "AVIF"))
     assert made.detail == kind and made.reason in (Reason.NOT_AN_IMAGE, Reason.TRUNCATED)
 
 

@@ -13,7 +13,7 @@ from tagmill.ingest.config.image_policy import ImagePolicy
 from tagmill.ingest.images import srgb
 from tagmill.ingest.images.prepare import Prepared, prepare
 from tagmill.ingest.images.rejected import RejectError
-from tagmill.ingest.images.srgb import in_srgb, is_srgb, keeps_colours, opaque
+from tagmill.ingest.images.srgb import convert_to_srgb, is_srgb, keeps_colours, without_alpha
 from tagmill.ingest.reasons import Reason
 
 
@@ -83,19 +83,19 @@ def test_a_jpeg_with_a_false_srgb_profile_is_not_stored_as_it_came() -> None:
 def test_profiles_for_other_pixels_and_broken_ones_change_nothing() -> None:
     grey = Image.new("L", (9, 9), 77)
     for some in (profile("sRGB", 1.0), profile("any", 1.0), b"junk", b"", None):
-        assert np.array_equal(np.asarray(in_srgb(grey, some)), np.asarray(grey.convert("RGB")))
-    assert in_srgb(GREEN, None) is GREEN
+        assert np.array_equal(np.asarray(convert_to_srgb(grey, some)), np.asarray(grey.convert("RGB")))
+    assert convert_to_srgb(GREEN, None) is GREEN
 
 
 def test_sixteen_bits_keep_their_upper_half_in_bands(monkeypatch: pytest.MonkeyPatch) -> None:
     deep = np.random.default_rng(0).integers(0, 65536, (37, 11), dtype=np.uint16)
     image = Image.fromarray(deep)
-    whole = np.asarray(opaque(image))
+    whole = np.asarray(without_alpha(image))
     assert np.array_equal(whole, deep >> 8)
     monkeypatch.setattr(srgb, "_BAND", 50)  # pixels: four rows and a rest
-    assert np.array_equal(np.asarray(opaque(image)), whole)
+    assert np.array_equal(np.asarray(without_alpha(image)), whole)
     wide = Image.fromarray(np.array([[-5, 255, 65535, 1 << 20]], np.int32))
-    assert np.asarray(opaque(wide)).tolist() == [[0, 0, 255, 255]]
+    assert np.asarray(without_alpha(wide)).tolist() == [[0, 0, 255, 255]]
 
 
 def test_sixteen_bits_take_little_more_than_the_picture(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,7 +110,7 @@ def test_sixteen_bits_take_little_more_than_the_picture(monkeypatch: pytest.Monk
 
     image = Image.fromarray(np.zeros((4000, 1000), np.uint16))
     monkeypatch.setattr(np, "asarray", counted)
-    opaque(image)
+    without_alpha(image)
     assert len(asked) > 1 and max(asked) <= 2 * srgb._BAND
 
 
@@ -127,5 +127,5 @@ def test_what_is_transparent_among_sixteen_bits_is_white() -> None:
 
 def test_pixels_that_are_no_colours_are_refused() -> None:
     with pytest.raises(RejectError) as caught:
-        opaque(Image.new("F", (9, 9)))
+        without_alpha(Image.new("F", (9, 9)))
     assert caught.value.rejected.reason == Reason.DECODER_FAILED

@@ -1,6 +1,5 @@
 """Label ids of a shard: the rarest stay, members by key, noise on training labels, repeats by the rarest label."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +14,15 @@ from tagmill.ingest.views.assign import (
     count_rarest,
     put_labels,
     rarest,
+)
+from tagmill.ingest.views.keyed_random import keys_of
+from tagmill.ingest.views.scratch_files import (
+    SampleLabels,
     write_frequencies,
     write_ids,
     write_repeats,
+    write_sample_labels,
 )
-from tagmill.ingest.views.count import counted
-from tagmill.ingest.views.keyed_random import keys_of
 from tagmill.shards.manifest import ShardEntry
 from tagmill.shards.storage.store import Store
 from tagmill.shards.view import ONE
@@ -50,14 +52,9 @@ def test_the_rarest_labels_stay(samples: list[list[int]], most: int, images: lis
 def spool(tmp_path: Path) -> Path:
     """A shard of five samples: labels 0; 1 and 2; none; 2; 0 and one that is not in the vocabulary."""
     names = [*NAMES, "n00000009"]
-    with counted(tmp_path, "000000").open("wb") as file:
-        np.savez(
-            file,
-            samples=np.array([0, 1, 1, 3, 4, 4], np.int32),
-            labels=np.array([0, 1, 2, 2, 0, 3], np.int32),
-            sets=np.frombuffer(json.dumps(names).encode(), np.uint8),
-            keys=keys_of(KEYS).ravel(),
-        )
+    samples = np.array([0, 1, 1, 3, 4, 4], np.int32)
+    labels = np.array([0, 1, 2, 2, 0, 3], np.int32)
+    write_sample_labels(tmp_path, "000000", SampleLabels(samples, labels, names, keys_of(KEYS)))
     return tmp_path
 
 

@@ -1,6 +1,5 @@
 """The first pass over a shard: distinct tags, the limit of tags, labels by number, and what is told of the rest."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,8 @@ from hypothesis import strategies as st
 from tagmill.ingest.labels.coverage import WRITTEN
 from tagmill.ingest.labels.matching import MatchRules
 from tagmill.ingest.labels.synsets import labels_of, set_text
-from tagmill.ingest.views.count import DROPPED, MAX_TAGS, UNMATCHED, CountTask, count_tags, counted, written
+from tagmill.ingest.views.count import DROPPED, MAX_TAGS, UNMATCHED, CountTask, count_tags, written
+from tagmill.ingest.views.scratch_files import read_sample_labels
 from tagmill.ingest.views.tag_union import UNION
 from tagmill.shards.errors import CorpusError
 from tests.ingest.tagged import make
@@ -55,10 +55,9 @@ def test_labels_and_tokens_are_counted_once_a_sample(tmp_path: Path) -> None:
     assert all(found.labels[name] == 2 for name in cats)
     assert found.dropped == {"nosuch": 2} and (found.tags, found.tags_matched) == (8, 6)
     assert found.unmatched == {"nosuch": 1, "#nosuch": 1}
-    with np.load(counted(tmp_path, "000000")) as file:
-        sets = json.loads(file["sets"].tobytes())
-        pairs = {(int(s), sets[n]) for s, n in zip(file["samples"], file["labels"])}
-        assert file["keys"].tobytes().hex() == "".join(made.keys)
+    left = read_sample_labels(tmp_path, "000000")
+    pairs = {(int(sample), left.sets[label]) for sample, label in zip(left.samples, left.labels)}
+    assert left.keys.tobytes().hex() == "".join(made.keys)
     assert {name for sample, name in pairs if sample == 0} == cats and not {s for s, _ in pairs} & {1, 3}
 
 
