@@ -32,7 +32,7 @@ from tagmill.ingest.dedup.resolve import SetRules, resolve_drops
 from tagmill.ingest.engines.engine import Engine, GeneratedTable, Param, Parquet, TableSource, parquet_of
 from tagmill.ingest.executor import open_executor
 from tagmill.ingest.run import FACTS
-from tagmill.ingest.views.tag_union import DUPLICATES, PLACES
+from tagmill.ingest.views.tag_union import DUPLICATE_ROWS, SAMPLE_LOCATIONS
 from tagmill.shards.storage.store import Store
 
 PIECE = 100_000  # rows of a file
@@ -112,7 +112,8 @@ def places(source: Parquet, name: str) -> Iterator[pa.RecordBatch]:
         row_id = ok["row_id"].to_numpy()
         arrays = [ok["key"], row_id // 10_000, row_id % 10_000]
         yield pa.RecordBatch.from_arrays(
-            [pa.array(array).cast(field.type) for array, field in zip(arrays, PLACES, strict=True)], schema=PLACES
+            [pa.array(array).cast(field.type) for array, field in zip(arrays, SAMPLE_LOCATIONS, strict=True)],
+            schema=SAMPLE_LOCATIONS,
         )
 
 
@@ -121,7 +122,7 @@ def rejects(source: Parquet, name: str) -> Iterator[pa.RecordBatch]:
     for batch in source.batches(name):
         dup = batch.filter(pa.array(is_copy(batch["row_id"].to_numpy())))
         reason = pa.array(["duplicate"] * len(dup), pa.string())
-        yield pa.RecordBatch.from_arrays([dup["row_id"], reason, dup["tags"], dup["key"]], schema=DUPLICATES)
+        yield pa.RecordBatch.from_arrays([dup["row_id"], reason, dup["tags"], dup["key"]], schema=DUPLICATE_ROWS)
 
 
 class Watched:
@@ -173,8 +174,8 @@ def work(engine: Watched, source: Parquet, rows: int, spool: Path) -> None:
     resolve_drops(engine, source, SetRules(placeholder_urls=100, near=NearRules(), evaluation=sets), spool)
     engine.keep("heldout", "split", holdout=HOLDOUT)
     engine.run("selection", first=0, last=-(-rows // 10_000))
-    engine.bind("rejects", GeneratedTable(DUPLICATES, source.names, partial(rejects, source)))
-    engine.bind("places", GeneratedTable(PLACES, source.names, partial(places, source)))
+    engine.bind("rejects", GeneratedTable(DUPLICATE_ROWS, source.names, partial(rejects, source)))
+    engine.bind("sample_locations", GeneratedTable(SAMPLE_LOCATIONS, source.names, partial(places, source)))
     engine.run("duplicates")
     engine.run("union")
 

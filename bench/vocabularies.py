@@ -86,7 +86,7 @@ def options_table(nouns: WordNet) -> None:
     }
     columns = [counts(labels_by_token(nouns.forms, rules)) for rules in options.values()]
     print(table("nouns", list(options), columns))
-    reasons = Counter(map(TagMatcher(MatchRules()).why_not, nouns.forms))
+    reasons = Counter(map(TagMatcher(MatchRules()).no_match_reason, nouns.forms))
     print(f"forms without a label: {dict(reasons.most_common())}")
     irregular = [line.split()[0] for line in text_lines(shipped().exceptions)]
     plain = {label for each in labels_by_token(nouns.forms, MatchRules()).values() for label in each}

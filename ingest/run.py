@@ -106,7 +106,7 @@ class _Run:
 
     def report(self) -> Report:
         """All stages in their order."""
-        rules(self.config).vocabulary.listed()  # a file that cannot be read is found before anything is written
+        rules(self.config).vocabulary.file_labels()  # a file that cannot be read is found before anything is written
         if Proxies.from_environment() and not self.config.allow_private:
             log.warning(PROXY_WARNING)
         check_sources(self.config)  # likewise

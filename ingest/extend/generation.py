@@ -50,7 +50,7 @@ def _check_flags(config: LabelOptions, rules: ViewRules) -> None:
     have["vocabulary"] = rules.vocabulary.vocabulary
     if (
         config.vocabulary not in VOCABULARY_KINDS
-        and VocabularyRules(config.vocabulary).listed() == rules.vocabulary.listed()
+        and VocabularyRules(config.vocabulary).file_labels() == rules.vocabulary.file_labels()
     ):
         del have["vocabulary"]  # the same classes, wherever their file is
     for name, value in have.items():

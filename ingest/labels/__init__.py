@@ -1,1 +1,1 @@
-"""From a hashtag to a token, its synsets, and a label."""
+"""Matches tags to labels: hashtag to token, token to WordNet synsets, synsets to a label and its name."""

@@ -1,6 +1,7 @@
-"""Whether tags lead to labels at all: where hardly any does, the commonest that do not, and the likely cause.
+"""Warns when hardly any tag leads to a label: finds the commonest tags without one, and the likely cause.
 
-A cause is found by trying: tags are split by other separators, and folders' names are matched, to see what leads to labels.
+A cause is found by trial: tags are split by other separators, and folder names are matched, to see what leads to
+labels.
 """
 
 import shlex
@@ -13,13 +14,13 @@ from tagmill.ingest.labels.hashtags import clean, hashtags_in
 from tagmill.ingest.labels.matching import TagMatcher
 from tagmill.ingest.labels.synsets import WordNet
 
-LEAST = 0.05  # the share of tags with a label below which something is likely to be wrong
-WRITTEN = 200  # characters of a tag that are looked at
-TRIED = 300  # different tags that a cause is looked for in, the commonest
-UNMATCHED_REPORTED = 10  # of these, told in the report
-_ENOUGH = 0.2  # the share with a label by which another way of reading is the likely one
-_JOINED = 0.02  # the share of tags that look like several in one from which that is said
-_MANY = 0.3  # the share of tags that show a sign of another way of reading
+MIN_LABEL_SHARE = 0.05  # share of tags with a label below which something is probably wrong
+MAX_TAG_CHARS = 200  # characters of a tag that are kept
+TAGS_EXAMINED = 300  # distinct tags in which a cause is searched, the commonest
+UNMATCHED_REPORTED = 10  # of these, how many the report lists
+_LIKELY_SHARE = 0.2  # share with a label at which another reading of the tags is the likely one
+_JOINED_SHARE = 0.02  # share of tags that look like several in one, from which that is reported
+_SIGN_SHARE = 0.3  # share of tags that show a sign of another reading
 _SEPARATORS = (
     ";",
     "|",
@@ -33,23 +34,23 @@ _SEPARATORS = (
     "\N{FULLWIDTH COMMA}",
     " ",
 )
-# Words that stand in sentences and are no tags.
+# Words of sentences, which are no tags.
 _IN_SENTENCES = frozenset(
     ["a", "an", "and", "at", "by", "for", "from", "in", "is", "of", "on", "or", "the", "to", "with"]
 )
 
 Cause = Literal["no_tags", "captions", "separator", "folders", "numbers", "rules", "words", "vocabulary"]
-TagCounts = Mapping[str, int]  # tags as written (WRITTEN characters), with how often they come
+TagCounts = Mapping[str, int]  # tags as written (MAX_TAG_CHARS characters) -> how often they occur
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How the tags were read, as far as that is known."""
+    """How the tags were read, as far as known."""
 
     tags_column: str | None = None
     caption_column: str | None = None
-    plain: bool = False  # lists of nothing but URLs
-    folders: bool = False  # pictures lie in folders, whose names are not read
+    plain: bool = False  # lists of URLs without other columns
+    folders: bool = False  # images are in folders whose names are not read as tags
 
 
 @dataclass(frozen=True)
@@ -57,32 +58,32 @@ class Unmatched:
     """A tag without a label."""
 
     token: str
-    written: str  # as people wrote it
-    tags: int  # at least
+    written: str  # as written in the list
+    tags: int  # number of tags, at least
 
 
 @dataclass(frozen=True)
 class FewLabels:
-    """What is wrong where hardly any tag leads to a label, or no sample has one."""
+    """A warning: hardly any tag leads to a label, or no sample has one."""
 
     cause: Cause
     why: str
     remedy: str
     tags: int = 0
     tags_matched: int = 0
-    unmatched: tuple[Unmatched, ...] = field(default=())  # the commonest
+    unmatched: tuple[Unmatched, ...] = field(default=())  # the commonest tags without a label
 
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> Self:
-        """Reads `dataclasses.asdict`'s facts."""
+        """Reads the output of `dataclasses.asdict`."""
         return cls(**{**facts, "unmatched": tuple(Unmatched(**each) for each in facts["unmatched"])})
 
     @property
-    def says(self) -> str:
-        """The same in a line."""
+    def message(self) -> str:
+        """The warning in one line."""
         share = f"{self.tags_matched / self.tags:.1%} of {self.tags:,} tags" if self.tags else "no tags, so none"
-        told = ", ".join(f"{each.written[:40]!r} {each.tags:,}" for each in self.unmatched[:5])
-        tail = f"; commonest without a label: {told}" if told else ""
+        examples = ", ".join(f"{each.written[:40]!r} {each.tags:,}" for each in self.unmatched[:5])
+        tail = f"; commonest without a label: {examples}" if examples else ""
         return f"{share} led to a label: {self.why} ({self.remedy}){tail}"
 
 
@@ -94,21 +95,23 @@ def few_labels(
     reading: Reading,
     folders: TagCounts | None = None,
 ) -> FewLabels | None:
-    """The likely cause where fewer than LEAST of the tags lead to a label; else None.
+    """Returns the likely cause if less than MIN_LABEL_SHARE of the tags lead to a label, else None.
 
-    `unmatched` are tags that lead to none, some of the commonest; `folders` names of folders that are not read as tags.
+    `unmatched` holds tags without a label, some of the commonest; `folders` names of folders that are not read as tags.
     """
-    if tags and matched >= LEAST * tags:
+    if tags and matched >= MIN_LABEL_SHARE * tags:
         return None
-    tried = dict(sorted(unmatched.items(), key=lambda item: (-item[1], item[0]))[:TRIED])
+    tried = dict(sorted(unmatched.items(), key=lambda item: (-item[1], item[0]))[:TAGS_EXAMINED])
     cause, why, remedy = _cause(tried if tags else {}, matcher, reading, folders or {})
-    told = (Unmatched(matcher.match(written).token, written, count) for written, count in tried.items())
-    return FewLabels(cause, why, remedy, tags, matched, tuple(told)[:UNMATCHED_REPORTED])
+    reported = (Unmatched(matcher.match(written).token, written, count) for written, count in tried.items())
+    return FewLabels(cause, why, remedy, tags, matched, tuple(reported)[:UNMATCHED_REPORTED])
 
 
-def several_in_one(tags: int, unmatched: TagCounts, matcher: TagMatcher) -> str | None:
-    """What to say where most tags lead to labels, but some look like several tags that nothing has split: of `tags` at least
-    the share _JOINED has no label, while each of its parts between one and the same separator has one."""
+def find_joined_tags(tags: int, unmatched: TagCounts, matcher: TagMatcher) -> str | None:
+    """Returns a warning if at least _JOINED_SHARE of `tags` look like several tags in one, else None.
+
+    These have no label, while each of their parts between one and the same separator has one.
+    """
 
     def matches(part: str) -> bool:
         return bool(matcher.match(part).labels)
@@ -121,16 +124,16 @@ def several_in_one(tags: int, unmatched: TagCounts, matcher: TagMatcher) -> str 
             for tag, count in unmatched.items()
             if separator in tag.strip(separator) and all(map(matches, filter(None, tag.split(separator))))
         }
-        if sum(joined.values()) >= max(1, _JOINED * tags):
+        if sum(joined.values()) >= max(1, _JOINED_SHARE * tags):
             example = max(joined, key=lambda tag: (joined[tag], tag))
             share = f"{sum(joined.values()) / tags:.1%} of {tags:,} tags"
-            return f"{share}, such as {example[:40]!r}, look like several in one (is {_shown(separator)} a separator, too?)"
+            return f"{share}, such as {example[:40]!r}, look like several in one (is {_quoted(separator)} a separator, too?)"
     return None
 
 
-def clipped(tag: str) -> str:
-    """A tag as it is looked at here."""
-    return tag[:WRITTEN]
+def clip_tag(tag: str) -> str:
+    """Returns a tag cut to MAX_TAG_CHARS characters."""
+    return tag[:MAX_TAG_CHARS]
 
 
 def _cause(tags: TagCounts, matcher: TagMatcher, reading: Reading, folders: TagCounts) -> tuple[Cause, str, str]:
@@ -165,14 +168,14 @@ def _no_tags(reading: Reading) -> tuple[Cause, str, str]:
 
 
 def _captions(tags: TagCounts, reading: Reading) -> tuple[Cause, str, str] | None:
-    if _share(tags, lambda tag: " " in tag and bool(hashtags_in(tag)) and not tag.startswith("#")) >= _MANY:
+    if _share(tags, lambda tag: " " in tag and bool(hashtags_in(tag)) and not tag.startswith("#")) >= _SIGN_SHARE:
         name = shlex.quote(reading.tags_column or "COLUMN")
         return (
             "captions",
             "the tags are captions with #hashtags",
             f"give --caption-column {name} in place of --tags-column",
         )
-    if _share(tags, _is_sentence) >= _MANY:
+    if _share(tags, _is_sentence) >= _SIGN_SHARE:
         remedy = "name the column of tags by --tags-column; of captions (--caption-column) only #hashtags are read"
         return "captions", "the tags are sentences", remedy
     return None
@@ -184,37 +187,37 @@ def _is_sentence(tag: str) -> bool:
 
 
 def _separator(tags: TagCounts, matcher: TagMatcher) -> tuple[Cause, str, str] | None:
-    """The separator by which most of the parts of tags would lead to labels."""
-    best, most = "", _ENOUGH
+    """Finds the separator by which most of the parts of tags would lead to labels."""
+    best, most = "", _LIKELY_SHARE
     for separator in _SEPARATORS:
-        if _share(tags, lambda tag, by=separator: by in tag.strip(by)) < _MANY:  # type: ignore[misc]
+        if _share(tags, lambda tag, by=separator: by in tag.strip(by)) < _SIGN_SHARE:  # type: ignore[misc]
             continue
-        parts = _counted((part, count) for tag, count in tags.items() for part in tag.split(separator) if part.strip())
+        parts = _summed((part, count) for tag, count in tags.items() for part in tag.split(separator) if part.strip())
         share = _share(parts, lambda part: bool(matcher.match(part).labels))
         if share > most:
             best, most = separator, share
     if not best:
         return None
     example = next(tag for tag in tags if best in tag.strip(best))
-    return "separator", f"tags such as {example[:40]!r} are several in one", f"give --tags-separator {_shown(best)}"
+    return "separator", f"tags such as {example[:40]!r} are several in one", f"give --tags-separator {_quoted(best)}"
 
 
-def _shown(separator: str) -> str:
-    """A separator as it is given on a command line."""
+def _quoted(separator: str) -> str:
+    """Returns a separator as it is written on a command line."""
     return "'\\t'" if separator == "\t" else shlex.quote(separator)
 
 
 def _folders(folders: TagCounts, matcher: TagMatcher) -> tuple[Cause, str, str] | None:
-    if _share(folders, lambda name: bool(matcher.match(name).labels)) < _ENOUGH:
+    if _share(folders, lambda name: bool(matcher.match(name).labels)) < _LIKELY_SHARE:
         return None
     example = max(folders, key=lambda name: (folders[name], name))
     return "folders", f"the pictures lie in folders such as {example[:40]!r}", "give --tags-from-folder"
 
 
 def _rules(tags: TagCounts, matcher: TagMatcher) -> tuple[Cause, str, str]:
-    """Tags that are words: nouns that the rules take out, or no nouns that WordNet has."""
+    """Handles tags that are words: nouns that the rules exclude, or no nouns of WordNet."""
     nouns = WordNet.load()
-    reasons = {tag: matcher.why_not(matcher.match(tag).token) for tag in tags}
+    reasons = {tag: matcher.no_match_reason(matcher.match(tag).token) for tag in tags}
     for reason, why, remedy in (
         ("stopped", "the tags are stopped", "give another --stop"),
         ("named_entity", "the tags are named entities", "make a view with --instances"),
@@ -231,11 +234,11 @@ def _rules(tags: TagCounts, matcher: TagMatcher) -> tuple[Cause, str, str]:
 
 
 def _share(tags: TagCounts, holds: Callable[[str], bool]) -> float:
-    """The share of tags, by how often they come."""
+    """Returns the share of tags for which `holds` is true, weighted by how often they occur."""
     return sum(count for tag, count in tags.items() if holds(tag)) / max(1, sum(tags.values()))
 
 
-def _counted(items: Iterable[tuple[str, int]]) -> TagCounts:
+def _summed(items: Iterable[tuple[str, int]]) -> TagCounts:
     counts: Counter[str] = Counter()
     for text, count in items:
         counts[text] += count

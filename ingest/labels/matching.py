@@ -1,4 +1,4 @@
-"""From a tag as written to its labels: WordNet's nouns, and what a user adds to them or takes away."""
+"""Matches a tag to its labels: WordNet's nouns, plus aliases and translations, minus stopped tokens."""
 
 import csv
 import io
@@ -12,21 +12,22 @@ from tagmill.ingest.text.text_files import read_list, text_of
 from tagmill.shards.errors import ConfigError
 from tagmill.shards.formats.record import sha256_hex
 
-MAX_FILE_BYTES = 1 << 26  # of aliases, translations or stopped tokens: some million lines
+MAX_FILE_BYTES = 1 << 26  # limit of files of aliases, translations or stopped tokens: about a million lines
 
 NoMatch = Literal["not_a_noun", "named_entity", "stopped", "other_file", "too_short"]
-"""Why a token has no label, see `TagMatcher.why_not`."""
+"""Why a token has no label, see `TagMatcher.no_match_reason`."""
 
 
 @dataclass(frozen=True)
 class MatchRules:
-    """How tags become labels. Reads its files to check them; raises ConfigError for what cannot be right.
+    """How tags become labels. Reads its files to check them; raises ConfigError for invalid values and files.
 
-    `lexfiles` names WordNet's files of nouns (`animal`, `food`, ... see `synsets.LEXFILES`); synsets of others are taken out
-    of every set before it is a label. `compounds` reads a token without a label as two nouns, see `splits`. `short_tokens`
-    reads tokens of one or two characters too. `entities` are named entities that stay without `instances`. The files are UTF-8,
-    paths or URLs, without a headline: `aliases` and `translations` have lines `token<TAB>noun` (`token,noun` where the name
-    ends in `.csv`), the noun a word or a synset's id; `stop` has a token a line. Tokens and nouns are cleaned as tags are.
+    `lexfiles` names WordNet's lexicographer files (`animal`, `food`, ... see `synsets.LEXFILES`); synsets of other
+    files are removed before a set becomes a label. `compounds` reads a token without a label as two nouns, see
+    `splits`. `short_tokens` accepts tokens of one or two characters. `entities` are named entities that are kept
+    without `instances`. The files are UTF-8, paths or URLs, without a header: `aliases` and `translations` have lines
+    `token<TAB>noun` (`token,noun` where the name ends in `.csv`), the noun a word or a synset id; `stop` has one token
+    a line. Tokens and nouns are cleaned as tags are.
     """
 
     rule: SenseRule = "merge"
@@ -38,7 +39,7 @@ class MatchRules:
     stop: str | None = None
     short_tokens: bool = False
     entities: tuple[str, ...] = ()
-    # By field the sha256 of its file. Rules of one path but other content are not equal, and a worker reads what was checked.
+    # (field, sha256 of its file): rules with changed files are not equal, and a worker reads what was checked.
     digests: tuple[tuple[str, str], ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -53,13 +54,15 @@ class MatchRules:
         for name, path in (("aliases", self.aliases), ("translations", self.translations), ("stop", self.stop)):
             if path is not None:
                 data = _read(path)
-                _stopped(data, path) if name == "stop" else _meanings(data, path, WordNet.load())
+                _stop_tokens(data, path) if name == "stop" else _parse_meanings(data, path, WordNet.load())
                 digests.append((name, sha256_hex(data)))
         object.__setattr__(self, "digests", tuple(digests))
 
     def recipe(self) -> dict[str, object]:
-        """All that labels depend on, for JSON: a file by the sha256 of its content, wherever it lies. What is off and came
-        later than other rules is not named, as in the recipes of before."""
+        """Returns everything that labels depend on, for JSON; files by the sha256 of their content.
+
+        Options that were added later are left out when they are off, so that older recipes keep their digest.
+        """
         later: dict[str, object] = {"short_tokens": True} if self.short_tokens else {}
         if self.entities:
             later["entities"] = sha256_hex(" ".join(self.entities).encode())
@@ -74,77 +77,80 @@ class MatchRules:
 
 
 class TagMatch(NamedTuple):
-    """A tag's token and the labels that it leads to, none of them twice."""
+    """A tag's token, and the distinct labels that it leads to."""
 
     token: str
     labels: tuple[SynsetSet, ...]
 
 
 class TagMatcher:
-    """Matches tags by rules. Pickled, it is its rules: another process reads the tables again.
+    """Matches tags by rules. Pickles as its rules: another process reads the tables again.
 
-    The first of these that gives a label decides: the token's alias, where it has one, instead of the token itself; its
-    translation; with `compounds` its two halves, if it means nothing else, be it a named entity. A stopped token has none.
+    The first of these that gives a label decides: the token's alias (in place of the token) or the token; its
+    translation; with `compounds` its two halves, if it has no meaning at all, not even as a named entity. A stopped
+    token has no label.
     """
 
     def __init__(self, rules: MatchRules) -> None:
-        """Reads the files of the rules. Raises ConfigError where one is not what it was when the rules were made."""
+        """Reads the files of the rules. Raises ConfigError where one has changed since the rules were made."""
         self._rules = rules
         self._nouns = WordNet.load()
         self._lexfiles = frozenset(LEXFILES[name] for name in rules.lexfiles)
         self._entities = frozenset(rules.entities)
-        self._aliases = self._words("aliases", rules.aliases)
-        self._translations = self._words("translations", rules.translations)
-        self._stop = _stopped(self._content("stop", rules.stop), str(rules.stop)) if rules.stop else frozenset[str]()
+        self._aliases = self._load_meanings("aliases", rules.aliases)
+        self._translations = self._load_meanings("translations", rules.translations)
+        self._stop = (
+            _stop_tokens(self._read_checked("stop", rules.stop), str(rules.stop)) if rules.stop else frozenset[str]()
+        )
 
     def __reduce__(self) -> tuple[type["TagMatcher"], tuple[MatchRules]]:
         return TagMatcher, (self._rules,)
 
     def match(self, tag: str) -> TagMatch:
-        """The token and labels of any text; it depends on nothing else but the rules."""
+        """Returns the token and labels of any text; a function of the text and the rules only."""
         token = clean(tag)
         if token in self._stop:
             return TagMatch(token, ())
-        plain = self._plain(token)
+        plain = self._direct_senses(token)
         if plain:
             return TagMatch(token, labels_from(plain, self._rules.rule))
         labels: tuple[SynsetSet, ...] = ()
         if token in self._translations:
-            labels = labels_from(self._kept(self._translations[token]), self._rules.rule)
-        if not labels and self._rules.compounds and not self._meant(token):
-            labels = self._halves(token)
+            labels = labels_from(self._filtered(self._translations[token]), self._rules.rule)
+        if not labels and self._rules.compounds and not self._all_senses(token):
+            labels = self._compound_labels(token)
         return TagMatch(token, labels)
 
-    def why_not(self, token: str) -> NoMatch | None:
-        """Why a token, as `clean` leaves it, has no label; None for one that has.
+    def no_match_reason(self, token: str) -> NoMatch | None:
+        """Returns why a token, as returned by `clean`, has no label; None if it has one.
 
-        `stopped`; `named_entity` or `other_file`, where it is a noun but these rules left no meaning of it; `too_short`, of
-        one or two characters, unless these are read; else `not_a_noun`.
+        `stopped`; `named_entity` or `other_file` for a noun of which these rules leave no meaning; `too_short` for one
+        or two characters without `short_tokens`; else `not_a_noun`.
         """
         if self.match(token).labels:
             return None
         if token in self._stop:
             return "stopped"
-        meant = self._meant(token)
+        meant = self._all_senses(token)
         if not meant:
             short = len(token) < MIN_TOKEN_CHARS and not self._rules.short_tokens
             return "too_short" if short else "not_a_noun"
         named = not self._rules.instances and all(map(self._nouns.is_instance, meant))
         return "named_entity" if named else "other_file"
 
-    def _plain(self, token: str) -> SynsetSet:
+    def _direct_senses(self, token: str) -> SynsetSet:
         if token in self._aliases:
-            return self._kept(self._aliases[token])
+            return self._filtered(self._aliases[token])
         rules = self._rules
         senses = self._nouns.senses(token, instances=rules.instances, entities=self._entities, short=rules.short_tokens)
-        return self._kept(senses) if self._lexfiles else senses
+        return self._filtered(senses) if self._lexfiles else senses
 
-    def _meant(self, token: str) -> SynsetSet:
-        """What the token would mean if the rules kept every meaning."""
+    def _all_senses(self, token: str) -> SynsetSet:
+        """Returns what the token would mean without filters."""
         known = self._aliases.get(token) or self._nouns.senses(token, instances=True, short=self._rules.short_tokens)
         return known or self._translations.get(token, ())
 
-    def _kept(self, senses: SynsetSet) -> SynsetSet:
+    def _filtered(self, senses: SynsetSet) -> SynsetSet:
         return tuple(
             synset
             for synset in senses
@@ -152,18 +158,20 @@ class TagMatcher:
             and (not self._lexfiles or self._nouns.lexfile(synset) in self._lexfiles)
         )
 
-    def _halves(self, token: str) -> tuple[SynsetSet, ...]:
-        """The labels of both halves of the first split whose halves have some."""
+    def _compound_labels(self, token: str) -> tuple[SynsetSet, ...]:
+        """Returns the labels of both halves of the first split in which each half has some."""
         for halves in splits(token):
-            if self._stop.isdisjoint(halves) and all(map(self._plain, halves)):
-                labels = (label for half in halves for label in labels_from(self._plain(half), self._rules.rule))
+            if self._stop.isdisjoint(halves) and all(map(self._direct_senses, halves)):
+                labels = (
+                    label for half in halves for label in labels_from(self._direct_senses(half), self._rules.rule)
+                )
                 return tuple(dict.fromkeys(labels))
         return ()
 
-    def _words(self, name: str, path: str | None) -> dict[str, SynsetSet]:
-        return {} if path is None else _meanings(self._content(name, path), path, self._nouns)
+    def _load_meanings(self, name: str, path: str | None) -> dict[str, SynsetSet]:
+        return {} if path is None else _parse_meanings(self._read_checked(name, path), path, self._nouns)
 
-    def _content(self, name: str, path: str) -> bytes:
+    def _read_checked(self, name: str, path: str) -> bytes:
         data = _read(path)
         if (name, sha256_hex(data)) not in self._rules.digests:
             raise ConfigError("the file has changed since the rules were made", path, "start again")
@@ -171,10 +179,10 @@ class TagMatcher:
 
 
 def splits(token: str) -> Iterator[tuple[str, str]]:
-    """The ways to read a token as two words of at least three letters, the longest last word first.
+    """Yields the ways to read a token as two words of at least three letters, the longest last word first.
 
-    The last word of a compound says what it is, and most wrong splits have a short one (`sport` + `scar`).
-    docs/how-to/labels.md says how often the first split into nouns is the right one.
+    The last word of a compound says what it is, and most wrong splits have a short last word (`sport` + `scar`).
+    docs/how-to/labels.md says how often the first split into nouns is right.
     """
     for start in range(MIN_TOKEN_CHARS, len(token) - MIN_TOKEN_CHARS + 1):
         yield token[:start], token[start:]
@@ -185,18 +193,18 @@ def _read(path: str) -> bytes:
 
 
 def _text(data: bytes, path: str) -> io.StringIO:
-    """The lines of a file, with whatever line ends; not `splitlines`, which breaks at characters that words may hold."""
+    """Opens the lines of a file, with any line ends; unlike `splitlines`, which also breaks at characters inside words."""
     return io.StringIO(text_of(data, path), newline=None)
 
 
-def _stopped(data: bytes, path: str) -> frozenset[str]:
+def _stop_tokens(data: bytes, path: str) -> frozenset[str]:
     return frozenset(
         _token(line, f"{path}, line {number}") for number, line in enumerate(_text(data, path), 1) if line.strip()
     )
 
 
-def _meanings(data: bytes, path: str, nouns: WordNet) -> dict[str, SynsetSet]:
-    """What each token of a file means, the commonest sense first, named entities too."""
+def _parse_meanings(data: bytes, path: str, nouns: WordNet) -> dict[str, SynsetSet]:
+    """Returns the senses of each token of a file, the commonest first, including named entities."""
     meanings: dict[str, SynsetSet] = {}
     lines: dict[str, int] = {}
     for line, token, noun in _pairs(data, path):
@@ -212,7 +220,7 @@ def _meanings(data: bytes, path: str, nouns: WordNet) -> dict[str, SynsetSet]:
 
 
 def _pairs(data: bytes, path: str) -> Iterator[tuple[int, str, str]]:
-    """(line, token, noun), without empty lines."""
+    """Yields (line number, token, noun) of each line that is not empty."""
     text = _text(data, path)
     rows: Iterable[list[str]]
     if path.lower().endswith(".csv"):

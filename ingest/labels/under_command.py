@@ -1,4 +1,4 @@
-"""`tagmill corpus under`: the labels of a view below a synset, such as all its dogs."""
+"""`tagmill corpus under`: lists the labels of a view below a synset, such as all dogs."""
 
 import json
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from tagmill.shards.vocabulary import Label, Vocabulary
 
 
 class Under(NamedTuple):
-    """A label with at least one synset under another; `wholly` where all of its synsets are."""
+    """A label with at least one synset below another; `wholly` if all of its synsets are."""
 
     label: Label
     wholly: bool
@@ -46,17 +46,17 @@ UNDER_COMMAND = CommandLine(
 
 
 def below_of(wordnet: WordNet, synset: str) -> frozenset[str]:
-    """The synset and all under it, named entities too. Raises TagmillError for an id that WordNet does not have."""
+    """Returns the synset and all below it, including named entities. Raises TagmillError for an id that WordNet lacks."""
     found, todo = {synset}, [synset]
     while todo:
-        fresh = set(wordnet.hyponyms(todo.pop())) - found  # a synset can be reached by several ways
+        fresh = set(wordnet.hyponyms(todo.pop())) - found  # a synset can be reached on several paths
         found |= fresh
         todo += fresh
     return frozenset(found)
 
 
 def labels_under(vocabulary: Vocabulary, synset: str, wordnet: WordNet | None = None) -> list[Under]:
-    """The labels of which any synset is in `below_of`, in the order of their ids. Without `wordnet` the shipped table."""
+    """Returns the labels with any synset in `below_of`, ordered by id. Default: the shipped table."""
     inside = below_of(wordnet or WordNet.load(), synset)
     return [
         Under(label, inside.issuperset(label.synsets))
@@ -66,17 +66,17 @@ def labels_under(vocabulary: Vocabulary, synset: str, wordnet: WordNet | None = 
 
 
 def synset_of(wordnet: WordNet, word: str) -> str:
-    """The synset of an id, or of a noun with one meaning. Raises TagmillError, which lists the meanings of other nouns."""
+    """Returns the synset of an id, or of a noun with one meaning. Raises TagmillError, which lists the meanings of others."""
     if is_synset(word):
-        wordnet.lemmas(word)  # for its error
+        wordnet.lemmas(word)  # raises for an unknown id
         return word
     senses = wordnet.senses(clean(word), instances=True, short=True)
     if not senses:
         remedy = "give a noun, or an id such as n02084071"
         raise TagmillError(f"{word!r} is no noun of WordNet 3.0", "synset", remedy)
     if len(senses) > 1:
-        told = "; ".join(f"{sense} {', '.join(wordnet.lemmas(sense))}" for sense in senses)
-        raise TagmillError(f"{word!r} has {len(senses)} meanings", "synset", f"give the id of one: {told}")
+        meanings = "; ".join(f"{sense} {', '.join(wordnet.lemmas(sense))}" for sense in senses)
+        raise TagmillError(f"{word!r} has {len(senses)} meanings", "synset", f"give the id of one: {meanings}")
     return senses[0]
 
 

@@ -1,4 +1,4 @@
-"""Vocabularies: which of the labels that a corpus carries become classes, and in which order they get their ids."""
+"""Vocabularies: which of the labels that a corpus carries become classes, and the order of their ids."""
 
 import json
 from collections.abc import Mapping
@@ -15,8 +15,8 @@ from tagmill.shards.formats.record import sha256_hex
 from tagmill.shards.vocabulary import Label, Vocabulary, classes_sha256
 
 VOCABULARY_KINDS = ("nouns", "in1k", "in21k")
-MAX_BYTES = 1 << 30  # of a vocabulary file
-Named = dict[SynsetSet, str]  # labels in the order of their ids; "" is a label without a name
+MAX_VOCABULARY_BYTES = 1 << 30  # limit of a vocabulary file
+LabelNames = dict[SynsetSet, str]  # labels in the order of their ids -> name; "" for a label without a name
 
 
 @dataclass(frozen=True)
@@ -24,17 +24,17 @@ class VocabularyCounts:
     """What a corpus carries, counted over the samples of its train split."""
 
     images: Mapping[str, int]  # by the text of a label's set
-    tokens: Mapping[str, Tokens]  # by the same, the tokens that led to the label
+    tokens: Mapping[str, Tokens]  # by the same text, the tokens that led to the label
 
 
 @dataclass(frozen=True)
 class VocabularyRules:
-    """Which labels become classes. Raises ConfigError for what cannot be right.
+    """Which labels become classes. Raises ConfigError for invalid values.
 
-    `nouns`: all of them; `in1k`, `in21k`: those whose set of synsets meets the classes of ImageNet; else a file, of labels one
-    a line by their synsets (`n02132136`, or several with + between) or another view's vocabulary.json, whose ids and names
-    are kept, whatever is carried. `min_count` and `top_k` cut the first three by images. `after` is a vocabulary.json whose
-    labels keep their ids and names, whatever is carried: new ones get the ids after them, as long as `top_k` has room.
+    `nouns`: all labels; `in1k`, `in21k`: labels with a synset among the classes of ImageNet; else a file: one label a
+    line by its synsets (`n02132136`, or several with + between), or the vocabulary.json of another view, whose ids and
+    names are kept even if the corpus lacks them. `min_count` and `top_k` cut the first three by images. `after` is a
+    vocabulary.json whose labels keep their ids and names; new labels get the ids after them, up to `top_k`.
     """
 
     vocabulary: str = "nouns"
@@ -49,38 +49,41 @@ class VocabularyRules:
             remedy = "its labels are classes whatever their counts: leave min_count and top_k alone"
             raise ConfigError("a vocabulary file and a cut by images", self.vocabulary, remedy)
 
-    def listed(self) -> tuple[SynsetSet, ...] | None:
-        """The labels of a file in the order of their ids; None for the other kinds. Raises ConfigError naming what is wrong."""
-        return None if self.vocabulary in VOCABULARY_KINDS else tuple(self._given)
+    def file_labels(self) -> tuple[SynsetSet, ...] | None:
+        """Returns the labels of a file in the order of their ids; None for the other kinds.
 
-    def earlier(self) -> tuple[SynsetSet, ...]:
-        """The labels that keep their ids, in the order of these."""
-        return () if self.after is None else tuple(self._given)
+        Raises ConfigError for a bad file.
+        """
+        return None if self.vocabulary in VOCABULARY_KINDS else tuple(self._file_labels)
+
+    def earlier_labels(self) -> tuple[SynsetSet, ...]:
+        """Returns the labels that keep their ids, in the order of these."""
+        return () if self.after is None else tuple(self._file_labels)
 
     def names(self) -> dict[SynsetSet, str]:
-        """The names that labels have got already, of the file or of the earlier vocabulary."""
-        return {label: name for label, name in self._given.items() if name}
+        """Returns the names that labels already have, in the file or the earlier vocabulary."""
+        return {label: name for label, name in self._file_labels.items() if name}
 
     def entities(self) -> tuple[str, ...]:
-        """The named entities among the synsets that are wanted, ascending; `nouns` wants none."""
+        """Returns the named entities among the wanted synsets, ascending; empty for `nouns`."""
         wordnet = WordNet.load()
         wanted = imagenet(self.vocabulary) if self.vocabulary in VOCABULARY_KINDS[1:] else ()
-        found = wanted or {synset for label in self.listed() or () for synset in label}
+        found = wanted or {synset for label in self.file_labels() or () for synset in label}
         return tuple(sorted(synset for synset in found if wordnet.is_instance(synset)))
 
     def recipe(self) -> dict[str, Any]:
-        """All that the choice depends on besides the counts."""
+        """Returns everything that the choice depends on besides the counts."""
         names = {"named_by": "token"}
         if fixed := self.names():
             names["names"] = sha256_hex(json.dumps([[*pair] for pair in fixed.items()]).encode())
-        if (listed := self.listed()) is not None:
+        if (listed := self.file_labels()) is not None:
             return {"kind": "file", "labels": classes_sha256(listed), **names}
-        after = {"after": classes_sha256(self.earlier())} if self.after else {}
+        after = {"after": classes_sha256(self.earlier_labels())} if self.after else {}
         return {"kind": self.vocabulary, "min_count": self.min_count, "top_k": self.top_k, **after, **names}
 
     @cached_property
-    def _given(self) -> Named:
-        """The labels of a file."""
+    def _file_labels(self) -> LabelNames:
+        """The labels of the file."""
         if self.vocabulary not in VOCABULARY_KINDS:
             return _labels_in(self.vocabulary, WordNet.load())
         return _labels_in(self.after, WordNet.load(), least=0) if self.after else {}
@@ -89,14 +92,17 @@ class VocabularyRules:
 def choose(
     counts: VocabularyCounts, rules: VocabularyRules, rule: str, wordnet: WordNet
 ) -> tuple[Vocabulary, dict[str, int]]:
-    """The vocabulary, ids by falling count and then by name (of a file: its own; labels of an earlier vocabulary first, as
-    they were); and the labels that are left out."""
-    if (listed := rules.listed()) is not None:
+    """Returns the vocabulary, and the labels that are left out with their images.
+
+    Ids are in the order of falling count and then name; a file keeps its own order, and labels of an earlier vocabulary
+    come first, unchanged.
+    """
+    if (listed := rules.file_labels()) is not None:
         order = [*listed]
     else:
         wanted = frozenset(imagenet(rules.vocabulary)) if rules.vocabulary != "nouns" else None
         common = {text: parse_set(text) for text, images in counts.images.items() if images >= rules.min_count}
-        order = [*rules.earlier()]
+        order = [*rules.earlier_labels()]
         known = set(order)
         texts = [
             text
@@ -118,15 +124,17 @@ def _label(number: int, synsets: SynsetSet, name: str, counts: VocabularyCounts,
     return Label(number, name, synsets, lemmas_of(synsets, name, wordnet), tokens, counts.images.get(text, 0))
 
 
-def _labels_in(path: str, wordnet: WordNet, least: int = 1) -> Named:
-    """The labels of a file with the names that it has for them; a name that is the label's synsets is none yet."""
-    text = text_of(read_list(path, MAX_BYTES, f"give {', '.join(VOCABULARY_KINDS)}, or a file of labels"), path)
+def _labels_in(path: str, wordnet: WordNet, least: int = 1) -> LabelNames:
+    """Reads the labels of a file with their names; a name that equals the label's synsets counts as none."""
+    text = text_of(
+        read_list(path, MAX_VOCABULARY_BYTES, f"give {', '.join(VOCABULARY_KINDS)}, or a file of labels"), path
+    )
     if text.lstrip().startswith("{"):
         given = _of_json(text, path)
     else:
         lines = ((f"line {number}", line.strip()) for number, line in enumerate(text.splitlines(), 1))
         given = [(where, line, "") for where, line in lines if line and not line.startswith("#")]
-    names: Named = {}
+    names: LabelNames = {}
     seen: dict[SynsetSet, str] = {}
     for where, label, name in given:
         try:
@@ -146,7 +154,7 @@ def _labels_in(path: str, wordnet: WordNet, least: int = 1) -> Named:
 
 
 def _of_json(text: str, path: str) -> list[tuple[str, str, str]]:
-    """(where, synsets, name) of a vocabulary.json's labels."""
+    """Returns (where, synsets, name) of the labels in a vocabulary.json."""
     try:
         labels = [(each["id"], "+".join(each["synsets"]), each["name"]) for each in json.loads(text)["labels"]]
     except (ValueError, KeyError, TypeError) as error:

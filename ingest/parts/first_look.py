@@ -8,7 +8,7 @@ from typing import Self
 import pyarrow as pa
 
 from tagmill.ingest.config.sources import SourceOptions
-from tagmill.ingest.labels.coverage import Reading, clipped, few_labels, several_in_one
+from tagmill.ingest.labels.coverage import Reading, clip_tag, few_labels, find_joined_tags
 from tagmill.ingest.labels.matching import MatchRules, TagMatcher
 from tagmill.ingest.sources.inputs import format_of, inputs
 from tagmill.ingest.sources.locations import PLACE
@@ -53,7 +53,7 @@ class FirstLook:
             return
         batch = batch.slice(0, self._left)
         for tags in batch["tags"]:
-            self._tags.update(map(clipped, tags.values[:_TAGS].to_pylist()))
+            self._tags.update(map(clip_tag, tags.values[:_TAGS].to_pylist()))
         if PLACE.name in batch.schema.names and not self._config.tags_from_folder:
             paths = (url for url in batch["url"].to_pylist() if url and "://" not in url)  # else the metadata has a URL
             self._folders.update(filter(None, map(folder_of, paths)))
@@ -73,6 +73,6 @@ class FirstLook:
             total, total - sum(without.values()), without, matcher, reading_of(self._config), self._folders
         )
         if found:
-            log.warning("of the first %s rows, %s. Nothing has been fetched yet", f"{self._rows:,}", found.says)
-        elif joined := several_in_one(total, without, matcher):
+            log.warning("of the first %s rows, %s. Nothing has been fetched yet", f"{self._rows:,}", found.message)
+        elif joined := find_joined_tags(total, without, matcher):
             log.warning("of the first %s rows, %s. Nothing has been fetched yet", f"{self._rows:,}", joined)

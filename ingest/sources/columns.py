@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tagmill.ingest.labels.hashtags import SEVERAL, apart, hashtags_in
+from tagmill.ingest.labels.hashtags import SEVERAL_HASHTAGS, hashtags_in, split_hashtags
 from tagmill.ingest.text import tag_text
 
 _LISTS = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
@@ -116,10 +116,10 @@ def _items(lists: pa.Array) -> tuple[npt.NDArray[np.int64], pa.Array]:
 
 
 def _hashtags_apart(texts: pa.Array, parents: npt.NDArray[np.int64]) -> tuple[pa.Array, npt.NDArray[np.int64]]:
-    several = pc.fill_null(pc.match_substring_regex(texts, SEVERAL), False)
+    several = pc.fill_null(pc.match_substring_regex(texts, SEVERAL_HASHTAGS), False)
     if not several.true_count:
         return texts, parents
-    pieces = [[each] if each is None else apart(each) for each in texts.to_pylist()]
+    pieces = [[each] if each is None else split_hashtags(each) for each in texts.to_pylist()]
     counts = np.fromiter(map(len, pieces), np.int64, len(pieces))
     return pa.array([tag for some in pieces for tag in some], texts.type), np.repeat(parents, counts)
 

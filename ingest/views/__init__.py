@@ -1,1 +1,1 @@
-"""Labels and repeats of a corpus that is there: vocabularies, resampling, label noise."""
+"""Builds views of a corpus from its tables: labels of each sample, the vocabulary, and repeats; images are not read."""

@@ -1,5 +1,4 @@
-"""Later passes of a view, over what the first one left: label ids, who is in the view, noise, and then repeats. A shard is a
-task in each."""
+"""Later passes of a view, one task per shard: label ids, membership in the view, label noise, and repeats."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tagmill.ingest.views.keyed_random import in_subset
-from tagmill.ingest.views.label_noise import noisy
+from tagmill.ingest.views.label_noise import add_noise
 from tagmill.ingest.views.resampling import rarest_of
 from tagmill.ingest.views.scratch_files import (
     key_values,
@@ -27,7 +26,7 @@ from tagmill.shards.view import ONE, ViewShard, put_shard_labels
 
 @dataclass(frozen=True)
 class AssignTask:
-    """One shard, and what decides its labels and who is in the view."""
+    """One shard, and what determines its labels and members."""
 
     entry: ShardEntry
     spool: Path
@@ -35,36 +34,36 @@ class AssignTask:
     seed: int
     noise: float
     subset: float
-    taken_down: tuple[int, ...] = ()  # ordinals
+    taken_down: tuple[int, ...] = ()  # ordinals in the shard
 
 
 @dataclass
 class Assigned:
-    """What a shard's labels count up to."""
+    """Counts over the samples of one shard."""
 
     frequencies: Int64s  # [L] images of each label in the view, of the train split
     unlabelled: int = 0  # samples without a label
     cut: int = 0  # labels that samples lost to max_labels
     left_out: int = 0  # labelled samples that are excluded, outside the subset or taken down
     replaced: int = 0  # labels that became noise
-    merged: int = 0  # of these, those that met another of their image
+    merged: int = 0  # of these, those equal to another label of their image
 
 
 def assign(task: AssignTask) -> Assigned:
-    """Label ids of one shard's samples, noise among them, and which samples are in the view."""
+    """Determines the label ids of one shard's samples, including noise, and which samples are in the view."""
     ids = read_ids(task.spool)
     pairs = read_sample_labels(task.spool, task.entry.name)
     samples = pairs.samples.astype(np.int64)
     id_of_set = np.array([ids.numbers.get(text, -1) for text in pairs.sets], np.int64)
     found = id_of_set[pairs.labels] if len(pairs.labels) else np.zeros(0, np.int64)
-    rows, cut = rarest(samples[found >= 0], found[found >= 0], task.entry.samples, task.max_labels, ids.images)
+    rows, cut = keep_rarest(samples[found >= 0], found[found >= 0], task.entry.samples, task.max_labels, ids.images)
     has = (rows >= 0).any(axis=1)
-    member = has & in_subset(task.seed, pairs.keys, task.subset) & ~_among(key_values(pairs.keys), ids.excluded)
+    member = has & in_subset(task.seed, pairs.keys, task.subset) & ~_contains(key_values(pairs.keys), ids.excluded)
     member[list(task.taken_down)] = False
     result = Assigned(np.zeros(len(ids.images), np.int64), int((~has).sum()), cut, int((has & ~member).sum()))
     if task.entry.split == "train":
         if task.noise:
-            rows, counts = noisy(rows, pairs.keys, ids.images, task.noise, task.seed)
+            rows, counts = add_noise(rows, pairs.keys, ids.images, task.noise, task.seed)
             result.replaced, result.merged = counts.replaced, counts.merged
         chosen = rows[member]
         result.frequencies = np.bincount(chosen[chosen >= 0], minlength=len(ids.images)).astype(np.int64)
@@ -74,7 +73,7 @@ def assign(task: AssignTask) -> Assigned:
 
 @dataclass(frozen=True)
 class RepeatTask:
-    """One shard, to be written to a view's folder."""
+    """One shard, to be written to the folder of a view."""
 
     store: Store
     folder: str
@@ -83,7 +82,7 @@ class RepeatTask:
 
 
 def count_rarest(task: RepeatTask) -> Int64s:
-    """How many train samples of a shard have each label as their rarest, [L]."""
+    """Returns how many train samples of a shard have each label as their rarest, [L]."""
     frequencies = read_frequencies(task.spool)
     if task.entry.split != "train":
         return np.zeros(len(frequencies), np.int64)
@@ -92,7 +91,7 @@ def count_rarest(task: RepeatTask) -> Int64s:
 
 
 def put_labels(task: RepeatTask) -> ViewShard:
-    """Writes a shard's labels and repeats: of the train split those of the sample's rarest label, of others one."""
+    """Writes a shard's labels and repeats: in the train split the repeat of the sample's rarest label, elsewhere one."""
     labels, member = read_labels(task.spool, task.entry.name)
     repeats = np.where(member, ONE, 0).astype(np.int64)
     of_label = read_repeats(task.spool)
@@ -101,9 +100,12 @@ def put_labels(task: RepeatTask) -> ViewShard:
     return put_shard_labels(task.store, task.folder, task.entry, labels, repeats)
 
 
-def rarest(samples: Int64s, ids: Int64s, num_samples: int, most: int, images: Int64s) -> tuple[Int32s, int]:
-    """Pairs (sample, id), by sample, as labels int32 [num_samples, most], ascending and padded with -1; and how many did not
-    fit. The rarest by `images` [L] stay, of equal ones those with the higher ids."""
+def keep_rarest(samples: Int64s, ids: Int64s, num_samples: int, most: int, images: Int64s) -> tuple[Int32s, int]:
+    """Turns pairs (sample, id) into labels, int32 [num_samples, most], and keeps the rarest ids of samples with too many.
+
+    Rows are ascending and padded with -1. Rarest means fewest `images` [L], of equal ones the higher id. Also returns
+    how many ids did not fit.
+    """
     rank = np.empty(len(images), np.int64)
     rank[np.lexsort((np.arange(len(images)), -images))] = np.arange(len(images))
     order = np.lexsort((rank[ids], samples))
@@ -119,8 +121,8 @@ def rarest(samples: Int64s, ids: Int64s, num_samples: int, most: int, images: In
     return labels, int((~stays).sum())
 
 
-def _among(keys: npt.NDArray[np.void], known: npt.NDArray[np.void]) -> Bools:
+def _contains(keys: npt.NDArray[np.void], known: npt.NDArray[np.void]) -> Bools:
     if not len(known):
         return np.zeros(len(keys), np.bool_)
-    places = np.minimum(np.searchsorted(known, keys), len(known) - 1)
-    return np.asarray(known[places] == keys)
+    found = np.minimum(np.searchsorted(known, keys), len(known) - 1)
+    return np.asarray(known[found] == keys)

@@ -1,10 +1,10 @@
-"""Views of a corpus: tags to labels, the vocabulary, who is in the view and how often, all from tables; images are not read.
+"""Builds a view of a corpus: labels, vocabulary, membership and repeats, all from tables; images are not read.
 
-Passes, each shard after shard in worker processes, and what lies between them:
+Passes, each over all shards in worker processes (`scratch_files` lists what they leave for each other):
 
-    tag union (SQL) -> tally -> vocabulary -> assign (ids, subset, noise) -> count the rarest labels -> t -> put
+    tag union (SQL) -> count -> vocabulary -> assign (ids, subset, noise) -> count the rarest labels -> solve t -> put
 
-Only counts by label and token are held; what a shard carries waits on the local disk for the next pass.
+Only counts by label and token are held in memory.
 """
 
 from collections import Counter
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from tagmill.ingest.engines.engine import Engine
-from tagmill.ingest.labels.coverage import TRIED, FewLabels, Reading, few_labels
+from tagmill.ingest.labels.coverage import TAGS_EXAMINED, FewLabels, Reading, few_labels
 from tagmill.ingest.labels.label_names import word_of
 from tagmill.ingest.labels.matching import TagMatcher
 from tagmill.ingest.labels.synsets import WordNet, parse_set
@@ -43,44 +43,44 @@ from tagmill.shards.view import put_view, recipe_folder
 from tagmill.shards.vocabulary import Vocabulary
 
 DEFAULT_VIEW = "default"
-DROPPED_REPORTED = 30  # of what was dropped, told in the vocabulary
-UNMATCHED_KEPT = 1 << 17  # tokens without a label that are counted; of more the rarest are forgotten
+DROPPED_REPORTED = 30  # dropped tokens and labels that the vocabulary lists
+UNMATCHED_KEPT = 1 << 17  # tokens without a label that are counted; beyond it the rarest are dropped
 
 
 @dataclass
 class Labelled:
-    """A finished view and what there is to say about it."""
+    """A finished view with its counts."""
 
     view: Named
     vocabulary: Vocabulary
     tags: int = 0  # over samples, after the union
-    tags_matched: int = 0  # of these, those that led to a label, whether or not the vocabulary holds it
+    tags_matched: int = 0  # of these, those that lead to a label, whether or not the vocabulary has it
     unlabelled: int = 0  # samples without a label
     labels_cut: int = 0  # labels that samples lost to max_labels
     left_out: int = 0  # labelled samples that are excluded, outside the subset, or taken down
     labels_replaced: int = 0  # by noise
-    labels_merged: int = 0  # of these, those that met another of their image
-    t: float | None = None  # of the resampling
-    epoch_samples: int = 0  # of the train split, in whole samples of an epoch
-    few_labels: FewLabels | None = None  # what is likely to be wrong, where hardly any tag led to a label
+    labels_merged: int = 0  # of these, those equal to another label of their image
+    t: float | None = None  # threshold of the resampling
+    epoch_samples: int = 0  # whole samples in an epoch of the train split
+    few_labels: FewLabels | None = None  # the likely cause, where hardly any tag leads to a label
 
 
 @dataclass(frozen=True)
 class CorpusSource:
-    """The corpus that is labelled, and where the work is done."""
+    """The corpus to label, and where the work is done."""
 
     store: Store
     manifest: Named
-    entries: list[ShardEntry]  # the manifest's, in its order
+    entries: list[ShardEntry]  # in manifest order
     spool: Path  # a local folder, new and empty
     processes: int = 1
     taken_down: Mapping[str, Sequence[int]] = field(default_factory=dict)  # ordinals by shard
-    takedown: str | None = None  # digest of the list that they are from
-    runs: int = 1  # that made the corpus
+    takedown: str | None = None  # digest of the takedown list
+    runs: int = 1  # number of runs that made the corpus
 
     @classmethod
     def of(cls, corpus: Corpus, spool: Path, processes: int) -> "CorpusSource":
-        """A corpus that is there, with what its takedown list keeps out of views."""
+        """Returns an existing corpus as a source, with the samples that its takedown list excludes from views."""
         taken = corpus.takedown
         file = corpus.file
         ordinals = {shard: found.tolist() for shard, found in taken.shards.items()}
@@ -106,10 +106,12 @@ def make_view(
     reading: Reading | None = None,
     note: Callable[[str], None] = lambda folder: None,
 ) -> Labelled:
-    """Labels a packed corpus and puts the view `name` into its store; the caller makes it visible by a commit. `note` is
-    told the view's folder before anything is written there."""
+    """Labels a packed corpus and writes the view `name` to its store; a commit by the caller makes it visible.
+
+    `note` is called with the view's folder before anything is written there.
+    """
     store, spool, entries = source.store, source.spool, source.entries
-    excluded = rules.members.keys()  # what is wrong is found before the work
+    excluded = rules.members.keys()  # raises before the work begins
     union = tag_union(engine, store, source.manifest, entries, spool, source.runs)
     tasks = [CountTask(store, entry, rules.match, union.files.get(entry.name), spool) for entry in entries]
     folder = recipe_folder(name, recipe := _recipe(source, rules, union.sha256, seed))
@@ -153,7 +155,7 @@ def _recipe(source: CorpusSource, rules: ViewRules, union_sha256: str, seed: int
 
 
 class _CorpusCounts:
-    """Sums of the shards' tallies, added in the order of the corpus."""
+    """Sums of the counts of all shards, added in corpus order."""
 
     def __init__(self) -> None:
         self.images: Counter[str] = Counter()
@@ -167,13 +169,13 @@ class _CorpusCounts:
         self.tags += found.tags
         self.tags_matched += found.tags_matched
         self.unmatched.update(found.unmatched)
-        if len(self.unmatched) > 2 * TRIED:
-            self.unmatched = Counter(dict(_largest(self.unmatched, TRIED)))
+        if len(self.unmatched) > 2 * TAGS_EXAMINED:
+            self.unmatched = Counter(dict(_largest(self.unmatched, TAGS_EXAMINED)))
         if found.split != "train":
             return
         self.images.update(found.labels)
         for token, images in found.tokens.items():
-            for label in found.led_to[token]:
+            for label in found.labels_of[token]:
                 self.tokens.setdefault(label, Counter())[token] += images
         self.dropped.update(found.dropped)
         if len(self.dropped) > 2 * UNMATCHED_KEPT:
@@ -186,9 +188,9 @@ class _CorpusCounts:
 def _with_dropped(
     vocabulary: Vocabulary, left: Mapping[str, int], counted: _CorpusCounts, matcher: TagMatcher
 ) -> Vocabulary:
-    """The vocabulary that also says what was dropped with the largest counts, for a person to judge."""
+    """Returns the vocabulary with the most frequent dropped tokens and labels in its source, for review by people."""
     tokens = [
-        {"token": token, "tags_at_least": count, "why": matcher.why_not(token)}
+        {"token": token, "tags_at_least": count, "why": matcher.no_match_reason(token)}
         for token, count in _largest(counted.dropped, DROPPED_REPORTED)
     ]
     labels = [
@@ -200,7 +202,7 @@ def _with_dropped(
 
 
 def _no_label(labelled: Labelled, samples: int, left: Mapping[str, int], rules: VocabularyRules) -> FewLabels | None:
-    """Where tags lead to labels, but the vocabulary has none of them."""
+    """Returns a warning where tags lead to labels, but the vocabulary has none of them."""
     if labelled.unlabelled < samples:
         return None
     why = f"no sample has a label of the vocabulary {rules.vocabulary!r}"
@@ -215,7 +217,7 @@ def _largest(counts: Mapping[str, int], most: int) -> list[tuple[str, int]]:
 
 
 def _assign(workers: Workers, source: CorpusSource, rules: ViewRules, seed: int, labelled: Labelled) -> Int64s:
-    """Gives every sample its ids; returns how many images of the view have each label."""
+    """Assigns label ids to every sample. Returns how many images of the view have each label, [L]."""
     members = rules.members
     tasks = [
         AssignTask(
@@ -252,7 +254,7 @@ def _resample(
     frequencies: Int64s,
     labelled: Labelled,
 ) -> None:
-    """Solves for t, and tells the last pass the repeats."""
+    """Solves for the threshold t, and writes the repeats for the last pass."""
     write_frequencies(source.spool, frequencies)
     counts = np.zeros(len(frequencies), np.int64)
     for found in workers.each(count_rarest, tasks):

@@ -1,4 +1,4 @@
-"""First pass of a view: which labels each sample of a shard carries, and how many carry each. A shard is a task."""
+"""First pass of a view, one task per shard: which labels each sample carries, and how many samples carry each."""
 
 import functools
 from collections import Counter
@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tagmill.ingest.labels.coverage import clipped
+from tagmill.ingest.labels.coverage import clip_tag
 from tagmill.ingest.labels.matching import MatchRules, TagMatcher
 from tagmill.ingest.labels.synsets import set_text
 from tagmill.ingest.views.keyed_random import keys_of
@@ -24,12 +24,12 @@ from tagmill.shards.formats.parquet import read_table
 from tagmill.shards.manifest import ShardEntry
 from tagmill.shards.storage.store import Store
 
-Labels = tuple[str, ...]  # texts of sets of synsets
+Labels = tuple[str, ...]  # texts of synset sets
 
-MAX_TAGS = 1_000  # of a sample, after the union: the commonest, then by name
-TAGS_CACHED = 1 << 20  # tags whose labels a worker remembers: a web's tags have no end, its common ones have
-DROPPED = 500  # tokens without a label that a shard tells of
-UNMATCHED = 100  # tags without a label, as written, that it tells of
+MAX_TAGS = 1_000  # tags of a sample after the union: the commonest, then by name
+TAGS_CACHED = 1 << 20  # tags whose labels a worker caches
+MAX_DROPPED = 500  # tokens without a label that a shard reports
+MAX_UNMATCHED = 100  # tags without a label, as written, that a shard reports
 
 
 @dataclass(frozen=True)
@@ -45,13 +45,13 @@ class CountTask:
 
 @dataclass
 class CountedTags:
-    """What a shard has: counts of samples by label and token. Labels go by the text of their set."""
+    """Counts of samples by label and token in one shard. Labels are keyed by the text of their synset set."""
 
     split: str
     labels: dict[str, int]
     tokens: dict[str, int]
-    led_to: dict[str, Labels]  # the labels of each token
-    dropped: dict[str, int] = field(default_factory=dict)  # tokens without a label, the commonest
+    labels_of: dict[str, Labels]  # the labels of each token
+    dropped: dict[str, int] = field(default_factory=dict)  # tokens without a label -> tags, the commonest
     unmatched: dict[str, int] = field(default_factory=dict)  # tags without a label as written, the commonest
     tags: int = 0  # over samples, after the union
     tags_matched: int = 0
@@ -67,7 +67,7 @@ def count_tags(task: CountTask) -> CountedTags:
         what = f"{len(table)} rows, the manifest says {task.entry.samples}"
         raise CorpusError(what, f"{task.store.url}/shards/{task.entry.name}.parquet", "restore the shard")
     # [m] pairs of a sample and a tag; a tag is an index into `words`, W distinct spellings.
-    samples, tag_of_pair, words = written(table["tags"], pq.read_table(task.union) if task.union else None)
+    samples, tag_of_pair, words = distinct_pairs(table["tags"], pq.read_table(task.union) if task.union else None)
     match = _cached_match(task.rules)
     matches = [match(word) for word in words]
     tokens = _Numbers()
@@ -80,9 +80,9 @@ def count_tags(task: CountTask) -> CountedTags:
     # [k] distinct pairs of a sample and a token: spellings of one token in one sample count once.
     sample_of, token_of = _distinct(samples[matched], token_of_word[tag_of_pair[matched]], len(tokens))
     result.tokens = dict(zip(tokens, np.bincount(token_of, minlength=len(tokens)).tolist(), strict=True))
-    result.led_to = {token: labels for token, labels in matches if labels}
+    result.labels_of = {token: labels for token, labels in matches if labels}
     sets = _Numbers()
-    labels_of_token = [[sets[label] for label in result.led_to[token]] for token in tokens]
+    labels_of_token = [[sets[label] for label in result.labels_of[token]] for token in tokens]
     sample_of, label_of = _expanded(sample_of, token_of, labels_of_token, len(sets))
     result.labels = dict(zip(sets, np.bincount(label_of, minlength=len(sets)).tolist(), strict=True))
     keys = keys_of(table["key"].to_pylist())
@@ -105,8 +105,8 @@ def _expanded(
     return _distinct(np.repeat(samples, repeats), labels, num_labels)
 
 
-def written(tags: pa.ChunkedArray, union: pa.Table | None) -> tuple[Int64s, Int64s, list[str]]:
-    """The distinct pairs of sample and tag, by sample: ordinals [m], numbers of tags [m], and the tags as written."""
+def distinct_pairs(tags: pa.ChunkedArray, union: pa.Table | None) -> tuple[Int64s, Int64s, list[str]]:
+    """Returns the distinct pairs of sample and tag, by sample: ordinals [m], tag indexes [m], and the W tags as written."""
     lists = tags.combine_chunks()
     owner, flat = pc.list_parent_indices(lists).to_numpy(), pc.list_flatten(lists)
     base = len(flat)
@@ -130,7 +130,7 @@ def written(tags: pa.ChunkedArray, union: pa.Table | None) -> tuple[Int64s, Int6
 
 
 def _within_limit(samples: Int64s, tag: Int64s, copies: Int64s | None, words: Sequence[str]) -> npt.NDArray[np.bool_]:
-    """Which pairs stay where a sample has more than MAX_TAGS."""
+    """Returns which pairs [m] are kept where a sample has more than MAX_TAGS tags."""
     stays = np.ones(len(samples), np.bool_)
     counts = np.bincount(samples) if len(samples) else np.zeros(0, np.int64)
     for sample in np.flatnonzero(counts > MAX_TAGS).tolist():
@@ -143,7 +143,7 @@ def _within_limit(samples: Int64s, tag: Int64s, copies: Int64s | None, words: Se
 
 
 class _Numbers(dict[str, int]):
-    """Numbers texts as they come."""
+    """Numbers texts in the order in which they are first looked up."""
 
     def __missing__(self, text: str) -> int:
         number = self[text] = len(self)
@@ -151,13 +151,13 @@ class _Numbers(dict[str, int]):
 
 
 def _distinct(samples: Int64s, numbers: Int64s, count: int) -> tuple[Int64s, Int64s]:
-    """The distinct pairs, by sample and number."""
+    """Returns the distinct pairs (sample, number) [k], sorted by both; numbers are below `count`."""
     found: Any = np.divmod(_unique(samples * max(1, count) + numbers), max(1, count))
     return found[0], found[1]
 
 
 def _unique(values: Int64s) -> Int64s:
-    """Ascending; several times as fast as np.unique, which hashes."""
+    """Returns the sorted distinct values; several times as fast as np.unique, which hashes."""
     ordered = np.sort(values)
     first = np.ones(len(ordered), np.bool_)
     first[1:] = ordered[1:] != ordered[:-1]
@@ -167,25 +167,25 @@ def _unique(values: Int64s) -> Int64s:
 def _commonest_spellings(words: Sequence[str], counts: Int64s) -> dict[str, int]:
     """Returns the UNMATCHED commonest tags without a label, clipped, with the samples [W] that have each."""
     found: Counter[str] = Counter()
-    for number in np.argsort(-counts, kind="stable")[:UNMATCHED].tolist():
+    for number in np.argsort(-counts, kind="stable")[:MAX_UNMATCHED].tolist():
         if counts[number]:
-            found[clipped(words[number])] += int(counts[number])
+            found[clip_tag(words[number])] += int(counts[number])
     return dict(found)
 
 
 def _commonest(matches: Sequence[tuple[str, Labels]], counts: Int64s) -> dict[str, int]:
-    """Tokens without a label by number of tags, at least: those of the commonest spellings."""
+    """Returns tokens without a label with their number of samples (a lower bound), of the commonest spellings."""
     found: Counter[str] = Counter()
-    for number in np.argsort(-counts, kind="stable")[: 2 * DROPPED].tolist():
+    for number in np.argsort(-counts, kind="stable")[: 2 * MAX_DROPPED].tolist():
         if counts[number]:
             found[matches[number][0]] += int(counts[number])
     del found[""]
-    return dict(sorted(found.items(), key=lambda item: (-item[1], item[0]))[:DROPPED])
+    return dict(sorted(found.items(), key=lambda item: (-item[1], item[0]))[:MAX_DROPPED])
 
 
 @functools.lru_cache(maxsize=1)
 def _cached_match(rules: MatchRules) -> Callable[[str], tuple[str, Labels]]:
-    """What this process knows of tags: the token, and the texts of its labels. The matcher's tables are read once."""
+    """Returns a cached function from a tag to its token and the texts of its labels. The matcher's tables are read once."""
     matcher = TagMatcher(rules)
 
     @functools.lru_cache(maxsize=TAGS_CACHED)

@@ -1,6 +1,6 @@
-"""Draws for samples: a function of seed, purpose, the sample's key and one more number, and of nothing else.
+"""Keyed random numbers: a pure function of seed, purpose, the sample's key and one more number.
 
-So they are the same on every machine, in any order and for any division of the work, and one draw never moves another.
+So they are the same on every machine, in any order and for any division of the work, and one draw never shifts another.
 """
 
 from collections.abc import Sequence
@@ -13,10 +13,10 @@ from tagmill.shards.arrays import Bools, Floats, Int64s, UInt64s
 
 Keys = npt.NDArray[np.uint8]
 
-# Purposes: draws of one never meet draws of another. A number that was used once is never given to something else.
+# Purposes have independent random streams. A number that was used once is never reused.
 SUBSET: Final = 0  # whether a sample is in a subset
 REPLACE: Final = 1  # whether a label is replaced by noise
-REPLACEMENT: Final = 2  # the label that it becomes
+REPLACEMENT: Final = 2  # the label that replaces it
 
 # SplitMix64, G. L. Steele Jr., D. Lea and C. H. Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014,
 # section 3, with the constants of the published generator (Stafford's "Mix13").
@@ -28,16 +28,15 @@ HALF: Final = np.uint64(32)
 
 
 def keys_of(texts: Sequence[str]) -> Keys:
-    """Keys [n, 16] of their hex digits."""
+    """Decodes hex keys to bytes, [n, 16]."""
     return np.frombuffer(bytes.fromhex("".join(texts)), np.uint8).reshape(-1, 16)
 
 
 def words(seed: int, purpose: int, keys: Keys, extra: Int64s | int = 0) -> UInt64s:
-    """Uniform 64-bit words [n] for `keys` [n, 16]; `extra` is one number, or each key's own ([n]). Seed and extra count
-    modulo 2^64.
+    """Returns uniform 64-bit words [n] for `keys` [n, 16]; `extra` is one number, or one per key ([n]).
 
-    Seed, purpose, the two little-endian words of a key, and extra are taken up one after the other, each by
-    x -> mix(x ^ word). Not for secrets.
+    Seed, purpose, the two little-endian words of a key, and extra are absorbed one after the other by x -> mix(x ^
+    word); seed and extra count modulo 2^64. Not for secrets.
     """
     halves = np.ascontiguousarray(keys).view("<u8").astype(np.uint64, copy=False)
     state = _mix(np.array([seed & 0xFFFFFFFFFFFFFFFF], np.uint64))
@@ -50,14 +49,14 @@ def words(seed: int, purpose: int, keys: Keys, extra: Int64s | int = 0) -> UInt6
 
 
 def uniform(seed: int, purpose: int, keys: Keys, extra: Int64s | int = 0) -> Floats:
-    """Numbers [n] in [0, 1), multiples of 2^-53: the upper bits of `words`."""
+    """Returns numbers [n] in [0, 1), multiples of 2^-53: the upper bits of `words`."""
     return (words(seed, purpose, keys, extra) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def draw_below(drawn: UInt64s, bounds: Int64s) -> Int64s:
-    """From words [n] whole numbers in [0, bound), exactly floor(word x bound / 2^64); `bounds` [n] are at least 1.
+    """Maps words [n] to integers in [0, bound), exactly floor(word x bound / 2^64); `bounds` [n] are at least 1.
 
-    No number's probability is off by more than 2^-64. The product of 128 bits is made of halves of 32.
+    No integer's probability is off by more than 2^-64. The 128-bit product is computed from 32-bit halves.
     """
     bound = bounds.astype(np.uint64)
     high, low = drawn >> HALF, drawn & LOW
@@ -69,13 +68,15 @@ def draw_below(drawn: UInt64s, bounds: Int64s) -> Int64s:
 
 
 def in_subset(seed: int, keys: Keys, share: float) -> Bools:
-    """Which of the samples [n] are in a subset of about `share` (above 0, at most 1) of all. A seed's subsets are
-    nested: a smaller share is inside a larger one."""
+    """Returns which samples [n] are in a subset of about `share` (above 0, at most 1) of all.
+
+    Subsets of one seed are nested: a smaller share is inside a larger one.
+    """
     return np.asarray(uniform(seed, SUBSET, keys) < share)
 
 
 def _mix(state: UInt64s) -> UInt64s:
-    """SplitMix64's step and finaliser. The step comes first because the finaliser alone keeps 0."""
+    """Applies SplitMix64's step and finaliser. The step comes first because the finaliser alone maps 0 to 0."""
     state = state + GOLDEN
     state ^= state >> np.uint64(30)
     state *= FIRST

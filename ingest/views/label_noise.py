@@ -1,8 +1,8 @@
 """Label noise: a share p of the labels is replaced by draws from the labels' own marginal.
 
 After D. Mahajan et al., "Exploring the Limits of Weakly Supervised Pretraining", ECCV 2018 (study of label noise): a
-replaced label i becomes j with probability m_j / (1 - m_i), m the marginal over labels, of which i itself is left out.
-So the marginal of what comes out is not m but `expected`.
+replaced label i becomes j with probability m_j / (1 - m_i), m the marginal over labels, without i itself. So the
+marginal of the result is not m but `expected`.
 """
 
 from dataclasses import dataclass
@@ -14,26 +14,28 @@ from tagmill.ingest.views.keyed_random import REPLACE, REPLACEMENT, Keys, draw_b
 from tagmill.shards.arrays import Floats, Int32s, Int64s
 from tagmill.shards.errors import ConfigError
 
-NOISE_ROWS: Final = 1 << 14  # images at a time: what they need stays in a core's cache
+NOISE_ROWS: Final = 1 << 14  # images at a time; their arrays stay in a core's cache
 
 
 @dataclass(frozen=True)
 class NoiseCounts:
-    """What noise did to labels. Sums over pieces of the work are those of the whole."""
+    """Counts of replaced and merged labels, which add up over parts of the work."""
 
     replaced: int
-    merged: int  # labels that are gone because a replaced one met another of its image
+    merged: int  # labels lost because a replacement equals another label of its image
 
 
-def noisy(labels: Int32s, keys: Keys, frequencies: Int64s, p: float, seed: int) -> tuple[Int32s, NoiseCounts]:
-    """Labels [n, K] of which each was replaced with probability p; what then stands twice in an image is merged.
+def add_noise(labels: Int32s, keys: Keys, frequencies: Int64s, p: float, seed: int) -> tuple[Int32s, NoiseCounts]:
+    """Replaces each of the labels [n, K] with probability p, and merges equal labels of an image.
 
     `labels` are ascending and distinct in a row, padded with -1, and so is the result; `keys` [n, 16] are the samples',
-    `frequencies` [L] the images of each label. A draw depends on seed, sample and label alone. Raises ConfigError for a
+    `frequencies` [L] the images of each label. A draw depends on seed, sample and label only. Raises ConfigError for a
     p outside [0, 1], or above 0 where fewer than two labels have images.
     """
     _check(frequencies, p)
-    result, replaced, merged = labels.copy(), 0, 0
+    result = labels.copy()
+    replaced = 0
+    merged = 0
     for start in range(0, len(labels) if p else 0, NOISE_ROWS):
         piece = result[start : start + NOISE_ROWS]
         rows, columns = np.nonzero(piece >= 0)
@@ -41,33 +43,33 @@ def noisy(labels: Int32s, keys: Keys, frequencies: Int64s, p: float, seed: int) 
         new = replace(old, keys[start : start + NOISE_ROWS][rows], frequencies, p, seed)
         piece[rows, columns] = new
         changed = np.unique(rows[new != old])
-        piece[changed], gone = _merged(piece[changed])
+        piece[changed], gone = _merge_duplicates(piece[changed])
         replaced += int((new != old).sum())  # a label never replaces itself
         merged += gone
     return result, NoiseCounts(replaced, merged)
 
 
 def replace(labels: Int64s, keys: Keys, frequencies: Int64s, p: float, seed: int) -> Int64s:
-    """Single labels [m] of the samples `keys` [m, 16], each replaced with probability p; nothing is merged.
+    """Replaces single labels [m] of the samples `keys` [m, 16], each with probability p; merges nothing.
 
-    The new label is found by its place in the cumulative counts of `frequencies` [L], with the old label's own interval
-    skipped. Where p is above 0, two labels or more have images.
+    The new label is found by a draw in the cumulative counts of `frequencies` [L], skipping the old label's own
+    interval. Where p is above 0, at least two labels have images.
     """
     ends = np.cumsum(frequencies)
     drawn = np.flatnonzero(uniform(seed, REPLACE, keys, labels) < p)
     old = labels[drawn]
     own = frequencies[old]
-    place = draw_below(words(seed, REPLACEMENT, keys[drawn], old), ends[-1] - own) if len(drawn) else old
-    place += np.where(place >= ends[old] - own, own, 0)
+    rank = draw_below(words(seed, REPLACEMENT, keys[drawn], old), ends[-1] - own) if len(drawn) else old
+    rank += np.where(rank >= ends[old] - own, own, 0)
     result = labels.copy()
-    result[drawn] = np.searchsorted(ends, place, side="right")
+    result[drawn] = np.searchsorted(ends, rank, side="right")
     return result
 
 
 def expected(frequencies: Int64s, p: float) -> Floats:
-    """The marginal [L] of labels after noise, before merging: m_j ((1 - p) + p x sum over i != j of m_i / (1 - m_i)).
+    """Returns the marginal [L] after noise, before merging: m_j ((1 - p) + p x sum over i != j of m_i / (1 - m_i)).
 
-    Raises ConfigError as `noisy` does.
+    Raises ConfigError as `add_noise` does.
     """
     _check(frequencies, p)
     total = max(int(frequencies.sum()), 1)
@@ -75,7 +77,7 @@ def expected(frequencies: Int64s, p: float) -> Floats:
     if not p:
         return marginal
     odds = frequencies / (total - frequencies)
-    # Sums of what stands before and behind: from the whole sum a label with nearly all images could not be taken off.
+    # Sums before and after each label: subtracting a label with nearly all images from the total would lose all digits.
     others = np.concatenate([[0.0], np.cumsum(odds)[:-1]]) + np.concatenate([np.cumsum(odds[::-1])[-2::-1], [0.0]])
     return np.asarray(marginal * ((1 - p) + p * others))
 
@@ -89,9 +91,9 @@ def _check(frequencies: Int64s, p: float) -> None:
         raise ConfigError(what, "label noise", "give a vocabulary with two labels or more, or no noise")
 
 
-def _merged(rows: Int32s) -> tuple[Int32s, int]:
-    """Rows [n, K] ascending, distinct and padded again, and how many labels are gone."""
-    ids = rows.view(np.uint32)  # -1 is the largest of these, so that padding comes last
+def _merge_duplicates(rows: Int32s) -> tuple[Int32s, int]:
+    """Returns rows [n, K] made ascending, distinct and padded again, and how many labels were removed."""
+    ids = rows.view(np.uint32)  # as uint32, -1 is the largest value, so padding sorts last
     ids = np.sort(ids, axis=1)
     again = (ids[:, 1:] == ids[:, :-1]) & (ids[:, 1:] != np.uint32(0xFFFFFFFF))
     ids[:, 1:][again] = np.uint32(0xFFFFFFFF)

@@ -1,7 +1,7 @@
-"""What a view is made by: rules of matching, vocabulary and membership; and how they are found again in a view that is there.
+"""The rules that make a view: matching, vocabulary and membership; and reading them back from an existing view.
 
-A recipe names the files of its rules by content. They lie in the view's own folder too, so that the view can be made again for
-a corpus that has grown, wherever these files are then.
+A recipe names the files of its rules by content digest. Copies are in the view's own folder, so that the view can be
+remade for a corpus that has grown, wherever the original files are then.
 """
 
 import hashlib
@@ -18,19 +18,19 @@ from tagmill.shards.formats.record import sha256_hex
 from tagmill.shards.storage.store import Store
 from tagmill.shards.view import View
 
-MATCHING = ("aliases", "translations", "stop")  # files of words
+MATCHING = ("aliases", "translations", "stop")  # files of the matching rules
 EXCLUDED = "excluded.txt"
 
 
 @dataclass(frozen=True)
 class Members:
-    """Who is in a view, how often, and with which errors in its labels. Raises ConfigError for what cannot be right."""
+    """Which samples are in a view, how often, and how noisy their labels are. Raises ConfigError for invalid values."""
 
     resample: Literal["natural", "sqrt", "uniform"] = "natural"
-    epoch_samples: int | None = None  # samples an epoch that resampling reaches for; None: see `repeats.solve`
+    epoch_samples: int | None = None  # target samples an epoch; None: see `resampling.solve`
     max_repeat: int = 64
-    noise: float = 0.0  # the share of training labels that are replaced
-    subset: float = 1.0  # the share of samples that are in it
+    noise: float = 0.0  # share of training labels that are replaced
+    subset: float = 1.0  # share of samples that are in the view
     excluded: tuple[str, ...] = ()  # keys
 
     def __post_init__(self) -> None:
@@ -45,13 +45,13 @@ class Members:
             raise ConfigError("natural resampling and epoch_samples", "view", remedy)
 
     def recipe(self) -> dict[str, Any]:
-        """All that membership depends on."""
+        """Returns everything that membership depends on."""
         excluded = hashlib.sha256("\n".join(sorted(set(self.excluded))).encode()).hexdigest()
         kept = ("resample", "epoch_samples", "max_repeat", "noise", "subset")
         return {**{name: getattr(self, name) for name in kept}, "excluded": excluded if self.excluded else None}
 
     def keys(self) -> Keys:
-        """The excluded ones, [x, 16]. Raises ConfigError for what is no key."""
+        """Returns the excluded keys, [x, 16]. Raises ConfigError for invalid keys."""
         bad = next((key for key in self.excluded if len(key) != 32 or not _is_hex(key)), None)
         if bad is not None:
             raise ConfigError(f"{bad[:80]!r} is no key", "excluded samples", "a key has 32 hex digits")
@@ -60,12 +60,12 @@ class Members:
 
 @dataclass(frozen=True)
 class ViewRules:
-    """How tags become labels and samples members; with corpus and seed all that a view is a function of."""
+    """How tags become labels and samples become members; a view is a function of these, the corpus and the seed."""
 
     match: MatchRules = field(default_factory=MatchRules)
     vocabulary: VocabularyRules = field(default_factory=VocabularyRules)
     members: Members = field(default_factory=Members)
-    max_labels: int = 16  # labels a sample at most, the rarest
+    max_labels: int = 16  # most labels of a sample; the rarest are kept
 
 
 def _is_hex(text: str) -> bool:
@@ -73,7 +73,7 @@ def _is_hex(text: str) -> bool:
 
 
 def keep_files(store: Store, folder: str, rules: ViewRules) -> None:
-    """Puts the content of the rules' files into a view's folder. Raises ConfigError where one is not what it was."""
+    """Copies the rules' files into a view's folder. Raises ConfigError where one has changed since it was read."""
     for name, path in _paths(rules.match):
         data = read_list(path, MAX_FILE_BYTES, "give the file that the view is made by")
         if (name, sha256_hex(data)) not in rules.match.digests:
@@ -91,19 +91,19 @@ def _paths(rules: MatchRules) -> Iterator[tuple[str, str]]:
 
 
 def view_rules_of(view: View, *, recount: bool = False) -> ViewRules:
-    """The rules that made a view, out of the view alone; the labels keep their ids unless `recount`.
+    """Returns the rules that made a view, from the view alone; labels keep their ids unless `recount`.
 
-    Raises ConfigError where they cannot be had: views of earlier versions lack the files of their rules.
+    Raises ConfigError where they are incomplete: views of earlier versions lack the files of their rules.
     """
     try:
         return _rules_of(view, recount=recount)
     except (TagmillError, KeyError, TypeError, ValueError, FileNotFoundError) as error:
-        what = f"view {view.file.name!r} cannot be made again: {_told(error)}"
+        what = f"view {view.file.name!r} cannot be made again: {_describe(error)}"
         remedy = "make it anew with tagmill corpus view, or leave it behind with --drop-views"
         raise ConfigError(what, view.store.url, remedy) from error
 
 
-def _told(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     if isinstance(error, TagmillError):
         return error.what
     return f"its recipe has no {error}" if isinstance(error, KeyError) else f"its recipe cannot be read: {error}"
@@ -140,7 +140,7 @@ def _rules_of(view: View, *, recount: bool) -> ViewRules:
 
 
 def _file(store: Store, name: str, digest: str) -> str:
-    """The address of a file of words."""
+    """Returns the address of a rule file in the view's folder."""
     for kept in (f"{name}.tsv", f"{name}.csv"):
         if store.exists(kept):
             if sha256_hex(store.read(kept)) != digest:

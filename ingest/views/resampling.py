@@ -19,39 +19,39 @@ from tagmill.shards.view import ONE
 ResampleKind = Literal["natural", "sqrt", "uniform"]
 
 UNITS: Final = 16  # bits of a repeat's fraction
-LONGER: Final = 2  # an epoch's length that nobody asked for, in labelled images: half of it is repetition
+DEFAULT_LENGTH: Final = 2  # default length of an epoch, in multiples of the labelled images: half of it is repetition
 LARGEST: Final = 1 << 62
 
 
 @dataclass(frozen=True, eq=False)
 class Solved:
-    """A resampling that reaches for an epoch's length."""
+    """A resampling that comes up to a length of an epoch."""
 
-    t: float  # 0 where no image is shown more than once
+    t: float  # 0 where no image is repeated
     repeats: Int64s  # [L] of an image by its rarest label, in units of 2^-16; 0 where no image has the label
-    total: int  # of all images, in units of 2^-16
-    reached: int  # whole samples in `total`; an epoch has these or, where a fraction is left, at times one more
+    total: int  # sum over all images, in units of 2^-16
+    reached: int  # whole samples in `total`; an epoch has these, or at times one more where a fraction is left
 
 
 def rarest_of(labels: Int32s, frequencies: Int64s) -> Int32s:
-    """Each image's rarest label: [n] from `labels` [n, K] (-1 padded); -1 where it has none.
+    """Returns each image's rarest label, [n], from `labels` [n, K] (-1 padded); -1 where it has none.
 
-    It is the one with the least of `frequencies` [L], among equal ones the highest id.
+    The rarest has the least of `frequencies` [L], among equal ones the highest id.
     """
     num_labels = len(frequencies)
     ids = np.arange(num_labels)
     by_rarity = np.append(np.lexsort((-ids, frequencies)), -1).astype(np.int32)
     rank = np.empty(num_labels + 1, np.int32)
-    rank[by_rarity] = np.arange(num_labels + 1)  # the padding, -1, is the last place, which is behind every label
+    rank[by_rarity] = np.arange(num_labels + 1)  # the padding, -1, ranks last, behind every label
     rarest: Int32s = by_rarity[rank[labels].min(axis=1, initial=num_labels)]
     return rarest
 
 
 def repeat_of(frequencies: Int64s, kind: ResampleKind, t: float, max_repeat: int) -> Int64s:
-    """Repeats by label: floor(2^16 x min(max_repeat, max(1, phi(t / f)))) for f in `frequencies` [L], 0 where f is 0.
+    """Returns repeats by label: floor(2^16 x min(max_repeat, max(1, phi(t / f)))), f in `frequencies` [L]; 0 where f is 0.
 
-    Exact, because every step is one of whole numbers; so no label's repeat falls while t grows. Raises ConfigError
-    where frequencies or max_repeat are too large for 64 bits.
+    Exact, because every step uses integers; so no label's repeat falls while t grows. Raises ConfigError where
+    frequencies or max_repeat are too large for 64 bits.
     """
     _check_size(frequencies, max_repeat)
     images = np.maximum(frequencies, 1)
@@ -67,12 +67,12 @@ def repeat_of(frequencies: Int64s, kind: ResampleKind, t: float, max_repeat: int
 def solve(
     frequencies: Int64s, rarest_counts: Int64s, kind: ResampleKind, epoch_samples: int | None, max_repeat: int
 ) -> Solved:
-    """The largest t (float64) with which all images' repeats do not exceed `epoch_samples`, and what follows from it.
+    """Returns the largest t (float64) for which the sum of all repeats does not exceed `epoch_samples`.
 
-    `frequencies` [L] are the images of each label, `rarest_counts` [L] those of them whose rarest label it is. Where
-    every image may be repeated `max_repeat` times, t is the least that does so. `epoch_samples` None asks for twice as
-    many samples as there are labelled images (or max_repeat times, if that is less): a cost that is known beforehand,
-    whatever the corpus. Raises ConfigError for what cannot be reached.
+    `frequencies` [L] are the images of each label, `rarest_counts` [L] those whose rarest label it is. Where every
+    image may be repeated `max_repeat` times, t is the least that does so. Without `epoch_samples`, twice as many
+    samples as labelled images are asked for (or max_repeat times, if that is less), so that the cost is known
+    beforehand. Raises ConfigError for a length that cannot be reached.
     """
     _check_size(frequencies, max_repeat)
     images = int(rarest_counts.sum())
@@ -83,30 +83,30 @@ def solve(
         if epoch_samples is not None:
             remedy = "natural shows every image once: choose sqrt or uniform, or leave epoch_samples out"
             raise ConfigError("natural resampling and epoch_samples", "resampling", remedy)
-        return _solved(frequencies, rarest_counts, kind, 0.0, max_repeat)
-    wanted = min(LONGER, max_repeat) * images if epoch_samples is None else epoch_samples
+        return _solution(frequencies, rarest_counts, kind, 0.0, max_repeat)
+    wanted = min(DEFAULT_LENGTH, max_repeat) * images if epoch_samples is None else epoch_samples
     if not images <= wanted <= images * max_repeat:
         remedy = f"give {images} (every labelled image once) to {images * max_repeat} (each {max_repeat} times)"
         raise ConfigError(f"epoch_samples {wanted} cannot be reached", "resampling", remedy)
     if not images:
-        return _solved(frequencies, rarest_counts, kind, 0.0, max_repeat)
-    return _bisected(frequencies, rarest_counts, kind, wanted << UNITS, max_repeat)
+        return _solution(frequencies, rarest_counts, kind, 0.0, max_repeat)
+    return _bisect(frequencies, rarest_counts, kind, wanted << UNITS, max_repeat)
 
 
-def _bisected(frequencies: Int64s, rarest_counts: Int64s, kind: ResampleKind, most: int, max_repeat: int) -> Solved:
-    """Bisection over the bit patterns of float64, which are in order of the numbers: it ends at neighbours."""
+def _bisect(frequencies: Int64s, rarest_counts: Int64s, kind: ResampleKind, most: int, max_repeat: int) -> Solved:
+    """Bisects over the bit patterns of float64, which sort like the numbers, until low and high are neighbours."""
     present = frequencies[rarest_counts > 0]
     power = 2 if kind == "sqrt" else 1
     low, high = float(present.min()), float(present.max()) * max_repeat**power  # every repeat 1, every one max_repeat
-    solved = _solved(frequencies, rarest_counts, kind, high, max_repeat)
+    solved = _solution(frequencies, rarest_counts, kind, high, max_repeat)
     if solved.total <= most:
         return solved
-    solved = _solved(frequencies, rarest_counts, kind, low, max_repeat)
+    solved = _solution(frequencies, rarest_counts, kind, low, max_repeat)
     below, above = (int(np.float64(end).view(np.int64)) for end in (low, high))
     while above - below > 1:
         middle = (below + above) // 2
         t = float(np.int64(middle).view(np.float64))
-        tried = _solved(frequencies, rarest_counts, kind, t, max_repeat)
+        tried = _solution(frequencies, rarest_counts, kind, t, max_repeat)
         if tried.total <= most:
             below, solved = middle, tried
         else:
@@ -114,7 +114,7 @@ def _bisected(frequencies: Int64s, rarest_counts: Int64s, kind: ResampleKind, mo
     return solved
 
 
-def _solved(frequencies: Int64s, rarest_counts: Int64s, kind: ResampleKind, t: float, max_repeat: int) -> Solved:
+def _solution(frequencies: Int64s, rarest_counts: Int64s, kind: ResampleKind, t: float, max_repeat: int) -> Solved:
     repeats = repeat_of(frequencies, kind, t, max_repeat)
     total = int((repeats * rarest_counts).sum())
     return Solved(t, repeats, total, total >> UNITS)
@@ -128,9 +128,9 @@ def _check_size(frequencies: Int64s, max_repeat: int) -> None:
 
 
 def _quotient(t: float, images: Int64s, bits: int, most: int) -> Int64s:
-    """min(floor(2^bits x t / images), 2^bits x most) for `images` [L] of at least 1 and below 2^46; bits 16 or 32.
+    """Returns min(floor(2^bits x t / images), 2^bits x most) for `images` [L] from 1 to below 2^46; bits 16 or 32.
 
-    Long division in base 2^16, because 2^bits x t does not fit into 64 bits. The digits of t are taken exactly.
+    Long division in base 2^16, because 2^bits x t does not fit into 64 bits. The digits of t are exact.
     """
     t = min(t, float(LARGEST))  # beyond it every quotient is `most`
     digit, fraction = divmod(t, 1.0)
@@ -145,9 +145,10 @@ def _quotient(t: float, images: Int64s, bits: int, most: int) -> Int64s:
 
 
 def _isqrt(numbers: Int64s) -> Int64s:
-    """floor(sqrt(x)) of numbers from 0 to 2^62.
+    """Returns floor(sqrt(x)) of integers from 0 to 2^62.
 
-    The float root is never too small, because rounding keeps order and the roots of squares; at most one too large.
+    The float root is never too small, because rounding preserves order and the roots of squares; it is at most one too
+    large.
     """
     root = np.sqrt(numbers.astype(np.float64)).astype(np.int64)
     root -= root * root > numbers

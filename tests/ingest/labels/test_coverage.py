@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tagmill.ingest.labels.coverage import (
-    LEAST,
+    MIN_LABEL_SHARE,
     UNMATCHED_REPORTED,
     FewLabels,
     Reading,
-    clipped,
+    clip_tag,
     few_labels,
-    several_in_one,
+    find_joined_tags,
 )
 from tagmill.ingest.labels.matching import MatchRules, TagMatcher
 
@@ -65,7 +65,7 @@ def test_a_separator_that_was_not_split_by(separator: str, given_so: str) -> Non
 def test_the_likely_cause(tags: list[str], reading: Reading, cause: str, remedy: str) -> None:
     few = found(dict.fromkeys(tags, 2), reading)
     assert few.cause == cause and remedy in few.remedy
-    assert few.why in few.says and few.remedy in few.says and "\n" not in few.says
+    assert few.why in few.message and few.remedy in few.message and "\n" not in few.message
 
 
 def test_what_a_rule_took_out_is_named(tmp_path: Any) -> None:
@@ -90,7 +90,7 @@ def test_enough_labels_are_no_finding() -> None:
 
 
 @given(
-    st.dictionaries(st.text(max_size=30).map(clipped), st.integers(1, 9), max_size=20),
+    st.dictionaries(st.text(max_size=30).map(clip_tag), st.integers(1, 9), max_size=20),
     st.dictionaries(st.text(max_size=9), st.integers(1, 9), max_size=3),
     st.builds(Reading, st.none() | st.text(), st.none() | st.text(), st.booleans(), st.booleans()),
 )
@@ -100,16 +100,16 @@ def test_any_tags_have_a_cause_and_go_through_the_report(
     without = {tag: count for tag, count in tags.items() if not MATCHER.match(tag).labels}
     total, bare = sum(tags.values()), sum(without.values())
     few = few_labels(total, total - bare, without, MATCHER, reading, folders)
-    assert (few is None) == (total > 0 and total - bare >= LEAST * total)
+    assert (few is None) == (total > 0 and total - bare >= MIN_LABEL_SHARE * total)
     if few:
         assert FewLabels.of(asdict(few)) == few and len(few.unmatched) <= UNMATCHED_REPORTED
         assert [each.tags for each in few.unmatched] == sorted(without.values(), reverse=True)[:UNMATCHED_REPORTED]
-        assert "\n" not in few.says.replace(few.why, "")
+        assert "\n" not in few.message.replace(few.why, "")
 
 
 def test_some_tags_that_are_several_in_one_are_said_where_the_rest_is_right() -> None:
     def said(without: dict[str, int], tags: int) -> str | None:
-        return several_in_one(tags, without, MATCHER)
+        return find_joined_tags(tags, without, MATCHER)
 
     told = said({"cat;dog": 2, "xyzzy": 3}, 40)
     assert told is not None and told.startswith("5.0% of 40 tags, such as 'cat;dog'") and "';'" in told

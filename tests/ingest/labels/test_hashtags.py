@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagmill.ingest.labels.hashtags import MAX_TOKEN_CHARS, SEVERAL, apart, clean, hashtags_in
+from tagmill.ingest.labels.hashtags import MAX_TOKEN_CHARS, SEVERAL_HASHTAGS, clean, hashtags_in, split_hashtags
 
 any_text = st.text(st.characters(), max_size=80)  # surrogates too
 # Characters that change under composition, casefolding or compatibility mapping, and often only beside each other.
@@ -164,13 +164,13 @@ def test_hashtags_round_trip(tags: list[str], between: str) -> None:
     ],
 )
 def test_a_tag_that_is_several_hashtags(tag: str, tags: list[str]) -> None:
-    assert apart(tag) == tags
+    assert split_hashtags(tag) == tags
     if tags != [tag]:
-        assert pc.match_substring_regex(pa.array([tag]), SEVERAL)[0].as_py()
+        assert pc.match_substring_regex(pa.array([tag]), SEVERAL_HASHTAGS)[0].as_py()
 
 
 @given(any_text)
 def test_what_is_not_looked_at_is_one_tag(text: str) -> None:
     text = text.encode("utf-8", "replace").decode()
-    if not pc.match_substring_regex(pa.array([text]), SEVERAL)[0].as_py():
-        assert apart(text) == [text]
+    if not pc.match_substring_regex(pa.array([text]), SEVERAL_HASHTAGS)[0].as_py():
+        assert split_hashtags(text) == [text]

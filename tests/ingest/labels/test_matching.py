@@ -52,7 +52,7 @@ def test_without_options_a_tag_has_the_labels_of_its_token(tag: str, rule: Sense
 @pytest.mark.parametrize("tag", ["", "#", "\ud800", "\0", "a" * 1_000_000, "\u0300" * 500_000, "🐶" * 100_000])
 def test_any_text_is_matched(matcher: TagMatcher, tag: str) -> None:
     assert matcher.match(tag).labels == ()
-    assert matcher.why_not(clean(tag)) in ("too_short", "not_a_noun")
+    assert matcher.no_match_reason(clean(tag)) in ("too_short", "not_a_noun")
 
 
 @given(any_text, st.sets(st.sampled_from(sorted(LEXFILES)), min_size=1, max_size=3), st.booleans())
@@ -271,7 +271,7 @@ def test_why_a_token_has_no_label(tmp_path: Path, token: str, why: str | None) -
         aliases=file(tmp_path, "gsd\tfurniture\nxxmunich\tmunich\n"),
         translations=file(tmp_path, "hund\tfurniture\n", "hund.tsv"),
     )
-    assert TagMatcher(rules).why_not(token) == why
+    assert TagMatcher(rules).no_match_reason(token) == why
     assert bool(TagMatcher(rules).match(token).labels) == (why is None)
 
 
@@ -281,16 +281,16 @@ def test_a_reason_is_given_if_and_only_if_there_is_no_label(
 ) -> None:
     matcher = TagMatcher(MatchRules(instances=instances, lexfiles=lexfiles))
     match = matcher.match(tag)
-    why = matcher.why_not(match.token)
+    why = matcher.no_match_reason(match.token)
     assert (why is None) == bool(match.labels)
     assert why != "stopped" and (why != "other_file" or lexfiles) and (why != "named_entity" or not instances)
 
 
 def test_short_tokens_lead_to_labels_where_they_are_read() -> None:
-    assert labels("#tv") == labels("#OX") == () and TagMatcher(MatchRules()).why_not("tv") == "too_short"
+    assert labels("#tv") == labels("#OX") == () and TagMatcher(MatchRules()).no_match_reason("tv") == "too_short"
     assert labels("#tv", short_tokens=True) == (("n04405907", "n06277280"),)
     assert "n02403003" in labels("#OX", short_tokens=True)[0]
-    assert TagMatcher(MatchRules(short_tokens=True)).why_not("qq") == "not_a_noun"
+    assert TagMatcher(MatchRules(short_tokens=True)).no_match_reason("qq") == "not_a_noun"
     assert labels("#tvbox", short_tokens=True, compounds=True) == ()  # halves have three letters still
 
 

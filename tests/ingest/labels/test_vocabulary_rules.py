@@ -82,12 +82,12 @@ def test_a_bad_file_is_told_what_and_where(tmp_path: Path, content: str | bytes,
     path = tmp_path / "labels"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(ConfigError, match=message):
-        VocabularyRules(str(path)).listed()
+        VocabularyRules(str(path)).file_labels()
 
 
 def test_what_cannot_be_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"no such file.*give nouns, in1k, in21k, or a file"):
-        VocabularyRules("in2k").listed()
+        VocabularyRules("in2k").file_labels()
     for wrong in ({"min_count": 0}, {"top_k": 0}, {"vocabulary": "x", "top_k": 5}):
         with pytest.raises(ConfigError):
             VocabularyRules(**wrong)  # type: ignore[arg-type]

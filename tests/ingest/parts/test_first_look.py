@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tagmill.ingest.config.ingest import IngestConfig
-from tagmill.ingest.labels.coverage import WRITTEN
+from tagmill.ingest.labels.coverage import MAX_TAG_CHARS
 from tagmill.ingest.labels.matching import MatchRules
 from tagmill.ingest.parts.first_look import FIRST_ROWS, FirstLook, reading_of
 from tagmill.ingest.sources.rows import rows
@@ -68,7 +68,7 @@ def test_a_look_holds_a_bounded_piece_of_each_row(tmp_path: Path, caplog: pytest
     with FirstLook(config(path), MatchRules()) as looking:
         for batch in rows(config(path)):
             looking.see(batch)
-        assert max(map(len, looking._tags)) <= WRITTEN and looking._tags.total() <= 20 * 100
+        assert max(map(len, looking._tags)) <= MAX_TAG_CHARS and looking._tags.total() <= 20 * 100
     assert "of the first 20 rows" in caplog.text
 
 

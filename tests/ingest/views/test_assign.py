@@ -12,8 +12,8 @@ from tagmill.ingest.views.assign import (
     RepeatTask,
     assign,
     count_rarest,
+    keep_rarest,
     put_labels,
-    rarest,
 )
 from tagmill.ingest.views.keyed_random import keys_of
 from tagmill.ingest.views.scratch_files import (
@@ -40,7 +40,7 @@ KEYS = [f"{number:032x}" for number in range(5)]
 def test_the_rarest_labels_stay(samples: list[list[int]], most: int, images: list[int]) -> None:
     rows = [(number, label) for number, labels in enumerate(samples) for label in labels]
     columns = np.array(rows, np.int64).reshape(-1, 2).T
-    labels, cut = rarest(columns[0], columns[1], len(samples), most, np.array(images))
+    labels, cut = keep_rarest(columns[0], columns[1], len(samples), most, np.array(images))
     assert labels.dtype == np.int32 and labels.shape == (len(samples), most)
     kept = [sorted(sorted(row, key=lambda label: (images[label], -label))[:most]) for row in samples]
     assert [[label for label in row if label >= 0] for row in labels.tolist()] == kept

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagmill.ingest.labels.coverage import WRITTEN
+from tagmill.ingest.labels.coverage import MAX_TAG_CHARS
 from tagmill.ingest.labels.matching import MatchRules
 from tagmill.ingest.labels.synsets import labels_of, set_text
-from tagmill.ingest.views.count import DROPPED, MAX_TAGS, UNMATCHED, CountTask, count_tags, written
+from tagmill.ingest.views.count import MAX_DROPPED, MAX_TAGS, MAX_UNMATCHED, CountTask, count_tags, distinct_pairs
 from tagmill.ingest.views.scratch_files import read_sample_labels
 from tagmill.ingest.views.tag_union import UNION
 from tagmill.shards.errors import CorpusError
@@ -26,7 +26,7 @@ def test_pairs_are_distinct(lists: list[list[str | None] | None], extra: list[tu
     table = pa.Table.from_pylist([dict(zip(UNION.names, row)) for row in extra], UNION)
     column = pa.chunked_array([pa.array(lists, pa.list_(pa.string()))])
     for union in (None, table):
-        samples, numbers, words = written(column, union)
+        samples, numbers, words = distinct_pairs(column, union)
         found = [(sample, words[number]) for sample, number in zip(samples.tolist(), numbers.tolist())]
         wanted = {(sample, tag) for sample, tags in enumerate(lists) for tag in tags or [] if tag is not None}
         wanted |= {(sample, tag) for sample, tag, _ in extra} if union is not None else set()
@@ -37,11 +37,11 @@ def test_pairs_are_distinct(lists: list[list[str | None] | None], extra: list[tu
 def test_of_too_many_tags_the_commonest_stay() -> None:
     tags = [f"t{n:05d}" for n in range(MAX_TAGS + 50)]
     column = pa.chunked_array([pa.array([["a"], tags, tags[:MAX_TAGS]])])
-    samples, numbers, words = written(column, None)
+    samples, numbers, words = distinct_pairs(column, None)
     assert sorted(words[n] for s, n in zip(samples, numbers) if s == 1) == tags[:MAX_TAGS]
     assert np.bincount(samples).tolist() == [1, MAX_TAGS, MAX_TAGS]
     union = pa.Table.from_pylist([{"ordinal": 1, "tag": tags[-1], "copies": 2}], UNION)
-    samples, numbers, words = written(column, union)
+    samples, numbers, words = distinct_pairs(column, union)
     kept = {words[n] for s, n in zip(samples, numbers) if s == 1}
     assert len(kept) == MAX_TAGS and tags[-1] in kept and tags[MAX_TAGS - 1] not in kept
 
@@ -69,9 +69,9 @@ def test_what_a_shard_tells_of_tags_without_labels_is_bounded(tmp_path: Path) ->
     ]
     made = make(tmp_path, [tags])
     found = count_tags(CountTask(made.corpus.store, made.entries[0], MatchRules(), None, tmp_path))
-    assert len(found.unmatched) == UNMATCHED and next(iter(found.unmatched)) == "often so"
-    assert found.unmatched["often so"] == 2 and max(map(len, found.unmatched)) <= WRITTEN
-    assert len(found.dropped) == DROPPED
+    assert len(found.unmatched) == MAX_UNMATCHED and next(iter(found.unmatched)) == "often so"
+    assert found.unmatched["often so"] == 2 and max(map(len, found.unmatched)) <= MAX_TAG_CHARS
+    assert len(found.dropped) == MAX_DROPPED
 
 
 def test_a_table_that_is_not_the_manifests_is_refused(tmp_path: Path) -> None:

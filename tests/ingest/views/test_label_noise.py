@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tagmill.ingest.views import label_noise
 from tagmill.ingest.views.keyed_random import REPLACE, REPLACEMENT, Keys, uniform, words
-from tagmill.ingest.views.label_noise import NoiseCounts, expected, noisy, replace
+from tagmill.ingest.views.label_noise import NoiseCounts, add_noise, expected, replace
 from tagmill.shards.arrays import Int32s, Int64s
 from tagmill.shards.errors import ConfigError
 
@@ -62,7 +62,7 @@ def replaced(label: int, key: Keys, frequencies: Int64s, p: float, seed: int) ->
 def test_noise_is_the_rule_label_by_label(case: Case) -> None:
     images, frequencies, p, seed = case
     keys = keys_of(len(images))
-    found, counts = noisy(padded(images), keys, frequencies, p, seed)
+    found, counts = add_noise(padded(images), keys, frequencies, p, seed)
     drawn = [
         [replaced(label, key, frequencies, p, seed) for label in row] for row, key in zip(images, keys, strict=True)
     ]
@@ -78,16 +78,16 @@ def test_noise_is_the_rule_label_by_label(case: Case) -> None:
 def test_any_division_of_the_rows_gives_the_same(case: Case, data: st.DataObject) -> None:
     images, frequencies, p, seed = case
     labels, keys = padded(images), keys_of(len(images))
-    whole, counts = noisy(labels, keys, frequencies, p, seed)
+    whole, counts = add_noise(labels, keys, frequencies, p, seed)
     order = np.array(data.draw(st.permutations(range(len(images)))), np.int64)
     cut = data.draw(st.integers(0, len(images)))
-    pieces = [noisy(labels[part], keys[part], frequencies, p, seed) for part in (order[:cut], order[cut:])]
+    pieces = [add_noise(labels[part], keys[part], frequencies, p, seed) for part in (order[:cut], order[cut:])]
     assert np.concatenate([piece for piece, _ in pieces]).tolist() == whole[order].tolist()
     assert counts.replaced == sum(each.replaced for _, each in pieces)
     assert counts.merged == sum(each.merged for _, each in pieces)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(label_noise, "NOISE_ROWS", data.draw(st.integers(1, 7)))
-        again, same = noisy(labels, keys, frequencies, p, seed)
+        again, same = add_noise(labels, keys, frequencies, p, seed)
     assert again.tolist() == whole.tolist() and same == counts
 
 
@@ -95,7 +95,7 @@ def test_any_division_of_the_rows_gives_the_same(case: Case, data: st.DataObject
 def test_no_noise_changes_nothing(case: Case) -> None:
     images, frequencies, _, seed = case
     labels = padded(images)
-    found, counts = noisy(labels, keys_of(len(images)), frequencies, 0.0, seed)
+    found, counts = add_noise(labels, keys_of(len(images)), frequencies, 0.0, seed)
     assert found.tolist() == labels.tolist() and found is not labels and counts == NoiseCounts(0, 0)
 
 
@@ -107,14 +107,14 @@ def test_full_noise_keeps_no_label(case: Case) -> None:
     assert (replace(flat, keys, frequencies, 1.0, seed) != flat).all()
     labels = padded(images)
     before = labels.copy()
-    _, counts = noisy(labels, keys_of(len(images)), frequencies, 1.0, seed)
+    _, counts = add_noise(labels, keys_of(len(images)), frequencies, 1.0, seed)
     assert counts.replaced == len(flat) and (labels == before).all()  # the caller's own are left alone
 
 
 @given(cases())
 def test_a_label_without_images_is_never_drawn(case: Case) -> None:
     images, frequencies, p, seed = case
-    found, _ = noisy(padded(images), keys_of(len(images)), frequencies, p, seed)
+    found, _ = add_noise(padded(images), keys_of(len(images)), frequencies, p, seed)
     for row, old in zip(found.tolist(), images, strict=True):
         assert all(frequencies[label] > 0 or label in old for label in row if label >= 0)
 
@@ -134,7 +134,7 @@ def one_label() -> tuple[Int64s, Keys]:
 @pytest.mark.parametrize("p", SHARES)
 def test_the_marginal_is_as_expected(p: float) -> None:
     labels, keys = one_label()
-    found, counts = noisy(labels[:, None].astype(np.int32), keys, ZIPF, p, 11)
+    found, counts = add_noise(labels[:, None].astype(np.int32), keys, ZIPF, p, 11)
     after = np.bincount(found[:, 0], minlength=len(ZIPF))
     assert deviations(after, expected(ZIPF, p)).max() < 5
     assert deviations(after, ZIPF / ZIPF.sum()).max() > 5  # so many labels tell q from m
@@ -166,7 +166,7 @@ def test_several_labels_of_an_image_have_the_marginal_before_merging(p: float) -
     together = np.bincount(changed @ np.array([1, 2, 4]), minlength=8)
     shares = np.array([p ** bin(bits).count("1") * (1 - p) ** (3 - bin(bits).count("1")) for bits in range(8)])
     assert (np.abs(together - len(labels) * shares) <= 5 * np.sqrt(len(labels) * shares * (1 - shares))).all()
-    found, counts = noisy(labels.astype(np.int32), keys, frequencies, p, 13)
+    found, counts = add_noise(labels.astype(np.int32), keys, frequencies, p, 13)
     assert counts.merged == after.size - (found >= 0).sum() > 0
 
 
@@ -212,4 +212,4 @@ def test_noise_needs_two_labels(frequencies: list[int]) -> None:
 
 def calls(frequencies: Int64s) -> list[Callable[[float], object]]:
     nobody = np.full((1, 2), -1, np.int32)
-    return [lambda p: noisy(nobody, keys_of(1), frequencies, p, 0), lambda p: expected(frequencies, p)]
+    return [lambda p: add_noise(nobody, keys_of(1), frequencies, p, 0), lambda p: expected(frequencies, p)]

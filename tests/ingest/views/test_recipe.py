@@ -69,7 +69,7 @@ def test_rules_come_back_from_the_view_alone(
     assert set(rules.members.excluded) == set(wanted.members.excluded)
     after = view_rules_of(opened).vocabulary
     labels = opened.vocabulary.labels
-    assert list(after.earlier() or after.listed() or ()) == [label.synsets for label in labels]
+    assert list(after.earlier_labels() or after.file_labels() or ()) == [label.synsets for label in labels]
     assert after.names() == {label.synsets: label.name for label in labels}
 
 
@@ -116,4 +116,6 @@ def test_a_view_of_before_is_made_again_by_the_rules_that_it_had(tmp_path: Path)
     opened.store.put("vocabulary.json", Vocabulary(labels).json())
     rules = view_rules_of(replace(opened, file=replace(opened.file, recipe=recipe)))
     assert rules.match.recipe() == MatchRules().recipe() == recipe["match"]
-    assert rules.vocabulary.earlier() == tuple(label.synsets for label in labels) and rules.vocabulary.names() == {}
+    assert (
+        rules.vocabulary.earlier_labels() == tuple(label.synsets for label in labels) and rules.vocabulary.names() == {}
+    )
