@@ -11,7 +11,7 @@ from tagmill.ingest.config.sources import SourceOptions
 from tagmill.ingest.labels.coverage import Reading, clip_tag, few_labels, find_joined_tags
 from tagmill.ingest.labels.matching import MatchRules, TagMatcher
 from tagmill.ingest.sources.inputs import format_of, inputs
-from tagmill.ingest.sources.locations import PLACE
+from tagmill.ingest.sources.locations import BYTES_FIELD
 from tagmill.ingest.sources.samples import folder_of
 
 log = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ class FirstLook:
         batch = batch.slice(0, self._left)
         for tags in batch["tags"]:
             self._tags.update(map(clip_tag, tags.values[:_TAGS].to_pylist()))
-        if PLACE.name in batch.schema.names and not self._config.tags_from_folder:
+        if BYTES_FIELD.name in batch.schema.names and not self._config.tags_from_folder:
             paths = (url for url in batch["url"].to_pylist() if url and "://" not in url)  # else the metadata has a URL
             self._folders.update(filter(None, map(folder_of, paths)))
         self._left -= len(batch)

@@ -29,7 +29,7 @@ from tagmill.ingest.parts.review import as_known, refusal, review
 from tagmill.ingest.parts.table import ROW_GROUP, PartTable, subject
 from tagmill.ingest.progress.host_times import FetchStats
 from tagmill.ingest.reasons import Reason
-from tagmill.ingest.sources.locations import COLUMN, Place
+from tagmill.ingest.sources.locations import BYTES_COLUMN, ByteRange
 from tagmill.ingest.workers.shared_counters import Tell, silent
 from tagmill.shards.formats.record import key_of
 from tagmill.shards.storage.store import Store
@@ -160,7 +160,7 @@ class _Wanted:
     """What is got once: a URL in its normal form, for all rows that have it, or the bytes that one row brings."""
 
     url: str
-    place: Place | None
+    place: ByteRange | None
     rows: int = 1
 
 
@@ -169,14 +169,14 @@ def _wanted(store: Store, part: int) -> list[_Wanted]:
     found: dict[bytes | int, _Wanted] = {}
     with store.open(rows_file(part)) as file:
         parquet = pq.ParquetFile(file)
-        columns = [name for name in ("row_id", "url", "url_hash", COLUMN) if name in parquet.schema_arrow.names]
+        columns = [name for name in ("row_id", "url", "url_hash", BYTES_COLUMN) if name in parquet.schema_arrow.names]
         for batch in parquet.iter_batches(ROW_GROUP, columns=columns, use_threads=False):
             for row in batch.to_pylist():
                 asked = subject(row)
                 if asked in found:
                     found[asked].rows += 1
                 else:
-                    found[asked] = _Wanted(normalise(row["url"] or ""), Place.of(row))
+                    found[asked] = _Wanted(normalise(row["url"] or ""), ByteRange.of(row))
     return list(found.values())
 
 

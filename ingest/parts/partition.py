@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.http.urls import url_hash
 from tagmill.ingest.layout import PARTITION_MARKER, ROWS_PATTERN, rows_file
-from tagmill.ingest.sources.input_warnings import Noticed
+from tagmill.ingest.sources.input_warnings import InputWarnings
 from tagmill.ingest.sources.inputs import ROW_BITS, Input, inputs
 from tagmill.ingest.sources.rows import row_schema, rows
 from tagmill.ingest.sources.samples import Listing
@@ -49,7 +49,7 @@ class PartitionManifest:
 
     num_parts: int
     rows: int
-    # name, bytes, rows, sha256 of each input, in order of file ordinals; what was noticed, see `Noticed`. Of tars and
+    # name, bytes, rows, sha256 of each input, in order of file ordinals; what was noticed, see `InputWarnings`. Of tars and
     # folders `listing_sha256`, see `samples.Listing`: their pictures are not read to deal them
     inputs: list[dict[str, Any]]
     fields: dict[str, Any]  # `IngestConfig.deciding("fetch")`
@@ -94,7 +94,7 @@ def partition(
     folder.mkdir(parents=True)
     schema = partition_schema(config)
     counts: dict[int, int] = {}
-    noticed: dict[int, Noticed] = {}
+    noticed: dict[int, InputWarnings] = {}
     listings: dict[int, Listing] = {}
 
     def hashed() -> Iterator[pa.RecordBatch]:
@@ -316,7 +316,7 @@ class _Puts:
             self._waiting.popleft().result()
 
 
-def _input(given: Input, num_rows: int, noticed: Noticed, listing: Listing | None) -> dict[str, Any]:
+def _input(given: Input, num_rows: int, noticed: InputWarnings, listing: Listing | None) -> dict[str, Any]:
     """An input as the corpus remembers it."""
     if listing is not None:
         seen = {"bytes": listing.bytes, "rows": num_rows, "listing_sha256": listing.sha256}

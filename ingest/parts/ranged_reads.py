@@ -9,7 +9,7 @@ from typing import Self
 
 from tagmill.ingest.fetch.fetcher import Fetched
 from tagmill.ingest.reasons import Reason
-from tagmill.ingest.sources.locations import Place
+from tagmill.ingest.sources.locations import ByteRange
 from tagmill.shards.errors import IntegrityError
 from tagmill.shards.storage.store import Store
 from tagmill.shards.storage.threads import DaemonPool
@@ -20,7 +20,7 @@ GAP = 1 << 16
 JOINED = 1 << 20  # bytes of a joined read at most
 
 
-def runs(places: Sequence[Place | None], max_bytes: int) -> list[list[int]]:
+def runs(places: Sequence[ByteRange | None], max_bytes: int) -> list[list[int]]:
     """Ordinals of places that are read at once, in order: neighbours of one tar that follow each other closely.
 
     A run takes at most JOINED bytes, or holds one place. What is not read, or is not at rest (None), is alone.
@@ -38,7 +38,7 @@ def runs(places: Sequence[Place | None], max_bytes: int) -> list[list[int]]:
     return found
 
 
-def _follows(place: Place, first: Place, last: Place) -> bool:
+def _follows(place: ByteRange, first: ByteRange, last: ByteRange) -> bool:
     return (
         (place.object, place.length) == (first.object, first.length)
         and 0 <= place.offset - (last.offset + last.size) <= GAP
@@ -46,7 +46,7 @@ def _follows(place: Place, first: Place, last: Place) -> bool:
     )
 
 
-def read_places(places: Sequence[Place], max_bytes: int) -> list[Fetched]:
+def read_places(places: Sequence[ByteRange], max_bytes: int) -> list[Fetched]:
     """What came of the places of one run, in order. Raises StoreError where the store refuses or keeps failing."""
     first, last, begun, clock = places[0], places[-1], datetime.now(UTC), time.monotonic()
 
@@ -85,7 +85,7 @@ class PlaceReader:
     ) -> None:
         self._threads.__exit__(kind, error, trace)
 
-    async def read(self, places: Sequence[Place]) -> list[Fetched]:
+    async def read(self, places: Sequence[ByteRange]) -> list[Fetched]:
         """`read_places`, while the loop goes on."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, read_places, places, self._max_bytes)

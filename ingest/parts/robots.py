@@ -44,7 +44,7 @@ from tagmill.ingest.layout import (
 )
 from tagmill.ingest.progress.progress import Progress
 from tagmill.ingest.reasons import OUTCOMES, Reason
-from tagmill.ingest.sources.locations import COLUMN
+from tagmill.ingest.sources.locations import BYTES_COLUMN
 from tagmill.ingest.workers.pool import Workers
 from tagmill.ingest.workers.shared_counters import SharedCounters, Tell, worker_slot
 from tagmill.shards.formats.parquet import read_table, table_bytes
@@ -168,10 +168,10 @@ def _find_origins(task: _Scan) -> None:
     denied, counts = forbidden_of(store, task.rules).denied, Counter[str]()
     with store.open(rows_file(part)) as file:
         parquet = pq.ParquetFile(file)
-        columns = [name for name in ("url", COLUMN) if name in parquet.schema_arrow.names]
+        columns = [name for name in ("url", BYTES_COLUMN) if name in parquet.schema_arrow.names]
         for batch in parquet.iter_batches(columns=columns, use_threads=False):
             if len(columns) > 1:  # no host is asked for what brings its bytes
-                batch = batch.filter(pc.is_null(batch[COLUMN]))
+                batch = batch.filter(pc.is_null(batch[BYTES_COLUMN]))
             for url in filter(None, batch["url"].to_pylist()):
                 if (found := _PLACE.match(url.lstrip())) and not (denied and denied.url(normalise(url))):
                     counts[found[0]] += 1

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tagmill.ingest.config.ingest import IngestConfig
-from tagmill.ingest.sources.locations import COLUMN
+from tagmill.ingest.sources.locations import BYTES_COLUMN
 from tagmill.ingest.sources.rows import extra_schema
 from tagmill.shards.formats.record import Record
 from tagmill.shards.formats.shard_index import sample_bytes
@@ -87,7 +87,7 @@ _OURS = frozenset(PART.names)
 
 def subject(row: Mapping[str, Any]) -> bytes | int:
     """What a row asks for. Rows of equal URL ask for one thing; those that bring bytes, each for its own."""
-    found: bytes | int = row["url_hash"] if row.get(COLUMN) is None else row["row_id"]
+    found: bytes | int = row["url_hash"] if row.get(BYTES_COLUMN) is None else row["row_id"]
     return found
 
 
@@ -185,7 +185,7 @@ class PartTable:
             outcome = self._outcomes[number]
             line = {**row, **outcome.columns, "part": self._part, "place": place + len(lines)}
             del line["url_hash"]
-            line.pop(COLUMN, None)
+            line.pop(BYTES_COLUMN, None)
             if line["reason"] is None:
                 line["sample_bytes"] = sample_bytes(line["jpeg_size"], len(record_of(line).json()))
                 if first:

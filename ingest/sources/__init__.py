@@ -1,1 +1,1 @@
-"""Lists, tars and folders as rows of (URL or place, tags)."""
+"""Reads lists, tars and folders of images as rows: URL or byte range, tags, and extra columns."""

@@ -1,4 +1,4 @@
-"""Columns of any type that a list may have, as the text and the tags that ingest works with."""
+"""Converts columns of any Arrow type in a list to the text and the tag lists that ingest works with."""
 
 from urllib.parse import unquote_plus
 
@@ -14,7 +14,7 @@ _LISTS = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
 
 
 def simple_type(kind: pa.DataType) -> pa.DataType:
-    """Whole numbers, floats and booleans keep their kind; everything else is text."""
+    """Returns the type that an extra column gets: int64, float64 or bool for numbers and booleans, string for all others."""
     if pa.types.is_boolean(kind):
         return pa.bool_()
     if pa.types.is_integer(kind):
@@ -22,8 +22,8 @@ def simple_type(kind: pa.DataType) -> pa.DataType:
     return pa.float64() if pa.types.is_floating(kind) else pa.string()
 
 
-def text(array: pa.Array, encoded: bool = False) -> pa.Array:
-    """Text of any scalar column; bytes that are not UTF-8 become replacement characters, NaN and infinities are null.
+def to_text(array: pa.Array, encoded: bool = False) -> pa.Array:
+    """Returns any scalar column as text; invalid UTF-8 becomes replacement characters, NaN and infinities become null.
 
     `encoded` text is percent-encoded, with plus signs for spaces.
     """
@@ -36,50 +36,50 @@ def text(array: pa.Array, encoded: bool = False) -> pa.Array:
         array = _finite(array.cast(pa.float32()) if pa.types.is_float16(kind) else array)
     if not any(test(kind) for test in (_is_text, pa.types.is_binary, pa.types.is_large_binary)):
         return array.cast(pa.string())
-    array = _mended(array.cast(pa.binary()))
+    array = _to_utf8(array.cast(pa.binary()))
     if encoded:
         return pa.array([None if value is None else unquote_plus(value) for value in array.to_pylist()], pa.string())
     return array
 
 
 def replaced_rows(batch: pa.RecordBatch) -> int:
-    """Rows in which some text has bytes that are not UTF-8, and so becomes replacement characters."""
+    """Returns how many rows have text with invalid UTF-8, which becomes replacement characters."""
     broken = np.zeros(len(batch), np.bool_)
     for column in batch.columns:
         if _is_text(column.type) or pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
             column = column.cast(pa.binary())
-            if _whole(column) is None:
+            if _as_utf8_text(column) is None:
                 broken |= [value is not None and not _is_utf8(value) for value in column.to_pylist()]
     return int(broken.sum())
 
 
-def extra(array: pa.Array, kind: pa.DataType, encoded: bool = False) -> pa.Array:
-    """A column of the source's own, in the type that the corpus gives it."""
+def to_extra(array: pa.Array, kind: pa.DataType, encoded: bool = False) -> pa.Array:
+    """Returns an extra column in the type that the corpus gives it."""
     if pa.types.is_string(kind):
-        return text(array, encoded)
+        return to_text(array, encoded)
     array = array.cast(kind)
     return _finite(array) if pa.types.is_floating(kind) else array
 
 
-def said(array: pa.Array) -> pa.Array:
-    """A text column without the words that stand for nothing (`nan`, `None`, `null`): those are null."""
+def drop_empty_words(array: pa.Array) -> pa.Array:
+    """Returns a text column with null in place of words that mean "no value" (`nan`, `None`, `null`)."""
     nothing = pc.is_in(pc.utf8_trim_whitespace(array), pa.array(sorted(tag_text.EMPTY_WORDS)))
     return pc.if_else(nothing, pa.scalar(None, array.type), array)
 
 
-def tags(array: pa.Array, separator: str, encoded: bool = False) -> pa.Array:
-    """Lists of tags without surrounding white space, and without nulls and blanks; never null themselves.
+def to_tags(array: pa.Array, separator: str, encoded: bool = False) -> pa.Array:
+    """Returns lists of tags, stripped, without nulls and blanks; a row without tags has an empty list.
 
-    Text is split, see `tagtext.split`; objects with a name are that, lists in lists are joined, and a tag that is several
-    hashtags is several tags. Encoded text is split by the separator alone before it is decoded, so that a tag may have the
-    separator in it.
+    Text is split (`tag_text.split`); objects are read by their name, nested lists are joined, and a tag that contains
+    several hashtags becomes several tags. Encoded text is split by the separator alone before it is decoded, so that a
+    tag may contain the separator.
     """
     if not is_list(array.type):
-        cells = text(array)
+        cells = to_text(array)
         array = pc.split_pattern(cells, separator) if encoded else _split(cells, separator)
     parents, items = _items(array)
-    texts = pc.utf8_trim_whitespace(text(items, encoded))
-    texts, parents = _hashtags_apart(texts, parents)
+    texts = pc.utf8_trim_whitespace(to_text(items, encoded))
+    texts, parents = _split_joined_hashtags(texts, parents)
     keep = pc.fill_null(pc.not_equal(texts, ""), False)
     counts = np.bincount(parents[keep.to_numpy(zero_copy_only=False)], minlength=len(array))
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
@@ -87,9 +87,9 @@ def tags(array: pa.Array, separator: str, encoded: bool = False) -> pa.Array:
 
 
 def _split(cells: pa.Array, separator: str) -> pa.Array:
-    """Lists of what is between separators; only cells that are more than that are looked at one by one."""
+    """Splits cells at the separator; only cells that need parsing are handled one by one."""
     plain = pc.split_pattern(cells, separator)
-    whole = pc.fill_null(pc.match_substring_regex(cells, tag_text.looked_at(separator)), False)
+    whole = pc.fill_null(pc.match_substring_regex(cells, tag_text.needs_parsing(separator)), False)
     if not whole.true_count:
         return plain
     items = [tag_text.split(cell, separator) for cell in cells.filter(whole).to_pylist()]
@@ -99,7 +99,7 @@ def _split(cells: pa.Array, separator: str) -> pa.Array:
 
 
 def _items(lists: pa.Array) -> tuple[npt.NDArray[np.int64], pa.Array]:
-    """The items of lists that may lie in lists, and the row of each; those that are objects by their name."""
+    """Returns the row [m] of each item, and the items [m], of lists that may be nested; objects by their name."""
     rows = np.arange(len(lists))
     while is_list(lists.type):
         rows = rows[pc.list_parent_indices(lists).to_numpy(zero_copy_only=False)]
@@ -115,7 +115,7 @@ def _items(lists: pa.Array) -> tuple[npt.NDArray[np.int64], pa.Array]:
     return rows, lists
 
 
-def _hashtags_apart(texts: pa.Array, parents: npt.NDArray[np.int64]) -> tuple[pa.Array, npt.NDArray[np.int64]]:
+def _split_joined_hashtags(texts: pa.Array, parents: npt.NDArray[np.int64]) -> tuple[pa.Array, npt.NDArray[np.int64]]:
     several = pc.fill_null(pc.match_substring_regex(texts, SEVERAL_HASHTAGS), False)
     if not several.true_count:
         return texts, parents
@@ -124,20 +124,20 @@ def _hashtags_apart(texts: pa.Array, parents: npt.NDArray[np.int64]) -> tuple[pa
     return pa.array([tag for some in pieces for tag in some], texts.type), np.repeat(parents, counts)
 
 
-def no_tags(num_rows: int) -> pa.Array:
-    """An empty list for every row."""
+def empty_tags(num_rows: int) -> pa.Array:
+    """Returns an empty list for every row."""
     return pa.array([[]] * num_rows, pa.list_(pa.string()))
 
 
 def with_hashtags(before: pa.Array, captions: pa.Array, encoded: bool = False) -> pa.Array:
-    """The lists of tags with the hashtags of each row's caption behind them."""
-    found = [hashtags_in(caption or "") for caption in text(captions, encoded).to_pylist()]
+    """Appends the hashtags of each row's caption to its tags."""
+    found = [hashtags_in(caption or "") for caption in to_text(captions, encoded).to_pylist()]
     joined = [one + other for one, other in zip(before.to_pylist(), found, strict=True)]
     return pa.array(joined, pa.list_(pa.string()))
 
 
 def with_tag(before: pa.Array, more: pa.Array) -> pa.Array:
-    """The lists of tags with one more behind each, or none where it is null."""
+    """Appends one more tag to each row's tags, or nothing where it is null."""
     joined = [
         one + [other] * (other is not None) for one, other in zip(before.to_pylist(), more.to_pylist(), strict=True)
     ]
@@ -145,20 +145,20 @@ def with_tag(before: pa.Array, more: pa.Array) -> pa.Array:
 
 
 def _finite(array: pa.Array) -> pa.Array:
-    """Floats without NaN and infinities, which JSON has not."""
+    """Replaces NaN and infinities, which JSON lacks, by null."""
     return pc.if_else(pc.is_finite(array), array, pa.scalar(None, array.type))
 
 
-def _mended(array: pa.Array) -> pa.Array:
-    whole = _whole(array)
+def _to_utf8(array: pa.Array) -> pa.Array:
+    whole = _as_utf8_text(array)
     if whole is None:
         values = array.to_pylist()
         return pa.array([None if v is None else v.decode("utf-8", "replace") for v in values], pa.string())
     return whole
 
 
-def _whole(array: pa.Array) -> pa.Array | None:
-    """Bytes as text; None where some are not UTF-8."""
+def _as_utf8_text(array: pa.Array) -> pa.Array | None:
+    """Returns bytes as text; None where some are not UTF-8."""
     whole = array.view(pa.string())
     try:
         whole.validate(full=True)

@@ -1,4 +1,4 @@
-"""The bytes of an input list: opened on any store and unpacked as a stream in which no line is longer than LINE_BYTES."""
+"""Opens input lists on any store and decompresses them as a stream whose lines are at most LINE_BYTES long."""
 
 import codecs
 import io
@@ -10,16 +10,16 @@ from typing import BinaryIO, Protocol
 
 import pyarrow as pa
 
-from tagmill.ingest.text.encoding import BYTES_LOOKED_AT, remedy, wide
+from tagmill.ingest.text.encoding import BYTES_EXAMINED, encoding_remedy, wide_encoding
 from tagmill.shards.errors import InputError
 from tagmill.shards.storage.store import Store
 
-# A URL, its tags and a caption take a few kilobytes. A line without end, of which a packed file of a few kilobytes can
-# hold gigabytes, would have to be held whole before anybody could judge it.
+# A URL, its tags and a caption take a few kilobytes. A line without end, of which a small compressed file can hold
+# gigabytes, would have to be held in memory before it could be checked.
 LINE_BYTES = 1 << 20
 COMPRESSIONS = {"gz": "gzip", "zst": "zstd", "bz2": "bz2"}
-_BLANK = re.compile(rb"\n\r?(?=\n)")  # a line's end with an empty line behind it
-# What the readers raise on bytes that are not what their name says.
+_BLANK = re.compile(rb"\n\r?(?=\n)")  # a line end followed by an empty line
+# What the readers raise on invalid content.
 _UNREADABLE = (OSError, pa.ArrowException, UnicodeDecodeError, zlib.error, EOFError)
 
 
@@ -28,8 +28,8 @@ class _Readable(Protocol):
 
 
 @contextmanager
-def opened_file(url: str) -> Iterator[BinaryIO]:
-    """The open file as it lies in the store; whatever reading it raises becomes an InputError that names it."""
+def open_input(url: str) -> Iterator[BinaryIO]:
+    """Opens a file of a store. Whatever reading it raises becomes an InputError that names the file."""
     folder, _, name = url.rpartition("/")
     try:
         with Store(folder or "/").open(name) as file:
@@ -39,40 +39,43 @@ def opened_file(url: str) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def opened_lines(url: str, packed: str) -> Iterator["BoundedLines"]:
-    """The lines of the file, unpacked by the suffix `packed`, or '' for none; bounded, and errors as `opened_file`.
+def open_lines(url: str, packed: str) -> Iterator["BoundedLines"]:
+    """Opens the lines of a file, decompressed by the suffix `packed` ('' for none); bounded, with errors as `open_input`.
 
-    UTF-16 and UTF-32 are InputErrors.
+    Raises InputError for UTF-16 and UTF-32.
     """
-    with opened_file(url) as file:
+    with open_input(url) as file:
         unpacked = pa.CompressedInputStream(pa.PythonFile(file, "r"), COMPRESSIONS[packed]) if packed else file
         lines = BoundedLines(unpacked, url)
-        if encoding := wide(lines.head):
+        if encoding := wide_encoding(lines.head):
             raise InputError(
-                f"this is {encoding} (as Excel and PowerShell write text), not UTF-8", url, remedy(encoding)
+                f"this is {encoding} (as Excel and PowerShell write text), not UTF-8", url, encoding_remedy(encoding)
             )
         yield lines
 
 
 class BoundedLines(io.RawIOBase):
-    """What `file` has, read on in order; raises InputError at a line of more than LINE_BYTES, before it is held."""
+    """Reads `file` in order; raises InputError at a line of more than LINE_BYTES before it is held in memory."""
 
     def __init__(self, file: _Readable, url: str) -> None:
-        self._file, self._url = file, url
-        self._lines = 0  # that are complete
-        self._begun = 0  # bytes of the line that is not
-        self.last = b""  # the last byte so far that ends no line
-        self._end, self._blank = b"\n", 0  # of what was read: the line's end that it ends with, and its empty lines
-        self.head = self._rest = self._file.read(BYTES_LOOKED_AT)
+        self._file = file
+        self._url = url
+        self._lines = 0  # complete lines so far
+        self._begun = 0  # bytes of the incomplete line
+        self.last = b""  # the last byte so far that is no line end
+        self._end = b"\n"  # the line end that the bytes so far end with
+        self._blank = 0  # empty lines so far
+        self.head = self._file.read(BYTES_EXAMINED)
+        self._rest = self.head
 
     @property
     def empty(self) -> bool:
-        """Whether there is nothing but a byte order mark or a line's end."""
-        return len(self.head) < BYTES_LOOKED_AT and not self.head.removeprefix(codecs.BOM_UTF8).strip()
+        """Whether the file is empty but for a byte order mark or line ends."""
+        return len(self.head) < BYTES_EXAMINED and not self.head.removeprefix(codecs.BOM_UTF8).strip()
 
     @property
     def filled(self) -> int:
-        """The lines so far that are not empty."""
+        """Number of non-empty lines so far."""
         return self._lines - self._blank + (self._begun > 0)
 
     def readable(self) -> bool:
@@ -84,7 +87,7 @@ class BoundedLines(io.RawIOBase):
         return len(block)
 
     def read(self, size: int = -1) -> bytes:
-        """`size` bytes, at most LINE_BYTES; fewer only at the end, as a CSV row may not span three blocks."""
+        """Returns `size` bytes, at most LINE_BYTES; fewer only at the end, as a CSV row may not span three blocks."""
         wanted = LINE_BYTES if size < 0 else min(size, LINE_BYTES)
         pieces: list[bytes] = []
         if self._rest and wanted:
@@ -99,7 +102,7 @@ class BoundedLines(io.RawIOBase):
         return block
 
     def _count(self, block: bytes) -> None:
-        """A block is no longer than a line may be, so of its lines only the first and the last can become too long."""
+        """Counts lines. A block is no longer than a line may be, so only its first and last lines can become too long."""
         first = block.find(b"\n")
         if self._begun + (first if first >= 0 else len(block)) > LINE_BYTES:
             what = f"line {self._lines + 1} has more than {LINE_BYTES} bytes"

@@ -1,4 +1,4 @@
-"""A folder or bucket prefix of pictures as samples with places: listed a page at a time, sorted on disk, never held whole."""
+"""Reads a folder or bucket prefix of images as samples: listed by pages, sorted on disk, never held in memory whole."""
 
 import heapq
 import os
@@ -12,29 +12,29 @@ from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.reasons import Reason
 from tagmill.ingest.sources.hf_imagefolder import MARK, metadata_entries
 from tagmill.ingest.sources.inputs import IMAGE_SUFFIXES, METADATA, Input
-from tagmill.ingest.sources.locations import Place
+from tagmill.ingest.sources.locations import ByteRange
 from tagmill.ingest.sources.samples import Listing, Sample, check_text, folder_of, text_suffixes
 from tagmill.shards.errors import IntegrityError
 from tagmill.shards.storage.store import Store
 from tagmill.shards.storage.threads import DaemonPool
 
-RUN_BYTES = 1 << 26  # of names that are sorted in memory
-MOST_RUNS = 128  # that wait on disk, each in an open file
-FOLDER_READERS = 32  # small files beside pictures that are read at a time
-_AHEAD = 1024  # pictures whose metadata is read at once
-_ENTRY = struct.Struct("<IIq")  # bytes of stem and suffix, and of the file
+RUN_BYTES = 1 << 26  # bytes of names that are sorted in memory
+MAX_RUNS = 128  # most sorted runs on disk, each an open file
+FOLDER_READERS = 32  # metadata files that are read concurrently
+_AHEAD = 1024  # images whose metadata is read ahead
+_ENTRY = struct.Struct("<IIq")  # bytes of stem, bytes of suffix, bytes of the file
 
 
 def samples_of_folder(folder: Input, config: IngestConfig, listing: Listing) -> Iterator[Sample]:
-    """Every file with a picture's suffix, in the order of its path without the suffix and then of the suffix, as bytes.
+    """Yields every file with an image suffix, sorted by path without suffix and then by suffix, as bytes.
 
-    So a folder has one order, on whatever store it lies. Files and folders whose name begins with a dot are passed over, and
-    so are symbolic links. Metadata is a file of the same path with another suffix, `.json` or one that is named as a column.
+    So a folder has one order on every store. Files and folders whose name begins with a dot, and symbolic links, are
+    skipped. Metadata is a file of the same path with another suffix: `.json`, or one that is named as a column.
     """
     texts, store = text_suffixes(config), Store(folder.url)
-    metadata: list[str] = []  # is filled by the listing
+    metadata: list[str] = []  # filled while listing
     rows = (entry for found in [metadata] for entry in metadata_entries(folder.url, found, config))
-    entries = in_order(chain(_wanted(store, texts, metadata), rows), config.spool)
+    entries = in_order(chain(_select(store, texts, metadata), rows), config.spool)
     with DaemonPool(FOLDER_READERS, "beside") as readers:
         stems = groupby(entries, lambda entry: entry[0])
         groups = ([*map(_decoded, group)] for _, group in stems)
@@ -48,7 +48,7 @@ def samples_of_folder(folder: Input, config: IngestConfig, listing: Listing) -> 
 def _samples(
     folder: str, group: list[tuple[str, str, int]], beside: tuple[dict[str, bytes], str], listing: Listing
 ) -> Iterator[Sample]:
-    """The pictures of one stem, each once for every row that names it; a row without its picture is a sample, too."""
+    """Yields the images of one stem, once for every row that names them; a row without its image is a sample, too."""
     found, wrong = beside
     rows: dict[str, list[bytes]] = {}
     for stem, suffix, _ in group:
@@ -76,12 +76,12 @@ def _samples(
 
 
 def has_pictures(url: str) -> bool:
-    """Whether there is a picture below the folder, found without listing all of it."""
+    """Returns whether the folder contains an image, without listing all of it."""
     return any(name.rpartition(".")[2].lower() in IMAGE_SUFFIXES for name, _ in Store(url).listing())
 
 
-def _wanted(store: Store, texts: frozenset[str], metadata: list[str]) -> Iterator[tuple[bytes, bytes, int]]:
-    """(path without suffix, suffix, bytes) of pictures and what is beside them; `metadata` gets the names of METADATA."""
+def _select(store: Store, texts: frozenset[str], metadata: list[str]) -> Iterator[tuple[bytes, bytes, int]]:
+    """Yields (path without suffix, suffix, bytes) of images and their metadata; names of METADATA go to `metadata`."""
     for name, size in store.listing():
         stem, dot, suffix = name.rpartition(".")
         if not dot or not stem or "/" in suffix or name.startswith(".") or "/." in name:
@@ -97,13 +97,13 @@ def _decoded(entry: tuple[bytes, bytes, int]) -> tuple[str, str, int]:
 
 
 def _has_texts(group: list[tuple[str, str, int]]) -> bool:
-    """Whether a stem has a picture and something beside it."""
+    """Returns whether a stem has an image and metadata beside it."""
     pictures = sum(suffix.lower() in IMAGE_SUFFIXES for _, suffix, _ in group)
     return 0 < pictures < len(group)
 
 
 def _texts(store: Store, group: list[tuple[str, str, int]]) -> tuple[dict[str, bytes], str]:
-    """The metadata of one stem by suffix, and what is wrong with it."""
+    """Reads the metadata of one stem by suffix. Also returns what is wrong with it, or ""."""
     found: dict[str, bytes] = {}
     for stem, suffix, size in group:
         if suffix.lower() in IMAGE_SUFFIXES:
@@ -119,25 +119,25 @@ def _texts(store: Store, group: list[tuple[str, str, int]]) -> tuple[dict[str, b
 
 def _sample(folder: str, name: str, size: int, texts: dict[str, bytes]) -> Sample:
     shown = os.fsencode(name).decode("utf-8", "replace")
-    sample = Sample(shown, Place(f"{folder}/{shown}", size, 0, size), dict(texts), folder_of(shown))
+    sample = Sample(shown, ByteRange(f"{folder}/{shown}", size, 0, size), dict(texts), folder_of(shown))
     if shown != name or "\0" in name or ".." in name.split("/"):
         sample.refuse("a name that cannot be read from its store", Reason.BAD_MEMBER)
     return sample
 
 
 def in_order(entries: Iterable[tuple[bytes, bytes, int]], spool: str | None) -> Iterator[tuple[bytes, bytes, int]]:
-    """The entries sorted, of which RUN_BYTES are in memory at a time; the others wait in unnamed files in `spool`."""
+    """Sorts entries with at most RUN_BYTES in memory; the others wait in unnamed files in `spool`."""
     runs: list[IO[bytes]] = []
     held: list[tuple[bytes, bytes, int]] = []
     held_bytes = 0
     try:
         for entry in entries:
             held.append(entry)
-            held_bytes += len(entry[0]) + len(entry[1]) + 150  # what Python adds to an entry
+            held_bytes += len(entry[0]) + len(entry[1]) + 150  # Python's overhead per entry
             if held_bytes >= RUN_BYTES:
                 runs.append(_spooled(sorted(held), spool))
                 held, held_bytes = [], 0
-            if len(runs) == MOST_RUNS:
+            if len(runs) == MAX_RUNS:
                 joined = _spooled(heapq.merge(*map(_entries, runs)), spool)
                 for run in runs:
                     run.close()

@@ -1,4 +1,4 @@
-"""Image folders of Hugging Face: rows of `metadata.csv`, `.jsonl` or `.parquet` that name their pictures by `file_name`."""
+"""Hugging Face image folders: rows of `metadata.csv`, `.jsonl` or `.parquet` that name their images by `file_name`."""
 
 import json
 import os
@@ -9,22 +9,22 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from tagmill.ingest.config.sources import SourceOptions
-from tagmill.ingest.sources import columns as to
-from tagmill.ingest.sources.decompress import opened_file, opened_lines
-from tagmill.ingest.sources.input_warnings import Noticed
+from tagmill.ingest.sources.columns import is_list, to_tags, to_text
+from tagmill.ingest.sources.decompress import open_input, open_lines
+from tagmill.ingest.sources.input_warnings import InputWarnings
 from tagmill.ingest.sources.tables import separated
 from tagmill.ingest.sources.text_rows import json_objects
 from tagmill.shards.errors import InputError
 
-MARK = "\0"  # between a picture's suffix and the row that names it, in entries that are sorted with those of files
+MARK = "\0"  # separates an image's suffix from its row, in entries that are sorted together with files
 _BATCH_ROWS = 4096
 
 
 def metadata_entries(folder: str, names: Iterable[str], config: SourceOptions) -> Iterator[tuple[bytes, bytes, int]]:
-    """(path without suffix, suffix with MARK and the row as JSON, -1) of each picture that the metadata files `names` below
-    `folder` name. A row has all columns of its file, those that the config names with their values.
+    """Yields (path without suffix, suffix + MARK + row as JSON, -1) of each image that a metadata file names.
 
-    Raises InputError where a file cannot be read, or names no picture.
+    A row has all columns of its file; only those that the config names have values. Raises InputError where a file
+    cannot be read, or has no column of file names.
     """
     for name in sorted(names):
         inside = name.rpartition("/")[0]
@@ -48,25 +48,25 @@ def _paths(value: object) -> list[str]:
 
 def _rows(url: str, config: SourceOptions) -> Iterator[Mapping[str, Any]]:
     if url.endswith(".jsonl"):
-        with opened_lines(url, "") as lines:
-            for number, (row, _) in enumerate(json_objects(lines, url, Noticed())):
+        with open_lines(url, "") as lines:
+            for number, (row, _) in enumerate(json_objects(lines, url, InputWarnings())):
                 if number == 0:
                     _check(row, url)
                 yield row
     elif url.endswith(".parquet"):
-        with opened_file(url) as file:
+        with open_input(url) as file:
             parquet = pq.ParquetFile(file)
             header = _check(parquet.schema_arrow.names, url)
             for group in range(parquet.num_row_groups):
-                wanted = _wanted(header, config)
-                yield from _of_batches(parquet.iter_batches(_BATCH_ROWS, [group], columns=wanted), header, config)
+                wanted = _select(header, config)
+                yield from _rows_of_batches(parquet.iter_batches(_BATCH_ROWS, [group], columns=wanted), header, config)
     else:
-        with opened_lines(url, "") as head:
+        with open_lines(url, "") as head:
             if head.empty:
                 return
             header = _check(separated(head, "csv", quotes=True).schema.names, url)
-        with opened_lines(url, "") as lines:
-            yield from _of_batches(separated(lines, "csv", _wanted(header, config), quotes=True), header, config)
+        with open_lines(url, "") as lines:
+            yield from _rows_of_batches(separated(lines, "csv", _select(header, config), quotes=True), header, config)
 
 
 def _check(header: Iterable[str], url: str) -> list[str]:
@@ -77,17 +77,17 @@ def _check(header: Iterable[str], url: str) -> list[str]:
     return found
 
 
-def _wanted(header: list[str], config: SourceOptions) -> list[str]:
+def _select(header: list[str], config: SourceOptions) -> list[str]:
     return [column for column in header if _names_files(column) or column in config.columns.flags()]
 
 
-def _of_batches(batches: Iterable[Any], header: list[str], config: SourceOptions) -> Iterator[Mapping[str, Any]]:
+def _rows_of_batches(batches: Iterable[Any], header: list[str], config: SourceOptions) -> Iterator[Mapping[str, Any]]:
     for batch in batches:
         values = {}
         for column in batch.schema.names:
             array = batch[column]
-            if to.is_list(array.type):
-                array = to.tags(array, config.tags_separator)
-            values[column] = (array if to.is_list(array.type) else to.text(array)).to_pylist()
+            if is_list(array.type):
+                array = to_tags(array, config.tags_separator)
+            values[column] = (array if is_list(array.type) else to_text(array)).to_pylist()
         for row in range(len(batch)):
             yield {column: values[column][row] if column in values else None for column in header}

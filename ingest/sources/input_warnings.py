@@ -1,24 +1,24 @@
-"""What is noticed while an input is read, stops nothing, and must be told: counts by input."""
+"""Counts problems of an input that do not stop the ingest, and words the warnings about them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 
 @dataclass(slots=True)
-class Noticed:
-    """Counts of one input; `counts` stand in the corpus's lineage."""
+class InputWarnings:
+    """Counts of one input; `counts` are part of the corpus's lineage."""
 
-    skipped: int = 0  # rows that a preset knows to be no pictures; they are no rows
-    replaced: int = 0  # rows with bytes that are not UTF-8, which became replacement characters
-    joined: int = 0  # lines of CSV or TSV that stand inside a quoted field, and so are parts of the row before
+    skipped: int = 0  # rows that a preset knows to be no images; they are left out
+    replaced: int = 0  # rows with invalid UTF-8, which became replacement characters
+    joined: int = 0  # lines of CSV or TSV inside a quoted field, which are parts of the row before
 
     def counts(self) -> dict[str, int]:
-        """Those that are not zero."""
+        """Returns the counts that are not zero."""
         found = {"skipped": self.skipped, "replaced_rows": self.replaced, "joined_lines": self.joined}
         return {name: count for name, count in found.items() if count}
 
     def warnings(self, url: str) -> Iterator[str]:
-        """What a person must know before the fetch begins, a line each."""
+        """Yields warnings to show before the fetch begins, one line each."""
         if self.replaced:
             yield (
                 f"{url}: {self.replaced:,} rows have bytes that are not UTF-8 (Latin-1 or Windows-1252?): a URL among them is "

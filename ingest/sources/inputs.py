@@ -1,4 +1,4 @@
-"""What an ingest reads: which lists, tars and folders of pictures its inputs name, and in which order."""
+"""Finds the inputs of an ingest: lists, tars and folders of images, and their order."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -15,14 +15,14 @@ from tagmill.shards.storage.store import Store, is_local, patient
 
 InputKind = Literal["lists", "tars", "files"]
 ROW_BITS = 40  # row_id = file ordinal << 40 | row ordinal
-FILES_LOOKED_AT = 10_000  # files of a folder by which it is judged what it holds
+FILES_EXAMINED = 10_000  # files of a folder that are examined to find out what it holds
 IMAGE_SUFFIXES = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "avif")
 _FORMATS = {"parquet": "parquet", "pq": "parquet", "csv": "csv", "tsv": "tsv", "jsonl": "json", "ndjson": "json"}
 _FORMATS |= {"txt": "txt"}
-_HEADLESS = frozenset(["", "tsv", "txt"])  # suffixes of files whose columns a preset names
-# What tells Hugging Face's image folders: the pictures' metadata, by the column `file_name`. It is no list of URLs.
+_HEADLESS = frozenset(["", "tsv", "txt"])  # suffixes of files without header, whose columns a preset names
+# Metadata files of Hugging Face image folders, with the column `file_name`; they are no lists of URLs.
 METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
-_HELD_OUT = re.compile(r"(?:.*/)?holdout-[0-9]+\.tar")  # shards of a corpus of ours
+_HELD_OUT = re.compile(r"(?:.*/)?holdout-[0-9]+\.tar")  # held-out shards of a tagmill corpus
 _PACKED_TARS = frozenset(["tgz", "tbz2", "tzst"])
 _PATTERN = re.compile(r"[*?\[]")
 _GIVE = (
@@ -33,30 +33,30 @@ _GIVE = (
 
 @dataclass(frozen=True, order=True, slots=True)
 class Input:
-    """What has one file ordinal: a list, a tar, or a whole folder of pictures."""
+    """One input with a file ordinal: a list, a tar, or a whole folder of images."""
 
     url: str
     kind: InputKind
-    name: str = ""  # of a tar, below the input that named it
+    name: str = ""  # of a tar, relative to the input that named it
 
 
 @dataclass(slots=True)
 class Found:
-    """The inputs in the order that gives the file ordinals, and what of the named folders is not read."""
+    """The inputs in the order of their file ordinals, and what is left out of the named folders."""
 
     inputs: list[Input]
-    held_out: dict[str, int] = field(default_factory=dict)  # as given -> its held-out shards, which are left out
+    held_out: dict[str, int] = field(default_factory=dict)  # input as given -> number of held-out shards, left out
 
 
 def inputs(config: SourceOptions) -> list[Input]:
-    """The inputs of `find_inputs`."""
+    """Returns the inputs of `find_inputs`."""
     return find_inputs(config).inputs
 
 
 def find_inputs(config: SourceOptions) -> Found:
-    """Every input once, sorted by its whole name.
+    """Returns every input once, sorted by full name.
 
-    Raises InputError: nothing there, a format that is not read, a folder in which lists and bytes are mixed.
+    Raises InputError where nothing is found, for unsupported formats, and for folders that mix lists and images.
     """
     found: dict[str, Input] = {}
     held_out: dict[str, int] = {}
@@ -75,7 +75,7 @@ def find_inputs(config: SourceOptions) -> Found:
 
 
 def suffixes(url: str) -> tuple[str, str]:
-    """('csv', 'gz') of 'list.csv.gz', ('csv', '') of 'list.csv'."""
+    """Returns (format, compression): ('csv', 'gz') of 'list.csv.gz', ('csv', '') of 'list.csv'."""
     parts = [part.lower() for part in PurePosixPath(url).name.split(".")[1:]]
     if parts and parts[-1] in COMPRESSIONS:
         return (parts[-2] if len(parts) > 1 else ""), parts[-1]
@@ -83,7 +83,7 @@ def suffixes(url: str) -> tuple[str, str]:
 
 
 def format_of(url: str, reading: Preset) -> str:
-    """The format of a list: parquet, csv, tsv, json, txt, or headless where a preset names the columns."""
+    """Returns the format of a list: parquet, csv, tsv, json, txt, or headless where a preset names the columns."""
     suffix, packed = suffixes(url)
     if reading.header:
         if suffix not in _HEADLESS:
@@ -97,8 +97,10 @@ def format_of(url: str, reading: Preset) -> str:
 
 
 def _expand(given: str, config: SourceOptions, held_out: dict[str, int]) -> Iterator[Input]:
-    """What an input names: a file or folder of exactly this name, else what the pattern fits. A folder gives what is in it of
-    one kind, and not two kinds by accident."""
+    """Yields the inputs that one argument names: a file or folder of exactly this name, else the matches of the pattern.
+
+    A folder yields what it holds of one kind; two kinds are an error.
+    """
     fs, path = patient(given)
     named = (lambda found: str(found)) if is_local(given) else fs.unstrip_protocol
     if fs.isfile(path):
@@ -107,7 +109,7 @@ def _expand(given: str, config: SourceOptions, held_out: dict[str, int]) -> Iter
         yield from _in_folder(given, config, held_out)
         return
     else:
-        files = _fitting(fs, path) if _PATTERN.search(path) else []
+        files = _glob(fs, path) if _PATTERN.search(path) else []
     if not files:
         raise InputError("no input here", given, f"check the name; {_GIVE}")
     train = [file for file in files if not _is_held_out(file, fs.isfile)]
@@ -122,8 +124,8 @@ def _expand(given: str, config: SourceOptions, held_out: dict[str, int]) -> Iter
         yield Input(named(file), kind, PurePosixPath(file).name)
 
 
-def _fitting(fs: Any, pattern: str) -> list[str]:
-    """The files that fit a pattern; as in a shell, a dot at the beginning of a name is met by a dot only."""
+def _glob(fs: Any, pattern: str) -> list[str]:
+    """Returns the files that match a pattern; as in a shell, only a dot in the pattern matches a leading dot."""
     named = pattern[: _PATTERN.search(pattern).start()].rpartition("/")[0]  # type: ignore[union-attr]
     dots = re.search(r"/\.|\[\.", pattern[len(named) :]) is not None
     found = [file for file in fs.glob(pattern) if fs.isfile(file)]
@@ -131,7 +133,7 @@ def _fitting(fs: Any, pattern: str) -> list[str]:
 
 
 def _is_held_out(file: str, exists: Callable[[str], bool]) -> bool:
-    """Whether a tar is a held-out shard of ours, which has its index beside it."""
+    """Returns whether a tar is a held-out shard of a tagmill corpus, which has its index beside it."""
     return _HELD_OUT.fullmatch(file) is not None and exists(f"{file.removesuffix('.tar')}.npy")
 
 
@@ -179,8 +181,11 @@ def _in_folder(given: str, config: SourceOptions, held_out: dict[str, int]) -> I
 
 
 def _is_data(name: str) -> bool:
-    """Whether a name below a folder is of data: names that begin with a dot or an underscore are of tools (`_SUCCESS`,
-    `._a.csv`, `.ipynb_checkpoints/`, `_temporary/`), but for partitions such as `_day=1`. Spark, DuckDB and Arrow do alike."""
+    """Returns whether a file below a folder is data.
+
+    Names that begin with a dot or an underscore belong to tools (`_SUCCESS`, `._a.csv`, `.ipynb_checkpoints/`,
+    `_temporary/`), except for partitions such as `_day=1`. Spark, DuckDB and Arrow use the same rule.
+    """
     parts = name.split("/")
     return not any(part.startswith(".") or (part.startswith("_") and "=" not in part) for part in parts)
 
@@ -193,7 +198,7 @@ def _is_list(file: str, reading: Preset) -> bool:
 
 
 def _kind(file: str) -> InputKind:
-    """By the suffix alone; what is neither tar nor picture is a list, or is refused as one."""
+    """Returns the kind of a file by its suffix; what is neither tar nor image is taken for a list."""
     suffix, packed = suffixes(file)
     if suffix == "tar" or (suffix in _PACKED_TARS and not packed):
         return "tars"
@@ -208,11 +213,12 @@ def _check_tar(file: str) -> None:
 
 
 def _kind_of_folder(given: str) -> InputKind:
-    """By the names of its first files. Tars with Parquet files of the same names are what img2dataset makes, and tars.
+    """Returns the kind of a folder by the names of its first files.
 
-    A list (.txt alone) beside a picture of its name belongs to the picture, and so does METADATA beside any picture.
+    Tars with Parquet files of the same names, as img2dataset writes them, are tars. A list (.txt only) with the name of
+    an image belongs to the image, and so does METADATA beside any image.
     """
-    names = [name for name, _ in islice(Store(given).listing(), FILES_LOOKED_AT)]
+    names = [name for name, _ in islice(Store(given).listing(), FILES_EXAMINED)]
     stems: dict[InputKind, set[str]] = {"tars": set(), "files": set(), "lists": set()}
     for name in names:
         kind = _kind(name)
@@ -235,6 +241,6 @@ def _kind_of_folder(given: str) -> InputKind:
 
 
 def _stem(name: str) -> str:
-    """Path and name up to the last dot."""
+    """Returns path and name up to the last dot."""
     folder, slash, last = name.rpartition("/")
     return folder + slash + (last.rpartition(".")[0] or last)

@@ -1,21 +1,21 @@
-"""Where a row's bytes lie, for rows that bring them: a picture's file, or its place in a tar."""
+"""Byte ranges: where the bytes of a row are stored, for rows from tars and folders."""
 
 from dataclasses import dataclass
 from typing import Any, Self
 
 import pyarrow as pa
 
-# A place as the tables between sources and parts have it; null where a row has only a URL.
-COLUMN = "bytes_at"
-PLACE = pa.field(
-    COLUMN,
+# The column of tables between sources and parts; null where a row has only a URL.
+BYTES_COLUMN = "bytes_at"
+BYTES_FIELD = pa.field(
+    BYTES_COLUMN,
     pa.struct(
         [
-            pa.field("object", pa.string()),  # the file's or tar's own address
-            pa.field("length", pa.int64()),  # its bytes, by which it is known to be the same still
+            pa.field("object", pa.string()),  # URL of the file or tar
+            pa.field("length", pa.int64()),  # its size in bytes, which tells whether it has changed
             pa.field("offset", pa.int64()),
-            pa.field("size", pa.int64()),  # bytes of the picture
-            pa.field("reason", pa.string()),  # why there is nothing to read, found out while dealing
+            pa.field("size", pa.int64()),  # bytes of the image
+            pa.field("reason", pa.string()),  # why there is nothing to read, as found while partitioning
             pa.field("detail", pa.string()),
         ]
     ),
@@ -23,8 +23,8 @@ PLACE = pa.field(
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """One picture's bytes at rest, or why there are none."""
+class ByteRange:
+    """The stored bytes of one image, or the reason why there are none."""
 
     object: str
     length: int
@@ -35,8 +35,8 @@ class Place:
 
     @classmethod
     def of(cls, row: dict[str, Any]) -> Self | None:
-        """The place of a row of a table; None where its bytes are on the web."""
-        found = row.get(COLUMN)
+        """Returns the byte range in a row of a table; None where the row has only a URL."""
+        found = row.get(BYTES_COLUMN)
         return None if found is None else cls(**found)
 
     def readable(self, max_bytes: int) -> bool:

@@ -1,5 +1,4 @@
-"""Rows from lists, tars and folders of pictures on any store, streamed, each with its row_id and, if it has them, its bytes'
-place."""
+"""Streams rows from lists, tars and folders of images on any store, each with its row_id and, if stored, its byte range."""
 
 import logging
 from collections.abc import Iterator
@@ -12,12 +11,22 @@ import pyarrow.parquet as pq
 from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.config.presets import Columns
 from tagmill.ingest.config.sources import SourceOptions
-from tagmill.ingest.sources import columns as to
-from tagmill.ingest.sources.decompress import opened_file
+from tagmill.ingest.sources.columns import (
+    drop_empty_words,
+    empty_tags,
+    replaced_rows,
+    simple_type,
+    to_extra,
+    to_tags,
+    to_text,
+    with_hashtags,
+    with_tag,
+)
+from tagmill.ingest.sources.decompress import open_input
 from tagmill.ingest.sources.folder import has_pictures, samples_of_folder
-from tagmill.ingest.sources.input_warnings import Noticed
+from tagmill.ingest.sources.input_warnings import InputWarnings
 from tagmill.ingest.sources.inputs import ROW_BITS, Input, find_inputs, format_of, inputs
-from tagmill.ingest.sources.locations import PLACE
+from tagmill.ingest.sources.locations import BYTES_FIELD
 from tagmill.ingest.sources.samples import FOLDER_COLUMN, Listing, raw_batches
 from tagmill.ingest.sources.tables import list_batches
 from tagmill.ingest.sources.tar import samples_of_tar
@@ -28,8 +37,10 @@ log = logging.getLogger(__name__)
 
 
 def row_schema(config: SourceOptions) -> pa.Schema:
-    """row_id, url, tags, licence, page, the extra columns with the types that the first file gives them, and PLACE where some
-    of the input brings bytes."""
+    """Returns row_id, url, tags, licence, page and the extra columns, and BYTES_FIELD where some input stores images.
+
+    Extra columns have the types of the first file.
+    """
     brings_bytes = any(each.kind != "lists" for each in inputs(config))
     return pa.schema(
         [
@@ -39,54 +50,55 @@ def row_schema(config: SourceOptions) -> pa.Schema:
             pa.field("licence", pa.string()),
             pa.field("page", pa.string()),
             *extra_schema(config),
-            *([PLACE] if brings_bytes else []),
+            *([BYTES_FIELD] if brings_bytes else []),
         ]
     )
 
 
 def extra_schema(config: SourceOptions) -> pa.Schema:
-    """The extra columns: whole numbers, floats and booleans of Parquet keep their kind, everything else is text."""
+    """Returns the extra columns: numbers and booleans of Parquet keep their kind, all others are text."""
     if not config.extra_columns:
         return pa.schema([])
     first = inputs(config)[0]
     found = pa.schema([])
     if first.kind == "lists" and format_of(first.url, config.reading) == "parquet":
-        with opened_file(first.url) as file:
+        with open_input(first.url) as file:
             found = pq.ParquetFile(file).schema_arrow
-    kinds = {column.name: to.simple_type(column.type) for column in found}
+    kinds = {column.name: simple_type(column.type) for column in found}
     return pa.schema([pa.field(name, kinds.get(name, pa.string())) for name in config.extra_columns])
 
 
 def rows(
-    config: IngestConfig, noticed: dict[int, Noticed] | None = None, listings: dict[int, Listing] | None = None
+    config: IngestConfig, warnings: dict[int, InputWarnings] | None = None, listings: dict[int, Listing] | None = None
 ) -> Iterator[pa.RecordBatch]:
-    """All rows in order, as batches of `row_schema`. Raises InputError: missing column, no rows, unreadable file.
+    """Yields all rows in order, as batches of `row_schema`.
 
-    What a preset knows to be no picture (a video) is no row, but has had its row_id, so that the others' do not depend
-    on it. By file ordinal `noticed` is given what was counted, `listings` what was seen of tars and folders.
+    Rows that a preset knows to be no images (videos) are left out, but keep their row_id, so that others do not depend
+    on them. `warnings` gets counts and `listings` a digest of tars and folders, both by file ordinal. Raises InputError
+    for a missing column, an unreadable file, or no rows at all.
     """
     schema = row_schema(config)
     some = False
     for ordinal, given in enumerate(inputs(config)):
         start = ordinal << ROW_BITS
-        listing, seen = Listing(), Noticed()
-        if noticed is not None:
-            noticed[ordinal] = seen
+        listing, seen = Listing(), InputWarnings()
+        if warnings is not None:
+            warnings[ordinal] = seen
         if listings is not None and given.kind != "lists":
             listings[ordinal] = listing
-        for raw in _raw(given, config, listing, seen):
+        for raw in _input_batches(given, config, listing, seen):
             batch = _row_batch(raw, start, schema, given.url, config)
             start += len(raw)
             some = some or len(batch) > 0
             seen.skipped += len(raw) - len(batch)
-            seen.replaced += to.replaced_rows(raw)
+            seen.replaced += replaced_rows(raw)
             yield batch
     if not some:
         raise InputError("the list is empty", ", ".join(config.input), "give at least one row")
 
 
 def check(config: IngestConfig) -> None:
-    """Raises what `rows` would raise at its beginning, without listing a whole folder of pictures; says what is not read."""
+    """Raises what `rows` would raise at its beginning, without listing a whole folder; logs which inputs are left out."""
     found = find_inputs(config)
     for given, count in found.held_out.items():
         log.warning(f"{given}: {count:,} held-out shards (holdout-*) are not read; name them to read them too")
@@ -97,12 +109,14 @@ def check(config: IngestConfig) -> None:
         raise InputError("no picture here", first.url, "check the name; symbolic links are not followed")
 
 
-def _raw(given: Input, config: IngestConfig, listing: Listing, noticed: Noticed) -> Iterator[pa.RecordBatch]:
-    """Batches of the columns that the config names, as the input has them."""
+def _input_batches(
+    given: Input, config: IngestConfig, listing: Listing, warnings: InputWarnings
+) -> Iterator[pa.RecordBatch]:
+    """Yields batches of the columns that the config names, as the input has them."""
     if given.kind == "lists":
         if config.tags_from_folder:
             raise InputError("a list has no folders", given.url, "leave out --tags-from-folder")
-        yield from list_batches(given.url, config, BATCH_ROWS, noticed)
+        yield from list_batches(given.url, config, BATCH_ROWS, warnings)
     else:
         samples = samples_of_tar if given.kind == "tars" else samples_of_folder
         yield from raw_batches(samples(given, config, listing), config, BATCH_ROWS, given.url)
@@ -115,16 +129,20 @@ def _row_batch(raw: pa.RecordBatch, start: int, schema: pa.Schema, url: str, con
         keep = pc.fill_null(pc.not_equal(raw[column], value), True)
         raw, ids = raw.filter(keep), ids.filter(keep)
     try:
-        columns = {"row_id": ids, "url": to.text(raw[names.url]), "tags": _tags(raw, names, config)}
+        columns = {"row_id": ids, "url": to_text(raw[names.url]), "tags": _tags(raw, names, config)}
         for name, source in (("licence", names.licence), ("page", names.page)):
-            columns[name] = pa.nulls(len(raw), pa.string()) if source is None else to.said(to.text(raw[source]))
+            columns[name] = (
+                pa.nulls(len(raw), pa.string()) if source is None else drop_empty_words(to_text(raw[source]))
+            )
         for field in list(schema)[len(columns) :]:
-            if field.name == PLACE.name:
+            if field.name == BYTES_FIELD.name:
                 columns[field.name] = (
-                    raw[PLACE.name] if PLACE.name in raw.schema.names else pa.nulls(len(raw), PLACE.type)
+                    raw[BYTES_FIELD.name]
+                    if BYTES_FIELD.name in raw.schema.names
+                    else pa.nulls(len(raw), BYTES_FIELD.type)
                 )
                 continue
-            columns[field.name] = to.extra(raw[field.name], field.type, field.name in reading.encoded)
+            columns[field.name] = to_extra(raw[field.name], field.type, field.name in reading.encoded)
     except pa.ArrowException as error:
         raise InputError(f"a column of a type that cannot be read: {error}", url, "cast it to text") from error
     return pa.record_batch([columns[name] for name in schema.names], schema=schema)
@@ -132,10 +150,10 @@ def _row_batch(raw: pa.RecordBatch, start: int, schema: pa.Schema, url: str, con
 
 def _tags(raw: pa.RecordBatch, names: Columns, config: SourceOptions) -> pa.Array:
     encoded = config.reading.encoded
-    if names.tags is None or names.tags not in raw.schema.names:  # a list of nothing but URLs
-        tags = to.no_tags(len(raw))
+    if names.tags is None or names.tags not in raw.schema.names:  # a list of URLs without other columns
+        tags = empty_tags(len(raw))
     else:
-        tags = to.tags(raw[names.tags], config.tags_separator, names.tags in encoded)
+        tags = to_tags(raw[names.tags], config.tags_separator, names.tags in encoded)
     if names.caption is not None:
-        tags = to.with_hashtags(tags, raw[names.caption], names.caption in encoded)
-    return to.with_tag(tags, raw[FOLDER_COLUMN]) if config.tags_from_folder else tags
+        tags = with_hashtags(tags, raw[names.caption], names.caption in encoded)
+    return with_tag(tags, raw[FOLDER_COLUMN]) if config.tags_from_folder else tags

@@ -1,4 +1,4 @@
-"""Pictures that bring their bytes, with what stands beside them: samples of a tar or folder as batches of rows with places."""
+"""Images from tars and folders with their metadata: samples as batches of rows with byte ranges."""
 
 import hashlib
 import json
@@ -11,20 +11,17 @@ import pyarrow as pa
 from tagmill.ingest.config.sources import SourceOptions
 from tagmill.ingest.reasons import Reason
 from tagmill.ingest.sources.decompress import LINE_BYTES
-from tagmill.ingest.sources.locations import PLACE, Place
+from tagmill.ingest.sources.locations import BYTES_FIELD, ByteRange
 from tagmill.ingest.sources.text_rows import BATCH_BYTES, text_batch
 from tagmill.ingest.text.encoding import decoded_text
 from tagmill.shards.errors import InputError
 
-FOLDER_COLUMN = "__folder__"  # the column with the folder's name, for --tags-from-folder
-_OPTIONAL = "--url-column"  # a picture that is there needs no URL
+FOLDER_COLUMN = "__folder__"  # column of the folder's name, for --tags-from-folder
+_OPTIONAL = "--url-column"  # a stored image needs no URL
 
 
 class Listing:
-    """What was seen of a tar or folder: its bytes, and a digest over names, places and sizes and the metadata that was read.
-
-    The pictures themselves are not read for it.
-    """
+    """Size and digest of a tar or folder: over names, offsets, sizes and the metadata that was read; images are not read."""
 
     def __init__(self) -> None:
         self.bytes = 0
@@ -41,71 +38,77 @@ class Listing:
 
 @dataclass(slots=True)
 class Sample:
-    """A picture and what stands beside it: `texts` holds the metadata, by suffix."""
+    """An image and its metadata files: `texts` holds them by suffix."""
 
-    name: str  # its path below the input, which is its URL where the metadata has none
-    place: Place
+    name: str  # its path below the input, used as URL where the metadata has none
+    location: ByteRange
     texts: dict[str, bytes] = field(default_factory=dict)
-    folder: str = ""  # the name of the folder that it lies in, in its tar or below the input
+    folder: str = ""  # name of the folder that it is in
 
     def refuse(self, detail: str, reason: Reason = Reason.BAD_MEMBER) -> None:
-        """Makes this a row without a picture; the first reason stays."""
-        if self.place.reason is None:
-            self.place = Place(self.place.object, self.place.length, self.place.offset, 0, reason.value, detail)
+        """Turns the sample into a row without image; the first reason is kept."""
+        if self.location.reason is None:
+            self.location = ByteRange(
+                self.location.object, self.location.length, self.location.offset, 0, reason.value, detail
+            )
 
     def facts(self) -> dict[str, Any]:
-        """The metadata by column: the keys of its JSON object, and other texts by their suffix."""
+        """Returns the metadata by column: the keys of its JSON object, and other texts by their suffix."""
         found: dict[str, Any] = {suffix: decoded_text(data) for suffix, data in self.texts.items()}
         if "json" in self.texts:
             try:
-                told = json.loads(found.pop("json"))
+                parsed = json.loads(found.pop("json"))
             except (ValueError, RecursionError):
                 self.refuse("its metadata is not JSON")
                 return {}
-            if not isinstance(told, dict):
+            if not isinstance(parsed, dict):
                 self.refuse("its metadata is no JSON object")
                 return {}
-            found |= told
+            found |= parsed
         return found
 
 
 def folder_of(path: str) -> str:
-    """The name of the folder that a path lies in; empty where there is none."""
+    """Returns the name of the folder in a path; "" without a folder."""
     name = path.rpartition("/")[0].rpartition("/")[2]
     return "" if name == "." else name
 
 
 def text_suffixes(config: SourceOptions) -> frozenset[str]:
-    """Suffixes of the texts beside a picture that are read: `json`, and those that are named as columns (`txt`, `cls`)."""
+    """Returns the suffixes of metadata files that are read: `json`, and those that are named as columns (`txt`, `cls`)."""
     return frozenset(["json", *config.columns.flags()])
 
 
 def check_text(size: int) -> str | None:
-    """What is wrong with metadata of so many bytes."""
+    """Returns what is wrong with metadata of `size` bytes, or None."""
     return f"metadata of {size} bytes, {LINE_BYTES} are the limit" if size > LINE_BYTES else None
 
 
 def raw_batches(
     samples: Iterable[Sample], config: SourceOptions, batch_rows: int, where: str
 ) -> Iterator[pa.RecordBatch]:
-    """Batches of the columns that the config names, all but the tags as text, with FOLDER and the places.
+    """Yields batches of the columns that the config names, all but the tags as text, with folder names and byte ranges.
 
-    Raises InputError where a column is missing in all of the first batch.
+    Raises InputError where a column is missing in all rows of the first batch.
     """
     flags = config.columns.flags()
     held: list[tuple[Any, ...]] = []
     of_held: list[Sample] = []
-    held_bytes, seen, first = 0, set[str](), True
+    held_bytes = 0
+    seen: set[str] = set()
+    first = True
 
     def batch() -> pa.RecordBatch:
         texts = text_batch(held, list(flags), (config.columns.tags, config.tags_separator))
         folders = pa.array([sample.folder or None for sample in of_held], pa.string())
-        places = [
-            {name: getattr(sample.place, name) for name in Place.__slots__}  # a dataclass's slots are its fields
+        locations = [
+            {
+                name: getattr(sample.location, name) for name in ByteRange.__slots__
+            }  # slots of a dataclass are its fields
             for sample in of_held
         ]
-        columns = [*texts.columns, folders, pa.array(places, PLACE.type)]
-        return pa.record_batch(columns, [*texts.schema.names, FOLDER_COLUMN, PLACE.name])
+        columns = [*texts.columns, folders, pa.array(locations, BYTES_FIELD.type)]
+        return pa.record_batch(columns, [*texts.schema.names, FOLDER_COLUMN, BYTES_FIELD.name])
 
     for sample in samples:
         facts = sample.facts()
@@ -128,7 +131,10 @@ def raw_batches(
 
 
 def _check_columns(config: SourceOptions, seen: set[str], where: str) -> None:
-    """What a flag names must be there. What only habit or a preset names may be missing where there is no metadata at all."""
+    """Raises InputError for missing columns that a flag names.
+
+    Columns that only a default or a preset names may be missing where there is no metadata at all.
+    """
     named = {
         "--tags-column": config.tags_column,
         "--caption-column": config.caption_column,

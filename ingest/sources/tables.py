@@ -1,4 +1,4 @@
-"""Lists as batches of the columns that are asked for, whatever their format: Parquet, CSV, TSV, JSON lines, plain URLs."""
+"""Reads lists of every format (Parquet, CSV, TSV, JSON lines, plain URLs) as batches of the requested columns."""
 
 import io
 from collections.abc import Iterator
@@ -9,8 +9,8 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from tagmill.ingest.config.sources import SourceOptions
-from tagmill.ingest.sources.decompress import LINE_BYTES, BoundedLines, opened_file, opened_lines
-from tagmill.ingest.sources.input_warnings import Noticed
+from tagmill.ingest.sources.decompress import LINE_BYTES, BoundedLines, open_input, open_lines
+from tagmill.ingest.sources.input_warnings import InputWarnings
 from tagmill.ingest.sources.inputs import format_of, suffixes
 from tagmill.ingest.sources.text_rows import json_rows, plain_urls
 from tagmill.shards.errors import InputError
@@ -18,33 +18,35 @@ from tagmill.shards.errors import InputError
 _UNCLOSED = 'close the quote, write a quote that is part of a text as """" inside quotes, or give --quoting none'
 
 
-def list_batches(url: str, config: SourceOptions, batch_rows: int, noticed: Noticed) -> Iterator[pa.RecordBatch]:
-    """Batches of the columns that the config names. Raises InputError: missing column, unreadable file. An empty file has no
-    rows."""
+def list_batches(url: str, config: SourceOptions, batch_rows: int, warnings: InputWarnings) -> Iterator[pa.RecordBatch]:
+    """Yields batches of the columns that the config names; none for an empty file.
+
+    Raises InputError for a missing column or an unreadable file.
+    """
     reading, flags = config.reading, config.columns.flags()
     kind, packed = format_of(url, reading), suffixes(url)[1]
     quotes = config.quoting == "double"
     if kind == "parquet":
-        with opened_file(url) as file:
+        with open_input(url) as file:
             parquet = pq.ParquetFile(file)
             _check_columns(flags, parquet.schema_arrow.names, url)
-            for group in range(parquet.num_row_groups):  # one by one: Arrow holds the bytes of all that it is asked for
+            for group in range(parquet.num_row_groups):  # one by one: Arrow holds the bytes of all requested row groups
                 yield from parquet.iter_batches(batch_rows, [group], columns=list(flags), use_threads=False)
         return
     if kind == "csv" or kind == "tsv":
-        with opened_lines(url, packed) as head:  # its own handle: a reader closes what it has read
+        with open_lines(url, packed) as head:  # a handle of its own, because a reader closes its file
             if head.empty:
                 return
             header = separated(head, kind, quotes=quotes).schema.names
             _check_columns(flags, header, url)
-    with opened_lines(url, packed) as lines:
+    with open_lines(url, packed) as lines:
         if kind == "txt":
             _check_columns({c: f for c, f in flags.items() if f not in ("--url-column", "--tags-column")}, [], url)
-            yield from plain_urls(lines, config.columns.url, batch_rows, noticed)
+            yield from plain_urls(lines, config.columns.url, batch_rows, warnings)
         elif kind == "json":
             tags = (config.columns.tags, config.tags_separator)
-            for ordinal, (batch, seen) in enumerate(json_rows(lines, list(flags), tags, batch_rows, url, noticed)):
-                if ordinal == 0:  # later, what no line has is null
+            for ordinal, (batch, seen) in enumerate(json_rows(lines, list(flags), tags, batch_rows, url, warnings)):
+                if ordinal == 0:  # in later batches, a missing column is null
                     _check_columns(flags, sorted(seen), url)
                 yield batch
         elif kind == "headless":
@@ -56,7 +58,7 @@ def list_batches(url: str, config: SourceOptions, batch_rows: int, noticed: Noti
             )
         else:
             columns = [*(flags.keys() - header[-1:]), header[-1]]
-            yield from _whole_rows(lines, kind, columns, url, noticed) if quotes else separated(lines, kind, columns)
+            yield from _checked_rows(lines, kind, columns, url, warnings) if quotes else separated(lines, kind, columns)
 
 
 def _check_columns(flags: dict[str, str], found: list[str], url: str) -> None:
@@ -70,13 +72,13 @@ def _check_columns(flags: dict[str, str], found: list[str], url: str) -> None:
             raise InputError(f"no column {column!r}", url, remedy)
 
 
-def _whole_rows(
-    lines: BoundedLines, kind: str, columns: list[str], url: str, noticed: Noticed
+def _checked_rows(
+    lines: BoundedLines, kind: str, columns: list[str], url: str, warnings: InputWarnings
 ) -> Iterator[pa.RecordBatch]:
-    """Batches of CSV or TSV, of which `columns` has the last column as its last.
+    """Yields batches of CSV or TSV; the last of `columns` must be the last column of the file.
 
-    A quote that is never closed makes one row of all that follows it. Arrow gives that out as it is; here it is refused. One
-    that another quote closes lines later makes one row of these: they are counted.
+    A quote that is never closed makes one row of everything that follows, which Arrow accepts; here it is an
+    InputError. A quote that another quote closes lines later makes one row of several lines: these are counted.
     """
     count, end = 0, pa.nulls(1)
     try:
@@ -88,10 +90,10 @@ def _whole_rows(
         if "straddling" not in str(error):
             raise
         raise InputError(f"a row after row {count} has more than {LINE_BYTES} bytes", url, _UNCLOSED) from error
-    # Only a quoted field has a line's end in it, and one that was closed at the end of the file ends with a quote.
+    # Only a quoted field can contain a line end, and a field that was closed at the end of the file ends with a quote.
     if b"\n" in (end.cast(pa.binary())[0].as_py() or b"") and lines.last != b'"':
         raise InputError(f"row {count}, the last, has a quote that is not closed", url, _UNCLOSED)
-    noticed.joined += max(0, lines.filled - 1 - count)  # but for the header
+    warnings.joined += max(0, lines.filled - 1 - count)  # without the header
 
 
 def separated(
@@ -102,9 +104,9 @@ def separated(
     *,
     quotes: bool = False,
 ) -> Any:
-    """Arrow's reader of CSV or TSV; with a `header`, of lines that have none."""
+    """Returns Arrow's CSV or TSV reader; `header` names the columns of a file without one."""
     converting = pa_csv.ConvertOptions(
-        check_utf8=False,  # bytes that are not UTF-8 are mended below, a row is no reason to stop
+        check_utf8=False,  # invalid UTF-8 is replaced later; one row must not stop the ingest
         include_columns=columns,
         column_types={column: pa.string() for column in columns or ()},
         strings_can_be_null=True,
@@ -116,6 +118,6 @@ def separated(
         quote_char='"' if quotes else False,
         newlines_in_values=quotes,
     )
-    # In one thread, because only then errors name the row.
+    # In one thread, because only then do errors name the row.
     reading = pa_csv.ReadOptions(use_threads=False, block_size=LINE_BYTES, column_names=list(header) or None)
     return pa_csv.open_csv(file, read_options=reading, parse_options=parsing, convert_options=converting)

@@ -1,7 +1,8 @@
-"""WebDataset tars as samples with places: headers and metadata are read, pictures are passed over, nothing is unpacked.
+"""Reads WebDataset tars as samples with byte ranges: headers and metadata are read, images are skipped.
 
-The format is POSIX.1-1988 ustar with pax headers (POSIX.1-2001) and GNU's long names. Grouping is webdataset's rule: a key is
-the name up to the first dot after its last slash, and members of one key that follow each other are a sample.
+The format is POSIX.1-1988 ustar with pax headers (POSIX.1-2001) and GNU long names. Samples are grouped as in
+webdataset: a key is the name up to the first dot after its last slash, and consecutive members with one key are a
+sample.
 """
 
 import os
@@ -13,14 +14,14 @@ from typing import BinaryIO
 
 from tagmill.ingest.config.sources import SourceOptions
 from tagmill.ingest.reasons import Reason
-from tagmill.ingest.sources.decompress import LINE_BYTES, opened_file
+from tagmill.ingest.sources.decompress import LINE_BYTES, open_input
 from tagmill.ingest.sources.inputs import IMAGE_SUFFIXES, Input
-from tagmill.ingest.sources.locations import Place
+from tagmill.ingest.sources.locations import ByteRange
 from tagmill.ingest.sources.samples import Listing, Sample, check_text, folder_of, text_suffixes
 from tagmill.shards.errors import InputError
 from tagmill.shards.formats.shard_index import TAR_BLOCK, padded
 
-_META = re.compile(r"__[^/]*__($|/)")  # members that webdataset passes over
+_SKIPPED = re.compile(r"__[^/]*__($|/)")  # members that webdataset skips
 _PACKED = (b"\x1f\x8b", b"BZh", b"\x28\xb5\x2f\xfd", b"\xfd7zXZ")
 _MEND = "make it whole or take it out; `tar --list --file` shows what tar can read of it"
 _PLAIN = frozenset([tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE])
@@ -33,19 +34,19 @@ _KINDS |= dict.fromkeys([tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE], "a
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A member that is no folder: where its bytes lie in the tar, those of metadata themselves, or what is wrong with it."""
+    """A member that is no folder: its byte range in the tar, the bytes of metadata, or what is wrong with it."""
 
     name: str
     offset: int
     size: int
     data: bytes | None = None
     wrong: str | None = None
-    cut: bool = False  # the tar ends before it does
+    cut: bool = False  # the tar ends before the member does
 
 
 @dataclass(slots=True)
-class _Said:
-    """What headers in front of a member's own say of it."""
+class _PaxHeaders:
+    """What extension headers say about the next member."""
 
     name: str | None = None
     size: int | None = None
@@ -54,44 +55,45 @@ class _Said:
 
 @dataclass
 class TarMembers:
-    """The members of a tar of `length` bytes in their order; bytes of those that `wanted` names come with them.
+    """Iterates over the members of a tar of `length` bytes in order; reads the bytes of those for which `wanted` is true.
 
-    Raises InputError where a header is broken: what follows it cannot be found. A tar that ends too early ends with a
-    member that is cut.
+    Raises InputError at a broken header, because what follows it cannot be found. The last member of a truncated tar
+    has `cut` set.
     """
 
     file: BinaryIO
     length: int
     where: str
     wanted: Callable[[str], bool]
-    _said: _Said = field(default_factory=_Said)
+    _headers: _PaxHeaders = field(default_factory=_PaxHeaders)
 
     def __iter__(self) -> Iterator[Member]:
-        place = 0
-        while place < self.length:
-            block = self._at(place, TAR_BLOCK)
+        offset = 0
+        while offset < self.length:
+            block = self._read(offset, TAR_BLOCK)
             if len(block) < TAR_BLOCK:
-                yield Member(f"@{place}", place, 0, cut=True)
+                yield Member(f"@{offset}", offset, 0, cut=True)
                 return
             if not block.strip(b"\0"):
                 return
-            info = self._header(block, place)
-            start = place + TAR_BLOCK
+            info = self._header(block, offset)
+            start = offset + TAR_BLOCK
             if info.type in (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME):
-                self._hear(info, start)
-                place = start + padded(info.size)
+                self._read_extension(info, start)
+                offset = start + padded(info.size)
                 continue
             if info.type == tarfile.GNUTYPE_LONGLINK:
-                place = start + padded(info.size)
+                offset = start + padded(info.size)
                 continue
             if info.type == tarfile.GNUTYPE_SPARSE:
-                start = self._behind_map(block, start)
-            said, self._said = self._said, _Said()
-            size = info.size if said.size is None else said.size
+                start = self._skip_sparse_map(block, start)
+            headers = self._headers
+            self._headers = _PaxHeaders()
+            size = info.size if headers.size is None else headers.size
             size = 0 if info.type in _WITHOUT_DATA else size
-            place = start + padded(size)
+            offset = start + padded(size)
             if info.type != tarfile.DIRTYPE:
-                yield self._member(said.name or info.name, start, size, info.type, said.sparse)
+                yield self._member(headers.name or info.name, start, size, info.type, headers.sparse)
             if start + size > self.length:
                 return
 
@@ -106,60 +108,60 @@ class TarMembers:
         data = None
         if wrong is None and self.wanted(name):
             wrong = check_text(size)
-            data = None if wrong else self._at(start, size)
+            data = None if wrong else self._read(start, size)
         return Member(name, start, size, data, wrong)
 
-    def _at(self, place: int, size: int) -> bytes:
-        self.file.seek(place)
+    def _read(self, offset: int, size: int) -> bytes:
+        self.file.seek(offset)
         return self.file.read(size)
 
-    def _header(self, block: bytes, place: int) -> tarfile.TarInfo:
+    def _header(self, block: bytes, offset: int) -> tarfile.TarInfo:
         try:
             info = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
         except tarfile.TarError as error:
-            if place == 0 and block.startswith(_PACKED):
-                what = "a packed tar: a picture's bytes have no place of their own in it"
+            if offset == 0 and block.startswith(_PACKED):
+                what = "a packed tar: a picture's bytes have no offset of their own in it"
                 raise InputError(what, self.where, "unpack it to a plain .tar") from error
-            raise InputError(f"no header of a tar member at byte {place}: {error}", self.where, _MEND) from error
+            raise InputError(f"no header of a tar member at byte {offset}: {error}", self.where, _MEND) from error
         if not 0 <= info.size < 1 << 62:
-            raise InputError(f"a member of {info.size} bytes at byte {place}", self.where, _MEND)
+            raise InputError(f"a member of {info.size} bytes at byte {offset}", self.where, _MEND)
         return info
 
-    def _hear(self, info: tarfile.TarInfo, start: int) -> None:
-        """Takes in a pax header or a long name."""
+    def _read_extension(self, info: tarfile.TarInfo, start: int) -> None:
+        """Reads a pax header or a GNU long name."""
         if info.size > LINE_BYTES:
             raise InputError(f"a header of {info.size} bytes at byte {start}", self.where, _MEND)
-        data = self._at(start, info.size)
+        data = self._read(start, info.size)
         if info.type == tarfile.GNUTYPE_LONGNAME:
-            self._said.name = data.partition(b"\0")[0].decode("utf-8", "surrogateescape")
+            self._headers.name = data.partition(b"\0")[0].decode("utf-8", "surrogateescape")
             return
-        if info.type == tarfile.XGLTYPE:  # of the whole tar: no name or size of one member
+        if info.type == tarfile.XGLTYPE:  # global header: no name or size of one member
             return
         try:
             for keyword, value in pax_records(data):
                 if keyword == "path":
-                    self._said.name = value.rstrip("/")
+                    self._headers.name = value.rstrip("/")
                 elif keyword == "size":
                     if not re.fullmatch("[0-9]{1,18}", value):
                         raise ValueError(value)
-                    self._said.size = int(value)
+                    self._headers.size = int(value)
                 elif keyword.startswith("GNU.sparse."):
-                    self._said.sparse = True
+                    self._headers.sparse = True
         except ValueError as error:
             raise InputError(f"a broken pax header at byte {start}", self.where, _MEND) from error
 
-    def _behind_map(self, header: bytes, start: int) -> int:
-        """Where the data of GNU's old sparse files begin: its map may go on in further blocks."""
+    def _skip_sparse_map(self, header: bytes, start: int) -> int:
+        """Returns where the data of an old GNU sparse file begin: its map may continue in further blocks."""
         goes_on = header[482]
         while goes_on and start < self.length:
-            block = self._at(start, TAR_BLOCK)
+            block = self._read(start, TAR_BLOCK)
             goes_on = block[504] if len(block) == TAR_BLOCK else 0
             start += TAR_BLOCK
         return start
 
 
 def pax_records(data: bytes) -> Iterator[tuple[str, str]]:
-    """(keyword, value) of a pax header's records, each "length keyword=value\\n" (POSIX pax). Raises ValueError."""
+    r"""Yields (keyword, value) of the records of a pax header, "length keyword=value\\n" each. Raises ValueError."""
     while data:
         length, space, rest = data.partition(b" ")
         if not space or not re.fullmatch(b"[0-9]{1,9}", length):
@@ -173,21 +175,21 @@ def pax_records(data: bytes) -> Iterator[tuple[str, str]]:
 
 
 def key_and_suffix(name: str) -> tuple[str, str] | None:
-    """The key of a member's sample and its suffix in lower case; None for what belongs to no sample."""
+    """Returns a member's sample key and its suffix in lower case; None for members that belong to no sample."""
     folder, slash, last = name.rpartition("/")
     stem, dot, suffix = last.partition(".")
-    if not dot or not stem or _META.match(name):
+    if not dot or not stem or _SKIPPED.match(name):
         return None
     return folder + slash + stem, suffix.lower()
 
 
 @dataclass(slots=True)
 class _Group:
-    """What is kept of a sample while its members pass: a bounded part, however many they are."""
+    """The part of a sample that is kept while its members pass; bounded, whatever their number."""
 
     key: str
     first: Member
-    members: dict[str, Member] = field(default_factory=dict)  # pictures and metadata, by suffix
+    members: dict[str, Member] = field(default_factory=dict)  # images and metadata, by suffix
     refusal: tuple[Reason, str] | None = None
 
     def add(self, suffix: str, member: Member, text: bool) -> None:
@@ -210,8 +212,8 @@ class _Group:
         name = f"{tar}/{self.key.removeprefix('./')}" + (f".{kind}" if kind else "")
         texts = {suffix: each.data for suffix, each in self.members.items() if each.data is not None}
         reason, detail = self.refusal or ((None, None) if kind else (Reason.NO_PICTURE, None))
-        place = Place(url, length, picture.offset, picture.size, reason and reason.value, detail)
-        return Sample(_utf8(name), place, texts, _utf8(folder_of(self.key)))
+        location = ByteRange(url, length, picture.offset, picture.size, reason and reason.value, detail)
+        return Sample(_utf8(name), location, texts, _utf8(folder_of(self.key)))
 
 
 def _utf8(name: str) -> str:
@@ -219,9 +221,10 @@ def _utf8(name: str) -> str:
 
 
 def tar_samples(members: TarMembers, tar: str, listing: Listing) -> Iterator[Sample]:
-    """The samples of a tar, which is called `tar` below its input: every one, with or without a picture.
+    """Yields all samples of a tar, with or without an image. `tar` is its name below its input.
 
-    Of several pictures the first by PICTURES is taken. A link, a device or two of one name in their place refuse the sample.
+    Of several images the first suffix of IMAGE_SUFFIXES is taken. A link, a device or two members of one name in its
+    place refuse the sample.
     """
     listing.bytes = members.length
     group: _Group | None = None
@@ -241,13 +244,13 @@ def tar_samples(members: TarMembers, tar: str, listing: Listing) -> Iterator[Sam
 
 
 def samples_of_tar(tar: Input, config: SourceOptions, listing: Listing) -> Iterator[Sample]:
-    """The samples of a tar on any store, in its order."""
+    """Yields the samples of a tar on any store, in tar order."""
     suffixes = text_suffixes(config)
 
     def wanted(name: str) -> bool:
         found = key_and_suffix(name)
         return found is not None and found[1] in suffixes and found[1] not in IMAGE_SUFFIXES
 
-    with opened_file(tar.url) as file:
+    with open_input(tar.url) as file:
         length = file.seek(0, os.SEEK_END)
         yield from tar_samples(TarMembers(file, length, tar.url, wanted), tar.name, listing)

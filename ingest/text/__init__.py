@@ -1,1 +1,1 @@
-"""Text as people and tools write it: list files, their encodings, and tags in a cell."""
+"""Reads text as people and tools write it: list files, their encodings, and tags in a cell."""

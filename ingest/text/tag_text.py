@@ -1,4 +1,4 @@
-"""Tags as tables have them: text that is split, the text of a list, objects with a name, and words that stand for nothing."""
+"""Parses tags in table cells: separated text, lists written as text, objects with a name, and words that mean "no value"."""
 
 import json
 import math
@@ -7,19 +7,19 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
-# A whole cell that says that there is nothing, as pandas, numpy, JSON, R, spreadsheets and SQL write it.
+# Cells that mean "no value", as pandas, numpy, JSON, R, spreadsheets and SQL write it.
 EMPTY_WORDS = frozenset(
     ["nan", "NaN", "-nan", "NaT", "None", "null", "NULL", "<NA>", "NA", "N/A", "n/a", "#N/A", "\\N"]
 )
-# Cells that may be more than text between separators.
+# Cells that may be more than separated text.
 _WHOLE = r"^\s*(?:[\[({]|array\(|set\(|(?:" + "|".join(map(re.escape, sorted(EMPTY_WORDS))) + r")\s*$)"
 # The key of an object that names its tag: the first of these that has text.
 NAMES = ("name", "tag", "tag_name", "text", "title", "label", "hashtag", "raw", "_content", "value")
-# How other scripts write a separator, besides the full-width form of an ASCII character.
+# Separators in other scripts, besides the full-width form of an ASCII character.
 _FORMS = {",": "﹐︐、､﹑︑،", ";": "﹔︔؛", " ": "\N{IDEOGRAPHIC SPACE}"}
-_ESCAPES = {"\\t": "\t", "\\n": "\n", "\\r": "\r", "\\0": "\0"}  # as a shell leaves them
-_DEPTH = 8  # lists in lists
-_READ = 1 << 16  # characters of a list that neither JSON nor plain quotes can read: Python reads it, a token at a time
+_ESCAPES = {"\\t": "\t", "\\n": "\n", "\\r": "\r", "\\0": "\0"}  # as typed in a shell
+_DEPTH = 8  # levels of nested lists
+_READ = 1 << 16  # most characters of a list that the (slow) tokenizer parses; longer ones are left as text
 _QUOTED = r""" "(?:[^"\\]|\\.)*+" | '(?:[^'\\]|\\.)*+' """
 _TOKEN = re.compile(
     rf"""\s*+(?:
@@ -41,25 +41,24 @@ _CLOSING = {"[": "]", "(": ")", "{": "}"}
 
 
 def unescaped(separator: str) -> str:
-    """A separator that was typed into a shell: `\\t` is a tab."""
+    r"""Returns a separator that was typed into a shell: `\\t` is a tab."""
     return _ESCAPES.get(separator, separator)
 
 
 @lru_cache
 def _forms(separator: str) -> list[str]:
-    """All that stands for the separator: itself, and how other scripts write it."""
+    """Returns all forms of a separator: itself, and how other scripts write it."""
     wide = [chr(ord(separator) + 0xFEE0)] if len(separator) == 1 and "!" <= separator <= "~" else []
     return [separator, *wide, *_FORMS.get(separator, "")]
 
 
-def looked_at(separator: str) -> str:
-    """What a cell has that `split` does not just split at the separator itself; a regular expression in RE2's syntax."""
+def needs_parsing(separator: str) -> str:
+    """Returns a regular expression (RE2 syntax) of cells that `split` does not just split at the separator itself."""
     return "|".join([_WHOLE, *map(re.escape, _forms(separator)[1:])])
 
 
 def split(text: str, separator: str) -> list[str]:
-    """The tags of a cell: none where it says that there is nothing, the items of a list's text, or what stands between
-    separators, with white space and blanks."""
+    """Returns the tags of a cell: none if it means "no value", the items of a list's text, or the separated parts."""
     bare = text.strip()
     if bare in EMPTY_WORDS:
         return []
@@ -69,7 +68,7 @@ def split(text: str, separator: str) -> list[str]:
 
 
 def values(value: object, separator: str) -> list[str]:
-    """The tags of a JSON value: the items of a list, an object's name, or text that is split."""
+    """Returns the tags of a JSON value: the items of a list, an object's name, or text that is split."""
     if value is None or _is_nothing(value):
         return []
     if isinstance(value, list) or (isinstance(value, dict) and _name(value, 0) is not None):
@@ -78,8 +77,7 @@ def values(value: object, separator: str) -> list[str]:
 
 
 def plain_tags(value: object) -> str | None:
-    """Text of a JSON value, None of a number that is none; half a surrogate pair, which JSON can spell, has no UTF-8 and
-    becomes '?'."""
+    """Returns a JSON value as text; None for null and NaN. A lone surrogate, which JSON can spell, becomes '?'."""
     if value is None or _is_nothing(value):
         return None
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=True)
@@ -87,9 +85,9 @@ def plain_tags(value: object) -> str | None:
 
 
 def list_text(text: str) -> list[str] | None:
-    """The tags of a list, tuple, set or numpy array that was written as text, or of such objects as have a name.
+    """Returns the tags of a list, tuple, set or numpy array that was written as text, or of objects with a name.
 
-    None where the text is no such list: then it is text like any other. Takes linear time.
+    None where the text is no list, but text like any other. Takes linear time.
     """
     if text.startswith("array("):
         end = text.rfind("]") + 1
@@ -121,7 +119,7 @@ def _parsed(text: str) -> Any:
 
 
 def _is_named(value: Any, depth: int) -> bool:
-    """Whether every object in it has a name."""
+    """Returns whether every object in a parsed value has a name."""
     if isinstance(value, list) and depth < _DEPTH:
         return all(_is_named(each, depth + 1) for each in value)
     return not isinstance(value, list) and (not isinstance(value, dict) or not value or _name(value, depth) is not None)
@@ -132,7 +130,7 @@ def _is_nothing(value: object) -> bool:
 
 
 def _flat(value: Any, depth: int) -> Iterator[str]:
-    """The tags of a parsed value; an object without a name is its JSON text."""
+    """Yields the tags of a parsed value; an object without a name yields its JSON text."""
     if isinstance(value, list) and depth < _DEPTH:
         for each in value:
             yield from _flat(each, depth + 1)
@@ -145,7 +143,7 @@ def _flat(value: Any, depth: int) -> Iterator[str]:
 
 
 def _name(value: dict[str, Any], depth: int) -> object:
-    """What names an object: text, or a list or object that holds the names."""
+    """Returns what names an object: text, or a list or object that holds the names."""
     for key in NAMES:
         found = value.get(key)
         if isinstance(found, str) or (isinstance(found, list) and depth < _DEPTH):
@@ -156,7 +154,7 @@ def _name(value: dict[str, Any], depth: int) -> object:
 
 
 class _Reader:
-    """Reads what Python and numpy write as a list. Raises ValueError at anything else, words without quotes too."""
+    """Parses lists as Python and numpy write them. Raises ValueError for anything else, including unquoted words."""
 
     def __init__(self, text: str) -> None:
         self._tokens = iter(_TOKEN.findall(text))
@@ -184,7 +182,7 @@ class _Reader:
         return self._items(_CLOSING[mark], depth)
 
     def _items(self, closing: str, depth: int) -> Any:
-        """The rest of a list, or of an object where its first item has a colon behind it."""
+        """Parses the rest of a list, or of an object if a colon follows its first item."""
         items: list[Any] = []
         pairs: dict[str, Any] = {}
         while self._mark != closing:
@@ -211,7 +209,7 @@ def _word(word: str) -> str | None:
 
 
 def _unquoted(text: str) -> str:
-    """What a quoted text says. Both halves of a surrogate pair, as JSON writes them, are one character."""
+    """Returns the content of a quoted text. Both halves of a surrogate pair, as JSON writes them, become one character."""
     if "\\" not in text:
         return text[1:-1]
 

@@ -1,14 +1,14 @@
-"""Small files that a user names by path or URL: words, labels, keys."""
+"""Reads small files that a user names by path or URL: words, labels, keys."""
 
 import codecs
 
-from tagmill.ingest.text.encoding import BYTES_LOOKED_AT, remedy, wide
+from tagmill.ingest.text.encoding import BYTES_EXAMINED, encoding_remedy, wide_encoding
 from tagmill.shards.errors import ConfigError, StoreError
 from tagmill.shards.storage.store import Store
 
 
 def read_list(path: str, max_bytes: int, wanted: str) -> bytes:
-    """The file's bytes. Raises ConfigError where it is missing or longer than a list can be; `wanted` says what to give."""
+    """Returns the file's bytes. Raises ConfigError where it is missing or too long; `wanted` says what to give instead."""
     folder, slash, name = path.rpartition("/")
     store = Store(folder or slash or ".")
     try:
@@ -24,9 +24,9 @@ def read_list(path: str, max_bytes: int, wanted: str) -> bytes:
 
 
 def text_of(data: bytes, path: str) -> str:
-    """The text of a list in UTF-8, without a byte order mark. Raises ConfigError that names the line which is not."""
-    if encoding := wide(data[:BYTES_LOOKED_AT]):
-        raise ConfigError(f"this is {encoding}, not UTF-8", path, remedy(encoding))
+    """Decodes a UTF-8 list without its byte order mark. Raises ConfigError with the number of the invalid line."""
+    if encoding := wide_encoding(data[:BYTES_EXAMINED]):
+        raise ConfigError(f"this is {encoding}, not UTF-8", path, encoding_remedy(encoding))
     data = data.removeprefix(codecs.BOM_UTF8)
     try:
         return data.decode()

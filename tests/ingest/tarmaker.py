@@ -42,5 +42,5 @@ def samples(path: Path, **settings: object) -> list[Sample]:
 
 def bytes_of(sample: Sample) -> bytes:
     """The picture, by its place alone."""
-    place = sample.place
+    place = sample.location
     return Path(place.object).read_bytes()[place.offset : place.offset + place.size]

@@ -13,7 +13,7 @@ from tagmill.ingest import ingest
 from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.config.presets import PRESETS, Columns
 from tagmill.ingest.parts.partition import partition
-from tagmill.ingest.sources.input_warnings import Noticed
+from tagmill.ingest.sources.input_warnings import InputWarnings
 from tagmill.ingest.sources.rows import rows
 from tagmill.shards.errors import InputError
 from tagmill.shards.storage.store import Store
@@ -22,9 +22,9 @@ from tests.ingest.smallweb import config, web
 __all__ = ["web"]  # fixtures
 
 
-def read(path: Path, noticed: dict[int, Noticed] | None = None, **settings: Any) -> list[dict[str, Any]]:
+def read(path: Path, warnings: dict[int, InputWarnings] | None = None, **settings: Any) -> list[dict[str, Any]]:
     chosen = IngestConfig(input=(str(path),), output="corpus", **{"preset": "yfcc100m", **settings})
-    return [row for batch in rows(chosen, noticed) for row in batch.to_pylist()]
+    return [row for batch in rows(chosen, warnings) for row in batch.to_pylist()]
 
 
 def test_every_wanted_column_has_the_flag_that_names_it() -> None:
@@ -66,13 +66,13 @@ def yfcc_lines() -> bytes:
 def test_yfcc100m_as_it_is_published(tmp_path: Path, name: str) -> None:
     packed = name.rpartition(".")[2]
     (tmp_path / name).write_bytes({"bz2": bz2.compress, "gz": gzip.compress}.get(packed, bytes)(yfcc_lines()))
-    noticed: dict[int, Noticed] = {}
-    found = read(tmp_path / name, noticed, extra_columns=("title",), caption_column="title")
+    warnings: dict[int, InputWarnings] = {}
+    found = read(tmp_path / name, warnings, extra_columns=("title",), caption_column="title")
     first = {"row_id": 1, "url": "http://static/1%20.jpg", "tags": ["canon eos", "café", "a,b", "5%", "cat"]}
     first |= {"licence": "http://creativecommons.org/licenses/by/2.0/", "page": "http://flickr/p/1"}
     second = {"row_id": 2, "url": "http://static/2.jpg", "tags": [], "licence": None, "page": None, "title": None}
     assert found == [{**first, "title": '"my #cat'}, second]
-    assert noticed[0].counts() == {"skipped": 2}
+    assert warnings[0].counts() == {"skipped": 2}
     if name != "yfcc100m_dataset":  # in a folder, a file without any suffix may be anything
         (tmp_path / "LICENSE").write_text("not a list")
         assert read(tmp_path) == read(tmp_path / name)

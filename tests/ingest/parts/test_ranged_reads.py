@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tagmill.ingest.parts import ranged_reads
 from tagmill.ingest.parts.ranged_reads import PlaceReader, read_places, runs
-from tagmill.ingest.sources.locations import PLACE, Place
+from tagmill.ingest.sources.locations import BYTES_FIELD, ByteRange
 from tagmill.shards.errors import StoreError
 from tagmill.shards.storage.ranged_reads import Places
 from tagmill.shards.storage.store import Store
@@ -28,15 +28,15 @@ def test_runs_give_every_place_its_bytes(
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr(ranged_reads, "JOINED", joined)
         patch.setattr(ranged_reads, "GAP", gap)
-        places: list[Place | None] = []
+        places: list[ByteRange | None] = []
         for file, start, size, refused in sorted(spots) if ordered else spots:
             if file == 3:
                 places.append(None)
                 continue
             Path(folder, f"{file}.tar").write_bytes(CONTENT)
             size = min(size, len(CONTENT) - start)
-            place = Place(f"{folder}/{file}.tar", len(CONTENT), start, size)
-            refusal = Place(place.object, place.length, start, 0, "no_picture", "why")
+            place = ByteRange(f"{folder}/{file}.tar", len(CONTENT), start, size)
+            refusal = ByteRange(place.object, place.length, start, 0, "no_picture", "why")
             places.append(refusal if refused else place)
         found = runs(places, MAX)
         assert [number for run in found for number in run] == list(range(len(places)))
@@ -58,7 +58,7 @@ def test_runs_give_every_place_its_bytes(
 
 def test_neighbours_of_a_tar_are_one_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.tar").write_bytes(CONTENT)
-    places = [Place(f"{tmp_path}/a.tar", len(CONTENT), start, 100) for start in range(0, 1000, 150)]
+    places = [ByteRange(f"{tmp_path}/a.tar", len(CONTENT), start, 100) for start in range(0, 1000, 150)]
     calls: list[tuple[int, int]] = []
     read_pieces = Store.read_pieces
 
@@ -75,7 +75,7 @@ def test_neighbours_of_a_tar_are_one_read(tmp_path: Path, monkeypatch: pytest.Mo
 def lost(url: str) -> None:
     """What was listed and then changed; the rest of the world is the store's to say."""
     Store(url).put("a.jpg", CONTENT)
-    whole = Place(f"{url}/a.jpg", len(CONTENT), 0, len(CONTENT))
+    whole = ByteRange(f"{url}/a.jpg", len(CONTENT), 0, len(CONTENT))
     assert read_places([whole], 1 << 20)[0].body == CONTENT
     Store(url).put("a.jpg", CONTENT[:-1])
     assert [(got.body, got.reason) for got in read_places([whole], 1 << 20)] == [(None, "changed")]
@@ -83,7 +83,7 @@ def lost(url: str) -> None:
     assert read_places([whole], 1 << 20)[0].reason == "changed"
     Store(url).delete("a.jpg")
     assert read_places([whole], 1 << 20)[0].reason == "not_found"
-    empty = Place(f"{url}/b.jpg", 0, 0, 0)
+    empty = ByteRange(f"{url}/b.jpg", 0, 0, 0)
     assert read_places([empty], 1 << 20)[0].body == b""
 
 
@@ -98,12 +98,12 @@ def test_what_changed_in_a_bucket(s3_bucket: str) -> None:
 def test_a_store_that_refuses_stops_the_run(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").mkdir()
     with pytest.raises(StoreError, match="no access"):
-        read_places([Place(f"{tmp_path}/a.jpg", 5, 0, 5)], MAX)
+        read_places([ByteRange(f"{tmp_path}/a.jpg", 5, 0, 5)], MAX)
 
 
 def test_reading_beside_an_event_loop(tmp_path: Path) -> None:
     (tmp_path / "a.tar").write_bytes(CONTENT)
-    places = [Place(f"{tmp_path}/a.tar", len(CONTENT), start, 10) for start in range(0, 1000, 10)]
+    places = [ByteRange(f"{tmp_path}/a.tar", len(CONTENT), start, 10) for start in range(0, 1000, 10)]
 
     async def all_of() -> list[bytes | None]:
         with PlaceReader(MAX, 4) as reader:
@@ -114,6 +114,6 @@ def test_reading_beside_an_event_loop(tmp_path: Path) -> None:
 
 
 def test_a_place_is_what_its_column_holds() -> None:
-    place = Place("x", 1, 2, 3, "changed", "why")
-    row = {"bytes_at": {name: getattr(place, name) for name in PLACE.type.names}}
-    assert Place.of(row) == place and Place.of({"bytes_at": None}) is None and Place.of({}) is None
+    place = ByteRange("x", 1, 2, 3, "changed", "why")
+    row = {"bytes_at": {name: getattr(place, name) for name in BYTES_FIELD.type.names}}
+    assert ByteRange.of(row) == place and ByteRange.of({"bytes_at": None}) is None and ByteRange.of({}) is None

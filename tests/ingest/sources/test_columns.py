@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagmill.ingest.sources.columns import extra, no_tags, said, simple_type, tags, text, with_hashtags
+from tagmill.ingest.sources.columns import (
+    drop_empty_words,
+    empty_tags,
+    simple_type,
+    to_extra,
+    to_tags,
+    to_text,
+    with_hashtags,
+)
 
 BLANK = "".join(c for c in map(chr, range(0x3001)) if c.isspace())
 
@@ -16,7 +24,7 @@ BLANK = "".join(c for c in map(chr, range(0x3001)) if c.isspace())
 @given(st.lists(st.none() | st.lists(st.text(max_size=6), max_size=4), max_size=8))
 def test_encoded_tags_may_hold_the_separator(made: list[list[str] | None]) -> None:
     joined = [None if row is None else ",".join(map(quote_plus, row)) for row in made]
-    found = tags(pa.array(joined, pa.string()), ",", encoded=True)
+    found = to_tags(pa.array(joined, pa.string()), ",", encoded=True)
     found.validate(full=True)
     wanted = [[tag.strip(BLANK) for tag in row or ()] for row in made]
     assert [[t.strip(BLANK) for t in row] for row in found.to_pylist()] == [[t for t in row if t] for row in wanted]
@@ -25,20 +33,20 @@ def test_encoded_tags_may_hold_the_separator(made: list[list[str] | None]) -> No
 @given(st.lists(st.none() | st.binary(max_size=8), max_size=8))
 def test_any_bytes_become_text(made: list[bytes | None]) -> None:
     for kind in (pa.binary(), pa.large_binary()):
-        found = text(pa.array(made, kind))
+        found = to_text(pa.array(made, kind))
         found.validate(full=True)
         assert found.to_pylist() == [None if one is None else one.decode("utf-8", "replace") for one in made]
 
 
 @given(st.lists(st.none() | st.text(alphabet="%2Fcé+\x00F", max_size=8), max_size=8))
 def test_any_encoding_is_decoded(made: list[str | None]) -> None:
-    found = text(pa.array(made, pa.string()), encoded=True)
+    found = to_text(pa.array(made, pa.string()), encoded=True)
     found.validate(full=True)
     assert [one is None for one in found.to_pylist()] == [one is None for one in made]
 
 
 def test_encoded_text() -> None:
-    assert text(pa.array(["caf%C3%A9+au%20lait", "100%", "%ff"]), encoded=True).to_pylist() == [
+    assert to_text(pa.array(["caf%C3%A9+au%20lait", "100%", "%ff"]), encoded=True).to_pylist() == [
         "café au lait",
         "100%",
         "\ufffd",
@@ -58,48 +66,54 @@ def test_simple_types(kind: pa.DataType, simple: pa.DataType) -> None:
 
 def test_numbers_that_json_has_not_are_null() -> None:
     column = pa.array([1.5, float("inf"), float("nan"), None], pa.float32())
-    assert extra(column, pa.float64()).to_pylist() == [1.5, None, None, None]
-    assert extra(pa.array(["a+b"]), pa.string(), encoded=True).to_pylist() == ["a b"]
+    assert to_extra(column, pa.float64()).to_pylist() == [1.5, None, None, None]
+    assert to_extra(pa.array(["a+b"]), pa.string(), encoded=True).to_pylist() == ["a b"]
 
 
 def test_hashtags_stand_behind_the_tags() -> None:
     captions = pa.array(["see #cat+%23dog", None, "none"]).dictionary_encode()
     before = pa.array([["x", "y"], ["z"], []], pa.list_(pa.string()))
     assert with_hashtags(before, captions).to_pylist() == [["x", "y", "cat"], ["z"], []]
-    assert with_hashtags(no_tags(3), captions, encoded=True).to_pylist() == [["cat", "dog"], [], []]
-    assert no_tags(0).type == before.type
+    assert with_hashtags(empty_tags(3), captions, encoded=True).to_pylist() == [["cat", "dog"], [], []]
+    assert empty_tags(0).type == before.type
 
 
 def test_a_cell_that_says_nothing_has_no_tags() -> None:
     cells = pa.array(["cat", "nan", "None", None, " null ", "<NA>", "[]", "#nan", "nan,cat"])
-    assert tags(cells, ",").to_pylist() == [["cat"], *[[]] * 6, ["#nan"], ["nan", "cat"]]
-    assert tags(cells.slice(1, 2), ",").to_pylist() == [[], []]
+    assert to_tags(cells, ",").to_pylist() == [["cat"], *[[]] * 6, ["#nan"], ["nan", "cat"]]
+    assert to_tags(cells.slice(1, 2), ",").to_pylist() == [[], []]
     for kind in (pa.float16(), pa.float32(), pa.float64()):
-        assert tags(pa.array(np.full(2, np.nan), pa.float64()).cast(kind), ",").to_pylist() == [[], []]
+        assert to_tags(pa.array(np.full(2, np.nan), pa.float64()).cast(kind), ",").to_pylist() == [[], []]
     floats = pa.array([[float("nan"), 1.5], None, [float("inf")]], pa.list_(pa.float32()))
-    assert tags(floats, ",").to_pylist() == [["1.5"], [], []]
-    assert text(pa.array([float("nan"), 2.5])).to_pylist() == [None, "2.5"]
-    assert said(pa.array(["CC0", "nan", None, "None ", "none"])).to_pylist() == ["CC0", None, None, None, "none"]
+    assert to_tags(floats, ",").to_pylist() == [["1.5"], [], []]
+    assert to_text(pa.array([float("nan"), 2.5])).to_pylist() == [None, "2.5"]
+    assert drop_empty_words(pa.array(["CC0", "nan", None, "None ", "none"])).to_pylist() == [
+        "CC0",
+        None,
+        None,
+        None,
+        "none",
+    ]
 
 
 def test_tags_that_are_several() -> None:
     cells = ["#cat #dog", "x", "#cat#dog", "['cat' 'dog']", "['cat, dog']", "cat，dog", None, "a,b"]
     wanted = [["cat", "dog"], ["x"], ["cat", "dog"], ["cat", "dog"], ["cat, dog"], ["cat", "dog"], [], ["a", "b"]]
     for array in (pa.array(cells), pa.array(["no", *cells]).slice(1), pa.array(cells).dictionary_encode()):
-        found = tags(array, ",")
+        found = to_tags(array, ",")
         found.validate(full=True)
         assert found.to_pylist() == wanted
-    assert tags(pa.array([["#cat #dog", "#x"], ["#C#", None]]), ",").to_pylist() == [["cat", "dog", "#x"], ["#C#"]]
+    assert to_tags(pa.array([["#cat #dog", "#x"], ["#C#", None]]), ",").to_pylist() == [["cat", "dog", "#x"], ["#C#"]]
 
 
 def test_objects_and_lists_in_lists() -> None:
     named = pa.array([[{"id": 1, "name": "cat"}, {"id": 2, "name": None}], None, [{"id": 3, "name": "#dog"}]])
-    assert tags(named, ",").to_pylist() == [["cat"], [], ["#dog"]]
-    assert tags(named.slice(2), ",").to_pylist() == [["#dog"]]
+    assert to_tags(named, ",").to_pylist() == [["cat"], [], ["#dog"]]
+    assert to_tags(named.slice(2), ",").to_pylist() == [["#dog"]]
     deep = pa.array([[["a", "b"], ["c"]], [], [None, ["d"]]], pa.list_(pa.large_list(pa.string())))
-    assert tags(deep, ",").to_pylist() == [["a", "b", "c"], [], ["d"]]
+    assert to_tags(deep, ",").to_pylist() == [["a", "b", "c"], [], ["d"]]
     with pytest.raises(pa.ArrowException, match="objects of x, none of which names a tag"):
-        tags(pa.array([[{"x": 1}]]), ",")
+        to_tags(pa.array([[{"x": 1}]]), ",")
 
 
 def plain_tags(array: pa.Array, separator: str) -> list[list[str]]:
@@ -113,4 +127,4 @@ def plain_tags(array: pa.Array, separator: str) -> list[list[str]]:
 def test_ordinary_cells_keep_their_tags(cells: list[str | None]) -> None:
     ordinary = [cell for cell in cells if not cell or (cell.count("#") < 2 and "[" not in cell)]
     array = pa.array(ordinary, pa.string())
-    assert tags(array, ",").to_pylist() == plain_tags(array, ",")
+    assert to_tags(array, ",").to_pylist() == plain_tags(array, ",")

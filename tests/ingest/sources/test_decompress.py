@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tagmill.ingest.sources import decompress
-from tagmill.ingest.sources.decompress import LINE_BYTES, BoundedLines, opened_file, opened_lines
+from tagmill.ingest.sources.decompress import LINE_BYTES, BoundedLines, open_input, open_lines
 from tagmill.shards.errors import InputError
 
 
@@ -53,7 +53,7 @@ def test_a_packed_line_without_end_is_refused_before_it_is_held(tmp_path: Path) 
     read = 0
     with (
         pytest.raises(InputError, match=r"line 2 has more than 1048576 bytes \(.*a\.txt\.gz\)"),
-        opened_lines(str(tmp_path / "a.txt.gz"), "gz") as file,
+        open_lines(str(tmp_path / "a.txt.gz"), "gz") as file,
     ):
         while block := file.read(1 << 16):
             read += len(block)
@@ -62,9 +62,9 @@ def test_a_packed_line_without_end_is_refused_before_it_is_held(tmp_path: Path) 
 
 def test_what_goes_wrong_in_reading_names_the_file(tmp_path: Path) -> None:
     (tmp_path / "a.gz").write_bytes(b"no gzip")
-    with pytest.raises(InputError, match=r"a\.gz"), opened_lines(str(tmp_path / "a.gz"), "gz") as lines:
+    with pytest.raises(InputError, match=r"a\.gz"), open_lines(str(tmp_path / "a.gz"), "gz") as lines:
         lines.read(1)
-    with pytest.raises(InputError, match="missing"), opened_file(str(tmp_path / "missing")) as file:
+    with pytest.raises(InputError, match="missing"), open_input(str(tmp_path / "missing")) as file:
         file.read(1)
 
 
@@ -75,7 +75,7 @@ def test_utf16_is_named(tmp_path: Path, encoding: str, packed: str) -> None:
     (tmp_path / "a.csv").write_bytes(gzip.compress(data) if packed else data)
     with (
         pytest.raises(InputError, match=rf"this is {encoding.upper()} .*a\.csv.*iconv -f {encoding.upper()}"),
-        opened_lines(str(tmp_path / "a.csv"), packed),
+        open_lines(str(tmp_path / "a.csv"), packed),
     ):
         raise AssertionError
 
@@ -101,5 +101,5 @@ def test_lines_that_are_not_empty_are_counted(lines: list[str], size: int, kind:
 def test_an_empty_file(tmp_path: Path, data: bytes, empty: bool) -> None:
     for name, content in (("a", data), ("a.gz", gzip.compress(data))):
         (tmp_path / name).write_bytes(content)
-        with opened_lines(str(tmp_path / name), name[2:]) as lines:
+        with open_lines(str(tmp_path / name), name[2:]) as lines:
             assert lines.empty == empty and lines.read() == data

@@ -47,8 +47,8 @@ def check(url: str) -> None:
     found = samples(filled(url, NAMES + OTHER), listing)
     assert [sample.name for sample in found] == in_wanted_order(NAMES)
     for sample in found:
-        folder, _, name = sample.place.object.rpartition("/")
-        place = sample.place
+        folder, _, name = sample.location.object.rpartition("/")
+        place = sample.location
         content = Store(folder).read_range(name, place.offset, place.offset + place.size, place.length)
         assert content == sample.name.encode() and place.reason is None
     assert listing.bytes == sum(len(name.encode()) for name in NAMES)
@@ -99,8 +99,8 @@ def test_what_stands_beside_a_picture(tmp_path: Path) -> None:
         assert found[name].facts() == {"tags": ["x"], "url": "http://a/", "txt": "a #cat"}
         assert found[name].folder == "bear"
     assert found["d.jpg"].facts() == {} and found["d.jpg"].folder == ""
-    assert found["b.jpg"].facts() == {} and found["b.jpg"].place.detail == "its metadata is not JSON"
-    assert found["c.jpg"].place.detail == f"metadata of {LINE_BYTES + 1} bytes, {LINE_BYTES} are the limit"
+    assert found["b.jpg"].facts() == {} and found["b.jpg"].location.detail == "its metadata is not JSON"
+    assert found["c.jpg"].location.detail == f"metadata of {LINE_BYTES + 1} bytes, {LINE_BYTES} are the limit"
     assert "txt" not in samples(str(tmp_path))[1].texts  # read only where a column is named so
 
 
@@ -114,13 +114,13 @@ def test_metadata_that_goes_while_it_is_read_is_a_reject(tmp_path: Path, monkeyp
 
     monkeypatch.setattr(Store, "listing", gone)
     (sample,) = samples(str(tmp_path))
-    assert (sample.place.reason, sample.place.detail) == ("bad_member", "its metadata changed while it was read")
+    assert (sample.location.reason, sample.location.detail) == ("bad_member", "its metadata changed while it was read")
 
 
 def test_a_name_that_is_no_utf8_is_a_reject(tmp_path: Path) -> None:
     Path(os.fsdecode(bytes(tmp_path) + b"/\xff.jpg")).write_bytes(b"x")
     (sample,) = samples(str(tmp_path))
-    assert sample.name == "\ufffd.jpg" and sample.place.reason == "bad_member"
+    assert sample.name == "\ufffd.jpg" and sample.location.reason == "bad_member"
 
 
 ENTRIES = st.lists(st.tuples(st.binary(max_size=5), st.binary(max_size=3), st.integers(0, 1 << 50)), max_size=60)
@@ -131,7 +131,7 @@ ENTRIES = st.lists(st.tuples(st.binary(max_size=5), st.binary(max_size=3), st.in
 def test_sorting_on_disk_is_sorting(entries: list[tuple[bytes, bytes, int]], held: int, most: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(files, "RUN_BYTES", held)
-        patch.setattr(files, "MOST_RUNS", most)
+        patch.setattr(files, "MAX_RUNS", most)
         assert list(in_order(iter(entries), None)) == sorted(entries)
 
 

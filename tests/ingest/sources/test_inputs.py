@@ -70,7 +70,7 @@ def test_a_folder_of_two_kinds_is_refused(tmp_path: Path, names: list[str], says
 
 
 def test_a_folder_is_judged_by_its_first_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "FILES_LOOKED_AT", 3)
+    monkeypatch.setattr(module, "FILES_EXAMINED", 3)
     folder, seen = filled(str(tmp_path), [f"{i}.jpg" for i in range(9)]), []
     listing = Store.listing
 

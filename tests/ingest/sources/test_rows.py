@@ -19,7 +19,7 @@ from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.sources import decompress, tables
 from tagmill.ingest.sources import rows as sources
 from tagmill.ingest.sources.decompress import LINE_BYTES
-from tagmill.ingest.sources.input_warnings import Noticed
+from tagmill.ingest.sources.input_warnings import InputWarnings
 from tagmill.ingest.sources.inputs import ROW_BITS, inputs
 from tagmill.ingest.sources.rows import check, extra_schema, row_schema, rows
 from tagmill.shards.errors import InputError
@@ -369,7 +369,7 @@ def test_memory_does_not_grow_with_the_list(tmp_path: Path, monkeypatch: pytest.
 
 def noticed_in(*given: Path, **settings: Any) -> list[dict[str, int]]:
     """What is counted of each input."""
-    found: dict[int, Noticed] = {}
+    found: dict[int, InputWarnings] = {}
     for _ in rows(config(*given, **settings), found):
         pass
     return [found[ordinal].counts() for ordinal in sorted(found)]

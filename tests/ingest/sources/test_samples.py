@@ -10,7 +10,7 @@ import pytest
 from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.sources import rows as sources
 from tagmill.ingest.sources import samples as module
-from tagmill.ingest.sources.locations import Place
+from tagmill.ingest.sources.locations import ByteRange
 from tagmill.ingest.sources.rows import ROW_BITS, row_schema, rows
 from tagmill.ingest.sources.samples import Sample
 from tagmill.shards.errors import InputError
@@ -109,15 +109,15 @@ def test_batches_are_cut_by_rows_and_by_bytes(tmp_path: Path, monkeypatch: pytes
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
 def test_metadata_is_read_in_the_encodings_of_windows(encoding: str) -> None:
     texts = {"json": '{"tags": ["caf\u00e9"]}'.encode(encoding), "txt": "a #cat".encode(encoding)}
-    sample = module.Sample("a.jpg", Place("/x/a.jpg", 1, 0, 1), texts)
-    assert sample.facts() == {"tags": ["caf\u00e9"], "txt": "a #cat"} and sample.place.reason is None
+    sample = module.Sample("a.jpg", ByteRange("/x/a.jpg", 1, 0, 1), texts)
+    assert sample.facts() == {"tags": ["caf\u00e9"], "txt": "a #cat"} and sample.location.reason is None
 
 
 def test_the_first_refusal_stays() -> None:
-    sample = Sample("a", Place("o", 1, 2, 3))
+    sample = Sample("a", ByteRange("o", 1, 2, 3))
     sample.refuse("first")
     sample.refuse("second")
-    assert sample.place == Place("o", 1, 2, 0, "bad_member", "first")
+    assert sample.location == ByteRange("o", 1, 2, 0, "bad_member", "first")
 
 
 def test_memory_does_not_grow_with_the_tar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,7 @@ FORMS = [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]
 
 
 def fate(path: Path, **settings: object) -> dict[str, tuple[str | None, str | None]]:
-    return {s.name: (s.place.reason, s.place.detail) for s in samples(path, **settings)}
+    return {s.name: (s.location.reason, s.location.detail) for s in samples(path, **settings)}
 
 
 FOLDERS = st.sampled_from(["", "a/", "a.b/", "./", "deep/er/", "ü/", "x" * 90 + "/" + "y" * 60 + "/", "z" * 120 + "/"])
@@ -39,7 +39,7 @@ def test_samples_are_those_of_webdatasets_reader(entries: list[tuple[str, bytes]
     """By key and picture. Where it gives up, at two members of one name, ours are rejects."""
     with tempfile.TemporaryDirectory() as folder:
         path = tar(Path(folder, "00000.tar"), entries, form)
-        mine = [s for s in samples(path) if s.place.detail is None or "two of one name" not in s.place.detail]
+        mine = [s for s in samples(path) if s.location.detail is None or "two of one name" not in s.location.detail]
         theirs = []
         stream = webdataset.tariterators.tar_file_expander([{"url": "u", "stream": path.open("rb")}])
         for group in _adjacent(stream):
@@ -48,7 +48,7 @@ def test_samples_are_those_of_webdatasets_reader(entries: list[tuple[str, bytes]
         found = []
         for sample in mine:
             name = sample.name.removeprefix("00000.tar/")
-            if sample.place.reason == "no_picture":
+            if sample.location.reason == "no_picture":
                 found.append((name, None, None))
             else:
                 stem, _, kind = name.rpartition(".")
@@ -160,7 +160,7 @@ def test_what_is_no_plain_file_is_a_reject_and_the_next_is_found(tmp_path: Path,
         "t.tar/c.jpg": (None, None),
         "t.tar/d.jpg": (None, None),
     }
-    good = {s.name: bytes_of(s) for s in samples(path) if s.place.reason is None}
+    good = {s.name: bytes_of(s) for s in samples(path) if s.location.reason is None}
     assert good == {"t.tar/0.jpg": b"zero", "t.tar/b.jpg": b"eleven", "t.tar/c.jpg": b"", "t.tar/d.jpg": b"last"}
 
 
@@ -174,7 +174,7 @@ def test_what_is_no_plain_file_is_a_reject_and_the_next_is_found(tmp_path: Path,
 )
 def test_metadata_that_cannot_be_read_refuses_its_sample(tmp_path: Path, json_text: bytes, detail: str) -> None:
     (sample,) = samples(tar(tmp_path / "t.tar", [("0.jpg", b"x"), ("0.json", json_text)]))
-    assert sample.facts() == {} and (sample.place.reason, sample.place.detail) == ("bad_member", detail)
+    assert sample.facts() == {} and (sample.location.reason, sample.location.detail) == ("bad_member", detail)
 
 
 def test_metadata_without_end_is_not_read(tmp_path: Path) -> None:
@@ -235,14 +235,14 @@ def test_a_tar_cut_anywhere_keeps_what_is_whole(tmp_path: Path) -> None:
     for stop in range(1, 9 * 1024, 97):
         path.write_bytes(whole[:stop])
         if stop < 512:  # no tar at all
-            assert [s.place.reason for s in samples(path)] == ["truncated"]
+            assert [s.location.reason for s in samples(path)] == ["truncated"]
             continue
         found = samples(path)
         for number, sample in enumerate(found):
-            if sample.place.reason is None:
+            if sample.location.reason is None:
                 assert bytes_of(sample) == bytes_of(wanted[number]) and number <= stop // (6 * 512)
             else:
-                assert number == len(found) - 1 and sample.place.reason == "truncated"
+                assert number == len(found) - 1 and sample.location.reason == "truncated"
         assert len(found) >= min(3, stop // (6 * 512))
 
 
@@ -314,7 +314,7 @@ def test_altered_bytes_are_samples_or_an_input_error(noise: bytes, place: int) -
         except InputError:
             return
         for sample in found:
-            assert sample.place.reason or sample.place.offset + sample.place.size <= path.stat().st_size
+            assert sample.location.reason or sample.location.offset + sample.location.size <= path.stat().st_size
 
 
 def test_pax_records() -> None:
@@ -328,7 +328,7 @@ def test_pax_records() -> None:
 def test_millions_of_members_of_one_key_are_one_bounded_sample(tmp_path: Path) -> None:
     path = tar(tmp_path / "t.tar", [("0.jpg", b"x"), *((f"0.{i}", b"") for i in range(3000)), ("0.jpg", b"y")])
     (sample,) = samples(path)
-    assert sample.place.detail == "jpg: two of one name" and sample.texts == {}
+    assert sample.location.detail == "jpg: two of one name" and sample.texts == {}
 
 
 def test_the_digest_is_of_names_places_and_metadata(tmp_path: Path) -> None:
@@ -346,4 +346,4 @@ def test_the_digest_is_of_names_places_and_metadata(tmp_path: Path) -> None:
 
 def test_a_tars_name_is_not_utf8(tmp_path: Path) -> None:
     (sample,) = samples(tar(tmp_path / "t.tar", [("\udcff.jpg", b"x")], tarfile.GNU_FORMAT))
-    assert sample.name == "t.tar/\ufffd.jpg" and sample.place.reason is None and bytes_of(sample) == b"x"
+    assert sample.name == "t.tar/\ufffd.jpg" and sample.location.reason is None and bytes_of(sample) == b"x"

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tagmill.ingest.sources import text_rows
-from tagmill.ingest.sources.input_warnings import Noticed
+from tagmill.ingest.sources.input_warnings import InputWarnings
 from tagmill.ingest.sources.text_rows import json_rows, plain_urls
 from tagmill.shards.errors import InputError
 
@@ -27,7 +27,7 @@ def raw(data: bytes) -> io.RawIOBase:
 
 
 def parsed(data: bytes, batch_rows: int = 100) -> list[dict[str, Any]]:
-    batches = json_rows(raw(data), ["a", "b"], ("b", ","), batch_rows, "list.jsonl", Noticed())
+    batches = json_rows(raw(data), ["a", "b"], ("b", ","), batch_rows, "list.jsonl", InputWarnings())
     return [row for batch, _ in batches for row in batch.to_pylist()]
 
 
@@ -66,7 +66,7 @@ def test_any_bytes_are_rows_or_an_error_that_names_the_line(some: list[bytes]) -
 
 def test_bytes_that_are_no_text_and_marks_of_editors() -> None:
     assert parsed(b'\xef\xbb\xbf{"a": "x\xff"}') == [{"a": "x\ufffd", "b": []}]
-    assert list(plain_urls(raw(b"\xef\xbb\xbf"), "url", 9, Noticed())) == []
+    assert list(plain_urls(raw(b"\xef\xbb\xbf"), "url", 9, InputWarnings())) == []
 
 
 def test_numbers_that_are_none_are_null() -> None:
@@ -75,7 +75,7 @@ def test_numbers_that_are_none_are_null() -> None:
 
 
 def test_the_columns_that_were_seen_come_with_each_batch() -> None:
-    batches = json_rows(raw(b'{"a": 1}\n{"b": "x,y", "c": 0}'), ["a", "b"], ("b", ","), 1, "x", Noticed())
+    batches = json_rows(raw(b'{"a": 1}\n{"b": "x,y", "c": 0}'), ["a", "b"], ("b", ","), 1, "x", InputWarnings())
     assert [(batch.to_pylist(), seen) for batch, seen in batches] == [
         ([{"a": "1", "b": []}], {"a"}),
         ([{"a": None, "b": ["x", "y"]}], {"b", "c"}),
@@ -87,7 +87,7 @@ def test_plain_urls_are_the_lines_that_are_not_blank(text: str, batch_rows: int,
     data = text.encode("utf-8", "replace")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(text_rows, "BATCH_BYTES", batch_bytes)
-        batches = list(plain_urls(raw(data), "url", batch_rows, Noticed()))
+        batches = list(plain_urls(raw(data), "url", batch_rows, InputWarnings()))
     assert all(0 < len(batch) <= batch_rows for batch in batches)
     wanted = [line.strip() for line in data.removeprefix(codecs.BOM_UTF8).split(b"\n") if line.strip()]
     assert [row["url"] for batch in batches for row in batch.to_pylist()] == [w.decode().strip() for w in wanted]
