@@ -68,9 +68,7 @@ class TrainConfig:
     lr_batch_size: int | None = None  # Batch size that lr is for, scaled linearly; by default lr is not scaled.
     warmup_steps: int = 0  # Steps of a linear warm-up that starts at warmup_lr.
     warmup_lr: float = 0.0  # Learning rate at the start of the warm-up.
-    schedule: Literal["cosine", "milestones"] = (
-        "cosine"  # After the warm-up: cosine to 0, or times gamma at each milestone.
-    )
+    schedule: Literal["cosine", "milestones"] = "cosine"  # Cosine to 0, or times gamma at each milestone.
     milestones: tuple[float, ...] = ()  # Shares of the run at which the rate changes.
     gamma: float = 0.1  # Factor of the rate at each milestone.
     weight_decay: float = 1e-4  # Weight decay.
@@ -82,9 +80,7 @@ class TrainConfig:
     device: Literal["auto", "cpu", "cuda"] = "auto"  # Device of the model.
     backend: Literal["auto", "cpu", "dali"] = "auto"  # Decoder of the images.
     threads: Count | None = None  # Decoding threads of a process; by default its share of the machine's cores.
-    streams: Count | None = (
-        None  # Streams of the shuffle (T), at least one per process; by default 256 or 8 per process.
-    )
+    streams: Count | None = None  # Streams of the shuffle (T); by default 256, or 8 per process if that is more.
     window: Count = 2  # Chunks that a stream mixes (w).
     chunk: Count = 64  # Consecutive samples that are fetched together (C).
     drop_last: bool = False  # Leave out the last batch of an epoch if it is short.

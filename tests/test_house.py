@@ -1,6 +1,7 @@
 """The import law, the doors of the heavy libraries, and the manners that a machine can check."""
 
 import ast
+import importlib
 import re
 import subprocess
 import sys
@@ -8,6 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tagmill.cli import COMMANDS, CORPUS, Command
+from tagmill.shards.settings.options import CommandLine
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -252,3 +256,30 @@ def test_every_source_file_has_a_docstring_and_no_room_is_nameless() -> None:
             *path.relative_to(ROOT).parts,
             path.stem,
         }, path
+
+
+# ------------------------------------------------------------------------------------------------------------ Help texts
+LINES = [*COMMANDS.values(), *CORPUS.values()]
+DIALECT = (
+    r"\b(whoever|nobody|is told|are told|lies?|stands?|anew|of these|what is none|goes by|picture)\b|\bsuch\b(?! as)"
+)
+
+
+@pytest.mark.parametrize("command", LINES, ids=lambda command: command.options)
+def test_every_flag_has_a_plain_sentence_with_its_range(command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    line: CommandLine = getattr(importlib.import_module(command.module), command.options)
+    assert line.about == command.help
+    with pytest.raises(SystemExit):
+        line.parse(["--help"])
+    shown = " ".join(re.sub(r"[│╭╮╰╯─]", " ", capsys.readouterr().out).split())
+    texts = {"about": line.about} | {flag.name: flag.doc for flag in line.flags()}
+    for name, text in texts.items():
+        assert text.endswith("."), f"{name}: {text!r} is not a sentence"
+        assert len(text) <= 240 and "Raises" not in text and not re.search(DIALECT, text, re.IGNORECASE), (
+            f"{name}: {text}"
+        )
+        assert text in shown, f"{name} is not in the help"
+    for flag in line.flags():
+        if flag.limits is not None:
+            after = shown.split(flag.doc, 1)[1]
+            assert re.match(rf" \({re.escape(str(flag.limits))}[,)]", after), f"{flag.name}: {after[:60]}"

@@ -53,7 +53,7 @@ class ViewConfig:
     short_tokens: bool = False
     """Also read tokens of one or two characters, such as #tv and #ox."""
     lexfiles: tuple[str, ...] = ()
-    """Keep only meanings of these lexicographer files of WordNet: animal, artifact, food, and others."""
+    """Keep only meanings in the given lexicographer files of WordNet, such as animal, artifact or food."""
     compounds: bool = False
     """Split compounds: read #sunsetbeach as sunset and beach."""
     aliases: str | None = None

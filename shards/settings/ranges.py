@@ -100,4 +100,4 @@ def _number(value: float) -> str:
                 return f"{'-' if sign < 0 else ''}2^{power}"
         if value == (1 << power) - 1:
             return f"2^{power} - 1"
-    return f"{value:,}" if isinstance(value, int) else f"{value:g}"
+    return str(value) if isinstance(value, int) else f"{value:g}"

@@ -50,7 +50,7 @@ def test_the_config_has_each_field_from_one_of_them() -> None:
         ("concurrency", 0, "give a whole number of at least 1"),
         ("quality", 95.5, "give a whole number from 1 to 100"),
         ("timeout", float("inf"), "give a number above 0"),
-        ("host_delay", 3601.0, "give a number from 0 to 3,600"),
+        ("host_delay", 3601.0, "give a number from 0 to 3600"),
         ("seed", 1 << 63, "give a whole number from -2^63 to 2^63 - 1"),
         ("rule", "some", "give one of merge, first, all"),
         ("extend", 1, "give True or False"),
