@@ -1,4 +1,4 @@
-"""Trains a model to predict the labels of a corpus: one page, read from top to bottom, to be forked.
+"""Trains a model to predict the labels of a corpus: one page, read from top to bottom, meant to be forked.
 
 One process, on the CPU or on one GPU:
     python -m tagmill.train --recipe recipes/demo.toml --corpus out/demo/corpus --output out/model
@@ -7,8 +7,8 @@ One node of 8 GPUs:
 Two nodes, the same line on each, with the address of one of them:
     torchrun --nnodes 2 --nproc-per-node 8 --rdzv-backend c10d --rdzv-endpoint HOST:29500 -m tagmill.train --recipe ...
 
-A killed run goes on from its last checkpoint with the same line, on as many processes as there are then: a checkpoint counts
-turns of the loader's plan and knows nothing of ranks. `--dry-run` prints what would be done.
+The same line resumes a killed run from its last checkpoint, on any number of processes: a checkpoint counts turns of the
+loader's plan, which do not depend on ranks. `--dry-run` prints the plan and ends.
 """
 
 import hashlib
@@ -95,10 +95,10 @@ class TrainConfig:
             raise ConfigError(f"accumulation = {self.accumulation}", "train", "it must divide batch_size")
         if "://" in self.output:
             raise ConfigError(f"output = {self.output!r}", "train", "give a folder of this machine, or a mounted one")
-        self.loader_config()  # it checks its own
+        self.loader_config()  # raises ConfigError
 
     def loader_config(self, split: Literal["train", "holdout"] = "train", device: str = "cpu") -> LoaderConfig:
-        """How a split is read: augmented and for the run's epochs, or as it is and once."""
+        """Returns how a split is read: train augmented and for the run's epochs, holdout unaugmented and once."""
         names = {entry.name for entry in fields(LoaderConfig)} & {entry.name for entry in fields(self)} - {"output"}
         values = {name: getattr(self, name) for name in names} | {"device": device}
         values |= {"epochs": self.epochs or (None if self.steps or self.images else 1)}
@@ -112,25 +112,25 @@ TRAIN_COMMAND = CommandLine("tagmill train", "Train a model on a corpus.", (Trai
 
 
 def load_recipe(path: str | Path) -> TrainConfig:
-    """The configuration of a TOML file. Raises ConfigError for a key that is no field, and for a value of another type."""
+    """Reads a configuration from a TOML file. Raises ConfigError for an unknown key or a value of another type."""
     return TrainConfig(**read_recipe(path, TrainConfig, without=("recipe",)), recipe=str(path))
 
 
 # ------------------------------------------------------------------------------------------- Loss, learning rate, model
 def tag_loss(logits: torch.Tensor, terms: Terms) -> torch.Tensor:
-    """Softmax cross-entropy with a target of 1/k on each of an image's k labels, summed over the images of `logits` [b, L];
-    those without labels add nothing. The loss of Mahajan et al. 2018 and of Singh et al. 2022."""
+    """Returns the softmax cross-entropy with a target of 1/k on each of an image's k labels, summed over the images of
+    `logits` [b, L]; images without labels add nothing. The loss of Mahajan et al. 2018 and of Singh et al. 2022."""
     return -(terms.weights * torch.log_softmax(logits.float(), dim=1)[terms.rows, terms.ids]).sum()
 
 
-def shuffled(labels: Labels, place: Mapping[str, object], positions: torch.Tensor) -> Labels:
-    """Each labelled image gets the labels of another one, by a random cycle keyed by the loader's state and the positions."""
-    digest = hashlib.sha256(repr((sorted(place.items()), positions.tolist())).encode()).digest()
+def shuffled(labels: Labels, state: Mapping[str, object], positions: torch.Tensor) -> Labels:
+    """Returns labels permuted among the labelled images by a random cycle that state and positions seed."""
+    digest = hashlib.sha256(repr((sorted(state.items()), positions.tolist())).encode()).digest()
     return labels.shuffled(int.from_bytes(digest[:7], "big"))
 
 
 def learning_rate(config: TrainConfig, step: int, steps: int) -> float:
-    """The learning rate of step `step` (from 0) of `steps`: linear warm-up to the peak, then the schedule."""
+    """Returns the learning rate of step `step` (from 0) of `steps`: linear warm-up to the peak, then the schedule."""
     peak = config.lr * config.batch_size / (config.lr_batch_size or config.batch_size)
     if step < config.warmup_steps:
         return config.warmup_lr + (peak - config.warmup_lr) * (step + 1) / config.warmup_steps
@@ -141,17 +141,17 @@ def learning_rate(config: TrainConfig, step: int, steps: int) -> float:
 
 
 def build_model(config: TrainConfig, num_classes: int) -> nn.Module:
-    """The model, with one output a label. Raises ConfigError for a name or an argument that timm does not know."""
+    """Builds the model, with one output for each label. Raises ConfigError for a name or argument unknown to timm."""
     try:
         return cast(nn.Module, timm.create_model(config.model, num_classes=num_classes, **config.model_args))
     except (RuntimeError, TypeError) as error:
         near = ", ".join(timm.list_models(f"{config.model[:6]}*")[:9])
         what = f"no model {config.model!r} with {config.model_args or 'no arguments'}: {error}"
-        raise ConfigError(what, "timm", f"near: {near or 'none'}") from error
+        raise ConfigError(what, "timm", f"similar names: {near or 'none'}") from error
 
 
 def build_optimiser(config: TrainConfig, model: nn.Module) -> torch.optim.Optimizer:
-    """Two groups of weights, decayed and not; the learning rate is set before every step."""
+    """Builds the optimiser with two groups of weights, with and without decay; every step sets the learning rate."""
     own: set[str] = getattr(model, "no_weight_decay", set)()
     groups: tuple[list[nn.Parameter], list[nn.Parameter]] = ([], [])
     for name, value in model.named_parameters():
@@ -162,10 +162,10 @@ def build_optimiser(config: TrainConfig, model: nn.Module) -> torch.optim.Optimi
     return torch.optim.SGD(decayed, config.lr, config.momentum, nesterov=config.optimiser == "nesterov")
 
 
-def scores(model: nn.Module, batch: Batch, config: TrainConfig, places: int | None = None) -> torch.Tensor:
-    """The logits [b, L] of the first `places` images, normalised where they lie."""
+def scores(model: nn.Module, batch: Batch, config: TrainConfig, count: int | None = None) -> torch.Tensor:
+    """Returns the logits [b, L] of the first `count` images, normalised on the batch's device."""
     low = config.precision == "bf16"
-    images = batch.normalised("bfloat16" if low else "float32", LoaderConfig.mean, LoaderConfig.std).images[:places]
+    images = batch.normalised("bfloat16" if low else "float32", LoaderConfig.mean, LoaderConfig.std).images[:count]
     with torch.autocast(images.device.type, torch.bfloat16, enabled=low):
         return cast(torch.Tensor, model(images))
 
@@ -177,20 +177,20 @@ FREE |= {"streams", "memory_limit", "failure_budget", "log_every", "checkpoint_e
 
 
 def identity(config: TrainConfig, vocabulary: Vocabulary) -> dict[str, Any]:
-    """What a run is a function of, beside the loader's own state: a checkpoint must agree with it to be resumed."""
+    """Returns the values, besides the loader's state, on which a run depends: a checkpoint must agree with them."""
     own = {name: value for name, value in json.loads(json.dumps(asdict(config))).items() if name not in FREE}
     return {"format": 1, "vocabulary": vocabulary.classes_sha256, **own}
 
 
 def restore(path: Path, wanted: dict[str, Any], vocabulary: Vocabulary) -> dict[str, Any]:
-    """A checkpoint. Raises TagmillError that names what does not agree with `wanted`, and the way out."""
-    away = "give another --output, or --resume never to begin anew"
+    """Loads a checkpoint. Raises TagmillError that names each value that differs from `wanted`, with the remedy."""
+    away = "give another --output, or --resume never to start over"
     try:
         saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         found = dict(saved["identity"])
     except (pickle.UnpicklingError, OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError) as error:
-        raise TagmillError(f"not a checkpoint, or not a whole one ({type(error).__name__})", path, away) from error
-    if found.get("vocabulary") == hashlib.sha256(vocabulary.json()).hexdigest():  # as checkpoints of before have it
+        raise TagmillError(f"not a checkpoint, or a truncated one ({type(error).__name__})", path, away) from error
+    if found.get("vocabulary") == hashlib.sha256(vocabulary.json()).hexdigest():  # as in older checkpoints
         found["vocabulary"] = wanted["vocabulary"]
     if differ := sorted(name for name in {**wanted, **found} if found.get(name) != wanted.get(name)):
         what = "; ".join(f"{name} is {found.get(name)!r}, this run's is {wanted.get(name)!r}" for name in differ)
@@ -201,17 +201,16 @@ def restore(path: Path, wanted: dict[str, Any], vocabulary: Vocabulary) -> dict[
 # ---------------------------------------------------------------------------------------------------------- Evaluation
 @torch.inference_mode()
 def evaluate(model: nn.Module, config: TrainConfig, loader: Loader, device: str) -> dict[str, Any]:
-    """Accuracy on the held-out pictures, exact over all processes.
+    """Computes the accuracy on the held-out images, exact over all processes.
 
-    A picture is right when the label with the highest score (top-5: one of the highest five) is among its own; pictures
-    without labels do not count. `mean_class_accuracy`: the share of right pictures among those that carry a label, averaged
-    over the labels that are carried. `majority`: the share that carries the label that most training pictures carry, the
-    lowest id among equals. `chance`: how often a label drawn evenly is right, the mean of k / L.
+    An image is right if its best label (top-5: one of its best five) is among its own; images without labels do not
+    count. `mean_class_accuracy`: the share of right images of each label that occurs, averaged. `majority`: the share
+    with the commonest label of the training images (lowest id among equals). `chance`: that of a random label, mean k / L.
     """
     model.eval()
     vocabulary = cast(Vocabulary, loader.vocabulary)
     carried, right = torch.zeros(2, len(vocabulary), dtype=torch.int64, device=device)
-    sums = torch.zeros(4, dtype=torch.int64, device=device)  # pictures with labels, right in 1, right in 5, holes
+    sums = torch.zeros(4, dtype=torch.int64, device=device)  # images with labels, right in 1, right in 5, holes
     with loader:
         for batch in (batch.to(device, non_blocking=True) for batch in loader):
             best = scores(model, batch, config).topk(min(5, len(vocabulary))).indices
@@ -237,14 +236,14 @@ def evaluate(model: nn.Module, config: TrainConfig, loader: Loader, device: str)
 
 # ------------------------------------------------------------------------------------------------------------ Training
 def train(config: TrainConfig) -> dict[str, Any]:
-    """Runs to the end; returns the evaluation and, as "trained", the metrics' last line; of a dry run, the plan. Raises
-    TagmillError where a promise is not kept, and where the loss is not a finite number."""
+    """Trains to the end; returns the evaluation and, as "trained", the last line of the metrics; in a dry run, the
+    plan. Raises TagmillError for a fault of corpus, configuration or machine, and if the loss is not finite."""
     with ExitStack() as stack:
-        # The processes, which talk through nccl on GPUs and gloo on CPUs; the corpus, of which all see this generation.
+        # The processes, which communicate by nccl on GPUs and gloo on CPUs; the corpus, in the same generation for all.
         world, cuda = World.from_environment(), config.device != "cpu" and torch.cuda.is_available()
         device, several = f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if cuda else "cpu", world.size > 1
         if config.device == "cuda" and not cuda:
-            raise ConfigError("device cuda, but torch sees no GPU", "train", "give --device cpu, or look at nvidia-smi")
+            raise ConfigError("device cuda, but torch sees no GPU", "train", "give --device cpu, or check nvidia-smi")
         if cuda:
             torch.cuda.set_device(device)
         corpus = Corpus.open(config.corpus, config.loader_config().cache_folder())
@@ -256,7 +255,7 @@ def train(config: TrainConfig) -> dict[str, Any]:
             dist.init_process_group("nccl" if cuda else "gloo")
             stack.callback(dist.destroy_process_group)
 
-        # The plan: what follows from the configuration and the corpus.
+        # The plan: computed from the configuration and the corpus.
         torch.manual_seed(config.seed)
         with torch.device("meta") if config.dry_run else nullcontext():
             model = build_model(config, len(vocabulary))
@@ -276,7 +275,7 @@ def train(config: TrainConfig) -> dict[str, Any]:
         if config.dry_run:
             return plan
 
-        # What is trained, and from which step on. Batch statistics are each process's own; the running ones, rank 0's.
+        # The model, and the step to start from. Batch statistics are each process's own; rank 0's running ones stay.
         layout = torch.channels_last if config.channels_last else torch.preserve_format
         model = model.to(device).to(memory_format=layout)
         statistics = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules())
@@ -301,12 +300,14 @@ def train(config: TrainConfig) -> dict[str, Any]:
         ranked: Any = nn.parallel.DistributedDataParallel(model) if several else model
         forward: Any = torch.compile(ranked) if config.compile else ranked
 
-        # The loop. Sums stay on the device until they are logged, so that the host runs ahead of it.
+        # The loop. Sums stay on the device until they are logged, so that the host does not wait for it.
         epochs = repeat(loader, (loader.config.epochs or steps * config.accumulation) - loader.own_epochs[0])
-        stream, pending, line, waited, done = chain.from_iterable(epochs), [], dict[str, Any](step=step), 0.0, False
+        stream, done = chain.from_iterable(epochs), False
+        pending, line = [], dict[str, Any](step=step)  # sums not logged yet; the last logged line
+        waited = 0.0  # seconds for the loader since the last logged line
         first, began = step, (since := time.perf_counter())
         while not done:
-            place, asked = loader.state_dict(), time.perf_counter()
+            before, asked = loader.state_dict(), time.perf_counter()
             parts = list(islice(stream, config.accumulation)) if step < steps else []
             waited += time.perf_counter() - asked
             if parts:
@@ -314,14 +315,14 @@ def train(config: TrainConfig) -> dict[str, Any]:
                 for part in parts:
                     batch = part.to(device, non_blocking=True)
                     if config.shuffle_labels:
-                        batch = replace(batch, labels=shuffled(batch.labels, place, part.positions))
+                        batch = replace(batch, labels=shuffled(batch.labels, before, part.positions))
                     with ranked.no_sync() if several and part is not parts[-1] else nullcontext():
                         logits = scores(forward, batch, config, max(2, batch.count) if statistics else None)
                         loss = tag_loss(logits, batch.terms())
-                        # The sum over all images of the step, by its nominal size: DDP takes the mean over processes.
+                        # The sum over all images of the step, divided by its nominal size: DDP averages over processes.
                         torch.autograd.backward(loss * world.size / config.batch_size)
                     seen = batch.valid.sum()
-                    pending.append((step + 1, place, torch.stack([loss.detach().double(), seen, batch.count - seen])))
+                    pending.append((step + 1, before, torch.stack([loss.detach().double(), seen, batch.count - seen])))
                 for group in optimiser.param_groups:
                     group["lr"] = learning_rate(config, step, steps)
                 optimiser.step()
@@ -343,8 +344,8 @@ def train(config: TrainConfig) -> dict[str, Any]:
                 line = {"step": step, "epoch": state["epoch"], "turn": state["turn"], "images": images}
                 line |= {"loss": value / max(1, seen), "lr": optimiser.param_groups[0]["lr"], "images_per_second": rate}
                 line |= {"seconds": now - since, "waited_seconds": waited, "holes": int(holes)}
-                told = f"step {step:,}/{steps:,}  epoch {state['epoch']}  loss {line['loss']:.3f}  {rate:,.0f} images/s"
-                console.print(f"{told}  waited {waited / (now - since):.0%}  {int(holes)} holes  {left:,.0f} s left")
+                text = f"step {step:,}/{steps:,}  epoch {state['epoch']}  loss {line['loss']:.3f}  {rate:,.0f} images/s"
+                console.print(f"{text}  waited {waited / (now - since):.0%}  {int(holes)} holes  {left:,.0f} s left")
                 pending, waited, since = [], 0.0, now
                 if world.rank == 0:
                     with journal.open("a") as file:
@@ -352,9 +353,9 @@ def train(config: TrainConfig) -> dict[str, Any]:
                     if due:
                         whole = {"model": model.state_dict(), "optimiser": optimiser.state_dict(), "loader": state}
                         torch.save({"identity": run, "step": step, "images": images, **whole}, sink := io.BytesIO())
-                        store.put(path.name, sink.getvalue())  # by rename: a kill leaves the one before
+                        store.put(path.name, sink.getvalue())  # atomic: a kill leaves the previous one
 
-        # What it has learnt.
+        # The evaluation.
         for buffer in model.buffers() if several else ():
             dist.broadcast(buffer, 0)
         result: dict[str, Any] = {"trained": line}
@@ -362,13 +363,13 @@ def train(config: TrainConfig) -> dict[str, Any]:
             result |= evaluate(model, config, Loader(corpus, config.loader_config("holdout", device), world), device)
         if world.rank == 0:
             store.put("evaluation.json", json.dumps(result, indent=1).encode())
-        told = "  ".join(f"{name} {value:.1%}" for name, value in result.items() if isinstance(value, float))
-        console.print(f"loader     {loader.report()}\nlearnt     {told or 'no picture is held out'}")
+        text = "  ".join(f"{name} {value:.1%}" for name, value in result.items() if isinstance(value, float))
+        console.print(f"loader     {loader.report()}\nlearnt     {text or 'no held-out images'}")
         return result
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The command: a recipe's values, overridden by flags."""
+    """Runs the command: values of a recipe, overridden by flags."""
     train(*TRAIN_COMMAND.parse(sys.argv[1:] if arguments is None else arguments))
 
 

@@ -143,14 +143,16 @@ class Pen:
         """Keep everything drawn in the block inside an outline."""
         kept, stencil = self.colour, self._stencil
         self.colour = kept.copy()
-        self._brush, self._stencil = ImageDraw.Draw(self.colour, "RGBA"), None
+        self._brush = ImageDraw.Draw(self.colour, "RGBA")
+        self._stencil = None
         yield
         window = Image.new("L", kept.size)
         ImageDraw.Draw(window).polygon(self._placed(outline), fill=255)
         kept.paste(self.colour, mask=window)
         if stencil is not None:
             self.mask.paste(255, mask=window)
-        self.colour, self._stencil = kept, stencil
+        self.colour = kept
+        self._stencil = stencil
         self._brush = ImageDraw.Draw(kept, "RGBA")
 
     def _placed(self, points: PointList) -> list[tuple[float, float]]:

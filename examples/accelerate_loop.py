@@ -1,4 +1,4 @@
-"""tagmill with Hugging Face Accelerate. A run that was killed goes on with the same line.
+"""tagmill with Hugging Face Accelerate. The same line resumes a killed run.
 
     python examples/accelerate_loop.py CORPUS OUTPUT STEPS
     torchrun --standalone --nproc-per-node 2 examples/accelerate_loop.py CORPUS OUTPUT STEPS
@@ -6,7 +6,7 @@
 `accelerate launch --multi_gpu --num_processes N` starts a process for each GPU. On CPUs it starts one process, whatever
 --num_processes says: there torchrun starts them.
 
-The lines that tagmill asks for are marked. The loader is made after the Accelerator, and no DataLoader is put around it: it
+The lines that tagmill requires are marked. Create the loader after the Accelerator, without a DataLoader around it: it
 reads this rank's share already, and Accelerate would share that out again.
 """
 
@@ -28,7 +28,7 @@ def main(corpus: str, output: Path, steps: int) -> None:
     loader = Loader(corpus, CONFIG)  # tagmill 1: it knows the rank, because Accelerate started torch.distributed
     model = nn.Sequential(nn.AvgPool2d(8), nn.Flatten(), nn.Linear(48, loader.num_classes))
     model, optimiser = accelerator.prepare(model, torch.optim.SGD(model.parameters(), 0.1, 0.9))
-    accelerator.register_for_checkpointing(loader)  # tagmill 2: save_state and load_state take it along
+    accelerator.register_for_checkpointing(loader)  # tagmill 2: save_state and load_state include it
     folder, step = output / "checkpoint", 0
     if folder.exists():
         accelerator.load_state(str(folder))

@@ -1,8 +1,8 @@
-"""tagmill in Lightning. A run that was killed goes on with the same line; Lightning's checkpoints hold the loader's state.
+"""tagmill in Lightning. The same line resumes a killed run; Lightning's checkpoints hold the loader's state.
 
     python examples/lightning_module.py CORPUS OUTPUT STEPS [PROCESSES]
 
-The corpus needs held-out pictures (tagmill ingest --holdout N). The lines that tagmill asks for are marked. Lightning knows an
+The corpus needs held-out images (tagmill ingest --holdout N). The lines that tagmill requires are marked. Lightning knows an
 epoch by the loader's length, and evaluates after each: the evaluation's loader begins at its first batch every time.
 """
 
@@ -23,7 +23,7 @@ EVALUATION = replace(CONFIG, split="holdout", augment="eval")
 
 
 class Classifier(lightning.LightningModule):
-    """A linear classifier of a corpus's labels, on pictures of 4 x 4 pixels."""
+    """A linear classifier of a corpus's labels, on images of 4 x 4 pixels."""
 
     def __init__(self, corpus: str) -> None:
         super().__init__()
@@ -45,7 +45,8 @@ class Classifier(lightning.LightningModule):
         loss = self.loss(batch)
         total = self.trainer.strategy.reduce(loss.detach(), reduce_op="sum")  # over all ranks
         self.print(self.global_step + 1, total.item())
-        return loss * self.trainer.world_size / CONFIG.batch_size  # tagmill 5: ranks have a few images more or less
+        # tagmill 5: the number of images differs a little between ranks
+        return loss * self.trainer.world_size / CONFIG.batch_size
 
     def validation_step(self, batch: Batch, _: int) -> None:
         self.log("evaluation", self.loss(batch), on_epoch=True, reduce_fx="sum", sync_dist=True, batch_size=batch.count)

@@ -1,9 +1,9 @@
-"""tagmill in a plain torch loop, on one process or several. A run that was killed goes on with the same line.
+"""tagmill in a plain torch loop, on one process or several. The same line resumes a killed run.
 
     python examples/plain_loop.py CORPUS OUTPUT STEPS
     torchrun --standalone --nproc-per-node 2 examples/plain_loop.py CORPUS OUTPUT STEPS
 
-The lines that tagmill asks for are marked.
+The lines that tagmill requires are marked.
 """
 
 import sys
@@ -39,7 +39,8 @@ def main(corpus: str, output: Path, steps: int) -> None:
         rows, ids, weights = batch.terms()  # tagmill 4: (image, label) pairs; a hole and padding have none
         loss = -(weights * torch.log_softmax(forward(batch.images), 1)[rows, ids]).sum()
         optimiser.zero_grad()
-        # Ranks have a few images more or less: the sum by the nominal size, times the ranks that DDP takes the mean of.
+        # The number of images differs a little between ranks: the sum by the nominal size, times the ranks over which
+        # DDP averages.
         torch.autograd.backward(loss * world.size / CONFIG.batch_size)
         optimiser.step()
         step, total = step + 1, loss.detach()
@@ -47,7 +48,7 @@ def main(corpus: str, output: Path, steps: int) -> None:
             dist.all_reduce(total)  # of this batch's images, over all ranks
         if world.rank == 0:
             state = {"model": model.state_dict(), "optimiser": optimiser.state_dict(), "step": step}
-            state["loader"] = loader.state_dict()  # tagmill 5: where it stands, the same on every rank
+            state["loader"] = loader.state_dict()  # tagmill 5: the loader's position, the same on every rank
             torch.save(state, file.with_suffix(".new"))
             file.with_suffix(".new").replace(file)
             print(step, total.item())

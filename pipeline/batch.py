@@ -1,4 +1,4 @@
-"""What the loader hands out: images, labels as ids and offsets, and which places hold a picture."""
+"""What the loader yields: images, labels as ids and offsets, and a mask of the slots that hold an image."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -16,8 +16,8 @@ DTYPES = {"uint8": torch.uint8, "float32": torch.float32, "bfloat16": torch.bflo
 
 
 class Terms(NamedTuple):
-    """The (image, label) pairs of a batch, m of them, for a loss whose target is 1/k on each of an image's k labels. Where
-    images are mixed there are twice as many: an image's own with its share / k, its partner's with the rest / k."""
+    """The m (image, label) pairs of a batch, for a loss whose target is 1/k on each of an image's k labels. With mixup
+    there are twice as many pairs: an image's own weigh share / k, its partner's (1 - share) / k."""
 
     rows: torch.Tensor  # int64 [m]
     ids: torch.Tensor  # int64 [m]
@@ -25,30 +25,30 @@ class Terms(NamedTuple):
 
 
 class Mix(NamedTuple):
-    """What each of b images is mixed with: share x itself + (1 - share) x its partner. Partners are a permutation."""
+    """Mixup of b images: share x the image + (1 - share) x its partner. Partners are a permutation of the images."""
 
     partners: torch.Tensor  # int64 [b]
     shares: torch.Tensor  # float32 [b]; 1 where nothing is mixed in
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "Mix":
-        """On another device."""
+        """Returns a copy on another device."""
         return Mix(*(part.to(device, non_blocking=non_blocking) for part in self))
 
     def pin_memory(self) -> "Mix":
-        """In page-locked host memory; what is on a GPU already stays there."""
+        """Returns a copy in page-locked host memory; tensors that are on a GPU already stay there."""
         return Mix(*(part if part.is_cuda else part.pin_memory() for part in self))
 
 
 @dataclass(frozen=True, eq=False)
 class Labels:
-    """The labels of b images in compressed rows: those of image i are `ids[offsets[i] : offsets[i + 1]]`."""
+    """Labels of b images in compressed sparse row form: those of image i are `ids[offsets[i] : offsets[i + 1]]`."""
 
     ids: torch.Tensor  # int64 [m]
     offsets: torch.Tensor  # int64 [b + 1]
 
     @classmethod
     def of(cls, rows: list[npt.NDArray[np.int32]]) -> "Labels":
-        """From each image's ids."""
+        """Builds the offsets from the ids of each image."""
         counts = [len(row) for row in rows]
         ids = np.concatenate([np.empty(0, np.int64), *rows]).astype(np.int64)
         return cls(torch.from_numpy(ids), torch.from_numpy(np.cumsum([0, *counts], dtype=np.int64)))
@@ -57,47 +57,47 @@ class Labels:
         return len(self.offsets) - 1
 
     def __getitem__(self, row: int) -> torch.Tensor:
-        """The ids of one image."""
+        """Returns the ids of one image, int64 [k]."""
         if not -len(self) <= row < len(self):
             raise IndexError(row)
         row %= len(self)
         return self.ids[self.offsets[row] : self.offsets[row + 1]]
 
     def terms(self) -> Terms:
-        """Row, id and weight of every pair, without waiting for a device."""
+        """Returns row, id and weight of every pair, without waiting for a device."""
         counts = self.offsets.diff()
-        # output_size spares the transfer to the host that repeat_interleave would make to learn it.
+        # Without output_size, repeat_interleave copies a sum to the host to learn it.
         rows = torch.repeat_interleave(counts, output_size=len(self.ids))
         return Terms(rows, self.ids, 1.0 / counts[rows].to(torch.float32))
 
     def shuffled(self, seed: int) -> "Labels":
-        """The control of an experiment: each labelled image gets the labels of another one, by a random cycle. (A plain
-        permutation leaves one in place on average: a model could learn from it, slowly.) A single one loses its own."""
+        """Returns the labels permuted among the labelled images, as the control of an experiment. Uses a random cycle,
+        not a permutation, so that no image keeps its labels; with one labelled image its labels are dropped."""
         draw, labels = torch.Generator().manual_seed(seed), self.to("cpu")
         rows = labels.offsets.diff().nonzero().flatten()
         order = rows[torch.randperm(len(rows), generator=draw)]
-        taught = [labels.ids[:0]] * len(labels)
+        new_rows = [labels.ids[:0]] * len(labels)
         for row, other in zip(order.tolist(), order.roll(1).tolist(), strict=True) if len(rows) > 1 else ():
-            taught[row] = labels[other]
-        return Labels.of([ids.numpy() for ids in taught]).to(self.ids.device)
+            new_rows[row] = labels[other]
+        return Labels.of([ids.numpy() for ids in new_rows]).to(self.ids.device)
 
     def tensors(self) -> list[torch.Tensor]:
-        """Ids and offsets."""
+        """Returns ids and offsets."""
         return [self.ids, self.offsets]
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "Labels":
-        """On another device."""
+        """Returns a copy on another device."""
         ids = self.ids.to(device, non_blocking=non_blocking)
         return Labels(ids, self.offsets.to(device, non_blocking=non_blocking))
 
     def pin_memory(self) -> "Labels":
-        """In page-locked host memory, from which a GPU copies by itself."""
+        """Returns a copy in page-locked host memory, which a GPU reads without the CPU."""
         return Labels(self.ids.pin_memory(), self.offsets.pin_memory())
 
 
 @dataclass(frozen=True)
 class Normalisation:
-    """What makes floats of `dtype` of pixels: (pixel - mean) / std, of red, green, blue in units of 0..255."""
+    """Parameters of (pixel - mean) / std for red, green and blue in units of 0..255, and the `dtype` of the result."""
 
     mean: Sequence[float]  # [3]
     std: Sequence[float]  # [3]
@@ -108,7 +108,7 @@ class Normalisation:
         check_units("std", self.std)
 
     def factors(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Scale and shift, [3] each: the same as pixel * scale + shift."""
+        """Returns scale and shift, [3] each, so that pixel * scale + shift is the same."""
         scale = tuple(1.0 / each for each in self.std)
         return scale, tuple(-mean * factor for mean, factor in zip(self.mean, scale, strict=True))
 
@@ -117,8 +117,8 @@ Normalise = Callable[[torch.Tensor, torch.Tensor, Normalisation, Mix | None], to
 
 
 def normalise(images: torch.Tensor, valid: torch.Tensor, how: Normalisation, mix: Mix | None = None) -> torch.Tensor:
-    """Normalised uint8 images [n, 3, size, size] where they are, in channels_last memory; zero for those that are not `valid`
-    (bool [n]). With `mix` they are mixed too, in float32."""
+    """Normalises uint8 images [n, 3, size, size] on their device. The result is in channels_last memory, and zero where
+    `valid` (bool [n]) is False. With `mix`, images are also mixed, in float32."""
     shift, scale = factors(how, images.device)
     return scaled(images, valid, shift, scale, how.dtype, *(mix or (None, None)))
 
@@ -132,7 +132,7 @@ def scaled(
     partners: torch.Tensor | None,
     shares: torch.Tensor | None,
 ) -> torch.Tensor:
-    """(images - shift) * scale as `dtype`, mixed with their partners where there are any: the definition that
+    """Returns (images - shift) * scale as `dtype`, mixed with the partners if any: the definition that
     `tagmill.pipeline.decode.compiled_normalise` compiles."""
     floats = (images.to(torch.float32) - shift) * (scale * valid.view(-1, 1, 1, 1))
     if partners is not None and shares is not None:
@@ -141,14 +141,14 @@ def scaled(
 
 
 def mixed(floats: torch.Tensor, mix: Mix) -> torch.Tensor:
-    """Each image with its partner, by its share."""
+    """Mixes each image with its partner, by its share."""
     shares = mix.shares.view(-1, 1, 1, 1)
     return shares * floats + (1.0 - shares) * floats[mix.partners]
 
 
 def factors(how: Normalisation, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean and reciprocal deviation, float32 [1, 3, 1, 1]. They stay on the device: to send them with every batch would make
-    the host wait for it."""
+    """Returns mean and reciprocal deviation, float32 [1, 3, 1, 1]. They stay on the device, because a copy with every
+    batch would make the host wait for it."""
     return _factors(tuple(how.mean), tuple(how.std), device)
 
 
@@ -161,7 +161,7 @@ def _factors(
 
 
 def sent(array: npt.NDArray[Any], device: torch.device | str) -> torch.Tensor:
-    """An array as a tensor on a device. A GPU fetches it by itself, and the host does not wait for that."""
+    """Copies an array to a device as a tensor. The copy to a GPU is asynchronous: the host does not wait for it."""
     tensor = torch.from_numpy(array)
     if torch.device(device).type == "cpu":
         return tensor
@@ -169,12 +169,12 @@ def sent(array: npt.NDArray[Any], device: torch.device | str) -> torch.Tensor:
 
 
 def sent_together(tensors: Sequence[torch.Tensor], device: torch.device | str) -> list[torch.Tensor]:
-    """Small tensors of the host, of one dimension, on a device in one copy: they share one piece of memory there.
+    """Copies small one-dimensional tensors from the host to a device in one transfer; there they share one storage.
 
-    Every call of torch gives the interpreter's lock away and must get it back among the threads that read: so the tensors are
-    put together by numpy, and taken apart by one call.
+    Every call of torch releases the GIL and has to re-acquire it among the reading threads. So numpy packs the tensors,
+    and one call splits them.
     """
-    # The widest first: so each begins at a multiple of its own width.
+    # The widest dtype first, so that each tensor begins at a multiple of its item size.
     wide_first = sorted(range(len(tensors)), key=lambda number: tensors[number].element_size(), reverse=True)
     arrays = [tensors[number].numpy() for number in wide_first]
     sizes = [array.nbytes for array in arrays]
@@ -184,26 +184,27 @@ def sent_together(tensors: Sequence[torch.Tensor], device: torch.device | str) -
         memory[start : start + size].view(array.dtype)[:] = array
         start += size
     parts = packed.to(device, non_blocking=True).split_with_sizes(sizes)
-    there = {number: part.view(tensors[number].dtype) for number, part in zip(wide_first, parts, strict=True)}
-    return [there[number] for number in range(len(tensors))]
+    found = {number: part.view(tensors[number].dtype) for number, part in zip(wide_first, parts, strict=True)}
+    return [found[number] for number in range(len(tensors))]
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """A rank's part of a global batch, in b places: real ones in the order of their turns, then padding.
+    """A rank's part of a global batch, in b slots: real samples in the order of their turns, then padding.
 
-    A place whose picture could not be read or decoded is a hole: a zero image without labels, `valid` False, with its key
-    and position. Padding is the same with a zero key and position -1.
+    A turn is a sample's number in the loader's order of an epoch. A slot whose image could not be read or decoded is a
+    hole: a zero image without labels, `valid` False, with its key and position. Padding is the same with a zero key and
+    position -1.
     """
 
     images: torch.Tensor  # [b, 3, size, size] in channels_last memory: uint8, or normalised float32 or bfloat16
     labels: Labels
     valid: torch.Tensor  # bool [b]
-    count: int  # real places, holes among them
+    count: int  # real slots, holes among them
     keys: npt.NDArray[np.uint8]  # [b, 16], on the host
     positions: torch.Tensor  # int64 [b], in the epoch space of their corpus
-    sources: torch.Tensor  # int64 [b], which corpus of a mixture, in its order; 0 where there is one
-    mix: Mix | None = None  # with mixup; uint8 images are not mixed yet, `normalised` does it
+    sources: torch.Tensor  # int64 [b], index of the corpus in a mixture; 0 without a mixture
+    mix: Mix | None = None  # only with mixup; uint8 images are not mixed yet, `normalised` does it
 
     @classmethod
     def of(
@@ -216,7 +217,7 @@ class Batch:
         positions: npt.NDArray[np.int64],
         sources: npt.NDArray[np.int64] | None = None,
     ) -> "Batch":
-        """From what the loader gathered on the host, one entry a place; without `sources`, all are from one corpus."""
+        """Builds a batch from arrays on the host, one entry a slot; without `sources`, all samples are from one corpus."""
         if sources is None:
             sources = np.where(positions == PADDING, PADDING, 0)
         facts = (torch.from_numpy(positions), torch.from_numpy(sources))
@@ -226,11 +227,11 @@ class Batch:
         return len(self.images)
 
     def key(self, row: int) -> str:
-        """The sample's key as 32 hex digits."""
+        """Returns the sample's key as 32 hex digits."""
         return bytes(self.keys[row]).hex()
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "Batch":
-        """On another device; keys stay on the host."""
+        """Returns a copy on another device; keys stay on the host."""
         return Batch(
             self.images.to(device, non_blocking=non_blocking),
             self.labels.to(device, non_blocking),
@@ -243,7 +244,7 @@ class Batch:
         )
 
     def pin_memory(self) -> "Batch":
-        """In page-locked host memory; what is on a GPU already stays there."""
+        """Returns a copy in page-locked host memory; tensors that are on a GPU already stay there."""
         return Batch(
             self.images if self.images.is_cuda else self.images.pin_memory(),
             self.labels.pin_memory(),
@@ -256,7 +257,8 @@ class Batch:
         )
 
     def carried(self, device: torch.device | str) -> "Batch":
-        """On a device to which it goes by itself: `to`, in as few copies as there can be. Images may be there already."""
+        """Copies the batch to a device as `to` does, asynchronously and in as few transfers as possible. Images may be
+        there already."""
         images = self.images
         if images.device.type == "cpu" and torch.device(device).type != "cpu":
             images = images.pin_memory().to(device, non_blocking=True)
@@ -271,25 +273,25 @@ class Batch:
         std: tuple[float, float, float],
         by: Normalise | None = None,
     ) -> "Batch":
-        """(image - mean) / std as `output` (a key of DTYPES), mean and std in units of 0..255; places without a picture
-        stay zero. With mixup, images are mixed here. 'uint8' leaves the images as they are.
-        `by` is who does it: a backend's `normalise`, or torch."""
+        """Returns the batch with images (image - mean) / std as `output` (a key of DTYPES). `mean` and `std` are in
+        units of 0..255. Slots without an image stay zero. With mixup, images are mixed here. 'uint8' leaves the images
+        unchanged. `by` does the work: a backend's `normalise`, or torch's."""
         if output == "uint8":
             return self
         how = Normalisation(mean, std, DTYPES[output])
         return replace(self, images=(by or normalise)(self.images, self.valid, how, self.mix))
 
     def tensors(self) -> list[torch.Tensor]:
-        """All of its tensors, the images first."""
+        """Returns all tensors of the batch, the images first."""
         return [self.images, *self.labels.tensors(), self.valid, self.positions, self.sources, *(self.mix or ())]
 
     def terms(self) -> Terms:
-        """The pairs for the loss of the normalised images: those of the labels, with mixup the partners' too. It does not
-        wait for a device."""
+        """Returns the (row, id, weight) pairs for the loss on the normalised images: those of the labels, with mixup
+        the partners' too. Does not wait for a device."""
         rows, ids, weights = self.labels.terms()
         if not self.mix:
             return Terms(rows, ids, weights)
-        # Each image is the partner of one: its labels count there too, with what that one's share leaves.
+        # Each image is the partner of exactly one: its labels count there too, with weight 1 - share of that image.
         taker = torch.empty_like(self.mix.partners).scatter_(
             0, self.mix.partners, torch.arange(len(self.mix.partners), device=rows.device)
         )[rows]

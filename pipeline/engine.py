@@ -1,4 +1,4 @@
-"""What makes a loader's batches: a decoding backend, and a run that works ahead. Both live on from one `for` to the next."""
+"""Owns a loader's decoding backend and its read-ahead run. Both are kept from one `for` to the next."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,17 +13,19 @@ from tagmill.shards.errors import TagmillError
 
 
 class Engine:
-    """Used by the trainer's thread; `close` may come from another."""
+    """Backend and run of one loader. The trainer's thread uses it; another thread may call `close`."""
 
     def __init__(self, config: LoaderConfig, readers: Sequence[SampleReader], meters: Meters) -> None:
-        self._config, self._readers, self._meters = config, readers, meters
+        self._config = config
+        self._readers = readers
+        self._meters = meters
         self._backend: Backend | None = None
         self.run: Run | None = None
         """The run of the last iteration."""
 
-    def run_from(self, schedule: Schedule | MixedSchedule, places: int, epoch: int, turn: int) -> Run:
-        """A run whose next batch begins at a turn: the present one where it stands at that turn of the same schedule, else a
-        new one."""
+    def run_from(self, schedule: Schedule | MixedSchedule, slots: int, epoch: int, turn: int) -> Run:
+        """Returns a run whose next batch begins at `turn`: the current one if it is at that turn of the same schedule,
+        else a new one. `slots` is the length of a batch."""
         run = self.run
         if run is not None and run.schedule is schedule and run.at == (epoch, turn):
             run.resume()
@@ -36,21 +38,21 @@ class Engine:
             self._readers,
             self._backend,
             self._meters,
-            places=places,
+            slots=slots,
             epoch=epoch,
             turn=turn,
         )
         return run
 
     def next(self, run: Run) -> ReadyBatch | None:
-        """The run's next batch, None at its end. A run that fails is ended. Raises what the making of the batch raised, and
-        TagmillError where the failure budget is spent."""
+        """Returns the run's next batch, None at its end. Ends a run that fails. Raises the error that making the batch
+        raised, and TagmillError if the failure budget is exceeded."""
         try:
-            made = run.next_made()
-            if made is not None:
-                self._meters.add_batch(made.batch.count, made.holes)
-                self._check_budget(made.holes)
-            return made
+            ready = run.next_batch()
+            if ready is not None:
+                self._meters.add_batch(ready.batch.count, ready.holes)
+                self._check_budget(ready.holes)
+            return ready
         except BaseException:
             if self.run is run:
                 self._end_run()
@@ -72,5 +74,5 @@ class Engine:
         seen, lost = self._meters.images, self._meters.num_lost
         if holes and lost > self._config.allowed_holes(seen):
             what = f"{lost:,} of {seen:,} samples are holes, beyond failure_budget {self._config.failure_budget}"
-            remedy = f"mostly {self._meters.top_reasons(lost=True)}; run tagmill corpus lint, or raise failure_budget"
+            remedy = f"most frequent: {self._meters.top_reasons(lost=True)}; run tagmill corpus lint, or raise failure_budget"
             raise TagmillError(what, ", ".join(one.corpus.store.url for one in self._readers), remedy)

@@ -1,4 +1,4 @@
-"""The loader: streams a corpus as batches, in an order that a few numbers resume exactly on any number of ranks."""
+"""The loader: streams a corpus as batches. A few numbers of state resume the order exactly on any number of ranks."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -15,13 +15,13 @@ from tagmill.pipeline.config import LoaderConfig, World
 from tagmill.pipeline.decode.backend import working_memory
 from tagmill.pipeline.decode.device import resolve
 from tagmill.pipeline.engine import Engine
-from tagmill.pipeline.iteration import AHEAD, ended
+from tagmill.pipeline.iteration import AHEAD, ended_error
 from tagmill.pipeline.meters import Meters
 from tagmill.pipeline.order.epoch_space import EpochSpace
 from tagmill.pipeline.order.mixture import (
     MixedSchedule,
     Mixture,
-    Part,
+    MixturePart,
     Pattern,
     check_parts,
     even_mixed_size,
@@ -39,27 +39,28 @@ from tagmill.shards.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)
 
-NO_WORKERS = "set num_workers to 0: the loader has threads of its own"
+NO_WORKERS = "set num_workers to 0: the loader has its own threads"
 
 
 class Loader(IterableDataset[Batch]):
-    """Batches of a corpus or of a mixture of corpora.
+    """Streams batches of a corpus or of a mixture of corpora.
 
-    One `for` is one epoch, and `len` its batches. A `for` goes on where the one before stopped, also in the middle of an
-    epoch, because the state, and not the iterator, says where a run is; with `config.restart` it begins at the first batch.
-    At an epoch's end the state is the next epoch's beginning. `endless()` is the stream of all epochs.
+    One `for` is one epoch, and `len` is its number of batches. A `for` continues where the previous one stopped, also
+    in the middle of an epoch, because the state and not the iterator holds the position; with `config.restart` it
+    begins at the first batch. At the end of an epoch the state is the beginning of the next. `endless()` is the stream
+    of all epochs.
 
-    In a mixture each corpus goes through epochs of its own, which end at different turns. So a mixture has no epoch: `for`,
-    `len` and `config.epochs` are refused, and `endless()` is the way through it.
+    In a mixture each corpus has its own epochs, which end at different turns. So a mixture has no epoch: `for`, `len`
+    and `config.epochs` raise an error, and `endless()` iterates it.
 
-    One iteration runs at a time: a new one, `load_state_dict` and `close` end the one before. Threads, decoder and what was
-    read ahead live on from one `for` to the next, until `close`; a loader that restarts reads only its epoch ahead. Raises
-    TagmillError where the corpus, the configuration or the machine does not keep a promise; a bad sample is a hole in its
-    batch instead.
+    One iteration runs at a time: a new one, `load_state_dict` and `close` end the previous one. Threads, decoder and
+    read-ahead are kept from one `for` to the next, until `close`; a loader that restarts reads ahead only within its
+    epoch. Raises TagmillError if the corpus, the configuration or the machine is at fault; a bad sample becomes a hole
+    in its batch instead (see `Batch`).
 
-    Without a `world`, rank and world size are those of torch.distributed where it is initialised, else torchrun's environment.
-    It is torch's IterableDataset and Stateful, so that a DataLoader without workers (batch_size None) can stand around it.
-    It cannot be copied or pickled.
+    Without a `world`, rank and world size come from torch.distributed if it is initialised, else from torchrun's
+    environment. A Loader is torch's IterableDataset and Stateful, so a DataLoader without workers (batch_size None) can
+    wrap it. It cannot be copied or pickled.
     """
 
     def __init__(
@@ -67,42 +68,48 @@ class Loader(IterableDataset[Batch]):
     ) -> None:
         config = config or LoaderConfig()
         self.config = replace(config, device=resolve(config.device))
-        self._asked_world, self._told_world = world or _own_world(), world is not None
+        self._requested_world = world or _own_world()
+        self._world_given = world is not None
         corpora = corpus.corpora if isinstance(corpus, Mixture) else (corpus,)
         cache = None if self.config.cache is None else Cache(Path(self.config.cache), self.config.cache_limit)
         tables = self.config.cache_folder()
         self._readers = [_open(one, self.config, cache, tables) for one in corpora]
-        self.corpus, self.view, self.space = self._readers[0].corpus, self._readers[0].view, self._readers[0].space
-        """Of a mixture: its first."""
+        self.corpus = self._readers[0].corpus
+        self.view = self._readers[0].view
+        self.space = self._readers[0].space
+        """Of the first corpus of a mixture."""
         self._pattern = Pattern(corpus.weights) if isinstance(corpus, Mixture) else None
         if self._pattern:
             check_parts([one.corpus for one in self._readers], [one.view for one in self._readers])
             if self.config.epochs is not None:
-                what = f"epochs = {self.config.epochs}, and every corpus of a mixture has epochs of its own"
+                what = f"epochs = {self.config.epochs}, but every corpus of a mixture has its own epochs"
                 raise ConfigError(what, "loader", "leave epochs at None, and stop after a number of batches")
         self.meters = Meters()
         self._engine = Engine(self.config, self._readers, self.meters)
-        self._iteration: object = None  # the one that may go on
-        self._loaded = False  # a state, with which no iteration has begun yet
-        self._arrange(self.config.resolve_streams(self._asked_world.size))
+        self._iteration: object = None  # identity of the iteration that may continue
+        self._state_loaded = False  # a state was loaded and no iteration has begun yet
+        self._set_streams(self.config.resolve_streams(self._requested_world.size))
         self._state = self._start = self._first_state()
         if self.idle:
-            log.warning("rank %d is idle: %d ranks share the batches evenly", self._asked_world.rank, self.world.size)
+            log.warning(
+                "rank %d is idle: %d ranks share the batches evenly", self._requested_world.rank, self.world.size
+            )
 
-    def _arrange(self, streams: int) -> None:
-        """All that follows from T: who reads what, and whether it fits into memory. (A resumed run keeps its first T.)"""
-        config, asked = self.config, self._asked_world
-        size, pattern = asked.size, self._pattern
+    def _set_streams(self, streams: int) -> None:
+        """Sets all that depends on the number of streams T: which rank reads what, and the check of the memory limit.
+        (A resumed run keeps its first T.)"""
+        config, requested = self.config, self._requested_world
+        size, pattern = requested.size, self._pattern
         if config.even and pattern:
-            size = even_mixed_size(pattern, streams, config.batch_size, asked.size)
+            size = even_mixed_size(pattern, streams, config.batch_size, requested.size)
         elif config.even:
-            size = even_world_size(asked.size, streams, config.batch_size)
-        self.idle = asked.rank >= size
-        """True for a rank that `even` leaves without work: it iterates nothing."""
-        self.world = World(min(asked.rank, size - 1), size)
+            size = even_world_size(requested.size, streams, config.batch_size)
+        self.idle = requested.rank >= size
+        """True if `even` leaves this rank without work: it yields no batches."""
+        self.world = World(min(requested.rank, size - 1), size)
         order = (streams, config.batch_size, self.world)
         self.local_batch_size = mixed_batch_size(pattern, *order) if pattern else local_batch_size(*order)
-        """Places of every batch of this rank."""
+        """Slots of every batch of this rank."""
         self._schedule = self._make_schedule(streams)
         needed = self.memory()
         if needed > config.memory_limit:
@@ -111,7 +118,9 @@ class Loader(IterableDataset[Batch]):
 
     def _make_schedule(self, streams: int) -> Schedule | MixedSchedule:
         config = self.config
-        parts = [Part(one.space, one.corpus.digest, one.view.digest if one.view else None) for one in self._readers]
+        parts = [
+            MixturePart(one.space, one.corpus.digest, one.view.digest if one.view else None) for one in self._readers
+        ]
         order = (streams, config.window, config.chunk, config.batch_size)
         if self._pattern:
             return MixedSchedule(self._pattern, tuple(parts), config.seed, *order, self.world)
@@ -149,49 +158,50 @@ class Loader(IterableDataset[Batch]):
 
     @property
     def num_classes(self) -> int:
-        """Labels of the vocabulary; 0 without a view."""
+        """Number of labels in the vocabulary; 0 without a view."""
         return len(self.vocabulary) if self.vocabulary else 0
 
     @property
     def samples_per_epoch(self) -> int:
-        """Places that all ranks together are handed in the current epoch (from epoch to epoch it may differ by one).
-        Raises ConfigError for a mixture, as `batches_per_epoch` does."""
+        """Samples of all ranks together in the current epoch (it may differ by one from epoch to epoch). Raises
+        ConfigError for a mixture, as `batches_per_epoch` does."""
         return self._single().num_turns(self._epoch())
 
     def __len__(self) -> int:
-        """Batches of the current epoch, all of them: after a resume in its middle a `for` gives what is left of it. Raises
-        TypeError for a mixture, which has no epochs."""
+        """Returns the number of batches of the whole current epoch; after a resume in its middle a `for` yields only
+        the rest. Raises TypeError for a mixture, which has no epochs."""
         if self._pattern:
             raise TypeError("a mixture has no epochs and no length: iterate loader.endless()")
         return self.batches_per_epoch
 
     @property
     def batches_per_epoch(self) -> int:
-        """Batches of the current epoch, the same for every rank. Between two `for` the current epoch is the one to come."""
+        """Batches of the current epoch, the same for every rank. Between two `for` the current epoch is the next one."""
         return self._single().num_batches(self._epoch())
 
     @property
     def own_epochs(self) -> tuple[int, ...]:
-        """The epoch that each corpus is in, after the last batch that was handed out; one number without a mixture."""
+        """The epoch of each corpus after the last batch that was yielded; one number without a mixture."""
         if isinstance(self._schedule, MixedSchedule):
             return self._schedule.own_epochs(self._state.turn)
         return (self._state.epoch,)
 
     def _single(self) -> Schedule:
         if isinstance(self._schedule, MixedSchedule):
-            remedy = "iterate loader.endless(), and ask own_epochs for the epochs of its corpora"
+            remedy = "iterate loader.endless(), and read own_epochs for the epochs of its corpora"
             raise ConfigError("a mixture has no epochs", "loader", remedy)
         return self._schedule
 
     def _epoch(self) -> int:
         if self.config.restarts:
-            return self._state.epoch if self._loaded or self._state.turn else 0
+            return self._state.epoch if self._state_loaded or self._state.turn else 0
         last = self._state.epoch if self.config.epochs is None else self.config.epochs - 1
         return min(self._state.epoch, last)
 
     def memory(self) -> int:
-        """Bytes that this rank takes beyond what it has imported, at most: open samples (by their corpus's mean size), ranges
-        that are being read, batches, and what the decoder takes for itself. Every corpus of a mixture has windows of its own.
+        """Returns an upper bound of the bytes that this rank needs beyond its imports: open samples (by the mean size
+        of their corpus), ranges in flight, batches, and the decoder's own memory. Every corpus of a mixture has its own
+        windows.
         """
         remote = any(one.corpus.store.root is None for one in self._readers)
         windows = open_samples(self._schedule.streams, self.config.window, self.config.chunk, self.world)
@@ -201,52 +211,58 @@ class Loader(IterableDataset[Batch]):
             shards = slice(one.space.shards.start, one.space.shards.stop)
             size, samples = (int(one.corpus.column(name)[shards].sum()) for name in ("bytes", "samples"))
             mean = size / max(1, samples)
-            # A small corpus is held whole in one epoch; where others follow they are opened into the same windows.
+            # In its only epoch a small corpus is held whole at most; with further epochs, their samples fill the same
+            # windows.
             held += mean * (min(windows, one.space.num_positions(0)) if self.config.epochs == 1 else windows)
             largest = max(largest, mean)
-        held += self.config.resolve_readers(remote) * self.config.chunk * largest  # ranges, until they are cut up
+        held += (
+            self.config.resolve_readers(remote) * self.config.chunk * largest
+        )  # ranges, until they are split into samples
         pixels = 3 * self.config.size**2
-        # AHEAD wait, two are in work, and the trainer has one until it has the next. Where it is not normalised at once, a
-        # batch is uint8 first.
+        # AHEAD batches wait, two are being made, and the trainer holds one until it has the next. A batch that is not
+        # normalised while it is decoded is uint8 first.
         batches = (AHEAD + 3) * (pixels * DTYPES[self.config.output].itemsize + largest)
         batches += pixels if self.config.output != "uint8" else 0
         return int(held + self.local_batch_size * batches) + working_memory(self.config, self.local_batch_size, largest)
 
     def state_dict(self) -> dict[str, object]:
-        """Where the run stands after the last batch that was handed out, as plain values; the same on every rank."""
+        """Returns the state after the last batch that was yielded, as plain values; the same on every rank."""
         return self._state.as_dict()
 
     def load_state_dict(self, state: Mapping[str, object]) -> None:
-        """Goes on from a saved state, on any number of ranks. Raises TagmillError that names what does not match."""
+        """Resumes from a saved state, on any number of ranks. Raises TagmillError that names each value that does not
+        match."""
         self.close()
         found = check(state, self._start, adopt=("streams",) if self.config.streams is None else ())
         if self._pattern:
             if found.epoch:
-                what = f"epoch {found.epoch} of a mixture, whose state is a turn alone"
+                what = f"epoch {found.epoch} in the state of a mixture, which has only a turn"
                 raise TagmillError(what, "state", "give the state as the loader saved it")
         elif found.turn > (turns := self.space.num_positions(found.epoch)):
             raise TagmillError(
                 f"turn {found.turn} of an epoch of {turns}", "state", "give the state as the loader saved it"
             )
-        self._arrange(found.streams)
+        self._set_streams(found.streams)
         if not self._pattern and found.turn and found.turn >= self._single().num_turns(found.epoch):
             found = replace(found, epoch=found.epoch + 1, turn=0)
-        self._state, self._loaded = found, True
+        self._state = found
+        self._state_loaded = True
 
     def rewind(self) -> None:
-        """Back to the first epoch's first batch, to go through a corpus again in the same order."""
+        """Returns to the first batch of the first epoch, to read a corpus again in the same order."""
         self.close()
-        self._state, self._loaded = replace(self._start, streams=self._schedule.streams), False
+        self._state = replace(self._start, streams=self._schedule.streams)
+        self._state_loaded = False
 
     def __iter__(self) -> Iterator[Batch]:
-        """The rest of the current epoch. Raises ConfigError for a mixture, after the last of `config.epochs`, in a worker of a
-        DataLoader, and where torch.distributed has another world than when the loader was made."""
+        """Yields the rest of the current epoch. Raises ConfigError for a mixture, after the last of `config.epochs`, in
+        a worker of a DataLoader, and if torch.distributed has another world than when the loader was created."""
         self._single()
         return self._iterate(endless=False)
 
     def endless(self) -> "Endless":
-        """All epochs, one after the other without end: to iterate where the end of an epoch does not matter, and the only way
-        through a mixture. Raises ConfigError where `config.epochs` says how many there are."""
+        """Returns the stream of all epochs, without end: for loops that do not depend on epochs, and the only way to
+        iterate a mixture. Raises ConfigError if `config.epochs` limits them."""
         if self.config.epochs is not None:
             what = f"endless(), and epochs = {self.config.epochs}"
             raise ConfigError(what, "loader", "leave epochs at None, or iterate the loader once an epoch")
@@ -256,51 +272,55 @@ class Loader(IterableDataset[Batch]):
         self._check_process()
         if self.idle:
             return
-        self._iteration = mine = object()
-        self._place()
+        self._iteration = own = object()
+        self._check_start()
         if not (endless or self._single().num_batches(self._state.epoch)):
             self._state = replace(self._state, epoch=self._state.epoch + 1, turn=0)
             return
         schedule = self._schedule
         if self.config.restarts and not endless:
-            schedule = replace(self._single(), epochs=self._state.epoch + 1)  # nothing of another pass is read ahead
+            schedule = replace(self._single(), epochs=self._state.epoch + 1)  # reads nothing of another epoch ahead
         run = self._engine.run_from(schedule, self.local_batch_size, self._state.epoch, self._state.turn)
-        while (made := self._engine.next(run)) is not None:
-            self._state = replace(self._state, epoch=made.after[0], turn=made.after[1])
-            yield made.batch
-            if not endless and made.after[1] == 0:
+        while (ready := self._engine.next(run)) is not None:
+            self._state = replace(self._state, epoch=ready.after[0], turn=ready.after[1])
+            yield ready.batch
+            if not endless and ready.after[1] == 0:
                 return
-            if self._iteration is not mine:
-                raise ended()
+            if self._iteration is not own:
+                raise ended_error()
 
     def _check_process(self) -> None:
         if worker := get_worker_info():
-            what = f"worker {worker.id + 1} of {worker.num_workers} of a DataLoader: each would give every sample again"
+            what = (
+                f"worker {worker.id + 1} of {worker.num_workers} of a DataLoader: each would yield every sample again"
+            )
             raise ConfigError(what, "loader", NO_WORKERS)
-        if not self._told_world and dist.is_available() and dist.is_initialized():
-            found, took = _own_world(), self._asked_world
+        if not self._world_given and dist.is_available() and dist.is_initialized():
+            found, took = _own_world(), self._requested_world
             if found != took:
-                what = f"made before init_process_group, as rank {took.rank} of {took.size}: this is rank {found.rank}"
-                remedy = "make the loader after init_process_group, or give it its World(rank, size)"
+                what = (
+                    f"created before init_process_group, as rank {took.rank} of {took.size}: this is rank {found.rank}"
+                )
+                remedy = "create the loader after init_process_group, or pass it World(rank, size)"
                 raise ConfigError(f"{what} of {found.size}", "loader", remedy)
 
-    def _place(self) -> None:
-        """Puts the state where an iteration begins."""
+    def _check_start(self) -> None:
+        """Moves the state to the position at which an iteration begins. Raises ConfigError after the last epoch."""
         epochs, restarts = self.config.epochs, self.config.restarts
         over = epochs is not None and self._state.epoch >= epochs
-        if restarts and (over or not self._loaded):
+        if restarts and (over or not self._state_loaded):
             self._state = replace(self._state, epoch=0, turn=0)
         elif over:
             what = f"all {epochs} epochs are over" if epochs != 1 else "its one epoch is over"
             raise ConfigError(what, "loader", "raise epochs, set restart, or call rewind() to begin again")
-        self._loaded = False
+        self._state_loaded = False
 
     def report(self) -> str:
-        """One sentence: how much, how fast, and what the bottleneck is."""
+        """Returns one sentence: how much was loaded, how fast, and what the bottleneck is."""
         return self.meters.report()
 
     def close(self) -> None:
-        """Ends the iteration and every thread. A read that is under way has a moment, and is then left."""
+        """Ends the iteration and every thread. A pending read gets a grace period and is then abandoned."""
         self._iteration = None
         self._engine.close()
 
@@ -317,8 +337,8 @@ class Loader(IterableDataset[Batch]):
 
 
 class Endless(IterableDataset[Batch]):
-    """The batches of a loader's epochs, one after the other without end. Iterating goes on where the loader's state stands, or
-    begins at the first batch where the loader restarts. It has no length. Its state is the loader's."""
+    """Stream of the batches of all epochs of a loader, without end or length. Iteration continues from the loader's
+    state, or begins at the first batch if the loader restarts. Its state is the loader's."""
 
     def __init__(self, loader: Loader) -> None:
         self.loader = loader
@@ -339,22 +359,23 @@ class Endless(IterableDataset[Batch]):
 
 
 def _refuse_to_travel() -> NoReturn:
-    """A worker that is started by spawn or forkserver would get a loader by pickling."""
-    what = "a loader is not copied, and not sent to another process such as a worker of a DataLoader"
-    raise ConfigError(what, "loader", f"{NO_WORKERS}; elsewhere make a Loader where it is needed")
+    """Raises ConfigError: a worker that spawn or forkserver starts would receive the loader by pickling."""
+    what = "a loader cannot be copied or sent to another process such as a worker of a DataLoader"
+    raise ConfigError(what, "loader", f"{NO_WORKERS}; in other processes create a Loader of their own")
 
 
 def _own_world() -> World:
-    """Lightning and others start processes without torchrun's variables, but do initialise torch.distributed."""
+    """Returns the world of torch.distributed if it is initialised, else of the environment: Lightning and others start
+    processes without torchrun's variables."""
     if dist.is_available() and dist.is_initialized():
         return World(dist.get_rank(), dist.get_world_size())
     return World.from_environment()
 
 
 def _open(corpus: str | Path | Corpus, config: LoaderConfig, cache: Cache | None, tables: Path | None) -> SampleReader:
-    """A corpus with the configured view and split, which it must have."""
+    """Opens a corpus with the configured view and split. Raises CorpusError if it lacks one."""
     opened = corpus if isinstance(corpus, Corpus) else Corpus.open(str(corpus), tables)
-    if taken_down := opened.takedown.num_samples:  # read now: a list that is missing ends a run before it begins
+    if taken_down := opened.takedown.num_samples:  # read now, so that a missing list ends the run before it begins
         log.info("%s: %d samples are taken down and will be holes", opened.store.url, taken_down)
     view = None if config.view is None else View.open(opened, config.view)
     return SampleReader(opened, view, EpochSpace.of(opened, view, config.split), cache)

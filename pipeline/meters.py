@@ -1,4 +1,4 @@
-"""How long each stage of the loader worked and waited, and what came out: enough to name the bottleneck."""
+"""Measures how long each stage of the loader worked and waited and counts its output, to name the bottleneck."""
 
 import threading
 import time
@@ -7,33 +7,33 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from tagmill.shards.storage.counters import TRAFFIC
+from tagmill.shards.storage.counters import STORE_COUNTERS
 from tagmill.shards.takedown import TAKEN_DOWN
 
-# What the seconds are of. The decoding thread waits for its input (read), works, then waits for room (its output).
-READ = "read"  # worked: all reading threads together
+# Keys of the seconds. The decoding thread waits for its input (reads), works, then waits for a free output slot.
+READ = "read"  # work of all reading threads together
 INPUT = "decoder waited for reads"
 DECODE = "decoded"
 OUTPUT = "decoder waited for the trainer"
 TRAINER = "trainer waited for the loader"
 STAGES = (READ, INPUT, DECODE, OUTPUT, TRAINER)
 
-HARDLY = 0.02  # a trainer that waits less than this share of the time has no bottleneck in its loader
+NO_BOTTLENECK_BELOW = 0.02  # the loader is no bottleneck for a trainer that waits for a smaller share of the time
 
 
 class Meters:
-    """Counters that several threads add to."""
+    """Thread-safe counters and timers of a loader."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._seconds = dict.fromkeys(STAGES, 0.0)
         self._holes: Counter[str] = Counter()
-        self._before = TRAFFIC.counts()
+        self._counts_before = STORE_COUNTERS.counts()
         self._counts = {"images": 0, "bytes": 0, "batches": 0}
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
-        """Adds the time inside to a stage's seconds."""
+        """Adds the time inside the `with` block to a stage of STAGES."""
         begun = time.perf_counter()
         try:
             yield
@@ -41,17 +41,17 @@ class Meters:
             self.add_seconds(stage, time.perf_counter() - begun)
 
     def add_seconds(self, stage: str, seconds: float) -> None:
-        """Adds to a stage of STAGES."""
+        """Adds seconds to a stage of STAGES."""
         with self._lock:
             self._seconds[stage] += seconds
 
     def add_bytes(self, num_bytes: int) -> None:
-        """Bytes of encoded pictures that were read."""
+        """Adds bytes of encoded images that were read."""
         with self._lock:
             self._counts["bytes"] += num_bytes
 
     def add_batch(self, images: int, holes: Mapping[str, int]) -> None:
-        """A batch that was handed out: its real places, holes among them, and the holes by reason."""
+        """Counts a batch that was yielded: its real slots including holes, and the holes by reason."""
         with self._lock:
             self._counts["batches"] += 1
             self._counts["images"] += images
@@ -59,44 +59,45 @@ class Meters:
 
     @property
     def images(self) -> int:
-        """Places handed out, holes among them and padding not."""
+        """Slots yielded, including holes but not padding."""
         return self._counts["images"]
 
     @property
     def num_holes(self) -> int:
-        """Places handed out without a picture."""
+        """Slots yielded without an image."""
         return sum(self._holes.values())
 
     @property
     def num_lost(self) -> int:
-        """Of the holes, those that nobody wanted: what was taken down is no failure."""
+        """Holes that count as failures: all except samples that were taken down."""
         return self.num_holes - self._holes[TAKEN_DOWN]
 
     def top_reasons(self, *, lost: bool = False) -> str:
-        """The three most frequent reasons of holes, such as '12 undecodable, 3 altered'; of those that are `lost`."""
+        """Returns the three most frequent reasons of holes, for example '12 undecodable, 3 altered'; with `lost`, only
+        of failures."""
         with self._lock:
             counts = Counter({reason: n for reason, n in self._holes.items() if not lost or reason != TAKEN_DOWN})
         return ", ".join(f"{count:,} {reason}" for reason, count in counts.most_common(3))
 
     def bottleneck(self) -> str:
-        """'the trainer', 'reading' or 'decoding': who would make the whole faster by being faster."""
+        """Returns 'the trainer', 'reading' or 'decoding': the part whose speed limits the whole."""
         with self._lock:
             seconds = dict(self._seconds)
-        # From one batch to the next, the decoding thread either works or waits on one of its sides.
+        # Between two batches the decoding thread works, waits for input, or waits for output.
         whole = seconds[INPUT] + seconds[DECODE] + seconds[OUTPUT]
-        if seconds[TRAINER] <= HARDLY * whole:
+        if seconds[TRAINER] <= NO_BOTTLENECK_BELOW * whole:
             return "the trainer"
         return "reading" if seconds[INPUT] > seconds[DECODE] else "decoding"
 
     def report(self) -> str:
-        """One sentence that names the bottleneck."""
+        """Returns one sentence that names the bottleneck."""
         seen = self.as_dict()
         if not self.images:
             return "nothing was loaded yet"
         whole = sum(seen["seconds"][stage] for stage in (INPUT, DECODE, OUTPUT)) or 1.0
         waited = min(1.0, seen["seconds"][TRAINER] / whole)
         holes = f", {self.num_holes:,} holes ({self.top_reasons()})" if self.num_holes else ", no holes"
-        store = _told(seen["store"])
+        store = _store_summary(seen["store"])
         return (
             f"{self.images:,} images in {seen['batches']:,} batches, {self.images / whole:,.0f} images/s, "
             f"{seen['bytes'] / 1e6:,.1f} MB read{holes}{store}; the trainer waited {waited:.0%} of the time, "
@@ -104,15 +105,15 @@ class Meters:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, for a log. Those of `store` count what this process asked of remote stores and of the node's cache
-        since these meters began, whoever asked."""
+        """Returns plain values for a log. Those under `store` count all requests of this process to remote stores and
+        the node's cache since these meters were created, from every loader."""
         with self._lock:
             counts = {**self._counts, "holes": dict(self._holes), "seconds": dict(self._seconds)}
-        return {**counts, "store": dict(TRAFFIC.counts() - self._before)}
+        return {**counts, "store": dict(STORE_COUNTERS.counts() - self._counts_before)}
 
 
-def _told(store: Mapping[str, int]) -> str:
-    """What the store and the cache did, if anything is to be said."""
+def _store_summary(store: Mapping[str, int]) -> str:
+    """Returns the cache hits, retries and hedged requests as text; empty if there were none."""
     hits, missed = store.get("cache_bytes", 0), store.get("cache_missed_bytes", 0)
     text = f", {hits / (hits + missed):.0%} from the node's cache" if hits + missed else ""
     for name, words in (("retries", "retries"), ("hedges", "second requests")):

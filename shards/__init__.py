@@ -1,4 +1,5 @@
-"""What a corpus is, and bytes at rest: shards, manifest, views, and the one door to storage. Imports nothing of ours."""
+"""The corpus format and its storage: shards, manifest, views, and the only module that reads and writes stores. Imports
+no other package of tagmill."""
 
 from tagmill.shards.errors import (
     ConfigError,

@@ -8,5 +8,5 @@ Int32s = npt.NDArray[np.int32]
 Int64s = npt.NDArray[np.int64]
 UInt64s = npt.NDArray[np.uint64]
 Floats = npt.NDArray[np.float64]
-Ordinals = npt.NDArray[np.uint32]  # of samples in their shard
+Ordinals = npt.NDArray[np.uint32]  # numbers of samples in their shard
 Pixels = npt.NDArray[np.uint8]

@@ -1,7 +1,7 @@
-"""The crc32 of pictures (zlib's, as the index holds it), by libdeflate: every byte that is trained on passes through here.
+"""The crc32 of images (zlib's, as stored in the index), computed by libdeflate for every image that is read.
 
-A picture takes a microsecond, and this package keeps the interpreter's lock for it. zlib's and ISA-L's give it away, and to get
-it back among a dozen threads takes tens.
+libdeflate's binding holds the GIL for the ~1 us that a crc32 takes; zlib and ISA-L release it, and re-acquiring it
+costs tens of us with a dozen threads.
 """
 
 from deflate import crc32

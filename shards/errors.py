@@ -1,24 +1,26 @@
-"""The errors of broken promises: each says in one line what is wrong, where, and the way out."""
+"""Errors of the corpus, the configuration and the machine: each says in one line what is wrong, where, and the remedy."""
 
 
 class TagmillError(Exception):
-    """A promise that the corpus, the configuration or the machine does not keep.
+    """A fault of the corpus, the configuration or the machine.
 
-    `what` is the fact, `where` the place (store, shard, key, offset, column), `remedy` what a person can do now.
-    Command lines print it as it is and end with status 1; it is never used for a bad sample, which is a counted value.
+    `what` is the fault, `where` the location (store, shard, key, offset, column), `remedy` what a person can do now.
+    Command lines print it and exit with status 1. It is never used for a bad sample, which is a counted value.
     """
 
     def __init__(self, what: str, where: object = "", remedy: str = "") -> None:
-        self.what, self.where, self.remedy = what, str(where), remedy
+        self.what = what
+        self.where = str(where)
+        self.remedy = remedy
         super().__init__(what, self.where, remedy)
 
     def __str__(self) -> str:
-        place = f" ({self.where})" if self.where else ""
-        return " ".join(f"{self.what}{place}{f': {self.remedy}' if self.remedy else ''}".split())
+        location = f" ({self.where})" if self.where else ""
+        return " ".join(f"{self.what}{location}{f': {self.remedy}' if self.remedy else ''}".split())
 
 
 class ConfigError(TagmillError):
-    """A configuration that cannot be right, found when it is made."""
+    """A configuration with an invalid value, found when it is created."""
 
 
 class InputError(TagmillError):
@@ -26,16 +28,16 @@ class InputError(TagmillError):
 
 
 class StoreError(TagmillError):
-    """A store that refuses or keeps failing after the retries that `tagmill.shards.storage.store` makes."""
+    """A store that refuses access, or still fails after the retries that `tagmill.shards.storage.store` makes."""
 
 
 class CorpusError(TagmillError):
-    """A corpus that is missing, of another format version, or does not hold together."""
+    """A corpus that is missing, has another format version, or is inconsistent."""
 
 
 class OvertakenError(CorpusError):
-    """A corpus to which somebody else has committed since it was read; nothing was written over that."""
+    """A corpus to which another process has committed since it was read; nothing was overwritten."""
 
 
 class IntegrityError(CorpusError):
-    """Bytes at rest that are not the bytes that were written: cut, altered, or not a tar that we could have made."""
+    """Stored bytes that differ from what was written: truncated, altered, or not a tar of this format."""

@@ -1,4 +1,4 @@
-"""Reads whole shards and holds them against what the corpus says of them: digests, members, indexes, names, tables."""
+"""Reads whole shards and compares them with the manifest, the indexes and the tables: digests, members, names."""
 
 import hashlib
 import io
@@ -26,16 +26,17 @@ LINT_BYTES = 1 << 20  # bytes of a stream that are read at a time
 
 
 class Readable(Protocol):
-    """What gives its bytes in order: an open file, or one that hashes what passes."""
+    """A stream of bytes: an open file, or one that hashes what is read."""
 
     def read(self, size: int, /) -> bytes: ...
 
 
 class _Hashed:
-    """A stream that hashes what passes."""
+    """A stream that hashes what is read from it."""
 
     def __init__(self, file: Readable) -> None:
-        self._file, self.digest = file, hashlib.sha256()
+        self._file = file
+        self.digest = hashlib.sha256()
 
     def read(self, size: int, /) -> bytes:
         data = self._file.read(size)
@@ -44,45 +45,47 @@ class _Hashed:
 
 
 def tar_members(file: Readable, where: str) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
-    """Members of a shard's tar in order, with their data, streamed. Nothing is ever extracted to the file system.
+    """Yields the members of a shard's tar in order, with their data, streamed. Never extracts anything to the file
+    system.
 
-    Raises IntegrityError for what we could not have written: a name that is not ours (so none that would escape a folder),
-    a link, a device, an extended header, a tar that ends early. (Python's tarfile takes a damaged header for the end.)
+    Raises IntegrityError for a tar that this format cannot contain: a foreign member name (hence none that would escape
+    a folder), a link, a device, an extended header, or an early end. (Python's tarfile takes a damaged header for the
+    end.)
     """
-    place = 0
+    offset = 0
     while header := _exactly(file, TAR_BLOCK, where):
         if header == bytes(TAR_BLOCK):
             break
         try:
             member = tarfile.TarInfo.frombuf(header, "ascii", "strict")
         except (tarfile.HeaderError, ValueError) as error:
-            raise IntegrityError(f"not a tar header at {place}: {error}", where, NOT_OURS) from error
+            raise IntegrityError(f"not a tar header at {offset}: {error}", where, NOT_OURS) from error
         if member.type != tarfile.REGTYPE or not MEMBER.fullmatch(member.name):
             raise IntegrityError(f"a member that a shard cannot hold: {member.name!r}", where, NOT_OURS)
         if not 0 <= member.size < 1 << 32:
             raise IntegrityError(f"member {member.name} claims {member.size} bytes", where, NOT_OURS)
-        member.offset, member.offset_data = place, place + TAR_BLOCK
+        member.offset, member.offset_data = offset, offset + TAR_BLOCK
         data = _exactly(file, padded(member.size), where)
-        place += TAR_BLOCK + len(data)
+        offset += TAR_BLOCK + len(data)
         yield member, data[: member.size]
     while rest := file.read(LINT_BYTES):
         if rest.strip(b"\0"):
-            raise IntegrityError("bytes behind the end of the tar", where, NOT_OURS)
+            raise IntegrityError("bytes after the end of the tar", where, NOT_OURS)
 
 
 def _exactly(file: Readable, size: int, where: str) -> bytes:
-    """`size` bytes of a stream, in pieces, so that a false size does not take the memory that it claims."""
+    """Reads `size` bytes of a stream, in blocks, so that a false size does not allocate the memory that it claims."""
     data = bytearray()
     while len(data) < size:
-        piece = file.read(min(LINT_BYTES, size - len(data)))
-        if not piece:
-            raise IntegrityError("not a whole tar: it ends early", where, NOT_OURS)
-        data += piece
+        block = file.read(min(LINT_BYTES, size - len(data)))
+        if not block:
+            raise IntegrityError("truncated tar: it ends early", where, NOT_OURS)
+        data += block
     return bytes(data)
 
 
 def lint_shard(corpus: Corpus, entry: ShardEntry) -> None:
-    """Raises IntegrityError at the first thing in a shard that is not as the manifest, its indexes and its table say."""
+    """Raises IntegrityError at the first difference between a shard and its manifest line, indexes and table."""
     reader = ShardReader.of(corpus, entry)
     reader.check()
     if entry.name in corpus.takedown.unfinished:
@@ -104,7 +107,7 @@ def lint_shard(corpus: Corpus, entry: ShardEntry) -> None:
                 raise IntegrityError(f"member {member.name} is not where the index says", reader.where, "restore it")
             same = is_placeholder(data) if purged[number // 2] else crc32(data) == record["crc32"]
             if kind == "jpg" and (member.offset_data != record["offset"] or not same):
-                what = "a picture is not the one of the index"
+                what = "an image differs from the index"
                 raise IntegrityError(what, f"{reader.where} {member.name}", "restore it")
             members.append((kind, member.offset_data, member.size, member.name))
     if len(members) != 2 * entry.samples or hashed.digest.hexdigest() != entry.tar_sha256:
@@ -115,7 +118,7 @@ def lint_shard(corpus: Corpus, entry: ShardEntry) -> None:
 
 
 def _lint_table(data: bytes, index: npt.NDArray[Any], purged: npt.NDArray[np.bool_], where: str) -> None:
-    """The index keeps what a purged sample's row has lost: places and sizes stay valid."""
+    """Compares table and index. The index keeps what a purged row has lost, so that offsets and sizes stay valid."""
     names = ["offset", "size", "width", "height", "crc32"]
     table = read_table(data, ["key", *names])
     same = table["key"].to_pylist() == [key_hex(record) for record in index]
@@ -124,12 +127,12 @@ def _lint_table(data: bytes, index: npt.NDArray[Any], purged: npt.NDArray[np.boo
 
 
 def lint_view(corpus: Corpus, name: str) -> None:
-    """Raises IntegrityError unless every file of a view is the one that was written."""
+    """Raises IntegrityError unless every file of a view has the bytes that were written."""
     view = View.open(corpus, name)
-    num_labels = len(view.vocabulary)  # reading checks its digest
+    num_labels = len(view.vocabulary)  # reading verifies its digest
     lines = [(shard.name, shard.split, shard.samples) for shard in view.shards]
     if lines != [(entry.name, entry.split, entry.samples) for entry in corpus.entries]:
-        raise IntegrityError(f"the shards of view {name!r} are not the corpus's", view.store.url, "make the view again")
+        raise IntegrityError(f"view {name!r} has other shards than the corpus", view.store.url, "make the view again")
     for number, shard in enumerate(view.shards):
         view.check(number)
         digests = {"labels": shard.labels_sha256, "runs": shard.runs_sha256, "extras": shard.extras_sha256}
@@ -140,4 +143,4 @@ def lint_view(corpus: Corpus, name: str) -> None:
         labels = view.labels(number, 0, shard.samples)
         if labels.min(initial=0) < -1 or labels.max(initial=-1) >= num_labels:
             where = f"{view.store.url}/{shard.name}.labels.npy"
-            raise IntegrityError(f"a label that is none of the {num_labels}", where, "make the view again")
+            raise IntegrityError(f"a label outside the {num_labels} of the vocabulary", where, "make the view again")

@@ -1,4 +1,5 @@
-"""What a corpus holds: `corpus.json`, the only file that is ever replaced, and the shard table that it names by content."""
+"""The content of a corpus: `corpus.json`, the only file that is ever replaced, and the shard table that it names by
+digest."""
 
 import builtins
 import json
@@ -21,8 +22,8 @@ from tagmill.shards.storage.store import Store
 from tagmill.shards.takedown import Takedown
 
 CORPUS = "corpus.json"
-AMENDS = 100  # a commit takes milliseconds, and each that was overtaken has let another through
-FORMAT = "1"  # of corpora that were written with "0" nothing is promised
+AMENDS = 100  # a commit takes milliseconds, and each lost race means that another commit succeeded
+FORMAT = "1"  # format "0" was a draft without compatibility promises
 SPLITS = ("train", "holdout")
 
 SHARDS = pa.schema(
@@ -41,13 +42,13 @@ SHARDS = pa.schema(
 )
 
 
-# What planning and reading need of it: the digests, which take most of its bytes, are for those who go through all.
+# The columns that planning and reading need, without the digests, which take most of the bytes.
 SHARD_TABLE = pa.schema([SHARDS.field(name) for name in ("name", "split", "samples", "bytes")])
 
 
 @dataclass(frozen=True, slots=True)
 class ShardLine:
-    """What reading one shard needs of the manifest; `bytes` are of the tar."""
+    """The columns of the manifest that reading one shard needs; `bytes` is the size of the tar."""
 
     name: str
     split: str
@@ -57,21 +58,22 @@ class ShardLine:
 
 @dataclass(frozen=True, slots=True)
 class ShardEntry(ShardLine):
-    """One shard's whole line of the manifest: `tar_sha256` is of the tar, the others of its index and table."""
+    """One shard's whole line of the manifest: `tar_sha256` is the digest of the tar, the others those of its index and
+    table."""
 
     tar_sha256: str
     index_sha256: str
     table_sha256: str
 
     def stats(self) -> builtins.bytes:
-        """`_stats.json`, the counts a status as img2dataset's users know them; rejects are counted elsewhere."""
+        """Returns `_stats.json`: counts by status as img2dataset writes them. Rejects are counted elsewhere."""
         counts = {"count": self.samples, "successes": self.samples, "failed_to_download": 0, "failed_to_resize": 0}
         return json.dumps({**counts, "status_dict": {"success": self.samples}}, indent=4).encode() + b"\n"
 
 
 @dataclass(frozen=True)
 class Named:
-    """An object named by its content: where it lies in the corpus and the sha256 of its bytes."""
+    """An object named by its content: its path in the corpus and the sha256 of its bytes."""
 
     path: str
     sha256: str
@@ -95,29 +97,30 @@ class CorpusFile:
 
 
 def put_manifest(store: Store, entries: list[ShardEntry], note: "Callable[[str], None]" = lambda path: None) -> Named:
-    """Writes the shard table under its content's name, which `note` gets before. Entries stand in order, held-out shards
-    last."""
+    """Writes the shard table under the name of its content; calls `note` with it first. Entries must be in order,
+    held-out shards last."""
     if unknown := {entry.split for entry in entries} - set(SPLITS):
         raise CorpusError(f"splits {sorted(unknown)} in a manifest", store.url, f"there are {SPLITS}")
     ordered = sorted(entries, key=lambda entry: (SPLITS.index(entry.split), entry.name))
     if ordered != entries:
         raise CorpusError("shards out of order in a manifest", store.url, "train shards come first, in order of name")
     if len({entry.name for entry in entries}) != len(entries):
-        raise CorpusError("two shards of one name in a manifest", store.url, "give every shard its own name")
+        raise CorpusError("two shards of one name in a manifest", store.url, "give each shard a unique name")
     data = table_bytes([asdict(entry) for entry in entries], SHARDS)
     digest = sha256_hex(data)
     named = Named(f"manifests/shards-{digest[:12]}.parquet", digest)
     note(named.path)
     if not store.put_new(named.path, data):
-        read_named(store, named)  # what stands there must be the same bytes
+        read_named(store, named)  # an object of that name must have the same bytes
     return named
 
 
 def commit(store: Store, corpus: CorpusFile, over: CorpusFile | None = None) -> None:
-    """Makes a generation of the corpus visible, by one atomic put. Everything it names must be in the store already.
+    """Makes a generation of the corpus visible by one atomic put. All objects that it names must be in the store
+    already.
 
-    With `over` only in the place of that generation, or where this one stands already, as after a run that was killed
-    behind its commit: raises OvertakenError where another does.
+    With `over`, only if the current generation is `over`, or already this one, as after a run that was killed just
+    after its commit. Raises OvertakenError if it is another.
     """
     data = json.dumps(asdict(corpus), indent=2, sort_keys=True).encode() + b"\n"
     if over is None:
@@ -127,15 +130,15 @@ def commit(store: Store, corpus: CorpusFile, over: CorpusFile | None = None) -> 
     if data == old:
         return
     if _parsed(old, f"{store.url.rstrip('/')}/{CORPUS}") != over or not store.exchange(CORPUS, old, data):
-        what = "another command has changed the corpus meanwhile, and nothing was committed"
+        what = "another command has changed the corpus in the meantime; nothing was committed"
         raise OvertakenError(what, store.url, "run the command again")
 
 
 def amend(corpus: "Corpus", change: "Callable[[Corpus], CorpusFile]") -> "Corpus":
-    """Commits what `change` makes of the corpus as it is now, and of what it is then if somebody commits at the same moment;
-    returns the corpus after it. Raises OvertakenError where that never ends.
+    """Commits what `change` makes of the current corpus, again if another process commits at the same moment; returns
+    the corpus after it. Raises OvertakenError if it loses too many races.
 
-    A change says what the corpus shall name, it does not count: of two that make the same generation at once one is enough.
+    A change must be idempotent: if two processes make the same generation at once, one commit is enough.
     """
     for attempt in range(AMENDS):
         now = Corpus.open(corpus.store.url, corpus.cache)
@@ -150,29 +153,33 @@ def amend(corpus: "Corpus", change: "Callable[[Corpus], CorpusFile]") -> "Corpus
 
 @dataclass(frozen=True)
 class Corpus:
-    """A corpus as a reader sees it: one generation, pinned by digests, whatever is committed after it was opened.
+    """A corpus for reading: one generation, pinned by digests, whatever is committed after it was opened.
 
-    `entry` and `column` serve corpora of any size; `entries` makes an object a shard, for those who go through all.
+    `entry` and `column` serve corpora of any size; `entries` makes an object for each shard, for code that reads all of
+    them.
     """
 
     store: Store
     file: CorpusFile
-    cache: Path | None = None  # where the processes of a machine share large tables; None: each keeps its own
+    cache: Path | None = None  # folder in which the processes of a machine share large tables; None: not shared
 
     @classmethod
     def open(cls, url: str, cache: Path | None = None) -> "Corpus":
-        """Reads `corpus.json`. Raises CorpusError where there is none, or one of another format version."""
+        """Reads `corpus.json`. Raises CorpusError if there is none, or one of another format version."""
         store = Store(url)
         where = f"{url.rstrip('/')}/{CORPUS}"
         try:
             data = store.read(CORPUS)
         except (FileNotFoundError, NotADirectoryError) as error:
-            raise CorpusError("no corpus here", where, "give the folder or bucket prefix that ingest wrote") from error
+            raise CorpusError(
+                "no corpus at this address", where, "give the folder or bucket prefix that ingest wrote"
+            ) from error
         return cls(store, _parsed(data, where), cache)
 
     @cached_property
     def table(self) -> pa.Table:
-        """What reading needs of the shard table (schema LINES), checked against its digest when it is decoded."""
+        """The columns of the shard table that reading needs (schema LINES), checked against its digest when it is
+        decoded."""
         named = self.file.manifest
         return shared_table(
             self.cache,
@@ -183,7 +190,7 @@ class Corpus:
 
     @cached_property
     def entries(self) -> list[ShardEntry]:
-        """The shards in corpus order, held-out ones last; of those that were purged, the digests that they have since."""
+        """The shards in corpus order, held-out ones last; purged ones with their digests after the purge."""
         return [
             replace(entry, tar_sha256=digests.tar_sha256, table_sha256=digests.table_sha256)
             if (digests := self.takedown.digests(entry.name))
@@ -199,33 +206,33 @@ class Corpus:
 
     @cached_property
     def takedown(self) -> Takedown:
-        """The list of what was taken down, which may be empty."""
+        """The takedown list, which may be empty."""
         named = self.file.takedown
         if named is None:
             return Takedown()
         return Takedown.parse(read_named(self.store, named), f"{self.store.url.rstrip('/')}/{named.path}")
 
     def entry(self, number: int) -> ShardLine:
-        """One shard by its number in the corpus order."""
+        """Returns one shard by its number in the corpus order."""
         return ShardLine(**row_of(self.table, number))
 
     def column(self, name: str) -> npt.NDArray[np.int64]:
-        """`samples` or `bytes` of every shard, in corpus order."""
+        """Returns `samples` or `bytes` of every shard, in corpus order."""
         values: npt.NDArray[np.int64] = self.table[name].to_numpy()
         return values
 
     def shards_of(self, split: str) -> range:
-        """The numbers of a split's shards in the corpus order, which are consecutive."""
+        """Returns the numbers of a split's shards in the corpus order, which are consecutive."""
         numbers = np.flatnonzero(pc.equal(self.table["split"], split).to_numpy())
         found = range(int(numbers[0]), int(numbers[-1]) + 1) if len(numbers) else range(0)
         if len(found) != len(numbers):
             remedy = "restore the manifest that ingest wrote"
-            raise CorpusError(f"the shards of split {split!r} are not together", self.store.url, remedy)
+            raise CorpusError(f"the shards of split {split!r} are not consecutive", self.store.url, remedy)
         return found
 
     @property
     def digest(self) -> bytes:
-        """sha256 of the shard table, 32 bytes: what a training run pins."""
+        """sha256 of the shard table, 32 bytes: it pins the corpus for a training run."""
         return bytes.fromhex(self.file.manifest.sha256)
 
 
@@ -249,17 +256,17 @@ def _parsed(data: bytes, where: str) -> CorpusFile:
 def _named(text: dict[str, str]) -> Named:
     named = Named(**text)
     if not isinstance(named.path, str) or len(bytes.fromhex(named.sha256)) != 32:
-        raise ValueError(f"{text} names nothing by its sha256")
+        raise ValueError(f"{text} does not name an object with its sha256")
     return named
 
 
 def read_named(store: Store, named: Named) -> bytes:
-    """The bytes of an object named by content. Raises IntegrityError where they are missing or not those bytes."""
+    """Reads the bytes of an object named by content. Raises IntegrityError if they are missing or differ."""
     where = f"{store.url.rstrip('/')}/{named.path}"
     try:
         data = store.read(named.path)
     except FileNotFoundError as error:
         raise IntegrityError("missing from the corpus", where, "restore it") from error
     if sha256_hex(data) != named.sha256:
-        raise IntegrityError("altered: its sha256 is not the one that the corpus names", where, "restore it")
+        raise IntegrityError("altered: its sha256 differs from the one in the corpus", where, "restore it")
     return data

@@ -1,7 +1,7 @@
-"""Writes a takedown list into a corpus, and removes what it lists from the shards for good.
+"""Commits a takedown list to a corpus, and removes the listed samples from the shards permanently.
 
-A purged shard has the length, the members, the places and the keys that it had: in the place of a picture and its facts stand
-the bytes of `grey`, in the table a row that has a key and nothing else. Manifest, indexes, views and saved states stay valid.
+A purged shard keeps its length, members, offsets and keys: an image and its facts are replaced by the bytes of
+`placeholder_jpeg`, a row of the table keeps only its key. Manifest, indexes, views and saved states stay valid.
 """
 
 import hashlib
@@ -29,38 +29,41 @@ from tagmill.shards.reader import ShardReader
 from tagmill.shards.storage.store import Store
 from tagmill.shards.takedown import PURGE, PURGED, PurgedShard, Row, Takedown
 
-# What a shard will be, put before it is: after a kill it tells a shard that is purged already from one that was altered.
+# The future digests of a shard, written before the shard: after a kill they distinguish a purged shard from an altered
+# one.
 NOTES = "parts/purge"
 PURGE_BYTES = 1 << 22
 
 
 def record(corpus: Corpus, rows: Sequence[Row]) -> Corpus:
-    """Adds rows to the list that the corpus has now, and makes it the corpus's, by one atomic put; returns that corpus.
+    """Adds rows to the current list of the corpus by one atomic put; returns that corpus.
 
-    Raises CorpusError where the shards are others than those of `corpus`.
+    Raises CorpusError if the shards differ from those of `corpus`.
     """
 
     def listed(now: Corpus) -> CorpusFile:
         if now.file.manifest != corpus.file.manifest:
-            raise CorpusError("the corpus got other shards meanwhile", corpus.store.url, "run the command again")
+            raise CorpusError(
+                "the shards of the corpus changed in the meantime", corpus.store.url, "run the command again"
+            )
         return replace(now.file, takedown=put_list(now.store, now.takedown.with_rows(rows)))
 
     return amend(corpus, listed)
 
 
 def put_list(store: Store, taken: Takedown, note: Callable[[str], None] = lambda path: None) -> Named:
-    """Writes a takedown list under its content's name, which `note` gets before."""
+    """Writes a takedown list under the name of its content; calls `note` with it first."""
     data = taken.data()
     digest = sha256_hex(data)
     named = Named(f"manifests/takedown-{digest[:12]}.parquet", digest)
     note(named.path)
     if not store.put_new(named.path, data):
-        read_named(store, named)  # what stands there must be the same bytes
+        read_named(store, named)  # an object of that name must have the same bytes
     return named
 
 
 def begin_purge(corpus: Corpus, at: str) -> Corpus:
-    """Announces the shards that hold samples which are listed and not purged; returns the corpus that says so."""
+    """Announces the shards that hold listed samples which are not purged; returns the corpus with that list."""
     taken = corpus.takedown
     todo = [shard for shard in taken.shards if len(taken.purged(shard)) < len(taken.ordinals(shard))]
     rows = [Row(kind=PURGE, shard=shard, at=at) for shard in sorted({*todo, *taken.unfinished})]
@@ -68,12 +71,12 @@ def begin_purge(corpus: Corpus, at: str) -> Corpus:
 
 
 def purge_shard(corpus: Corpus, entry: ShardEntry, spool: Path) -> PurgedShard:
-    """Replaces tar and table of one shard. Killed at any point, the same call completes it.
+    """Replaces tar and table of one shard. If it is killed at any point, the same call completes it.
 
-    Raises IntegrityError where the shard is neither what the corpus says of it nor what a purge leaves: else its new digests
-    would hide what happened to it.
+    Raises IntegrityError if the shard is neither as the corpus describes it nor as a purge leaves it: otherwise its new
+    digests would hide the damage.
     """
-    gone = corpus.takedown.purging(entry.name)
+    purged_rows = corpus.takedown.purging(entry.name)
     note, before = f"{NOTES}/{entry.name}.json", PurgedShard(entry.tar_sha256, entry.table_sha256)
     known = [before]
     if corpus.store.exists(note):
@@ -84,12 +87,12 @@ def purge_shard(corpus: Corpus, entry: ShardEntry, spool: Path) -> PurgedShard:
         for kind in ("tar_sha256", "table_sha256"):
             if getattr(found, kind) not in {getattr(each, kind) for each in known}:
                 where = f"{corpus.store.url}/shards/{entry.name}"
-                what = f"altered: its {kind} is not the one that the corpus names"
+                what = f"altered: its {kind} differs from the one in the corpus"
                 raise IntegrityError(what, where, "restore the shard, then purge it")
-        records = ShardReader.of(corpus, entry).index(0, entry.samples)[gone]
+        records = ShardReader.of(corpus, entry).index(0, entry.samples)[purged_rows]
         with tar.open("r+b") as file:
             _blank(file, records, str(tar.name))
-        table.write_bytes(_keys_only(table.read_bytes(), gone))
+        table.write_bytes(_keys_only(table.read_bytes(), purged_rows))
         after = PurgedShard(_digest(tar), _digest(table))
         corpus.store.put(note, json.dumps(asdict(after)).encode())
         corpus.store.put(f"shards/{tar.name}", tar)
@@ -101,14 +104,14 @@ def purge_shard(corpus: Corpus, entry: ShardEntry, spool: Path) -> PurgedShard:
 
 
 def purge_shards(corpus: Corpus, spool: Path, entries: Iterable[ShardEntry], at: str) -> Corpus:
-    """Purges the shards that `begin_purge` announced, of those in `entries`, deletes the parts that ingest kept, and records
-    what the shards are now."""
+    """Purges the shards that `begin_purge` announced and `entries` contains, deletes the parts that ingest kept, and
+    records the new digests."""
     rows = []
     for entry in entries:
         if entry.name in corpus.takedown.unfinished:
             after = purge_shard(corpus, entry, spool)
             rows.append(Row(kind=PURGED, shard=entry.name, at=at, **asdict(after)))
-    for name in corpus.store.names("parts"):  # they have the pictures once more
+    for name in corpus.store.names("parts"):  # they hold copies of the images
         if not name.startswith(f"{NOTES}/"):
             corpus.store.delete(name)
     found = record(corpus, rows) if rows else corpus
@@ -133,26 +136,26 @@ def _digest(path: Path) -> str:
 
 
 def _blank(file: BinaryIO, records: npt.NDArray[Any], where: str) -> None:
-    """Puts the bytes of `grey` where the pictures and facts of these samples are; done twice, it changes nothing."""
+    """Overwrites the images and facts of these samples with placeholders; idempotent."""
     for record_ in records:
         offset, size = int(record_["offset"]), int(record_["size"])
         header = offset + padded(size)
         file.seek(header)
         member = tarfile.TarInfo.frombuf(file.read(TAR_BLOCK), "ascii", "strict")
         if member.name != f"{key_hex(record_)}.json":
-            raise IntegrityError(f"{member.name} where facts should be", where, "restore the shard, then purge it")
+            raise IntegrityError(f"{member.name} in place of the facts", where, "restore the shard, then purge it")
         file.seek(offset)
         file.write(placeholder_jpeg(size))
         file.seek(header + TAR_BLOCK)
         file.write(no_facts(member.size))
 
 
-def _keys_only(data: bytes, gone: Ordinals) -> bytes:
-    """A shard's table whose rows `gone` have their key, and nothing in all other columns."""
+def _keys_only(data: bytes, purged_rows: Ordinals) -> bytes:
+    """Returns a shard's table in which rows `purged_rows` have their key, and nulls in all other columns."""
     table = read_table(data)
     empty = pa.table({field.name: pa.array([_nothing(field)], field.type) for field in table.schema}, table.schema)
     rows = np.arange(len(table))
-    rows[gone] = len(table)
+    rows[purged_rows] = len(table)
     emptied = pa.concat_tables([table, empty]).take(pa.array(rows))
     keys = table.schema.get_field_index("key")
     emptied = emptied.set_column(keys, table.schema.field(keys), table["key"])

@@ -1,4 +1,4 @@
-"""Reads samples of a shard by number: small ranged reads, every picture checked against its crc32."""
+"""Reads samples of a shard by number: small ranged reads, every image checked against its crc32."""
 
 import json
 import tarfile
@@ -21,12 +21,13 @@ from tagmill.shards.storage.ranged_reads import Places
 from tagmill.shards.storage.store import Store
 from tagmill.shards.takedown import NONE, TAKEN_DOWN
 
-GAP_LIMIT = 1 << 17  # bytes that one read may fetch for nothing between two pictures, before a second read is cheaper
+GAP_LIMIT = 1 << 17  # bytes that one read may fetch for nothing between two images, before a second read is cheaper
 
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A picture whose bytes are not those that were written: a value, counted by who asked, never trained on."""
+    """An image whose bytes differ from those that were written: a value that the caller counts, never used for
+    training."""
 
     key: str
     reason: str  # 'altered' or 'taken_down'
@@ -46,11 +47,11 @@ class ShardReader:
         return cls(corpus.store.within("shards"), entry, corpus.digest, corpus.takedown.ordinals(entry.name))
 
     def is_taken_down(self, ordinals: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-        """Which of these samples the corpus's takedown list holds: their pictures must not be asked for."""
+        """Returns which of these samples are on the corpus's takedown list: their images must not be read."""
         if not len(self.taken_down):
             return np.zeros(len(ordinals), np.bool_)
-        places = np.minimum(np.searchsorted(self.taken_down, ordinals), len(self.taken_down) - 1)
-        found: npt.NDArray[np.bool_] = self.taken_down[places] == ordinals
+        indices = np.minimum(np.searchsorted(self.taken_down, ordinals), len(self.taken_down) - 1)
+        found: npt.NDArray[np.bool_] = self.taken_down[indices] == ordinals
         return found
 
     @property
@@ -58,8 +59,8 @@ class ShardReader:
         return f"{self.store.url}/{self.entry.name}.tar"
 
     def check(self) -> None:
-        """Raises IntegrityError unless tar and index have the sizes of the manifest, which every read checks too: a tar that
-        was cut between two members reads without complaint elsewhere."""
+        """Raises IntegrityError unless tar and index have the sizes of the manifest. Every read checks them too: other
+        tar readers accept a tar that was cut between two members."""
         try:
             found = self.store.size(f"{self.entry.name}.tar")
         except FileNotFoundError as error:
@@ -70,44 +71,49 @@ class ShardReader:
         check_size(self.store, f"{self.entry.name}.npy", INDEX, (self.entry.samples,))
 
     def index(self, start: int, stop: int) -> npt.NDArray[Any]:
-        """INDEX records of samples [start, stop), in one ranged read."""
+        """Reads the INDEX records of samples [start, stop), in one ranged read."""
         name = f"{self.entry.name}.npy"
         return read_rows(self.store, name, INDEX, (self.entry.samples,), start, stop, self._identity(name))
 
     def pictures(self, records: npt.NDArray[Any], gap_limit: int = GAP_LIMIT) -> list[bytes | Unreadable]:
-        """The JPEG bytes of INDEX records in ascending order of offset; neighbours closer than `gap_limit` share a read.
+        """Reads the JPEG bytes of INDEX records in ascending order of offset; neighbours closer than `gap_limit` bytes
+        share a read.
 
-        What came from a cache or over a network and is not what was written is read once more before it is Unreadable. Who
-        opened the corpus before a sample was purged finds a grey picture, which is 'taken_down' and not 'altered'.
+        Bytes from a cache or the network that differ from those written are read once more before they become
+        Unreadable. If the corpus was opened before a sample was purged, a placeholder is found: it is 'taken_down' and
+        not 'altered'.
 
-        A record that points outside the tar, because the index was altered, gives an Unreadable as altered bytes do.
+        A record that points outside the tar, because the index was altered, gives an Unreadable, as altered bytes do.
         """
         offsets, sizes, sums = (records[name].tolist() for name in ("offset", "size", "crc32"))
         found: list[bytes | Unreadable] = []
         for start, stop in self._groups(offsets, sizes, gap_limit):
-            if offsets[stop - 1] + sizes[stop - 1] > self.entry.bytes:  # alone in its group
+            if offsets[stop - 1] + sizes[stop - 1] > self.entry.bytes:  # a group of its own
                 found.append(Unreadable(key_hex(records[start]), "altered"))
                 continue
-            pictures = self._pieces([(offsets[place], offsets[place] + sizes[place]) for place in range(start, stop)])
-            for place, picture in enumerate(pictures, start):
-                found.append(picture if crc32(picture) == sums[place] else self._again(records[place], picture))
+            pictures = self._read_ranges(
+                [(offsets[number], offsets[number] + sizes[number]) for number in range(start, stop)]
+            )
+            for number, picture in enumerate(pictures, start):
+                found.append(picture if crc32(picture) == sums[number] else self._again(records[number], picture))
         return found
 
     def _groups(self, offsets: list[int], sizes: list[int], gap_limit: int) -> Iterator[tuple[int, int]]:
-        """Neighbours that share a read, as (start, stop); what points outside the tar is alone."""
+        """Yields groups of neighbours that share a read, as (start, stop); a record that points outside the tar is a
+        group of its own."""
         start = 0
-        for place in range(1, len(offsets)):
-            gap = offsets[place] - offsets[place - 1] - sizes[place - 1]
-            if not 0 <= gap <= gap_limit or offsets[place] + sizes[place] > self.entry.bytes:
-                yield start, place
-                start = place
+        for number in range(1, len(offsets)):
+            gap = offsets[number] - offsets[number - 1] - sizes[number - 1]
+            if not 0 <= gap <= gap_limit or offsets[number] + sizes[number] > self.entry.bytes:
+                yield start, number
+                start = number
         if offsets:
             yield start, len(offsets)
 
     def sample(self, ordinal: int) -> tuple[dict[str, Any], bytes]:
-        """Facts and picture of one sample. Raises CorpusError where it is taken down, IntegrityError where the picture's bytes
-        are not those that were written, or the facts are not a row of this key (that no byte of them was altered only lint
-        can tell)."""
+        """Reads facts and image of one sample. Raises CorpusError if it is taken down, IntegrityError if the image's
+        bytes differ from those written, or the facts are not a row of this key (only lint detects other changes of the
+        facts)."""
         records, remedy = self.index(ordinal, ordinal + 1), "leave it out"
         key = key_hex(records[0])
         if self.is_taken_down(np.array([ordinal]))[0]:
@@ -119,18 +125,18 @@ class ShardReader:
             raise IntegrityError("altered picture", f"{self.where} {key}", "restore the shard")
         after = int(records[0]["offset"]) + padded(len(picture))
         try:
-            header = tarfile.TarInfo.frombuf(self._pieces([(after, after + TAR_BLOCK)])[0], "ascii", "strict")
-            facts = json.loads(self._pieces([(after + TAR_BLOCK, after + TAR_BLOCK + header.size)])[0])
+            header = tarfile.TarInfo.frombuf(self._read_ranges([(after, after + TAR_BLOCK)])[0], "ascii", "strict")
+            facts = json.loads(self._read_ranges([(after + TAR_BLOCK, after + TAR_BLOCK + header.size)])[0])
             if header.name != f"{key}.json" or not isinstance(facts, dict) or facts.get("key") != key:
-                raise ValueError(f"another sample's, {header.name}")
+                raise ValueError(f"the member of another sample, {header.name}")
         except (tarfile.HeaderError, ValueError) as error:
             raise IntegrityError(f"altered facts: {error}", f"{self.where} {key}", "restore it") from error
         return facts, picture
 
-    def _pieces(self, places: Places) -> list[bytes]:
+    def _read_ranges(self, ranges: Places) -> list[bytes]:
         name = f"{self.entry.name}.tar"
         try:
-            return self.store.read_pieces(name, places, self.entry.bytes, self._identity(name))
+            return self.store.read_ranges(name, ranges, self.entry.bytes, self._identity(name))
         except FileNotFoundError as error:
             raise IntegrityError("missing from the corpus", self.where, "restore the shard") from error
 
@@ -138,10 +144,10 @@ class ShardReader:
         return identity_of(self.manifest_digest, name)
 
     def _again(self, record: npt.NDArray[Any], data: bytes) -> bytes | Unreadable:
-        """For bytes that are not those that were written."""
+        """Reads bytes again that differ from those that were written; returns an Unreadable if they still do."""
         start, name = int(record["offset"]), f"{self.entry.name}.tar"
-        place = start, start + len(data), self.entry.bytes, self._identity(name)
-        again = None if is_placeholder(data) else self.store.read_afresh(name, *place)
+        number = start, start + len(data), self.entry.bytes, self._identity(name)
+        again = None if is_placeholder(data) else self.store.read_afresh(name, *number)
         if again is not None and crc32(again) == record["crc32"]:
             return again
         return Unreadable(

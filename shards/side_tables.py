@@ -1,7 +1,8 @@
-"""How the tables of rejects and of the ledger are called, which each run adds to, and which of them a corpus has.
+"""Names of the tables of rejects and of the ledger, to which each run adds, and the selection of those that a corpus
+has.
 
-A run writes them before its commit. So a reader goes by the number of runs that the corpus knows of: what lies there of
-another, which was killed or has not ended, is none of its rows.
+A run writes them before its commit. So a reader selects by the number of runs in the corpus: tables of a later run,
+which was killed or has not ended, are not part of it.
 """
 
 import re
@@ -17,7 +18,8 @@ REJECTS = pa.schema(
         pa.field("url", pa.string()),
         pa.field("reason", pa.string(), nullable=False),
         pa.field("detail", pa.string()),
-        pa.field("tags", pa.list_(pa.string())),  # of duplicates, whose tags go to the key that they yield to
+        # of duplicates, whose tags are added to the key of the sample that is kept
+        pa.field("tags", pa.list_(pa.string())),
         pa.field("yields_to", pa.string()),
     ]
 )
@@ -42,22 +44,22 @@ _NAME = re.compile(r"(?:extend-([0-9]+)-)?[0-9]+\.parquet")
 
 
 def label(run: int, group: str) -> str:
-    """The stem of what pack group `group` writes in a run; the first run of a corpus is 0."""
+    """Returns the stem of the file that pack group `group` writes in a run; the first run of a corpus is 0."""
     return f"extend-{run:06d}-{group}" if run else group
 
 
 def num_runs(file: CorpusFile) -> int:
-    """How many runs have made a corpus."""
+    """Returns the number of runs that made a corpus."""
     return max(1, len(file.lineage))
 
 
 def of_later_runs(names: Iterable[str], runs: int) -> list[str]:
-    """Those tables, of all that lie in a folder, that other runs than the first `runs` wrote: no corpus has them yet."""
+    """Selects the tables in a folder that runs after the first `runs` wrote: no corpus has them yet."""
     found = ((name, _NAME.fullmatch(name.rpartition("/")[2])) for name in names)
     return [name for name, match in found if match and int(match[1] or 0) >= runs]
 
 
 def of_runs(names: Iterable[str], runs: int) -> list[str]:
-    """Those tables, of all that lie in a folder, that the first `runs` runs wrote."""
+    """Selects the tables in a folder that the first `runs` runs wrote."""
     found = ((name, _NAME.fullmatch(name.rpartition("/")[2])) for name in names)
     return [name for name, match in found if match and int(match[1] or 0) < runs]

@@ -1,7 +1,8 @@
-"""The takedown list of a corpus: what must not be in it, which samples that is, and which of them are purged.
+"""The takedown list of a corpus: the rules for what must not be in it, the samples that match, and those that are
+purged.
 
-A list is a table to which rows are only ever added, so each holds the one before. It is honoured from the moment when
-`corpus.json` names it; the shards' manifest, and so every view, order and saved state, stays as it is.
+A list is an append-only table, so each version contains the one before. It takes effect when `corpus.json` names it;
+the shards' manifest, and so every view, order and saved state, stays unchanged.
 """
 
 from collections.abc import Iterable, Sequence
@@ -23,9 +24,10 @@ TAKEN_DOWN = "taken_down"  # the reason of a hole, and of a reject
 RULES = ("key", "sha256", "url", "host", "pdq")
 SAMPLE, PURGE, PURGED = "sample", "purge", "purged"
 
-# What a row holds goes by its kind. A rule has `value`; that of a URL is the sha256 of its normal form, so that a list that is
-# passed on leads nobody to what it is about. A sample has `shard`, `ordinal`, its key as `value` and the kind of rule that
-# matched as `by`. PURGE says that the samples listed before it are being removed from a shard, PURGED that they are.
+# The columns used depend on the kind. A rule has `value`; for a URL it is the sha256 of the normalised URL, so that a
+# published list does not lead to the content. A sample has `shard`, `ordinal`, its key as `value` and the kind of the
+# matching rule as `by`. PURGE says that the samples listed before it are being removed from a shard, PURGED that they
+# are removed.
 LIST = pa.schema(
     [
         pa.field("kind", pa.string(), nullable=False),
@@ -37,7 +39,7 @@ LIST = pa.schema(
         pa.field("tar_sha256", pa.string()),
         pa.field("table_sha256", pa.string()),
         pa.field("note", pa.string()),
-        pa.field("at", pa.string(), nullable=False),  # when the row was added, as who added it gives it
+        pa.field("at", pa.string(), nullable=False),  # time at which the row was added, given by the command
     ]
 )
 
@@ -62,7 +64,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class PurgedShard:
-    """The digests of a shard's tar and table after its last purge; they stand for those of the manifest."""
+    """The digests of a shard's tar and table after its last purge, which replace those of the manifest."""
 
     tar_sha256: str
     table_sha256: str
@@ -76,7 +78,7 @@ class Takedown:
 
     @classmethod
     def parse(cls, data: bytes, where: str) -> "Takedown":
-        """Raises CorpusError for what is no takedown list."""
+        """Parses a list. Raises CorpusError for other bytes."""
         try:
             return cls(read_table(data, LIST.names).select(LIST.names).cast(LIST))
         except (pa.ArrowException, KeyError, ValueError) as error:
@@ -84,33 +86,34 @@ class Takedown:
             raise CorpusError(f"not a takedown list: {error}", where, remedy) from error
 
     def data(self) -> bytes:
-        """The list as a Parquet file."""
+        """Returns the list as a Parquet file."""
         return table_bytes(self.table.to_pylist(), LIST)
 
     def with_rows(self, rows: Sequence[Row]) -> "Takedown":
-        """The list that this one and `rows` make."""
+        """Returns the list with `rows` appended."""
         return Takedown(pa.concat_tables([self.table, pa.Table.from_pylist([asdict(row) for row in rows], LIST)]))
 
     def holds(self, other: "Takedown") -> bool:
-        """Whether `other` is this list or one that came before it."""
+        """Returns whether `other` is this list or an earlier version of it."""
         return bool(self.table.slice(0, len(other.table)).equals(other.table))
 
     def rows(self, kinds: Iterable[str]) -> list[dict[str, Any]]:
-        """The rows of some kinds as plain values, in order."""
+        """Returns the rows of some kinds as plain values, in order."""
         found: list[dict[str, Any]] = self.table.filter(pc.is_in(self.table["kind"], pa.array(kinds))).to_pylist()
         return found
 
     def ordinals(self, shard: str) -> Ordinals:
-        """The samples of a shard that are taken down, ascending: nobody may be given them, and their repeat in a view is 0."""
+        """Returns the samples of a shard that are taken down, ascending: they must not be delivered, and their repeat
+        in a view is 0."""
         found = self._samples.get(shard)
         return NONE if found is None else found[0]
 
     def purged(self, shard: str) -> Ordinals:
-        """Of these, the samples whose bytes and facts are removed, ascending."""
+        """Returns the taken-down samples whose bytes and facts are removed, ascending."""
         return self._before(shard, self._purges[shard][0]) if shard in self._purges else NONE
 
     def purging(self, shard: str) -> Ordinals:
-        """Of these, the samples that were or will be removed by the last purge that was begun, ascending."""
+        """Returns the samples that the last purge, finished or not, has removed or will remove, ascending."""
         return self._before(shard, self._begun.get(shard, 0))
 
     def _before(self, shard: str, row: int) -> Ordinals:
@@ -118,17 +121,17 @@ class Takedown:
         return ordinals[rows < row]
 
     def digests(self, shard: str) -> PurgedShard | None:
-        """What the manifest says no longer of a shard; None where nothing of it was purged."""
+        """Returns the digests of a shard after a purge; None if it was never purged."""
         return self._purges[shard][1] if shard in self._purges else None
 
     @cached_property
     def shards(self) -> dict[str, Ordinals]:
-        """`ordinals` of every shard that has any."""
+        """Returns `ordinals` for every shard that has any."""
         return {shard: ordinals for shard, (ordinals, _) in sorted(self._samples.items())}
 
     @cached_property
     def unfinished(self) -> frozenset[str]:
-        """Shards from which samples are being removed, until the command that does it has ended."""
+        """Shards from which samples are being removed, until the command has finished."""
         open_ = set[str]()
         for _, row in self._steps:
             (open_.add if row["kind"] == PURGE else open_.discard)(row["shard"])
@@ -144,7 +147,8 @@ class Takedown:
 
     @cached_property
     def samples_sha256(self) -> str | None:
-        """Digest of which samples are taken down, whenever and why; None where none is. What a view's recipe holds."""
+        """Digest of the set of samples taken down, independent of time and reason; None if the set is empty. A view's
+        recipe holds it."""
         text = "".join(f"{shard} {ordinals.tolist()}\n" for shard, ordinals in self.shards.items())
         return sha256_hex(text.encode()) if text else None
 
@@ -168,7 +172,7 @@ class Takedown:
 
     @cached_property
     def _purges(self) -> dict[str, tuple[int, PurgedShard]]:
-        """By shard: the row that began its last finished purge, and what it left."""
+        """By shard: the row that began its last finished purge, and the digests after it."""
         begun, found = dict[str, int](), dict[str, tuple[int, PurgedShard]]()
         for number, row in self._steps:
             if row["kind"] == PURGE:
@@ -185,6 +189,6 @@ class Takedown:
 
     @cached_property
     def _steps(self) -> list[tuple[int, dict[str, Any]]]:
-        """The rows of purges, with their numbers."""
+        """The rows about purges, with their numbers."""
         numbers = np.flatnonzero(pc.is_in(self.table["kind"], pa.array([PURGE, PURGED])).to_numpy()).tolist()
         return list(zip(numbers, self.rows((PURGE, PURGED)), strict=True))

@@ -1,4 +1,5 @@
-"""A view: a labelling of a corpus (labels, repeats, exclusions) that never rewrites an image. Its files and their reading.
+"""A view: a labelling of a corpus (labels, repeats, exclusions) that never rewrites an image. Defines its files and
+reads them.
 
 Repeats are integers in units of 2^-16. Run j of a shard is its samples with at least j + 1 whole copies, in tar order;
 a sample's fraction gives it an extra copy in some epochs, so that every epoch's total is exact (see `extra_offset`).
@@ -28,7 +29,7 @@ from tagmill.shards.storage.store import Store
 from tagmill.shards.vocabulary import Vocabulary
 
 ONE = 1 << 16  # a repeat of one
-STRIDE = 256  # every STRIDE-th fraction stands in front of extras.npy, so that one small read finds the place
+STRIDE = 256  # every STRIDE-th fraction is copied to the front of extras.npy, so that one small read finds the offset
 LINES_KEPT = 1024
 EXTRA = np.dtype([("ordinal", "<u4"), ("running", "<u8")])
 
@@ -37,17 +38,18 @@ VIEW_SHARDS = pa.schema(
         pa.field("name", pa.string(), nullable=False),
         pa.field("split", pa.string(), nullable=False),
         pa.field("samples", pa.int64(), nullable=False),
-        pa.field("counts", pa.list_(pa.int64()), nullable=False),  # samples with at least j + 1 whole copies, by j
-        pa.field("fractions", pa.int64(), nullable=False),  # samples that have a fraction
+        # numbers of samples with at least j + 1 whole copies, by j
+        pa.field("counts", pa.list_(pa.int64()), nullable=False),
+        pa.field("fractions", pa.int64(), nullable=False),  # number of samples with a fraction
         pa.field("fraction_sum", pa.int64(), nullable=False),  # units of 2^-16
         pa.field("labels_sha256", pa.string(), nullable=False),
-        pa.field("runs_sha256", pa.string()),  # null where every run is every sample
-        pa.field("extras_sha256", pa.string()),  # null where no sample has a fraction
+        pa.field("runs_sha256", pa.string()),  # null if every run is every sample
+        pa.field("extras_sha256", pa.string()),  # null if no sample has a fraction
     ]
 )
 
 
-# What planning and reading need of it, decoded.
+# The decoded columns that planning and reading need.
 VIEW_TABLE = pa.schema(
     [
         pa.field("name", pa.string(), nullable=False),
@@ -62,14 +64,14 @@ VIEW_TABLE = pa.schema(
 
 @dataclass(frozen=True, slots=True)
 class ViewLine:
-    """What reading one shard needs of a view's `shards.parquet`."""
+    """The columns of a view's `shards.parquet` that reading one shard needs."""
 
     name: str
     samples: int
     counts: list[int]
     fractions: int
     fraction_sum: int
-    listed: bool  # runs.npy is there; else every run is every sample
+    listed: bool  # runs.npy exists; else every run is every sample
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ class ViewShard:
 
 @dataclass(frozen=True)
 class ViewFile:
-    """The content of `view.json`. `recipe` is all that the labels are a function of; its digest names the folder."""
+    """The content of `view.json`. `recipe` holds all inputs of the labels; its digest names the folder."""
 
     name: str
     manifest_sha256: str
@@ -102,14 +104,15 @@ class ViewFile:
 
 
 def extra_offset(seed: int, epoch: int) -> int:
-    """u_e: with F the running sum of fractions in corpus order, a sample gets an extra copy in epoch e exactly if
-    floor((F + fraction + u_e) / 2^16) > floor((F + u_e) / 2^16)."""
+    """Returns u_e: with F the running sum of fractions in corpus order, a sample gets an extra copy in epoch e exactly
+    if floor((F + fraction + u_e) / 2^16) > floor((F + u_e) / 2^16)."""
     first = int.from_bytes(hashlib.sha256(seed.to_bytes(8, "little", signed=True)).digest()[:2], "big")
     return (first + 40503 * epoch) % ONE
 
 
 def recipe_folder(name: str, recipe: dict[str, Any]) -> str:
-    """`views/NAME/<sha12>`: known before a label is written, so that shards are labelled in parallel and streamed."""
+    """Returns `views/NAME/<sha12>`: known before a label is written, so that shards are labelled in parallel and
+    streamed."""
     digest = sha256_hex(json.dumps(recipe, sort_keys=True, separators=(",", ":")).encode())
     return f"views/{name}/{digest[:12]}"
 
@@ -120,7 +123,7 @@ def put_shard_labels(store: Store, folder: str, entry: ShardEntry, labels: Int32
         what = f"labels {labels.shape} and repeats {repeats.shape} for {entry.samples} samples"
         raise CorpusError(what, entry.name, "make the view again")
     if repeats.min(initial=0) < 0:
-        raise CorpusError("a repeat below 0", entry.name, "0 excludes a sample")
+        raise CorpusError("a negative repeat", entry.name, "0 excludes a sample")
     whole, fraction = repeats >> 16, repeats & (ONE - 1)
     runs = [np.flatnonzero(whole > copy).astype("<u4") for copy in range(int(whole.max(initial=0)))]
     digests: dict[str, str | None] = {"runs": None, "extras": None}
@@ -163,7 +166,8 @@ def put_view(
     max_labels: int,
     seed: int,
 ) -> Named:
-    """Completes a view whose shards are labelled: vocabulary, shard table, then `view.json`, which names them by digest."""
+    """Completes a view whose shards are labelled: writes the vocabulary, the shard table, then `view.json`, which names
+    them by digest."""
     folder = recipe_folder(name, recipe)
     table = table_bytes([asdict(shard) for shard in shards], VIEW_SHARDS)
     store.put(f"{folder}/vocabulary.json", vocabulary.json())
@@ -191,16 +195,16 @@ def put_view(
 
 @dataclass(frozen=True)
 class View:
-    """A view as a reader sees it, pinned by its digest. Shards are addressed by their number in the corpus order."""
+    """A view for reading, pinned by its digest. Shards are addressed by their number in the corpus order."""
 
-    store: Store  # of the view's own folder
+    store: Store  # store of the view's own folder
     file: ViewFile
     digest: bytes  # sha256 of view.json
-    cache: Path | None = None  # as the corpus's
+    cache: Path | None = None  # folder of shared tables, as the corpus's
 
     @classmethod
     def open(cls, corpus: Corpus, name: str) -> "View":
-        """Raises CorpusError where the corpus has no such view, or one that was made for another corpus."""
+        """Opens a view. Raises CorpusError if the corpus has no view of that name, or it was made for another corpus."""
         named = corpus.file.views.get(name)
         if named is None:
             known = ", ".join(sorted(corpus.file.views)) or "none"
@@ -222,7 +226,8 @@ class View:
 
     @cached_property
     def table(self) -> pa.Table:
-        """What reading needs of the shard table (schema LINES), checked against its digest when it is decoded."""
+        """The columns of the shard table that reading needs (schema LINES), checked against its digest when it is
+        decoded."""
         named = self._named_shards
         return shared_table(
             self.cache, f"view-{named.sha256}", VIEW_TABLE, lambda: _decoded(read_named(self.store, named))
@@ -239,7 +244,7 @@ class View:
         return [ViewShard(**row) for row in table.cast(VIEW_SHARDS).to_pylist()]
 
     def shard(self, number: int) -> ViewLine:
-        """One shard's line. The last ones that were asked for are kept: a read asks for its shard several times."""
+        """Returns one shard's line. Recent lines are cached, because a read needs its shard's several times."""
         found = self._lines.get(number)
         if found is None:
             if len(self._lines) >= LINES_KEPT:
@@ -255,7 +260,7 @@ class View:
         return {}
 
     def check(self, shard: int) -> None:
-        """Raises IntegrityError unless the shard's files have the sizes that they must have (done at first touch)."""
+        """Raises IntegrityError unless the shard's files have the expected sizes (checked at the first read)."""
         line = self.shard(shard)
         check_size(self.store, f"{line.name}.labels.npy", np.dtype("<i4"), (line.samples, self.file.max_labels))
         if line.listed:
@@ -264,19 +269,19 @@ class View:
             check_size(self.store, f"{line.name}.extras.npy", EXTRA, (_extra_rows(line.fractions),))
 
     def labels(self, shard: int, start: int, stop: int) -> Int32s:
-        """Label ids of samples [start, stop) of a shard: int32 [stop - start, K], -1 padded."""
+        """Reads the label ids of samples [start, stop) of a shard: int32 [stop - start, K], -1 padded."""
         line = self.shard(shard)
         name, shape = f"{line.name}.labels.npy", (line.samples, self.file.max_labels)
         return read_rows(self.store, name, np.dtype("<i4"), shape, start, stop, self._identity(name))
 
     def run(self, shard: int, copy: int, start: int, stop: int) -> Ordinals:
-        """Ordinals at places [start, stop) of run `copy` of a shard."""
+        """Reads the ordinals at offsets [start, stop) of run `copy` of a shard."""
         line = self.shard(shard)
         length = line.counts[copy] if copy < len(line.counts) else 0
         if not 0 <= start <= stop <= length:
             where = f"{self.store.url}/{line.name}"
             raise IntegrityError(
-                f"places {start}-{stop} of {length} in run {copy}", where, "the tables disagree: run lint"
+                f"offsets {start}-{stop} of {length} in run {copy}", where, "the tables disagree: run lint"
             )
         if not line.listed:
             return np.arange(start, stop, dtype=np.uint32)
@@ -287,7 +292,8 @@ class View:
         )
 
     def extras(self, shard: int, before: int, start: int, stop: int) -> Ordinals:
-        """Ordinals of extras [start, stop) of a shard in an epoch; `before` = fractions of all earlier shards + u_e.
+        """Reads the ordinals of extras [start, stop) of a shard in an epoch; `before` = fractions of all earlier shards
+        + u_e.
 
         Extra k is the first sample whose running sum reaches the (k + 1)-th multiple of 2^16 after `before`.
         """
@@ -305,14 +311,14 @@ class View:
         first = max(0, int(np.searchsorted(head, wanted[0], side="left")) - 1) * STRIDE
         last = min(line.fractions, int(np.searchsorted(head, wanted[-1], side="left")) * STRIDE + 1)
         rows = read_rows(self.store, name, EXTRA, shape, front + first, front + last, self._identity(name))
-        places = np.searchsorted(rows["running"].astype(np.int64), wanted, side="left")
-        if places[-1] == len(rows):
-            raise IntegrityError("running sums that are not the table's", f"{self.store.url}/{name}", "run lint")
-        return rows["ordinal"][places]
+        rows_reached = np.searchsorted(rows["running"].astype(np.int64), wanted, side="left")
+        if rows_reached[-1] == len(rows):
+            raise IntegrityError("running sums that disagree with the table", f"{self.store.url}/{name}", "run lint")
+        return rows["ordinal"][rows_reached]
 
 
 def _decoded(data: bytes) -> Iterator[pa.RecordBatch]:
-    """From a view's `shards.parquet` the rows of LINES."""
+    """Yields the rows of LINES from a view's `shards.parquet`."""
     names = [field.name for field in VIEW_TABLE if field.name != "listed"]
     read = pa.schema([*(VIEW_TABLE.field(name) for name in names), VIEW_SHARDS.field("runs_sha256")])
     for batch in parquet_batches(data, read):

@@ -1,4 +1,4 @@
-"""A vocabulary: the classes that a view's labels are, each a set of synsets with one integer id. Immutable once written."""
+"""A vocabulary: the classes of a view's labels, each a set of synsets with one integer id. Immutable once written."""
 
 import hashlib
 import json
@@ -11,9 +11,10 @@ from tagmill.shards.errors import CorpusError
 
 @dataclass(frozen=True)
 class Label:
-    """One class: its synsets (WordNet 3.0 noun ids), their lemmas, and the tokens that led to it with their image counts.
+    """One class: its synsets (WordNet 3.0 noun ids), their lemmas, and the tokens that led to it with their image
+    counts.
 
-    `name` is for people: the token that was used most when the label was made. Labels are compared by `synsets` alone.
+    `name` is for people: the most frequent token when the label was made. Labels are compared by `synsets` alone.
     Vocabularies of earlier versions have the synsets as names.
     """
 
@@ -27,7 +28,7 @@ class Label:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The labels in id order, and how they came about (`rule`, `source`), for a person to judge."""
+    """The labels in id order, and how they were derived (`rule`, `source`), for a person to judge."""
 
     labels: tuple[Label, ...]
     rule: str = "merge"
@@ -47,16 +48,16 @@ class Vocabulary:
 
     @property
     def classes_sha256(self) -> str:
-        """What the ids mean, whatever the labels are called and however many images they have, 64 hex digits."""
+        """Digest of the meaning of the ids, 64 hex digits; independent of names and counts of the labels."""
         return classes_sha256(label.synsets for label in self.labels)
 
     def json(self) -> bytes:
-        """The file's bytes; the same vocabulary gives the same bytes."""
+        """Returns the file's bytes; the same vocabulary gives the same bytes."""
         return json.dumps(asdict(self), indent=1, sort_keys=True, ensure_ascii=True).encode("ascii") + b"\n"
 
     @classmethod
     def parse(cls, data: bytes, where: str = "vocabulary.json") -> "Vocabulary":
-        """Reads `json`'s bytes. Raises CorpusError naming what is wrong."""
+        """Parses the bytes of `json`. Raises CorpusError that names the fault."""
         try:
             text = json.loads(data)
             labels = tuple(
@@ -69,5 +70,5 @@ class Vocabulary:
 
 
 def classes_sha256(classes: Iterable[Sequence[str]]) -> str:
-    """The digest of sets of synsets in the order of their ids."""
+    """Returns the digest of sets of synsets in the order of their ids."""
     return hashlib.sha256("\n".join(map("+".join, classes)).encode()).hexdigest()

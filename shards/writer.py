@@ -25,7 +25,8 @@ WRITER_BYTES = 1 << 20  # bytes of a file in memory
 
 
 def _template() -> bytes:
-    """The header of a member without name and length, its checksum's place filled with blanks, as it is summed up."""
+    """Returns a member's header without name and length; the checksum field is blank, as the format requires for the
+    sum."""
     member = tarfile.TarInfo()
     member.mode, member.uname, member.gname = 0o444, "bigdata", "bigdata"
     header = bytearray(member.tobuf(tarfile.USTAR_FORMAT))
@@ -39,7 +40,7 @@ _TEMPLATE = _template()
 
 
 def _header(name: str, length: int) -> bytes:
-    """What `tarfile` would write, in a quarter of the time."""
+    """Returns the header that `tarfile` would write, in a quarter of the time."""
     header = bytearray(_TEMPLATE)
     header[_NAME] = name.encode("ascii").ljust(100, b"\0")
     header[_LENGTH] = b"%011o\0" % length
@@ -49,9 +50,9 @@ def _header(name: str, length: int) -> bytes:
 
 
 class _Tar:
-    """A tar as webdataset's TarWriter writes it, byte for byte, which knows its sha256 and length.
+    """Writes a tar byte for byte as webdataset's TarWriter does, and computes its sha256 and length.
 
-    Written here, because webdataset brings torch along: seconds and hundreds of megabytes in every process that packs.
+    Not webdataset's own, because that imports torch: seconds and hundreds of megabytes in every process that packs.
     """
 
     def __init__(self, path: Path) -> None:
@@ -70,21 +71,21 @@ class _Tar:
         self._file.write(data)
 
     def finish(self) -> str:
-        """Two empty blocks, then zeros up to a whole record."""
+        """Writes two empty blocks, then zeros up to a whole record; returns the sha256."""
         self._write(bytes(-(-(self.length + 2 * TAR_BLOCK) // tarfile.RECORDSIZE) * tarfile.RECORDSIZE - self.length))
         self._file.close()
         return self._digest.hexdigest()
 
     def discard(self) -> None:
-        with suppress(OSError):  # a full disk must not keep what is being removed
+        with suppress(OSError):  # the removal must succeed on a full disk
             self._file.close()
 
 
 @dataclass
 class ShardWriter:
-    """Spools the shard `name` (such as '000000') into the local folder `spool`; `finish` completes it.
+    """Spools the shard `name` (for example '000000') into the local folder `spool`; `finish` completes it.
 
-    The bytes are a function of the samples and their order alone: ustar, fixed times, owners and modes, and tables without
+    The bytes depend only on the samples and their order: ustar, fixed times, owners and modes, and tables without
     anything that differs from run to run. `extra` names the source's own columns.
     """
 
@@ -120,7 +121,7 @@ class ShardWriter:
     def add(self, record: Record, jpeg: bytes) -> None:
         """Appends one sample: `<key>.jpg`, then `<key>.json`. `jpeg` is a complete baseline JPEG as ingest makes it."""
         if unknown := record.extra.keys() - set(self.extra.names):
-            raise ConfigError(f"columns {sorted(unknown)} were not announced", self.name, "name them in `extra`")
+            raise ConfigError(f"columns {sorted(unknown)} are not in `extra`", self.name, "name them in `extra`")
         facts, checksum = record.json(), crc32(jpeg)
         offset = self._tar.add(f"{record.key}.jpg", jpeg)
         facts_offset = self._tar.add(f"{record.key}.json", facts)
@@ -154,17 +155,18 @@ class ShardWriter:
         return entry
 
     def discard(self) -> None:
-        """Removes what was spooled."""
+        """Removes the spooled files."""
         self._tar.discard()
         for suffix in SIDES:
             self._side(suffix).unlink(missing_ok=True)
 
 
 def publish(store: Store, spool: Path, name: str, *, over: bool = True) -> None:
-    """Puts a finished shard's files into the corpus and empties the spool. Invisible until the manifest names the shard.
+    """Puts a finished shard's files into the corpus and empties the spool. The shard is invisible until the manifest
+    names it.
 
-    A plain put, not a put-if-absent: a resumed run writes the same bytes again. Without `over` nothing is replaced: raises
-    CorpusError where a file of that name has other bytes.
+    A plain put, not a put-if-absent: a resumed run writes the same bytes again. Without `over` nothing is replaced:
+    raises CorpusError if a file of that name has other bytes.
     """
     for suffix in SIDES:
         side = spool / f"{name}{suffix}"
@@ -176,17 +178,20 @@ def publish(store: Store, spool: Path, name: str, *, over: bool = True) -> None:
 
 
 def _put_beside(store: Store, name: str, path: Path) -> None:
-    """What is too long for a put-if-absent is looked for first: only a run that was given up, and lives, could come between."""
+    """Puts a file without replacing another. One too long for a put-if-absent is checked first: only an abandoned run
+    that is still alive could write in between."""
     if store.root is not None or path.stat().st_size <= SMALL_PUT:
         if store.put_new(name, path):
             return
     elif not store.exists(name):
         store.put(name, path)
         return
-    with store.open(name) as there, path.open("rb") as made:
-        if _digest(there) != _digest(made):
+    with store.open(name) as stored, path.open("rb") as made:
+        if _digest(stored) != _digest(made):
             where = f"{store.url.rstrip('/')}/{name}"
-            raise CorpusError("other bytes lie where a new shard belongs", where, "remove them if no corpus names them")
+            raise CorpusError(
+                "a file of a new shard exists already, with other bytes", where, "remove them if no corpus names them"
+            )
 
 
 def _digest(file: BinaryIO) -> bytes:

@@ -13,7 +13,7 @@ import torch
 from tagmill.bench import measure
 from tagmill.pipeline.decode import libjpeg
 from tagmill.pipeline.decode.cpu_affinity import cores_per_rank
-from tagmill.pipeline.decode.device import LEAST_DRIVER, look
+from tagmill.pipeline.decode.device import LEAST_DRIVER, detect
 from tagmill.shards.storage import ranged_reads
 
 PACKAGES = ("torch", "torchvision", "timm", "webdataset", "numpy", "pillow", "pillow-simd", "pyarrow", "fsspec")
@@ -41,7 +41,7 @@ def facts(device: str) -> dict[str, Any]:
     }
     if device != "cpu":
         properties = torch.cuda.get_device_properties(torch.device(device))
-        seen = look(device)
+        seen = detect(device)
         machine["gpu"] = {
             "name": properties.name,
             "memory_bytes": properties.total_memory,
@@ -61,7 +61,7 @@ def cannot(device: str) -> list[str]:
     lines = []
     if device == "cpu":
         lines.append("no GPU: DALI decodes in its CPU mode, and nothing here says how fast a GPU is")
-    if look(device).wheel is None:
+    if detect(device).wheel is None:
         lines.append("DALI is not installed: no limit, no DALI reader, no sweep (pip install nvidia-dali-cuda130)")
     if importlib.util.find_spec("webdataset") is None:
         lines.append("webdataset is not installed: not beside us")

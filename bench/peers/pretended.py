@@ -10,9 +10,11 @@ class Pretended:
     """Takes `rate` images/s, or as many as it is given where that is 0; two batches may be with it at a time."""
 
     def __init__(self, rate: float) -> None:
-        self._rate, self._done = rate, 0.0  # when it will have done all that it was given
+        self._rate = rate
+        self._done = 0.0  # time at which the pretended work ends
         self._call = ctypes.CDLL(None).getpid
-        self.waited, self.trips = 0.0, 0  # seconds for the lock, in so many calls
+        self.waited = 0.0  # seconds for the lock
+        self.trips = 0  # calls that gave the lock away
 
     def take(self, count: int) -> None:
         """Gives it a batch, and waits until it can be given another."""
@@ -20,7 +22,8 @@ class Pretended:
         for _ in range(TRIPS):
             self._call()
         now = time.perf_counter()
-        self.waited, self.trips = self.waited + now - begun, self.trips + TRIPS
+        self.waited += now - begun
+        self.trips += TRIPS
         if self._rate:
             ahead = self._done - now
             self._done = max(self._done, now) + count / self._rate

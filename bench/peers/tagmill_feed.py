@@ -20,7 +20,8 @@ class Backend:
     on_device = True
 
     def __init__(self, decoder: Pretended, batch: int) -> None:
-        self._decoder, self._images = decoder, torch.zeros((batch, 3, 1, 1), dtype=torch.uint8)
+        self._decoder = decoder
+        self._images = torch.zeros((batch, 3, 1, 1), dtype=torch.uint8)
 
     def decode(self, jpegs: Any, *_: Any) -> tuple[torch.Tensor, Any]:
         self._decoder.take(len(jpegs))

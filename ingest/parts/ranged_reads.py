@@ -62,7 +62,7 @@ def read_places(places: Sequence[ByteRange], max_bytes: int) -> list[Fetched]:
         if last.offset + last.size == first.offset:
             return [fetched(b"") for _ in places]
         wanted = [(each.offset, each.offset + each.size) for each in places]
-        bodies = Store(folder or "/").read_pieces(name, wanted, first.length)
+        bodies = Store(folder or "/").read_ranges(name, wanted, first.length)
     except FileNotFoundError:
         return [fetched(None, Reason.NOT_FOUND, "gone since it was listed") for _ in places]
     except IntegrityError:

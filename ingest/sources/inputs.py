@@ -11,7 +11,7 @@ from tagmill.ingest.config.presets import Preset
 from tagmill.ingest.config.sources import SourceOptions
 from tagmill.ingest.sources.decompress import COMPRESSIONS
 from tagmill.shards.errors import InputError
-from tagmill.shards.storage.store import Store, is_local, patient
+from tagmill.shards.storage.store import Store, is_local, retrying_filesystem
 
 InputKind = Literal["lists", "tars", "files"]
 ROW_BITS = 40  # row_id = file ordinal << 40 | row ordinal
@@ -101,7 +101,7 @@ def _expand(given: str, config: SourceOptions, held_out: dict[str, int]) -> Iter
 
     A folder yields what it holds of one kind; two kinds are an error.
     """
-    fs, path = patient(given)
+    fs, path = retrying_filesystem(given)
     named = (lambda found: str(found)) if is_local(given) else fs.unstrip_protocol
     if fs.isfile(path):
         files = [path]
@@ -147,7 +147,7 @@ def _without_held_out(given: str, tars: list[str], train: list[str], held_out: d
 
 
 def _in_folder(given: str, config: SourceOptions, held_out: dict[str, int]) -> Iterator[Input]:
-    fs, path = patient(given)
+    fs, path = retrying_filesystem(given)
     named = (lambda found: str(found)) if is_local(given) else fs.unstrip_protocol
     if config.source is None and fs.isfile(f"{path.rstrip('/')}/corpus.json"):
         raise InputError("a corpus", given, f"give its shards: {given.rstrip('/')}/shards")

@@ -1,1 +1,1 @@
-"""Augmentations: the drawn numbers, and their use on a batch."""
+"""Augmentations: draws their random numbers and applies them to a batch."""

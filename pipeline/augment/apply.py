@@ -1,6 +1,6 @@
-"""Colour jitter, RandAugment and the partners of mixup for a batch of decoded pictures, on the device where they lie.
+"""Applies colour jitter, RandAugment and mixup partners to a batch of decoded images, on the batch's device.
 
-What is done to a picture is drawn by `tagmill.pipeline.augment.draws`; here rows with the same thing to do are taken together.
+`tagmill.pipeline.augment.draws` draws the operations of each image; here rows with the same operation are grouped.
 """
 
 import math
@@ -20,17 +20,17 @@ from tagmill.shards.arrays import Bools, Int64s
 
 Share = Callable[[Bools, Callable[[Bools], None]], None]
 
-# Pictures in one call: on a CPU what they become meanwhile, as wider numbers, has to stay in its cache (at 224 pixels jitter
-# takes twice as long by 32 as one by one); on a GPU calls are dear.
-TOGETHER = {"cpu": 1}
-TOGETHER_ELSEWHERE = 128
+# Images in one call: on a CPU the wider intermediate numbers should stay in its cache (one at a time is fastest); on a
+# GPU each call is expensive.
+IMAGES_A_CALL = {"cpu": 1}
+IMAGES_A_GPU_CALL = 128
 ADJUSTMENTS = (
     colour.brightness,
     colour.contrast,
     colour.saturation,
     colour.hue,
 )  # in the order of the jitter's strengths
-# RandAugment's fourteen, numbered as torchvision lists them; those of SIGNED are as often the other way round.
+# RandAugment's fourteen operations, numbered as torchvision lists them; those of SIGNED are negated half of the time.
 OPERATIONS = (
     "identity",
     "shear_x",
@@ -50,19 +50,19 @@ OPERATIONS = (
 SIGNED = range(1, 10)
 
 
-def alters(config: LoaderConfig) -> bool:
-    """Whether `alter` changes anything."""
+def has_augmentations(config: LoaderConfig) -> bool:
+    """Returns whether `apply_augmentations` changes anything."""
     return bool(any(config.jitter) or config.randaugment[0] or config.mixup)
 
 
-def alter(
+def apply_augmentations(
     batch: Batch, config: LoaderConfig, epoch: int | Int64s, positions: Int64s, valid: Bools, share: Share
 ) -> Batch:
-    """A batch of decoded uint8 pictures, jittered, put through RandAugment (both in place) and with partners to mix with, as
-    `config` says. `epoch`, `positions` and `valid` are the batch's, on the host; places without a picture stay zero. `share`
-    is the backend's: it divides rows among threads."""
+    """Returns a batch of decoded uint8 images with jitter, RandAugment (both in place) and mixup partners, as `config`
+    says. `epoch`, `positions` and `valid` are the batch's, on the host; slots without an image stay zero. `share` is
+    the backend's function that divides rows among threads."""
     if any(config.jitter) or config.randaugment[0]:
-        pixels = batch.images.contiguous()  # colour by colour, which the work on them likes best
+        pixels = batch.images.contiguous()  # planar, the fastest layout for the operations
         if any(config.jitter):
             drawn = jitters(config.seed, epoch, positions, config.jitter)
             share(valid, lambda rows: jitter(pixels, rows, *drawn, config.jitter))
@@ -80,18 +80,19 @@ def alter(
 def jitter(
     pixels: torch.Tensor, valid: Bools, factors: npt.NDArray[np.float64], order: Int64s, strengths: tuple[float, ...]
 ) -> None:
-    """Adjusts pictures (uint8 [n, 3, s, s]) in place by `factors` in `order`, both [4, n]; what has no strength is left out."""
+    """Adjusts images (uint8 [n, 3, s, s]) in place by `factors` in `order`, both [4, n]; adjustments of strength 0 are
+    skipped."""
     factors = factors.astype(np.float32)
     for step in order:
         for number, adjust in enumerate(ADJUSTMENTS):
             if strengths[number]:
                 for rows in _rows(valid & (step == number), pixels):
-                    mine = sent(factors[number, rows], pixels.device)
-                    _change(pixels, rows, partial(adjust, factors=mine))
+                    row_factors = sent(factors[number, rows], pixels.device)
+                    _change(pixels, rows, partial(adjust, factors=row_factors))
 
 
 def randaugment(pixels: torch.Tensor, valid: Bools, chosen: Int64s, negated: Bools, magnitude: int) -> None:
-    """Puts pictures (uint8 [n, 3, s, s]) in place through the operations `chosen`, [N, n], one row after the other."""
+    """Applies the operations `chosen`, [N, n], to images (uint8 [n, 3, s, s]) in place, one row after the other."""
     for step, signs in zip(chosen, negated, strict=True):
         for number in range(1, len(OPERATIONS)):
             for sign in (1, -1) if number in SIGNED else (1,):
@@ -101,10 +102,11 @@ def randaugment(pixels: torch.Tensor, valid: Bools, chosen: Int64s, negated: Boo
 
 
 def operate(pixels: torch.Tensor, number: int, magnitude: int, sign: int) -> torch.Tensor:
-    """Operation `number` of OPERATIONS on pictures (uint8 [n, 3, s, s]), at `magnitude` of 30 and with `sign` +1 or -1.
+    """Applies operation `number` of OPERATIONS to images (uint8 [n, 3, s, s]), at `magnitude` of 30 and with `sign` +1
+    or -1.
 
-    The scales are torchvision's: shear 0.3, translation 150/331 of the side, 30 degrees, 0.9 of colour and sharpness, 4 bits,
-    255 levels of the threshold.
+    The scales are torchvision's: shear 0.3, translation 150/331 of the side, 30 degrees, 0.9 of colour and sharpness, 4
+    bits, 255 levels of the threshold.
     """
     name, share = OPERATIONS[number], magnitude / MOST_MAGNITUDE
     if name in ("shear_x", "shear_y", "translate_x", "translate_y", "rotate"):
@@ -121,7 +123,7 @@ def operate(pixels: torch.Tensor, number: int, magnitude: int, sign: int) -> tor
 
 
 def warp(pixels: torch.Tensor, name: str, share: float) -> torch.Tensor:
-    """Moves every pixel from its nearest source; black where there is none."""
+    """Moves each pixel from its nearest source; black outside the image."""
     size = pixels.shape[-1]
     sources, inside = _sources_there(name, share, size, pixels.device)
     return (pixels.flatten(2).index_select(2, sources) * inside).view(pixels.shape)
@@ -129,14 +131,14 @@ def warp(pixels: torch.Tensor, name: str, share: float) -> torch.Tensor:
 
 @lru_cache(maxsize=64)
 def _sources_there(name: str, share: float, size: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """`_sources` on a device, where they stay: int64 and bool [size x size], whether there is one."""
+    """Returns `_sources` on a device, cached: indices, int64 [size x size], and a mask of those inside the image, bool."""
     sources = sent(_sources(name, share, size), device)
     return sources.clamp(min=0), sources >= 0
 
 
 def _sources(name: str, share: float, size: int) -> Int64s:
-    """Which pixel of a picture each pixel of the moved picture comes from, int64 [size x size]; -1 is outside. It is found
-    on the host in float64, so that all devices agree."""
+    """Returns the source pixel of each pixel of the moved image, int64 [size x size]; -1 is outside. Computed on the
+    host in float64, so that all devices agree."""
     down, across = np.mgrid[:size, :size].astype(np.float64)
     x, y = across, down
     if name == "shear_x":
@@ -157,15 +159,15 @@ def _sources(name: str, share: float, size: int) -> Int64s:
 
 
 def _rows(chosen: Bools, pixels: torch.Tensor) -> list[Int64s]:
-    """The places of true entries, as many together as the device of `pixels` likes."""
-    rows, step = np.flatnonzero(chosen), TOGETHER.get(pixels.device.type, TOGETHER_ELSEWHERE)
+    """Returns the indices of true entries, grouped by the number of images that suits the device of `pixels`."""
+    rows, step = np.flatnonzero(chosen), IMAGES_A_CALL.get(pixels.device.type, IMAGES_A_GPU_CALL)
     return [rows[start : start + step] for start in range(0, len(rows), step)]
 
 
 def _change(pixels: torch.Tensor, rows: Int64s, change: Callable[[torch.Tensor], torch.Tensor]) -> None:
     if len(rows) == 1:
-        place = int(rows[0])
-        pixels[place] = change(pixels[place : place + 1])[0]
+        row = int(rows[0])
+        pixels[row] = change(pixels[row : row + 1])[0]
         return
-    places = sent(rows, pixels.device)
-    pixels[places] = change(pixels[places])
+    indices = sent(rows, pixels.device)
+    pixels[indices] = change(pixels[indices])

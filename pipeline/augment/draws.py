@@ -1,7 +1,7 @@
-"""What is drawn for a picture (its window, mirroring, colours, mixing): a function of seed, epoch and position alone.
+"""Draws the random numbers of an image (crop, flip, colours, mixup): a function of seed, epoch and position alone.
 
-Every backend, world size and resume is handed the same draws, made here, so that all of them see the same pictures.
-Windows are cut by the backends; `apply.py` does the rest.
+Every backend, world size and resumed run gets the same draws from here, so that all of them see the same images. The
+backends apply the crops; `apply.py` does the rest.
 """
 
 import itertools
@@ -20,7 +20,7 @@ PHILOX_ROUNDS: Final = 10
 LOW: Final = np.uint64(0xFFFFFFFF)
 HALF: Final = np.uint64(32)
 
-# Purposes: draws of one never meet draws of another.
+# Purposes: draws of one purpose never repeat those of another.
 CROP: Final = 0
 FLIP: Final = 1
 JITTER: Final = 2
@@ -29,41 +29,42 @@ MIXUP: Final = 4
 
 # Random resized crop, C. Szegedy et al., "Going deeper with convolutions", CVPR 2015, with torchvision's fallback.
 ATTEMPTS: Final = 10
-WAVES: Final = (0, 1, 3, ATTEMPTS)  # three of four first attempts fit: the later ones are made for the rest alone
-AREA: Final = (0.08, 1.0)  # share of the picture
+WAVES: Final = (0, 1, 3, ATTEMPTS)  # three of four first attempts fit: later ones are computed only for the rest
+AREA: Final = (0.08, 1.0)  # share of the image's area
 RATIO: Final = (3 / 4, 4 / 3)  # width to height
 HALF_LOG_RATIO: Final = 0.14384103622589045  # ln(4/3) / 2
 EVAL_SHARE: Final = 224 / 256  # side of the evaluation crop to the short side
-# Pictures at a time: over more than 500 numbers numpy gives the interpreter's lock away at every step, and waits for it anew.
+# Images at a time: above about 500 numbers numpy releases the GIL at every step and has to re-acquire it.
 BETA_TERMS: Final = 448
 
 ORDERS: Final = np.array(
     list(itertools.permutations(range(4))), np.int64
 )  # [24, 4], of the four adjustments of a jitter
 NUM_OPERATIONS: Final = 14  # RandAugment's
-QUANTILES: Final = 4097  # grid on which a beta distribution is summed up
+QUANTILES: Final = 4097  # points of the grid on which a beta distribution is integrated
 
 
 @dataclass(frozen=True, eq=False)
 class Crops:
-    """Windows of source pictures, in pixels: the window is resized to the square that the model sees, then mirrored."""
+    """Windows of source images, in pixels: a window is resized to the model's square, then flipped."""
 
     x: Int32s  # [n] left edge
     y: Int32s  # [n] top edge
     width: Int32s  # [n]
     height: Int32s  # [n]
-    flip: npt.NDArray[np.bool_]  # [n] mirrored left to right
+    flip: npt.NDArray[np.bool_]  # [n] flipped left to right
 
     def __len__(self) -> int:
         return len(self.x)
 
     def take(self, rows: Int64s) -> "Crops":
-        """Some of the windows, by number."""
+        """Returns the crops of some rows."""
         return Crops(self.x[rows], self.y[rows], self.width[rows], self.height[rows], self.flip[rows])
 
 
 def philox(key: tuple[int, int], counter: UInt64s) -> UInt64s:
-    """Philox4x32-10: four 32-bit words for each counter; `counter` and result are uint64 [4, ...] that hold 32-bit words."""
+    """Computes Philox4x32-10: four 32-bit words for each counter; `counter` and result are uint64 [4, ...] that hold
+    32-bit words."""
     words = [*counter]
     for number in range(PHILOX_ROUNDS):
         keys = [np.uint64((key[side] + number * WEYL[side]) & 0xFFFFFFFF) for side in (0, 1)]
@@ -73,11 +74,11 @@ def philox(key: tuple[int, int], counter: UInt64s) -> UInt64s:
 
 
 def uniforms(seed: int, epoch: int | Int64s, positions: Int64s, purpose: int, draws: int, first: int = 0) -> Floats:
-    """Numbers in (0, 1): float64 [4, draws, n]. The key is the seed, the counter (position, epoch, purpose x 256 + draw), of
-    draws from `first` on; `epoch` is one number, or each position's own (int64 [n])."""
+    """Returns numbers in (0, 1): float64 [4, draws, n]. The key is the seed, the counter (position, epoch, purpose x
+    256 + draw), of draws from `first` on; `epoch` is one number, or one for each position (int64 [n])."""
     counter = np.empty((4, draws, len(positions)), np.uint64)
-    place = positions.astype(np.uint64)
-    counter[0], counter[1] = place & LOW, place >> HALF
+    number = positions.astype(np.uint64)
+    counter[0], counter[1] = number & LOW, number >> HALF
     counter[2] = epoch & 0xFFFFFFFF
     counter[3] = purpose * 256 + np.arange(first, first + draws, dtype=np.uint64)[:, None]
     words = philox((seed & 0xFFFFFFFF, seed >> 32 & 0xFFFFFFFF), counter)
@@ -85,11 +86,12 @@ def uniforms(seed: int, epoch: int | Int64s, positions: Int64s, purpose: int, dr
 
 
 def train_crops(seed: int, epoch: int | Int64s, positions: Int64s, widths: Int32s, heights: Int32s) -> Crops:
-    """Random resized crops and flips of pictures at `positions` (int64 [n]) of `widths` x `heights` pixels, of one `epoch`
-    or of each one's own (int64 [n]).
+    """Draws random resized crops and flips of images at `positions` (int64 [n]) of `widths` x `heights` pixels, of one
+    `epoch` or one for each (int64 [n]).
 
-    Each of ten attempts draws a share of the area (uniform), a ratio (log-uniform) and a place (uniform over all that fit);
-    the first window that fits is taken, else the largest centred one of allowed ratio. Sides are rounded half to even.
+    Each of ten attempts draws a share of the area (uniform), a ratio (log-uniform) and an offset (uniform over all that
+    fit); the first window that fits is taken, else the largest centred one of allowed ratio. Sides are rounded half to
+    even.
     """
     parts = []
     for start in range(0, max(1, len(positions)), BETA_TERMS):
@@ -100,7 +102,7 @@ def train_crops(seed: int, epoch: int | Int64s, positions: Int64s, widths: Int32
 
 
 def _train_crops(seed: int, epoch: int | Int64s, positions: Int64s, widths: Int32s, heights: Int32s) -> Crops:
-    """At most PIECE of them."""
+    """Draws the crops of at most PIECE images."""
     wide, high = widths.astype(np.float64), heights.astype(np.float64)
     x, y, width, height = (np.empty_like(wide) for _ in range(4))
     left = np.arange(len(positions))
@@ -125,8 +127,8 @@ def _train_crops(seed: int, epoch: int | Int64s, positions: Int64s, widths: Int3
 def _attempts(
     seed: int, epoch: int | Int64s, positions: Int64s, wide: Floats, high: Floats, numbers: range
 ) -> tuple[Floats, Floats, Floats, Floats, npt.NDArray[np.bool_]]:
-    """x, y, width and height of each picture's first window that fits, of the attempts with these numbers, and whether one
-    does: [n] each."""
+    """Returns x, y, width and height of the first window of each image that fits, among the attempts with these
+    numbers, and whether one fits: [n] each."""
     area, ratio, across, down = uniforms(seed, epoch, positions, CROP, len(numbers), numbers.start)
     side = np.sqrt((AREA[0] + area * (AREA[1] - AREA[0])) * (wide * high))
     stretch = _exp((2.0 * ratio - 1.0) * HALF_LOG_RATIO)  # square root of the ratio
@@ -140,8 +142,9 @@ def _attempts(
 
 
 def eval_crops(widths: Int32s, heights: Int32s, size: int) -> Crops:
-    """Centred squares: resized to `size`, each is the centre of the picture whose short side was resized to 256/224 of
-    `size` (a whole number of pixels). Sides and edges are whole source pixels, at most half a pixel from the exact ones."""
+    """Returns centred squares: resized to `size`, each is the centre of the image whose short side was resized to
+    256/224 of `size` (a whole number of pixels). Sides and edges are whole source pixels, at most half a pixel from the
+    exact ones."""
     short = np.minimum(widths, heights).astype(np.float64)
     side = np.maximum(1.0, np.rint(short * size / np.rint(size / EVAL_SHARE))).astype(np.int32)
     x, y = (widths - side) // 2, (heights - side) // 2
@@ -151,10 +154,12 @@ def eval_crops(widths: Int32s, heights: Int32s, size: int) -> Crops:
 def jitters(
     seed: int, epoch: int | Int64s, positions: Int64s, strengths: tuple[float, float, float, float]
 ) -> tuple[Floats, Int64s]:
-    """Colour jitter of pictures at `positions` (int64 [n]): factors of brightness, contrast and saturation and the turn of
-    the hue as a share of the circle, float64 [4, n], and the order in which the four are applied, int64 [4, n].
+    """Draws the colour jitter of images at `positions` (int64 [n]): factors of brightness, contrast and saturation and
+    the rotation of the hue as a share of the circle, float64 [4, n], and the order in which the four are applied, int64
+    [4, n].
 
-    A factor is uniform in [max(0, 1 - strength), 1 + strength], the turn in [-strength, strength]; all orders are as likely.
+    A factor is uniform in [max(0, 1 - strength), 1 + strength], the rotation in [-strength, strength]; all orders are
+    equally likely.
     """
     first, second = np.moveaxis(uniforms(seed, epoch, positions, JITTER, 2), 1, 0)
     strength = np.array(strengths)[:, None]
@@ -165,9 +170,9 @@ def jitters(
 
 
 def operations(seed: int, epoch: int | Int64s, positions: Int64s, count: int) -> tuple[Int64s, npt.NDArray[np.bool_]]:
-    """RandAugment's choices for pictures at `positions` (int64 [n]): the number of each of `count` operations that follow
-    each other, int64 [count, n] below 14, each as likely and independent; and whether its strength is negated, bool
-    [count, n]. E. D. Cubuk et al., "RandAugment", 2019."""
+    """Draws RandAugment's choices for images at `positions` (int64 [n]): the numbers of `count` consecutive operations,
+    int64 [count, n] below 14, independent and equally likely; and whether the strength is negated, bool [count, n]. E.
+    D. Cubuk et al., "RandAugment", 2019."""
     chosen, sign, _, _ = uniforms(seed, epoch, positions, RANDAUGMENT, count)
     return (chosen * NUM_OPERATIONS).astype(np.int64), (sign < 0.5).astype(np.bool_)
 
@@ -175,25 +180,27 @@ def operations(seed: int, epoch: int | Int64s, positions: Int64s, count: int) ->
 def mixes(
     seed: int, epoch: int | Int64s, positions: Int64s, mixable: npt.NDArray[np.bool_], alpha: float
 ) -> tuple[Int64s, Floats]:
-    """Mixup of a rank's pictures at `positions` (int64 [n]): the place of each one's partner, int64 [n], and its own share
-    of the mix, float64 [n], from the beta distribution with both parameters `alpha`. H. Zhang et al., "mixup", 2017.
+    """Draws mixup for a rank's images at `positions` (int64 [n]): the row of each one's partner, int64 [n], and the
+    image's own share of the mix, float64 [n], from the beta distribution with both parameters `alpha`. H. Zhang et al.,
+    "mixup", 2017.
 
-    The share is a function of the position. The partner is the next of the pictures of the same local batch in a random
-    order, so it depends on which ranks there are. Places that are not `mixable` are their own partners, with share 1.
+    The share is a function of the position. The partner is the next image of the same local batch in a random order, so
+    it depends on the set of ranks. Rows that are not `mixable` are their own partners, with share 1.
     """
-    share, place, _, _ = uniforms(seed, epoch, positions, MIXUP, 1)[:, 0]
+    share, number, _, _ = uniforms(seed, epoch, positions, MIXUP, 1)[:, 0]
     rows = np.flatnonzero(mixable)
-    order = rows[np.argsort(place[rows], kind="stable")]
+    order = rows[np.argsort(number[rows], kind="stable")]
     partners = np.arange(len(positions))
     partners[order] = np.roll(order, -1)
     return partners, np.where(partners == np.arange(len(positions)), 1.0, beta_quantiles(alpha, share))
 
 
 def beta_quantiles(alpha: float, shares: Floats) -> Floats:
-    """Where the beta distribution with both parameters `alpha` has come to each of `shares`, within 1e-5 of them.
+    """Returns the quantiles of the beta distribution with both parameters `alpha` at `shares`, within 1e-5.
 
-    The density is summed by trapezia over the lower half, in a variable in which it is bounded: x = (v^(p / alpha)) / 2 with
-    p = max(1, alpha), so that x^(alpha - 1) dx is v^(p - 1) dv up to a factor; the upper half mirrors it.
+    Integrates the density by the trapezoidal rule over the lower half, in a variable in which it is bounded: x = (v^(p
+    / alpha)) / 2 with p = max(1, alpha), so that x^(alpha - 1) dx is v^(p - 1) dv up to a factor; the upper half
+    mirrors it.
     """
     power = max(1.0, alpha)
     grid = np.linspace(0.0, 1.0, QUANTILES)
@@ -205,8 +212,8 @@ def beta_quantiles(alpha: float, shares: Floats) -> Floats:
 
 
 def _exp(power: Floats) -> Floats:
-    """e^power for |power| < 0.15, within 2^-52. Only sums and products, which every machine rounds alike: libraries'
-    exp differ in the last bit, and a window's side could be rounded to another pixel."""
+    """Returns e^power for |power| < 0.15, within 2^-52. Uses only sums and products, which every machine rounds alike:
+    the exp of libraries differs in the last bit, and a window's side could be rounded to another pixel."""
     total = np.ones_like(power)
     for term in range(11, 0, -1):
         total = 1.0 + power * total / term

@@ -1,1 +1,1 @@
-"""From JPEGs to tensors, on a CPU or a GPU."""
+"""Decodes JPEGs to tensors, on a CPU or a GPU."""

@@ -1,7 +1,7 @@
-"""Memory for batches that is used again once nobody holds the batch that it was lent for.
+"""Reuses the memory of batches once nothing refers to them.
 
-A batch of 256 float images takes 154 MB. Fresh memory of that size comes from the system page by page, which costs as much
-time as filling it; memory that was touched before costs nothing.
+Fresh memory of the size of a batch (154 MB for 256 float images) comes from the system page by page, which costs as
+much time as filling it.
 """
 
 import mmap
@@ -14,16 +14,16 @@ import numpy.typing as npt
 
 
 class Buffers:
-    """Lends arrays and takes their memory back by itself. Used by one thread; what it lent may be dropped by any."""
+    """Lends arrays, and reclaims their memory when they are dropped. One thread borrows; any thread may drop an array."""
 
     def __init__(self, kept: int) -> None:
-        """`kept`: free blocks of one size that are kept; those above it go back to the system."""
+        """`kept`: number of free blocks of one size to keep; further ones are returned to the system."""
         self._kept = kept
         self._free: dict[int, list[mmap.mmap]] = {}
 
     def lend(self, shape: Sequence[int], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-        """An array whose content is undefined. Its memory is lent again after the array, and every tensor or view that was
-        made of it, are gone."""
+        """Returns an array with undefined content. Its memory is reused once the array, and every tensor or view made
+        of it, are dropped."""
         size = max(1, int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize)
         free = self._free.setdefault(size, [])
         block = free.pop() if free else _fresh(size)
@@ -32,7 +32,7 @@ class Buffers:
         return lent
 
     def clear(self) -> None:
-        """Gives free memory back to the system."""
+        """Returns free memory to the system."""
         for free in self._free.values():
             free.clear()
 
@@ -40,7 +40,7 @@ class Buffers:
 def _fresh(size: int) -> mmap.mmap:
     block = mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     if hasattr(mmap, "MADV_HUGEPAGE"):
-        block.madvise(mmap.MADV_HUGEPAGE)  # a page of 2 MB where the system has one: fewer faults, fewer misses
+        block.madvise(mmap.MADV_HUGEPAGE)  # pages of 2 MB if the system has them: fewer faults, fewer misses
     return block
 
 

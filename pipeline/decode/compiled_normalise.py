@@ -1,7 +1,7 @@
-"""Normalisation and mixup in one pass over a batch, compiled by torch for the device where it lies.
+"""Normalisation and mixup in one pass over a batch, compiled by torch for the batch's device.
 
-One by one, torch's operations read and write the floats of a batch three times, five with mixup. `batch.normalise` says what
-the result is; this gives the same within the rounding of a fused multiply-add.
+Separate torch operations read and write the floats of a batch three times, five with mixup. The result is that of
+`batch.normalise` within the rounding of a fused multiply-add.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from tagmill.pipeline.batch import Mix, Normalisation, factors, scaled
 def compiled_normalise(
     images: torch.Tensor, valid: torch.Tensor, how: Normalisation, mix: Mix | None = None
 ) -> torch.Tensor:
-    """See `tagmill.pipeline.batch.normalise`. The first call for a shape compiles, which takes seconds."""
+    """Normalises as `tagmill.pipeline.batch.normalise`. The first call for a shape compiles, which takes seconds."""
     shift, scale = factors(how, images.device)
     partners, shares = mix or (None, None)
     return _compiled()(images, valid, shift, scale, how.dtype, partners, shares)
@@ -23,6 +23,6 @@ def compiled_normalise(
 
 @cache
 def _compiled() -> Callable[..., torch.Tensor]:
-    # Batches of a rank are all of one shape, so a kernel for exactly that is best.
+    # All batches of a rank have the same shape, so a kernel with static shapes is fastest.
     made: Callable[..., torch.Tensor] = torch.compile(scaled, fullgraph=True, dynamic=False)
     return made

@@ -1,8 +1,8 @@
-"""Decodes, crops, resizes, mirrors and normalises pictures in threads on the CPU; the backend that runs anywhere.
+"""Decodes, crops, resizes, flips and normalises images in threads on the CPU; the backend that runs on every machine.
 
-Where the time goes, for a picture of 256 pixels: three quarters of it is decoding, most of that undoing the Huffman code. So
-the rest is one pass over the window while it lies in the cache (`libjpeg.py`), straight to its place in the batch; batches are
-made in memory that was used before, and the next batch is begun before one is done.
+Most of the time goes into decoding, and most of that into undoing the Huffman code. So the rest is one pass over the
+window while it is in the CPU cache (`libjpeg.py`), directly into its row of the batch; batches reuse memory, and the
+next batch is started before the current one is complete.
 """
 
 import threading
@@ -22,26 +22,28 @@ from tagmill.pipeline.decode.cpu_affinity import pin
 from tagmill.pipeline.decode.resize import MEMORY, normalise_rows
 
 Jpegs = Sequence[bytes | None]
-Coming = Callable[[int], tuple[Jpegs, Crops] | None]  # what comes after the present batch, 0 being the next, if known
+Coming = Callable[
+    [int], tuple[Jpegs, Crops] | None
+]  # returns the arguments of a later batch, 0 being the next, if known
 T = TypeVar("T")
 Fill = Callable[[npt.NDArray[Any], Sequence[int], Sequence[bytes], Crops, Normalisation | None], list[int]]
 
-KEPT = 5  # free buffers of a size: those of the batches that wait, of the two that are in work and of the trainer's
-PIECES = 4  # a thread, of a batch: so that one that was held up leaves its rows to the others
+KEPT = 5  # free buffers of a size: those of waiting batches, of the two in progress and of the trainer's
+TASKS_A_THREAD = 4  # tasks of a batch for each thread, so that other threads take over the rows of one that is delayed
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Work:
-    """A batch that threads fill, piece by piece; each piece returns the rows that it lost."""
+    """A batch that threads fill task by task; each task returns the rows that it lost."""
 
     jpegs: Jpegs
-    asked: tuple[int, Normalisation | None]  # the side, and which floats
+    wanted: tuple[int, Normalisation | None]  # side in pixels, and the normalisation
     batch: npt.NDArray[Any]
-    pieces: list[Future[list[int]]]
+    tasks: list[Future[list[int]]]
 
 
 class CpuBackend:
-    """Threads on host memory; decoding and resizing release the interpreter lock."""
+    """Decodes in threads on host memory; decoding and resizing release the GIL."""
 
     on_device = False
 
@@ -49,30 +51,32 @@ class CpuBackend:
         self,
         threads: int,
         fill_windows: Fill,
-        elsewhere: Normalise = normalise,
+        normalise_on_device: Normalise = normalise,
         cores: set[int] | None = None,
     ) -> None:
-        """`fill_windows`: see `libjpeg.fill_with_libjpeg`. `elsewhere` normalises images that are on another device; threads
-        keep to `cores`, if any are given."""
-        self._threads, self._fill, self._elsewhere = threads, fill_windows, elsewhere
+        """`fill_windows`: see `libjpeg.fill_with_libjpeg`. `normalise_on_device` normalises images that are on another
+        device. The threads are pinned to `cores`, if given."""
+        self._threads = threads
+        self._fill = fill_windows
+        self._normalise_on_device = normalise_on_device
         self._pool = _pool(threads, cores)
         self._buffers = Buffers(KEPT)
-        self._begun: _Work | None = None  # the batch that is coming
+        self._begun: _Work | None = None  # the next batch, started early
 
     def decode(
         self, jpegs: Jpegs, crops: Crops, size: int, how: Normalisation | None = None, coming: Coming | None = None
     ) -> tuple[torch.Tensor, npt.NDArray[np.bool_]]:
         """See `tagmill.pipeline.decode.backend.Backend.decode`."""
         work, self._begun = self._begun, None
-        if work is not None and (work.jpegs is not jpegs or work.asked != (size, how)):
-            _give_up(work)
+        if work is not None and (work.jpegs is not jpegs or work.wanted != (size, how)):
+            _cancel(work)
             work = None
         work = work or self._begin(jpegs, crops, size, how)
         failed = np.zeros(len(jpegs), np.bool_)
-        for piece in work.pieces:
+        for task in work.tasks:
             if self._begun is None and coming and (found := coming(0)):
                 self._begun = self._begin(*found, size, how)
-            failed[piece.result()] = True
+            failed[task.result()] = True
         return torch.from_numpy(work.batch).view(how.dtype if how else torch.uint8).permute(0, 3, 1, 2), failed
 
     def normalise(
@@ -80,7 +84,7 @@ class CpuBackend:
     ) -> torch.Tensor:
         """See `tagmill.pipeline.decode.backend.Backend.normalise`."""
         if images.device.type != "cpu":
-            return self._elsewhere(images, valid, how, mix)
+            return self._normalise_on_device(images, valid, how, mix)
         if mix:
             floats = self.normalise(images, valid, replace(how, dtype=torch.float32))
             return mixed(floats, mix).to(how.dtype, memory_format=torch.channels_last)
@@ -91,7 +95,7 @@ class CpuBackend:
         def work(rows: Sequence[int]) -> None:
             normalise_rows(batch, rows, [pixels[row] for row in rows], how)
 
-        for _ in self._pool.map(work, self._pieces(valid.nonzero().flatten().tolist())):
+        for _ in self._pool.map(work, self._task_lists(valid.nonzero().flatten().tolist())):
             pass
         return torch.from_numpy(batch).view(how.dtype).permute(0, 3, 1, 2)
 
@@ -111,37 +115,41 @@ class CpuBackend:
         batch = self._buffers.lend((len(jpegs), size, size, 3), MEMORY[how.dtype if how else torch.uint8])
         found = [(row, jpeg) for row, jpeg in enumerate(jpegs) if jpeg is not None]
         batch[[row for row, jpeg in enumerate(jpegs) if jpeg is None]] = 0
-        pieces = []
-        for piece in self._pieces(found):
-            rows = [row for row, _ in piece]
+        tasks = []
+        for task in self._task_lists(found):
+            rows = [row for row, _ in task]
             chosen = crops.take(np.array(rows, np.int64))
-            pieces.append(self._pool.submit(self._fill, batch, rows, [jpeg for _, jpeg in piece], chosen, how))
-        return _Work(jpegs, (size, how), batch, pieces)
+            tasks.append(self._pool.submit(self._fill, batch, rows, [jpeg for _, jpeg in task], chosen, how))
+        return _Work(jpegs, (size, how), batch, tasks)
 
-    def _pieces(self, parts: Sequence[T]) -> list[Sequence[T]]:
-        """Parts of a batch, divided among all threads."""
-        return [parts[first :: PIECES * self._threads] for first in range(min(PIECES * self._threads, len(parts)))]
+    def _task_lists(self, parts: Sequence[T]) -> list[Sequence[T]]:
+        """Splits parts of a batch into tasks for all threads."""
+        return [
+            parts[first :: TASKS_A_THREAD * self._threads]
+            for first in range(min(TASKS_A_THREAD * self._threads, len(parts)))
+        ]
 
 
-def _give_up(work: _Work) -> None:
-    """Pieces that are in work are finished, into memory that nobody looks at."""
-    for piece in work.pieces:
-        piece.cancel()
+def _cancel(work: _Work) -> None:
+    """Cancels the tasks of a batch; running ones finish into memory that is not used."""
+    for task in work.tasks:
+        task.cancel()
 
 
 def _pool(threads: int, cores: set[int] | None) -> ThreadPoolExecutor:
-    """Threads in which torch keeps to the calling one: there are as many of them as cores already."""
-    everybody, ours = threading.Barrier(threads), torch.get_num_threads()
+    """Starts threads in which torch uses one thread only: there is one of them for each core already."""
+    barrier, num_before = threading.Barrier(threads), torch.get_num_threads()
 
-    def alone() -> None:
+    def begin_thread() -> None:
         if cores:
             pin(cores)
-        torch.get_num_threads()  # a thread's first call takes the number of all; only then can it have one of its own
+        # the first call in a thread adopts the global number; only afterwards can the thread have its own
+        torch.get_num_threads()
         torch.set_num_threads(1)
-        everybody.wait()
+        barrier.wait()
 
-    pool = ThreadPoolExecutor(threads, "tagmill-decode", alone)
+    pool = ThreadPoolExecutor(threads, "tagmill-decode", begin_thread)
     for done in [pool.submit(threading.get_ident) for _ in range(threads)]:
         done.result()
-    torch.set_num_threads(ours)  # set_num_threads also changed what threads to come will have
+    torch.set_num_threads(num_before)  # set_num_threads also changed the number for threads of the future
     return pool

@@ -1,4 +1,4 @@
-"""Which cores of a machine a rank's threads get."""
+"""Finds the cores of a machine that a rank's threads may use, and pins threads to them."""
 
 import os
 from collections.abc import Mapping
@@ -8,17 +8,18 @@ CGROUP = Path("/sys/fs/cgroup")
 
 
 def cores_per_rank(environment: Mapping[str, str] = os.environ) -> int:
-    """How many threads are worth starting: this process's share of the cores, or of the processor time that its control group
-    may take (a container's limit) where that is less. Ranks on the machine are LOCAL_WORLD_SIZE, set by torchrun."""
+    """Returns the number of threads worth starting: this process's share of the cores, or of the CPU quota of its
+    control group (a container's limit) if that is less. LOCAL_WORLD_SIZE, which torchrun sets, is the number of ranks
+    on the machine."""
     ranks = _number(environment.get("LOCAL_WORLD_SIZE"), 1)
     cores, quota = len(rank_cores(environment)), quota_cores()
-    # A container's limit is for all of its ranks; a process that was given cores of its own shares it all the same.
+    # A container's limit covers all of its ranks; a process with cores of its own shares it all the same.
     return max(1, cores if quota is None else min(cores, int(quota / max(1, ranks))))
 
 
 def rank_cores(environment: Mapping[str, str] = os.environ) -> set[int]:
-    """The cores of this rank: an equal part of those that the process may use, neighbours together, by LOCAL_RANK. All of them
-    where somebody (numactl, a scheduler) has already given each rank cores of its own."""
+    """Returns the cores of this rank: an equal part of those that the process may use, adjacent ones together, by
+    LOCAL_RANK. Returns all of them if numactl or a scheduler has already assigned cores to each rank."""
     ranks = max(1, _number(environment.get("LOCAL_WORLD_SIZE"), 1))
     allowed = sorted(os.sched_getaffinity(0))
     if ranks == 1 or len(allowed) * ranks <= (os.cpu_count() or 1):
@@ -29,16 +30,18 @@ def rank_cores(environment: Mapping[str, str] = os.environ) -> set[int]:
 
 
 def pin(cores: set[int]) -> None:
-    """Keeps the calling thread, and those that it will start, on some cores. (On Linux this is of a thread, not a process.)"""
+    """Pins the calling thread, and threads that it will start, to some cores. (On Linux the affinity belongs to a
+    thread, not a process.)"""
     os.sched_setaffinity(0, cores)
 
 
 def quota_cores(root: Path = CGROUP) -> float | None:
-    """Cores' worth of time that the control group may take; None without a limit. Versions 2 and 1 of Linux's interface."""
+    """Returns the CPU quota of the control group in cores; None without a limit. Reads versions 2 and 1 of Linux's
+    interface."""
     text = _read(root / "cpu.max") or f"{_read(root / 'cpu/cpu.cfs_quota_us')} {_read(root / 'cpu/cpu.cfs_period_us')}"
     quota, _, period = text.strip().partition(" ")
     if not (quota.isdecimal() and period.strip().isdecimal()) or not int(period):
-        return None  # 'max', -1, or nothing is said
+        return None  # 'max', -1 or no entry
     return int(quota) / int(period)
 
 

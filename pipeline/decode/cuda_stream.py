@@ -1,4 +1,4 @@
-"""The CUDA stream on which batches are made, beside the one that the trainer computes on."""
+"""The CUDA stream on which batches are made, separate from the trainer's."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,8 +8,8 @@ import torch
 from tagmill.pipeline.batch import Batch
 
 
-class Lane:
-    """A stream for the thread that makes batches; on a CPU there is none, and nothing is done."""
+class SideStream:
+    """A CUDA stream for the thread that makes batches; does nothing on a CPU."""
 
     def __init__(self, device: str) -> None:
         self._device = torch.device(device)
@@ -18,9 +18,9 @@ class Lane:
             self._stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
 
     @contextmanager
-    def making(self) -> Iterator[None]:
-        """What torch is asked inside runs on this stream, and has run when it ends. Only the calling thread waits, asleep: the
-        trainer's kernels and the next batch's decoding go on meanwhile."""
+    def work(self) -> Iterator[None]:
+        """Runs torch operations of the `with` block on this stream and waits until they are complete. Only the calling
+        thread waits, asleep: the trainer's kernels and the next batch's decoding continue."""
         if self._stream is None:
             yield
             return
@@ -31,10 +31,10 @@ class Lane:
         done.synchronize()
 
     def hand_over(self, batch: Batch) -> None:
-        """Called by the trainer's thread: the memory of a batch that it drops is not used again before the work that its
-        current stream has by then been given is done."""
+        """Passes a batch to the trainer; called by the trainer's thread. The batch's memory is not reused before the
+        work that is queued on the trainer's current stream when it drops the batch is complete."""
         if self._stream is not None:
             stream = torch.cuda.current_stream(self._device)
-            pieces = {tensor.untyped_storage().data_ptr(): tensor for tensor in batch.tensors() if tensor.is_cuda}
-            for tensor in pieces.values():  # most tensors of a batch share one piece of memory
+            storages = {tensor.untyped_storage().data_ptr(): tensor for tensor in batch.tensors() if tensor.is_cuda}
+            for tensor in storages.values():  # most tensors of a batch share one storage
                 tensor.record_stream(stream)

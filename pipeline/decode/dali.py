@@ -12,20 +12,27 @@ from tagmill.pipeline.augment.draws import Crops
 from tagmill.pipeline.batch import Mix, Normalisation, normalise, sent
 from tagmill.pipeline.decode import compiled_normalise
 from tagmill.pipeline.decode.cpu import Coming, Jpegs
-from tagmill.pipeline.decode.dali_graph import PLACEHOLDER_SIDE, Graph, Inputs, check_blame, placeholder, sorted_out
+from tagmill.pipeline.decode.dali_graph import (
+    PLACEHOLDER_SIDE,
+    Graph,
+    Inputs,
+    check_same_failure,
+    placeholder,
+    split_decodable,
+)
 from tagmill.pipeline.decoding import Decoding
 from tagmill.shards.arrays import Bools
 from tagmill.shards.errors import TagmillError
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class _Fed:
-    """A batch that DALI was given, with all that is needed to give it once more."""
+class _Batch:
+    """A batch that was fed to DALI, with everything needed to feed it again."""
 
     jpegs: Jpegs
     crops: Crops
     size: int
-    refused: Bools  # [n], what DALI must not see
+    refused: Bools  # [n], rows that must not be fed to DALI
     inputs: Inputs
 
     @property
@@ -35,49 +42,51 @@ class _Fed:
 
 
 class DaliBackend:
-    """One DALI pipeline of the whole graph. While a batch is waited for, those that come next are in it already; their bytes
-    are kept until they are returned, so that an error in one of them costs the others nothing but time."""
+    """Runs one DALI pipeline for the whole graph. While one batch is awaited, the next ones are in the pipeline
+    already. Their bytes are kept until they are returned, so an error in one batch costs the others only time."""
 
     on_device = True
 
     def __init__(self, threads: int, device: str = "cpu", decoding: Decoding | None = None) -> None:
-        self._threads, self._decoding = threads, decoding or Decoding()
+        self._threads = threads
+        self._decoding = decoding or Decoding()
         self._device = torch.device(device)
         self._device_id = (self._device.index or 0) if self._device.type == "cuda" else None
         self._graph: Graph | None = None
-        self._flight: deque[_Fed] = deque()  # started and not collected, in order
-        self._dead: RuntimeError | None = None  # what ended the pipeline while a batch was started
+        self._in_flight: deque[_Batch] = deque()  # started and not collected, in order
+        self._dead: RuntimeError | None = None  # the error that ended the pipeline while a batch was started
 
     def decode(
         self, jpegs: Jpegs, crops: Crops, size: int, how: Normalisation | None = None, coming: Coming | None = None
     ) -> tuple[torch.Tensor, Bools]:
-        """See `tagmill.pipeline.decode.backend.Backend.decode`. On a GPU the images are for torch's current stream.
+        """See `tagmill.pipeline.decode.backend.Backend.decode`. On a GPU the images belong to torch's current stream.
 
-        Raises TagmillError where DALI fails and no sample is to blame."""
-        first = self._flight[0] if self._flight else None
+        Raises TagmillError if DALI fails and no sample is the cause.
+        """
+        first = self._in_flight[0] if self._in_flight else None
         if first and (first.jpegs is not jpegs or first.crops is not crops or first.size != size):
-            self._give_up()
-        if not self._flight:
+            self._drop_in_flight()
+        if not self._in_flight:
             self._start(jpegs, crops, size)
         self._fill(coming, 1, size)
         pixels, failed = self._next()
-        self._fill(coming, 0, size)  # now, so that DALI has as much to do as it takes while this batch is handed over
+        self._fill(coming, 0, size)  # here, so that DALI stays busy while this batch is delivered
         whole = np.array([jpeg is not None for jpeg in jpegs]) & ~failed
-        return self._handed_over(pixels, whole, how), failed
+        return self._delivered(pixels, whole, how), failed
 
     def normalise(
         self, images: torch.Tensor, valid: torch.Tensor, how: Normalisation, mix: Mix | None = None
     ) -> torch.Tensor:
         """See `tagmill.pipeline.decode.backend.Backend.normalise`."""
-        by = compiled_normalise.compiled_normalise if self._decoding.fused else normalise
-        return by(images, valid, how, mix)
+        run = compiled_normalise.compiled_normalise if self._decoding.fused else normalise
+        return run(images, valid, how, mix)
 
     def share(self, rows: Bools, work: Callable[[Bools], None]) -> None:
-        """See `tagmill.pipeline.decode.backend.Backend.share`: a device is asked for all rows at once."""
+        """See `tagmill.pipeline.decode.backend.Backend.share`: a device gets all rows at once."""
         work(rows)
 
     def failure(self) -> str:
-        """Tries the decoder on one small picture, and says what went wrong; empty where nothing did."""
+        """Decodes one small image as a test and returns the error; empty if there is none."""
         side = np.full(1, PLACEHOLDER_SIDE, np.int32)
         try:
             _, failed = self.decode([placeholder()], Crops(side - side, side - side, side, side, side < 0), 8)
@@ -85,78 +94,84 @@ class DaliBackend:
             return str(error)
         finally:
             self.close()
-        return "DALI fails on a picture that is whole" if failed.any() else ""
+        return "DALI fails on a valid image" if failed.any() else ""
 
     def close(self) -> None:
         """Ends DALI's threads."""
-        self._graph, self._dead = None, None
-        self._flight.clear()
+        self._graph = None
+        self._dead = None
+        self._in_flight.clear()
 
     def _fill(self, coming: Coming | None, given: int, size: int) -> None:
-        """Starts what comes next, as far as it is known, until `depth` batches are in flight; `given` of those in flight are
-        what the caller has already."""
-        while coming and len(self._flight) < self._decoding.depth and (found := coming(len(self._flight) - given)):
+        """Starts the next batches, as far as they are known, until `depth` are in flight; the caller has `given` of
+        those in flight already."""
+        while (
+            coming and len(self._in_flight) < self._decoding.depth and (found := coming(len(self._in_flight) - given))
+        ):
             self._start(*found, size)
 
     def _start(self, jpegs: Jpegs, crops: Crops, size: int) -> None:
-        """Puts a batch behind those in flight. What is wrong with it is said when its turn has come."""
-        graph = self._fitting(len(jpegs), size)
+        """Appends a batch to those in flight. An error in it is raised when the batch is due."""
+        graph = self._graph_for(len(jpegs), size)
         refused = np.zeros(len(jpegs), np.bool_)
-        refused[sorted_out(jpegs, crops)[1]] = True
+        refused[split_decodable(jpegs, crops)[1]] = True
         left_out = refused | np.array([jpeg is None for jpeg in jpegs])
-        fed = _Fed(jpegs, crops, size, refused, graph.inputs(jpegs, crops, left_out))
-        self._flight.append(fed)
-        self._send(graph, fed)
+        batch = _Batch(jpegs, crops, size, refused, graph.inputs(jpegs, crops, left_out))
+        self._in_flight.append(batch)
+        self._send(graph, batch)
 
-    def _send(self, graph: Graph, fed: _Fed) -> None:
+    def _send(self, graph: Graph, batch: _Batch) -> None:
         if self._dead is None:
             try:
-                graph.start(fed.inputs)
+                graph.start(batch.inputs)
             except RuntimeError as error:
                 self._dead = error
 
-    def _fitting(self, count: int, size: int) -> Graph:
-        """The pipeline; a new one where there is none, or not for so many pictures of this size."""
+    def _graph_for(self, count: int, size: int) -> Graph:
+        """Returns the pipeline; builds a new one if there is none, or it is too small for `count` images or has another
+        size."""
         graph = self._graph
         if graph is None or count > graph.batch_size or size != graph.size:
-            waiting, self._dead = list(self._flight), None
+            waiting, self._dead = list(self._in_flight), None
             try:
                 graph = self._graph = Graph(count, size, self._threads, self._device_id, self._decoding)
             except RuntimeError as error:
                 remedy = "lower batch_size or threads, or use backend cpu"
-                raise TagmillError(f"DALI cannot begin on {self._device}: {error}", "loader", remedy) from error
-            for fed in waiting:
-                self._send(graph, fed)
+                raise TagmillError(f"DALI cannot start on {self._device}: {error}", "loader", remedy) from error
+            for batch in waiting:
+                self._send(graph, batch)
         return graph
 
     def _next(self) -> tuple[torch.Tensor, Bools]:
-        """The pictures of the oldest batch in flight, [n, size, size, 3], and which failed."""
-        fed, graph = self._flight[0], self._graph
+        """Returns the images of the oldest batch in flight, [n, size, size, 3], and the mask of failures."""
+        batch, graph = self._in_flight[0], self._graph
         try:
             if self._dead is not None or graph is None:
                 raise self._dead or RuntimeError("no pipeline")
-            pixels, failed = graph.collect(), fed.refused.copy()
+            pixels, failed = graph.collect(), batch.refused.copy()
         except RuntimeError as error:
-            _, *waiting = self._flight
-            self._flight.clear()
-            self._graph, self._dead = None, None
-            pixels, failed = self._once_more(fed, error)
-            graph = self._fitting(max(len(each.jpegs) for each in (fed, *waiting)), fed.size)
+            _, *waiting = self._in_flight
+            self._in_flight.clear()
+            self._graph = None
+            self._dead = None
+            pixels, failed = self._retry(batch, error)
+            graph = self._graph_for(max(len(each.jpegs) for each in (batch, *waiting)), batch.size)
             for each in waiting:
-                self._flight.append(each)
+                self._in_flight.append(each)
                 self._send(graph, each)
         else:
-            self._flight.popleft()
+            self._in_flight.popleft()
         return pixels, failed
 
-    def _once_more(self, fed: _Fed, error: RuntimeError) -> tuple[torch.Tensor, Bools]:
-        """A batch that failed, alone in the pipeline: whole, as another's error may have been the reason, then one by one."""
-        failed, given = fed.refused.copy(), np.flatnonzero(fed.given)
-        if (pixels := self._alone(fed, np.arange(len(fed.jpegs)))) is not None:
+    def _retry(self, batch: _Batch, error: RuntimeError) -> tuple[torch.Tensor, Bools]:
+        """Decodes a failed batch again without others in the pipeline: first whole, because another batch may have
+        caused the error, then image by image."""
+        failed, given = batch.refused.copy(), np.flatnonzero(batch.given)
+        if (pixels := self._decode_rows(batch, np.arange(len(batch.jpegs)))) is not None:
             return pixels, failed
-        pixels = torch.zeros((len(fed.jpegs), fed.size, fed.size, 3), dtype=torch.uint8, device=self._device)
-        found = [self._alone(fed, given[place : place + 1]) for place in range(len(given))]
-        check_blame(found, error)
+        pixels = torch.zeros((len(batch.jpegs), batch.size, batch.size, 3), dtype=torch.uint8, device=self._device)
+        found = [self._decode_rows(batch, given[index : index + 1]) for index in range(len(given))]
+        check_same_failure(found, error)
         for row, decoded in zip(given.tolist(), found, strict=True):
             if decoded is None:
                 failed[row] = True
@@ -164,11 +179,12 @@ class DaliBackend:
                 pixels[row] = decoded[0]
         return pixels, failed
 
-    def _alone(self, fed: _Fed, rows: npt.NDArray[np.int64]) -> torch.Tensor | None:
-        """Some rows of a batch by themselves, [rows, size, size, 3]; None where one of them fails, and the pipeline with it."""
-        graph = self._fitting(len(fed.jpegs), fed.size)
-        jpegs = [fed.jpegs[row] for row in rows.tolist()]
-        inputs = graph.inputs(jpegs, fed.crops.take(rows), ~fed.given[rows])
+    def _decode_rows(self, batch: _Batch, rows: npt.NDArray[np.int64]) -> torch.Tensor | None:
+        """Decodes some rows of a batch without others, [rows, size, size, 3]; returns None if one of them fails, which
+        ends the pipeline."""
+        graph = self._graph_for(len(batch.jpegs), batch.size)
+        jpegs = [batch.jpegs[row] for row in rows.tolist()]
+        inputs = graph.inputs(jpegs, batch.crops.take(rows), ~batch.given[rows])
         try:
             graph.start(inputs)
             return graph.collect()
@@ -176,22 +192,23 @@ class DaliBackend:
             self._graph = None
             return None
 
-    def _give_up(self) -> None:
-        """What is in flight is nobody's any more. It comes out before anything else can go in."""
-        while self._flight and self._graph is not None and self._dead is None:
-            self._flight.popleft()
+    def _drop_in_flight(self) -> None:
+        """Discards the batches in flight. They must leave the pipeline before others can enter."""
+        while self._in_flight and self._graph is not None and self._dead is None:
+            self._in_flight.popleft()
             try:
                 self._graph.collect()
             except RuntimeError as error:
                 self._dead = error
         if self._dead is not None:
-            self._graph, self._dead = None, None
-        self._flight.clear()
+            self._graph = None
+            self._dead = None
+        self._in_flight.clear()
 
-    def _handed_over(self, pixels: torch.Tensor, whole: Bools, how: Normalisation | None) -> torch.Tensor:
-        """Images [n, 3, size, size] of DALI's pixels. On a GPU they are in torch's own memory: there DALI may use its memory
-        again before a stream that it does not know has read it. Normalised ones are new anyway; uint8 ones are copied on the
-        device."""
+    def _delivered(self, pixels: torch.Tensor, whole: Bools, how: Normalisation | None) -> torch.Tensor:
+        """Returns images [n, 3, size, size] of DALI's pixels. On a GPU they are in torch's own memory, because DALI may
+        reuse its memory before a stream unknown to it has read the images. Normalised images are new anyway; uint8
+        images are copied on the device."""
         images = pixels.permute(0, 3, 1, 2)
         if how:
             images = self.normalise(images, sent(whole, self._device), how)

@@ -1,7 +1,7 @@
-"""NVIDIA DALI's pipelines, for a GPU or for the CPU by the same code: the only door to it.
+"""NVIDIA DALI's pipelines, for a GPU or the CPU with the same code: the only module that imports DALI.
 
-A pipeline is dead after any decoder error, and the encoded bytes are still in the hands of whoever fed it (`dali.py`):
-there the failing samples are found one by one, a new pipeline is built, and the rest is fed again.
+A decoder error ends a pipeline. `dali.py` still has the encoded bytes: it finds the failing samples one by one, builds
+a new pipeline and feeds the rest again.
 """
 
 import io
@@ -27,21 +27,24 @@ from tagmill.shards.errors import TagmillError
 Rows = npt.NDArray[np.int64]
 Inputs = dict[str, Any]
 
-# Of the black picture that holds the place of one that is not decoded: as large as stored ones, for a hardware decoder to take.
+# Side of the black image in place of one that is not decoded: as large as stored images, so that a hardware decoder
+# accepts it.
 PLACEHOLDER_SIDE = 256
 
 
 class Graph:
-    """Decodes, crops, resizes and flips batches on a GPU, or on the CPU where `device_id` is None. Up to `decoding.depth`
-    batches are in it at a time and come out in the order in which they were started. Used by one thread."""
+    """Decodes, crops, resizes and flips batches on a GPU, or on the CPU if `device_id` is None. Holds up to
+    `decoding.depth` batches at a time and returns them in the order of their start. Used by one thread."""
 
     def __init__(self, batch_size: int, size: int, threads: int, device_id: int | None, decoding: Decoding) -> None:
-        """Builds the pipeline and sends placeholders through it. Raises RuntimeError where DALI does."""
-        self.batch_size, self.size = batch_size, size  # most pictures, side in pixels
-        self._decoding, self._device_id = decoding, device_id
+        """Builds the pipeline and runs placeholders through it. Raises RuntimeError if DALI does."""
+        self.batch_size = batch_size  # largest number of images
+        self.size = size  # side of an image in pixels
+        self._decoding = decoding
+        self._device_id = device_id
         self._pipeline = _whole_graph(batch_size, size, threads, device_id, decoding)
-        # The first run of a pipeline is `depth` runs at once, which would wait for as many batches. And they are whole batches,
-        # because of the first one DALI's codec reckons once and for all how many pictures the hardware decoder gets.
+        # The first run of a pipeline is `depth` runs at once, which would wait for that many batches. And they are full
+        # batches, because from the first one DALI's codec computes once how many images the hardware decoder gets.
         zero = np.zeros(batch_size, np.int32)
         nothing = self.inputs([None] * batch_size, Crops(zero, zero, zero, zero, zero > 0), zero == 0)
         for _ in range(decoding.depth):
@@ -51,34 +54,35 @@ class Graph:
             self.drop()
 
     def inputs(self, jpegs: Jpegs, crops: Crops, left_out: npt.NDArray[np.bool_]) -> Inputs:
-        """What is fed for a batch; it must live until the batch is collected. Rows that are `left_out` get a placeholder, so
-        that batches keep their size, and with it DALI its memory."""
+        """Returns the inputs of a batch; they must live until the batch is collected. Rows that are `left_out` get a
+        placeholder, so that batches keep their size and DALI its memory."""
         anchor = np.where(left_out[:, None], 0, np.stack([crops.x, crops.y], -1)).astype(np.int32)
         shape = np.stack([crops.width, crops.height], -1)
         shape = np.where(left_out[:, None], PLACEHOLDER_SIDE, shape).astype(np.int32)
         pictures = [placeholder() if out else (jpeg or b"") for jpeg, out in zip(jpegs, left_out.tolist(), strict=True)]
-        # `feed_input` would make these of arrays, in twice the time.
+        # Given arrays, `feed_input` would convert them to these, in twice the time.
         found: Inputs = {"jpegs": [TensorCPU(picture, "") for picture in pictures]}
         if self._decoding.window == "region":
             found |= {"anchor": anchor, "shape": shape}
-        else:  # the other way round: resize takes height first
+        else:  # in reverse order: resize takes height first
             found["start"] = anchor[:, ::-1].astype(np.float32)
             found["end"] = (anchor + shape)[:, ::-1].astype(np.float32)
         return found | {"flip": (crops.flip & ~left_out).astype(np.int32)}
 
     def start(self, inputs: Inputs) -> None:
-        """Begins with a batch, without waiting. Raises RuntimeError where the pipeline is dead already."""
+        """Starts a batch without waiting for it. Raises RuntimeError if the pipeline has failed already."""
         self._feed(inputs)
         self._pipeline.schedule_run()
 
     def drop(self) -> None:
-        """Waits for the oldest batch and lets go of it."""
+        """Waits for the oldest batch and discards it."""
         self._pipeline.share_outputs()
         self._pipeline.release_outputs()
 
     def collect(self) -> torch.Tensor:
-        """The pictures of the oldest batch, uint8 [n, size, size, 3], in DALI's own memory, which is theirs as long as the
-        tensor lives; on a GPU for torch's current stream. Raises RuntimeError where one of them cannot be decoded."""
+        """Returns the images of the oldest batch, uint8 [n, size, size, 3], in DALI's own memory, which stays valid as
+        long as the tensor lives; on a GPU for torch's current stream. Raises RuntimeError if one of them cannot be
+        decoded."""
         stream = None if self._device_id is None else torch.cuda.current_stream(self._device_id)
         (found,) = self._pipeline.share_outputs(stream)
         pixels: torch.Tensor = torch.utils.dlpack.from_dlpack(found.as_tensor())
@@ -91,7 +95,7 @@ class Graph:
 
 
 def _whole_graph(batch_size: int, size: int, threads: int, device_id: int | None, decoding: Decoding) -> Pipeline:
-    """JPEG bytes, windows and flips in, pictures [size, size, 3] out."""
+    """Builds the graph: inputs are JPEG bytes, windows and flips, outputs images [size, size, 3]."""
     pipeline = Pipeline(batch_size, threads, device_id, prefetch_queue_depth=decoding.depth)
     target = {"resize_x": size, "resize_y": size, "interp_type": types.INTERP_LINEAR, "antialias": True}
     with pipeline:
@@ -121,12 +125,12 @@ def _region(jpegs: Any, device_id: int | None, decoding: Decoding) -> Any:
 
 
 def _decoder(device_id: int | None, decoding: Decoding) -> dict[str, Any]:
-    """What both decoders take. On a GPU they are `mixed`: the bytes lie on the host, the pictures on the device."""
+    """Returns the arguments of both decoders. On a GPU the device is `mixed`: bytes on the host, images on the device."""
     common = {
         "device": "cpu" if device_id is None else "mixed",
         "output_type": types.RGB,
         "jpeg_fancy_upsampling": decoding.fancy_upsampling,
-        "adjust_orientation": False,  # stored pictures are upright, and Pillow does not turn them either
+        "adjust_orientation": False,  # stored images are upright, and Pillow does not rotate them either
     }
     return common if device_id is None else common | {"hw_decoder_load": decoding.hw_decoder_load}
 
@@ -137,14 +141,15 @@ def _source(name: str, dtype: Any, ndim: int, *, no_copy: bool = False) -> Any:
 
 @cache
 def placeholder() -> bytes:
-    """A black JPEG of PLACEHOLDER_SIDE pixels a side."""
+    """Returns a black JPEG of PLACEHOLDER_SIDE pixels a side."""
     file = io.BytesIO()
     Image.new("RGB", (PLACEHOLDER_SIDE, PLACEHOLDER_SIDE)).save(file, "JPEG")
     return file.getvalue()
 
 
-def sorted_out(jpegs: Jpegs, crops: Crops) -> tuple[Rows, Rows]:
-    """The rows that DALI may be given, and those that it must not: no JPEG, or one that does not hold its window."""
+def split_decodable(jpegs: Jpegs, crops: Crops) -> tuple[Rows, Rows]:
+    """Returns the rows that DALI may decode, and those that it must not: no JPEG, or one that does not contain its
+    window."""
     fits: tuple[list[int], list[int]] = ([], [])
     rights, lowers = (crops.x + crops.width).tolist(), (crops.y + crops.height).tolist()
     inside = ((crops.x >= 0) & (crops.y >= 0)).tolist()
@@ -156,8 +161,8 @@ def sorted_out(jpegs: Jpegs, crops: Crops) -> tuple[Rows, Rows]:
     return np.array(fits[False], np.int64), np.array(fits[True], np.int64)
 
 
-def check_blame(found: Sequence[object], error: RuntimeError) -> None:
-    """Of samples that failed together and then were fed one by one, at least one must have failed again."""
+def check_same_failure(found: Sequence[object], error: RuntimeError) -> None:
+    """Raises TagmillError unless at least one of the samples that failed as a batch failed again when fed one by one."""
     if all(decoded is not None for decoded in found):
         raise TagmillError(
             f"DALI failed: {error}", "loader", "lower threads or batch_size, or use another backend"

@@ -1,4 +1,4 @@
-"""Where batches are delivered and who decodes there: what the machine has, and what follows from it in plain words."""
+"""Chooses the device of delivery and the decoder: detects the machine's capabilities and explains the choice."""
 
 import ctypes
 import importlib.metadata
@@ -19,48 +19,49 @@ from tagmill.shards.errors import ConfigError
 
 log = logging.getLogger(__name__)
 
-# The oldest driver that a wheel of DALI 2.x runs with, by its installation guide.
+# The oldest driver that supports a wheel of DALI 2.x, by its installation guide.
 LEAST_DRIVER = {"nvidia-dali-cuda130": 580, "nvidia-dali-cuda120": 525}
-# The oldest nvJPEG by which DALI's codec decodes regions with interpolated colours: with an older one it takes the CPU.
+# The oldest nvJPEG with which DALI's codec decodes regions with interpolated colours: with an older one it uses the
+# CPU.
 REGIONS_SINCE = (13, 2)
-# The measured cost of decoding on the CPU instead (bench/results/loader-*.json, 256-pixel photographs on an EPYC core).
+# The cost of decoding on the CPU instead (bench/results/loader-*.json, 256-pixel photographs on an EPYC core).
 CPU_COST = "a picture of 256 pixels then takes about 0.4 ms of a core"
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What decoding depends on. None: it could not be found out."""
+    """Properties on which the choice of a decoder depends. None: unknown."""
 
-    gpus: int  # that torch can use
-    wheel: str | None  # DALI's, as installed; None: it is not
-    driver: int | None = None  # its first number
+    gpus: int  # GPUs that torch can use
+    wheel: str | None  # name of DALI's wheel; None: not installed
+    driver: int | None = None  # its major version
     jpeg_engine: bool | None = None  # whether the GPU decodes JPEG in hardware
-    nvjpeg: tuple[int, int] | None = None  # what this process has loaded already, major and minor; None: nothing yet
-    own_nvjpeg: str | None = None  # where DALI's own lies
+    nvjpeg: tuple[int, int] | None = None  # major and minor version loaded in this process; None: none yet
+    own_nvjpeg: str | None = None  # path of DALI's own nvJPEG
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Who decodes: DALI makes batches on the device, or the CPU does and they are carried there."""
+    """The decoder: True, DALI makes batches on the device; False, the CPU makes them and they are copied there."""
 
     dali: bool
     decoding: Decoding
-    why: str = ""  # where it is not what one would expect: the reason, the cost, the way out
-    worse: bool = False  # whether that is to be warned of
+    why: str = ""  # if the choice is not the expected one: the reason, the cost, the remedy
+    worse: bool = False  # whether to log it as a warning
 
 
-def look(device: str) -> Machine:
-    """Asks the machine. For a GPU the driver's nvidia-smi is run once."""
+def detect(device: str) -> Machine:
+    """Detects the machine's properties. For a GPU this runs the driver's nvidia-smi once."""
     wheel = dali_wheel()
     if device == "cpu" or not torch.cuda.is_available():
         return Machine(0, wheel)
     uuid = str(getattr(torch.cuda.get_device_properties(torch.device(device)), "uuid", ""))
-    driver, engine = parse_driver(ask_driver(f"GPU-{uuid}" if uuid else "0"))
+    driver, engine = parse_driver(query_driver(f"GPU-{uuid}" if uuid else "0"))
     return Machine(torch.cuda.device_count(), wheel, driver, engine, nvjpeg_loaded(), own_nvjpeg())
 
 
 def dali_wheel() -> str | None:
-    """The name of the installed wheel, or 'nvidia.dali' where it came another way (conda)."""
+    """Returns the name of the installed wheel, or 'nvidia.dali' if it was installed in another way (conda)."""
     if not (importlib.util.find_spec("nvidia") and importlib.util.find_spec("nvidia.dali")):
         return None
     for name in LEAST_DRIVER:
@@ -73,8 +74,8 @@ def dali_wheel() -> str | None:
 
 
 def nvjpeg_loaded(name: str = "libnvjpeg.so.13") -> tuple[int, int] | None:
-    """(major, minor) of the nvJPEG that this process has loaded, None without one. DALI then takes the same: torchvision brings
-    one of its own, older than DALI's, and who is loaded first serves both."""
+    """Returns (major, minor) of the nvJPEG that this process has loaded, None without one. DALI uses the same:
+    torchvision includes one, older than DALI's, and the first one loaded serves both."""
     try:
         library, numbers = ctypes.CDLL(name, os.RTLD_NOLOAD | os.RTLD_LAZY), (ctypes.c_int(), ctypes.c_int())
         if any(library.nvjpegGetProperty(part, ctypes.byref(number)) for part, number in enumerate(numbers)):
@@ -85,7 +86,7 @@ def nvjpeg_loaded(name: str = "libnvjpeg.so.13") -> tuple[int, int] | None:
 
 
 def own_nvjpeg() -> str | None:
-    """The path of the nvJPEG that was installed with DALI."""
+    """Returns the path of the nvJPEG that was installed with DALI."""
     found = importlib.util.find_spec("nvidia")
     folders = [] if found is None else list(found.submodule_search_locations or ())
     paths = (Path(folder) / "cu13" / "lib" / "libnvjpeg.so.13" for folder in folders)
@@ -93,8 +94,9 @@ def own_nvjpeg() -> str | None:
 
 
 @cache
-def ask_driver(gpu: str) -> str:
-    """'580.65.06, 0': the driver and the use of the JPEG engine ('[N/A]' without one) of a GPU; empty where nobody answers."""
+def query_driver(gpu: str) -> str:
+    """Returns a GPU's driver and the use of its JPEG engine ('[N/A]' without one), for example '580.65.06, 0'; empty if
+    nvidia-smi fails."""
     command = [
         "nvidia-smi",
         f"--id={gpu}",
@@ -109,7 +111,7 @@ def ask_driver(gpu: str) -> str:
 
 
 def parse_driver(text: str) -> tuple[int | None, bool | None]:
-    """(first number of the driver, whether there is a JPEG engine) of nvidia-smi's answer."""
+    """Parses nvidia-smi's answer to (major version of the driver, whether there is a JPEG engine)."""
     driver, _, engine = (text.strip().splitlines() or [""])[0].partition(",")
     major = driver.strip().partition(".")[0]
     engine = engine.strip()
@@ -118,18 +120,20 @@ def parse_driver(text: str) -> tuple[int | None, bool | None]:
 
 
 def resolve(device: str, environment: Mapping[str, str] = os.environ) -> str:
-    """'cpu' or 'cuda:N' of what is configured. 'cuda' is the device that the trainer chose with torch.cuda.set_device, or that
-    of LOCAL_RANK; it is asked here, as each thread has a current device of its own. 'auto' is that, or the CPU without a GPU.
+    """Resolves a configured device to 'cpu' or 'cuda:N'. 'cuda' is the device that the trainer chose with
+    torch.cuda.set_device, or that of LOCAL_RANK; it is resolved here, because each thread has its own current device.
+    'auto' is that, or the CPU without a GPU.
 
-    Raises ConfigError where a GPU is asked for that is not there."""
+    Raises ConfigError for a GPU that does not exist.
+    """
     if device == "cpu":
         return device
     found = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if not found:
         if device == "auto":
-            once(f"no GPU that torch can use: batches stay on the CPU; {CPU_COST}")
+            warn_once(f"no GPU that torch can use: batches stay on the CPU; {CPU_COST}")
             return "cpu"
-        remedy = "look at nvidia-smi and torch.version.cuda, or give device auto or cpu"
+        remedy = "check nvidia-smi and torch.version.cuda, or give device auto or cpu"
         raise ConfigError(f"device {device!r}, but torch sees no GPU", "loader", remedy)
     if device in ("auto", "cuda"):
         rank = environment.get("LOCAL_RANK", "0")
@@ -142,35 +146,35 @@ def resolve(device: str, environment: Mapping[str, str] = os.environ) -> str:
 
 
 def decide(config: LoaderConfig, machine: Machine) -> Choice:
-    """Who decodes for a configuration. Raises ConfigError where backend 'dali' is asked for and cannot be had."""
-    decoding, asked = config.decoding, config.backend == "dali"
+    """Chooses the decoder for a configuration. Raises ConfigError if backend 'dali' is configured and cannot run."""
+    decoding, required = config.decoding, config.backend == "dali"
     if config.device == "cpu" or config.backend in ("cpu", "pillow"):
-        if asked and machine.wheel is None:
+        if required and machine.wheel is None:
             raise ConfigError("backend 'dali', but DALI is not installed", "loader", _install(machine))
-        return Choice(asked, decoding)
+        return Choice(required, decoding)
     missing = ""
     if machine.wheel is None:
         missing = "DALI is not installed"
     elif machine.driver is not None and machine.driver < LEAST_DRIVER.get(machine.wheel, 0):
         missing = f"{machine.wheel} needs driver {LEAST_DRIVER[machine.wheel]}, this is {machine.driver}"
-    if missing and asked:
+    if missing and required:
         raise ConfigError(f"backend 'dali', but {missing}", "loader", f"{_install(machine)}, or use backend cpu")
     if missing:
         return Choice(False, decoding, f"decoding on the CPU, because {missing}: {_install(machine)}; {CPU_COST}", True)
-    told = list[str]()
+    notes = list[str]()
     if machine.jpeg_engine is False and decoding.hw_decoder_load:
-        told.append(
-            "this GPU has no hardware JPEG decoder: its general cores decode, which takes time from the training"
-        )
+        notes.append("this GPU has no hardware JPEG decoder: its CUDA cores decode, which takes time from the training")
         decoding = replace(decoding, hw_decoder_load=0.0)
-    nvjpeg = machine.nvjpeg if machine.wheel != "nvidia-dali-cuda120" else (12, 0)  # which CUDA 12 has
+    nvjpeg = machine.nvjpeg if machine.wheel != "nvidia-dali-cuda120" else (12, 0)  # the version of CUDA 12
     if decoding.window == "region" and decoding.fancy_upsampling and nvjpeg is not None and nvjpeg < REGIONS_SINCE:
-        told.append("whole pictures are decoded: before nvJPEG 13.2 there are no windows with interpolated colours")
+        notes.append("whole images are decoded: nvJPEG before 13.2 does not decode windows with interpolated colours")
         if nvjpeg == machine.nvjpeg:
             own = machine.own_nvjpeg or "DALI's libnvjpeg"
-            told.append(f"torchvision brings an older one, LD_PRELOAD={own} before Python starts goes first")
+            notes.append(
+                f"torchvision includes an older one; to load DALI's first, set LD_PRELOAD={own} before Python starts"
+            )
         decoding = replace(decoding, window="full")
-    return Choice(True, decoding, "; ".join(told))
+    return Choice(True, decoding, "; ".join(notes))
 
 
 def _install(machine: Machine) -> str:
@@ -183,6 +187,6 @@ def _install(machine: Machine) -> str:
 
 
 @cache
-def once(text: str) -> None:
-    """A warning that a process gives once, however many loaders it has."""
+def warn_once(text: str) -> None:
+    """Logs a warning once in a process, however many loaders there are."""
     log.warning(text)

@@ -1,1 +1,1 @@
-"""What a corpus asks of a cluster: `tagmill corpus plan`."""
+"""Forecasts what a corpus requires of a cluster: `tagmill corpus plan`."""

@@ -1,19 +1,19 @@
-"""What a GPU that trains at a given rate asks of its machine: bytes over PCIe, cores, and of the network."""
+"""Computes what a GPU that trains at a given rate needs of its machine: bytes over PCIe, cores, and network traffic."""
 
 from dataclasses import dataclass
 from typing import Literal
 
-# Measured: 256-pixel photographs on one core of an EPYC (bench/results/loader-2026-11-27.json). What the GPU's way costs the
-# cores is to be measured (bench/gpu) and given.
+# For 256-pixel photographs on one core of an EPYC (bench/results/loader-2026-11-27.json). The cores' part of decoding
+# on a GPU has no default: measure it (bench/gpu).
 CPU_CORE_MS = 0.4
 
 
 @dataclass(frozen=True)
 class GpuNeeds:
-    """All per second, at the rate that was asked for."""
+    """All values are per second, at the given rate."""
 
-    pcie_bytes: float  # to one GPU: encoded pictures where it decodes, else pixels
-    cores: float | None  # of one rank; None where nobody has measured it
+    pcie_bytes: float  # to one GPU: encoded images if it decodes, else pixels
+    cores: float | None  # of one rank; None if not measured
     node_cores: float | None
     nodes: int
     store_bytes: float  # of all nodes together, from the store
@@ -31,9 +31,9 @@ def gpu_needs(
     mean_bytes: float,
     read: tuple[float, float],
 ) -> GpuNeeds:
-    """`rate` images/s of each of `world` ranks, up to `ranks` on a node; `core_ms` milliseconds of a core an image;
-    `mean_bytes` of a sample in its tar, a little more than its picture; `read` is (requests, bytes) that one sample costs
-    the store."""
+    """Returns the needs at `rate` images/s of each of `world` ranks, with up to `ranks` on a node. `core_ms` is
+    milliseconds of a core for each image; `mean_bytes` the size of a sample in its tar, a little more than its image;
+    `read` (requests, bytes) of one sample to the store."""
     milliseconds = CPU_CORE_MS if core_ms is None and decode == "cpu" else core_ms
     cores = None if milliseconds is None else rate * milliseconds / 1000
     on_node = min(ranks, world)

@@ -1,4 +1,4 @@
-"""`tagmill corpus plan`: what a run will need of memory and of the store and how well it shuffles, before it is started."""
+"""`tagmill corpus plan`: forecasts memory, store traffic and shuffle quality of a run before it starts."""
 
 import json
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from rich.table import Table
 
 from tagmill.pipeline.config import LoaderConfig, World
 from tagmill.pipeline.forecast.gpu_needs import GpuNeeds, gpu_needs
-from tagmill.pipeline.forecast.shuffle_quality import Quality, quality
+from tagmill.pipeline.forecast.shuffle_quality import ShuffleQuality, measure_shuffle
 from tagmill.pipeline.order.epoch_space import EXTRAS, EpochSpace, Span
 from tagmill.pipeline.order.plan import Plan, local_batch_size, open_samples
 from tagmill.pipeline.read.prefetch import ROW_GAP
@@ -23,8 +23,8 @@ from tagmill.shards.settings.options import CommandLine, JsonOutput
 from tagmill.shards.settings.ranges import Between, Count, check_fields
 from tagmill.shards.view import View
 
-LOOKED_AT = 200  # chunks that a forecast of requests goes by
-TAIL_LIMIT = 0.05  # share of an epoch that is dealt to the ranks singly, above which the forecast says how to lower it
+SAMPLED_CHUNKS = 200  # chunks from which the number of requests is estimated
+TAIL_LIMIT = 0.05  # share of an epoch in the tail, above which the forecast says how to lower it
 
 
 Rate = Annotated[float, Between(0, above=True)]
@@ -78,19 +78,19 @@ class Needs:
     batches: int
     local_batch_size: int
     streams: int
-    rank_bytes: int  # open samples at most, at the corpus's mean size
+    rank_bytes: int  # limit of open samples, at the corpus's mean size
     node_bytes: int
-    tail: float  # share of the epoch that fills no block: every rank reads some samples of each of its chunks
+    tail: float  # share of the epoch outside full blocks: every rank reads some samples of each of its chunks
     requests_per_second: float  # of a node, to the store
     bytes_per_second: float  # of a node, from the store
     epoch_hours: float
     demand: GpuNeeds  # of the machines
     advice: str
-    shuffle: Quality
+    shuffle: ShuffleQuality
 
 
 def forecast(asked: Forecast) -> Needs:
-    """Raises ConfigError for a configuration that the loader would refuse, CorpusError for a corpus that it would."""
+    """Computes the forecast. Raises ConfigError and CorpusError for what the loader would refuse."""
     config = LoaderConfig(
         view=asked.view,
         batch_size=asked.batch_size,
@@ -104,7 +104,7 @@ def forecast(asked: Forecast) -> Needs:
     streams = config.resolve_streams(asked.world)
     digest = view.digest if view else None
     plan = Plan(space, corpus.digest, digest, config.seed, 0, streams, config.window, config.chunk)
-    places = local_batch_size(streams, config.batch_size, world)
+    slots = local_batch_size(streams, config.batch_size, world)
     shards = slice(space.shards.start, space.shards.stop)
     mean = corpus.column("bytes")[shards].sum() / max(1, corpus.column("samples")[shards].sum())
     rank_bytes = int(mean * min(open_samples(streams, config.window, config.chunk, world), plan.num_turns))
@@ -113,8 +113,8 @@ def forecast(asked: Forecast) -> Needs:
     tail = 1 - plan.tail_start / plan.num_turns
     ranks = min(asked.ranks, asked.world)
     rate = ranks * asked.images_per_second
-    requests, read = _a_sample(corpus, view, plan, tail, float(mean), asked.world)
-    wanted = gpu_needs(
+    requests, read = _sample_requests(corpus, view, plan, tail, float(mean), asked.world)
+    gpus_need = gpu_needs(
         asked.images_per_second,
         asked.world,
         asked.ranks,
@@ -127,7 +127,7 @@ def forecast(asked: Forecast) -> Needs:
     return Needs(
         samples=plan.num_turns,
         batches=-(-plan.num_turns // config.batch_size),
-        local_batch_size=places,
+        local_batch_size=slots,
         streams=streams,
         rank_bytes=rank_bytes,
         node_bytes=rank_bytes * ranks,
@@ -135,25 +135,25 @@ def forecast(asked: Forecast) -> Needs:
         requests_per_second=requests * rate,
         bytes_per_second=read * rate,
         epoch_hours=plan.num_turns / (asked.images_per_second * asked.world) / 3600,
-        demand=wanted,
+        demand=gpus_need,
         advice=_advice(plan, tail, asked.world),
-        shuffle=quality(plan, corpus.column("samples")[shards], config.batch_size),
+        shuffle=measure_shuffle(plan, corpus.column("samples")[shards], config.batch_size),
     )
 
 
-def _a_sample(
+def _sample_requests(
     corpus: Corpus, view: View | None, plan: Plan, tail: float, mean: float, world: int
 ) -> tuple[float, float]:
-    """(requests, bytes) that one sample costs on average, by some chunks of the epoch: whole, and in its tail one sample in
-    `world` of them."""
+    """Returns (requests, bytes) that one sample costs on average, from some chunks of the epoch: whole ones, and in the
+    tail one sample in `world` of them."""
     generator, costs = np.random.default_rng(0), list[tuple[float, float, float]]()
     size = plan.chunk
-    starts = generator.integers(0, max(1, plan.full_chunks), LOOKED_AT) * size
+    starts = generator.integers(0, max(1, plan.full_chunks), SAMPLED_CHUNKS) * size
     chunks = [np.arange(start, min(start + size, plan.num_turns)) for start in starts.tolist()]
     parts = [chunk[generator.random(len(chunk)) < 1 / world] for chunk in chunks]
     for weight, groups in ((1 - tail, chunks), (tail, parts)):
         spans = [span for group in groups for span in plan.space.spans_at(0, group)]
-        if not spans:  # so many ranks that chance left them nothing: one sample
+        if not spans:  # with that many ranks the draw may be empty: one sample
             spans = plan.space.spans_at(0, chunks[0][:1])
         found = np.array([_cost(corpus, view, span, mean) for span in spans]).sum(axis=0)
         requests, read = (found / sum(map(len, spans))).tolist()
@@ -162,8 +162,9 @@ def _a_sample(
 
 
 def _cost(corpus: Corpus, view: View | None, span: Span, mean: float) -> tuple[float, float]:
-    """(requests, bytes) of one span: index and pictures, and of a view its labels and the run's or the extras' ordinals."""
-    samples, there = corpus.entry(span.shard).samples, float(len(span))
+    """Returns (requests, bytes) of one span: index and images, and for a view its labels and the ordinals of the run or
+    the extras."""
+    samples, length = corpus.entry(span.shard).samples, float(len(span))
     listed, rows = 0, 1
     if view is not None:
         line = view.shard(span.shard)
@@ -172,10 +173,10 @@ def _cost(corpus: Corpus, view: View | None, span: Span, mean: float) -> tuple[f
         listed, rows = (2 if extra else int(line.listed)), 2
     else:
         run = samples
-    gap = samples / max(1, run) - 1  # samples that lie between two of a run, on average
-    reads = 1 if gap * mean <= GAP_LIMIT else there
-    passed = (there - 1) * gap if reads == 1 else 0
-    return listed + rows * (1 if gap <= ROW_GAP else there) + reads, (there + passed) * mean
+    gap = samples / max(1, run) - 1  # samples between two of a run, on average
+    reads = 1 if gap * mean <= GAP_LIMIT else length
+    passed = (length - 1) * gap if reads == 1 else 0
+    return listed + rows * (1 if gap <= ROW_GAP else length) + reads, (length + passed) * mean
 
 
 def _advice(plan: Plan, tail: float, world: int) -> str:
@@ -190,29 +191,29 @@ def _advice(plan: Plan, tail: float, world: int) -> str:
 def show(console: Console, needs: Needs) -> None:
     """Prints a forecast as a small table."""
     table = Table("", "", box=None, show_header=False)
-    mega, shuffle, wanted = 1e6, needs.shuffle, needs.demand
+    mega, shuffle, gpus_need = 1e6, needs.shuffle, needs.demand
     cores = "not measured: give --core-ms"
-    if wanted.cores is not None:
-        cores = f"{wanted.cores:,.1f} of a rank, {wanted.node_cores:,.1f} of a node"
+    if gpus_need.cores is not None:
+        cores = f"{gpus_need.cores:,.1f} of a rank, {gpus_need.node_cores:,.1f} of a node"
     for name, value in [
         ("epoch", f"{needs.samples:,} samples, {needs.batches:,} batches, {needs.epoch_hours:,.2f} hours"),
         ("streams", f"{needs.streams:,}"),
-        ("places of a rank's batch", f"{needs.local_batch_size:,}"),
+        ("slots of a rank's batch", f"{needs.local_batch_size:,}"),
         ("open samples of a rank", f"{needs.rank_bytes / mega:,.1f} MB"),
         ("open samples of a node", f"{needs.node_bytes / mega:,.1f} MB"),
         ("in no whole block", f"{needs.tail:.2%}"),
         ("requests of a node", f"{needs.requests_per_second:,.1f} a second"),
         ("read by a node", f"{needs.bytes_per_second / mega:,.1f} MB a second"),
-        ("to each GPU", f"{wanted.pcie_bytes / mega:,.1f} MB a second over PCIe"),
+        ("to each GPU", f"{gpus_need.pcie_bytes / mega:,.1f} MB a second over PCIe"),
         ("cores that prepare images", cores),
         (
             "all nodes",
-            f"{wanted.nodes:,}: {wanted.store_bytes / mega:,.1f} MB, {wanted.store_requests:,.1f} requests a second",
+            f"{gpus_need.nodes:,}: {gpus_need.store_bytes / mega:,.1f} MB, {gpus_need.store_requests:,.1f} requests a second",
         ),
-        ("neighbours were apart", f"{shuffle.neighbour_distance:.2f} of the distance in a global shuffle"),
-        ("pairs of a batch from a chunk", _beside(100 * shuffle.same_chunk, 100 * shuffle.same_chunk_global, "%")),
-        ("pairs of a batch from a shard", _beside(100 * shuffle.same_shard, 100 * shuffle.same_shard_global, "%")),
-        ("places of a batch seen twice", _beside(shuffle.duplicates, shuffle.duplicates_global, "")),
+        ("distance of neighbours", f"{shuffle.neighbour_distance:.2f} of the distance in a global shuffle"),
+        ("pairs of a batch from a chunk", _compared(100 * shuffle.same_chunk, 100 * shuffle.same_chunk_global, "%")),
+        ("pairs of a batch from a shard", _compared(100 * shuffle.same_shard, 100 * shuffle.same_shard_global, "%")),
+        ("slots of a batch seen twice", _compared(shuffle.duplicates, shuffle.duplicates_global, "")),
     ]:
         table.add_row(name, value)
     console.print(table)
@@ -220,7 +221,7 @@ def show(console: Console, needs: Needs) -> None:
         console.print(needs.advice)
 
 
-def _beside(ours: float, theirs: float, unit: str) -> str:
+def _compared(ours: float, theirs: float, unit: str) -> str:
     return f"{ours:.3g}{unit}, {theirs:.3g}{unit} in a global shuffle"
 
 

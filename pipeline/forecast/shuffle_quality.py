@@ -1,7 +1,7 @@
-"""How well an epoch is shuffled: batches and neighbours of its own order, beside what a global shuffle gives.
+"""Measures how well an epoch is shuffled: its batches and neighbours, compared with a global shuffle.
 
-Which picture stands at a place of a run only the view's files say, and they are not read: from the lengths of the runs the
-figures are what is expected of places like these.
+Only the view's files say which image is at an offset of a run, and they are not read: the figures are expectations
+computed from the lengths of the runs.
 """
 
 from collections import defaultdict
@@ -16,43 +16,43 @@ from tagmill.pipeline.order.plan import Plan
 from tagmill.shards.arrays import Int64s
 from tagmill.shards.view import ONE, extra_offset
 
-NEIGHBOURS = 1000  # pairs of consecutive turns that are looked at
-PLACES = 32_768  # of whole batches that are looked at, but at least one batch
-PAIRS = 100_000  # of the neighbours' places, drawn at random, for the distance in a global shuffle
+NEIGHBOURS = 1000  # pairs of consecutive turns that are examined
+SLOTS_SEEN = 32_768  # slots of whole batches that are examined, but at least one batch
+RANDOM_PAIRS = 100_000  # random pairs of the neighbours' positions, for the distance in a global shuffle
 
 
 @dataclass(frozen=True)
-class Quality:
-    """How well an epoch is shuffled; what ends in `_global` is of a global shuffle of the same epoch space."""
+class ShuffleQuality:
+    """How well an epoch is shuffled; fields that end in `_global` are of a global shuffle of the same epoch space."""
 
     neighbour_distance: (
-        float  # median of consecutive turns, in samples of corpus order, as a share of a global shuffle's
+        float  # median distance of consecutive turns, in samples of corpus order, as a share of a global shuffle's
     )
-    same_chunk: float  # share of the pairs in a batch that are of one chunk
+    same_chunk: float  # share of the pairs in a batch that are from one chunk
     same_chunk_global: float
     same_shard: float
     same_shard_global: float
-    duplicates: float  # places of a batch whose picture stands in it already
+    duplicates: float  # slots of a batch whose image is in it already
     duplicates_global: float
 
 
-def quality(plan: Plan, samples: Int64s, batch_size: int) -> Quality:
-    """Looks at some batches and neighbours of an epoch that is not empty, the same ones whenever it is asked.
+def measure_shuffle(plan: Plan, samples: Int64s, batch_size: int) -> ShuffleQuality:
+    """Measures some batches and neighbours of a non-empty epoch; the same choice in every call.
 
-    `samples` are those of each shard of the split. Costs seconds, whatever the corpus.
+    `samples` are those of each shard of the split, int64 [S]. Takes seconds, whatever the size of the corpus.
     """
     generator, space, size = np.random.default_rng(0), plan.space, min(batch_size, plan.num_turns)
-    starts = np.unique(generator.integers(0, plan.num_turns // size, max(1, PLACES // size))) * size
+    starts = np.unique(generator.integers(0, plan.num_turns // size, max(1, SLOTS_SEEN // size))) * size
     chunks, shards, duplicates = [], [], []
     for start in starts.tolist():
         positions = np.sort(plan.positions(np.arange(start, start + size)))
         spans = space.spans_at(plan.epoch, positions)
         chunks.append(share_of_pairs(np.unique(positions // plan.chunk, return_counts=True)[1]))
-        places = _by_shard(spans)
-        shards.append(share_of_pairs(np.array([sum(copies.values()) for copies in places.values()])))
-        duplicates.append(_duplicates(space, places, samples))
+        by_shard = _by_shard(spans)
+        shards.append(share_of_pairs(np.array([sum(copies.values()) for copies in by_shard.values()])))
+        duplicates.append(_duplicates(space, by_shard, samples))
     full, short = divmod(plan.num_turns, plan.chunk)
-    return Quality(
+    return ShuffleQuality(
         neighbour_distance=_neighbour_distance(plan, samples, generator),
         same_chunk=float(np.mean(chunks)),
         same_chunk_global=share_of_pairs(np.array([plan.chunk, short]), np.array([full, 1])),
@@ -64,26 +64,27 @@ def quality(plan: Plan, samples: Int64s, batch_size: int) -> Quality:
 
 
 def share_of_pairs(members: Int64s, times: Int64s | int = 1) -> float:
-    """Of all pairs, how many are of one group: of groups with so many members there are `times` each."""
+    """Returns the share of all pairs that are within one group: `times` groups have each number of members."""
     total = float((members * times).sum())
     return float((members * (members - 1.0) * times).sum()) / (total * (total - 1)) if total > 1 else 0.0
 
 
 def duplicates_of_global(pictures: Sequence[float], batch_size: int) -> float:
-    """Places whose picture stands in the batch already, expected of a batch that is drawn from all copies at random:
-    pictures[m] of them have m copies. A picture with m of N is not in a batch of B with chance
-    (N - B)(N - B - 1).../N(N - 1)..., m factors each."""
+    """Returns the expected number of slots whose image is in the batch already, for a batch drawn at random from all
+    copies: images[m] of them have m copies. An image with m of N is not in a batch of B with probability (N - B)(N - B
+    - 1).../N(N - 1)..., m factors each."""
     total = sum(copies * number for copies, number in enumerate(pictures))
     absent, expected = 1.0, 0.0
     for copies, number in enumerate(pictures):
-        if copies >= 2:  # fewer are never seen twice
+        if copies >= 2:  # fewer copies cannot repeat
             expected += number * (copies * batch_size / total - (1 - absent))
         absent *= max(0.0, total - batch_size - copies) / max(1.0, total - copies)
     return expected
 
 
 def _multiplicities(space: EpochSpace, epoch: int, samples: int) -> list[float]:
-    """How many pictures have m copies in an epoch, by m. Who of them has an extra one is taken as chance."""
+    """Returns the number of images that have m copies in an epoch, by m. Which of them has an extra copy is taken as
+    random."""
     lengths = dict(zip((runs.copy for runs in space.runs), np.diff(space.copy_ends, prepend=0).tolist(), strict=True))
     most = max(lengths, default=-1)
     at_least = [samples, *(lengths.get(copy, 0) for copy in range(most + 1)), 0]
@@ -94,7 +95,7 @@ def _multiplicities(space: EpochSpace, epoch: int, samples: int) -> list[float]:
 
 
 def _by_shard(spans: Sequence[Span]) -> Mapping[int, Mapping[int, int]]:
-    """How many places of each copy number spans have, by shard."""
+    """Counts the slots of spans by shard and copy number."""
     found = defaultdict[int, dict[int, int]](dict)
     for span in spans:
         copies = found[span.shard]
@@ -102,11 +103,11 @@ def _by_shard(spans: Sequence[Span]) -> Mapping[int, Mapping[int, int]]:
     return found
 
 
-def _duplicates(space: EpochSpace, places: Mapping[int, Mapping[int, int]], samples: Int64s) -> float:
-    """Duplicates expected among a batch's places. Run j + 1 is among run j: so of the pictures that higher runs gave, each
-    is at a place of run j with chance 1 / its length. Extras are taken as a draw from all samples of their shard."""
+def _duplicates(space: EpochSpace, by_shard: Mapping[int, Mapping[int, int]], samples: Int64s) -> float:
+    """Returns the duplicates expected in a batch. Run j + 1 is a subset of run j: so each image from a higher run is at
+    an offset of run j with probability 1 / its length. Extras are taken as a draw from all samples of their shard."""
     expected = 0.0
-    for shard, copies in places.items():
+    for shard, copies in by_shard.items():
         if len(copies) == 1:
             continue
         counts, distinct = _counts_of_shard(space, shard), 0.0
@@ -123,7 +124,7 @@ def _counts_of_shard(space: EpochSpace, shard: int) -> list[int]:
 
 
 def _turns_of_shards(space: EpochSpace, epoch: int) -> Int64s:
-    """How many places each shard has in an epoch."""
+    """Returns the number of positions of each shard in an epoch."""
     parts = []
     for chunk in space.counts.chunks:
         offsets = chunk.offsets.to_numpy()
@@ -135,27 +136,29 @@ def _turns_of_shards(space: EpochSpace, epoch: int) -> Int64s:
 
 
 def _in_corpus(plan: Plan, span: Span, samples: Int64s, before: Int64s) -> npt.NDArray[np.float64]:
-    """About where a span's samples stand in corpus order, were its run spread evenly over its shard."""
+    """Returns the approximate offsets of a span's samples in corpus order, as if its run were spread evenly over its
+    shard."""
     column, space = span.shard - plan.space.first, plan.space
     if span.copy == EXTRAS:
         length = (span.before + int(space.fractions[column + 1] - space.fractions[column])) // ONE - span.before // ONE
     else:
         length = _counts_of_shard(space, span.shard)[span.copy]
-    places: npt.NDArray[np.float64] = np.arange(span.start, span.stop, dtype=np.float64) + 0.5
-    places *= float(samples[column]) / length
-    places += float(before[column])
-    return places
+    offsets: npt.NDArray[np.float64] = np.arange(span.start, span.stop, dtype=np.float64) + 0.5
+    offsets *= float(samples[column]) / length
+    offsets += float(before[column])
+    return offsets
 
 
 def _neighbour_distance(plan: Plan, samples: Int64s, generator: np.random.Generator) -> float:
-    """Median distance of consecutive turns as a share of the median distance of any two of the same places."""
+    """Returns the median distance of consecutive turns as a share of the median distance of random pairs of the same
+    positions."""
     if plan.num_turns < 2:
         return 1.0
     first = generator.integers(0, plan.num_turns - 1, NEIGHBOURS)
     positions, inverse = np.unique(plan.positions(np.concatenate([first, first + 1])), return_inverse=True)
     before, spans = np.cumsum(samples) - samples, plan.space.spans_at(plan.epoch, positions)
-    places = np.concatenate([_in_corpus(plan, span, samples, before) for span in spans])[inverse]
-    one = generator.integers(0, len(places), PAIRS)
-    other = (one + generator.integers(1, len(places), PAIRS)) % len(places)
-    any_two = float(np.median(np.abs(places[one] - places[other])))
-    return float(np.median(np.abs(np.diff(places.reshape(2, -1), axis=0)))) / any_two if any_two else 1.0
+    offsets = np.concatenate([_in_corpus(plan, span, samples, before) for span in spans])[inverse]
+    one = generator.integers(0, len(offsets), RANDOM_PAIRS)
+    other = (one + generator.integers(1, len(offsets), RANDOM_PAIRS)) % len(offsets)
+    any_two = float(np.median(np.abs(offsets[one] - offsets[other])))
+    return float(np.median(np.abs(np.diff(offsets.reshape(2, -1), axis=0)))) / any_two if any_two else 1.0

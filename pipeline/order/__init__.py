@@ -1,1 +1,1 @@
-"""Which sample comes when, on which rank: pure arithmetic, without torch."""
+"""Defines the order of samples on every rank: pure arithmetic, without torch."""

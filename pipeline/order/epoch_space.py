@@ -1,8 +1,8 @@
-"""The epoch space: every (sample, copy) that a view asks for in an epoch, as the concatenation of runs, before shuffling.
+"""The epoch space: every (sample, copy) that a view assigns to an epoch, as a concatenation of runs, before shuffling.
 
-Copy 0 of every shard comes first, then copy 1 of every shard, ..., then the extras of every shard: copies of a picture lie
-far apart. Nothing here grows with the samples, and an epoch costs nothing: only the extras' places depend on it. What
-grows with the shards is columns that the ranks of a machine share.
+Copy 0 of every shard comes first, then copy 1 of every shard, ..., then the extras of every shard, so copies of an
+image are far apart. No table here grows with the number of samples, and a new epoch costs nothing: only the positions
+of the extras depend on it. Columns that grow with the number of shards are shared by the ranks of a machine.
 """
 
 from bisect import bisect_right
@@ -24,17 +24,17 @@ from tagmill.shards.view import ONE, View, extra_offset
 
 EXTRAS = -1  # the copy number of extras
 
-# One row a copy number that some shard has, ascending, then one for the extras.
+# One row for each copy number that some shard has, ascending, then one for the extras.
 SPACE = pa.schema(
     [
         pa.field("copy", pa.int64(), nullable=False),  # or EXTRAS
-        pa.field("sums", pa.list_(pa.int64()), nullable=False),  # Runs.ends; of the extras: EpochSpace.fractions
-        pa.field("groups", pa.list_(pa.int32()), nullable=False),  # Runs.groups; of the extras: none
+        pa.field("sums", pa.list_(pa.int64()), nullable=False),  # Runs.ends; for the extras: EpochSpace.fractions
+        pa.field("groups", pa.list_(pa.int32()), nullable=False),  # Runs.groups; for the extras: empty
     ]
 )
-GROUP = 64  # shards whose runs of one copy number are summed; inside a group the view's own counts are gone through
+GROUP = 64  # shards whose runs of one copy number are summed; inside a group the view's own counts are searched
 SUMMED_SHARDS = 1 << 14  # shards that are summed at a time: whole groups
-BINS = 1 << 22  # sums that are held at a time, unless one group has more copies
+BINS = 1 << 22  # limit of sums in memory at a time, unless one group has more copies
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,8 @@ class Span:
     """Consecutive positions of the epoch space within one run of one shard."""
 
     shard: int  # number in the corpus order
-    copy: int  # EXTRAS, or which run
-    start: int  # places in that run
+    copy: int  # EXTRAS, or the number of the run
+    start: int  # offsets in that run
     stop: int
     before: int  # extras only: fractions of all earlier shards + u_e, the argument of View.extras; else 0
 
@@ -53,26 +53,27 @@ class Span:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Runs:
-    """The runs of one copy number, those of GROUP consecutive shards together."""
+    """The runs of one copy number, summed over GROUP consecutive shards each."""
 
     copy: int
     ends: Int64s  # [G] the position after each group's runs
-    groups: Int32s  # [G] which group of the split's shards, ascending: one that has no such copies takes no place
+    groups: Int32s  # [G] indices of groups of the split's shards, ascending, without groups that lack this copy
 
 
 @dataclass(frozen=True, eq=False)
 class EpochSpace:
     """The runs of a split of a corpus under a view."""
 
-    first: int  # the split's first shard in the corpus order; the others follow
+    first: int  # the split's first shard in the corpus order; the others follow it
     runs: tuple[Runs, ...]  # by copy number
-    counts: pa.ChunkedArray  # [S] lists: of each shard, the samples with at least j + 1 whole copies
-    fractions: Int64s  # [S + 1] running sum of fractions in corpus order, before each shard and after the last; 2^-16
+    counts: pa.ChunkedArray  # [S] lists: entry j is the number of the shard's samples with at least j + 1 whole copies
+    # [S + 1] running sum of fractions in corpus order, before each shard and after the last, in units of 2^-16
+    fractions: Int64s
     view_seed: int
 
     @classmethod
     def of(cls, corpus: Corpus, view: View | None, split: str) -> "EpochSpace":
-        """Raises CorpusError where the split has no samples, or the view's shards are not the corpus's."""
+        """Builds the space. Raises CorpusError if the split has no samples, or the view's shards are not the corpus's."""
         name = f"space{GROUP}-{corpus.digest.hex()}-{view.digest.hex() if view else 'all'}-{split}"
         table = shared_table(corpus.cache, name, SPACE, lambda: _rows_of(corpus, view, split))
         shards = corpus.shards_of(split)
@@ -86,7 +87,7 @@ class EpochSpace:
 
     @classmethod
     def of_counts(cls, first: int, counts: Int64s, fractions: Int64s, view_seed: int) -> "EpochSpace":
-        """From counts [copies, S] of the samples that have at least j + 1 whole copies."""
+        """Builds the space from counts [copies, S] of the samples that have at least j + 1 whole copies."""
         copies, shards = counts.shape
         offsets = np.arange(shards + 1, dtype=np.int32) * copies
         lists = pa.chunked_array([pa.ListArray.from_arrays(offsets, pa.array(counts.T.ravel()))])
@@ -106,25 +107,26 @@ class EpochSpace:
 
     @cached_property
     def copy_ends(self) -> Int64s:
-        """The position after each copy number's runs."""
+        """The position after the runs of each copy number."""
         return np.array([runs.ends[-1] for runs in self.runs], np.int64)
 
     @property
     def num_whole(self) -> int:
-        """Positions that are there in every epoch."""
+        """Number of positions that every epoch has."""
         return int(self.copy_ends[-1]) if self.runs else 0
 
     def num_positions(self, epoch: int) -> int:
-        """N_e. It differs from epoch to epoch by at most one."""
+        """Returns N_e, the number of positions of an epoch. It differs from epoch to epoch by at most one."""
         u = extra_offset(self.view_seed, epoch)
         return self.num_whole + (int(self.fractions[-1]) + u) // ONE - (int(self.fractions[0]) + u) // ONE
 
     def spans(self, epoch: int, start: int, stop: int) -> list[Span]:
-        """Positions [start, stop), in order."""
+        """Returns the spans of positions [start, stop), in order."""
         return self.spans_at(epoch, np.arange(start, stop, dtype=np.int64))
 
     def spans_at(self, epoch: int, positions: Int64s) -> list[Span]:
-        """Ascending positions, in order: their spans' lengths sum to their number. Raises IndexError outside the epoch."""
+        """Returns the spans of ascending positions, in order: their lengths sum to the number of positions. Raises
+        IndexError outside the epoch."""
         if not len(positions):
             return []
         if positions[0] < 0 or positions[-1] >= self.num_positions(epoch):
@@ -135,16 +137,16 @@ class EpochSpace:
         split = int(np.searchsorted(positions, self.num_whole))
         whole = self._whole(positions[:split])
         extra = self._extra(extra_offset(self.view_seed, epoch), positions[split:] - self.num_whole)
-        shards, copies, places, before = (np.concatenate(pair) for pair in zip(whole, extra, strict=True))
-        same = (np.diff(shards) == 0) & (np.diff(copies) == 0) & (np.diff(places) == 1)
+        shards, copies, offsets_in_run, before = (np.concatenate(pair) for pair in zip(whole, extra, strict=True))
+        same = (np.diff(shards) == 0) & (np.diff(copies) == 0) & (np.diff(offsets_in_run) == 1)
         cuts = np.concatenate([[0], np.flatnonzero(~same) + 1, [len(positions)]])
         lengths, heads = np.diff(cuts), cuts[:-1]
-        columns = shards[heads], copies[heads], places[heads], places[heads] + lengths, before[heads]
+        columns = shards[heads], copies[heads], offsets_in_run[heads], offsets_in_run[heads] + lengths, before[heads]
         return [Span(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
 
     def _within(self, first: int, last: int) -> Span | None:
-        """The span of positions [first, last] among whole copies, where one run holds them all: so does nearly every chunk, and
-        this takes a sixth of what arrays take, without giving the interpreter's lock away fourteen times."""
+        """Returns the span of positions [first, last] among whole copies if one run holds them all, as for nearly every
+        chunk. This takes a sixth of the time of the array code, which releases the GIL at every step."""
         number = bisect_right(self.copy_ends.tolist(), first)
         runs = self.runs[number]
         group = bisect_right(runs.ends, first)
@@ -158,7 +160,7 @@ class EpochSpace:
         return Span(shard, runs.copy, first - before, last + 1 - before, 0)
 
     def _run_ends(self, copy: int, group: int) -> Int64s:
-        """Where the run of each shard of a group ends, counted from where the group's begin."""
+        """Returns the end of the run of each shard of a group, counted from the first run of the group."""
         start = group * GROUP
         stop = min(start + GROUP, len(self.counts))
         chunk = bisect_right(self._chunks, start, key=lambda chunk: chunk[0]) - 1
@@ -168,49 +170,49 @@ class EpochSpace:
             end = min(stop, first + len(offsets) - 1)
             bounds = offsets[start - first : end - first + 1]
             at = bounds[:-1] + copy
-            there, counts = at < bounds[1:], np.zeros(end - start, np.int64)  # 0 where a list ends before this copy
-            counts[there] = values[at[there]]
+            present, counts = at < bounds[1:], np.zeros(end - start, np.int64)  # 0 if a list ends before this copy
+            counts[present] = values[at[present]]
             found.append(counts)
             start, chunk = end, chunk + 1
         return np.cumsum(np.concatenate(found))
 
     @cached_property
     def _chunks(self) -> list[tuple[int, npt.NDArray[np.int32], npt.NDArray[Any]]]:
-        """`counts` for arithmetic, without a copy: the first shard of each of its chunks, its offsets, its values."""
+        """`counts` as arrays without a copy: for each of its chunks the first shard, the offsets, the values."""
         starts = np.cumsum([0, *map(len, self.counts.chunks)]).tolist()
         pairs = ((chunk.offsets.to_numpy(), chunk.values.to_numpy()) for chunk in self.counts.chunks)
         return [(start, *pair) for start, pair in zip(starts, pairs, strict=False) if len(pair[0]) > 1]
 
     def _whole(self, positions: Int64s) -> tuple[Int64s, Int64s, Int64s, Int64s]:
-        """(shard, copy, place in the run, 0) of ascending positions among whole copies."""
-        shards, copies, places = (np.empty_like(positions) for _ in range(3))
+        """Returns (shard, copy, offset in the run, 0) of ascending positions among whole copies."""
+        shards, copies, offsets_in_run = (np.empty_like(positions) for _ in range(3))
         edges = np.searchsorted(positions, self.copy_ends).tolist()
         for number, (start, stop) in enumerate(pairwise([0, *edges])):
             if start == stop:
                 continue
-            runs, mine = self.runs[number], positions[start:stop]
-            group = np.searchsorted(runs.ends, mine, side="right")
+            runs, inside_copy = self.runs[number], positions[start:stop]
+            group = np.searchsorted(runs.ends, inside_copy, side="right")
             before = np.where(group > 0, runs.ends[group - 1], self.copy_ends[number - 1] if number else 0)
-            found = self._inside(runs.copy, runs.groups[group], mine - before)
-            shards[start:stop], places[start:stop] = found
+            found = self._inside(runs.copy, runs.groups[group], inside_copy - before)
+            shards[start:stop], offsets_in_run[start:stop] = found
             copies[start:stop] = runs.copy
-        return shards, copies, places, np.zeros_like(positions)
+        return shards, copies, offsets_in_run, np.zeros_like(positions)
 
-    def _inside(self, copy: int, groups: Int32s, places: Int64s) -> tuple[Int64s, Int64s]:
-        """(shard, place in its run) of places in the concatenated runs of ascending groups."""
-        shards, inside = np.empty_like(places), places.copy()
+    def _inside(self, copy: int, groups: Int32s, offsets_in_run: Int64s) -> tuple[Int64s, Int64s]:
+        """Returns (shard, offset in its run) of offsets in the concatenated runs of ascending groups."""
+        shards, inside = np.empty_like(offsets_in_run), offsets_in_run.copy()
         cuts = [0, *(np.flatnonzero(np.diff(groups)) + 1).tolist(), len(groups)]
         for start, stop in pairwise(cuts):
             ends = self._run_ends(copy, int(groups[start]))
-            run = np.searchsorted(ends, places[start:stop], side="right")
+            run = np.searchsorted(ends, offsets_in_run[start:stop], side="right")
             shards[start:stop] = self.first + int(groups[start]) * GROUP + run
             inside[start:stop] -= np.where(run > 0, ends[run - 1], 0)
         return shards, inside
 
     def _extra(self, u: int, extras: Int64s) -> tuple[Int64s, Int64s, Int64s, Int64s]:
-        """(shard, EXTRAS, place in the shard's extras, fractions before + u) of the epoch's extras by number.
+        """Returns (shard, EXTRAS, offset in the shard's extras, fractions before + u) of the epoch's extras by number.
 
-        Extra k stands at the (k + 1)-th multiple of 2^16 that the running sum + u reaches.
+        Extra k is at the (k + 1)-th multiple of 2^16 that the running sum + u reaches.
         """
         skipped = (int(self.fractions[0]) + u) // ONE
         multiple = extras + skipped + 1
@@ -220,7 +222,8 @@ class EpochSpace:
 
 
 def _rows_of(corpus: Corpus, view: View | None, split: str) -> Iterator[pa.RecordBatch]:
-    """The rows of SPACE. Where the tables are mapped, mappings of our own go back to the system with what they touched."""
+    """Yields the rows of SPACE. Memory-mapped tables are opened again for this, so that the pages they touch are
+    released."""
     if corpus.cache is not None:
         corpus, view = replace(corpus), replace(view) if view else None
     shards = corpus.shards_of(split)
@@ -235,7 +238,8 @@ def _rows_of(corpus: Corpus, view: View | None, split: str) -> Iterator[pa.Recor
 
 
 def _counts(corpus: Corpus, view: View | None, shards: range) -> pa.ChunkedArray:
-    """Of each shard, how many samples have at least j + 1 whole copies: every one has one where there is no view."""
+    """Returns for each shard the numbers of samples with at least j + 1 whole copies; without a view every sample has
+    one."""
     if view is not None:
         return view.table["counts"].slice(shards.start, len(shards))
     samples = pa.array(corpus.column("samples")[shards.start : shards.stop])
@@ -243,7 +247,7 @@ def _counts(corpus: Corpus, view: View | None, shards: range) -> pa.ChunkedArray
 
 
 def _rows(counts: pa.ChunkedArray, fractions: Int64s) -> Iterator[pa.RecordBatch]:
-    """The rows of SPACE."""
+    """Yields the rows of SPACE."""
     found = [
         _sums(counts.slice(start, SUMMED_SHARDS).combine_chunks(), start // GROUP)
         for start in range(0, len(counts), SUMMED_SHARDS)
@@ -258,7 +262,8 @@ def _rows(counts: pa.ChunkedArray, fractions: Int64s) -> Iterator[pa.RecordBatch
 
 
 def _sums(counts: pa.ListArray, first: int) -> Int64s:
-    """Sums of the counts of shards, the first of group `first`: (copy, group, sum) where it is not 0, int64 [3, n]."""
+    """Sums the counts of shards, the first of which begins group `first`: (copy, group, sum) where it is not 0, int64
+    [3, n]."""
     offsets = counts.offsets.to_numpy().astype(np.int64)
     lengths, most = np.diff(offsets), int(np.diff(offsets).max(initial=0))
     if most == 0:
@@ -272,7 +277,7 @@ def _sums(counts: pa.ListArray, first: int) -> Int64s:
     own = np.arange(len(counts)) // GROUP * most - (offsets[:-1] - offsets[0])
     bins = np.repeat(own, lengths)
     bins += np.arange(len(values))
-    # Weights are added as float64: exact, as a corpus has fewer than 2^53 samples.
+    # Weights are added as float64: exact, because a corpus has fewer than 2^53 samples.
     sums = np.bincount(bins, weights=values, minlength=num_groups * most).reshape(num_groups, most)
     groups, copies = np.nonzero(sums)
     return np.stack([copies, first + groups, sums[groups, copies].astype(np.int64)])

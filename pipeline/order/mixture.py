@@ -1,4 +1,4 @@
-"""Several corpora as one stream: which corpus each turn belongs to, and each one's own epochs in its own order."""
+"""A mixture: several corpora as one stream. Defines the corpus of each turn, and the epochs and order of each corpus."""
 
 import heapq
 from collections.abc import Iterator, Sequence
@@ -19,14 +19,15 @@ from tagmill.shards.manifest import Corpus
 from tagmill.shards.view import ONE, View, extra_offset
 from tagmill.shards.vocabulary import Label
 
-MOST_WEIGHT = 1 << 16  # of all corpora together: the pattern is a table
-PERIOD = ONE  # epochs after which the lengths of a corpus's epochs repeat: u_e walks through all 2^16 values
+MOST_WEIGHT = 1 << 16  # limit of the sum of all weights: the pattern is a table
+PERIOD = ONE  # epochs after which the lengths of a corpus's epochs repeat: u_e takes all 2^16 values
 
 
 class Mixture:
     """Corpora and their weights: `Mixture((web, 3), (animals, 1))` takes three samples of `web` for one of `animals`.
 
-    A corpus is one that is open, or where it lies. Raises ConfigError for weights that cannot be right.
+    A corpus is an open Corpus or its address. Raises ConfigError for weights that are not whole numbers of at least 1,
+    or too large.
     """
 
     def __init__(self, *parts: tuple[str | Path | Corpus, int]) -> None:
@@ -41,8 +42,8 @@ class Mixture:
 
 
 def check_parts(corpora: Sequence[Corpus], views: Sequence[View | None]) -> None:
-    """Raises ConfigError where two parts are one corpus, whose samples would come twice an epoch, or where the views'
-    labels do not mean the same: an id must be the same set of synsets everywhere."""
+    """Raises ConfigError if two parts are the same corpus, whose samples would come twice an epoch, or if the views'
+    labels have different meanings: an id must be the same set of synsets everywhere."""
     for one, other in combinations(corpora, 2):
         if one.digest == other.digest:
             what = f"{one.store.url} and {other.store.url} are the same corpus"
@@ -57,39 +58,42 @@ def check_parts(corpora: Sequence[Corpus], views: Sequence[View | None]) -> None
             continue  # other names or counts, but the same classes
         labels = [f"{len(found.vocabulary)} labels" for found in (first, view)]
         if differs is not None:
-            labels = [_told(found.vocabulary.labels[differs]) for found in (first, view)]
-        what = f"another vocabulary: {labels[0]} in {corpora[0].store.url}, {labels[1]} in {corpora[number].store.url}"
-        raise ConfigError(what, "mixture", "make the views of all corpora with one vocabulary")
+            labels = [_describe(found.vocabulary.labels[differs]) for found in (first, view)]
+        what = (
+            f"different vocabularies: {labels[0]} in {corpora[0].store.url}, {labels[1]} in {corpora[number].store.url}"
+        )
+        raise ConfigError(what, "mixture", "make the views of all corpora with the same vocabulary")
 
 
-def _told(label: Label) -> str:
+def _describe(label: Label) -> str:
     synsets = "+".join(label.synsets)
     return f"label {label.id} = {synsets}" + (f" ({label.name})" if label.name != synsets else "")
 
 
 @dataclass(frozen=True)
 class Pattern:
-    """Which corpus every turn belongs to: turn q to that at entry q mod A of a cycle of A = sum of weights entries.
+    """The corpus of every turn: turn q belongs to entry q mod A of a cycle of A = sum of weights entries.
 
-    Corpus i has a_i of them, spread evenly: its entry k (from 0) stands at (2k + 1) / (2 a_i) of the cycle, and the cycle is
-    the order of these places, equal ones by the corpora's order. (So is a parliament filled seat by seat: A. Sainte-Laguë
-    1910.) At any turn, a corpus of n in all is within (1 + n a_i / A) / 2 of its exact share of the turns so far.
+    Corpus i has a_i of them, spread evenly: its entry k (from 0) is at (2k + 1) / (2 a_i) of the cycle, and the cycle
+    is sorted by these fractions, equal ones by the corpora's order (the method of A. Sainte-Laguë, 1910, for seats of a
+    parliament). After any number of turns, a corpus of n in all is within (1 + n a_i / A) / 2 of its exact share.
     """
 
     weights: tuple[int, ...]
 
     @property
     def size(self) -> int:
-        """A."""
+        """A, the length of the cycle."""
         return sum(self.weights)
 
     @cached_property
     def entries(self) -> Int64s:
-        """The corpus at each entry: int64 [A]."""
+        """The corpus of each entry: int64 [A]."""
         weights = np.array(self.weights, np.int64)
         sources = np.repeat(np.arange(len(weights)), weights)
         nth = np.concatenate([np.arange(weight) for weight in self.weights])
-        # Division rounds correctly, so equal fractions are equal here, and those of A <= 2^16 that differ do so too.
+        # Division rounds correctly, so equal fractions are equal here, and different ones with A <= 2^16 stay
+        # different.
         return sources[np.lexsort((sources, (2 * nth + 1) / (2 * weights[sources])))].astype(np.int64)
 
     @cached_property
@@ -99,32 +103,32 @@ class Pattern:
 
     @cached_property
     def _before(self) -> Int64s:
-        """Entries of the same corpus before each entry: int64 [A]."""
+        """Earlier entries of the same corpus, for each entry: int64 [A]."""
         before = np.empty(self.size, np.int64)
         for places in self.places:
             before[places] = np.arange(len(places))
         return before
 
     def own_turns(self, turns: Int64s) -> tuple[Int64s, Int64s]:
-        """(corpus, its own turn: how many of its turns came before) at each turn: int64 [n] each."""
+        """Returns (corpus, its own turn: the number of its earlier turns) of each turn: int64 [n] each."""
         cycle, entry = np.divmod(turns, self.size)
         sources = self.entries[entry]
         return sources, cycle * np.array(self.weights, np.int64)[sources] + self._before[entry]
 
     def own_before(self, source: int, turn: int) -> int:
-        """How many turns before `turn` are a corpus's."""
+        """Returns the number of turns before `turn` that belong to a corpus."""
         cycle, entry = divmod(turn, self.size)
         return cycle * self.weights[source] + int(np.searchsorted(self.places[source], entry))
 
     def turn_of(self, source: int, own: int) -> int:
-        """The turn at which a corpus has its own turn `own`."""
+        """Returns the turn at which a corpus has its own turn `own`."""
         cycle, nth = divmod(own, self.weights[source])
         return cycle * self.size + int(self.places[source][nth])
 
 
 @dataclass(frozen=True, eq=False)
 class OwnEpochs:
-    """Where the epochs of one corpus begin in the count of its own turns. Any place is found without walking there."""
+    """The beginnings of the epochs of one corpus, counted in its own turns, in constant time."""
 
     space: EpochSpace
 
@@ -137,20 +141,20 @@ class OwnEpochs:
         return np.cumsum(self.space.num_whole + (last + u) // ONE - (first + u) // ONE, dtype=np.int64)
 
     def start(self, epoch: int) -> int:
-        """Own turns before an epoch."""
+        """Returns the number of own turns before an epoch."""
         periods, inside = divmod(epoch, PERIOD)
         return periods * int(self._ends[-1]) + (int(self._ends[inside - 1]) if inside else 0)
 
     def at(self, own: Int64s) -> Int64s:
-        """The epoch of each own turn: int64 [n]."""
+        """Returns the epoch of each own turn: int64 [n]."""
         periods, inside = np.divmod(own, self._ends[-1])
         epochs: Int64s = periods * PERIOD + np.searchsorted(self._ends, inside, side="right")
         return epochs
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
-    """One corpus of a mixture, as its order knows it."""
+class MixturePart:
+    """One corpus of a mixture: its epoch space and digests."""
 
     space: EpochSpace
     manifest_digest: bytes
@@ -163,14 +167,16 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class MixedSchedule:
-    """Batches of a mixture, without end: every batch is whole, and the epochs of the corpora begin and end inside.
+    """Batches of a mixture, without end: every batch is full, and the epochs of the corpora begin and end inside
+    batches.
 
-    A rank owns a corpus's own turn o where (o mod T) mod W is the rank: inside an epoch these are whole streams of its plan.
-    Each corpus has windows of its own, as large as if it were alone, and what is said of one plan's visits holds for each.
+    A rank owns a corpus's own turn o if (o mod T) mod W is the rank: inside an epoch these are whole streams of its
+    plan. Each corpus has its own windows, as large as without a mixture, and the properties of one plan's visits hold
+    for each.
     """
 
     pattern: Pattern
-    parts: tuple[Part, ...]
+    parts: tuple[MixturePart, ...]
     seed: int
     streams: int
     window: int
@@ -179,7 +185,7 @@ class MixedSchedule:
     world: World
 
     def plan(self, source: int, epoch: int) -> Plan:
-        """The order of one corpus's own epoch."""
+        """Returns the order of one corpus's own epoch."""
         part = self.parts[source]
         return Plan(
             part.space,
@@ -194,20 +200,21 @@ class MixedSchedule:
         )
 
     def own_epochs(self, turn: int) -> tuple[int, ...]:
-        """The epoch that each corpus is in at a turn."""
+        """Returns the epoch of each corpus at a turn."""
         own = [self.pattern.own_before(source, turn) for source in range(len(self.parts))]
         return tuple(int(part.epochs.at(np.array([o]))[0]) for part, o in zip(self.parts, own, strict=True))
 
     def steps(self, epoch: int, turn: int) -> Iterator[Step]:
-        """This rank's batches from a turn on. `epoch` is that of the state: 0, since turns are counted through."""
+        """Yields this rank's batches from a turn on. `epoch` is that of the state: 0, because turns count through all
+        epochs."""
         while True:
             yield self._step(turn)
             turn += self.batch_size
 
     def _step(self, turn: int) -> Step:
         sources, own = self.pattern.own_turns(np.arange(turn, turn + self.batch_size, dtype=np.int64))
-        mine = own % self.streams % self.world.size == self.world.rank
-        sources, own = sources[mine], own[mine]
+        own_rows = own % self.streams % self.world.size == self.world.rank
+        sources, own = sources[own_rows], own[own_rows]
         epochs, positions = np.empty_like(own), np.empty_like(own)
         for source in np.unique(sources).tolist():
             rows = np.flatnonzero(sources == source)
@@ -218,18 +225,18 @@ class MixedSchedule:
         return Step(epochs, positions, (0, turn + self.batch_size), sources)
 
     def visits(self, epoch: int, turn: int) -> Iterator[tuple[int, Visit]]:
-        """(own epoch, visit) of all that this rank must read for `steps(epoch, turn)`, in the order of need.
+        """Yields (own epoch, visit) of all reads of this rank for `steps(epoch, turn)`, in the order of need.
 
-        Whoever opens them in this order, each as soon as `open_samples` of its own corpus has room, and releases samples as
-        their turns are taken, never waits for room that cannot come: all that stands before the visit that holds the next
-        sample was needed before, hence is open, and among the visits of its corpus that one fits as in a plan alone.
+        A reader that opens them in this order, each as soon as `open_samples` of its own corpus has capacity, and
+        releases samples as their turns are taken, never deadlocks: all visits before the one that holds the next sample
+        are open already, and among the visits of its corpus that one fits as in a single plan.
         """
         streams = [self._visits_of(source, turn) for source in range(len(self.parts))]
         for _, own_epoch, visit in heapq.merge(*streams, key=lambda needed: needed[0]):
             yield own_epoch, visit
 
     def _visits_of(self, source: int, turn: int) -> Iterator[tuple[int, int, Visit]]:
-        """(first turn of the mixture that needs it, own epoch, visit) of one corpus, ascending."""
+        """Yields (first turn of the mixture that needs it, own epoch, visit) of one corpus, ascending."""
         own, epochs = self.pattern.own_before(source, turn), self.parts[source].epochs
         while True:
             epoch = int(epochs.at(np.array([own]))[0])
@@ -241,10 +248,10 @@ class MixedSchedule:
 
 
 def mixed_counts(pattern: Pattern, streams: int, batch_size: int, world_size: int) -> tuple[int, int]:
-    """Bounds of the part that any rank has of a batch, over all turns at which it can begin.
+    """Returns bounds of the part that any rank has of a batch, over all turns at which it can begin.
 
-    Each corpus is taken at the streams that are worst for it, whatever the others are at: so the bounds hold for all
-    offsets, of which there may be billions, and are exact where every corpus's share of a batch is.
+    Takes the worst streams of each corpus independently of the others. So the bounds hold for all offsets, of which
+    there may be billions, and are exact if each corpus alone reaches its bound.
     """
     cycles, rest = divmod(batch_size, pattern.size)
     least, most = np.zeros(pattern.size, np.int64), np.zeros(pattern.size, np.int64)
@@ -258,9 +265,9 @@ def mixed_counts(pattern: Pattern, streams: int, batch_size: int, world_size: in
 
 
 def mixed_batch_size(pattern: Pattern, streams: int, batch_size: int, world: World) -> int:
-    """The constant number of places in every rank's batches of a mixture, to which they are padded.
+    """Returns the constant number of slots of every rank's batches of a mixture, to which they are padded.
 
-    Raises ConfigError where there are more ranks than streams, or a batch might leave a rank with nothing.
+    Raises ConfigError if there are more ranks than streams, or a batch might leave a rank without samples.
     """
     where = f"weights {pattern.weights}, streams {streams}, batch size {batch_size}, {world.size} ranks"
     if world.size > streams:
@@ -268,11 +275,11 @@ def mixed_batch_size(pattern: Pattern, streams: int, batch_size: int, world: Wor
     least, most = mixed_counts(pattern, streams, batch_size, world.size)
     if least == 0:
         remedy = f"make streams a multiple of {world.size}, and batches so large that one corpus's share has a turn for"
-        raise ConfigError("a batch might leave a rank with nothing", where, f"{remedy} every rank, or set even")
+        raise ConfigError("a batch might leave a rank without samples", where, f"{remedy} every rank, or set even")
     return most
 
 
 def even_mixed_size(pattern: Pattern, streams: int, batch_size: int, world_size: int) -> int:
-    """The largest number of ranks, at most `world_size`, that have equal parts of every batch; the others idle."""
+    """Returns the largest number of ranks, at most `world_size`, that have equal parts of every batch; the others idle."""
     sizes = [size for size in range(1, min(world_size, streams) + 1) if streams % size == 0]
     return max(size for size in sizes if len({*mixed_counts(pattern, streams, batch_size, size)}) == 1)

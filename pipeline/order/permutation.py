@@ -1,4 +1,4 @@
-"""A keyed permutation of 0..n-1 that is computed, never stored, so that an epoch of billions needs no table."""
+"""A keyed permutation of 0..n-1 that is computed and never stored, so that an epoch of billions needs no table."""
 
 import hashlib
 import struct
@@ -8,10 +8,10 @@ import numpy as np
 
 from tagmill.shards.arrays import Int64s, UInt64s
 
-PLAN_VERSION: Final = 1  # of the order and of the crops: a new number refuses the saved states of the old one
-NO_VIEW: Final = bytes(32)  # stands for the view's digest where there is no view
+PLAN_VERSION: Final = 1  # of the order and of the crops: a new number invalidates the saved states of the old one
+NO_VIEW: Final = bytes(32)  # in place of the view's digest if there is no view
 
-# What a key is for.
+# Purposes of keys.
 CHUNKS: Final = 0
 WINDOW: Final = 1
 TAIL: Final = 2
@@ -25,8 +25,8 @@ ROUND_CONSTANTS: Final = tuple((GOLDEN * (2 * number + 1)) & WORD for number in 
 
 
 class Keys:
-    """The keys of one epoch's order: first 8 bytes of sha256 over (plan version, manifest digest, view digest, seed, epoch,
-    purpose, block, stream), numbers as little-endian int64s and digests raw."""
+    """Derives the keys of one epoch's order: first 8 bytes of sha256 over (plan version, manifest digest, view digest,
+    seed, epoch, purpose, block, stream), numbers as little-endian int64s and digests raw."""
 
     def __init__(self, manifest_digest: bytes, view_digest: bytes | None, seed: int, epoch: int) -> None:
         view = NO_VIEW if view_digest is None else view_digest
@@ -35,13 +35,13 @@ class Keys:
         self._head = hashlib.sha256(head)
 
     def key(self, purpose: int, block: int = 0, stream: int = 0) -> int:
-        """An unsigned 64-bit number."""
+        """Returns an unsigned 64-bit key."""
         digest = self._head.copy()
         digest.update(struct.pack("<qqq", purpose, block, stream))
         return int.from_bytes(digest.digest()[:8], "little")
 
     def of_windows(self, blocks: Int64s, streams: Int64s) -> UInt64s:
-        """WINDOW keys of (block, stream) pairs: uint64 [n]."""
+        """Returns the WINDOW keys of (block, stream) pairs: uint64 [n]."""
         pairs = zip(blocks.tolist(), streams.tolist(), strict=True)
         return np.array([self.key(WINDOW, block, stream) for block, stream in pairs], np.uint64)
 
@@ -49,15 +49,17 @@ class Keys:
 def derive_key(
     manifest_digest: bytes, view_digest: bytes | None, seed: int, epoch: int, purpose: int, block: int, stream: int
 ) -> int:
-    """One key of an epoch's order; see Keys."""
+    """Returns one key of an epoch's order; see Keys."""
     return Keys(manifest_digest, view_digest, seed, epoch).key(purpose, block, stream)
 
 
 def permute(items: Int64s, size: int, key: int | UInt64s) -> Int64s:
-    """Where a keyed permutation of 0..size-1 sends each of `items` (int64 [n]); `key` is one number or uint64 [n].
+    """Returns the images of `items` (int64 [n]) under a keyed permutation of 0..size-1; `key` is one number or uint64
+    [n].
 
-    A Feistel network permutes the smallest set of 4^h numbers that holds 0..size-1 (Luby and Rackoff 1988); numbers that
-    land outside are sent through it again until they are inside, which keeps it a permutation (Black and Rogaway 2002).
+    A Feistel network permutes the smallest set of 4^h numbers that holds 0..size-1 (Luby and Rackoff 1988). Numbers
+    that land outside are permuted again until they are inside, which keeps it a permutation (cycle walking: Black and
+    Rogaway 2002).
     """
     assert not len(items) or (items.min() >= 0 and items.max() < size), "items outside the permutation"
     half = max(1, ((size - 1).bit_length() + 1) // 2)
@@ -72,7 +74,8 @@ def permute(items: Int64s, size: int, key: int | UInt64s) -> Int64s:
 
 
 def _feistel(numbers: UInt64s, half: int, keys: UInt64s | np.uint64) -> UInt64s:
-    """ROUNDS rounds on 2 x `half` bits. Round r adds the top bits of a multiplied mix of the right half, key and r."""
+    """Runs ROUNDS rounds on 2 x `half` bits. Round r adds the top bits of a multiplied mix of the right half, key and
+    r."""
     mask, width, shift = np.uint64((1 << half) - 1), np.uint64(half), np.uint64(64 - half)
     left, right = numbers >> width, numbers & mask
     for constant in ROUND_CONSTANTS:

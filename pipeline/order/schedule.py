@@ -1,4 +1,4 @@
-"""The batches of a rank, epoch after epoch, and what it must read for them: pure order, before a byte is touched."""
+"""The batches of a rank, epoch after epoch, and the reads for them: pure arithmetic, no input or output."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,23 +11,21 @@ from tagmill.pipeline.order.epoch_space import EpochSpace
 from tagmill.pipeline.order.plan import Plan, Visit
 from tagmill.shards.errors import ConfigError
 
-PADDING = -1  # the position and the source of a place that only fills a batch up
+PADDING = -1  # position and source of a padding slot
 
 
-TURNS_AT_ONCE = 4096  # whose positions are computed together: of few turns most of the time goes into calling
-EPOCHS_LOOKED_AT = 256  # an epoch's total differs by at most one, in a share of the epochs that these show
+TURNS_AT_ONCE = 4096  # turns whose positions are computed together, to spread the overhead of a call
+EPOCHS_LOOKED_AT = 256  # epochs checked for their length: it differs by at most one, and among these both lengths occur
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Step:
     """A rank's part of one global batch."""
 
-    epoch: int | npt.NDArray[np.int64]  # of all places; in a mixture each place's own: int64 [n]
-    positions: npt.NDArray[np.int64]  # in the order of their turns; may be none in an epoch's short last batch
-    after: tuple[int, int]  # epoch and turn of the state once the batch is handed out
-    sources: npt.NDArray[np.int64] | None = (
-        None  # which corpus of a mixture each place is from; None where there is one
-    )
+    epoch: int | npt.NDArray[np.int64]  # of all slots; in a mixture of each slot: int64 [n]
+    positions: npt.NDArray[np.int64]  # in the order of their turns; may be empty in the short last batch of an epoch
+    after: tuple[int, int]  # (epoch, turn) of the state after the batch
+    sources: npt.NDArray[np.int64] | None = None  # index of the corpus of each slot in a mixture; else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +53,7 @@ class Schedule:
             raise ConfigError(what, "loader", "lower batch_size, or set drop_last off")
 
     def plan(self, epoch: int) -> Plan:
-        """The order of one epoch."""
+        """Returns the order of one epoch."""
         return Plan(
             self.space,
             self.manifest_digest,
@@ -68,29 +66,29 @@ class Schedule:
         )
 
     def num_turns(self, epoch: int) -> int:
-        """Turns of an epoch that are handed out."""
+        """Returns the number of turns of an epoch that are yielded."""
         turns = self.space.num_positions(epoch)
         return turns - turns % self.batch_size if self.drop_last else turns
 
     def num_batches(self, epoch: int) -> int:
-        """Batches of an epoch, the same for every rank."""
+        """Returns the number of batches of an epoch, the same for every rank."""
         return -(-self.num_turns(epoch) // self.batch_size)
 
     def steps(self, epoch: int, turn: int) -> Iterator[Step]:
-        """This rank's batches from a turn on, as many as every other rank's."""
+        """Yields this rank's batches from a turn on, as many as every other rank's."""
         while self.epochs is None or epoch < self.epochs:
             plan, stop = self.plan(epoch), self.num_turns(epoch)
             many = max(1, TURNS_AT_ONCE // self.batch_size) * self.batch_size
             while turn < stop:
                 turns = plan.local_turns(turn, min(many, stop - turn), self.world)
                 ends = range(turn + self.batch_size, min(turn + many, stop), self.batch_size)
-                for mine in np.split(plan.positions(turns), np.searchsorted(turns, ends)):
+                for own in np.split(plan.positions(turns), np.searchsorted(turns, ends)):
                     turn = min(turn + self.batch_size, stop)
-                    yield Step(epoch, mine, (epoch, turn) if turn < stop else (epoch + 1, 0))
+                    yield Step(epoch, own, (epoch, turn) if turn < stop else (epoch + 1, 0))
             epoch, turn = epoch + 1, 0
 
     def visits(self, epoch: int, turn: int) -> Iterator[tuple[int, Visit]]:
-        """(epoch, visit) of all that this rank must read for `steps(epoch, turn)`, in the order of need."""
+        """Yields (epoch, visit) of all reads of this rank for `steps(epoch, turn)`, in the order of need."""
         while self.epochs is None or epoch < self.epochs:
             plan, stop = self.plan(epoch), self.num_turns(epoch)
             dropped = plan.positions(np.arange(stop, plan.num_turns, dtype=np.int64))

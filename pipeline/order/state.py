@@ -1,4 +1,4 @@
-"""Where a run stands, as numbers that any number of ranks can go on from."""
+"""The state of a run, as numbers from which any number of ranks can resume."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -6,26 +6,26 @@ from dataclasses import asdict, dataclass, field, fields
 from tagmill.pipeline.order.permutation import PLAN_VERSION
 from tagmill.shards.errors import TagmillError
 
-# The way out of a mismatch that is not in the loader's own configuration.
+# Remedies for a mismatch that is not in the loader's own configuration.
 REMEDIES = {
     "version": "resume with the tagmill version that saved it",
     "manifest": "open the corpus as it was when the run began, or begin a new run",
     "view": "open the view as it was when the run began, or begin a new run",
 }
-PLACE = ("epoch", "turn")  # these may differ: they are the state
-# What a state lacks that was saved before there was such a thing.
+POSITION = ("epoch", "turn")  # these may differ: they are the position
+# Values of fields that older states lack.
 NOT_YET = {"weights": None, "jitter": [0.0, 0.0, 0.0, 0.0], "randaugment": [0, 0], "mixup": 0.0}
 
 
 @dataclass(frozen=True, kw_only=True)
 class LoaderState:
-    """The next turn, and all that the meaning of a turn depends on. How many ranks there are is not among it."""
+    """The next turn, and all values on which the meaning of a turn depends. The number of ranks is not among them."""
 
     epoch: int  # 0 in a mixture, whose turns are counted through all epochs of its corpora
-    turn: int  # of the plan: the first that has not been handed out
+    turn: int  # the first turn of the plan that was not yielded yet
     seed: int
     manifest: str | list[str]  # sha256, 64 hex digits; in a mixture one for each corpus
-    view: str | list[str | None] | None  # sha256 of view.json; None is every sample once
+    view: str | list[str | None] | None  # sha256 of view.json; None: every sample once
     streams: int
     window: int
     chunk: int
@@ -33,24 +33,25 @@ class LoaderState:
     split: str
     augment: str
     drop_last: bool
-    weights: list[int] | None = None  # of a mixture's corpora
+    weights: list[int] | None = None  # of the corpora of a mixture
     jitter: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0, 0.0])
     randaugment: list[int] = field(default_factory=lambda: [0, 0])
     mixup: float = 0.0
     version: int = PLAN_VERSION
 
     def as_dict(self) -> dict[str, object]:
-        """Plain values, for JSON or a checkpoint, and the names of all of them as `fields`: torch's distributed checkpoint
-        hands back the names that are asked for and keeps silent about others, which a later version may have saved."""
+        """Returns plain values, for JSON or a checkpoint, and the names of all of them as `fields`: torch's distributed
+        checkpoint returns only the names it is asked for, so names that a later version saved would go unnoticed."""
         values = asdict(self)
         return {**values, "fields": sorted(values)}
 
 
 def check(state: Mapping[str, object], expected: LoaderState, adopt: Collection[str] = ()) -> LoaderState:
-    """The state in a plain dict, where it belongs to the run that `expected` describes (its epoch and turn do not matter).
+    """Returns the state of a plain dict if it belongs to the run that `expected` describes (its epoch and turn do not
+    matter).
 
     Fields named in `adopt` are taken as saved: those that the configuration leaves open. Raises TagmillError that names
-    every field that is unknown, missing, of another type or of another value, with both values and the way out.
+    every field that is unknown, missing, of another type or of another value, with both values and the remedy.
     """
     state = {**NOT_YET, **state}
     if state.get("version") != expected.version:
@@ -65,12 +66,12 @@ def check(state: Mapping[str, object], expected: LoaderState, adopt: Collection[
             f"{text} {', '.join(names)}" for text, names in (("unknown", unknown), ("missing", missing)) if names
         )
         raise TagmillError(f"not this loader's fields: {what}", "state", REMEDIES["version"])
-    for name in (*PLACE, *(name for name in adopt if isinstance(getattr(expected, name), int))):
-        value, least = state[name], 0 if name in PLACE else 1
+    for name in (*POSITION, *(name for name in adopt if isinstance(getattr(expected, name), int))):
+        value, least = state[name], 0 if name in POSITION else 1
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             raise TagmillError(f"{name} is {value!r}", "state", f"it must be a whole number of at least {least}")
     wanted = asdict(expected)
-    settled = [name for name in wanted if name not in PLACE and name not in adopt]
+    settled = [name for name in wanted if name not in POSITION and name not in adopt]
     different = [name for name in settled if type(state[name]) is not type(wanted[name]) or state[name] != wanted[name]]
     if different:
         what = "; ".join(f"{name} is {state[name]!r}, this run's is {wanted[name]!r}" for name in different)

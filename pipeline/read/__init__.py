@@ -1,1 +1,1 @@
-"""Bytes of the samples, read ahead of their use."""
+"""Reads the bytes of samples ahead of their use."""

@@ -1,4 +1,4 @@
-"""All that a batch is made from, gathered in the order of its turns: bytes, facts and windows, before a picture is decoded."""
+"""Assembles the inputs of a batch in the order of its turns: bytes, keys, labels and crops, before an image is decoded."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,41 +14,44 @@ from tagmill.shards.arrays import Int32s, Int64s
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Gathered:
-    """A batch before decoding, in b places: first the samples, then padding."""
+class AssembledBatch:
+    """A batch before decoding, in b slots: first the samples, then padding."""
 
-    jpegs: list[bytes | None]  # None where there is nothing to decode
+    jpegs: list[bytes | None]  # None if there is nothing to decode
     crops: Crops
     keys: npt.NDArray[np.uint8]  # [b, 16]
     labels: list[Int32s]
-    reasons: list[str]  # why a sample's bytes must not be used; '' where they may
-    epoch: int | Int64s  # of all places, or of each
+    reasons: list[str]  # why a sample's bytes must not be used; '' if they may
+    epoch: int | Int64s  # of all slots, or of each slot
     positions: Int64s  # [b]
     sources: Int64s | None  # [b] in a mixture
-    count: int  # samples
-    after: tuple[int, int]  # epoch and turn of the state once the batch is handed out
+    count: int  # number of samples
+    after: tuple[int, int]  # (epoch, turn) of the state after the batch
 
 
-class Gatherer:
-    """Gathers the batches of a rank, one after the other. Used by one thread."""
+class Assembler:
+    """Assembles the batches of a rank one after the other. Used by one thread."""
 
-    def __init__(self, config: LoaderConfig, steps: Iterator[Step], prefetcher: Prefetcher, places: int) -> None:
-        self._config, self._steps, self._prefetcher, self._places = config, steps, prefetcher, places
+    def __init__(self, config: LoaderConfig, steps: Iterator[Step], prefetcher: Prefetcher, slots: int) -> None:
+        self._config = config
+        self._steps = steps
+        self._prefetcher = prefetcher
+        self._slots = slots
 
-    def next(self) -> Gathered | None:
-        """The next batch, None at the end. Raises what `Prefetcher.take` raises."""
+    def next(self) -> AssembledBatch | None:
+        """Returns the next batch, None at the end. Raises what `Prefetcher.take` raises."""
         step = next(self._steps, None)
         if step is None:
             return None
         samples = self._prefetcher.take(step.epoch, step.positions, step.sources)
-        padding = self._places - len(samples)
+        padding = self._slots - len(samples)
         unused = np.full(padding, PADDING)
         epoch = step.epoch if isinstance(step.epoch, int) else np.append(step.epoch, unused)
         positions = np.append(step.positions, unused)
         keys = np.frombuffer(b"".join(sample.key for sample in samples) + bytes(16 * padding), np.uint8).reshape(-1, 16)
         widths = np.array([sample.width for sample in samples] + [1] * padding, np.int32)
         heights = np.array([sample.height for sample in samples] + [1] * padding, np.int32)
-        return Gathered(
+        return AssembledBatch(
             jpegs=[sample.jpeg for sample in samples] + [None] * padding,
             crops=self._crops(epoch, positions, widths, heights),
             keys=keys.copy(),

@@ -1,4 +1,4 @@
-"""Reads ahead: opens visits in the order of the plan, as many as fit into the memory that taken samples have left."""
+"""Reads ahead: opens visits in the order of the plan, as many as fit into the memory that taken samples have freed."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
@@ -22,15 +22,15 @@ from tagmill.shards.storage.threads import DaemonPool
 from tagmill.shards.takedown import TAKEN_DOWN
 from tagmill.shards.view import View
 
-# Rows of an index or label file that one read may fetch for nothing between two samples. A row takes about 100 bytes and a
-# picture 20,000: more would let facts grow beyond 3 % of what is read where a run is sparse.
+# Rows of an index or label file that one read may fetch for nothing between two samples. A row takes about 100 bytes
+# and an image 20,000: a larger gap would let indexes exceed 3 % of the bytes read if a run is sparse.
 ROW_GAP = 6
-PATIENCE_SECONDS = 600.0  # longer than all retries of a store together
+READ_TIMEOUT_SECONDS = 600.0  # longer than all retries of a store together
 NO_LABELS = np.empty(0, np.int32)
 
 
-class Encoded(NamedTuple):  # which is made in a third of a frozen dataclass's time
-    """One sample as it is stored. `jpeg` is None where it must not be used; `reason` says why."""
+class Encoded(NamedTuple):  # a third of the construction time of a frozen dataclass
+    """One sample as stored. `jpeg` is None if it must not be used; `reason` says why."""
 
     key: bytes  # 16
     jpeg: bytes | None
@@ -42,7 +42,7 @@ class Encoded(NamedTuple):  # which is made in a third of a frozen dataclass's t
 
 @dataclass(frozen=True)
 class SampleReader:
-    """Reads positions of the epoch space: which samples they are, their pictures and their labels."""
+    """Reads positions of the epoch space: resolves them to samples and reads their images and labels."""
 
     corpus: Corpus
     view: View | None
@@ -50,18 +50,19 @@ class SampleReader:
     cache: Cache | None = None
 
     @cached_property
-    def _labelling(self) -> View | None:
-        """The view, read through the cache."""
+    def _cached_view(self) -> View | None:
+        """The view, read through the cache if there is one."""
         if self.view is None or self.cache is None:
             return self.view
         return replace(self.view, store=CachedStore.of(self.view.store, self.cache))
 
     def read(self, epoch: int, positions: Int64s) -> list[Encoded]:
-        """Ascending positions of an epoch. Raises IntegrityError for a shard or a view's file that is missing or cut."""
+        """Reads ascending positions of an epoch. Raises IntegrityError for a missing or truncated file of a shard or
+        view."""
         return [sample for span in self.space.spans_at(epoch, positions) for sample in self._read_span(span)]
 
     def _read_span(self, span: Span) -> list[Encoded]:
-        """The samples of one span; its ordinals ascend and are distinct, because a run is in tar order."""
+        """Reads the samples of one span; its ordinals are ascending and distinct, because a run is in tar order."""
         reader = ShardReader.of(self.corpus, self.corpus.entry(span.shard))
         if self.cache is not None:
             reader = replace(reader, store=CachedStore.of(reader.store, self.cache))
@@ -72,10 +73,12 @@ class SampleReader:
         records = np.concatenate([reader.index(start, stop)[group - start] for start, stop, group in groups])
         labels = self._labels(span.shard, groups)
         keys, sides = records["key"].tobytes(), zip(records["width"].tolist(), records["height"].tolist(), strict=True)
-        gone = reader.is_taken_down(ordinals)
-        pictures = iter(reader.pictures(records[~gone]))
-        for place, (taken_down, row, (width, height)) in enumerate(zip(gone.tolist(), labels, sides, strict=True)):
-            key = keys[16 * place : 16 * place + 16]
+        taken_down_rows = reader.is_taken_down(ordinals)
+        pictures = iter(reader.pictures(records[~taken_down_rows]))
+        for slot, (taken_down, row, (width, height)) in enumerate(
+            zip(taken_down_rows.tolist(), labels, sides, strict=True)
+        ):
+            key = keys[16 * slot : 16 * slot + 16]
             if taken_down:
                 found.append(Encoded(key, None, width, height, NO_LABELS, TAKEN_DOWN))
                 continue
@@ -89,7 +92,7 @@ class SampleReader:
         return found
 
     def _ordinals(self, span: Span) -> Int64s:
-        view = self._labelling
+        view = self._cached_view
         if view is None:
             return np.arange(span.start, span.stop, dtype=np.int64)
         if span.copy == EXTRAS:
@@ -97,32 +100,30 @@ class SampleReader:
         return view.run(span.shard, span.copy, span.start, span.stop).astype(np.int64)
 
     def _labels(self, shard: int, groups: list[tuple[int, int, Int64s]]) -> list[Int32s]:
-        view = self._labelling
+        view = self._cached_view
         if view is None:
             return [NO_LABELS] * sum(len(group) for _, _, group in groups)
         rows = np.concatenate([view.labels(shard, start, stop)[group - start] for start, stop, group in groups])
-        there = rows >= 0
-        ids, ends = rows[there], np.cumsum(there.sum(axis=1)).tolist()
+        present = rows >= 0
+        ids, ends = rows[present], np.cumsum(present.sum(axis=1)).tolist()
         return [ids[start:end] for start, end in pairwise([0, *ends])]
 
 
 @dataclass(eq=False, slots=True)
 class _Reading:
-    """A visit that is read, or being read."""
+    """A visit that was read or is being read."""
 
     future: Future[list[Encoded | None]]  # a sample that was taken leaves None
-    samples: list[Encoded | None] | None = (
-        None  # the future's, once it was waited for: to ask it takes a lock each time
-    )
+    samples: list[Encoded | None] | None = None  # a copy of the future's result: `result` takes a lock at each call
 
 
 class Prefetcher:
-    """Opens (epoch, visit) pairs in threads, in order, at most `capacity` samples of a corpus at a time, and hands samples
-    out. `readers` is the corpus's, or those of a mixture in its order: each corpus has `capacity` of its own.
+    """Opens (epoch, visit) pairs in threads, in order, at most `capacity` samples of a corpus at a time, and returns
+    their samples. `readers` is one reader, or those of a mixture in its order: each corpus has its own `capacity`.
 
-    A visit is opened only into room that taken samples have left, so memory stays bounded from block to block; and because
-    visits come in the order in which they are needed, the one that holds the next sample always finds room. Used by one
-    thread; `close` may come from another.
+    A visit is opened only into capacity that taken samples have freed, so memory stays bounded from block to block.
+    Because visits come in the order in which they are needed, the one that holds the next sample always fits. Used by
+    one thread; another thread may call `close`.
     """
 
     def __init__(
@@ -132,58 +133,60 @@ class Prefetcher:
         capacity: int,
         threads: int,
         meters: Meters,
-        patience_seconds: float = PATIENCE_SECONDS,
+        timeout_seconds: float = READ_TIMEOUT_SECONDS,
     ) -> None:
         self._readers = [readers] if isinstance(readers, SampleReader) else list(readers)
-        self._meters, self._patience = meters, patience_seconds
+        self._meters = meters
+        self._timeout = timeout_seconds
         self._visits: Iterator[tuple[int, Visit]] = iter(visits)
-        self._room = [capacity] * len(self._readers)
+        self._free = [capacity] * len(self._readers)
         self._next = next(self._visits, None)
-        # (source, epoch, position) -> the read that brings it, and its place there
+        # (source, epoch, position) -> the read that holds the sample, and its index there
         self._open: dict[tuple[int, int, int], tuple[_Reading, int]] = {}
         self._pool = DaemonPool(threads, "tagmill-read")
         self._open_what_fits()
 
     @property
     def num_open(self) -> int:
-        """Samples that are read, being read, or waiting to be."""
+        """Number of samples that are read, being read, or queued."""
         return len(self._open)
 
     def take(self, epoch: int | Int64s, positions: Int64s, sources: Int64s | None = None) -> list[Encoded]:
-        """The samples at positions, in the order given, which must be that of their turns; their memory is given up.
-        `epoch` is one number or each position's own (int64 [n]); without `sources`, all are of the first corpus.
+        """Returns the samples at `positions` in that order, which must be the order of their turns, and frees their
+        memory. `epoch` is one number or one for each position (int64 [n]); without `sources`, all are of the first
+        corpus.
 
-        Raises what the reading of one of them raised, when its turn has come, and TagmillError where a store gives no
-        answer for longer than the patience.
+        Raises the error of a read once its sample is due, and TagmillError if a store does not answer within the
+        timeout.
         """
-        taken, room = [], self._room
+        taken, free = [], self._free
         epochs = np.broadcast_to(epoch, positions.shape).tolist()
-        whence = [0] * len(positions) if sources is None else sources.tolist()
+        source_of = [0] * len(positions) if sources is None else sources.tolist()
         self._open_what_fits()
-        for wanted in zip(whence, epochs, positions.tolist(), strict=True):
+        for wanted in zip(source_of, epochs, positions.tolist(), strict=True):
             assert wanted in self._open, "visits come in the order of need, and a block's fit together"
-            reading, place = self._open.pop(wanted)
+            reading, slot = self._open.pop(wanted)
             samples = reading.samples or self._wait(reading, wanted[0])
-            sample, samples[place] = samples[place], None
+            sample, samples[slot] = samples[slot], None
             assert sample is not None, "a sample is taken once"
             taken.append(sample)
-            room[wanted[0]] += 1
-            if self._next is not None and len(self._next[1].positions) <= room[self._next[1].source]:
+            free[wanted[0]] += 1
+            if self._next is not None and len(self._next[1].positions) <= free[self._next[1].source]:
                 self._open_what_fits()
         return taken
 
     def close(self) -> None:
-        """Ends the threads: reads that wait are cancelled, those under way have a moment (`DaemonPool.stop`), and a `take` that
-        waits for one of them raises CancelledError."""
+        """Ends the threads: queued reads are cancelled, pending ones get a grace period (`DaemonPool.stop`), and a
+        `take` that waits for one of them raises CancelledError."""
         self._pool.stop()
 
     def _open_what_fits(self) -> None:
-        while self._next is not None and len(self._next[1].positions) <= self._room[self._next[1].source]:
+        while self._next is not None and len(self._next[1].positions) <= self._free[self._next[1].source]:
             epoch, visit = self._next
             reading = _Reading(self._pool.submit(self._read, epoch, visit))
-            places = enumerate(visit.positions.tolist())
-            self._open.update({(visit.source, epoch, position): (reading, place) for place, position in places})
-            self._room[visit.source] -= len(visit.positions)
+            slots = enumerate(visit.positions.tolist())
+            self._open.update({(visit.source, epoch, position): (reading, slot) for slot, position in slots})
+            self._free[visit.source] -= len(visit.positions)
             self._next = next(self._visits, None)
 
     def _read(self, epoch: int, visit: Visit) -> list[Encoded | None]:
@@ -194,13 +197,13 @@ class Prefetcher:
 
     def _wait(self, reading: "_Reading", source: int) -> list[Encoded | None]:
         try:
-            reading.samples = reading.future.result(self._patience)
+            reading.samples = reading.future.result(self._timeout)
             return reading.samples
         except TimeoutError as error:
-            if reading.future.done():  # the store's own, after its retries
+            if reading.future.done():  # the store's own timeout, after its retries
                 raise
-            what = f"no answer for {self._patience:.0f} s"
+            what = f"no answer for {self._timeout:.0f} s"
             where = self._readers[source].corpus.store.url
             raise TagmillError(
-                what, where, "see whether the store can be reached; the run resumes from its state"
+                what, where, "check whether the store can be reached; the run resumes from its state"
             ) from error

@@ -1,1 +1,1 @@
-"""Files of a corpus, byte by byte."""
+"""The files of a corpus: their byte layout, and how they are read and written."""

@@ -1,4 +1,4 @@
-"""Reading a few rows of a .npy file that lies in any store, without reading its header first."""
+"""Reads a few rows of a .npy file in any store, without reading its header first."""
 
 import io
 from functools import lru_cache
@@ -12,15 +12,15 @@ from tagmill.shards.storage.store import Store
 
 
 def npy_bytes(array: npt.NDArray[Any]) -> bytes:
-    """The file for `array` (NumPy format 1.0): the same array gives the same bytes."""
+    """Returns the file for `array` (NumPy format 1.0): the same array gives the same bytes."""
     file = io.BytesIO()
     np.lib.format.write_array(file, np.ascontiguousarray(array), version=(1, 0), allow_pickle=False)
     return file.getvalue()
 
 
-@lru_cache(maxsize=1024)  # asked for every read, and the shards of a corpus have few sizes
+@lru_cache(maxsize=1024)  # called for every read, and the shards of a corpus have few sizes
 def header_size(dtype: np.dtype[Any], shape: tuple[int, ...]) -> int:
-    """Bytes before the first row. The header is a function of dtype and shape, so nobody has to fetch it."""
+    """Returns the bytes before the first row. The header is a function of dtype and shape, so it need not be fetched."""
     file = io.BytesIO()
     header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(file, header)
@@ -28,7 +28,7 @@ def header_size(dtype: np.dtype[Any], shape: tuple[int, ...]) -> int:
 
 
 def check_size(store: Store, name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
-    """Raises IntegrityError unless the object is as long as an array of this dtype and shape must be."""
+    """Raises IntegrityError unless the object has the length of an array of this dtype and shape."""
     expected = header_size(dtype, shape) + dtype.itemsize * int(np.prod(shape))
     try:
         found = store.size(name)
@@ -36,7 +36,9 @@ def check_size(store: Store, name: str, dtype: np.dtype[Any], shape: tuple[int, 
         raise IntegrityError("missing from the corpus", f"{store.url}/{name}", "restore it or rebuild it") from error
     if found != expected:
         what = f"{found} bytes, {expected} expected for {shape} of {dtype.itemsize} bytes"
-        raise IntegrityError(what, f"{store.url}/{name}", "the file was cut or belongs to another shard: restore it")
+        raise IntegrityError(
+            what, f"{store.url}/{name}", "the file was truncated or belongs to another shard: restore it"
+        )
 
 
 def read_rows(
@@ -48,10 +50,11 @@ def read_rows(
     stop: int,
     identity: str | None = None,
 ) -> npt.NDArray[Any]:
-    """Rows [start, stop) of the array `name` of known dtype and shape, in one ranged read; read-only.
+    """Reads rows [start, stop) of the array `name` of known dtype and shape, in one ranged read; the result is
+    read-only.
 
-    Raises IntegrityError where the object is missing or has another length. `identity` is the whole object's, by which
-    a cache may know it (`cache.identity_of`).
+    Raises IntegrityError if the object is missing or has another length. `identity` names the whole object for a cache
+    (`node_cache.identity_of`).
     """
     if not 0 <= start <= stop <= shape[0]:
         raise IntegrityError(

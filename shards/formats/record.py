@@ -1,4 +1,4 @@
-"""One sample's facts: the base row, as a column-wise table and as the JSON member that stands beside the picture."""
+"""One sample's facts: the base row, as a row of a table and as the JSON member beside the image."""
 
 import hashlib
 import json
@@ -12,8 +12,8 @@ from tagmill.shards.errors import ConfigError
 
 Scalar = str | int | float | bool | None
 
-# Columns of a shard's table, in order; the source's own columns follow. pdq is the 256-bit PDQ hash as four signed words,
-# most significant first, because SQL engines have no unsigned 64-bit integer in common.
+# Columns of a shard's table, in order; the source's own columns follow. pdq is the 256-bit PDQ hash as four signed
+# words, most significant first, because SQL engines have no unsigned 64-bit integer in common.
 FACTS = pa.schema(
     [
         pa.field("key", pa.string(), nullable=False),
@@ -41,12 +41,14 @@ EXTRA_TYPES = (pa.string(), pa.int64(), pa.float64(), pa.bool_())
 
 
 def key_of(sha256: str) -> str:
-    """A sample's key: the first 128 bits of the sha256 of its source bytes, as 32 hex digits. No dot, so tar readers agree."""
+    """Returns a sample's key: the first 128 bits of the sha256 of its source bytes, as 32 hex digits. No dot, so tar
+    readers agree."""
     return sha256[:32]
 
 
 def facts_schema(extra: pa.Schema) -> pa.Schema:
-    """FACTS and the source's own columns. A column that has one of our names, or no simple type, is refused."""
+    """Returns FACTS and the source's own columns. Raises ConfigError for a column with a reserved name or no simple
+    type."""
     for column in extra:
         if extra.names.count(column.name) > 1:
             raise ConfigError(f"two columns named {column.name!r}", "extra columns", "rename one in the input")
@@ -61,15 +63,15 @@ def facts_schema(extra: pa.Schema) -> pa.Schema:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The base row of one sample, before it has a place in a shard."""
+    """The base row of one sample, before it is assigned to a shard."""
 
     sha256: str  # 64 hex digits, of the source bytes
     pdq: tuple[int, int, int, int]  # 256 bits as four signed words
-    width: int  # pixels of the stored picture
+    width: int  # pixels of the stored image
     height: int
-    original_width: int  # pixels of the upright source picture
+    original_width: int  # pixels of the upright source image
     original_height: int
-    tags: tuple[str, ...]  # as people wrote them, of this copy only
+    tags: tuple[str, ...]  # as people wrote them, from this copy only
     url: str | None = None
     licence: str | None = None
     page: str | None = None
@@ -80,17 +82,17 @@ class Record:
         return key_of(self.sha256)
 
     def row(self) -> dict[str, object]:
-        """The columns of FACTS that do not depend on the shard, and the extra ones."""
+        """Returns the columns of FACTS that do not depend on the shard, and the extra ones."""
         pdq = {f"pdq{i}": word for i, word in enumerate(self.pdq)}
         return {"key": self.key, **self._plain(), **pdq}
 
     def json(self) -> bytes:
-        """The `.json` member: keys sorted, no spaces, ASCII, so that its length is known before it is packed."""
+        """Returns the `.json` member: keys sorted, no spaces, ASCII, so that its length is known before it is packed."""
         pdq = "".join(f"{word & (1 << 64) - 1:016x}" for word in self.pdq)
         row = {"key": self.key, **self._plain(), "pdq": pdq}
         for name, value in self.extra.items():
             if isinstance(value, float) and not math.isfinite(value):
-                row[name] = None  # JSON has no NaN, and other readers refuse it
+                row[name] = None  # JSON has no NaN, and other readers reject it
         return _FACTS.encode(row).encode("ascii")
 
     def _plain(self) -> dict[str, object]:
@@ -109,5 +111,5 @@ class Record:
 
 
 def sha256_hex(data: bytes) -> str:
-    """Lower-case hex digest; the digest that every table of a corpus holds."""
+    """Returns the lower-case hex digest that all tables of a corpus use."""
     return hashlib.sha256(data).hexdigest()

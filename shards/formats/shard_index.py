@@ -1,4 +1,4 @@
-"""The two indexes of a shard: ours, which gives any range of samples in one small read, and DALI's."""
+"""The two indexes of a shard: tagmill's, which gives any range of samples in one small read, and DALI's."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-# One record a sample. `offset` and `size` are those of the JPEG's bytes inside the tar.
+# One record for each sample. `offset` and `size` are those of the JPEG's bytes inside the tar.
 INDEX = np.dtype(
     [
         ("offset", "<u8"),
@@ -22,27 +22,29 @@ TAR_BLOCK = 512  # tar's unit: a header is one block, data is padded to whole bl
 
 
 def padded(size: int) -> int:
-    """Bytes that `size` bytes of data take in a tar."""
+    """Returns the bytes that `size` bytes of data take in a tar."""
     return -(-size // TAR_BLOCK) * TAR_BLOCK
 
 
 def sample_bytes(jpeg: int, facts: int) -> int:
-    """Bytes of a sample in its tar (two members, each with a header), so that shards are planned before they are packed."""
+    """Returns the bytes of a sample in its tar (two members, each with a header), so that shards are planned before
+    they are packed."""
     return 2 * TAR_BLOCK + padded(jpeg) + padded(facts)
 
 
 def key_bytes(key: str) -> npt.NDArray[np.uint8]:
-    """A key's 32 hex digits as the index holds them, uint8 [16]."""
+    """Returns a key's 32 hex digits as in the index, uint8 [16]."""
     return np.frombuffer(bytes.fromhex(key), np.uint8)
 
 
 def key_hex(record: npt.NDArray[Any]) -> str:
-    """The key of an INDEX record as 32 hex digits."""
+    """Returns the key of an INDEX record as 32 hex digits."""
     return bytes(record["key"]).hex()
 
 
 def dali_index(members: Iterable[tuple[tuple[str, int, int, str], ...]], num_samples: int) -> bytes:
-    """DALI's webdataset index v1.2: a line with the count, then `extension offset size name` per member, a line a sample.
+    """Returns DALI's webdataset index v1.2: a line with the count, then a line for each sample with `extension offset
+    size name` of each member.
 
     Offsets are those of the data, multiples of 512 (NVIDIA DALI, tools/wds2idx.py and webdataset_loader.cc).
     """

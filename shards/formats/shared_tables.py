@@ -1,7 +1,8 @@
-"""Tables that the processes of a machine share: decoded by whoever comes first, memory-mapped by all.
+"""Tables that the processes of a machine share: the first process decodes a table, all map it into memory.
 
-The shard tables of a large corpus take hundreds of megabytes in memory, and every rank of a node needs a few lines of them.
-A shared table is named by the digests of what it was made from, so it is never stale and whoever finds it reads nothing else.
+The shard tables of a large corpus take hundreds of megabytes in memory, and every rank of a node needs a few lines of
+them. A shared table is named by the digests of its inputs, so it is never stale, and processes that find it read
+nothing else.
 """
 
 import fcntl
@@ -21,18 +22,18 @@ from tagmill.shards.storage.marked_folder import claim
 
 log = logging.getLogger(__name__)
 
-TABLES_FOLDER = "tagmill-tables"  # our folder inside the one that was given, where others may keep tables of theirs
-SHARED_BYTES = 1 << 16  # a smaller table is made sooner than it is waited for
-ROWS = 1 << 14  # of a Parquet file that are decoded at a time, so that its maker's memory stays small too
-PATIENCE_SECONDS = 60.0  # for another process that is making the table
-KEPT_SECONDS = 30 * 86400.0  # a table that nobody opened for so long is deleted when another is made
+TABLES_FOLDER = "tagmill-tables"  # folder of shared tables inside the given one, which may hold other files
+SHARED_BYTES = 1 << 16  # smaller tables are faster to make than to wait for
+ROWS = 1 << 14  # rows of a Parquet file that are decoded at a time, to bound the memory
+TABLE_TIMEOUT_SECONDS = 60.0  # for another process that is making the table
+KEPT_SECONDS = 30 * 86400.0  # tables not opened for that long are deleted when another is made
 
-_WARNED_OF: set[Path] = set()  # folders that cannot be used: a process says so once for each
+_WARNED_OF: set[Path] = set()  # unusable folders for which this process has logged a warning
 
 
 def parquet_batches(data: bytes, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """The columns of `schema`, in its types, of a Parquet file's rows: a piece at a time, by this thread alone (see
-    `tables.read_table`)."""
+    """Yields the rows of a Parquet file with the columns and types of `schema`, in batches, read by the calling thread
+    alone (see `parquet.read_table`)."""
     file = pq.ParquetFile(pa.BufferReader(data), pre_buffer=False)
     for batch in file.iter_batches(ROWS, columns=schema.names, use_threads=False):
         yield batch.select(schema.names).cast(schema)
@@ -43,12 +44,13 @@ def shared_table(
     name: str,
     schema: pa.Schema,
     make: Callable[[], Iterable[pa.RecordBatch]],
-    patience_seconds: float = PATIENCE_SECONDS,
+    timeout_seconds: float = TABLE_TIMEOUT_SECONDS,
 ) -> pa.Table:
-    """The table `name`: mapped from OWN inside `folder`, or made, and left there for others if it has SHARED_BYTES or more.
+    """Returns the table `name`: mapped from TABLES_FOLDER inside `folder`, or made, and written there for other
+    processes if it has SHARED_BYTES or more.
 
-    `name` must say all that the table is a function of. Where there is no folder, it cannot be written, or another process
-    keeps making the table for longer than the patience, the table is made in this process's own memory.
+    `name` must identify all inputs of the table. Without a folder, if it is not writable, or if another process takes
+    longer than the timeout to make the table, the table is made in this process's own memory.
     """
     if folder is None:
         return pa.Table.from_batches(make(), schema)
@@ -58,25 +60,25 @@ def shared_table(
         return found
     try:
         claim(folder, mode=0o700)
-        with _alone(folder / f".{name}.lock", patience_seconds) as alone:
+        with _exclusive(folder / f".{name}.lock", timeout_seconds) as is_maker:
             if (found := _mapped(path, schema)) is not None:
                 return found
-            if alone:
+            if is_maker:
                 return _made(path, schema, make())
     except OSError as error:
-        # Where it was the making that failed, and not the folder, making it again says so.
+        # If making the table failed, and not the folder, making it again raises that error.
         _warn_once(folder, error)
     return pa.Table.from_batches(make(), schema)
 
 
 def row_of(table: pa.Table, number: int) -> dict[str, Any]:
-    """One row as plain values."""
+    """Returns one row as plain values."""
     row: dict[str, Any] = table.slice(number, 1).to_pylist()[0]
     return row
 
 
 def _mapped(path: Path, schema: pa.Schema) -> pa.Table | None:
-    """The table in a file, which stays on disk; None where there is none, or not a whole one of this schema."""
+    """Maps the table in a file; returns None if there is none, or it is truncated or has another schema."""
     try:
         with pa.memory_map(str(path)) as source:
             table = pa.ipc.open_file(source).read_all()
@@ -90,7 +92,7 @@ def _mapped(path: Path, schema: pa.Schema) -> pa.Table | None:
 
 
 def _made(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> pa.Table:
-    """Writes a large table under its name, whole or not at all, and maps it; a small one stays in memory."""
+    """Writes a large table atomically under its name and maps it; a small one stays in memory."""
     first, size, rest = list[pa.RecordBatch](), 0, iter(batches)
     for batch in rest:
         first.append(batch)
@@ -100,7 +102,7 @@ def _made(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> p
     else:
         return pa.Table.from_batches(first, schema)
     _delete_old(path.parent)
-    part = path.with_name(f".{path.name}.part")  # one name: a killed writer's is written over by the next
+    part = path.with_name(f".{path.name}.part")  # a constant name: the next writer overwrites what a killed one left
     try:
         with pa.OSFile(str(part), "wb") as file, pa.ipc.new_file(file, schema) as writer:
             for batch in chain(first, rest):
@@ -131,9 +133,9 @@ def _delete_old(folder: Path) -> None:
 
 
 @contextmanager
-def _alone(path: Path, patience_seconds: float) -> Iterator[bool]:
-    """Whether this process got the lock, which the system takes back from one that dies. Nothing is left behind."""
-    deadline = time.monotonic() + patience_seconds
+def _exclusive(path: Path, timeout_seconds: float) -> Iterator[bool]:
+    """Yields whether this process got the lock, which the system releases if the process dies. Leaves no file behind."""
+    deadline = time.monotonic() + timeout_seconds
     while True:
         with path.open("wb") as file:
             if _locked(file.fileno(), path):
@@ -151,6 +153,6 @@ def _alone(path: Path, patience_seconds: float) -> Iterator[bool]:
 def _locked(file: int, path: Path) -> bool:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return os.fstat(file).st_ino == path.stat().st_ino  # else it was the lock of one that has just finished
+        return os.fstat(file).st_ino == path.stat().st_ino  # else the lock belonged to a process that has just finished
     except (BlockingIOError, FileNotFoundError):
         return False

@@ -1,1 +1,1 @@
-"""Bytes at rest: the one door to local disks and object stores."""
+"""Storage: the only module that reads and writes local disks and object stores."""

@@ -1,4 +1,4 @@
-"""What an address names: a path of this machine, or a store and a path inside it."""
+"""Parses addresses: a path of this machine, or a store and a path inside it."""
 
 from pathlib import Path
 from typing import Any
@@ -14,32 +14,32 @@ EXTRAS = {"s3": "s3", "gs": "gcs", "gcs": "gcs", "az": "azure", "abfs": "azure",
 
 
 def is_local(url: str) -> bool:
-    """True for a path or file:// URL, which is served by the operating system without fsspec."""
+    """Returns True for a path or file:// URL, which the operating system serves without fsspec."""
     return "://" not in url or url.startswith("file://")
 
 
 def local_path(url: str) -> Path:
-    """The path of a local URL, absolute. Raises ConfigError for a ~ that stands for no folder."""
+    """Returns the absolute path of a local URL. Raises ConfigError for a ~ without a home folder."""
     path = Path(url.removeprefix("file://"))
     try:
         return path.expanduser().absolute()
     except RuntimeError as error:  # a container's user without a passwd entry
-        raise ConfigError("~ stands for no folder here", url, "set HOME, or give the whole path") from error
+        raise ConfigError("there is no home folder for ~", url, "set HOME, or give the whole path") from error
 
 
 def handle(url: str) -> tuple[Any, str]:
-    """The fsspec filesystem and the path inside it for `url`; how readers of tables reach a store.
+    """Returns the fsspec filesystem and the path inside it for `url`; readers of tables use it.
 
     Credentials and endpoints come from the usual environment of each store (AWS_*, GOOGLE_*, fsspec's config files).
-    Listings are never cached: what another process wrote a moment ago is there. Raises StoreError where a package or keys
-    are missing.
+    Listings are never cached, so objects that another process has just written are visible. Raises StoreError if a
+    package or keys are missing.
     """
     options = {"anon": not keys_needed()} if url.startswith("s3://") else {}
     try:
-        place = str(local_path(url)) if is_local(url) else url
-        return url_to_fs(place, use_listings_cache=False, **options)  # type: ignore[no-any-return]
+        location = str(local_path(url)) if is_local(url) else url
+        return url_to_fs(location, use_listings_cache=False, **options)  # type: ignore[no-any-return]
     except (ImportError, ValueError) as error:
-        raise StoreError(f"no way to reach this store: {error}", url, _remedy(url.split("://")[0], error)) from error
+        raise StoreError(f"cannot connect to this store: {error}", url, _remedy(url.split("://")[0], error)) from error
 
 
 def _remedy(scheme: str, error: Exception) -> str:
@@ -51,7 +51,7 @@ def _remedy(scheme: str, error: Exception) -> str:
 
 
 def driver_of(url: str) -> tuple[Driver, str]:
-    """The driver of a remote URL and the path inside it."""
+    """Returns the driver of a remote URL and the path inside it."""
     if url.startswith("s3://"):
         bucket, _, key = url.removeprefix("s3://").partition("/")
         return S3Driver(bucket), key

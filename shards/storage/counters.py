@@ -1,14 +1,15 @@
-"""What this process has asked of remote stores and of its node's cache, counted for meters and tests."""
+"""Counts the requests of this process to remote stores and to its node's cache, for meters and tests."""
 
 import threading
 from collections import Counter
 
 
-class Traffic:
-    """Counters that several threads add to."""
+class StoreCounters:
+    """Thread-safe counters."""
 
     def __init__(self) -> None:
-        self._lock, self._counts = threading.Lock(), Counter[str]()
+        self._lock = threading.Lock()
+        self._counts = Counter[str]()
 
     def add(self, **counts: int) -> None:
         """Adds to counters by name."""
@@ -16,13 +17,13 @@ class Traffic:
             self._counts.update(counts)
 
     def counts(self) -> Counter[str]:
-        """All counters so far.
+        """Returns all counters so far.
 
-        `retries` are tries after one that failed; `hedges` second requests for answers that were late; `cache_bytes` and
-        `store_bytes` what came out of a node's cache and what it had to fetch.
+        `retries` are tries after a failed one; `hedges` second requests for late answers; `cache_bytes` bytes from a
+        node's cache and `cache_missed_bytes` bytes that it had to fetch.
         """
         with self._lock:
             return self._counts.copy()
 
 
-TRAFFIC = Traffic()
+STORE_COUNTERS = StoreCounters()

@@ -1,7 +1,8 @@
-"""What the drivers of remote stores do each in its own way: obstore for s3://, fsspec for every other scheme.
+"""Drivers of remote stores: obstore for s3://, fsspec for every other scheme.
 
-A driver asks once and says what went wrong in Python's own errors: FileNotFoundError, FileExistsError, PermissionError for
-what another try cannot heal, and any other OSError for what it may. `tagmill.shards.storage.store` is the only caller.
+A driver makes one try and raises Python's own errors: FileNotFoundError, FileExistsError and PermissionError for
+failures that another try cannot fix, and any other OSError for those it may. `tagmill.shards.storage.store` is the only
+caller.
 """
 
 import errno
@@ -23,52 +24,55 @@ from tagmill.shards.storage.s3_credentials import Environment, Keys, aws_environ
 if TYPE_CHECKING:
     from obstore.store import ClientConfig
 
-SINGLE_PUT = 5 << 30  # bytes, S3's limit. Ceph 16 ignores If-None-Match where a multipart upload is completed
-PAGE = 1000  # objects of a listing that S3 gives at once
-PUT_MARK = "tagmill-put"  # S3 metadata that tells who made an object
-EXPIRED = ("ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired")  # what S3 says of keys that were good
-PARTS = 9000  # of a multipart upload at most; S3 allows 10,000
+SINGLE_PUT = 5 << 30  # bytes, S3's limit. Ceph 16 ignores If-None-Match when a multipart upload is completed
+PAGE = 1000  # objects in one page of an S3 listing
+PUT_MARK = "tagmill-put"  # S3 metadata that identifies the creator of an object
+EXPIRED = ("ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired")  # S3 errors about keys that have expired
+PARTS = 9000  # largest number of parts of a multipart upload; S3 allows 10,000
 
 CONNECT_SECONDS = 5.0
-SILENCE_SECONDS = 10.0  # without a byte of an answer, after which a read is given up
-SLOWEST = 1 << 20  # bytes a second; a request may take SILENCE_SECONDS and its length at this rate
+SILENCE_SECONDS = 10.0  # without a byte of an answer, after which a read is cancelled
+SLOWEST = 1 << 20  # bytes a second; a request may take SILENCE_SECONDS plus its length at this rate
 LONGEST_SECONDS = 3600.0
 
 
 class Driver(Protocol):
-    """One bucket or filesystem. `path` is that inside it. `hedged`: whether a late read may be asked for twice at a time."""
+    """One bucket or filesystem. `path` is inside it. `hedged`: whether a late read may be requested twice at a time."""
 
     hedged: ClassVar[bool]
 
     def size(self, path: str) -> int: ...
     def read(self, path: str) -> bytes: ...
     def read_range(self, path: str, start: int, stop: int) -> tuple[bytes, int | None]:
-        """Bytes [start, stop), fewer only where the object ends before `stop`; and its length, where the answer tells it."""
+        """Reads bytes [start, stop), fewer only if the object ends before `stop`; returns them and the object's length,
+        if the answer contains it."""
 
     def names(self, folder: str) -> list[str]:
-        """Paths that begin with `folder`, which ends with a slash."""
+        """Returns the paths that begin with `folder`, which ends with a slash."""
 
     def page(self, folder: str, after: str | None) -> Page:
-        """Some of what lies below `folder`, which ends with a slash; `after` is what the page before said."""
+        """Returns one page of the objects below `folder`, which ends with a slash; `after` is the token of the previous
+        page."""
 
     def put(self, path: str, source: bytes | Path) -> None: ...
     def create(self, path: str, data: bytes, mark: str) -> None:
-        """One put-if-absent. Raises FileExistsError."""
+        """Makes one put-if-absent. Raises FileExistsError."""
 
     def is_made_by(self, path: str, data: bytes, mark: str, tries: int) -> bool:
-        """Whether what stood in the way of `create` or `exchange` is ours after all, made by a try whose answer was lost."""
+        """Returns whether the object that made `create` or `exchange` fail was written by an earlier try whose answer
+        was lost."""
 
     def exchange(self, path: str, old: bytes, new: bytes, mark: str) -> None:
-        """One put over `old`. Raises FileExistsError where something else is there."""
+        """Makes one conditional put over `old`. Raises FileExistsError if the object differs."""
 
     def delete(self, path: str) -> None: ...
     def renew(self) -> bool | None:
-        """Whether what was refused may be asked again, as there are other keys now; None where there never are."""
+        """Returns whether a refused request may be repeated, because there are new keys now; None if there never are."""
 
 
 @dataclass(frozen=True)
 class FsspecDriver:
-    """Every scheme but s3://, by an fsspec filesystem."""
+    """Every scheme except s3://, by an fsspec filesystem."""
 
     fs: Any
     hedged: ClassVar[bool] = False
@@ -80,7 +84,7 @@ class FsspecDriver:
         return bytes(self.fs.cat_file(path))
 
     def read_range(self, path: str, start: int, stop: int) -> tuple[bytes, None]:
-        """A range that begins behind the end is an error to some stores and empty to others."""
+        """For a range that begins after the end some stores raise an error, others return nothing."""
         try:
             data = bytes(self.fs.cat_file(path, start=start, end=stop))
         except PERMANENT:
@@ -90,14 +94,14 @@ class FsspecDriver:
                 raise
             return b"", None
         if len(data) != stop - start and self.size(path) >= stop:
-            raise OSError(f"{len(data)} of {stop - start} bytes came")
+            raise OSError(f"{len(data)} of {stop - start} bytes arrived")
         return data, None
 
     def names(self, folder: str) -> list[str]:
         return [path for path in self.fs.find(folder.rstrip("/")) if path.startswith(folder)]
 
     def page(self, folder: str, after: str | None) -> Page:
-        """What lies in `folder` itself, at once: fsspec has no listing in pages."""
+        """Returns the whole content of `folder`: fsspec has no listing in pages."""
         found = [each for each in self.fs.ls(folder.rstrip("/"), detail=True) if each["name"].startswith(folder)]
         objects = [(each["name"], int(each["size"])) for each in found if each["type"] == "file"]
         folders = [each["name"].rstrip("/") + "/" for each in found if each["type"] == "directory"]
@@ -124,12 +128,12 @@ class FsspecDriver:
         self.fs.rm_file(path)
 
     def renew(self) -> None:
-        """Keys are the library's own to renew."""
+        """The library renews its keys itself."""
 
 
 @dataclass
 class S3Driver:
-    """One bucket, by obstore: its calls release the interpreter while they wait, and verify the length of every answer."""
+    """One bucket, by obstore: its calls release the GIL while they wait, and verify the length of every answer."""
 
     bucket: str
     hedged: ClassVar[bool] = True
@@ -164,7 +168,7 @@ class S3Driver:
         return [path for path in found if path.startswith(f"{prefix}/" if prefix else "")]
 
     def page(self, folder: str, after: str | None) -> Page:
-        """A page is one request, as S3 gives no more than so many at a time; asked for alone, so that it can be tried again."""
+        """Requests one page, because S3 limits its size; one request at a time, so that each can be retried."""
         prefix = folder.strip("/")
         with _plain_errors(folder) as obstore:
             pages = obstore.list(self._client(0), prefix=prefix or None, offset=after, chunk_size=PAGE)
@@ -182,7 +186,7 @@ class S3Driver:
 
     def create(self, path: str, data: bytes, mark: str) -> None:
         if len(data) >= SINGLE_PUT:
-            raise StoreError("too long to be put if absent", path, f"at most {SINGLE_PUT - 1} bytes")
+            raise StoreError("too long for a put-if-absent", path, f"at most {SINGLE_PUT - 1} bytes")
         with _plain_errors(path) as obstore:
             client = self._client(len(data), reads=False)
             obstore.put(client, path, data, use_multipart=False, mode="create", attributes={PUT_MARK: mark})
@@ -197,7 +201,7 @@ class S3Driver:
             found = obstore.get(self._client(len(old)), path)
             if bytes(found.bytes()) != old:
                 raise FileExistsError(errno.EEXIST, "changed", path)
-            # Without its quotes, which S3 does not need, and with which Ceph 16 takes no tag for its own.
+            # Without its quotes: S3 does not need them, and Ceph 16 does not recognise an ETag with them.
             mode: Any = {"e_tag": str(found.meta["e_tag"]).strip('"')}
             obstore.put(
                 self._client(len(new), reads=False),
@@ -213,7 +217,8 @@ class S3Driver:
             obstore.delete(self._client(0), path)
 
     def _client(self, num_bytes: int, *, reads: bool = True) -> Any:
-        """One whose limit suits an answer or a body of so many bytes: the limit is a client's, so they come in powers of 2."""
+        """Returns a client with a time limit for an answer or a body of that many bytes. The limit belongs to a client,
+        so limits are rounded to powers of 2."""
         seconds = 2 * SILENCE_SECONDS
         while seconds < SILENCE_SECONDS + num_bytes / SLOWEST:
             seconds *= 2
@@ -228,7 +233,7 @@ class S3Driver:
 
 @lru_cache(maxsize=64)
 def _client(bucket: str, seconds: float, reads: bool, environment: Environment, keys: Keys | None) -> Any:
-    """A bucket's client with its own connections. Every try is ours: the client makes none by itself."""
+    """Returns a client with its own connections. The client makes no retries: Store makes them."""
     from obstore.store import S3Store
 
     settings: Any = s3_place(environment)
@@ -247,21 +252,21 @@ def _client(bucket: str, seconds: float, reads: bool, environment: Environment, 
 
 
 class _BehindEndError(OSError):
-    """A range that begins behind the end of its object."""
+    """A range that begins after the end of its object."""
 
 
-_FIRST_USE: list[int] = []  # the process that began obstore's threads
+_FIRST_USE: list[int] = []  # the process that started obstore's threads
 
 
 @contextmanager
 def _plain_errors(path: str) -> Iterator[Any]:
-    """obstore, and what it raises as Python's own errors. Its threads do not live on in a forked process, where it would
-    wait for ever."""
+    """Calls obstore and raises its errors as Python's own. A forked process lacks obstore's threads and would wait for
+    ever, so it raises an error."""
     try:
         import obstore
         from obstore import exceptions
     except ImportError as error:
-        raise StoreError(f"no way to reach this store: {error}", path, "pip install 'tagmill[s3]'") from error
+        raise StoreError(f"cannot connect to this store: {error}", path, "pip install 'tagmill[s3]'") from error
     if not _FIRST_USE:
         _FIRST_USE.append(os.getpid())
     if _FIRST_USE[0] != os.getpid():
@@ -276,7 +281,7 @@ def _plain_errors(path: str) -> Iterator[Any]:
 
 
 def _plain(error: Exception, path: str) -> OSError:
-    """An obstore error by the status that the store gave, which stands in its text alone."""
+    """Returns Python's error for an obstore error, by the HTTP status, which only its text contains."""
     text = str(error).partition("\n")[0]
     status, code = (re.search(pattern, text) for pattern in (r"status code: (\d{3})", r"<Code>(\w+)</Code>"))
     number, reason = int(status[1]) if status else 0, code[1] if code else ""
@@ -298,5 +303,5 @@ def _plain(error: Exception, path: str) -> OSError:
 
 
 def _causes(text: str) -> list[str]:
-    """What the network said, from obstore's account of its sources: 'ConnectionRefused', 'TimedOut'."""
+    """Returns the network errors in the chain of obstore's causes: 'ConnectionRefused', 'TimedOut'."""
     return sorted(set(re.findall(r"ConnectionRefused|ConnectionReset|TimedOut|IncompleteMessage|UnexpectedEof", text)))

@@ -1,7 +1,7 @@
-"""What an error that a store's driver raised means: wait and try again, give up, or a mistake of our own.
+"""Classifies the errors of store drivers: retry, permanent failure, or a bug in this program.
 
-Our drivers raise Python's own errors. fsspec's libraries (gcsfs, adlfs, aiohttp, httpx, botocore and others) let theirs
-through, which are recognised by their module, and by the HTTP status that most of them carry.
+Our own drivers raise Python's errors. The libraries of fsspec (gcsfs, adlfs, aiohttp, httpx, botocore and others) raise
+their own, which are recognised by their module and by the HTTP status that most of them carry.
 """
 
 import errno
@@ -10,9 +10,9 @@ from typing import Literal
 
 Verdict = Literal["again", "absent", "refused", "expired", "ours"]
 
-# What another try cannot heal. Every other OSError is tried again: timeouts, resets, 5xx as drivers raise them.
+# Errors that another try cannot fix. Every other OSError is retried: timeouts, resets, 5xx as drivers raise them.
 PERMANENT = (FileNotFoundError, PermissionError, FileExistsError, IsADirectoryError, NotADirectoryError)
-# Errors that modules of Python's own or of ours define are mistakes, but for those of its network protocols.
+# Errors that Python's own modules or tagmill define are bugs, except those of Python's network protocols.
 _NOT_LIBRARIES = (frozenset(sys.stdlib_module_names) | {"tagmill"}) - {"http", "asyncio"}
 _AGAIN = frozenset([408, 409, 425, 429])  # of the statuses below 500
 _NO_KEYS = frozenset(
@@ -28,8 +28,8 @@ _NO_KEYS = frozenset(
 )
 
 
-def verdict(error: Exception) -> Verdict:
-    """What an error of a driver means: `absent` is an object that is not there, `expired` keys that were good."""
+def classify(error: Exception) -> Verdict:
+    """Classifies a driver's error: `absent` means a missing object, `expired` keys that were valid, `ours` a bug."""
     if isinstance(error, FileNotFoundError):
         return "absent"
     if isinstance(error, PermissionError) and error.errno == errno.EKEYEXPIRED:
@@ -46,14 +46,14 @@ def verdict(error: Exception) -> Verdict:
     return "again"
 
 
-def told(error: BaseException) -> str:
-    """What an error says, in a line: drivers leave some without words."""
+def describe(error: BaseException) -> str:
+    """Describes an error in one line: some drivers raise errors without a text."""
     return " ".join(str(error).split()) or type(error).__name__
 
 
 def _status(error: Exception) -> int:
-    """The HTTP status that an error carries, 0 for none: `status` (aiohttp), `code` (gcsfs), `status_code` (azure),
-    that of its response (httpx, requests), or botocore's."""
+    """Returns the HTTP status of an error, 0 for none: `status` (aiohttp), `code` (gcsfs), `status_code` (azure), that
+    of its response (httpx, requests), or botocore's."""
     response = getattr(error, "response", None)
     if isinstance(response, dict):
         return int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))

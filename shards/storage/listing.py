@@ -1,26 +1,27 @@
-"""What lies below a folder or bucket prefix, a page at a time: memory does not grow with the number of objects."""
+"""Lists the objects below a folder or bucket prefix page by page: memory does not grow with the number of objects."""
 
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tagmill.shards.storage.local_disk import is_spool, unless_gone
+from tagmill.shards.storage.local_disk import is_spool, raise_unless_missing
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some of what lies below a folder: (path, bytes) of objects, and folders whose objects are not among them."""
+    """Part of the content of a folder: (path, bytes) of objects, and subfolders that are listed separately."""
 
     objects: list[tuple[str, int]]
     folders: list[str]
-    next: str | None = None  # what to ask for the next page with; None: this was the last
+    next: str | None = None  # token of the next page; None: this was the last
 
 
 def files_below(folder: Path) -> Iterator[tuple[str, int]]:
-    """(path below `folder`, bytes) of its regular files, in no order. Symbolic links are not followed and are no files.
+    """Yields (path below `folder`, bytes) of its regular files, in no order. Symbolic links are not followed and do not
+    count as files.
 
-    A folder or a file that goes while this looks is passed over.
+    Files and folders that disappear during the walk are skipped.
     """
     todo = [""]
     while todo:
@@ -35,13 +36,13 @@ def files_below(folder: Path) -> Iterator[tuple[str, int]]:
                         elif entry.is_file(follow_symlinks=False) and not is_spool(name):
                             yield name, entry.stat(follow_symlinks=False).st_size
                     except OSError as error:
-                        unless_gone(error)
+                        raise_unless_missing(error)
         except OSError as error:
-            unless_gone(error)
+            raise_unless_missing(error)
 
 
 def objects_below(folder: str, ask: Callable[[str, str | None], Page]) -> Iterator[tuple[str, int]]:
-    """(path, bytes) of the objects below `folder`, which ends with a slash; `ask` gives a page of a folder."""
+    """Yields (path, bytes) of the objects below `folder`, which ends with a slash; `ask` returns a page of a folder."""
     todo = [folder]
     while todo:
         inside, after = todo.pop(), None

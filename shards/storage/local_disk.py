@@ -1,4 +1,4 @@
-"""How a local folder serves as a store: content that is on the disk before it has its name, locks, and removal."""
+"""Operations of a local folder as a store: content that is on disk before it gets its name, locks, and removal."""
 
 import errno
 import fcntl
@@ -16,7 +16,7 @@ _FULL = frozenset([errno.ENOSPC, errno.EDQUOT])
 
 
 def write_synced(path: Path, source: bytes | Path, *, give: bool = False) -> None:
-    """A new file with the content of `source`, on the disk when this returns. With `give` it may be that file itself."""
+    """Writes a new file with the content of `source`, synced to disk. With `give` the file itself may be moved."""
     moved = give and isinstance(source, Path) and _moved(source, path)
     with path.open("rb+" if moved else "xb") as file:
         if isinstance(source, bytes):
@@ -29,7 +29,7 @@ def write_synced(path: Path, source: bytes | Path, *, give: bool = False) -> Non
 
 
 def _moved(source: Path, path: Path) -> bool:
-    """Whether a file could be moved; not to another disk."""
+    """Returns whether a file could be moved; not to another disk."""
     try:
         source.rename(path)
     except OSError as error:
@@ -39,21 +39,21 @@ def _moved(source: Path, path: Path) -> bool:
     return True
 
 
-def unless_gone(error: OSError) -> None:
-    """Raises what a walk met, but for a folder that is no longer there."""
+def raise_unless_missing(error: OSError) -> None:
+    """Raises the error of a walk, except for a folder that no longer exists."""
     if not isinstance(error, FileNotFoundError | NotADirectoryError):
         raise error
 
 
 def is_spool(name: str) -> bool:
-    """Whether a file is one that a put has not yet given its name."""
+    """Returns whether a file is one that a put has not yet given its name."""
     return re.search(r"(^|/)\.[^/]*\.spool$", name) is not None
 
 
 def remove_tree(folder: Path, last: Path | None = None) -> None:
-    """Removes a folder and what is in it; the file `last` of it once there is nothing else, but for the folders that it is in.
+    """Removes a folder and its content; its file `last` only after everything else, except the folders above it.
 
-    What is gone already is no error: another may be at it.
+    Missing files are no error: another process may be removing them.
     """
     around = last.parents if last else ()
     for inside, _, files in os.walk(folder, topdown=False):
@@ -70,7 +70,7 @@ def remove_tree(folder: Path, last: Path | None = None) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """The names in a folder, on the disk."""
+    """Syncs the names in a folder to disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -80,21 +80,26 @@ def sync_folder(folder: Path) -> None:
 
 @contextmanager
 def full_disks(scratch: str | None) -> Iterator[None]:
-    """Turns a disk or quota that is full, met while something works in `scratch`, into a TagmillError with a way out."""
+    """Raises TagmillError with a remedy if a disk or quota is full while the block works in `scratch`."""
     try:
         yield
     except OSError as error:
         if error.errno not in _FULL:
             raise
-        where, remedy = scratch or tempfile.gettempdir(), "make room or give another spool; what is finished stays"
-        raise TagmillError("there is no room left on the disk", where, remedy) from error
+        where, remedy = (
+            scratch or tempfile.gettempdir(),
+            "free some space or choose another spool; finished parts are kept",
+        )
+        raise TagmillError("the disk is full", where, remedy) from error
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Alone in a folder among those who ask for it so, until the block ends or the process dies; nothing lies there meanwhile.
+    """Locks a folder against other callers of this function until the block ends or the process dies; leaves no file
+    behind.
 
-    A filesystem that has no such locks (some NFS) gives none: then who changes the same object at the same moment may be lost.
+    On a filesystem without these locks (some NFS) there is no protection: one of two simultaneous changes of an object
+    may be lost.
     """
     descriptor = os.open(folder, os.O_RDONLY)
     try:

@@ -1,10 +1,11 @@
-"""A node's copies of what it read from a store: shared by the processes of the machine, bounded, the oldest deleted first.
+"""A node's cache of what it read from a store: shared by the processes of the machine, bounded, least recently used
+first out.
 
-An object is one sparse file, named by what the whole object holds (`identity_of`), so it is never stale. It holds the
-object's blocks at their places, behind them a crc32 for each block (0: not there yet) and the object's length. A block's
-crc32 is written after the block. Both pass through the page cache, where every process sees them in this order, and a power
-loss, which might keep the one and not the other, begins another folder: it is named by the boot. So a killed process leaves
-nothing that misleads, and deleting under a reader's open file is harmless.
+An object is one sparse file, named by the content of the whole object (`identity_of`), so it is never stale. It holds
+the object's blocks at their offsets, then a crc32 for each block (0: absent) and the object's length. A block's crc32
+is written after the block. Both pass through the page cache, where every process sees them in this order. A power loss
+might keep one and not the other, so each boot uses a new folder. So a killed process leaves no wrong data, and deleting
+under a reader's open file is harmless.
 """
 
 import fcntl
@@ -24,107 +25,111 @@ import numpy as np
 import numpy.typing as npt
 
 from tagmill.shards.checksum import crc32
-from tagmill.shards.storage.counters import TRAFFIC
+from tagmill.shards.storage.counters import STORE_COUNTERS
 from tagmill.shards.storage.marked_folder import claim, discard
 from tagmill.shards.storage.ranged_reads import Places, cut
 from tagmill.shards.storage.store import Store
 
 log = logging.getLogger(__name__)
 
-DISK_BLOCK = 4096  # bytes, what file systems allocate
-GAP_BLOCKS = 32  # present ones between two stretches that are fetched again rather than asking twice
+DISK_BLOCK = 4096  # bytes, the allocation unit of file systems
+GAP_BLOCKS = 32  # present blocks between two stretches that are fetched again to save a request
 CRC = np.dtype("<u4")
-LOOKED_FOR = 128  # a process looks at the folder's size each time it has added this part of the limit
+SIZE_CHECKS_A_LIMIT = 128  # a process measures the folder each time it has added this fraction of the limit
 FULL, EMPTIED = (
     15 / 16,
     7 / 8,
-)  # of the limit: when files are deleted, and down to what. The rest is for what other ranks add
+)  # of the limit: when deletion starts and where it stops. The rest is for what other ranks add
 LARGEST = 1 / 8  # of the limit, that one read may add
-LONGEST = 1 << 60  # bytes of an object; a longer one is a mistake of somebody's tables
-STALE_SECONDS = 600.0  # after which a file that was not given its name is a killed process's
+LONGEST = 1 << 60  # bytes of an object; a longer one is an error in some table
+STALE_SECONDS = 600.0  # age at which an unnamed file belongs to a killed process
 BOOT = Path("/proc/sys/kernel/random/boot_id")
-CACHE_FOLDER = "tagmill-cache"  # our folder inside the one that was given, where others may keep theirs
+CACHE_FOLDER = "tagmill-cache"  # cache folder inside the given one, which may hold other files
 OBJECT = re.compile(r"[0-9a-f]{64}")  # names of files that hold objects
 
 Fetch = Callable[[int, int], bytes]
 
 
 def identity_of(digest: bytes, name: str) -> str:
-    """What names the content of an object: the digest of the manifest or the view that says what it holds, and its name
-    there. (An extended corpus is read anew: the digests of single objects are not among what planning maps.)"""
+    """Returns the identity of an object's content: the digest of the manifest or view that describes it, and its name
+    there. (An extended corpus is cached again: planning does not map the digests of single objects.)"""
     return hashlib.sha256(digest + name.encode()).hexdigest()
 
 
 class Cache:
     """Copies of objects in a folder of this machine, at most `limit` bytes of disk for up to eight processes that add.
 
-    They are in OWN inside `folder`, a folder for each boot. What a cache deletes carries its marker or is an object's file
-    of its own; `folder` may hold anything else.
+    They are in a cache folder inside `folder`, one for each boot. A cache deletes only folders with its marker and its
+    own object files; `folder` may hold other files.
     """
 
     def __init__(self, folder: Path, limit: int) -> None:
-        self.limit, self._boot = limit, BOOT.read_text().strip() if BOOT.exists() else "boot"
+        self.limit = limit
+        self._boot = BOOT.read_text().strip() if BOOT.exists() else "boot"
         self.folder = folder / CACHE_FOLDER / self._boot
-        self._lock, self._added, self._warned = threading.Lock(), limit, False
+        self._lock = threading.Lock()
+        self._added = limit
+        self._warned = False
         for other in self.folder.parent.glob("*"):
             if other != self.folder:
                 discard(other)
 
     def read(self, identity: str, size: int, start: int, stop: int, fetch: Fetch, *, verify: bool) -> bytes:
-        """Bytes [start, stop) of the object `identity` of `size` bytes; `fetch(start, stop)` brings what is not here.
+        """Reads bytes [start, stop) of the object `identity` of `size` bytes; `fetch(start, stop)` reads absent bytes
+        from the store.
 
-        `verify` holds every block against its crc32, for objects whose readers have none of their own. Where the folder
-        cannot be used, everything is fetched, and the log says so once.
+        `verify` compares every block with its crc32, for objects whose readers have no checksum of their own. If the
+        folder cannot be used, everything is fetched, and the log says so once.
         """
         first, last = start // DISK_BLOCK, -(-stop // DISK_BLOCK)
         with self._file(identity, size) as file:
             if file is None:
                 return self._fetched(fetch, start, stop)
-            there = self._present(file, size, first, last, verify)
-            if there is None:
+            present = self._present(file, size, first, last, verify)
+            if present is None:
                 return self._fetched(fetch, start, stop)
-            data, absent = there
+            data, absent = present
             base = first * DISK_BLOCK
             for low, high in _stretches(np.flatnonzero(absent)):
                 begin, end = base + low * DISK_BLOCK, min(size, base + high * DISK_BLOCK)
                 part = self._fetched(fetch, begin, end)
                 data[begin - base : end - base] = part
                 self._keep(file, size, begin, part)
-            TRAFFIC.add(cache_bytes=min(int(np.count_nonzero(~absent)) * DISK_BLOCK, stop - start))
+            STORE_COUNTERS.add(cache_bytes=min(int(np.count_nonzero(~absent)) * DISK_BLOCK, stop - start))
             return bytes(memoryview(data)[start - base : stop - base])
 
     def _present(
         self, file: int, size: int, first: int, last: int, verify: bool
     ) -> tuple[bytearray, npt.NDArray[np.bool_]] | None:
-        """The blocks [first, last) as they are here, and which of them are not; None where the disk does not give them."""
+        """Reads the blocks [first, last) and a mask of the absent ones; returns None if the disk fails."""
         found = None
         with self._excused():
-            crcs = _crcs(file, size, first, last)  # before the blocks: what is there now is there then
+            crcs = _crcs(file, size, first, last)  # before the blocks: a block with a crc32 is complete
             data = bytearray(os.pread(file, min(size, last * DISK_BLOCK) - first * DISK_BLOCK, first * DISK_BLOCK))
             found = data, crcs != _crcs_of(data) if verify else crcs == 0
         return found
 
     def forget(self, identity: str, size: int, start: int, stop: int) -> None:
-        """Bytes [start, stop) of an object are to be fetched anew."""
+        """Drops bytes [start, stop) of an object, so that they are fetched again."""
         first, last = start // DISK_BLOCK, -(-stop // DISK_BLOCK)
         with self._file(identity, size) as file, self._excused():
             if file is not None:
-                os.pwrite(file, bytes(CRC.itemsize * (last - first)), _crc_place(size, first))
+                os.pwrite(file, bytes(CRC.itemsize * (last - first)), _crc_offset(size, first))
 
     def _fetched(self, fetch: Fetch, start: int, stop: int) -> bytes:
-        TRAFFIC.add(cache_missed_bytes=stop - start)
+        STORE_COUNTERS.add(cache_missed_bytes=stop - start)
         return fetch(start, stop)
 
     def _keep(self, file: int, size: int, start: int, data: bytes) -> None:
-        """Writes whole blocks, then what says that they are there."""
+        """Writes whole blocks, then their crc32s."""
         with self._excused():
-            # A disk that is nearly full takes a part of it, without an error.
+            # A nearly full disk takes a part of the data, without an error.
             if self._has_room(len(data)) and os.pwrite(file, data, start) == len(data):
-                os.pwrite(file, _crcs_of(data).tobytes(), _crc_place(size, start // DISK_BLOCK))
+                os.pwrite(file, _crcs_of(data).tobytes(), _crc_offset(size, start // DISK_BLOCK))
 
     @contextmanager
     def _file(self, identity: str, size: int) -> Iterator[int | None]:
-        """The object's file, open; None where it cannot be had."""
+        """Opens the object's file; returns None if that fails."""
         descriptor: int | None = None
         with self._excused():
             descriptor = self._opened(identity, size)
@@ -143,36 +148,37 @@ class Cache:
         except FileNotFoundError:
             self._make(path, size)
             descriptor = os.open(path, os.O_RDWR)
-        if os.fstat(descriptor).st_size != _crc_place(size, _blocks(size)):
+        if os.fstat(descriptor).st_size != _crc_offset(size, _blocks(size)):
             os.close(descriptor)
             return None
         os.utime(descriptor)
         return descriptor
 
     def _make(self, path: Path, size: int) -> None:
-        """An empty file that gets its name when it has its length; whoever comes first makes it."""
+        """Creates an empty file that gets its name once it has its length; the first process wins."""
         claim(self.folder, mode=0o700)
         new = path.with_name(f".{secrets.token_hex(8)}.new")
         try:
             with new.open("xb") as file:
-                file.truncate(_crc_place(size, _blocks(size)))
+                file.truncate(_crc_offset(size, _blocks(size)))
             with suppress(FileExistsError):
                 os.link(new, path)
         finally:
             new.unlink(missing_ok=True)
 
     def _has_room(self, added: int) -> bool:
-        """Whether so many bytes more may be written; deletes what was not read for longest where the folder is full."""
+        """Returns whether that many more bytes may be written; deletes the least recently used files if the folder is
+        full."""
         if added > self.limit * LARGEST:
             return False
         with self._lock:
             self._added += added
-            if self._added < self.limit // LOOKED_FOR:
+            if self._added < self.limit // SIZE_CHECKS_A_LIMIT:
                 return True
             with (self.folder / ".lock").open("wb") as lock:
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:  # another process makes room just now; this read is not kept
+                except BlockingIOError:  # another process is deleting now; this read is not kept
                     return False
                 self._make_room(added)
             self._added = 0
@@ -198,18 +204,18 @@ class Cache:
 
     @contextmanager
     def _excused(self) -> Iterator[None]:
-        """A disk that is full or gone makes reading slower, and is no error."""
+        """Ignores a full or missing disk, which only makes reading slower."""
         try:
             yield
         except OSError as error:
             if not self._warned:
-                log.warning("the cache %s cannot be used (%s): reading goes to the store", self.folder, error)
+                log.warning("the cache %s cannot be used (%s): reading from the store", self.folder, error)
             self._warned = True
 
 
 @dataclass(frozen=True)
 class CachedStore(Store):
-    """A store whose reads of named content go through a node's cache."""
+    """A store whose reads of objects with an identity go through a node's cache."""
 
     cache: Cache | None = None
 
@@ -217,19 +223,19 @@ class CachedStore(Store):
     def of(cls, store: Store, cache: Cache) -> "CachedStore":
         return cls(store.url, store.retries, cache)
 
-    def read_pieces(
-        self, name: str, places: Places, size: int | None = None, identity: str | None = None
+    def read_ranges(
+        self, name: str, ranges: Places, size: int | None = None, identity: str | None = None
     ) -> list[bytes]:
-        start, stop = places[0][0], places[-1][1]
+        start, stop = ranges[0][0], ranges[-1][1]
         if self.cache is None or size is None or identity is None or not 0 <= start < stop <= size:
-            return super().read_pieces(name, places, size, identity)
+            return super().read_ranges(name, ranges, size, identity)
 
         def fetch(begin: int, end: int) -> bytes:
-            return super(CachedStore, self).read_pieces(name, [(begin, end)], size, identity)[0]
+            return super(CachedStore, self).read_ranges(name, [(begin, end)], size, identity)[0]
 
-        # Pictures have a crc32 of their own, which is checked behind the cache.
+        # Images have their own crc32, which is checked after the cache.
         data = self.cache.read(identity, size, start, stop, fetch, verify=not name.endswith(".tar"))
-        return cut(data, places)
+        return cut(data, ranges)
 
     def read_afresh(self, name: str, start: int, stop: int, size: int, identity: str) -> bytes | None:
         if self.cache is not None:
@@ -241,23 +247,23 @@ def _blocks(size: int) -> int:
     return -(-size // DISK_BLOCK)
 
 
-def _crc_place(size: int, block: int) -> int:
+def _crc_offset(size: int, block: int) -> int:
     return _blocks(size) * DISK_BLOCK + block * CRC.itemsize
 
 
 def _crcs(file: int, size: int, first: int, last: int) -> npt.NDArray[np.uint32]:
-    data = os.pread(file, (last - first) * CRC.itemsize, _crc_place(size, first))
+    data = os.pread(file, (last - first) * CRC.itemsize, _crc_offset(size, first))
     return np.frombuffer(data, CRC)
 
 
 def _crcs_of(data: bytes | bytearray) -> npt.NDArray[np.uint32]:
-    """One crc32 a block; 1 stands for 0, which means that a block is not there."""
+    """Returns one crc32 for each block; 1 replaces 0, which means that a block is absent."""
     view = memoryview(data)
-    return np.array([crc32(view[place : place + DISK_BLOCK]) or 1 for place in range(0, len(data), DISK_BLOCK)], CRC)
+    return np.array([crc32(view[offset : offset + DISK_BLOCK]) or 1 for offset in range(0, len(data), DISK_BLOCK)], CRC)
 
 
 def _stretches(blocks: npt.NDArray[np.intp]) -> Iterator[tuple[int, int]]:
-    """Runs [low, high) of ascending block numbers; those that lie close together are one."""
+    """Joins ascending block numbers to ranges [low, high) across small gaps."""
     for run in np.split(blocks, np.flatnonzero(np.diff(blocks) > GAP_BLOCKS) + 1):
         if len(run):
             yield int(run[0]), int(run[-1]) + 1

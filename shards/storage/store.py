@@ -1,8 +1,8 @@
-"""The one door to storage: ranged reads, atomic puts and puts-if-absent on a local folder, S3 or any fsspec URL.
+"""The only access to storage: ranged reads, atomic puts and puts-if-absent on a local folder, S3 or any fsspec URL.
 
-The flaky world of object stores is retried here and nowhere else of ours; what is late on S3 is asked for twice.
-Nothing half-written is ever visible: a put is one request or one rename, never `fs.open(..., "wb")`, which commits a cut
-object when an exception leaves its `with`.
+Errors of object stores are retried here only; late answers of S3 are requested twice. Nothing half-written is ever
+visible: a put is one request or one rename, never `fs.open(..., "wb")`, which commits a truncated object after an
+exception.
 """
 
 import errno
@@ -19,12 +19,19 @@ from typing import Any, BinaryIO, TypeVar
 from tagmill.shards.errors import ConfigError, IntegrityError, StoreError
 from tagmill.shards.storage import ranged_reads
 from tagmill.shards.storage.address import driver_of, handle, is_local, local_path
-from tagmill.shards.storage.counters import TRAFFIC
+from tagmill.shards.storage.counters import STORE_COUNTERS
 from tagmill.shards.storage.drivers import Driver
-from tagmill.shards.storage.error_verdicts import told, verdict
+from tagmill.shards.storage.error_verdicts import classify, describe
 from tagmill.shards.storage.hedge import hedged
 from tagmill.shards.storage.listing import files_below, objects_below
-from tagmill.shards.storage.local_disk import is_spool, locked, remove_tree, sync_folder, unless_gone, write_synced
+from tagmill.shards.storage.local_disk import (
+    is_spool,
+    locked,
+    raise_unless_missing,
+    remove_tree,
+    sync_folder,
+    write_synced,
+)
 from tagmill.shards.storage.ranged_reads import Places, cut
 from tagmill.shards.storage.retry import Retries
 from tagmill.shards.storage.seekable import Seekable
@@ -32,7 +39,7 @@ from tagmill.shards.storage.threads import pause
 
 T = TypeVar("T")
 
-SMALL_PUT = 1 << 26  # bytes; below it a file is sent from memory, in one request
+SMALL_PUT = 1 << 26  # bytes; smaller files are sent from memory, in one request
 READ_AHEAD = 1 << 20  # bytes that `Store.open` reads at a time from a remote store
 
 
@@ -40,9 +47,9 @@ READ_AHEAD = 1 << 20  # bytes that `Store.open` reads at a time from a remote st
 class Store:
     """Named byte objects below `url`. Picklable: a worker process opens its own connections.
 
-    Names are relative, `/`-separated and made by us; one that would leave the store is refused. A relative local URL is made
-    absolute, so that a worker with another working folder finds it too. Errors are FileNotFoundError where a method says
-    so, IntegrityError for an object that was cut, and StoreError for a store that refuses or keeps failing.
+    Names are relative and `/`-separated; one that would leave the store is refused. A relative local URL is made
+    absolute. Raises FileNotFoundError where a method says so, IntegrityError for a truncated object, and StoreError for
+    a store that refuses or keeps failing.
     """
 
     url: str
@@ -50,7 +57,9 @@ class Store:
 
     def __post_init__(self) -> None:
         if not self.url.strip():
-            raise ConfigError("an empty address", "store", "give a folder or a URL; often it is a variable not set")
+            raise ConfigError(
+                "an empty address", "store", "give a folder or a URL; often an environment variable is not set"
+            )
         if "://" not in self.url and not self.url.startswith("/"):
             object.__setattr__(self, "url", str(local_path(self.url)))
 
@@ -60,18 +69,18 @@ class Store:
         return local_path(self.url) if is_local(self.url) else None
 
     def within(self, prefix: str) -> "Store":
-        """The store whose names lie below `prefix` of this one."""
+        """Returns the store of the names below `prefix`."""
         return Store(self._address(_safe(prefix)), self.retries)
 
     def size(self, name: str) -> int:
-        """Bytes of an object. Raises FileNotFoundError."""
+        """Returns the length of an object in bytes. Raises FileNotFoundError."""
         if self.root is not None:
             with self._reading(name) as path:
                 return path.stat().st_size
         return int(self._remote(name, lambda driver, path: driver.size(path), hedge=0))
 
     def exists(self, name: str) -> bool:
-        """Whether the object is there, asked of the store and not of a listing cache."""
+        """Returns whether the object exists, according to the store and not to a listing cache."""
         try:
             self.size(name)
         except FileNotFoundError:
@@ -79,7 +88,7 @@ class Store:
         return True
 
     def read(self, name: str) -> bytes:
-        """The whole object. Raises FileNotFoundError."""
+        """Reads the whole object. Raises FileNotFoundError."""
         if self.root is not None:
             with self._reading(name) as path:
                 return path.read_bytes()
@@ -88,49 +97,49 @@ class Store:
     def read_range(
         self, name: str, start: int, stop: int, size: int | None = None, identity: str | None = None
     ) -> bytes:
-        """Bytes [start, stop): `read_pieces` of one place."""
-        return self.read_pieces(name, [(start, stop)], size, identity)[0]
+        """Reads bytes [start, stop): `read_ranges` with one range."""
+        return self.read_ranges(name, [(start, stop)], size, identity)[0]
 
-    def read_pieces(
-        self, name: str, places: Places, size: int | None = None, identity: str | None = None
+    def read_ranges(
+        self, name: str, ranges: Places, size: int | None = None, identity: str | None = None
     ) -> list[bytes]:
-        """Ranges [start, stop) of an object, ascending and apart, by one read from the first to the last. A short answer is
-        tried again, then raised as IntegrityError: the object is cut.
+        """Reads ranges [start, stop) of an object, ascending and disjoint, by one read from the first to the last.
+        Retries a short answer, then raises IntegrityError: the object is truncated.
 
-        `size` is what the object's length must be, IntegrityError where it is not: most stores tell it with every answer,
-        so that an object that was cut or replaced is found without a request of its own. `identity` names what the
-        whole object holds (64 hex digits), for a store that keeps copies.
+        Raises IntegrityError if the object's length is not `size`. Most stores return the length with every answer, so
+        this needs no other request. `identity` names the content of the whole object (64 hex digits), for a store with
+        a cache.
         """
-        start, stop = places[0][0], places[-1][1]
+        start, stop = ranges[0][0], ranges[-1][1]
         if stop <= start:
-            return [b""] * len(places)
+            return [b""] * len(ranges)
         if start < 0 or stop >= 1 << 63:
             raise IntegrityError(f"no bytes {start}-{stop}", self._address(name), "the index was altered: run lint")
         total: int | None
         if self.root is not None:
             with self._reading(name) as path:
-                found, reached, total = ranged_reads.read(path, places)
+                found, reached, total = ranged_reads.read(path, ranges)
         else:
             ask = lambda driver, path: driver.read_range(path, start, stop)  # noqa: E731
             data, total = self._remote(name, ask, hedge=stop - start)
             if size is not None and total is None:
                 total = _once(self, name, size)
-            found, reached = cut(data, places), start + len(data)
+            found, reached = cut(data, ranges), start + len(data)
         if size is not None and total != size:
-            remedy = "it was cut or replaced, or belongs to another shard: restore it"
+            remedy = "it was truncated or replaced, or belongs to another shard: restore it"
             raise IntegrityError(f"{total} bytes, {size} expected", self._address(name), remedy)
         if reached != stop:
             what = f"bytes {start}-{stop} end after {reached - start}"
-            raise IntegrityError(what, self._address(name), "the object was cut: restore or rebuild it")
+            raise IntegrityError(what, self._address(name), "the object was truncated: restore or rebuild it")
         return found
 
     def read_afresh(self, name: str, start: int, stop: int, size: int, identity: str) -> bytes | None:
-        """`read_range` past whatever keeps copies, for bytes that were found altered; None where that cannot differ."""
+        """Repeats `read_range` without the cache, for bytes that were found altered; returns None if there is no cache."""
         return None if self.root is not None else self.read_range(name, start, stop, size, identity)
 
     @contextmanager
     def open(self, name: str) -> Iterator[BinaryIO]:
-        """A seekable file for reading, for table readers that pick columns. Raises FileNotFoundError."""
+        """Opens a seekable file for reading, for table readers that pick columns. Raises FileNotFoundError."""
         if self.root is not None:
             with self._reading(name) as path:
                 file: BinaryIO = path.open("rb")
@@ -140,10 +149,12 @@ class Store:
             yield file
 
     def names(self, prefix: str) -> list[str]:
-        """Sorted names of the objects below the folder `prefix`; empty where it does not exist."""
+        """Returns the sorted names of the objects below the folder `prefix`; empty if it does not exist."""
         if self.root is not None:
             with self._reading(prefix) as place:
-                found = (Path(top, file) for top, _, files in os.walk(place, onerror=unless_gone) for file in files)
+                found = (
+                    Path(top, file) for top, _, files in os.walk(place, onerror=raise_unless_missing) for file in files
+                )
                 inside = [str(path.relative_to(self.root)) for path in found if path.is_file()]
             return sorted(name for name in inside if not is_spool(name))
         base = driver_of(self._address(""))[1].rstrip("/") + "/"
@@ -155,9 +166,8 @@ class Store:
         return sorted(path.removeprefix(base) for path in listed)
 
     def listing(self, prefix: str = "") -> Iterator[tuple[str, int]]:
-        """(name, bytes) of the objects below the folder `prefix`, in no order, a page at a time; none where it does not exist.
-
-        Of a local store the regular files alone: symbolic links are not followed.
+        """Yields (name, bytes) of the objects below the folder `prefix`, in no order, page by page; nothing if it does
+        not exist. In a local store only regular files: symbolic links are not followed.
         """
         if self.root is not None:
             stem = prefix.strip("/")
@@ -174,8 +184,8 @@ class Store:
             return
 
     def put(self, name: str, source: bytes | Path, *, give: bool = False) -> None:
-        """Writes or replaces an object in one step: readers see the old one or the new one. With `give` a file is gone
-        afterwards; on the store's own disk it is moved, not copied."""
+        """Writes or replaces an object in one step: readers see the old one or the new one. With `give` a source file
+        is consumed; on the store's own disk it is moved, not copied."""
         if self.root is not None:
             self._put_local(name, source, replace=True, give=give)
         elif isinstance(source, bytes) or source.stat().st_size <= SMALL_PUT:
@@ -187,11 +197,11 @@ class Store:
             source.unlink(missing_ok=True)
 
     def put_new(self, name: str, source: bytes | Path) -> bool:
-        """Writes an object only if none of that name exists; False if one does. (Locally a link, If-None-Match on S3, what
-        the driver's `mode="create"` gives elsewhere.) The content passes through memory.
+        """Writes an object only if none of that name exists; returns False if one does. (Locally by a link, on S3 by
+        If-None-Match, elsewhere by the driver's `mode="create"`.) The content passes through memory.
 
-        A try whose answer was lost may have won: so an object on S3 carries a mark of who made it, and elsewhere what is
-        found after several tries is compared with what we sent.
+        A try whose answer was lost may have succeeded. So an object on S3 carries a mark of its creator, and elsewhere
+        an object found after several tries is compared with the content sent.
         """
         if self.root is not None:
             return self._put_local(name, source, replace=False)
@@ -199,8 +209,8 @@ class Store:
         return self._alone(self._send, name, data, lambda driver, path, mark: driver.create(path, data, mark))
 
     def exchange(self, name: str, old: bytes, new: bytes) -> bool:
-        """Replaces an object only if it holds `old`; False if it does not. (Locally under a lock of the folder, If-Match on S3;
-        elsewhere it is compared just before, which is no guarantee.) Raises FileNotFoundError.
+        """Replaces an object only if it holds `old`; returns False if it does not. (Locally under a lock of the folder,
+        on S3 by If-Match; elsewhere by a comparison just before, which is no guarantee.) Raises FileNotFoundError.
         """
         if self.root is not None:
             with self._reading(name) as path, locked(path.parent):
@@ -211,7 +221,7 @@ class Store:
         return self._alone(self._remote, name, new, lambda driver, path, mark: driver.exchange(path, old, new, mark))
 
     def delete(self, name: str) -> None:
-        """Removes an object; one that is not there is no error."""
+        """Removes an object; a missing one is no error."""
         try:
             if self.root is not None:
                 with self._reading(name) as path:
@@ -222,9 +232,10 @@ class Store:
             return
 
     def delete_below(self, prefix: str, last: str | None = None) -> None:
-        """Removes every object below the folder `prefix`, and the object `last` of it when nothing else is left there.
+        """Removes every object below the folder `prefix`, and its object `last` after all others.
 
-        In a local store what killed puts left and the folders go too; without `last` the folder `prefix` is empty at worst.
+        In a local store this includes the remains of killed puts and the folders; without `last` at most an empty
+        folder `prefix` is left.
         """
         for name in self.names(prefix):
             if name != last:
@@ -246,14 +257,14 @@ class Store:
 
     @contextmanager
     def _reading(self, name: str) -> Iterator[Path]:
-        """The path of a local object. A path below a file does not exist; what else the system says is a refusal."""
+        """Yields the path of a local object. A path below a file does not exist; all other system errors are refusals."""
         path = self._path(name)
         try:
             yield path
         except (FileNotFoundError, NotADirectoryError) as error:
             raise FileNotFoundError(errno.ENOENT, "no such object", str(path)) from error
         except OSError as error:
-            raise StoreError(f"no access: {error.strerror}", path, "mend its rights or the disk") from error
+            raise StoreError(f"no access: {error.strerror}", path, "fix its permissions or the disk") from error
 
     def _put_local(self, name: str, source: bytes | Path, *, replace: bool, give: bool = False) -> bool:
         """Spools the content beside its final name, complete and synced, then gives it the name in one step."""
@@ -274,19 +285,17 @@ class Store:
             finally:
                 spool.unlink(missing_ok=True)
         except OSError as error:
-            remedy = "choose another output, or mend its rights or its free space"
+            remedy = "choose another output, or fix its permissions or free space"
             raise StoreError(f"cannot write here: {error.strerror}", path, remedy) from error
         return True
 
     def _send(self, name: str, call: Callable[[Driver, str], object]) -> None:
-        """`_remote` for writing: where no bucket is, nothing can be put."""
+        """Runs `_remote` for writing, and raises StoreError if the bucket does not exist."""
         try:
             self._remote(name, call)
         except FileNotFoundError as error:
-            remedy = "make the bucket first, or correct the address"
-            raise StoreError(
-                "nothing can be put here: no such bucket or folder", self._address(name), remedy
-            ) from error
+            remedy = "create the bucket first, or correct the address"
+            raise StoreError("cannot write here: no such bucket or folder", self._address(name), remedy) from error
 
     def _alone(
         self,
@@ -295,7 +304,7 @@ class Store:
         data: bytes,
         call: Callable[[Driver, str, str], None],
     ) -> bool:
-        """Whether a put that may only win once has won, with or without an answer."""
+        """Returns whether a conditional put has succeeded, even if its answer was lost."""
         mark, tries = secrets.token_hex(16), 0
 
         def attempt(driver: Driver, path: str) -> None:
@@ -308,42 +317,43 @@ class Store:
         except FileExistsError:
             try:
                 return self._remote(name, lambda driver, path: driver.is_made_by(path, data, mark, tries))
-            except FileNotFoundError:  # the other's, and deleted since
+            except FileNotFoundError:  # the other writer's, and deleted since
                 return False
         return True
 
     def _remote(self, name: str, call: Callable[[Driver, str], T], hedge: int | None = None) -> T:
-        """`hedge` is given for what may be asked for twice at a time: the bytes of the answer. In a thread whose pool was
-        stopped no try is begun: CancelledError."""
+        """Calls the driver with retries. `hedge` is the size of the answer in bytes if the request may run twice at a
+        time. In a thread whose pool was stopped no try starts: raises CancelledError."""
         driver, path = driver_of(self._address(_safe(name)))
         ask = (lambda: hedged(hedge, lambda: call(driver, path))) if driver.hedged else (lambda: call(driver, path))
         return _tried(self.retries, self._address(name), ask, driver.renew)
 
 
-class _Patient:
-    """An fsspec filesystem each of whose calls is tried again, and explained, as a Store's are."""
+class _RetryingFilesystem:
+    """An fsspec filesystem whose calls are retried, and whose errors are explained, as those of a Store."""
 
     def __init__(self, fs: Any, url: str) -> None:
-        self._fs, self._url = fs, url
+        self._fs = fs
+        self._url = url
 
     def __getattr__(self, name: str) -> Any:
         call = getattr(self._fs, name)
         return lambda *given, **named: _tried(Retries(), self._url, lambda: call(*given, **named), lambda: None)
 
 
-def patient(url: str) -> tuple[Any, str]:
-    """`handle`, for calls of methods that a Store has not, such as patterns: they raise FileNotFoundError, and StoreError as a
-    Store does."""
+def retrying_filesystem(url: str) -> tuple[Any, str]:
+    """Returns `handle` with retries, for methods that Store lacks, such as patterns: they raise FileNotFoundError and
+    StoreError as a Store does."""
     if is_local(url):
         return handle(url)
     fs, path = _tried(Retries(), url, lambda: handle(url), lambda: None)
-    return _Patient(fs, url), path
+    return _RetryingFilesystem(fs, url), path
 
 
 def _tried(retries: Retries, where: str, ask: Callable[[], T], renew: Callable[[], bool | None]) -> T:
-    """What `ask` gives, asked as often as `retries` say. `renew` says whether what was refused may be asked with other keys:
-    yes, perhaps later, or never (None)."""
-    waits = retries.waits()
+    """Returns the result of `ask`, with retries. `renew` says whether a refused request may be repeated with other
+    keys: True, False (perhaps later), or None (never)."""
+    backoffs = retries.backoffs()
     while True:
         pause()
         try:
@@ -351,40 +361,40 @@ def _tried(retries: Retries, where: str, ask: Callable[[], T], renew: Callable[[
         except (FileNotFoundError, FileExistsError):
             raise
         except Exception as error:
-            found = verdict(error)
+            found = classify(error)
             if found == "ours":
                 raise
             if found == "absent":
-                raise FileNotFoundError(errno.ENOENT, told(error), where) from error
+                raise FileNotFoundError(errno.ENOENT, describe(error), where) from error
             others = renew() if isinstance(error, PermissionError) else None
             if others:
                 continue
             if found == "refused" or (found == "expired" and others is None):
                 remedy = "renew the keys, then run again" if found == "expired" else "check the credentials"
-                raise StoreError(f"the store refuses: {told(error)}", where, remedy) from error
-            wait = next(waits, None)
-            if wait is None:
-                what = f"the store failed {retries.tries} times, last: {told(error)}"
+                raise StoreError(f"the store refuses: {describe(error)}", where, remedy) from error
+            backoff = next(backoffs, None)
+            if backoff is None:
+                what = f"the store failed {retries.tries} times, last: {describe(error)}"
                 remedy = "renew the keys" if found == "expired" else "check address, network and credentials"
                 raise StoreError(what, where, f"{remedy}, then run again") from error
-            TRAFFIC.add(retries=1)
-            pause(wait)
+            STORE_COUNTERS.add(retries=1)
+            pause(backoff)
 
 
 @lru_cache(maxsize=4096)
 def _once(store: Store, name: str, size: int) -> int:
-    """The length of an object whose driver does not tell it with an answer: asked for at first touch, and then believed."""
+    """Checks the length of an object whose driver does not return it with answers: at the first read, then cached."""
     found = store.size(name)
     if found != size:
-        remedy = "it was cut or replaced, or belongs to another shard: restore it"
+        remedy = "it was truncated or replaced, or belongs to another shard: restore it"
         raise IntegrityError(f"{found} bytes, {size} expected", store._address(name), remedy)
     return found
 
 
 def _safe(name: str) -> str:
     if name.startswith("/") or ".." in name.split("/") or "\0" in name:
-        raise StoreError("a name that would leave the store", name, "names come from the manifest; it was altered")
+        raise StoreError("a name that would leave the store", name, "restore the manifest: it was altered")
     return name
 
 
-__all__ = ["Retries", "Store", "driver_of", "handle", "is_local", "local_path", "patient"]
+__all__ = ["Retries", "Store", "driver_of", "handle", "is_local", "local_path", "retrying_filesystem"]

@@ -1,8 +1,8 @@
-"""Threads for work that waits for others, as for a store: a pool of them can be ended at any time, whatever it waits for, and
-the interpreter's end does not wait for a store that has stopped answering.
+"""Thread pools for blocking work such as store requests: they can be stopped at any time, and the exit of the
+interpreter does not wait for a store that has stopped answering.
 
-The standard library's pools are joined at exit, and what runs in them cannot be left. These threads are daemons. A pool that is
-stopped gives what is under way a moment to end, and leaves it to itself after that; `pause` keeps such work from trying again.
+The standard library joins its pools at exit, and their running calls cannot be abandoned. These threads are daemons. A
+stopped pool gives running calls a grace period and then abandons them; `pause` prevents them from retrying.
 """
 
 import atexit
@@ -21,25 +21,29 @@ from typing import Any, ParamSpec, TypeVar
 P = ParamSpec("P")
 T = TypeVar("T")
 
-GRACE_SECONDS = 1.5  # that work under way has to end by itself, when its pool is stopped and when the interpreter ends
+GRACE_SECONDS = 1.5  # grace period of running calls when their pool is stopped and at the exit of the interpreter
 STOPPED = "its pool was stopped"
 
 _Work = tuple[Future[Any], Callable[[], Any]]
 
 
-class _Crew:
-    """What the threads of a pool share. They do not hold the pool, so a pool without references can be ended."""
+class _PoolState:
+    """State shared by the threads of a pool. It does not refer to the pool, so a pool without references can be ended."""
 
     def __init__(self, grace: float) -> None:
-        self.grace, self.lock = grace, threading.Lock()
+        self.grace = grace
+        self.lock = threading.Lock()
         self.work = SimpleQueue[_Work | None]()
-        self.idle = threading.Semaphore(0)  # threads that wait for work, less the work that waits for them
-        self.threads, self.running = list[threading.Thread](), set[Future[Any]]()
-        self.closed, self.forgotten, self.left = False, False, False
+        self.idle = threading.Semaphore(0)  # number of waiting threads minus queued work
+        self.threads = list[threading.Thread]()
+        self.running = set[Future[Any]]()
+        self.closed = False
+        self.forgotten = False
+        self.abandoned = False
         self.stopped = threading.Event()
 
     def close(self, *, cancel: bool) -> None:
-        """No more work is taken; threads end when there is none left, `cancel`led or done."""
+        """Accepts no more work; threads end once the queue is empty, `cancel`led or done."""
         waiting: list[Future[Any]] = []
         with self.lock:
             self.closed = True
@@ -57,9 +61,9 @@ class _Crew:
             if thread is not threading.current_thread():
                 thread.join(None if deadline is None else max(0.0, deadline - time.monotonic()))
 
-    def leave(self) -> None:
-        """Wakes threads that wait for work that is still under way."""
-        self.left = True
+    def abandon(self) -> None:
+        """Wakes threads that wait for the result of a running call."""
+        self.abandoned = True
         with self.lock:
             running = list(self.running)
         for future in running:
@@ -67,20 +71,21 @@ class _Crew:
                 future.set_exception(CancelledError(STOPPED))
 
     def forget(self) -> None:
-        """Ends the threads of a pool without references. It takes no lock: the collector calls it from anywhere."""
+        """Ends the threads of a pool without references. Takes no lock, because the garbage collector calls it from any
+        thread."""
         self.forgotten = True
         self.work.put(None)
 
 
-_CREWS = weakref.WeakSet[_Crew]()
-_MINE = threading.local()
+_POOLS = weakref.WeakSet[_PoolState]()
+_THREAD = threading.local()
 
 
 class DaemonPool(Executor):
-    """`max_workers` threads at most, as of a ThreadPoolExecutor, but daemons.
+    """At most `max_workers` threads, like a ThreadPoolExecutor, but daemons.
 
-    Left by an exception, or with `stop`, it is ended at once: what waits is cancelled, and what is under way after `grace`
-    seconds is left to itself; its futures raise CancelledError.
+    An exception in the `with` block, or `stop`, ends the pool at once: queued work is cancelled; calls that still run
+    after `grace` seconds are abandoned, and their futures raise CancelledError.
     """
 
     def __init__(
@@ -91,46 +96,48 @@ class DaemonPool(Executor):
         initargs: tuple[Any, ...] = (),
         grace: float | None = None,
     ) -> None:
-        """`initializer(*initargs)` is called first in every thread; what it raises is raised for all of the pool's work."""
-        self._max, self._name = max_workers, thread_name_prefix
+        """`initializer(*initargs)` is called first in every thread; its error is raised for all work of the pool."""
+        self._max = max_workers
+        self._name = thread_name_prefix
         self._begin = partial(initializer, *initargs) if initializer else None
-        self._crew = crew = _Crew(GRACE_SECONDS if grace is None else grace)
-        _CREWS.add(crew)
-        weakref.finalize(self, crew.forget).atexit = False
+        self._state = state = _PoolState(GRACE_SECONDS if grace is None else grace)
+        _POOLS.add(state)
+        weakref.finalize(self, state.forget).atexit = False
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """The future of a call. Raises RuntimeError after `shutdown`, and when the interpreter ends."""
-        crew, future = self._crew, Future[T]()
-        with crew.lock:
-            if crew.closed:
+        """Returns the future of a call. Raises RuntimeError after `shutdown`, and at the exit of the interpreter."""
+        state, future = self._state, Future[T]()
+        with state.lock:
+            if state.closed:
                 raise RuntimeError("cannot schedule new futures after shutdown")
-            crew.work.put((future, partial(fn, *args, **kwargs)))
-            if not crew.idle.acquire(blocking=False) and len(crew.threads) < self._max:
-                name = f"{self._name}_{len(crew.threads)}"
-                thread = threading.Thread(target=_serve, args=(crew, self._begin), name=name, daemon=True)
-                crew.threads.append(thread)
+            state.work.put((future, partial(fn, *args, **kwargs)))
+            if not state.idle.acquire(blocking=False) and len(state.threads) < self._max:
+                name = f"{self._name}_{len(state.threads)}"
+                thread = threading.Thread(target=_serve, args=(state, self._begin), name=name, daemon=True)
+                state.threads.append(thread)
                 thread.start()
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """As of every executor: with `wait` until all work is done, however long that takes; interrupted, it stops."""
-        self._crew.close(cancel=cancel_futures)
+        """Shuts down like every executor: with `wait` until all work is done, however long that takes; if interrupted,
+        it stops."""
+        self._state.close(cancel=cancel_futures)
         if wait:
             try:
-                self._crew.join(None)
+                self._state.join(None)
             except BaseException:
                 self.stop()
                 raise
 
     def stop(self) -> None:
-        """Ends it within `grace` seconds; a call that needs longer goes on in its thread, and its result is dropped."""
-        crew = self._crew
-        crew.stopped.set()
-        crew.close(cancel=True)
+        """Ends the pool within `grace` seconds; a longer call continues in its thread, and its result is dropped."""
+        state = self._state
+        state.stopped.set()
+        state.close(cancel=True)
         try:
-            crew.join(time.monotonic() + crew.grace)
+            state.join(time.monotonic() + state.grace)
         finally:
-            crew.leave()
+            state.abandon()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -142,38 +149,39 @@ class DaemonPool(Executor):
 
 
 def pause(seconds: float = 0.0) -> None:
-    """Sleeps before another try. Raises CancelledError, then or meanwhile, in a thread whose pool was stopped or forgotten."""
-    crew: _Crew | None = getattr(_MINE, "crew", None)
-    if crew is None:
+    """Sleeps before another try. Raises CancelledError, then or during the sleep, in a thread whose pool was stopped or
+    dropped."""
+    state: _PoolState | None = getattr(_THREAD, "state", None)
+    if state is None:
         time.sleep(seconds)
-    elif crew.stopped.is_set() or crew.forgotten or (seconds and crew.stopped.wait(seconds)):
+    elif state.stopped.is_set() or state.forgotten or (seconds and state.stopped.wait(seconds)):
         raise CancelledError(STOPPED)
 
 
-def _serve(crew: _Crew, begin: Callable[[], object] | None) -> None:
-    """A thread's life."""
-    _MINE.crew = crew
+def _serve(state: _PoolState, begin: Callable[[], object] | None) -> None:
+    """Runs the queued calls; the main function of a thread."""
+    _THREAD.state = state
     failed: BaseException | None = None
     try:
         if begin is not None:
             begin()
     except BaseException as error:  # noqa: BLE001
         failed = error
-    while (item := crew.work.get()) is not None:
+    while (item := state.work.get()) is not None:
         future, call = item
-        if crew.stopped.is_set() or crew.forgotten:
+        if state.stopped.is_set() or state.forgotten:
             future.cancel()
         if future.set_running_or_notify_cancel():
-            _answer(crew, future, call, failed)
-        del item, future, call  # nothing of it is held while the thread waits
-        crew.idle.release()
-    crew.work.put(None)  # for the others
+            _run_call(state, future, call, failed)
+        del item, future, call  # no references are kept while the thread waits
+        state.idle.release()
+    state.work.put(None)  # wakes the other threads
 
 
-def _answer(crew: _Crew, future: Future[Any], call: Callable[[], Any], failed: BaseException | None) -> None:
-    with crew.lock:
-        crew.running.add(future)
-    with suppress(InvalidStateError):  # it was left
+def _run_call(state: _PoolState, future: Future[Any], call: Callable[[], Any], failed: BaseException | None) -> None:
+    with state.lock:
+        state.running.add(future)
+    with suppress(InvalidStateError):  # the call was abandoned
         try:
             if failed is not None:
                 raise failed
@@ -182,25 +190,25 @@ def _answer(crew: _Crew, future: Future[Any], call: Callable[[], Any], failed: B
             future.set_exception(error)
         else:
             future.set_result(result)
-    with crew.lock:
-        crew.running.discard(future)
-    del future, call  # an error holds this frame, and the future holds the error
+    with state.lock:
+        state.running.discard(future)
+    del future, call  # an error refers to this frame, and the future to the error
 
 
-def _end(crews: Iterable[_Crew]) -> None:
-    """At the interpreter's end: nothing is tried again, and what is under way has `grace` seconds; who waited for what is then
-    left has as much again."""
-    crews = [crew for crew in crews if not crew.left]
-    for crew in crews:
-        crew.stopped.set()
-        crew.close(cancel=True)
+def _stop_at_exit(pools: Iterable[_PoolState]) -> None:
+    """Stops all pools at the exit of the interpreter: nothing is retried, and running calls have `grace` seconds;
+    threads that wait for an abandoned call get as much again."""
+    pools = [state for state in pools if not state.abandoned]
+    for state in pools:
+        state.stopped.set()
+        state.close(cancel=True)
     for _ in range(2):
         begun = time.monotonic()
-        for crew in crews:
-            crew.join(begun + crew.grace)
-        for crew in crews:
-            crew.leave()
+        for state in pools:
+            state.join(begun + state.grace)
+        for state in pools:
+            state.abandon()
 
 
-atexit.register(lambda: _end(list(_CREWS)))
-os.register_at_fork(after_in_child=_CREWS.clear)
+atexit.register(lambda: _stop_at_exit(list(_POOLS)))
+os.register_at_fork(after_in_child=_POOLS.clear)

@@ -21,29 +21,29 @@ PLACES = 5
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> Made:
+def ready(tmp_path: Path) -> Made:
     return make_corpus(tmp_path, [23, 20])
 
 
 @pytest.fixture
-def engine(made: Made) -> Iterator[Engine]:
-    found = engine_of(made)
+def engine(ready: Made) -> Iterator[Engine]:
+    found = engine_of(ready)
     yield found
     found.close()
 
 
-def engine_of(made: Made) -> Engine:
-    corpus = made.open()
+def engine_of(ready: Made) -> Engine:
+    corpus = ready.open()
     return Engine(CONFIG, [SampleReader(corpus, None, EpochSpace.of(corpus, None, "train"))], Meters())
 
 
-def schedule_of(made: Made) -> Schedule:
-    corpus = made.open()
+def schedule_of(ready: Made) -> Schedule:
+    corpus = ready.open()
     return Schedule(EpochSpace.of(corpus, None, "train"), corpus.digest, None, 0, 2, 1, 4, 5, False, None, World())
 
 
-def test_the_same_run_goes_on_where_it_stands_and_only_there(engine: Engine, made: Made) -> None:
-    schedule = schedule_of(made)
+def test_the_same_run_goes_on_where_it_stands_and_only_there(engine: Engine, ready: Made) -> None:
+    schedule = schedule_of(ready)
     run = engine.run_from(schedule, PLACES, 0, 0)
     engine.next(run)
     assert engine.run_from(schedule, PLACES, 0, 5) is run
@@ -52,22 +52,22 @@ def test_the_same_run_goes_on_where_it_stands_and_only_there(engine: Engine, mad
     with pytest.raises(TagmillError, match="iterate again"):
         engine.next(run)
     assert engine.run is moved, "an old run's end is not the new one's"
-    assert engine.run_from(schedule_of(made), PLACES, 0, 10) is not moved, "of another schedule"
+    assert engine.run_from(schedule_of(ready), PLACES, 0, 10) is not moved, "of another schedule"
 
 
-def test_a_run_that_fails_is_ended(engine: Engine, made: Made) -> None:
-    made.file(1, ".tar").unlink()
-    run = engine.run_from(schedule_of(made), PLACES, 0, 0)
+def test_a_run_that_fails_is_ended(engine: Engine, ready: Made) -> None:
+    ready.file(1, ".tar").unlink()
+    run = engine.run_from(schedule_of(ready), PLACES, 0, 0)
     with pytest.raises(IntegrityError, match="000001"):
         while True:
             engine.next(run)
     assert engine.run is None and not [one for one in threading.enumerate() if one.name.startswith("tagmill-batch")]
 
 
-def test_an_engine_that_is_forgotten_ends_its_threads(made: Made) -> None:
+def test_an_engine_that_is_forgotten_ends_its_threads(ready: Made) -> None:
     before = set(threading.enumerate())
-    engine = engine_of(made)
-    engine.next(engine.run_from(schedule_of(made), PLACES, 0, 0))
+    engine = engine_of(ready)
+    engine.next(engine.run_from(schedule_of(ready), PLACES, 0, 0))
     assert set(threading.enumerate()) - before
     del engine
     gc.collect()

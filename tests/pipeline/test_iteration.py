@@ -67,7 +67,7 @@ def runs(url: str) -> Iterator[Any]:
 
     def run(backend: CountingBackend) -> Run:
         reader = SampleReader(corpus, None, space)
-        opened.append(Run(CONFIG, schedule, reader, backend, Meters(), places=5, epoch=0, turn=0))
+        opened.append(Run(CONFIG, schedule, reader, backend, Meters(), slots=5, epoch=0, turn=0))
         return opened[-1]
 
     yield run
@@ -88,7 +88,7 @@ def test_batches_wait_for_the_trainer_but_not_too_many(runs: Any) -> None:
     wait_for(lambda: backend.calls == AHEAD + 1)
     time.sleep(0.05)  # nothing more comes, however long one waits
     assert backend.calls == AHEAD + 1
-    run.next_made()
+    run.next_batch()
     wait_for(lambda: backend.calls == AHEAD + 2)
     time.sleep(0.05)
     assert backend.calls == AHEAD + 2
@@ -96,25 +96,25 @@ def test_batches_wait_for_the_trainer_but_not_too_many(runs: Any) -> None:
 
 def test_an_error_comes_when_its_turn_has_come(runs: Any) -> None:
     run = runs(CountingBackend(fails_at=4))
-    assert [run.next_made().batch.count for _ in range(3)] == [5, 5, 5]
+    assert [run.next_batch().batch.count for _ in range(3)] == [5, 5, 5]
     with pytest.raises(ZeroDivisionError):
-        run.next_made()
+        run.next_batch()
 
 
 def test_the_end_is_none(runs: Any) -> None:
     run = runs(CountingBackend())
     counts = []
-    while (made := run.next_made()) is not None:
-        counts.append((made.batch.count, made.after))
+    while (ready := run.next_batch()) is not None:
+        counts.append((ready.batch.count, ready.after))
     assert counts == [*((5, (0, turn)) for turn in range(5, 43, 5)), (3, (1, 0))]
 
 
 def test_an_ended_run_says_so(runs: Any) -> None:
     run = runs(CountingBackend())
-    run.next_made()
+    run.next_batch()
     run.close()
     with pytest.raises(TagmillError, match="iterate again"):
-        run.next_made()
+        run.next_batch()
     run.close()
 
 
@@ -127,7 +127,7 @@ def test_close_from_another_thread_wakes_the_trainer(runs: Any) -> None:
     closer.start()
     with pytest.raises(TagmillError, match="iterate again"):
         while True:
-            run.next_made()
+            run.next_batch()
             wait_for(lambda: not closer.is_alive())
     closer.join()
     assert not set(threading.enumerate()) - before

@@ -331,6 +331,6 @@ def test_workers_that_are_not_forked_get_the_same_words(opened: Any, method: str
     loader = opened()
     for dataset in (loader, loader.endless()):
         around = DataLoader(dataset, batch_size=None, num_workers=1, multiprocessing_context=method)
-        with pytest.raises(ConfigError, match="set num_workers to 0: the loader has threads of its own"):
+        with pytest.raises(ConfigError, match="set num_workers to 0: the loader has its own threads"):
             next(iter(around))
     assert torch.utils.data.get_worker_info() is None and list(loader)

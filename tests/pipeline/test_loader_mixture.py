@@ -202,7 +202,7 @@ def test_mixtures_that_cannot_be_are_refused(made: list[Made]) -> None:
         run(made, epochs=2)
     with pytest.raises(ConfigError, match=r"are the same corpus.*sum of the weights"):
         run([made[0], made[0]])
-    with pytest.raises(ConfigError, match="leave a rank with nothing"):
+    with pytest.raises(ConfigError, match="leave a rank without samples"):
         run(made, world=World(0, 4), batch_size=4)
     with pytest.raises(ConfigError, match="set memory_limit to"):
         run(made, memory_limit=1000)

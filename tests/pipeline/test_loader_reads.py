@@ -21,7 +21,7 @@ def test_no_chunk_is_read_twice_outside_the_tail(tmp_path: Path, monkeypatch: py
     made = make_corpus(tmp_path, [64, 64, 21])  # four blocks, and a tail of 21
     reads: Counter[tuple[int, ...]] = Counter()
     ranges: Counter[tuple[str, int, int]] = Counter()
-    read, read_pieces = SampleReader.read, Store.read_pieces
+    read, read_ranges = SampleReader.read, Store.read_ranges
 
     def counted(self: Any, epoch: int, positions: Any) -> Any:
         reads[tuple(np.asarray(positions).tolist())] += 1
@@ -30,10 +30,10 @@ def test_no_chunk_is_read_twice_outside_the_tail(tmp_path: Path, monkeypatch: py
     def counted_range(self: Any, name: str, places: Any, *more: Any, **told: Any) -> Any:
         if name.endswith(".tar"):
             ranges[name, places[0][0], places[-1][1]] += 1
-        return read_pieces(self, name, places, *more, **told)
+        return read_ranges(self, name, places, *more, **told)
 
     monkeypatch.setattr(SampleReader, "read", counted)
-    monkeypatch.setattr(Store, "read_pieces", counted_range)
+    monkeypatch.setattr(Store, "read_ranges", counted_range)
     config = LoaderConfig(
         batch_size=8, streams=STREAMS, window=WINDOW, chunk=CHUNK, epochs=1, threads=1, backend="pillow"
     )

@@ -99,13 +99,13 @@ def test_their_bytes_are_not_asked_for(made: Made, monkeypatch: pytest.MonkeyPat
     corpus = take_down(made.open(), PLACES)
     index = {entry.name: np.load(made.file(number, ".npy")) for number, entry in enumerate(made.entries)}
     read: list[tuple[str, int, int]] = []
-    read_pieces = Store.read_pieces
+    read_ranges = Store.read_ranges
 
     def watched(store: Store, name: str, places: Any, *rest: Any) -> list[bytes]:
         read.append((name, places[0][0], places[-1][1]))
-        return read_pieces(store, name, places, *rest)
+        return read_ranges(store, name, places, *rest)
 
-    monkeypatch.setattr(Store, "read_pieces", watched)
+    monkeypatch.setattr(Store, "read_ranges", watched)
     monkeypatch.setattr("tagmill.shards.reader.ShardReader.pictures.__defaults__", (-1,))
     with loader(corpus, epochs=1) as one:
         list(one)

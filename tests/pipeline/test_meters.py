@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from tagmill.pipeline.meters import DECODE, INPUT, OUTPUT, READ, TRAINER, Meters
-from tagmill.shards.storage.counters import TRAFFIC
+from tagmill.shards.storage.counters import STORE_COUNTERS
 
 
 @pytest.mark.parametrize(
@@ -58,12 +58,12 @@ def test_plain_values_for_a_log() -> None:
 
 
 def test_what_the_store_and_the_cache_did() -> None:
-    TRAFFIC.add(retries=100, cache_bytes=5)
+    STORE_COUNTERS.add(retries=100, cache_bytes=5)
     meters = Meters()
     meters.add_batch(3, {})
     assert meters.as_dict()["store"] == {}, "what came before is not of this loader"
     assert "cache" not in meters.report() and "retries" not in meters.report()
-    TRAFFIC.add(retries=1200, hedges=4, cache_bytes=300, cache_missed_bytes=100)
+    STORE_COUNTERS.add(retries=1200, hedges=4, cache_bytes=300, cache_missed_bytes=100)
     assert meters.as_dict()["store"] == {
         "retries": 1200, "hedges": 4, "cache_bytes": 300, "cache_missed_bytes": 100,
     }  # fmt: skip

@@ -26,7 +26,7 @@ CALLS: dict[str, Callable[[Store, str], object]] = {
     "exists": lambda store, name: store.exists(name),
     "read": lambda store, name: store.read(name),
     "read_range": lambda store, name: store.read_range(name, 0, 1),
-    "read_pieces": lambda store, name: store.read_pieces(name, [(0, 1)]),
+    "read_ranges": lambda store, name: store.read_ranges(name, [(0, 1)]),
     "open": lambda store, name: store.open(name).__enter__(),
     "names": lambda store, name: store.names(name),
     "put": lambda store, name: store.put(name, b"x"),
@@ -71,7 +71,7 @@ class StoreContract:
         assert store.read("x/b") == CONTENT
         assert source.read_bytes() == CONTENT
 
-    @pytest.mark.parametrize("call", ["size", "read", "read_range", "read_pieces", "open"])
+    @pytest.mark.parametrize("call", ["size", "read", "read_range", "read_ranges", "open"])
     def test_what_is_not_there_is_not_found(self, store: Store, call: str) -> None:
         store.put("a/b", b"x")
         for name in ("c", "a/c", "a/b/c"):
@@ -99,14 +99,14 @@ class StoreContract:
     def test_pieces_of_an_object(self, store: Store, places: list[tuple[int, int]]) -> None:
         store.put("a", CONTENT)
         wanted = [CONTENT[start:stop] for start, stop in places]
-        assert store.read_pieces("a", places) == store.read_pieces("a", places, len(CONTENT), "0" * 64) == wanted
+        assert store.read_ranges("a", places) == store.read_ranges("a", places, len(CONTENT), "0" * 64) == wanted
 
     def test_a_piece_behind_the_end_is_a_cut_object(self, store: Store) -> None:
         store.put("a", CONTENT)
         with pytest.raises(IntegrityError, match=r"bytes .*a\)"):
-            store.read_pieces("a", [(0, 5), (1270, 1281)])
+            store.read_ranges("a", [(0, 5), (1270, 1281)])
         with pytest.raises(IntegrityError, match="1281 expected"):
-            store.read_pieces("a", [(0, 5), (10, 20)], 1281, "0" * 64)
+            store.read_ranges("a", [(0, 5), (10, 20)], 1281, "0" * 64)
 
     def test_a_range_of_an_empty_object(self, store: Store) -> None:
         store.put("a", b"")

@@ -305,7 +305,7 @@ def test_who_has_half_of_the_old_picture_in_a_cache_asks_the_store(
     def afresh(self: Store, name: str, start: int, stop: int, *rest: object) -> bytes:
         return new[start:stop]
 
-    monkeypatch.setattr(Store, "read_pieces", cached)
+    monkeypatch.setattr(Store, "read_ranges", cached)
     monkeypatch.setattr(Store, "read_afresh", afresh)
     whole = cut >= int(record_[0]["size"])
     assert reader.pictures(record_) == [sample(1).jpeg if whole else Unreadable(sample(1).record.key, "taken_down")]

@@ -119,13 +119,13 @@ def test_pictures_of_any_samples_in_order(made: Corpus, ordinals: list[int], gap
 
 def test_neighbours_share_a_read(made: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
     reader = ShardReader.of(made, made.entries[1])
-    records, reads, whole = reader.index(0, 7), [], Store.read_pieces
+    records, reads, whole = reader.index(0, 7), [], Store.read_ranges
 
     def counted(store: Store, name: str, places: Any, *content: Any) -> list[bytes]:
         reads.append((places[0][0], places[-1][1]))
         return whole(store, name, places, *content)
 
-    monkeypatch.setattr(Store, "read_pieces", counted)
+    monkeypatch.setattr(Store, "read_ranges", counted)
     reader.pictures(records)
     assert len(reads) == 1
     reads.clear()

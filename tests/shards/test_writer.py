@@ -206,8 +206,8 @@ def test_dali_reads_it_with_our_index(tmp_path: Path) -> None:
     assert found == [(each.jpeg, each.record.json()) for each in samples]
 
 
-def test_columns_that_were_not_announced_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"\['caption', 'score'\] were not announced"):
+def test_columns_missing_from_extra_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"\['caption', 'score'\] are not in `extra`"):
         write_shard(tmp_path, "000000", [sample(1)], extra=pa.schema([]))
     assert files(tmp_path) == {}
     with pytest.raises(ConfigError, match="is taken"):
@@ -247,6 +247,6 @@ def test_nothing_is_replaced_where_it_must_not_be(
         entry = write_shard(spool, "000003", [sample(i) for i in range(5)])
         publish(store, spool, "000003", over=False)
     write_shard(spool, "000003", [sample(i) for i in range(6)])
-    with pytest.raises(CorpusError, match="other bytes lie where a new shard belongs"):
+    with pytest.raises(CorpusError, match="a file of a new shard exists already, with other bytes"):
         publish(store, spool, "000003", over=False)
     assert sha256_hex(store.read("shards/000003.tar")) == entry.tar_sha256

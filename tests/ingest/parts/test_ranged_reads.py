@@ -60,13 +60,13 @@ def test_neighbours_of_a_tar_are_one_read(tmp_path: Path, monkeypatch: pytest.Mo
     (tmp_path / "a.tar").write_bytes(CONTENT)
     places = [ByteRange(f"{tmp_path}/a.tar", len(CONTENT), start, 100) for start in range(0, 1000, 150)]
     calls: list[tuple[int, int]] = []
-    read_pieces = Store.read_pieces
+    read_ranges = Store.read_ranges
 
     def counted(store: Store, name: str, places: Places, *more: object) -> list[bytes]:
         calls.append((places[0][0], places[-1][1]))
-        return read_pieces(store, name, places, *more)  # type: ignore[arg-type]
+        return read_ranges(store, name, places, *more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Store, "read_pieces", counted)
+    monkeypatch.setattr(Store, "read_ranges", counted)
     (run,) = runs(places, MAX)
     assert len(read_places([places[number] for number in run], MAX)) == 7
     assert calls == [(0, 1000)]

@@ -14,7 +14,7 @@ from torchvision.transforms import v2 as torchvision
 from torchvision.transforms.v2 import functional as one_picture
 
 from tagmill.pipeline import LoaderConfig
-from tagmill.pipeline.augment.apply import OPERATIONS, SIGNED, alter, operate
+from tagmill.pipeline.augment.apply import OPERATIONS, SIGNED, apply_augmentations, operate
 from tagmill.pipeline.augment.draws import jitters, operations
 from tagmill.pipeline.batch import PADDING, Batch
 
@@ -50,7 +50,7 @@ def altered(config: LoaderConfig, epoch: int = 3, rows: Any = slice(None)) -> Ba
     images = whole.images[rows].clone(memory_format=torch.channels_last)
     labels = [whole.labels[row].numpy().astype(np.int32) for row in np.arange(PLACES)[rows]]
     part = Batch.of(images, labels, VALID[rows], len(images), whole.keys[rows], POSITIONS[rows])
-    return alter(part, config, epoch, POSITIONS[rows], VALID[rows], in_two)
+    return apply_augmentations(part, config, epoch, POSITIONS[rows], VALID[rows], in_two)
 
 
 def apply(picture: torch.Tensor, number: int, magnitude: int, sign: int) -> torch.Tensor:
@@ -133,7 +133,7 @@ def test_a_picture_is_the_same_in_any_batch(options: dict[str, Any]) -> None:
 
 def test_a_mixtures_pictures_have_epochs_of_their_own() -> None:
     config, epochs = LoaderConfig(randaugment=(2, 9), seed=5), np.arange(PLACES) % 3
-    made = alter(batch_of(), config, epochs, POSITIONS, VALID, in_two).images
+    made = apply_augmentations(batch_of(), config, epochs, POSITIONS, VALID, in_two).images
     for epoch in range(3):
         assert torch.equal(made[epoch::3], altered(config, epoch).images[epoch::3])
 
@@ -141,7 +141,7 @@ def test_a_mixtures_pictures_have_epochs_of_their_own() -> None:
 def test_nothing_is_done_where_nothing_is_asked_for() -> None:
     batch = batch_of()
     before = batch.images.clone()
-    assert alter(batch, LoaderConfig(), 0, POSITIONS, VALID, in_two) is batch
+    assert apply_augmentations(batch, LoaderConfig(), 0, POSITIONS, VALID, in_two) is batch
     assert torch.equal(batch.images, before)
 
 
@@ -187,7 +187,9 @@ def test_a_mix_goes_where_the_batch_goes() -> None:
 @pytest.mark.parametrize("options", [{"randaugment": (2, 9)}, {"jitter": (0.4, 0.4, 0.4, 0.1)}, {"mixup": 0.3}])
 def test_a_gpu_sees_the_same(options: dict[str, Any]) -> None:
     config = LoaderConfig(**options, seed=5)
-    made = alter(batch_of().to("cuda"), config, 3, POSITIONS, VALID, in_two).normalised("float32", (0, 0, 0), (1, 1, 1))
+    made = apply_augmentations(batch_of().to("cuda"), config, 3, POSITIONS, VALID, in_two).normalised(
+        "float32", (0, 0, 0), (1, 1, 1)
+    )
     wanted = altered(config).normalised("float32", (0, 0, 0), (1, 1, 1))
     off = (made.images.cpu() - wanted.images).abs()
     assert off.max() <= 4 and (off > 0.01).float().mean() < 0.02  # a level that one rounds up and the other down

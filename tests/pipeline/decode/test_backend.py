@@ -17,7 +17,7 @@ from tagmill.pipeline.config import LoaderConfig
 from tagmill.pipeline.decode import libjpeg
 from tagmill.pipeline.decode.backend import Backend, choose
 from tagmill.pipeline.decode.cpu import CpuBackend
-from tagmill.pipeline.decode.device import once
+from tagmill.pipeline.decode.device import warn_once
 from tagmill.pipeline.decoding import Decoding
 from tagmill.shards.errors import ConfigError
 from tests.pipeline.corpora import picture
@@ -210,7 +210,7 @@ def test_a_gpu_that_dali_cannot_use_is_a_warning_or_an_error(
 ) -> None:
     from tagmill.pipeline.decode import dali
 
-    once.cache_clear()
+    warn_once.cache_clear()
     monkeypatch.setattr(dali.DaliBackend, "failure", lambda self: "DALI cannot begin on cuda:0: no kernel image")
     for _ in range(2):
         made = choose(LoaderConfig(device="cuda:0", threads=1))

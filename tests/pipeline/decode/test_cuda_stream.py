@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tagmill.pipeline.batch import Batch
-from tagmill.pipeline.decode.cuda_stream import Lane
+from tagmill.pipeline.decode.cuda_stream import SideStream
 
 
 def batch() -> Batch:
@@ -18,8 +18,8 @@ def batch() -> Batch:
 
 
 def test_on_a_cpu_nothing_is_done() -> None:
-    lane = Lane("cpu")
-    with lane.making():
+    lane = SideStream("cpu")
+    with lane.work():
         made = batch()
     lane.hand_over(made)
 
@@ -50,8 +50,8 @@ def test_a_batch_is_done_before_it_is_handed_over_and_the_trainers_stream_is_not
     monkeypatch.setattr(torch.cuda, "device", lambda device: nullcontext())
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: f"trainer's stream of {device}")
     monkeypatch.setattr(torch.cuda, "Event", Event)
-    lane, made = Lane("cuda:1"), batch()
-    with lane.making():
+    lane, made = SideStream("cuda:1"), batch()
+    with lane.work():
         told.append("made")
     assert told == [("on", "side stream of cuda:1"), "made", ("record", "side stream of cuda:1"), "waited"]
     told.clear()

@@ -11,7 +11,16 @@ import torch
 
 from tagmill.pipeline.config import LoaderConfig
 from tagmill.pipeline.decode import device
-from tagmill.pipeline.decode.device import Machine, ask_driver, decide, look, once, own_nvjpeg, parse_driver, resolve
+from tagmill.pipeline.decode.device import (
+    Machine,
+    decide,
+    detect,
+    own_nvjpeg,
+    parse_driver,
+    query_driver,
+    resolve,
+    warn_once,
+)
 from tagmill.pipeline.decoding import Decoding
 from tagmill.shards.errors import ConfigError
 
@@ -20,10 +29,10 @@ NEW, OLD = "nvidia-dali-cuda130", "nvidia-dali-cuda120"
 
 @pytest.fixture(autouse=True)
 def nothing_was_said() -> Iterator[None]:
-    once.cache_clear()
-    ask_driver.cache_clear()
+    warn_once.cache_clear()
+    query_driver.cache_clear()
     yield
-    ask_driver.cache_clear()
+    query_driver.cache_clear()
 
 
 def gpus(monkeypatch: pytest.MonkeyPatch, count: int, current: int = 0) -> None:
@@ -158,7 +167,7 @@ def test_a_driver_that_does_not_answer_is_unknown(monkeypatch: pytest.MonkeyPatc
         raise FileNotFoundError("nvidia-smi")
 
     monkeypatch.setattr(subprocess, "run", gone)
-    assert ask_driver("0") == ""
+    assert query_driver("0") == ""
 
 
 def test_the_machine_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,13 +186,13 @@ def test_the_machine_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device, "dali_wheel", lambda: NEW)
     monkeypatch.setattr(device, "nvjpeg_loaded", lambda: (13, 1))
     monkeypatch.setattr(device, "own_nvjpeg", lambda: "/own")
-    assert look("cuda:1") == look("cuda:1") == Machine(2, NEW, 580, True, (13, 1), "/own")
+    assert detect("cuda:1") == detect("cuda:1") == Machine(2, NEW, 580, True, (13, 1), "/own")
     assert len(asked) == 1 and "--id=GPU-1234" in asked[0]
-    assert look("cpu") == Machine(0, NEW)
+    assert detect("cpu") == Machine(0, NEW)
 
 
 def test_a_warning_is_given_once(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         for text in ("one", "two", "one"):
-            once(text)
+            warn_once(text)
     assert [record.message for record in caplog.records] == ["one", "two"]

@@ -11,7 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tagmill.pipeline.forecast import shuffle_quality as quality_module
-from tagmill.pipeline.forecast.shuffle_quality import duplicates_of_global, quality, share_of_pairs
+from tagmill.pipeline.forecast.shuffle_quality import duplicates_of_global, measure_shuffle, share_of_pairs
 from tests.pipeline.brute_order import CASES, ONE, Case
 
 ENOUGH = 100.0  # duplicates that a comparison must rest on
@@ -85,7 +85,7 @@ def test_a_uniform_view_repeats_pictures_in_a_batch_hardly_more_than_a_global_sh
 def test_a_natural_view_repeats_none(case: Case, samples: int, batch_size: int) -> None:
     natural = Case([[ONE] * samples, [ONE] * 3], case.seed, case.epoch, case.streams, case.window, case.chunk)
     assert duplicates(natural, batch_size, 1)[0] == 0
-    told = quality(natural.plan(), np.array([samples, 3]), batch_size)
+    told = measure_shuffle(natural.plan(), np.array([samples, 3]), batch_size)
     assert told.duplicates == told.duplicates_global == 0
 
 
@@ -118,7 +118,7 @@ def test_what_is_told_is_what_happens(streams: int, window: int, chunk: int, bat
     repeats = repeats if fractions else repeats // ONE * ONE
     case = Case([part.tolist() for part in np.split(repeats, [300, 310])], 3, 0, streams, window, chunk)
     samples, epochs = np.array([300, 10, 670]), 6
-    said = [quality(case.at_epoch(epoch).plan(), samples, batch_size) for epoch in range(epochs)]
+    said = [measure_shuffle(case.at_epoch(epoch).plan(), samples, batch_size) for epoch in range(epochs)]
     found, expected = duplicates(case, batch_size, epochs)
     batches = sum(-(-case.at_epoch(epoch).plan().num_turns // batch_size) for epoch in range(epochs))
     assert np.mean([each.duplicates for each in said]) == pytest.approx(found / batches, rel=0.25)  # 110 and more
@@ -131,7 +131,7 @@ def test_a_batch_of_the_whole_epoch_is_that_of_a_global_shuffle(case: Case) -> N
     whole = Case([[r // ONE * ONE for r in shard] for shard in case.repeats], case.seed, 0, case.streams, 2, case.chunk)
     order = pictures_in_order(whole)
     assume(len(order) > 0)
-    told = quality(whole.plan(), np.array([len(shard) for shard in whole.repeats]), len(order) + 5)
+    told = measure_shuffle(whole.plan(), np.array([len(shard) for shard in whole.repeats]), len(order) + 5)
     assert told.duplicates == pytest.approx(len(order) - len(np.unique(order)))
     assert told.duplicates_global == pytest.approx(told.duplicates, abs=1e-6)
     assert told.same_chunk == pytest.approx(told.same_chunk_global)
@@ -160,22 +160,22 @@ def test_shares_of_pairs(members: list[int]) -> None:
 
 def test_pairs_of_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     """One stream with one chunk in its window deals chunk after chunk; with two, half of the pairs are of one."""
-    one = quality(Case([[ONE] * 640] * 2, 1, 0, 1, 1, 16).plan(), np.array([640, 640]), 16)
+    one = measure_shuffle(Case([[ONE] * 640] * 2, 1, 0, 1, 1, 16).plan(), np.array([640, 640]), 16)
     assert (one.same_chunk, one.same_shard) == (1, 1)
     assert one.same_chunk_global == pytest.approx(15 / 1279) and one.same_shard_global == pytest.approx(639 / 1279)
-    two = quality(Case([[ONE] * 640] * 2, 1, 0, 1, 2, 16).plan(), np.array([640, 640]), 32)
+    two = measure_shuffle(Case([[ONE] * 640] * 2, 1, 0, 1, 2, 16).plan(), np.array([640, 640]), 32)
     assert two.same_chunk == pytest.approx(15 / 31)
-    many = quality(Case([[ONE] * 640] * 2, 1, 0, 16, 1, 16).plan(), np.array([640, 640]), 16)
+    many = measure_shuffle(Case([[ONE] * 640] * 2, 1, 0, 16, 1, 16).plan(), np.array([640, 640]), 16)
     assert many.same_chunk == 0
-    monkeypatch.setattr(quality_module, "PLACES", 1)  # at least one batch
-    assert quality(Case([[ONE] * 640] * 2, 1, 0, 1, 1, 16).plan(), np.array([640, 640]), 16).same_chunk == 1
+    monkeypatch.setattr(quality_module, "SLOTS_SEEN", 1)  # at least one batch
+    assert measure_shuffle(Case([[ONE] * 640] * 2, 1, 0, 1, 1, 16).plan(), np.array([640, 640]), 16).same_chunk == 1
 
 
 @pytest.mark.parametrize("repeat", [ONE, 3 * ONE, ONE + ONE // 2, ONE // 2])
 def test_neighbours(repeat: int) -> None:
     """Many streams part them as a global shuffle does; one stream with one chunk leaves them in one chunk."""
     shards, samples = [[repeat] * 2000, [repeat] * 500, [repeat] * 1500], np.array([2000, 500, 1500])
-    apart = quality(Case(shards, 1, 0, 32, 2, 16).plan(), samples, 64).neighbour_distance
-    near = quality(Case(shards, 1, 0, 1, 1, 16).plan(), samples, 64).neighbour_distance
+    apart = measure_shuffle(Case(shards, 1, 0, 32, 2, 16).plan(), samples, 64).neighbour_distance
+    near = measure_shuffle(Case(shards, 1, 0, 1, 1, 16).plan(), samples, 64).neighbour_distance
     assert 0.85 < apart < 1.15 and near < 0.03
-    assert quality(Case([[ONE]], 1, 0, 1, 1, 16).plan(), np.array([1]), 64).neighbour_distance == 1
+    assert measure_shuffle(Case([[ONE]], 1, 0, 1, 1, 16).plan(), np.array([1]), 64).neighbour_distance == 1

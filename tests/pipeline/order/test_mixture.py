@@ -16,8 +16,8 @@ from tagmill.pipeline.order.mixture import (
     PERIOD,
     MixedSchedule,
     Mixture,
+    MixturePart,
     OwnEpochs,
-    Part,
     Pattern,
     even_mixed_size,
     mixed_batch_size,
@@ -42,7 +42,7 @@ def mixtures(draw: st.DrawFn) -> MixedSchedule:
     weights = draw(WEIGHTS)
     cases = [draw(CASES) for _ in weights]
     assume(all(sum(map(sum, case.repeats)) >= ONE for case in cases))
-    parts = tuple(Part(case.space(), digest(source), VIEW) for source, case in enumerate(cases))
+    parts = tuple(MixturePart(case.space(), digest(source), VIEW) for source, case in enumerate(cases))
     numbers = [draw(st.integers(1, most)) for most in (8, 3, 5, 16)]
     return MixedSchedule(Pattern(weights), parts, draw(st.integers(0, 2**63 - 1)), *numbers, World())
 
@@ -245,7 +245,7 @@ def test_the_local_batch_size_holds_for_every_offset(
     if len(weights) == 1:
         assert (least, most) == local_counts(streams, batch_size, size)
     if least == 0:
-        with pytest.raises(ConfigError, match="leave a rank with nothing"):
+        with pytest.raises(ConfigError, match="leave a rank without samples"):
             mixed_batch_size(pattern, streams, batch_size, World(0, size))
 
 
@@ -268,7 +268,7 @@ def test_billions_are_resumed_where_they_stopped() -> None:
     """Three billion samples and a thousand, 336 ranks, a turn that is years away: nothing walks there."""
     large = EpochSpace.of_counts(0, np.full((1, 350_000), 10_001), np.zeros(350_001, np.int64), 0)
     small = EpochSpace.of_counts(0, np.array([[1000]]), np.array([0, 12_345]), 7)
-    parts = (Part(large, digest(0), VIEW), Part(small, digest(1), VIEW))
+    parts = (MixturePart(large, digest(0), VIEW), MixturePart(small, digest(1), VIEW))
     mixture = MixedSchedule(Pattern((7, 1)), parts, 0, 2688, 2, 64, 32_768, World(335, 336))
     turn = 32_768 * 10**8
     step = next(mixture.steps(0, turn))

@@ -122,8 +122,8 @@ def test_the_local_batch_size_is_right_for_every_offset(streams: int, batch_size
     ("streams", "batch_size", "size", "message"),
     [
         (8, 64, 9, "more ranks than streams.*at least 9"),
-        (6, 4, 4, "leave a rank with nothing.*multiple of 4"),
-        (8, 3, 4, "leave a rank with nothing.*batch size at least 4"),
+        (6, 4, 4, "leave a rank without samples.*multiple of 4"),
+        (8, 3, 4, "leave a rank without samples.*batch size at least 4"),
     ],
 )
 def test_a_plan_that_starves_a_rank_is_refused_with_the_way_out(

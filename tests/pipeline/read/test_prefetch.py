@@ -175,7 +175,7 @@ def test_a_store_that_gives_no_answer_is_an_error(
     monkeypatch.setattr(SampleReader, "read", lambda self, epoch, positions: release.wait(20) or [])
     reader = sample_reader(made)
     schedule = schedule_of(reader, 2, 1, 4, World())
-    prefetcher = prefetchers(reader, schedule, patience_seconds=0.05)
+    prefetcher = prefetchers(reader, schedule, timeout_seconds=0.05)
     try:
         with pytest.raises(TagmillError, match="no answer for"):
             prefetcher.take(0, next(schedule.steps(0, 0)).positions)

@@ -153,7 +153,7 @@ def test_a_killed_writer_leaves_nothing_half_written(tmp_path: Path) -> None:
     while not said.exists() and time.monotonic() < deadline:
         time.sleep(0.01)
     made: list[int] = []
-    table = shared_table(folder, "big", SCHEMA, making(MANY, made), patience_seconds=0.1)
+    table = shared_table(folder, "big", SCHEMA, making(MANY, made), timeout_seconds=0.1)
     assert len(table) == MANY and made == [MANY]  # a wait has a limit
     assert "big.arrow" not in left_in(folder)
     assert writer.pid is not None

@@ -2,11 +2,11 @@
 
 import threading
 
-from tagmill.shards.storage.counters import Traffic
+from tagmill.shards.storage.counters import StoreCounters
 
 
 def test_threads_lose_nothing() -> None:
-    traffic = Traffic()
+    traffic = StoreCounters()
     threads = [
         threading.Thread(target=lambda: [traffic.add(retries=1, hedges=2) for _ in range(2000)]) for _ in range(4)
     ]

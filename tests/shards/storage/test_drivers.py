@@ -14,9 +14,9 @@ from fsspec.implementations.memory import MemoryFileSystem
 from tagmill.shards.errors import IntegrityError, StoreError
 from tagmill.shards.storage import drivers, hedge
 from tagmill.shards.storage import store as store_module
-from tagmill.shards.storage.counters import TRAFFIC
+from tagmill.shards.storage.counters import STORE_COUNTERS
 from tagmill.shards.storage.s3_credentials import aws_environment, key_ring
-from tagmill.shards.storage.store import Retries, Store, patient
+from tagmill.shards.storage.store import Retries, Store, retrying_filesystem
 from tests.shards.faults import Faults, FaultyProxy, faulty
 from tests.shards.objectstore import ObjectStore
 from tests.shards.silent import SilentWeb, silent
@@ -251,7 +251,7 @@ def test_s3_keys_of_the_environment_that_expire_are_refused_at_once(
 def test_s3_without_keys_is_one_line(expiring: SilentWeb) -> None:
     Path("~/.aws/credentials").expanduser().unlink()
     store = Store("s3://bucket")
-    for call in (store.read, store.names, lambda _: patient("s3://bucket/*.csv")):
+    for call in (store.read, store.names, lambda _: retrying_filesystem("s3://bucket/*.csv")):
         with pytest.raises(StoreError, match="there are no keys for S3") as caught:
             call("a")
         assert "\n" not in str(caught.value)
@@ -260,7 +260,7 @@ def test_s3_without_keys_is_one_line(expiring: SilentWeb) -> None:
 
 def test_what_fsspec_lists_is_asked_for_with_patience_too(flaky: type[FlakyFileSystem]) -> None:
     MemoryFileSystem().pipe_file("/bucket/a.csv", b"x")
-    fs, path = patient("flaky://bucket/a.csv")
+    fs, path = retrying_filesystem("flaky://bucket/a.csv")
     flaky.before = [RESET, RESET]
     assert fs.info(path)["size"] == 1
     flaky.before = [PermissionError("no")]
@@ -295,7 +295,7 @@ def s3_store(s3_bucket: str, proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize("trouble", ["busy", "reset", "short"])
 def test_s3_trouble_is_tried_again_here_and_nowhere_else(s3_store: Store, proxy: FaultyProxy, trouble: str) -> None:
     proxy.faults = Faults(**{trouble: 0.4}, seed=3)
-    before = TRAFFIC.counts()
+    before = STORE_COUNTERS.counts()
     for start in range(20):
         assert s3_store.read_range("a", start, start + 900, len(CONTENT)) == CONTENT[start : start + 900]
         assert s3_store.read("a") == CONTENT and s3_store.size("a") == len(CONTENT)
@@ -304,7 +304,7 @@ def test_s3_trouble_is_tried_again_here_and_nowhere_else(s3_store: Store, proxy:
     s3_store.delete("a")
     proxy.faults = Faults()
     assert not s3_store.exists("a") and s3_store.read("b/19") == CONTENT
-    asked, seen = (TRAFFIC.counts() - before), proxy.counts()
+    asked, seen = (STORE_COUNTERS.counts() - before), proxy.counts()
     assert seen[trouble] >= 10
     tried_again = asked["retries"]
     harmless = sum(

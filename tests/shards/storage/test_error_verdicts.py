@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
 
 from tagmill.shards.errors import StoreError
-from tagmill.shards.storage.error_verdicts import told, verdict
+from tagmill.shards.storage.error_verdicts import classify, describe
 
 
 def of(module: str, name: str = "HttpError", **facts: Any) -> Exception:
@@ -49,10 +49,10 @@ def s3_says(status: int) -> ClientError:
     ],
 )  # fmt: skip
 def test_what_an_error_means(error: Exception, meaning: str) -> None:
-    assert verdict(error) == meaning
+    assert classify(error) == meaning
 
 
 def test_errors_are_told_in_a_line() -> None:
-    assert told(TimeoutError()) == "TimeoutError"
-    assert told(OSError(16, "reduce your request rate")) == "[Errno 16] reduce your request rate"
-    assert told(of("x")) == "words" and told(ValueError("two\n  lines\n")) == "two lines"
+    assert describe(TimeoutError()) == "TimeoutError"
+    assert describe(OSError(16, "reduce your request rate")) == "[Errno 16] reduce your request rate"
+    assert describe(of("x")) == "words" and describe(ValueError("two\n  lines\n")) == "two lines"

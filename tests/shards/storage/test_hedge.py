@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tagmill.shards.storage import hedge
-from tagmill.shards.storage.counters import TRAFFIC
-from tagmill.shards.storage.hedge import BURST, KNOWN, SHARE, Hedge, Usual, hedged
+from tagmill.shards.storage.counters import STORE_COUNTERS
+from tagmill.shards.storage.hedge import BURST, KNOWN, SHARE, Hedge, LatencyTracker, hedged
 from tagmill.shards.storage.store import Store
 from tests.shards.faults import Faults, faulty
 from tests.shards.objectstore import ObjectStore
@@ -102,7 +102,7 @@ def test_threads_are_bounded_and_nobody_waits_for_one(silent: threading.Event, m
 
 
 def test_what_is_usual() -> None:
-    usual, draw = Usual(), random.Random(1)
+    usual, draw = LatencyTracker(), random.Random(1)
     assert usual.late == hedge.FIRST_SECONDS
     for _ in range(KNOWN):
         usual.add(0.001)
@@ -121,14 +121,14 @@ def test_stalls_are_not_waited_for(s3_service: ObjectStore, s3_bucket: str, monk
     with faulty(s3_service.endpoint) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
         store = Store(s3_bucket)
-        before = TRAFFIC.counts()
+        before = STORE_COUNTERS.counts()
         assert len(store.read_range("a", 0, 4000)) == 4000
         proxy.forget()
         proxy.faults = Faults(stall=0.01, once=True, seed=5)
         with ThreadPoolExecutor(8) as pool:
             reads = pool.map(lambda start: store.read_range("a", start, start + 4000, 100_000), range(1000))
             assert all(len(data) == 4000 for data in reads)
-        asked = TRAFFIC.counts() - before
+        asked = STORE_COUNTERS.counts() - before
         assert proxy.counts()["stall"] >= 4
         assert asked["retries"] == 0
         assert proxy.counts()["stall"] <= asked["hedges"] <= SHARE * 1000 + BURST

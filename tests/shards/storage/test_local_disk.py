@@ -12,7 +12,14 @@ from pathlib import Path
 import pytest
 
 from tagmill.shards.errors import TagmillError
-from tagmill.shards.storage.local_disk import full_disks, is_spool, locked, remove_tree, unless_gone, write_synced
+from tagmill.shards.storage.local_disk import (
+    full_disks,
+    is_spool,
+    locked,
+    raise_unless_missing,
+    remove_tree,
+    write_synced,
+)
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -55,9 +62,9 @@ def test_other_names_are_no_spools(name: str) -> None:
 
 
 def test_a_folder_that_is_gone_is_no_error_to_a_walk_and_others_are() -> None:
-    unless_gone(FileNotFoundError())
+    raise_unless_missing(FileNotFoundError())
     with pytest.raises(PermissionError):
-        unless_gone(PermissionError())
+        raise_unless_missing(PermissionError())
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])

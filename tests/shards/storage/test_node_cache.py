@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from tagmill.shards.errors import IntegrityError
 from tagmill.shards.reader import ShardReader, Unreadable
 from tagmill.shards.storage import node_cache as cache_module
-from tagmill.shards.storage.counters import TRAFFIC
+from tagmill.shards.storage.counters import STORE_COUNTERS
 from tagmill.shards.storage.marked_folder import claim, is_marked
 from tagmill.shards.storage.node_cache import BOOT, CACHE_FOLDER, DISK_BLOCK, Cache, CachedStore, identity_of
 from tagmill.shards.storage.store import Store
@@ -75,10 +75,10 @@ def test_another_process_finds_what_was_read(tmp_path: Path) -> None:
         "cache.read(sys.argv[2], len(content), 5000, 90000, lambda a, b: content[a:b], verify=False)"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path), one.sha256, str(len(CONTENT))], check=True)
-    before = TRAFFIC.counts()
+    before = STORE_COUNTERS.counts()
     assert one.through(Cache(tmp_path, LIMIT), 6000, 80000) == CONTENT[6000:80000]
     assert one.asked == []
-    assert dict(TRAFFIC.counts() - before) == {"cache_bytes": 74000}
+    assert dict(STORE_COUNTERS.counts() - before) == {"cache_bytes": 74000}
 
 
 def test_what_is_not_named_by_content_is_not_kept(tmp_path: Path) -> None:
@@ -292,6 +292,8 @@ def test_a_picture_altered_in_the_cache_alone_is_no_hole(tmp_path: Path, where: 
     found = reader.pictures(records)
     expected = sample(8).jpeg if where == "cache" else Unreadable(sample(8).record.key, "altered")
     assert found[3] == expected and found[4] == sample(9).jpeg
-    before = TRAFFIC.counts()
+    before = STORE_COUNTERS.counts()
     assert reader.pictures(records)[3] == expected
-    assert ("cache_missed_bytes" in TRAFFIC.counts() - before) == (where == "both"), "mended for all who come after"
+    assert ("cache_missed_bytes" in STORE_COUNTERS.counts() - before) == (where == "both"), (
+        "mended for all who come after"
+    )

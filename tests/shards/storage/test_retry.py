@@ -8,12 +8,12 @@ from tagmill.shards.storage.retry import Retries
 
 @given(st.integers(1, 12), st.floats(0.01, 5), st.floats(0.01, 20))
 def test_waits_are_one_fewer_than_tries_doubled_and_bounded(tries: int, first: float, most: float) -> None:
-    waits = list(Retries(tries, first, most).waits())
-    assert len(waits) == tries - 1
-    for attempt, wait in enumerate(waits):
+    backoffs = list(Retries(tries, first, most).backoffs())
+    assert len(backoffs) == tries - 1
+    for attempt, wait in enumerate(backoffs):
         whole = min(most, first * 2**attempt)
         assert whole / 2 <= wait <= whole
 
 
 def test_no_two_clients_come_back_at_once() -> None:
-    assert len({tuple(Retries().waits()) for _ in range(20)}) == 20
+    assert len({tuple(Retries().backoffs()) for _ in range(20)}) == 20

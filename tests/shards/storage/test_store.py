@@ -157,7 +157,7 @@ def test_the_root_of_a_store_has_stores_within(root: str, inner: str) -> None:
 
 
 def test_a_store_that_nobody_knows_is_one_line() -> None:
-    with pytest.raises(StoreError, match=r"no way to reach this store.*install") as caught:
+    with pytest.raises(StoreError, match=r"cannot connect to this store.*install") as caught:
         Store("nosuch://bucket").read("a")
     assert "\n" not in str(caught.value)
 
