@@ -304,7 +304,7 @@ def train(config: TrainConfig) -> dict[str, Any]:
         epochs = repeat(loader, (loader.config.epochs or steps * config.accumulation) - loader.own_epochs[0])
         stream, done = chain.from_iterable(epochs), False
         pending, line = [], dict[str, Any](step=step)  # sums not logged yet; the last logged line
-        waited = 0.0  # seconds for the loader since the last logged line
+        waited = 0.0  # seconds for the loader since then
         first, began = step, (since := time.perf_counter())
         while not done:
             before, asked = loader.state_dict(), time.perf_counter()

@@ -367,8 +367,8 @@ def test_checkpoints_that_do_not_belong_here_are_refused_by_name(
     saved = torch.load(path, weights_only=True)
     forged = {**saved, "identity": {**saved["identity"], "vocabulary": "0" * 64}}
     for content, says in (
-        (path.read_bytes()[:5000], "not a whole one"),
-        (b"", "not a whole one"),
+        (path.read_bytes()[:5000], "a truncated one"),
+        (b"", "a truncated one"),
         (_saved(forged), "vocabulary is '000"),
         (_saved({"model": saved["model"]}), "not a checkpoint"),
         (_saved({**saved, "identity": TrainConfig()}), "not a checkpoint"),  # an object, which is never unpickled

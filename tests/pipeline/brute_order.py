@@ -1,4 +1,5 @@
-"""The order of an epoch, spelled out with lists and whole numbers. It is part of the order's definition: slow and plain."""
+"""The order of an epoch by direct enumeration, with lists and integers: slow and plain. It is part of the order's
+definition."""
 
 import hashlib
 import struct
@@ -22,7 +23,7 @@ def key(seed: int, epoch: int, purpose: int, block: int = 0, stream: int = 0, vi
 
 
 def shuffled(n: int, key: int) -> list[int]:
-    """Entry i is where the keyed permutation of 0..n-1 sends i."""
+    """Returns a list whose entry i is the image of i under the keyed permutation of 0..n-1."""
     half = 1
     while 4**half < n:
         half += 1
@@ -70,7 +71,7 @@ class Case:
         return EpochSpace.of_counts(0, self.counts(), fractions, self.seed)
 
     def samples(self) -> list[Sample]:
-        """The epoch space: what stands at each position."""
+        """Returns the epoch space: the sample at each position."""
         found = []
         for copy in range(max((r // ONE for shard in self.repeats for r in shard), default=0)):
             for s, shard in enumerate(self.repeats):
@@ -85,7 +86,7 @@ class Case:
         return found
 
     def order(self) -> list[int]:
-        """The position at each turn."""
+        """Returns the position at each turn."""
         positions = list(range(len(self.samples())))
         chunks = [positions[i : i + self.chunk] for i in range(0, len(positions), self.chunk)]
         short = chunks.pop() if chunks and len(chunks[-1]) < self.chunk else []
@@ -107,7 +108,7 @@ class Case:
 
 
 REPEATS = st.one_of(st.just(ONE), st.sampled_from([0, 1, ONE - 1, 2 * ONE, 7 * ONE]), st.integers(0, 4 * ONE))
-STRETCHES = st.lists(st.tuples(REPEATS, st.integers(0, 25)), max_size=4)  # (repeat, samples in a row that have it)
+STRETCHES = st.lists(st.tuples(REPEATS, st.integers(0, 25)), max_size=4)  # (repeat, consecutive samples that have it)
 SHARDS = STRETCHES.map(lambda stretches: [repeat for repeat, length in stretches for _ in range(length)])
 CASES = st.builds(
     Case,

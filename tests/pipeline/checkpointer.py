@@ -1,7 +1,8 @@
-"""One of two ranks that go on from a distributed checkpoint and write another: `checkpointer.py URL RENDEZVOUS FROM TO FILE`.
+"""One of two ranks that resume from a distributed checkpoint and write another: `checkpointer.py URL RENDEZVOUS FROM TO
+FILE`.
 
-Rank and world size reach the loader from torch.distributed alone, as with a launcher that does not set RANK. After two batches
-it writes TO, then tells what it was handed, and what a loader of another run says to FROM, in FILE (JSON).
+The loader gets rank and world size from torch.distributed alone, as with a launcher that does not set RANK. After two
+batches it writes TO, then FILE (JSON) with its samples and the error that a loader of another run raises for FROM.
 """
 
 import json

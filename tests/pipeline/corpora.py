@@ -1,4 +1,4 @@
-"""Makes small corpora for the tests of this room, with everything that the tests must know about them."""
+"""Makes small corpora for the tests of the loader, with the values that the tests compare."""
 
 import hashlib
 import io
@@ -23,7 +23,7 @@ VIEW_SEED = 5
 
 @dataclass(frozen=True)
 class Made:
-    """A corpus as it was written. Samples are numbered through all shards in corpus order, held-out ones last."""
+    """A corpus with the values written. Samples are numbered through all shards in corpus order, held-out ones last."""
 
     url: str
     entries: list[ShardEntry]
@@ -42,15 +42,15 @@ class Made:
         return np.cumsum([0, *(entry.samples for entry in self.entries)])
 
     def file(self, shard: int, suffix: str) -> Path:
-        """A file of a shard, such as suffix '.tar'."""
+        """Returns the path of a file of a shard, for example with suffix '.tar'."""
         return Path(self.url) / "shards" / f"{self.entries[shard].name}{suffix}"
 
     def view_file(self, name: str) -> Path:
-        """A file of the default view, such as '000000.labels.npy'."""
+        """Returns the path of a file of the default view, for example '000000.labels.npy'."""
         return Path(self.url) / Path(self.open().file.views["default"].path).parent / name
 
     def copies(self, epoch: int, split: str = "train") -> npt.NDArray[np.int64]:
-        """How often each sample of a split must come in an epoch, sample by sample, straight from the definition."""
+        """Returns how often each sample of a split must occur in an epoch, sample by sample, by the definition."""
         first = hashlib.sha256(VIEW_SEED.to_bytes(8, "little", signed=True)).digest()[:2]
         u, running = (int.from_bytes(first, "big") + 40503 * epoch) % ONE, 0
         splits = np.repeat([entry.split for entry in self.entries], [entry.samples for entry in self.entries])
@@ -63,12 +63,12 @@ class Made:
         return found
 
     def number_of(self, key: bytes) -> int:
-        """The number of the sample that has a key."""
+        """Returns the number of the sample with a key."""
         return self.keys.index(key)
 
 
 def picture(number: int, width: int = 40, height: int = 32, *, quality: int = 90, subsampling: int = 2) -> bytes:
-    """A JPEG that looks a little like a photograph: smooth colours, some waves, some grain; 4:2:0 unless told."""
+    """Returns a JPEG similar to a photograph: smooth colours, some waves, some grain; 4:2:0 by default."""
     draw = np.random.default_rng(number)
     y, x = np.mgrid[0:height, 0:width].astype(np.float64)
     planes = []
@@ -96,8 +96,9 @@ def make_corpus(
 ) -> Made:
     """Writes a corpus with a `default` view into `folder`.
 
-    `repeats` are those of the train samples (units of 2^-16, all 1 by default); held-out samples have 1. `replace` puts
-    other bytes in the place of some samples' pictures, by number: stored with their right crc32, they only fail to decode.
+    `repeats` are those of the train samples (units of 2^-16, all 1 by default); held-out samples have 1. `replace`
+    replaces the images of some samples, by number, with other bytes: stored with their right crc32, they only fail to
+    decode.
     """
     draw, store = np.random.default_rng(seed), Store(str(folder))
     total, train = sum(shard_sizes) + sum(holdout), sum(shard_sizes)

@@ -1,4 +1,4 @@
-"""Batches: labels in compressed rows, the loss's terms, normalisation."""
+"""Tests batches: labels in compressed rows, the terms of the loss, normalisation."""
 
 from dataclasses import replace
 
@@ -32,7 +32,7 @@ def batch_of(rows: list[list[int]], valid: list[bool], size: int = 5) -> Batch:
 
 
 @given(ROWS)
-def test_rows_come_back(rows: list[list[int]]) -> None:
+def test_rows_of_labels_are_preserved(rows: list[list[int]]) -> None:
     labels = labels_of(rows)
     assert len(labels) == len(rows)
     assert [labels[i].tolist() for i in range(len(rows))] == rows
@@ -51,7 +51,7 @@ def test_terms_make_the_dense_target(rows: list[list[int]]) -> None:
     assert terms.weights.dtype == torch.float32
 
 
-def test_rows_outside_the_labels_are_refused() -> None:
+def test_rows_outside_the_labels_raise_an_error() -> None:
     labels = labels_of([[3], [], [1, 2]])
     assert labels[-1].tolist() == [1, 2]
     for row in (3, -4):
@@ -68,11 +68,11 @@ def test_normalised(output: str, dtype: torch.dtype) -> None:
     mean, std = torch.tensor(MEAN).view(3, 1, 1), torch.tensor(STD).view(3, 1, 1)
     wanted = (batch.images[:2].float() - mean) / std
     assert torch.allclose(normal.images[:2].float(), wanted, atol=1e-5 if output == "float32" else 1e-2)
-    assert not normal.images[2:].any()  # a place without a picture is zero, not a black picture
+    assert not normal.images[2:].any()  # a slot without an image is zero, not a black image
     assert normal.keys is batch.keys
 
 
-def test_uint8_stays_what_it_is() -> None:
+def test_uint8_is_not_normalised() -> None:
     batch = batch_of([[1], []], [True, False])
     assert batch.normalised("uint8", MEAN, STD) is batch
 
@@ -91,7 +91,7 @@ def test_to_keeps_everything() -> None:
 
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=NEEDS_A_GPU)])
 @given(rows=ROWS, mixes=st.booleans())
-def test_a_batch_is_carried_in_one_piece(device: str, rows: list[list[int]], mixes: bool) -> None:
+def test_a_batch_is_carried_in_one_copy(device: str, rows: list[list[int]], mixes: bool) -> None:
     rows = [*rows, [3], []]
     batch = batch_of(rows, [bool(row) for row in rows])
     if mixes:
@@ -136,7 +136,7 @@ def test_mixed_terms_make_the_mixed_dense_target(rows: list[list[int]], seed: in
 
 
 @given(st.integers(0, 2**32), st.integers(0, 9))
-def test_shuffled_labels_are_anothers(seed: int, count: int) -> None:
+def test_shuffled_labels_belong_to_another_image(seed: int, count: int) -> None:
     labels = labels_of([*([row] for row in range(count)), []])
     found = [row.tolist() for row in (labels.shuffled(seed)[row] for row in range(count + 1))]
     assert found[-1] == [] and (count == 1 or sorted(label for row in found for label in row) == list(range(count)))

@@ -1,4 +1,4 @@
-"""What a loader's configuration allows, and a process's place among the ranks."""
+"""Tests the values that a loader's configuration allows, and a process's rank and world."""
 
 import dataclasses
 from dataclasses import replace
@@ -72,7 +72,7 @@ def test_defaults_are_allowed_and_frozen() -> None:
         ("failure_budget", float("nan")),
     ],
 )
-def test_what_cannot_be_right_is_refused_by_name_with_the_way_out(name: str, value: Any) -> None:
+def test_invalid_values_are_named_with_a_remedy(name: str, value: Any) -> None:
     with pytest.raises(ConfigError, match=name) as caught:
         LoaderConfig(**{name: value})
     assert caught.value.remedy
@@ -106,7 +106,7 @@ def test_augmentation_is_for_training(options: dict[str, Any]) -> None:
         LoaderConfig(augment="eval", **options)
 
 
-def test_unknown_fields_and_places_are_refused() -> None:
+def test_unknown_fields_and_ranks_raise_an_error() -> None:
     with pytest.raises(TypeError):
         LoaderConfig(batchsize=3)  # type: ignore[call-arg]
     with pytest.raises(TypeError):
@@ -119,7 +119,7 @@ def test_streams_by_default(world_size: int, streams: int) -> None:
     assert LoaderConfig(streams=8).resolve_streams(world_size) == 8
 
 
-def test_readers_by_default_are_more_where_a_read_takes_longer() -> None:
+def test_readers_by_default_are_more_for_a_remote_store() -> None:
     assert (LoaderConfig().resolve_readers(False), LoaderConfig().resolve_readers(True)) == (4, 32)
     assert LoaderConfig(readers=7).resolve_readers(True) == LoaderConfig(readers=7).resolve_readers(False) == 7
 
@@ -135,7 +135,7 @@ def test_a_world_from_the_environment() -> None:
 
 
 @pytest.mark.parametrize("environment", [("x", "2"), ("1", "1"), ("-1", "2"), ("0", "0"), ("1", None), (None, "2")])
-def test_a_world_that_cannot_be(environment: tuple[str | None, str | None]) -> None:
+def test_an_impossible_world_raises_an_error(environment: tuple[str | None, str | None]) -> None:
     """One without the other too: every process would be the first of its own world."""
     names = dict(zip(("RANK", "WORLD_SIZE"), environment, strict=True))
     with pytest.raises(ConfigError):
@@ -165,13 +165,13 @@ def test_folders_are_resolved_once(name: str, tmp_path: Path, monkeypatch: pytes
 
 @pytest.mark.parametrize("name", ["cache", "plan_cache"])
 @pytest.mark.parametrize("value", ["", " ", "s3://bucket/cache", "a\0b", 7, True, b"/disk"])
-def test_what_is_no_folder_of_this_machine_is_refused(name: str, value: Any) -> None:
+def test_folders_that_are_not_on_this_machine_raise_an_error(name: str, value: Any) -> None:
     with pytest.raises(ConfigError, match=name):
         LoaderConfig(**{name: value})
 
 
 def test_a_user_without_a_home_folder(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    """As containers with a random uid have: tables are not shared, and what cannot be expanded is one line."""
+    """As in containers with a random uid: tables are not shared, and a ~ raises a one-line error."""
 
     def no_home(path: Path) -> Path:
         raise RuntimeError("Could not determine home directory.")

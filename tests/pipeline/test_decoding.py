@@ -1,4 +1,4 @@
-"""What may be said of decoding on a GPU."""
+"""Tests the options for decoding on a GPU."""
 
 from typing import Any
 
@@ -22,13 +22,13 @@ WRONG: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("wrong", WRONG, ids=str)
-def test_what_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None:
+def test_invalid_values_raise_an_error(wrong: dict[str, Any]) -> None:
     (name,) = wrong
     with pytest.raises(ConfigError, match=name):
         Decoding(**wrong)
 
 
-def test_the_edges_are_allowed() -> None:
+def test_the_limits_are_allowed() -> None:
     assert (
         Decoding(hw_decoder_load=0).hw_decoder_load == 0 and Decoding(hw_decoder_load=1.0, depth=MOST_DEPTH).depth == 3
     )

@@ -1,4 +1,4 @@
-"""What makes a loader's batches lives on where it can, and ends where it fails or is forgotten."""
+"""Tests that a loader's backend and run are kept if possible, and end if they fail or are dropped."""
 
 import gc
 import threading
@@ -42,7 +42,7 @@ def schedule_of(ready: Made) -> Schedule:
     return Schedule(EpochSpace.of(corpus, None, "train"), corpus.digest, None, 0, 2, 1, 4, 5, False, None, World())
 
 
-def test_the_same_run_goes_on_where_it_stands_and_only_there(engine: Engine, ready: Made) -> None:
+def test_a_run_is_kept_only_at_its_own_turn(engine: Engine, ready: Made) -> None:
     schedule = schedule_of(ready)
     run = engine.run_from(schedule, PLACES, 0, 0)
     engine.next(run)
@@ -64,7 +64,7 @@ def test_a_run_that_fails_is_ended(engine: Engine, ready: Made) -> None:
     assert engine.run is None and not [one for one in threading.enumerate() if one.name.startswith("tagmill-batch")]
 
 
-def test_an_engine_that_is_forgotten_ends_its_threads(ready: Made) -> None:
+def test_an_engine_that_is_dropped_ends_its_threads(ready: Made) -> None:
     before = set(threading.enumerate())
     engine = engine_of(ready)
     engine.next(engine.run_from(schedule_of(ready), PLACES, 0, 0))

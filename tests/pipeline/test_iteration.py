@@ -1,4 +1,4 @@
-"""One iteration: how far it works ahead, when errors come, and how it ends."""
+"""Tests one iteration: how far it works ahead, when errors are raised, and how it ends."""
 
 import threading
 import time
@@ -59,7 +59,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def runs(url: str) -> Iterator[Any]:
-    """Makes runs that are closed when the test ends."""
+    """Returns a factory of runs that are closed when the test ends."""
     corpus = Corpus.open(url)
     space = EpochSpace.of(corpus, None, "train")
     schedule = Schedule(space, corpus.digest, None, 0, 2, 1, 4, 5, False, 1, World())
@@ -76,7 +76,8 @@ def runs(url: str) -> Iterator[Any]:
 
 
 def wait_for(condition: Any) -> None:
-    """Until something that another thread does is so; ends after a while, and the test's own assertion speaks then."""
+    """Waits until another thread has made a condition true; returns after a while, so that the test's own assertion
+    fails."""
     limit = time.monotonic() + 20
     while not condition() and time.monotonic() < limit:
         time.sleep(0.005)
@@ -86,7 +87,7 @@ def test_batches_wait_for_the_trainer_but_not_too_many(runs: Any) -> None:
     backend = CountingBackend()
     run = runs(backend)
     wait_for(lambda: backend.calls == AHEAD + 1)
-    time.sleep(0.05)  # nothing more comes, however long one waits
+    time.sleep(0.05)  # no further batch arrives
     assert backend.calls == AHEAD + 1
     run.next_batch()
     wait_for(lambda: backend.calls == AHEAD + 2)
@@ -94,7 +95,7 @@ def test_batches_wait_for_the_trainer_but_not_too_many(runs: Any) -> None:
     assert backend.calls == AHEAD + 2
 
 
-def test_an_error_comes_when_its_turn_has_come(runs: Any) -> None:
+def test_an_error_is_raised_when_its_batch_is_due(runs: Any) -> None:
     run = runs(CountingBackend(fails_at=4))
     assert [run.next_batch().batch.count for _ in range(3)] == [5, 5, 5]
     with pytest.raises(ZeroDivisionError):
@@ -109,7 +110,7 @@ def test_the_end_is_none(runs: Any) -> None:
     assert counts == [*((5, (0, turn)) for turn in range(5, 43, 5)), (3, (1, 0))]
 
 
-def test_an_ended_run_says_so(runs: Any) -> None:
+def test_an_ended_run_raises_an_error(runs: Any) -> None:
     run = runs(CountingBackend())
     run.next_batch()
     run.close()

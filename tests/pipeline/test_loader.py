@@ -1,4 +1,4 @@
-"""The loader as a trainer sees it: exactly once, exact resume on any number of ranks, holes, errors, ends."""
+"""Tests the loader as a trainer sees it: exactly once, exact resume on any number of ranks, holes, errors, ends."""
 
 import gc
 import json
@@ -34,7 +34,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
 def batches_of(
     source: Made | Corpus, world: World | None = None, state: dict[str, object] | None = None, **changes: Any
 ) -> list[Batch]:
-    """All batches of a fresh loader."""
+    """Returns all batches of a new loader."""
     corpus = source if isinstance(source, Corpus) else source.open()
     with Loader(corpus, replace(CONFIG, **changes), world or World()) as loader:
         if state is not None:
@@ -43,7 +43,7 @@ def batches_of(
 
 
 def real(batch: Batch, what: str = "positions") -> list[Any]:
-    """Something of a batch's real places."""
+    """Returns a field of a batch's real slots."""
     values = getattr(batch, what)[: batch.count]
     return values.tolist() if what != "keys" else [bytes(key) for key in values]
 
@@ -72,7 +72,7 @@ def test_exactly_once_an_epoch(made: Made, ranks: int) -> None:
     assert sorted(place for _, place in seen) == sorted([*range(total[0]), *range(total[1])])
 
 
-def test_places_are_constant_and_padding_is_last(made: Made) -> None:
+def test_the_number_of_slots_is_constant_and_padding_is_last(made: Made) -> None:
     for rank in range(3):
         batches = batches_of(made, World(rank, 3))
         assert len({tuple(b.images.shape) for b in batches}) == 1
@@ -85,18 +85,18 @@ def test_places_are_constant_and_padding_is_last(made: Made) -> None:
         assert any(batch.count < len(batch) for batch in batches)
 
 
-def test_labels_and_keys_belong_to_their_pictures(made: Made) -> None:
+def test_labels_and_keys_belong_to_their_images(made: Made) -> None:
     pixels: dict[tuple[bytes, tuple[int, ...]], torch.Tensor] = {}
     for batch in batches_of(made, augment="eval"):
         for row in range(batch.count):
             number = made.number_of(bytes(batch.keys[row]))
             assert batch.labels[row].tolist() == [label for label in made.labels[number].tolist() if label >= 0]
             first = pixels.setdefault((made.keys[number], made.sizes[number]), batch.images[row])
-            assert torch.equal(first, batch.images[row])  # every copy of a picture is the same picture
+            assert torch.equal(first, batch.images[row])  # every copy of an image has the same pixels
     assert len({image.numpy().tobytes() for image in pixels.values()}) == len(pixels)
 
 
-def test_epochs_are_shuffled_and_copies_are_augmented_anew(made: Made) -> None:
+def test_epochs_are_shuffled_and_copies_get_new_augmentations(made: Made) -> None:
     batches = batches_of(made)
     half = len(batches) // 2
     first, second = ([place for b in part for place in real(b)] for part in (batches[:half], batches[half:]))
@@ -112,7 +112,8 @@ def test_epochs_are_shuffled_and_copies_are_augmented_anew(made: Made) -> None:
 
 @pytest.mark.parametrize("drop_last", [False, True])
 def test_every_state_gives_exactly_the_rest(made: Made, drop_last: bool) -> None:
-    """States as JSON, after every batch (every third without the last one), onto one rank and onto another number of ranks."""
+    """States as JSON, after every batch (every third without the last one), onto one rank and onto another number of
+    ranks."""
     corpus = made.open()
     with Loader(corpus, replace(CONFIG, drop_last=drop_last)) as loader:
         states, whole = [loader.state_dict()], []
@@ -135,7 +136,7 @@ def test_every_state_gives_exactly_the_rest(made: Made, drop_last: bool) -> None
                     assert torch.equal(part.images[row], pictures[place])
 
 
-def test_state_counts_what_was_handed_out_not_what_was_read(made: Made) -> None:
+def test_the_state_counts_yielded_batches_not_read_ones(made: Made) -> None:
     with Loader(made.url, CONFIG) as loader:
         assert (loader.state_dict()["epoch"], loader.state_dict()["turn"]) == (0, 0)
         iterator = iter(loader)
@@ -143,7 +144,7 @@ def test_state_counts_what_was_handed_out_not_what_was_read(made: Made) -> None:
         assert loader.state_dict()["turn"] == 12
         next(iterator)
         assert loader.state_dict()["turn"] == 24
-        third = next(iter(loader))  # a new iteration goes on, and ends the one before
+        third = next(iter(loader))  # a new iteration continues, and ends the previous one
         assert loader.state_dict()["turn"] == 36
         with pytest.raises(TagmillError, match="iterate again"):
             next(iterator)
@@ -180,7 +181,7 @@ def test_the_held_out_split(made: Made) -> None:
 
 
 @pytest.mark.parametrize("changes", [{"threads": 1, "readers": 1}, {"threads": 5, "readers": 7}])
-def test_threads_do_not_change_a_batch(made: Made, changes: dict[str, int]) -> None:
+def test_the_number_of_threads_does_not_change_a_batch(made: Made, changes: dict[str, int]) -> None:
     assert all(same(a, b) for a, b in zip(batches_of(made), batches_of(made, **changes), strict=True))
 
 
@@ -194,7 +195,7 @@ def test_holes_keep_their_turn_and_position(tmp_path: Path, backend: str) -> Non
     data[data.index(holed.jpegs[25]) + 100] ^= 0x10
     tar.write_bytes(bytes(data))
     changes = {"view": None, "backend": backend, "epochs": 1}
-    # Another corpus has another order; what must hold is that the holes are where their pictures would be.
+    # Another corpus has another order; the holes must be in the slots of their images.
     with Loader(holed.open(), replace(CONFIG, **changes)) as loader:
         found = list(loader)
         assert loader.meters.as_dict()["holes"] == {"cut": 2, "undecodable": 1, "altered": 1}
@@ -213,7 +214,7 @@ def test_holes_keep_their_turn_and_position(tmp_path: Path, backend: str) -> Non
             assert not batch.valid[row] or torch.equal(batch.images[row], intact[place])
 
 
-def test_holes_have_no_labels_and_lose_none_of_others(tmp_path: Path) -> None:
+def test_holes_have_no_labels_and_others_keep_theirs(tmp_path: Path) -> None:
     holed = make_corpus(tmp_path, [24], replace={5: b"\xff\xd8 gone \xff\xd9", 9: b"gone"})
     for batch in batches_of(holed):
         for row, key in enumerate(real(batch, "keys")):
@@ -254,7 +255,7 @@ def test_no_threads_are_left(made: Made) -> None:
     loader.close()
     assert not set(threading.enumerate()) - before
     loader.close()
-    for _ in loader:  # a loader that is forgotten ends its threads
+    for _ in loader:  # a loader that is dropped ends its threads
         break
     del loader, iterator
     gc.collect()
@@ -264,7 +265,7 @@ def test_no_threads_are_left(made: Made) -> None:
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_augmented_pictures_are_the_same_in_any_world_and_after_any_resume(made: Made, backend: str) -> None:
+def test_augmented_images_are_the_same_in_any_world_and_after_any_resume(made: Made, backend: str) -> None:
     options = {"jitter": (0.4, 0.4, 0.4, 0.1), "randaugment": (2, 9), "epochs": 1, "backend": backend}
     with Loader(made.url, replace(CONFIG, **options), World()) as loader:
         first, state = next(iter(loader)), loader.state_dict()
@@ -286,7 +287,7 @@ def test_augmented_pictures_are_the_same_in_any_world_and_after_any_resume(made:
 
 
 def test_mixed_shares_are_the_same_in_any_world(made: Made) -> None:
-    """Partners are not: they come from a rank's own batch."""
+    """Partners differ: they come from a rank's own batch."""
     shares: dict[int, float] = {}
     for ranks in (1, 2, 3):
         for rank in range(ranks):
@@ -319,7 +320,7 @@ def test_normalised_output(made: Made, output: str, dtype: torch.dtype) -> None:
     assert same(replace(normal, images=wanted.images), wanted)
 
 
-def test_the_first_streams_are_kept_when_they_are_left_open(made: Made) -> None:
+def test_the_first_number_of_streams_is_kept_if_not_configured(made: Made) -> None:
     with Loader(made.url, replace(CONFIG, streams=None), World(0, 1)) as loader:
         next(iter(loader))
         state = {**loader.state_dict(), "streams": 5}
@@ -340,14 +341,14 @@ def test_a_state_of_another_run_is_refused_by_name(made: Made, field: str, value
         assert loader.state_dict()["turn"] == 0
 
 
-def test_even_leaves_ranks_idle_and_says_so(made: Made, caplog: pytest.LogCaptureFixture) -> None:
+def test_even_leaves_ranks_idle_and_warns(made: Made, caplog: pytest.LogCaptureFixture) -> None:
     per_rank = [batches_of(made, World(rank, 3), even=True) for rank in range(3)]
     assert [bool(batches) for batches in per_rank] == [True, True, False]
     assert {len(batch) for batch in per_rank[0]} == {6}
     assert "rank 2 is idle: 2 ranks share the batches evenly" in caplog.text
 
 
-def test_what_does_not_fit_is_refused_with_the_way_out(made: Made) -> None:
+def test_too_much_memory_raises_an_error_with_a_remedy(made: Made) -> None:
     with pytest.raises(ConfigError, match="set memory_limit to"):
         Loader(made.url, replace(CONFIG, memory_limit=1000))
     with pytest.raises(ConfigError, match="streams"):
@@ -361,7 +362,7 @@ def test_corpora_that_cannot_be_read(made: Made, tmp_path: Path) -> None:
         Loader(made.url, replace(CONFIG, view="other"))
 
 
-def test_the_world_is_that_of_torch_distributed_where_it_was_initialised(
+def test_the_world_is_that_of_torch_distributed_if_it_is_initialised(
     made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Launchers that set no RANK do initialise it."""
@@ -372,7 +373,7 @@ def test_the_world_is_that_of_torch_distributed_where_it_was_initialised(
     assert Loader(made.url, CONFIG, World(0, 1)).world == World(0, 1)
 
 
-def test_where_the_world_comes_from(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sources_of_the_world(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert Loader(made.url, CONFIG).world == World(1, 2)

@@ -1,4 +1,5 @@
-"""The loader's state in other people's checkpoints: torch's own, its distributed one, torchdata's data loader and nodes."""
+"""Tests the loader's state in the checkpoints of other libraries: torch, torch.distributed, torchdata's data loader and
+nodes."""
 
 import json
 import os
@@ -36,7 +37,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
 
 
 def facts(batch: Batch) -> tuple[list[int], bytes, tuple[list[float], ...]]:
-    """All that a trainer would see of a batch."""
+    """Returns all fields of a batch that a trainer sees."""
     pixels = batch.images.contiguous().numpy().tobytes()
     return batch.positions.tolist(), pixels, tuple(part.tolist() for part in batch.terms())
 
@@ -48,14 +49,14 @@ def whole(made: Made) -> list[Any]:
 
 
 def walk(loader: Loader, batches: int) -> list[Any]:
-    """The next batches; the iteration is left open, as in a running training."""
+    """Returns the next batches; the iteration stays open, as in a running training."""
     stream = loader.endless() if loader.config.epochs is None else batches_left(loader)
     return [facts(batch) for batch in islice(stream, batches)]
 
 
 @pytest.mark.parametrize("how", ["json", "torch", "dcp"])
 @pytest.mark.parametrize("done", [0, 1, 7])
-def test_a_saved_state_goes_on_exactly(made: Made, whole: list[Any], tmp_path: Path, how: str, done: int) -> None:
+def test_a_saved_state_resumes_exactly(made: Made, whole: list[Any], tmp_path: Path, how: str, done: int) -> None:
     file = tmp_path / "state"
     with Loader(made.url, CONFIG, World()) as loader:
         assert walk(loader, done) == whole[:done]
@@ -108,8 +109,8 @@ def test_a_distributed_checkpoint_of_one_rank_then_two_then_one(made: Made, whol
 
 
 @pytest.mark.parametrize("view", [None, "default"])
-def test_a_distributed_checkpoint_keeps_nothing_and_lists(made: Made, tmp_path: Path, view: str | None) -> None:
-    """None, lists of strings and of None, numbers and truth values come back as what they were."""
+def test_a_distributed_checkpoint_keeps_none_and_lists(made: Made, tmp_path: Path, view: str | None) -> None:
+    """None, lists of strings and of None, numbers and booleans keep their values and types."""
     other = make_corpus(tmp_path / "other", [30], seed=1)
     config = replace(CONFIG, view=view, epochs=None, randaugment=(2, 9))
     mixture = Mixture((made.open(), 2), (other.open(), 1))
@@ -148,8 +149,8 @@ def test_another_run_is_refused_by_name(made: Made, tmp_path: Path, changes: dic
             dcp.load({"loader": other}, checkpoint_id=tmp_path / "state")
 
 
-def test_what_a_later_version_saved_is_refused_by_name(made: Made, tmp_path: Path) -> None:
-    """A distributed checkpoint gives only what it is asked for, and says nothing of the rest."""
+def test_fields_of_a_later_version_are_refused_by_name(made: Made, tmp_path: Path) -> None:
+    """A distributed checkpoint returns only the requested fields, and does not report others."""
     with Loader(made.url, CONFIG, World()) as loader:
         state = {**loader.state_dict(), "cutmix": 1.0}
         dcp.save({"loader": {**state, "fields": [name for name in state if name != "fields"]}}, checkpoint_id=tmp_path)
@@ -185,9 +186,9 @@ def test_it_is_the_source_of_torchdatas_nodes(made: Made, whole: list[Any]) -> N
 
 @pytest.mark.parametrize("kind", [DataLoader, StatefulDataLoader])
 def test_workers_of_a_data_loader_are_refused(made: Made, kind: type[DataLoader[Batch]]) -> None:
-    """Each would hand out every sample anew."""
+    """Each would yield every sample again."""
     with Loader(made.url, CONFIG, World()) as loader, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that a process with threads is forked
+        warnings.simplefilter("ignore")  # torch's warning about a fork of a process with threads
         with pytest.raises(Exception, match="set num_workers to 0") as caught:
             list(kind(loader, batch_size=None, num_workers=2))
         assert "worker 1 of 2" in str(caught.value)

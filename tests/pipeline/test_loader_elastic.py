@@ -1,5 +1,5 @@
-"""Any corpus, any view, any arguments of the order: a run that goes on as another number of ranks after every batch hands
-out what one undisturbed rank does, holes included."""
+"""Tests any corpus, view and order arguments: a run that resumes as another number of ranks after every batch yields
+exactly what one undisturbed rank does, holes included."""
 
 import json
 import tempfile
@@ -22,7 +22,7 @@ Told = Counter[tuple[int, bytes, bool]]
 
 
 def told(batch: Batch) -> Told:
-    """What stands at a batch's real places: position, key, and whether the picture is there."""
+    """Returns the content of a batch's real slots: position, key, and whether the image is valid."""
     rows = range(batch.count)
     return Counter((int(batch.positions[row]), bytes(batch.keys[row]), bool(batch.valid[row])) for row in rows)
 

@@ -1,4 +1,4 @@
-"""What one `for` over a loader is: an epoch, its length, where the next one begins, what lives on between them."""
+"""Tests one `for` over a loader: an epoch, its length, the start of the next, and what is kept between them."""
 
 import threading
 import warnings
@@ -34,7 +34,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
 
 @pytest.fixture
 def opened(made: Made) -> Iterator[Any]:
-    """Makes loaders that are closed when the test ends."""
+    """Returns a factory of loaders that are closed when the test ends."""
     loaders: list[Loader] = []
 
     def loader(**changes: Any) -> Loader:
@@ -74,7 +74,7 @@ def test_one_for_is_one_epoch_and_len_its_batches(made: Made, opened: Any, epoch
     assert place(loader) == (3, 0)
 
 
-def test_len_is_the_whole_epochs_also_after_a_resume_in_its_middle(opened: Any) -> None:
+def test_len_is_the_whole_epoch_also_after_a_resume_in_its_middle(opened: Any) -> None:
     first = opened()
     batches = len(first)
     whole = [facts(batch) for batch in islice(first, 3)]
@@ -87,7 +87,7 @@ def test_len_is_the_whole_epochs_also_after_a_resume_in_its_middle(opened: Any) 
     assert whole == [facts(batch) for batch in opened()]
 
 
-def test_a_for_that_is_left_goes_on_in_the_next(opened: Any) -> None:
+def test_a_for_that_is_left_continues_in_the_next(opened: Any) -> None:
     wanted = [facts(batch) for batch in opened()]
     loader, found = opened(), []
     while place(loader)[0] == 0:
@@ -98,7 +98,7 @@ def test_a_for_that_is_left_goes_on_in_the_next(opened: Any) -> None:
     assert found == wanted
 
 
-def test_after_the_last_epoch_a_for_is_an_error_every_time(opened: Any) -> None:
+def test_after_the_last_epoch_every_for_raises_an_error(opened: Any) -> None:
     loader = opened(epochs=2)
     counts = [sum(1 for _ in loader), sum(1 for _ in loader)]
     for _ in range(2):
@@ -119,13 +119,13 @@ def test_after_the_last_epoch_a_for_is_an_error_every_time(opened: Any) -> None:
 def test_a_data_loader_around_it_has_the_same_epochs(opened: Any) -> None:
     around = DataLoader(opened(epochs=3), batch_size=None)
     with warnings.catch_warnings():
-        warnings.simplefilter("error")  # torch tells where batches and length disagree
+        warnings.simplefilter("error")  # torch warns if batches and length disagree
         for _ in range(3):
             length = len(around)
             assert sum(1 for _ in around) == length
 
 
-def test_an_iteration_that_another_one_ended_says_so_and_one_that_is_over_stops(opened: Any) -> None:
+def test_an_iteration_ended_by_another_raises_an_error_and_one_that_is_over_stops(opened: Any) -> None:
     loader = opened()
     first, wanted = iter(loader), [facts(batch) for batch in opened()]
     assert facts(next(first)) == wanted[0]
@@ -133,7 +133,7 @@ def test_an_iteration_that_another_one_ended_says_so_and_one_that_is_over_stops(
     assert facts(next(second)) == wanted[1]
     with pytest.raises(TagmillError, match="iterate again"):
         next(first)
-    assert [facts(batch) for batch in second] == wanted[2:]  # the complaint of the first took nothing of it
+    assert [facts(batch) for batch in second] == wanted[2:]  # the error of the first consumed no batch
     over = iter(loader)
     for _ in range(len(loader)):
         next(over)
@@ -142,7 +142,7 @@ def test_an_iteration_that_another_one_ended_says_so_and_one_that_is_over_stops(
 
 
 @pytest.mark.parametrize("how", ["close", "load_state_dict", "rewind"])
-def test_what_moves_the_state_ends_the_iteration(opened: Any, how: str) -> None:
+def test_changes_of_the_state_end_the_iteration(opened: Any, how: str) -> None:
     loader = opened()
     iterator = iter(loader)
     next(iterator)
@@ -153,7 +153,7 @@ def test_what_moves_the_state_ends_the_iteration(opened: Any, how: str) -> None:
 
 
 def test_the_state_at_an_epochs_last_turn_is_the_next_epochs_first(made: Made, opened: Any) -> None:
-    """Also where the last turns are dropped: nothing of the epoch is left, and an empty `for` would be one too many."""
+    """Also if the last turns are dropped: nothing of the epoch is left, and an empty `for` would be one too many."""
     for drop_last in (False, True):
         loader = opened(drop_last=drop_last)
         loader.load_state_dict({**loader.state_dict(), "turn": int(made.copies(0).sum())})
@@ -162,7 +162,7 @@ def test_the_state_at_an_epochs_last_turn_is_the_next_epochs_first(made: Made, o
 
 
 def test_an_epoch_without_a_sample_is_an_empty_for(tmp_path: Path) -> None:
-    """Where all repeats together are less than one sample, some epochs have one and some have none."""
+    """If all repeats together are less than one sample, some epochs have one and some have none."""
     rare = make_corpus(tmp_path, [1], repeats=[ONE // 3])
     wanted = [int(rare.copies(epoch).sum()) for epoch in range(7)]
     assert set(wanted) == {0, 1}
@@ -173,8 +173,8 @@ def test_an_epoch_without_a_sample_is_an_empty_for(tmp_path: Path) -> None:
 
 
 # ------------------------------------------------------------------------------------------------------------- Restarting
-def test_an_evaluation_sees_all_of_it_every_time(made: Made, opened: Any) -> None:
-    """The held-out split restarts: after a whole pass, and after one that was left, as by Lightning's sanity check."""
+def test_an_evaluation_sees_the_whole_split_every_time(made: Made, opened: Any) -> None:
+    """The held-out split restarts: after a whole pass, and after an interrupted one, as in Lightning's sanity check."""
     for epochs in (None, 1, 100):
         loader = opened(**HOLDOUT, epochs=epochs)
         wanted = [facts(batch) for batch in loader]
@@ -187,7 +187,7 @@ def test_an_evaluation_sees_all_of_it_every_time(made: Made, opened: Any) -> Non
             assert keys(found) == Counter(key.hex() for key in made.keys[-13:])
 
 
-def test_restart_is_the_splits_own_unless_it_is_said(opened: Any) -> None:
+def test_restart_follows_the_split_unless_configured(opened: Any) -> None:
     assert LoaderConfig(split="holdout").restarts and not LoaderConfig().restarts
     goes_on = opened(**HOLDOUT, restart=False)
     two = [facts(batch) for batch in islice(goes_on, 2)]
@@ -200,7 +200,7 @@ def test_restart_is_the_splits_own_unless_it_is_said(opened: Any) -> None:
     assert [facts(batch) for batch in islice(stream, 3)] == [facts(batch) for batch in islice(stream, 3)]
 
 
-def test_the_first_for_after_a_loaded_state_goes_on_there(opened: Any) -> None:
+def test_the_first_for_after_a_loaded_state_resumes_there(opened: Any) -> None:
     loader = opened(**HOLDOUT)
     wanted = [facts(batch) for batch in loader]
     next(iter(loader))
@@ -215,8 +215,8 @@ def test_the_first_for_after_a_loaded_state_goes_on_there(opened: Any) -> None:
     assert [facts(batch) for batch in other] == wanted
 
 
-def test_a_state_behind_the_last_epoch_restarts(opened: Any) -> None:
-    """What a finished evaluation saved must not end a run that goes on from there."""
+def test_a_state_after_the_last_epoch_restarts(opened: Any) -> None:
+    """The saved state of a finished evaluation must not end a resumed run."""
     loader = opened(**HOLDOUT, epochs=1)
     wanted = [facts(batch) for batch in loader]
     other = opened(**HOLDOUT, epochs=1)
@@ -230,7 +230,7 @@ def test_a_state_behind_the_last_epoch_restarts(opened: Any) -> None:
 
 
 # ---------------------------------------------------------------------------------------------------------------- Mixture
-def test_a_mixture_has_no_epochs_and_names_the_stream_without_end(made: Made, tmp_path: Path) -> None:
+def test_a_mixture_has_no_epochs_and_the_error_names_endless(made: Made, tmp_path: Path) -> None:
     other = make_corpus(tmp_path, [20], seed=1)
     with Loader(Mixture((made.url, 2), (other.url, 1)), CONFIG, World()) as loader:
         with pytest.raises(ConfigError, match=r"loader\.endless\(\)"):
@@ -244,12 +244,12 @@ def test_a_mixture_has_no_epochs_and_names_the_stream_without_end(made: Made, tm
         assert len(list(islice(around, 3))) == 3 and place(loader) == (0, 23 * 12)
 
 
-def test_endless_is_refused_where_the_epochs_are_counted(opened: Any) -> None:
+def test_endless_is_refused_if_epochs_are_limited(opened: Any) -> None:
     with pytest.raises(ConfigError, match=r"endless\(\), and epochs = 2"):
         opened(epochs=2).endless()
 
 
-def test_a_for_goes_on_where_the_endless_stream_stopped_and_the_other_way(opened: Any) -> None:
+def test_for_and_endless_continue_each_other(opened: Any) -> None:
     wanted = [facts(batch) for batch in islice(opened().endless(), 30)]
     loader = opened()
     found = [facts(batch) for batch in islice(loader.endless(), 3)]
@@ -259,8 +259,8 @@ def test_a_for_goes_on_where_the_endless_stream_stopped_and_the_other_way(opened
     assert found == wanted
 
 
-# --------------------------------------------------------------------------------------------------------- What lives on
-def test_threads_run_and_read_ahead_live_on(opened: Any) -> None:
+# ------------------------------------------------------------------------------------------------- What is kept
+def test_threads_and_read_ahead_are_kept(opened: Any) -> None:
     before = set(threading.enumerate())
     loader = opened()
     for _ in range(2):
@@ -268,7 +268,7 @@ def test_threads_run_and_read_ahead_live_on(opened: Any) -> None:
     run, threads = loader._engine.run, set(threading.enumerate()) - before
     assert threads
     for epoch in range(2, 5):
-        assert run is not None and run.at == (epoch, 0) and run._prefetcher.num_open  # of the epoch that comes
+        assert run is not None and run.at == (epoch, 0) and run._prefetcher.num_open  # of the next epoch
         next(iter(loader))  # left in its middle
         list(loader)
         assert loader._engine.run is run and set(threading.enumerate()) - before == threads
@@ -285,23 +285,21 @@ def test_an_evaluation_reads_nothing_of_another_pass_ahead(opened: Any) -> None:
     assert loader._engine._backend is backend
 
 
-def test_the_time_between_two_for_is_not_the_trainers(opened: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It may hold an evaluation, and would make a slow loader of a fast one."""
+def test_the_time_between_two_for_does_not_count_as_the_trainers(opened: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may contain an evaluation, and would make a slow loader look fast."""
     now = [100.0]
     monkeypatch.setattr("time.perf_counter", lambda: now[0])
     loader = opened(epochs=2)
     list(loader)
     for ahead in loader._engine.run._pending:
-        ahead.result()  # so that the decoder is at rest while the clock moves
+        ahead.result()  # so that the decoder is idle while the clock advances
     now[0] += 3600
     list(loader)
     assert loader.meters.as_dict()["seconds"][OUTPUT] < 60
 
 
-# ---------------------------------------------------------------------------------------------- What is refused, and where
-def test_a_loader_that_was_made_before_its_process_group_is_refused(
-    made: Made, monkeypatch: pytest.MonkeyPatch
-) -> None:
+# ---------------------------------------------------------------------------------------------- Refusals
+def test_a_loader_made_before_its_process_group_is_refused(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("RANK", "WORLD_SIZE"):
         monkeypatch.delenv(name, raising=False)
     early, told = Loader(made.url, CONFIG), Loader(made.url, CONFIG, World(0, 1))
@@ -316,7 +314,7 @@ def test_a_loader_that_was_made_before_its_process_group_is_refused(
         assert next(iter(told)).count and next(iter(late)).count and late.world == World(1, 2)
 
 
-def test_a_loader_that_a_launcher_gave_its_place_is_taken(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_loader_with_an_explicit_world_is_accepted(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setenv("WORLD_SIZE", "2")
     with Loader(made.url, CONFIG) as loader:
@@ -327,7 +325,7 @@ def test_a_loader_that_a_launcher_gave_its_place_is_taken(made: Made, monkeypatc
 
 
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])
-def test_workers_that_are_not_forked_get_the_same_words(opened: Any, method: str) -> None:
+def test_workers_that_are_not_forked_raise_the_same_error(opened: Any, method: str) -> None:
     loader = opened()
     for dataset in (loader, loader.endless()):
         around = DataLoader(dataset, batch_size=None, num_workers=1, multiprocessing_context=method)

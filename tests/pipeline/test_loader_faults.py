@@ -1,4 +1,5 @@
-"""The loader from a real S3 service on bad days: nothing lost, nothing twice, no hang, and the traffic that was foretold."""
+"""Tests the loader with a real, faulty S3 service: nothing lost, nothing twice, no hang, and the traffic of the
+forecast."""
 
 import itertools
 import subprocess
@@ -41,7 +42,7 @@ def proxy(s3_service: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 
 @pytest.fixture
 def url(made: Made, s3_bucket: str, proxy: FaultyProxy) -> str:
-    """The corpus in a bucket, seen through the proxy."""
+    """Puts the corpus into a bucket, seen through the proxy."""
     return upload(made, f"{s3_bucket}/corpus")
 
 
@@ -54,7 +55,7 @@ def upload(made: Made, url: str) -> str:
 
 
 def opened(url: str, tries: int = 8) -> Corpus:
-    """With little patience between tries."""
+    """Opens it with short backoffs."""
     corpus = Corpus.open(url)
     return replace(corpus, store=Store(url, Retries(tries=tries, first=0.001)))
 
@@ -74,7 +75,7 @@ def same(one: Batch, other: Batch) -> bool:
     )
 
 
-def test_nothing_is_lost_on_a_bad_day(made: Made, url: str, proxy: FaultyProxy) -> None:
+def test_nothing_is_lost_with_a_faulty_store(made: Made, url: str, proxy: FaultyProxy) -> None:
     with Loader(made.open(), CONFIG) as local:
         wanted = list(local)
     with Loader(opened(url), CONFIG) as loader:
@@ -93,9 +94,9 @@ def test_nothing_is_lost_on_a_bad_day(made: Made, url: str, proxy: FaultyProxy) 
     assert "retries" in loader.report()
 
 
-def test_an_answer_that_was_altered_on_its_way_is_no_hole(made: Made, url: str, proxy: FaultyProxy) -> None:
+def test_an_answer_altered_on_its_way_is_no_hole(made: Made, url: str, proxy: FaultyProxy) -> None:
     class EveryThird(Faults):
-        """So that what is read again, next of all by the one reader, comes as it is."""
+        """With one reader, so that the repeated read comes next and succeeds."""
 
         drawn = itertools.count()
 
@@ -109,10 +110,10 @@ def test_an_answer_that_was_altered_on_its_way_is_no_hole(made: Made, url: str, 
 
 
 @pytest.mark.parametrize("view", ["default", None])
-def test_an_undisturbed_epoch_asks_for_what_was_foretold(
+def test_an_undisturbed_epoch_makes_the_requests_of_the_forecast(
     made: Made, url: str, proxy: FaultyProxy, view: str | None
 ) -> None:
-    """Within 15 %: a forecast goes by a sample of the chunks, and this epoch has but 30 of them."""
+    """Within 15 %: a forecast samples the chunks, and this epoch has only 30 of them."""
     order = {"streams": 1, "window": 1, "chunk": 10, "batch_size": 20, "view": view}
     needs = forecast(Forecast(corpus=url, images_per_second=1.0, **order))  # type: ignore[arg-type]
     with Loader(url, replace(CONFIG, **order)) as loader:
@@ -125,7 +126,7 @@ def test_an_undisturbed_epoch_asks_for_what_was_foretold(
     facts = sum(request.size for request in asked if request.path.endswith(".npy"))
     whole = sum(request.size for request in asked)
     assert whole - facts == pytest.approx(needs.bytes_per_second * needs.samples, rel=0.15)
-    # These pictures have 1 kB where photographs have 20.
+    # These images have 1 kB, photographs 20.
     assert facts < 0.06 * whole
 
 
@@ -142,7 +143,7 @@ def test_a_nodes_cache_serves_the_next_epoch(made: Made, url: str, proxy: Faulty
         assert all(same(one, other) for one, other in zip(labelled, local, strict=True))
 
 
-def test_wrong_keys_are_an_error_at_once(url: str, proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_keys_raise_an_error_at_once(url: str, proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch) -> None:
     loader = Loader(url, CONFIG)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
     proxy.forget()
@@ -169,7 +170,7 @@ def test_a_store_that_goes_down_stops_the_run_and_the_rest_comes_later(
 
 
 @pytest.mark.parametrize("kind", ["missing", "cut between members", "longer index", "labels of another shard"])
-def test_a_shard_that_is_not_the_manifests_stops_the_run(made: Made, url: str, kind: str) -> None:
+def test_a_shard_that_differs_from_the_manifest_stops_the_run(made: Made, url: str, kind: str) -> None:
     store = Store(url)
     view = made.view_file("000001.labels.npy").relative_to(made.url).as_posix()
     if kind == "missing":
@@ -188,7 +189,7 @@ def test_a_shard_that_is_not_the_manifests_stops_the_run(made: Made, url: str, k
     assert caught.value.remedy
 
 
-def test_an_index_that_disagrees_with_its_tar_is_holes_beyond_the_budget(made: Made, url: str) -> None:
+def test_an_index_that_disagrees_with_its_tar_exceeds_the_failure_budget(made: Made, url: str) -> None:
     store = Store(url)
     index = np.load(made.file(0, ".npy"))
     index["offset"] = np.roll(index["offset"], 1)
@@ -219,8 +220,8 @@ for batch in Loader(sys.argv[1], config, World(int(sys.argv[3]), 2)):
 """
 
 
-def test_a_rank_that_dies_takes_nobody_with_it(made: Made, url: str, proxy: FaultyProxy, tmp_path: Path) -> None:
-    """It is killed while it fills the cache that both share; the other ends, and the one that takes its place too."""
+def test_a_rank_that_dies_does_not_affect_others(made: Made, url: str, proxy: FaultyProxy, tmp_path: Path) -> None:
+    """It is killed while it fills the shared cache; the other finishes, and so does its replacement."""
 
     def start(rank: int, manner: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-c", RANK, url, str(tmp_path / "cache"), str(rank), manner]

@@ -1,5 +1,5 @@
-"""A store that has stopped answering holds up nobody: Ctrl-C, `close` and the interpreter's end are over in seconds, and a
-loader that was ended asks for nothing more."""
+"""Tests a store that has stopped answering: Ctrl-C, `close` and the exit of the interpreter take seconds, and an ended
+loader makes no more requests."""
 
 import signal
 import subprocess
@@ -16,7 +16,7 @@ from tagmill.shards import TagmillError
 from tests.pipeline.corpora import make_corpus
 from tests.shards.silent import SilentWeb, silent
 
-# Without an end of our own these take 79 s (S3) to 35 minutes: this is the guard against a hang, not a measure.
+# With the libraries' own limits these take 79 s (S3) to 35 minutes: this guards against a hang and measures nothing.
 PATIENCE = 45.0
 CHILD = """
 import sys
@@ -88,7 +88,7 @@ def test_ctrl_c_while_the_store_is_silent(web: SilentWeb, kind: str, where: str)
 
 
 @pytest.mark.parametrize("kind", ["http", "s3"])
-def test_the_interpreters_end_while_the_store_is_silent(web: SilentWeb, kind: str) -> None:
+def test_exit_of_the_interpreter_while_the_store_is_silent(web: SilentWeb, kind: str) -> None:
     with started(EXITS, address(web, kind)) as child:
         try:
             assert child.stdout is not None and child.stdout.readline() == "made\n"
@@ -101,10 +101,10 @@ def test_the_interpreters_end_while_the_store_is_silent(web: SilentWeb, kind: st
 
 @pytest.mark.parametrize("kind", ["http", "s3"])
 def test_close_while_the_store_is_silent(web: SilentWeb, kind: str) -> None:
-    """And no request is made after it. Another thread that waits for a batch hears of it."""
+    """No request is made afterwards, and another thread that waits for a batch gets the error."""
     config = LoaderConfig(batch_size=20, size=16, streams=4, chunk=5, threads=1, view=None)
     loader, heard = Loader(address(web, kind), config), list[BaseException]()
-    batches = iter(loader.endless())  # a `for` may have come to its epoch's end before the store is silent
+    batches = iter(loader.endless())  # a `for` may have reached its epoch's end before the store became silent
     next(batches)
     web.quiet.set()
 
@@ -123,6 +123,6 @@ def test_close_while_the_store_is_silent(web: SilentWeb, kind: str) -> None:
     trainer.join(PATIENCE)
     assert not trainer.is_alive() and len(heard) == 1
     asked = web.asked
-    web.over.set()  # the requests that were left end now: whoever made them would try again
+    web.over.set()  # the abandoned requests end now: their threads would try again
     assert until(lambda: not [t for t in threading.enumerate() if t.name.startswith("tagmill-read")])
     assert web.asked == asked

@@ -1,4 +1,5 @@
-"""A mixture of corpora as a trainer sees it: exactly once in each corpus's own epochs, exact resume, holes, refusals."""
+"""Tests a mixture of corpora as a trainer sees it: exactly once in each corpus's own epochs, exact resume, holes,
+refusals."""
 
 import json
 from collections import Counter
@@ -41,7 +42,7 @@ def run(
     state: dict[str, object] | None = None,
     **changes: Any,
 ) -> list[Batch]:
-    """The first batches of a fresh loader."""
+    """Returns the first batches of a new loader."""
     with Loader(mixture(made), replace(CONFIG, **changes), world or World()) as loader:
         if state is not None:
             loader.load_state_dict(state)
@@ -49,14 +50,14 @@ def run(
 
 
 def real(batch: Batch) -> list[tuple[int, int, str]]:
-    """(source, position, key) of a batch's real places."""
+    """Returns (source, position, key) of a batch's real slots."""
     rows = zip(batch.sources.tolist(), batch.positions.tolist(), strict=True)
     return [(*row, batch.key(number)) for number, row in enumerate(rows)][: batch.count]
 
 
 @pytest.fixture(scope="module")
 def whole(made: list[Made]) -> tuple[list[Batch], list[dict[str, Any]]]:
-    """What one rank sees, and the state before each batch and after the last, as JSON gives it back."""
+    """Returns the batches of one rank, and the state before each and after the last, after a round trip through JSON."""
     with Loader(mixture(made), CONFIG, World()) as loader:
         states, batches = [loader.state_dict()], []
         for batch in islice(loader.endless(), STEPS):
@@ -86,7 +87,7 @@ def test_exactly_once_in_each_corpus_and_its_own_epoch(made: list[Made], ranks: 
             assert before[key.hex()] <= total[key.hex()] <= counts[key.hex()]
 
 
-def test_pictures_labels_and_places_belong_together(made: list[Made]) -> None:
+def test_images_labels_and_positions_belong_together(made: list[Made]) -> None:
     for rank in range(3):
         batches = run(made, 8, World(rank, 3), augment="eval")
         assert len({tuple(batch.images.shape) for batch in batches}) == 1
@@ -117,7 +118,7 @@ def test_every_state_gives_exactly_the_rest(made: list[Made], whole: tuple[list[
                     assert torch.equal(part.images[row], pictures[place])
 
 
-def test_a_picture_is_cropped_as_in_its_own_epoch_alone(
+def test_an_image_is_cropped_as_in_its_own_epoch_without_a_mixture(
     made: list[Made], whole: tuple[list[Batch], list[dict[str, Any]]]
 ) -> None:
     alone: dict[tuple[int, int], torch.Tensor] = {}
@@ -159,7 +160,7 @@ def test_the_state_is_a_turn_with_all_digests(
         assert set(next(iter(loader)).sources.tolist()) == {0}
 
 
-def test_a_broken_sample_is_a_hole_where_its_picture_would_be(tmp_path: Path, made: list[Made]) -> None:
+def test_a_broken_sample_is_a_hole_in_the_slot_of_its_image(tmp_path: Path, made: list[Made]) -> None:
     broken = make_corpus(tmp_path, [9, 13], seed=1, replace={4: picture(4)[:-60], 15: b"\xff\xd8 gone \xff\xd9"})
     holes = Counter[int]()
     with Loader(mixture([made[0], broken]), CONFIG, World()) as loader:
@@ -197,7 +198,7 @@ def test_a_state_of_another_mixture_is_refused_by_name(made: list[Made], field: 
         alone.load_state_dict(state)
 
 
-def test_mixtures_that_cannot_be_are_refused(made: list[Made]) -> None:
+def test_invalid_mixtures_are_refused(made: list[Made]) -> None:
     with pytest.raises(ConfigError, match=r"epochs = 2.*leave epochs at None"):
         run(made, epochs=2)
     with pytest.raises(ConfigError, match=r"are the same corpus.*sum of the weights"):
@@ -208,8 +209,8 @@ def test_mixtures_that_cannot_be_are_refused(made: list[Made]) -> None:
         run(made, memory_limit=1000)
 
 
-def test_every_corpus_has_windows_of_its_own(made: list[Made]) -> None:
-    config = replace(CONFIG, backend="pillow")  # which takes nothing for itself
+def test_every_corpus_has_its_own_windows(made: list[Made]) -> None:
+    config = replace(CONFIG, backend="pillow")  # which needs no memory of its own
     with Loader(mixture(made), config, World()) as both, Loader(made[0].url, config, World()) as alone:
         second = sum(entry.bytes for entry in made[1].entries) / 22
         assert both.memory() - alone.memory() == pytest.approx(4 * 2 * 4 * second, rel=0.1)

@@ -1,4 +1,4 @@
-"""The loader in real processes: ranks that talk to each other, and one that is killed and started again."""
+"""Tests the loader in real processes: ranks that communicate, and one that is killed and started again."""
 
 import importlib.util
 import json
@@ -28,7 +28,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Enough pictures of a usual size that some are opened while others are decoded."""
+    """Enough images of a usual size that some are opened while others are decoded."""
     return make_corpus(tmp_path_factory.mktemp("photos"), [320, 320], picture_size=(300, 256)).url
 
 
@@ -67,7 +67,7 @@ def test_two_ranks_give_an_exact_epoch_together(made: Made, tmp_path: Path) -> N
     assert sorted(epochs[totals[0] :]) == list(range(totals[1]))
 
 
-def test_killed_and_started_again_it_gives_the_same(made: Made, tmp_path: Path) -> None:
+def test_killed_and_restarted_it_gives_the_same(made: Made, tmp_path: Path) -> None:
     undisturbed, killed = tmp_path / "undisturbed.json", tmp_path / "killed.json"
     beside, process = start(made, undisturbed), start(made, killed)
     limit = time.monotonic() + LIMIT_SECONDS
@@ -82,7 +82,7 @@ def test_killed_and_started_again_it_gives_the_same(made: Made, tmp_path: Path) 
     assert seen(killed) == seen(undisturbed)
 
 
-def test_a_process_that_forgets_its_loader_ends(made: Made) -> None:
+def test_a_process_that_drops_its_loader_ends(made: Made) -> None:
     code = (
         "import sys\nfrom tagmill.pipeline import Loader, LoaderConfig\n"
         "config = LoaderConfig(batch_size=10, streams=4, chunk=4, size=16, backend=sys.argv[2])\n"
@@ -124,7 +124,7 @@ with Loader(sys.argv[1], config) as loader:
 
 @pytest.mark.parametrize("backend", ["pillow", "cpu", pytest.param("dali", marks=NEEDS_DALI)])
 @pytest.mark.parametrize("output", ["uint8", "float32"])
-def test_a_process_takes_no_more_memory_than_the_loader_says(photos: str, output: str, backend: str) -> None:
+def test_a_process_takes_no_more_memory_than_the_loader_reports(photos: str, output: str, backend: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", MEASURED, photos, output, backend], capture_output=True, text=True, timeout=LIMIT_SECONDS
     )

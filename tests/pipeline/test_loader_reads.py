@@ -1,4 +1,4 @@
-"""What the ranks of a world read of the store, all together: a chunk's pictures once, whoever they are for."""
+"""Tests what all ranks of a world together read from the store: each image of a chunk once."""
 
 from collections import Counter
 from pathlib import Path
@@ -45,7 +45,7 @@ def test_no_chunk_is_read_twice_outside_the_tail(tmp_path: Path, monkeypatch: py
     assert sorted(seen) == list(range(149)) and tail == 4 * BLOCK
     whole = Counter({positions: count for positions, count in reads.items() if len(positions) == CHUNK})
     times = Counter(position for positions in reads.elements() for position in positions)
-    assert set(times.values()) == {1}  # no picture is read twice, in the tail neither
+    assert set(times.values()) == {1}  # no image is read twice, not even in the tail
     in_chunks = [
         positions for positions in whole if positions[0] % CHUNK == 0 and positions[-1] == positions[0] + CHUNK - 1
     ]

@@ -1,4 +1,5 @@
-"""What was taken down is a hole: its place stays, its picture is never shown, and it costs nothing of the failure budget."""
+"""Tests that a sample that was taken down is a hole: its slot stays, its image is never shown, and it does not count
+for the failure budget."""
 
 import logging
 from collections.abc import Iterable
@@ -41,7 +42,7 @@ def gone(made: Made) -> set[int]:
 
 
 def facts(batches: Iterable[Batch]) -> list[tuple[int, bytes, bool, tuple[int, ...], bytes]]:
-    """Position, key, valid, labels and pixels of every place, in order."""
+    """Returns position, key, valid, labels and pixels of every slot, in order."""
     found = []
     for batch in batches:
         for row in range(batch.count):
@@ -52,7 +53,7 @@ def facts(batches: Iterable[Batch]) -> list[tuple[int, bytes, bool, tuple[int, .
 
 
 def check(before: list[Any], after: list[Any], made: Made) -> int:
-    """Every place as it was, but for the samples that are gone; returns their number."""
+    """Checks every slot against the original, except for samples taken down; returns their number."""
     holes, lost = 0, gone(made)
     assert len(before) == len(after)
     for old, new in zip(before, after, strict=True):
@@ -71,7 +72,7 @@ def loader(corpus: str | Corpus, **changes: Any) -> Loader:
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("purged", [False, True])
-def test_what_is_listed_is_a_hole_in_its_place(
+def test_a_listed_sample_is_a_hole_in_its_slot(
     made: Made,
     tmp_path: Path,
     backend: str,
@@ -94,8 +95,8 @@ def test_what_is_listed_is_a_hole_in_its_place(
     assert "4 samples are taken down" in caplog.text
 
 
-def test_their_bytes_are_not_asked_for(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With every sample far from the next, a read is of one picture."""
+def test_their_bytes_are_not_read(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With every sample far from the next, a read is of one image."""
     corpus = take_down(made.open(), PLACES)
     index = {entry.name: np.load(made.file(number, ".npy")) for number, entry in enumerate(made.entries)}
     read: list[tuple[str, int, int]] = []
@@ -115,7 +116,7 @@ def test_their_bytes_are_not_asked_for(made: Made, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("late", ["listed", "purged"])
-def test_a_state_saved_before_resumes_after(made: Made, tmp_path: Path, late: str) -> None:
+def test_a_state_saved_before_resumes_afterwards(made: Made, tmp_path: Path, late: str) -> None:
     with loader(made.url) as whole:
         before = facts(batches_left(whole))
     with loader(made.url) as first:
@@ -134,7 +135,7 @@ def test_a_state_saved_before_resumes_after(made: Made, tmp_path: Path, late: st
         assert new[:2] == old[:2] and new[2] == (made.number_of(old[1]) not in lost)
 
 
-def test_a_run_that_opened_the_corpus_before_a_purge_finds_holes_that_are_no_failure(
+def test_holes_of_a_purge_during_the_run_are_no_failures(
     made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with loader(made.url) as whole:
@@ -159,7 +160,7 @@ def test_other_holes_still_count_and_are_named(made: Made, monkeypatch: pytest.M
         list(batches_left(run))
 
 
-def test_a_list_that_is_missing_ends_the_run_before_it_begins(made: Made) -> None:
+def test_a_missing_list_ends_the_run_before_it_begins(made: Made) -> None:
     corpus = take_down(made.open(), PLACES)
     named = corpus.file.takedown
     assert named is not None
@@ -172,8 +173,8 @@ def test_a_list_that_is_missing_ends_the_run_before_it_begins(made: Made) -> Non
 
 
 @pytest.mark.parametrize("backend", ["cpu", "pillow", "dali"])
-def test_backends_take_what_a_purge_leaves(backend: str) -> None:
-    """Ours never see it; who reads the tars with a backend like ours does."""
+def test_backends_decode_placeholders(backend: str) -> None:
+    """The loader never decodes them; other readers of the tars do, with backends like these."""
     if backend == "dali":
         pytest.importorskip("nvidia.dali")
     jpegs: list[bytes | None] = [

@@ -1,4 +1,4 @@
-"""Meters: the bottleneck names itself."""
+"""Tests meters: they name the bottleneck."""
 
 import json
 import threading
@@ -41,7 +41,7 @@ def test_report_counts_images_bytes_and_holes() -> None:
     assert "\n" not in text
 
 
-def test_what_was_taken_down_is_a_hole_and_not_lost() -> None:
+def test_a_sample_taken_down_is_a_hole_but_not_lost() -> None:
     meters = Meters()
     meters.add_batch(50, {"taken_down": 9, "cut": 2, "altered": 1})
     assert (meters.num_holes, meters.num_lost) == (12, 3)
@@ -57,7 +57,7 @@ def test_plain_values_for_a_log() -> None:
     assert set(seen["seconds"]) == {READ, INPUT, DECODE, OUTPUT, TRAINER}
 
 
-def test_what_the_store_and_the_cache_did() -> None:
+def test_counters_of_the_store_and_the_cache() -> None:
     STORE_COUNTERS.add(retries=100, cache_bytes=5)
     meters = Meters()
     meters.add_batch(3, {})
@@ -70,14 +70,14 @@ def test_what_the_store_and_the_cache_did() -> None:
     assert "no holes, 75% from the node's cache, 1,200 retries, 4 second requests; the trainer" in meters.report()
 
 
-def test_time_counts_when_a_stage_fails() -> None:
+def test_time_counts_if_a_stage_fails() -> None:
     meters = Meters()
     with pytest.raises(ZeroDivisionError), meters.timed(READ):
         _ = 1 / 0
     assert meters.as_dict()["seconds"][READ] > 0
 
 
-def test_threads_lose_nothing() -> None:
+def test_threads_lose_no_counts() -> None:
     meters = Meters()
 
     def count() -> None:

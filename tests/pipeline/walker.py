@@ -1,7 +1,7 @@
 """A process that iterates a loader for the tests: `walker.py URL STATE_FILE [RENDEZVOUS]`.
 
-After every batch it replaces STATE_FILE by {"state", "seen"}, `seen` being what all batches so far held. With a rendezvous
-file it is one of several ranks (RANK, WORLD_SIZE), who tell each other their positions through gloo.
+After every batch it replaces STATE_FILE by {"state", "seen"}, where `seen` is the content of all batches so far. With a
+rendezvous file it is one of several ranks (RANK, WORLD_SIZE), which exchange their positions through gloo.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ import torch.distributed as dist
 
 from tagmill.pipeline import Loader, LoaderConfig
 
-PAUSE_SECONDS = 0.02  # so that there is time to be killed
+PAUSE_SECONDS = 0.02  # so that there is time to kill it
 
 
 def main(url: str, file: Path, rendezvous: str | None) -> None:

@@ -1,4 +1,4 @@
-"""Jitter, RandAugment and mixup of batches, against torchvision's functions for one picture with the same draws."""
+"""Tests jitter, RandAugment and mixup of batches against torchvision's functions for one image with the same draws."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -39,7 +39,7 @@ def batch_of(valid: np.ndarray[Any, Any] = VALID, seed: int = 0) -> Batch:
 
 
 def in_two(rows: npt.NDArray[np.bool_], work: Callable[[npt.NDArray[np.bool_]], None]) -> None:
-    """Two threads at the same time, as a backend divides rows."""
+    """Calls `work` in two threads at the same time, as a backend divides rows."""
     even = np.arange(len(rows)) % 2 == 0
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(work, [rows & even, rows & ~even]))
@@ -54,7 +54,7 @@ def altered(config: LoaderConfig, epoch: int = 3, rows: Any = slice(None)) -> Ba
 
 
 def apply(picture: torch.Tensor, number: int, magnitude: int, sign: int) -> torch.Tensor:
-    """torchvision's own RandAugment, whose draws are put into its hands."""
+    """torchvision's own RandAugment with given draws."""
     name, space = THEIRS.split()[number], torchvision.RandAugment._AUGMENTATION_SPACE
     table = space[name][0](31, *picture.shape[-2:])
     strength = 0.0 if table is None else sign * float(table[magnitude])
@@ -69,7 +69,7 @@ def near(made: torch.Tensor, wanted: torch.Tensor, levels: int = 1, share: float
 
 @pytest.mark.parametrize("number", range(len(OPERATIONS)), ids=OPERATIONS)
 @pytest.mark.parametrize("magnitude", [0, 9, 30])
-def test_each_operation_is_torchvisions(number: int, magnitude: int) -> None:
+def test_each_operation_equals_torchvision(number: int, magnitude: int) -> None:
     images = batch_of().images[:6]
     for sign in (1, -1) if number in SIGNED else (1,):
         made = operate(images, number, magnitude, sign)
@@ -79,13 +79,13 @@ def test_each_operation_is_torchvisions(number: int, magnitude: int) -> None:
             assert torch.equal(made, wanted)
 
 
-def test_the_signs_are_those_of_torchvision() -> None:
+def test_the_signs_equal_torchvision() -> None:
     space = torchvision.RandAugment._AUGMENTATION_SPACE
     assert THEIRS.split() == list(space)
     assert [number for number, (_, signed) in enumerate(space.values()) if signed] == list(SIGNED)
 
 
-def test_randaugment_is_its_operations_one_after_the_other() -> None:
+def test_randaugment_applies_its_operations_in_sequence() -> None:
     config = LoaderConfig(randaugment=(3, 11), seed=8)
     source, made = batch_of().images, altered(config).images
     chosen, negated = operations(8, 3, POSITIONS, 3)
@@ -96,7 +96,7 @@ def test_randaugment_is_its_operations_one_after_the_other() -> None:
         assert torch.equal(made[row], wanted if VALID[row] else torch.zeros_like(wanted))
 
 
-def test_jitter_is_torchvisions_adjustments_in_the_drawn_order() -> None:
+def test_jitter_applies_torchvisions_adjustments_in_the_drawn_order() -> None:
     config = LoaderConfig(jitter=(0.4, 0.3, 0.6, 0.2), seed=8)
     source, made = batch_of().images, altered(config).images
     factors, order = jitters(8, 3, POSITIONS, config.jitter)
@@ -105,13 +105,13 @@ def test_jitter_is_torchvisions_adjustments_in_the_drawn_order() -> None:
         wanted = source[row]
         for number in order[:, row]:
             wanted = adjust[number](wanted, float(factors[number, row]))
-        near(made[row], wanted, levels=4, share=0.5)  # a level's difference early on is stretched by what follows
+        near(made[row], wanted, levels=4, share=0.5)  # later operations amplify an early difference of one level
     assert not made[~torch.from_numpy(VALID)].any()
     assert (made != source).any((1, 2, 3))[torch.from_numpy(VALID)].all()
 
 
 @pytest.mark.parametrize("only", range(4))
-def test_an_adjustment_without_strength_is_left_out(only: int) -> None:
+def test_an_adjustment_of_strength_zero_is_skipped(only: int) -> None:
     strengths = tuple(0.3 if number == only else 0.0 for number in range(4))
     made = altered(LoaderConfig(jitter=strengths, seed=1)).images  # type: ignore[arg-type]  # four of them
     factors, _ = jitters(1, 3, POSITIONS, strengths)  # type: ignore[arg-type]
@@ -121,8 +121,8 @@ def test_an_adjustment_without_strength_is_left_out(only: int) -> None:
 
 
 @pytest.mark.parametrize("options", [{"randaugment": (2, 9)}, {"jitter": (0.4, 0.4, 0.4, 0.1)}])
-def test_a_picture_is_the_same_in_any_batch(options: dict[str, Any]) -> None:
-    """So on any rank of any world, and after any resume."""
+def test_an_image_is_the_same_in_any_batch(options: dict[str, Any]) -> None:
+    """Hence on any rank of any world, and after any resume."""
     config = LoaderConfig(**options, seed=5)
     whole = altered(config).images
     for rows in (slice(0, 9), slice(1, None, 2), slice(50, 51)):
@@ -131,14 +131,14 @@ def test_a_picture_is_the_same_in_any_batch(options: dict[str, Any]) -> None:
     assert not torch.equal(altered(replace(config, seed=6)).images, whole)
 
 
-def test_a_mixtures_pictures_have_epochs_of_their_own() -> None:
+def test_images_of_a_mixture_use_their_own_epochs() -> None:
     config, epochs = LoaderConfig(randaugment=(2, 9), seed=5), np.arange(PLACES) % 3
     made = apply_augmentations(batch_of(), config, epochs, POSITIONS, VALID, in_two).images
     for epoch in range(3):
         assert torch.equal(made[epoch::3], altered(config, epoch).images[epoch::3])
 
 
-def test_nothing_is_done_where_nothing_is_asked_for() -> None:
+def test_without_options_nothing_changes() -> None:
     batch = batch_of()
     before = batch.images.clone()
     assert apply_augmentations(batch, LoaderConfig(), 0, POSITIONS, VALID, in_two) is batch
@@ -150,7 +150,7 @@ def test_images_stay_channels_last() -> None:
     assert made.images.is_contiguous(memory_format=torch.channels_last) and made.images.dtype == torch.uint8
 
 
-def test_mixed_images_and_targets_belong_together() -> None:
+def test_mixed_images_match_their_targets() -> None:
     config = LoaderConfig(mixup=0.4, seed=3)
     batch = altered(config)
     assert batch.mix is not None
@@ -172,12 +172,12 @@ def test_mixed_images_and_targets_belong_together() -> None:
     assert sorted(partners.tolist()) == list(range(PLACES))
 
 
-def test_a_picture_alone_is_not_mixed() -> None:
+def test_a_single_image_is_not_mixed() -> None:
     batch = altered(LoaderConfig(mixup=0.4), rows=slice(9, 10))
     assert batch.mix is not None and batch.mix.partners.tolist() == [0] and batch.mix.shares.tolist() == [1.0]
 
 
-def test_a_mix_goes_where_the_batch_goes() -> None:
+def test_a_mix_moves_with_its_batch() -> None:
     moved = altered(LoaderConfig(mixup=0.4)).to("cpu")
     assert moved.mix is not None and len(moved.mix.partners) == PLACES
     assert batch_of().to("cpu").mix is None
@@ -185,12 +185,12 @@ def test_a_mix_goes_where_the_batch_goes() -> None:
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("options", [{"randaugment": (2, 9)}, {"jitter": (0.4, 0.4, 0.4, 0.1)}, {"mixup": 0.3}])
-def test_a_gpu_sees_the_same(options: dict[str, Any]) -> None:
+def test_a_gpu_gives_the_same_result(options: dict[str, Any]) -> None:
     config = LoaderConfig(**options, seed=5)
     made = apply_augmentations(batch_of().to("cuda"), config, 3, POSITIONS, VALID, in_two).normalised(
         "float32", (0, 0, 0), (1, 1, 1)
     )
     wanted = altered(config).normalised("float32", (0, 0, 0), (1, 1, 1))
     off = (made.images.cpu() - wanted.images).abs()
-    assert off.max() <= 4 and (off > 0.01).float().mean() < 0.02  # a level that one rounds up and the other down
+    assert off.max() <= 4 and (off > 0.01).float().mean() < 0.02  # a level that one device rounds up and the other down
     assert all(torch.equal(one.cpu(), other) for one, other in zip(made.terms(), wanted.terms(), strict=True))

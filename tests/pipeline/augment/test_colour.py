@@ -1,4 +1,4 @@
-"""Colours of a batch, against torchvision's functions for one picture."""
+"""Tests colour operations of a batch against torchvision's functions for one image."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +14,7 @@ FACTORS = torch.tensor([0.0, 0.3, 0.8, 1.0, 1.3, 1.9])
 
 
 def pictures(count: int = 6, size: int = 24) -> torch.Tensor:
-    """Smooth, noisy, grey, of one level, dark, and of few levels."""
+    """Returns smooth, noisy, grey, single-level and dark images, and ones of few levels."""
     draw = np.random.default_rng(count + size)
     noise = draw.integers(0, 256, (count, size, size, 3), np.uint8)
     noise[0] = np.linspace(0, 255, size * size * 3).reshape(size, size, 3)
@@ -28,7 +28,7 @@ def pictures(count: int = 6, size: int = 24) -> torch.Tensor:
 def compare(
     made: torch.Tensor, wanted: Callable[[int, torch.Tensor], torch.Tensor], source: torch.Tensor, share: float = 0.05
 ) -> None:
-    """Every picture is as `wanted(row, picture [3, s, s])` makes it: at most a level off, and few levels are."""
+    """Checks that each image equals `wanted(row, image [3, s, s])`, with few differences of one level."""
     theirs = torch.stack([wanted(row, picture) for row, picture in enumerate(source)])
     off = (made.to(torch.int16) - theirs.to(torch.int16)).abs()
     assert made.dtype == torch.uint8 and made.shape == source.shape
@@ -37,14 +37,14 @@ def compare(
 
 @pytest.mark.parametrize("name", ["brightness", "contrast", "saturation", "sharpness"])
 @pytest.mark.parametrize("size", [1, 2, 3, 24])
-def test_factors_of_their_own(name: str, size: int) -> None:
+def test_each_image_has_its_own_factor(name: str, size: int) -> None:
     source = pictures(size=size)
     theirs: Any = getattr(one_picture, f"adjust_{name}")
     made = getattr(colour, name)(source, FACTORS)
     compare(made, lambda row, picture: theirs(picture, FACTORS[row].item()), source)
 
 
-def test_hues_of_their_own() -> None:
+def test_each_image_has_its_own_hue_rotation() -> None:
     source, turns = pictures(), torch.tensor([-0.5, -0.2, 0.1, 0.3, 0.05, 0.5])
     compare(colour.hue(source, turns), lambda row, picture: one_picture.adjust_hue(picture, turns[row].item()), source)
     assert torch.equal(colour.hue(source, torch.zeros(6)), source)
@@ -75,8 +75,8 @@ def test_the_comparison_can_fail() -> None:
         compare(colour.brightness(source, FACTORS), lambda _, picture: picture, source)
 
 
-def test_grey_is_rounded_down_from_the_exact_one() -> None:
-    """Half of a ten-thousandth is enough for every level, as whole numbers show: so devices agree."""
+def test_grey_is_the_exact_level_rounded_down() -> None:
+    """Half of a ten-thousandth suffices for every level, as integer arithmetic shows: so devices agree."""
     levels = torch.arange(256)
     for red in (0, 100, 255):
         colours = torch.stack(torch.broadcast_tensors(torch.tensor(red), levels[:, None], levels[None])).to(torch.uint8)

@@ -1,4 +1,4 @@
-"""Random numbers by position, and the windows that are made of them."""
+"""Tests random numbers by position, and the windows made of them."""
 
 import itertools
 import math
@@ -59,14 +59,16 @@ GOLDEN_MIX = ([1, 2, 0], [0.804531, 0.998303, 0.974828])
         ),
     ],
 )
-def test_known_answers(counter: tuple[int, ...], key: tuple[int, int], words: tuple[int, ...]) -> None:
+def test_philox_gives_the_published_vectors(
+    counter: tuple[int, ...], key: tuple[int, int], words: tuple[int, ...]
+) -> None:
     """The vectors that Random123 publishes for philox4x32-10."""
     found = philox(key, np.array(counter, np.uint64)[:, None])
     assert found[:, 0].tolist() == list(words)
 
 
 def plain_philox(seed: int, position: int, epoch: int, purpose: int, draw: int) -> list[float]:
-    """Four uniforms, one word at a time."""
+    """Returns four uniforms, computed one word at a time."""
     a, b, c, d = position % 2**32, position // 2**32, epoch, purpose * 256 + draw
     low, high = seed % 2**32, seed // 2**32
     for _ in range(10):
@@ -77,7 +79,7 @@ def plain_philox(seed: int, position: int, epoch: int, purpose: int, draw: int) 
 
 
 def plain_crop(seed: int, epoch: int, position: int, width: int, height: int) -> tuple[int, int, int, int, bool]:
-    """One window, as a person would write it: x, y, width, height, flip."""
+    """Returns one window from a direct implementation: x, y, width, height, flip."""
     flip = plain_philox(seed, position, epoch, FLIP, 0)[0] < 0.5
     for attempt in range(10):
         area, ratio, across, down = plain_philox(seed, position, epoch, CROP, attempt)
@@ -101,7 +103,7 @@ def rows(crops: Crops) -> list[tuple[int, int, int, int, bool]]:
 
 @settings(max_examples=200, deadline=None)
 @given(sides=SIDES, seed=SEEDS, epoch=st.integers(0, 1000), first=POSITIONS)
-def test_train_crops_are_the_ones_that_are_spelled_out(
+def test_train_crops_equal_the_direct_implementation(
     sides: list[tuple[int, int]], seed: int, epoch: int, first: int
 ) -> None:
     widths, heights = np.array(sides, np.int32).T
@@ -116,7 +118,7 @@ def test_train_crops_are_the_ones_that_are_spelled_out(
 
 @settings(max_examples=100, deadline=None)
 @given(sides=SIDES, seed=SEEDS, first=POSITIONS, size=st.integers(1, 600))
-def test_windows_lie_inside_their_pictures(sides: list[tuple[int, int]], seed: int, first: int, size: int) -> None:
+def test_windows_are_inside_their_images(sides: list[tuple[int, int]], seed: int, first: int, size: int) -> None:
     widths, heights = np.array(sides, np.int32).T
     for crops in (
         train_crops(seed, 0, first + np.arange(len(sides)), widths, heights),
@@ -137,7 +139,7 @@ def test_a_strip_gets_the_largest_centred_window_of_allowed_ratio(side: tuple[in
         assert {row[2:4] for row in rows(crops)} == {(30, 40) if side[0] == 30 else (40, 30)}
 
 
-def test_a_window_depends_on_position_seed_and_epoch_and_on_nothing_else() -> None:
+def test_a_window_depends_only_on_position_seed_and_epoch() -> None:
     positions = np.array([5, 2**33, 7, 0])
     widths, heights = np.array([640, 500, 333, 1024], np.int32), np.array([480, 500, 500, 300], np.int32)
     crops = train_crops(2**40 + 3, 2, positions, widths, heights)
@@ -152,9 +154,9 @@ def test_a_window_depends_on_position_seed_and_epoch_and_on_nothing_else() -> No
         assert rows(other) != rows(crops)
 
 
-def test_the_distribution_is_the_one_that_is_promised() -> None:
+def test_the_distribution_of_windows() -> None:
     """40,000 windows of a large square: area uniform on 0.08-1 before windows that do not fit are drawn again, ratio
-    log-uniform, place uniform, flips even."""
+    log-uniform, offset uniform, half of them flipped."""
     count, side = 40_000, 10_000
     widths = np.full(count, side, np.int32)
     crops = train_crops(0, 0, np.arange(count), widths, widths)
@@ -180,7 +182,7 @@ def test_our_exponential_is_exact_to_the_last_bits() -> None:
 
 
 def test_golden_windows() -> None:
-    """The windows of saved runs: if they change, PLAN_VERSION must."""
+    """The windows of saved runs: if they change, PLAN_VERSION must change."""
     positions = np.array([0, 1, 2**32 + 5, 3_499_999_999])
     widths, heights = np.array([640, 300, 512, 30], np.int32), np.array([480, 400, 512, 900], np.int32)
     assert rows(train_crops(2**33 + 7, 4, positions, widths, heights)) == GOLDEN_WINDOWS
@@ -210,8 +212,8 @@ def test_eval_crops_are_within_a_pixel_of_resize_and_centre_crop(sides: list[tup
     assert (abs(crops.y + crops.height / 2 - heights / 2) <= 0.5).all()
 
 
-def test_many_pictures_are_cropped_as_each_alone() -> None:
-    """More than are drawn for at a time, of one epoch and of several; strips among them, which no attempt fits."""
+def test_many_images_are_cropped_like_single_ones() -> None:
+    """More than one draw at a time covers, of one epoch and of several; with strips, which no attempt fits."""
     draw = np.random.default_rng(0)
     count = 2 * augment.BETA_TERMS + 100
     widths, heights = draw.integers(1, 400, (2, count)).astype(np.int32)
@@ -225,7 +227,7 @@ def test_many_pictures_are_cropped_as_each_alone() -> None:
     assert train_crops(3, 0, positions[:0], widths[:0], heights[:0]).x.tolist() == []
 
 
-def test_positions_of_several_epochs_are_cropped_as_in_their_own() -> None:
+def test_positions_of_several_epochs_are_cropped_as_in_each_epoch() -> None:
     positions, epochs = np.arange(40), np.arange(40) % 3
     sizes = np.full(40, 300, np.int32), np.full(40, 200, np.int32)
     together = train_crops(9, epochs, positions, *sizes)
@@ -235,7 +237,7 @@ def test_positions_of_several_epochs_are_cropped_as_in_their_own() -> None:
             assert (getattr(together, name)[rows] == getattr(alone, name)[rows]).all()
 
 
-def test_jitters_are_the_ones_that_are_spelled_out() -> None:
+def test_jitters_equal_the_direct_implementation() -> None:
     positions = np.array([0, 5, 2**34 + 1, -1])
     factors, order = jitters(9, 2, positions, (0.4, 1.5, 0.2, 0.1))
     for column, position in enumerate(positions.tolist()):
@@ -247,7 +249,7 @@ def test_jitters_are_the_ones_that_are_spelled_out() -> None:
         assert tuple(order[:, column]) == list(itertools.permutations(range(4)))[number]
 
 
-def test_operations_are_the_ones_that_are_spelled_out() -> None:
+def test_operations_equal_the_direct_implementation() -> None:
     positions = np.array([0, 5, 2**34 + 1])
     chosen, negated = operations(9, np.array([2, 0, 7]), positions, 3)
     for column, (position, epoch) in enumerate(zip(positions.tolist(), (2, 0, 7), strict=True)):
@@ -261,7 +263,7 @@ def test_operations_are_the_ones_that_are_spelled_out() -> None:
 
 
 def test_golden_draws() -> None:
-    """What is drawn for a picture must never change: pinned for a seed of both words."""
+    """The draws of an image must never change: pinned for a seed of two words."""
     seed, positions, epoch = 2**40 + 3, np.array([0, 1, 2**33]), 7
     factors, order = jitters(seed, epoch, positions, (0.4, 0.4, 0.4, 0.1))
     assert np.round(factors, 6).tolist() == GOLDEN_FACTORS
@@ -274,7 +276,9 @@ def test_golden_draws() -> None:
 
 @settings(max_examples=50, deadline=None)
 @given(seed=SEEDS, first=POSITIONS, mixable=st.lists(st.booleans(), min_size=1, max_size=30), data=st.data())
-def test_partners_are_one_cycle_of_the_mixable(seed: int, first: int, mixable: list[bool], data: st.DataObject) -> None:
+def test_partners_form_one_cycle_of_the_mixable_rows(
+    seed: int, first: int, mixable: list[bool], data: st.DataObject
+) -> None:
     positions, able = np.arange(len(mixable)) + first, np.array(mixable)
     partners, shares = mixes(seed, 0, positions, able, 0.3)
     assert (partners[~able] == np.flatnonzero(~able)).all() and (shares[~able] == 1.0).all()
@@ -282,14 +286,14 @@ def test_partners_are_one_cycle_of_the_mixable(seed: int, first: int, mixable: l
     while (place := int(partners[walked[-1]])) != start:
         walked.append(place)
     assert not able.any() or sorted(walked) == np.flatnonzero(able).tolist()
-    # Another rank that holds some of them gives them the same shares, and the order is not that of the places.
+    # Another rank with some of the images gives them the same shares, and the order is not that of the rows.
     some = np.array(sorted(data.draw(st.sets(st.integers(0, len(mixable) - 1), min_size=1))))
     _, again = mixes(seed, 0, positions[some], able[some], 0.3)
     both = able[some] & (able[some].sum() > 1) & (able.sum() > 1)
     assert (again[both] == shares[some][both]).all()
 
 
-def test_shares_have_the_distribution_that_is_asked_for() -> None:
+def test_shares_have_the_beta_distribution() -> None:
     grid = (np.arange(20_001) + 0.5) / 20_001
     assert beta_quantiles(1.0, grid) == pytest.approx(grid, abs=1e-6)
     assert beta_quantiles(0.5, grid) == pytest.approx(np.sin(grid * np.pi / 2) ** 2, abs=1e-5)
@@ -301,5 +305,5 @@ def test_shares_have_the_distribution_that_is_asked_for() -> None:
         assert (np.diff(found) >= 0).all() and found + found[::-1] == pytest.approx(1.0)
 
 
-def test_purposes_do_not_meet() -> None:
+def test_draws_of_different_purposes_differ() -> None:
     assert len({CROP, FLIP, JITTER, RANDAUGMENT, MIXUP}) == 5

@@ -1,4 +1,4 @@
-"""The contract of every backend, and which one a configuration gets."""
+"""Tests the contract of every backend, and the choice of one for a configuration."""
 
 import importlib.util
 import io
@@ -27,9 +27,9 @@ NEEDS_DALI = pytest.mark.skipif(not HAS_DALI, reason="needs nvidia-dali")
 COMPILED = pytest.mark.skipif(not libjpeg.libjpeg_is_compiled(), reason="libjpeg.c was not compiled")
 BACKENDS = ["pillow", "cpu", pytest.param("dali", marks=NEEDS_DALI)]
 
-# How far two backends' pixels may lie apart, in levels of 0..255. They decode alike; where a window is made smaller they
-# treat the two outermost pixels differently (one repeats the border, the other leaves it out of the mean), and those on the
-# CPU let the decoder do a part of shrinking to a sixth or less.
+# Limits of the difference between two backends' pixels, in levels of 0..255. They decode alike; when they reduce a
+# window they treat the border pixels differently (one repeats the border, the other omits it from the mean), and the
+# CPU backends let the decoder do a part of reductions to a sixth or less.
 INSIDE, BORDER, MEAN_SHRUNK = 2, 24, 2.5
 
 WIDTHS = [256, 341, 293, 270, 256, 400]
@@ -46,7 +46,7 @@ def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
 
 
 def whole(widths: list[int], heights: list[int], flip: bool = False) -> Crops:
-    """Windows that are the whole pictures."""
+    """Returns windows that are the whole images."""
     zero = np.zeros(len(widths), np.int32)
     return Crops(zero, zero, np.array(widths, np.int32), np.array(heights, np.int32), np.full(len(widths), flip))
 
@@ -68,7 +68,7 @@ def test_backends_agree(size: int, kind: str) -> None:
     assert int(apart[~shrunk][:, :, 2:-2, 2:-2].max()) <= INSIDE if (~shrunk).any() else True
     assert int(apart[~shrunk].max()) <= BORDER if (~shrunk).any() else True
     assert float(apart.float().mean((1, 2, 3)).max()) <= MEAN_SHRUNK
-    assert float(images[0].float().std()) > 10  # there was something to agree about
+    assert float(images[0].float().std()) > 10  # the comparison is not empty
 
 
 def test_shape_memory_and_holes(backend: Backend) -> None:
@@ -80,8 +80,8 @@ def test_shape_memory_and_holes(backend: Backend) -> None:
     assert [bool(image.any()) for image in pixels] == [True, False, True, False]
 
 
-def test_windows_are_where_they_should_be(backend: Backend) -> None:
-    """Each quarter of a picture has its own colour; the window of a quarter shows that colour, everywhere."""
+def test_windows_have_the_right_position(backend: Backend) -> None:
+    """Each quarter of an image has its own colour; the window of a quarter shows only that colour."""
     colours = [(200, 40, 40), (40, 200, 40), (40, 40, 200), (200, 200, 40)]
     image = Image.new("RGB", (320, 256))
     for number, colour in enumerate(colours):
@@ -95,7 +95,7 @@ def test_windows_are_where_they_should_be(backend: Backend) -> None:
         assert (shown.to(torch.int16) - torch.tensor(colour).view(3, 1, 1)).abs()[:, 3:-3, 3:-3].max() <= 4
 
 
-def test_a_flip_is_an_exact_mirror(backend: Backend) -> None:
+def test_a_flip_is_an_exact_mirror_image(backend: Backend) -> None:
     straight, _ = backend.decode(PICTURES, whole(WIDTHS, HEIGHTS), 64)
     mirrored, _ = backend.decode(PICTURES, whole(WIDTHS, HEIGHTS, flip=True), 64)
     assert torch.equal(straight.flip(3), mirrored)
@@ -103,7 +103,7 @@ def test_a_flip_is_an_exact_mirror(backend: Backend) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_floats_at_once_are_those_of_the_two_steps(backend: Backend, dtype: torch.dtype) -> None:
+def test_floats_in_one_step_equal_those_of_two_steps(backend: Backend, dtype: torch.dtype) -> None:
     how = Normalisation(LoaderConfig.mean, LoaderConfig.std, dtype)
     jpegs = [*PICTURES[:2], None, b"no picture", *PICTURES[4:]]
     crops = train_crops(3, 0, np.arange(6), *SIDES)
@@ -116,8 +116,8 @@ def test_floats_at_once_are_those_of_the_two_steps(backend: Backend, dtype: torc
     assert not floats[~valid].any() and floats[valid].any()
 
 
-def test_what_is_coming_may_come_or_not(backend: Backend) -> None:
-    """A backend may begin with the next batch: one that is given up, or another one in its place, changes nothing."""
+def test_the_next_batch_may_differ_from_the_announced_one(backend: Backend) -> None:
+    """A backend may start the next batch early; if another one comes instead, nothing changes."""
     crops = train_crops(4, 0, np.arange(6), *SIDES)
     batches = [list(PICTURES), list(PICTURES[::-1]), [b"text", *PICTURES[1:]]]
     wide = whole(WIDTHS[::-1], HEIGHTS[::-1])
@@ -144,7 +144,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("kind", BROKEN)
-def test_a_broken_picture_is_one_hole(backend: Backend, kind: str) -> None:
+def test_a_broken_image_is_one_hole(backend: Backend, kind: str) -> None:
     good, _ = backend.decode(PICTURES, whole(WIDTHS, HEIGHTS), 48)
     jpegs = [*PICTURES[:1], BROKEN[kind], *PICTURES[2:]]
     pixels, failed = backend.decode(jpegs, whole(WIDTHS, HEIGHTS), 48)
@@ -152,11 +152,11 @@ def test_a_broken_picture_is_one_hole(backend: Backend, kind: str) -> None:
     assert not pixels[1].any()
     rest = [0, 2, 3, 4, 5]
     assert torch.equal(pixels[rest], good[rest])
-    again, failed = backend.decode(PICTURES, whole(WIDTHS, HEIGHTS), 48)  # and the backend lives on
+    again, failed = backend.decode(PICTURES, whole(WIDTHS, HEIGHTS), 48)  # and the backend still works
     assert not failed.any() and torch.equal(again, good)
 
 
-def test_many_broken_and_none_left(backend: Backend) -> None:
+def test_many_broken_images_and_none_left(backend: Backend) -> None:
     crops = whole(WIDTHS, HEIGHTS)
     _, failed = backend.decode([BROKEN["cut"], PICTURES[1], BROKEN["text"], None, b"", PICTURES[5]], crops, 32)
     assert failed.tolist() == [True, False, True, False, True, False]
@@ -180,7 +180,9 @@ def test_the_last_batch_is_not_overwritten(backend: Backend) -> None:
         pytest.param("cpu", "decoding with libjpeg, 3 threads", marks=COMPILED),
     ],
 )
-def test_on_the_cpu_the_fastest_is_chosen_and_named(name: Any, said: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_on_the_cpu_the_fastest_backend_is_chosen_and_logged(
+    name: Any, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
     with caplog.at_level(logging.INFO):
         made = choose(LoaderConfig(backend=name, threads=3))
     made.close()
@@ -188,7 +190,7 @@ def test_on_the_cpu_the_fastest_is_chosen_and_named(name: Any, said: str, caplog
     assert said in caplog.text
 
 
-def test_where_nothing_was_compiled_pillow_decodes(
+def test_without_compiled_modules_pillow_decodes(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(libjpeg, "_compiled", None)
@@ -197,7 +199,7 @@ def test_where_nothing_was_compiled_pillow_decodes(
     assert "decoding with Pillow, 1 threads" in caplog.text
 
 
-def test_dali_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dali_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name.startswith("nvidia") else find(name))
     with pytest.raises(ConfigError, match="pip install 'tagmill\\[dali\\]'"):
@@ -205,7 +207,7 @@ def test_dali_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @NEEDS_DALI
-def test_a_gpu_that_dali_cannot_use_is_a_warning_or_an_error(
+def test_a_gpu_that_dali_cannot_use_gives_a_warning_or_an_error(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     from tagmill.pipeline.decode import dali
@@ -224,7 +226,7 @@ def test_a_gpu_that_dali_cannot_use_is_a_warning_or_an_error(
     assert isinstance(made, dali.DaliBackend) and made.on_device and made._decoding.depth == 3
 
 
-def test_mixing_is_part_of_normalising(backend: Backend) -> None:
+def test_normalising_includes_mixing(backend: Backend) -> None:
     draw = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (4, 3, 8, 8), dtype=torch.uint8, generator=draw)
     images = images.contiguous(memory_format=torch.channels_last)

@@ -1,4 +1,4 @@
-"""Memory is lent again once nobody holds what it was lent for, and not a moment before."""
+"""Tests that memory is reused once nothing refers to its array, and never before."""
 
 import gc
 
@@ -17,14 +17,14 @@ def address(array: object) -> int:
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.uint16])
-def test_an_array_is_as_asked_and_can_be_written(dtype: type) -> None:
+def test_an_array_has_the_requested_shape_and_is_writable(dtype: type) -> None:
     lent = Buffers(2).lend((3, 5, 7), dtype)
     lent[:] = 9
     assert lent.shape == (3, 5, 7) and lent.dtype == dtype and lent.flags.c_contiguous
     assert (lent == 9).all()
 
 
-def test_memory_comes_back_when_the_last_tensor_is_gone() -> None:
+def test_memory_returns_when_the_last_tensor_is_dropped() -> None:
     buffers = Buffers(2)
     lent = buffers.lend((4, 8, 8, 3), np.uint8)
     first = address(lent)
@@ -38,14 +38,14 @@ def test_memory_comes_back_when_the_last_tensor_is_gone() -> None:
     assert address(buffers.lend((4, 8, 8, 3), np.uint8)) == first
 
 
-def test_another_shape_of_as_many_bytes_is_served_by_the_same_memory() -> None:
+def test_another_shape_of_the_same_size_reuses_the_memory() -> None:
     buffers = Buffers(1)
     first = address(buffers.lend((4, 6), np.float32))
     assert address(buffers.lend((96,), np.uint8)) == first
     assert address(buffers.lend((97,), np.uint8)) != first
 
 
-def test_no_more_is_kept_than_was_said() -> None:
+def test_the_number_of_free_blocks_is_limited() -> None:
     buffers = Buffers(2)
     many = [buffers.lend((1 << 16,), np.uint8) for _ in range(5)]
     del many
@@ -56,7 +56,7 @@ def test_no_more_is_kept_than_was_said() -> None:
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 9)), max_size=40))
-def test_what_is_held_is_never_written_over(steps: list[tuple[bool, int]]) -> None:
+def test_memory_in_use_is_never_overwritten(steps: list[tuple[bool, int]]) -> None:
     buffers, held = Buffers(3), dict[int, torch.Tensor]()
     for number, (take, which) in enumerate(steps):
         if take:

@@ -1,4 +1,4 @@
-"""Normalisation and mixup, compiled: the plain version's numbers."""
+"""Tests compiled normalisation and mixup against the plain version."""
 
 import shutil
 import threading
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(not (shutil.which("g++") or shutil.which("clang+
 
 @pytest.mark.parametrize("output", ["float32", "bfloat16"])
 @pytest.mark.parametrize("mixes", [False, True])
-def test_the_compiled_version_is_the_plain_one(output: str, mixes: bool) -> None:
+def test_the_compiled_version_equals_the_plain_one(output: str, mixes: bool) -> None:
     draw = torch.Generator().manual_seed(1)
     images = torch.randint(0, 256, (6, 3, 20, 20), dtype=torch.uint8, generator=draw)
     images = images.contiguous(memory_format=torch.channels_last)

@@ -1,4 +1,4 @@
-"""The CPU backend: pictures are resized, mirrored and normalised in threads, into memory that is used again."""
+"""Tests the CPU backend: images are resized, flipped and normalised in threads, into reused memory."""
 
 import io
 import itertools
@@ -22,7 +22,7 @@ from tests.pipeline.corpora import picture
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
 
-def test_threads_do_not_change_a_pixel() -> None:
+def test_the_number_of_threads_does_not_change_a_pixel() -> None:
     jpegs: list[bytes | None] = [picture(i, 90, 70) for i in range(11)]
     jpegs[4], jpegs[7] = None, b"no picture"
     crops = train_crops(1, 0, np.arange(11), np.full(11, 90, np.int32), np.full(11, 70, np.int32))
@@ -36,7 +36,7 @@ def test_threads_do_not_change_a_pixel() -> None:
         assert (failed == answers[0][1]).all()
 
 
-def test_torch_keeps_its_threads_elsewhere() -> None:
+def test_torch_keeps_its_threads_outside_the_pool() -> None:
     before = torch.get_num_threads()
     backend = CpuBackend(3, pillow.fill_with_pillow)
     inside = {backend._pool.submit(torch.get_num_threads).result() for _ in range(12)}
@@ -58,8 +58,8 @@ def test_close_leaves_no_threads() -> None:
 
 @pytest.mark.parametrize("size", [224, 160, 33])
 @pytest.mark.parametrize("fill", [pillow.fill_with_pillow, libjpeg.fill_with_libjpeg], ids=["pillow", "libjpeg"])
-def test_pixels_are_those_of_pillow_to_the_bit(fill: Any, size: int) -> None:
-    """On a processor with AVX2, for which torch has the same fixed-point kernel; elsewhere a level apart."""
+def test_pixels_equal_pillows_to_the_bit(fill: Any, size: int) -> None:
+    """On a processor with AVX2, for which torch has the same fixed-point kernel; on others within one level."""
     jpegs = [picture(i, 256 + 9 * i, 256) for i in range(8)]
     crops = train_crops(
         2, 0, np.arange(8), np.array([256 + 9 * i for i in range(8)], np.int32), np.full(8, 256, np.int32)
@@ -81,7 +81,7 @@ def test_pixels_are_those_of_pillow_to_the_bit(fill: Any, size: int) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("size", [224, 20])
-def test_normalised_as_torch_would(dtype: torch.dtype, size: int) -> None:
+def test_normalised_values_equal_torchs(dtype: torch.dtype, size: int) -> None:
     images = torch.randint(0, 256, (7, 3, size, size), dtype=torch.uint8).contiguous(memory_format=torch.channels_last)
     valid = torch.tensor([True, True, False, True, False, True, True])
     images[~valid] = 0
@@ -95,7 +95,7 @@ def test_normalised_as_torch_would(dtype: torch.dtype, size: int) -> None:
     torch.testing.assert_close(found.float(), wanted, rtol=step, atol=2e-6)
 
 
-def test_memory_of_a_dropped_batch_is_used_again_and_not_of_one_that_is_held() -> None:
+def test_memory_of_a_dropped_batch_is_reused_and_that_of_a_held_one_is_not() -> None:
     jpegs: list[bytes | None] = [picture(i, 64, 64) for i in range(3)]
     crops = train_crops(1, 0, np.arange(3), np.full(3, 64, np.int32), np.full(3, 64, np.int32))
     backend = CpuBackend(1, pillow.fill_with_pillow)
@@ -113,7 +113,7 @@ def test_memory_of_a_dropped_batch_is_used_again_and_not_of_one_that_is_held() -
 
 
 class Filler:
-    """Fills each row with the picture's first byte, and loses those that say so; tells which it was given, in which thread."""
+    """Fills each row with the image's first byte, and loses those that request it; records its rows and threads."""
 
     def __init__(self) -> None:
         self.given: list[list[int]] = []
@@ -136,7 +136,7 @@ def numbered(count: int) -> Crops:
     return Crops(*sides, np.zeros(count, np.bool_))
 
 
-def test_pieces_of_a_batch_are_all_its_rows_and_lost_ones_are_told() -> None:
+def test_the_tasks_of_a_batch_cover_its_rows_and_report_lost_ones() -> None:
     filler = Filler()
     backend = CpuBackend(2, filler.fill)
     jpegs = [None, *[bytes([row]) for row in range(1, 20)], b"bad", None, b"bad"]
@@ -148,7 +148,7 @@ def test_pieces_of_a_batch_are_all_its_rows_and_lost_ones_are_told() -> None:
     backend.close()
 
 
-def test_the_next_batch_is_begun_while_one_is_made() -> None:
+def test_the_next_batch_is_started_during_the_current_one() -> None:
     filler = Filler()
     backend = CpuBackend(2, filler.fill)
     first, second = [b"a"] * 6, [b"wait", *[b"b"] * 5]
@@ -162,8 +162,8 @@ def test_the_next_batch_is_begun_while_one_is_made() -> None:
     backend.close()
 
 
-def test_a_next_batch_that_is_not_asked_for_is_given_up() -> None:
-    """So is one that is asked for in another size: nobody's pixels come of it."""
+def test_an_announced_batch_that_is_not_requested_is_cancelled() -> None:
+    """So is one that is requested in another size: its pixels are not used."""
     filler = Filler()
     filler.gate.set()
     backend = CpuBackend(1, filler.fill)
@@ -176,7 +176,7 @@ def test_a_next_batch_that_is_not_asked_for_is_given_up() -> None:
     backend.close()
 
 
-def test_what_goes_wrong_in_a_thread_is_raised() -> None:
+def test_an_error_in_a_thread_is_raised() -> None:
     def failing(*args: object) -> list[int]:
         raise ZeroDivisionError
 

@@ -1,4 +1,4 @@
-"""Which cores a rank gets: each has some, nobody's are another's, and a container's limit counts."""
+"""Tests the cores of ranks: each has some, they do not overlap, and a container's limit applies."""
 
 import os
 import threading
@@ -14,7 +14,7 @@ from tagmill.pipeline.decode.cpu_affinity import cores_per_rank, pin, quota_core
 
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """Eight cores, all of them this process's, without a limit."""
+    """Sets up eight cores that this process may use, without a limit."""
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)))
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
     monkeypatch.setattr(cpu_affinity, "quota_cores", lambda: None)
@@ -25,7 +25,7 @@ def local(rank: int, size: int) -> dict[str, str]:
     return {"LOCAL_RANK": str(rank), "LOCAL_WORLD_SIZE": str(size)}
 
 
-def test_cores_are_shared_by_the_ranks_of_a_machine(machine: pytest.MonkeyPatch) -> None:
+def test_cores_are_divided_among_the_ranks_of_a_machine(machine: pytest.MonkeyPatch) -> None:
     assert cores_per_rank({}) == 8
     assert cores_per_rank(local(0, 4)) == 2
     assert cores_per_rank(local(7, 100)) == 1
@@ -33,7 +33,7 @@ def test_cores_are_shared_by_the_ranks_of_a_machine(machine: pytest.MonkeyPatch)
 
 
 @given(ranks=st.integers(1, 12), allowed=st.sets(st.integers(0, 63), min_size=1, max_size=20))
-def test_ranks_take_nothing_from_each_other_while_there_are_enough(ranks: int, allowed: set[int]) -> None:
+def test_ranks_do_not_share_cores_while_there_are_enough(ranks: int, allowed: set[int]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "sched_getaffinity", lambda process: allowed)
         patch.setattr(os, "cpu_count", lambda: len(allowed))
@@ -44,12 +44,12 @@ def test_ranks_take_nothing_from_each_other_while_there_are_enough(ranks: int, a
         assert sum(map(len, shares)) == len(set().union(*shares))
 
 
-def test_cores_that_somebody_gave_to_each_rank_are_not_divided_again(machine: pytest.MonkeyPatch) -> None:
+def test_cores_assigned_by_a_scheduler_are_not_divided_again(machine: pytest.MonkeyPatch) -> None:
     machine.setattr(os, "sched_getaffinity", lambda process: {4, 5})
     assert rank_cores(local(2, 4)) == {4, 5} and cores_per_rank(local(2, 4)) == 2
 
 
-def test_a_containers_limit_counts(machine: pytest.MonkeyPatch) -> None:
+def test_a_containers_limit_applies(machine: pytest.MonkeyPatch) -> None:
     for quota, ranks, threads in ((2.5, 1, 2), (0.5, 1, 1), (6.0, 4, 1), (100.0, 2, 4)):
         machine.setattr(cpu_affinity, "quota_cores", lambda quota=quota: quota)
         assert cores_per_rank(local(0, ranks)) == threads
@@ -67,7 +67,7 @@ def test_a_containers_limit_counts(machine: pytest.MonkeyPatch) -> None:
         ({}, None),
     ],
 )
-def test_the_limit_is_read_as_the_kernel_writes_it(tmp_path: Path, files: dict[str, str], limit: float | None) -> None:
+def test_the_limit_is_read_in_the_kernels_format(tmp_path: Path, files: dict[str, str], limit: float | None) -> None:
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)

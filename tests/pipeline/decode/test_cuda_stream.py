@@ -1,4 +1,4 @@
-"""The stream that batches are made on: what waits for what, held against a stand-in for CUDA's streams."""
+"""Tests the stream on which batches are made: its synchronisation, with a fake of CUDA's streams."""
 
 from contextlib import nullcontext
 from typing import Any
@@ -17,21 +17,21 @@ def batch() -> Batch:
     return Batch.of(images, [nobody] * 2, np.ones(2, np.bool_), 2, np.zeros((2, 16), np.uint8), np.arange(2))
 
 
-def test_on_a_cpu_nothing_is_done() -> None:
+def test_on_a_cpu_it_does_nothing() -> None:
     lane = SideStream("cpu")
     with lane.work():
         made = batch()
     lane.hand_over(made)
 
 
-def test_a_batch_is_done_before_it_is_handed_over_and_the_trainers_stream_is_noted(
+def test_a_batch_is_complete_before_it_is_passed_on_and_the_trainers_stream_is_recorded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     told: list[Any] = []
 
     class Event:
         def __init__(self, blocking: bool) -> None:
-            assert blocking  # else the waiting thread takes a whole core
+            assert blocking  # else the waiting thread uses a whole core
 
         def record(self, stream: str) -> None:
             told.append(("record", stream))
@@ -55,7 +55,8 @@ def test_a_batch_is_done_before_it_is_handed_over_and_the_trainers_stream_is_not
         told.append("made")
     assert told == [("on", "side stream of cuda:1"), "made", ("record", "side stream of cuda:1"), "waited"]
     told.clear()
-    pieces = [torch.zeros(1), *torch.zeros(5).split(1)]  # as a batch is carried: images, and all else in one piece
+    # as `carried` leaves a batch: images, and all other tensors in one storage
+    pieces = [torch.zeros(1), *torch.zeros(5).split(1)]
     monkeypatch.setattr(Batch, "tensors", lambda self: [piece.as_subclass(OnGpu) for piece in pieces])
     lane.hand_over(made)
     assert told == [("used by", "trainer's stream of cuda:1")] * 2

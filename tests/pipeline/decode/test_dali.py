@@ -1,4 +1,4 @@
-"""Whole batches by DALI on the CPU: several in flight, and an error in one costs no other sample anything."""
+"""Tests whole batches by DALI on the CPU: several in flight; an error in one loses no other sample."""
 
 from typing import Any
 
@@ -18,8 +18,8 @@ pytest.importorskip("nvidia.dali")
 dali = pytest.importorskip("tagmill.pipeline.decode.dali")
 
 GOOD = [picture(i, 96, 80) for i in range(5)]
-TABLE = GOOD[2].index(b"\xff\xc4") + 5  # how many codes there are of each length
-UNDECODABLE = GOOD[2][:TABLE] + b"\xff" * 16 + GOOD[2][TABLE + 16 :]  # only the decoder finds out
+TABLE = GOOD[2].index(b"\xff\xc4") + 5  # number of codes of each length
+UNDECODABLE = GOOD[2][:TABLE] + b"\xff" * 16 + GOOD[2][TABLE + 16 :]  # only the decoder detects it
 PLACES = 4
 
 
@@ -28,7 +28,7 @@ def crops(count: int, seed: int = 3) -> Crops:
 
 
 def go_through(backend: Any, batches: list[Any], size: int = 16, ahead: bool = True) -> list[Any]:
-    """All batches, each decode call being told of those that come after."""
+    """Decodes all batches; each call gets the following ones as `coming`."""
     found = []
     for number, (jpegs, windows) in enumerate(batches):
 
@@ -48,7 +48,7 @@ KINDS = {"good": None, "bad": UNDECODABLE, "cut header": GOOD[0][:300], "text": 
     depth=st.integers(1, MOST_DEPTH),
     window=st.sampled_from(["region", "full"]),
 )
-def test_whatever_fails_is_one_hole_and_nothing_else_is_lost(plan: list[list[str]], depth: int, window: Any) -> None:
+def test_each_failure_is_one_hole_and_nothing_else_is_lost(plan: list[list[str]], depth: int, window: Any) -> None:
     batches, wanted = [], []
     whole = dali.DaliBackend(1, decoding=Decoding(window=window))
     for number, kinds in enumerate(plan):
@@ -64,7 +64,7 @@ def test_whatever_fails_is_one_hole_and_nothing_else_is_lost(plan: list[list[str
 
 
 def recording(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many pictures were sent to DALI with each start."""
+    """Records the number of images sent to DALI with each start."""
     starts: list[int] = []
     start = dali.Graph.start
     monkeypatch.setattr(
@@ -73,13 +73,13 @@ def recording(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return starts
 
 
-def test_batches_in_flight_are_as_many_as_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batches_in_flight_are_as_many_as_configured(monkeypatch: pytest.MonkeyPatch) -> None:
     batches = [(list(GOOD), crops(5, number)) for number in range(5)]
     for depth in range(1, MOST_DEPTH + 1):
         starts = recording(monkeypatch)
         backend = dali.DaliBackend(1, decoding=Decoding(depth=depth))
         backend.decode(*batches[0], 16, None, lambda further: batches[1 + further])
-        assert starts == [5] * (depth + 1)  # the first is here, and the next ones are in work
+        assert starts == [5] * (depth + 1)  # the first is complete, and the next ones are in progress
         assert len(go_through(backend, batches[1:])) == 4 and starts == [5] * 5  # none was sent twice
         monkeypatch.undo()
 
@@ -90,10 +90,10 @@ def test_only_a_failed_batch_is_fed_one_by_one(monkeypatch: pytest.MonkeyPatch) 
     batches = [(list(GOOD), crops(5)), (broken, crops(5)), (list(GOOD), crops(5))]
     found = go_through(dali.DaliBackend(2, decoding=Decoding(depth=2)), batches)
     assert [failed.tolist() for _, failed in found] == [[False] * 5, [False, False, True, False, False], [False] * 5]
-    assert starts == [5, 5, 5, 5, 1, 1, 1, 1, 1, 5]  # all, the second once more, its samples, the third once more
+    assert starts == [5, 5, 5, 5, 1, 1, 1, 1, 1, 5]  # all, the second again, its samples, the third again
 
 
-def test_a_failure_that_no_sample_is_to_blame_for_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_without_a_bad_sample_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     start = dali.Graph.start
 
     def fails_together(self: Any, inputs: Any) -> None:
@@ -106,7 +106,7 @@ def test_a_failure_that_no_sample_is_to_blame_for_is_raised(monkeypatch: pytest.
         dali.DaliBackend(1).decode(GOOD, crops(5), 16)
 
 
-def test_what_was_begun_and_is_not_wanted_is_given_up() -> None:
+def test_batches_that_are_not_wanted_are_discarded() -> None:
     batches = [(list(GOOD), crops(5, 1)), ([UNDECODABLE] * 5, crops(5, 2)), (list(GOOD[::-1]), crops(5, 3))]
     right = dali.DaliBackend(1).decode(*batches[2], 16)[0]
     for wrong in (batches[1], (list(GOOD), crops(5, 9))):
@@ -132,13 +132,13 @@ def test_batches_and_images_of_other_sizes() -> None:
     assert torch.equal(found[0][0], small) and torch.equal(found[1][0], large) and torch.equal(found[2][0], small[:1])
 
 
-def test_threads_do_not_change_a_pixel() -> None:
+def test_the_number_of_threads_does_not_change_a_pixel() -> None:
     one, _ = dali.DaliBackend(1).decode(GOOD, crops(5), 24)
     four, _ = dali.DaliBackend(4).decode(GOOD, crops(5), 24)
     assert torch.equal(one, four)
 
 
-def test_normalised_images_are_made_of_dalis_memory() -> None:
+def test_normalised_images_are_made_from_dalis_memory() -> None:
     how = Normalisation((1.0, 2.0, 3.0), (10.0, 20.0, 30.0), torch.float32)
     jpegs = [GOOD[0], None, UNDECODABLE]
     pixels, failed = dali.DaliBackend(1).decode(jpegs, crops(3), 16)
@@ -148,7 +148,7 @@ def test_normalised_images_are_made_of_dalis_memory() -> None:
     assert torch.equal(floats, normalise(pixels, valid, how)) and not floats[1:].any()
 
 
-def test_a_decoder_that_works_and_one_that_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_working_decoder_and_a_failing_one(monkeypatch: pytest.MonkeyPatch) -> None:
     assert dali.DaliBackend(1).failure() == ""
     if not torch.cuda.is_available():
         assert "DALI cannot begin on cuda:0" in dali.DaliBackend(1, "cuda:0").failure()

@@ -1,4 +1,5 @@
-"""DALI's graph on the CPU, by the code that builds it for a GPU: what goes in comes out, in order, in memory that stays."""
+"""Tests DALI's graph on the CPU, built by the same code as for a GPU: batches come out in order, in memory that stays
+valid."""
 
 from typing import Any
 
@@ -44,11 +45,11 @@ def test_batches_come_out_in_the_order_of_their_start_and_stay(window: Any, dept
         if number >= depth - 1:
             found.append(graph.collect())
     found += [graph.collect() for _ in range(depth - 1)]
-    assert len({int(pixels.sum()) for pixels in alone}) == 9  # they are not all alike
+    assert len({int(pixels.sum()) for pixels in alone}) == 9  # they are not all equal
     assert all(torch.equal(mine, wanted) for mine, wanted in zip(found, alone, strict=True))
 
 
-def test_a_whole_picture_with_a_region_resized_is_its_region_resized() -> None:
+def test_a_window_of_a_full_decode_equals_a_region() -> None:
     made = {}
     for window in ("region", "full"):
         graph = dali.Graph(12, SIZE, 2, None, Decoding(window=window))
@@ -72,7 +73,7 @@ def test_rows_that_are_left_out_are_black_and_change_no_other(left_out: list[boo
 
 
 @pytest.mark.parametrize("share", [True, False])
-def test_bytes_are_read_where_they_lie_or_copied(share: bool) -> None:
+def test_bytes_are_read_without_a_copy_or_copied(share: bool) -> None:
     graph = dali.Graph(2, SIZE, 1, None, Decoding(share_bytes=share))
     inputs = graph.inputs(PICTURES[:2], crops(2), nobody(2))
     for fed, jpeg in zip(inputs["jpegs"], PICTURES[:2], strict=True):
@@ -83,7 +84,7 @@ def test_bytes_are_read_where_they_lie_or_copied(share: bool) -> None:
     assert not torch.equal(pixels, graph.collect())
 
 
-def test_a_gpu_that_is_not_there_is_an_error() -> None:
+def test_a_missing_gpu_raises_an_error() -> None:
     if torch.cuda.is_available():
         pytest.skip("there is one")
     with pytest.raises(RuntimeError):

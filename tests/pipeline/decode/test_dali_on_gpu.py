@@ -1,4 +1,4 @@
-"""What only a GPU can show. Skipped without one; docs/how-to/gpu.md says which of it was ever run."""
+"""Tests that need a GPU. Skipped without one; docs/how-to/gpu.md says which of them were ever run."""
 
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ def apart(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("window", ["region", "full"])
 @pytest.mark.parametrize("load", [0.0, 0.65, 1.0])
 @pytest.mark.parametrize("share", [True, False])
-def test_pixels_are_those_of_the_cpu(window: Any, load: float, share: bool) -> None:
+def test_pixels_equal_the_cpus(window: Any, load: float, share: bool) -> None:
     decoding = Decoding(window=window, hw_decoder_load=load, share_bytes=share)
     here, _ = dali.DaliBackend(2).decode(PICTURES, CROPS, SIZE)
     there, failed = dali.DaliBackend(2, "cuda:0", decoding).decode(PICTURES, CROPS, SIZE)
@@ -44,7 +44,7 @@ def test_pixels_are_those_of_the_cpu(window: Any, load: float, share: bool) -> N
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3])
-def test_a_picture_that_fails_is_one_hole_of_its_own_batch(depth: int) -> None:
+def test_an_image_that_fails_is_one_hole_of_its_own_batch(depth: int) -> None:
     batches = [list(PICTURES), [*PICTURES[:3], UNDECODABLE, None, *PICTURES[5:]], list(PICTURES[::-1]), list(PICTURES)]
     right = [dali.DaliBackend(2, "cuda:0").decode(PICTURES[::step], CROPS, SIZE)[0] for step in (1, -1)]
     backend = dali.DaliBackend(2, "cuda:0", Decoding(depth=depth))
@@ -62,7 +62,7 @@ def test_a_picture_that_fails_is_one_hole_of_its_own_batch(depth: int) -> None:
         assert float(apart(pixels[rows], wanted[rows]).float().mean()) <= MEAN
 
 
-def test_uint8_batches_stay_what_they_were() -> None:
+def test_uint8_batches_are_not_overwritten() -> None:
     backend = dali.DaliBackend(2, "cuda:0")
     kept = [backend.decode(PICTURES[i:] + PICTURES[:i], CROPS, SIZE)[0] for i in range(6)]
     copies = [each.clone() for each in kept]
@@ -72,7 +72,7 @@ def test_uint8_batches_stay_what_they_were() -> None:
 
 
 @pytest.mark.parametrize("mixes", [False, True])
-def test_fused_normalisation_is_the_plain_one(mixes: bool) -> None:
+def test_compiled_normalisation_equals_the_plain_one(mixes: bool) -> None:
     images = torch.randint(0, 256, (16, 3, 64, 64), dtype=torch.uint8, device="cuda").contiguous(
         memory_format=torch.channels_last
     )
@@ -88,8 +88,8 @@ def test_fused_normalisation_is_the_plain_one(mixes: bool) -> None:
     "more", [{}, {"randaugment": (2, 9), "jitter": (0.2, 0.2, 0.2, 0.05)}, {"mixup": 0.4}], ids=str
 )
 @pytest.mark.parametrize("output", ["uint8", "bfloat16"])
-def test_the_loader_gives_what_it_gives_on_the_cpu(tmp_path: Path, more: dict[str, Any], output: Any) -> None:
-    """Read on a stream of the trainer's own, so that a batch that is not whole would be seen."""
+def test_the_loader_gives_the_same_as_on_the_cpu(tmp_path: Path, more: dict[str, Any], output: Any) -> None:
+    """Read on a separate stream of the trainer, so that an incomplete batch would be detected."""
     made = make_corpus(tmp_path, [40, 24], picture_size=(120, 100), replace={7: UNDECODABLE})
     told = {"batch_size": 16, "streams": 4, "chunk": 4, "epochs": 2, "size": 64, "output": output, "threads": 2, **more}
     batches: dict[str, list[Batch]] = {}
@@ -102,5 +102,5 @@ def test_the_loader_gives_what_it_gives_on_the_cpu(tmp_path: Path, more: dict[st
         assert torch.equal(here.positions, there.positions) and torch.equal(here.valid, there.valid)
         assert torch.equal(here.labels.ids, there.labels.ids) and torch.equal(here.labels.offsets, there.labels.offsets)
         limit = 0.1 if output == "bfloat16" else 5.0
-        if not more.get("randaugment"):  # equalising and posterising make much of a level
+        if not more.get("randaugment"):  # equalising and posterising amplify a difference of one level
             assert float((here.images.float() - there.images.float()).abs().mean()) <= limit

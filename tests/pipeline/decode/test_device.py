@@ -1,4 +1,4 @@
-"""Which device, and who decodes there; what cannot be had is said once, with its cost and the way out."""
+"""Tests the choice of device and decoder; what is not available is reported once, with its cost and the remedy."""
 
 import logging
 import subprocess
@@ -36,7 +36,7 @@ def nothing_was_said() -> Iterator[None]:
 
 
 def gpus(monkeypatch: pytest.MonkeyPatch, count: int, current: int = 0) -> None:
-    """As torch tells it of so many GPUs."""
+    """Makes torch report that number of GPUs."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
     monkeypatch.setattr(torch.cuda, "current_device", lambda: current)
@@ -51,7 +51,7 @@ def gpus(monkeypatch: pytest.MonkeyPatch, count: int, current: int = 0) -> None:
         ("auto", 8, 0, "3", "cuda:3"),
         ("cuda", 8, 0, "3", "cuda:3"),
         ("cuda", 8, 5, "3", "cuda:5"),  # the trainer chose
-        ("cuda", 1, 0, "3", "cuda:0"),  # each rank sees its own only
+        ("cuda", 1, 0, "3", "cuda:0"),  # each rank sees only its own
         ("cuda", 8, 0, "", "cuda:0"),
         ("cuda:7", 8, 0, "3", "cuda:7"),
     ],
@@ -63,7 +63,7 @@ def test_each_rank_gets_its_gpu(
     assert resolve(asked, {"LOCAL_RANK": rank} if rank else {}) == found
 
 
-def test_a_gpu_that_is_not_there(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_missing_gpu_raises_an_error(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     gpus(monkeypatch, 0)
     for asked in ("cuda", "cuda:1"):
         with pytest.raises(ConfigError, match="device auto or cpu"):
@@ -89,31 +89,31 @@ def on_gpu(backend: Any = "auto", **more: Any) -> LoaderConfig:
         (Machine(1, OLD, 470), ["needs driver 525", "update the driver"]),
     ],
 )
-def test_without_a_dali_that_runs_the_cpu_decodes(machine: Machine, words: list[str]) -> None:
+def test_without_a_working_dali_the_cpu_decodes(machine: Machine, words: list[str]) -> None:
     choice = decide(on_gpu(), machine)
     assert not choice.dali and choice.worse
     assert all(word in choice.why for word in [*words, "0.4 ms of a core"])
     with pytest.raises(ConfigError, match="use backend cpu"):
         decide(on_gpu("dali"), machine)
-    assert decide(on_gpu("cpu"), machine).why == ""  # who asked for it needs no reason
+    assert decide(on_gpu("cpu"), machine).why == ""  # a configured choice needs no reason
 
 
 @pytest.mark.parametrize("machine", [Machine(1, NEW, 580, True), Machine(1, NEW), Machine(1, "nvidia.dali", 400)])
-def test_with_one_it_decodes(machine: Machine) -> None:
+def test_with_a_working_dali_it_decodes(machine: Machine) -> None:
     for backend in ("auto", "dali"):
         choice = decide(on_gpu(backend), machine)
         assert choice.dali and choice.why == "" and choice.decoding == Decoding()
 
 
-def test_no_hardware_decoder() -> None:
+def test_without_a_hardware_decoder() -> None:
     choice = decide(on_gpu(), Machine(1, NEW, 590, False))
     assert choice.dali and choice.decoding.hw_decoder_load == 0 and "no hardware JPEG decoder" in choice.why
     none = Decoding(hw_decoder_load=0.0)
     assert decide(on_gpu(decoding=none), Machine(1, NEW, 590, False)).why == ""
 
 
-def test_an_nvjpeg_that_was_loaded_first_and_is_older_decodes_whole_pictures() -> None:
-    """torchvision brings nvJPEG 13.1 under the name by which DALI's codec looks for its own."""
+def test_with_an_older_nvjpeg_loaded_first_whole_images_are_decoded() -> None:
+    """torchvision includes nvJPEG 13.1 under the name by which DALI's codec looks for its own."""
     choice = decide(on_gpu(), Machine(1, NEW, 580, True, (13, 1), "/own/libnvjpeg.so.13"))
     assert choice.dali and choice.decoding == Decoding(window="full")
     assert "torchvision" in choice.why and "LD_PRELOAD=/own/libnvjpeg.so.13 " in choice.why
@@ -123,13 +123,13 @@ def test_an_nvjpeg_that_was_loaded_first_and_is_older_decodes_whole_pictures() -
         assert decide(on_gpu(decoding=decoding), Machine(1, NEW, 580, True, (13, 1))).why == ""
 
 
-def test_the_wheel_for_older_drivers_decodes_whole_pictures() -> None:
+def test_the_wheel_for_older_drivers_decodes_whole_images() -> None:
     choice = decide(on_gpu(), Machine(1, OLD, 535, True))
     assert choice.dali and choice.decoding == Decoding(window="full") and "LD_PRELOAD" not in choice.why
 
 
-def test_which_nvjpeg_a_process_has_loaded() -> None:
-    """In processes of their own: a library does not go away again."""
+def test_the_loaded_nvjpeg_is_detected() -> None:
+    """In separate processes, because a library cannot be unloaded."""
     if (library := own_nvjpeg()) is None:
         pytest.skip("DALI's nvJPEG is not installed")
     asked = (
@@ -140,7 +140,7 @@ def test_which_nvjpeg_a_process_has_loaded() -> None:
         assert done.stdout.startswith(found) and done.stdout.endswith(" None\n")
 
 
-def test_on_the_cpu_nothing_is_asked_of_a_driver() -> None:
+def test_on_the_cpu_no_driver_is_queried() -> None:
     assert not decide(LoaderConfig(), Machine(0, NEW)).dali
     assert decide(LoaderConfig(backend="dali"), Machine(0, NEW)).dali
     with pytest.raises(ConfigError, match="pip install 'tagmill"):
@@ -158,7 +158,7 @@ def test_on_the_cpu_nothing_is_asked_of_a_driver() -> None:
         ("no devices were found\n", None, None),
     ],
 )
-def test_what_the_driver_says(text: str, driver: int | None, engine: bool | None) -> None:
+def test_the_drivers_answer_is_parsed(text: str, driver: int | None, engine: bool | None) -> None:
     assert parse_driver(text) == (driver, engine)
 
 
@@ -170,7 +170,7 @@ def test_a_driver_that_does_not_answer_is_unknown(monkeypatch: pytest.MonkeyPatc
     assert query_driver("0") == ""
 
 
-def test_the_machine_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_machine_is_queried_once(monkeypatch: pytest.MonkeyPatch) -> None:
     class Properties:
         uuid = "1234"
 
@@ -191,7 +191,7 @@ def test_the_machine_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert detect("cpu") == Machine(0, NEW)
 
 
-def test_a_warning_is_given_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_warning_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         for text in ("one", "two", "one"):
             warn_once(text)

@@ -1,4 +1,4 @@
-"""Windows that Pillow decodes: modes, other formats, and shrinking inside the decoder."""
+"""Tests windows that Pillow decodes: modes, other formats, and shrinking inside the decoder."""
 
 import io
 from collections.abc import Iterator
@@ -51,7 +51,7 @@ def test_other_modes_become_rgb(backend: CpuBackend, mode: str) -> None:
 
 
 @pytest.mark.parametrize("box", [(-1, 0, 10, 10), (0, -1, 10, 10), (31, 0, 10, 10), (0, 31, 10, 10)])
-def test_a_window_outside_the_picture_is_a_hole(backend: CpuBackend, box: tuple[int, int, int, int]) -> None:
+def test_a_window_outside_the_image_is_a_hole(backend: CpuBackend, box: tuple[int, int, int, int]) -> None:
     pixels, failed = backend.decode([picture(0, 40, 40)], window(*box), 8)
     assert failed.all() and not pixels.any()
 

@@ -1,4 +1,4 @@
-"""What a run will need, held against what the loader then does."""
+"""Tests the forecast against what the loader does afterwards."""
 
 import json
 from pathlib import Path
@@ -19,7 +19,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     return make_corpus(tmp_path_factory.mktemp("corpus"), [30, 30, 20], repeats=repeats)
 
 
-def test_the_figures_are_the_loaders(made: Made) -> None:
+def test_the_figures_equal_the_loaders(made: Made) -> None:
     needs = forecast(Forecast(corpus=made.url, batch_size=8, world=2, streams=4, chunk=5, images_per_second=10))
     with Loader(made.url, LoaderConfig(batch_size=8, streams=4, chunk=5), World(0, 2)) as loader:
         assert needs.samples == loader.samples_per_epoch and needs.batches == loader.batches_per_epoch
@@ -32,16 +32,16 @@ def test_the_figures_are_the_loaders(made: Made) -> None:
 
 
 def test_requests_of_chunks_and_of_single_samples(made: Made) -> None:
-    """Without a view a sample that is read alone costs an index row and a picture, a chunk hardly more."""
+    """Without a view a sample that is read alone costs an index row and an image, a chunk hardly more."""
     chunks = forecast(Forecast(corpus=made.url, batch_size=4, view=None, streams=1, window=1, chunk=10))
     assert chunks.tail == 0 and chunks.advice == ""
-    assert 0.2 <= chunks.requests_per_second / 1000 <= 0.3  # two reads for ten samples, four where a shard ends
+    assert 0.2 <= chunks.requests_per_second / 1000 <= 0.3  # two reads for ten samples, four at the end of a shard
     singly = forecast(Forecast(corpus=made.url, batch_size=4, view=None, streams=4, window=1, chunk=1))
     assert singly.requests_per_second / 1000 == pytest.approx(2)
     assert singly.bytes_per_second == pytest.approx(1000 * sum(e.bytes for e in made.entries) / 80)
 
 
-def test_what_the_loader_refuses_is_refused(made: Made, tmp_path: Path) -> None:
+def test_what_the_loader_refuses_raises_an_error(made: Made, tmp_path: Path) -> None:
     for wrong in ({"world": 9, "streams": 4}, {"world": 0}, {"images_per_second": 0.0}, {"ranks": 0}):
         with pytest.raises(ConfigError):
             forecast(Forecast(**{"corpus": made.url, "batch_size": 8, **wrong}))  # type: ignore[arg-type]
@@ -62,17 +62,17 @@ def test_the_command_line(made: Made, capsys: pytest.CaptureFixture[str]) -> Non
     assert "of the distance in a global shuffle" in shown and "0, 0 in a global shuffle" in shown
 
 
-def test_a_first_epoch_of_nothing_is_refused(tmp_path: Path) -> None:
+def test_an_empty_first_epoch_raises_an_error(tmp_path: Path) -> None:
     """One sample whose turn comes once in 65,536 epochs."""
     rare = make_corpus(tmp_path, [1], repeats=[1])
     with pytest.raises(CorpusError, match="first epoch has no samples"):
         forecast(Forecast(corpus=rare.url, batch_size=1))
 
 
-def test_what_the_machines_must_carry(made: Made, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_load_of_the_machines(made: Made, capsys: pytest.CaptureFixture[str]) -> None:
     asked = {"corpus": made.url, "batch_size": 64, "world": 16, "streams": 16, "chunk": 5, "images_per_second": 200.0}
     needs = forecast(Forecast(**asked, core_ms=0.5))  # type: ignore[arg-type]
-    mean = sum(entry.bytes for entry in made.entries) / 80  # of the tars: a little more than their pictures
+    mean = sum(entry.bytes for entry in made.entries) / 80  # of the tars: a little more than their images
     assert needs.demand.pcie_bytes == pytest.approx(200 * mean)
     assert needs.demand.nodes == 2 and needs.demand.cores == pytest.approx(0.1)
     assert needs.demand.store_bytes == pytest.approx(2 * needs.bytes_per_second)  # of two nodes, 8 ranks each

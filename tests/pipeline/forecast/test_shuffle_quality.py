@@ -1,4 +1,4 @@
-"""How well an epoch is shuffled: what the orders do, and that the forecast says it."""
+"""Tests how well an epoch is shuffled, and that the forecast predicts it."""
 
 from collections import Counter
 from itertools import product
@@ -14,11 +14,11 @@ from tagmill.pipeline.forecast import shuffle_quality as quality_module
 from tagmill.pipeline.forecast.shuffle_quality import duplicates_of_global, measure_shuffle, share_of_pairs
 from tests.pipeline.brute_order import CASES, ONE, Case
 
-ENOUGH = 100.0  # duplicates that a comparison must rest on
+ENOUGH = 100.0  # duplicates that a comparison needs at least
 
 
 def pictures_in_order(case: Case) -> npt.NDArray[np.int64]:
-    """The number of the picture at each turn."""
+    """Returns the number of the image at each turn."""
     numbers: dict[tuple[int, int], int] = {}
     at = np.array([numbers.setdefault(sample[:2], len(numbers)) for sample in case.samples()])
     plan = case.plan()
@@ -26,7 +26,7 @@ def pictures_in_order(case: Case) -> npt.NDArray[np.int64]:
 
 
 def of_global(pictures: npt.NDArray[np.int64], size: int) -> float:
-    """Duplicates that a global shuffle gives in one batch on average, by counting all batches."""
+    """Returns the duplicates that a global shuffle gives in one batch on average, by counting all batches."""
     total = len(pictures)
     counts = Counter(Counter(pictures.tolist()).values())
     absent = {copies: comb(total - copies, size) / comb(total, size) for copies in counts}
@@ -34,7 +34,7 @@ def of_global(pictures: npt.NDArray[np.int64], size: int) -> float:
 
 
 def duplicates(case: Case, batch_size: int, epochs: int) -> tuple[float, float]:
-    """(found, expected of global shuffles) over all batches of some epochs."""
+    """Returns (found, expected of global shuffles) over all batches of some epochs."""
     found = expected = 0.0
     for epoch in range(epochs):
         order = pictures_in_order(case.at_epoch(epoch))
@@ -48,9 +48,9 @@ def duplicates(case: Case, batch_size: int, epochs: int) -> tuple[float, float]:
 
 @st.composite
 def uniform_views(draw: st.DrawFn) -> tuple[Case, int]:
-    """A corpus whose classes are all seen about equally often, and a batch size. The rarest class has 4C samples, so every
-    copy number has, and as many extras as that, or none. Samples stand in any order, as ingest deals them; with whole
-    repeats also class by class."""
+    """Generates a corpus whose classes occur about equally often, and a batch size. The rarest class has 4C samples, so
+    every copy number has that many, and as many extras or none. Samples are in random order, as ingest writes them;
+    with whole repeats also class by class."""
     chunk = draw(st.integers(1, 8))
     sizes = [4 * chunk + draw(st.integers(0, 60 * chunk)) for _ in range(draw(st.integers(1, 4)))]
     seen = max(sizes) * draw(st.integers(ONE, 6 * ONE))
@@ -69,10 +69,10 @@ def uniform_views(draw: st.DrawFn) -> tuple[Case, int]:
 
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(uniform_views())
-def test_a_uniform_view_repeats_pictures_in_a_batch_hardly_more_than_a_global_shuffle(view: tuple[Case, int]) -> None:
-    """Why: two copies of one picture never stand in one chunk, and two chunks fall into a batch about as often as chance has
-    it. Duplicates are nearly independent, so a sum of n strays by about sqrt(n): of at least 100 expected ones, the double
-    is ten times as far away. (Over 2,000 such views the median was 0.97 times the global shuffle's, the largest 1.4.)"""
+def test_a_uniform_view_repeats_images_hardly_more_than_a_global_shuffle(view: tuple[Case, int]) -> None:
+    """Two copies of one image are never in one chunk, and two chunks fall into a batch about as often as by chance.
+    Duplicates are nearly independent, so a sum of n varies by about sqrt(n): for at least 100 expected ones, the double
+    is ten deviations away."""
     case, batch_size = view
     once = duplicates(case, batch_size, 1)[1]
     assume(once > ENOUGH / 40)
@@ -82,24 +82,24 @@ def test_a_uniform_view_repeats_pictures_in_a_batch_hardly_more_than_a_global_sh
 
 @settings(max_examples=30, deadline=None)
 @given(case=CASES, samples=st.integers(1, 300), batch_size=st.integers(2, 60))
-def test_a_natural_view_repeats_none(case: Case, samples: int, batch_size: int) -> None:
+def test_a_natural_view_repeats_no_image_in_a_batch(case: Case, samples: int, batch_size: int) -> None:
     natural = Case([[ONE] * samples, [ONE] * 3], case.seed, case.epoch, case.streams, case.window, case.chunk)
     assert duplicates(natural, batch_size, 1)[0] == 0
     told = measure_shuffle(natural.plan(), np.array([samples, 3]), batch_size)
     assert told.duplicates == told.duplicates_global == 0
 
 
-def test_what_the_limit_of_4_chunks_is_for() -> None:
-    """A copy number with fewer samples than a chunk shares one with the next: the picture that has 5 copies stands 3 times
-    in the last chunk, and its window hands them out together."""
+def test_copy_numbers_below_4_chunks_repeat_images() -> None:
+    """A copy number with fewer samples than a chunk shares one with the next: the image that has 5 copies occurs 3
+    times in the last chunk, and its window yields them together."""
     rare = Case([[ONE] * 1597 + [5 * ONE]], seed=1, epoch=0, streams=2, window=1, chunk=8)
     found, expected = duplicates(rare, 8, 100)
     assert found > 2 * expected
 
 
-def test_extras_that_begin_where_the_last_copies_end_are_no_global_shuffle() -> None:
-    """The limit of the law: it needs samples in an order that does not follow their repeats. Here 32 samples have a second
-    copy and 36 an extra, four of them both, which end the one run and begin the other: in one chunk."""
+def test_extras_next_to_the_last_copies_repeat_images() -> None:
+    """The limit of the rule: it requires an order of samples that is independent of their repeats. Here 32 samples have
+    a second copy and 36 an extra, four of them both, which end the one run and begin the other: in one chunk."""
     repeats = [2 * ONE] * 28 + [3 * ONE - 1] * 4 + [2 * ONE - 1] * 32 + [ONE] * 1540
     case = Case([repeats], seed=1, epoch=0, streams=2, window=1, chunk=8)
     found, expected = duplicates(case, 8, 100)
@@ -111,8 +111,10 @@ def test_extras_that_begin_where_the_last_copies_end_are_no_global_shuffle() -> 
 
 @pytest.mark.parametrize("fractions", [False, True])
 @pytest.mark.parametrize(("streams", "window", "chunk", "batch_size"), [(1, 1, 4, 16), (8, 2, 4, 24), (16, 3, 8, 100)])
-def test_what_is_told_is_what_happens(streams: int, window: int, chunk: int, batch_size: int, fractions: bool) -> None:
-    """The duplicates that are told are those that there are. Who has extras is taken as chance, so it is rougher there."""
+def test_predicted_duplicates_are_those_found(
+    streams: int, window: int, chunk: int, batch_size: int, fractions: bool
+) -> None:
+    """Which samples have extras is taken as random, so the prediction of extras is less exact."""
     repeats = np.repeat([ONE, 5 * ONE // 2, 9 * ONE, 7 * ONE + ONE // 4], [600, 240, 60, 80])
     np.random.default_rng(2).shuffle(repeats)
     repeats = repeats if fractions else repeats // ONE * ONE
@@ -127,7 +129,7 @@ def test_what_is_told_is_what_happens(streams: int, window: int, chunk: int, bat
 
 @settings(max_examples=50, deadline=None)
 @given(case=CASES)
-def test_a_batch_of_the_whole_epoch_is_that_of_a_global_shuffle(case: Case) -> None:
+def test_a_batch_of_the_whole_epoch_equals_a_global_shuffle(case: Case) -> None:
     whole = Case([[r // ONE * ONE for r in shard] for shard in case.repeats], case.seed, 0, case.streams, 2, case.chunk)
     order = pictures_in_order(whole)
     assume(len(order) > 0)
@@ -159,7 +161,7 @@ def test_shares_of_pairs(members: list[int]) -> None:
 
 
 def test_pairs_of_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One stream with one chunk in its window deals chunk after chunk; with two, half of the pairs are of one."""
+    """One stream with one chunk in its window yields chunk after chunk; with two, half of the pairs are of one."""
     one = measure_shuffle(Case([[ONE] * 640] * 2, 1, 0, 1, 1, 16).plan(), np.array([640, 640]), 16)
     assert (one.same_chunk, one.same_shard) == (1, 1)
     assert one.same_chunk_global == pytest.approx(15 / 1279) and one.same_shard_global == pytest.approx(639 / 1279)
@@ -172,8 +174,8 @@ def test_pairs_of_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("repeat", [ONE, 3 * ONE, ONE + ONE // 2, ONE // 2])
-def test_neighbours(repeat: int) -> None:
-    """Many streams part them as a global shuffle does; one stream with one chunk leaves them in one chunk."""
+def test_distance_of_neighbours(repeat: int) -> None:
+    """Many streams separate them as a global shuffle does; one stream with one chunk leaves them in one chunk."""
     shards, samples = [[repeat] * 2000, [repeat] * 500, [repeat] * 1500], np.array([2000, 500, 1500])
     apart = measure_shuffle(Case(shards, 1, 0, 32, 2, 16).plan(), samples, 64).neighbour_distance
     near = measure_shuffle(Case(shards, 1, 0, 1, 1, 16).plan(), samples, 64).neighbour_distance

@@ -1,4 +1,4 @@
-"""The epoch space: which samples a view asks for in an epoch, and where they stand."""
+"""Tests the epoch space: the samples that a view assigns to an epoch, and their positions."""
 
 from collections import Counter
 from dataclasses import replace
@@ -22,7 +22,7 @@ from tests.pipeline.corpora import Made, make_corpus
 
 
 def resolve(case: Case, spans: list[Span]) -> list[Sample]:
-    """The samples of spans, from the definition of a run and of extras."""
+    """Returns the samples of spans, from the definition of a run and of extras."""
     found = []
     for span in spans:
         shard = case.repeats[span.shard]
@@ -41,7 +41,7 @@ def resolve(case: Case, spans: list[Span]) -> list[Sample]:
 
 @settings(max_examples=150, deadline=None)
 @given(case=CASES, cuts=st.lists(st.integers(0, 500), max_size=4))
-def test_any_cut_of_an_epoch_gives_its_samples_in_order(case: Case, cuts: list[int]) -> None:
+def test_any_range_of_an_epoch_gives_its_samples_in_order(case: Case, cuts: list[int]) -> None:
     space, samples = case.space(), case.samples()
     total = space.num_positions(case.epoch)
     assert total == len(samples)
@@ -54,7 +54,7 @@ def test_any_cut_of_an_epoch_gives_its_samples_in_order(case: Case, cuts: list[i
 
 @settings(max_examples=100, deadline=None)
 @given(case=CASES, group=st.integers(1, 3), pieces=st.integers(1, 3), bins=st.integers(1, 9))
-def test_however_shards_are_summed(case: Case, group: int, pieces: int, bins: int) -> None:
+def test_the_size_of_groups_does_not_matter(case: Case, group: int, pieces: int, bins: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(space_module, "GROUP", group)
         patch.setattr(space_module, "SUMMED_SHARDS", group * pieces)
@@ -74,7 +74,7 @@ def test_scattered_positions(case: Case, data: st.DataObject) -> None:
     assert sum(map(len, spans)) == len(chosen)
 
 
-def test_neighbouring_places_of_two_copies_are_two_spans() -> None:
+def test_adjacent_offsets_of_two_copies_are_two_spans() -> None:
     space = Case([[2 * ONE] * 5], seed=0, epoch=0, streams=1, window=1, chunk=1).space()
     assert space.spans_at(0, np.array([1, 7])) == [Span(0, 0, 1, 2, 0), Span(0, 1, 2, 3, 0)]
 
@@ -91,8 +91,8 @@ def test_a_fraction_that_just_reaches_a_whole_copy(epoch: int) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(case=CASES, data=st.data())
-def test_some_of_the_shards_have_the_extras_that_they_have_among_all(case: Case, data: st.DataObject) -> None:
-    """Fractions run on through the whole corpus, whichever split is read."""
+def test_a_split_has_the_extras_that_it_has_in_the_whole_corpus(case: Case, data: st.DataObject) -> None:
+    """Fractions are summed over the whole corpus, whichever split is read."""
     first, stop = sorted(data.draw(st.tuples(*[st.integers(0, len(case.repeats))] * 2)))
     whole = case.space()
     counts = case.counts()[:, first:stop]
@@ -104,8 +104,8 @@ def test_some_of_the_shards_have_the_extras_that_they_have_among_all(case: Case,
 
 @settings(max_examples=60, deadline=None)
 @given(case=CASES)
-def test_an_epoch_has_every_sample_as_often_as_it_should(case: Case) -> None:
-    """Whole copies in every epoch, at most one extra, and over epochs a total that never moves by more than one."""
+def test_an_epoch_has_every_sample_as_often_as_its_repeat(case: Case) -> None:
+    """Whole copies in every epoch, at most one extra, and a total that differs between epochs by at most one."""
     totals = set()
     for epoch in range(5):
         samples = resolve(case, case.space().spans(epoch, 0, case.space().num_positions(epoch)))
@@ -118,8 +118,8 @@ def test_an_epoch_has_every_sample_as_often_as_it_should(case: Case) -> None:
     assert max(totals) - min(totals) <= 1
 
 
-def test_fractions_come_true_over_epochs() -> None:
-    """u_e steps through all 2^16 offsets, so the mean count of a sample tends to its repeat."""
+def test_mean_counts_over_epochs_equal_the_repeats() -> None:
+    """u_e takes all 2^16 values, so the mean count of a sample tends to its repeat."""
     case = Case([[ONE // 4, ONE // 2], [3 * ONE // 4]], seed=1, epoch=0, streams=1, window=1, chunk=1)
     epochs = 2000
     seen = Counter(sample[:2] for epoch in range(epochs) for sample in case.at_epoch(epoch).samples())
@@ -133,7 +133,7 @@ def test_fractions_come_true_over_epochs() -> None:
 
 
 @pytest.mark.parametrize(("start", "stop"), [(-1, 2), (0, 4), (3, 5)])
-def test_positions_outside_the_epoch_are_refused(start: int, stop: int) -> None:
+def test_positions_outside_the_epoch_raise_an_error(start: int, stop: int) -> None:
     space = Case([[ONE] * 3], seed=0, epoch=0, streams=1, window=1, chunk=1).space()
     with pytest.raises(IndexError, match="of 3"):
         space.spans(0, start, stop)
@@ -160,7 +160,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
 
 
 @pytest.mark.parametrize("epoch", [0, 1, 6])
-def test_the_files_of_a_view_hold_the_runs(made: Made, epoch: int) -> None:
+def test_the_files_of_a_view_contain_the_runs(made: Made, epoch: int) -> None:
     corpus = made.open()
     view = View.open(corpus, "default")
     space = EpochSpace.of(corpus, view, "train")
@@ -184,15 +184,15 @@ def test_the_held_out_split(made: Made) -> None:
         assert [(span.shard, span.copy, len(span)) for span in space.spans(0, 0, 7)] == [(3, 0, 4), (4, 0, 3)]
 
 
-def test_without_a_view_every_sample_stands_there_once(made: Made) -> None:
+def test_without_a_view_every_sample_occurs_once(made: Made) -> None:
     space = EpochSpace.of(made.open(), None, "train")
     assert [space.num_positions(epoch) for epoch in (0, 1)] == [30, 30]
     assert space.spans(0, 5, 30) == [Span(0, 0, 5, 11, 0), Span(1, 0, 0, 1, 0), Span(2, 0, 0, 18, 0)]
 
 
-def test_a_copy_that_few_shards_have_takes_no_place_for_the_others() -> None:
+def test_a_copy_of_few_shards_takes_no_space_for_the_others() -> None:
     counts = np.zeros((3, 1000), np.int64)
-    counts[0], counts[2, [7, 500, 999]] = 5, [1, 3, 2]  # nobody has exactly two copies
+    counts[0], counts[2, [7, 500, 999]] = 5, [1, 3, 2]  # no sample has exactly two copies
     space = EpochSpace.of_counts(20, counts, np.zeros(1001, np.int64), 0)
     assert [(runs.copy, len(runs.ends)) for runs in space.runs] == [(0, -(-1000 // GROUP)), (2, 3)]
     assert space.spans(0, 4998, 5006) == [
@@ -231,7 +231,7 @@ def test_a_space_of_another_view_is_another_file(tmp_path: Path, monkeypatch: py
         assert space.num_positions(0) == sum(repeats) // ONE
 
 
-def test_a_split_without_samples_is_refused(tmp_path: Path) -> None:
+def test_a_split_without_samples_raises_an_error(tmp_path: Path) -> None:
     corpus = make_corpus(tmp_path, [2], repeats=[0, 0]).open()
     with pytest.raises(CorpusError, match="view 'default' has no samples in split 'train'"):
         EpochSpace.of(corpus, View.open(corpus, "default"), "train")
@@ -240,7 +240,7 @@ def test_a_split_without_samples_is_refused(tmp_path: Path) -> None:
             EpochSpace.of(corpus, view, "holdout")
 
 
-def test_a_view_of_other_shards_is_refused(made: Made) -> None:
+def test_a_view_of_other_shards_raises_an_error(made: Made) -> None:
     corpus = made.open()
     view = View.open(corpus, "default")
     rows = view.table.to_pylist()
@@ -257,8 +257,10 @@ def test_a_view_of_other_shards_is_refused(made: Made) -> None:
     cuts=st.lists(st.integers(0, 3 * GROUP), max_size=4),
     data=st.data(),
 )
-def test_however_the_counts_lie_in_memory(counts: list[list[int]], cuts: list[int], data: st.DataObject) -> None:
-    """A table's columns come in pieces that know nothing of groups; and one run after the other is found as all at once are."""
+def test_the_memory_layout_of_the_counts_does_not_matter(
+    counts: list[list[int]], cuts: list[int], data: st.DataObject
+) -> None:
+    """A table's columns come in chunks independent of groups; single runs are found as all at once are."""
     copies = max(map(len, counts))
     table = np.array([sorted(row + [0] * (copies - len(row)), reverse=True) for row in counts]).T
     whole = EpochSpace.of_counts(2, table, np.zeros(len(counts) + 1, np.int64), 0)
@@ -286,8 +288,8 @@ def test_however_the_counts_lie_in_memory(counts: list[list[int]], cuts: list[in
             assert singly == [(span.shard, span.copy, span.start) for span in runs[start:stop]]
 
 
-def test_a_group_may_end_in_a_piece_without_any_copies() -> None:
-    """Lists end where copies do: a piece of the table whose shards are asked for nothing has no values at all."""
+def test_a_group_may_end_in_a_chunk_without_copies() -> None:
+    """Lists end where copies do: a chunk of the table whose shards have no samples in the view has no values at all."""
     pieces = [pa.array([[2, 1], [3]], pa.list_(pa.int64())), pa.array([[], []], pa.list_(pa.int64()))]
     counts = pa.chunked_array(pieces)
     rows = pa.Table.from_batches(space_module._rows(counts, np.zeros(5, np.int64)), space_module.SPACE)

@@ -1,4 +1,4 @@
-"""The order of a mixture: the pattern, each corpus's own epochs, ranks, memory, resuming."""
+"""Tests the order of a mixture: the pattern, each corpus's own epochs, ranks, memory, resuming."""
 
 from collections import Counter, deque
 from dataclasses import replace
@@ -38,7 +38,7 @@ def digest(source: int) -> bytes:
 
 @st.composite
 def mixtures(draw: st.DrawFn) -> MixedSchedule:
-    """Any corpora of at least one sample an epoch on average."""
+    """Generates corpora of at least one sample an epoch on average."""
     weights = draw(WEIGHTS)
     cases = [draw(CASES) for _ in weights]
     assume(all(sum(map(sum, case.repeats)) >= ONE for case in cases))
@@ -57,7 +57,8 @@ def places(step: Step) -> list[Place]:
 
 
 def spelled_out(mixture: MixedSchedule, num_turns: int) -> list[Place]:
-    """The place at each turn from turn 0: every corpus a list of its epochs' orders, dealt out by the pattern."""
+    """Returns (corpus, own epoch, position) at each turn from turn 0, by direct enumeration: the orders of each
+    corpus's epochs, interleaved by the pattern."""
 
     def walk(source: int) -> deque[Place]:
         found, epoch = deque[Place](), 0
@@ -85,12 +86,12 @@ def spelled_out(mixture: MixedSchedule, num_turns: int) -> list[Place]:
     ],
 )
 def test_golden_patterns(weights: tuple[int, ...], entries: str) -> None:
-    """Saved turns mean what the pattern says: if it changes, PLAN_VERSION must."""
+    """The pattern defines the meaning of saved turns: if it changes, PLAN_VERSION must change."""
     assert "".join(map(str, Pattern(weights).entries.tolist())) == entries
 
 
 @given(weights=WEIGHTS, start=st.integers(0, 10**12), times=st.integers(1, 3))
-def test_any_cycle_has_exactly_the_weights_and_any_stretch_nearly(
+def test_any_cycle_has_exactly_the_weights_and_any_interval_nearly(
     weights: tuple[int, ...], start: int, times: int
 ) -> None:
     pattern = Pattern(weights)
@@ -106,7 +107,7 @@ def test_any_cycle_has_exactly_the_weights_and_any_stretch_nearly(
 
 
 @given(weights=WEIGHTS, start=st.integers(0, 10**12))
-def test_own_turns_count_a_corpus_through(weights: tuple[int, ...], start: int) -> None:
+def test_own_turns_count_through_a_corpus(weights: tuple[int, ...], start: int) -> None:
     pattern = Pattern(weights)
     turns = np.arange(start, start + 50)
     sources, own = pattern.own_turns(turns)
@@ -130,7 +131,7 @@ def test_the_largest_pattern() -> None:
 
 @settings(max_examples=50, deadline=None)
 @given(case=CASES, data=st.data())
-def test_own_epochs_are_found_without_walking_there(case: Case, data: st.DataObject) -> None:
+def test_own_epochs_are_found_in_constant_time(case: Case, data: st.DataObject) -> None:
     assume(sum(map(sum, case.repeats)))
     space = case.space()
     epochs = OwnEpochs(space)
@@ -147,9 +148,7 @@ def test_own_epochs_are_found_without_walking_there(case: Case, data: st.DataObj
 
 @settings(max_examples=40, deadline=None)
 @given(mixture=mixtures(), size=st.integers(1, 16), num_steps=st.integers(1, 6))
-def test_ranks_share_out_every_batch_of_the_order_that_is_spelled_out(
-    mixture: MixedSchedule, size: int, num_steps: int
-) -> None:
+def test_ranks_share_every_batch_of_the_enumerated_order(mixture: MixedSchedule, size: int, num_steps: int) -> None:
     """For any number of ranks up to T; so each corpus's own epoch is a permutation, as each of its plans is."""
     size, batch = min(size, mixture.streams), mixture.batch_size
     order = spelled_out(mixture, num_steps * batch)
@@ -163,7 +162,7 @@ def test_ranks_share_out_every_batch_of_the_order_that_is_spelled_out(
             assert places(part) == [place for place in wanted if place in mine]  # in the order of their turns
     for source, part in enumerate(mixture.parts):
         seen = [(epoch, position) for whose, epoch, position in order if whose == source]
-        for epoch in range(mixture.own_epochs(len(order))[source]):  # those that are over
+        for epoch in range(mixture.own_epochs(len(order))[source]):  # past epochs
             found = [position for own, position in seen if own == epoch]
             assert sorted(found) == list(range(part.space.num_positions(epoch)))
 
@@ -171,7 +170,7 @@ def test_ranks_share_out_every_batch_of_the_order_that_is_spelled_out(
 @settings(max_examples=40, deadline=None)
 @given(mixture=mixtures(), size=st.integers(1, 8))
 def test_a_stream_of_an_epoch_has_one_rank(mixture: MixedSchedule, size: int) -> None:
-    """Or else two ranks would read the same chunks."""
+    """Otherwise two ranks would read the same chunks."""
     for epoch in range(4):
         plan = mixture.plan(0, epoch)
         turns = np.arange(plan.num_turns)
@@ -183,9 +182,9 @@ def test_a_stream_of_an_epoch_has_one_rank(mixture: MixedSchedule, size: int) ->
 
 @settings(max_examples=80, deadline=None)
 @given(mixture=mixtures(), size=st.integers(1, 6), start=st.integers(0, 400))
-def test_visits_hold_what_is_left_and_never_need_more_room(mixture: MixedSchedule, size: int, start: int) -> None:
-    """A reader that opens each visit in order, as soon as its own corpus has room, always has the next turn: the bound is
-    one corpus's windows for each corpus."""
+def test_visits_contain_the_rest_and_never_exceed_the_capacity(mixture: MixedSchedule, size: int, start: int) -> None:
+    """A reader that opens each visit in order, as soon as its own corpus has capacity, always has the next turn: the
+    bound is one corpus's windows for each corpus."""
     size = min(size, mixture.streams)
     for rank in range(size):
         mine = of_rank(mixture, rank, size)
@@ -209,7 +208,7 @@ def test_visits_hold_what_is_left_and_never_need_more_room(mixture: MixedSchedul
 
 @settings(max_examples=60, deadline=None)
 @given(mixture=mixtures(), sizes=st.lists(st.integers(1, 16), min_size=1, max_size=4), data=st.data())
-def test_another_world_goes_on_exactly(mixture: MixedSchedule, sizes: list[int], data: st.DataObject) -> None:
+def test_another_world_resumes_exactly(mixture: MixedSchedule, sizes: list[int], data: st.DataObject) -> None:
     wanted = [sorted(places(step)) for step in islice(mixture.steps(0, 0), 14)]
     found: list[list[Place]] = []
     state = (0, 0)
@@ -258,14 +257,14 @@ def test_shares_that_fill_all_streams_need_no_padding() -> None:
 
 
 @pytest.mark.parametrize("weights", [(), (0, 1), (2, -1), (1.5, 1), (True, 1), (65_536, 1)])
-def test_weights_that_cannot_be_right(weights: tuple[int, ...]) -> None:
+def test_invalid_weights_raise_an_error(weights: tuple[int, ...]) -> None:
     with pytest.raises(ConfigError, match="weights"):
         Mixture(*[(f"corpus{number}", weight) for number, weight in enumerate(weights)])
     assert Mixture((Path("a"), 65_535), ("b", 1)).weights == (65_535, 1)
 
 
-def test_billions_are_resumed_where_they_stopped() -> None:
-    """Three billion samples and a thousand, 336 ranks, a turn that is years away: nothing walks there."""
+def test_billions_of_samples_resume_at_once() -> None:
+    """Three billion samples and a thousand, 336 ranks, a turn that is years away: found in constant time."""
     large = EpochSpace.of_counts(0, np.full((1, 350_000), 10_001), np.zeros(350_001, np.int64), 0)
     small = EpochSpace.of_counts(0, np.array([[1000]]), np.array([0, 12_345]), 7)
     parts = (MixturePart(large, digest(0), VIEW), MixturePart(small, digest(1), VIEW))

@@ -1,4 +1,4 @@
-"""The keyed permutation and its keys."""
+"""Tests the keyed permutation and its keys."""
 
 import hashlib
 import struct
@@ -20,7 +20,7 @@ GOLDEN_NO_VIEW = "0xc5183c71b1b63902"
 
 @settings(max_examples=150, deadline=None)
 @given(size=st.integers(1, 700), key=KEYS)
-def test_it_is_the_permutation_that_the_brute_force_spells_out(size: int, key: int) -> None:
+def test_it_equals_the_brute_force_permutation(size: int, key: int) -> None:
     found = permute(np.arange(size), size, key).tolist()
     assert sorted(found) == list(range(size))
     assert found == shuffled(size, key)
@@ -41,15 +41,15 @@ def test_no_items() -> None:
     assert len(permute(none, 5, np.empty(0, np.uint64))) == 0
 
 
-def test_an_item_outside_is_a_mistake_of_ours() -> None:
+def test_an_item_outside_fails_an_assertion() -> None:
     with pytest.raises(AssertionError):
         permute(np.array([5]), 5, 1)
 
 
 @pytest.mark.parametrize("size", [3, 10, 64, 100])
-def test_every_place_is_as_likely_as_any_other(size: int) -> None:
-    """Pearson's statistic of item -> place over 4,000 keys has mean (size - 1)^2 and standard deviation about
-    sqrt(2) (size - 1): within five of them."""
+def test_all_targets_are_equally_likely(size: int) -> None:
+    """Pearson's statistic of item -> target over 4,000 keys has mean (size - 1)^2 and standard deviation about sqrt(2)
+    (size - 1): within five of them."""
     rounds = 4000
     keys = [derive_key(MANIFEST, VIEW, 0, number, CHUNKS, 0, 0) for number in range(rounds)]
     seen = np.zeros((size, size))
@@ -60,15 +60,15 @@ def test_every_place_is_as_likely_as_any_other(size: int) -> None:
     assert abs(statistic - freedom) < 5 * np.sqrt(2 * freedom)
 
 
-def test_neighbours_part() -> None:
-    """Two items that stood side by side do so again about as often as chance has it: 2 / size of the time."""
+def test_neighbours_are_separated() -> None:
+    """Two adjacent items stay adjacent about as often as by chance: 2 / size of the time."""
     size = 5000
     together = [np.abs(np.diff(permute(np.arange(size), size, number))) == 1 for number in range(40)]
     assert 0 < np.mean(together) < 4 / size
 
 
 def test_golden_values() -> None:
-    """The order of saved runs: if these change, PLAN_VERSION must."""
+    """The order of saved runs: if these change, PLAN_VERSION must change."""
     assert permute(np.arange(10), 10, 0).tolist() == GOLDEN_TEN
     assert permute(np.arange(4), 3_500_000_000, 0x0123456789ABCDEF).tolist() == GOLDEN_LARGE
     assert hex(derive_key(MANIFEST, VIEW, 7, 3, WINDOW, 5, 11)) == GOLDEN_KEY

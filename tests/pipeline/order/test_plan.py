@@ -1,4 +1,4 @@
-"""The order of an epoch, against the one that is spelled out; ranks, batches, visits and resuming."""
+"""Tests the order of an epoch against direct enumeration; ranks, batches, visits and resuming."""
 
 from collections import Counter, deque
 
@@ -19,7 +19,7 @@ GOLDEN_ORDER = [15, 7, 14, 5, 3, 6, 2, 4, 8, 20, 12, 21, 13, 18, 9, 19, 22, 1, 1
 
 @settings(max_examples=200, deadline=None)
 @given(case=CASES, data=st.data())
-def test_the_order_is_the_one_that_is_spelled_out(case: Case, data: st.DataObject) -> None:
+def test_the_order_equals_the_enumerated_one(case: Case, data: st.DataObject) -> None:
     plan, order = case.plan(), case.order()
     assert plan.num_turns == len(order)
     found = plan.positions(np.arange(plan.num_turns))
@@ -32,7 +32,7 @@ def test_the_order_is_the_one_that_is_spelled_out(case: Case, data: st.DataObjec
 
 @settings(max_examples=100, deadline=None)
 @given(case=CASES, batch_size=st.integers(1, 50), size=WORLDS)
-def test_ranks_share_out_every_batch(case: Case, batch_size: int, size: int) -> None:
+def test_ranks_share_every_batch(case: Case, batch_size: int, size: int) -> None:
     plan = case.plan()
     for start in range(0, plan.num_turns, batch_size):
         parts = [plan.local_turns(start, batch_size, World(rank, size)).tolist() for rank in range(size)]
@@ -46,8 +46,8 @@ def test_ranks_share_out_every_batch(case: Case, batch_size: int, size: int) -> 
 
 @settings(max_examples=200, deadline=None)
 @given(case=CASES, size=WORLDS, share=st.floats(0, 1))
-def test_visits_hold_what_is_left_and_never_need_more_room(case: Case, size: int, share: float) -> None:
-    """A reader that opens each visit as soon as it fits, and gives room back turn by turn, always has the next turn."""
+def test_visits_contain_the_rest_and_never_exceed_the_capacity(case: Case, size: int, share: float) -> None:
+    """A reader that opens each visit as soon as it fits, and frees capacity turn by turn, always has the next turn."""
     assume(size <= case.streams)
     plan = case.plan()
     from_turn = int(share * plan.num_turns)
@@ -69,7 +69,7 @@ def test_visits_hold_what_is_left_and_never_need_more_room(case: Case, size: int
 
 @settings(max_examples=100, deadline=None)
 @given(case=CASES, size=WORLDS, share=st.floats(0, 1))
-def test_a_visit_is_of_one_chunk_and_stands_where_it_is_first_needed(case: Case, size: int, share: float) -> None:
+def test_a_visit_has_one_chunk_and_comes_in_the_order_of_need(case: Case, size: int, share: float) -> None:
     plan = case.plan()
     turn_of = {position: turn for turn, position in enumerate(case.order())}
     seen, needed = set[int](), -1
@@ -85,8 +85,9 @@ def test_a_visit_is_of_one_chunk_and_stands_where_it_is_first_needed(case: Case,
 
 @settings(max_examples=60, deadline=None)
 @given(case=CASES, batch_size=st.integers(1, 60), sizes=st.lists(WORLDS, min_size=1, max_size=5), data=st.data())
-def test_another_world_goes_on_exactly(case: Case, batch_size: int, sizes: list[int], data: st.DataObject) -> None:
-    """A run that is stopped and resumed on other world sizes sees every position once, in the batches of a run that was not."""
+def test_another_world_resumes_exactly(case: Case, batch_size: int, sizes: list[int], data: st.DataObject) -> None:
+    """A run that is stopped and resumed on other world sizes sees every position once, in the batches of an undisturbed
+    run."""
     plan, order = case.plan(), case.order()
     turn, seen = 0, []
     while turn < plan.num_turns:
@@ -126,7 +127,7 @@ def test_the_local_batch_size_is_right_for_every_offset(streams: int, batch_size
         (8, 3, 4, "leave a rank without samples.*batch size at least 4"),
     ],
 )
-def test_a_plan_that_starves_a_rank_is_refused_with_the_way_out(
+def test_a_plan_that_leaves_a_rank_without_samples_raises_an_error_with_a_remedy(
     streams: int, batch_size: int, size: int, message: str
 ) -> None:
     with pytest.raises(ConfigError, match=message):
@@ -134,7 +135,7 @@ def test_a_plan_that_starves_a_rank_is_refused_with_the_way_out(
 
 
 @given(size=WORLDS, times=st.integers(1, 5), more=st.integers(0, 20))
-def test_the_way_out_is_one(size: int, times: int, more: int) -> None:
+def test_the_remedy_works(size: int, times: int, more: int) -> None:
     assert local_batch_size(size * times, size + more, World(0, size)) >= 1
 
 
@@ -164,13 +165,13 @@ def test_every_part_of_a_plan_matters() -> None:
 
 
 def test_golden_order() -> None:
-    """The order of saved runs: if it changes, PLAN_VERSION must. 23 positions: two blocks of 8, a tail of 7."""
+    """The order of saved runs: if it changes, PLAN_VERSION must change. 23 positions: two blocks of 8, a tail of 7."""
     plan = Case([[ONE] * 15, [ONE] * 8], seed=42, epoch=1, streams=2, window=2, chunk=2).plan()
     assert plan.tail_start == 16
     assert plan.positions(np.arange(23)).tolist() == GOLDEN_ORDER
 
 
-def test_an_epoch_of_billions_is_computed_where_it_is_needed() -> None:
+def test_an_epoch_of_billions_is_computed_at_any_turn() -> None:
     shards = 350_000
     space = EpochSpace.of_counts(0, np.full((1, shards), 10_001), np.zeros(shards + 1, np.int64), 0)
     plan = Plan(space, MANIFEST, VIEW, seed=0, epoch=0, streams=256, window=2, chunk=64)
@@ -185,7 +186,7 @@ def test_an_epoch_of_billions_is_computed_where_it_is_needed() -> None:
     assert len(chunks) == 512 and set(counts.tolist()) == {64}
 
 
-def test_an_epoch_of_nothing() -> None:
+def test_an_empty_epoch() -> None:
     plan = Case([[1]], seed=0, epoch=0, streams=2, window=1, chunk=1).plan()
     assert plan.num_turns == 0
     assert list(plan.visits(0, World())) == []

@@ -1,4 +1,4 @@
-"""The cutting of epochs into batches: every turn once, for any world, from any state."""
+"""Tests the division of epochs into batches: every turn once, for any world, from any state."""
 
 from itertools import islice
 
@@ -46,7 +46,7 @@ def test_every_position_once_an_epoch(worlds: int, batch_size: int, drop_last: b
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(1, 4), st.integers(4, 40), st.booleans(), st.data())
-def test_from_any_state_comes_the_rest(worlds: int, batch_size: int, drop_last: bool, data: st.DataObject) -> None:
+def test_any_state_yields_the_rest(worlds: int, batch_size: int, drop_last: bool, data: st.DataObject) -> None:
     whole = steps_of(1, batch_size, drop_last)[0]
     done = data.draw(st.integers(1, len(whole)))
     ranks = steps_of(worlds, batch_size, drop_last, whole[done - 1].after)
@@ -62,10 +62,10 @@ def test_from_any_state_comes_the_rest(worlds: int, batch_size: int, drop_last: 
 @given(
     case=CASES, batch_size=st.integers(1, 60), drop_last=st.booleans(), sizes=st.lists(st.integers(1, 16), min_size=1)
 )
-def test_any_corpus_goes_on_from_every_state_on_any_world(
+def test_any_corpus_resumes_from_every_state_on_any_world(
     case: Case, batch_size: int, drop_last: bool, sizes: list[int]
 ) -> None:
-    """What the ranks of another world do next is what one rank did next, from every state: so they do all the rest."""
+    """From every state the ranks of another world do next what one rank did next; by induction they do all the rest."""
     space, epochs = case.space(), 2
     lengths = [space.num_positions(epoch) for epoch in range(epochs)]
     assume(not drop_last or max(lengths) >= batch_size)
@@ -108,7 +108,7 @@ def test_endless_epochs_follow_each_other() -> None:
     assert [epoch for epoch, _ in islice(one.visits(2, 0), 100)][-1] > 2
 
 
-def test_a_batch_that_never_fills_is_refused() -> None:
+def test_a_batch_that_is_never_full_raises_an_error() -> None:
     with pytest.raises(ConfigError, match="lower batch_size"):
         schedule(batch_size=500, drop_last=True)
     assert schedule(batch_size=500).num_batches(0) == 1

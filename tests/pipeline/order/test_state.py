@@ -1,4 +1,4 @@
-"""Saved states: what they hold, and which are refused."""
+"""Tests saved states: their content, and which ones raise an error."""
 
 import json
 from dataclasses import fields, replace
@@ -59,14 +59,14 @@ def test_the_number_of_ranks_is_not_in_it() -> None:
         ("version", None, "version that saved it"),
     ],
 )
-def test_what_does_not_match_is_named_with_both_values_and_the_way_out(name: str, value: Any, remedy: str) -> None:
+def test_a_mismatch_is_named_with_both_values_and_a_remedy(name: str, value: Any, remedy: str) -> None:
     with pytest.raises(TagmillError) as caught:
         check({**SAVED.as_dict(), name: value}, HERE)
     assert f"{name} is {value!r}, this run's is {getattr(HERE, name)!r}" in str(caught.value)
     assert remedy in caught.value.remedy
 
 
-def test_all_that_does_not_match_is_named_at_once() -> None:
+def test_all_mismatches_are_named_at_once() -> None:
     with pytest.raises(TagmillError, match=r"manifest is .*chunk is 4, .*corpus as it was.*configure"):
         check({**SAVED.as_dict(), "chunk": 4, "manifest": "d" * 64}, HERE)
 
@@ -74,7 +74,7 @@ def test_all_that_does_not_match_is_named_at_once() -> None:
 @pytest.mark.parametrize(
     ("name", "value"), [("epoch", -1), ("turn", -1), ("turn", 1.0), ("turn", True), ("epoch", "0")]
 )
-def test_a_place_is_a_whole_number(name: str, value: Any) -> None:
+def test_epoch_and_turn_must_be_whole_numbers(name: str, value: Any) -> None:
     with pytest.raises(TagmillError, match=f"{name} is {value!r}.*whole number"):
         check({**SAVED.as_dict(), name: value}, HERE)
 
@@ -86,7 +86,7 @@ def test_unknown_and_missing_fields_are_named() -> None:
         check(state, HERE)
 
 
-def test_fields_that_a_checkpoint_kept_silent_about_are_named() -> None:
+def test_fields_that_a_checkpoint_omits_are_named() -> None:
     state = SAVED.as_dict()
     assert state["fields"] == sorted(field.name for field in fields(LoaderState))
     with pytest.raises(TagmillError, match="unknown cutmix"):
@@ -95,7 +95,7 @@ def test_fields_that_a_checkpoint_kept_silent_about_are_named() -> None:
         check({**state, "fields": 3}, HERE)
 
 
-def test_what_the_configuration_leaves_open_is_taken_as_saved() -> None:
+def test_options_left_open_by_the_configuration_are_taken_as_saved() -> None:
     state = {**SAVED.as_dict(), "streams": 512}
     assert check(state, HERE, adopt=["streams"]) == replace(SAVED, streams=512)
     with pytest.raises(TagmillError, match="chunk is 4"):
@@ -104,7 +104,7 @@ def test_what_the_configuration_leaves_open_is_taken_as_saved() -> None:
         check({**state, "streams": 0}, HERE, adopt=["streams"])
 
 
-def test_states_from_before_there_were_augmentation_options_had_none() -> None:
+def test_states_older_than_the_augmentation_options_have_none() -> None:
     older = {name: value for name, value in SAVED.as_dict().items() if name not in ("jitter", "randaugment", "mixup")}
     assert check(older, HERE) == SAVED
     with pytest.raises(TagmillError, match=r"mixup is 0\.0, this run's is 0\.2"):

@@ -1,4 +1,4 @@
-"""Markers are read as decoders read them, and what DALI must not be given is refused."""
+"""Tests that markers are read as decoders read them, and that JPEGs which DALI must not see are refused."""
 
 import io
 import struct
@@ -29,14 +29,14 @@ def test_sizes_of_all_kinds(mode: str, options: dict[str, object]) -> None:
 
 
 @given(st.integers(1, 200), st.integers(1, 200))
-def test_sizes_are_pillows(width: int, height: int) -> None:
+def test_sizes_equal_pillows(width: int, height: int) -> None:
     file = io.BytesIO()
     Image.new("L", (width, height), 80).save(file, "JPEG")
     assert frame_size(file.getvalue()) == (width, height)
 
 
 @pytest.mark.parametrize("length", [0, 1, 2, 3, 4, FRAME, FRAME + 9, SCAN, SCAN + 5, SCAN + 13])
-def test_a_header_that_is_cut_has_no_size(length: int) -> None:
+def test_a_truncated_header_has_no_size(length: int) -> None:
     assert frame_size(JPEG[:length]) is None
     assert frame_size(JPEG[: SCAN + 14]) == (61, 47)
 
@@ -44,12 +44,12 @@ def test_a_header_that_is_cut_has_no_size(length: int) -> None:
 @pytest.mark.parametrize(
     "data", [b"<html><body>404</body></html>", b"\x89PNG\r\n\x1a\n" + bytes(60), bytes(100), b"\xff" * 99]
 )
-def test_other_things_have_no_size(data: bytes) -> None:
+def test_other_bytes_have_no_size(data: bytes) -> None:
     assert frame_size(data) is None
 
 
 @pytest.mark.parametrize("marker", [0xC3, 0xC5, 0xC7, 0xC8, 0xC9, 0xCB, 0xCC, 0xCF])
-def test_frames_over_which_decoders_differ_are_refused(marker: int) -> None:
+def test_frames_on_which_decoders_disagree_are_refused(marker: int) -> None:
     assert frame_size(JPEG.replace(b"\xff\xc0", bytes([0xFF, marker]), 1)) is None
     assert frame_size(JPEG.replace(b"\xff\xc4", bytes([0xFF, marker]), 1)) is None, (
         "in the place of Huffman tables, too"
@@ -61,7 +61,7 @@ def test_frames_over_which_decoders_differ_are_refused(marker: int) -> None:
     [(4, 12), (5, 0), (9, 0), (9, 2), (9, 4), (3, 10), (3, 1)],
     ids=["12 bits", "far too high", "no components", "two", "four in the space of three", "short", "too short"],
 )
-def test_frames_that_contradict_themselves_are_refused(offset: int, value: int) -> None:
+def test_inconsistent_frames_are_refused(offset: int, value: int) -> None:
     altered = bytearray(JPEG)
     altered[FRAME + offset] = value
     if (offset, value) == (5, 0):
@@ -77,7 +77,7 @@ def test_two_frames_are_refused_and_fill_bytes_are_not() -> None:
 
 
 @given(st.binary(max_size=300), st.integers(0, SCAN + 20))
-def test_no_bytes_make_it_fail(noise: bytes, place: int) -> None:
+def test_any_bytes_are_parsed_without_an_exception(noise: bytes, place: int) -> None:
     found = frame_size(JPEG[:place] + noise + JPEG[place + len(noise) :])
     assert found is None or (len(found) == 2 and min(found) > 0)
 

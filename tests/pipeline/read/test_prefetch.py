@@ -1,4 +1,4 @@
-"""Reading ahead: the right bytes for every position, bounded memory, holes for bad pictures, errors for bad shards."""
+"""Tests reading ahead: the right bytes for every position, bounded memory, holes for bad images, errors for bad shards."""
 
 import threading
 import time
@@ -44,7 +44,7 @@ def schedule_of(reader: SampleReader, streams: int, window: int, chunk: int, wor
 
 @pytest.fixture
 def prefetchers() -> Iterator[Any]:
-    """Makes prefetchers that are closed when the test ends."""
+    """Returns a factory of prefetchers that are closed when the test ends."""
     opened: list[Prefetcher] = []
 
     def prefetcher(reader: SampleReader, schedule: Schedule, threads: int = 3, **more: Any) -> Prefetcher:
@@ -59,7 +59,7 @@ def prefetchers() -> Iterator[Any]:
 
 @pytest.mark.parametrize(("view", "split"), [("default", "train"), ("default", "holdout"), (None, "train")])
 @pytest.mark.parametrize("epoch", [0, 1, 2])
-def test_every_position_is_its_sample(made: Made, view: str | None, split: str, epoch: int) -> None:
+def test_every_position_gives_its_sample(made: Made, view: str | None, split: str, epoch: int) -> None:
     reader = sample_reader(made, view, split)
     samples = reader.read(epoch, np.arange(reader.space.num_positions(epoch)))
     numbers = [made.number_of(sample.key) for sample in samples]
@@ -72,7 +72,7 @@ def test_every_position_is_its_sample(made: Made, view: str | None, split: str, 
         assert sample.labels.tolist() == (labels[labels >= 0].tolist() if view else [])
 
 
-def test_some_positions_are_read_as_all_are(made: Made) -> None:
+def test_some_positions_are_read_like_all(made: Made) -> None:
     reader = sample_reader(made)
     everything = reader.read(1, np.arange(reader.space.num_positions(1)))
     some = np.sort(np.random.default_rng(0).choice(len(everything), 40, replace=False))
@@ -88,7 +88,7 @@ def test_some_positions_are_read_as_all_are(made: Made) -> None:
 def test_samples_come_in_order_within_bounded_memory(
     made: Made, streams: int, window: int, chunk: int, ranks: int, threads: int, batch: int
 ) -> None:
-    """Two epochs, any plan: nothing waits for ever, no sample is missing, and never are more open than the windows hold."""
+    """Two epochs, any plan: no deadlock, no missing sample, and never more open samples than the windows hold."""
     world = World(min(ranks, streams) - 1, min(ranks, streams))
     reader = sample_reader(made)
     schedule = schedule_of(reader, streams, window, chunk, world, batch)
@@ -99,7 +99,7 @@ def test_samples_come_in_order_within_bounded_memory(
     prefetcher = Prefetcher(reader, schedule.visits(0, 0), capacity, threads, Meters())
     try:
         for step in schedule.steps(0, 0):
-            for position in step.positions:  # one by one, to look at the memory between any two
+            for position in step.positions:  # one by one, to check the memory between any two
                 (sample,) = prefetcher.take(step.epoch, np.array([position]))
                 assert sample.key == keys[step.epoch][position]
                 assert prefetcher.num_open <= capacity
@@ -108,7 +108,7 @@ def test_samples_come_in_order_within_bounded_memory(
         prefetcher.close()
 
 
-def test_an_altered_picture_is_a_hole_and_loses_nothing_else(tmp_path: Path) -> None:
+def test_an_altered_image_is_a_hole_and_nothing_else_is_lost(tmp_path: Path) -> None:
     made = make_corpus(tmp_path, [12, 8])
     tar = made.file(1, ".tar")
     data = bytearray(tar.read_bytes())
@@ -121,14 +121,14 @@ def test_an_altered_picture_is_a_hole_and_loses_nothing_else(tmp_path: Path) -> 
     assert not next(sample for sample in samples if sample.jpeg is None).labels.size
 
 
-def test_a_picture_that_was_stored_cut_is_a_hole(tmp_path: Path) -> None:
+def test_an_image_that_was_stored_truncated_is_a_hole(tmp_path: Path) -> None:
     made = make_corpus(tmp_path, [6], replace={2: picture(2)[:-40], 4: b"", 5: b"no picture"})
     samples = sample_reader(made).read(0, np.arange(6))
     assert [sample.reason for sample in samples] == ["", "", "cut", "", "cut", "cut"]
 
 
 def drain(prefetcher: Prefetcher, schedule: Schedule) -> int:
-    """Steps that came before an error ended it."""
+    """Returns the steps before the one that raised an error."""
     for done, step in enumerate(schedule.steps(0, 0)):
         try:
             prefetcher.take(step.epoch, step.positions)
@@ -138,7 +138,7 @@ def drain(prefetcher: Prefetcher, schedule: Schedule) -> int:
 
 
 @pytest.mark.parametrize("kind", ["missing tar", "cut tar", "cut index", "missing labels", "cut runs"])
-def test_a_bad_shard_is_an_error_for_who_needs_it(tmp_path: Path, prefetchers: Any, kind: str) -> None:
+def test_a_bad_shard_raises_an_error_when_it_is_needed(tmp_path: Path, prefetchers: Any, kind: str) -> None:
     made = make_corpus(tmp_path, [40, 40, 40], repeats=np.arange(120) % 3 * ONE)
     path = {
         "missing tar": made.file(2, ".tar"),
@@ -154,12 +154,12 @@ def test_a_bad_shard_is_an_error_for_who_needs_it(tmp_path: Path, prefetchers: A
     reader = sample_reader(made)
     schedule = schedule_of(reader, 1, 1, 8, World(), batch=4)
     done = drain(prefetchers(reader, schedule), schedule)
-    assert done == drain(prefetchers(reader, schedule, threads=1), schedule)  # what came before it did come
+    assert done == drain(prefetchers(reader, schedule, threads=1), schedule)  # the steps before it succeeded
     with pytest.raises(IntegrityError, match="000002"):
         reader.read(0, np.arange(reader.space.num_positions(0)))
 
 
-def test_a_shard_that_vanishes_after_it_was_checked(tmp_path: Path) -> None:
+def test_a_shard_that_disappears_after_it_was_checked(tmp_path: Path) -> None:
     made = make_corpus(tmp_path, [10])
     reader = sample_reader(made)
     reader.read(0, np.arange(3))
@@ -168,7 +168,7 @@ def test_a_shard_that_vanishes_after_it_was_checked(tmp_path: Path) -> None:
         reader.read(0, np.arange(3))
 
 
-def test_a_store_that_gives_no_answer_is_an_error(
+def test_a_store_without_an_answer_raises_an_error(
     made: Made, prefetchers: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     release = threading.Event()
@@ -183,7 +183,7 @@ def test_a_store_that_gives_no_answer_is_an_error(
         release.set()
 
 
-def test_close_while_threads_are_busy_leaves_none(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_close_while_threads_are_busy_leaves_no_thread(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
     before = set(threading.enumerate())
     read, begun = SampleReader.read, threading.Event()
 
