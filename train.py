@@ -118,8 +118,7 @@ def load_recipe(path: str | Path) -> TrainConfig:
 
 # ------------------------------------------------------------------------------------------- Loss, learning rate, model
 def tag_loss(logits: torch.Tensor, terms: Terms) -> torch.Tensor:
-    """Returns the softmax cross-entropy with a target of 1/k on each of an image's k labels, summed over the images of
-    `logits` [b, L]; images without labels add nothing. The loss of Mahajan et al. 2018 and of Singh et al. 2022."""
+    """Returns softmax cross-entropy (target 1/k on each of k labels), summed over `logits` [b, L] (Mahajan et al. 2018)."""
     return -(terms.weights * torch.log_softmax(logits.float(), dim=1)[terms.rows, terms.ids]).sum()
 
 

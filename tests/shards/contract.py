@@ -1,4 +1,4 @@
-"""What every store must do. A store proves itself with a subclass that has a fixture `store`, and no more."""
+"""The contract of every store. A store is tested by a subclass with a fixture `store`."""
 
 import io
 import multiprocessing
@@ -39,7 +39,7 @@ CALLS: dict[str, Callable[[Store, str], object]] = {
 
 
 class StoreContract:
-    """`contenders` may be replaced where other processes cannot see the store."""
+    """Override `contenders` if other processes cannot see the store."""
 
     @pytest.fixture
     def contenders(self) -> type[Executor]:
@@ -54,7 +54,7 @@ class StoreContract:
 
     def test_a_put_replaces(self, store: Store) -> None:
         store.put("a", CONTENT)
-        assert store.names("") == ["a"]  # a listing that must not be believed later
+        assert store.names("") == ["a"]  # a listing that must not be cached
         store.put("a", b"short")
         assert (store.read("a"), store.size("a"), store.read_range("a", 1, 3)) == (b"short", 5, b"ho")
         store.put("a", CONTENT * 3)
@@ -72,7 +72,7 @@ class StoreContract:
         assert source.read_bytes() == CONTENT
 
     @pytest.mark.parametrize("call", ["size", "read", "read_range", "read_ranges", "open"])
-    def test_what_is_not_there_is_not_found(self, store: Store, call: str) -> None:
+    def test_missing_objects_raise_file_not_found(self, store: Store, call: str) -> None:
         store.put("a/b", b"x")
         for name in ("c", "a/c", "a/b/c"):
             assert not store.exists(name)
@@ -87,7 +87,7 @@ class StoreContract:
     @pytest.mark.parametrize(
         ("start", "stop"), [(0, 1281), (1279, 1400), (1280, 1281), (5000, 5010), (-3, 4), (1, 1 << 70)]
     )
-    def test_a_range_behind_the_end_is_a_cut_object(self, store: Store, start: int, stop: int) -> None:
+    def test_a_range_after_the_end_raises_integrity_error(self, store: Store, start: int, stop: int) -> None:
         store.put("a", CONTENT)
         with pytest.raises(IntegrityError, match=r"bytes .*a\)"):
             store.read_range("a", start, stop)
@@ -96,12 +96,12 @@ class StoreContract:
         "places",
         [[(0, 1280)], [(0, 9), (9, 20), (20, 20), (700, 1280)], [(3, 3)], [(5, 5), (900, 901)], [(7, 8), (1000, 1000)]],
     )
-    def test_pieces_of_an_object(self, store: Store, places: list[tuple[int, int]]) -> None:
+    def test_several_ranges_of_an_object(self, store: Store, places: list[tuple[int, int]]) -> None:
         store.put("a", CONTENT)
         wanted = [CONTENT[start:stop] for start, stop in places]
         assert store.read_ranges("a", places) == store.read_ranges("a", places, len(CONTENT), "0" * 64) == wanted
 
-    def test_a_piece_behind_the_end_is_a_cut_object(self, store: Store) -> None:
+    def test_several_ranges_after_the_end_raise_integrity_error(self, store: Store) -> None:
         store.put("a", CONTENT)
         with pytest.raises(IntegrityError, match=r"bytes .*a\)"):
             store.read_ranges("a", [(0, 5), (1270, 1281)])
@@ -161,7 +161,7 @@ class StoreContract:
         assert store.read("a/1") == b"again"
 
     def test_deleting_one_after_all_others(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Whatever the deletion is stopped at, the last is there as long as anything else is."""
+        """At whatever point the deletion is stopped, the last object exists as long as any other."""
         names = ["a/0", "a/b/1", "a/last", "a/z"]
         for name in names:
             store.put(name, b"x")
@@ -195,7 +195,7 @@ class StoreContract:
         assert store.names("") == ["inner/a"]
 
     @pytest.mark.parametrize("limit", [1 << 20, 10], ids=["in one request", "as a file"])
-    def test_a_file_that_is_given_is_gone(
+    def test_a_given_file_is_consumed(
         self, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int
     ) -> None:
         monkeypatch.setattr(store_module, "SMALL_PUT", limit)
@@ -221,7 +221,7 @@ class StoreContract:
     def test_one_of_many_wins(self, store: Store, contenders: type[Executor]) -> None:
         one_of_many_wins(store, contenders, race, 15)
 
-    def test_an_exchange_is_made_over_what_was_expected(self, store: Store) -> None:
+    def test_an_exchange_replaces_the_expected_content(self, store: Store) -> None:
         with pytest.raises(FileNotFoundError):
             store.exchange("a/b", b"", b"first")
         store.put("a/b", b"first")
@@ -230,7 +230,8 @@ class StoreContract:
         assert store.read("a/b") == b"second" and store.names("") == ["a/b"]
 
     def test_no_exchange_is_lost(self, store: Store, contenders: type[Executor]) -> None:
-        """Four contenders count up the same number; what is only compared before the put, as in memory, loses some."""
+        """Four contenders increment the same number; a store that only compares before the put, as in memory, loses
+        some."""
         if store.url.startswith("memory"):
             pytest.skip("this store cannot")
         store.put("count", b"0")
@@ -245,7 +246,7 @@ class StoreContract:
 
 
 def one_of_many_wins(store: Store, contenders: type[Executor], run: Callable[..., list[str]], count: int) -> None:
-    """Four contenders put other bytes under the same `count` names."""
+    """Four contenders put different bytes under the same `count` names."""
     many, names = 4, [f"race/{i}" for i in range(count)]
     contents = [b"contender %d " % i * 2000 for i in range(many)]
     pool: Executor

@@ -1,4 +1,4 @@
-"""Makes small corpora whose pictures are random bytes: nothing in this room looks inside a picture."""
+"""Makes small corpora whose images are random bytes: the code under test never decodes an image."""
 
 import hashlib
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ class Sample:
 
 
 def sample(number: int, size: int | None = None, **facts: object) -> Sample:
-    """Sample `number`, always the same, of `size` bytes."""
+    """Returns sample `number`, always the same, of `size` bytes."""
     draw = np.random.default_rng(number)
     content = draw.bytes(int(draw.integers(1, 3000)) if size is None else size)
     defaults: dict[str, object] = {
@@ -61,7 +61,7 @@ def write_shard(
 
 
 def make_corpus(url: str, spool: Path, sizes: Sequence[int] = (5, 7), holdout: Sequence[int] = (3,)) -> Corpus:
-    """A corpus with a `default` view whose repeats are whole, fractional and 0 in turn, written to any store."""
+    """Writes a corpus with a `default` view whose repeats are whole, fractional and 0 in turn, to any store."""
     store, number, entries = Store(url), 0, []
     for place, size in enumerate([*sizes, *holdout]):
         held = place >= len(sizes)
@@ -80,7 +80,7 @@ def make_corpus(url: str, spool: Path, sizes: Sequence[int] = (5, 7), holdout: S
 
 
 def labelling(count: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
-    """Labels [count, 2] and repeats [count] of a shard of `count` samples."""
+    """Returns labels [count, 2] and repeats [count] of a shard of `count` samples."""
     numbers = np.arange(count)
     labels = np.stack([numbers % 3, np.full(count, -1)], axis=1).astype(np.int32)
     repeats = np.array([ONE, 0, ONE // 2, 2 * ONE + ONE // 3], np.int64)[numbers % 4]

@@ -25,19 +25,19 @@ CHUNK = 1 << 16
 
 @dataclass(frozen=True)
 class Faults:
-    """Shares of the requests that meet each trouble, at most one; `latency` seconds come before every answer."""
+    """Rates of each fault among requests, at most one a request; `latency` seconds precede every answer."""
 
     latency: float = 0.0
-    busy: float = 0.0  # 503 SlowDown; the service never sees the request
-    reset: float = 0.0  # the connection is reset in place of an answer; the service has done its work
+    busy: float = 0.0  # 503 SlowDown; the request does not reach the service
+    reset: float = 0.0  # the connection is reset instead of an answer; the service has done its work
     stall: float = 0.0  # no answer until the proxy is closed
-    short: float = 0.0  # the body ends in its middle, and with it the connection
-    altered: float = 0.0  # a byte of the body is another
-    once: bool = False  # a request that met a trouble meets none when it is asked again
+    short: float = 0.0  # the body ends in its middle, and the connection with it
+    altered: float = 0.0  # a byte of the body is changed
+    once: bool = False  # a request that met a fault meets none when it is repeated
     seed: int = 0
 
     def draw(self, generator: random.Random) -> str:
-        """The trouble of the next request, '' for none."""
+        """Returns the fault of the next request, '' for none."""
         place = generator.random()
         for kind in ("busy", "reset", "stall", "short", "altered"):
             if place < (share := getattr(self, kind)):
@@ -48,7 +48,7 @@ class Faults:
 
 @dataclass(frozen=True)
 class Request:
-    """One request as the proxy saw it; `size` is that of the body that was sent back."""
+    """One request as the proxy saw it; `size` is that of the body that was returned."""
 
     method: str
     path: str
@@ -59,7 +59,7 @@ class Request:
 
 @dataclass
 class FaultyProxy:
-    """`faults` may be changed while it runs, and `only` limits them to paths that hold it."""
+    """`faults` may be changed while it runs, and `only` limits them to paths that contain it."""
 
     upstream: str
     faults: Faults
@@ -69,16 +69,16 @@ class FaultyProxy:
     most_in_flight: int = 0
 
     def counts(self) -> Counter[str]:
-        """Requests by what befell them: '' for those that were answered as the service did."""
+        """Counts requests by fault: '' for those answered normally."""
         return Counter(request.fault for request in list(self.requests))
 
     def forget(self) -> None:
-        """Starts counting anew."""
+        """Resets the counts."""
         self.requests.clear()
         self.most_in_flight = 0
 
     async def serve(self, ready: threading.Event, done: asyncio.Event) -> None:
-        """Until `done` is set; what is stalled then is let go."""
+        """Serves until `done` is set, then releases stalled requests."""
         self._generator, self._done, self._in_flight = random.Random(self.faults.seed), done, 0
         self._troubled: set[tuple[str, str, bytes]] = set()
         self._open: set[asyncio.Task[None]] = set()
@@ -115,7 +115,7 @@ class FaultyProxy:
         behind: asyncio.StreamReader,
         onward: asyncio.StreamWriter,
     ) -> bool:
-        """One request and its answer; False where the connection is to end."""
+        """Handles one request and its answer; returns False if the connection is to end."""
         head = await reader.readuntil(b"\r\n\r\n")
         method, path, _ = head.split(b"\r\n", 1)[0].decode().split(" ", 2)
         if _header(head, b"expect"):
@@ -174,7 +174,7 @@ def _header(head: bytes, name: bytes) -> bytes:
 
 
 async def _answer(behind: asyncio.StreamReader, method: str) -> tuple[bytes, bytes]:
-    """The headers and the body of the service's answer, as they came."""
+    """Returns the headers and the body of the service's answer unchanged."""
     headers = await behind.readuntil(b"\r\n\r\n")
     if headers[9:12] == b"100":
         headers = await behind.readuntil(b"\r\n\r\n")
@@ -193,7 +193,7 @@ async def _answer(behind: asyncio.StreamReader, method: str) -> tuple[bytes, byt
 
 @contextmanager
 def faulty(upstream: str, faults: Faults | None = None, only: str = "") -> Iterator[FaultyProxy]:
-    """Runs a proxy in a thread of this process; `upstream` is the service's address, such as http://127.0.0.1:8000."""
+    """Runs a proxy in a thread of this process; `upstream` is the service's address, for example http://127.0.0.1:8000."""
     proxy, ready = FaultyProxy(upstream, faults or Faults(), only), threading.Event()
     loop, done = asyncio.new_event_loop(), asyncio.Event()
     thread = threading.Thread(target=loop.run_until_complete, args=(proxy.serve(ready, done),), name="faulty-proxy")

@@ -1,6 +1,8 @@
-"""A real S3 service for tests: Ceph's object gateway over one monitor and one in-memory disk, on loopback, gone afterwards.
+"""A real S3 service for tests: Ceph's object gateway over one monitor and one in-memory disk, on loopback, removed
+afterwards.
 
-Debian: apt-get install --no-install-recommends ceph-mon ceph-osd radosgw. Without them the tests that need it are skipped.
+Debian: apt-get install --no-install-recommends ceph-mon ceph-osd radosgw. Without them the tests that need it are
+skipped.
 """
 
 import ctypes
@@ -20,11 +22,11 @@ from pathlib import Path
 import pytest
 
 PROGRAMS = ("monmaptool", "ceph-mon", "ceph-osd", "ceph", "radosgw-admin", "radosgw")
-PATIENCE = 60.0  # seconds for each step; about 1 in all where the machine is free
+PATIENCE = 60.0  # seconds for each step; about 1 in all if the machine is idle
 DIES_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 # No authentication between the daemons (mode crc, because 'secure' rules that out), no manager, one copy of everything.
-# The two paxos intervals make a start take one second, tcp_nodelay a small request one millisecond in place of 44.
+# The two paxos intervals let a start take one second, tcp_nodelay a small request one millisecond instead of 44.
 CONFIGURATION = """
 [global]
 fsid = {cluster}
@@ -58,7 +60,7 @@ rgw_frontends = beast endpoint=127.0.0.1:{port} tcp_nodelay=1
 
 @dataclass(frozen=True)
 class ObjectStore:
-    """A running service and the one user that it knows."""
+    """A running service and its one user."""
 
     endpoint: str
     key: str = "tester"
@@ -66,7 +68,7 @@ class ObjectStore:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What s3fs, boto and DALI look for."""
+        """Returns the environment variables that s3fs, boto and DALI read."""
         return {
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_ACCESS_KEY_ID": self.key,
@@ -82,7 +84,8 @@ def missing_programs() -> list[str]:
 
 @contextmanager
 def object_store(folder: Path) -> Iterator[ObjectStore]:
-    """Runs the service with its files in the empty folder `folder`; stopped when the block is left, however that happens."""
+    """Runs the service with its files in the empty folder `folder`; stops it at the end of the block, also after an
+    error."""
     mon_port, port = _free_ports(2)
     cluster, disk = str(uuid.uuid4()), str(uuid.uuid4())
     config = folder / "ceph.conf"
@@ -162,7 +165,7 @@ def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
 
 @pytest.fixture(scope="session")
 def s3_service() -> Iterator[ObjectStore]:
-    """The service, with the environment that leads clients to it; skips where its programs are not installed."""
+    """Starts the service, with the environment for its clients; skips if its programs are not installed."""
     if missing := missing_programs():
         pytest.skip(f"no S3 service here: {', '.join(missing)} not installed (Debian: ceph-mon ceph-osd radosgw)")
     import s3fs
@@ -182,7 +185,7 @@ def s3_service() -> Iterator[ObjectStore]:
 
 @pytest.fixture
 def s3_bucket(s3_service: ObjectStore) -> str:
-    """The URL of a fresh bucket."""
+    """Returns the URL of a new bucket."""
     import s3fs
 
     name = f"bucket-{os.getpid()}-{uuid.uuid4().hex[:8]}"

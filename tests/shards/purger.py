@@ -1,4 +1,4 @@
-"""What the tests of purging do in another process: take samples out of a corpus, and die at a put."""
+"""Runs purges in another process for tests: takes samples down, and dies at a put."""
 
 import os
 import re
@@ -16,7 +16,7 @@ AT = "2026-01-02T03:04:05+00:00"
 
 
 def take_down(corpus: Corpus, places: list[tuple[str, int]]) -> Corpus:
-    """Lists these samples, those that are not listed yet."""
+    """Lists these samples, except those that are listed already."""
     new = [place for place in places if place[1] not in corpus.takedown.ordinals(place[0])]
     rows = [Row(kind=SAMPLE, value="0" * 32, by="key", shard=shard, ordinal=ordinal, at=AT) for shard, ordinal in new]
     return record(corpus, rows) if rows else corpus
@@ -29,7 +29,7 @@ def purge(corpus: Corpus, spool: Path) -> Corpus:
 
 
 def deadly(kill: str) -> None:
-    """Lets puts and deletes whose name matches kill this process: `before:`, `half:` or `after:` and a pattern."""
+    """Makes puts and deletes whose name matches kill this process: `before:`, `half:` or `after:` and a pattern."""
     when, _, pattern = kill.partition(":")
     put, delete = Store.put, Store.delete
 

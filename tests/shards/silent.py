@@ -21,7 +21,7 @@ Refuse = Callable[[Any], tuple[int, bytes] | None]
 
 @dataclass
 class SilentWeb:
-    """`after`: how many requests are answered before it falls silent by itself. `refuse` may answer in its place, by the
+    """`after`: number of requests that are answered before it stops by itself. `refuse` may answer instead, by the
     request's headers."""
 
     root: Path
@@ -93,7 +93,7 @@ def silent(root: Path) -> Iterator[SilentWeb]:
         daemon_threads, request_queue_size = True, 256
 
         def handle_error(self, request: object, client_address: object) -> None:
-            """Clients that go away are what this is about."""
+            """Ignores clients that disconnect, which is expected here."""
 
     server = Server(("127.0.0.1", 0), Handler)
     web.url = f"http://127.0.0.1:{server.server_port}"

@@ -1,4 +1,4 @@
-"""`tagmill corpus`, for people and for machines."""
+"""Tests `tagmill corpus`, for people and for machines."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Errors are one line, say what, where and the way out, and travel between processes."""
+"""Tests that errors are one line with fault, location and remedy, and can be pickled."""
 
 import pickle
 
@@ -7,7 +7,7 @@ import pytest
 from tagmill.shards.errors import ConfigError, CorpusError, InputError, IntegrityError, StoreError, TagmillError
 
 
-def test_an_error_says_what_where_and_the_way_out_in_one_line() -> None:
+def test_an_error_names_fault_location_and_remedy_in_one_line() -> None:
     error = TagmillError("12 bytes,\n  13 expected", "shards/000000.tar", "restore it")
     assert str(error) == "12 bytes, 13 expected (shards/000000.tar): restore it"
     assert str(TagmillError("no columns")) == "no columns"
@@ -15,7 +15,7 @@ def test_an_error_says_what_where_and_the_way_out_in_one_line() -> None:
 
 
 @pytest.mark.parametrize("kind", [TagmillError, ConfigError, InputError, StoreError, CorpusError, IntegrityError])
-def test_an_error_survives_the_way_between_processes(kind: type[TagmillError]) -> None:
+def test_an_error_survives_pickling(kind: type[TagmillError]) -> None:
     error = pickle.loads(pickle.dumps(kind("what", 7, "remedy")))  # noqa: S301 (our own bytes)
     assert type(error) is kind
     assert (error.what, error.where, error.remedy) == ("what", "7", "remedy")

@@ -1,4 +1,4 @@
-"""Lint finds every altered byte, and no tar leads outside."""
+"""Tests that lint finds every altered byte, and that no tar member leaves its folder."""
 
 import io
 import tarfile
@@ -39,7 +39,7 @@ def refused(corpus: Corpus) -> str:
     return str(caught.value)
 
 
-def test_a_whole_corpus_passes(corpus: Corpus) -> None:
+def test_an_unaltered_corpus_passes(corpus: Corpus) -> None:
     lint(corpus)
 
 
@@ -72,7 +72,7 @@ def test_one_altered_byte_anywhere_in_a_view_is_found(corpus: Corpus, kind: str)
 
 
 @pytest.mark.parametrize("suffix", [".tar", ".npy", ".idx", ".parquet", "_stats.json"])
-def test_a_missing_or_cut_file_is_found(corpus: Corpus, suffix: str) -> None:
+def test_a_missing_or_truncated_file_is_found(corpus: Corpus, suffix: str) -> None:
     path = f"shards/000001{suffix}"
     whole = corpus.store.read(path)
     for size in (0, 1, len(whole) // 2, len(whole) - 1):
@@ -88,13 +88,13 @@ def cut_at_each_member(whole: bytes) -> list[bytes]:
 
 
 def with_line(corpus: Corpus, tar: bytes) -> tuple[Corpus, ShardEntry]:
-    """The corpus with another tar for its second shard, and a manifest line that believes it."""
+    """Replaces the tar of the second shard, with a manifest line that agrees with it."""
     corpus.store.put("shards/000001.tar", tar)
     return corpus, replace(corpus.entries[1], bytes=len(tar), tar_sha256=sha256_hex(tar))
 
 
 @pytest.mark.parametrize("end", [b"", bytes(512), bytes(1024), bytes(10240)], ids=len)
-def test_a_tar_that_was_cut_between_members_is_found_even_if_the_manifest_agrees(corpus: Corpus, end: bytes) -> None:
+def test_a_tar_cut_between_members_is_found_even_if_the_manifest_agrees(corpus: Corpus, end: bytes) -> None:
     whole = corpus.store.read("shards/000001.tar")
     for part in cut_at_each_member(whole):
         with pytest.raises(IntegrityError):
@@ -158,7 +158,7 @@ def test_members_that_a_shard_cannot_hold(corpus: Corpus, tmp_path: Path, bad: s
     assert set(tmp_path.rglob("*")) == before
 
 
-def test_members_come_with_their_places_and_data(corpus: Corpus) -> None:
+def test_members_have_their_offsets_and_data(corpus: Corpus) -> None:
     whole = corpus.store.read("shards/000001.tar")
     with tarfile.open(fileobj=io.BytesIO(whole)) as tar:
         expected = [(m.name, m.offset, m.offset_data, m.size) for m in tar.getmembers()]
@@ -168,20 +168,20 @@ def test_members_come_with_their_places_and_data(corpus: Corpus) -> None:
     assert list(tar_members(io.BytesIO(bytes(1024)), "here")) == []
 
 
-def test_a_member_that_claims_more_than_there_is_takes_no_memory(corpus: Corpus) -> None:
+def test_a_member_that_claims_too_much_allocates_no_memory(corpus: Corpus) -> None:
     for size in ((1 << 32) - 1, 1 << 60):
         header = member(f"{KEY}.jpg", size=size).tobuf(tarfile.GNU_FORMAT)
         with pytest.raises(IntegrityError, match=r"ends early|claims"):
             list(tar_members(io.BytesIO(header + bytes(512)), "here"))
 
 
-def test_bytes_behind_the_end_are_found(corpus: Corpus) -> None:
+def test_bytes_after_the_end_are_found(corpus: Corpus) -> None:
     whole = corpus.store.read("shards/000001.tar")
     with pytest.raises(IntegrityError, match="after the end"):
         list(tar_members(io.BytesIO(whole + b"x"), "here"))
 
 
-def test_an_index_that_another_table_believes_is_found(corpus: Corpus) -> None:
+def test_an_index_with_a_matching_digest_but_other_content_is_found(corpus: Corpus) -> None:
     index = np.load(io.BytesIO(corpus.store.read("shards/000001.npy"))).copy()
     for field in ("offset", "size", "width", "height", "crc32", "key"):
         other = index.copy()

@@ -1,4 +1,4 @@
-"""One generation of a corpus, pinned; and everything else that may stand in the place of `corpus.json`."""
+"""Tests one generation of a corpus, pinned by digests; and invalid files in the place of `corpus.json`."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -51,7 +51,7 @@ def corpus(store: Store) -> Corpus:
     return Corpus.open(store.url)
 
 
-def test_a_corpus_goes_through_its_files(store: Store, corpus: Corpus) -> None:
+def test_a_corpus_survives_its_files(store: Store, corpus: Corpus) -> None:
     assert corpus.entries == ENTRIES
     assert corpus.file.name == "mine" and corpus.file.seed == 5 and corpus.file.format == FORMAT
     assert corpus.file.views["default"].path == "views/default/abc/view.json"
@@ -62,16 +62,16 @@ def test_a_corpus_goes_through_its_files(store: Store, corpus: Corpus) -> None:
     assert Corpus.open(store.url).file.takedown == Named("manifests/takedown-5.parquet", "5" * 64)
 
 
-def test_one_shard_and_one_column_are_those_of_the_entries(corpus: Corpus) -> None:
+def test_one_shard_and_one_column_equal_those_of_the_entries(corpus: Corpus) -> None:
     assert [corpus.entry(number) for number in range(3)] == [
         ShardLine(e.name, e.split, e.samples, e.bytes) for e in ENTRIES
     ]
     assert corpus.column("samples").tolist() == [1, 7, 1] and corpus.column("bytes").tolist() == [10240] * 3
     assert [list(corpus.shards_of(split)) for split in ("train", "holdout", "other")] == [[0, 1], [2], []]
-    assert "entries" not in corpus.__dict__  # no object a shard was made
+    assert "entries" not in corpus.__dict__  # no object for each shard was made
 
 
-def test_shards_of_a_split_that_do_not_stand_together_are_refused(corpus: Corpus) -> None:
+def test_splits_that_are_not_consecutive_are_refused(corpus: Corpus) -> None:
     mixed = [asdict(entry("000000")), asdict(entry("000001", "holdout")), asdict(entry("000002"))]
     corpus.__dict__["table"] = pa.Table.from_pylist(mixed, SHARDS)
     with pytest.raises(CorpusError, match="'train' are not together"):
@@ -86,7 +86,7 @@ def test_the_same_shards_give_the_same_manifest(store: Store, tmp_path: Path) ->
     assert put_manifest(store, ENTRIES[:2]) != first
 
 
-def test_who_opened_a_corpus_reads_the_generation_that_it_opened(store: Store, corpus: Corpus) -> None:
+def test_an_open_corpus_stays_in_its_generation(store: Store, corpus: Corpus) -> None:
     commit(store, replace(corpus.file, manifest=put_manifest(store, [entry("000009")])))
     assert corpus.entries == ENTRIES
     assert [each.name for each in Corpus.open(store.url).entries] == ["000009"]
@@ -101,7 +101,7 @@ def test_who_opened_a_corpus_reads_the_generation_that_it_opened(store: Store, c
         ([entry("000000", "validation")], "splits"),
     ],
 )
-def test_a_manifest_that_cannot_be_is_not_written(store: Store, entries: list[ShardEntry], what: str) -> None:
+def test_an_invalid_manifest_is_not_written(store: Store, entries: list[ShardEntry], what: str) -> None:
     with pytest.raises(CorpusError, match=what):
         put_manifest(store, entries)
     assert store.names("") == []
@@ -184,7 +184,7 @@ def test_half_a_file_and_other_files(store: Store, corpus: Corpus) -> None:
         {"unheard_of": 1},
     ],
 )
-def test_fields_that_are_none_of_ours(store: Store, corpus: Corpus, change: dict[str, Any]) -> None:
+def test_unknown_fields(store: Store, corpus: Corpus, change: dict[str, Any]) -> None:
     store.put("corpus.json", json.dumps({**asdict(corpus.file), **change}).encode())
     assert "not a corpus file" in refused(store)
 
@@ -203,7 +203,7 @@ def test_a_manifest_path_that_leaves_the_corpus_is_refused(store: Store, corpus:
         Corpus.open(store.url).entries  # noqa: B018
 
 
-def test_a_made_corpus_is_the_same_wherever_it_is_made(tmp_path: Path) -> None:
+def test_the_same_corpus_in_two_places_is_equal(tmp_path: Path) -> None:
     first = make_corpus(str(tmp_path / "a"), tmp_path / "spool")
     second = make_corpus(str(tmp_path / "b"), tmp_path / "spool")
     assert first.file == second.file
@@ -214,16 +214,16 @@ def test_a_made_corpus_is_the_same_wherever_it_is_made(tmp_path: Path) -> None:
 def test_a_commit_over_another_generation_is_refused(store: Store, corpus: Corpus) -> None:
     mine = replace(corpus.file, views={"mine": Named("views/mine/a/view.json", "6" * 64)})
     commit(store, mine, over=corpus.file)
-    commit(store, mine, over=corpus.file)  # as a run that was killed after its commit does
+    commit(store, mine, over=corpus.file)  # like a run that was killed after its commit
     with pytest.raises(OvertakenError, match="nothing was committed"):
         commit(store, replace(corpus.file, seed=6), over=corpus.file)
     assert Corpus.open(store.url).file == mine
 
 
-def test_what_comes_between_reading_and_writing_is_seen(
+def test_a_commit_between_reading_and_writing_is_detected(
     store: Store, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Somebody commits after the generation was compared."""
+    """Another process commits after the generation was compared."""
     exchange = Store.exchange
 
     def late(self: Store, name: str, old: bytes, new: bytes) -> bool:
@@ -240,14 +240,14 @@ def test_what_comes_between_reading_and_writing_is_seen(
     assert after.file.name == "seed 7"
 
 
-def test_an_amendment_that_is_always_overtaken_ends(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_amendment_that_always_loses_the_race_ends(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Store, "exchange", lambda *args: False)
     with pytest.raises(OvertakenError, match="run the command again"):
         amend(corpus, lambda now: replace(now.file, name="another"))
 
 
-def test_commands_at_once_all_come_through(store: Store, corpus: Corpus) -> None:
-    """Each adds views of its own: two that would write the same generation have both come through with one."""
+def test_simultaneous_commands_all_succeed(store: Store, corpus: Corpus) -> None:
+    """Each adds its own views: two that would write the same generation both succeed with one commit."""
 
     def add(number: int) -> None:
         for step in range(5):
@@ -260,7 +260,7 @@ def test_commands_at_once_all_come_through(store: Store, corpus: Corpus) -> None
     assert set(Corpus.open(store.url).file.views) == {"default"} | names
 
 
-def test_two_commands_that_want_the_same_generation_have_it(store: Store, corpus: Corpus) -> None:
+def test_two_commands_for_the_same_generation_both_succeed(store: Store, corpus: Corpus) -> None:
     mine = Named("views/mine/a/view.json", "6" * 64)
     with ThreadPoolExecutor(4) as pool:
         change = lambda now: replace(now.file, views={**now.file.views, "mine": mine})  # noqa: E731

@@ -1,4 +1,4 @@
-"""A purged shard has nothing of what was taken down, and everything else as it was, whoever is killed on the way."""
+"""Tests that a purged shard holds nothing of what was taken down, everything else unchanged, even after kills."""
 
 import hashlib
 import json
@@ -51,7 +51,7 @@ def digests(corpus: Corpus) -> dict[str, str]:
     return {name: hashlib.sha256(store.read(name)).hexdigest() for name in store.names("") if name != "corpus.json"}
 
 
-def test_a_list_alone_alters_no_object(corpus: Corpus) -> None:
+def test_a_list_without_a_purge_alters_no_object(corpus: Corpus) -> None:
     before = digests(corpus)
     after = take_down(corpus, PLACES)
     named = after.file.takedown
@@ -63,7 +63,7 @@ def test_a_list_alone_alters_no_object(corpus: Corpus) -> None:
     assert after.store.exists(named.path), "who opened the corpus before reads on"
 
 
-def test_a_purge_alters_tar_and_table_of_the_shards_that_it_is_about(corpus: Corpus, tmp_path: Path) -> None:
+def test_a_purge_alters_tar_and_table_of_its_shards_only(corpus: Corpus, tmp_path: Path) -> None:
     before, sizes = digests(corpus), {name: corpus.store.size(name) for name in corpus.store.names("shards")}
     after = purge(take_down(corpus, PLACES[:1]), tmp_path / "work")
     changed = {name for name, digest in digests(after).items() if before.get(name) != digest}
@@ -76,10 +76,10 @@ def test_a_purge_alters_tar_and_table_of_the_shards_that_it_is_about(corpus: Cor
     lint(after)
     assert after.takedown.num_purged == 1 and after.file.manifest == corpus.file.manifest
     with pytest.raises(IntegrityError, match="sha256"):
-        lint(replace(after, file=corpus.file))  # whoever ignores the list finds that the shard is another
+        lint(replace(after, file=corpus.file))  # a reader that ignores the list detects another shard
 
 
-def test_nothing_is_left_of_what_was_purged(corpus: Corpus, tmp_path: Path) -> None:
+def test_nothing_is_left_of_purged_samples(corpus: Corpus, tmp_path: Path) -> None:
     purge(take_down(corpus, PLACES), tmp_path / "work")
     shards = {name: corpus.store.read(name) for name in corpus.store.names("shards")}
     for number in range(15):
@@ -92,7 +92,7 @@ def test_nothing_is_left_of_what_was_purged(corpus: Corpus, tmp_path: Path) -> N
         assert f"{each.record.key}.jpg".encode() in tar
 
 
-def test_who_reads_finds_the_others_as_they_were(corpus: Corpus, tmp_path: Path) -> None:
+def test_readers_find_the_others_unchanged(corpus: Corpus, tmp_path: Path) -> None:
     after = purge(take_down(corpus, PLACES), tmp_path / "work")
     for entry in after.entries:
         for pinned in (after, corpus):
@@ -110,7 +110,7 @@ def test_who_reads_finds_the_others_as_they_were(corpus: Corpus, tmp_path: Path)
                     assert jpeg == each.jpeg and facts == json.loads(each.record.json())
 
 
-def test_the_table_keeps_the_key_alone(corpus: Corpus, tmp_path: Path) -> None:
+def test_the_table_keeps_only_the_key(corpus: Corpus, tmp_path: Path) -> None:
     before = {
         entry.name: pq.read_table(Path(corpus.store.url, f"shards/{entry.name}.parquet")) for entry in corpus.entries
     }
@@ -126,7 +126,7 @@ def test_the_table_keeps_the_key_alone(corpus: Corpus, tmp_path: Path) -> None:
                 assert row.pop("key") == old["key"] and not any(row.values())
 
 
-def test_others_read_the_shard(corpus: Corpus, tmp_path: Path) -> None:
+def test_other_readers_accept_the_shard(corpus: Corpus, tmp_path: Path) -> None:
     after = purge(take_down(corpus, PLACES), tmp_path / "work")
     tars = [str(Path(after.store.url, f"shards/{entry.name}.tar")) for entry in after.entries]
     found = list(webdataset.WebDataset(tars, shardshuffle=False))
@@ -140,7 +140,7 @@ def test_others_read_the_shard(corpus: Corpus, tmp_path: Path) -> None:
         assert len(listed) == 2 * count
 
 
-def test_dali_reads_it_by_the_index_that_it_had(corpus: Corpus, tmp_path: Path) -> None:
+def test_dali_reads_it_by_its_old_index(corpus: Corpus, tmp_path: Path) -> None:
     fn = pytest.importorskip("nvidia.dali.fn")
     from nvidia.dali import pipeline_def
 
@@ -176,7 +176,7 @@ def test_a_second_purge_removes_more_and_repeating_one_changes_nothing(corpus: C
 
 @settings(max_examples=15, deadline=None)
 @given(st.lists(st.sets(st.sampled_from([*PLACES, ("000000", 0), ("000001", 3)]), min_size=1), min_size=1, max_size=3))
-def test_in_whatever_steps_the_bytes_depend_on_what_is_listed(
+def test_the_bytes_depend_only_on_the_listed_samples(
     tmp_path_factory: pytest.TempPathFactory, steps: list[set[tuple[str, int]]]
 ) -> None:
     folder = tmp_path_factory.mktemp("steps")
@@ -210,7 +210,7 @@ KILLS = [
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kill", KILLS)
-def test_whoever_is_killed_at_any_put_the_same_call_completes_it(corpus: Corpus, tmp_path: Path, kill: str) -> None:
+def test_after_a_kill_at_any_put_the_same_call_completes_it(corpus: Corpus, tmp_path: Path, kill: str) -> None:
     whole = make_corpus(str(tmp_path / "whole"), tmp_path / "spool")
     whole = purge(take_down(whole, PLACES), tmp_path / "work")
     corpus.store.put("parts/000000/attempt.parquet", b"pictures")
@@ -219,7 +219,7 @@ def test_whoever_is_killed_at_any_put_the_same_call_completes_it(corpus: Corpus,
     done = subprocess.run([*command, kill], capture_output=True, text=True, cwd=Path(__file__).parents[2])
     assert done.returncode == -signal.SIGKILL, done.stderr
     now = Corpus.open(corpus.store.url)
-    for entry in now.entries:  # whoever reads now is given no listed picture, and all others
+    for entry in now.entries:  # a reader now gets no listed image, and all others
         reader = ShardReader.of(now, entry)
         listed = reader.is_taken_down(np.arange(entry.samples))
         for number, picture in enumerate(reader.pictures(reader.index(0, entry.samples)), STARTS[entry.name]):
@@ -244,7 +244,7 @@ def test_whoever_is_killed_at_any_put_the_same_call_completes_it(corpus: Corpus,
 
 
 def test_an_altered_shard_is_not_purged(corpus: Corpus, tmp_path: Path) -> None:
-    """New digests would hide that it was altered."""
+    """New digests would hide the damage."""
     begun = begin_purge(take_down(corpus, PLACES), AT)
     for suffix in (".tar", ".parquet"):
         path = Path(corpus.store.url, f"shards/000001{suffix}")
@@ -259,7 +259,7 @@ def test_an_altered_shard_is_not_purged(corpus: Corpus, tmp_path: Path) -> None:
     lint(purge_shards(begun, tmp_path, begun.entries, AT))
 
 
-def test_a_list_is_added_to_the_one_that_the_corpus_has_now(corpus: Corpus, tmp_path: Path) -> None:
+def test_a_list_is_added_to_the_current_one_of_the_corpus(corpus: Corpus, tmp_path: Path) -> None:
     take_down(corpus, [("000000", 3)])
     both = take_down(corpus, [("000000", 1)])  # opened before the first was listed
     assert both.takedown.ordinals("000000").tolist() == [1, 3]
@@ -268,7 +268,7 @@ def test_a_list_is_added_to_the_one_that_the_corpus_has_now(corpus: Corpus, tmp_
         record(corpus, [Row(kind="host", value="example.org", at=AT)])
 
 
-def test_views_stay_valid_and_labels_stay_in_their_places(corpus: Corpus, tmp_path: Path) -> None:
+def test_views_stay_valid_and_labels_keep_their_rows(corpus: Corpus, tmp_path: Path) -> None:
     before = View.open(corpus, "default")
     after = View.open(purge(take_down(corpus, PLACES), tmp_path / "work"), "default")
     assert after.digest == before.digest
@@ -288,7 +288,7 @@ def test_a_corpus_on_s3(s3_bucket: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("cut", [0, 1, 300, 10**6])
-def test_who_has_half_of_the_old_picture_in_a_cache_asks_the_store(
+def test_a_reader_with_half_of_the_old_image_in_a_cache_reads_the_store(
     corpus: Corpus, tmp_path: Path, cut: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old = corpus.store.read("shards/000000.tar")

@@ -1,4 +1,4 @@
-"""Samples by number from any store, and what happens where the bytes are not those that were written."""
+"""Tests reading samples by number from any store, and what happens if the bytes differ from those written."""
 
 import subprocess
 import sys
@@ -45,7 +45,7 @@ def altered(reader: ShardReader, place: int, suffix: str = ".tar") -> None:
 
 
 def assert_whole(corpus: Corpus) -> None:
-    """Everything in the corpus is what `make_corpus` was given."""
+    """Checks that everything in the corpus is what `make_corpus` was given."""
     number = 0
     for entry in corpus.entries:
         reader = ShardReader.of(corpus, entry)
@@ -70,7 +70,7 @@ def assert_whole(corpus: Corpus) -> None:
     lint_view(corpus, "default")
 
 
-def test_every_sample_of_a_corpus_short_holdout_shards_too(made: Corpus) -> None:
+def test_every_sample_of_a_corpus_including_short_holdout_shards(made: Corpus) -> None:
     assert [(entry.split, entry.samples) for entry in made.entries] == [
         ("train", 5), ("train", 7), ("holdout", 3), ("holdout", 1),
     ]  # fmt: skip
@@ -111,7 +111,7 @@ def test_a_corpus_on_s3(s3_bucket: str, tmp_path: Path) -> None:
 
 
 @given(st.lists(st.integers(0, SIZES[1] - 1), unique=True).map(sorted), st.integers(0, 8000))
-def test_pictures_of_any_samples_in_order(made: Corpus, ordinals: list[int], gap_limit: int) -> None:
+def test_images_of_any_samples_in_order(made: Corpus, ordinals: list[int], gap_limit: int) -> None:
     reader = ShardReader.of(made, made.entries[1])
     records = reader.index(0, SIZES[1])[ordinals]
     assert reader.pictures(records, gap_limit) == [sample(SIZES[0] + ordinal).jpeg for ordinal in ordinals]
@@ -135,7 +135,7 @@ def test_neighbours_share_a_read(made: Corpus, monkeypatch: pytest.MonkeyPatch) 
     assert reader.pictures(records[:0]) == [] and reads == []
 
 
-def test_an_altered_picture_is_a_value_and_its_neighbours_are_whole(corpus: Corpus) -> None:
+def test_an_altered_image_is_a_value_and_its_neighbours_are_unaffected(corpus: Corpus) -> None:
     reader = ShardReader.of(corpus, corpus.entries[1])
     records = reader.index(0, 7)
     altered(reader, int(records[3]["offset"]))
@@ -162,7 +162,7 @@ def test_an_altered_index_record_never_gives_other_bytes(made: Corpus, field: st
         assert found[ordinal] == (Unreadable(each.record.key, "altered") if ordinal == place else each.jpeg)
 
 
-def test_altered_facts_are_found_where_they_are_read(corpus: Corpus) -> None:
+def test_altered_facts_are_found_when_they_are_read(corpus: Corpus) -> None:
     reader = ShardReader.of(corpus, corpus.entries[1])
     record = reader.index(3, 4)[0]
     header = int(record["offset"]) + padded(int(record["size"]))
@@ -176,7 +176,7 @@ def test_altered_facts_are_found_where_they_are_read(corpus: Corpus) -> None:
 
 @pytest.mark.parametrize("change", ["cut at a member", "cut by a byte", "longer", "missing"])
 @pytest.mark.parametrize("suffix", [".tar", ".npy"])
-def test_files_of_another_length_are_found_at_first_touch(corpus: Corpus, change: str, suffix: str) -> None:
+def test_files_of_another_length_are_found_at_the_first_read(corpus: Corpus, change: str, suffix: str) -> None:
     reader = ShardReader.of(corpus, corpus.entries[1])
     name = f"000001{suffix}"
     whole, boundary = reader.store.read(name), int(reader.index(3, 4)[0]["offset"]) - 512 if suffix == ".tar" else 160
@@ -188,12 +188,12 @@ def test_files_of_another_length_are_found_at_first_touch(corpus: Corpus, change
     with pytest.raises(IntegrityError) as caught:
         reader.check()
     assert "\n" not in str(caught.value) and name in str(caught.value) and caught.value.remedy
-    for ordinal in (0, 6):  # and at every read, of bytes that are still there too
+    for ordinal in (0, 6):  # and at every read, even of bytes that still exist
         with pytest.raises(IntegrityError, match=name):
             reader.sample(ordinal)
 
 
 @pytest.mark.parametrize("ordinal", [-1, 5, 1 << 40])
-def test_samples_that_are_not_there(made: Corpus, ordinal: int) -> None:
+def test_samples_that_do_not_exist(made: Corpus, ordinal: int) -> None:
     with pytest.raises(IntegrityError, match="rows"):
         ShardReader.of(made, made.entries[0]).sample(ordinal)

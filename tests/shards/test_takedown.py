@@ -1,4 +1,4 @@
-"""The takedown list: rows are only added, and what they say of a shard is the same however they were added."""
+"""Tests the takedown list: rows are only added, and their meaning does not depend on how they were added."""
 
 from dataclasses import replace
 
@@ -26,7 +26,7 @@ places = st.lists(st.tuples(st.sampled_from(["000000", "000001", "holdout-000000
 
 
 @given(st.lists(places, max_size=4))
-def test_ordinals_are_those_of_all_rows_and_every_list_holds_the_one_before(
+def test_every_list_contains_the_previous_one_and_its_ordinals_are_those_of_all_rows(
     generations: list[list[tuple[str, int]]],
 ) -> None:
     found, wanted = Takedown(), dict[str, set[int]]()
@@ -45,7 +45,7 @@ def test_ordinals_are_those_of_all_rows_and_every_list_holds_the_one_before(
         assert all(read.ordinals(shard).dtype == np.uint32 for shard in ("000000", "another"))
 
 
-def test_which_samples_are_listed_has_a_digest_that_does_not_tell_when_and_why() -> None:
+def test_the_digest_of_listed_samples_is_independent_of_time_and_reason() -> None:
     first = Takedown().with_rows([taken("000000", 2), taken("000001", 1)])
     later = [replace(taken("000001", 1), at="2027", by="host"), replace(taken("000000", 2), note="asked for")]
     assert Takedown().samples_sha256 is None
@@ -53,8 +53,8 @@ def test_which_samples_are_listed_has_a_digest_that_does_not_tell_when_and_why()
     assert first.samples_sha256 != first.with_rows([taken("000000", 3)]).samples_sha256
 
 
-def test_a_purge_is_of_what_was_listed_before_it_began() -> None:
-    """Samples that are listed while it works are not gone, and the next purge has them."""
+def test_a_purge_covers_what_was_listed_before_it_began() -> None:
+    """Samples that are listed meanwhile are not removed; the next purge removes them."""
     begun = Takedown().with_rows([taken("a", 1), taken("a", 5), taken("b", 0), Row(kind=PURGE, shard="a", at=AT)])
     assert begun.unfinished == {"a"} and begun.num_purged == 0 and begun.digests("a") is None
     assert begun.purging("a").tolist() == [1, 5] and begun.purging("b").tolist() == []
@@ -77,7 +77,7 @@ def test_rows_of_a_kind() -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"PAR1", Takedown().data()[:-9]], ids=["empty", "short", "cut"])
-def test_what_is_no_list_is_refused_in_one_line(data: bytes) -> None:
+def test_invalid_lists_raise_a_one_line_error(data: bytes) -> None:
     with pytest.raises(CorpusError, match="not a takedown list") as caught:
         Takedown.parse(data, "here")
     assert "\n" not in str(caught.value) and caught.value.where == "here"

@@ -1,4 +1,4 @@
-"""Runs and extras against their definition, word for word; and views that do not hold together."""
+"""Tests runs and extras against their definition, and inconsistent views."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ from tests.shards.corpora import VOCABULARY, labelling, make_corpus
 
 FRACTION = st.sampled_from([0, 1, ONE // 3, ONE // 2, ONE - 1]) | st.integers(0, ONE - 1)
 REPEAT = st.builds(lambda whole, fraction: whole * ONE + fraction, st.integers(0, 3), FRACTION)
-# Long shards are drawn from a few values: what matters there is the stride of the running sums.
+# Long shards are drawn from a few values: only the stride of the running sums matters there.
 SHARD = st.lists(REPEAT, max_size=12) | st.builds(
     lambda values, size, seed: random.Random(seed).choices(values, k=size),
     st.lists(REPEAT, min_size=1, max_size=3),
@@ -35,7 +35,7 @@ def entry(number: int, samples: int) -> ShardEntry:
 
 
 def write(url: str, repeats: list[list[int]], seed: int = 0) -> View:
-    """A view of shards with these repeats; labels are the sample's number in its shard, modulo 3."""
+    """Writes a view of shards with these repeats; labels are the sample's number in its shard, modulo 3."""
     store, entries = Store(url), [entry(i, len(shard)) for i, shard in enumerate(repeats)]
     manifest, recipe = put_manifest(store, entries), {"repeats": repeats}
     lines = [
@@ -54,7 +54,8 @@ def write(url: str, repeats: list[list[int]], seed: int = 0) -> View:
 
 
 def with_an_extra(repeats: list[list[int]], offset: int) -> list[list[int]]:
-    """By shard the ordinals that have an extra copy, from the definition: F runs over all samples in corpus order."""
+    """Returns by shard the ordinals that have an extra copy, by the definition: F runs over all samples in corpus
+    order."""
     running, found = 0, []
     for shard in repeats:
         ordinals = []
@@ -69,7 +70,7 @@ def with_an_extra(repeats: list[list[int]], offset: int) -> list[list[int]]:
 
 @settings(deadline=None, max_examples=60)
 @given(st.lists(SHARD, min_size=1, max_size=4), st.integers(0, 1 << 40), st.integers(0, 100), st.data())
-def test_epochs_are_those_of_the_definition(
+def test_epochs_follow_the_definition(
     tmp_path_factory: pytest.TempPathFactory, repeats: list[list[int]], seed: int, epoch: int, data: st.DataObject
 ) -> None:
     view = write(str(tmp_path_factory.mktemp("view")), repeats, seed)
@@ -122,7 +123,7 @@ def test_over_many_epochs_a_fraction_is_the_share_of_its_extras(tmp_path: Path, 
     assert np.abs(seen / epochs - np.array(shares) / ONE).max() < 0.02
 
 
-def test_files_that_would_say_nothing_are_not_written(tmp_path: Path) -> None:
+def test_files_without_content_are_not_written(tmp_path: Path) -> None:
     view = write(str(tmp_path), [[ONE] * 3, [2 * ONE] * 3, [0] * 3, [], [ONE, ONE // 2]])
     kinds = [(line.runs_sha256 is not None, line.extras_sha256 is not None) for line in view.shards]
     assert kinds == [(False, False), (False, False), (False, False), (False, False), (True, True)]
@@ -133,12 +134,12 @@ def test_files_that_would_say_nothing_are_not_written(tmp_path: Path) -> None:
     assert view.file.totals == {"samples": 11, "selected": 7, "copies": 10, "labels": 3}
 
 
-def test_one_shard_is_that_of_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_single_shard_equals_that_of_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(view_module, "LINES_KEPT", 2)
     view = write(str(tmp_path), [[ONE] * 3, [2 * ONE, ONE], [0] * 3, [], [ONE, ONE // 2]])
     asked = [0, 4, 1, 1, 3, 2, 0, 4]
     found = [view.shard(number) for number in asked]
-    assert "shards" not in view.__dict__  # no object a shard was made
+    assert "shards" not in view.__dict__  # no object for each shard was made
     for line, number in zip(found, asked, strict=True):
         whole = view.shards[number]
         assert asdict(line) == {
@@ -149,7 +150,7 @@ def test_one_shard_is_that_of_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("repeats", [[ONE] * 3, [ONE, 0, 2 * ONE]])
-def test_places_outside_a_run_are_refused(tmp_path: Path, repeats: list[int]) -> None:
+def test_offsets_outside_a_run_are_refused(tmp_path: Path, repeats: list[int]) -> None:
     view = write(str(tmp_path), [repeats])
     length = view.shards[0].counts[0]
     for copy, start, stop in [(0, 0, length + 1), (0, 2, 1), (0, -1, 1), (2, 0, 1)]:
@@ -160,7 +161,7 @@ def test_places_outside_a_run_are_refused(tmp_path: Path, repeats: list[int]) ->
         view.labels(0, 0, 4)
 
 
-def test_extras_that_are_not_there_are_refused(tmp_path: Path) -> None:
+def test_extras_that_do_not_exist_are_refused(tmp_path: Path) -> None:
     view = write(str(tmp_path), [[ONE // 2] * 4, [ONE]])
     assert view.extras(0, 0, 0, 2).tolist() == [1, 3]
     for shard, start, stop in [(0, 0, 3), (0, -1, 1), (0, 2, 1), (1, 0, 1)]:
@@ -169,7 +170,7 @@ def test_extras_that_are_not_there_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["labels", "runs", "extras"])
-def test_a_cut_or_missing_file_is_found_at_first_touch(tmp_path: Path, kind: str) -> None:
+def test_a_truncated_or_missing_file_is_found_at_the_first_read(tmp_path: Path, kind: str) -> None:
     view = write(str(tmp_path), [[ONE, ONE // 2, 0]])
     name = f"000000.{kind}.npy"
     whole = view.store.read(name)
@@ -198,7 +199,7 @@ def test_a_views_folder_is_named_by_its_recipe() -> None:
     assert folder.startswith("views/mine/") and len(folder) == len("views/mine/") + 12
 
 
-def test_no_such_view(tmp_path: Path) -> None:
+def test_a_missing_view(tmp_path: Path) -> None:
     corpus = make_corpus(str(tmp_path / "corpus"), tmp_path / "spool")
     with pytest.raises(CorpusError, match=r"no view 'mine' .*the corpus has: default"):
         View.open(corpus, "mine")
@@ -224,7 +225,7 @@ def test_altered_tables_of_a_view_are_found(tmp_path: Path, name: str) -> None:
         assert again.vocabulary and again.shards
 
 
-def test_a_view_file_that_is_none_is_one_line(tmp_path: Path) -> None:
+def test_an_invalid_view_file_raises_a_one_line_error(tmp_path: Path) -> None:
     corpus = make_corpus(str(tmp_path / "corpus"), tmp_path / "spool")
     named = corpus.file.views["default"]
     text = asdict(View.open(corpus, "default").file)

@@ -1,4 +1,4 @@
-"""Vocabularies go through their file unchanged, and what cannot be one is refused."""
+"""Tests that vocabularies survive their file unchanged, and that invalid ones are refused."""
 
 import json
 from dataclasses import replace
@@ -27,7 +27,7 @@ def vocabularies(draw: st.DrawFn) -> Vocabulary:
 
 
 @given(vocabularies())
-def test_a_vocabulary_goes_through_its_file(vocabulary: Vocabulary) -> None:
+def test_a_vocabulary_survives_its_file(vocabulary: Vocabulary) -> None:
     data = vocabulary.json()
     assert data.isascii() and data.endswith(b"\n")
     again = Vocabulary.parse(data)
@@ -50,12 +50,12 @@ def test_the_bytes_do_not_depend_on_the_order_of_a_mapping() -> None:
         ((Label(0, "a", (), ()),), "with none"),
     ],
 )
-def test_labels_that_cannot_be(labels: tuple[Label, ...], what: str) -> None:
+def test_invalid_labels(labels: tuple[Label, ...], what: str) -> None:
     with pytest.raises(CorpusError, match=what):
         Vocabulary(labels)
 
 
-def test_what_is_no_vocabulary_is_one_line() -> None:
+def test_an_invalid_vocabulary_raises_a_one_line_error() -> None:
     data = VOCABULARY.json()
     text = json.loads(data)
     broken = [data[: len(data) // 2], b"", b"[]", b"\xff", b"7", b'{"labels": [7]}', b'{"labels": []}']

@@ -1,4 +1,4 @@
-"""One shard: the same bytes always, and everybody reads it."""
+"""Tests one shard: always the same bytes, and every reader accepts it."""
 
 import json
 import subprocess
@@ -59,7 +59,7 @@ def test_the_same_samples_give_the_same_bytes_in_any_process(tmp_path: Path) -> 
     assert files(tmp_path / "d")["000000.tar"] != files(tmp_path / "a")["000000.tar"]
 
 
-def test_the_manifest_line_tells_the_bytes(tmp_path: Path, samples: list[Sample]) -> None:
+def test_the_manifest_line_describes_the_bytes(tmp_path: Path, samples: list[Sample]) -> None:
     entry = write_shard(tmp_path, "000007", samples, "holdout")
     made = files(tmp_path)
     assert (entry.name, entry.split, entry.samples) == ("000007", "holdout", len(samples))
@@ -71,7 +71,7 @@ def test_the_manifest_line_tells_the_bytes(tmp_path: Path, samples: list[Sample]
     assert stats["count"] == stats["successes"] == stats["status_dict"]["success"] == len(samples)
 
 
-def test_index_and_table_lead_to_the_bytes(tmp_path: Path, samples: list[Sample]) -> None:
+def test_index_and_table_point_to_the_bytes(tmp_path: Path, samples: list[Sample]) -> None:
     write_shard(tmp_path, "000000", samples)
     tar = (tmp_path / "000000.tar").read_bytes()
     index = np.load(tmp_path / "000000.npy")
@@ -105,7 +105,7 @@ def test_the_members_are_plain_ustar(tmp_path: Path, samples: list[Sample]) -> N
     st.lists(st.integers(0, 2100) | st.sampled_from([511, 512, 513, 1024]), min_size=1, max_size=6),
     st.integers(0, 1100),
 )
-def test_a_sample_takes_the_bytes_that_were_planned(
+def test_a_sample_takes_the_planned_number_of_bytes(
     tmp_path_factory: pytest.TempPathFactory, sizes: list[int], url_length: int
 ) -> None:
     spool = tmp_path_factory.mktemp("planned")
@@ -120,7 +120,7 @@ def test_a_sample_takes_the_bytes_that_were_planned(
     assert (spool / "000000.idx").read_text().splitlines() == [f"v1.2 {len(sizes)}", *pairs]
     used = [sample_bytes(len(each.jpeg), len(each.record.json())) for each in samples]
     assert starts == [sum(used[:i]) for i in range(len(used))]
-    assert entry.bytes == -(-(planned + 1024) // 10240) * 10240  # two empty blocks end a tar, records are of 20 blocks
+    assert entry.bytes == -(-(planned + 1024) // 10240) * 10240  # two empty blocks end a tar; records have 20 blocks
 
 
 def test_an_empty_shard_is_a_shard(tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_an_empty_shard_is_a_shard(tmp_path: Path) -> None:
 
 
 @given(st.text("0123456789abcdef.", min_size=1, max_size=100), st.integers(0, (1 << 33) - 1))
-def test_a_header_is_what_tarfile_writes(name: str, length: int) -> None:
+def test_a_header_equals_tarfiles(name: str, length: int) -> None:
     member = tarfile.TarInfo(name)
     member.size, member.mode, member.uname, member.gname = length, 0o444, "bigdata", "bigdata"
     assert writer_module._header(name, length) == member.tobuf(tarfile.USTAR_FORMAT)
@@ -162,8 +162,8 @@ def test_gnu_tar_reads_it(tmp_path: Path, samples: list[Sample]) -> None:
 
 
 @pytest.mark.parametrize("number", [0, 1, 7, 25])
-def test_the_tar_is_what_webdataset_writes(tmp_path: Path, samples: list[Sample], number: int) -> None:
-    """Byte for byte, whatever the lengths: nobody can tell who has written a shard."""
+def test_the_tar_equals_webdatasets(tmp_path: Path, samples: list[Sample], number: int) -> None:
+    """Byte for byte, whatever the lengths."""
     write_shard(tmp_path / "spool", "000000", samples[:number])
     with webdataset.TarWriter(str(tmp_path / "theirs.tar"), encoder=False, mtime=0, compress=False) as writer:
         for each in samples[:number]:
@@ -230,20 +230,20 @@ def test_publishing_moves_a_shard_into_the_corpus(tmp_path: Path, samples: list[
     assert files(spool) == {}
     assert {name: store.read(f"shards/{name}") for name in made} == made
     write_shard(spool, "000000", samples)
-    publish(store, spool, "000000")  # what a resumed run does
+    publish(store, spool, "000000")  # as in a resumed run
     assert {name: store.read(f"shards/{name}") for name in made} == made
 
 
 @pytest.mark.parametrize("small", [True, False], ids=["put if absent", "looked for first"])
 @pytest.mark.parametrize("where", ["a folder", "S3"])
-def test_nothing_is_replaced_where_it_must_not_be(
+def test_nothing_is_replaced_without_permission(
     tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, small: bool, where: str
 ) -> None:
-    """A folder puts if absent whatever the length; S3 only what passes through memory."""
+    """A folder supports put-if-absent for any length; S3 only for content that passes through memory."""
     monkeypatch.setattr(writer_module, "SMALL_PUT", 1 << 26 if small else 0)
     place = str(tmp_path) if where == "a folder" else request.getfixturevalue("s3_bucket")
     store, spool = Store(f"{place}/corpus"), tmp_path / "spool"
-    for _ in range(2):  # a run that goes on puts the same bytes
+    for _ in range(2):  # a resumed run puts the same bytes
         entry = write_shard(spool, "000003", [sample(i) for i in range(5)])
         publish(store, spool, "000003", over=False)
     write_shard(spool, "000003", [sample(i) for i in range(6)])

@@ -1,4 +1,4 @@
-"""What the store's tests do in other processes: race for names, and be killed while they write."""
+"""Runs the store's tests in other processes: races for names, and kills during writes."""
 
 import hashlib
 import os
@@ -12,7 +12,7 @@ from tagmill.shards.storage.store import Store, is_local
 
 
 def race(store: Store, names: list[str], mine: bytes, ready: threading.Barrier) -> list[str]:
-    """The names that this contender won; each waits for the others before every name, so that they truly meet."""
+    """Returns the names that this contender won; all wait for each other before every name, so that they truly race."""
     won = []
     for name in names:
         ready.wait(60)
@@ -22,14 +22,15 @@ def race(store: Store, names: list[str], mine: bytes, ready: threading.Barrier) 
 
 
 def race_in_a_hurry(store: Store, names: list[str], mine: bytes, ready: threading.Barrier) -> list[str]:
-    """The same with one start for all names and no wait for the disk, whose pace would keep the contenders apart."""
+    """The same with one start for all names and without waiting for the disk, which would spread the contenders in
+    time."""
     os.fsync = lambda fd: None
     ready.wait(60)
     return [name for name in names if store.put_new(name, mine)]
 
 
 def count_up(store: Store, times: int) -> bool:
-    """Adds one to the number in `count`, so many times, each however often another was faster."""
+    """Increments the number in `count` that many times, each as often as another process was faster."""
     while times:
         found = store.read("count")
         times -= store.exchange("count", found, str(int(found) + 1).encode())
@@ -37,7 +38,7 @@ def count_up(store: Store, times: int) -> bool:
 
 
 def sealed(seed: int, size: int) -> bytes:
-    """`size` bytes that end in their own sha256."""
+    """Returns `size` bytes that end in their own sha256."""
     content = random.Random(seed).randbytes(size - 32)
     return content + hashlib.sha256(content).digest()
 
@@ -47,7 +48,7 @@ def is_whole(data: bytes) -> bool:
 
 
 def write_for_ever(store: Store, round_number: int, size: int, told: int) -> None:
-    """Puts whole objects until killed; a byte to the descriptor `told` after the first."""
+    """Puts whole objects until killed; writes a byte to the descriptor `told` after the first."""
     contents = [sealed(round_number * 10 + i, size + i) for i in range(4)]
     turn = 0
     while True:
@@ -59,9 +60,9 @@ def write_for_ever(store: Store, round_number: int, size: int, told: int) -> Non
 
 
 def be_killed(url: str, rounds: int, size: int, longest: float) -> None:
-    """Lets children write into `url` and kills each after a random time; what stands there must be whole every time.
+    """Lets children write into `url` and kills each after a random time; the object must be whole every time.
 
-    Run as a program, not forked from the tests, whose threads a child would not have.
+    Run as a program, not forked from the tests, because a child would lack their threads.
     """
     draw = random.Random(7)
     for round_number in range(rounds):
@@ -73,11 +74,11 @@ def be_killed(url: str, rounds: int, size: int, longest: float) -> None:
             finally:
                 os._exit(1)
         os.close(writing)
-        if not os.read(reading, 1):  # one put is through: the times below fall on the next ones
+        if not os.read(reading, 1):  # one put is complete: the times below fall on the next ones
             raise RuntimeError("the writer ended by itself")
         end = time.monotonic() + draw.uniform(0, longest)
         while time.monotonic() < end:
-            if not is_local(url):  # a client opened here would be forked with the next writer
+            if not is_local(url):  # a client opened here would be inherited by the next writer's fork
                 time.sleep(0.001)
             elif not is_whole(Store(url).read("object")):
                 raise RuntimeError("a part of an object was read")

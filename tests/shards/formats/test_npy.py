@@ -1,4 +1,4 @@
-"""Headers that nobody fetches, and rows read by range."""
+"""Tests headers that are computed instead of read, and rows read by range."""
 
 import io
 import tempfile
@@ -25,15 +25,15 @@ SHAPES = st.one_of(
 
 
 @given(st.sampled_from(DTYPES), SHAPES)
-def test_header_size_is_that_of_numpys_own_file(dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
-    with tempfile.NamedTemporaryFile() as file:  # sparse: a header and a hole
+def test_header_size_equals_that_of_numpys_own_file(dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
+    with tempfile.NamedTemporaryFile() as file:  # sparse: a header and no data on disk
         np.lib.format.open_memmap(file.name, "w+", dtype, shape)
         data = dtype.itemsize * int(np.prod(shape))
         assert header_size(dtype, shape) == Path(file.name).stat().st_size - data
 
 
 @given(st.sampled_from(DTYPES), st.integers(0, 40), st.sampled_from([(), (3,), (2, 4)]))
-def test_the_file_is_the_one_that_numpy_saves(dtype: np.dtype[Any], rows: int, rest: tuple[int, ...]) -> None:
+def test_the_file_equals_the_one_that_numpy_saves(dtype: np.dtype[Any], rows: int, rest: tuple[int, ...]) -> None:
     array = np.zeros((rows, *rest), dtype)
     file = io.BytesIO()
     np.save(file, array)
@@ -65,7 +65,7 @@ def test_rows_are_those_of_the_array(tmp_path_factory: pytest.TempPathFactory, d
 
 
 @pytest.mark.parametrize(("start", "stop"), [(-1, 2), (3, 2), (0, 6), (6, 6)])
-def test_rows_that_are_not_there_are_refused(tmp_path: Path, start: int, stop: int) -> None:
+def test_rows_outside_the_array_raise_an_error(tmp_path: Path, start: int, stop: int) -> None:
     store, array = Store(str(tmp_path)), np.arange(5, dtype="<i4")
     store.put("a.npy", npy_bytes(array))
     with pytest.raises(IntegrityError, match=r"rows .* of 5 .*a\.npy"):
@@ -73,7 +73,7 @@ def test_rows_that_are_not_there_are_refused(tmp_path: Path, start: int, stop: i
 
 
 @pytest.mark.parametrize("change", [-1, -4, 1])
-def test_a_file_of_another_length_is_found(tmp_path: Path, change: int) -> None:
+def test_a_file_of_another_length_raises_an_error(tmp_path: Path, change: int) -> None:
     store, array = Store(str(tmp_path)), np.arange(5, dtype="<i4")
     data = npy_bytes(array)
     store.put("a.npy", data)
@@ -83,7 +83,7 @@ def test_a_file_of_another_length_is_found(tmp_path: Path, change: int) -> None:
         check_size(store, "a.npy", array.dtype, array.shape)
 
 
-def test_a_file_that_is_not_there_is_missing_from_the_corpus(tmp_path: Path) -> None:
+def test_a_missing_file_raises_an_error(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     with pytest.raises(IntegrityError, match="missing"):
         check_size(store, "a.npy", np.dtype("<i4"), (5,))

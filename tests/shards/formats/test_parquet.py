@@ -1,4 +1,4 @@
-"""Tables as bytes: round trips, reproducible, and no thread that outlives its use."""
+"""Tests tables as bytes: round trips, reproducibility, and no remaining thread."""
 
 import subprocess
 import sys
@@ -23,7 +23,7 @@ ROW = st.fixed_dictionaries(
 
 
 @given(st.lists(ROW, max_size=20))
-def test_rows_come_back_and_equal_rows_are_equal_bytes(rows: list[dict[str, object]]) -> None:
+def test_rows_survive_and_equal_rows_give_equal_bytes(rows: list[dict[str, object]]) -> None:
     data = table_bytes(rows, SCHEMA)
     assert read_table(data).cast(SCHEMA).to_pylist() == rows
     assert read_table(data, ["count"]).to_pylist() == [{"count": row["count"]} for row in rows]
@@ -31,7 +31,7 @@ def test_rows_come_back_and_equal_rows_are_equal_bytes(rows: list[dict[str, obje
 
 
 def test_reading_starts_no_thread() -> None:
-    """One that still holds a Python object when the interpreter ends aborts the process."""
+    """A thread that still holds a Python object when the interpreter exits aborts the process."""
     code = (
         "import os, pyarrow as pa\n"
         "from tagmill.shards.formats.parquet import read_table, table_bytes\n"

@@ -1,4 +1,4 @@
-"""The picture of a purged sample: of every size, and every decoder takes it."""
+"""Tests the placeholder of a purged sample: every size, and every decoder accepts it."""
 
 import io
 import json
@@ -12,13 +12,13 @@ from PIL import Image
 
 from tagmill.shards.formats.placeholder_jpeg import COMMENT_MOST, SMALLEST, is_placeholder, no_facts, placeholder_jpeg
 
-# Around the sizes at which a comment more is needed, and those that leave too little for one.
+# Around the sizes at which one more comment is needed, and those that leave too few bytes for one.
 SIZES = [SMALLEST + more for more in (*range(12), 400, 19_859, *range(COMMENT_MOST - 5, COMMENT_MOST + 9))]
 SIZES += [SMALLEST + 2 * COMMENT_MOST + more for more in range(-3, 6)] + [1_000_003]
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_pillow_takes_every_size(size: int) -> None:
+def test_pillow_accepts_every_size(size: int) -> None:
     data = placeholder_jpeg(size)
     assert len(data) == size and data.endswith(b"\xff\xd9") and is_placeholder(data)
     with Image.open(io.BytesIO(data)) as image:
@@ -27,7 +27,7 @@ def test_pillow_takes_every_size(size: int) -> None:
         assert "progressive" not in image.info
 
 
-def test_dali_takes_every_size() -> None:
+def test_dali_accepts_every_size() -> None:
     fn = pytest.importorskip("nvidia.dali.fn")
     from nvidia.dali import pipeline_def, types
 
@@ -46,14 +46,14 @@ def test_dali_takes_every_size() -> None:
 
 
 @given(st.integers(0, SMALLEST - 1))
-def test_where_no_jpeg_fits_it_is_still_known(size: int) -> None:
+def test_sizes_too_small_for_a_jpeg_are_recognised(size: int) -> None:
     data = placeholder_jpeg(size)
     assert len(data) == size and is_placeholder(data) == bool(size)
-    assert not is_placeholder(bytes(size))  # zeros are what a hole in a file reads as
+    assert not is_placeholder(bytes(size))  # unwritten ranges of a file read as zeros
 
 
 @given(st.integers(SMALLEST, 200_000), st.data())
-def test_one_other_byte_is_another_picture(size: int, data: st.DataObject) -> None:
+def test_one_other_byte_is_another_image(size: int, data: st.DataObject) -> None:
     whole = bytearray(placeholder_jpeg(size))
     assert len(whole) == size
     place = data.draw(st.integers(0, size - 1))

@@ -1,4 +1,4 @@
-"""The base row: one content for the JSON member and for the table."""
+"""Tests the base row: the same content in the JSON member and in the table."""
 
 import hashlib
 import json
@@ -57,7 +57,7 @@ def test_json_is_plain_sorted_ascii(record: Record) -> None:
     assert data == replace(record, extra=dict(reversed(list(record.extra.items())))).json()
 
 
-def test_the_table_row_has_every_column_that_does_not_depend_on_the_place() -> None:
+def test_the_table_row_has_every_column_that_does_not_depend_on_the_shard() -> None:
     record = sample(3).record
     row = record.row()
     assert set(row) == set(FACTS.names) - {"crc32", "offset", "size"} | {"caption", "score"}
@@ -72,12 +72,12 @@ def test_key_of() -> None:
 
 
 @pytest.mark.parametrize("name", [*sorted(RESERVED), "a.b"])
-def test_names_of_ours_are_refused(name: str) -> None:
+def test_reserved_names_raise_an_error(name: str) -> None:
     with pytest.raises(ConfigError, match=r"is taken .*rename it"):
         facts_schema(pa.schema([(name, pa.string())]))
 
 
-def test_columns_that_sql_and_json_do_not_share_are_refused() -> None:
+def test_types_that_sql_and_json_do_not_share_raise_an_error() -> None:
     for kind in (pa.list_(pa.string()), pa.binary(), pa.timestamp("ms"), pa.float32()):
         with pytest.raises(ConfigError, match="has type"):
             facts_schema(pa.schema([("mine", kind)]))

@@ -1,4 +1,4 @@
-"""The arithmetic of tar, the keys, and DALI's index."""
+"""Tests the arithmetic of tar, the keys, and DALI's index."""
 
 import io
 import tarfile
@@ -19,7 +19,7 @@ def test_padded_is_the_next_whole_block(size: int) -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 2000)), min_size=1, max_size=4))
-def test_sample_bytes_is_what_tar_takes(sizes: list[tuple[int, int]]) -> None:
+def test_sample_bytes_equals_the_size_in_a_tar(sizes: list[tuple[int, int]]) -> None:
     file = io.BytesIO()
     with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for number, pair in enumerate(sizes):
@@ -32,7 +32,7 @@ def test_sample_bytes_is_what_tar_takes(sizes: list[tuple[int, int]]) -> None:
 
 
 @given(st.binary(min_size=16, max_size=16))
-def test_keys_go_through_the_index(key: bytes) -> None:
+def test_keys_survive_the_index(key: bytes) -> None:
     record = np.zeros((), INDEX)
     record["key"] = key_bytes(key.hex())
     assert key_hex(record) == key.hex()

@@ -1,4 +1,4 @@
-"""Tables that the processes of a machine share: made once, mapped by all, never half-written."""
+"""Tests tables that the processes of a machine share: made once, mapped by all, never half-written."""
 
 import logging
 import multiprocessing
@@ -42,12 +42,12 @@ def making(count: int, made: list[int]) -> Callable[[], Iterator[pa.RecordBatch]
 
 
 def left_in(folder: Path) -> set[str]:
-    """Names in our own folder inside it, which is all that is there."""
+    """Returns the names in the folder of tables, which must be the only content."""
     assert [path.name for path in folder.iterdir()] == [TABLES_FOLDER]
     return {path.name for path in (folder / TABLES_FOLDER).iterdir()} - {MARKER}
 
 
-def test_a_large_table_is_made_once_and_mapped_after_it(tmp_path: Path) -> None:
+def test_a_large_table_is_made_once_and_then_mapped(tmp_path: Path) -> None:
     made: list[int] = []
     folder = tmp_path / "a" / "cache"
     before = pa.total_allocated_bytes()
@@ -55,7 +55,7 @@ def test_a_large_table_is_made_once_and_mapped_after_it(tmp_path: Path) -> None:
     assert made == [MANY]
     assert left_in(folder) == {"big.arrow"}
     assert all(np.array_equal(table["number"].to_numpy(), np.arange(MANY)) for table in tables)
-    assert pa.total_allocated_bytes() - before < SHARED_BYTES / 2  # its columns lie in the file
+    assert pa.total_allocated_bytes() - before < SHARED_BYTES / 2  # its columns are in the file
     assert row_of(tables[2], MANY - 1) == {"number": MANY - 1}
 
 
@@ -82,7 +82,7 @@ def test_a_file_that_is_not_the_table_is_made_again(tmp_path: Path, damage: str)
     assert made == [MANY, MANY]
 
 
-def test_a_maker_that_fails_leaves_nothing_and_is_heard(tmp_path: Path) -> None:
+def test_a_failed_maker_leaves_nothing_and_raises_its_error(tmp_path: Path) -> None:
     def broken() -> Iterator[pa.RecordBatch]:
         yield from numbers(MANY)
         raise OSError("the store is gone")
@@ -92,14 +92,14 @@ def test_a_maker_that_fails_leaves_nothing_and_is_heard(tmp_path: Path) -> None:
     assert left_in(tmp_path) == set()
 
 
-def test_a_folder_that_cannot_be_written_costs_memory_only(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unwritable_folder_only_costs_memory(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "file").write_text("not a folder")
     with caplog.at_level(logging.WARNING):
         assert len(shared_table(tmp_path / "file" / "cache", "big", SCHEMA, making(MANY, []))) == MANY
     assert "every process keeps its own" in caplog.text
 
 
-def test_tables_that_nobody_opens_any_more_are_deleted(tmp_path: Path) -> None:
+def test_tables_that_are_no_longer_opened_are_deleted(tmp_path: Path) -> None:
     for name in ("old", "used", "unused"):
         shared_table(tmp_path, name, SCHEMA, making(MANY, []))
         long_ago = time.time() - KEPT_SECONDS - 60
@@ -110,8 +110,8 @@ def test_tables_that_nobody_opens_any_more_are_deleted(tmp_path: Path) -> None:
     assert left_in(tmp_path) == {"used.arrow", "new.arrow"}
 
 
-def test_tables_of_others_are_left_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """`plan_cache` may be a folder where somebody keeps Arrow files; one in the place of our own is not used."""
+def test_foreign_tables_are_not_touched(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """`plan_cache` may be a folder with other Arrow files; a foreign file in the place of ours is not used."""
     (tmp_path / "data-00000-of-00001.arrow").write_text("precious")
     os.utime(tmp_path / "data-00000-of-00001.arrow", (0, 0))
     for name in ("one", "another"):
@@ -127,7 +127,7 @@ def test_tables_of_others_are_left_alone(tmp_path: Path, caplog: pytest.LogCaptu
 
 
 def slow(folder: str, said: str) -> None:
-    """Begins to write, says so and takes for ever."""
+    """Begins to write, reports it and never finishes."""
 
     def make() -> Iterator[pa.RecordBatch]:
         yield from numbers(MANY)
@@ -163,7 +163,7 @@ def test_a_killed_writer_leaves_nothing_half_written(tmp_path: Path) -> None:
     assert left_in(folder) == {"big.arrow"}
 
 
-def test_processes_that_come_together_make_it_once(tmp_path: Path) -> None:
+def test_simultaneous_processes_make_it_once(tmp_path: Path) -> None:
     ranks = [SPAWN.Process(target=one_of_many, args=(str(tmp_path / "cache"),)) for _ in range(3)]
     for rank in ranks:
         rank.start()
@@ -173,7 +173,7 @@ def test_processes_that_come_together_make_it_once(tmp_path: Path) -> None:
     assert len(list(tmp_path.glob("made-*"))) == 1
 
 
-def test_a_parquet_file_piece_by_piece(tmp_path: Path) -> None:
+def test_a_parquet_file_in_batches(tmp_path: Path) -> None:
     table = pa.table({"number": np.arange(40_000, dtype=np.int32)})
     pq.write_table(table, tmp_path / "a.parquet")
     batches = list(parquet_batches((tmp_path / "a.parquet").read_bytes(), SCHEMA))

@@ -1,4 +1,4 @@
-"""Counters of a process: threads lose nothing, and what was handed out does not change."""
+"""Tests the counters of a process: threads lose nothing, and returned counts do not change."""
 
 import threading
 

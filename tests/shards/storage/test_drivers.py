@@ -1,4 +1,4 @@
-"""Stores whose network fails now and then: what is tried again, what is not, and what is said in the end."""
+"""Tests stores whose network fails now and then: what is retried, what is not, and the final error."""
 
 import errno
 import subprocess
@@ -26,7 +26,7 @@ Trouble = Exception | Callable[[bytes], bytes]
 
 
 class FlakyFileSystem(MemoryFileSystem):  # type: ignore[misc]
-    """fsspec's memory, with troubles planned for the next calls: errors before or after they do their work."""
+    """fsspec's memory filesystem, with planned faults of the next calls: errors before or after they do their work."""
 
     protocol = "flaky"
     before: list[Exception | None]
@@ -43,7 +43,7 @@ class FlakyFileSystem(MemoryFileSystem):  # type: ignore[misc]
         return str(super()._strip_protocol(path.removeprefix("flaky://")))
 
     def _call(self, name: str, call: Callable[[], Any]) -> Any:
-        if self.inside:  # fsspec's own calls of itself meet no trouble
+        if self.inside:  # fsspec's own nested calls meet no fault
             return call()
         self.calls.append(name)
         if self.before and (error := self.before.pop(0)):
@@ -95,7 +95,7 @@ def store(flaky: type[FlakyFileSystem]) -> Store:
 
 
 @pytest.mark.parametrize("error", [RESET, BUSY, TimeoutError("slow"), DisconnectedError("no route")])
-def test_a_flaky_answer_is_asked_for_again(store: Store, flaky: type[FlakyFileSystem], error: Exception) -> None:
+def test_a_flaky_answer_is_retried(store: Store, flaky: type[FlakyFileSystem], error: Exception) -> None:
     flaky.before = [error, error]
     store.put("a", b"content")
     flaky.before, flaky.calls = [error, error], []
@@ -111,7 +111,9 @@ def test_a_flaky_answer_is_asked_for_again(store: Store, flaky: type[FlakyFileSy
 
 
 @pytest.mark.parametrize("error", [RESET, BUSY, DisconnectedError("no route")])
-def test_a_store_that_keeps_failing_is_one_line(store: Store, flaky: type[FlakyFileSystem], error: Exception) -> None:
+def test_a_store_that_keeps_failing_gives_a_one_line_error(
+    store: Store, flaky: type[FlakyFileSystem], error: Exception
+) -> None:
     flaky.before = [error] * 3
     with pytest.raises(StoreError, match=r"failed 3 times, last: .*flaky://bucket/corpus/a.*run again") as caught:
         store.read("a")
@@ -130,7 +132,7 @@ def test_a_store_that_keeps_failing_is_one_line(store: Store, flaky: type[FlakyF
         (KeyError("a mistake of ours"), KeyError),
     ],
 )
-def test_what_another_try_cannot_heal_is_not_tried_again(
+def test_permanent_errors_are_not_retried(
     store: Store, flaky: type[FlakyFileSystem], error: Exception, raised: type[Exception]
 ) -> None:
     flaky.before = [error]
@@ -139,14 +141,14 @@ def test_what_another_try_cannot_heal_is_not_tried_again(
     assert type(caught.value) is raised and flaky.calls == ["cat"]
 
 
-def test_a_short_answer_inside_the_object_is_flaky(store: Store, flaky: type[FlakyFileSystem]) -> None:
+def test_a_short_answer_inside_the_object_is_retried(store: Store, flaky: type[FlakyFileSystem]) -> None:
     store.put("a", b"0123456789")
     flaky.after, flaky.calls = [lambda data: data[:3]], []
     assert store.read_range("a", 2, 9) == b"2345678"
     assert flaky.calls.count("cat") == 2
 
 
-def test_a_length_that_answers_do_not_tell_is_asked_for_once(store: Store, flaky: type[FlakyFileSystem]) -> None:
+def test_a_length_that_answers_lack_is_requested_once(store: Store, flaky: type[FlakyFileSystem]) -> None:
     store.put("a", b"0123456789")
     for _ in range(3):
         assert store.read_range("a", 2, 4, 10) == b"23"
@@ -155,11 +157,11 @@ def test_a_length_that_answers_do_not_tell_is_asked_for_once(store: Store, flaky
         store.read_range("a", 2, 4, 11)
 
 
-def test_a_short_answer_at_the_end_is_a_cut_object(store: Store, flaky: type[FlakyFileSystem]) -> None:
+def test_a_short_answer_at_the_end_is_a_truncated_object(store: Store, flaky: type[FlakyFileSystem]) -> None:
     store.put("a", b"0123456789")
     with pytest.raises(IntegrityError, match="bytes 2-11 end after 8"):
         store.read_range("a", 2, 11)
-    flaky.before, flaky.calls = [OSError(errno.EINVAL, "InvalidRange")], []  # what S3 says behind the end
+    flaky.before, flaky.calls = [OSError(errno.EINVAL, "InvalidRange")], []  # S3's answer after the end
     with pytest.raises(IntegrityError, match="bytes 10-12 end after 0"):
         store.read_range("a", 10, 12)
     assert flaky.calls == ["cat", "info"]
@@ -186,19 +188,19 @@ def test_a_put_new_that_lost_to_an_object_deleted_since(store: Store, flaky: typ
     assert store.put_new("a", b"mine") is False
 
 
-def test_waits_grow_to_their_limit() -> None:
+def test_backoffs_grow_to_their_limit() -> None:
     waits = list(Retries(tries=8, first=1.0, most=10.0).waits())
     assert len(waits) == 7
     for wait, longest in zip(waits, [1, 2, 4, 8, 10, 10, 10], strict=True):
         assert longest / 2 <= wait <= longest
 
 
-# S3, before a service that refuses
+# S3, with a service that refuses
 
 
 @pytest.fixture
 def expiring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SilentWeb]:
-    """A bucket with an object `a`, and keys in ~/.aws/credentials that are not good any more."""
+    """Creates a bucket with an object `a`, and expired keys in ~/.aws/credentials."""
     for name, _ in aws_environment():
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
@@ -219,8 +221,8 @@ def write_keys(name: str) -> None:
     path.write_text(f"[default]\naws_access_key_id={name}\naws_secret_access_key=s\naws_session_token=t\n")
 
 
-def test_s3_keys_that_were_renewed_in_their_file_are_used(expiring: SilentWeb) -> None:
-    """Whatever the request: an answer to HEAD has no body that says why it is refused."""
+def test_s3_keys_renewed_in_their_file_are_used(expiring: SilentWeb) -> None:
+    """For every kind of request: an answer to HEAD has no body with the reason of the refusal."""
     store = Store("s3://bucket", Retries(tries=3, first=0.001))
     with pytest.raises(StoreError, match=r"ExpiredToken.*renew the keys"):
         store.read("a")
@@ -232,7 +234,7 @@ def test_s3_keys_that_were_renewed_in_their_file_are_used(expiring: SilentWeb) -
     assert expiring.asked == 7, "and nobody asks with the old ones again"
 
 
-def test_s3_keys_that_are_renewed_while_it_is_tried_again(expiring: SilentWeb, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_s3_keys_renewed_during_retries_are_used(expiring: SilentWeb, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_module, "pause", lambda seconds=0.0: write_keys("new") if seconds else None)
     assert Store("s3://bucket").read("a") == CONTENT
     assert expiring.asked == 3, "once more with the old ones, which were not known to be renewed"
@@ -248,7 +250,7 @@ def test_s3_keys_of_the_environment_that_expire_are_refused_at_once(
     assert expiring.asked == 1 and "\n" not in str(caught.value)
 
 
-def test_s3_without_keys_is_one_line(expiring: SilentWeb) -> None:
+def test_s3_without_keys_gives_a_one_line_error(expiring: SilentWeb) -> None:
     Path("~/.aws/credentials").expanduser().unlink()
     store = Store("s3://bucket")
     for call in (store.read, store.names, lambda _: retrying_filesystem("s3://bucket/*.csv")):
@@ -258,7 +260,7 @@ def test_s3_without_keys_is_one_line(expiring: SilentWeb) -> None:
     assert expiring.asked == 0
 
 
-def test_what_fsspec_lists_is_asked_for_with_patience_too(flaky: type[FlakyFileSystem]) -> None:
+def test_listings_of_fsspec_are_retried_too(flaky: type[FlakyFileSystem]) -> None:
     MemoryFileSystem().pipe_file("/bucket/a.csv", b"x")
     fs, path = retrying_filesystem("flaky://bucket/a.csv")
     flaky.before = [RESET, RESET]
@@ -282,7 +284,7 @@ def proxy(s3_service: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 
 @pytest.fixture
 def s3_store(s3_bucket: str, proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch) -> Store:
-    """Behind the proxy, with an object `a`. Nothing is late, so that what the proxy counts is known."""
+    """Sets up a bucket behind the proxy, with an object `a`. No answer is late, so the proxy's counts are known."""
     monkeypatch.setattr(hedge, "FIRST_SECONDS", 60.0)
     monkeypatch.setattr(hedge, "FLOOR_SECONDS", 60.0)
     monkeypatch.setattr(hedge, "_OF_PROCESS", {})
@@ -293,7 +295,7 @@ def s3_store(s3_bucket: str, proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("trouble", ["busy", "reset", "short"])
-def test_s3_trouble_is_tried_again_here_and_nowhere_else(s3_store: Store, proxy: FaultyProxy, trouble: str) -> None:
+def test_s3_faults_are_retried_by_the_store_only(s3_store: Store, proxy: FaultyProxy, trouble: str) -> None:
     proxy.faults = Faults(**{trouble: 0.4}, seed=3)
     before = STORE_COUNTERS.counts()
     for start in range(20):
@@ -309,12 +311,12 @@ def test_s3_trouble_is_tried_again_here_and_nowhere_else(s3_store: Store, proxy:
     tried_again = asked["retries"]
     harmless = sum(
         r.fault == "short" and r.method != "GET" for r in proxy.requests
-    )  # what came of it was nothing to cut
+    )  # its answer had nothing to truncate
     assert seen[trouble] - harmless <= tried_again <= seen[trouble]
     assert len(proxy.requests) == 84 + tried_again
 
 
-def test_s3_altered_settings_are_refused_at_once(
+def test_s3_changed_settings_are_refused_at_once(
     s3_store: Store, proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[Callable[[], object]] = [
@@ -337,7 +339,7 @@ def test_s3_altered_settings_are_refused_at_once(
                 assert "\n" not in str(caught.value) and len(str(caught.value)) < 400
 
 
-def test_s3_that_stays_down_is_one_line_after_all_tries(s3_store: Store, proxy: FaultyProxy) -> None:
+def test_s3_that_stays_down_gives_a_one_line_error_after_all_tries(s3_store: Store, proxy: FaultyProxy) -> None:
     proxy.faults = Faults(busy=1.0)
     with pytest.raises(StoreError, match=r"failed 12 times, last: .*SlowDown.*run again") as caught:
         s3_store.read_range("a", 0, 4)
@@ -346,7 +348,7 @@ def test_s3_that_stays_down_is_one_line_after_all_tries(s3_store: Store, proxy: 
 
 
 def test_s3_stalls_end(s3_store: Store, proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What hedging does not cover has a limit too."""
+    """Requests without hedging have a time limit too."""
     monkeypatch.setattr(drivers, "SILENCE_SECONDS", 0.2)
     drivers._client.cache_clear()
     proxy.faults = Faults(stall=1.0)
@@ -373,7 +375,7 @@ def test_s3_put_new_whose_answer_was_lost_has_won(s3_store: Store, proxy: Faulty
     assert s3_store.put_new("new", b"mine") is False
 
 
-def test_s3_tells_the_length_with_every_range(s3_store: Store, proxy: FaultyProxy) -> None:
+def test_s3_returns_the_length_with_every_range(s3_store: Store, proxy: FaultyProxy) -> None:
     assert s3_store.read_range("a", 2, 5, len(CONTENT)) == CONTENT[2:5]
     with pytest.raises(IntegrityError, match=f"{len(CONTENT)} bytes, 7 expected"):
         s3_store.read_range("a", 2, 5, 7)

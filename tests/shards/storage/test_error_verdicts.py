@@ -1,4 +1,4 @@
-"""What errors of stores mean, told by what libraries raise."""
+"""Tests the classification of store errors as libraries raise them."""
 
 import errno
 from types import SimpleNamespace
@@ -13,7 +13,7 @@ from tagmill.shards.storage.error_verdicts import classify, describe
 
 
 def of(module: str, name: str = "HttpError", **facts: Any) -> Exception:
-    """An error as a library that is not installed here raises it."""
+    """Returns an error as a library that is not installed here raises it."""
     error: Exception = type(name, (Exception,), {"__module__": module})("words")
     for fact, value in facts.items():
         setattr(error, fact, value)
@@ -48,11 +48,11 @@ def s3_says(status: int) -> ClientError:
         (of("json.decoder", "JSONDecodeError"), "ours"), (of("concurrent.futures", "CancelledError"), "ours"),
     ],
 )  # fmt: skip
-def test_what_an_error_means(error: Exception, meaning: str) -> None:
+def test_classes_of_errors(error: Exception, meaning: str) -> None:
     assert classify(error) == meaning
 
 
-def test_errors_are_told_in_a_line() -> None:
+def test_errors_are_described_in_one_line() -> None:
     assert describe(TimeoutError()) == "TimeoutError"
     assert describe(OSError(16, "reduce your request rate")) == "[Errno 16] reduce your request rate"
     assert describe(of("x")) == "words" and describe(ValueError("two\n  lines\n")) == "two lines"

@@ -1,4 +1,4 @@
-"""Second requests for what is late: who is waited for, and how many there may be."""
+"""Tests hedged requests: which answer is used, and how many requests there may be."""
 
 import random
 import threading
@@ -16,17 +16,17 @@ from tests.shards.objectstore import ObjectStore
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing known: late after 50 ms, so that a test need not wait for it."""
+    """Sets a limit of 50 ms, without measurements, so that a test does not wait long."""
     monkeypatch.setattr(hedge, "FIRST_SECONDS", 0.05)
 
 
 @pytest.fixture
 def silent() -> threading.Event:
-    """Set when the test is over: what waits for it waits for ever."""
+    """Yields an event that is set at the end of the test: until then requests that wait for it hang."""
     return threading.Event()
 
 
-def test_a_late_answer_is_asked_for_again_and_the_first_is_taken(silent: threading.Event) -> None:
+def test_a_late_request_is_repeated_and_the_first_answer_is_used(silent: threading.Event) -> None:
     asked = []
 
     def request() -> str:
@@ -84,7 +84,9 @@ def test_second_requests_stay_within_their_share(count: int) -> None:
     assert 1 <= extra <= SHARE * count + BURST
 
 
-def test_threads_are_bounded_and_nobody_waits_for_one(silent: threading.Event, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_are_bounded_and_requests_do_not_wait_for_one(
+    silent: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(hedge, "SLOTS", 3)
     hedge_of_test, began = Hedge(), threading.Semaphore(0)
 
@@ -101,7 +103,7 @@ def test_threads_are_bounded_and_nobody_waits_for_one(silent: threading.Event, m
         assert all(each.result(20) for each in waiting)
 
 
-def test_what_is_usual() -> None:
+def test_the_usual_latency() -> None:
     usual, draw = LatencyTracker(), random.Random(1)
     assert usual.late == hedge.FIRST_SECONDS
     for _ in range(KNOWN):
@@ -112,11 +114,13 @@ def test_what_is_usual() -> None:
     assert 0.27 < usual.late < 0.31, "one answer in a hundred that takes half a minute is not usual"
 
 
-def test_stalls_are_not_waited_for(s3_service: ObjectStore, s3_bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """1 % of the requests are never answered: every read has its bytes, none after a retry (that is: after a time-out)."""
+def test_stalled_requests_are_not_waited_for(
+    s3_service: ObjectStore, s3_bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """1 % of the requests are never answered: every read returns its bytes, none after a retry (hence after a timeout)."""
     Store(s3_bucket).put("a", bytes(100_000))
     monkeypatch.setattr(hedge, "_OF_PROCESS", {})
-    for name in ("FIRST_SECONDS", "FLOOR_SECONDS"):  # beyond what a busy machine takes
+    for name in ("FIRST_SECONDS", "FLOOR_SECONDS"):  # more than a busy machine takes
         monkeypatch.setattr(hedge, name, 0.4)
     with faulty(s3_service.endpoint) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
@@ -135,6 +139,6 @@ def test_stalls_are_not_waited_for(s3_service: ObjectStore, s3_bucket: str, monk
         assert 1000 <= len(proxy.requests) <= 1000 + asked["hedges"]
 
 
-def test_a_process_has_one() -> None:
+def test_a_process_has_one_hedge() -> None:
     assert hedged(1, lambda: threading.current_thread().name).startswith("tagmill-request")
     assert len(hedge._OF_PROCESS) == 1

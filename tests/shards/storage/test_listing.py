@@ -1,4 +1,4 @@
-"""Listings in pages: everything once, whatever the pages, and what goes meanwhile is passed over."""
+"""Tests listings in pages: every object once, whatever the pages; files that disappear meanwhile are skipped."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ PATHS = st.sets(st.lists(st.sampled_from("abc"), min_size=1, max_size=3).map("/"
 
 @given(PATHS, st.integers(1, 4), st.booleans())
 def test_every_object_once(paths: set[str], size: int, flat: bool) -> None:
-    """A store that gives all below a folder in pages, and one that gives a folder at a time."""
+    """One store that lists everything below a folder in pages, and one that lists a folder at a time."""
     objects = {f"base/{path}.x": len(path) for path in paths}
 
     def ask(folder: str, after: str | None) -> Page:
@@ -52,7 +52,7 @@ def test_a_local_store(tmp_path: Path) -> None:
     check(str(tmp_path / "store"))
 
 
-def test_a_store_of_fsspecs() -> None:
+def test_an_fsspec_store() -> None:
     check("memory://listing-of-tests")
     Store("memory://listing-of-tests").delete_below("")
 
@@ -63,7 +63,7 @@ def test_a_bucket(s3_bucket: str, monkeypatch: pytest.MonkeyPatch, size: int) ->
     check(f"{s3_bucket}/deep")
 
 
-def test_links_spools_and_what_goes_are_passed_over(tmp_path: Path) -> None:
+def test_links_spools_and_disappearing_files_are_skipped(tmp_path: Path) -> None:
     (tmp_path / "in" / "gone").mkdir(parents=True)
     for name in ("a", "gone/b", ".a.0123456789abcdef.spool"):
         (tmp_path / "in" / name).write_bytes(b"x")

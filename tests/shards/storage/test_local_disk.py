@@ -1,4 +1,4 @@
-"""How a local folder serves as a store: names that only a whole content gets, locks, and removal."""
+"""Tests a local folder as a store: a name is given only to complete content, locks, and removal."""
 
 import errno
 import fcntl
@@ -32,9 +32,7 @@ def test_content_comes_from_bytes_or_a_file_and_never_over_another(tmp_path: Pat
         write_synced(tmp_path / "one", b"other")
 
 
-def test_a_file_that_is_given_is_moved_and_where_that_cannot_be_copied(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_given_file_is_moved_or_else_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "mine").write_bytes(b"content")
     file = (tmp_path / "mine").stat().st_ino
     write_synced(tmp_path / "moved", tmp_path / "mine", give=True)
@@ -61,25 +59,25 @@ def test_other_names_are_no_spools(name: str) -> None:
     assert not is_spool(name)
 
 
-def test_a_folder_that_is_gone_is_no_error_to_a_walk_and_others_are() -> None:
+def test_a_missing_folder_is_no_error_of_a_walk_and_others_are() -> None:
     raise_unless_missing(FileNotFoundError())
     with pytest.raises(PermissionError):
         raise_unless_missing(PermissionError())
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
-def test_a_full_disk_is_told_with_its_place_and_a_way_out(number: int) -> None:
+def test_a_full_disk_is_reported_with_its_location_and_a_remedy(number: int) -> None:
     with pytest.raises(TagmillError, match=r"no room left on the disk \(/scratch\): make room"), full_disks("/scratch"):
         raise OSError(number, "full")
 
 
-def test_other_errors_of_the_system_are_not_about_room() -> None:
+def test_other_system_errors_are_not_reported_as_a_full_disk() -> None:
     with pytest.raises(OSError, match="denied"), full_disks(None):
         raise OSError(errno.EACCES, "denied")
 
 
-def test_a_lock_is_of_one_at_a_time_and_goes_with_its_process(tmp_path: Path) -> None:
-    """A child takes the lock and is killed; meanwhile nobody else has it, and afterwards nothing is left of it."""
+def test_a_lock_has_one_holder_and_ends_with_its_process(tmp_path: Path) -> None:
+    """A child takes the lock and is killed; until then no other process gets it, and afterwards no file is left."""
     waits = "import sys, time; from pathlib import Path; from tagmill.shards.storage.local_disk import locked\n"
     waits += "with locked(Path(sys.argv[1])): print('mine', flush=True); time.sleep(600)"
     child = subprocess.Popen([sys.executable, "-c", waits, str(tmp_path)], stdout=subprocess.PIPE, cwd=ROOT)
@@ -95,7 +93,7 @@ def test_a_lock_is_of_one_at_a_time_and_goes_with_its_process(tmp_path: Path) ->
         assert list(tmp_path.iterdir()) == []
 
 
-def test_where_there_are_no_locks_work_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_locks_work_continues(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuses(*args: object) -> None:
         raise OSError(errno.EBADF, "no locks on this filesystem")
 
@@ -105,11 +103,11 @@ def test_where_there_are_no_locks_work_goes_on(tmp_path: Path, monkeypatch: pyte
 
 
 class Killed(BaseException):
-    """What a kill is to the code that it meets."""
+    """Simulates a kill inside the code."""
 
 
-def test_one_file_goes_when_nothing_else_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Killed at every system call once: the mark is there as long as anything but empty folders around it is."""
+def test_one_file_is_removed_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed at every system call once: the marker exists as long as anything except empty folders around it."""
     folder, calls = tmp_path / "parts", 0
     mark, unlink, rmdir = folder / "mark", Path.unlink, Path.rmdir
 

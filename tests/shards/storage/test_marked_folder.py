@@ -1,4 +1,4 @@
-"""Folders of ours among those of others: what carries the marker goes, whole; what does not stays as it is."""
+"""Tests folders with a marker among others: marked ones are removed completely, unmarked ones are not touched."""
 
 import subprocess
 import sys
@@ -20,7 +20,7 @@ def test_a_folder_is_made_marked_and_discarded(tmp_path: Path) -> None:
     assert discard(ours), "it is gone"
 
 
-def test_an_empty_folder_becomes_ours_and_another_does_not(tmp_path: Path) -> None:
+def test_an_empty_folder_is_marked_and_another_is_not(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     claim(tmp_path / "empty")
     assert is_marked(tmp_path / "empty")
@@ -49,8 +49,8 @@ def test_links_are_not_followed(tmp_path: Path) -> None:
     assert not is_marked(tmp_path / "folder"), "a marker is a file"
 
 
-def test_what_a_killed_process_left_is_discarded_by_the_next(tmp_path: Path) -> None:
-    """The marker goes last: kill at any file."""
+def test_the_remains_of_a_killed_process_are_discarded_by_the_next(tmp_path: Path) -> None:
+    """The marker goes last: killed at any file."""
     code = (
         "import os, pathlib, sys\nfrom tagmill.shards.storage.marked_folder import discard\n"
         "unlink, left = pathlib.Path.unlink, int(sys.argv[2])\n"

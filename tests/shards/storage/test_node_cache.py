@@ -1,4 +1,4 @@
-"""A node's cache: the bytes of the store whatever happens to it, shared, bounded, and nothing that misleads."""
+"""Tests a node's cache: the bytes of the store in every situation, shared, bounded, and never wrong data."""
 
 import hashlib
 import os
@@ -32,7 +32,7 @@ PLACES = st.integers(0, len(CONTENT))
 
 
 class Counted:
-    """An object of a store: what it is asked for is counted."""
+    """An object of a store that counts the requested bytes."""
 
     def __init__(self, content: bytes = CONTENT) -> None:
         self.content, self.sha256, self.asked = content, hashlib.sha256(content).hexdigest(), list[tuple[int, int]]()
@@ -67,7 +67,7 @@ def test_any_reads_give_the_stores_bytes_and_fetch_no_block_twice(
         seen |= wanted
 
 
-def test_another_process_finds_what_was_read(tmp_path: Path) -> None:
+def test_another_process_finds_the_blocks_that_were_read(tmp_path: Path) -> None:
     one = Counted()
     code = (
         "import pathlib, random, sys\nfrom tagmill.shards.storage.node_cache import Cache\n"
@@ -81,7 +81,7 @@ def test_another_process_finds_what_was_read(tmp_path: Path) -> None:
     assert dict(STORE_COUNTERS.counts() - before) == {"cache_bytes": 74000}
 
 
-def test_what_is_not_named_by_content_is_not_kept(tmp_path: Path) -> None:
+def test_objects_without_an_identity_are_not_kept(tmp_path: Path) -> None:
     store, cache = Store(str(tmp_path / "store")), Cache(tmp_path / "cache", LIMIT)
     store.put("a", CONTENT)
     cached = CachedStore.of(store, cache)
@@ -103,7 +103,7 @@ def test_the_folder_stays_within_its_limit_and_the_oldest_go_first(tmp_path: Pat
     for one in objects:
         assert one.through(cache, 0, size) == one.content
         assert used(cache) <= limit
-        time.sleep(0.002)  # file times have a grain
+        time.sleep(0.002)  # file times have a limited resolution
         favourite.through(cache, 0, size)
         time.sleep(0.002)
     kept = [one for one in objects if (cache.folder / one.sha256).exists()]
@@ -125,7 +125,7 @@ def test_deleting_under_a_reader_is_harmless(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("harm", ["full", "a file in its place", "not ours to read", "cut", "nearly full"])
-def test_a_cache_that_cannot_be_used_is_slower_and_no_error(
+def test_an_unusable_cache_is_slower_and_no_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, harm: str
 ) -> None:
     one, folder = Counted(), tmp_path / "cache"
@@ -154,7 +154,7 @@ def test_a_cache_that_cannot_be_used_is_slower_and_no_error(
     )
 
 
-def test_altered_blocks_of_verified_objects_are_fetched_anew(tmp_path: Path) -> None:
+def test_altered_blocks_of_verified_objects_are_fetched_again(tmp_path: Path) -> None:
     cache, one = Cache(tmp_path, LIMIT), Counted()
     one.through(cache, 0, len(CONTENT))
     path = cache.folder / one.sha256
@@ -170,8 +170,8 @@ def test_altered_blocks_of_verified_objects_are_fetched_anew(tmp_path: Path) -> 
 NOT_OURS = ["yours", "123e4567-e89b-12d3-a456-426614174000", "backup01-2024-2025-best-holidaypics1", "0" * 64]
 
 
-def test_what_others_have_in_the_folder_is_left_alone(tmp_path: Path) -> None:
-    """Whatever it is called, and also inside the cache's own folder: what has no marker was made by somebody else."""
+def test_foreign_files_in_the_folder_are_not_touched(tmp_path: Path) -> None:
+    """Whatever their names, also inside the cache's own folder: folders without a marker are foreign."""
     boot = BOOT.read_text().strip()
     places = [tmp_path / name for name in [*NOT_OURS, boot]] + [tmp_path / CACHE_FOLDER / name for name in NOT_OURS]
     for place in places:
@@ -191,7 +191,7 @@ def test_what_others_have_in_the_folder_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / CACHE_FOLDER / "link").is_symlink() and is_marked(tmp_path / "outside")
 
 
-def test_a_folder_of_another_in_its_place_is_not_used(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_foreign_folder_in_its_place_is_not_used(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     cache, one = Cache(tmp_path, LIMIT), Counted()
     cache.folder.mkdir(parents=True)
     (cache.folder / "only-copy").write_bytes(b"precious")
@@ -229,7 +229,7 @@ while True:
 """
 
 
-def test_killed_processes_leave_nothing_that_misleads(tmp_path: Path) -> None:
+def test_killed_processes_leave_no_wrong_data(tmp_path: Path) -> None:
     one = Counted()
     for seed in range(4):
         command = [sys.executable, "-c", FILLER, str(tmp_path)]
@@ -272,7 +272,7 @@ def altered(path: Path, place: int) -> None:
 
 
 @pytest.mark.parametrize("where", ["cache", "store", "both"])
-def test_a_picture_altered_in_the_cache_alone_is_no_hole(tmp_path: Path, where: str) -> None:
+def test_an_image_altered_only_in_the_cache_is_no_hole(tmp_path: Path, where: str) -> None:
     corpus = make_corpus(str(tmp_path / "corpus"), tmp_path / "spool")
     cache = Cache(tmp_path / "cache", LIMIT)
     plain = ShardReader.of(corpus, corpus.entries[1])

@@ -1,4 +1,4 @@
-"""A remote object as a file: it reads as one in memory does, and asks for each stretch once."""
+"""Tests a remote object as a file: it reads like one in memory, and requests each range once."""
 
 import io
 import os
@@ -19,7 +19,7 @@ MOVES = st.one_of(
 
 
 @given(st.lists(MOVES, max_size=12), st.sampled_from([0, 64]))
-def test_it_reads_as_a_file_in_memory_does(moves: list[tuple[str, int]], buffered: int) -> None:
+def test_it_reads_like_a_file_in_memory(moves: list[tuple[str, int]], buffered: int) -> None:
     asked: list[tuple[int, int]] = []
 
     def read(start: int, stop: int) -> bytes:

@@ -1,4 +1,4 @@
-"""The contract of a store on a folder, on fsspec's memory and on a real S3 service; and what is particular to a folder."""
+"""Tests the contract of a store on a folder, on fsspec's memory and on a real S3 service; and properties of folders."""
 
 import errno
 import os
@@ -92,7 +92,7 @@ def test_a_failed_put_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("call", ["put", "put_new"])
-def test_an_output_that_cannot_be_written_is_one_line(tmp_path: Path, call: str) -> None:
+def test_an_unwritable_output_gives_a_one_line_error(tmp_path: Path, call: str) -> None:
     (tmp_path / "file").write_bytes(b"")
     (tmp_path / "folder" / "sub").mkdir(parents=True)
     (tmp_path / "closed").mkdir(mode=0o500)
@@ -132,7 +132,7 @@ def test_reading_leaves_no_open_files(tmp_path: Path) -> None:
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
-def test_a_relative_store_stays_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_relative_store_keeps_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     store = Store("out/corpus")
     store.put("a", b"x")
@@ -152,11 +152,11 @@ def test_local_addresses(tmp_path: Path, url: str) -> None:
 
 
 @pytest.mark.parametrize(("root", "inner"), [("/", "/a/b"), ("file:///", "file:///a/b"), ("memory://", "memory://a/b")])
-def test_the_root_of_a_store_has_stores_within(root: str, inner: str) -> None:
+def test_stores_within_the_root_of_a_store(root: str, inner: str) -> None:
     assert Store(root).within("a").within("b").url == inner
 
 
-def test_a_store_that_nobody_knows_is_one_line() -> None:
+def test_an_unknown_store_gives_a_one_line_error() -> None:
     with pytest.raises(StoreError, match=r"cannot connect to this store.*install") as caught:
         Store("nosuch://bucket").read("a")
     assert "\n" not in str(caught.value)
@@ -181,7 +181,7 @@ def test_s3_files_in_parts(s3_bucket: str, tmp_path: Path, monkeypatch: pytest.M
     assert store.read("a") == content
 
 
-def test_s3_sizes_are_asked_of_the_store_and_not_of_an_old_listing(s3_bucket: str) -> None:
+def test_s3_sizes_come_from_the_store_and_not_from_an_old_listing(s3_bucket: str) -> None:
     import s3fs
 
     store = Store(f"{s3_bucket}/store")
@@ -224,7 +224,7 @@ def test_s3_refusals_are_one_line(s3_service: ObjectStore, s3_bucket: str, monke
         s3fs.S3FileSystem.clear_instance_cache()
 
 
-def test_an_s3_service_that_is_not_there_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_s3_service_gives_a_one_line_error(monkeypatch: pytest.MonkeyPatch) -> None:
     s3fs = pytest.importorskip("s3fs")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")

@@ -1,4 +1,4 @@
-"""Pools that can be ended whatever their threads wait for, and processes that end while they do."""
+"""Tests pools that can be ended while their threads wait, and processes that exit meanwhile."""
 
 import gc
 import subprocess
@@ -14,12 +14,12 @@ import pytest
 
 from tagmill.shards.storage.threads import DaemonPool, pause
 
-PATIENCE = 60.0  # no test needs it
+PATIENCE = 60.0  # longer than any test needs
 
 
 @pytest.fixture
 def never() -> Iterator[threading.Event]:
-    """Set when the test is over."""
+    """Yields an event that is set at the end of the test."""
     event = threading.Event()
     yield event
     event.set()
@@ -32,7 +32,7 @@ def until(condition: Callable[[], object]) -> bool:
     return bool(condition())
 
 
-def test_work_is_done_by_so_many_threads_at_most() -> None:
+def test_the_number_of_threads_is_limited() -> None:
     barrier, names = threading.Barrier(3, timeout=PATIENCE), set[str]()
 
     def meet(number: int) -> int:
@@ -47,7 +47,7 @@ def test_work_is_done_by_so_many_threads_at_most() -> None:
     assert names == {"three_0", "three_1", "three_2"}
 
 
-def test_a_thread_that_is_free_is_used_before_another_is_begun() -> None:
+def test_an_idle_thread_is_used_before_another_is_started() -> None:
     with DaemonPool(8) as pool:
         for _ in range(50):
             pool.submit(int).result(PATIENCE)
@@ -55,7 +55,7 @@ def test_a_thread_that_is_free_is_used_before_another_is_begun() -> None:
         assert len(pool._crew.threads) == 1
 
 
-def test_errors_are_those_of_the_work_and_hold_nothing() -> None:
+def test_errors_of_the_work_are_raised_and_hold_no_references() -> None:
     class Big:
         pass
 
@@ -79,7 +79,7 @@ def test_errors_are_those_of_the_work_and_hold_nothing() -> None:
         assert pool.submit(int).result(PATIENCE) == 0
 
 
-def test_what_the_beginning_of_a_thread_raises_is_heard() -> None:
+def test_an_error_of_the_initializer_is_raised() -> None:
     def begin(number: int) -> None:
         raise OSError(number)
 
@@ -87,7 +87,7 @@ def test_what_the_beginning_of_a_thread_raises_is_heard() -> None:
         pool.submit(int).result(PATIENCE)
 
 
-def test_leaving_it_waits_for_all_work(never: threading.Event) -> None:
+def test_the_end_of_the_block_waits_for_all_work(never: threading.Event) -> None:
     with DaemonPool(2) as pool:
         futures = [pool.submit(never.wait, 0.01) for _ in range(8)]
     assert all(future.done() and not future.cancelled() for future in futures)
@@ -96,7 +96,7 @@ def test_leaving_it_waits_for_all_work(never: threading.Event) -> None:
     pool.shutdown()
 
 
-def test_stopping_leaves_what_does_not_end(never: threading.Event) -> None:
+def test_stopping_abandons_calls_that_do_not_end(never: threading.Event) -> None:
     pool = DaemonPool(1, grace=0.01)
     begun = threading.Event()
     stuck = pool.submit(lambda: (begun.set(), never.wait()))
@@ -112,7 +112,7 @@ def test_stopping_leaves_what_does_not_end(never: threading.Event) -> None:
     pool.stop()
 
 
-def test_stopping_waits_a_moment_for_what_ends() -> None:
+def test_stopping_gives_a_grace_period() -> None:
     pool, begun = DaemonPool(1, grace=PATIENCE), threading.Event()
     future = pool.submit(lambda: (begun.set(), time.sleep(0.05)))
     assert begun.wait(PATIENCE)
@@ -131,7 +131,7 @@ def test_an_error_in_its_block_stops_it(leave: type[BaseException], never: threa
     assert waiting.cancelled()
 
 
-def test_no_other_try_is_begun_in_a_pool_that_was_stopped() -> None:
+def test_no_retry_starts_in_a_stopped_pool() -> None:
     pause(0.001)
     tries = []
 
@@ -151,7 +151,7 @@ def test_no_other_try_is_begun_in_a_pool_that_was_stopped() -> None:
     assert len(tries) == 2
 
 
-def test_the_threads_of_a_pool_that_nobody_holds_end() -> None:
+def test_the_threads_of_a_dropped_pool_end() -> None:
     pool = DaemonPool(3)
     list(pool.map(time.sleep, [0.01] * 6))
     threads = pool._crew.threads
@@ -171,13 +171,13 @@ from tagmill.shards.storage.threads import DaemonPool, pause
 """
 
 
-def test_a_process_ends_while_threads_wait_for_ever() -> None:
+def test_a_process_exits_while_threads_wait_for_ever() -> None:
     code = START + "pool = DaemonPool(4)\nfor _ in range(9): pool.submit(threading.Event().wait)\ntime.sleep(0.05)"
     process = ended(code)
     assert (process.returncode, process.stdout, process.stderr) == (0, "bye\n", "")
 
 
-def test_who_waits_for_them_ends_too() -> None:
+def test_threads_that_wait_for_abandoned_calls_end_too() -> None:
     code = START + (
         "one, other = DaemonPool(1), DaemonPool(1)\nstuck = one.submit(threading.Event().wait)\n"
         "def waits():\n    try:\n        stuck.result()\n    finally:\n        print('woken')\n"
@@ -186,7 +186,7 @@ def test_who_waits_for_them_ends_too() -> None:
     assert ended(code).stdout == "woken\nbye\n"
 
 
-def test_work_that_is_nearly_done_is_done_at_the_end() -> None:
+def test_calls_within_the_grace_period_are_completed_at_exit() -> None:
     code = START + "DaemonPool(1).submit(lambda: (time.sleep(0.1), print('done')))"
     code = code.replace("DaemonPool(1).submit", "pool = DaemonPool(1)\npool.submit")
     assert ended(code).stdout == "done\nbye\n"
@@ -200,7 +200,7 @@ def test_a_fork_has_none_of_its_parents_threads() -> None:
     assert ended(code).stdout == "bye\n7\nbye\n"
 
 
-def test_an_interrupt_while_it_is_left_ends_it() -> None:
+def test_an_interrupt_during_shutdown_ends_it() -> None:
     code = START + (
         "threading.Timer(0.1, lambda: os.kill(os.getpid(), signal.SIGINT)).start()\n"
         "with DaemonPool(1) as pool:\n    pool.submit(threading.Event().wait)\n"
