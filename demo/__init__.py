@@ -1,1 +1,1 @@
-"""The small web that the demo serves: drawn pictures, hashtags as people write them, and planted trouble with its truth."""
+"""The demo: a small web of drawn images, hashtags as people write them, and planted faults with a table of the truth."""

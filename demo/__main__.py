@@ -1,4 +1,4 @@
-"""`python -m tagmill.demo`: what `make demo` runs."""
+"""`python -m tagmill.demo`: the command of `make demo`."""
 
 import sys
 

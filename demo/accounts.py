@@ -1,4 +1,4 @@
-"""Holds what ingest did of the demo's web against what was planted in it: every row, by its kind."""
+"""Compares what ingest did with the demo's web against what was planted in it: every row, by its kind."""
 
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -11,7 +11,8 @@ from tagmill.demo.ceiling import ceiling
 SAMPLE = "sample"
 ROW_BITS = (1 << 40) - 1  # of a row_id, the ordinal inside its file
 
-# What a broken answer must be counted as. A connection that closes early is told by the server's length or by the cut JPEG.
+# The reason that each broken answer must be counted as. A connection that closes early is detected by Content-Length or
+# by the truncated JPEG.
 EXPECTED = {
     "broken_404": {"not_found"},
     "broken_truncated": {"truncated"},
@@ -28,7 +29,7 @@ SOUND = {"leak_exact": {"evaluation"}, "leak_near": {*COPIES, "evaluation"}}
 
 
 def fates(corpus: Path, rows: int) -> list[str]:
-    """What became of each row of the list, in order: 'sample' or the reason of its reject."""
+    """Returns the outcome of each row of the list, in order: 'sample' or the reason of its reject."""
     found = [SAMPLE] * rows
     for path in sorted((corpus / "rejects").glob("*.parquet")):
         table = pq.read_table(path, columns=["row_id", "reason"])
@@ -38,12 +39,12 @@ def fates(corpus: Path, rows: int) -> list[str]:
 
 
 def accounts(web: Path, corpus: Path) -> tuple[dict[str, dict[str, int]], list[str]]:
-    """(what became of the rows of each planted kind, what is not as the truth says, a sentence each).
+    """Returns (outcomes of the rows of each planted kind, one sentence for each difference from the truth).
 
-    Exact: a broken answer is a reject with its reason; an evaluation picture under another URL is found; of a picture and its
-    exact copies one row is a sample, unless a near copy is larger and is kept in their place. Near copies and near leaks are
-    cropped, some by more than PDQ sees through: of those that comparing all hashes finds (`ceiling`), every leak is found, and
-    of no more copies than the tables may miss both the copy and its original are samples.
+    Exact: a broken answer is a reject with its reason; an evaluation image under another URL is found; of an image and
+    its exact copies one row is a sample, unless a larger near copy replaces them. Near copies and near leaks are
+    cropped, some too much for PDQ. Of those that comparing all hashes finds (`ceiling`), every leak must be found, and
+    both copy and original may be samples for no more copies than the tables may miss.
     """
     truth = pq.read_table(web / "truth.parquet", columns=["row", "kind", "of", "path"])
     found = fates(corpus, truth.num_rows)
@@ -66,11 +67,11 @@ def accounts(web: Path, corpus: Path) -> tuple[dict[str, dict[str, int]], list[s
 
 
 def _short_of_ceiling(web: Path, corpus: Path, truth: pa.Table, found: list[str]) -> list[str]:
-    """What set work left of the near copies and near leaks that a complete comparison finds."""
+    """Returns the near copies and near leaks that a complete comparison finds and deduplication missed."""
     most, groups = ceiling(web, corpus), same_bytes(truth)
     original = dict(zip(truth["row"].to_pylist(), truth["of"].to_pylist(), strict=True))
     wrong = [
-        f"row {row}, near an evaluation picture, became {found[row]}"
+        f"row {row}, near an evaluation image, became {found[row]}"
         for row in sorted(most.leaks)
         if found[row] != "evaluation"
     ]
@@ -87,7 +88,7 @@ def _short_of_ceiling(web: Path, corpus: Path, truth: pa.Table, found: list[str]
 
 
 def same_bytes(truth: pa.Table) -> dict[str, list[int]]:
-    """Rows that were given the same bytes, by what they are bytes of: a row's number or a file of the evaluation set."""
+    """Groups rows that were given the same bytes, by the original: a row's number or a file of the evaluation set."""
     groups: dict[str, list[int]] = defaultdict(list)
     exact = ("picture", "exact_copy", "same_url", "leak_exact")
     for row, kind, of in zip(*(truth[name].to_pylist() for name in ("row", "kind", "of")), strict=True):

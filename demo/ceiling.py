@@ -1,6 +1,6 @@
-"""What can be found of the near copies and near leaks planted in the demo's web, by comparing PDQ hashes completely.
+"""Computes how many of the planted near copies and near leaks can be found, by comparing all PDQ hashes.
 
-Set work is held to it: leaks are matched completely too, near copies by tables that miss as few as they predict.
+Deduplication is held to it: leaks are compared completely too, near copies by tables that miss as few as predicted.
 """
 
 import json
@@ -27,19 +27,19 @@ class Ceiling:
     """The planted rows whose hash is near enough to be found."""
 
     copies: dict[int, int]  # rows of kind near_copy that are near their original, with the bits that differ
-    leaks: frozenset[int]  # rows of kind leak_near that are near any evaluation picture
-    predicted: list[float]  # the share of near duplicates that the corpus's tables find, by bits that differ
+    leaks: frozenset[int]  # rows of kind leak_near that are near any evaluation image
+    predicted: list[float]  # share of near duplicates that the corpus's tables find, by bits that differ
 
     def most_missed(self) -> int:
-        """How many of `copies` the tables may miss: as many as they predict, and three standard deviations more."""
+        """Returns how many of `copies` the tables may miss: as many as predicted plus three standard deviations."""
         shares = [self.predicted[bits] for bits in self.copies.values()]
         return int(sum(1 - share for share in shares) + 3 * sum(share * (1 - share) for share in shares) ** 0.5)
 
 
 def ceiling(web: Path, corpus: Path) -> Ceiling:
-    """Of a web and the corpus made of it; pictures are fingerprinted in this process, some milliseconds each.
+    """Computes the ceiling of a web and its corpus; fingerprints images in this process, some milliseconds each.
 
-    Raises FileNotFoundError where a picture of the truth is not in the web.
+    Raises FileNotFoundError if an image of the truth is not in the web.
     """
     told = json.loads((corpus / "corpus.json").read_text())["image_policy"]
     policy = ImagePolicy(**{field.name: told[field.name] for field in fields(ImagePolicy)})
@@ -59,7 +59,7 @@ def ceiling(web: Path, corpus: Path) -> Ceiling:
 
 
 def _hashes(paths: Iterable[Path], policy: ImagePolicy) -> Hashes:
-    """Of those pictures that have enough to see."""
+    """Returns the hashes of images with enough detail."""
     found = {}
     for path in dict.fromkeys(paths):
         body = path.read_bytes()
@@ -72,7 +72,7 @@ def _hashes(paths: Iterable[Path], policy: ImagePolicy) -> Hashes:
 
 
 def _near(asked: Hashes, listed: Hashes) -> dict[tuple[Path, Path], int]:
-    """The bits that differ, of every pair within THRESHOLD."""
+    """Returns the differing bits of every pair within THRESHOLD."""
     words = [np.array(list(side.values()), np.int64).reshape(-1, 4).view(np.uint64) for side in (asked, listed)]
     matcher = HammingIndex(words[1], THRESHOLD, scheme_of(THRESHOLD, 1), wide=False)
     left, right = list(asked), list(listed)

@@ -1,4 +1,4 @@
-"""What the pictures of the demo web show: concepts with their WordNet 3.0 noun synsets and the words people use."""
+"""The concepts shown by the images of the demo web, with their WordNet 3.0 noun synsets and the words people use."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ class Concept:
     name: str
     """Unique, lower case, one word: the key of its drawing."""
     synset: str
-    """The WordNet 3.0 noun synset that the pictures show, named as ImageNet does."""
+    """The WordNet 3.0 noun synset that the images show, named as in ImageNet."""
     words: tuple[str, ...]
-    """Lemmas of that synset, the usual one first; words of a lemma are parted by spaces."""
+    """Lemmas of that synset, the usual one first; words of a lemma are separated by spaces."""
     plurals: tuple[str, ...]
-    """Where the plural is a WordNet lemma of another meaning, as `clocks` is, the singular stands here again."""
+    """If the plural is a WordNet lemma of another meaning, as `clocks` is, the singular is repeated here."""
 
     @property
     def share(self) -> float:
-        """The concept's share of all pictures: mildly Zipfian, by its place in `CONCEPTS`."""
+        """The concept's share of all images: mildly Zipfian, by its rank in `CONCEPTS`."""
         return _SHARES[self.name]
 
 
@@ -68,7 +68,7 @@ CONCEPTS: tuple[Concept, ...] = (
     _concept("n06874185", "traffic light", "traffic signal", "stoplight"),
     _concept("n01976957", "crab", plurals=("crab",)),
 )
-"""Commonest first."""
+"""Most frequent first."""
 
 BY_NAME: dict[str, Concept] = {concept.name: concept for concept in CONCEPTS}
 
@@ -77,7 +77,7 @@ _SHARES = {name: weight / sum(_WEIGHTS.values()) for name, weight in _WEIGHTS.it
 
 
 def apportion(total: int) -> list[Concept]:
-    """Give `total` concepts by their shares, largest remainders first, in the order of `CONCEPTS`."""
+    """Divides `total` among concepts by their shares, largest remainders first, in the order of `CONCEPTS`."""
     exact = [concept.share * total for concept in CONCEPTS]
     counts = [int(value) for value in exact]
     by_rest = sorted(range(len(exact)), key=lambda place: (counts[place] - exact[place], place))

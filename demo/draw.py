@@ -1,4 +1,4 @@
-"""One picture of a concept: a scene, small things lying about, the object itself, light and a camera's faults."""
+"""Draws one image of a concept: a scene, small objects, the object itself, light and a camera's faults."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from tagmill.demo.scenes import SCENES, grain
 Rng = np.random.Generator
 
 SIZES = ((4, 3), (4, 3), (3, 2), (16, 9), (1, 1), (3, 4), (4, 5))
-"""Aspect ratios (width, height) of the pictures; landscape is commoner, as on the web."""
+"""Aspect ratios (width, height) of the images; landscape is more frequent, as on the web."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pose:
-    """How a concept likes to be photographed."""
+    """The typical photograph of a concept."""
 
     scenes: tuple[str, ...]
-    """Usual backgrounds; one picture in four takes any other."""
+    """Usual backgrounds; one image in four takes any other."""
     tilt: float = 8.0
-    """Largest turn either way, in degrees."""
+    """Largest rotation either way, in degrees."""
     crowd: float = 0.0
-    """Share of the pictures with two or three of them."""
+    """Share of the images with two or three of them."""
 
 
 _KITCHEN = ("table", "cloth", "plain", "room", "stone")
@@ -78,9 +78,9 @@ SHAPES: dict[str, Callable[[Pen, Rng], None]] = {
 
 
 def draw(rng: Rng, name: str) -> Image.Image:
-    """Draw one RGB picture of a concept; its long side is 280 to 640 pixels.
+    """Draws one RGB image of a concept; its long side is 280 to 640 pixels.
 
-    Every choice comes from the generator, so equal generators give equal pictures.
+    Every choice comes from the generator, so equal generators give equal images.
     """
     pose = POSES[name]
     long_side = int(rng.integers(280, 641))
@@ -99,7 +99,7 @@ def draw(rng: Rng, name: str) -> Image.Image:
 
 
 def _stand(rng: Rng, pose: Pose, side: int) -> list[tuple[tuple[float, float], float]]:
-    """Choose where the objects stand (as shares of width and height) and how large they are (half extent, pixels)."""
+    """Chooses the positions of the objects (as shares of width and height) and their sizes (half extent, pixels)."""
     if rng.random() >= pose.crowd:
         size = rng.uniform(0.24, 0.5)
         slack = 0.5 - min(0.46, size * 0.85)
@@ -121,7 +121,8 @@ def _place(
     tilt: float,
     light: float = 0.5,
 ) -> None:
-    """Draw a shape on its own layer at two or three times the resolution and lay it, lit and with a shadow, on the image."""
+    """Draws a shape on its own layer at two or three times the resolution and pastes it, lit and with a shadow, onto
+    the image."""
     over = 3 if size < 90 else 2
     half = math.ceil(size * 1.5)
     angle = math.radians(rng.uniform(-tilt, tilt))
@@ -143,7 +144,7 @@ def _place(
 
 
 def _lit(colour: Image.Image, mask: Image.Image, size: float, light: float) -> Image.Image:
-    """Shade an object as if it were rounded: the slope of its blurred outline stands for the surface's normal."""
+    """Shades an object as if it were rounded: the slope of its blurred outline approximates the surface's normal."""
     small = mask.reduce(4) if min(mask.size) >= 16 else mask
     hill = np.asarray(small.filter(ImageFilter.GaussianBlur(max(1.0, size / 22))), dtype=np.float32) / 255
     down, across = np.gradient(hill)
@@ -166,7 +167,7 @@ def _shadow(image: Image.Image, mask: Image.Image, x: int, y: int, size: float, 
 
 
 def _odd_thing(pen: Pen, rng: Rng) -> None:
-    """Draw something small that is none of the concepts: a ball, box, leaf, pebble, star or ring."""
+    """Draws a small object that is none of the concepts: a ball, box, leaf, pebble, star or ring."""
     colour = vivid(rng)
     kind = int(rng.integers(0, 6))
     if kind == 0:
@@ -188,7 +189,7 @@ def _odd_thing(pen: Pen, rng: Rng) -> None:
 
 
 def _photographed(image: Image.Image, rng: Rng) -> Image.Image:
-    """Give the picture a white balance, contrast, vignette, grain and sometimes a soft focus or a white frame."""
+    """Applies a white balance, contrast, vignette, grain and sometimes a soft focus or a white frame."""
     w, h = image.size
     if rng.random() < 0.12:
         image = image.filter(ImageFilter.BoxBlur(rng.uniform(0.4, 1.2)))

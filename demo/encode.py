@@ -1,4 +1,4 @@
-"""Pictures to bytes, in the formats of the web: what a camera, an editor or a careless resizer would have written."""
+"""Encodes images in the formats of the web: as a camera, an editor or a careless resizer would have written them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _STORED_AS = {
     6: Image.Transpose.ROTATE_90,
     8: Image.Transpose.ROTATE_270,
 }
-"""EXIF orientation to the turn (counterclockwise) of the stored pixels that a viewer undoes."""
+"""EXIF orientation -> the rotation (counterclockwise) of the stored pixels that a viewer undoes."""
 
 
 def _saved(image: Image.Image, kind: str, **options: object) -> bytes:
@@ -27,17 +27,17 @@ def _saved(image: Image.Image, kind: str, **options: object) -> bytes:
 
 
 def jpeg(image: Image.Image, rng: Rng) -> bytes:
-    """Encode as JPEG, one in five progressive."""
+    """Encodes as JPEG, one in five progressive."""
     return _saved(image, "JPEG", quality=int(rng.integers(74, 93)), progressive=bool(rng.random() < 0.2))
 
 
 def jpeg_cmyk(image: Image.Image, rng: Rng) -> bytes:
-    """Encode as a four-ink JPEG with Adobe's marker."""
+    """Encodes as a four-ink JPEG with Adobe's marker."""
     return _saved(image.convert("CMYK"), "JPEG", quality=int(rng.integers(80, 93)))
 
 
 def jpeg_rotated(image: Image.Image, rng: Rng) -> bytes:
-    """Encode as JPEG with turned pixels and the EXIF orientation that sets them upright."""
+    """Encodes as JPEG with rotated pixels and the EXIF orientation that sets them upright."""
     orientation = (3, 6, 8)[int(rng.integers(0, 3))]
     exif = Image.Exif()
     exif[ORIENTATION_TAG] = orientation
@@ -45,7 +45,7 @@ def jpeg_rotated(image: Image.Image, rng: Rng) -> bytes:
 
 
 def png_alpha(image: Image.Image, rng: Rng) -> bytes:
-    """Encode as PNG whose soft round border is transparent."""
+    """Encodes as PNG whose soft round border is transparent."""
     small = _at_most(image, 320)
     alpha = Image.new("L", small.size)
     inset = 4 + int(rng.integers(0, 12))
@@ -56,12 +56,12 @@ def png_alpha(image: Image.Image, rng: Rng) -> bytes:
 
 
 def webp(image: Image.Image, rng: Rng) -> bytes:
-    """Encode as lossy WebP."""
+    """Encodes as lossy WebP."""
     return _saved(image, "WEBP", quality=int(rng.integers(70, 90)), method=2)
 
 
 def animated(image: Image.Image, rng: Rng, kind: str) -> bytes:
-    """Encode a short animation (GIF, WebP or PNG) that drifts away from the picture, its first frame."""
+    """Encodes a short animation (GIF, WebP or PNG) that drifts away from the image, its first frame."""
     first = _at_most(image, 280)
     drift = int(rng.integers(3, 12))
     frames = [first]
@@ -88,7 +88,7 @@ ENCODERS: dict[str, Encoder] = {
     "webp_animated": lambda image, rng: animated(image, rng, "WEBP"),
     "png_animated": lambda image, rng: animated(image, rng, "PNG"),
 }
-"""By the name that the truth table uses."""
+"""By the name in the truth table."""
 
 EXTENSIONS = {"jpeg": ".jpg", "png": ".png", "webp": ".webp", "gif": ".gif"}
 """By the first word of a format's name."""
@@ -97,7 +97,7 @@ CONTENT_TYPES = {"jpeg": "image/jpeg", "png": "image/png", "webp": "image/webp",
 
 
 def near_copy(source: bytes, rng: Rng) -> bytes:
-    """Re-encode a picture at another size and quality, its edges cropped by up to 3 %."""
+    """Encodes an image again at another size and quality, its edges cropped by up to 3 %."""
     with Image.open(io.BytesIO(source)) as opened:
         image = opened.convert("RGB")
     w, h = image.size
@@ -109,12 +109,12 @@ def near_copy(source: bytes, rng: Rng) -> bytes:
 
 
 def truncated(source: bytes, rng: Rng) -> bytes:
-    """Cut a file somewhere between a quarter and three quarters of its length."""
+    """Truncates a file somewhere between a quarter and three quarters of its length."""
     return source[: int(len(source) * rng.uniform(0.25, 0.75))]
 
 
 def apology() -> bytes:
-    """Give the page that some servers send under an image's content type."""
+    """Returns the page that some servers send under an image's content type."""
     return (
         b"<!DOCTYPE html>\n<html><head><title>Sign in to continue</title></head>\n"
         b"<body><h1>This picture is private</h1><p>Please sign in.</p></body></html>\n"

@@ -1,6 +1,6 @@
-"""The plan of the demo web: which row shows what, and where copies, leaks and broken answers are planted.
+"""The plan of the demo web: the image of each row, and the planted copies, leaks and broken answers.
 
-The plan is made of numbers and names only; `web` turns it into bytes. It is a function of (seed, rows, evaluation).
+The plan consists of numbers and names; `web` turns it into bytes. It is a function of (seed, rows, evaluation).
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from tagmill.shards.errors import ConfigError
 Rng = np.random.Generator
 
 SHARES = {"exact_copy": 0.08, "near_copy": 0.05, "leak_exact": 0.005, "leak_near": 0.005, "same_url": 0.005}
-"""Share of all rows per kind of repeated picture."""
+"""Share of all rows per kind of repeated image."""
 
 BROKEN_SHARE = 0.03
 """Share of all rows whose answer is broken, spread evenly over `BROKEN`."""
 
 BROKEN = {
-    "broken_404": "the server knows no such picture",
-    "broken_truncated": "a cut JPEG, with an honest Content-Length",
+    "broken_404": "the server knows no image of this path",
+    "broken_truncated": "a truncated JPEG, with its true Content-Length",
     "broken_cut_off": "a connection that closes before Content-Length is reached",
     "broken_html": "a page under an image's content type",
     "broken_empty": "no bytes under an image's content type",
     "broken_huge_header": "a response header far beyond what HTTP clients accept",
     "broken_slow": "one byte every half second",
-    "broken_forbidden": "a picture that robots.txt forbids to ask for",
+    "broken_forbidden": "an image that robots.txt forbids",
 }
-"""What the fetcher should conclude, by kind."""
+"""The outcome that the fetcher should report, by kind."""
 
 FORMAT_SHARE = 0.01
 """Share of all rows per unusual format; the three animated formats share one such share."""
@@ -69,12 +69,12 @@ FORBIDDEN = "members"
 """The folder that robots.txt forbids."""
 
 LEAST_ROWS = 200
-"""Below this the planted shares round to nothing."""
+"""Below this the planted shares round to 0."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
-    """One row of the demo's list and what is true of it."""
+    """One row of the demo's list and the truth about it."""
 
     row: int
     path: str
@@ -84,22 +84,22 @@ class Row:
     kind: str
     """`picture`, a key of `SHARES` or a key of `BROKEN`."""
     format: str
-    """A key of `encode.ENCODERS`; what a sound answer would have been where the row is broken."""
+    """A key of `encode.ENCODERS`; for a broken row, that of the sound answer."""
     of: str
-    """The row number, or the evaluation file, that it repeats; empty for a picture of its own."""
+    """The row number, or the evaluation file, that it repeats; empty for an image of its own."""
     tags: tuple[str, ...]
     licence: str
     page: str
 
     @property
     def file(self) -> str:
-        """Name of its bytes below the folder of the pictures."""
+        """Name of its bytes below the folder of the images."""
         return self.path.rsplit("/", 1)[1]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Evaluation:
-    """One picture of the held-out evaluation set."""
+    """One image of the held-out evaluation set."""
 
     number: int
     concept: str
@@ -111,22 +111,22 @@ class Evaluation:
 
 
 def generator(seed: int, index: int, stream: int) -> Rng:
-    """Give the generator of one purpose of one row or evaluation picture."""
+    """Returns the generator of one purpose of one row or evaluation image."""
     return np.random.default_rng([seed, index, stream])
 
 
 def evaluation_set(count: int) -> list[Evaluation]:
-    """Give the evaluation pictures: every concept equally often, as far as the count allows."""
+    """Returns the evaluation images: every concept equally often, as far as the count allows."""
     return [Evaluation(number=n, concept=CONCEPTS[n % len(CONCEPTS)].name) for n in range(count)]
 
 
 def plan(seed: int, rows: int, evaluation: int) -> list[Row]:
-    """Plan every row, in the order of the list; raises `ConfigError` where the numbers make no sense."""
+    """Plans every row, in the order of the list. Raises ConfigError for invalid numbers."""
     if rows < LEAST_ROWS or evaluation < 1 or seed < 0:
         raise ConfigError(
             "the demo web cannot be planned",
             f"rows={rows}, evaluation={evaluation}, seed={seed}",
-            f"give at least {LEAST_ROWS} rows, one evaluation picture and a seed of 0 or more",
+            f"give at least {LEAST_ROWS} rows, one evaluation image and a seed of 0 or more",
         )
     rng = np.random.default_rng(seed)
     kinds = _kinds(rng, rows)
@@ -172,7 +172,7 @@ def _formats(rng: Rng, pictures: list[int], rows: int) -> dict[int, str]:
 
 
 def _row(seed: int, row: int, kind: str, name: str, fmt: str, of: str = "") -> Row:
-    """Fill in a row; its tags, person and licence are its own, whatever picture it repeats."""
+    """Fills in a row; its tags, person and licence are its own, whatever image it repeats."""
     rng = generator(seed, row, TAGS_STREAM)
     concept = BY_NAME[name]
     person = PEOPLE[int(rng.integers(0, len(PEOPLE)))]

@@ -1,4 +1,5 @@
-"""The demo: a small web is drawn and served, fetched into a corpus, streamed and learnt; one screen says what happened."""
+"""Runs the demo: draws and serves a small web, fetches it into a corpus, streams it and trains on it; prints one
+screen."""
 
 import json
 import os
@@ -27,12 +28,12 @@ from tagmill.shards.manifest import Corpus
 from tagmill.train import TrainConfig, load_recipe, train
 
 RECIPE = Path(__file__).resolve().parent.parent / "recipes" / "demo.toml"
-PORT = 8765  # the same URLs in every run give the same shards; another port is taken where this one is busy
+PORT = 8765  # the same URLs in every run give the same shards; another port is taken if this one is busy
 
 
 @dataclass(frozen=True, kw_only=True)
 class DemoConfig:
-    """How large the demo's web is and what is done with it. The default takes at most six minutes of two cores."""
+    """Size of the demo's web and the steps to run. The defaults take at most six minutes of two cores."""
 
     output: Path = Path("out/demo")
     rows: int = 3000
@@ -49,7 +50,7 @@ class DemoConfig:
 
 
 class Stages:
-    """Names each stage on the screen as it begins and keeps its seconds."""
+    """Prints each stage as it begins and records its seconds."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -64,7 +65,7 @@ class Stages:
 
 
 def free_port(wanted: int) -> int:
-    """`wanted` where nobody listens there, else 0 (any)."""
+    """Returns `wanted` if the port is free, else 0 (any)."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -75,21 +76,21 @@ def free_port(wanted: int) -> int:
 
 
 def check_own(output: Path) -> None:
-    """Raises ConfigError where the demo would remove what is not its own: a corpus or model beside which no demo web is."""
+    """Raises ConfigError if the demo would remove foreign files: a corpus or model without a demo web beside it."""
     for name in ("corpus", "model", "control"):
         if (output / name).exists() and not (output / "web" / STAMP).is_file():
             raise ConfigError(
-                "the folder holds something other than a demo", output / name, "name an empty or a new one"
+                "the folder contains files that are not a demo's", output / name, "name an empty or a new one"
             )
 
 
 def forget(folder: Path) -> None:
-    """Removes what an earlier demo left in a folder of the demo's own output."""
+    """Removes what an earlier demo left in its output folder."""
     shutil.rmtree(folder, ignore_errors=True)
 
 
 def loader_rates(corpus: Path, recipe: LoaderConfig, console: Console) -> dict[str, float]:
-    """Images/s of the training loader alone, by backend, over two epochs: what this machine can feed."""
+    """Returns images/s of the training loader without training, by backend, over two epochs."""
     rates: dict[str, float] = {}
     for backend in ("cpu", "dali"):
         with Loader(str(corpus), replace(recipe, backend=backend, epochs=2)) as loader:
@@ -102,11 +103,11 @@ def loader_rates(corpus: Path, recipe: LoaderConfig, console: Console) -> dict[s
 
 
 def run(config: DemoConfig) -> dict[str, Any]:
-    """Runs the demo and returns what it leaves in `summary.json` (of the control: `control.json`)."""
+    """Runs the demo and returns the content of `summary.json` (of the control: `control.json`)."""
     console, out = Console(), config.output
     check_own(out)
     stages = Stages(console)
-    with stages.stage("web", f"drawing {config.rows:,} pictures and what a real web does to them"):
+    with stages.stage("web", f"drawing {config.rows:,} images with the faults of a real web"):
         draw(config, out / "web")
     corpus = out / "corpus"
     forget(corpus)
@@ -118,12 +119,12 @@ def run(config: DemoConfig) -> dict[str, Any]:
     ):
         rows = write_rows(out / "web", base_url)
         ingested = ingest(ingest_config(config, rows, corpus), bar)
-    with stages.stage("lint", "every byte of every shard against its digests, every row against what was planted"):
+    with stages.stage("lint", "comparing every byte of every shard with its digests, every row with what was planted"):
         shards = lint(corpus)
         planted, wrong = accounts(out / "web", corpus)
-        console.print(f"{shards} shards, whole; {len(wrong)} rows are not what the web's truth says")
+        console.print(f"{shards} shards verified; {len(wrong)} rows differ from the web's truth")
     recipe = training_recipe(config, corpus)
-    with stages.stage("loader", "streaming and decoding, nothing else"):
+    with stages.stage("loader", "streaming and decoding, without training"):
         rates = loader_rates(corpus, recipe.loader_config(), console)
     with stages.stage("train", f"{recipe.model}, {recipe.epochs} epochs"):
         forget(Path(recipe.output))
@@ -148,7 +149,7 @@ def run(config: DemoConfig) -> dict[str, Any]:
 
 
 def training_recipe(config: DemoConfig, corpus: Path) -> TrainConfig:
-    """The demo's recipe, on this corpus."""
+    """Returns the demo's recipe for this corpus."""
     recipe = load_recipe(RECIPE)
     return replace(
         recipe,
@@ -160,7 +161,7 @@ def training_recipe(config: DemoConfig, corpus: Path) -> TrainConfig:
 
 
 def lint(url: Path) -> int:
-    """Holds every byte of a corpus against its digests; the number of its shards."""
+    """Compares every byte of a corpus with its digests; returns the number of shards."""
     corpus = Corpus.open(str(url))
     for entry in corpus.entries:
         lint_shard(corpus, entry)
@@ -169,7 +170,7 @@ def lint(url: Path) -> int:
 
 
 def draw(config: DemoConfig, web: Path) -> None:
-    """Makes the demo's web, or finds it there."""
+    """Makes the demo's web, or finds it in the folder."""
     with Progress(*Progress.get_default_columns(), MofNCompleteColumn()) as bar:
         task = bar.add_task("drawing", total=None)
         summary = make_web(
@@ -184,7 +185,8 @@ def draw(config: DemoConfig, web: Path) -> None:
 
 
 def ingest_config(config: DemoConfig, rows: Path, corpus: Path) -> IngestConfig:
-    """Small parts and shards, so that there are several of each; the demo's web is on loopback, which is else refused."""
+    """Returns a configuration with small parts and shards, so that there are several of each; the demo's web is on
+    loopback, which is refused by default."""
     return IngestConfig(
         input=(str(rows),),
         output=str(corpus),

@@ -18,7 +18,7 @@ Scene = Callable[[Rng, int, int], Image.Image]
 
 
 def noise(rng: Rng, width: int, height: int, cells: float, octaves: int = 3, stretch: float = 1.0) -> Field:
-    """Give smooth noise in 0..1 of shape (height, width); `cells` blobs span the longer side in the first octave."""
+    """Returns smooth noise in 0..1 of shape (height, width); `cells` blobs span the longer side in the first octave."""
     total: Field = np.zeros((height, width), dtype=np.float32)
     longer, weight = max(width, height), 0.0
     for octave in range(octaves):
@@ -35,12 +35,12 @@ def noise(rng: Rng, width: int, height: int, cells: float, octaves: int = 3, str
 
 @cache
 def grain() -> NDArray[np.int16]:
-    """Give one fixed tile of film grain, shape (960, 960), standard deviation 16: cut, never drawn anew."""
+    """Returns one fixed tile of film grain, shape (960, 960), standard deviation 16: cropped, never drawn again."""
     return (np.random.default_rng(20180802).standard_normal((960, 960)) * 16).astype(np.int16)
 
 
 def ramp(width: int, height: int, stops: list[Colour]) -> Image.Image:
-    """Give a smooth vertical gradient through the colours."""
+    """Returns a smooth vertical gradient through the colours."""
     rows = np.linspace(0, len(stops) - 1, height)
     table = np.array(stops, dtype=np.float32)
     column = np.stack([np.interp(rows, np.arange(len(stops)), table[:, c]) for c in range(3)], axis=1)
@@ -48,7 +48,7 @@ def ramp(width: int, height: int, stops: list[Colour]) -> Image.Image:
 
 
 def between(field: Field, low: Colour, high: Colour, size: tuple[int, int] | None = None) -> Image.Image:
-    """Colour a field: 0 gives the first colour, 1 the second; resized where a size is given."""
+    """Colours a field: 0 gives the first colour, 1 the second; resized if a size is given."""
     grey = Image.fromarray((np.clip(field, 0, 1) * 255).astype(np.uint8))
     if size is not None:
         grey = grey.resize(size, Image.Resampling.BICUBIC)
@@ -58,7 +58,7 @@ def between(field: Field, low: Colour, high: Colour, size: tuple[int, int] | Non
 
 
 def sky(rng: Rng, w: int, h: int) -> Image.Image:
-    """Paint a blue sky with clouds."""
+    """Paints a blue sky with clouds."""
     hue = rng.uniform(196, 222)
     image = ramp(w, h, [hsv(hue, rng.uniform(0.45, 0.8), rng.uniform(0.65, 0.95)), hsv(hue - 6, 0.22, 0.97)])
     if rng.random() < 0.8:
@@ -70,7 +70,7 @@ def sky(rng: Rng, w: int, h: int) -> Image.Image:
 
 
 def sunset(rng: Rng, w: int, h: int) -> Image.Image:
-    """Paint an evening sky."""
+    """Paints an evening sky."""
     low = near(rng, 32, 0.75, 0.98, 12)
     image = ramp(w, h, [near(rng, 255, 0.5, 0.5, 30), near(rng, 340, 0.5, 0.8, 20), low, lighter(low, 0.3)])
     bands = noise(rng, w // 6, h // 6, 2, 3, 4)
@@ -80,7 +80,7 @@ def sunset(rng: Rng, w: int, h: int) -> Image.Image:
 
 
 def night(rng: Rng, w: int, h: int) -> Image.Image:
-    """Paint a night sky with stars."""
+    """Paints a night sky with stars."""
     hue = rng.uniform(215, 265)
     image = ramp(w, h, [hsv(hue, 0.75, 0.14), hsv(hue + 15, 0.6, rng.uniform(0.25, 0.45))])
     brush = ImageDraw.Draw(image)
@@ -90,7 +90,7 @@ def night(rng: Rng, w: int, h: int) -> Image.Image:
 
 
 def _ground(image: Image.Image, rng: Rng, horizon: float, cover: Image.Image, hills: float = 0.0) -> Image.Image:
-    """Lay a ground over the lower part of an image, below a straight or a hilly horizon."""
+    """Paints ground over the lower part of an image, below a straight or a hilly horizon."""
     w, h = image.size
     xs = np.linspace(0, 1, 24)
     line = horizon + hills * np.sin(xs * rng.uniform(3, 8) + rng.uniform(0, 6)) + hills * rng.uniform(-0.3, 0.3, 24)
@@ -101,7 +101,7 @@ def _ground(image: Image.Image, rng: Rng, horizon: float, cover: Image.Image, hi
 
 
 def sea(rng: Rng, w: int, h: int) -> Image.Image:
-    """Paint open water under some sky."""
+    """Paints open water under some sky."""
     image = sunset(rng, w, h) if rng.random() < 0.25 else sky(rng, w, h)
     waves = noise(rng, w // 2, h // 2, 5, 3, 7)
     deep = near(rng, 205, 0.65, 0.5, 18)
@@ -122,7 +122,7 @@ def _grass(rng: Rng, w: int, h: int, hue: float) -> Image.Image:
 
 
 def meadow(rng: Rng, w: int, h: int) -> Image.Image:
-    """Paint grass, often with flowers, under a sky."""
+    """Paints grass, often with flowers, under a sky."""
     image = sky(rng, w, h)
     if rng.random() < 0.5:
         far = near(rng, 130, 0.35, 0.55, 25)
@@ -136,12 +136,12 @@ def meadow(rng: Rng, w: int, h: int) -> Image.Image:
 
 
 def lawn(rng: Rng, w: int, h: int) -> Image.Image:
-    """Paint grass seen from above."""
+    """Paints grass seen from above."""
     return _grass(rng, w, h, rng.uniform(80, 130))
 
 
 def leaves(rng: Rng, w: int, h: int) -> Image.Image:
-    """Paint foliage out of focus."""
+    """Paints foliage out of focus."""
     green = near(rng, rng.choice([110, 110, 35]), 0.55, 0.45, 18)
     image = between(noise(rng, w // 8, h // 8, 4, 2), darker(green, 0.6), green, (w // 2, h // 2))
     brush = ImageDraw.Draw(image, "RGBA")
@@ -156,7 +156,7 @@ def leaves(rng: Rng, w: int, h: int) -> Image.Image:
 
 
 def snow(rng: Rng, w: int, h: int) -> Image.Image:
-    """Paint a winter field with fir trees and falling snow."""
+    """Paints a winter field with fir trees and falling snow."""
     image = ramp(w, h, [near(rng, 212, 0.35, 0.75), near(rng, 210, 0.12, 0.95, 6, 0.03)])
     horizon = rng.uniform(0.5, 0.7)
     brush, fir = ImageDraw.Draw(image), near(rng, 150, 0.4, 0.35)
@@ -174,7 +174,7 @@ def snow(rng: Rng, w: int, h: int) -> Image.Image:
 
 
 def desert(rng: Rng, w: int, h: int) -> Image.Image:
-    """Paint dunes under a hot sky."""
+    """Paints dunes under a hot sky."""
     image = sky(rng, w, h) if rng.random() < 0.7 else sunset(rng, w, h)
     sand = near(rng, 36, 0.5, 0.85)
     for k, horizon in enumerate((rng.uniform(0.45, 0.58), rng.uniform(0.6, 0.72))):
@@ -186,7 +186,7 @@ def desert(rng: Rng, w: int, h: int) -> Image.Image:
 
 
 def beach(rng: Rng, w: int, h: int) -> Image.Image:
-    """Paint sand with a strip of sea."""
+    """Paints sand with a strip of sea."""
     image = sea(rng, w, h)
     sand = near(rng, 40, 0.35, 0.9, 5)
     cover = between(noise(rng, w // 2, h // 2, 14, 3), darker(sand, 0.16), lighter(sand, 0.1), (w, h))
@@ -194,7 +194,7 @@ def beach(rng: Rng, w: int, h: int) -> Image.Image:
 
 
 def street(rng: Rng, w: int, h: int) -> Image.Image:
-    """Paint houses along a road."""
+    """Paints houses along a road."""
     image = sky(rng, w, h)
     brush, x = ImageDraw.Draw(image), 0.0
     floor = rng.uniform(0.62, 0.78) * h
@@ -228,13 +228,13 @@ def _wood(rng: Rng, w: int, h: int) -> Image.Image:
 
 
 def table(rng: Rng, w: int, h: int) -> Image.Image:
-    """Paint planks seen from above."""
+    """Paints planks seen from above."""
     image = _wood(rng, max(w, h), max(w, h))
     return (image if rng.random() < 0.5 else image.transpose(Image.Transpose.ROTATE_90)).crop((0, 0, w, h))
 
 
 def room(rng: Rng, w: int, h: int) -> Image.Image:
-    """Paint a papered wall above a shelf or floor."""
+    """Paints a papered wall above a shelf or floor."""
     wall = near(rng, rng.uniform(0, 360), rng.uniform(0.08, 0.45), rng.uniform(0.6, 0.95))
     image = Image.new("RGB", (w, h), wall)
     brush, style = ImageDraw.Draw(image), rng.random()
@@ -254,7 +254,7 @@ def room(rng: Rng, w: int, h: int) -> Image.Image:
 
 
 def cloth(rng: Rng, w: int, h: int) -> Image.Image:
-    """Paint a checked or striped table cloth."""
+    """Paints a checked or striped table cloth."""
     one, two = lighter(vivid(rng), rng.uniform(0.0, 0.5)), near(rng, 40, 0.05, 0.95)
     image, step = Image.new("RGB", (w, h), two), rng.uniform(0.06, 0.16) * w
     brush = ImageDraw.Draw(image, "RGBA")
@@ -267,7 +267,7 @@ def cloth(rng: Rng, w: int, h: int) -> Image.Image:
 
 
 def plain(rng: Rng, w: int, h: int) -> Image.Image:
-    """Paint a studio backdrop: one colour, brighter in the middle."""
+    """Paints a studio backdrop: one colour, brighter in the middle."""
     base = near(rng, rng.uniform(0, 360), rng.uniform(0.02, 0.6), rng.uniform(0.4, 0.97))
     y, x = np.mgrid[0:24, 0:32].astype(np.float32)
     glow = 1 - np.hypot((x - rng.uniform(8, 24)) / 26, (y - rng.uniform(4, 18)) / 22)
@@ -275,7 +275,7 @@ def plain(rng: Rng, w: int, h: int) -> Image.Image:
 
 
 def bokeh(rng: Rng, w: int, h: int) -> Image.Image:
-    """Paint lights out of focus."""
+    """Paints lights out of focus."""
     base = near(rng, rng.uniform(0, 360), 0.5, rng.uniform(0.2, 0.6), 20)
     small = between(noise(rng, 32, 24, 3, 2), darker(base, 0.4), lighter(base, 0.2), (w // 2, h // 2))
     brush = ImageDraw.Draw(small, "RGBA")
@@ -287,14 +287,14 @@ def bokeh(rng: Rng, w: int, h: int) -> Image.Image:
 
 
 def stone(rng: Rng, w: int, h: int) -> Image.Image:
-    """Paint marble, plaster or felt."""
+    """Paints marble, plaster or felt."""
     base = near(rng, rng.uniform(0, 360), rng.uniform(0.02, 0.3), rng.uniform(0.45, 0.95))
     veins = np.abs(noise(rng, w // 2, h // 2, rng.uniform(2, 12), 4) - 0.5) * 4
     return between(veins, darker(base, 0.28), lighter(base, 0.1), (w, h))
 
 
 def water(rng: Rng, w: int, h: int) -> Image.Image:
-    """Paint clear water from inside, with rays, plants and bubbles."""
+    """Paints clear water from inside, with rays, plants and bubbles."""
     blue = near(rng, 192, 0.65, 0.72, 16)
     image = ramp(w, h, [lighter(blue, 0.35), blue, darker(blue, 0.45)])
     caustic = 1 - np.abs(noise(rng, w // 4, h // 4, 6, 2) - 0.5) * 7

@@ -1,7 +1,7 @@
-"""The demo's HTTP server: it serves the pictures on loopback, and misbehaves exactly where the truth table says.
+"""The demo's HTTP server: serves the images on loopback, with faults exactly where the truth table has them.
 
-It runs as a process of its own (`python -m tagmill.demo.serve FOLDER PORT`), so that it takes no time from the
-interpreter that fetches; it lives exactly as long as its standard input is open.
+It runs in a process of its own (`python -m tagmill.demo.serve FOLDER PORT`), so that it does not compete for the GIL of
+the fetching process; it runs as long as its standard input is open.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from tagmill.demo.plant import FORBIDDEN
 from tagmill.shards.errors import TagmillError
 
 HUGE_HEADER_BYTES = 96 * 1024
-"""More than any common client accepts in one header line (8 to 64 kB)."""
+"""More than common clients accept in one header line (8 to 64 kB)."""
 
 DRIP_SECONDS = 0.5
 DRIP_BYTES = 1200
 """A slow answer ends after this many bytes, ten minutes later."""
 
 ROBOTS = f"User-agent: *\nDisallow: /{FORBIDDEN}/\n".encode()
-"""Who does not heed it is given the pictures all the same, and found out by the accounts."""
+"""A client that ignores it gets the images all the same, and the accounts detect it."""
 
 IDLE_SECONDS = 30.0
 REQUEST_BYTES = 16 * 1024
@@ -40,16 +40,16 @@ STOP_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the server has to say on one path."""
+    """The server's answer on one path."""
 
     file: Path | None
     content_type: str
     fault: str
-    """The kind of the truth table where it begins with `broken_`, otherwise empty."""
+    """The kind in the truth table if it begins with `broken_`, otherwise empty."""
 
 
 def answers(folder: Path | str) -> dict[str, Answer]:
-    """Read the truth table into the one dictionary that paths are looked up in."""
+    """Reads the truth table into a dictionary by path."""
     folder = Path(folder)
     table = pq.read_table(folder / "truth.parquet", columns=["path", "file", "kind", "format"])
     found: dict[str, Answer] = {}
@@ -64,14 +64,14 @@ def answers(folder: Path | str) -> dict[str, Answer]:
 
 @contextmanager
 def serve(folder: Path | str, port: int = 0) -> Iterator[str]:
-    """Serve a demo web in another process and give its base URL, such as `http://127.0.0.1:40123`.
+    """Serves a demo web in another process; yields its base URL, for example `http://127.0.0.1:40123`.
 
-    Port 0 takes a free one. When the block ends the server stops and leaves `requests.json` in the folder: requests per
-    path (`(unknown)` for all others). Raises `TagmillError` where the server cannot start.
+    Port 0 takes a free one. At the end of the block the server stops and leaves `requests.json` in the folder: requests
+    per path (`(unknown)` for all others). Raises TagmillError if the server cannot start.
     """
     command = [sys.executable, "-m", "tagmill.demo.serve", str(folder), str(port)]
     with (
-        tempfile.TemporaryFile() as complaints,  # not a pipe: nobody reads it while the server runs
+        tempfile.TemporaryFile() as complaints,  # not a pipe, which would not be read while the server runs
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complaints) as process,
     ):
         try:
@@ -106,7 +106,7 @@ class Server:
         self.requests: Counter[str] = Counter()
 
     async def connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serve one connection until either side has had enough."""
+        """Serves one connection until either side closes it."""
         try:
             while await self._exchange(reader, writer):
                 pass
@@ -118,7 +118,7 @@ class Server:
                 await writer.wait_closed()
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        """Read one request and answer it; true where the connection may serve another."""
+        """Reads one request and answers it; returns True if the connection may serve another."""
         try:
             head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), IDLE_SECONDS)
         except asyncio.LimitOverrunError:
@@ -165,7 +165,7 @@ async def _say(
     keep: bool = True,
     with_body: bool = True,
 ) -> bool:
-    """Send a response (without its first line where `status` is empty) and give `keep` back."""
+    """Sends a response (without its first line if `status` is empty) and returns `keep`."""
     first = f"HTTP/1.1 {status}\r\n" if status else ""
     head = (
         f"{first}Server: demo-web\r\nContent-Type: {content_type}\r\nContent-Length: {len(body)}\r\n"
@@ -189,7 +189,7 @@ async def _run(folder: Path, port: int) -> None:
     listener = await asyncio.start_server(server.connection, "127.0.0.1", port, limit=REQUEST_BYTES, backlog=512)
     sys.stdout.write(f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
-    # Standard input is the lifeline: it closes when the parent lets go, and also when the parent dies.
+    # Standard input ends the process: it closes when the parent closes it or dies.
     await asyncio.to_thread(sys.stdin.read)
     listener.close()
     part = folder / "requests.json.part"

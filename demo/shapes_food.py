@@ -1,4 +1,4 @@
-"""How the edible concepts are drawn."""
+"""Draws the edible concepts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Rng = np.random.Generator
 
 
 def leaf(pen: Pen, rng: Rng, x: float, y: float, length: float, angle: float) -> None:
-    """Draw one green leaf with its vein from a stem point."""
+    """Draws one green leaf with its vein from a stem point."""
     green = near(rng, 115, 0.65, 0.55, 18)
     blade = smooth([(0, 0), (0.35, -0.2), (0.75, -0.14), (1, 0), (0.7, 0.16), (0.3, 0.17)])
     pen.fill(moved(turned(blade * length, angle), x, y), green)
@@ -34,7 +34,7 @@ def leaf(pen: Pen, rng: Rng, x: float, y: float, length: float, angle: float) ->
 
 
 def apple(pen: Pen, rng: Rng) -> None:
-    """Draw an apple: red, green or yellow, often blushed, sometimes bitten."""
+    """Draws an apple: red, green or yellow, often blushed, sometimes bitten."""
     hue = float(rng.choice([0, 355, 8, 85, 50]))
     skin = near(rng, hue, 0.82, 0.78, 7)
     half = [(0, -0.6), (0.3, -0.74), (0.68, -0.62), (0.86, -0.2), (0.72, 0.4), (0.4, 0.78), (0.12, 0.76)]
@@ -58,7 +58,7 @@ def apple(pen: Pen, rng: Rng) -> None:
 
 
 def banana(pen: Pen, rng: Rng) -> None:
-    """Draw one banana or a bunch, from green to ripe with spots."""
+    """Draws one banana or a bunch, from green to ripe with spots."""
     count = int(rng.choice([1, 1, 2, 3]))
     hue = rng.uniform(46, 58) if rng.random() < 0.85 else rng.uniform(62, 75)
     for k in range(count):
@@ -90,7 +90,7 @@ def banana(pen: Pen, rng: Rng) -> None:
 
 
 def strawberry(pen: Pen, rng: Rng) -> None:
-    """Draw a strawberry with seeds and a crown of leaves."""
+    """Draws a strawberry with seeds and a crown of leaves."""
     skin = near(rng, 353, 0.88, 0.86, 7)
     half = [(0, -0.62), (0.4, -0.68), (0.76, -0.46), (0.72, -0.05), (0.45, 0.5), (0.15, 0.88)]
     body = smooth(mirrored(np.array(half) * (rng.uniform(0.85, 1.1), 1)))
@@ -113,7 +113,7 @@ def strawberry(pen: Pen, rng: Rng) -> None:
 
 
 def watermelon(pen: Pen, rng: Rng) -> None:
-    """Draw a slice of watermelon, or a whole striped one."""
+    """Draws a slice of watermelon, or a whole striped one."""
     rind = near(rng, 125, 0.7, 0.45, 10)
     if rng.random() < 0.3:
         body = oval(0, 0, 1.0, rng.uniform(0.7, 0.95))
@@ -140,7 +140,7 @@ def watermelon(pen: Pen, rng: Rng) -> None:
 
 
 def pumpkin(pen: Pen, rng: Rng) -> None:
-    """Draw a ribbed pumpkin, sometimes carved into a lantern."""
+    """Draws a ribbed pumpkin, sometimes carved into a lantern."""
     skin = near(rng, 27, 0.88, 0.9, 6)
     pen.line(smooth([(0, -0.5), (0.02, -0.75), (0.16, -0.92)], closed=False), 0.17, near(rng, 85, 0.5, 0.38))
     tall = rng.uniform(0.58, 0.75)
@@ -173,7 +173,7 @@ def pumpkin(pen: Pen, rng: Rng) -> None:
 
 
 def pizza(pen: Pen, rng: Rng) -> None:
-    """Draw a pizza, whole or a slice, with its own toppings."""
+    """Draws a pizza, whole or a slice, with its own toppings."""
     crust, cheese, sauce = near(rng, 33, 0.6, 0.8), near(rng, 46, 0.55, 0.97), near(rng, 12, 0.8, 0.75)
     whole = rng.random() < 0.6
     if whole:
@@ -206,7 +206,7 @@ def pizza(pen: Pen, rng: Rng) -> None:
 
 
 def donut(pen: Pen, rng: Rng) -> None:
-    """Draw a ring doughnut with icing and sprinkles, seen from above or at a slant."""
+    """Draws a ring doughnut with icing and sprinkles, seen from above or at a slant."""
     slant = rng.uniform(0.62, 1.0)
     dough = near(rng, 32, 0.62, 0.8)
     hue = float(rng.choice([330, 20, 45, 200, 280]))
@@ -232,7 +232,7 @@ def donut(pen: Pen, rng: Rng) -> None:
 
 
 def cupcake(pen: Pen, rng: Rng) -> None:
-    """Draw a cupcake: pleated paper, swirled cream and something on top."""
+    """Draws a cupcake: pleated paper, swirled cream and something on top."""
     paper = vivid(rng)
     cup = np.array([(-0.62, 0.05), (0.62, 0.05), (0.44, 0.92), (-0.44, 0.92)])
     with pen.inside(cup):
@@ -259,7 +259,7 @@ def cupcake(pen: Pen, rng: Rng) -> None:
 
 
 def icecream(pen: Pen, rng: Rng) -> None:
-    """Draw an ice cream cone with one to three scoops."""
+    """Draws an ice cream cone with one to three scoops."""
     wafer = near(rng, 34, 0.6, 0.83)
     cone = np.array([(-0.4, 0.0), (0.4, 0.0), (0.0, 1.0)])
     with pen.inside(cone):

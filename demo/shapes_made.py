@@ -1,4 +1,4 @@
-"""How buildings and things made by hand are drawn."""
+"""Draws buildings and objects made by hand."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WHITE, INK, GLASS, STEEL = (250, 250, 248), (28, 26, 32), (178, 214, 232), (170,
 
 
 def teapot(pen: Pen, rng: Rng) -> None:
-    """Draw a teapot with its own glaze."""
+    """Draws a teapot with its own glaze."""
     glaze, trim = vivid(rng), vivid(rng)
     if rng.random() < 0.3:
         glaze = lighter(glaze, 0.85)
@@ -41,7 +41,7 @@ def teapot(pen: Pen, rng: Rng) -> None:
 
 
 def umbrella(pen: Pen, rng: Rng) -> None:
-    """Draw an open umbrella with coloured panels."""
+    """Draws an open umbrella with coloured panels."""
     one = vivid(rng)
     two = one if rng.random() < 0.4 else vivid(rng)
     pen.line([(0, -0.85), (0, 0.78)], 0.05, (92, 66, 48))
@@ -61,7 +61,7 @@ def umbrella(pen: Pen, rng: Rng) -> None:
 
 
 def guitar(pen: Pen, rng: Rng) -> None:
-    """Draw an acoustic or an electric guitar, upright."""
+    """Draws an acoustic or an electric guitar, upright."""
     electric = rng.random() < 0.4
     wood = vivid(rng) if electric else near(rng, 28, rng.uniform(0.5, 0.85), rng.uniform(0.5, 0.85))
     neck = near(rng, 25, 0.55, 0.32)
@@ -108,7 +108,7 @@ def guitar(pen: Pen, rng: Rng) -> None:
 
 
 def clock(pen: Pen, rng: Rng) -> None:
-    """Draw a wall clock or an alarm clock at some time of day."""
+    """Draws a wall clock or an alarm clock at some time of day."""
     rim = vivid(rng) if rng.random() < 0.7 else near(rng, 30, 0.5, 0.4)
     face = near(rng, 45, 0.08, 0.97) if rng.random() < 0.8 else near(rng, 220, 0.3, 0.25)
     hand = INK if sum(face) > 380 else WHITE
@@ -136,7 +136,7 @@ def clock(pen: Pen, rng: Rng) -> None:
 
 
 def trafficlight(pen: Pen, rng: Rng) -> None:
-    """Draw a traffic light with one lamp lit."""
+    """Draws a traffic light with one lamp lit."""
     case = near(rng, rng.choice([210, 45, 120]), rng.uniform(0.1, 0.75), rng.uniform(0.2, 0.5))
     if rng.random() < 0.6:
         pen.fill(box(-0.07, 0.6, 0.07, 1.0), (88, 90, 96))
@@ -155,7 +155,7 @@ def trafficlight(pen: Pen, rng: Rng) -> None:
 
 
 def snowman(pen: Pen, rng: Rng) -> None:
-    """Draw a snowman with hat, scarf and carrot."""
+    """Draws a snowman with hat, scarf and carrot."""
     snow = near(rng, 210, 0.05, 0.97, 15, 0.03)
     stick = (94, 64, 42)
     for side in (-1, 1):
@@ -187,7 +187,7 @@ def snowman(pen: Pen, rng: Rng) -> None:
 
 
 def lighthouse(pen: Pen, rng: Rng) -> None:
-    """Draw a banded lighthouse on its rock."""
+    """Draws a banded lighthouse on its rock."""
     band, wall = near(rng, rng.choice([0, 0, 215, 20]), 0.8, 0.75), WHITE
     rock = near(rng, 30, 0.15, 0.45)
     pen.fill(smooth([(-0.75, 1.0), (-0.5, 0.78), (-0.1, 0.7), (0.35, 0.74), (0.7, 0.88), (0.85, 1.0)]), rock)
@@ -215,7 +215,7 @@ def lighthouse(pen: Pen, rng: Rng) -> None:
 
 
 def windmill(pen: Pen, rng: Rng) -> None:
-    """Draw an old windmill with four lattice sails."""
+    """Draws an old windmill with four lattice sails."""
     wall = near(rng, rng.choice([30, 20, 40]), rng.uniform(0.1, 0.6), rng.uniform(0.6, 0.92))
     roof = near(rng, rng.choice([10, 210, 25]), 0.55, 0.45)
     tower = [(-0.26, -0.2), (0.26, -0.2), (0.4, 1.0), (-0.4, 1.0)]

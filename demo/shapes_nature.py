@@ -1,4 +1,4 @@
-"""How plants and animals are drawn."""
+"""Draws plants and animals."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ WHITE, INK = (250, 250, 248), (24, 22, 28)
 
 
 def eye(pen: Pen, x: float, y: float, radius: float, look: float = 0.0) -> None:
-    """Draw an eye with its light."""
+    """Draws an eye with its highlight."""
     pen.dot(x, y, radius, WHITE)
     pen.dot(x + look * radius * 0.3, y, radius * 0.6, INK)
     pen.dot(x + radius * 0.2 + look * radius * 0.2, y - radius * 0.25, radius * 0.2, WHITE)
 
 
 def mushroom(pen: Pen, rng: Rng) -> None:
-    """Draw one mushroom or two: red with white dots, or brown."""
+    """Draws one mushroom or two: red with white dots, or brown."""
     fly = rng.random() < 0.65
     cap = near(rng, 4, 0.85, 0.82) if fly else near(rng, 28, 0.5, rng.uniform(0.45, 0.75), 6)
     stem = near(rng, 42, 0.15, 0.95)
@@ -45,7 +45,7 @@ def mushroom(pen: Pen, rng: Rng) -> None:
 
 
 def sunflower(pen: Pen, rng: Rng) -> None:
-    """Draw a sunflower head, often with its stem and leaves."""
+    """Draws a sunflower head, often with its stem and leaves."""
     yellow, heart = near(rng, 46, 0.9, 0.97, 6), near(rng, 24, 0.7, 0.32)
     size, cy = 0.95, 0.0
     if rng.random() < 0.6:
@@ -72,7 +72,7 @@ def sunflower(pen: Pen, rng: Rng) -> None:
 
 
 def cactus(pen: Pen, rng: Rng) -> None:
-    """Draw a cactus with arms, in the ground or in a pot."""
+    """Draws a cactus with arms, in the ground or in a pot."""
     green = near(rng, 130, 0.6, 0.52, 18)
     potted = rng.random() < 0.5
     foot = 0.5 if potted else 1.0
@@ -103,7 +103,7 @@ def cactus(pen: Pen, rng: Rng) -> None:
 
 
 def goldfish(pen: Pen, rng: Rng) -> None:
-    """Draw a goldfish from the side."""
+    """Draws a goldfish from the side."""
     gold = near(rng, 20, 0.9, 0.97, 10)
     fin = lighter(gold, 0.3)
     wave = rng.uniform(-0.1, 0.1)
@@ -133,7 +133,7 @@ def goldfish(pen: Pen, rng: Rng) -> None:
 
 
 def butterfly(pen: Pen, rng: Rng) -> None:
-    """Draw a butterfly with open wings and its own pattern."""
+    """Draws a butterfly with open wings and its own pattern."""
     wing, spot, rim = vivid(rng), vivid(rng), INK if rng.random() < 0.7 else vivid(rng)
     fore = np.array([(0.05, -0.1), (0.35, -0.62), (0.8, -0.86), (0.97, -0.6), (0.8, -0.15), (0.4, 0.06)])
     hind = np.array([(0.05, 0.02), (0.45, 0.02), (0.78, 0.22), (0.72, 0.62), (0.42, 0.82), (0.15, 0.45)])
@@ -159,7 +159,7 @@ def butterfly(pen: Pen, rng: Rng) -> None:
 
 
 def ladybug(pen: Pen, rng: Rng) -> None:
-    """Draw a ladybug from above."""
+    """Draws a ladybug from above."""
     red = near(rng, 5, 0.9, 0.85, 10)
     for y in (-0.3, 0.1, 0.5):
         for side in (-1, 1):
@@ -182,7 +182,7 @@ def ladybug(pen: Pen, rng: Rng) -> None:
 
 
 def owl(pen: Pen, rng: Rng) -> None:
-    """Draw an owl that looks at you."""
+    """Draws an owl seen from the front."""
     brown = near(rng, rng.choice([28, 22, 35, 220]), rng.uniform(0.25, 0.6), rng.uniform(0.4, 0.7), 6)
     belly = lighter(brown, 0.5)
     for side in (-1, 1):
@@ -211,7 +211,7 @@ def owl(pen: Pen, rng: Rng) -> None:
 
 
 def penguin(pen: Pen, rng: Rng) -> None:
-    """Draw a standing penguin."""
+    """Draws a standing penguin."""
     coat = near(rng, 225, 0.3, 0.2, 20, 0.07)
     for side in (-1, 1):
         pen.fill(oval(side * 0.24, 0.92, 0.22, 0.09), (240, 150, 40))
@@ -232,7 +232,7 @@ def penguin(pen: Pen, rng: Rng) -> None:
 
 
 def turtle(pen: Pen, rng: Rng) -> None:
-    """Draw a turtle from above with a tiled shell."""
+    """Draws a turtle from above with a tiled shell."""
     skin, shell = near(rng, 110, 0.45, 0.6, 25), near(rng, rng.choice([95, 40, 150]), 0.55, 0.45, 12)
     for x, y, angle in ((0.5, -0.5, -40), (0.5, 0.5, 40), (-0.5, -0.48, 215), (-0.5, 0.48, 145)):
         pen.fill(moved(turned(oval(0.18, 0, 0.32, 0.14), angle), x * 0.9, y * 0.85), skin)
@@ -255,7 +255,7 @@ def turtle(pen: Pen, rng: Rng) -> None:
 
 
 def crab(pen: Pen, rng: Rng) -> None:
-    """Draw a crab with raised claws."""
+    """Draws a crab with raised claws."""
     shell = near(rng, 10, 0.82, 0.85, 12)
     for side in (-1, 1):
         for k, y in enumerate((0.12, 0.3, 0.46)):

@@ -1,4 +1,4 @@
-"""How things that drive, sail and fly are drawn."""
+"""Draws vehicles on land, on water and in the air."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WHITE, INK, GLASS, STEEL = (250, 250, 248), (28, 26, 32), (178, 214, 232), (170,
 
 
 def car(pen: Pen, rng: Rng) -> None:
-    """Draw a car from the side: saloon, beetle or van."""
+    """Draws a car from the side: saloon, beetle or van."""
     paint = vivid(rng) if rng.random() < 0.8 else near(rng, 220, 0.1, rng.uniform(0.3, 0.95))
     style = int(rng.integers(0, 3))
     if style == 0:
@@ -72,7 +72,7 @@ def car(pen: Pen, rng: Rng) -> None:
 
 
 def bicycle(pen: Pen, rng: Rng) -> None:
-    """Draw a bicycle from the side."""
+    """Draws a bicycle from the side."""
     frame = vivid(rng)
     tyre = INK if rng.random() < 0.75 else near(rng, 35, 0.3, 0.85)
     rear, front, crank, seat, head = (-0.58, 0.32), (0.58, 0.32), (-0.08, 0.36), (-0.24, -0.32), (0.38, -0.34)
@@ -104,7 +104,7 @@ def bicycle(pen: Pen, rng: Rng) -> None:
 
 
 def sailboat(pen: Pen, rng: Rng) -> None:
-    """Draw a sailing boat with one or two sails."""
+    """Draws a sailing boat with one or two sails."""
     hull, sail = vivid(rng), lighter(vivid(rng), rng.uniform(0.3, 0.95))
     pen.line([(0, -1.0), (0, 0.5)], 0.05, (110, 78, 52))
     main = smooth([(0.05, -0.92), (0.42, -0.35), (0.72, 0.32), (0.05, 0.34)], steps=3)
@@ -128,7 +128,7 @@ def sailboat(pen: Pen, rng: Rng) -> None:
 
 
 def rocket(pen: Pen, rng: Rng) -> None:
-    """Draw a rocket with fins and a flame."""
+    """Draws a rocket with fins and a flame."""
     skin, trim = lighter(vivid(rng), rng.choice([0.2, 0.85])), vivid(rng)
     if rng.random() < 0.75:
         for colour, size in (((250, 140, 40), 1.0), ((255, 214, 80), 0.65), ((255, 250, 220), 0.35)):
@@ -154,7 +154,7 @@ def rocket(pen: Pen, rng: Rng) -> None:
 
 
 def hotairballoon(pen: Pen, rng: Rng) -> None:
-    """Draw a hot-air balloon with coloured gores and a basket."""
+    """Draws a hot-air balloon with coloured gores and a basket."""
     colours = [vivid(rng) for _ in range(int(rng.integers(2, 4)))]
     for x in (-0.34, -0.12, 0.12, 0.34):
         pen.line([(x, 0.3), (x * 0.45, 0.74)], 0.016, (80, 60, 48))

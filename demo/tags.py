@@ -15,26 +15,26 @@ CHATTER = (
     "justforfun", "sundayfunday", "lifeisgood", "mycamera", "shotoniphone", "d750", "50mm", "bnw", "instapic",
     "followme", "likes4likes", "photogram", "happyme", "beautifulday", "tgif",
 )  # fmt: skip
-"""Tags that say nothing; none is a WordNet noun once squashed. Commonest first."""
+"""Tags without meaning; none is a WordNet noun once squashed. Most frequent first."""
 
 FOREIGN = ("❤️", "😍", "✨🌈", "写真", "日本", "fotoğraf", "день", "été2024", "😂😂", "사진", "schönertag", "📷")
 """Chatter outside ASCII."""
 
 NOUNS = {"love": 0.03, "summer": 0.025, "nature": 0.02, "art": 0.02, "travel": 0.015, "morning": 0.01, "weekend": 0.01}
-"""Chatter that *is* a WordNet noun and so becomes a label that no picture explains: share of pictures of each."""
+"""Chatter that *is* a WordNet noun and so becomes a label without a matching image: share of images of each."""
 
 NOISE = 0.02
-"""Share of pictures with a tag of a second concept that is not in the picture."""
+"""Share of images with a tag of a second concept that is not in the image."""
 
 WORDLESS = 0.015
-"""Share of pictures whose tags do not name what they show."""
+"""Share of images whose tags do not name what they show."""
 
 _CHATTER_ODDS = np.array([1 / (place + 4) for place in range(len(CHATTER))])
 _CHATTER_ODDS /= _CHATTER_ODDS.sum()
 
 
 def hashtags(rng: Rng, concept: Concept) -> list[str]:
-    """Draw the tags of one picture of a concept: four on average, in no order, possibly with repeats in other spellings."""
+    """Draws the tags of one image of a concept: four on average, in no order, possibly with repeats in other spellings."""
     tags: list[str] = []
     if rng.random() >= WORDLESS:
         tags.append(_named(rng, concept))
@@ -52,7 +52,7 @@ def hashtags(rng: Rng, concept: Concept) -> list[str]:
 
 
 def _named(rng: Rng, concept: Concept) -> str:
-    """Write a concept's word or plural in one of the ways of the web."""
+    """Writes a concept's word or plural in one of the spellings of the web."""
     draw = rng.random()
     if draw < 0.68 or (draw < 0.8 and len(concept.words) == 1):
         phrase = concept.words[0]

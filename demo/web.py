@@ -1,4 +1,4 @@
-"""Makes the demo web: pictures, the list of rows, the held-out evaluation set, and the truth about what was planted."""
+"""Makes the demo web: images, the list of rows, the held-out evaluation set, and the table of what was planted."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ from tagmill.demo.plant import (
 from tagmill.shards.errors import ConfigError
 
 VERSION = 1
-"""Of the drawings and the plan: a folder made by another version is made anew."""
+"""Version of the drawings and the plan: a folder made by another version is made again."""
 
 CHUNK = 25
-"""Pictures per task of a worker process: about half a second."""
+"""Images per task of a worker process: about half a second."""
 
 STAMP = "demo-web.json"
 _OURS = ("pictures", "evaluation", "rows.parquet", "truth.parquet", "truth.json", "requests.json", STAMP)
@@ -42,12 +42,12 @@ _WITHOUT_FILE = ("same_url", "broken_404")
 
 Progress = Callable[[int, int], None]
 _Task = tuple[Row | Evaluation, str]
-"""A picture to make, and the file that it copies, if any."""
+"""An image to make, and the file that it copies, if any."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WebSummary:
-    """What a demo web holds."""
+    """The content of a demo web."""
 
     folder: Path
     seed: int
@@ -60,7 +60,7 @@ class WebSummary:
     concepts: dict[str, int]
     """Rows per concept name."""
     made: bool
-    """False where the folder already held this very web."""
+    """False if the folder already contained this very web."""
 
 
 def make_web(
@@ -72,11 +72,11 @@ def make_web(
     processes: int = 2,
     progress: Progress | None = None,
 ) -> WebSummary:
-    """Make the web in a folder, or find it there, and give its summary.
+    """Makes the web in a folder, or finds it there; returns its summary.
 
     The bytes depend on the seed, the two counts and Pillow, never on `processes`; with more than one, scripts need the
-    usual `if __name__ == "__main__"` guard. `progress(done, total)` counts pictures. Raises `ConfigError` for counts
-    that make no sense, or for a folder that holds something else.
+    usual `if __name__ == "__main__"` guard. `progress(done, total)` counts images. Raises ConfigError for invalid
+    counts, or for a folder with foreign files.
     """
     folder = Path(folder)
     planned = plan(seed, rows, evaluation)
@@ -91,7 +91,7 @@ def make_web(
 
 
 def write_rows(folder: Path | str, base_url: str) -> Path:
-    """Write `rows.parquet`, the list that a user of the web would bring, for a server at a base URL; give its path.
+    """Writes `rows.parquet`, the list that a user of the web would bring, for a server at a base URL; returns its path.
 
     Columns: url (string), tags (list of string), licence (string), page (string).
     """
@@ -120,11 +120,11 @@ def _finished(folder: Path, stamp: dict[str, int]) -> bool:
 
 
 def _cleared(folder: Path, stamp: dict[str, int]) -> None:
-    """Empty the folder of an older or unfinished web of ours, and mark it as ours before anything is written."""
+    """Empties the folder of an older or unfinished demo web, and marks it before anything is written."""
     if folder.exists() and not folder.is_dir():
         raise ConfigError("the demo web needs a folder", folder, "name another place")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / STAMP).is_file():
-        raise ConfigError("the folder holds something other than a demo web", folder, "name an empty or a new one")
+        raise ConfigError("the folder contains files that are not a demo web's", folder, "name an empty or a new one")
     for name in _OURS:
         if (folder / name).is_dir():
             shutil.rmtree(folder / name)
@@ -137,7 +137,7 @@ def _cleared(folder: Path, stamp: dict[str, int]) -> None:
 def _write_pictures(
     folder: Path, seed: int, rows: list[Row], held_out: list[Evaluation], processes: int, progress: Progress | None
 ) -> None:
-    """Draw first what stands for itself, then what repeats it."""
+    """Draws originals first, then the rows that repeat them."""
     (folder / "pictures").mkdir(exist_ok=True)
     for picture in held_out:
         (folder / picture.file).parent.mkdir(parents=True, exist_ok=True)
@@ -153,7 +153,7 @@ def _write_pictures(
 
 
 def _made(folder: Path, seed: int, tasks: list[_Task], processes: int) -> Iterator[int]:
-    """Make the files of a stage, in this process or in several, and yield how many each chunk made."""
+    """Makes the files of a stage, in this process or in several, and yields how many each chunk made."""
     chunks = [tasks[first : first + CHUNK] for first in range(0, len(tasks), CHUNK)]
     if processes <= 1:
         for chunk in chunks:
@@ -176,7 +176,7 @@ def _make_chunk(folder: Path, seed: int, chunk: list[_Task]) -> int:
 
 
 def _content(folder: Path, seed: int, row: Row, source: str) -> bytes:
-    """Give the bytes that lie on the server for a row; where only the *answer* is broken they are a sound picture."""
+    """Returns the bytes on the server for a row; if only the *answer* is broken they are a sound image."""
     encoding = generator(seed, row.row, ENCODING_STREAM)
     if row.kind == "broken_html":
         return apology()
@@ -190,7 +190,7 @@ def _content(folder: Path, seed: int, row: Row, source: str) -> bytes:
 
 
 def _source(rows: list[Row], row: Row) -> str:
-    """Give the file, below the folder, that a row copies."""
+    """Returns the file, below the folder, that a row copies."""
     return row.of if row.of.startswith("evaluation/") else f"pictures/{rows[int(row.of)].file}"
 
 
@@ -220,7 +220,7 @@ def _put(path: Path, content: dict[str, object]) -> None:
 
 
 def _replaced(path: Path, write: Callable[[Path], object]) -> None:
-    """Write beside the place and rename, so that nobody reads half a file."""
+    """Writes to a temporary name and renames, so that readers never see half a file."""
     part = path.with_name(path.name + ".part")
     write(part)
     part.replace(path)

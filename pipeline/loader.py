@@ -236,7 +236,7 @@ class Loader(IterableDataset[Batch]):
         found = check(state, self._start, adopt=("streams",) if self.config.streams is None else ())
         if self._pattern:
             if found.epoch:
-                what = f"epoch {found.epoch} in the state of a mixture, which has only a turn"
+                what = f"epoch {found.epoch} of a mixture, whose state has only a turn"
                 raise TagmillError(what, "state", "give the state as the loader saved it")
         elif found.turn > (turns := self.space.num_positions(found.epoch)):
             raise TagmillError(

@@ -171,9 +171,7 @@ class Corpus:
         try:
             data = store.read(CORPUS)
         except (FileNotFoundError, NotADirectoryError) as error:
-            raise CorpusError(
-                "no corpus at this address", where, "give the folder or bucket prefix that ingest wrote"
-            ) from error
+            raise CorpusError("no corpus here", where, "give the folder or bucket prefix that ingest wrote") from error
         return cls(store, _parsed(data, where), cache)
 
     @cached_property

@@ -1,4 +1,5 @@
-"""train.py: loss, schedule, control and accuracy, and that stopping, resuming and dividing the work change nothing."""
+"""Tests train.py: loss, schedule, control and accuracy, and that stopping, resuming and dividing the work change
+nothing."""
 
 import hashlib
 import io
@@ -63,7 +64,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
 
 
 def command(config: TrainConfig, processes: int = 1) -> list[str]:
-    """The command line of a configuration, under torchrun where there are several processes."""
+    """Returns the command line of a configuration, under torchrun if there are several processes."""
     changed = {name: getattr(config, name) for name in TrainConfig.__dataclass_fields__}
     words = []
     for name, value in changed.items():
@@ -75,7 +76,7 @@ def command(config: TrainConfig, processes: int = 1) -> list[str]:
 
 
 def lines(folder: Path | str) -> list[dict[str, Any]]:
-    """The metrics, in which a process that runs may be writing its last line."""
+    """Returns the metrics; a running process may be writing the last line."""
     journal = Path(folder, "metrics.jsonl")
     text = journal.read_text() if journal.exists() else ""
     return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
@@ -83,13 +84,13 @@ def lines(folder: Path | str) -> list[dict[str, Any]]:
 
 # ------------------------------------------------------------------------------------------------------------- The loss
 def random_labels(draw: np.random.Generator, images: int, classes: int) -> list[np.ndarray]:
-    """Up to 4 labels an image, none for some."""
+    """Generates up to 4 labels an image, none for some."""
     return [draw.choice(classes, draw.integers(0, min(4, classes) + 1), replace=False) for _ in range(images)]
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 9), st.integers(2, 12))
-def test_the_loss_and_its_gradient_are_those_of_dense_targets(seed: int, images: int, classes: int) -> None:
+def test_the_loss_and_its_gradient_equal_those_of_dense_targets(seed: int, images: int, classes: int) -> None:
     draw = np.random.default_rng(seed)
     rows = random_labels(draw, images, classes)
     logits = torch.from_numpy(draw.normal(0, 3, (images, classes))).requires_grad_()
@@ -114,7 +115,7 @@ def test_images_without_labels_add_nothing() -> None:
 # ---------------------------------------------------------------------------------------------------------- The control
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(0, 12))
-def test_the_control_deals_every_label_to_another_image(seed: int, images: int) -> None:
+def test_the_control_gives_every_label_to_another_image(seed: int, images: int) -> None:
     draw = np.random.default_rng(seed)
     rows = [np.full(draw.integers(0, 3), row) for row in range(images)]  # an image's labels are its own number
     labels = Labels.of([ids.astype(np.int32) for ids in rows])
@@ -127,14 +128,14 @@ def test_the_control_deals_every_label_to_another_image(seed: int, images: int) 
     assert torch.equal(given_.ids, shuffled(labels, {"turn": seed}, torch.arange(images)).ids)
 
 
-def test_the_control_depends_on_its_place() -> None:
+def test_the_control_depends_on_state_and_positions() -> None:
     labels = Labels.of([np.array([row], np.int32) for row in range(50)])
     orders = {tuple(shuffled(labels, {"turn": turn}, torch.arange(50)).ids.tolist()) for turn in range(5)}
     assert len(orders) == 5
 
 
 def colours(folder: Path) -> Made:
-    """A corpus that can be learnt: each label is a colour, on pictures with one label."""
+    """Makes a corpus that can be learnt: each label is a colour, on images with one label."""
     plain = make_corpus(folder / "plain", [80, 80, 50], holdout=[60], max_labels=1)
     draw, pictures = np.random.default_rng(1), {}
     for number, (width, height) in enumerate(plain.sizes):
@@ -201,19 +202,19 @@ def test_decay_spares_biases_norms_and_position_embeddings() -> None:
         ({"size": 0}, "size = 0"),
     ],
 )
-def test_a_configuration_that_cannot_be_right_is_refused(values: dict[str, Any], says: str) -> None:
+def test_an_invalid_configuration_raises_an_error(values: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         TrainConfig(**values)
 
 
-def test_an_unknown_model_is_told_with_near_ones() -> None:
+def test_an_unknown_model_raises_an_error_with_similar_names() -> None:
     with pytest.raises(ConfigError, match=r"resnet5000.*resnet50"):
         build_model(TrainConfig(model="resnet5000"), 3)
 
 
 # ------------------------------------------------------------------------------------------------------------- Accuracy
 class Fixed(nn.Module):
-    """Scores that are a function of a picture's mean colour, so that a test can make them again."""
+    """Computes scores from an image's mean colour, so that a test can compute them too."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -223,7 +224,7 @@ class Fixed(nn.Module):
         return self.head(images.mean((2, 3)))  # type: ignore[no-any-return]
 
 
-def test_accuracy_is_what_counting_by_hand_gives(made: Made) -> None:
+def test_accuracy_equals_counting_by_hand(made: Made) -> None:
     torch.manual_seed(3)
     model, config = Fixed(), replace(VIT, corpus=made.url, batch_size=8)
     right, carried, top1, top5, pictures, chance = {}, {}, 0, 0, 0, 0.0
@@ -242,11 +243,12 @@ def test_accuracy_is_what_counting_by_hand_gives(made: Made) -> None:
     assert (found["top1"], found["top5"]) == (top1 / 31, top5 / 31)
     assert found["mean_class_accuracy"] == pytest.approx(np.mean([right[label] / carried[label] for label in carried]))
     assert found["chance"] == pytest.approx(chance / 31)
-    assert found["majority"] == carried[0] / 31  # the vocabulary counts no pictures, so the lowest id is the commonest
+    # the vocabulary has no image counts, so the lowest id is the most frequent
+    assert found["majority"] == carried[0] / 31
 
 
 def test_batch_statistics_see_no_padding(tmp_path: Path) -> None:
-    """An epoch of 25 in batches of 24: the last batch has one picture, and 23 places of padding."""
+    """An epoch of 25 in batches of 24: the last batch has one image, and 23 slots of padding."""
     corpus = make_corpus(tmp_path / "corpus", [25])
     config = replace(VIT, model="test_resnet", model_args={}, steps=None, epochs=1, corpus=corpus.url)
     seen: list[int] = []
@@ -260,14 +262,14 @@ def test_batch_statistics_see_no_padding(tmp_path: Path) -> None:
         patch.setattr("timm.layers.norm_act.BatchNormAct2d.forward", forward, raising=False)
         patch.setattr(nn.BatchNorm2d, "forward", forward)
         result = train(replace(config, output=str(tmp_path / "model")))
-    assert set(seen) == {24, 2}  # two at least: one value a channel has no variance
-    assert set(result) == {"trained"} and result["trained"]["images"] == 25  # nothing is held out
+    assert set(seen) == {24, 2}  # at least two: one value a channel has no variance
+    assert set(result) == {"trained"} and result["trained"]["images"] == 25  # no held-out images
 
 
 # --------------------------------------------------------------------------------------------------- Stopping, resuming
 @pytest.fixture(scope="module")
 def undisturbed(made: Made, tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
-    """A run of one process from beginning to end."""
+    """Runs one process from beginning to end."""
     config = replace(VIT, corpus=made.url, output=str(tmp_path_factory.mktemp("undisturbed")))
     train(config)
     return config
@@ -275,7 +277,7 @@ def undisturbed(made: Made, tmp_path_factory: pytest.TempPathFactory) -> TrainCo
 
 @pytest.fixture(scope="module")
 def killed(made: Made, tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
-    """A run that was killed in its middle."""
+    """Starts a run and kills it in its middle."""
     config = replace(VIT, corpus=made.url, output=str(tmp_path_factory.mktemp("killed")))
     with subprocess.Popen(command(config), stdout=subprocess.DEVNULL) as process:
         limit = time.monotonic() + 120
@@ -287,12 +289,10 @@ def killed(made: Made, tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
     return config
 
 
-def test_a_killed_run_goes_on_as_if_nothing_had_happened(
-    undisturbed: TrainConfig, killed: TrainConfig, tmp_path: Path
-) -> None:
+def test_a_killed_run_resumes_exactly(undisturbed: TrainConfig, killed: TrainConfig, tmp_path: Path) -> None:
     shutil.copytree(killed.output, tmp_path / "copy")
     with (tmp_path / "copy/metrics.jsonl").open("a") as journal:
-        journal.write('{"step": 5, "lo')  # a line that the kill cut
+        journal.write('{"step": 5, "lo')  # a line truncated by the kill
     train(replace(killed, output=str(tmp_path / "copy")))
     same = ("step", "epoch", "turn", "images", "loss", "lr", "holes")
     found, wanted = lines(tmp_path / "copy"), lines(undisturbed.output)
@@ -300,9 +300,7 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(
     assert [line["step"] for line in found] == list(range(1, 91))
 
 
-def test_an_augmented_run_goes_on_as_if_nothing_had_happened(
-    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_augmented_run_resumes_exactly(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     options = {"jitter": (0.4, 0.4, 0.4, 0.1), "randaugment": (2, 9), "mixup": 0.2, "steps": 8}
     config = replace(VIT, corpus=made.url, output=str(tmp_path / "whole"), **options)  # type: ignore[arg-type]
     train(config)
@@ -326,7 +324,7 @@ def test_an_augmented_run_goes_on_as_if_nothing_had_happened(
             train(replace(stopped, **{name: getattr(VIT, name)}))
 
 
-def test_two_processes_go_on_where_one_was_killed(
+def test_two_processes_resume_a_killed_run_of_one(
     undisturbed: TrainConfig, killed: TrainConfig, tmp_path: Path
 ) -> None:
     shutil.copytree(killed.output, tmp_path / "copy")
@@ -340,8 +338,8 @@ def test_two_processes_go_on_where_one_was_killed(
     assert first["evaluated"] == second["evaluated"] == {"pictures": 31, "holes": 0}
 
 
-def test_two_processes_and_two_parts_take_the_steps_of_one(made: Made, tmp_path: Path) -> None:
-    """Plain SGD: the weights after a few steps are the same only where every gradient was. Ranks have 5 to 8 of 12 images."""
+def test_two_processes_and_two_parts_take_the_same_steps_as_one(made: Made, tmp_path: Path) -> None:
+    """Plain SGD: equal weights after a few steps require equal gradients. Ranks have 5 to 8 of 12 images."""
     plain = replace(VIT, corpus=made.url, optimiser="sgd", momentum=0.0, steps=5, output=str(tmp_path / "one"))
     divided = replace(plain, accumulation=2, output=str(tmp_path / "two"))
     train(plain)
@@ -355,9 +353,7 @@ def test_two_processes_and_two_parts_take_the_steps_of_one(made: Made, tmp_path:
 
 
 # ------------------------------------------------------------------------------------------------------------- Refusals
-def test_checkpoints_that_do_not_belong_here_are_refused_by_name(
-    undisturbed: TrainConfig, made: Made, tmp_path: Path
-) -> None:
+def test_checkpoints_of_other_runs_are_refused_by_name(undisturbed: TrainConfig, made: Made, tmp_path: Path) -> None:
     with pytest.raises(TagmillError, match=r"lr is 0\.05, this run's is 0\.06.*--resume never"):
         train(replace(undisturbed, lr=0.06))
     other = make_corpus(tmp_path / "other", [40, 30, 20], holdout=[31], seed=1)
@@ -382,7 +378,8 @@ def test_checkpoints_that_do_not_belong_here_are_refused_by_name(
 
 
 def test_a_checkpoint_is_compared_by_the_synsets_of_its_classes(tmp_path: Path) -> None:
-    """Names and counts of labels do not matter; checkpoints of before, which have the whole file's digest, are taken too."""
+    """Names and counts of labels do not matter; older checkpoints, which have the whole file's digest, are accepted
+    too."""
     labels = (Label(0, "cat", ("n02121620",), ("cat",), {"cat": 3}, 3), Label(1, "dog", ("n02084071",), ("dog",)))
     here = Vocabulary(labels)
     renamed = Vocabulary((replace(labels[0], name="kitty", images=4), labels[1]))
@@ -402,7 +399,7 @@ def _saved(value: object) -> bytes:
     return sink.getvalue()
 
 
-def test_a_loss_that_is_no_number_stops_the_run_and_says_where(made: Made, tmp_path: Path) -> None:
+def test_a_loss_that_is_not_finite_stops_the_run_with_its_location(made: Made, tmp_path: Path) -> None:
     config = replace(VIT, corpus=made.url, output=str(tmp_path), lr=1e30, optimiser="sgd", log_every=10)
     with pytest.raises(TagmillError, match=r"the loss is (nan|inf).*step \d of 90, from epoch 0, turn \d+") as caught:
         train(config)
@@ -411,7 +408,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_says_where(made: Made, tmp_p
     assert not saved.exists() or all(math.isfinite(line["loss"]) for line in lines(tmp_path))
 
 
-def test_an_output_that_cannot_be_written_is_refused_before_training(made: Made, tmp_path: Path) -> None:
+def test_an_unwritable_output_is_refused_before_training(made: Made, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(TagmillError, match="file"):
         train(replace(VIT, corpus=made.url, output=str(tmp_path / "file" / "model")))

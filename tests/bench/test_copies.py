@@ -1,4 +1,4 @@
-"""The benchmark of copies on drawn pictures: its columns agree with each other, and its changes are what they say."""
+"""Tests the benchmark of copies on drawn images: its columns agree with each other, and its changes are as described."""
 
 import io
 import json
@@ -16,14 +16,14 @@ PICTURES = 6
 
 
 def drawn(number: int, size: tuple[int, int] = (240, 180)) -> Image.Image:
-    """Soft blots, unlike those of all other numbers."""
+    """Returns soft blots, unlike those of all other numbers."""
     coarse = np.random.default_rng(number).integers(0, 256, (7, 9, 3), np.uint8)
     return Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Six pictures; one that ingest takes for none, and one that is nearly the first."""
+    """Writes six images; one that ingest rejects, and one that nearly equals the first."""
     place = tmp_path_factory.mktemp("pictures")
     for number in range(PICTURES):
         drawn(number).save(place / f"{number}.jpg", quality=92)
@@ -32,7 +32,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-def test_every_kind_is_told_and_no_way_finds_more_than_there_is(folder: Path, tmp_path: Path) -> None:
+def test_every_kind_is_reported_and_no_search_exceeds_the_complete_one(folder: Path, tmp_path: Path) -> None:
     command = [sys.executable, str(measure.ROOT / "bench" / "copies.py"), "--images", str(folder)]
     subprocess.run([*command, "--out", str(tmp_path / "out.json")], check=True, capture_output=True)
     cases = json.loads((tmp_path / "out.json").read_text())["cases"]
@@ -45,19 +45,19 @@ def test_every_kind_is_told_and_no_way_finds_more_than_there_is(folder: Path, tm
         assert 0 <= case["median_distance"] <= 256 and (case["within"] < 0.5) == (case["median_distance"] > 31)
     assert cases["JPEG quality 95"]["found_large"] == 1 and cases["mirrored"]["within"] == 0
     assert others["photographs"] == PICTURES + 1
-    assert others["within_originals"] == others["found_complete_originals"] == 1  # the twin
+    assert others["within_originals"] == others["found_complete_originals"] == 1  # the near copy
     assert {tuple(sorted(pair)) for pair in others["named"]} == {("0.jpg", "twin.jpg")}
 
 
-def test_tables_and_comparison_of_all_agree_where_every_bit_pattern_is_tried(folder: Path, tmp_path: Path) -> None:
-    """With one bit a table and 64 tables nearly every pair meets: what is found is what is there, equal hashes included."""
+def test_tables_and_complete_comparison_agree_if_all_bit_patterns_are_tried(folder: Path, tmp_path: Path) -> None:
+    """With one bit a table and 64 tables nearly every pair meets: all pairs are found, equal hashes included."""
     made = copies.fingerprinted([folder / "0.jpg", folder / "0.jpg", folder / "3.jpg"])
     hashes = made.hash_file(tmp_path / "hashes")
     found = copies.by_tables(hashes, copies.NearRules(bits=1, tables=64, bucket=1000), tmp_path / "spool")
     assert found == copies.exhaustive(made.pdq, 31) and (0, 1) in found
 
 
-def test_changes_change_what_they_say() -> None:
+def test_changes_are_as_described() -> None:
     image = drawn(1)
     shapes = {kind: change(image).size for kind, (change, _) in copies.CHANGES.items()}
     assert {kind: size for kind, size in shapes.items() if size != image.size} == {
@@ -69,11 +69,11 @@ def test_changes_change_what_they_say() -> None:
     }
     before, over = np.asarray(image), np.asarray(copies.barred(image))
     assert np.array_equal(before[:150], over[:150]) and (over[168:] == 255).mean() > 0.3
-    assert before.tobytes() == np.asarray(image).tobytes()  # the original is left alone
+    assert before.tobytes() == np.asarray(image).tobytes()  # the original is not modified
 
 
-def test_turned_pictures_are_changed_upright() -> None:
-    """Else each copy of a photograph from a telephone would lie on its side."""
+def test_rotated_images_are_changed_upright() -> None:
+    """Otherwise each copy of a photograph from a phone would be rotated."""
     exif = Image.Exif()
     exif[0x0112] = 6
     sink = io.BytesIO()

@@ -1,4 +1,4 @@
-"""The same pictures in every format, whole or not there."""
+"""Tests that the same images are in every format, complete or absent."""
 
 import io
 from pathlib import Path
@@ -16,7 +16,7 @@ def picture(path: Path, colour: int, size: tuple[int, int] = (300, 400)) -> Path
     return path
 
 
-def test_a_corpus_holds_the_files_under_keys_of_their_own(tmp_path: Path) -> None:
+def test_a_corpus_has_the_files_under_distinct_keys(tmp_path: Path) -> None:
     pictures = [picture(tmp_path / f"{colour}.jpg", colour) for colour in (50, 200)]
     corpora.make_images(pictures, 20, tmp_path / "images")
     corpora.make_corpus(tmp_path / "images", tmp_path / "corpus")
@@ -34,12 +34,12 @@ def test_a_corpus_holds_the_files_under_keys_of_their_own(tmp_path: Path) -> Non
         assert all(Path(path).exists() for path in corpora.shards(str(tmp_path / "corpus"), suffix))
 
 
-def test_pictures_are_stored_with_their_short_side(tmp_path: Path) -> None:
+def test_images_are_stored_with_their_short_side(tmp_path: Path) -> None:
     stored = corpora.resized(picture(tmp_path / "a.jpg", 9, (300, 600)))
     assert Image.open(io.BytesIO(stored)).size == (256, 512)
 
 
-def test_another_picture_is_another_folder(tmp_path: Path) -> None:
+def test_another_image_is_another_folder(tmp_path: Path) -> None:
     one, two = picture(tmp_path / "1.jpg", 1), picture(tmp_path / "2.jpg", 99)
     names = {
         corpora.digest([one], 5),
@@ -50,7 +50,7 @@ def test_another_picture_is_another_folder(tmp_path: Path) -> None:
     assert len(names) == 4 and corpora.digest([one], 5) in names
 
 
-def test_what_was_not_finished_is_made_anew(tmp_path: Path) -> None:
+def test_an_unfinished_folder_is_made_again(tmp_path: Path) -> None:
     def broken(place: Path) -> None:
         place.mkdir()
         (place / "half").touch()
@@ -60,5 +60,5 @@ def test_what_was_not_finished_is_made_anew(tmp_path: Path) -> None:
         corpora.once(tmp_path / "made", broken)
     assert not (tmp_path / "made").exists()
     corpora.once(tmp_path / "made", Path.mkdir)
-    corpora.once(tmp_path / "made", broken)  # there already
+    corpora.once(tmp_path / "made", broken)  # exists already
     assert not list((tmp_path / "made").iterdir())

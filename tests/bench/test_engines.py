@@ -1,4 +1,4 @@
-"""The comparison of the engines runs at a small size, and would see a difference."""
+"""Tests that the comparison of the engines runs at a small size and detects a difference."""
 
 import json
 import subprocess
@@ -11,7 +11,7 @@ from tagmill.bench import engines, measure
 from tests.ingest.java import needs_spark
 
 
-def test_digests_are_of_rows_and_types_whatever_the_order() -> None:
+def test_digests_depend_on_rows_and_types_but_not_on_order() -> None:
     table = engines.facts(0, 500)
     backwards = table.take(list(range(499, -1, -1)))
     assert engines.digest(table.drop_columns("tags")) == engines.digest(backwards.drop_columns("tags"))

@@ -1,4 +1,4 @@
-"""What an epoch's end costs: every case goes over the same batches."""
+"""Tests the cost of an epoch's end: every case iterates the same batches."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("case", epochs.CASES)
-def test_every_case_sees_each_picture_once_an_epoch(corpus: Path, case: str) -> None:
+def test_every_case_sees_each_image_once_an_epoch(corpus: Path, case: str) -> None:
     walk, restart = epochs.CASES[case]
     config = LoaderConfig(view=None, batch_size=8, streams=2, chunk=2, restart=restart)
     with Loader(str(corpus), config) as loader:

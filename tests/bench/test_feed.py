@@ -1,4 +1,4 @@
-"""Loading for a pretended decoder: the workers run, and their figures become ratios."""
+"""Tests loading for a pretended decoder: the workers run, and their figures become ratios."""
 
 from pathlib import Path
 
@@ -27,12 +27,12 @@ def test_a_decoder_is_fed_at_its_rate_and_no_faster(corpus: Path, peer: Peer) ->
     feed.measured(case, 2000, corpus, FLAGS)
     assert case.reason is None
     (run,) = case.runs
-    # Two batches may be with it when the clock stops, and it may have been waiting when it started.
+    # It may hold two batches when the clock stops, and may have been waiting when it started.
     assert run["images_per_second"] * run["seconds"] == pytest.approx(4 * 32)
     assert run["seconds"] >= 2 * 32 / 2000 * 0.99
     assert (
         run["lock_wait_us"] > 0 and run["cpu_seconds_per_1000_images"] >= 0
-    )  # which is counted in hundredths of a second
+    )  # the unit of measurement is a hundredth of a second
 
 
 def test_a_peer_that_cannot_run_is_in_the_table_with_its_reason(
@@ -46,7 +46,7 @@ def test_a_peer_that_cannot_run_is_in_the_table_with_its_reason(
     assert "nobody" in (said := capsys.readouterr().out) and "not measured" in said
 
 
-def test_ratios_are_ours_by_the_peers_at_the_same_rate(capsys: pytest.CaptureFixture[str]) -> None:
+def test_ratios_compare_ours_with_peers_at_the_same_rate(capsys: pytest.CaptureFixture[str]) -> None:
     peers = [Peer(US, "tagmill_feed.py", "corpus"), Peer("other", "other.py", "corpus")]
     cases = {}
     for rate, name in ((0.0, "at once"), (100.0, "100/s")):

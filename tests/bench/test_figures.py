@@ -1,4 +1,4 @@
-"""Tables, JSON and a picture of what was measured, with those that could not be."""
+"""Tests tables, JSON and a plot of measurements, including cases that could not run."""
 
 from pathlib import Path
 from typing import Any
@@ -29,12 +29,12 @@ def test_ratios_are_of_medians_of_one_output() -> None:
     assert figures.ratios(cases) == {"uint8: tagmill/other": 4.0, "float32: tagmill/other": 4.0}
 
 
-def test_ours_from_afar_is_compared_with_ours_from_the_disk() -> None:
+def test_ours_from_a_remote_store_is_compared_with_ours_from_the_disk() -> None:
     cases = [case(US, 200, place="disk"), case(US, 150, place="S3"), case("other", 100, place="S3")]
     assert figures.ratios(cases) == {"uint8: S3/disk": 0.75, "uint8: tagmill/other, S3": 2.0}
 
 
-def test_who_is_missing_is_in_the_table_and_in_the_json(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_peer_is_in_the_table_and_in_the_json(capsys: pytest.CaptureFixture[str]) -> None:
     missing = case("lost")
     missing.reason = "libavcodec is not there"
     cases = [case(US, 100), missing, case("other", 50, 150, 70)]
@@ -48,7 +48,7 @@ def test_who_is_missing_is_in_the_table_and_in_the_json(capsys: pytest.CaptureFi
     assert found["uint8, other"]["versions"] == {"some": "1"}
 
 
-def test_the_far_table_has_holes_waits_and_requests(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_remote_table_has_holes_waits_and_requests(capsys: pytest.CaptureFixture[str]) -> None:
     seen = {"decoder_waited_seconds": 0.5, "holes": 3, "requests": 1234, "failed_requests": 12, "answered_bytes": 5e6}
     figures.remote_table([case(US, 100, place="S3", **seen), case("other", 50, place="S3")])
     lines = capsys.readouterr().out.splitlines()
@@ -57,7 +57,7 @@ def test_the_far_table_has_holes_waits_and_requests(capsys: pytest.CaptureFixtur
 
 
 @pytest.mark.parametrize("suffix", [".png", ".svg"])
-def test_a_picture_is_drawn(tmp_path: Path, suffix: str) -> None:
+def test_a_plot_is_drawn(tmp_path: Path, suffix: str) -> None:
     file = tmp_path / "plots" / f"some{suffix}"
     figures.plot([case(US, 100, 120), case("other", 50), case("lost"), case(US, 80, output="float32")], file)
     assert file.stat().st_size > 1000

@@ -1,4 +1,4 @@
-"""The benchmark of a web that lies runs at a small size, and every reason is counted."""
+"""Tests that the benchmark of a hostile web runs at a small size, and that every reason is counted."""
 
 import json
 import subprocess
@@ -8,7 +8,7 @@ from pathlib import Path
 from tagmill.bench import hostile, measure
 
 
-def test_a_fifth_of_the_rows_lie_in_every_way() -> None:
+def test_a_fifth_of_the_rows_is_hostile_in_every_way() -> None:
     honest, whole, expected = hostile.rows("http://web", 600)
     assert (len(honest), len(whole), len(set(whole))) == (480, 600, 600)
     assert sum(expected.values()) == 120 and expected["timeout"] == 120 * len(hostile.SLOW) // len(hostile.KINDS)

@@ -1,4 +1,4 @@
-"""What is made of the runs: medians, ratios to each, and a line with the reason for a program that has none."""
+"""Tests the summary of runs: medians, ratios, and a line with the reason for a program without runs."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def test_ratios_are_of_medians_and_a_case_without_runs_has_none() -> None:
     assert ingest.ratios(found) == {}
 
 
-def test_the_table_and_the_json_say_all(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_and_the_json_are_complete(capsys: pytest.CaptureFixture[str]) -> None:
     found = cases()
     found[1] = Case(THEM, reason="not installed: no network")
     ingest.table(found)
@@ -50,7 +50,7 @@ def test_the_table_and_the_json_say_all(capsys: pytest.CaptureFixture[str]) -> N
     assert line[LIMIT]["median"] == 750.0
 
 
-def test_the_pixel_work_is_measured_in_processes_of_its_own(tmp_path: Path) -> None:
+def test_the_pixel_work_is_measured_in_separate_processes(tmp_path: Path) -> None:
     for number in range(2):
         noise = np.random.default_rng(number).integers(0, 256, (300, 400, 3), dtype=np.uint8)
         Image.fromarray(noise).save(tmp_path / f"{number}.jpg")

@@ -1,4 +1,4 @@
-"""The benchmark of views runs at a small size, and what it makes is a corpus that a view is made of."""
+"""Tests that the benchmark of views runs at a small size, on a corpus from which a view is made."""
 
 import json
 import subprocess
@@ -15,7 +15,7 @@ def test_a_made_corpus_has_its_rows(tmp_path: Path) -> None:
     assert len(set(labels.words())) == labels.WORDS
 
 
-def test_it_tells_both_and_the_ratio(tmp_path: Path) -> None:
+def test_both_programs_and_their_ratio_are_reported(tmp_path: Path) -> None:
     command = [sys.executable, str(measure.ROOT / "bench" / "labels.py"), "--rows", "2000", "--rows", "6000"]
     command += ["--folder", str(tmp_path), "--out", str(tmp_path / "out.json")]
     subprocess.run(command, check=True, capture_output=True)

@@ -1,4 +1,5 @@
-"""The benchmark of long lists runs at a small size: all rows are dealt, a part is made, the peak is told."""
+"""Tests that the benchmark of long lists runs at a small size: all rows are partitioned, a part is made, the peak is
+reported."""
 
 import json
 import subprocess
@@ -21,7 +22,7 @@ def test_sizes(text: str, size: int) -> None:
     assert lists.size_of(text) == size
 
 
-def test_it_deals_all_and_makes_a_part(tmp_path: Path) -> None:
+def test_it_partitions_all_rows_and_makes_a_part(tmp_path: Path) -> None:
     command = [sys.executable, str(measure.ROOT / "bench" / "lists.py"), "--rows", "15000", "--folder", str(tmp_path)]
     subprocess.run([*command, "--out", str(tmp_path / "out.json")], check=True, capture_output=True)
     case = json.loads((tmp_path / "out.json").read_text())["cases"]["15,000 rows"]

@@ -1,4 +1,4 @@
-"""The manner that benchmarks share: pictures are found, cases alternate, figures are written with what they are worth."""
+"""Tests the common parts of benchmarks: images are found, cases alternate, figures are written with the machine."""
 
 import json
 import subprocess
@@ -9,7 +9,7 @@ import pytest
 from tagmill.bench import measure
 
 
-def test_pictures_are_jpegs_of_all_folders_in_order(tmp_path: Path) -> None:
+def test_images_are_jpegs_of_all_folders_in_order(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
     for name in ("b/2.jpg", "1.JPEG", "a.png", "c.jpeg"):
         (tmp_path / name).touch()
@@ -17,7 +17,7 @@ def test_pictures_are_jpegs_of_all_folders_in_order(tmp_path: Path) -> None:
     assert len(measure.pictures(tmp_path, 2)) == 2
 
 
-def test_a_folder_without_pictures_ends_with_the_way_out(tmp_path: Path) -> None:
+def test_a_folder_without_images_ends_with_a_remedy(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="--images DIR"):
         measure.pictures(tmp_path)
 
@@ -29,7 +29,7 @@ def test_cases_alternate() -> None:
     assert order == ["a", "b"] * 3
 
 
-def test_figures_stand_beside_the_machine_that_gave_them(tmp_path: Path) -> None:
+def test_figures_include_the_machine_that_gave_them(tmp_path: Path) -> None:
     out = tmp_path / "results" / "some.json"
     measure.conclude("some", "images/s", {"tagmill": [4.0, 9.0, 6.0], "peer": [2.0, 3.0, 4.0]}, "tagmill", out)
     found = json.loads(out.read_text())
@@ -40,7 +40,7 @@ def test_figures_stand_beside_the_machine_that_gave_them(tmp_path: Path) -> None
 
 
 def test_a_peer_gets_its_packages_before_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What pip is asked, and that the environment is not made twice, nor thought ready where pip failed."""
+    """Checks pip's arguments, and that the environment is made once and not taken as complete after a failure of pip."""
     asked: list[list[str]] = []
 
     def call(command: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""nginx serves a folder while the context lasts, and a machine without it is told how to get it."""
+"""Tests that nginx serves a folder within the context, and that the error without nginx says how to install it."""
 
 import os
 import urllib.error
@@ -20,7 +20,7 @@ def there() -> bool:
 
 
 @pytest.mark.skipif(not there(), reason="no nginx here")
-def test_a_folder_is_served_as_long_as_the_context_lasts(tmp_path: Path) -> None:
+def test_a_folder_is_served_within_the_context(tmp_path: Path) -> None:
     (tmp_path / "000").mkdir()
     (tmp_path / "000/000001.jpg").write_bytes(bytes(range(256)))
     with nginx.serving(tmp_path) as url:
@@ -33,14 +33,14 @@ def test_a_folder_is_served_as_long_as_the_context_lasts(tmp_path: Path) -> None
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["000", "000001.jpg"]
 
 
-def test_where_there_is_none_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_nginx_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(os.environ, "PATH", str(tmp_path))
     monkeypatch.setattr(nginx, "SYSTEM", str(tmp_path))
     with pytest.raises(UnavailableError, match="nginx-light"), nginx.serving(tmp_path):
         raise AssertionError("served by nobody")
 
 
-def test_one_that_does_not_start_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_failed_start_reports_the_reason(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     broken = tmp_path / "nginx"
     broken.write_text("#!/bin/sh\necho 'bind() failed' >&2; exit 1\n")
     broken.chmod(0o755)

@@ -1,4 +1,4 @@
-"""Copies are unlike in bytes and alike in pixels, and the list names each of them."""
+"""Tests that copies differ in bytes and agree in pixels, and that the list names each of them."""
 
 import io
 from pathlib import Path
@@ -18,7 +18,7 @@ def jpeg(seed: int) -> bytes:
     return sink.getvalue()
 
 
-def test_copies_are_whole_and_all_different(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_copies_are_complete_and_all_different(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measure, "ROOT", tmp_path)
     sources = []
     for number in range(3):

@@ -1,4 +1,4 @@
-"""The steps that are timed are those of ingest: together they give the very picture that ingest stores."""
+"""Tests that the measured steps are those of ingest: together they give exactly the image that ingest stores."""
 
 import io
 
@@ -21,7 +21,7 @@ def photograph(width: int, height: int) -> bytes:
 
 @pytest.mark.parametrize("size", [(500, 375), (1203, 1601), (90, 200)])
 def test_the_steps_give_what_ingest_stores(size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jpeg_planes, "_compiled", None)  # they are those of the way over RGB
+    monkeypatch.setattr(jpeg_planes, "_compiled", None)  # equal to those of the RGB path
     body, policy, clock = photograph(*size), ImagePolicy(256, 90, 16, 10_000_000), Clock()
     assert not in_planes(body, policy)
     made = prepare(body, policy)
@@ -29,7 +29,7 @@ def test_the_steps_give_what_ingest_stores(size: tuple[int, int], monkeypatch: p
     assert list(clock.seconds) == ["header check", "decode", "resize", "encode", "sha256", "PDQ"]
 
 
-def test_every_step_has_its_figure_and_steps_make_up_the_whole() -> None:
+def test_every_step_has_its_figure_and_the_steps_sum_to_the_whole() -> None:
     steps = ingest_steps([photograph(500, 375), photograph(640, 480)], 3)
     medians = {name: float(str(case["median"])) for name, case in steps.items()}
     planar = [medians.pop(name) for name in list(medians) if "in planes (2 of 2)" in name]

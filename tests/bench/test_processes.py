@@ -1,4 +1,4 @@
-"""Trees of processes, and what they took."""
+"""Tests process trees and their use of processor and memory."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ STAT = (
 
 
 @given(st.text(st.characters(exclude_characters="\x00\n"), max_size=15), *[st.integers(0, 10**6)] * 5)
-def test_a_name_may_hold_anything(
+def test_a_name_may_contain_any_characters(
     name: str, parent: int, user: int, system: int, children: int, childrens: int
 ) -> None:
     ticks = {"user": user, "system": system, "children": children, "childrens": childrens}
@@ -23,14 +23,14 @@ def test_a_name_may_hold_anything(
     assert processes.parse_stat(text) == (parent, sum(ticks.values()) / processes.TICKS)
 
 
-def test_memory_is_the_share_of_what_is_shared() -> None:
+def test_shared_memory_is_counted_proportionally() -> None:
     text = "7ffc-7ffd ---p 00000000 00:00 0 [rollup]\nRss:   800 kB\nPss:   300 kB\nPss_Dirty:  10 kB\n"
     assert processes.parse_pss(text) == 300 * 1024
-    assert processes.parse_pss("") == 0  # of a process that has ended
+    assert processes.parse_pss("") == 0  # a process that has ended
 
 
 @given(st.dictionaries(st.integers(2, 60), st.integers(1, 60)))
-def test_descendants_are_all_who_lead_up_to_the_root(parents: dict[int, int]) -> None:
+def test_descendants_are_all_processes_below_the_root(parents: dict[int, int]) -> None:
     def leads_up(process: int) -> bool:
         seen = set()
         while process != 1 and process in parents and process not in seen:

@@ -1,4 +1,4 @@
-"""Stores far away: the faults that are asked for, and what a run is charged with."""
+"""Tests remote stores: the requested faults, and the requests that a run is charged with."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +12,7 @@ from tagmill.bench.workers import US, Case, Peer
 
 @dataclass
 class Seen:
-    """A request as the proxy tells it."""
+    """A request as the proxy reports it."""
 
     size: int
     fault: str = ""
@@ -51,7 +51,7 @@ def test_a_run_is_charged_with_its_own_requests(monkeypatch: pytest.MonkeyPatch,
     assert "--folder" in asked[2][1] and "--folder" not in asked[1][1] and asked[0][2] is None
 
 
-def test_a_fixture_that_is_missing_ends_the_run() -> None:
+def test_a_missing_fixture_ends_the_run() -> None:
     assert remote.fixture("objectstore").ObjectStore("http://there").environment["AWS_ENDPOINT_URL"] == "http://there"
     with pytest.raises(SystemExit, match="is missing"):
         remote.fixture("no_such_fixture")

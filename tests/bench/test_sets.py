@@ -1,4 +1,4 @@
-"""The benchmark of set work runs at a tiny size, and what it says of what was planted is so."""
+"""Tests that the benchmark of deduplication runs at a tiny size, and that it reports the planted rows correctly."""
 
 import json
 import subprocess
@@ -28,7 +28,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]
     return folder, json.loads((folder / "out.json").read_text())
 
 
-def test_every_planted_leak_is_found_and_the_ratio_is_told(told: tuple[Path, dict[str, Any]]) -> None:
+def test_every_planted_leak_is_found_and_the_ratio_is_reported(told: tuple[Path, dict[str, Any]]) -> None:
     _, found = told
     assert list(found["cases"]) == ["20,000 rows", "40,000 rows"]
     assert list(found["ratios"]) == ["40,000 rows / 20,000 rows"] and found["ratios"]["40,000 rows / 20,000 rows"] > 0
@@ -38,8 +38,8 @@ def test_every_planted_leak_is_found_and_the_ratio_is_told(told: tuple[Path, dic
 
 
 @pytest.mark.parametrize("rows", SIZES)
-def test_the_reasons_are_those_of_what_was_planted(told: tuple[Path, dict[str, Any]], rows: int) -> None:
-    """One row in ten has another's bytes; what is near and found is dropped, and no more than was planted."""
+def test_the_reasons_match_the_planted_rows(told: tuple[Path, dict[str, Any]], rows: int) -> None:
+    """One row in ten has another's bytes; near ones that are found are dropped, and no more than were planted."""
     case = told[1]["cases"][f"{rows:,} rows"]
     reasons = case["told"]["reasons"]
     near = rows // FILE * sets.own_and_near(FILE)[1]
@@ -50,7 +50,7 @@ def test_the_reasons_are_those_of_what_was_planted(told: tuple[Path, dict[str, A
     assert case["told"]["tags"]["tags"] == sets.TAGS * (rows - sum(reasons.values()))
 
 
-def test_planted_pairs_are_as_far_apart_as_is_said(told: tuple[Path, dict[str, Any]]) -> None:
+def test_planted_pairs_have_the_stated_distances(told: tuple[Path, dict[str, Any]]) -> None:
     names = [f"pdq{word}" for word in range(4)]
     table = pq.read_table(told[0] / f"{SIZES[0]}-in-{FILE}" / "facts-0000.parquet", columns=[*names, "key"])
     pdq, (own, near) = (

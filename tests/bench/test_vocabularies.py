@@ -1,4 +1,4 @@
-"""What the page for users says about labels is what the script counts."""
+"""Tests that the figures in docs/how-to/labels.md are those of the script."""
 
 from tagmill.bench import vocabularies
 from tagmill.bench.measure import ROOT

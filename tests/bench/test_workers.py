@@ -1,4 +1,4 @@
-"""A loader as a process: its figures, or the reason why there are none; and nothing of it is left."""
+"""Tests a loader as a process: its figures, or the reason why there are none; no process is left."""
 
 import subprocess
 import sys
@@ -30,12 +30,12 @@ def test_figures_are_the_last_line_of_json() -> None:
         ("import os; os.abort()", "no message"),
     ],
 )
-def test_a_worker_without_figures_says_why(code: str, reason: str) -> None:
+def test_a_worker_without_figures_reports_the_reason(code: str, reason: str) -> None:
     with pytest.raises(UnavailableError, match=reason):
         run_worker(worker(code), environment())
 
 
-def test_a_worker_that_never_ends_is_ended_with_all_its_processes(
+def test_a_worker_that_never_ends_is_killed_with_all_its_processes(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(workers, "PATIENCE", 1.0)
@@ -49,7 +49,7 @@ def test_a_worker_that_never_ends_is_ended_with_all_its_processes(
         time.sleep(0.01)
 
 
-def test_a_peer_that_cannot_be_installed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_peer_that_cannot_be_installed_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> Path:
         raise subprocess.CalledProcessError(1, "pip", stderr="ERROR: no matching distribution\n")
 
@@ -59,7 +59,7 @@ def test_a_peer_that_cannot_be_installed_is_told(monkeypatch: pytest.MonkeyPatch
     assert case.reason == "not installed: ERROR: no matching distribution" and not case.runs
 
 
-def test_every_peer_has_its_file_and_a_name_of_its_own() -> None:
+def test_every_peer_has_its_file_and_a_unique_name() -> None:
     for each in (peers("auto"), FEEDS):
         assert len({peer.name for peer in each}) == len(each)
     known = [*peers("auto"), *FEEDS]
@@ -69,6 +69,6 @@ def test_every_peer_has_its_file_and_a_name_of_its_own() -> None:
     assert unlisted == {"__init__.py", "stopwatch.py", "torch_pictures.py", "pretended.py"} | of_ingest
 
 
-def test_the_last_line_that_says_something() -> None:
+def test_the_last_non_empty_line() -> None:
     assert last_line("Traceback\n  ValueError: no\n\n") == "ValueError: no"
     assert last_line("\n") == "no message"

@@ -1,4 +1,4 @@
-"""One small demo web for all tests of the room."""
+"""Makes one small demo web for all tests of the demo."""
 
 from pathlib import Path
 from typing import Any

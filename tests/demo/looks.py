@@ -1,4 +1,4 @@
-"""What every drawn shape must be: large enough, inside its frame, of several colours, and never twice the same."""
+"""Checks every drawn shape: large enough, inside its frame, of several colours, and never twice the same."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,5 @@
-"""What a complete comparison finds of planted near copies: the same as comparing every pair, on the small web of this room."""
+"""Tests that the complete comparison of planted near copies equals comparing every pair, on the small web of these
+tests."""
 
 import json
 from dataclasses import asdict
@@ -26,12 +27,12 @@ def hash_of(path: Path) -> "np.ndarray[Any, Any] | None":
 
 
 def bits(left: Path, right: Path) -> int:
-    """256 where there is too little to see."""
+    """Returns 256 if there is too little detail."""
     one, other = hash_of(left), hash_of(right)
     return 256 if one is None or other is None else int(np.bitwise_count(one ^ other).sum())
 
 
-def test_it_is_what_comparing_every_pair_finds(web: Path, truth: list[dict[str, Any]], tmp_path: Path) -> None:
+def test_it_equals_comparing_every_pair(web: Path, truth: list[dict[str, Any]], tmp_path: Path) -> None:
     predicted = draw_bands(8, 16, 0).predicted()[: THRESHOLD + 1]
     (tmp_path / "corpus.json").write_text(json.dumps({"image_policy": asdict(POLICY)}))
     (tmp_path / "report.json").write_text(json.dumps({"sets": {"near": {"predicted": predicted}}}))
@@ -50,5 +51,5 @@ def test_it_is_what_comparing_every_pair_finds(web: Path, truth: list[dict[str, 
     ("share", "missed"),
     [(1.0, 0), (0.9999, 0), (0.99, 3), (0.0, 100)],  # 100 * 0.01 + 3 * sqrt(100 * 0.99 * 0.01) = 3.98
 )
-def test_tables_may_miss_what_they_predict_and_three_deviations(share: float, missed: int) -> None:
+def test_tables_may_miss_as_predicted_plus_three_deviations(share: float, missed: int) -> None:
     assert Ceiling(dict.fromkeys(range(100), 16), frozenset(), [share] * 32).most_missed() == missed

@@ -13,7 +13,7 @@ def test_every_concept_has_a_shape_and_a_pose_with_known_scenes() -> None:
 
 
 @pytest.mark.parametrize("name", [CONCEPTS[0].name, CONCEPTS[-1].name])
-def test_a_picture_is_a_function_of_its_generator(name: str) -> None:
+def test_an_image_is_a_function_of_its_generator(name: str) -> None:
     first, again, other = (draw(np.random.default_rng([3, k]), name) for k in (1, 1, 2))
     assert first.tobytes() == again.tobytes() != other.tobytes()
 

@@ -29,7 +29,7 @@ def difference(one: Image.Image, other: Image.Image) -> float:
 
 
 @pytest.mark.parametrize("name", ENCODERS)
-def test_every_format_decodes_to_the_picture_and_is_what_it_says(name: str, picture: Image.Image) -> None:
+def test_every_format_decodes_to_the_image_and_has_its_type(name: str, picture: Image.Image) -> None:
     content = ENCODERS[name](picture, np.random.default_rng(1))
     assert content == ENCODERS[name](picture, np.random.default_rng(1))
     kind = name.split("_")[0]
@@ -45,7 +45,7 @@ def test_every_format_decodes_to_the_picture_and_is_what_it_says(name: str, pict
             assert difference(ImageOps.exif_transpose(image), picture) < 12
 
 
-def test_exif_orientation_sets_turned_pixels_upright(picture: Image.Image) -> None:
+def test_exif_orientation_sets_rotated_pixels_upright(picture: Image.Image) -> None:
     seen = set()
     for seed in range(12):
         with Image.open(io.BytesIO(jpeg_rotated(picture, np.random.default_rng(seed)))) as image:

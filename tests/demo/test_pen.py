@@ -28,7 +28,7 @@ def test_outlines() -> None:
     assert all(np.isclose(curve, corner).all(axis=1).any() for corner in corners)
 
 
-def test_colour_is_premultiplied_and_the_mask_says_where_something_is() -> None:
+def test_colour_is_premultiplied_and_the_mask_marks_the_shape() -> None:
     pen = square_pen()
     pen.fill(box(-0.5, -0.5, 0.5, 0.5), (200, 100, 50))
     pen.line([(-0.8, 0.8), (0.8, 0.8)], 0.1, (10, 20, 30))

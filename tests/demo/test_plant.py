@@ -28,7 +28,7 @@ def test_shares_of_the_default_web() -> None:
     assert max(concepts.values()) <= 0.09 * 3000 and min(concepts.values()) >= 0.015 * 3000
 
 
-def test_every_repeat_points_at_a_sound_picture_of_the_same_concept() -> None:
+def test_every_repeat_refers_to_a_sound_image_of_the_same_concept() -> None:
     rows, held_out = plan(2, 1000, 64), {picture.file: picture for picture in evaluation_set(64)}
     for row in rows:
         if row.kind.startswith("leak"):
@@ -45,7 +45,7 @@ def test_every_repeat_points_at_a_sound_picture_of_the_same_concept() -> None:
     assert sum(row.tags != rows[int(row.of)].tags for row in repeated) > 0.8 * len(repeated)
 
 
-def test_paths_differ_and_do_not_tell_the_kind() -> None:
+def test_paths_differ_and_do_not_reveal_the_kind() -> None:
     rows = [row for row in plan(3, 1500, 50) if row.kind != "same_url"]
     assert len({row.path for row in rows}) == len({row.file for row in rows}) == len(rows)
     assert all(not any(word in row.path for word in (*BROKEN, *SHARES)) for row in rows)
@@ -59,6 +59,6 @@ def test_evaluation_set_is_balanced_and_generators_are_independent() -> None:
 
 
 @pytest.mark.parametrize(("seed", "rows", "evaluation"), [(0, 10, 10), (0, 1000, 0), (-1, 1000, 10)])
-def test_numbers_without_sense_are_refused(seed: int, rows: int, evaluation: int) -> None:
+def test_invalid_numbers_raise_an_error(seed: int, rows: int, evaluation: int) -> None:
     with pytest.raises(ConfigError, match="at least"):
         plan(seed, rows, evaluation)

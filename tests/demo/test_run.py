@@ -1,4 +1,4 @@
-"""The demo end to end, on a web of 400 rows: what it leaves, what it counts, and that processes do not change a byte."""
+"""Tests the demo end to end, on a web of 400 rows: its files, its counts, and that processes do not change a byte."""
 
 import hashlib
 import json
@@ -31,7 +31,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]
 
 
 @pytest.mark.parametrize("name", ["corpus", "model"])
-def test_a_corpus_that_no_demo_made_is_not_removed(tmp_path: Path, name: str) -> None:
+def test_a_foreign_corpus_is_not_removed(tmp_path: Path, name: str) -> None:
     check_own(tmp_path)
     (tmp_path / name).mkdir()
     (tmp_path / name / "mine").write_text("precious")
@@ -54,7 +54,7 @@ def test_it_leaves_a_summary_with_every_figure(demo: tuple[Path, dict[str, Any]]
     assert list(summary["seconds"]) == ["web", "ingest", "lint", "loader", "train"]
 
 
-def test_every_planted_row_became_what_the_truth_says(demo: tuple[Path, dict[str, Any]]) -> None:
+def test_every_planted_row_has_the_expected_outcome(demo: tuple[Path, dict[str, Any]]) -> None:
     _, summary = demo
     assert summary["not_as_planted"] == []
     planted = {kind: sum(counts.values()) for kind, counts in summary["planted"].items()}
@@ -75,7 +75,7 @@ def test_equal_urls_were_fetched_once(demo: tuple[Path, dict[str, Any]]) -> None
 def test_processes_and_engine_change_no_byte(
     demo: tuple[Path, dict[str, Any]], tmp_path: Path, engine: Literal["duckdb", "spark"]
 ) -> None:
-    """Against the same URLs, so the second run is served on the port of the first; a busy port skips nothing, it fails."""
+    """With the same URLs, so the second run is served on the port of the first; a busy port fails the test."""
     out, _ = demo
     first = pq.read_table(out / "web" / "rows.parquet", columns=["url"])["url"][0].as_py()
     port = int(first.split(":")[2].split("/")[0])
@@ -109,7 +109,7 @@ def test_gnu_tar_webdataset_and_dali_read_every_shard(demo: tuple[Path, dict[str
 
 
 def read_by_dali(path: Path, num_samples: int) -> list[bytes]:
-    """The pictures of a shard as DALI's own reader finds them with our index, on the CPU."""
+    """Returns the images of a shard as DALI's own reader finds them with our index, on the CPU."""
     pipeline = Pipeline(batch_size=1, num_threads=1, device_id=None)
     with pipeline:
         paths, indexes = [f"{path}.tar"], [f"{path}.idx"]

@@ -5,7 +5,7 @@ from tagmill.demo.scenes import SCENES, between, grain, noise, ramp
 
 
 @pytest.mark.parametrize("name", SCENES)
-def test_every_scene_fills_any_size_and_repeats_itself(name: str) -> None:
+def test_every_scene_fills_any_size_and_is_reproducible(name: str) -> None:
     for width, height in ((280, 158), (150, 200)):
         first = SCENES[name](np.random.default_rng(5), width, height)
         again = SCENES[name](np.random.default_rng(5), width, height)
@@ -29,5 +29,5 @@ def test_ramp_and_between_run_through_their_colours() -> None:
     assert pixels.tolist() == [[[1, 2, 3], [10, 20, 30]]]
 
 
-def test_grain_covers_the_largest_picture_from_any_corner() -> None:
+def test_grain_covers_the_largest_image_from_any_corner() -> None:
     assert min(grain().shape) >= 640 + 300 and 14 < grain().std() < 18

@@ -1,4 +1,4 @@
-"""The last screen: its verdict and that it shows the figures."""
+"""Tests the last screen: its verdict and its figures."""
 
 import io
 from pathlib import Path
@@ -61,6 +61,6 @@ def test_the_screen_shows_what_happened() -> None:
         assert told in text, told
 
 
-def test_where_nobody_has_the_commonest_label_there_is_nothing_to_compare_with() -> None:
+def test_without_the_majority_label_there_is_no_comparison() -> None:
     figures = {"top1": 0.5, "chance": 0.1, "majority": 0.0, "mean_class_accuracy": 0.5}
     assert verdict(figures) == (True, "the model learned: 5.0 times chance")

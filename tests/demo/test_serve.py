@@ -45,9 +45,7 @@ def raw(place: tuple[str, int], request: bytes) -> bytes:
     return received
 
 
-def test_pictures_are_served_with_their_type_over_one_connection(
-    place: tuple[str, int], web: Path, truth: Truth
-) -> None:
+def test_images_are_served_with_their_type_over_one_connection(place: tuple[str, int], web: Path, truth: Truth) -> None:
     connection = http.client.HTTPConnection(*place, timeout=10)
     formats = {row["format"]: row for row in truth if row["kind"] == "picture"}
     for name, row in formats.items():
@@ -87,7 +85,7 @@ def test_broken_404_html_and_empty(place: tuple[str, int], truth: Truth) -> None
     assert (response.status, response.getheader("Content-Length"), body) == (200, "0", b"")
 
 
-def test_truncated_is_honest_about_its_length_and_cut_off_is_not(place: tuple[str, int], truth: Truth) -> None:
+def test_truncated_has_its_true_length_and_cut_off_has_not(place: tuple[str, int], truth: Truth) -> None:
     response, body = get(place, row_of(truth, "broken_truncated")["path"])
     assert len(body) == int(response.getheader("Content-Length") or 0) and not body.endswith(b"\xff\xd9")
     with pytest.raises(http.client.IncompleteRead):
@@ -171,7 +169,7 @@ def test_a_taken_port_is_named(web: Path) -> None:
         assert time.monotonic() - start < 60
 
 
-def test_the_table_leaves_out_what_has_no_answer_of_its_own(web: Path, truth: Truth) -> None:
+def test_the_table_omits_paths_without_an_answer_of_their_own(web: Path, truth: Truth) -> None:
     table = answers(web)
     assert row_of(truth, "broken_404")["path"] not in table
     assert table[row_of(truth, "picture")["path"]].fault == ""

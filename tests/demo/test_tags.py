@@ -29,7 +29,7 @@ def test_there_are_always_tags_and_they_repeat(seed: int, concept: Concept) -> N
     assert tags and all(isinstance(tag, str) and tag.strip("#") and not tag.startswith("##") for tag in tags)
 
 
-def test_about_four_tags_name_the_picture_and_little_else() -> None:
+def test_about_four_tags_name_the_image_and_little_else() -> None:
     assert 3.6 < np.mean([len(tags) for _, tags in SAMPLE]) < 4.4
     everything = {form: concept.name for concept in CONCEPTS for form in forms(concept)}
     right = wrong = 0

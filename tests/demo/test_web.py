@@ -31,7 +31,7 @@ def test_bytes_do_not_depend_on_the_number_of_processes(web: Path, tmp_path: Pat
     assert seen[-1][0] == seen[-1][1] and [done for done, _ in seen] == sorted(done for done, _ in seen)
 
 
-def test_a_finished_web_is_found_and_another_is_made_anew(web: Path, tmp_path: Path) -> None:
+def test_a_finished_web_is_found_and_another_is_made_again(web: Path, tmp_path: Path) -> None:
     before = digests(web)
     summary = make_web(web, seed=SEED, rows=ROWS, evaluation=EVALUATION, processes=1)
     assert not summary.made and digests(web) == before
@@ -43,16 +43,16 @@ def test_a_finished_web_is_found_and_another_is_made_anew(web: Path, tmp_path: P
     assert make_web(folder, seed=1, rows=200, evaluation=1, processes=1).made and not stray.exists()
 
 
-def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
+def test_a_foreign_folder_is_not_touched(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(ConfigError, match="something other"):
+    with pytest.raises(ConfigError, match="files that are not a demo"):
         make_web(tmp_path, rows=200)
     with pytest.raises(ConfigError, match="needs a folder"):
         make_web(tmp_path / "thesis.txt", rows=200)
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
 
 
-def test_the_truth_holds_for_the_bytes(web: Path, truth: list[dict[str, Any]]) -> None:
+def test_the_truth_table_matches_the_bytes(web: Path, truth: list[dict[str, Any]]) -> None:
     assert len(truth) == ROWS
     for row in truth:
         path = web / "pictures" / row["file"]
@@ -72,7 +72,7 @@ def test_the_truth_holds_for_the_bytes(web: Path, truth: list[dict[str, Any]]) -
                 image.load()
 
 
-def test_pictures_are_all_different(web: Path, truth: list[dict[str, Any]]) -> None:
+def test_images_are_all_different(web: Path, truth: list[dict[str, Any]]) -> None:
     own = [web / "pictures" / row["file"] for row in truth if row["kind"] == "picture"]
     own += list((web / "evaluation").rglob("*.jpg"))
     assert len({sha256(path.read_bytes()).digest() for path in own}) == len(own)

@@ -1,4 +1,4 @@
-"""A corpus of 55 pictures, so four batches an epoch, and of 20 held-out ones; the losses of a run that nothing disturbs."""
+"""A corpus of 55 images, so four batches an epoch, and of 20 held-out ones; the losses of an undisturbed run."""
 
 import pytest
 
@@ -13,7 +13,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
 
 @pytest.fixture(scope="session")
 def undisturbed(made: Made, tmp_path_factory: pytest.TempPathFactory) -> dict[int, float]:
-    """Of the plain loop; the others do the same, and give the same."""
+    """Runs the plain loop; the other examples compute the same."""
     output = tmp_path_factory.mktemp("undisturbed") / "new" / "folder"
     found = run_here("plain_loop.py", made.url, output, 9)
     assert list(found) == list(range(1, 10))

@@ -14,7 +14,7 @@ LIMIT_SECONDS = 180
 
 
 def run_here(name: str, corpus: str, output: Path, steps: int) -> dict[int, float]:
-    """The loss of each step that one process runs: this one, because what the examples import takes seconds to import."""
+    """Returns the loss of each step of one process: this one, because the imports of the examples take seconds."""
     with redirect_stdout(io.StringIO()) as told:
         runpy.run_path(str(EXAMPLES / name))["main"](corpus, output, steps)
     return losses(told.getvalue())
@@ -23,7 +23,7 @@ def run_here(name: str, corpus: str, output: Path, steps: int) -> dict[int, floa
 def run_beside(
     name: str, corpus: str, output: Path, steps: int, *more: str, ranks: int = 2, clean: bool = False
 ) -> dict[int, float]:
-    """Each step's loss, as the first of several processes prints it; `clean` is without torchrun's variables."""
+    """Returns each step's loss as the first of several processes prints it; `clean` removes torchrun's variables."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
@@ -41,6 +41,6 @@ def run_beside(
 
 
 def losses(told: str) -> dict[int, float]:
-    """Step and loss of the lines that hold these two."""
+    """Parses step and loss from the lines that contain both."""
     words = [line.split() for line in told.splitlines() if line[:1].isdigit()]
     return {int(step): float(loss) for step, loss in words}

@@ -1,4 +1,4 @@
-"""Lightning: its checkpoints take the loader's state along, and its processes share out the samples."""
+"""Tests Lightning: its checkpoints include the loader's state, and its processes divide the samples."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from tests.pipeline.corpora import Made
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_it_goes_on_where_it_stopped(made: Made, undisturbed: dict[int, float], tmp_path: Path) -> None:
+def test_it_resumes_exactly(made: Made, undisturbed: dict[int, float], tmp_path: Path) -> None:
     found = {}
     for steps in (2, 4, 9):
         found |= run_here("lightning_module.py", made.url, tmp_path, steps)
@@ -17,7 +17,7 @@ def test_it_goes_on_where_it_stopped(made: Made, undisturbed: dict[int, float], 
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_one_process_goes_on_where_two_stopped(made: Made, undisturbed: dict[int, float], tmp_path: Path) -> None:
+def test_one_process_resumes_a_run_of_two(made: Made, undisturbed: dict[int, float], tmp_path: Path) -> None:
     """Lightning starts the second one by itself, without torchrun's variables."""
     part = run_beside("lightning_module.py", made.url, tmp_path, 5, "2", ranks=1, clean=True)
     assert part == pytest.approx({step: undisturbed[step] for step in (1, 2, 3, 4, 5)}, rel=1e-4)  # of both together

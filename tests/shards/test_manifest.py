@@ -74,7 +74,7 @@ def test_one_shard_and_one_column_equal_those_of_the_entries(corpus: Corpus) -> 
 def test_splits_that_are_not_consecutive_are_refused(corpus: Corpus) -> None:
     mixed = [asdict(entry("000000")), asdict(entry("000001", "holdout")), asdict(entry("000002"))]
     corpus.__dict__["table"] = pa.Table.from_pylist(mixed, SHARDS)
-    with pytest.raises(CorpusError, match="'train' are not together"):
+    with pytest.raises(CorpusError, match="'train' are not consecutive"):
         corpus.shards_of("train")
     assert list(corpus.shards_of("holdout")) == [1]
 

@@ -1,4 +1,4 @@
-"""The decoder that is pretended: it is never faster than its rate, nor slower where it is fed in time."""
+"""Tests the pretended decoder: it is never faster than its rate, nor slower if it is fed in time."""
 
 import time
 
@@ -11,7 +11,7 @@ from tagmill.bench.peers.pretended import TRIPS, Pretended
 
 
 class Clock:
-    """Time that passes when somebody sleeps."""
+    """A clock that advances when it sleeps."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -23,7 +23,7 @@ class Clock:
 
 @given(st.lists(st.tuples(st.integers(1, 64), st.floats(0, 0.5)), min_size=1, max_size=20), st.floats(10, 1000))
 def test_it_takes_its_time_and_no_more(batches: list[tuple[int, float]], rate: float) -> None:
-    """One batch may lie with it beside the one in work: what is given is taken once all but that are done."""
+    """One batch may wait while another is decoded: `take` returns once only one is left."""
     with pytest.MonkeyPatch.context() as patched:
         clock = Clock()
         patched.setattr(time, "perf_counter", lambda: clock.now)
@@ -38,7 +38,7 @@ def test_it_takes_its_time_and_no_more(batches: list[tuple[int, float]], rate: f
         assert decoder.totals()["lock_trips"] == TRIPS * len(batches)
 
 
-def test_one_without_a_rate_never_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_decoder_without_a_rate_never_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pretended.time, "sleep", lambda _: pytest.fail("it slept"))
     decoder = Pretended(0)
     for _ in range(10):

@@ -1,4 +1,4 @@
-"""The clock of a worker: what is counted, and that everybody must deliver the same."""
+"""Tests the clock of a worker: what is counted, and that all loaders must deliver the same."""
 
 import argparse
 import itertools
@@ -20,7 +20,7 @@ def picture(output: str, batch: int = 4) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("output", ["uint8", "float32"])
-def test_what_all_must_deliver_is_let_through(output: str) -> None:
+def test_the_required_output_is_accepted(output: str) -> None:
     stopwatch.check(picture(output), argparse.Namespace(output=output, batch=4))
 
 
@@ -44,7 +44,7 @@ def test_floats_that_are_not_normalised_are_refused() -> None:
         stopwatch.check(255 * picture("float32").abs(), argparse.Namespace(output="float32", batch=4))
 
 
-def test_only_what_comes_after_the_warming_up_is_counted() -> None:
+def test_only_batches_after_the_warm_up_are_counted() -> None:
     handed_out = 0
 
     def batches(_: argparse.Namespace) -> Iterator[int]:
@@ -55,12 +55,12 @@ def test_only_what_comes_after_the_warming_up_is_counted() -> None:
 
     found = stopwatch.measure(batches, OPTIONS, lambda: {"seen": float(handed_out)})
     assert handed_out == OPTIONS.warm + OPTIONS.batches
-    assert found["seen"] == OPTIONS.batches  # of a counter, the growth under the clock
+    assert found["seen"] == OPTIONS.batches  # for a counter, its growth during the measurement
     assert found["images_per_second"] == pytest.approx(10 * OPTIONS.batches / found["seconds"])
     assert 0 <= found["first_batch_seconds"] <= found["process_start_to_first_batch_seconds"]
 
 
-def test_who_is_fast_is_measured_for_as_long() -> None:
+def test_a_fast_loader_is_measured_for_as_long() -> None:
     options = argparse.Namespace(**{**vars(OPTIONS), "seconds": 0.1})
     found = stopwatch.measure(lambda _: itertools.repeat(10), options, dict)
     assert found["seconds"] >= 0.1 and found["images_per_second"] * found["seconds"] > 10 * 3 * 10

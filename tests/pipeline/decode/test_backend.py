@@ -213,12 +213,12 @@ def test_a_gpu_that_dali_cannot_use_gives_a_warning_or_an_error(
     from tagmill.pipeline.decode import dali
 
     warn_once.cache_clear()
-    monkeypatch.setattr(dali.DaliBackend, "failure", lambda self: "DALI cannot begin on cuda:0: no kernel image")
+    monkeypatch.setattr(dali.DaliBackend, "failure", lambda self: "DALI cannot start on cuda:0: no kernel image")
     for _ in range(2):
         made = choose(LoaderConfig(device="cuda:0", threads=1))
         assert isinstance(made, CpuBackend)
         made.close()
-    assert caplog.text.count("decoding on the CPU, because DALI cannot begin on cuda:0: no kernel image") == 1
+    assert caplog.text.count("decoding on the CPU, because DALI cannot start on cuda:0: no kernel image") == 1
     with pytest.raises(ConfigError, match="no kernel image"):
         choose(LoaderConfig(device="cuda:0", threads=1, backend="dali"))
     monkeypatch.setattr(dali.DaliBackend, "failure", lambda self: "")

@@ -151,6 +151,6 @@ def test_normalised_images_are_made_from_dalis_memory() -> None:
 def test_a_working_decoder_and_a_failing_one(monkeypatch: pytest.MonkeyPatch) -> None:
     assert dali.DaliBackend(1).failure() == ""
     if not torch.cuda.is_available():
-        assert "DALI cannot begin on cuda:0" in dali.DaliBackend(1, "cuda:0").failure()
+        assert "DALI cannot start on cuda:0" in dali.DaliBackend(1, "cuda:0").failure()
     monkeypatch.setattr(dali, "placeholder", lambda: UNDECODABLE)
     assert "whole" in dali.DaliBackend(1).failure()

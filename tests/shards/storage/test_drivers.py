@@ -189,9 +189,9 @@ def test_a_put_new_that_lost_to_an_object_deleted_since(store: Store, flaky: typ
 
 
 def test_backoffs_grow_to_their_limit() -> None:
-    waits = list(Retries(tries=8, first=1.0, most=10.0).waits())
-    assert len(waits) == 7
-    for wait, longest in zip(waits, [1, 2, 4, 8, 10, 10, 10], strict=True):
+    backoffs = list(Retries(tries=8, first=1.0, most=10.0).backoffs())
+    assert len(backoffs) == 7
+    for wait, longest in zip(backoffs, [1, 2, 4, 8, 10, 10, 10], strict=True):
         assert longest / 2 <= wait <= longest
 
 

@@ -67,7 +67,7 @@ def test_a_missing_folder_is_no_error_of_a_walk_and_others_are() -> None:
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
 def test_a_full_disk_is_reported_with_its_location_and_a_remedy(number: int) -> None:
-    with pytest.raises(TagmillError, match=r"no room left on the disk \(/scratch\): make room"), full_disks("/scratch"):
+    with pytest.raises(TagmillError, match=r"the disk is full \(/scratch\): free some space"), full_disks("/scratch"):
         raise OSError(number, "full")
 
 

@@ -51,8 +51,8 @@ def test_an_idle_thread_is_used_before_another_is_started() -> None:
     with DaemonPool(8) as pool:
         for _ in range(50):
             pool.submit(int).result(PATIENCE)
-            assert until(lambda: pool._crew.idle._value)  # type: ignore[attr-defined]
-        assert len(pool._crew.threads) == 1
+            assert until(lambda: pool._state.idle._value)  # type: ignore[attr-defined]
+        assert len(pool._state.threads) == 1
 
 
 def test_errors_of_the_work_are_raised_and_hold_no_references() -> None:
@@ -108,7 +108,7 @@ def test_stopping_abandons_calls_that_do_not_end(never: threading.Event) -> None
         stuck.result()
     assert all(future.cancelled() for future in waiting)
     never.set()
-    assert until(lambda: not any(thread.is_alive() for thread in pool._crew.threads))
+    assert until(lambda: not any(thread.is_alive() for thread in pool._state.threads))
     pool.stop()
 
 
@@ -117,7 +117,7 @@ def test_stopping_gives_a_grace_period() -> None:
     future = pool.submit(lambda: (begun.set(), time.sleep(0.05)))
     assert begun.wait(PATIENCE)
     pool.stop()
-    assert future.result(0) == (None, None) and not pool._crew.threads[0].is_alive()
+    assert future.result(0) == (None, None) and not pool._state.threads[0].is_alive()
 
 
 @pytest.mark.parametrize("leave", [KeyboardInterrupt, ValueError])
@@ -154,7 +154,7 @@ def test_no_retry_starts_in_a_stopped_pool() -> None:
 def test_the_threads_of_a_dropped_pool_end() -> None:
     pool = DaemonPool(3)
     list(pool.map(time.sleep, [0.01] * 6))
-    threads = pool._crew.threads
+    threads = pool._state.threads
     del pool
     gc.collect()
     assert until(lambda: not any(thread.is_alive() for thread in threads))
