@@ -118,7 +118,8 @@ def load_recipe(path: str | Path) -> TrainConfig:
 
 # ------------------------------------------------------------------------------------------- Loss, learning rate, model
 def tag_loss(logits: torch.Tensor, terms: Terms) -> torch.Tensor:
-    """Returns softmax cross-entropy (target 1/k on each of k labels), summed over `logits` [b, L] (Mahajan et al. 2018)."""
+    """Returns the softmax cross-entropy with a target of 1/k on each of an image's k labels, summed over the images of
+    `logits` [b, L]; images without labels add nothing. The loss of Mahajan et al. 2018 and of Singh et al. 2022."""
     return -(terms.weights * torch.log_softmax(logits.float(), dim=1)[terms.rows, terms.ids]).sum()
 
 
@@ -301,10 +302,13 @@ def train(config: TrainConfig) -> dict[str, Any]:
 
         # The loop. Sums stay on the device until they are logged, so that the host does not wait for it.
         epochs = repeat(loader, (loader.config.epochs or steps * config.accumulation) - loader.own_epochs[0])
-        stream, done = chain.from_iterable(epochs), False
-        pending, line = [], dict[str, Any](step=step)  # sums not logged yet; the last logged line
-        waited = 0.0  # seconds for the loader since then
-        first, began = step, (since := time.perf_counter())
+        stream = chain.from_iterable(epochs)
+        pending = []  # (step, the loader's state before it, [loss, images, holes]) of steps that are not logged yet
+        line = dict[str, Any](step=step)  # the last logged line
+        waited = 0.0  # seconds that the loader took since then
+        first = step
+        began = since = time.perf_counter()
+        done = False
         while not done:
             before, asked = loader.state_dict(), time.perf_counter()
             parts = list(islice(stream, config.accumulation)) if step < steps else []

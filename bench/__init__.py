@@ -1,1 +1,2 @@
-"""Comparisons: us and the peers in one call, alternating. `make bench`; results that back a claim are in results/."""
+"""Comparisons: tagmill and other programs in one call, alternating. `make bench`; results that back a claim are in
+results/."""

@@ -1,11 +1,11 @@
-"""How many copies of photographs are found: each is changed in the ways that the web changes pictures.
+"""Measures how many copies of photographs are found, after the changes that the web makes to images.
 
 python bench/copies.py [--images DIR] [--quick] [--out FILE.json]
 
-For each kind of change: the share within 31 bits of PDQ of its original, by comparing all (no search can find more); the shares
-that the tables of near duplicates find, with as many bits and tables as a corpus of 100 million has and with those of so few
-pictures; and the share that the complete matcher of evaluation sets finds. And how many pairs of different photographs are
-taken for the same. Fingerprints are made as ingest makes them.
+For each kind of change: the share within 31 bits of PDQ of its original, by comparing all (no search can find more);
+the shares that the tables of near duplicates find, with as many bits and tables as a corpus of 100 million has and with
+those of this number of images; and the share that the complete matcher of evaluation sets finds. Also the pairs of
+different photographs that are taken for copies. Fingerprints are made as ingest makes them.
 """
 
 import io
@@ -31,10 +31,10 @@ from tagmill.ingest.images.prepare import Prepared, prepare
 from tagmill.ingest.similarity.hash_files import HashFile, Words
 from tagmill.ingest.similarity.lsh import default_bits, default_tables, draw_bands
 
-LARGE = 100_000_000  # pictures of the corpus whose tables are tried
+LARGE = 100_000_000  # images of the corpus whose tables are tried
 SEED, MEMORY = 0, 1 << 28
-SAVED = 90  # JPEG quality of all copies but those that are only encoded anew
-LINE = 0.08  # of the height: a line of text, and the bar that it stands in
+SAVED = 90  # JPEG quality of all copies except those that are only encoded again
+LINE = 0.08  # of the height: a line of text, and the bar that contains it
 TEXT = "when you see it"
 QUALITIES, SCALES = (30, 50, 75, 95), (0.4, 0.7, 1.6)
 Pairs = set[tuple[int, int]]
@@ -46,13 +46,13 @@ def resized(scale: float) -> Change:
 
 
 def cropped(image: Image.Image) -> Image.Image:
-    """Without 1 % at each side, of the sides at least a pixel."""
+    """Crops 1 % at each side, at least a pixel."""
     across, down = max(1, round(image.width / 100)), max(1, round(image.height / 100))
     return image.crop((across, down, image.width - across, image.height - down))
 
 
 def written(image: Image.Image, middle: float, colour: str, outline: str) -> Image.Image:
-    """Text in the middle of the width, at so many pixels from the top, in place."""
+    """Writes text in the middle of the width, that many pixels from the top, in place."""
     high = max(4, round(LINE * image.height))
     font = ImageFont.load_default(0.8 * high)
     place = (image.width / 2, middle)
@@ -62,19 +62,19 @@ def written(image: Image.Image, middle: float, colour: str, outline: str) -> Ima
 
 
 def captioned(image: Image.Image) -> Image.Image:
-    """Text over the picture, near its upper edge."""
+    """Writes text over the image, near its upper edge."""
     return written(image.copy(), LINE * image.height, "white", "black")
 
 
 def barred(image: Image.Image) -> Image.Image:
-    """The lowest part is under a white bar of text."""
+    """Covers the lowest part with a white bar of text."""
     copy, high = image.copy(), max(4, round(LINE * image.height))
     ImageDraw.Draw(copy).rectangle((0, image.height - high, image.width, image.height), "white")
     return written(copy, image.height - high / 2, "black", "white")
 
 
 def extended(image: Image.Image) -> Image.Image:
-    """A white bar of text is put below, so that the picture is higher by it."""
+    """Appends a white bar of text below, which makes the image higher."""
     high = max(4, round(LINE * image.height))
     copy = Image.new("RGB", (image.width, image.height + high), "white")
     copy.paste(image)
@@ -92,13 +92,13 @@ CHANGES: dict[str, tuple[Change, int]] = {
     "bar of text below it": (extended, SAVED),
     "mirrored": (ImageOps.mirror, SAVED),
 }
-"""What a picture goes through and the quality that it is saved with, by kind."""
+"""The changes of an image and the JPEG quality, by kind."""
 
 
 def versions(body: bytes) -> Iterator[bytes]:
-    """The picture as it came, then changed in every way; upright before that, and without metadata after it.
+    """Returns the original image, then each changed version; upright before the change, and without metadata after it.
 
-    Of what is no sound picture there are no changes.
+    Returns no versions of a damaged image.
     """
     yield body
     try:
@@ -122,7 +122,7 @@ class Versions:
     pixels: npt.NDArray[np.int64]
 
     def hash_file(self, path: Path) -> HashFile:
-        """As set work has them of a corpus."""
+        """The fingerprints as deduplication has them of a corpus."""
         columns = {f"pdq{word}": self.pdq[:, word].view(np.int64) for word in range(4)}
         rows = {"row_id": np.arange(len(self.pdq)), "existing": np.zeros(len(self.pdq), np.int64)}
         file = HashFile(path)
@@ -133,7 +133,7 @@ class Versions:
 
 
 def fingerprinted(paths: list[Path]) -> Versions:
-    """Of the photographs that ingest takes, every version of which is a picture to it."""
+    """Fingerprints the photographs that ingest accepts in every version."""
     names, found = [], []
     for path in paths:
         made = [_fingerprint(body) for body in versions(path.read_bytes())]
@@ -158,7 +158,7 @@ def _fingerprint(body: bytes) -> tuple[Fingerprint, Prepared] | None:
 
 
 def exhaustive(pdq: Words, threshold: int) -> Pairs:
-    """All pairs of rows within the threshold, each row compared with all that follow it."""
+    """Returns all pairs of rows within the threshold; compares each row with all that follow it."""
     found: Pairs = set()
     for row in range(len(pdq) - 1):
         apart = np.bitwise_count(pdq[row + 1 :] ^ pdq[row]).sum(axis=1)
@@ -167,7 +167,7 @@ def exhaustive(pdq: Words, threshold: int) -> Pairs:
 
 
 def by_tables(hashes: HashFile, rules: NearRules, spool: Path) -> Pairs:
-    """Pairs of rows that `find_near` puts together: rows of equal hash stand in for each other."""
+    """Returns the pairs of rows that `find_near` joins: rows of equal hash represent each other."""
     none = np.zeros(0, np.int64)
     found = find_near(hashes, rules, gone=none, seed=SEED, memory=MEMORY, threads=1, spool=spool)
     groups: dict[int, list[int]] = {}
@@ -181,19 +181,19 @@ def by_tables(hashes: HashFile, rules: NearRules, spool: Path) -> Pairs:
 
 
 def by_matcher(hashes: HashFile, originals: Words, threshold: int) -> Pairs:
-    """(original, row) that the matcher of evaluation sets finds, the originals being the set."""
+    """Returns (original, row) pairs that the matcher of evaluation sets finds, with the originals as the set."""
     found = near_rows(hashes, originals, threshold, MEMORY, 1)
     return {(int(entry), int(row)) for rows, entries, _ in found for row, entry in zip(rows, entries, strict=True)}
 
 
 def large_rules() -> NearRules:
-    """The tables that a corpus of LARGE pictures has by default."""
+    """The tables that a corpus of LARGE images has by default."""
     bits = default_bits(LARGE)
     return NearRules(bits=bits, tables=default_tables(bits, SEED))
 
 
 def compared(made: Versions, spool: Path) -> tuple[dict[str, dict[str, object]], dict[str, object]]:
-    """(figures of every kind of change, what became of different photographs)."""
+    """Returns (figures of every kind of change, figures of different photographs)."""
     count, rules = len(made.names), large_rules()
     assert rules.bits is not None and rules.tables is not None
     hashes = made.hash_file(spool / "versions.hashes")
@@ -221,7 +221,7 @@ def compared(made: Versions, spool: Path) -> tuple[dict[str, dict[str, object]],
 
 
 def different(made: Versions, ways: dict[str, Pairs]) -> dict[str, object]:
-    """Pairs of different photographs that each way puts together, of originals and of any two versions."""
+    """Returns pairs of different photographs that each search joins, for originals and for any two versions."""
     count = len(made.names)
     told: dict[str, object] = {"unit": "pairs of different photographs", "photographs": count}
     for way, pairs in ways.items():

@@ -1,4 +1,4 @@
-"""The same pictures for everybody: resized once, repeated under other keys, as a folder of files and as a corpus."""
+"""Makes the same images for all loaders: resized once, repeated under other keys, as a folder of files and as a corpus."""
 
 import hashlib
 import io
@@ -14,20 +14,20 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-SHORT_SIDE, QUALITY = 256, 90  # of the stored pictures, as ingest stores them
-AS_IT_IS = 0  # a short side that leaves pictures as they are, with their own bytes
-CLASSES = 8  # folders that the files are dealt to
+SHORT_SIDE, QUALITY = 256, 90  # of the stored images, as ingest stores them
+AS_IT_IS = 0  # a short side that leaves images unchanged, with their own bytes
+CLASSES = 8  # folders among which the files are divided
 SHARDS = 32  # at least one for every worker of a node with as many cores
-VERSION = "3"  # of what is made here, the corpus format among it
+VERSION = "3"  # version of what is made here, including the corpus format
 
 
 def shards(corpus: str, suffix: str) -> list[str]:
-    """A file of every shard of the corpus that `make_corpus` makes, at a path or a URL."""
+    """Returns a file of every shard of the corpus that `make_corpus` makes, at a path or a URL."""
     return [f"{corpus}/shards/{number:06d}{suffix}" for number in range(SHARDS)]
 
 
 def digest(pictures: list[Path], samples: int, short_side: int = SHORT_SIDE) -> str:
-    """Names what is made of some pictures, by their bytes."""
+    """Returns a name for what is made of some images, by their bytes."""
     whole = hashlib.sha256(f"{VERSION} {samples} {short_side} {QUALITY}".encode())
     for path in pictures:
         whole.update(hashlib.sha256(path.read_bytes()).digest())
@@ -35,7 +35,7 @@ def digest(pictures: list[Path], samples: int, short_side: int = SHORT_SIDE) -> 
 
 
 def once(folder: Path, make: Callable[[Path], None]) -> Path:
-    """`folder`, made by `make` in a place beside it first, so that it is whole or not there."""
+    """Makes `folder` atomically: `make` fills a folder beside it, which is then renamed."""
     if not folder.exists():
         print(f"making {folder.name}", file=sys.stderr)
         unfinished = folder.with_name(f"{folder.name}.unfinished")
@@ -47,8 +47,8 @@ def once(folder: Path, make: Callable[[Path], None]) -> Path:
 
 
 def prepare(pictures: list[Path], samples: int, short_side: int = SHORT_SIDE) -> Path:
-    """build/bench/loader/<digest>/ with `images` (CLASSES folders of files, as torchvision's ImageFolder wants them) and
-    `corpus` (a tagmill corpus, whose tars and indexes webdataset and DALI read)."""
+    """Makes build/bench/loader/<digest>/ with `images` (CLASSES folders of files, as torchvision's ImageFolder
+    requires) and `corpus` (a tagmill corpus, whose tars and indexes webdataset and DALI read)."""
     folder = measure.ROOT / "build" / "bench" / "loader" / digest(pictures, samples, short_side)
     images = once(folder / "images", lambda place: make_images(pictures, samples, place, short_side))
     once(folder / "corpus", lambda place: make_corpus(images, place))
@@ -65,7 +65,7 @@ def make_images(pictures: list[Path], samples: int, folder: Path, short_side: in
 
 
 def resized(path: Path, short_side: int = SHORT_SIDE) -> bytes:
-    """A JPEG with this short side."""
+    """Returns a JPEG with this short side."""
     from PIL import Image
 
     file = io.BytesIO()
@@ -93,7 +93,7 @@ def make_corpus(images: Path, folder: Path) -> None:
             for path in paths[shard::SHARDS]:
                 with Image.open(path) as image:
                     width, height = image.size
-                sha256 = sha256_hex(path.name.encode())  # of the name: repeated pictures have keys of their own
+                sha256 = sha256_hex(path.name.encode())  # of the name: repeated images have keys of their own
                 writer.add(Record(sha256, (0, 0, 0, 0), width, height, width, height, ()), path.read_bytes())
             entries.append(writer.finish())
         publish(store, spool, name)
@@ -102,7 +102,7 @@ def make_corpus(images: Path, folder: Path) -> None:
 
 
 def in_memory(corpus: str) -> tuple[list[bytes], "npt.NDArray[np.int32]", "npt.NDArray[np.int32]"]:
-    """Every picture of a corpus, with widths and heights."""
+    """Reads every image of a corpus, with widths and heights."""
     import numpy as np
 
     from tagmill.shards.manifest import Corpus

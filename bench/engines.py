@@ -1,8 +1,9 @@
-"""DuckDB and Spark on the same synthetic rows: seconds of every statement on both, and whether the tables are identical.
+"""Compares DuckDB and Spark on the same synthetic rows: seconds of every statement on both, and whether the tables are
+equal.
 
-The rows are an ingest's, and so are the statements: the set work of `resolve.py` (a tenth of the rows are copies, a twentieth
-nearly so, some are in an evaluation set), the selection, and the tag union. Each table is compared as a sha256 over its
-sorted rows and its schema. `python bench/engines.py --rows 1000000`
+The rows and statements are those of an ingest: deduplication as in `resolve.py` (a tenth of the rows are copies, a
+twentieth nearly so, some are in an evaluation set), the selection, and the tag union. Each table is compared as a
+sha256 over its sorted rows and its schema. `python bench/engines.py --rows 1000000`
 """
 
 import argparse
@@ -43,16 +44,16 @@ FACTS_TYPES = {
     **dict.fromkeys(["reason", "key", "url"], pa.string()),
 }
 SCHEMA = pa.schema([*((name, FACTS_TYPES[name]) for name in FACTS), ("tags", pa.list_(pa.string()))])
-OF_THE_ROW = ("row_id", "part", "place", "url", "tags")  # whatever came of it
+OF_THE_ROW = ("row_id", "part", "place", "url", "tags")  # whatever the outcome
 
 
 def is_copy(rows: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    """Every tenth row has the picture of another."""
+    """Makes a tenth of the rows copies of other images."""
     return np.equal(rows % 10, 3)
 
 
 def hashes(pictures: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
-    """The PDQ hashes of pictures, [n, 4]; every twentieth is nearly that of the picture before."""
+    """Makes the PDQ hashes of images, [n, 4]; every twentieth is near that of the previous image."""
     near = pictures % 20 == 7
     digests = [hashlib.sha256(b"pdq %d" % number).digest() for number in pictures - near]
     words = np.frombuffer(b"".join(digests), "<u8").reshape(-1, 4).copy()
@@ -61,7 +62,7 @@ def hashes(pictures: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
 
 
 def facts(start: int, num_rows: int, seed: int = 0) -> pa.Table:
-    """Rows `start` to `start + num_rows` of an ingest: a tenth copies of pictures, a tenth failed."""
+    """Makes rows `start` to `start + num_rows` of an ingest: a tenth copies of images, a tenth failed."""
     dice = np.random.default_rng([seed, start])
     rows = start + np.arange(num_rows)
     picture = np.where(is_copy(rows), dice.integers(0, (start + num_rows) // 10, num_rows) * 10, rows)
@@ -96,7 +97,7 @@ def facts(start: int, num_rows: int, seed: int = 0) -> pa.Table:
 
 
 def write(folder: Path, rows: int) -> Parquet:
-    """The facts as files of a store."""
+    """Writes the facts as files of a store."""
     store, names = Store(str(folder)), []
     for start in range(0, rows, PIECE):
         names.append(f"facts/{start:012d}.parquet")
@@ -106,7 +107,7 @@ def write(folder: Path, rows: int) -> Parquet:
 
 
 def places(source: Parquet, name: str) -> Iterator[pa.RecordBatch]:
-    """A place for every picture: what a corpus's indexes give."""
+    """Makes a location for every image, as a corpus's indexes give it."""
     for batch in source.batches(name):
         ok = batch.filter(pc.and_(batch["key"].is_valid(), pa.array(~is_copy(batch["row_id"].to_numpy()))))
         row_id = ok["row_id"].to_numpy()
@@ -118,7 +119,7 @@ def places(source: Parquet, name: str) -> Iterator[pa.RecordBatch]:
 
 
 def rejects(source: Parquet, name: str) -> Iterator[pa.RecordBatch]:
-    """A tenth of the rows as duplicates that yield to their picture."""
+    """Makes a tenth of the rows duplicates of their image."""
     for batch in source.batches(name):
         dup = batch.filter(pa.array(is_copy(batch["row_id"].to_numpy())))
         reason = pa.array(["duplicate"] * len(dup), pa.string())
@@ -126,7 +127,7 @@ def rejects(source: Parquet, name: str) -> Iterator[pa.RecordBatch]:
 
 
 class Watched:
-    """An engine, and for each statement its seconds, the digest of its tables, and their rows."""
+    """An engine that records for each statement its seconds, the digest of its tables, and their rows."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -165,7 +166,7 @@ class Watched:
 
 
 def work(engine: Watched, source: Parquet, rows: int, spool: Path) -> None:
-    """The set work of a run, then its tag union."""
+    """Runs the deduplication of a run, then its tag union."""
     seen = hashes(np.arange(EVALUATION)).view(np.int64)
     entries: dict[str, list[Any]] = {"set": ["val"] * EVALUATION, "name": [str(number) for number in range(EVALUATION)]}
     entries |= {"sha256": [None] * EVALUATION, "pdq_quality": [90] * EVALUATION}
@@ -181,7 +182,7 @@ def work(engine: Watched, source: Parquet, rows: int, spool: Path) -> None:
 
 
 def digest(table: pa.Table) -> str:
-    """Of the rows whatever their order, and of the columns' names and types."""
+    """Returns the digest of the rows in any order, and of the columns' names and types."""
     ordered = table.sort_by([(name, "ascending") for name in table.column_names]).combine_chunks()
     found = hashlib.sha256(str(table.schema).encode())
     for start in range(0, len(ordered), PIECE):
@@ -190,7 +191,7 @@ def digest(table: pa.Table) -> str:
 
 
 def compare(rows: int, memory_limit: str, folder: Path) -> dict[str, Any]:
-    """Runs both; the first seconds of an engine are its start."""
+    """Runs both engines; the first seconds of an engine are its start."""
     source = write(folder / "store", rows)
     found: dict[str, Any] = {
         "rows": rows,

@@ -1,9 +1,10 @@
-"""What an epoch's end costs: many short epochs, a `for` each, beside one stream over the same batches.
+"""Measures the cost of an epoch's end: many short epochs, a `for` each, compared with one stream of the same batches.
 
 python bench/epochs.py [--images DIR] [--rounds N] [--quick] [--epochs N] [--samples N] [--out FILE.json]
 
-Every case is a loader of its own, from its first batch to its last. 'restarting' begins every epoch at the first batch, as an
-evaluation does: it keeps the decoder, and reads nothing of another epoch ahead. 'opened again' is a loader an epoch.
+Every case is a loader of its own, from its first batch to its last. 'restarting' begins every epoch at the first batch,
+as an evaluation does: it keeps the decoder, and reads nothing of another epoch ahead. 'opened again' opens a loader for
+each epoch.
 """
 
 import itertools
@@ -43,7 +44,7 @@ CASES = {
 
 
 def images_per_second(corpus: str, config: LoaderConfig, epochs: int, case: str) -> float:
-    """One run of a case."""
+    """Runs a case once."""
     walk, restart = CASES[case]
     with Loader(corpus, replace(config, restart=restart)) as loader:
         start = time.perf_counter()

@@ -1,11 +1,11 @@
-"""What loading costs before a picture is decoded: reading, checking, shuffling, gathering, for a decoder that is pretended.
+"""Measures the cost of loading before decoding: reading, checking, shuffling, assembling, for a pretended decoder.
 
 python bench/feed.py [--images DIR] [--rounds N] [--quick] [--rates 0,25000] [--batch N] [--out FILE.json]
 
-Every call of DALI or torch gives the interpreter's lock away and waits for it among the threads that read: at a GPU's rate it
-is Python that a loader runs out of. So loaders are measured with a decoder that takes `rate` images/s (0: no time), and nothing
-of the processor: what share of its rate they keep it at, their processor time, and how long a call waits for the lock.
-webdataset reads in processes of its own; DALI's reader is C++ and checks nothing. Every case is a process, in turn.
+Every call of DALI or torch releases the GIL and competes for it with the reading threads, so at a GPU's rate Python is
+the limit of a loader. The pretended decoder takes `rate` images/s (0: no time) and no processor time. Figures: the
+share of its rate that a loader sustains, processor time, and how long a call waits for the GIL. webdataset reads in its
+own processes; DALI's reader is C++ and checks nothing. Every case is a process, in turn.
 """
 
 import os
@@ -18,7 +18,7 @@ from tagmill.bench import corpora, measure
 from tagmill.bench.loader import BATCH, SAMPLES, STREAMS
 from tagmill.bench.workers import US, Case, Peer, UnavailableError, environment, run_worker
 
-RATES = "0,25000"  # images/s; the second is what DALI's reader was seen to decode on one H100 (docs/how-to/gpu.md)
+RATES = "0,25000"  # images/s; the second is the rate of DALI's decoder on one H100 (docs/how-to/gpu.md)
 FEEDS = (
     Peer(US, "tagmill_feed.py", "corpus"),
     Peer("webdataset", "webdataset_feed.py", "corpus", "webdataset", ("webdataset", "pillow")),
@@ -28,7 +28,7 @@ RATE, CPU = "images_per_second", "cpu_seconds_per_1000_images"
 
 
 def measured(case: Case, rate: float, data: Path, flags: list[str]) -> None:
-    """One run more."""
+    """Runs a case once more."""
     if case.reason is not None:
         return
     try:
@@ -42,7 +42,7 @@ def measured(case: Case, rate: float, data: Path, flags: list[str]) -> None:
 
 
 def as_json(cases: dict[tuple[Peer, float], Case]) -> tuple[dict[str, dict[str, object]], dict[str, float]]:
-    """Cases and ratios: ours by each peer's at the same rate."""
+    """Returns cases and ratios: ours divided by each peer's at the same rate."""
     found: dict[str, dict[str, object]] = {}
     ratios: dict[str, float] = {}
     for (peer, rate), case in cases.items():
@@ -61,7 +61,7 @@ def as_json(cases: dict[tuple[Peer, float], Case]) -> tuple[dict[str, dict[str, 
 
 
 def table(cases: dict[tuple[Peer, float], Case]) -> None:
-    """Medians."""
+    """Prints the medians."""
     print(f"{'':44}{'images/s':>10}  {'of its rate':>11}  {'CPU us/image':>12}  {'lock us/call':>12}  {'peak MB':>8}")
     for (_, rate), case in cases.items():
         if not case.runs:

@@ -1,4 +1,4 @@
-"""What was measured, as a table, as JSON and as a picture."""
+"""Writes measurements as a table, as JSON and as a plot."""
 
 import statistics
 from collections.abc import Sequence
@@ -13,7 +13,8 @@ NOT_FIGURES = (RATE, "versions", "seconds")
 
 
 def ratios(cases: list[Case]) -> dict[str, float]:
-    """Ours by each peer's, images/s, of the same output; where there are several places, each by ours from the disk."""
+    """Returns our images/s divided by each peer's, for the same output; with several locations, each divided by ours
+    from disk."""
     ours = {case.output: case.median(RATE) for case in cases if case.peer.name == US and case.runs and at_home(case)}
     found = {}
     for case in cases:
@@ -41,7 +42,7 @@ HEADS = ("images/s", "tagmill/it", "CPU s/1,000", "it/tagmill", "peak MB", "firs
 
 
 def table(cases: list[Case]) -> None:
-    """Every case's medians, and how many times an image's rate and processor time ours are better."""
+    """Prints every case's medians, and the ratios of rate and processor time of ours to its own."""
     quotients = ratios(cases)
     for output in dict.fromkeys(case.output for case in cases):
         ours = next((case for case in cases if case.output == output and case.peer.name == US and case.runs), None)
@@ -67,7 +68,7 @@ REMOTE_HEADS = ("images/s", "decoder waited", "holes", "requests", "failed", "MB
 
 
 def remote_table(cases: list[Case]) -> None:
-    """What a store far away costs. Requests are all of a run's, those for what was read ahead among them."""
+    """Prints the cost of a remote store. Requests are all of a run's, including those of reading ahead."""
     print("\n" + _row("", list(REMOTE_HEADS), REMOTE_HEADS))
     for case in cases:
         if not case.runs:
@@ -99,7 +100,8 @@ class Measured(Protocol):
 
 
 def as_json(cases: Sequence[Measured]) -> dict[str, dict[str, Any]]:
-    """Cases as every benchmark writes them, with the medians of the other figures, versions, and why a peer is missing."""
+    """Returns cases in the format of every benchmark: medians of the figures, versions, and the reason of a missing
+    peer."""
     found: dict[str, dict[str, Any]] = {}
     for case in cases:
         rates = [run[RATE] for run in case.runs]
@@ -119,7 +121,8 @@ def as_json(cases: Sequence[Measured]) -> dict[str, dict[str, Any]]:
 
 
 def plot(cases: list[Case], file: Path) -> None:
-    """A bar a case, its thin line from the slowest run to the fastest; PNG or SVG by the name of `file`."""
+    """Plots a bar for each case, with a thin line from the slowest run to the fastest; PNG or SVG by the name of
+    `file`."""
     import matplotlib
 
     matplotlib.use("Agg")

@@ -1,10 +1,10 @@
-"""How long a web that lies holds up a run: a list of which a fifth lies, beside its honest rows alone.
+"""Measures how much a hostile web delays a run: a list with a fifth of hostile URLs, and its honest rows without them.
 
 python bench/hostile.py [--count N] [--timeout SECONDS] [--concurrency N] [--quick] [--out FILE.json]
 
-One server on loopback answers well for four URLs in five and lies in a dozen ways for the rest; a fifth of the lies take all
-the time they can get. A run must end within the honest time + ceil(slow URLs x (1 + retries) / concurrency) x deadline, and
-every reason must be counted exactly. Seconds of both runs and of that bound are printed, and the reasons.
+One server on loopback answers four URLs in five correctly and misbehaves in a dozen ways for the rest; a fifth of those
+take all the time they can get. A run must end within the honest time + ceil(slow URLs x (1 + retries) / concurrency) x
+deadline, and every reason must be counted exactly. Prints the seconds of both runs and of that bound, and the reasons.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from typing import Any
 from tagmill.bench import measure
 from tagmill.bench.lists import PICTURE
 
-COUNT, LIARS = 8_000, 5  # URLs; one in so many lies
+COUNT, LIARS = 8_000, 5  # URLs; one in that many is hostile
 DRIP = 0.1  # seconds between two bytes
 WORK = """
 import json, sys
@@ -42,7 +42,8 @@ def answer(status: str, body: bytes = b"", *headers: str, length: int | None = N
     return "\r\n".join(lines).encode() + body
 
 
-# What a path that begins so is answered with, and what must be counted. The server hangs up after each, as liars do.
+# The answer to a path with this prefix, and the reason that must be counted. The server closes the connection after
+# each.
 QUICK = {
     "page": (answer("200 OK", b"<html>", "Content-Type: image/jpeg"), "not_an_image"),
     "short": (answer("200 OK", PICTURE, length=len(PICTURE) + 500), "truncated"),
@@ -57,7 +58,7 @@ QUICK = {
     "noai": (answer("200 OK", b"ours", "X-Robots-Tag: noai"), "opted_out"),
     "broken": (answer("500 Internal Server Error"), "http_error"),
 }
-SLOW = ("drip", "silent", "stall")  # a byte now and then; no word; half a picture, then none
+SLOW = ("drip", "silent", "stall")  # a byte now and then; no answer; half an image, then nothing
 KINDS = (*QUICK, *SLOW)
 
 
@@ -66,7 +67,7 @@ async def serve() -> None:
     honest = answer("200 OK", length=len(PICTURE) + 8)
 
     async def one(path: str, writer: asyncio.StreamWriter) -> bool:
-        """Answers a request; whether the connection stays."""
+        """Answers a request; returns whether the connection stays open."""
         kind, _, number = path.strip("/").partition("/")
         if kind == "honest":
             writer.write(honest + PICTURE + number.encode().rjust(8))  # so that no two bodies are equal
@@ -74,7 +75,7 @@ async def serve() -> None:
             return True
         if kind == "loop":
             writer.write(answer("302 Found", b"", f"Location: {path}"))
-        elif kind not in SLOW:  # robots.txt is not there either
+        elif kind not in SLOW:  # there is no robots.txt either
             writer.write(QUICK.get(kind, QUICK["gone"])[0])
         elif kind == "stall":
             writer.write(answer("200 OK", PICTURE[: len(PICTURE) // 2], length=len(PICTURE)))
@@ -107,7 +108,7 @@ async def serve() -> None:
 
 @contextmanager
 def web() -> Iterator[str]:
-    """The server in a process of its own."""
+    """Runs the server in its own process."""
     command = [sys.executable, "-P", __file__, "--serve"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -118,7 +119,7 @@ def web() -> Iterator[str]:
 
 
 def rows(url: str, count: int) -> tuple[list[str], list[str], Counter[str]]:
-    """The honest URLs, the whole list, and how often each reason must come."""
+    """Returns the honest URLs, the whole list, and how often each reason must occur."""
     honest: list[str] = []
     lies: list[str] = []
     for number in range(count):
@@ -128,11 +129,11 @@ def rows(url: str, count: int) -> tuple[list[str], list[str], Counter[str]]:
     expected: Counter[str] = Counter()
     for kind, lines in kinds.items():
         expected["timeout" if kind in SLOW else QUICK[kind][1]] += lines
-    return honest, honest + lies, expected  # in which order does not matter: dealing scatters them
+    return honest, honest + lies, expected  # the order does not matter: the hash partition scatters them
 
 
 def ingested(lines: list[str], folder: Path, options: argparse.Namespace) -> dict[str, Any]:
-    """A run as a process of its own, with its seconds."""
+    """Runs ingest in its own process, and measures its seconds."""
     folder.mkdir()
     (folder / "rows.jsonl").write_text("\n".join(json.dumps({"url": url, "tags": ["#dog"]}) for url in lines))
     (folder / "work.py").write_text(WORK)
@@ -140,7 +141,7 @@ def ingested(lines: list[str], folder: Path, options: argparse.Namespace) -> dic
     told |= {"processes": options.processes, "rows_per_part": 2000, "near_threshold": -1, "image_size": 128}
     told |= {"concurrency": options.concurrency, "host_concurrency": options.concurrency}
     told |= {"timeout": options.timeout, "retries": options.retries}
-    told |= {"host_failures": 10**6}  # honest URLs are of the same host: it must not be given up
+    told |= {"host_failures": 10**6}  # honest URLs are of the same host: the circuit breaker must not open
     begun = time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-P", str(folder / "work.py"), json.dumps(told)], stdout=subprocess.PIPE, check=True

@@ -1,12 +1,13 @@
-"""tagmill's ingest against img2dataset: the same photographs from one nginx on loopback, end to end to committed shards.
+"""Compares tagmill's ingest with img2dataset: the same photographs from one nginx on loopback, end to end to committed
+shards.
 
 python bench/ingest.py [--images DIR] [--rounds N] [--count N] [--quick] [--out FILE.json]
 
-Each program runs as a process of its own, in turn, from its start to its end, with two processes (--processes): short side
-256, quality 90, area filter (box by us). Ours makes sha256, PDQ, labels and a view as well. 'pixel work alone' is our
-decode + resize + encode of the same photographs from memory, in as many processes: what is physically there. Then what
-each step costs a picture. Every URL is another file: a photograph with a comment of its own, so none is a duplicate.
-nginx is Debian's (apt-get install nginx-light); a program that cannot run is in the table with its reason.
+Each program runs in its own process, in turn, from its start to its end, with two processes (--processes): short side
+256, quality 90, area filter (box in tagmill). tagmill also computes sha256, PDQ, labels and a view. 'pixel work alone'
+is tagmill's decode + resize + encode of the same photographs from memory, in as many processes: the physical limit.
+Then the cost of each step for an image. Every URL is another file: a photograph with its own comment, so none is a
+duplicate. nginx is Debian's (apt-get install nginx-light); a program that cannot run is in the table with its reason.
 """
 
 import argparse
@@ -29,7 +30,7 @@ from tagmill.bench.workers import PEERS, UnavailableError, last_line, run_worker
 US, THEM, LIMIT = "tagmill", "img2dataset", "pixel work alone"
 COUNT = 16000  # URLs: enough that a run takes much longer than its start
 PEAK = "peak_memory_bytes"
-LOOK = 2.0  # seconds between two looks at the memory, which take some milliseconds of a core
+LOOK = 2.0  # seconds between two measurements of the memory, which take some milliseconds of a core
 
 
 @dataclass
@@ -45,7 +46,7 @@ class Case:
 
 
 def run(case: Case, web: Path, url: str, options: argparse.Namespace) -> dict[str, Any]:
-    """One run of a program, from the start of its process to the end. Raises UnavailableError where samples are missing."""
+    """Runs a program once, from the start of its process to the end. Raises UnavailableError if samples are missing."""
     if case.name == LIMIT:
         return {RATE: pixel_work(options.images, options.count, options.processes)}
     file, python = PEERS / "tagmill_ingest.py", Path(sys.executable)
@@ -55,7 +56,7 @@ def run(case: Case, web: Path, url: str, options: argparse.Namespace) -> dict[st
         listed = Path(folder, "list.parquet")
         photographs.write_list(listed, url, options.count)
         flags = ["--output", str(Path(folder, "corpus")), "--processes", str(options.processes)]
-        os.sync()  # what the one before wrote is not written back during this one
+        os.sync()  # the output of the previous run must not be written back during this one
         begun = time.perf_counter()
         found = run_worker([str(python), "-P", str(file), str(listed), *flags], environment(), LOOK)
         seconds = time.perf_counter() - begun
@@ -66,13 +67,13 @@ def run(case: Case, web: Path, url: str, options: argparse.Namespace) -> dict[st
 
 
 def environment() -> dict[str, str]:
-    """Of both programs: compiled Python files are kept, as they are where something was installed."""
+    """The environment of both programs: compiled Python files are kept, as in an installation."""
     kept = {name: value for name, value in peers.environment().items() if name != "PYTHONDONTWRITEBYTECODE"}
     return {**kept, "PYTHONPYCACHEPREFIX": str(measure.ROOT / "build" / "bench" / "compiled")}
 
 
 def peer() -> Path:
-    """img2dataset's Python."""
+    """Returns img2dataset's Python."""
     try:
         return measure.peer("img2dataset", "img2dataset")
     except subprocess.CalledProcessError as error:
@@ -80,7 +81,8 @@ def peer() -> Path:
 
 
 def pixel_work(images: Path, count: int, processes: int) -> float:
-    """Images per second of `prepare` in several processes at once, which share the work, with the pictures in memory."""
+    """Returns images per second of `prepare` in several processes at once, which share the work, with the images in
+    memory."""
     command = [sys.executable, "-P", str(Path(__file__).resolve()), "--worker", str(images)]
     share = str(count // processes)
     workers = [
@@ -101,7 +103,7 @@ def pixel_work(images: Path, count: int, processes: int) -> float:
 
 
 def pixel_worker(folder: Path, share: int) -> None:
-    """A process of `pixel_work`: reads the pictures, waits until all have, and prepares its share of them."""
+    """A process of `pixel_work`: reads the images, waits until all have, and prepares its share of them."""
     from tagmill.ingest.images.prepare import Prepared, prepare
 
     bodies, policy = [path.read_bytes() for path in measure.pictures(folder)], pixels.stored_at_256()
@@ -114,7 +116,7 @@ def pixel_worker(folder: Path, share: int) -> None:
 
 
 def compare(options: argparse.Namespace) -> list[Case]:
-    """Every case once a round, in turn."""
+    """Runs every case once a round, in turn."""
     cases = [Case(name) for name in (US, THEM, LIMIT)]
     web = photographs.prepare(measure.pictures(options.images), options.count)
     for number in range(options.rounds):

@@ -1,11 +1,12 @@
-"""What a view costs: images with five tags each of a Zipf vocabulary of 500 thousand, counted, named and labelled.
+"""Measures the cost of a view: images with five tags each of a Zipf vocabulary of 500 thousand, counted, named and
+labelled.
 
 python bench/labels.py [--rows N ...] [--processes N] [--memory-limit SIZE] [--quick] [--folder DIR] [--out FILE.json]
 
-For each number of rows a corpus of tables is made (a shard has 50,000 samples; there are no pictures, and nobody misses them),
-then in turn, each in a fresh process: `tagmill corpus view` with uniform resampling, from tables to a finished view, and plain
-DuckDB doing nothing but the explode-and-count. Figures are seconds and the peak memory of all processes; the ratio of the
-largest number of rows to the smallest says how the cost grows.
+For each number of rows a corpus of tables is made (50,000 samples a shard, without images, which are not needed). Then
+in turn, each in a new process: `tagmill corpus view` with uniform resampling, from tables to a finished view, and plain
+DuckDB with only the explode-and-count. Figures are seconds and the peak memory of all processes; the ratio of the
+largest number of rows to the smallest shows how the cost grows.
 """
 
 import argparse
@@ -33,7 +34,8 @@ COUNT = (
 
 
 def words() -> list[str]:
-    """The vocabulary in the order of its counts: WordNet's nouns, every fifth or so, between words that mean nothing."""
+    """Returns the vocabulary in the order of its counts: WordNet's nouns, about every fifth, between words without
+    meaning."""
     from tagmill.ingest.labels.synsets import WordNet
 
     nouns = sorted(WordNet.load().forms)
@@ -43,7 +45,7 @@ def words() -> list[str]:
 
 
 def make(folder: Path, rows: int) -> str:
-    """A corpus of `rows` samples: tables of keys and tags, and a manifest."""
+    """Makes a corpus of `rows` samples: tables of keys and tags, and a manifest."""
     from tagmill.shards.manifest import CorpusFile, ShardEntry, commit, put_manifest
     from tagmill.shards.storage.store import Store
 
@@ -110,7 +112,7 @@ def main() -> None:
         for _ in range(options.rounds):
             runs.setdefault(f"{US}, {rows:,}", []).append(view(folder, options, rows))
             runs.setdefault(f"{PEER}, {rows:,}", []).append(explode(folder, options))
-            conclude(runs, sizes, options.out)  # after every round, so that one that is broken off was not for nothing
+            conclude(runs, sizes, options.out)  # after every round, so that an aborted run keeps its results
     for name, case in conclude(runs, sizes, options.out)[0].items():
         print(f"{name:44} {case['median']:8.1f} s   {case['peak_memory_bytes'] / 1e9:5.2f} GB")
     for name, ratio in conclude(runs, sizes, options.out)[1].items():
@@ -120,7 +122,7 @@ def main() -> None:
 def conclude(
     runs: dict[str, list[dict[str, float]]], sizes: Sequence[int], out: Path | None
 ) -> tuple[dict[str, dict[str, Any]], dict[str, float]]:
-    """Medians of what was measured so far, and how they grow from the first number of rows to the last."""
+    """Writes the medians so far, and how they grow from the first number of rows to the last."""
     cases: dict[str, dict[str, Any]] = {}
     for name, found in runs.items():
         middle = sorted(found, key=lambda run: run["seconds"])[len(found) // 2]

@@ -1,11 +1,11 @@
-"""What a long list costs before its first picture is stored: dealing all of it, then fetching one part.
+"""Measures the cost of a long list before its first image is stored: partitioning all of it, then fetching one part.
 
 python bench/lists.py [--rows N ...] [--memory-limit SIZE] [--quick] [--folder DIR] [--out FILE.json]
 
-For each number of rows a Parquet list is made (a URL of one of 100,000 hosts, three tags, a caption). A fresh process deals it
-into parts and makes the first part of them, whose pictures come from a server on loopback that stands in as a proxy; the other
-parts are not fetched. Figures are rows dealt a second and the peak memory of all processes. What may be taken is the memory
-limit and 300 MB for the interpreter and its libraries.
+For each number of rows a Parquet list is made (a URL of one of 100,000 hosts, three tags, a caption). A new process
+partitions it and makes the first part, whose images come from a server on loopback that serves as a proxy; the other
+parts are not fetched. Figures are rows partitioned a second and the peak memory of all processes. The bound is the
+memory limit plus 300 MB for the interpreter and its libraries.
 """
 
 import argparse
@@ -53,7 +53,7 @@ if __name__ == "__main__":
 
 
 class Picture(BaseHTTPRequestHandler):
-    """The same picture under every URL; noise follows its end, so that no two bodies are equal."""
+    """Serves the same image under every URL, followed by noise, so that no two bodies are equal."""
 
     def do_GET(self) -> None:
         body = PICTURE + self.path.encode()
@@ -63,7 +63,7 @@ class Picture(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *args: object) -> None:
-        """Quiet."""
+        """Logs nothing."""
 
 
 def picture() -> bytes:
@@ -77,7 +77,7 @@ PICTURE = picture()
 
 
 def make(path: Path, rows: int) -> Path:
-    """A list of `rows` rows."""
+    """Makes a list of `rows` rows."""
     if path.exists():
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -97,16 +97,16 @@ def make(path: Path, rows: int) -> Path:
 
 
 def size_of(text: str) -> int:
-    """Bytes of a size such as 500MB."""
+    """Parses a size such as 500MB to bytes."""
     unit = text.lstrip("0123456789. ")
     return int(float(text.removesuffix(unit)) * UNITS[unit])
 
 
 def case(source: Path, options: argparse.Namespace) -> dict[str, Any]:
-    """One number of rows, in a fresh process."""
+    """Measures one number of rows, in a new process."""
     folder = options.folder / "work"
     if not discard(folder):
-        raise FileExistsError(f"{folder} is not this bench's: give another --folder")
+        raise FileExistsError(f"{folder} was not made by this benchmark: give another --folder")
     claim(folder)
     (folder / "spool").mkdir(parents=True)
     script = folder / "work.py"

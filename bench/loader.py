@@ -1,15 +1,16 @@
-"""The loader against the loaders of others: same pictures, same output, same threads, in turn, each in its environment.
+"""Compares the loader with other loaders: same images, same output, same threads, in turn, each in its own environment.
 
 python bench/loader.py [--images DIR] [--rounds N] [--quick] [--store s3] [--out FILE.json] [--plot FILE.png]
 
-A sample is 224 x 224 pixels out of a JPEG with short side 256: random resized crop, flip, batches of 256, as normalised
-float32 and as uint8. Figures: images/s, processor seconds per 1,000 images, peak memory of all its processes, and seconds
-to the first batch. 'decode only' is libjpeg alone on the same windows, without resize: what is physically there; beside it
-DALI's CPU decoder.
-Peers of DataLoader's kind decode with torchvision, which is the faster; ImageFolder once more with Pillow, its default, and
-with --pillow the others too.
---store s3 measures ours from a Ceph gateway on loopback behind a proxy that is late and fails, beside the local disk.
-SPDL needs FFmpeg's shared libraries (Debian: apt-get install ffmpeg); a peer that cannot run is in the table with its reason.
+A sample is 224 x 224 pixels of a JPEG with short side 256: random resized crop, flip, batches of 256, as normalised
+float32 and as uint8. Figures: images/s, processor seconds per 1,000 images, peak memory of all its processes, and
+seconds to the first batch. 'decode only' is libjpeg without a loader on the same windows, without resize: the physical
+limit; beside it DALI's CPU decoder.
+
+Peers based on DataLoader decode with torchvision, which is faster; ImageFolder also with Pillow, its default, and with
+`--pillow` the others too. `--store s3` measures tagmill from a Ceph gateway on loopback behind a slow and faulty proxy,
+and from the local disk. SPDL needs FFmpeg's shared libraries (Debian: apt-get install ffmpeg); a peer that cannot run
+is in the table with its reason.
 """
 
 import argparse
@@ -22,15 +23,15 @@ from tagmill.bench import corpora, figures, measure, remote
 from tagmill.bench.workers import Case, Peer, UnavailableError, measured, peers, prepare
 
 OUTPUTS = ("float32", "uint8")
-BATCHES = 12  # of a run at least
-SAMPLES, BATCH = 4096, 256  # whole blocks of our order: a larger corpus has no tail to speak of either
-# Of our loader, so that 1,024 samples are open, as many as webdataset's and DALI's readers shuffle. By default it opens 32,768:
-# more than the pictures here, so that a measurement would be one of reading ahead.
+BATCHES = 12  # minimum of a run
+SAMPLES, BATCH = 4096, 256  # whole blocks of tagmill's order: a larger corpus has a negligible tail too
+# For tagmill, so that 1,024 samples are open, as many as webdataset's and DALI's readers shuffle. By default it opens
+# 32,768: more than the images here, so that the benchmark would measure reading ahead.
 STREAMS = 8
 
 
 def sizes(options: argparse.Namespace) -> list[str]:
-    """Flags of every worker."""
+    """Returns the flags of every worker."""
     quick = {"batch": 64, "warm": 2, "batches": 4, "streams": 2}
     whole = {"batch": BATCH, "warm": 8, "batches": BATCHES, "seconds": options.seconds, "streams": STREAMS}
     flags = {"threads": options.threads, **(quick if options.quick else whole)}
@@ -38,7 +39,7 @@ def sizes(options: argparse.Namespace) -> list[str]:
 
 
 def local(options: argparse.Namespace, folder: Path) -> list[Case]:
-    """Every peer with every output, in turn, from the local disk."""
+    """Returns every peer with every output, in turn, from the local disk."""
     chosen = [peer for peer in peers(options.backend) if wanted(peer, options)]
     outputs = OUTPUTS[:1] if options.quick else OUTPUTS
     cases = [Case(peer, output) for output in outputs for peer in chosen]
@@ -58,7 +59,7 @@ def local(options: argparse.Namespace, folder: Path) -> list[Case]:
 
 
 def keep(cases: list[Case], options: argparse.Namespace) -> None:
-    """Writes what was measured so far: after every round, so that a run that is broken off was not for nothing."""
+    """Writes the measurements so far, after every round, so that an aborted run keeps its results."""
     if options.out is not None:
         name = "loader" if options.store == "local" else f"loader-{options.store}"
         measure.write(name, figures.as_json(cases), figures.ratios(cases), options.out)
@@ -74,13 +75,15 @@ def wanted(peer: Peer, options: argparse.Namespace) -> bool:
 
 def main() -> None:
     parser = measure.arguments(__doc__ or "")
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads or worker processes of everybody")
+    parser.add_argument(
+        "--threads", type=int, default=os.cpu_count(), help="threads or worker processes of each loader"
+    )
     parser.add_argument("--backend", default="auto", help="tagmill's")
     parser.add_argument("--seconds", type=float, default=5.0, help=f"how long a run is measured, and {BATCHES} batches")
     parser.add_argument(
         "--pillow", action="store_true", help="every DataLoader peer with Pillow too, not ImageFolder alone"
     )
-    parser.add_argument("--only", action="append", help="measure only peers whose name holds this; may be repeated")
+    parser.add_argument("--only", action="append", help="measure only peers whose name contains this; may be repeated")
     parser.add_argument("--store", choices=("local", "s3"), default="local", help="s3: our loader, disk against S3")
     parser.add_argument("--plot", type=Path, help="draw the figures here (.png or .svg)")
     options = parser.parse_args()

@@ -1,4 +1,4 @@
-"""One manner for every comparison: cases run in turn in one call, medians and ratios printed, JSON written."""
+"""Common parts of comparisons: cases run in turn in one call, medians and ratios are printed, JSON is written."""
 
 import argparse
 import json
@@ -16,31 +16,29 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def arguments(description: str) -> argparse.ArgumentParser:
-    """The flags that every benchmark has."""
+    """Returns the parser of the flags that every benchmark has."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--images", type=Path, default=ROOT / "out/demo/web/pictures", help="a folder of JPEG files")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--quick", action="store_true", help="few pictures, two rounds: does it run?")
+    parser.add_argument("--quick", action="store_true", help="few images, two rounds: a test that it runs")
     parser.add_argument("--out", type=Path, help="write the figures here as JSON")
     return parser
 
 
 def pictures(folder: Path, most: int | None = None) -> list[Path]:
-    """The JPEG files of a folder in order of name."""
+    """Returns the JPEG files of a folder in order of name."""
     found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))[:most]
     if not found:
-        sys.exit(
-            f"no JPEG files in {folder}: give --images DIR, or run make demo first, whose pictures are the default"
-        )
+        sys.exit(f"no JPEG files in {folder}: give --images DIR, or run make demo first, whose images are the default")
     return found
 
 
 def peer(name: str, *packages: str, over_ours: bool = False) -> Path:
-    """The Python of a peer's own environment under build/bench/, made on demand.
+    """Returns the Python of a peer's own environment under build/bench/, made on demand.
 
-    `over_ours`: what is not installed there is taken from our environment, so that torch's gigabytes are there once. What
-    the peer's instructions install comes first, and Pillow over pillow-simd only where it is among `packages`.
-    Raises CalledProcessError, with pip's words, where the peer cannot be installed.
+    `over_ours`: packages that are not installed there are taken from our environment, to save another copy of torch.
+    The peer's packages come first, and Pillow over pillow-simd only if it is among `packages`. Raises
+    CalledProcessError, with pip's message, if the peer cannot be installed.
     """
     folder = ROOT / "build" / "bench" / name
     python = folder / "bin" / "python"
@@ -64,7 +62,7 @@ def _site_packages(folder: Path) -> Path:
 
 
 def alternate(cases: dict[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
-    """Runs every case once a round, in turn, so that a noisy machine is noisy to all of them."""
+    """Runs every case once a round, in turn, so that noise of the machine affects all of them."""
     runs: dict[str, list[float]] = {name: [] for name in cases}
     for number in range(rounds):
         for name, case in cases.items():
@@ -74,7 +72,7 @@ def alternate(cases: dict[str, Callable[[], float]], rounds: int) -> dict[str, l
 
 
 def machine() -> dict[str, str | int]:
-    """What a figure is worth: processor, cores, Python."""
+    """Returns the machine of the figures: processor, cores, Python."""
     text = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     model = next((line.split(":")[1].strip() for line in text.splitlines() if line.startswith("model name")), "unknown")
     return {"processor": model, "cores": os.cpu_count() or 0, "python": platform.python_version()}
@@ -88,7 +86,7 @@ def conclude(
     out: Path | None,
     further: dict[str, dict[str, object]] | None = None,
 ) -> None:
-    """Prints medians and our ratio to each peer, and writes them as JSON where `out` says, with cases of other units."""
+    """Prints medians and our ratio to each peer, and writes them as JSON if `out` is given, with cases of other units."""
     medians = {case: statistics.median(values) for case, values in runs.items()}
     ratios = {f"{us}/{case}": medians[us] / median for case, median in medians.items() if case != us}
     for case, median in medians.items():
@@ -102,7 +100,7 @@ def conclude(
 
 
 def write(name: str, cases: dict[str, dict[str, object]], ratios: dict[str, float], out: Path) -> None:
-    """The figures as JSON, with what they are worth: the commit, the machine and the day."""
+    """Writes the figures as JSON, with the commit, the machine and the date."""
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
     result = {
         "name": name,

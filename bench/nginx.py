@@ -1,4 +1,4 @@
-"""nginx on a free port of loopback with a configuration of its own, serving a folder; the system's service is left alone."""
+"""Serves a folder by nginx on a free port of loopback with its own configuration; the system's nginx is not touched."""
 
 import os
 import pwd
@@ -13,12 +13,12 @@ from pathlib import Path
 
 from tagmill.bench.workers import UnavailableError, last_line
 
-SYSTEM = "/usr/sbin"  # where Debian has it, which is not on everybody's path
+SYSTEM = "/usr/sbin"  # Debian's path, which is not in every PATH
 _PATIENCE = 30.0  # seconds until it answers
 
 
 def program() -> str:
-    """Raises UnavailableError where there is none."""
+    """Returns the path of nginx. Raises UnavailableError if there is none."""
     found = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:{SYSTEM}")
     if found is None:
         raise UnavailableError("no nginx here (Debian: apt-get install nginx-light)")
@@ -27,7 +27,7 @@ def program() -> str:
 
 @contextmanager
 def serving(folder: Path) -> Iterator[str]:
-    """The URL under which the files of a folder are, as long as the context lasts."""
+    """Yields the URL of the files of a folder, within the context."""
     command = [program()]
     with tempfile.TemporaryDirectory(prefix="nginx-") as place:
         port = _free_port()
@@ -44,9 +44,10 @@ def serving(folder: Path) -> Iterator[str]:
 
 
 def _config(place: Path, folder: Path, port: int) -> str:
-    """As Debian's, without what it writes to the system's places. A worker a core, and no log: it is to be no bottleneck."""
+    """Returns a configuration like Debian's, without the system's paths. A worker for each core and no log, so that it
+    is no bottleneck."""
     temporary = [f"{kind}_temp_path {place}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")]
-    user = f"user {pwd.getpwuid(0).pw_name};" if os.geteuid() == 0 else ""  # or its workers could not read the folder
+    user = f"user {pwd.getpwuid(0).pw_name};" if os.geteuid() == 0 else ""  # else its workers could not read the folder
     return f"""
         {user} daemon off; pid {place}/pid; error_log stderr warn; worker_processes auto;
         events {{ worker_connections 1024; }}

@@ -1,4 +1,4 @@
-"""A web of photographs: each many times over, alike in pixels and unlike in bytes, and the list of their URLs."""
+"""Makes a web of photographs: each many times, equal in pixels and different in bytes, and the list of their URLs."""
 
 import hashlib
 from pathlib import Path
@@ -10,7 +10,7 @@ _TAGS = ("sunset", "#BrownBear", "street", "dog", "castle", "portrait", "tulip")
 
 
 def prepare(pictures: list[Path], count: int) -> Path:
-    """A folder with `count` JPEG files, made once and kept under build/bench/."""
+    """Makes a folder with `count` JPEG files, once, under build/bench/."""
     whole = hashlib.sha256(f"1 {count}".encode())
     for path in pictures:
         whole.update(hashlib.sha256(path.read_bytes()).digest())
@@ -19,7 +19,7 @@ def prepare(pictures: list[Path], count: int) -> Path:
 
 
 def name_of(number: int) -> str:
-    """Where a copy lies, in the folder and on the web."""
+    """Returns the path of a copy, in the folder and on the web."""
     return f"{number // _FOLDER:03d}/{number:06d}.jpg"
 
 
@@ -32,13 +32,14 @@ def _make(pictures: list[Path], count: int, folder: Path) -> None:
 
 
 def numbered(jpeg: bytes, number: int) -> bytes:
-    """A JPEG with a comment after its first marker (ITU-T T.81, B.2.4.5), so that no two copies are the same bytes."""
+    """Returns a JPEG with a comment after its first marker (ITU-T T.81, B.2.4.5), so that no two copies have the same
+    bytes."""
     text = b"copy %d" % number
     return jpeg[:2] + b"\xff\xfe" + (2 + len(text)).to_bytes(2, "big") + text + jpeg[2:]
 
 
 def write_list(path: Path, web: str, count: int) -> None:
-    """Parquet with the columns url, tags and caption, as both programs read them."""
+    """Writes Parquet with the columns url, tags and caption, as both programs read them."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def work(files: list[bytes]) -> float:
-    """Images per second of the pixel work that ingest does for every picture; needs nothing but PIL."""
+    """Measures images per second of the pixel work that ingest does for every image; needs nothing but PIL."""
     from PIL import Image
 
     start = time.perf_counter()
@@ -33,14 +33,14 @@ def work(files: list[bytes]) -> float:
 
 
 def worker(paths: list[str]) -> None:
-    """One measurement in this process's environment: reads everything first, warms up, prints images/s."""
+    """Makes one measurement in this process's environment: reads everything first, warms up, prints images/s."""
     files = [Path(path).read_bytes() for path in paths]
     work(files[:4])
     print(work(files))
 
 
 class Clock:
-    """Seconds by step; a step lasts from the last call to this one."""
+    """Seconds by step; a step lasts from the previous call to this one."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
@@ -56,7 +56,7 @@ class Clock:
 
 
 def step_by_step(body: bytes, policy: "ImagePolicy", clock: Clock) -> bytes:
-    """What ingest does with a picture that goes over RGB, by ingest's own functions; the JPEG that is stored."""
+    """Processes an image on ingest's RGB path, by ingest's own functions; returns the JPEG that is stored."""
     from tagmill.ingest.images import fingerprint, srgb
     from tagmill.ingest.images import prepare as images
     from tagmill.ingest.images.resize import crop_or_pad, resample
@@ -80,7 +80,7 @@ def step_by_step(body: bytes, policy: "ImagePolicy", clock: Clock) -> bytes:
 
 
 def in_planes(body: bytes, policy: "ImagePolicy") -> bool:
-    """A picture made smaller in its own planes; False where it goes over RGB."""
+    """Shrinks an image in its own planes; returns False if it needs the RGB path."""
     from tagmill.ingest.images import prepare as images
 
     source = images.opened_image(body)
@@ -95,7 +95,7 @@ def stored_at_256(**changes: Any) -> "ImagePolicy":
 
 
 def ingest_steps(files: list[bytes], rounds: int) -> dict[str, dict[str, object]]:
-    """Microseconds a picture of every step, and of all that `prepare` and the fingerprints do under three policies."""
+    """Returns microseconds an image of every step, and of `prepare` with the fingerprints under three policies."""
     from tagmill.ingest.images.fingerprint import fingerprint
     from tagmill.ingest.images.prepare import Prepared, prepare
 

@@ -1,9 +1,10 @@
-"""What it costs to plan an epoch of billions: a synthetic corpus of 350,000 shards, opened by the loader in fresh processes.
+"""Measures the cost of planning an epoch of billions: a synthetic corpus of 350,000 shards, opened by the loader in new
+processes.
 
 python bench/plan.py [--shards N] [--quick] [--rounds N] [--folder DIR] [--out FILE.json]
 
-Prints, for a view that takes every sample once and for one that repeats them up to 64 times: seconds until a rank is ready
-and its memory above the imports, for the first rank of a machine and for those after it; the memory of 8 ranks together;
+Prints, for a view with every sample once and for one that repeats them up to 64 times: seconds until a rank is ready
+and its memory above the imports, for the first rank of a machine and for later ones; the memory of 8 ranks together;
 milliseconds to resume at any turn; and whether sampled steps over all of 336 and 328 ranks are exactly once.
 """
 
@@ -22,16 +23,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-SAMPLES = 10_000  # a shard
+SAMPLES = 10_000  # samples of a shard
 BATCH = 8064  # 24 on each of 336 ranks
 WORLD, SMALLER = 336, 328
-RANKS = 8  # of a machine
+RANKS = 8  # ranks of a machine
 MOST_COPIES = 64
 STATUS, SMAPS = Path("/proc/self/status"), "/proc/{}/smaps_rollup"
 
 
 def parquet(table: dict[str, Any], schema: Any) -> bytes:
-    """As ingest writes it, but from columns."""
+    """Writes a table as ingest does, but from columns."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -46,7 +47,7 @@ def digests(random: np.random.Generator, count: int) -> list[str]:
 
 
 def make_corpus(folder: Path, shards: int) -> str:
-    """`corpus.json`, the manifest and two views: all that planning reads of a corpus."""
+    """Writes `corpus.json`, the manifest and two views: all parts of a corpus that planning reads."""
     from tagmill.shards.formats.record import sha256_hex
     from tagmill.shards.manifest import SHARDS, CorpusFile, Named, commit
     from tagmill.shards.storage.store import Store
@@ -65,7 +66,7 @@ def make_corpus(folder: Path, shards: int) -> str:
 
 
 def make_view(store: Any, kind: str, facts: dict[str, Any], manifest: str, generator: np.random.Generator) -> Any:
-    """`uniform`: run j holds about 1 / (j + 1) of a shard's samples, the last ones are there in some shards only."""
+    """`uniform`: run j contains about 1 / (j + 1) of a shard's samples, the last runs exist in some shards only."""
     from tagmill.shards.formats.record import sha256_hex
     from tagmill.shards.manifest import Named
     from tagmill.shards.view import ONE, VIEW_SHARDS, ViewFile
@@ -95,13 +96,13 @@ def make_view(store: Any, kind: str, facts: dict[str, Any], manifest: str, gener
 
 
 def memory(field: str) -> float:
-    """A field of this process's status, in MB."""
+    """Returns a field of this process's status, in MB."""
     line = next(line for line in STATUS.read_text().splitlines() if line.startswith(f"{field}:"))
     return int(line.split()[1]) / 1024
 
 
 def pss(process: int) -> float:
-    """This process's share of the memory that it touched, in MB."""
+    """Returns this process's share of the memory that it touched, in MB."""
     text = Path(SMAPS.format(process)).read_text()
     return int(next(line for line in text.splitlines() if line.startswith("Pss:")).split()[1]) / 1024
 
@@ -115,7 +116,7 @@ def open_loader(url: str, view: str, cache: str, rank: int, size: int = WORLD) -
 
 
 def worker(url: str, view: str, cache: str, rank: str) -> None:
-    """One rank: says that it has imported, waits for a line, gets ready, resumes at some turns, waits again."""
+    """Runs one rank: reports its imports, waits for a line, opens the loader, resumes at some turns, waits again."""
     import torch  # noqa: F401  # what a trainer has imported anyway
 
     import tagmill.pipeline  # noqa: F401
@@ -140,7 +141,7 @@ def worker(url: str, view: str, cache: str, rank: str) -> None:
 
 
 def resume(loader: Any, turn: int) -> None:
-    """All that is computed before the first byte of the first chunk is read."""
+    """Computes everything that precedes the first read of a chunk."""
     loader.load_state_dict({**loader.state_dict(), "turn": turn})
     schedule, epoch = loader._schedule, 0
     next(schedule.steps(epoch, turn))
@@ -151,7 +152,7 @@ def resume(loader: Any, turn: int) -> None:
 
 
 def ranks(url: str, view: str, cache: str, number: int) -> tuple[list[list[float]], float, float]:
-    """Figures of `number` ranks that start together, PSS of all together, and what of it the imports took, in MB."""
+    """Returns figures of `number` ranks that start together, PSS of all together, and the imports' part of it, in MB."""
     command = [sys.executable, __file__, "--worker", url, view, cache]
     started = [
         subprocess.Popen([*command, str(rank)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -183,7 +184,7 @@ def _go_on(process: Any) -> None:
 
 
 def exactly_once(url: str, view: str, cache: str, steps: int) -> int:
-    """Checks sampled steps and a sampled block over all ranks of both worlds; the number of turns that were checked."""
+    """Checks sampled steps and a sampled block over all ranks of both worlds; returns the number of turns checked."""
     from tagmill.pipeline.config import World
 
     loader, checked = open_loader(url, view, cache, 0), 0
@@ -218,10 +219,10 @@ def visits_of_block(plan: Any, start: int, world: Any) -> list[Any]:
 
 
 def expect_samples(loader: Any, positions: npt.NDArray[np.int64]) -> None:
-    """Distinct positions are distinct places of runs, which are as long as the view says."""
+    """Checks that distinct positions are distinct offsets of runs, and that runs have the lengths of the view."""
     places, total = set[tuple[int, int, int]](), 0
     for span in loader.space.spans_at(0, positions):
-        if total < 500:  # asking for a line takes longer than the rest
+        if total < 500:  # the request takes longer than the rest
             counts = loader.view.shard(span.shard).counts
             expect(span.copy < 0 or span.stop <= counts[span.copy], f"{span} is outside its run")
         places.update((span.shard, span.copy, place) for place in range(span.start, span.stop))
@@ -266,9 +267,9 @@ def main() -> None:
 
 
 def add(runs: dict[str, list[float]], case: str, figures: list[list[float]], together: float, imports: float) -> None:
-    """The slowest and largest of the ranks."""
+    """Returns the slowest and largest values of the ranks."""
     seconds, worked, rss, peak, after, _, median, worst = np.max(np.array(figures), axis=0).tolist()
-    named = {"ready, s": seconds, "ready, s of CPU": worked}  # the second is worth something on a busy machine too
+    named = {"ready, s": seconds, "ready, s of CPU": worked}  # the second is useful on a busy machine too
     named |= {"above imports, MB": rss, "peak above imports, MB": peak, "after resuming, MB": after}
     named |= {"resume median, ms": median, "resume worst, ms": worst}
     named |= {"PSS together, MB": together, "PSS of the imports, MB": imports}

@@ -1,4 +1,4 @@
-"""What a tree of processes took of a machine: processor seconds and memory, from /proc. Standard library alone."""
+"""Measures the processor seconds and memory of a process tree, from /proc. Uses only the standard library."""
 
 import json
 import os
@@ -9,13 +9,13 @@ from typing import Any
 
 PROC = Path("/proc")
 TICKS = os.sysconf("SC_CLK_TCK")
-EVERY = 0.25  # seconds between two looks at the memory
+EVERY = 0.25  # seconds between two measurements of the memory
 
 
 def parse_stat(text: str) -> tuple[int, float]:
-    """The parent of a process and its processor seconds so far, those of its ended children among them.
+    """Parses the parent of a process and its processor seconds so far, including those of its ended children.
 
-    `text` is /proc/PID/stat, whose second field is a name in brackets that may hold blanks and brackets.
+    `text` is /proc/PID/stat, whose second field is a name in brackets that may contain blanks and brackets.
     """
     fields = text.rpartition(")")[2].split()
     parent, ticks = int(fields[1]), sum(int(field) for field in fields[11:15])
@@ -23,13 +23,13 @@ def parse_stat(text: str) -> tuple[int, float]:
 
 
 def parse_pss(text: str) -> int:
-    """Bytes of memory, shared pages divided by those who share them; `text` is /proc/PID/smaps_rollup."""
+    """Parses bytes of memory, with shared pages divided by the number of processes; `text` is /proc/PID/smaps_rollup."""
     line = next((line for line in text.splitlines() if line.startswith("Pss:")), "Pss: 0 kB")
     return int(line.split()[1]) * 1024
 
 
 def descendants(parents: dict[int, int], root: int) -> set[int]:
-    """`root` and everything below it."""
+    """Returns `root` and everything below it."""
     found: set[int] = set()
     todo = [root]
     while todo:
@@ -39,7 +39,7 @@ def descendants(parents: dict[int, int], root: int) -> set[int]:
 
 
 def tree(root: int) -> dict[int, float]:
-    """Process ids of a tree that lives, with their processor seconds."""
+    """Returns the process ids of a living tree, with their processor seconds."""
     stats = {}
     for entry in PROC.iterdir():
         if entry.name.isdigit() and (text := _read(entry / "stat")):
@@ -49,17 +49,18 @@ def tree(root: int) -> dict[int, float]:
 
 
 def cpu_seconds(root: int) -> float:
-    """Of a tree, since its processes started."""
+    """Returns the processor seconds of a tree since its processes started."""
     return sum(tree(root).values())
 
 
 def pss_bytes(root: int) -> int:
-    """Memory of a tree now."""
+    """Returns the memory of a tree now."""
     return sum(parse_pss(_read(PROC / str(process) / "smaps_rollup")) for process in tree(root))
 
 
 def watched(command: list[str]) -> dict[str, Any]:
-    """Seconds of a command, the peak memory of its processes, and what it says: a JSON object on standard output."""
+    """Runs a command; returns its seconds, the peak memory of its processes, and its output: a JSON object on standard
+    output."""
     begun, peak = time.perf_counter(), 0
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         while process.poll() is None:
@@ -76,7 +77,7 @@ def watched(command: list[str]) -> dict[str, Any]:
 
 
 def _read(path: Path) -> str:
-    """Empty where the process has ended meanwhile."""
+    """Reads a file; empty if the process has ended meanwhile."""
     try:
         return path.read_text()
     except (FileNotFoundError, ProcessLookupError, PermissionError):

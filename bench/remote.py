@@ -1,4 +1,5 @@
-"""The loader from a real S3 service (Ceph's gateway on loopback) behind a proxy that is late and fails, beside the disk."""
+"""Measures the loader from a real S3 service (Ceph's gateway on loopback) behind a slow and faulty proxy, and from the
+disk."""
 
 import argparse
 import importlib.util
@@ -25,24 +26,24 @@ PLACES: dict[str, dict[str, float]] = {
 }
 PEERS_AT = "S3, 20 ms"
 REMOTE_PEERS = ("DALI reader", "webdataset", "Streaming", "LitData")
-BATCHES = 12  # less than an epoch with what comes before: others keep what they read, and would read it no more
+BATCHES = 12  # less than an epoch with the warm-up: other loaders keep what they read, and would not read it again
 
 
 def fixture(name: str) -> ModuleType:
-    """tests/shards/NAME.py, which is part of no package."""
+    """Imports tests/shards/NAME.py, which is not part of a package."""
     path = measure.ROOT / "tests" / "shards" / f"{name}.py"
     spec = importlib.util.spec_from_file_location(f"bench_{name}", path)
     if spec is None or spec.loader is None or not path.exists():
         sys.exit(f"{path} is missing")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look there
+    sys.modules[spec.name] = module  # dataclasses look it up there
     spec.loader.exec_module(module)
     return module
 
 
 @contextmanager
 def service(folders: list[Path]) -> Iterator[Any]:
-    """The service with the folders in its bucket, each under its name."""
+    """Runs the service with the folders in its bucket, each under its name."""
     objectstore = fixture("objectstore")
     if missing := objectstore.missing_programs():
         sys.exit(f"no S3 service here: {', '.join(missing)} not installed (Debian: ceph-mon ceph-osd radosgw)")
@@ -57,7 +58,7 @@ def service(folders: list[Path]) -> Iterator[Any]:
 
 
 def cases(options: argparse.Namespace, folder: Path, sizes: list[str]) -> list[Case]:
-    """Ours at every place, and the peers that read S3 by the usual environment at one."""
+    """Returns tagmill at every location, and the peers that read S3 by the usual environment at one."""
     known = {peer.name: peer for peer in peers(options.backend)}
     us = known[US]
     found = [Case(us, "uint8", place) for place in (DISK, *PLACES)]
@@ -83,7 +84,7 @@ def cases(options: argparse.Namespace, folder: Path, sizes: list[str]) -> list[C
 
 
 def one(case: Case, folder: Path, proxy: Any, extra: dict[str, str], flags: list[str]) -> None:
-    """A run of a case, with what the proxy saw of it."""
+    """Runs a case, and adds the proxy's counts."""
     if case.place == DISK:
         measured(case, str(folder / case.peer.data), flags)
         return

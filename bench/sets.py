@@ -1,12 +1,13 @@
-"""What the set work of an ingest costs: exact groups, evaluation sets, near duplicates, the selection, and tags counted.
+"""Measures the cost of an ingest's deduplication: exact groups, evaluation sets, near duplicates, the selection, and
+tags counted.
 
 python bench/sets.py [--rows N ...] [--memory SIZE] [--file-rows N] [--quick] [--folder DIR] [--out FILE.json]
 
-For each number of rows the facts of so many pictures are made: one in ten has another's bytes, one in twenty is nearly another
-at 1 to 31 bits, each distance equally often; 50,000 evaluation hashes, a thousand of them near a picture; three
-tags a row of a Zipf vocabulary. Then, in a process of its own, all of `select` runs on them, and tags are counted over samples
-with those of their duplicates. Figures are seconds, the peak memory of the process tree, bytes spilled, and how many of the
-planted pairs were found at each distance, beside what is predicted for the tables drawn.
+For each number of rows the facts of as many images are made: one in ten has another's bytes, one in twenty is near
+another at 1 to 31 bits, each distance equally often; 50,000 evaluation hashes, a thousand of them near an image; three
+tags a row of a Zipf vocabulary. Then, in its own process, all of `select` runs on them, and tags are counted over
+samples with those of their duplicates. Figures are seconds, the peak memory of the process tree, bytes spilled, and the
+planted pairs found at each distance, compared with the prediction for these tables.
 """
 
 import json
@@ -31,11 +32,11 @@ from tagmill.bench import measure, processes
 from tagmill.shards.storage.marked_folder import claim, discard
 
 ROWS = (10_000_000, 100_000_000)
-FILE, PART, GROUP = 1_000_000, 10_000, 16  # rows of a file, unless told, and of a part; parts of a pack group
+FILE, PART, GROUP = 1_000_000, 10_000, 16  # rows of a file, by default, and of a part; parts of a pack group
 TAGS, WORDS = 3, 500_000
 EVALUATION, LEAKED = 50_000, 1_000
 FARTHEST = 31
-EVERY = 0.5  # seconds between two looks at memory and spool
+EVERY = 0.5  # seconds between two measurements of memory and spool
 HELD_OUT = 50_000  # and at most one in twenty
 FACTS = pa.schema(
     [
@@ -57,7 +58,7 @@ def hashes(draw: np.random.Generator, count: int) -> npt.NDArray[np.uint64]:
 def flipped(
     draw: np.random.Generator, words: npt.NDArray[np.uint64], bits: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.uint64]:
-    """Hashes that differ from these in so many bits."""
+    """Returns hashes that differ from these in that many bits."""
     turns = draw.random((len(words), 256), np.float32).argsort(axis=1)
     flips = np.packbits(turns < bits[:, None], axis=1).view(">u8")
     return words ^ flips.astype(np.uint64)
@@ -68,17 +69,17 @@ def distance_of(planted: int) -> npt.NDArray[np.int64]:
 
 
 def own_and_near(size: int) -> tuple[int, int]:
-    """Of a file of so many rows: its own pictures come first, then near duplicates of the first of them, then exact copies of
+    """Divides a file's rows: its own images come first, then near duplicates of the first of them, then exact copies of
     the last."""
     return size * 85 // 100, size * 5 // 100
 
 
 def make(folder: Path, rows: int, size: int = FILE) -> None:
-    """The facts of `rows` pictures, `size` in a file, and the evaluation set."""
+    """Makes the facts of `rows` images, `size` in a file, and the evaluation set."""
     if (folder / "made").exists():
         return
     if not discard(folder):
-        raise FileExistsError(f"{folder} is not this bench's: give another --folder")
+        raise FileExistsError(f"{folder} was not made by this benchmark: give another --folder")
     claim(folder)
     words = pa.array([f"#tag{number:06d}" for number in range(WORDS)])
     shares = np.cumsum(1.0 / np.arange(1, WORDS + 1))
@@ -115,7 +116,7 @@ def _write(
     shares: npt.NDArray[np.float64],
     draw: np.random.Generator,
 ) -> None:
-    """Row r of the file stands at place r % PART of a part, as ingest leaves it."""
+    """Row r of the file is row r % PART of a part, as ingest writes it."""
     size = len(pdq)
     rows = np.arange(size) + number * size
     keys = np.frombuffer(np.ascontiguousarray(digests[:, :2].astype(">u8")).tobytes().hex().encode(), "S32")
@@ -139,7 +140,7 @@ def _write(
     pq.write_table(pa.Table.from_arrays(arrays, schema=FACTS), path, compression="zstd", row_group_size=100_000)
 
 
-# As a view counts them: the tags of samples, and beside them those of duplicates, by the sample that they yield to.
+# As a view counts them: the tags of samples, and those of duplicates, by the sample that is kept.
 KEPT = (
     "SELECT COUNT(*), SUM(n) FROM (SELECT tag, COUNT(*) AS n FROM (SELECT UNNEST(tags) AS tag FROM kept) GROUP BY tag)"
 )
@@ -151,7 +152,7 @@ SELECT COUNT(*), SUM(n) FROM (
 
 
 def count(folder: Path, rows: int, size: int, memory: int) -> dict[str, int]:
-    """Different tags of samples, all of them, and pairs of sample and tag that duplicates bring."""
+    """Returns different tags of samples, all of them, and pairs of sample and tag that duplicates add."""
     import duckdb
 
     schema = pa.schema([("yields_to", pa.string()), ("tags", pa.list_(pa.string()))])
@@ -173,7 +174,7 @@ def count(folder: Path, rows: int, size: int, memory: int) -> dict[str, int]:
 
 
 def work(folder: Path, rows: int, size: int, memory: int) -> dict[str, Any]:
-    """The measured process: set work over the facts of a folder, then the count."""
+    """The measured process: deduplication over the facts of a folder, then the count."""
     from tagmill.ingest.config.memory import shared
     from tagmill.ingest.dedup.decontamination import ENTRIES, EvaluationSets
     from tagmill.ingest.dedup.near_duplicates import NearRules
@@ -231,7 +232,7 @@ def work(folder: Path, rows: int, size: int, memory: int) -> dict[str, Any]:
 
 
 def recall(folder: Path, rows: int, size: int) -> dict[str, list[float]]:
-    """The share of planted pairs of which one is dropped as a near duplicate, by distance 1 to FARTHEST."""
+    """Returns the share of planted pairs of which one is dropped as a near duplicate, by distance 1 to FARTHEST."""
     found, total, (own, near_rows) = np.zeros(FARTHEST + 1), np.zeros(FARTHEST + 1), own_and_near(size)
     distances = distance_of(near_rows)
     for _, fates in _fates(folder, rows, size, ["part", "reason"]):
@@ -245,7 +246,7 @@ def recall(folder: Path, rows: int, size: int) -> dict[str, list[float]]:
 
 
 def _fates(folder: Path, rows: int, size: int, columns: list[str]) -> Iterator[tuple[int, pa.Table]]:
-    """The selection's rows, a file of facts at a time, in its order; the first column is the part."""
+    """Yields the selection's rows, a file of facts at a time, in its order; the first column is the part."""
     for number in range(rows // size):
         first, last = number * size // PART, (number + 1) * size // PART
         names = [f"{group:06d}.parquet" for group in sorted({part // GROUP for part in range(first, last)})]
@@ -256,7 +257,7 @@ def _fates(folder: Path, rows: int, size: int, columns: list[str]) -> Iterator[t
 
 
 def watched(folder: Path, rows: int, size: int, memory: int) -> dict[str, Any]:
-    """The work in a process of its own, with the peaks of its memory and of what it took of the disk."""
+    """Runs the work in its own process, and measures the peaks of its memory and disk use."""
     for name in ("corpus", "engine", "spool"):
         shutil.rmtree(folder / name, ignore_errors=True)
     (folder / "spool").mkdir()
@@ -276,7 +277,7 @@ def watched(folder: Path, rows: int, size: int, memory: int) -> dict[str, Any]:
 
 
 def _sizes_below(folder: Path) -> int:
-    """Bytes of files, of which any may go while we look."""
+    """Returns the bytes of files, any of which may disappear meanwhile."""
     total = 0
     for here, _, names in os.walk(folder):
         for name in names:
@@ -286,7 +287,7 @@ def _sizes_below(folder: Path) -> int:
 
 
 def judged(folder: Path, rows: int, size: int, run: dict[str, Any]) -> dict[str, Any]:
-    """A run with what it found of what was planted."""
+    """Runs once and adds how many of the planted rows were found."""
     met, predicted = recall(folder, rows, size), run["told"]["counts"]["near"]["predicted"]
     leaks = pq.read_table(folder / "corpus" / "decontamination.parquet")
     planted = int((folder / "made").read_text())
@@ -311,7 +312,7 @@ def main() -> None:
     parser = measure.arguments(__doc__ or "")
     parser.add_argument("--rows", type=int, action="append", help="a multiple of --file-rows; may be repeated")
     parser.add_argument("--file-rows", type=int, default=FILE, help=f"rows of a file of facts, a multiple of {PART}")
-    parser.add_argument("--memory", default="6GiB", help="that the process tree must stay within")
+    parser.add_argument("--memory", default="6GiB", help="limit of the process tree")
     parser.add_argument("--folder", type=Path, default=measure.ROOT / "build" / "bench" / "sets")
     parser.set_defaults(rounds=1)
     options = parser.parse_args()

@@ -1,9 +1,9 @@
-"""Drivers of S3 against each other: obstore and s3fs, ranged reads of 4 KB and 1.3 MB with 1, 8 and 32 in flight.
+"""Compares drivers of S3: obstore and s3fs, ranged reads of 4 KB and 1.3 MB with 1, 8 and 32 in flight.
 
 python bench/store.py [--rounds N] [--quick] [--out FILE.json]
 
-Against a real service on loopback (Ceph's gateway: apt-get install ceph-mon ceph-osd radosgw), at once and behind a proxy
-that adds 20 ms. Each measurement is a process of its own, so that its processor seconds are those of the driver alone.
+Uses a real service on loopback (Ceph's gateway: apt-get install ceph-mon ceph-osd radosgw), directly and behind a proxy
+that adds 20 ms. Each measurement has its own process, so that its processor seconds are the driver's.
 """
 
 import json
@@ -26,7 +26,7 @@ OBJECT = 64 << 20  # bytes
 
 
 def worker(name: str, size: int, threads: int, reads: int) -> None:
-    """Reads ranges of the object in this process, after a warm-up; prints what it took."""
+    """Reads ranges of the object in this process, after a warm-up; prints the cost."""
     from tagmill.shards.storage.drivers import FsspecDriver, S3Driver
     from tagmill.shards.storage.store import handle
 
@@ -55,7 +55,7 @@ def measured(endpoint: str, *arguments: str) -> dict[str, float]:
 
 
 def compare(endpoints: dict[str, str], rounds: int, quick: bool) -> dict[str, list[dict[str, float]]]:
-    """Every case once a round, the drivers in turn."""
+    """Runs every case once a round, the drivers in turn."""
     runs: dict[str, list[dict[str, float]]] = {}
     for _ in range(rounds):
         for latency, endpoint in endpoints.items():

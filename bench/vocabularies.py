@@ -1,8 +1,8 @@
-"""How many labels there are: the figures of docs/how-to/labels.md, counted on WordNet 3.0 and on ImageNet's classes.
+"""Counts labels: the figures of docs/how-to/labels.md, on WordNet 3.0 and on ImageNet's classes.
 
 python bench/vocabularies.py
 
-Takes half a minute; the figures depend on nothing but the shipped tables and the rules, so every machine prints the same.
+Takes half a minute; the figures depend only on the included tables and the rules, so every machine prints the same.
 """
 
 from collections import Counter, defaultdict
@@ -25,14 +25,14 @@ def all_synsets() -> list[str]:
 
 
 def labels_by_token(tokens: Iterable[str], rules: MatchRules) -> dict[str, tuple[SynsetSet, ...]]:
-    """The labels of the tokens that have some."""
+    """Returns the labels of the tokens that have some."""
     matcher = TagMatcher(rules)
     found = {token: matcher.match(token).labels for token in tokens}
     return {token: labels for token, labels in found.items() if labels}
 
 
 def counts(led: dict[str, tuple[SynsetSet, ...]]) -> dict[str, int]:
-    """Tokens and labels."""
+    """Counts tokens and labels."""
     labels = {label for each in led.values() for label in each}
     return {
         "tokens with a label": len(led),
@@ -46,11 +46,11 @@ def counts(led: dict[str, tuple[SynsetSet, ...]]) -> dict[str, int]:
 
 
 def classes_counts(led: dict[str, tuple[SynsetSet, ...]], classes: Sequence[str]) -> dict[str, int]:
-    """`counts` of the labels that meet a class, and what becomes of the classes."""
+    """Counts the labels that meet a class, and the classes."""
     wanted = frozenset(classes)
     kept = {token: tuple(label for label in each if not wanted.isdisjoint(label)) for token, each in led.items()}
     labels = {label for each in kept.values() for label in each}
-    met: dict[str, list[int]] = defaultdict(list)  # by class, how many classes each of its labels meets
+    met: dict[str, list[int]] = defaultdict(list)  # by class, the number of classes that each of its labels meets
     for label in labels:
         for synset in wanted.intersection(label):
             met[synset].append(len(wanted.intersection(label)))
@@ -63,7 +63,7 @@ def classes_counts(led: dict[str, tuple[SynsetSet, ...]], classes: Sequence[str]
 
 
 def rules_table(nouns: WordNet, name: str) -> str:
-    """What becomes of `nouns`, all of them, or of the words of `in1k` or `in21k`, by rule."""
+    """Counts `nouns`, all of them, or the words of `in1k` or `in21k`, by rule."""
     classes = imagenet(name) if name in CLASSES else ()
     tokens = {clean(word) for synset in classes for word in nouns.lemmas(synset)} if classes else set(nouns.forms)
     entities = VocabularyRules(name).entities()
@@ -77,7 +77,7 @@ def rules_table(nouns: WordNet, name: str) -> str:
 
 
 def options_table(nouns: WordNet) -> None:
-    """What options change for all forms of nouns, with the rule `merge`."""
+    """Counts the effect of options for all forms of nouns, with the rule `merge`."""
     options = {
         "no option": MatchRules(),
         "instances": MatchRules(instances=True),
@@ -100,7 +100,7 @@ def options_table(nouns: WordNet) -> None:
 
 
 def compounds_table(nouns: WordNet) -> None:
-    """How good the splits of compounds are, where WordNet knows better."""
+    """Measures how good the splits of compounds are, if WordNet knows the right one."""
     classes = [synset for synset in all_synsets() if not nouns.is_instance(synset)]
     words = [lemma.replace("-", "_").split("_") for synset in classes for lemma in nouns.lemmas(synset)]
     two = {"".join(pair): pair for pair in ([clean(part) for part in word] for word in words if len(word) == 2)}
@@ -132,7 +132,7 @@ def ways(nouns: WordNet, token: str) -> Iterator[tuple[str, str]]:
 
 
 def table(title: str, heads: Sequence[str], columns: Sequence[dict[str, int]]) -> str:
-    """Lines of Markdown, without the rows that are 0 throughout."""
+    """Returns lines of Markdown, without rows of zeros."""
     rows = [row for row in columns[0] if any(column[row] for column in columns)]
     lines = [f"| {row} | {' | '.join(f'{column[row]:,}' for column in columns)} |" for row in rows]
     return "\n".join([f"| {title} | {' | '.join(heads)} |", f"| --- |{' ---: |' * len(heads)}", *lines]) + "\n"

@@ -1,4 +1,4 @@
-"""Loaders of others and ours as processes: how each is installed, started, watched and ended, and what it said."""
+"""Runs loaders as processes: installs, starts, watches and ends each, and parses its output."""
 
 import json
 import os
@@ -19,21 +19,21 @@ from tagmill.bench import corpora, measure, processes
 PEERS = measure.ROOT / "bench" / "peers"
 US, LIMITS = "tagmill", ("decode only", "decode only (DALI)")
 PATIENCE = 300.0  # seconds for one run of one case
-EVERY = 0.5  # seconds between two looks at the memory
+EVERY = 0.5  # seconds between two measurements of the memory
 
 
 class UnavailableError(Exception):
-    """A peer that cannot be measured here; says why."""
+    """A peer that cannot be measured here, and the reason."""
 
 
 @dataclass(frozen=True)
 class Peer:
-    """A loader: its file under bench/peers/, what it reads, and what its users install."""
+    """A loader: its file under bench/peers/, its input, and the packages that its users install."""
 
     name: str
     file: str
-    data: str  # folder of the prepared pictures; made by the file itself where `corpora` does not make it
-    environment: str = ""  # under build/bench/; empty for ours
+    data: str  # folder of the prepared images; made by the file itself if `corpora` does not make it
+    environment: str = ""  # under build/bench/; empty for tagmill
     packages: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
 
@@ -42,11 +42,11 @@ class Peer:
         return self.data not in ("images", "corpus")
 
     def command(self, data: str) -> list[str]:
-        """Of its worker, for data at a path or a URL, up to the options that are the same for all."""
+        """Returns the worker's command line, for data at a path or a URL, up to the common options."""
         return [str(self.python()), "-P", str(PEERS / self.file), data, *self.flags]
 
     def python(self) -> Path:
-        """Raises UnavailableError where it cannot be installed."""
+        """Returns the peer's Python. Raises UnavailableError if it cannot be installed."""
         if not self.environment:
             return Path(sys.executable)
         try:
@@ -56,7 +56,7 @@ class Peer:
 
 
 def torch_peer(name: str, file: str, data: str, environment: str, *packages: str) -> list[Peer]:
-    """A peer of DataLoader's kind twice: with torchvision's decoder, which is the faster, and with Pillow."""
+    """Returns a DataLoader peer twice: with torchvision's decoder, which is faster, and with Pillow."""
     given = (file, data, environment, (*packages, "pillow"))
     return [Peer(name, *given), Peer(f"{name} (Pillow)", *given, flags=("--decoder", "pillow"))]
 
@@ -77,7 +77,7 @@ def peers(backend: str) -> list[Peer]:
 
 @dataclass
 class Case:
-    """A peer with an output, and what was measured of it."""
+    """A peer with an output, and its measurements."""
 
     peer: Peer
     output: str
@@ -94,7 +94,7 @@ class Case:
 
 
 def environment() -> dict[str, str]:
-    """Of a worker, which finds the package `tagmill` in the checkout, also where it is not installed."""
+    """The environment of a worker, which finds the package `tagmill` in the checkout even if it is not installed."""
     paths = [str(measure.ROOT / "python"), *filter(None, [os.environ.get("PYTHONPATH")])]
     return {**os.environ, "PYTHONWARNINGS": "ignore", "PYTHONPATH": os.pathsep.join(paths)}
 
@@ -105,11 +105,11 @@ def last_line(text: str) -> str:
 
 
 def run_worker(command: list[str], environment: dict[str, str], every: float = EVERY) -> dict[str, Any]:
-    """The worker's figures, and the peak memory of its processes, looked at every so many seconds.
+    """Returns the worker's figures, and the peak memory of its processes, sampled at intervals.
 
-    Raises UnavailableError with its last words.
+    Raises UnavailableError with its last output.
     """
-    # Files and no pipes: these would be open as long as the last of a worker's own processes lives.
+    # Files and no pipes: pipes stay open as long as the last of a worker's own processes lives.
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as errors:
         process = subprocess.Popen(command, stdout=out, stderr=errors, env=environment, start_new_session=True)
         peak, end = 0, time.monotonic() + PATIENCE
@@ -136,14 +136,14 @@ def _from_start(file: IO[str]) -> str:
 
 
 def end_group(process: subprocess.Popen[bytes]) -> None:
-    """Nothing of a worker is left to slow the next one."""
+    """Kills all processes of a worker, so that they do not slow the next one."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 
 def prepare(peer: Peer, folder: Path) -> str:
-    """Where its data are, below the folder of `corpora.prepare`; makes its format where that is missing."""
+    """Returns the path of its data, below the folder of `corpora.prepare`; makes its format if that is missing."""
     peer.python()
 
     def make(place: Path) -> None:
@@ -159,7 +159,7 @@ def prepare(peer: Peer, folder: Path) -> str:
 
 
 def measured(case: Case, data: str, flags: list[str], extra: Mapping[str, str] = {}) -> None:
-    """One run more of a case, with an environment that has `extra`; one that failed is not run again."""
+    """Runs a case once more, with an environment that has `extra`; a failed one is not run again."""
     if case.reason is not None:
         return
     try:

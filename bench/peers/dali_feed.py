@@ -1,4 +1,4 @@
-"""DALI: its own webdataset reader over our tars and indexes, which is C++ throughout; no decoding."""
+"""DALI: its own webdataset reader over tagmill's tars and indexes, entirely in C++; no decoding."""
 
 import argparse
 from collections.abc import Iterator

@@ -1,4 +1,5 @@
-"""DALI: its own webdataset reader over our tars and indexes, its graph on the CPU or a GPU, its iterator for torch."""
+"""DALI: its own webdataset reader over tagmill's tars and indexes, its graph on the CPU or a GPU, its iterator for
+torch."""
 
 import argparse
 from collections.abc import Iterator

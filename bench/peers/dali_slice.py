@@ -1,4 +1,5 @@
-"""DALI's decoder alone, on a GPU the limit: the windows that tagmill crops, from memory, without resize or delivery."""
+"""DALI's decoder without a loader, on a GPU the limit: the windows that tagmill crops, from memory, without resize or
+delivery."""
 
 import argparse
 from collections.abc import Iterator

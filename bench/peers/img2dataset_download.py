@@ -1,6 +1,7 @@
-"""img2dataset: the call of its documentation, to the same sizes, its defaults for the rest (sha256 and EXIF among them).
+"""img2dataset: the call of its documentation, to the same sizes, with its defaults otherwise (including sha256 and
+EXIF).
 
-Its shards are as small as gives both processes work to the end; its default of 10,000 samples is meant for longer lists.
+Its shards are so small that both processes have work until the end; its default of 10,000 samples is for longer lists.
 """
 
 import json

@@ -1,5 +1,5 @@
-"""The limit: libjpeg alone in as many threads, on the windows that tagmill crops, from memory; each is reduced to one pixel,
-which costs next to nothing, and delivered nowhere."""
+"""The limit: libjpeg without a loader in as many threads, on the windows that tagmill crops, from memory; each is
+reduced to one pixel, at negligible cost, and not delivered."""
 
 import argparse
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from tagmill.bench.peers import stopwatch
 from tagmill.pipeline.augment.draws import train_crops
 from tagmill.pipeline.decode import libjpeg
 
-WHOLE = 1 << 16  # a window would have to be as many times larger than the pixel for the decoder to make it smaller
+WHOLE = 1 << 16  # a window would have to be that many times larger than the pixel for the decoder to shrink it
 
 
 def batches(options: argparse.Namespace) -> Iterator[int]:

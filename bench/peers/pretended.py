@@ -1,23 +1,23 @@
-"""A decoder that is pretended: it takes encoded batches and so much time, as a GPU does, and nothing of the processor."""
+"""A pretended decoder: it takes encoded batches and the time of a GPU, and no processor time."""
 
 import ctypes
 import time
 
-TRIPS = 32  # calls a batch that give the interpreter's lock away, about as many as DALI and torch are asked for one
+TRIPS = 32  # calls a batch that release the GIL, about as many as DALI and torch need for one
 
 
 class Pretended:
-    """Takes `rate` images/s, or as many as it is given where that is 0; two batches may be with it at a time."""
+    """Takes `rate` images/s, or any number if that is 0; it holds at most two batches at a time."""
 
     def __init__(self, rate: float) -> None:
         self._rate = rate
         self._done = 0.0  # time at which the pretended work ends
         self._call = ctypes.CDLL(None).getpid
-        self.waited = 0.0  # seconds for the lock
-        self.trips = 0  # calls that gave the lock away
+        self.waited = 0.0  # seconds of waiting for the GIL
+        self.trips = 0  # calls that released the GIL
 
     def take(self, count: int) -> None:
-        """Gives it a batch, and waits until it can be given another."""
+        """Takes a batch, and waits until it can take another."""
         begun = time.perf_counter()
         for _ in range(TRIPS):
             self._call()
@@ -31,5 +31,5 @@ class Pretended:
                 time.sleep(ahead)
 
     def totals(self) -> dict[str, float]:
-        """Counters for `stopwatch.run`."""
+        """Returns counters for `stopwatch.run`."""
         return {"lock_waited_seconds": self.waited, "lock_trips": self.trips}

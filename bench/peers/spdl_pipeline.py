@@ -16,7 +16,7 @@ from tagmill.bench.peers import stopwatch
 from tagmill.bench.peers.stopwatch import MEAN, SIZE, STD
 
 AHEAD = 2  # batches
-# swscale's bilinear filter grows with the shrinking, as an antialiased one does.
+# swscale's bilinear filter widens with the reduction, as an antialiased one does.
 SCALE = f"scale={SIZE}:{SIZE}:flags=bilinear"
 
 
@@ -36,7 +36,8 @@ def decode(path: str) -> Any:
 
 
 def batches(options: argparse.Namespace) -> Iterator[torch.Tensor]:
-    spdl.io.utils.get_ffmpeg_versions()  # raises where there is no FFmpeg; the pipeline would only log that, without end
+    # raises an error without FFmpeg, which the pipeline would only log, without end
+    spdl.io.utils.get_ffmpeg_versions()
     torch.set_num_threads(1)
     mean = 255 * torch.tensor(MEAN).view(1, 3, 1, 1)
     factor = 1 / (255 * torch.tensor(STD)).view(1, 3, 1, 1)

@@ -1,4 +1,4 @@
-"""One measurement of one loader in a process of its own: warm up, then batches against the clock; prints a line of JSON."""
+"""Measures one loader in its own process: warms up, then times batches; prints a line of JSON."""
 
 import argparse
 import importlib.metadata
@@ -29,10 +29,10 @@ def run(
     make: Callable[[Path, Path], None] | None = None,
     totals: Totals = dict,
 ) -> None:
-    """The whole of a worker: `FILE make IMAGES FOLDER` writes its format, `FILE DATA ...` measures.
+    """The main function of a worker: `FILE make IMAGES FOLDER` writes its format, `FILE DATA ...` measures.
 
-    `batches` takes the options and yields, without end, batches [b, 3, 224, 224], or how many images it has done where
-    there is nothing to look at. `totals` are counters of its own, of which the growth under the clock is told.
+    `batches` takes the options and yields, without end, batches [b, 3, 224, 224], or the number of images done if there
+    is no output to check. `totals` returns counters, whose growth during the measurement is reported.
     """
     parser = argparse.ArgumentParser()
     parser.add_argument("data", help="where the samples are, in this loader's format")
@@ -46,10 +46,10 @@ def run(
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--warm", type=int, default=4, help="batches before the clock starts")
-    parser.add_argument("--batches", type=int, default=16, help="batches that are measured, at least")
-    parser.add_argument("--seconds", type=float, default=0.0, help="for how long, at least")
-    parser.add_argument("--folder", type=Path, help="make: where to write; else: a place for caches")
-    parser.add_argument("--images", type=Path, help="make: the pictures")
+    parser.add_argument("--batches", type=int, default=16, help="minimum number of batches that are measured")
+    parser.add_argument("--seconds", type=float, default=0.0, help="minimum seconds of a measurement")
+    parser.add_argument("--folder", type=Path, help="make: where to write; else: a folder for caches")
+    parser.add_argument("--images", type=Path, help="make: the images")
     options = parser.parse_args()
     if options.data == MAKE:
         if make is not None:
@@ -60,11 +60,11 @@ def run(
     if "PIL" in sys.modules:
         result["versions"]["PIL as imported"] = sys.modules["PIL"].__version__  # pillow-simd's has a .post
     print(json.dumps(result), flush=True)
-    os._exit(0)  # without waiting for what a loader's threads and processes have still ahead
+    os._exit(0)  # without waiting for the work that a loader's threads and processes still have ahead
 
 
 def measure(batches: Batches, options: argparse.Namespace, totals: Totals) -> dict[str, Any]:
-    """images/s, processor seconds per 1,000 images, and seconds to the first batch."""
+    """Returns images/s, processor seconds per 1,000 images, and seconds to the first batch."""
     begun = time.perf_counter()
     source = batches(options)
     first = next(source)
@@ -90,7 +90,7 @@ def measure(batches: Batches, options: argparse.Namespace, totals: Totals) -> di
 
 
 def settle(device: str) -> None:
-    """Waits until a GPU has done what it was asked: a clock that is read before that tells how fast one can ask."""
+    """Waits until a GPU has completed its queue: an earlier reading of the clock would measure only the launches."""
     if device != "cpu":
         import torch
 
@@ -98,7 +98,8 @@ def settle(device: str) -> None:
 
 
 def version_of(package: str) -> str:
-    """Of a package; empty where another one stands for it (pillow-simd for Pillow, DALI's wheel for an older driver)."""
+    """Returns the version of a package; empty if another package replaces it (pillow-simd for Pillow, DALI's wheel for
+    an older driver)."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
@@ -106,7 +107,7 @@ def version_of(package: str) -> str:
 
 
 def process_age() -> float:
-    """Seconds since this process was started, its interpreter and imports among them."""
+    """Returns seconds since this process was started, including interpreter and imports."""
     started = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
     return time.clock_gettime(time.CLOCK_BOOTTIME) - started
 
@@ -116,13 +117,13 @@ def count(batch: "torch.Tensor | int") -> int:
 
 
 def check(batch: "torch.Tensor | int", options: argparse.Namespace) -> None:
-    """Everybody must deliver the same thing. Raises SystemExit with what is wrong."""
+    """Checks that the output is the same for all loaders. Raises SystemExit with the difference."""
     if isinstance(batch, int):
         return
     wanted = ((options.batch, 3, SIZE, SIZE), f"torch.{options.output}")
     if (tuple(batch.shape), str(batch.dtype)) != wanted:
-        raise SystemExit(f"a batch of {tuple(batch.shape)} {batch.dtype}, and not {wanted}")
+        raise SystemExit(f"a batch of {tuple(batch.shape)} {batch.dtype}, not {wanted}")
     mean, spread = batch.float().mean().item(), batch.float().std().item()
     low, high, least = (-2.2, 2.7, 0.2) if options.output == "float32" else (10, 245, 10)
     if not (low < mean < high and spread > least):
-        raise SystemExit(f"mean {mean:.2f} and deviation {spread:.2f} are no photographs")
+        raise SystemExit(f"mean {mean:.2f} and deviation {spread:.2f} are not those of photographs")

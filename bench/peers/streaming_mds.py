@@ -21,7 +21,7 @@ def make(images: Path, folder: Path) -> None:
 
 
 def batches(options: argparse.Namespace) -> Iterator[torch.Tensor]:
-    clean_stale_shared_memory()  # what a killed run left would stop this one
+    clean_stale_shared_memory()  # the remains of a killed run would stop this one
     finished = picture(options)
 
     class Pictures(StreamingDataset):  # type: ignore[misc]  # comes without types

@@ -1,4 +1,4 @@
-"""tagmill: the loader with all its threads, its decoder being pretended."""
+"""tagmill: the loader with all its threads and a pretended decoder."""
 
 import argparse
 from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ decoders: list[Pretended] = []
 
 
 class Backend:
-    """Hands every batch to the pretended decoder; images are of one pixel."""
+    """Passes every batch to the pretended decoder; images have one pixel."""
 
     on_device = True
 
@@ -34,7 +34,7 @@ class Backend:
         work(rows)
 
     def close(self) -> None:
-        """Nothing runs."""
+        """Does nothing: no thread runs."""
 
 
 def batches(options: argparse.Namespace) -> Iterator[int]:

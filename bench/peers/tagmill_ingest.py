@@ -1,13 +1,13 @@
 """tagmill: the command as its users give it, from a list to a committed corpus with its view.
 
-Its parts are as small as gives both processes work to the end; the default of 10,000 rows is meant for longer lists. The same
-pixels lie under many URLs here, so near duplicates are left in: img2dataset does not look for them.
+Its parts are so small that both processes have work until the end; the default of 10,000 rows is for longer lists. The
+same pixels are under many URLs here, so near duplicates are kept: img2dataset does not look for them.
 """
 
 import json
 from pathlib import Path
 
-if __name__ == "__main__":  # its worker processes read this file too, and as little as if the command had been called
+if __name__ == "__main__":  # its worker processes read this file too, and import as little as with the command
     from tagmill import cli
     from tagmill.bench.peers.whole import options, report
     from tagmill.shards.manifest import Corpus

@@ -1,4 +1,4 @@
-"""tagmill: the loader by its public interface, nothing but the corpus, the batch and the threads being said."""
+"""tagmill: the loader by its public interface, with only the corpus, the batch and the threads configured."""
 
 import argparse
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ def batches(options: argparse.Namespace) -> Iterator[torch.Tensor]:
         streams=options.streams,
         device=options.device,
         decoding=Decoding(**options.decoding),
-        drop_last=True,  # so that every batch that is measured is whole
+        drop_last=True,  # so that every measured batch is full
     )
     opened.append(Loader(options.data, config))
     for batch in opened[0].endless():

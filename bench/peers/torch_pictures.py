@@ -1,4 +1,4 @@
-"""What users of torch's DataLoader do with a JPEG: decode, random resized crop, flip, and normalise where floats are wanted."""
+"""The usual steps of torch's DataLoader users for a JPEG: decode, random resized crop, flip, and normalise for floats."""
 
 import argparse
 import io
@@ -18,9 +18,10 @@ AHEAD = 2  # batches a worker, DataLoader's default
 
 
 def transform(options: argparse.Namespace) -> Callable[[Any], torch.Tensor]:
-    """From a Pillow image, or from a uint8 tensor [3, h, w], by `options.decoder`: the faster way for each, as measured here.
+    """Returns the transform of a Pillow image or a uint8 tensor [3, h, w], by `options.decoder`: the faster variant of
+    each.
 
-    On Pillow's images version 1 of the transforms is a little faster than 2; on tensors version 2 is made for it.
+    For Pillow's images version 1 of the transforms is a little faster than 2; version 2 is made for tensors.
     """
     if options.decoder == "pillow":
         steps = [v1.RandomResizedCrop(SIZE), v1.RandomHorizontalFlip()]
@@ -32,14 +33,14 @@ def transform(options: argparse.Namespace) -> Callable[[Any], torch.Tensor]:
 
 
 def decode(data: bytes, decoder: str) -> Any:
-    """Pillow's image or a uint8 tensor [3, h, w]."""
+    """Decodes to Pillow's image or a uint8 tensor [3, h, w]."""
     if decoder == "pillow":
         return Image.open(io.BytesIO(data)).convert("RGB")
     return decode_jpeg(torch.frombuffer(bytearray(data), dtype=torch.uint8), mode=ImageReadMode.RGB)
 
 
 def picture(options: argparse.Namespace) -> Callable[[bytes], torch.Tensor]:
-    """From a JPEG's bytes to the finished image."""
+    """Makes the finished image of a JPEG's bytes."""
     change, decoder = transform(options), options.decoder
 
     def finished(data: bytes) -> torch.Tensor:
@@ -49,7 +50,7 @@ def picture(options: argparse.Namespace) -> Callable[[bytes], torch.Tensor]:
 
 
 def workers(options: argparse.Namespace) -> dict[str, Any]:
-    """DataLoader's settings, as its documentation advises: pages are pinned for a GPU alone."""
+    """DataLoader's settings, as its documentation advises: memory is pinned only for a GPU."""
     return {
         "num_workers": options.threads,
         "persistent_workers": True,
@@ -59,7 +60,7 @@ def workers(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def delivered(images: torch.Tensor, options: argparse.Namespace) -> torch.Tensor:
-    """Where they are wanted; a GPU fetches pinned pages by itself."""
+    """Moves a batch to its device; a GPU copies pinned memory asynchronously."""
     return images.to(options.device, non_blocking=True)
 
 

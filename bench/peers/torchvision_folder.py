@@ -11,7 +11,7 @@ from torchvision.datasets import ImageFolder
 from tagmill.bench.peers import stopwatch
 from tagmill.bench.peers.torch_pictures import data_loader, decode, delivered, transform
 
-ENDLESS = 1 << 20  # images that nobody reaches
+ENDLESS = 1 << 20  # more images than a run reaches
 
 
 def batches(options: argparse.Namespace) -> Iterator[torch.Tensor]:

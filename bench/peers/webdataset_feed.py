@@ -1,4 +1,4 @@
-"""webdataset: encoded pictures in batches, shuffled by shard and in a buffer, by DataLoader's workers; no decoding."""
+"""webdataset: encoded images in batches, shuffled by shard and in a buffer, by DataLoader's workers; no decoding."""
 
 import argparse
 from collections.abc import Iterator

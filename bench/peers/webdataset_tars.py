@@ -1,4 +1,5 @@
-"""webdataset: our tars, shuffled by shard and in a buffer; batches are made in DataLoader's workers, as it advises."""
+"""webdataset: tagmill's tars, shuffled by shard and in a buffer; batches are made in DataLoader's workers, as it
+advises."""
 
 import argparse
 from collections.abc import Iterator
@@ -22,9 +23,9 @@ def from_s3(url: str, mode: str = "rb", bufsize: int = 8192) -> Any:
 
 def batches(options: argparse.Namespace) -> Iterator[torch.Tensor]:
     if options.data.startswith("s3://"):
-        gopen_schemes["s3"] = from_s3  # it knows no S3 by itself: the way that its users go
+        gopen_schemes["s3"] = from_s3  # it does not support S3 itself: this is the way of its users
     tars = shards(options.data, ".tar")
-    # Only the pictures are read out of the tars: what else stands there would cost it time for nothing.
+    # Reads only the images from the tars: other members would cost it time for nothing.
     dataset = webdataset.WebDataset(tars, shardshuffle=len(tars), select_files=lambda name: name.endswith(".jpg"))
     dataset = dataset.repeat().shuffle(BUFFER).to_tuple("jpg").map_tuple(picture(options))
     dataset = dataset.batched(options.batch, partial=False)
