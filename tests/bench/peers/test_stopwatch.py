@@ -40,7 +40,7 @@ def test_anything_else_is_refused(wrong: torch.Tensor) -> None:
 
 
 def test_floats_that_are_not_normalised_are_refused() -> None:
-    with pytest.raises(SystemExit, match="no photographs"):
+    with pytest.raises(SystemExit, match="not those of photographs"):
         stopwatch.check(255 * picture("float32").abs(), argparse.Namespace(output="float32", batch=4))
 
 
