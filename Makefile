@@ -8,7 +8,7 @@ ENGINE ?= duckdb
 WORKERS ?= 2
 BENCHES ?= pixels loader epochs plan
 
-.PHONY: help setup demo test lint types shards train bench bench-gpu wheel clean
+.PHONY: help setup demo test lint types docs pages shards train bench bench-gpu wheel clean
 .DEFAULT_GOAL := help
 
 help: ## what there is to make
@@ -30,6 +30,13 @@ lint: setup ## ruff
 
 types: setup ## mypy --strict
 	@$(BIN)/mypy -p tagmill
+
+docs: setup ## the documentation as a site: build/docs/index.html
+	@$(BIN)/python -m tagmill.docs.generate --site build/pages
+	@$(BIN)/zensical build --clean --strict
+
+pages: setup ## the committed pages that are made from the code and from bench/results
+	@$(BIN)/python -m tagmill.docs.generate
 
 shards: setup ## a corpus from a list: make shards INPUT=urls.parquet OUTPUT=corpus ENGINE=duckdb|spark ARGS="--holdout 1000"
 	@$(BIN)/tagmill ingest --input $(INPUT) --output $(OUTPUT) --engine $(ENGINE) $(ARGS)

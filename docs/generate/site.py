@@ -1,4 +1,4 @@
-"""The folder that the site is built from: pages as in the repository, so that their links hold, and those made at build time."""
+"""The folder that the site is built from: pages as in the repository, so that links hold, and those made at build time."""
 
 import re
 import shutil

@@ -33,7 +33,8 @@ BENCHMARKS = (
         "loader",
         "The loader beside other loaders",
         "python bench/loader.py",
-        "Photographs with a short side of 256 pixels on a local disk, batches of 256 random crops of 224 pixels, as many threads or "
+        "Photographs with a short side of 256 pixels on a local disk, batches of 256 random crops of 224 pixels, "
+        "as many threads or "
         "workers as cores. `decode only` decodes the same crops without reading, checking or resizing.",
     ),
     Benchmark(
@@ -46,27 +47,32 @@ BENCHMARKS = (
         "feed",
         "Reading without decoding",
         "python bench/feed.py",
-        "All that comes before decoding: reading, checking, shuffling and assembling batches. The decoder is replaced by one that "
-        "takes no time (`at once`), or that accepts 25,000 images/s. This is the rate at which a GPU's decoder can be fed.",
+        "All that comes before decoding: reading, checking, shuffling and assembling batches. The decoder is "
+        "replaced by one that "
+        "takes no time (`at once`), or that accepts 25,000 images/s. This is the rate at which a GPU's decoder can "
+        "be fed.",
     ),
     Benchmark(
         "epochs",
         "The end of an epoch",
         "python bench/epochs.py",
-        "One `for` loop per epoch, compared with one endless stream, with a loader that restarts, and with a new loader per epoch.",
+        "One `for` loop per epoch, compared with one endless stream, with a loader that restarts, and with a new "
+        "loader per epoch.",
     ),
     Benchmark(
         "ingest",
         "Ingest beside img2dataset",
         "python bench/ingest.py",
-        "Photographs from one nginx on loopback, from the start of the process to committed shards, two processes each. Only tagmill "
+        "Photographs from one nginx on loopback, from the start of the process to committed shards, two processes "
+        "each. Only tagmill "
         "computes sha256 and PDQ. `pixel work alone` is the limit; the rows in microseconds are its steps.",
     ),
     Benchmark(
         "hostile",
         "A list with hostile hosts",
         "python bench/hostile.py",
-        "A run whose list is one fifth hosts that stall, lie or break HTTP. `bound` is the time that the deadlines allow.",
+        "A run whose list is one fifth hosts that stall, lie or break HTTP. `bound` is the time that the deadlines "
+        "allow.",
     ),
     Benchmark("lists", "Long lists", "python bench/lists.py", "Partitioning the rows of a list, and one part of it."),
     Benchmark(
@@ -75,7 +81,12 @@ BENCHMARKS = (
         "python bench/sets.py",
         "Exact and near duplicates and evaluation sets, with a memory limit of 6 GiB.",
     ),
-    Benchmark("labels", "Views", "python bench/labels.py", "Labelling a corpus again; a plain SQL count of the tags for scale."),
+    Benchmark(
+        "labels",
+        "Views",
+        "python bench/labels.py",
+        "Labelling a corpus again; a plain SQL count of the tags for scale.",
+    ),
 )
 _COLUMNS = {  # key of a case -> heading, and how a value is shown
     "median": ("median", lambda value, unit: f"{value:,.0f} {unit}" if value >= 100 else f"{value:,.2f} {unit}"),
@@ -92,7 +103,8 @@ def speed_page(root: Path) -> str:
 
 
 def newest(root: Path, name: str) -> Path:
-    """Returns the newest results file of a benchmark, by the date in its name. Raises IndexError where there is none."""
+    """Returns the newest results file of a benchmark, by the date in its name. Raises IndexError where there "
+    "is none."""
     return sorted((root / RESULTS).glob(f"{name}-20??-??-??.json"))[-1]
 
 

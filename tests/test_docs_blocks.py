@@ -1,0 +1,113 @@
+"""Every shell and Python block of the documentation that is not marked runs, on a small corpus, page by page."""
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import ThreadingHTTPServer
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.ingest.smallweb import WORDS, Web, picture
+from tests.markdown import ROOT, Block, Page, pages
+
+RUN = [page for page in pages() if any(block.why_not_run is None and block.language != "text" for block in page.blocks)]
+SECONDS = 240  # for a block; a few where the machine is free
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """A `tagmill` command, and a proxy that answers for every host with pictures, so that lists name ordinary URLs."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Web)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    programs = tmp_path_factory.mktemp("programs")
+    command = programs / "tagmill"
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m tagmill "$@"\n')
+    command.chmod(0o755)
+    yield {
+        **os.environ,
+        "PATH": f"{programs}:{os.environ['PATH']}",
+        "http_proxy": f"http://127.0.0.1:{server.server_port}",
+        "no_proxy": "",
+    }
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture(scope="module")
+def made(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files that the pages name: lists, photos, and two corpora."""
+    folder = tmp_path_factory.mktemp("made")
+    for name, numbers in {"urls": range(48), "more": range(48, 60)}.items():
+        hosts = ["pictures.example" if number % 16 else "other.example" for number in numbers]
+        urls = [f"http://{host}/picture/{number}" for host, number in zip(hosts, numbers, strict=True)]
+        tags = pa.array([[WORDS[number % 8], WORDS[number % 3]] for number in numbers], pa.list_(pa.string()))
+        pq.write_table(pa.table({"url": urls, "tags": tags}), folder / f"{name}.parquet")
+    for number in range(61, 69):
+        animal = folder / "photos" / ("brown_bear" if number % 2 else "n02132136")
+        animal.mkdir(parents=True, exist_ok=True)
+        (animal / f"{number}.{'png' if number % 5 == 0 else 'jpg'}").write_bytes(picture(number))
+    (folder / "hosts.txt").write_text("other.example\n")
+    (folder / "blocked.txt").write_text("sha256:" + "0" * 64 + "\n")
+    (folder / "recipes").symlink_to(ROOT / "recipes")
+    commands = [
+        "tagmill ingest --input urls.parquet --output corpus --holdout 8",
+        "tagmill ingest --input photos --tags-from-folder --output animals",
+    ]
+    for line in commands:
+        run(line, folder, environment)
+    return folder
+
+
+def run(text: str, folder: Path, environment: dict[str, str]) -> None:
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", text],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=SECONDS,
+    )
+    assert done.returncode == 0, f"{text}\n{done.stdout[-4000:]}"
+
+
+def run_block(block: Block, folder: Path, environment: dict[str, str]) -> None:
+    """Runs a block where its page's earlier blocks ran. A command that makes a corpus finds none in its place."""
+    if block.language == "python":
+        program = folder / "block.py"
+        program.write_text(block.text)
+        run(f"{sys.executable} block.py", folder, environment)
+        return
+    for line in block.commands:
+        words = line.split()
+        if words[:2] == ["tagmill", "ingest"] and "--extend" not in words:
+            shutil.rmtree(folder / words[words.index("--output") + 1], ignore_errors=True)
+        run(line, folder, environment)
+
+
+def run_page(page: Page, made: Path, folder: Path, environment: dict[str, str], *, slow: bool) -> None:
+    shutil.copytree(made, folder, symlinks=True, dirs_exist_ok=True)
+    for block in page.blocks:
+        if block.why_not_run is None and block.language != "text" and (slow or not block.slow):
+            run_block(block, folder, environment)
+
+
+@pytest.mark.parametrize("page", RUN, ids=lambda page: page.name)
+def test_blocks_of_a_page_run(page: Page, made: Path, tmp_path: Path, environment: dict[str, str]) -> None:
+    run_page(page, made, tmp_path, environment, slow=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "page", [page for page in RUN if any(block.slow for block in page.blocks)], ids=lambda page: page.name
+)
+def test_slow_blocks_of_a_page_run(page: Page, made: Path, tmp_path: Path, environment: dict[str, str]) -> None:
+    run_page(page, made, tmp_path, environment, slow=True)
