@@ -1,6 +1,7 @@
 """The page of measured speeds, from the newest file of each benchmark in `bench/results`."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,7 +89,7 @@ BENCHMARKS = (
         "Labelling a corpus again; a plain SQL count of the tags for scale.",
     ),
 )
-_COLUMNS = {  # key of a case -> heading, and how a value is shown
+_COLUMNS: dict[str, tuple[str, Callable[[float, str], str]]] = {  # key of a case -> heading, and how a value is shown
     "median": ("median", lambda value, unit: f"{value:,.0f} {unit}" if value >= 100 else f"{value:,.2f} {unit}"),
     "cpu_seconds_per_1000_images": ("CPU s / 1,000 images", lambda value, unit: f"{value:.3f}"),
     "peak_memory_bytes": ("peak memory", lambda value, unit: f"{value / 1e6:,.0f} MB"),
