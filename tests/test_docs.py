@@ -63,13 +63,9 @@ def used_command(words: list[str]) -> str | None:
     """The command of COMMANDS that a line runs, if it runs one."""
     if words[:1] == ["torchrun"] and "tagmill.train" in words:
         return "train"
-    if words[:1] != ["tagmill"]:
+    if words[:1] != ["tagmill"] or words[1] == "help" or words[1].startswith("-"):
         return None
-    found = [
-        command
-        for command in COMMANDS
-        if words[1:].__len__() and words[1 : 1 + len(command.split())] == command.split()
-    ]
+    found = [name for name in COMMANDS if words[1 : 1 + len(name.split())] == name.split()]
     assert found, f"no such command: {' '.join(words)}"
     return found[0]
 

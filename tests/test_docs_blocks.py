@@ -90,7 +90,7 @@ def run_block(block: Block, folder: Path, environment: dict[str, str]) -> None:
         words = line.split()
         if words[:2] == ["tagmill", "ingest"] and "--extend" not in words:
             shutil.rmtree(folder / words[words.index("--output") + 1], ignore_errors=True)
-        run(line, folder, environment)
+    run(block.text if block.language == "bash" else "\n".join(block.commands), folder, environment)
 
 
 def run_page(page: Page, made: Path, folder: Path, environment: dict[str, str], *, slow: bool) -> None:

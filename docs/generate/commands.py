@@ -6,20 +6,10 @@ import re
 from contextlib import redirect_stdout, suppress
 from unittest import mock
 
-from tagmill.cli import main
+from tagmill.cli import CORPUS, main
 
 PAGE = "docs/reference/commands.md"
-COMMANDS = (
-    "ingest",
-    "corpus info",
-    "corpus vocabulary",
-    "corpus under",
-    "corpus lint",
-    "corpus plan",
-    "corpus view",
-    "corpus takedown",
-    "train",
-)
+COMMANDS = ("ingest", *(f"corpus {word}" for word in CORPUS), "train")
 _WIDTH = 118
 _TERMINAL = {"COLUMNS": str(_WIDTH), "NO_COLOR": "1", "TERM": "dumb"}
 _HEAD = """# Commands
