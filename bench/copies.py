@@ -29,7 +29,7 @@ from tagmill.ingest.dedup.near_duplicates import NearRules, find_near
 from tagmill.ingest.images.fingerprint import Fingerprint, fingerprint
 from tagmill.ingest.images.prepare import Prepared, prepare
 from tagmill.ingest.similarity.hash_files import HashFile, Words
-from tagmill.ingest.similarity.lsh import default_bits, default_tables, draw_bands
+from tagmill.ingest.similarity.lsh import default_bits, default_tables, draw_lsh_tables
 
 LARGE = 100_000_000  # images of the corpus whose tables are tried
 SEED, MEMORY = 0, 1 << 28
@@ -203,7 +203,7 @@ def compared(made: Versions, spool: Path) -> tuple[dict[str, dict[str, object]],
         "found_small": by_tables(hashes, NearRules(), spool / "small"),
         "found_complete": by_matcher(hashes, made.pdq[:count], rules.threshold),
     }
-    expected = np.array([*draw_bands(rules.bits, rules.tables, SEED).predicted()[: rules.threshold + 1], 0.0])
+    expected = np.array([*draw_lsh_tables(rules.bits, rules.tables, SEED).predicted()[: rules.threshold + 1], 0.0])
     kinds: dict[str, dict[str, object]] = {}
     for number, kind in enumerate(CHANGES, 1):
         pairs = [(photograph, number * count + photograph) for photograph in range(count)]

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tagmill.ingest.engines.engine import Engine
-from tagmill.ingest.similarity.hamming_index import MOST_ENTRIES, HammingIndex, Scheme, choose_scheme
+from tagmill.ingest.similarity.hamming_index import MAX_ENTRIES, HammingIndex, Scheme, choose_scheme
 from tagmill.ingest.similarity.hash_files import HashFile, Records, Words, is_existing
 from tagmill.shards.formats.parquet import table_bytes
 from tagmill.shards.formats.record import key_of, sha256_hex
@@ -156,8 +156,8 @@ def near_rows(hashes: HashFile, listed: Words, threshold: int, memory: int, thre
     The file is gone through as often as the tables of the list need, to stay within `memory` bytes. Rows of an existing
     corpus are passed over.
     """
-    scheme = choose_scheme(threshold, min(len(listed), MOST_ENTRIES), hashes.rows)
-    most = max(1, MOST_ENTRIES // scheme.neighbours)
+    scheme = choose_scheme(threshold, min(len(listed), MAX_ENTRIES), hashes.rows)
+    most = max(1, MAX_ENTRIES // scheme.neighbours)
     for first in range(0, len(listed), most):
         some = listed[first : first + most]
         size = scheme.table_bytes + 4 * len(some) * scheme.neighbours

@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tagmill.ingest.similarity.hash_files import full_disk
+from tagmill.ingest.similarity.hash_files import explain_full_disk
 
 YIELDED = pa.schema([("rank", pa.int64()), ("to_rank", pa.int64())])
 
@@ -24,7 +24,7 @@ def greedy_independent_set(pairs: Iterable[pa.RecordBatch], ranks: int, path: Pa
     """
     gone = bytearray(ranks + 1)
     counts: Counter[int] = Counter()
-    with full_disk(path), pq.ParquetWriter(path, YIELDED, compression="zstd") as writer:
+    with explain_full_disk(path), pq.ParquetWriter(path, YIELDED, compression="zstd") as writer:
         for batch in pairs:
             dropped: list[int] = []
             kept: list[int] = []

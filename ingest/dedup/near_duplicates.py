@@ -24,15 +24,22 @@ from tagmill.ingest.similarity.hash_files import (
     HashFile,
     PackedHashes,
     Records,
-    Spills,
+    SpillPartitions,
     Words,
-    by_key,
-    full_disk,
+    explain_full_disk,
     mixed_bits,
     near_pairs,
+    partition_by_key,
     quality_of,
 )
-from tagmill.ingest.similarity.lsh import GROUP, LshTables, cells_of, default_bits, default_tables, draw_bands
+from tagmill.ingest.similarity.lsh import (
+    GROUP,
+    LshTables,
+    default_bits,
+    default_tables,
+    draw_lsh_tables,
+    partition_numbers,
+)
 from tagmill.shards.errors import TagmillError
 
 EDGES = pa.schema([("row_a", pa.int64()), ("row_b", pa.int64()), ("distance", pa.int32())])  # row_a < row_b
@@ -95,7 +102,7 @@ def find_near(
     counts.hashes = single.rows
     counts.bits = default_bits(single.rows) if rules.bits is None else rules.bits
     counts.tables = default_tables(counts.bits, seed) if rules.tables is None else rules.tables
-    bands = draw_bands(counts.bits, counts.tables, seed)
+    bands = draw_lsh_tables(counts.bits, counts.tables, seed)
     counts.predicted = bands.predicted()[: rules.threshold + 1]
     with _Sink(found.edges, EDGES) as edges, ThreadPoolExecutor(max(1, threads)) as pool:
         groups = [_Group(single, bands, group, rules, share, spool, edges) for group in range(len(bands.shared))]
@@ -128,7 +135,7 @@ def _singled(
         packed = PackedHashes(mixed_bits(pile["pdq"], _EVERY_BIT))
         alone = np.ones(len(pile), np.bool_)
         at = packed.repeated()
-        alone[packed.places[at]] = alone[packed.places[at + 1]] = False
+        alone[packed.positions[at]] = alone[packed.positions[at + 1]] = False
         single.append(pile[alone])
         some = pile[~alone]
         some = some[np.lexsort((some["row_id"], -some["weight"], *some["pdq"].T[::-1]))]
@@ -149,8 +156,8 @@ def _of_equal(blocks: Iterator[Records], most: int, memory: int, spool: Path, co
             whole[rows : rows + len(records)] = records
             rows += len(records)
         return [whole[:rows]]
-    piles = Spills(spool, "alike", number)
-    counts.spilled += piles.deal(blocks, by_key(_EVERY_BIT, number))
+    piles = SpillPartitions(spool, "alike", number)
+    counts.spilled += piles.write(blocks, partition_by_key(_EVERY_BIT, number))
     return map(HashFile.read, piles)
 
 
@@ -203,8 +210,8 @@ class _Group:
             for table in self.tables:
                 table.run(self._hashes)
             return self
-        dealt = Spills(self._spool, f"group-{self._number:03d}", cells)
-        self.spilled = dealt.deal(self._hashes.blocks(), lambda pdq: cells_of(pdq, self._shared))
+        dealt = SpillPartitions(self._spool, f"group-{self._number:03d}", cells)
+        self.spilled = dealt.write(self._hashes.blocks(), lambda pdq: partition_numbers(pdq, self._shared))
         for cell in dealt.files:
             for table in self.tables:
                 table.run(cell)
@@ -226,8 +233,8 @@ class _Table:
         if number == 1:
             self._compare(_Pile(hashes, self._mask))
             return
-        piles = Spills(self._spool, f"table-{self._name}", number)
-        self.spilled += piles.deal(hashes.blocks(), by_key(self._mask, number))
+        piles = SpillPartitions(self._spool, f"table-{self._name}", number)
+        self.spilled += piles.write(hashes.blocks(), partition_by_key(self._mask, number))
         for pile in piles:
             _fits(pile.rows, self._memory, self._spool)
             self._compare(_Pile(pile, self._mask))
@@ -235,7 +242,7 @@ class _Table:
     def _compare(self, pile: _Pile) -> None:
         """Sorts by key and compares neighbours at every lag, a run of equal keys being a bucket."""
         packed, cap = PackedHashes(pile.key), self._rules.bucket
-        prefix, places, at = packed.prefix, packed.places, packed.repeated()
+        prefix, places, at = packed.prefix, packed.positions, packed.repeated()
         crowded = packed.repeated(cap)
         if len(crowded):
             at = at[~self._runs(pile, packed, np.unique(prefix[crowded]))[at]]
@@ -264,7 +271,7 @@ class _Table:
         starts, stops = (np.searchsorted(packed.prefix, found, side) for side in ("left", "right"))
         for start, stop in zip(starts, stops, strict=True):
             done[start:stop] = True
-            run = packed.places[start:stop]
+            run = packed.positions[start:stop]
             run = run[np.lexsort((pile.row_id[run], -pile.weight[run], pile.key[run]))]
             cuts = np.flatnonzero(pile.key[run[1:]] != pile.key[run[:-1]]) + 1
             for bucket in np.split(run, cuts):
@@ -305,10 +312,10 @@ class _Sink:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with full_disk(self._path):
+        with explain_full_disk(self._path):
             self._writer.close()
 
     def write(self, *columns: npt.NDArray[np.generic]) -> None:
         arrays = [pa.array(column, field.type) for column, field in zip(columns, self._schema, strict=True)]
-        with self._lock, full_disk(self._path):
+        with self._lock, explain_full_disk(self._path):
             self._writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=self._schema))

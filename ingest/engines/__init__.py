@@ -1,1 +1,1 @@
-"""SQL for work on whole tables, on DuckDB or Spark."""
+"""SQL engines for work on whole tables: DuckDB in this process, or Spark on a cluster, with one dialect."""

@@ -1,8 +1,8 @@
-"""The subset of SQL in which engines give the same answer: what is in it, and a statement in Spark's dialect.
+"""The shared subset of SQL, in which all engines give equal answers: checks statements, and translates them to Spark.
 
-A statement is read by sqlglot as DuckDB's dialect. What is not known to mean the same everywhere is refused, because a
-translation of it may be wrong without a word: ORDER BY inside an aggregate, integer division, shifts and counts of bits whose
-types differ, sums of floats. The only door to sqlglot.
+sqlglot parses a statement as DuckDB SQL. Constructs that are not known to mean the same everywhere are refused, because
+their translation may be silently wrong: ORDER BY inside an aggregate, integer division, shifts and bit counts of other
+types, sums of floats. Only this file imports sqlglot.
 """
 
 import re
@@ -41,16 +41,16 @@ _ORDERED_WINDOWS = (exp.FirstValue, exp.RowNumber)
 _WINDOWS = (exp.Window, exp.WindowSpec, *_ORDERED_WINDOWS)
 _LISTS = (exp.Unnest, exp.Explode, exp.ArraySize)
 ALLOWED = frozenset([*_STRUCTURE, *_CONDITIONS, *_VALUES, *_AGGREGATES, *_WINDOWS, *_LISTS])
-NAMED = frozenset(["bit_count", "cardinality"])  # functions that sqlglot knows no class for
+NAMED = frozenset(["bit_count", "cardinality"])  # functions for which sqlglot has no class
 
-_BOUND = re.compile(r"[a-z][a-z0-9_]*")  # a name that no file has
+_BOUND = re.compile(r"[a-z][a-z0-9_]*")  # a table name that cannot be a file name
 _COMPARISONS = (exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Between, exp.In)
 _TYPES = frozenset([exp.DataType.Type[name] for name in ("BIGINT", "INT", "VARCHAR", "TEXT", "BOOLEAN")])
 _INTEGERS = frozenset([exp.DataType.Type[name] for name in ("BIGINT", "INT")])
 
 
 def faults(text: str) -> list[str]:
-    """What keeps a statement out of the shared subset, in words; empty where nothing does."""
+    """Returns what keeps a statement out of the shared subset, in words; empty if it is inside."""
     try:
         statements = parse(text, read="duckdb")
     except SqlglotError as error:
@@ -61,7 +61,7 @@ def faults(text: str) -> list[str]:
 
 
 def to_spark(text: str) -> str:
-    """A statement in Spark's dialect, with its parameters as `:name`."""
+    """Translates a statement to Spark SQL, with its parameters as `:name`."""
     (statement,) = parse(text, read="duckdb")
     assert statement is not None, text
     return statement.sql("spark", comments=False)
@@ -79,7 +79,7 @@ def _faults_of(node: exp.Expr) -> Iterator[str]:
 
 
 def _typed(node: exp.Expr) -> Iterator[str]:
-    """Engines give counts of bits, items and rows types of their own."""
+    """Checks for a cast: engines return bit counts, sizes and row numbers as different types."""
     above = node.parent
     while isinstance(above, exp.Paren | exp.Window):
         above = above.parent
@@ -108,7 +108,7 @@ def _literal(node: exp.Expr) -> Iterator[str]:
 
 
 def _shift(node: exp.Expr) -> Iterator[str]:
-    """Beyond the width of its type a shift wraps on one engine and gives 0 on another."""
+    """Checks the width: a shift beyond the width of its type wraps on one engine and gives 0 on another."""
     by, shifted = node.expression.unnest(), node.this.unnest()
     known = isinstance(by, exp.Literal) and by.name.isdigit() and int(by.name) < 64
     if not known and not isinstance(by, exp.Placeholder):

@@ -1,4 +1,4 @@
-"""The embedded engine: DuckDB in this process, out of core within a memory limit. The only door to duckdb."""
+"""The embedded engine: DuckDB in this process, out of core within a memory limit. Only this file imports duckdb."""
 
 import shutil
 from collections.abc import Iterator
@@ -17,15 +17,15 @@ _BATCH_ROWS = 1 << 16
 
 
 class DuckDB:
-    """See `Engine`. Files are reached through Arrow alone: no extension is ever loaded, nothing is fetched by it."""
+    """See `Engine`. Files are read through Arrow only: DuckDB loads no extension and downloads nothing."""
 
     def __init__(self, scratch: Path, *, memory_limit: str, threads: int) -> None:
-        """`scratch` is a folder on a local disk with room for the intermediate tables; it is emptied by `close`.
+        """`scratch` is a folder on a local disk for intermediate tables; `close` deletes it.
 
-        Raises ConfigError where `memory_limit` is not a size that the engine understands.
+        Raises ConfigError where `memory_limit` is not a size that DuckDB understands.
         """
         self._scratch = scratch
-        shutil.rmtree(scratch, ignore_errors=True)  # what a killed run left
+        shutil.rmtree(scratch, ignore_errors=True)  # left over from a killed run
         scratch.mkdir(parents=True)
         try:
             self._connection = duckdb.connect(
@@ -44,21 +44,21 @@ class DuckDB:
             where = f"memory_limit {memory_limit}, spool {scratch}"
             remedy = "give --memory-limit 2GB, or a --spool that can be written to"
             raise ConfigError(f"the engine does not start: {error}", where, remedy) from error
-        self._connection.execute("SET TimeZone = 'UTC'")  # which times in results bear; else it is the machine's
+        self._connection.execute("SET TimeZone = 'UTC'")  # the zone of times in results; the default is the machine's
 
     here = True
 
     def bind(self, name: str, source: TableSource) -> None:
         if isinstance(source, GeneratedTable):
-            source = self._made(name, source)
+            source = self._generated(name, source)
         self._connection.register(name, source.dataset() if isinstance(source, Parquet) else source)
 
     def keep(self, name: str, statement: str, **params: Param) -> None:
-        with self._explained(statement):
+        with self._errors_explained(statement):
             self._connection.execute(f"CREATE OR REPLACE TABLE {name} AS {statement_text(statement)}", params or None)
 
     def run(self, statement: str, **params: Param) -> pa.RecordBatchReader:
-        with self._explained(statement):
+        with self._errors_explained(statement):
             relation = self._connection.sql(statement_text(statement), params=params or None)
             reader = relation.to_arrow_reader(_BATCH_ROWS)
         schema = plain_schema(reader.schema)
@@ -68,8 +68,8 @@ class DuckDB:
         self._connection.close()
         shutil.rmtree(self._scratch, ignore_errors=True)
 
-    def _made(self, name: str, source: GeneratedTable) -> ds.Dataset:
-        """Makes the table once, on disk, because a statement may read it many times."""
+    def _generated(self, name: str, source: GeneratedTable) -> ds.Dataset:
+        """Writes the table to disk once, because a statement may read it many times."""
         path = self._scratch / f"{name}.parquet"
         try:
             with pq.ParquetWriter(path, source.schema) as writer:
@@ -81,15 +81,15 @@ class DuckDB:
         return ds.dataset(path, schema=source.schema)
 
     def _batches(self, statement: str, reader: pa.RecordBatchReader, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-        with self._explained(statement):
+        with self._errors_explained(statement):
             for batch in reader:
                 yield batch.cast(schema)
 
     @contextmanager
-    def _explained(self, statement: str) -> Iterator[None]:
-        """Turns what a machine lacks into a promise with a way out; a mistake in our SQL stays an error of duckdb."""
+    def _errors_explained(self, statement: str) -> Iterator[None]:
+        """Turns lack of memory or disk into a TagmillError with a remedy; a mistake in our SQL stays a DuckDB error."""
         try:
             yield
         except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
             remedy = "raise memory_limit, or give a spool folder on a larger disk"
-            raise TagmillError(f"set work ran out of room: {error}", f"statement {statement}", remedy) from error
+            raise TagmillError(f"set operations ran out of space: {error}", f"statement {statement}", remedy) from error

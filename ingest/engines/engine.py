@@ -1,4 +1,4 @@
-"""Where set work runs: what an SQL engine must offer, the tables it is shown, and the statements of `ingest/engines/sql`."""
+"""The interface of an SQL engine, the tables that are bound to it, and the statements in `ingest/engines/sql`."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,15 +19,15 @@ TABLE_ROWS = 1 << 14  # rows of a table in memory while it is read
 
 @dataclass(frozen=True)
 class Parquet:
-    """Parquet objects of a store as one table with exactly the columns of `schema`; nothing is read when it is made."""
+    """Parquet objects of a store as one table with exactly the columns of `schema`; opened lazily."""
 
     store: Store
     names: tuple[str, ...]
     schema: pa.Schema
 
     def dataset(self) -> "ds.Dataset":
-        """For who reads in this process and picks columns."""
-        import pyarrow.dataset as ds  # brings pandas along where it is installed, which fetching workers need not
+        """Returns the table as an Arrow dataset, for readers in this process that select columns."""
+        import pyarrow.dataset as ds  # imports pandas where it is installed, which fetch workers do not need
 
         if not self.names:
             return ds.dataset(self.schema.empty_table())
@@ -36,7 +36,7 @@ class Parquet:
         return ds.dataset(paths, schema=self.schema, filesystem=fs, format="parquet")
 
     def batches(self, name: str) -> Iterator[pa.RecordBatch]:
-        """One of the objects, for who reads it elsewhere: through the store, which tries again what fails."""
+        """Yields the rows of one object, read through the store, which retries failed requests."""
         with self.store.open(name) as file:
             parquet = pq.ParquetFile(file)
             there = set(parquet.schema_arrow.names)
@@ -51,10 +51,10 @@ class Parquet:
 
 @dataclass(frozen=True)
 class GeneratedTable:
-    """A table that is made item by item, by whoever has the time: `make(item)` gives its rows in batches of `schema`.
+    """A table that is generated item by item: `make(item)` yields its rows in batches of `schema`.
 
-    Items and function are pickled, so the function is one of a module (or a `functools.partial` of one). It may be called
-    more than once for an item, on any machine of a cluster, and must give the same rows each time.
+    Items and function are pickled, so the function is defined in a module (or is a `functools.partial` of one). It may
+    be called more than once for an item, on any machine of a cluster, and must yield the same rows each time.
     """
 
     schema: pa.Schema
@@ -90,33 +90,33 @@ class Engine(Protocol):
 
     @property
     def here(self) -> bool:
-        """Whether it reads local files of this machine; else what it is shown must lie in a store, or be made."""
+        """Whether the engine reads local files of this machine; else bound tables must be in a store, or be generated."""
 
     def bind(self, name: str, source: TableSource) -> None:
-        """Makes Arrow data visible to statements as the table `name`. It is read when a statement needs it, perhaps often."""
+        """Makes Arrow data visible to statements as the table `name`. Statements read it when they run, perhaps repeatedly."""
 
     def keep(self, name: str, statement: str, **params: Param) -> None:
-        """Runs a statement and keeps its result as the table `name`, in the engine's own scratch space."""
+        """Runs a statement and stores its result as the table `name` in the engine's scratch space."""
 
     def run(self, statement: str, **params: Param) -> pa.RecordBatchReader:
-        """Runs a statement; its result comes in batches. It must be drained before the next statement runs."""
+        """Runs a statement and returns its result in batches, which must be drained before the next statement runs."""
 
     def close(self) -> None:
-        """Gives the scratch space back."""
+        """Frees the scratch space."""
 
 
 def statement_text(name: str) -> str:
-    """The text of `ingest/engines/sql/<name>.sql`."""
+    """Returns the text of `ingest/engines/sql/<name>.sql`."""
     return resources.files("tagmill.ingest.engines.sql").joinpath(f"{name}.sql").read_text(encoding="utf-8")
 
 
 def parquet_of(store: Store, names: Sequence[str], schema: pa.Schema) -> Parquet:
-    """Parquet objects of a store as one table with exactly the columns of `schema`, read lazily."""
+    """Returns Parquet objects of a store as one table with exactly the columns of `schema`, opened lazily."""
     return Parquet(store, tuple(names), schema)
 
 
 def plain_schema(schema: pa.Schema) -> pa.Schema:
-    """A result's schema without what engines say differently: names of list items, nullability, metadata."""
+    """Returns a result's schema without the parts in which engines differ: names of list items, nullability, metadata."""
     return pa.schema([(field.name, _plain(field.type)) for field in schema])
 
 

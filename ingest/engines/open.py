@@ -1,4 +1,4 @@
-"""Which SQL engine a run uses."""
+"""Opens the SQL engine that a config asks for."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Settings(Protocol):
-    """What a config says about the engine."""
+    """The fields of a config that concern the engine."""
 
     @property
     def engine(self) -> Literal["duckdb", "spark"]: ...
@@ -26,7 +26,7 @@ class Settings(Protocol):
 
 
 def open_duckdb(settings: Settings, scratch: Path, memory: int | None = None) -> Engine:
-    """DuckDB in this process, which spills into `scratch`. `memory`: bytes, instead of the memory limit of the settings."""
+    """Opens DuckDB in this process, which spills into `scratch`. `memory` (bytes) replaces the configured limit."""
     from tagmill.ingest.engines.duckdb import DuckDB
 
     limit = settings.memory_limit if memory is None else f"{memory}B"
@@ -46,7 +46,7 @@ def start_cluster(settings: Settings, scratch: Path) -> "Cluster":
 
 
 def open_spark(cluster: "Cluster") -> Engine:
-    """Spark SQL on a cluster that is connected."""
+    """Opens Spark SQL on a connected cluster."""
     from tagmill.ingest.engines.spark import Spark
 
     return Spark(cluster)
@@ -54,9 +54,9 @@ def open_spark(cluster: "Cluster") -> Engine:
 
 @contextmanager
 def open_engine(settings: Settings, scratch: Path) -> Iterator[Engine]:
-    """The engine that the settings ask for, for work that needs nothing else of a cluster; closed at the end.
+    """Opens the configured engine for the body of the context, with a cluster of its own for Spark.
 
-    Raises ConfigError where Spark is asked for and is not installed.
+    Raises ConfigError where Spark is configured and not installed.
     """
     if settings.engine == "duckdb":
         with closing(open_duckdb(settings, scratch)) as engine:

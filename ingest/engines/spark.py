@@ -1,4 +1,4 @@
-"""Set work on Spark: the statements of `ingest/engines/sql` in its dialect, on tables that tasks read through our store."""
+"""Spark SQL as an engine: translates the statements of `ingest/engines/sql`; Spark tasks read tables through our store."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -14,7 +14,7 @@ from tagmill.shards.errors import TagmillError
 
 
 class Spark:
-    """See `Engine`. Several may follow each other on one cluster; each has its own tables."""
+    """See `Engine`. Several may be opened one after another on a cluster; each has its own tables."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
@@ -26,7 +26,7 @@ class Spark:
         return self._cluster.local
 
     def bind(self, name: str, source: TableSource) -> None:
-        made = _made(source, name, local=self._cluster.local)
+        made = _generated(source, name, local=self._cluster.local)
         self._show(name, self._cluster.frame(made.schema, made.items, made.make))
 
     def keep(self, name: str, statement: str, **params: Param) -> None:
@@ -46,7 +46,8 @@ class Spark:
             frame.unpersist()
         for name in self._names:
             self._cluster.session.catalog.dropTempView(name)
-        self._kept, self._names = {}, set()
+        self._kept = {}
+        self._names = set()
 
     def _frame(self, statement: str, params: dict[str, Param]) -> Any:
         return self._cluster.session.sql(to_spark(statement_text(statement)), args=params or None)
@@ -56,21 +57,21 @@ class Spark:
         self._names.add(name)
 
 
-def _made(source: TableSource, name: str, *, local: bool) -> GeneratedTable:
-    """Any table as one that tasks make."""
+def _generated(source: TableSource, name: str, *, local: bool) -> GeneratedTable:
+    """Returns any table as a generated one."""
     if isinstance(source, GeneratedTable):
         return source
     if isinstance(source, Parquet):
         return GeneratedTable(source.schema, source.names, source.batches)
     if isinstance(source, pa.Table):
-        return GeneratedTable(source.schema, source.to_batches(max_chunksize=TABLE_ROWS), _itself)
+        return GeneratedTable(source.schema, source.to_batches(max_chunksize=TABLE_ROWS), _single)
     if not local:
-        remedy = "bind Parquet of a store, or Made"
+        remedy = "bind Parquet of a store, or a GeneratedTable"
         raise TagmillError("a dataset of this machine, which the executors do not see", f"table {name}", remedy)
     return GeneratedTable(source.schema, list(source.get_fragments()), partial(_fragment, source.schema))
 
 
-def _itself(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+def _single(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
     yield batch
 
 

@@ -10,7 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from tagmill.ingest.similarity.hamming_index import NearList
-from tagmill.ingest.similarity.hex_hashes import HASH_KINDS, HASH_REMEDY, HashReader, kind_and_path, listed_lines, tell
+from tagmill.ingest.similarity.hex_hashes import (
+    HASH_KINDS,
+    HASH_REMEDY,
+    HashReader,
+    content_lines,
+    kind_and_path,
+    log_hash_counts,
+)
 from tagmill.ingest.text.text_files import read_list, text_of
 from tagmill.shards.errors import ConfigError
 from tagmill.shards.formats.record import sha256_hex
@@ -64,7 +71,7 @@ class Blocklist:
         """A list's text, as `reader` reads it; see `listed`. Raises ConfigError that names a line which is no entry."""
         found: dict[str, set[str]] = {kind: set() for kind in HASH_KINDS}
         reader = HashReader() if reader is None else reader
-        for number, line in listed_lines(text):
+        for number, line in content_lines(text):
             try:
                 for entry in reader.entries(line):
                     found[entry.kind].add(entry.digits)
@@ -80,5 +87,5 @@ def read_blocklists(places: Iterable[str]) -> Blocklist:
         kind, path = kind_and_path(place, HASH_KINDS)
         reader = HashReader(kind)
         found |= Blocklist.parse(text_of(read_list(path, MAX_BLOCKLIST, HASH_REMEDY), path), path, reader)
-        tell("blocklist", path, reader)
+        log_hash_counts("blocklist", path, reader)
     return found

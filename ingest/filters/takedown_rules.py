@@ -15,7 +15,14 @@ import numpy.typing as npt
 from tagmill.ingest.filters.host_rules import host_of, host_rule
 from tagmill.ingest.http.urls import describe_bad_url, normalise, parsed_url
 from tagmill.ingest.similarity.hamming_index import NearList
-from tagmill.ingest.similarity.hex_hashes import HASH_KINDS, Entry, HashReader, kind_and_path, listed_lines, tell
+from tagmill.ingest.similarity.hex_hashes import (
+    HASH_KINDS,
+    Entry,
+    HashReader,
+    content_lines,
+    kind_and_path,
+    log_hash_counts,
+)
 from tagmill.ingest.text.text_files import read_list, text_of
 from tagmill.shards.errors import ConfigError
 from tagmill.shards.formats.record import key_of, sha256_hex
@@ -168,12 +175,12 @@ def rules_in(path: str, kind: str | None = None, distance: int = PDQ_DISTANCE) -
     (`host example.org`, `url http://...`, `key ...`) or is a hash (see `listed`). Empty lines and those that begin with # are
     none. Logs how many entries of each kind there are. Raises ConfigError that names the line."""
     found, reader = set[TakedownRule](), HashReader(kind if kind in HASH_KINDS else None)
-    for number, line in listed_lines(text_of(read_list(path, MAX_TAKEDOWN_LIST, RULE_REMEDY), path)):
+    for number, line in content_lines(text_of(read_list(path, MAX_TAKEDOWN_LIST, RULE_REMEDY), path)):
         try:
             found.update(_rules_of(line, kind, reader, distance))
         except ConfigError as error:
             raise ConfigError(error.what, f"{path}, line {number}", error.remedy) from error
-    tell("takedown list", path, reader)
+    log_hash_counts("takedown list", path, reader)
     return Denylist(frozenset(found))
 
 

@@ -1,1 +1,1 @@
-"""PDQ hashes: their files, their text, and the search for near ones."""
+"""PDQ hashes: files of hashes, hashes in text lists, and search within a Hamming distance (multi-index tables, LSH)."""

@@ -1,8 +1,8 @@
-"""All hashes of a list within some bits of a picture's, none missed: for evaluation sets, blocklists and takedown lists.
+"""Exact search within a Hamming distance: all listed hashes near an image's, for evaluation sets, blocklists and takedowns.
 
-Two hashes that differ in at most t bits differ in at most r bits in one of t // (r + 1) + 1 blocks (pigeonhole; Norouzi,
-Punjani and Fleet, "Fast search in Hamming space with multi-index hashing", CVPR 2012). So each block is looked up exactly,
-with all values within r bits of it put either into the table or into the question.
+Two hashes that differ in at most t bits differ in at most r bits in one of t // (r + 1) + 1 blocks (pigeonhole;
+Norouzi, Punjani and Fleet, "Fast search in Hamming space with multi-index hashing", CVPR 2012). So each block is looked
+up exactly, with all values within r bits of it put either into the table or into the query.
 """
 
 import math
@@ -19,11 +19,11 @@ from tagmill.ingest.similarity.lsh import BITS
 
 Positions = npt.NDArray[np.int64]
 Numbers = npt.NDArray[np.uint32]
-_WIDEST = 24  # bits of a block that are looked at
-MOST_ENTRIES = 1 << 24  # of the table of a block
-FEW_PAIRS = 1 << 14  # so few are compared faster than they are looked up
-_COMPARED = 256  # hashes of a list that rows are compared with at a time
-_AT_A_TIME = 1 << 20  # candidates
+_MAX_WIDTH = 24  # most bits of a block that index a table
+MAX_ENTRIES = 1 << 24  # most entries of the table of a block
+FEW_PAIRS = 1 << 14  # below this number of pairs, comparing all is faster than looking up
+_COMPARE_BATCH = 256  # listed hashes that are compared with all rows at a time
+_BATCH = 1 << 20  # candidate pairs at a time
 
 
 @dataclass(frozen=True)
@@ -36,13 +36,13 @@ class Scheme:
 
     @property
     def flips(self) -> Numbers:
-        """What a value is XORed with to give all values within the radius."""
-        places = range(self.width)
-        several = [bits for count in range(self.radius + 1) for bits in combinations(places, count)]
+        """The XOR masks that turn a value into all values within the radius, [neighbours]."""
+        bits_of_block = range(self.width)
+        several = [bits for count in range(self.radius + 1) for bits in combinations(bits_of_block, count)]
         return np.array([sum(1 << bit for bit in bits) for bits in several], np.uint32)
 
     def candidates(self, listed: int) -> float:
-        """Entries that a question meets on average, of a list of so many hashes."""
+        """Returns the average number of table entries that a query meets, for a list of `listed` hashes."""
         return self.blocks * listed * self.neighbours / float(1 << self.width)
 
     @property
@@ -51,23 +51,23 @@ class Scheme:
 
     @property
     def table_bytes(self) -> int:
-        """Of a block's table, without its entries."""
+        """Bytes of the table of a block, without its entries."""
         return 4 << self.width
 
 
 def scheme_of(threshold: int, radius: int) -> Scheme:
-    """As many blocks as make it complete. Where bits are left over, narrower blocks still are complete."""
+    """Returns the scheme with as many blocks as completeness needs; where bits are left over, blocks are narrower."""
     blocks = min(threshold // (radius + 1) + 1, BITS)
-    width = min(BITS // blocks, _WIDEST)
+    width = min(BITS // blocks, _MAX_WIDTH)
     return Scheme(blocks, min(radius, width), width)
 
 
 def choose_scheme(threshold: int, listed: int, questions: int) -> Scheme:
-    """The cheapest for `questions` hashes, where tables are made for them alone and hold the neighbours."""
+    """Returns the cheapest scheme for `questions` hashes, with tables that hold the neighbours and serve them only."""
 
     def cost(scheme: Scheme) -> float:
         entries = listed * scheme.neighbours
-        if entries > max(MOST_ENTRIES, listed):
+        if entries > max(MAX_ENTRIES, listed):
             return math.inf
         making = scheme.blocks * ((1 << scheme.width) + 16 * entries)
         return making + questions * (scheme.blocks + 2 * scheme.candidates(listed))
@@ -79,18 +79,19 @@ class BlockTable:
     """The listed hashes by the value of one block."""
 
     def __init__(self, listed: Words, scheme: Scheme, block: int, flips: Numbers) -> None:
-        """With `flips` other than zero, by all values within these of a hash's own."""
-        self._scheme, self._block = scheme, block
+        """Indexes each hash by its own value XOR each of `flips`; [0] alone indexes the value itself."""
+        self._scheme = scheme
+        self._block = block
         values = (self.values(listed)[:, None] ^ flips).ravel().astype(np.uint64) << np.uint64(32)
         values |= np.repeat(np.arange(len(listed), dtype=np.uint64), len(flips))
         values.sort()
-        self._numbers = values.astype(np.uint32)  # keeps the lower half
+        self._numbers = values.astype(np.uint32)  # keeps the lower 32 bits
         counts = np.bincount((values >> np.uint64(32)).astype(np.int64), minlength=1 << scheme.width)
         self._starts = np.zeros(len(counts) + 1, np.uint32)
         np.cumsum(counts, out=self._starts[1:])
 
     def values(self, pdq: Words) -> Numbers:
-        """The bits of this block."""
+        """Returns the bits of this block, [n], of hashes [n, 4]."""
         first = self._block * BITS // self._scheme.blocks
         word, offset, width = first // 64, first % 64, self._scheme.width
         bits = pdq[:, word] << np.uint64(offset)
@@ -99,43 +100,44 @@ class BlockTable:
         return (bits >> np.uint64(64 - width)).astype(np.uint32)
 
     def lookups(self, values: Numbers) -> "tuple[Positions, Positions]":
-        """(where the entries of each value begin, how many they are)."""
+        """Returns where the entries of each value begin, [n], and their number, [n]."""
         starts = self._starts.take(values).astype(np.int64)
         return starts, self._starts.take(values + np.uint32(1)) - starts
 
     def entries(self, starts: Positions, counts: Positions) -> tuple[Positions, Positions]:
-        """(ordinals of the lookups, listed hashes), a pair for each entry."""
+        """Returns (index of the lookup, index of the listed hash) of each entry."""
         asked = np.repeat(np.arange(len(starts)), counts)
         ends = counts.cumsum()
-        places = np.arange(len(asked)) + np.repeat(starts - ends + counts, counts)
-        return asked, self._numbers.take(places).astype(np.int64)
+        positions = np.arange(len(asked)) + np.repeat(starts - ends + counts, counts)
+        return asked, self._numbers.take(positions).astype(np.int64)
 
 
 class HammingIndex:
-    """Pairs of questions and listed hashes within the threshold."""
+    """Finds all pairs of queries and listed hashes within the threshold."""
 
     def __init__(
         self, listed: Words, threshold: int, scheme: Scheme, *, wide: bool, blocks: range | None = None
     ) -> None:
-        """`wide` puts the neighbours into the tables, for many questions; else they are asked for, and tables stay small.
+        """`wide` puts neighbours into the tables, for many queries; else they go into the queries, and tables stay small.
 
-        `blocks` makes a matcher of some of the blocks; the pairs of all together are complete.
+        `blocks` restricts the index to some blocks; the pairs of all blocks together are complete.
         """
-        self._listed, self._threshold = np.ascontiguousarray(listed), threshold
+        self._listed = np.ascontiguousarray(listed)
+        self._threshold = threshold
         flips, own = scheme.flips, np.zeros(1, np.uint32)
         self._asked = own if wide else flips
         chosen = range(scheme.blocks) if blocks is None else blocks
         self._tables = [BlockTable(self._listed, scheme, block, flips if wide else own) for block in chosen]
 
     def pairs(self, questions: Words) -> tuple[Positions, Positions, npt.NDArray[np.uint16]]:
-        """(ordinals of questions, ordinals in the list, bits of distance), each pair once."""
+        """Returns (index of the query, index in the list, distance in bits) of each pair, each once."""
         found: dict[str, list[npt.NDArray[np.int64]]] = {"asked": [], "listed": [], "apart": []}
         for table in self._tables:
             values = (table.values(questions)[:, None] ^ self._asked).ravel()
             starts, counts = table.lookups(values)
             many = np.flatnonzero(counts)
             owners, starts, counts = many // len(self._asked), starts[many], counts[many]
-            for part in _cut(counts):
+            for part in _batches(counts):
                 asked, listed = table.entries(starts[part], counts[part])
                 asked = owners[part].take(asked)
                 near, apart = near_pairs(
@@ -153,10 +155,10 @@ class HammingIndex:
 
 
 class NearList:
-    """Hashes of a list, each with the bits in which another hash may differ and still count as the same picture."""
+    """A list of hashes, each with the distance in bits within which another hash counts as the same image."""
 
     def __init__(self, entries: Iterable[tuple[str, int]]) -> None:
-        """`entries` are (64 hex digits, bits)."""
+        """`entries` are (64 hex digits, distance in bits)."""
         by_distance = defaultdict[int, list[str]](list)
         for digits, distance in sorted(entries):
             by_distance[distance].append(digits)
@@ -164,7 +166,7 @@ class NearList:
         self._matchers: dict[int, HammingIndex] = {}
 
     def near(self, words: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-        """Which PDQ hashes, int64 [n, 4], are within reach of one of the list."""
+        """Returns which PDQ hashes, int64 [n, 4], are near a hash of the list, [n]."""
         rows, found = np.ascontiguousarray(words).view(np.uint64), np.zeros(len(words), np.bool_)
         for listed, distance in self._lists:
             scheme = scheme_of(distance, 1)
@@ -183,18 +185,20 @@ def _words(digits: list[str]) -> Words:
 
 
 def _near_any(rows: Words, listed: Words, distance: int) -> npt.NDArray[np.bool_]:
-    """Which rows are near one of the list, by comparing all with all."""
+    """Returns which rows are near a hash of the list, [n], by comparing all pairs."""
     found = np.zeros(len(rows), np.bool_)
-    for start in range(0, len(listed), _COMPARED):
-        apart = np.bitwise_count(rows[:, None] ^ listed[None, start : start + _COMPARED]).sum(axis=2, dtype=np.uint16)
+    for start in range(0, len(listed), _COMPARE_BATCH):
+        apart = np.bitwise_count(rows[:, None] ^ listed[None, start : start + _COMPARE_BATCH]).sum(
+            axis=2, dtype=np.uint16
+        )
         found |= (apart <= distance).any(axis=1)
     return found
 
 
-def _cut(counts: Positions) -> list[slice]:
-    """Consecutive lookups with about _AT_A_TIME entries together."""
+def _batches(counts: Positions) -> list[slice]:
+    """Splits lookups into consecutive slices with about _BATCH entries each."""
     ends = counts.cumsum()
     total = int(ends[-1]) if len(ends) else 0
-    cuts = np.unique(np.searchsorted(ends, np.arange(_AT_A_TIME, total, _AT_A_TIME), "right"))
+    cuts = np.unique(np.searchsorted(ends, np.arange(_BATCH, total, _BATCH), "right"))
     edges = [0, *cuts.tolist(), len(counts)]
     return [slice(first, last) for first, last in pairwise(edges) if last > first]

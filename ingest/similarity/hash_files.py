@@ -1,4 +1,4 @@
-"""PDQ hashes of the pictures that set work compares, in plain files on the spool: written once, then read in blocks."""
+"""Files of PDQ hashes in the spool, for near duplicates and decontamination: written once, then read in blocks."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
@@ -12,8 +12,8 @@ import pyarrow as pa
 from tagmill.shards.errors import TagmillError
 
 Words = npt.NDArray[np.uint64]  # [rows, 4]
-Records = npt.NDArray[np.void]  # of RECORD
-# weight = what a crowded bucket is cut by, the largest first: of an existing corpus, then pixels, then quality.
+Records = npt.NDArray[np.void]  # dtype RECORD
+# weight: which hashes of a crowded bucket are compared first, the largest: existing corpus, then pixels, then quality.
 RECORD = np.dtype([("row_id", "<i8"), ("weight", "<i8"), ("pdq", "<u8", (4,))])
 BLOCK = 1 << 18  # records, 12 MB
 _EXISTING, _QUALITY_BITS = 62, 7
@@ -32,7 +32,7 @@ class HashFile:
     def write(self, batches: Iterable[pa.RecordBatch]) -> None:
         """Appends rows of row_id, existing, pixels, pdq0 to pdq3 and pdq_quality, none of them null."""
         self.path.touch()
-        with full_disk(self.path), self.path.open("ab") as file:
+        with explain_full_disk(self.path), self.path.open("ab") as file:
             for batch in batches:
                 records = np.empty(len(batch), RECORD)
                 columns = {name: batch[name].to_numpy() for name in batch.schema.names}
@@ -46,7 +46,7 @@ class HashFile:
                 self.rows += len(records)
 
     def append(self, records: Records) -> None:
-        with full_disk(self.path), self.path.open("ab") as file:
+        with explain_full_disk(self.path), self.path.open("ab") as file:
             records.tofile(file)
         self.rows += len(records)
 
@@ -55,21 +55,21 @@ class HashFile:
         return self.rows * RECORD.itemsize
 
     def blocks(self) -> Iterator[Records]:
-        """All records in order, BLOCK at a time."""
+        """Yields all records in order, BLOCK at a time."""
         with self.path.open("rb") as file:
             while len(records := np.fromfile(file, RECORD, BLOCK)):
                 yield records
 
     def read(self) -> Records:
-        """All records, which must fit into memory."""
+        """Returns all records, which must fit into memory."""
         return np.fromfile(self.path, RECORD)
 
     def unlink(self) -> None:
         self.path.unlink(missing_ok=True)
 
 
-class full_disk:  # noqa: N801, a context manager that reads as a clause
-    """Says that the spool is full where writing to it fails."""
+class explain_full_disk:  # noqa: N801, a context manager that reads as a clause
+    """Raises TagmillError with a remedy where writing to the spool fails."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -79,22 +79,22 @@ class full_disk:  # noqa: N801, a context manager that reads as a clause
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, OSError):
-            what = f"set work ran out of room: {error.strerror or error}"
+            what = f"set operations ran out of space: {error.strerror or error}"
             raise TagmillError(what, self._path.parent, "give a spool folder on a larger disk") from error
 
 
 def quality_of(records: Records) -> npt.NDArray[np.int64]:
-    """PDQ's quality, 0 to 100."""
+    """Returns the PDQ quality, 0 to 100, [n]."""
     return np.asarray(records["weight"] & (1 << _QUALITY_BITS) - 1)
 
 
 def is_existing(records: Records) -> npt.NDArray[np.bool_]:
-    """Which are of an existing corpus."""
+    """Returns which records are of an existing corpus, [n]."""
     return np.asarray(records["weight"] >= 1 << _EXISTING)
 
 
 def mixed_bits(pdq: Words, mask: Words) -> npt.NDArray[np.uint64]:
-    """64 bits that are equal where hashes agree on the bits of `mask`, uint64 [4], and else hardly ever."""
+    """Returns 64-bit keys [n] that are equal where hashes agree on the bits of `mask`, uint64 [4], and else hardly ever."""
     key = (pdq[:, 0] & mask[0]) * _FACTORS[0]
     for word in range(1, 4):
         if mask[word]:
@@ -105,7 +105,7 @@ def mixed_bits(pdq: Words, mask: Words) -> npt.NDArray[np.uint64]:
 
 
 def near_pairs(left: Words, right: Words, threshold: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint16]]:
-    """Which of the pairs of hashes [n, 4] differ in at most `threshold` bits, and in how many; two words tell most apart."""
+    """Returns which pairs of hashes [n, 4] differ in at most `threshold` bits, and their distances."""
     bits = np.bitwise_count(left ^ right)
     near = np.flatnonzero(bits[:, 0] + bits[:, 1] <= threshold)
     apart = bits[near].sum(axis=1, dtype=np.uint16)
@@ -114,9 +114,9 @@ def near_pairs(left: Words, right: Words, threshold: int) -> tuple[npt.NDArray[n
 
 
 class PackedHashes:
-    """Keys in order, each with its place: as many upper bits of the key as fit above the place, so that sorting is cheap.
+    """Sorted keys with their positions, packed into 64 bits: the upper bits of the key above the position, cheap to sort.
 
-    What lies beside each other in a run of equal prefixes *may* have the same key.
+    Neighbours in a run of equal prefixes *may* have the same key.
     """
 
     def __init__(self, key: npt.NDArray[np.uint64]) -> None:
@@ -125,49 +125,52 @@ class PackedHashes:
         order <<= shift
         order |= np.arange(len(key), dtype=np.uint64)
         order.sort()
-        self.places = (order & (np.uint64(1) << shift) - np.uint64(1)).view(np.int64)
+        self.positions = (order & (np.uint64(1) << shift) - np.uint64(1)).view(np.int64)
         self.prefix = order
         self.prefix >>= shift
 
     def repeated(self, lag: int = 1) -> npt.NDArray[np.int64]:
-        """Positions whose prefix is that of the position `lag` further on too."""
+        """Returns the positions whose prefix equals that of the position `lag` further on."""
         return (
             np.flatnonzero(self.prefix[lag:] == self.prefix[:-lag]) if len(self.prefix) > lag else np.zeros(0, np.int64)
         )
 
 
-class Spills:
-    """Records dealt to files on the spool by a number of each."""
+class SpillPartitions:
+    """Records partitioned into files in the spool."""
 
-    def __init__(self, folder: Path, name: str, piles: int) -> None:
-        self.files = [HashFile(folder / f"{name}-{pile:04d}.hashes") for pile in range(piles)]
+    def __init__(self, folder: Path, name: str, partitions: int) -> None:
+        self.files = [HashFile(folder / f"{name}-{number:04d}.hashes") for number in range(partitions)]
 
-    def deal(self, blocks: Iterable[Records], number_of: Callable[[Words], npt.NDArray[np.uint16]]) -> int:
-        """Deals all records by what is made of their hashes and returns how many bytes went to the spool."""
+    def write(self, blocks: Iterable[Records], partition_of: Callable[[Words], npt.NDArray[np.uint16]]) -> int:
+        """Writes all records to the partitions that `partition_of` returns for their hashes. Returns the bytes written."""
         spilled = 0
         with ExitStack() as stack:
-            stack.enter_context(full_disk(self.files[0].path))
-            files = [stack.enter_context(pile.path.open("wb")) for pile in self.files]
+            stack.enter_context(explain_full_disk(self.files[0].path))
+            files = [stack.enter_context(part.path.open("wb")) for part in self.files]
             for records in blocks:
-                numbers = number_of(records["pdq"])
-                dealt = records.take(numbers.argsort(kind="stable"))
+                numbers = partition_of(records["pdq"])
+                grouped = records.take(numbers.argsort(kind="stable"))
                 counts = np.bincount(numbers, minlength=len(files))
-                for pile, file, some in zip(self.files, files, np.split(dealt, counts.cumsum()[:-1]), strict=True):
+                for part, file, some in zip(self.files, files, np.split(grouped, counts.cumsum()[:-1]), strict=True):
                     some.tofile(file)
-                    pile.rows += len(some)
-                spilled += dealt.nbytes
+                    part.rows += len(some)
+                spilled += grouped.nbytes
         return spilled
 
     def __iter__(self) -> Iterator[HashFile]:
-        """Each pile, whose room on the spool is given back when the next is asked for."""
-        for pile in self.files:
-            yield pile
-            pile.unlink()
+        """Yields each partition, and deletes it when the next one is requested."""
+        for part in self.files:
+            yield part
+            part.unlink()
 
 
-def by_key(mask: Words, piles: int) -> Callable[[Words], npt.NDArray[np.uint16]]:
-    """Numbers below `piles`, a power of two, by the upper bits of the mixed key: even, however the bits of hashes fall."""
-    shift = np.uint64(64 - (piles.bit_length() - 1))
-    if piles == 1:
+def partition_by_key(mask: Words, partitions: int) -> Callable[[Words], npt.NDArray[np.uint16]]:
+    """Returns a function from hashes to partition numbers: the upper bits of the mixed key, evenly distributed.
+
+    `partitions` is a power of two.
+    """
+    shift = np.uint64(64 - (partitions.bit_length() - 1))
+    if partitions == 1:
         return lambda pdq: np.zeros(len(pdq), np.uint16)
     return lambda pdq: (mixed_bits(pdq, mask) >> shift).astype(np.uint16)

@@ -1,7 +1,7 @@
-"""Hashes as people and tools write them into lists: sha256, md5 and PDQ in hex digits, read alike for every kind of list.
+"""Hashes in text lists: sha256, md5 and PDQ in hex digits, parsed alike for every kind of list.
 
-A line is a hash, alone or with its kind (`pdq:HEX`, `pdq HEX`, `hash=HEX,quality=100,...`), perhaps followed by other fields
-(`HEX,quality,file`, `HEX  file`). A first line of column names makes the list a table. Case does not matter.
+A line is a hash, alone or with its kind (`pdq:HEX`, `pdq HEX`, `hash=HEX,quality=100,...`), perhaps followed by other
+fields (`HEX,quality,file`, `HEX  file`). A first line of column names makes the list a table. Case does not matter.
 """
 
 import csv
@@ -20,8 +20,8 @@ LENGTHS = {"md5": 32, "pdq": 64, "sha256": 64}  # hex digits
 HASH_REMEDY = (
     "give a hash a line: 32 hex digits (md5) or 64 (sha256; of PDQ with pdq: in front, or the list as pdq=FILE)"
 )
-SUSPECT_ENTRIES = 5  # so few digests of sha256 have the bits of PDQ by chance in fewer than one list of a thousand
-_HALF, _SPREAD = 128, 2  # bits of a PDQ hash that are set: those above the median of 256 numbers
+SUSPECT_ENTRIES = 5  # minimum for the guess: fewer than 1 in 1,000 sha256 lists of this size look like PDQ by chance
+_HALF, _SPREAD = 128, 2  # set bits of a PDQ hash (those above the median of 256 numbers), and the tolerance
 _HEX = re.compile(r"[0-9a-f]*")
 _LINE = re.compile(
     r"(?:[\"']?(?P<kind>md5|pdq|sha-?256|hash)[\"']?(?:\s*[:=,;]\s*|\s+))?"
@@ -30,32 +30,33 @@ _LINE = re.compile(
 )
 _FIELDS = re.compile(r"[,;\s]+")
 _LONGEST_HEADER = 1000  # characters
-_OF_PDQ = re.compile(r"(?:norm|delta|quality)=", re.IGNORECASE)  # what PDQ's own tools write behind `hash=`
+_OF_PDQ = re.compile(r"(?:norm|delta|quality)=", re.IGNORECASE)  # what PDQ's own tools write after `hash=`
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A hash of a list in its normal form; `told` is False where its kind was taken from its length alone."""
+    """A hash of a list in normal form; `kind_given` is False where its kind was inferred from its length."""
 
     kind: str
     digits: str
-    told: bool
+    kind_given: bool
 
 
 class HashReader:
     """Reads the lines of one list, in order."""
 
     def __init__(self, kind: str | None = None) -> None:
-        """`kind` is that of all hashes of the list, where it is known."""
+        """`kind` is the kind of all hashes of the list, where known."""
         self.counts: Counter[str] = Counter()  # entries by kind
         self._kind = kind
         self._first = True
         self._columns: list[str | None] | None = None
         self._separator = ","
-        self._guessed, self._half = 0, 0
+        self._num_guessed = 0  # hashes whose kind was taken from their length
+        self._num_half_set = 0  # of these, how many have about half of their bits set
 
     def entries(self, line: str) -> list[Entry]:
-        """The hashes of a line that is not empty; none of a header. Raises ConfigError for anything else."""
+        """Returns the hashes of a line that is not empty; none of a header. Raises ConfigError for anything else."""
         first, self._first = self._first, False
         if self._columns is not None:
             return self._row(line, self._columns)
@@ -68,20 +69,20 @@ class HashReader:
         if any(_is_hash(field) for field in _FIELDS.split(match["rest"] or "")):
             remedy = "give one a line, or a first line with the names of the columns (md5, sha256, pdq)"
             raise ConfigError("several hashes in a line", "", remedy)
-        return [self._counted(entry)]
+        return [self._count(entry)]
 
     @property
     def summary(self) -> str:
         """How many entries of each kind were read."""
         text = ", ".join(f"{count:,} {kind}" for kind, count in sorted(self.counts.items())) or "no entries"
-        if not self._guessed:
+        if not self._num_guessed:
             return text
-        return f"{text} ({self._guessed:,} of 64 digits without a kind, read as sha256; PDQ is given as pdq=FILE)"
+        return f"{text} ({self._num_guessed:,} of 64 digits without a kind, read as sha256; PDQ is given as pdq=FILE)"
 
     @property
     def may_be_pdq(self) -> bool:
-        """Whether what was read as sha256 for want of a kind looks like PDQ: nearly all have half of their bits set."""
-        return self._guessed >= SUSPECT_ENTRIES and self._half >= 0.9 * self._guessed
+        """Whether hashes that were taken for sha256 look like PDQ: nearly all have half of their bits set."""
+        return self._num_guessed >= SUSPECT_ENTRIES and self._num_half_set >= 0.9 * self._num_guessed
 
     def _header(self, line: str) -> bool:
         if len(line) > _LONGEST_HEADER:
@@ -103,7 +104,7 @@ class HashReader:
             entry = None if match is None else _entry(match, self._kind if name == "hash" else name)
             if entry is None:
                 raise ConfigError(f"{cell[:80]!r} is no hash", "", HASH_REMEDY)
-            found.append(self._counted(entry))
+            found.append(self._count(entry))
         if not found:
             raise ConfigError("a row without a hash", "", "remove the row")
         return found
@@ -114,14 +115,14 @@ class HashReader:
         except csv.Error as error:
             raise ConfigError(f"no row of a table: {error}", "", HASH_REMEDY) from error
 
-    def _counted(self, entry: Entry) -> Entry:
+    def _count(self, entry: Entry) -> Entry:
         if self._kind not in (None, entry.kind):
             remedy = f"move it to a list of its own, or give this list without {self._kind}"
             raise ConfigError(f"a hash of kind {entry.kind} in a list of {self._kind}", "", remedy)
         self.counts[entry.kind] += 1
-        if entry.kind == "sha256" and not entry.told:
-            self._guessed += 1
-            self._half += abs(int(entry.digits, 16).bit_count() - _HALF) <= _SPREAD
+        if entry.kind == "sha256" and not entry.kind_given:
+            self._num_guessed += 1
+            self._num_half_set += abs(int(entry.digits, 16).bit_count() - _HALF) <= _SPREAD
         return entry
 
 
@@ -130,43 +131,43 @@ def _is_hash(text: str) -> bool:
 
 
 def _entry(match: "re.Match[str]", kind: str | None) -> Entry | None:
-    """The hash of a line; None where it is none."""
+    """Returns the hash of a line; None if it has none."""
     digits, written = match["digits"].lower(), (match["kind"] or "").lower().replace("-", "")
     if written == "hash":
         written = "pdq" if _OF_PDQ.search(match["rest"] or "") else ""
-    told = written or kind
-    found = told or {32: "md5", 64: "sha256"}.get(len(digits))
-    return Entry(found, digits, bool(told)) if found and len(digits) == LENGTHS[found] else None
+    given = written or kind
+    found = given or {32: "md5", 64: "sha256"}.get(len(digits))
+    return Entry(found, digits, bool(given)) if found and len(digits) == LENGTHS[found] else None
 
 
-def tell(what: str, path: str, reader: HashReader) -> None:
-    """Logs what was read from a list, and where its kind looks wrong."""
+def log_hash_counts(what: str, path: str, reader: HashReader) -> None:
+    """Logs what was read from a list, and warns where its kind looks wrong."""
     log.info("%s %s: %s", what, path, reader.summary)
     if reader.may_be_pdq:
         why = "nearly all have half of their 256 bits set, as PDQ hashes have; if that is what they are, give"
         log.warning("%s %s is read as sha256, but %s pdq=%s", what, path, why, path)
 
 
-def listed_lines(text: str) -> Iterator[tuple[int, str]]:
-    """(number, line without white space around it) of the lines of a list that are neither empty nor a comment."""
+def content_lines(text: str) -> Iterator[tuple[int, str]]:
+    """Yields (number, stripped line) of the lines of a list that are neither empty nor a comment."""
     for number, line in enumerate(text.splitlines(), 1):
         if (entry := line.strip()) and not entry.startswith("#"):
             yield number, entry
 
 
-def kind_and_path(place: str, kinds: Collection[str]) -> tuple[str | None, str]:
-    """A list that is given as KIND=FILE or as FILE."""
-    kind, equals, path = place.partition("=")
-    return (kind, path) if equals and kind in kinds else (None, place)
+def kind_and_path(given: str, kinds: Collection[str]) -> tuple[str | None, str]:
+    """Splits KIND=FILE or FILE into (kind or None, path)."""
+    kind, equals, path = given.partition("=")
+    return (kind, path) if equals and kind in kinds else (None, given)
 
 
 def sha256_text(text: str) -> str | None:
-    """The 64 digits in their normal form; None for anything else."""
+    """Returns 64 hex digits in normal form; None for anything else."""
     return _digits(text, "sha256")
 
 
 def pdq_words(text: str) -> list[int] | None:
-    """The four signed words of a PDQ hash of 64 digits, as `Fingerprint` has them; None for anything else."""
+    """Returns the four signed words of a PDQ hash of 64 hex digits, as in `Fingerprint`; None for anything else."""
     digits = _digits(text, "pdq")
     if digits is None:
         return None

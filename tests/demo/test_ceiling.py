@@ -13,7 +13,7 @@ from tagmill.demo.ceiling import QUALITY, THRESHOLD, Ceiling, ceiling
 from tagmill.ingest.config.image_policy import ImagePolicy
 from tagmill.ingest.images.fingerprint import fingerprint
 from tagmill.ingest.images.prepare import Prepared, prepare
-from tagmill.ingest.similarity.lsh import draw_bands
+from tagmill.ingest.similarity.lsh import draw_lsh_tables
 
 POLICY = ImagePolicy(128, 90, 16, 10**8)
 
@@ -33,7 +33,7 @@ def bits(left: Path, right: Path) -> int:
 
 
 def test_it_equals_comparing_every_pair(web: Path, truth: list[dict[str, Any]], tmp_path: Path) -> None:
-    predicted = draw_bands(8, 16, 0).predicted()[: THRESHOLD + 1]
+    predicted = draw_lsh_tables(8, 16, 0).predicted()[: THRESHOLD + 1]
     (tmp_path / "corpus.json").write_text(json.dumps({"image_policy": asdict(POLICY)}))
     (tmp_path / "report.json").write_text(json.dumps({"sets": {"near": {"predicted": predicted}}}))
     found = ceiling(web, tmp_path)

@@ -1,4 +1,4 @@
--- The tags of some pictures that came back for many URLs, a row for each tag of each row.
+-- Tags of images that many URLs returned, one row per row and tag.
 SELECT asked.keeper, tagged.url, UNNEST(tagged.tags) AS tag
 FROM tagged
 INNER JOIN exact ON exact.row_id = tagged.row_id

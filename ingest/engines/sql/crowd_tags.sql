@@ -1,4 +1,4 @@
--- Of each of them: URLs with a tag, different tags, and URLs with the tag that most of them have.
+-- Per such image: URLs with a tag, distinct tags, and URLs with the most frequent tag.
 SELECT reached.keeper, reached.tagged, spread.tags, spread.commonest
 FROM (
     SELECT keeper, COUNT(DISTINCT url) AS tagged

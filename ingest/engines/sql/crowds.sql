@@ -1,4 +1,4 @@
--- Pictures that came back for many different URLs. One URL may be on several rows.
+-- Images that many different URLs returned. One URL may be on several rows.
 SELECT exact.keeper, exact.key, COUNT(DISTINCT facts.url) AS urls
 FROM exact
 INNER JOIN large ON large.keeper = exact.keeper

@@ -1,4 +1,4 @@
--- Of the pictures that their number of URLs alone does not leave out, those with the most; known ones stay.
+-- The images with the most URLs among those below the placeholder limit, or in an existing corpus.
 SELECT crowds.keeper, crowds.key, crowds.urls, COUNT(known.row_id) AS known
 FROM crowds
 LEFT JOIN known ON known.row_id = crowds.keeper

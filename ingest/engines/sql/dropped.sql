@@ -1,4 +1,4 @@
--- Every picture's row that does not become a sample, with its reason; the rows of an exact group share its fate.
+-- Every row with an image that does not become a sample, with its reason. The rows of an exact group get the keeper's reason.
 SELECT row_id, reason, yields_to FROM early
 UNION ALL
 SELECT row_id, 'evaluation' AS reason, CAST(NULL AS VARCHAR) AS yields_to FROM leaked

@@ -1,4 +1,4 @@
--- What is decided before pictures are compared, one row for each exact group: known already, or a placeholder.
+-- Rows that are dropped before images are compared, one per exact group: already in an existing corpus, or a placeholder.
 SELECT known.row_id, 'duplicate' AS reason, known.key AS yields_to
 FROM known
 LEFT JOIN exact ON exact.row_id = known.row_id

@@ -1,4 +1,4 @@
--- Pictures that have the very bytes of an evaluation picture, each exact group once.
+-- Images with the same bytes as an evaluation image, one row per exact group.
 SELECT facts.row_id, exactly.entry
 FROM facts
 INNER JOIN exactly ON exactly.key = facts.key

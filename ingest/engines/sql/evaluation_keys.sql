@@ -1,4 +1,4 @@
--- The keys of pictures that are an evaluation picture's or near it.
+-- Keys of images that equal an evaluation image or are near one.
 SELECT facts.row_id, facts.key
 FROM facts
 INNER JOIN (SELECT DISTINCT row_id FROM matched) AS met ON met.row_id = facts.row_id

@@ -1,5 +1,5 @@
--- Rows of pictures that came more than once, each with the row that its group keeps: the largest picture, then the earliest
--- row. Groups are made by key, which is the first half of the sha256 of the source bytes, so that keys are unique in a corpus.
+-- Rows of images that occur more than once, with the row that each exact group keeps: the largest image, then the first row.
+-- Groups are formed by key (the first half of the sha256 of the source bytes), so that keys are unique in a corpus.
 SELECT
     row_id, key,
     FIRST_VALUE(row_id) OVER (PARTITION BY key ORDER BY pixels DESC, row_id) AS keeper

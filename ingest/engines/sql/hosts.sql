@@ -1,4 +1,4 @@
--- Every origin that URLs lead to, once, with the number of its URLs; in an order that puts no two hosts of one owner together.
+-- Every origin of URLs once, with its number of URLs, in an order that separates hosts of one owner.
 SELECT origin, spread, CAST(SUM(CAST(urls AS BIGINT)) AS BIGINT) AS urls
 FROM origins
 GROUP BY origin, spread

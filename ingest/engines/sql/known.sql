@@ -1,4 +1,4 @@
--- Rows whose picture an existing corpus has already.
+-- Rows whose image is already in an existing corpus.
 SELECT facts.row_id, facts.key
 FROM facts
 INNER JOIN (SELECT DISTINCT key FROM existing) AS held ON held.key = facts.key

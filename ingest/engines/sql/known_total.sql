@@ -1,2 +1,2 @@
--- How many rows of a list an existing corpus has already.
+-- Number of rows whose image is already in an existing corpus.
 SELECT COUNT(*) AS total FROM known

@@ -1,4 +1,4 @@
--- Exact groups so large that they may be a placeholder.
+-- Exact groups that are large enough to be a placeholder.
 SELECT keeper
 FROM exact
 GROUP BY keeper

@@ -1,4 +1,4 @@
--- Rows that are dropped as near duplicates, with the key of the picture that they yield to.
+-- Rows that are dropped as near duplicates, with the key of the image that replaces each.
 SELECT ranks.row_id, target.key AS yields_to
 FROM ranks
 LEFT JOIN alike ON alike.row_id = ranks.row_id

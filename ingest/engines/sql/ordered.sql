@@ -1,4 +1,4 @@
--- Pairs of near duplicates by rank, each once, in the order in which they are decided. What an existing corpus has stays.
+-- Pairs of near duplicates by rank, each once, in the order in which they are decided. Samples of an existing corpus are kept.
 SELECT better, worse, distance
 FROM (
     SELECT DISTINCT LEAST(a.rank, b.rank) AS better, GREATEST(a.rank, b.rank) AS worse, edges.distance

@@ -1,4 +1,4 @@
--- Placeholders by the number of their URLs alone. What an existing corpus has stays there.
+-- Placeholders by their number of URLs alone. Samples of an existing corpus are kept.
 SELECT crowds.keeper
 FROM crowds
 LEFT JOIN known ON known.row_id = crowds.keeper

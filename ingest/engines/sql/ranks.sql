@@ -1,4 +1,4 @@
--- These rows by rank, the best first: of an existing corpus, then more original pixels, then the least key and row.
+-- Rows with a near duplicate by rank, best first: existing corpus, then original pixels, then least key and row.
 SELECT
     row_id, existing, key,
     CAST(ROW_NUMBER() OVER (ORDER BY existing DESC, pixels DESC, key, row_id) AS BIGINT) AS rank

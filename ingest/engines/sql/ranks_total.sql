@@ -1,2 +1,2 @@
--- How many rows have a near duplicate.
+-- Number of rows that have a near duplicate.
 SELECT COUNT(*) AS total FROM ranks

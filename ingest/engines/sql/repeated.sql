@@ -1,4 +1,4 @@
--- What may come more than once: equal bytes have an equal holdout order, which is a number and cheap to count.
+-- Candidates for exact duplicates: equal bytes have an equal holdout order, a number that is cheap to count.
 SELECT holdout_order
 FROM facts
 WHERE reason IS NULL

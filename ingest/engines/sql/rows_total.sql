@@ -1,2 +1,2 @@
--- How many rows a list has.
+-- Number of rows.
 SELECT COUNT(*) AS total FROM facts

@@ -1,4 +1,4 @@
--- For each part what its hosts said, in order of parts.
+-- The robots.txt answers of the hosts of each part, in order of parts.
 SELECT origins.part, answers.origin, answers.reason, answers.detail, answers.rules, answers.kept
 FROM origins
 INNER JOIN answers ON answers.origin = origins.origin

@@ -1,5 +1,5 @@
--- What becomes of every row of some parts: it has either a split or a reason; a duplicate also the key that it yields to,
--- be it one by its picture, or by its URL, before it was fetched.
+-- The outcome of every row of some parts: a split or a reason; for a duplicate also the key of the sample that replaces it,
+-- whether found by its image or, before the fetch, by its URL.
 SELECT
     facts.row_id, facts.part, facts.place,
     CASE WHEN facts.reason IS NULL THEN facts.key END AS key,

@@ -1,4 +1,4 @@
--- The rows that are held out: of those that are kept the first by an order that depends on seed and picture alone.
+-- Held-out rows: the first of the kept rows by an order that depends only on seed and image.
 SELECT facts.row_id
 FROM facts
 LEFT JOIN dropped ON dropped.row_id = facts.row_id

@@ -1,4 +1,4 @@
--- The pictures that are left, each once, and those of an existing corpus.
+-- The remaining images, each once, and those of an existing corpus.
 SELECT
     facts.row_id, 0 AS existing,
     CAST(facts.original_width AS BIGINT) * CAST(facts.original_height AS BIGINT) AS pixels,

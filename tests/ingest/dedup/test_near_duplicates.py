@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tagmill.ingest.dedup import near_duplicates
 from tagmill.ingest.dedup.near_duplicates import NearFound, NearRules, find_near
 from tagmill.ingest.similarity.hash_files import HashFile, Records
-from tagmill.ingest.similarity.lsh import draw_bands
+from tagmill.ingest.similarity.lsh import draw_lsh_tables
 from tagmill.shards.errors import TagmillError
 from tests.ingest.pictures_apart import all_distances, away, random_hashes, records
 
@@ -93,7 +93,7 @@ def test_neither_order_nor_memory_nor_threads_change_what_is_found(tmp_path: Pat
 @pytest.mark.parametrize("bits", [6, 24, 28])
 def test_what_agrees_in_a_table_is_found_however_tables_are_dealt(tmp_path: Path, bits: int) -> None:
     """From 24 bits on tables have bits in common, and little memory deals out their cells once more."""
-    rows, bands = families(np.random.default_rng(bits), 300, 5), draw_bands(bits, 10, 0)
+    rows, bands = families(np.random.default_rng(bits), 300, 5), draw_lsh_tables(bits, 10, 0)
     pdq = rows["pdq"]
     meet = np.zeros((len(rows), len(rows)), np.bool_)
     for mask in bands.masks:

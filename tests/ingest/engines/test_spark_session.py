@@ -151,9 +151,9 @@ def test_a_spill_disk_that_is_full_is_said_in_one_line(tmp_path: Path) -> None:
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=True)
     # Spark may first try to do without the spill and run out of memory over it.
-    assert re.search(r"said: set work ran out of room: (No space|OutOfMemory).*larger disk", done.stdout), done.stderr[
-        -3000:
-    ]
+    assert re.search(r"said: set operations ran out of space: (No space|OutOfMemory).*larger disk", done.stdout), (
+        done.stderr[-3000:]
+    )
 
 
 def test_what_spark_says_is_sorted_by_the_way_out() -> None:

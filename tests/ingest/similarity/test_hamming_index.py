@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tagmill.ingest.similarity import hamming_index as matcher
 from tagmill.ingest.similarity.hamming_index import (
-    MOST_ENTRIES,
+    MAX_ENTRIES,
     HammingIndex,
     NearList,
     Scheme,
@@ -63,7 +63,7 @@ def test_a_scheme_is_complete_and_its_tables_bounded(threshold: int, listed: int
     scheme = choose_scheme(threshold, listed, questions)
     assert scheme.blocks * (scheme.radius + 1) > threshold or scheme.blocks == 256
     assert scheme.blocks * scheme.width <= 256 and scheme.width <= 24
-    assert listed * scheme.neighbours <= max(MOST_ENTRIES, listed)
+    assert listed * scheme.neighbours <= max(MAX_ENTRIES, listed)
     assert len(scheme_of(threshold, 1).flips) == scheme_of(threshold, 1).neighbours
 
 

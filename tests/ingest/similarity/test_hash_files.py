@@ -12,11 +12,11 @@ from tagmill.ingest.similarity import hash_files
 from tagmill.ingest.similarity.hash_files import (
     HashFile,
     PackedHashes,
-    Spills,
-    by_key,
+    SpillPartitions,
     is_existing,
     mixed_bits,
     near_pairs,
+    partition_by_key,
     quality_of,
 )
 from tagmill.shards.errors import TagmillError
@@ -57,8 +57,8 @@ def test_piles_hold_every_record_once_and_equal_keys_meet(tmp_path: Path, piles:
     draw = np.random.default_rng(piles)
     rows = records(np.repeat(random_hashes(draw, 500), 2, axis=0))
     mask = random_hashes(draw, 1)[0]
-    dealt = Spills(tmp_path, "some", piles)
-    assert dealt.deal([rows[:300], rows[300:]], by_key(mask, piles)) == rows.nbytes
+    dealt = SpillPartitions(tmp_path, "some", piles)
+    assert dealt.write([rows[:300], rows[300:]], partition_by_key(mask, piles)) == rows.nbytes
     assert sum(pile.rows for pile in dealt.files) == 1000
     found = [pile.read() for pile in dealt]
     assert sorted(np.concatenate(found)["row_id"].tolist()) == list(range(1000))
@@ -70,7 +70,7 @@ def test_piles_hold_every_record_once_and_equal_keys_meet(tmp_path: Path, piles:
 @given(st.lists(st.integers(0, (1 << 64) - 1), max_size=40), st.integers(0, 3))
 def test_packed_keys_keep_equal_ones_together(keys: list[int], lag: int) -> None:
     packed = PackedHashes(np.array(keys * 2, np.uint64))
-    assert sorted(packed.places.tolist()) == list(range(2 * len(keys)))
+    assert sorted(packed.positions.tolist()) == list(range(2 * len(keys)))
     assert (np.diff(packed.prefix.astype(object)) >= 0).all()
     for place in packed.repeated(lag + 1):
         assert packed.prefix[place] == packed.prefix[place + lag + 1]
@@ -105,9 +105,11 @@ def test_a_full_spool_is_said_in_one_line(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(hash_files, "BLOCK", 10)
     rows = records(random_hashes(np.random.default_rng(1), 5000))
     with pytest.raises(TagmillError, match="larger disk") as raised:
-        Spills(tmp_path, "some", 2).deal([rows], by_key(random_hashes(np.random.default_rng(1), 1)[0], 2))
+        SpillPartitions(tmp_path, "some", 2).deal(
+            [rows], partition_by_key(random_hashes(np.random.default_rng(1), 1)[0], 2)
+        )
     assert "\n" not in str(raised.value)
     file = HashFile(tmp_path / "whole")
     file.path.symlink_to("/dev/full")
-    with pytest.raises(TagmillError, match="ran out of room"):
+    with pytest.raises(TagmillError, match="ran out of space"):
         file.append(rows)

@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagmill.ingest.similarity.hex_hashes import HashReader, kind_and_path, listed_lines, pdq_words, sha256_text, tell
+from tagmill.ingest.similarity.hex_hashes import (
+    HashReader,
+    content_lines,
+    kind_and_path,
+    log_hash_counts,
+    pdq_words,
+    sha256_text,
+)
 from tagmill.shards.errors import ConfigError
 
 LONG, SHORT = "Ab" * 32, "0F" * 16
@@ -16,7 +23,11 @@ LONG, SHORT = "Ab" * 32, "0F" * 16
 
 def read(text: str, kind: str | None = None) -> list[tuple[str, str, bool]]:
     reader = HashReader(kind)
-    return [(entry.kind, entry.digits, entry.told) for _, line in listed_lines(text) for entry in reader.entries(line)]
+    return [
+        (entry.kind, entry.digits, entry.kind_given)
+        for _, line in content_lines(text)
+        for entry in reader.entries(line)
+    ]
 
 
 def test_normal_forms() -> None:
@@ -137,7 +148,7 @@ def test_a_list_that_may_be_of_pdq_is_told(caplog: pytest.LogCaptureFixture) -> 
         for line in lines:
             reader.entries(line)
         caplog.clear()
-        tell("blocklist", "b.txt", reader)
+        log_hash_counts("blocklist", "b.txt", reader)
         assert (len(caplog.records) == 2 and "give pdq=b.txt" in caplog.text) == told, (lines, kind)
         assert f"{len(lines)} {kind or 'sha256'}" in caplog.text
 
@@ -151,6 +162,6 @@ def test_the_summary_says_what_was_guessed() -> None:
 
 
 def test_lines_and_places() -> None:
-    assert list(listed_lines("# a\n\n x \r\n  # b\ny")) == [(3, "x"), (5, "y")]
+    assert list(content_lines("# a\n\n x \r\n  # b\ny")) == [(3, "x"), (5, "y")]
     assert kind_and_path("pdq=a=b", ["pdq"]) == ("pdq", "a=b")
     assert kind_and_path("./pdq=a", ["pdq"]) == (None, "./pdq=a") and kind_and_path("x=a", ["pdq"]) == (None, "x=a")

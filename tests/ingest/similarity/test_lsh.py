@@ -12,13 +12,13 @@ from tagmill.ingest.similarity.lsh import (
     BITS,
     FEW_BITS,
     GROUP,
-    SURE,
-    SURE_AT,
-    SURE_OF_FEW,
-    cells_of,
+    TARGET_DISTANCE,
+    TARGET_DISTANCE_FEW,
+    TARGET_RECALL,
     default_bits,
     default_tables,
-    draw_bands,
+    draw_lsh_tables,
+    partition_numbers,
 )
 from tests.ingest.pictures_apart import away, random_hashes
 
@@ -29,7 +29,7 @@ def share_of_one(bits: int, distance: int) -> float:
 
 @pytest.mark.parametrize("bits", [1, 8, 27, 200])
 def test_one_table_finds_what_the_formula_says(bits: int) -> None:
-    predicted = draw_bands(bits, 1, 3).predicted()
+    predicted = draw_lsh_tables(bits, 1, 3).predicted()
     assert predicted[0] == 1 and all(a >= b for a, b in pairwise(predicted))
     for distance in (1, 5, 16, 31):
         assert predicted[distance] == pytest.approx(share_of_one(bits, distance), abs=0.01)
@@ -38,7 +38,7 @@ def test_one_table_finds_what_the_formula_says(bits: int) -> None:
 def test_what_is_predicted_is_what_the_tables_drawn_find() -> None:
     """By hashes that differ in random bits; tables that share bits find less together than independent ones would."""
     draw = np.random.default_rng(0)
-    for bands in (draw_bands(23, 12, 7), draw_bands(29, 14, 7), draw_bands(120, 30, 7)):
+    for bands in (draw_lsh_tables(23, 12, 7), draw_lsh_tables(29, 14, 7), draw_lsh_tables(120, 30, 7)):
         for distance in (2, 9, 16, 24):
             pdq = random_hashes(draw, 4000)
             other = np.stack([away(draw, each, distance) for each in pdq])
@@ -47,18 +47,20 @@ def test_what_is_predicted_is_what_the_tables_drawn_find() -> None:
 
 
 def test_masks_have_their_bits_and_follow_the_seed() -> None:
-    bands = draw_bands(27, 20, 1)
+    bands = draw_lsh_tables(27, 20, 1)
     assert np.bitwise_count(bands.masks).sum(axis=1).tolist() == [27] * 20
-    assert (draw_bands(27, 20, 1).masks == bands.masks).all() and (draw_bands(27, 20, 2).masks != bands.masks).any()
-    assert (draw_bands(27, 30, 1).masks[:20] == bands.masks).all()  # more tables are the same ones and others
-    together = np.bitwise_or.reduce(draw_bands(23, 20, 1).masks[:11])
+    assert (draw_lsh_tables(27, 20, 1).masks == bands.masks).all() and (
+        draw_lsh_tables(27, 20, 2).masks != bands.masks
+    ).any()
+    assert (draw_lsh_tables(27, 30, 1).masks[:20] == bands.masks).all()  # more tables are the same ones and others
+    together = np.bitwise_or.reduce(draw_lsh_tables(23, 20, 1).masks[:11])
     assert np.bitwise_count(together).sum() == 11 * 23  # a deck is dealt out before bits come again
-    assert not draw_bands(0, 2, 0).masks.any()
+    assert not draw_lsh_tables(0, 2, 0).masks.any()
 
 
 @pytest.mark.parametrize(("bits", "common"), [(0, 0), (23, 0), (24, 1), (26, 3), (31, 8), (40, 8)])
 def test_the_tables_of_a_group_have_some_bits_in_common(bits: int, common: int) -> None:
-    bands = draw_bands(bits, 10, 5)
+    bands = draw_lsh_tables(bits, 10, 5)
     assert np.bitwise_count(bands.shared).sum(axis=1).tolist() == [common] * 3
     assert np.bitwise_count(bands.masks).sum(axis=1).tolist() == [bits] * 10
     for group, shared in enumerate(bands.shared):
@@ -73,15 +75,17 @@ def test_cells_are_the_bits_of_the_mask(seed: int, bits: int) -> None:
     pdq, places = random_hashes(draw, 20), sorted(draw.permutation(BITS)[:bits].tolist())
     mask = np.packbits(np.isin(np.arange(BITS), places)).view(">u8").astype(np.uint64)
     written = [format(int.from_bytes(row.astype(">u8").tobytes(), "big"), "0256b") for row in pdq]
-    assert cells_of(pdq, mask).tolist() == [int("0" + "".join(text[place] for place in places), 2) for text in written]
+    assert partition_numbers(pdq, mask).tolist() == [
+        int("0" + "".join(text[place] for place in places), 2) for text in written
+    ]
 
 
 @pytest.mark.parametrize("rows", [0, 1, 3000, 1_000_000, 100_000_000, 10**10])
 def test_defaults_find_enough(rows: int) -> None:
     bits = default_bits(rows)
     tables = default_tables(bits, 0)
-    distance = SURE_OF_FEW if bits <= FEW_BITS else SURE_AT
-    assert draw_bands(bits, tables, 0).predicted()[distance] >= SURE - 0.01
+    distance = TARGET_DISTANCE_FEW if bits <= FEW_BITS else TARGET_DISTANCE
+    assert draw_lsh_tables(bits, tables, 0).predicted()[distance] >= TARGET_RECALL - 0.01
     assert tables <= 40
 
 
