@@ -40,8 +40,8 @@ import sys, pathlib
 import pyarrow as pa
 from tagmill.ingest.engines import duckdb
 
-engine_duckdb.statement_text = lambda name: "SELECT taken, CAST(CAST(taken AS DATE) AS VARCHAR) AS day FROM t"
-engine = engine_duckdb.DuckDB(pathlib.Path(sys.argv[1]), memory_limit="200MB", threads=1)
+duckdb.statement_text = lambda name: "SELECT taken, CAST(CAST(taken AS DATE) AS VARCHAR) AS day FROM t"
+engine = duckdb.DuckDB(pathlib.Path(sys.argv[1]), memory_limit="200MB", threads=1)
 engine.bind("t", pa.table({"taken": pa.array([0, 86399999], pa.timestamp("ms", tz="UTC"))}))
 found = engine.run("any").read_all()
 print(found.schema.field("taken").type, found["taken"].cast(pa.int64()).to_pylist(), found["day"].to_pylist())

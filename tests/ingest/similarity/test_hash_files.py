@@ -105,7 +105,7 @@ def test_a_full_spool_is_said_in_one_line(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(hash_files, "BLOCK", 10)
     rows = records(random_hashes(np.random.default_rng(1), 5000))
     with pytest.raises(TagmillError, match="larger disk") as raised:
-        SpillPartitions(tmp_path, "some", 2).deal(
+        SpillPartitions(tmp_path, "some", 2).write(
             [rows], partition_by_key(random_hashes(np.random.default_rng(1), 1)[0], 2)
         )
     assert "\n" not in str(raised.value)
