@@ -50,8 +50,8 @@ bench: setup ## every comparison that needs no GPU; figures stand beside the mac
 bench-gpu: setup ## the loader on a GPU, beside the decoder's limit, others' loaders and networks in training: docs/how-to/gpu.md
 	@$(BIN)/python -m tagmill.bench.gpu $(ARGS)
 
-wheel: setup ## build/dist/tagmill-*.whl
-	@rm -rf build/lib build/dist && $(BIN)/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir build/dist . && ls build/dist
+wheel: setup ## build/dist/tagmill-*.whl, for Python 3.11 and later, with libjpeg in it
+	@rm -rf build/dist && setup/wheel.sh $(abspath $(BIN))/python build/dist
 
 clean: ## everything that was made here, the virtual environment too
 	rm -rf $(VENV) build out *.egg-info .pytest_cache .ruff_cache .hypothesis
