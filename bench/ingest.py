@@ -161,7 +161,7 @@ def table(cases: list[Case]) -> None:
 def main() -> None:
     parser = measure.arguments(__doc__ or "")
     parser.add_argument("--count", type=int, default=COUNT, help="URLs")
-    parser.add_argument("--processes", type=int, default=2, help="of everybody")
+    parser.add_argument("--processes", type=int, default=2, help="of each program")
     options = parser.parse_args()
     if options.quick:
         options.count, options.rounds = min(options.count, 400), min(options.rounds, 2)

@@ -90,7 +90,7 @@ def make(path: Path, rows: int) -> Path:
             urls = [f"http://h{host}.example.org/photos/{start + i:012d}.jpg" for i, host in enumerate(hosts)]
             tags = pa.array(draw.integers(0, WORDS, 3 * count)).cast(pa.string())
             lists = pa.ListArray.from_arrays(np.arange(count + 1, dtype=np.int32) * 3, tags)
-            captions = [f"picture {start + i}, as nobody has seen it before, nor will again" for i in range(count)]
+            captions = [f"picture {start + i}, which no one has seen before, nor will again" for i in range(count)]
             writer.write_table(pa.table([urls, lists, captions], schema=schema))
     half.rename(path)
     return path

@@ -135,7 +135,7 @@ def commit(store: Store, corpus: CorpusFile, over: CorpusFile | None = None) -> 
 
 
 def amend(corpus: "Corpus", change: "Callable[[Corpus], CorpusFile]") -> "Corpus":
-    """Commits what `change` makes of the current corpus, again if another process commits at the same moment; returns
+    """Commits what `change` makes of the current corpus, again if another process commits meanwhile; returns
     the corpus after it. Raises OvertakenError if it loses too many races.
 
     A change must be idempotent: if two processes make the same generation at once, one commit is enough.

@@ -37,7 +37,7 @@ def test_without_nginx_the_error_says_what_to_install(monkeypatch: pytest.Monkey
     monkeypatch.setitem(os.environ, "PATH", str(tmp_path))
     monkeypatch.setattr(nginx, "SYSTEM", str(tmp_path))
     with pytest.raises(UnavailableError, match="nginx-light"), nginx.serving(tmp_path):
-        raise AssertionError("served by nobody")
+        raise AssertionError("served without nginx")
 
 
 def test_a_failed_start_reports_the_reason(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -46,4 +46,4 @@ def test_a_failed_start_reports_the_reason(monkeypatch: pytest.MonkeyPatch, tmp_
     broken.chmod(0o755)
     monkeypatch.setitem(os.environ, "PATH", str(tmp_path))
     with pytest.raises(UnavailableError, match=r"bind\(\) failed"), nginx.serving(tmp_path):
-        raise AssertionError("served by nobody")
+        raise AssertionError("served without nginx")

@@ -77,7 +77,7 @@ def test_bytes_are_read_without_a_copy_or_copied(share: bool) -> None:
     graph = dali.Graph(2, SIZE, 1, None, Decoding(share_bytes=share))
     inputs = graph.inputs(PICTURES[:2], crops(2), nobody(2))
     for fed, jpeg in zip(inputs["jpegs"], PICTURES[:2], strict=True):
-        assert fed.data_ptr() == np.frombuffer(jpeg, np.uint8).ctypes.data  # no copy of ours
+        assert fed.data_ptr() == np.frombuffer(jpeg, np.uint8).ctypes.data  # not a copy
     graph.start(inputs)
     pixels = graph.collect()
     graph.start(graph.inputs([PICTURES[5], PICTURES[6]], crops(2), nobody(2)))

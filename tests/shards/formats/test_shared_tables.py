@@ -111,7 +111,7 @@ def test_tables_that_are_no_longer_opened_are_deleted(tmp_path: Path) -> None:
 
 
 def test_foreign_tables_are_not_touched(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """`plan_cache` may be a folder with other Arrow files; a foreign file in the place of ours is not used."""
+    """`plan_cache` may be a folder with other Arrow files; a foreign file instead of the folder of tables is not used."""
     (tmp_path / "data-00000-of-00001.arrow").write_text("precious")
     os.utime(tmp_path / "data-00000-of-00001.arrow", (0, 0))
     for name in ("one", "another"):

@@ -67,7 +67,7 @@ def test_values_have_the_types_of_their_fields(tmp_path: Path) -> None:
         ("count = ", "no recipe: .*give a TOML file"),
     ],
 )
-def test_what_does_not_fit_is_refused_with_the_way_out(text: str, says: str, tmp_path: Path) -> None:
+def test_what_does_not_fit_is_refused_with_a_remedy(text: str, says: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=says):
         read(tmp_path, text)
 

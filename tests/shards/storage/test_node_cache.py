@@ -109,7 +109,7 @@ def test_the_folder_stays_within_its_limit_and_the_oldest_go_first(tmp_path: Pat
     kept = [one for one in objects if (cache.folder / one.sha256).exists()]
     assert favourite in kept and len(favourite.asked) == 1
     assert kept[1:] == objects[-len(kept) + 1 :] and 5 <= len(kept) <= 10
-    assert objects[3].through(cache, 0, size) == objects[3].content, "what was deleted is fetched anew"
+    assert objects[3].through(cache, 0, size) == objects[3].content, "deleted objects are fetched again"
 
 
 def test_deleting_under_a_reader_is_harmless(tmp_path: Path) -> None:

@@ -124,7 +124,7 @@ def test_files_are_read_again_when_keys_were_refused(files: Path) -> None:
     assert ring().renew(keys) is False, "there are no others"
     text = (files / "credentials").read_text()
     (files / "credentials").write_text(text.replace("first", "renewed"))
-    assert ring().current() == keys, "and until they are refused nobody looks"
+    assert ring().current() == keys, "and not before they are refused"
     assert ring().renew(keys) is True
     assert ring().current().access_key_id == "renewed"
     assert ring().renew(keys) is True, "another thread had the old ones"
@@ -161,7 +161,7 @@ def test_no_keys_are_one_line_and_no_machine_is_asked(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("wrong", ["no such profile", "half a key", "no section", "no program", "no token file"])
-def test_what_is_wrong_in_the_files_is_one_line(files: Path, monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
+def test_errors_in_the_files_are_one_line(files: Path, monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
     if wrong == "no such profile":
         monkeypatch.setenv("AWS_PROFILE", "missing")
     elif wrong == "half a key":
