@@ -36,7 +36,7 @@ BROKEN = {
 """The outcome that the fetcher should report, by kind."""
 
 FORMAT_SHARE = 0.01
-"""Share of all rows per unusual format; the three animated formats share one such share."""
+"""Share of all rows per unusual format; the three animated formats together have one share."""
 
 UNUSUAL = (
     ("png_alpha",),

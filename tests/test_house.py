@@ -2,9 +2,11 @@
 
 import ast
 import importlib
+import io
 import re
 import subprocess
 import sys
+import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -283,3 +285,51 @@ def test_every_flag_has_a_plain_sentence_with_its_range(command: Command, capsys
         if flag.limits is not None:
             after = shown.split(flag.doc, 1)[1]
             assert re.match(rf" \({re.escape(str(flag.limits))}[,)]", after), f"{flag.name}: {after[:60]}"
+
+
+# ------------------------------------------------------------------------------------------------------------- Prose
+# Words that the field does not use in this sense. "such as" and "no such" are allowed.
+BARRED = (
+    r"\b(is|are|was|were|be|being|been) told\b",
+    r"\bwho(so)?ever\b",
+    r"\b(no|some|every)body\b",
+    r"\banew\b",
+    r"\bwhat is none\b",
+    r"\bgoes by\b",
+    r"\bstands?\b(?!-in)",
+    r"\b(lies?|lay)\b",
+    r"\bheld against\b",
+    r"\bthe way out\b",
+    r"\binterpreter('s)? lock\b",
+    r"(?<!\bno )\bsuch\b(?! as\b| an?\b)",
+)
+PLAIN = ("pipeline", "shards", "demo", "examples", "bench")  # wings whose prose and tests are checked
+WORDED_RESULTS = {"bench"}  # names of cases and columns are keys of bench/results and stay
+
+
+def prose(path: Path) -> Iterator[tuple[int, str]]:
+    """(line, text) of the docstrings, comments, longer strings and test names of a file."""
+    text = path.read_text()
+    tree = ast.parse(text)
+    docs = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value:
+            if id(node) in docs or room_of(path) not in WORDED_RESULTS:
+                yield node.lineno, node.value
+        elif isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+            yield node.lineno, node.name.replace("_", " ")
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.COMMENT:
+            yield token.start[0], token.string
+
+
+@pytest.mark.parametrize("room", PLAIN)
+def test_prose_uses_the_words_of_the_field(room: str) -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{line} {match.group()!r}"
+        for folder in (ROOT / room, ROOT / "tests" / room)
+        for path in sorted(folder.rglob("*.py"))
+        for line, text in prose(path)
+        if (match := re.search("|".join(BARRED), " ".join(text.split()), re.IGNORECASE))
+    ]
+    assert not found, "\n".join(found)
