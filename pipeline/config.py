@@ -1,4 +1,4 @@
-"""What a user says to the loader: one frozen configuration, checked when it is made, and the process's place in its world."""
+"""The loader's configuration, frozen and checked when it is created, and the rank and world of a process."""
 
 import logging
 import math
@@ -17,14 +17,14 @@ from tagmill.shards.storage.store import is_local, local_path
 log = logging.getLogger(__name__)
 
 GIB = 1 << 30
-FAILURE_FLOOR = 20  # holes that never stop a run, however few samples it has seen: a share of a handful says nothing
+FAILURE_FLOOR = 20  # holes that never stop a run: a share of a small number of samples means nothing
 DEFAULT_STREAMS = 256
-STREAMS_PER_RANK = 8  # enough that a world a little larger or smaller still shares the streams nearly evenly
+STREAMS_PER_RANK = 8  # large enough that a slightly larger or smaller world still divides the streams nearly evenly
 LOCAL_READERS = 4
 REMOTE_READERS = 32
 
 MOST_JITTER = 10.0
-MOST_HUE = 0.5  # of the circle: all of it, to both sides
+MOST_HUE = 0.5  # of the full circle, to both sides
 MOST_OPERATIONS = 16
 MOST_MAGNITUDE = 30  # of RandAugment's 31 bins
 LEAST_ALPHA, MOST_ALPHA = 0.01, 100.0  # between which a beta distribution is exact to 1e-5
@@ -32,7 +32,7 @@ LEAST_ALPHA, MOST_ALPHA = 0.01, 100.0  # between which a beta distribution is ex
 
 @dataclass(frozen=True)
 class World:
-    """One process among those that train together."""
+    """Rank and world size of a process that trains together with others."""
 
     rank: int = 0
     size: int = 1
@@ -43,8 +43,8 @@ class World:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "World":
-        """From RANK and WORLD_SIZE, as torchrun sets them; a single process where both are missing. Raises ConfigError for one
-        without the other, with which every process would take itself for the first."""
+        """Returns the world of RANK and WORLD_SIZE, as torchrun sets them; a single process if both are missing. Raises
+        ConfigError for one without the other: every process would be the first."""
         if len(given := {"RANK", "WORLD_SIZE"} & environment.keys()) == 1:
             remedy = "set both, initialise torch.distributed first, or give the loader its World(rank, size)"
             raise ConfigError(f"{given.pop()} without the other of RANK and WORLD_SIZE", "environment", remedy)
@@ -58,21 +58,21 @@ class World:
 
 @dataclass(frozen=True, kw_only=True)
 class LoaderConfig:
-    """How a corpus is streamed. Raises ConfigError for a value that cannot be right.
+    """How a corpus is streamed. Raises ConfigError for an invalid value.
 
-    The order of an epoch is a function of the corpus, the view, `seed`, `streams`, `window` and `chunk`, and of nothing
-    else here; a state can be resumed only where these and `batch_size`, `split`, `drop_last`, `augment` and its options are
-    the same.
+    The order of an epoch is a function of the corpus, the view, `seed`, `streams`, `window` and `chunk` only; a state
+    can be resumed only if these and `batch_size`, `split`, `drop_last`, `augment` and its options are the same.
     """
 
     view: str | None = "default"
-    """The labelling to read; None is every sample once, without labels."""
+    """The labelling to read; None: every sample once, without labels."""
     split: Literal["train", "holdout"] = "train"
     batch_size: Count = 256
-    """Of all ranks together."""
+    """Images of a batch, all ranks together."""
     seed: Annotated[int, Between(0, (1 << 63) - 1)] = 0
     streams: Count | None = None
-    """T, the sequences that the shuffled chunks are dealt into: at least the world's size. None: see `resolve_streams`."""
+    """T, the number of streams among which the shuffled chunks are divided: at least the world's size. None: see
+    `resolve_streams`."""
     window: Count = 2
     """w, the chunks that a stream mixes."""
     chunk: Count = 64
@@ -82,57 +82,60 @@ class LoaderConfig:
     augment: Literal["train", "eval"] = "train"
     """train: random resized crop and flip; eval: short side to 256/224 of `size`, then the centre."""
     jitter: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
-    """With augment train: how far brightness, contrast, saturation and hue may stray. Factors are from 1 - x to 1 + x, the
-    hue turns by up to x of the circle (at most 0.5); in a random order, after crop and flip. 0 leaves one alone."""
+    """With augment train: ranges of brightness, contrast, saturation and hue. Factors are from 1 - x to 1 + x, the hue
+    rotates by up to x of the circle (at most 0.5); in a random order, after crop and flip. 0 turns one off."""
     randaugment: tuple[int, int] = (0, 0)
-    """With augment train: N operations of RandAugment (Cubuk et al. 2019) at magnitude M of 30, after the jitter; what comes
-    in from outside a picture is black. (0, 0) is none; (2, 9) are the usual ones."""
+    """With augment train: N operations of RandAugment (Cubuk et al. 2019) at magnitude M of 30, after the jitter;
+    pixels from outside an image are black. (0, 0): none; (2, 9) is usual."""
     mixup: float = 0.0
-    """With augment train: the alpha of mixup (Zhang et al. 2017), 0 for none. Images are mixed where they are normalised, by
-    the loader or by `Batch.normalised`; the loss takes `Batch.terms`."""
+    """With augment train: the alpha of mixup (Zhang et al. 2017), 0 for none. Images are mixed when they are
+    normalised, by the loader or by `Batch.normalised`; the loss uses `Batch.terms`."""
     output: Literal["uint8", "float32", "bfloat16"] = "uint8"
-    """The floating ones are normalised with `mean` and `std`."""
+    """Type of the images; floats are normalised with `mean` and `std`."""
     mean: tuple[float, float, float] = (123.675, 116.28, 103.53)
     """Red, green, blue in units of 0..255: ImageNet's by default."""
     std: tuple[float, float, float] = (58.395, 57.12, 57.375)
     drop_last: bool = False
-    """Leaves out an epoch's last batch where it is short."""
+    """Leaves out an epoch's last batch if it is short."""
     backend: Literal["auto", "cpu", "pillow", "dali"] = "auto"
-    """dali: DALI makes the whole batch on `device`. cpu: libjpeg on the CPU, or Pillow where the set-up could not compile;
-    pillow: that in any case. auto: dali where batches go to a GPU and it is installed, else cpu."""
+    """dali: DALI makes the whole batch on `device`. cpu: libjpeg on the CPU, or Pillow if libjpeg.c was not compiled;
+    pillow: Pillow in any case. auto: dali if batches go to a GPU and it is installed, else cpu."""
     device: str = "cpu"
-    """cpu, cuda or cuda:N: where batches are delivered. cuda is the GPU of torch.cuda.set_device, or of LOCAL_RANK; auto is
-    that, or the CPU where there is none."""
+    """cpu, cuda or cuda:N: where batches are delivered. cuda is the GPU of torch.cuda.set_device, or of LOCAL_RANK;
+    auto is that, or the CPU if there is none."""
     decoding: Decoding = field(default_factory=Decoding)
-    """How a GPU decodes."""
+    """Options for decoding on a GPU."""
     threads: Count | None = None
-    """Decoding threads of this rank, on a GPU those that help it; None: the machine's cores divided among its ranks."""
+    """Decoding threads of this rank, or with a GPU its helper threads; None: the machine's cores divided among its
+    ranks."""
     pin: bool = False
-    """Keeps the decoding threads on this rank's part of the cores, so that the ranks of a machine do not get in each other's
-    way."""
+    """Pins the decoding threads to this rank's part of the cores, so that the ranks of a machine do not disturb each
+    other."""
     readers: Count | None = None
     """Chunks that are read at the same time. None: see `resolve_readers`."""
     epochs: Count | None = None
-    """How many epochs there are: a `for` after the last of them is an error. None: any number. A loader that restarts begins
-    again after its epoch, whatever this says."""
+    """Number of epochs: a `for` after the last one raises ConfigError. None: any number. A loader that restarts ignores
+    it."""
     restart: bool | None = None
-    """Whether every `for` begins at the first batch, as an evaluation does; the first one after `load_state_dict` goes on
-    where the state stands. False: every `for` goes on where the state stands, as training does. None: True for split
-    'holdout'."""
+    """Whether every `for` begins at the first batch, as for an evaluation; the first one after `load_state_dict`
+    resumes from the state. False: every `for` resumes from the state, as for training. None: True for split 'holdout'.
+    """
     memory_limit: Count = 8 * GIB
-    """Bytes that this rank's open samples and batches may take."""
+    """Limit in bytes of this rank's open samples and batches."""
     plan_cache: str | Path | None = None
-    """The folder where the ranks of a machine share the shard tables of a large corpus. None: tagmill in the user's cache
-    folder."""
+    """Folder in which the ranks of a machine share the shard tables of a large corpus. None: tagmill in the user's
+    cache folder."""
     cache: str | Path | None = None
-    """A folder of this machine that keeps copies of what was read, shared by its ranks. None: nothing is kept.
+    """Folder of this machine for copies of what was read, shared by its ranks. None: no cache.
 
-    Copies and tables are in folders of their own inside `cache` and `plan_cache`; what else is there is left alone. Both
-    are made absolute here, and ~ is expanded."""
+    Copies and tables are in subfolders of `cache` and `plan_cache`; other files there are not touched. Both paths are
+    made absolute here, and ~ is expanded.
+    """
     cache_limit: Count = 64 * GIB
-    """Bytes that the copies may take; those that were not read for longest are deleted first."""
+    """Limit in bytes of the copies; the least recently read ones are deleted first."""
     failure_budget: Share = 0.001
-    """The share of samples that may be holes (unreadable, undecodable) before a run stops; never under 20 of them."""
+    """Share of samples that may be holes (unreadable, undecodable) before a run stops; at least 20 are always allowed.
+    """
     even: bool = False
     """Uses the largest number of ranks that divides both streams and batch size, and leaves the others idle."""
 
@@ -184,13 +187,15 @@ class LoaderConfig:
             raise ConfigError(f"{name} = {getattr(self, name)!r}", "loader", remedy)
 
     def resolve_streams(self, world_size: int) -> int:
-        """T: as configured, or 256 for worlds of up to 32 ranks and 8 a rank above. A resumed run keeps its first T."""
+        """Returns T: as configured, or 256 for worlds of up to 32 ranks and 8 a rank above. A resumed run keeps its
+        first T."""
         if self.streams is not None:
             return self.streams
         return max(DEFAULT_STREAMS, STREAMS_PER_RANK * world_size)
 
     def resolve_readers(self, remote: bool) -> int:
-        """As configured, or 4 for a local store and 32 for a remote one, where a chunk takes several round trips."""
+        """Returns `readers` as configured, or 4 for a local store and 32 for a remote one, where a chunk takes several
+        round trips."""
         if self.readers is not None:
             return self.readers
         return REMOTE_READERS if remote else LOCAL_READERS
@@ -201,12 +206,13 @@ class LoaderConfig:
         return self.split == "holdout" if self.restart is None else self.restart
 
     def read_ahead(self, remote: bool) -> int:
-        """Samples that may be open beyond the windows. A block's last chunk finds room in the windows only when the next block
-        begins, and a remote store answers later than that: so each reader has a chunk of room more there."""
+        """Returns the samples that may be open in addition to the windows. The last chunk of a block fits into the
+        windows only when the next block begins, and a remote store takes longer than that: so each reader may hold one
+        more chunk."""
         return self.resolve_readers(remote) * self.chunk if remote else 0
 
     def cache_folder(self, environment: Mapping[str, str] = os.environ) -> Path | None:
-        """Where `plan_cache` says, or in $XDG_CACHE_HOME, or in ~/.cache; None for a user without a home folder."""
+        """Returns `plan_cache`, or a folder in $XDG_CACHE_HOME, or in ~/.cache; None for a user without a home folder."""
         if self.plan_cache is not None:
             return Path(self.plan_cache)
         given = environment.get("XDG_CACHE_HOME") or ""
@@ -219,13 +225,13 @@ class LoaderConfig:
             return None
 
     def allowed_holes(self, samples: int) -> int:
-        """How many holes among `samples` are within the failure budget."""
+        """Returns how many holes among `samples` are within the failure budget."""
         return max(FAILURE_FLOOR, int(self.failure_budget * samples))
 
 
 def check_units(name: str, colours: Sequence[float]) -> None:
-    """Raises ConfigError for a `mean` or a `std` of red, green and blue that is in units of 0..1, as torchvision's are: images
-    would be 255 times too bright. Zeros are a mean like any other."""
+    """Raises ConfigError for a `mean` or a `std` of red, green and blue in units of 0..1, as torchvision's are: images
+    would be 255 times too bright. Zeros are a valid mean."""
     if any(colours) and all(value < 1 for value in colours):
         scaled = ", ".join(f"{255 * value:g}" for value in colours)
         remedy = f"its units are 0..255, and these look like units of 0..1: give ({scaled})"

@@ -1,30 +1,30 @@
-"""How images are decoded on a GPU: the choices that only a measurement decides (`make bench-gpu`, docs/how-to/gpu.md)."""
+"""Options for decoding on a GPU that depend on measurements (`make bench-gpu`, docs/how-to/gpu.md)."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from tagmill.shards.settings.ranges import Between, Share, check_fields
 
-MOST_DEPTH = 3  # batches in the decoder: more are not gathered ahead of it
+MOST_DEPTH = 3  # batches in the decoder: more are not assembled in advance
 
 
 @dataclass(frozen=True)
 class Decoding:
-    """Whatever is chosen, the crops are the same and the pixels lie within a few levels of each other."""
+    """Options of the GPU decoder. They do not change the crops, and pixels only by a few levels."""
 
     window: Literal["region", "full"] = "region"
-    """region: only the window of a picture is decoded. full: the picture is, and its window is resized; the hardware decoder of
-    some GPUs is said to take no regions."""
+    """region: only the window of an image is decoded. full: the whole image is, and its window is resized; the hardware
+    decoder of some GPUs is said not to decode regions."""
     hw_decoder_load: Share = 0.65
-    """The share of a batch that the GPU's hardware JPEG decoder gets, where it has one; DALI's default."""
+    """The share of a batch that the GPU's hardware JPEG decoder gets, if there is one; DALI's default."""
     fancy_upsampling: bool = True
-    """Colours between stored ones are interpolated, as Pillow and the CPU backends do, and not repeated."""
+    """Interpolates chroma, as Pillow and the CPU backends do, instead of repeating it."""
     depth: Annotated[int, Between(1, MOST_DEPTH)] = 2
-    """Batches that are in the decoder at a time: one is waited for while the next is worked on."""
+    """Batches that are in the decoder at a time: one is awaited while the next is decoded."""
     share_bytes: bool = True
-    """DALI reads encoded pictures where they lie, instead of copying them first."""
+    """DALI reads encoded images in place, instead of copying them first."""
     fused: bool = False
-    """Normalisation and mixup as one kernel, which torch.compile makes in the first batch's time."""
+    """Runs normalisation and mixup as one kernel, which torch.compile compiles during the first batch."""
 
     def __post_init__(self) -> None:
         check_fields(self, "decoding")

@@ -79,13 +79,13 @@ def lint_command(arguments: Sequence[str]) -> None:
         lint_view(corpus, name)
     taken = {"taken_down": corpus.takedown.num_samples, "purged": corpus.takedown.num_purged}
     result = {"shards": len(corpus.entries), "views": len(corpus.file.views), "altered": 0, **taken}
-    whole = f"whole: {result['shards']} shards, {result['views']} views, every byte as written"
+    whole = f"no errors: {result['shards']} shards, {result['views']} views, every byte as written"
     whole += f"; {taken['taken_down']:,} samples taken down, {taken['purged']:,} of them purged"
     console.print_json(json.dumps(result)) if shown.json else console.print(whole)
 
 
 def info(corpus: Corpus) -> dict[str, Any]:
-    """The facts of `corpus.json`, with samples and bytes by split and each view's totals."""
+    """Returns the content of `corpus.json`, with samples and bytes by split and each view's totals."""
     facts = asdict(corpus.file)
     facts["splits"] = {
         split: {
@@ -118,8 +118,8 @@ def show_info(console: Console, facts: dict[str, Any]) -> None:
 
 
 def show_vocabulary(console: Console, view: View, top: int) -> None:
-    """Prints the most and least frequent labels of a view with what led to them, those of several meanings, and what was
-    dropped with the largest counts, so that a person can judge the vocabulary."""
+    """Prints the most and least frequent labels of a view with their tokens, labels with several meanings, and the most
+    frequent tokens and labels that were dropped, so that a person can judge the vocabulary."""
     labels = sorted(view.vocabulary.labels, key=lambda label: -label.images)
     shown = labels if len(labels) <= 2 * top else [*labels[:top], *labels[-top:]]
     console.print(_labels(shown, f"{len(labels)} labels"))

@@ -17,7 +17,7 @@ from tagmill.shards.formats.placeholder_jpeg import is_placeholder
 from tagmill.shards.formats.shard_index import INDEX, TAR_BLOCK, key_hex, padded
 from tagmill.shards.manifest import Corpus, ShardLine
 from tagmill.shards.storage.node_cache import identity_of
-from tagmill.shards.storage.ranged_reads import Places
+from tagmill.shards.storage.ranged_reads import Ranges
 from tagmill.shards.storage.store import Store
 from tagmill.shards.takedown import NONE, TAKEN_DOWN
 
@@ -133,7 +133,7 @@ class ShardReader:
             raise IntegrityError(f"altered facts: {error}", f"{self.where} {key}", "restore it") from error
         return facts, picture
 
-    def _read_ranges(self, ranges: Places) -> list[bytes]:
+    def _read_ranges(self, ranges: Ranges) -> list[bytes]:
         name = f"{self.entry.name}.tar"
         try:
             return self.store.read_ranges(name, ranges, self.entry.bytes, self._identity(name))

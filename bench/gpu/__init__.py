@@ -1,1 +1,1 @@
-"""The loader on a GPU, against what the GPU can decode, against others' loaders, and against a trainer's appetite."""
+"""Benchmarks of the loader on a GPU: compared with the GPU's decoder, other loaders, and the rate of a training."""

@@ -1,11 +1,11 @@
-"""make bench-gpu: what the loader gives on a GPU, beside what the GPU can decode, others' loaders, and networks in training.
+"""make bench-gpu: compares the loader on a GPU with the GPU's decoder, other loaders, and networks in training.
 
 python -m tagmill.bench.gpu [--device auto|cpu|cuda:N] [--parts limit,loader,...] [--images DIR] [--corpora 256,full]
     [--rounds N] [--minutes M] [--out FILE.json] [--plot FILE.png] [--decoding JSON] [--seconds S] [--sweep] [--quick]
 
-Parts, in the order of their worth: limit (the decoder alone, and tagmill's graph from memory), loader (from the disk), peers,
-training, s3, sweep. Every case is a process of its own; the JSON file is written after each, and a call that finds it goes on
-where the last one was cut. docs/how-to/gpu.md says how it is run on a machine without a network.
+Parts, in the order of importance: limit (the decoder without a loader, and tagmill's graph from memory), loader (from the
+disk), peers, training, s3, sweep. Every case has its own process; the JSON file is written after each, and a call that finds
+it continues where the last one was aborted. docs/how-to/gpu.md describes a run on a machine without a network.
 """
 
 import argparse
@@ -37,7 +37,7 @@ class OutOfTimeError(Exception):
 
 
 class Bench:
-    """One call: its options, what it has time for, and where its figures go."""
+    """One call: its options, its time limit, and the file of its figures."""
 
     def __init__(self, options: argparse.Namespace, device: str) -> None:
         self.options, self.device = options, device
@@ -53,11 +53,11 @@ class Bench:
             self.folders[corpus] = corpora.prepare(found, samples, SIDES[corpus])
 
     def left(self) -> float:
-        """Seconds."""
+        """Remaining seconds."""
         return self.end - time.monotonic()
 
     def run(self, case: cases.Case, extra: dict[str, str] | None = None) -> None:
-        """A run of a case, unless it has as many as are asked for. Raises OutOfTimeError."""
+        """Runs a case, unless it has as many runs as requested. Raises OutOfTimeError."""
         entry = self.results.case(case.part, case.corpus, case.name)
         if len(entry["runs"]) >= self.options.rounds:
             return
@@ -74,13 +74,13 @@ class Bench:
             print(f"  {case.corpus}: {case.name}: {error}", file=sys.stderr)
 
     def known(self, corpus: str) -> list[cases.Case]:
-        """Decoder, loader and peers on a corpus."""
+        """Measures decoder, loader and peers on a corpus."""
         options = self.options
         told = (corpus, self.folders[corpus], self.device, options.threads, self.size, json.dumps(options.decoding))
         return cases.peers(*told) + cases.training(*told, compiled=options.compile)
 
     def graph(self, corpus: str) -> None:
-        """The graph from memory, with what `--decoding` says."""
+        """Measures the graph from memory, with the options of `--decoding`."""
         entry = self.results.case("limit", corpus, GRAPH)
         if len(entry["runs"]) < self.options.rounds:
             setting = (
@@ -89,7 +89,7 @@ class Bench:
             self._settings(corpus, [setting], lambda _: entry)
 
     def sweep(self, corpus: str) -> None:
-        """Every choice, once."""
+        """Measures every choice, once."""
         chosen = sweep.settings(self.device, self.options.threads, self.options.quick)
         entries = {
             json.dumps(each): self.results.case("sweep", corpus, sweep.title(each, chosen[0])) for each in chosen
@@ -112,7 +112,7 @@ class Bench:
             print(f"  {corpus}: {entry['name']}: {rate}", file=sys.stderr)
 
     def from_s3(self) -> None:
-        """The loader from Ceph's gateway on loopback; without one, a reason."""
+        """Measures the loader from Ceph's gateway on loopback; without one, notes the reason."""
         corpus = self.options.corpora[0]
         like = next(case for case in self.known(corpus) if case.name == LOADER)
         case = cases.from_s3(corpus, f"s3://{remote.BUCKET}/corpus", like)
@@ -127,7 +127,7 @@ class Bench:
             self.results.add(entry, None, str(error))
 
     def all(self) -> None:
-        """Round by round, so that whatever is cut has one run of everything before a second of anything."""
+        """Runs round by round, so that an aborted call has one run of everything before a second of anything."""
         parts = self.options.parts
         for number in range(self.options.rounds):
             print(f"round {number + 1} of {self.options.rounds}", file=sys.stderr)
@@ -138,7 +138,7 @@ class Bench:
                     entry = self.results.case(case.part, corpus, case.name) if case.part in parts else None
                     again = number == 0 or (
                         entry is not None and entry["runs"] and case.part != "training"
-                    )  # it has rounds
+                    )  # it has its own rounds
                     if entry is not None and again and len(entry["runs"]) <= number:
                         self.run(case)
         if "s3" in parts:
@@ -148,20 +148,18 @@ class Bench:
 
 
 def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+    """Runs the command line."""
     parser = measure.arguments(__doc__ or "")
-    parser.add_argument("--device", default="auto", help="auto: the GPU where there is one")
+    parser.add_argument("--device", default="auto", help="auto: the GPU if there is one")
     parser.add_argument("--parts", default=",".join(PARTS[:-1]), help=f"of {','.join(PARTS)}")
     parser.add_argument("--corpora", default="256,full", help="short side 256, pictures as they are")
-    parser.add_argument("--threads", type=int, default=cores_per_rank(), help="of everybody: the cores by default")
+    parser.add_argument("--threads", type=int, default=cores_per_rank(), help="of each case: the cores by default")
     parser.add_argument(
         "--decoding", type=json.loads, default={}, help="tagmill's choices, as JSON: docs/how-to/gpu.md"
     )
     parser.add_argument("--seconds", type=float, help="of a setting of the graph from memory")
-    parser.add_argument("--minutes", type=float, default=600.0, help="after which no case is begun")
-    parser.add_argument(
-        "--compile", action="store_true", help="networks by torch.compile: they then want more images/s"
-    )
+    parser.add_argument("--minutes", type=float, default=600.0, help="after which no case starts")
+    parser.add_argument("--compile", action="store_true", help="networks by torch.compile, which need more images/s")
     parser.add_argument("--sweep", action="store_true", help="the choices too: the same as adding the part")
     parser.add_argument("--plot", type=Path, help="draw the figures here (.png or .svg)")
     options = parser.parse_args(arguments)
@@ -188,12 +186,12 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         bench.all()
     except OutOfTimeError:
-        print(f"no time is left: the same command goes on from {options.out}")
+        print(f"no time is left: the same command continues {options.out}")
     found = bench.results.of(*PARTS)
     print(f"\nuint8 pictures of 224 pixels on {device}; {options.out}")
     print(table([case for case in found if case["part"] != "sweep"]))
     if swept := [case for case in found if case["part"] == "sweep"]:
-        print("\nThe graph from memory, by what is different from the default:\n" + table(swept))
+        print("\nThe graph from memory, by its difference from the default:\n" + table(swept))
     print("\n" + "\n".join(aims(found)))
     if options.plot and not plot([case for case in found if case["part"] != "sweep"], options.plot):
         print("no plot: matplotlib is not installed, or nothing was measured")

@@ -1,4 +1,4 @@
-"""Which cases there are: the limit, the loader, others beside it, networks in training; each a process of its own."""
+"""The cases: the limit, the loader, other loaders, networks in training; each in its own process."""
 
 import sys
 from dataclasses import dataclass, field
@@ -10,13 +10,13 @@ from tagmill.bench.workers import PEERS
 GPU = Path(__file__).resolve().parent
 NETWORKS = {"resnext101_32x8d": 128, "regnety_160": 128, "vit_base_patch16_224": 256}  # timm's names, and their batches
 SMALL = {"test_resnet": 4}  # timm's for tests: whether it runs at all
-STREAMS = 8  # of our loader, so that 1,024 samples are open, as in others' shuffle buffers: see bench/loader.py
+STREAMS = 8  # of tagmill's loader, so that 1,024 samples are open, as in others' shuffle buffers: see bench/loader.py
 S3 = "tagmill, S3 on loopback"
 
 
 @dataclass(frozen=True)
 class Size:
-    """How long everything takes."""
+    """Durations of the measurements."""
 
     batch: int = 256
     warm: int = 6
@@ -33,7 +33,7 @@ QUICK = Size(batch=32, warm=1, batches=2, steps=2, seconds=0.2, networks=SMALL, 
 
 @dataclass(frozen=True)
 class Case:
-    """A worker and what it is told."""
+    """A worker and its arguments."""
 
     part: str
     corpus: str  # 256 or full
@@ -42,7 +42,7 @@ class Case:
 
 
 def peers(corpus: str, data: Path, device: str, threads: int, size: Size, decoding: str) -> list[Case]:
-    """Decoder, loader and others: uint8 pictures of 224 pixels, delivered on the device."""
+    """Returns decoder, loader and peers: uint8 images of 224 pixels, delivered on the device."""
     flags = [
         f"--{name}={value}" for name, value in (("batch", size.batch), ("warm", size.warm), ("batches", size.batches))
     ]
@@ -63,7 +63,7 @@ def peers(corpus: str, data: Path, device: str, threads: int, size: Size, decodi
 
 
 def from_s3(corpus: str, url: str, like: Case) -> Case:
-    """The loader again, from a bucket."""
+    """Returns the loader from a bucket."""
     command = list(like.command)
     command[3] = url
     return Case("s3", corpus, S3, tuple(command))
@@ -72,7 +72,7 @@ def from_s3(corpus: str, url: str, like: Case) -> Case:
 def training(
     corpus: str, data: Path, device: str, threads: int, size: Size, decoding: str, compiled: bool = False
 ) -> list[Case]:
-    """The networks, fed by the loader and by what lies on the device already."""
+    """Returns the networks, fed by the loader and by batches that are on the device already."""
     found = []
     for backend, told in (("dali", ""), ("cpu", ", decoding on the CPU")):
         for model, batch in size.networks.items():

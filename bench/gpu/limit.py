@@ -1,4 +1,4 @@
-"""The graph from memory: tagmill's whole DALI graph on pictures that are in memory already, for many settings in one process.
+"""The graph from memory: tagmill's whole DALI graph on images in memory, for many settings in one process.
 
 python -m tagmill.bench.gpu.limit CORPUS --device cuda:0 < SETTINGS (a JSON list) ; prints a line of JSON a setting, as it ends.
 A setting has batch, threads, size and the fields of `Decoding`. There is no store and no planning here: the loader cannot be
@@ -28,7 +28,7 @@ Memory = tuple[list[bytes], Any, Any]  # JPEGs, widths, heights
 
 
 def orders(memory: Memory, batch: int) -> Iterator[tuple[list[bytes], Crops]]:
-    """Batches without end, in an order that is shuffled once."""
+    """Yields batches without end, in an order that is shuffled once."""
     jpegs, width, height = memory
     order, number = np.random.default_rng(0).permutation(len(jpegs)), 0
     while True:
@@ -39,14 +39,14 @@ def orders(memory: Memory, batch: int) -> Iterator[tuple[list[bytes], Crops]]:
 
 
 class Ahead:
-    """Gives batches before they are wanted, as the loader's gathering thread does."""
+    """Provides batches in advance, as the loader's assembling thread does."""
 
     def __init__(self, source: Iterator[tuple[list[bytes], Crops]]) -> None:
         self._source = source
         self._made: list[tuple[list[bytes], Crops]] = []
 
     def take(self) -> tuple[list[bytes], Crops]:
-        """The next one."""
+        """Returns the next one."""
         self.peek(0)
         return self._made.pop(0)
 
@@ -58,7 +58,7 @@ class Ahead:
 
 
 def measure(memory: Memory, setting: dict[str, Any], device: str, warm: int, seconds: float) -> dict[str, Any]:
-    """images/s and processor seconds per 1,000 images of a setting, over about so many seconds."""
+    """Returns images/s and processor seconds per 1,000 images of a setting, over about that many seconds."""
     names = {entry.name for entry in fields(Decoding)}
     decoding = Decoding(**{name: value for name, value in setting.items() if name in names})
     backend = DaliBackend(setting["threads"], device, decoding)
@@ -96,7 +96,7 @@ def main() -> None:
     for setting in json.load(sys.stdin):
         try:
             line = measure(memory, setting, options.device, options.warm, options.seconds)
-        except Exception as error:  # noqa: BLE001  # a setting that cannot be had is a line that says why
+        except Exception as error:  # noqa: BLE001  # a setting that fails is a line with the reason
             line = {"reason": f"{type(error).__name__}: {error}"[:300]}
         print(json.dumps(line), flush=True)
     os._exit(0)

@@ -1,4 +1,4 @@
-"""What a figure on a GPU is worth: the card, the driver, the libraries, the cores; and what this machine cannot do."""
+"""Describes the machine of the figures: the card, the driver, the libraries, the cores; and what it cannot measure."""
 
 import importlib.metadata
 import importlib.util
@@ -21,7 +21,7 @@ DALI_PACKAGES = (*LEAST_DRIVER, "nvidia-nvimgcodec-cu13", "nvidia-nvimgcodec-cu1
 
 
 def versions() -> dict[str, str]:
-    """Of what is installed and matters."""
+    """Returns the versions of relevant packages."""
     found = {"python": platform.python_version(), "cuda": str(torch.version.cuda)}
     for name in (*PACKAGES, *DALI_PACKAGES):
         try:
@@ -32,7 +32,7 @@ def versions() -> dict[str, str]:
 
 
 def facts(device: str) -> dict[str, Any]:
-    """For the head of the results. The commit of a working tree without git is 'unknown'."""
+    """Returns the head of the results. The commit of a working tree without git is 'unknown'."""
     machine: dict[str, Any] = {**measure.machine(), "usable_cores": cores_per_rank(), "platform": platform.platform()}
     machine |= {
         "windows_compiled": libjpeg.libjpeg_is_compiled(),
@@ -57,14 +57,14 @@ def facts(device: str) -> dict[str, Any]:
 
 
 def cannot(device: str) -> list[str]:
-    """In plain words, what will not be measured here."""
+    """Returns what will not be measured here, in plain words."""
     lines = []
     if device == "cpu":
-        lines.append("no GPU: DALI decodes in its CPU mode, and nothing here says how fast a GPU is")
+        lines.append("no GPU: DALI decodes in its CPU mode, which says nothing about the speed of a GPU")
     if detect(device).wheel is None:
         lines.append("DALI is not installed: no limit, no DALI reader, no sweep (pip install nvidia-dali-cuda130)")
     if importlib.util.find_spec("webdataset") is None:
-        lines.append("webdataset is not installed: not beside us")
+        lines.append("webdataset is not installed: not compared")
     without = {"timm": "no training", "torchvision": "no DataLoader"}
     lines += [
         f"{name} is not installed: {what}" for name, what in without.items() if importlib.util.find_spec(name) is None

@@ -1,8 +1,8 @@
-"""What one GPU cannot show: a node of 8 and 42 nodes, by the planning code, at the rates that bench/gpu measured on one.
+"""Forecasts a node of 8 GPUs and 42 nodes, by the planning code, at the rates that bench/gpu measured on one GPU.
 
 python -m tagmill.bench.gpu.plan RESULTS.json [--corpus URL] [--ranks 8] [--nodes 42] [--batch 24]
 
-Without a corpus: the tables of a synthetic one of 2,000 shards and 20 million samples (bench/plan.py makes it), whose pictures
+Without a corpus: the tables of a synthetic one of 2,000 shards and 20 million samples (bench/plan.py makes it), whose images
 have 20 kB each.
 """
 
@@ -23,7 +23,8 @@ SHARDS = 2000
 
 
 def rates(content: dict[str, Any]) -> dict[str, tuple[float, float]]:
-    """(images/s, core-milliseconds an image) of the loader alone, and of each network fed by it; by name."""
+    """Returns (images/s, core-milliseconds an image) of the loader without training, and of each network fed by it; by
+    name."""
     found = {}
     for case in content["cases"].values():
         if not case["runs"] or case["part"] not in ("loader", "training"):
@@ -37,7 +38,7 @@ def rates(content: dict[str, Any]) -> dict[str, tuple[float, float]]:
 
 
 def needs_of(corpus: str, view: str | None, rate: tuple[float, float], ranks: int, nodes: int, batch: int) -> Needs:
-    """The forecast for so many nodes; `batch` images a rank."""
+    """Returns the forecast for a number of nodes; `batch` images a rank."""
     world = ranks * nodes
     asked = Forecast(
         corpus=corpus,
@@ -52,7 +53,7 @@ def needs_of(corpus: str, view: str | None, rate: tuple[float, float], ranks: in
 
 
 def make_tables(folder: Path) -> None:
-    """All that planning reads of a corpus."""
+    """Makes the parts of a corpus that planning reads."""
     plan.make_corpus(folder, SHARDS)
 
 
@@ -89,7 +90,7 @@ def main(arguments: list[str] | None = None) -> None:
             ]
             table.add_row(name, str(nodes), *cells)
     console = Console()
-    console.width = max(console.width, 132)  # also where nobody looks: a log
+    console.width = max(console.width, 132)  # also for a log
     console.print(table)
 
 

@@ -1,4 +1,4 @@
-"""What was measured on a GPU: kept after every case, so that a call that is cut keeps what it had, and shown at the end."""
+"""Keeps the measurements on a GPU after every case, so that an aborted call keeps its results, and shows them."""
 
 import json
 import os
@@ -10,13 +10,13 @@ from typing import Any
 RATE, CPU = "images_per_second", "cpu_seconds_per_1000_images"
 GRAPH, DECODER, LOADER = "graph from memory", "decoder alone", "tagmill, disk"
 WEBDATASET = "webdataset + DataLoader"
-# The aims: what is divided by what, and how much it should be at least.
+# The aims: the two figures of a ratio, and its minimum.
 AIMS = ((LOADER, GRAPH, 0.95), (LOADER, WEBDATASET, 3.0))
 TRAINING_AIM = 0.98
 
 
 class Results:
-    """A JSON file of cases. One that is there already is gone on with: its cases are not run again."""
+    """A JSON file of cases. An existing file is continued: its cases are not run again."""
 
     def __init__(self, path: Path, head: dict[str, Any]) -> None:
         self.path = path
@@ -27,14 +27,14 @@ class Results:
                 self.content["earlier"] = [
                     *before.pop("earlier", []),
                     before,
-                ]  # of another machine: kept, not gone on with
+                ]  # of another machine: kept, not continued
             else:
                 self.content["cases"] = before["cases"]
                 self.content["earlier"] = before.get("earlier", [])
         self.save()
 
     def case(self, part: str, corpus: str, name: str) -> dict[str, Any]:
-        """The entry of a case, with its runs so far."""
+        """Returns the entry of a case, with its runs so far."""
         key = ", ".join(filter(None, (part, corpus, name)))
         found: dict[str, Any] = self.content["cases"].setdefault(
             key, {"part": part, "corpus": corpus, "name": name, "runs": []}
@@ -42,7 +42,7 @@ class Results:
         return found
 
     def add(self, case: dict[str, Any], run: dict[str, Any] | None, reason: str | None = None) -> None:
-        """Notes a run, or why there is none, and writes the file."""
+        """Adds a run, or the reason why there is none, and writes the file."""
         if run is not None:
             case["runs"].append(run)
             case["median"] = statistics.median(each[RATE] for each in case["runs"])
@@ -52,19 +52,19 @@ class Results:
         self.save()
 
     def save(self) -> None:
-        """Whole or as before."""
+        """Writes the file atomically."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         beside = self.path.with_suffix(".unfinished")
         beside.write_text(json.dumps(self.content, indent=1) + "\n")
         os.replace(beside, self.path)  # noqa: PTH105
 
     def of(self, *parts: str) -> list[dict[str, Any]]:
-        """The cases of some parts, in the order in which they were begun."""
+        """Returns the cases of some parts, in the order of their start."""
         return [case for case in self.content["cases"].values() if case["part"] in parts]
 
 
 def aims(cases: list[dict[str, Any]]) -> list[str]:
-    """How far the aims are reached, a line each; nothing of what was not measured."""
+    """Returns a line for each aim with its ratio; none for cases that were not measured."""
     lines = []
     medians = {(case["corpus"], case["name"]): case["median"] for case in cases if case["runs"]}
     for corpus in dict.fromkeys(case["corpus"] for case in cases):
@@ -82,7 +82,8 @@ def aims(cases: list[dict[str, Any]]) -> list[str]:
 
 
 def table(cases: list[dict[str, Any]]) -> str:
-    """One line a case: images/s, by the graph from memory, processor seconds per 1,000 images, GPU use."""
+    """Returns one line for each case: images/s, ratio to the graph from memory, processor seconds per 1,000 images, GPU
+    use."""
     graph = {case["corpus"]: case["median"] for case in cases if case["name"] == GRAPH and case["runs"]}
     heads = ("images/s", "of graph", "CPU s/1,000", "GPU %", "waited %", "of resident")
     rows: list[tuple[str, ...]] = [("", *heads)]
@@ -111,7 +112,7 @@ def table(cases: list[dict[str, Any]]) -> str:
 
 
 def plot(cases: list[dict[str, Any]], file: Path) -> bool:
-    """Bars of images/s, a panel a corpus; False where there is no matplotlib, or nothing to draw."""
+    """Plots bars of images/s, a panel for each corpus; returns False without matplotlib or measurements."""
     try:
         import matplotlib
     except ImportError:

@@ -1,4 +1,4 @@
-"""The choices that only a measurement decides, one after the other around the defaults, and what the graph from memory gave."""
+"""Measures the options that depend on measurements, one after the other, with the graph from memory."""
 
 import json
 import subprocess
@@ -11,7 +11,7 @@ from typing import Any
 from tagmill.bench.workers import end_group, environment, last_line
 
 DEFAULT = {"batch": 256, "threads": 16, "size": 224, "window": "region", "hw_decoder_load": 0.65, "depth": 2}
-# On a GPU; what has to do with its decoder is not among a CPU's.
+# On a GPU; options of its decoder do not exist on a CPU.
 CHOICES: dict[str, tuple[Any, ...]] = {
     "batch": (64, 128, 512, 1024),
     "threads": (2, 4, 8),
@@ -24,7 +24,7 @@ LOADS = (0.0, 0.35, 0.65, 0.9, 1.0)
 
 
 def settings(device: str, threads: int, quick: bool) -> list[dict[str, Any]]:
-    """The default first; then window by hardware share, and each other choice by itself."""
+    """Returns the default first; then window by hardware share, and each other option by itself."""
     default = DEFAULT | {"threads": threads} | ({"batch": 16} if quick else {})
     found = [default]
     for window in ("region", "full"):
@@ -39,19 +39,19 @@ def settings(device: str, threads: int, quick: bool) -> list[dict[str, Any]]:
 
 
 def title(setting: dict[str, Any], default: dict[str, Any]) -> str:
-    """What is different from the default: 'window=full, hw_decoder_load=1.0'."""
+    """Returns the difference from the default, for example 'window=full, hw_decoder_load=1.0'."""
     changed = [f"{name}={value}" for name, value in setting.items() if default.get(name) != value]
     return ", ".join(changed) or "default"
 
 
-FRUITLESS = 2  # processes in a row that end without one figure, after which no other is started
+FRUITLESS = 2  # processes in a row that end without a figure, after which no other starts
 
 
 def measured(
     corpus: str, device: str, chosen: list[dict[str, Any]], seconds: float, warm: int, patience: Callable[[], float]
 ) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """(setting, figures or a reason) as they come. A process that is ended by a setting costs that one alone: the next goes on
-    with those after it. `patience` gives the seconds that are left; what is not begun by then does not come."""
+    """Yields (setting, figures or a reason). A setting that ends its process costs only itself: the next process
+    continues after it. `patience` returns the remaining seconds; settings that do not start by then are not yielded."""
     left, fruitless = list(chosen), 0
     command = [sys.executable, "-P", "-m", "tagmill.bench.gpu.limit", corpus, f"--device={device}"]
     command += [f"--seconds={seconds}", f"--warm={warm}"]

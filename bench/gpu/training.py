@@ -1,8 +1,8 @@
-"""A network in training, fed by the loader and, in turn in the same process, by batches that lie on the GPU already.
+"""Measures a network in training, fed by the loader and, in turn in the same process, by batches that are on the GPU already.
 
 python -m tagmill.bench.gpu.training CORPUS --model vit_base_patch16_224 --device cuda:0 ; prints a line of JSON.
-bf16 and channels_last, SGD; labels are drawn, because only the time is looked at. The quotient of the two rates is what the
-loader costs the trainer.
+bf16 and channels_last, SGD; labels are random, because only the time is measured. The ratio of the two rates is the cost of
+the loader for the trainer.
 """
 
 import argparse
@@ -25,12 +25,12 @@ from tagmill.pipeline.decoding import Decoding
 from tagmill.pipeline.meters import TRAINER
 
 CLASSES = 1000
-RESIDENT = 4  # batches that lie on the device
+RESIDENT = 4  # batches that are on the device
 
 
 def step_of(options: argparse.Namespace) -> Callable[[torch.Tensor], None]:
-    """What trains the model on a batch of normalised images."""
-    torch.backends.cudnn.benchmark = True  # all batches are of one shape
+    """Trains the model on a batch of normalised images."""
+    torch.backends.cudnn.benchmark = True  # all batches have the same shape
     layout = torch.channels_last
     model = timm.create_model(options.model, num_classes=CLASSES).to(options.device, memory_format=layout).train()
     run = torch.compile(model) if options.compile else model
@@ -39,7 +39,7 @@ def step_of(options: argparse.Namespace) -> Callable[[torch.Tensor], None]:
     kind = torch.device(options.device).type
 
     def step(images: torch.Tensor) -> None:
-        low = kind == "cuda"  # most CPUs take ages over bf16
+        low = kind == "cuda"  # bf16 is very slow on most CPUs
         with torch.autocast(kind, torch.bfloat16, enabled=low):
             loss = functional.cross_entropy(run(images if low else images.float()).float(), targets[: len(images)])
         optimiser.zero_grad(set_to_none=True)
@@ -50,7 +50,7 @@ def step_of(options: argparse.Namespace) -> Callable[[torch.Tensor], None]:
 
 
 def config_of(options: argparse.Namespace) -> LoaderConfig:
-    """The loader, delivering normalised bf16 on the device."""
+    """Opens the loader, delivering normalised bf16 on the device."""
     return LoaderConfig(
         view=None,
         batch_size=options.batch,
@@ -73,8 +73,8 @@ def measured(
     options: argparse.Namespace,
     waited: Callable[[], float] = float,
 ) -> dict[str, float]:
-    """images/s of so many batches after some to warm up, with the processor's time, the GPU's use, and the share of the time
-    for which the trainer `waited` (a count of seconds)."""
+    """Returns images/s of a number of batches after a warm-up, with the processor's time, the GPU's use, and the share
+    of the time for which the trainer `waited` (a counter of seconds)."""
     for batch in itertools.islice(images, options.warm):
         step(batch)
     settle(options.device)
@@ -92,7 +92,7 @@ def measured(
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
-    """Rounds of both, in turn."""
+    """Runs rounds of both, in turn."""
     step, config = step_of(options), config_of(options)
     found: dict[str, Any] = {"resident": [], "loader": []}
     with Loader(options.corpus, config) as loader:
@@ -105,7 +105,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         found["report"] = loader.report()
     rates = {name: [each["images_per_second"] for each in found[name]] for name in ("resident", "loader")}
     found["ratios"] = [ours / theirs for ours, theirs in zip(rates["loader"], rates["resident"], strict=True)]
-    # For the tables: what the loader's rounds gave.
+    # For the tables: the figures of the loader's rounds.
     return {"images_per_second": sorted(rates["loader"])[len(rates["loader"]) // 2], **found}
 
 
@@ -114,7 +114,7 @@ def main() -> None:
     parser.add_argument("corpus")
     parser.add_argument("--model", default="vit_base_patch16_224")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--backend", default="auto", help="who decodes: see LoaderConfig.backend")
+    parser.add_argument("--backend", default="auto", help="backend of the decoder: see LoaderConfig.backend")
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--streams", type=int)
@@ -122,9 +122,7 @@ def main() -> None:
     parser.add_argument("--warm", type=int, default=6)
     parser.add_argument("--batches", type=int, default=40)
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument(
-        "--compile", action="store_true", help="the model, by torch.compile: it then wants more images/s"
-    )
+    parser.add_argument("--compile", action="store_true", help="the model, by torch.compile, which needs more images/s")
     print(json.dumps(run(parser.parse_args())), flush=True)
     os._exit(0)
 

@@ -1,10 +1,10 @@
-"""From DALI's own reader to tagmill's backend, a step at a time: which step costs what, and whose threads pay for it.
+"""Compares DALI's own reader with tagmill's backend step by step: the cost of each step, and the threads that bear it.
 
 python -m tagmill.bench.gpu.variants CORPUS [--device cuda:0] [--seconds S] [--rounds N] [--out FILE.json]
 
-Every variant decodes the same pictures with 16 threads, or as many as there are cores, without a store and a plan (but for
-DALI's reader, which reads the tars). Variants take turns; a step whose rate or processor time departs from the one before is
-where to look. So it was found that the hardware decoder had got one picture of each batch (docs/how-to/gpu.md).
+Every variant decodes the same images with 16 threads, or as many as there are cores, without a store and a plan (except
+DALI's reader, which reads the tars). Variants take turns; look for a step whose rate or processor time differs from the one
+before. docs/how-to/gpu.md has an example: the hardware decoder got one image of each batch.
 """
 
 import argparse
@@ -42,7 +42,7 @@ Step = Callable[[], object]
 
 
 class Variants:
-    """What is measured: each maker builds its pipeline and returns what runs one batch."""
+    """A variant: each maker builds its pipeline and returns a function that runs one batch."""
 
     def __init__(self, corpus: str, device: str, threads: int, batch: int) -> None:
         self.corpus, self.device, self.threads, self.batch = corpus, device, threads, batch
@@ -50,7 +50,7 @@ class Variants:
         self.memory: Memory = corpora.in_memory(corpus)
 
     def all(self) -> dict[str, Callable[[], Step]]:
-        """By name, in the order of the steps."""
+        """Returns the variants by name, in the order of the steps."""
         interpolated = {"jpeg_fancy_upsampling": True}
         found: dict[str, Callable[[], Step]] = {
             "DALI's reader and graph": self.reader,
@@ -70,7 +70,7 @@ class Variants:
         return found
 
     def reader(self, **more: Any) -> Step:
-        """As bench/peers/dali_reader.py has it, without an iterator around it."""
+        """DALI's reader as in bench/peers/dali_reader.py, without an iterator around it."""
         pipeline = Pipeline(self.batch, self.threads, self.device_id, prefetch_queue_depth=2, seed=1)
         with pipeline:
             tars, indexes = (corpora.shards(self.corpus, suffix) for suffix in (".tar", ".idx"))
@@ -83,7 +83,7 @@ class Variants:
         return pipeline.run  # type: ignore[no-any-return]
 
     def fed(self, finish: bool, **more: Any) -> Step:
-        """DALI's calls alone, on the windows that tagmill draws."""
+        """DALI's calls without tagmill's graph, on the windows that tagmill draws."""
         pipeline = Pipeline(self.batch, self.threads, self.device_id, prefetch_queue_depth=2)
         with pipeline:
             kinds = [types.UINT8, types.INT32, types.INT32]
@@ -98,12 +98,12 @@ class Variants:
         return pipeline.run  # type: ignore[no-any-return]
 
     def graph(self, torch: bool) -> Step:
-        """tagmill's graph, with or without its hand-over."""
+        """tagmill's graph, with or without its delivery to torch."""
         graph, source = (
             Graph(self.batch, SIZE, self.threads, self.device_id, Decoding()),
             orders(self.memory, self.batch),
         )
-        nothing, fed = np.zeros(self.batch, np.bool_), list[Any]()  # what is fed must live until it comes out
+        nothing, fed = np.zeros(self.batch, np.bool_), list[Any]()  # inputs must live until their outputs are collected
 
         def start() -> None:
             fed.append(graph.inputs(*next(source), nothing))
@@ -122,7 +122,7 @@ class Variants:
         return step
 
     def backend(self, **decoding: Any) -> Step:
-        """Whole batches on the device, as the loader asks for them."""
+        """Whole batches on the device, as the loader requests them."""
         backend, ahead = (
             DaliBackend(self.threads, self.device, Decoding(**decoding)),
             Ahead(orders(self.memory, self.batch)),
@@ -139,8 +139,8 @@ class Variants:
 
 
 def thread_ticks() -> Counter[str]:
-    """Processor time of this process's threads so far, in TICKS a second, by the beginning of their names (the system keeps 15
-    letters)."""
+    """Returns the processor time of this process's threads so far, in TICKS a second, by the beginning of their names
+    (the system keeps 15 letters)."""
     found = Counter[str]()
     for stat in Path("/proc/self/task").glob("*/stat"):
         with suppress(OSError):  # it has just ended
@@ -153,7 +153,7 @@ def thread_ticks() -> Counter[str]:
 
 
 def measure(step: Step, batch: int, device: str, seconds: float) -> dict[str, Any]:
-    """images/s, processor seconds per 1,000 images, and the cores that each kind of thread kept busy."""
+    """Returns images/s, processor seconds per 1,000 images, and the cores that each kind of thread kept busy."""
     for _ in range(WARM):
         step()
     settle(device)
@@ -187,7 +187,7 @@ def main(arguments: list[str] | None = None) -> None:
         for name, make in variants.items():
             try:
                 runs[name].append(measure(make(), options.batch, options.device, options.seconds))
-            except RuntimeError as error:  # a variant that cannot be had says why
+            except RuntimeError as error:  # a variant that is not available gives the reason
                 print(f"{name}: {str(error)[:300]}", file=sys.stderr)
     for name, found in runs.items():
         if found:

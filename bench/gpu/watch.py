@@ -1,4 +1,4 @@
-"""How busy the GPU is while something runs: its utilisation and the JPEG engine's, sampled in a thread."""
+"""Samples the utilisation of the GPU and of its JPEG engine in a thread while something runs."""
 
 import statistics
 import subprocess
@@ -11,7 +11,7 @@ QUERY = "utilization.gpu,utilization.jpeg,memory.used"
 
 
 class Watch:
-    """`with Watch('cuda:0') as watch: ...` and then `watch.figures()`; on a CPU there are none."""
+    """`with Watch('cuda:0') as watch: ...` and then `watch.figures()`; empty on a CPU."""
 
     def __init__(self, device: str) -> None:
         self._index = None if device == "cpu" else int(device.partition(":")[2] or 0)
@@ -32,7 +32,7 @@ class Watch:
             self._thread.join()
 
     def figures(self) -> dict[str, float]:
-        """Means in percent, and the most memory in bytes; what the driver does not tell is not there."""
+        """Returns means in percent, and the peak memory in bytes; without values that the driver does not report."""
         found = {}
         for number, name in enumerate(("gpu_utilisation_percent", "jpeg_engine_percent")):
             values = [sample[number] for sample in self._samples]
@@ -49,7 +49,7 @@ class Watch:
 
 
 def ask(index: int) -> str:
-    """nvidia-smi's line; empty where it does not answer."""
+    """Returns nvidia-smi's line; empty if it does not answer."""
     command = ["nvidia-smi", f"--id={index}", f"--query-gpu={QUERY}", "--format=csv,noheader,nounits"]
     try:
         return subprocess.run(command, capture_output=True, text=True, timeout=5, check=True).stdout
@@ -58,7 +58,7 @@ def ask(index: int) -> str:
 
 
 def parse(line: str) -> tuple[float | None, ...] | None:
-    """'97, 43, 2210' as numbers, None for '[N/A]'; None for what is no such line."""
+    """Parses '97, 43, 2210' to numbers, None for '[N/A]'; returns None for any other line."""
     cells = [cell.strip() for cell in line.strip().split(",")]
     if len(cells) != 3:
         return None

@@ -1,11 +1,11 @@
-/* Windows of JPEGs, decoded by libjpeg and resized into their places of a batch (`resize.c`) without the interpreter lock;
- * `libjpeg.py` is its door.
+/* Decodes windows of JPEGs with libjpeg and resizes them into their rows of a batch (`resize.c`) without the GIL;
+ * imported by `libjpeg.py` only.
  *
- * Of a picture only the columns of its window are turned into pixels, and the rows above it are passed over; what is below
- * is not read at all. A few more columns are decoded than the window has, so that interpolated colours at its edges are
- * those of the whole picture. Rows are resized four at a time, as they are decoded.
+ * Only the columns of the window are converted to pixels; rows above the window are skipped, rows below it are not read.
+ * A few more columns than the window's are decoded, so that interpolated colours at its edges equal those of the whole
+ * image. Rows are resized four at a time, as they are decoded.
  *
- * Pictures of four colours are left to others; what libjpeg refuses, or holds no such window, is lost.
+ * JPEGs of four colours are left to Pillow; an image that libjpeg refuses, or without this window, is lost.
  */
 #include <Python.h>
 #include <setjmp.h>
@@ -17,14 +17,14 @@
 
 #include "resize.h"
 
-#define BESIDE 2 /* columns on each side of a window, of which its own interpolate their colours */
-#define MOST_MEMORY (1L << 30) /* bytes that libjpeg may take for a picture of several scans, which it holds whole */
-#define MOST_SCANS 100 /* of a picture: a few bytes of one cost as much time as all its pixels */
+#define BESIDE 2 /* columns on each side of a window that its edges need for interpolated colours */
+#define MOST_MEMORY (1L << 30) /* bytes that libjpeg may allocate for an image of several scans, which it holds whole */
+#define MOST_SCANS 100 /* of an image: a scan of a few bytes takes the time of all pixels */
 
 enum { FILLED, LEFT, LOST };
-enum { ROW, X, Y, WIDTH, HEIGHT, FLIP, FACTS }; /* what is told of a window, each an int32 */
+enum { ROW, X, Y, WIDTH, HEIGHT, FLIP, FACTS }; /* fields of a window, each an int32 */
 
-/* One picture after the other, and all that must be let go of. */
+/* State that is reused for each image, with all memory to free. */
 typedef struct {
     Source source; /* as `resize` sees it */
     struct jpeg_decompress_struct jpeg;
@@ -32,14 +32,14 @@ typedef struct {
     struct jpeg_progress_mgr progress;
     jmp_buf refused;
     Memory lines, memory;
-    size_t stride, offset; /* bytes from line to line, and from a line's begin to the window */
+    size_t stride, offset; /* bytes from line to line, and from the start of a line to the window */
     int given;
 } Picture;
 
-/* Its address is in `client_data`. */
+/* Jumps out of libjpeg; `client_data` holds the Picture. */
 static void refuse(j_common_ptr info) { longjmp(((Picture *)info->client_data)->refused, 1); }
 
-/* Of damaged bytes there are warnings; Pillow and DALI make pixels of these, and so do we. But for an end that comes too early. */
+/* Like Pillow and DALI, accept corrupt-data warnings; only a premature end of file is an error. */
 static void warned(j_common_ptr info, int level) {
     if (level < 0 && info->err->msg_code == JWRN_JPEG_EOF) refuse(info);
 }
@@ -66,15 +66,15 @@ static int next(Source *source, const uint8_t *four[FOUR]) {
     return 0;
 }
 
-/* How much smaller the decoder itself may make a picture, for nothing but less sharply than the filter: what is left for that
- * is at least `left`. */
+/* Returns the factor by which the decoder itself shrinks an image, at no cost but less sharply than the filter. At least a
+ * factor of `left` remains for the filter. */
 static int shrink_of(int side, int size, int left) {
     for (int shrink = 8; shrink > 1; shrink /= 2)
         if ((long)side >= (long)shrink * left * size) return shrink;
     return 1;
 }
 
-/* Reads a picture up to the first row of its window. Returns what became of it, FILLED for nothing yet. */
+/* Reads an image up to the first row of its window. Returns LEFT or LOST, or FILLED if it can be filled. */
 static int begin(Picture *picture, const unsigned char *bytes, size_t size, const int32_t *facts, int square, int left_for_filter) {
     struct jpeg_decompress_struct *jpeg = &picture->jpeg;
     if (setjmp(picture->refused)) return LOST;
@@ -94,7 +94,7 @@ static int begin(Picture *picture, const unsigned char *bytes, size_t size, cons
     int last = smaller_of((int)((bottom + shrink - 1) / shrink), (int)jpeg->output_height);
     JDIMENSION first = (JDIMENSION)(x > BESIDE ? x - BESIDE : 0);
     JDIMENSION columns = (JDIMENSION)smaller_of(end + BESIDE, (int)jpeg->output_width) - first;
-    jpeg_crop_scanline(jpeg, &first, &columns); /* it begins where a block does */
+    jpeg_crop_scanline(jpeg, &first, &columns); /* moves `first` to the start of a block */
     if (y > 0 && jpeg_skip_scanlines(jpeg, (JDIMENSION)y) != (JDIMENSION)y) return LOST;
     picture->stride = (size_t)CHANNELS * columns + SLACK;
     picture->offset = (size_t)CHANNELS * (x - (int)first);
@@ -108,7 +108,7 @@ static int begin(Picture *picture, const unsigned char *bytes, size_t size, cons
     return memory_grow(&picture->lines, FOUR * picture->stride) ? LOST : FILLED;
 }
 
-/* Fills the rows of all pictures, and tells what became of each. Returns -1 where libjpeg cannot begin. */
+/* Fills the rows of all images and writes the outcome of each. Returns -1 if libjpeg cannot start. */
 static int fill_all(Picture *picture, const Py_buffer *jpegs, Py_ssize_t count, const int32_t *facts, const Output *output,
                     int left_for_filter, uint8_t *out, char *became) {
     picture->jpeg.err = jpeg_std_error(&picture->manager);
@@ -116,7 +116,7 @@ static int fill_all(Picture *picture, const Py_buffer *jpegs, Py_ssize_t count, 
     picture->manager.emit_message = warned;
     picture->jpeg.client_data = picture;
     picture->source.next = next;
-    if (setjmp(picture->refused)) return -1; /* another version of it than it was compiled for */
+    if (setjmp(picture->refused)) return -1; /* compiled for another version */
     jpeg_create_decompress(&picture->jpeg);
     picture->jpeg.mem->max_memory_to_use = MOST_MEMORY;
     picture->progress.progress_monitor = count_scans;
@@ -131,14 +131,14 @@ static int fill_all(Picture *picture, const Py_buffer *jpegs, Py_ssize_t count, 
     return 0;
 }
 
-/* What a call holds of Python's objects while it works without the interpreter lock. */
+/* Holds the buffers of Python's objects while the GIL is released; returns how many it got. */
 static Py_ssize_t hold(PyObject *jpegs, Py_buffer *held, Py_ssize_t count) {
     for (Py_ssize_t i = 0; i < count; i++)
         if (PyObject_GetBuffer(PyList_GetItem(jpegs, i), &held[i], PyBUF_SIMPLE)) return i;
     return count;
 }
 
-/* Whether there are as many windows as pictures, each in a row of the batch. */
+/* Returns whether there are as many windows as images, each with a row of the batch. */
 static int fits(const Py_buffer *windows, Py_ssize_t count, const Output *output, const Py_buffer *batch) {
     const int32_t *facts = windows->buf;
     if (windows->len != count * FACTS * (Py_ssize_t)sizeof(int32_t)) return 0;

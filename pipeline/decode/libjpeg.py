@@ -1,8 +1,8 @@
 """Fills rows of a batch with windows of JPEGs: libjpeg decodes and `resize.c` resizes them in one pass, in `libjpeg.c`.
 
-libjpeg-turbo itself takes nine tenths of the processor time of DALI's region decoder on a CPU (bench/loader.py, 'decode only'),
-and its rows can be resized while they lie in the cache, which is the larger gain. Pictures of four colours go to Pillow, and
-so does everything where libjpeg.c was not compiled.
+Most of the processor time of a region decoder on a CPU is libjpeg-turbo's own (bench/loader.py, 'decode only'), and its
+rows can be resized while they are in the CPU cache. JPEGs of four colours go to Pillow, and so does everything if
+libjpeg.c was not compiled.
 """
 
 import importlib
@@ -17,7 +17,7 @@ from tagmill.pipeline.batch import Normalisation
 from tagmill.pipeline.decode import pillow
 from tagmill.pipeline.decode.resize import KINDS
 
-LEFT, LOST = 1, 2  # as libjpeg.c numbers what became of a picture
+LEFT, LOST = 1, 2  # numbers of the outcomes in libjpeg.c
 
 try:
     _compiled: Any = importlib.import_module("tagmill.pipeline.decode._windows")
@@ -26,7 +26,7 @@ except ImportError:
 
 
 def libjpeg_is_compiled() -> bool:
-    """Whether libjpeg.c was compiled when the package was installed."""
+    """Returns whether libjpeg.c was compiled when the package was installed."""
     return _compiled is not None
 
 
@@ -37,10 +37,11 @@ def fill_with_libjpeg(
     crops: Crops,
     normalisation: Normalisation | None,
 ) -> list[int]:
-    """Fills `rows` of a batch [n, size, size, 3], of a type in resize.MEMORY, with windows of pictures; of `jpegs` and `crops`
-    there are as many as rows. Without a normalisation the batch is uint8. Several threads may fill rows of one batch.
+    """Fills `rows` of a batch [n, size, size, 3], of a type in resize.MEMORY, with windows of JPEGs; `jpegs` and
+    `crops` have one entry for each of the rows. Without a normalisation the batch is uint8. Several threads may fill
+    rows of one batch.
 
-    Returns the rows whose picture cannot be decoded or does not hold its window, by their numbers; these are zero.
+    Returns the rows whose JPEG cannot be decoded or does not contain its window; these are zero.
     """
     if _compiled is None:
         return pillow.fill_with_pillow(batch, rows, jpegs, crops, normalisation)

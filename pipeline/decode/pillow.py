@@ -1,4 +1,5 @@
-"""Fills rows of a batch with windows of JPEGs that Pillow decodes (best: pillow-simd): what `libjpeg.py` leaves to it."""
+"""Fills rows of a batch with windows of JPEGs that Pillow decodes (best: pillow-simd): those that `libjpeg.py` does
+not."""
 
 import io
 import struct
@@ -14,11 +15,11 @@ from tagmill.pipeline.batch import Normalisation
 from tagmill.pipeline.decode import resize
 from tagmill.shards.arrays import Pixels
 
-# What Pillow raises for a broken picture. Anything else is a bug, and is not taken for a hole.
+# Pillow's errors for a broken image. Any other error is a bug, and is not taken for a hole.
 DECODE_ERRORS = (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError)
 
-# The JPEG decoder itself shrinks by 2, 4 or 8 for nothing, but less sharply than the filter of the resize that follows;
-# leaving that filter at least this factor keeps pixels within a few levels of a full decode.
+# The JPEG decoder itself shrinks by 2, 4 or 8 at no cost, but less sharply than the filter of the following resize.
+# Leaving at least this factor to the filter keeps pixels within a few levels of a full decode.
 LEFT_FOR_FILTER = 3
 
 
@@ -29,7 +30,7 @@ def fill_with_pillow(
     crops: Crops,
     normalisation: Normalisation | None,
 ) -> list[int]:
-    """See `tagmill.pipeline.decode.libjpeg.fill_with_libjpeg`. Pillow releases the interpreter lock while it decodes."""
+    """Fills rows as `tagmill.pipeline.decode.libjpeg.fill_with_libjpeg`. Pillow releases the GIL while it decodes."""
     found, windows, lost = list[int](), list[Pixels](), list[int]()
     for number, (row, jpeg) in enumerate(zip(rows, jpegs, strict=True)):
         window = _window(jpeg, crops, number, batch.shape[1])
@@ -58,7 +59,7 @@ def _window(jpeg: bytes, crops: Crops, row: int, size: int) -> Pixels | None:
             exact = (box[0] * across, box[1] * down, box[2] * across, box[3] * down)
             small = image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR, exact)
         else:
-            # The window is cut out first, so that the filter does not look beyond it: as region decoders do.
+            # The window is cut out first, so that the filter does not use pixels outside it, as in region decoders.
             small = image.convert("RGB").crop(box)
     except DECODE_ERRORS:
         return None

@@ -1,9 +1,9 @@
-/* Resizes windows of pictures to squares with a triangle filter, mirrors them, and writes them as uint8 or normalised
- * floats: one pass over each picture while it lies in the cache.
+/* Resizes windows of images to squares with a triangle filter, flips them, and writes them as uint8 or normalised
+ * floats: one pass over each image while it is in the CPU cache.
  *
- * The filter is Pillow's bilinear one (antialiased where a window is made smaller) in fixed point, first along rows, then
- * along columns, each rounded to 8 bits: the same bits as Pillow and torch give. Weights have as many binary places as let
- * the largest fit 16 signed bits, because processors multiply and add pairs of these at once.
+ * The filter is Pillow's bilinear one (antialiased when a window is reduced) in fixed point, first along rows, then
+ * along columns, each rounded to 8 bits: the same bits as with Pillow and torch. Weights have the most binary places with
+ * which the largest fits 16 signed bits, because processors multiply and add pairs of these at once.
  */
 #include "resize.h"
 
@@ -31,8 +31,8 @@ static void axis_free(Axis *axis) {
     free(axis->weights);
 }
 
-/* The weights of a triangle whose half-width is one output pixel or, where that is more, one input pixel. Outputs stand for
- * `extent` inputs from `start` on, of which there are `input`. */
+/* Computes the weights of a triangle whose half-width is the larger of one output pixel and one input pixel. The outputs
+ * cover `extent` inputs from `start` on; there are `input` inputs. */
 static int axis_make(Axis *axis, int input, double start, double extent, int size, int mirrored) {
     double scale = extent / size, support = scale > 1 ? scale : 1, inverse = scale > 1 ? 1 / scale : 1;
     int most = 2 * (int)ceil(support) + 1, max_pairs = (most + 1) / 2;
@@ -58,7 +58,7 @@ static int axis_make(Axis *axis, int input, double start, double extent, int siz
             row[j] = total != 0 ? row[j] / total : row[j];
             largest = row[j] > largest ? row[j] : largest;
         }
-        /* Weights of zero at the ends cost time and change nothing. */
+        /* Skip weights of zero at the ends, which only cost time. */
         while (taps > 1 && row[taps - 1] == 0) taps--;
         axis->first[place] = first;
         axis->taps[place] = taps;
@@ -89,10 +89,11 @@ static void across_plain(const uint8_t *row, uint8_t *out, const Axis *axis) {
 static inline uint16_t as_bfloat16(float value) {
     uint32_t bits;
     memcpy(&bits, &value, sizeof bits);
-    return (uint16_t)((bits + 0x7fff + ((bits >> 16) & 1)) >> 16); /* to the nearest, ties to even; there is no NaN here */
+    return (uint16_t)((bits + 0x7fff + ((bits >> 16) & 1)) >> 16); /* to the nearest, ties to even; NaN does not occur */
 }
 
-/* Values `begin` to the end of one row of the result. `rows` has the row of the first tap; the next are `stride` away. */
+/* Writes the values from `begin` to the end of one row. `rows` points to the row of the first tap; the next ones are
+ * `stride` bytes apart. */
 static void down_plain(const uint8_t *rows, size_t stride, const Axis *axis, int y, int begin, const Output *output, void *out) {
     const int16_t *weights = axis->weights + (size_t)y * 2 * axis->max_pairs;
     for (int i = begin; i < CHANNELS * output->size; i++) {
@@ -114,14 +115,14 @@ static void down_plain(const uint8_t *rows, size_t stride, const Axis *axis, int
 #if HAS_AVX2
 #define AVX2 __attribute__((target("avx2")))
 
-/* The pixels of two rows from `from` on, one row in each half of a register, as pairs of 16 bits: r0 r1 g0 g1 b0 b1. */
+/* Loads the pixels of two rows from `from` on, one row in each half of a register, as pairs of 16 bits: r0 r1 g0 g1 b0 b1. */
 AVX2 static inline __m256i pixel_pairs(const uint8_t *upper, const uint8_t *lower, size_t from) {
     const __m256i spread = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, -1, 3, -1, 1, -1, 4, -1, 2, -1, 5, -1, -1, -1, -1, -1));
     __m128i above = _mm_loadl_epi64((const __m128i *)(upper + from)), below = _mm_loadl_epi64((const __m128i *)(lower + from));
     return _mm256_shuffle_epi8(_mm256_inserti128_si256(_mm256_castsi128_si256(above), below, 1), spread);
 }
 
-/* One pixel of four rows, as 32-bit sums: rows 0 and 1 in the halves of the first register, rows 2 and 3 of the second. */
+/* Computes one pixel of four rows, as 32-bit sums: rows 0 and 1 in the halves of the first register, rows 2 and 3 of the second. */
 AVX2 static inline void pixel_of_four(const uint8_t *const rows[FOUR], const Axis *axis, int x, __m256i half, __m256i sums[2]) {
     const int16_t *weights = axis->weights + (size_t)x * 2 * axis->max_pairs;
     size_t from = (size_t)CHANNELS * axis->first[x];
@@ -135,7 +136,7 @@ AVX2 static inline void pixel_of_four(const uint8_t *const rows[FOUR], const Axi
     }
 }
 
-/* Four rows at once, two pixels at once. Eight bytes are written for two pixels, of which the next overwrite two. */
+/* Resizes four rows together, two pixels at a time. Writes eight bytes for two pixels; the next write overwrites two. */
 AVX2 static void across_avx2(const uint8_t *const rows[FOUR], uint8_t *out, size_t stride, const Axis *axis) {
     const __m256i half = _mm256_set1_epi32(1 << (axis->places - 1));
     const __m256i six = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 1, 2, 4, 5, 6, -1, -1, 8, 9, 10, 12, 13, 14, -1, -1));
@@ -156,7 +157,7 @@ AVX2 static void across_avx2(const uint8_t *const rows[FOUR], uint8_t *out, size
     }
 }
 
-/* Sixteen values of a row of the result, as 32-bit integers of 0..255. */
+/* Computes sixteen values of a row, as 32-bit integers of 0..255. */
 AVX2 static inline void sixteen(const uint8_t *rows, size_t stride, const int16_t *weights, int taps, __m256i half, __m128i places, __m256i out[2]) {
     out[0] = out[1] = half;
     for (int j = 0; j < taps; j += 2) {
@@ -182,8 +183,8 @@ AVX2 static inline __m256i narrowed(__m256i low, __m256i high) {
     return _mm256_permute4x64_epi64(_mm256_packus_epi32(low, high), 0xd8);
 }
 
-/* As many values of a row as go by sixteens; returns how many. Floats pass by the cache where they are aligned: a batch of
- * them is larger than it, and what is in it is needed. */
+/* Writes the values of a row in groups of sixteen; returns how many. Aligned floats bypass the cache: a batch of them
+ * is larger than the cache, whose content is still needed. */
 AVX2 static int down_avx2(const uint8_t *rows, size_t stride, const Axis *axis, int y, const Output *output, void *out) {
     const int16_t *weights = axis->weights + (size_t)y * 2 * axis->max_pairs;
     const __m256i half = _mm256_set1_epi32(1 << (axis->places - 1));
@@ -253,7 +254,7 @@ int memory_grow(Memory *memory, size_t bytes) {
     return -1;
 }
 
-/* The next rows of the source, resized along them. */
+/* Resizes the next rows of the source along the row. */
 static int across_four(Source *source, const Axis *axis, const Output *output, uint8_t *out, size_t stride) {
     const uint8_t *four[FOUR];
     if (source->next(source, four)) return -1;
@@ -289,7 +290,7 @@ int resize(Source *source, int mirrored, const Output *output, Memory *memory, u
     status = 0;
 end:
 #if HAS_AVX2
-    if (output->simd) _mm_sfence(); /* streamed stores are seen by whoever is told next */
+    if (output->simd) _mm_sfence(); /* makes streamed stores visible to other threads */
 #endif
     axis_free(&across);
     axis_free(&down);

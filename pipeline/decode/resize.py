@@ -1,8 +1,8 @@
-"""Resizes windows of pictures into rows of a batch and normalises pixels there, with torch's kernels on the CPU.
+"""Resizes windows of images into rows of a batch and normalises pixels there, with torch's kernels on the CPU.
 
-`libjpeg.c` does both while it decodes; this module serves the pictures that go another way (`pillow.py`), and batches whose
-pixels are changed between decoding and normalising. The resize gives the bits of Pillow's bilinear filter on processors with
-AVX2; elsewhere values differ by up to one level.
+`libjpeg.c` does both while it decodes; this module serves JPEGs that `pillow.py` decodes, and batches whose pixels are
+changed between decoding and normalising. The resize gives the bits of Pillow's bilinear filter on processors with AVX2;
+on others values differ by up to one level.
 """
 
 from collections.abc import Iterable, Sequence

@@ -27,7 +27,7 @@ import numpy.typing as npt
 from tagmill.shards.checksum import crc32
 from tagmill.shards.storage.counters import STORE_COUNTERS
 from tagmill.shards.storage.marked_folder import claim, discard
-from tagmill.shards.storage.ranged_reads import Places, cut
+from tagmill.shards.storage.ranged_reads import Ranges, cut
 from tagmill.shards.storage.store import Store
 
 log = logging.getLogger(__name__)
@@ -224,7 +224,7 @@ class CachedStore(Store):
         return cls(store.url, store.retries, cache)
 
     def read_ranges(
-        self, name: str, ranges: Places, size: int | None = None, identity: str | None = None
+        self, name: str, ranges: Ranges, size: int | None = None, identity: str | None = None
     ) -> list[bytes]:
         start, stop = ranges[0][0], ranges[-1][1]
         if self.cache is None or size is None or identity is None or not 0 <= start < stop <= size:

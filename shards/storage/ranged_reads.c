@@ -1,4 +1,4 @@
-/* Ranges of a local file, each read into bytes of its own, in one turn without the interpreter lock; `ranged_reads.py` is its door. */
+/* Reads ranges of a local file, each into its own bytes object, with one release of the GIL; imported by `ranged_reads.py`. */
 #define _GNU_SOURCE
 #include <Python.h>
 #include <errno.h>
@@ -9,19 +9,19 @@
 #include <unistd.h>
 
 #define MOST_PARTS 1024 /* that one system call may fill: Linux's IOV_MAX */
-#define MOST_BETWEEN (1 << 16) /* bytes that are read for nothing rather than asking the system once more */
+#define MOST_BETWEEN (1 << 16) /* bytes of a gap that are read to save a system call */
 
-/* What is wanted, and what came of it. */
+/* The ranges and the result. */
 typedef struct {
     Py_ssize_t count;
-    const int64_t *places; /* [count, 2]: first byte, and the one after the last */
+    const int64_t *places; /* [count, 2]: first byte, and the byte after the last */
     char **into;           /* [count] */
-    char *between;         /* MOST_BETWEEN bytes that nobody looks at */
+    char *between;         /* MOST_BETWEEN bytes for gaps, never used */
     struct iovec *parts;   /* [MOST_PARTS] */
     int64_t size, reached; /* of the file; the byte after the last that was read */
 } Work;
 
-/* Fills some parts, of which the first begins at `place`. 0, 1 where the file ends before, -1 with errno. */
+/* Fills some parts, the first of which begins at `place`. Returns 0, 1 if the file ends before, or -1 with errno. */
 static int fill(int file, struct iovec *parts, int count, int64_t place, int64_t *reached) {
     while (count) {
         ssize_t got = preadv(file, parts, count, (off_t)place);
@@ -38,7 +38,7 @@ static int fill(int file, struct iovec *parts, int count, int64_t place, int64_t
     return 0;
 }
 
-/* All pieces, as many at a time as lie close together. */
+/* Reads all ranges, those that are close together with one call. */
 static int read_all(int file, Work *work) {
     struct stat facts;
     if (fstat(file, &facts)) return -1;
@@ -55,13 +55,13 @@ static int read_all(int file, Work *work) {
         }
         int ended = fill(file, work->parts, count, begin, &work->reached);
         if (ended) return ended < 0 ? -1 : 0;
-        int64_t passed = end < work->size ? end : work->size; /* where a place of no bytes is the last */
+        int64_t passed = end < work->size ? end : work->size; /* if the last range is empty */
         if (passed > work->reached) work->reached = passed;
     }
     return 0;
 }
 
-/* 0, or an errno. */
+/* Returns 0 or an errno. */
 static int read_file(const char *path, Work *work) {
     int file;
     do {
@@ -73,7 +73,7 @@ static int read_file(const char *path, Work *work) {
     return error;
 }
 
-/* Bytes of the length of every place, to be filled. */
+/* Allocates bytes objects of the lengths of the ranges. */
 static PyObject *empty(const Work *work) {
     PyObject *pieces = PyList_New(work->count);
     int64_t end = 0;

@@ -1,7 +1,7 @@
-"""Ranges of a local file, each read into bytes of its own: by `pieces.c`, in one turn without the interpreter's lock.
+"""Reads ranges of a local file, each into its own bytes object: `ranged_reads.c` does it with one release of the GIL.
 
-To open a file, look at it, read and close it by Python's calls gives the lock away four times, and it is waited for anew each
-time, among all threads that read and decode (bench/feed.py). And what is read in place need not be cut out by copying.
+Python's calls to open, stat, read and close a file release the GIL four times and have to re-acquire it among all
+threads that read and decode (bench/feed.py). Ranges that are read directly need not be copied out of a larger one.
 """
 
 import importlib
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-Places = Sequence[tuple[int, int]]  # ranges [start, stop), ascending; none begins before the one before it ends
+Ranges = Sequence[tuple[int, int]]  # ranges [start, stop), ascending and disjoint
 
 try:
     _compiled: Any = importlib.import_module("tagmill.shards.storage._pieces")
@@ -19,40 +19,40 @@ except ImportError:
     _compiled = None
 
 
-class Pieces(NamedTuple):
-    """What a read gave."""
+class RangesRead(NamedTuple):
+    """The result of a read."""
 
-    found: list[bytes]  # of every place; whole where `reached` says so
-    reached: int  # where reading ended: less than the last place's end where the file ends before that
+    found: list[bytes]  # of every range; complete if `reached` says so
+    reached: int  # where reading ended: less than the last range's end if the file ends before it
     size: int  # of the file, in bytes
 
 
 def is_compiled() -> bool:
-    """Whether pieces.c was compiled when the package was installed."""
+    """Returns whether ranged_reads.c was compiled when the package was installed."""
     return _compiled is not None
 
 
-def read(path: str | os.PathLike[str], places: Places) -> Pieces:
-    """Reads all places in one go, and what lies between them where that is little. Raises OSError."""
+def read(path: str | os.PathLike[str], ranges: Ranges) -> RangesRead:
+    """Reads all ranges, and small gaps between them, in one pass. Raises OSError."""
     if _compiled is not None:
-        return Pieces(*_compiled.read(path, np.array(places, np.int64)))
-    start, stop = places[0][0], places[-1][1]
+        return RangesRead(*_compiled.read(path, np.array(ranges, np.int64)))
+    start, stop = ranges[0][0], ranges[-1][1]
     file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         size, data = os.fstat(file).st_size, _read_at(file, start, stop)
     finally:
         os.close(file)
-    return Pieces(cut(data, places), start + len(data), size)
+    return RangesRead(cut(data, ranges), start + len(data), size)
 
 
-def cut(data: bytes, places: Places) -> list[bytes]:
-    """The places of an object, out of its bytes from the first one's start on."""
-    base = places[0][0]
-    return [data[start - base : stop - base] for start, stop in places]
+def cut(data: bytes, ranges: Ranges) -> list[bytes]:
+    """Cuts ranges of an object from its bytes, which begin at the first range's start."""
+    base = ranges[0][0]
+    return [data[start - base : stop - base] for start, stop in ranges]
 
 
 def _read_at(file: int, start: int, stop: int) -> bytes:
-    """Bytes [start, stop), fewer where the file ends before. One system call gives at most 2 GiB."""
+    """Reads bytes [start, stop), fewer if the file ends before. One system call returns at most 2 GiB."""
     data = os.pread(file, stop - start, start)
     if 0 < len(data) < stop - start:
         return data + _read_at(file, start + len(data), stop)

@@ -1,8 +1,8 @@
-"""Where an S3 service is and who asks: from the environment, else by botocore's own chain (profiles, single sign-on, assumed
-roles, processes, containers), imported when it is needed.
+"""Finds the endpoint and the keys of an S3 service: from the environment, else by botocore's own chain (profiles,
+single sign-on, assumed roles, processes, containers), which is imported when it is needed.
 
-The chain's last link, an EC2 machine's own role, is asked only where AWS_EC2_METADATA_DISABLED=false or a service endpoint says
-so: on every other machine that is an address that does not answer.
+The chain's last link, an EC2 machine's own role, is used only if AWS_EC2_METADATA_DISABLED=false or a service endpoint
+says so: on every other machine that address does not answer.
 """
 
 import os
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from tagmill.shards.errors import StoreError
 
-Environment = tuple[tuple[str, str], ...]  # the variables of AWS, which name a ring of keys
+Environment = tuple[tuple[str, str], ...]  # the variables of AWS, which identify a key ring
 
 FILES = {"AWS_SHARED_CREDENTIALS_FILE": "~/.aws/credentials", "AWS_CONFIG_FILE": "~/.aws/config"}
 CHAIN_FAILED = "renew them (aws sso login, aws configure), or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
@@ -26,7 +26,7 @@ NO_KEYS = (
 
 
 class Keys(NamedTuple):
-    """What requests are signed with."""
+    """The keys that sign requests."""
 
     access_key_id: str
     secret_access_key: str
@@ -34,43 +34,44 @@ class Keys(NamedTuple):
 
 
 def aws_environment() -> Environment:
-    """The variables that say where S3 is and who asks, as they are now."""
+    """Returns the current variables about the endpoint and the keys of S3."""
     return tuple(item for item in os.environ.items() if item[0].startswith("AWS_"))
 
 
 class KeyRing:
-    """The keys of this process as its environment names them; read again when a store refuses them. Used by many threads."""
+    """The keys of this process for its environment; read again when a store refuses them. Used by many threads."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
         self._lock = threading.Lock()
-        self._source: Any = None  # botocore's credentials, which renew themselves where they know how
+        self._source: Any = None  # botocore's credentials, some of which renew themselves
 
     @property
     def unsigned(self) -> bool:
-        """Whether requests are not signed, as for public buckets."""
+        """True if requests are not signed, as for public buckets."""
         return self._environment.get("AWS_SKIP_SIGNATURE", "").lower() in ("true", "1", "yes", "on")
 
     def current(self) -> Keys:
-        """The keys to use now. Raises StoreError where there are none, OSError where a service that has them is silent."""
+        """Returns the current keys. Raises StoreError if there are none, OSError if a service that provides them does
+        not answer."""
         if (given := self._given()) is not None:
             return given
         with self._lock:
             return self._loaded()
 
     def renew(self, used: Keys | None) -> bool | None:
-        """Whether there are other keys than those that a store has just refused: files are read again for that. None where
-        there cannot be any."""
+        """Returns whether there are other keys than those that a store has just refused, after reading files again.
+        None if there cannot be any."""
         if used is None or self._given() is not None:
             return None
         with self._lock:
             old = self._source
             try:
-                if old is not None and self._loaded() != used:  # another thread was here first
+                if old is not None and self._loaded() != used:  # another thread has renewed them
                     return True
                 self._source = None
                 return self._loaded() != used
-            except (StoreError, OSError):  # a file that is being written, say
+            except (StoreError, OSError):  # for example a file that is being written
                 self._source = old
                 return False
 
@@ -100,12 +101,12 @@ class KeyRing:
 
 @lru_cache(maxsize=16)
 def key_ring(environment: Environment) -> KeyRing:
-    """The one ring of an environment."""
+    """Returns the key ring of an environment, one for each."""
     return KeyRing(dict(environment))
 
 
 def keys_needed() -> bool:
-    """Whether requests to S3 are signed. Raises StoreError where they are and there are no keys."""
+    """Returns whether requests to S3 are signed. Raises StoreError if they are and there are no keys."""
     ring = key_ring(aws_environment())
     if not ring.unsigned:
         ring.current()
@@ -114,12 +115,12 @@ def keys_needed() -> bool:
 
 @lru_cache(maxsize=16)
 def s3_place(environment: Environment) -> dict[str, str]:
-    """`endpoint` and `region`, where something says them: the environment, or the profile."""
+    """Returns `endpoint` and `region` if the environment or the profile has them."""
     given = dict(environment)
     endpoint = given.get("AWS_ENDPOINT_URL_S3") or given.get("AWS_ENDPOINT_URL")
     region = given.get("AWS_REGION") or given.get("AWS_DEFAULT_REGION")
     if not (endpoint and region) and any(_file(given, name).exists() for name in FILES):
-        with suppress(StoreError):  # what is missing or wrong there matters only where keys are needed from there
+        with suppress(StoreError):  # errors in the files matter only if their keys are needed
             endpoint, region = _of_profile(endpoint, region)
     return {name: value for name, value in (("endpoint", endpoint), ("region", region)) if value}
 
@@ -135,7 +136,7 @@ def _of_profile(endpoint: str | None, region: str | None) -> tuple[str | None, s
 
 
 def _session() -> Any:
-    """A fresh one: a session remembers what its files said."""
+    """Returns a new session, because a session caches its files."""
     try:
         from botocore.session import Session
     except ImportError as error:
@@ -145,7 +146,7 @@ def _session() -> Any:
 
 @contextmanager
 def _explained() -> Iterator[None]:
-    """Botocore's errors as OSError where another try may heal them, as StoreError where not."""
+    """Raises botocore's errors as OSError if another try may fix them, else as StoreError."""
     try:
         yield
     except Exception as error:
@@ -156,8 +157,8 @@ def _explained() -> Iterator[None]:
 
         line = " ".join(str(error).split())
         if isinstance(error, HTTPClientError | NoConnectionError):
-            raise OSError(f"the service that gives keys does not answer: {line}") from error
-        raise StoreError(f"the keys for S3 cannot be had: {line}", _files(), CHAIN_FAILED) from error
+            raise OSError(f"the service that provides keys does not answer: {line}") from error
+        raise StoreError(f"the keys for S3 cannot be read: {line}", _files(), CHAIN_FAILED) from error
 
 
 def _file(environment: Mapping[str, str], name: str) -> Path:

@@ -32,7 +32,7 @@ from tagmill.shards.storage.local_disk import (
     sync_folder,
     write_synced,
 )
-from tagmill.shards.storage.ranged_reads import Places, cut
+from tagmill.shards.storage.ranged_reads import Ranges, cut
 from tagmill.shards.storage.retry import Retries
 from tagmill.shards.storage.seekable import Seekable
 from tagmill.shards.storage.threads import pause
@@ -101,7 +101,7 @@ class Store:
         return self.read_ranges(name, [(start, stop)], size, identity)[0]
 
     def read_ranges(
-        self, name: str, ranges: Places, size: int | None = None, identity: str | None = None
+        self, name: str, ranges: Ranges, size: int | None = None, identity: str | None = None
     ) -> list[bytes]:
         """Reads ranges [start, stop) of an object, ascending and disjoint, by one read from the first to the last.
         Retries a short answer, then raises IntegrityError: the object is truncated.

@@ -1,4 +1,4 @@
-"""What a machine has, and what it cannot do, in words."""
+"""Tests the description of a machine and of what it cannot measure."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from tagmill.bench.gpu import machine
 from tagmill.pipeline.decode.device import Machine
 
 
-def test_what_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_parts_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "look", lambda device: Machine(0, None))
     monkeypatch.setattr(machine.importlib.util, "find_spec", lambda name: None)
     told = "\n".join(machine.cannot("cpu"))

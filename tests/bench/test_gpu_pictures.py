@@ -1,4 +1,4 @@
-"""Pictures that stand for photographs where there are none."""
+"""Tests drawn images that replace photographs."""
 
 import io
 from pathlib import Path
@@ -11,7 +11,7 @@ from tagmill.bench import measure
 from tagmill.bench.gpu import pictures
 
 
-def test_drawn_pictures_weigh_what_photographs_do() -> None:
+def test_drawn_images_have_the_size_of_photographs() -> None:
     one, same, other = (pictures.drawn(seed, 400, 300) for seed in (1, 1, 2))
     assert one == same and one != other
     assert Image.open(io.BytesIO(one)).size == (400, 300)
@@ -19,7 +19,7 @@ def test_drawn_pictures_weigh_what_photographs_do() -> None:
     assert np.asarray(Image.open(io.BytesIO(one))).std() > 30
 
 
-def test_a_folder_of_files_is_taken_and_else_some_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_of_files_is_used_and_else_some_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measure, "ROOT", tmp_path)
     monkeypatch.setattr(pictures, "SIDES", ((40, 30),))
     drawn = pictures.found(tmp_path / "nowhere", 3)

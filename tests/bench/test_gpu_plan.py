@@ -1,4 +1,4 @@
-"""A node of eight and many of them, at measured rates."""
+"""Tests forecasts of one node of eight GPUs and of many, at measured rates."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from tagmill.bench.gpu import plan
 from tagmill.bench.gpu.results import GRAPH, LOADER
 
 
-def test_rates_are_the_loaders_and_the_networks() -> None:
+def test_rates_are_those_of_the_loader_and_the_networks() -> None:
     figures = {"images_per_second": 500.0, "cpu_seconds_per_1000_images": 0.4}
     training: dict[str, Any] = {"images_per_second": 90.0, "loader": [{**figures, "cpu_seconds_per_1000_images": 2.0}]}
     cases = {

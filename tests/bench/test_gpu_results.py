@@ -1,4 +1,4 @@
-"""Figures that are kept from call to call, and what is said of them."""
+"""Tests figures that are kept from call to call, and their summary."""
 
 import json
 from pathlib import Path
@@ -32,7 +32,7 @@ def filled(path: Path) -> Results:
     return results
 
 
-def test_a_cut_call_keeps_what_it_had_and_the_next_goes_on(tmp_path: Path) -> None:
+def test_an_aborted_call_keeps_its_results_and_the_next_continues(tmp_path: Path) -> None:
     filled(tmp_path / "gpu.json")
     again = Results(tmp_path / "gpu.json", HEAD)
     entry = again.case("limit", "256", GRAPH)
@@ -46,7 +46,7 @@ def test_a_cut_call_keeps_what_it_had_and_the_next_goes_on(tmp_path: Path) -> No
     assert json.loads((tmp_path / "gpu.json").read_text())["cases"]["s3, 256, tagmill, S3 on loopback"]["median"] == 1
 
 
-def test_another_machines_figures_are_kept_apart(tmp_path: Path) -> None:
+def test_figures_of_another_machine_are_kept_apart(tmp_path: Path) -> None:
     filled(tmp_path / "gpu.json")
     other = Results(tmp_path / "gpu.json", {"machine": {"gpu": "B"}, "versions": {}})
     assert not other.content["cases"] and other.content["earlier"][0]["machine"] == {"gpu": "A"}
@@ -73,7 +73,7 @@ def test_aims_and_table(tmp_path: Path) -> None:
     )
 
 
-def test_a_picture_is_drawn_of_what_there_is(tmp_path: Path) -> None:
+def test_a_plot_is_drawn_of_the_available_figures(tmp_path: Path) -> None:
     cases = filled(tmp_path / "gpu.json").of("limit", "s3")
     assert plot(cases, tmp_path / "gpu.png") and (tmp_path / "gpu.png").stat().st_size > 5000
     assert not plot([], tmp_path / "none.png")

@@ -1,4 +1,4 @@
-"""The whole bench for real, on DALI's CPU mode: tiny, and every part of it that a machine without a GPU can run."""
+"""Runs the whole benchmark on DALI's CPU mode: tiny, with every part that a machine without a GPU can run."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ pytest.importorskip("nvidia.dali")
 
 @pytest.fixture
 def images(tmp_path: Path) -> Path:
-    """Some small pictures. What is made of them lies under build/bench, and is deleted afterwards."""
+    """Makes some small images. The corpora made from them are under build/bench, and are deleted afterwards."""
     folder = tmp_path / "images"
     folder.mkdir()
     for number in range(8):
@@ -68,7 +68,7 @@ def test_every_part_runs_and_a_second_call_runs_nothing_again(
         shutil.rmtree(measure.ROOT / "build/bench/loader" / digest, ignore_errors=True)
 
 
-def test_when_no_time_is_left_nothing_is_begun_and_it_is_said(
+def test_without_time_no_case_starts_and_the_output_says_so(
     images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(corpora, "prepare", lambda *_: tmp_path)
@@ -76,7 +76,7 @@ def test_when_no_time_is_left_nothing_is_begun_and_it_is_said(
     bench.main(
         ["--device", "cpu", "--quick", "--images", str(images), "--minutes", "0", "--out", str(tmp_path / "o.json")]
     )
-    assert "no time is left: the same command goes on" in capsys.readouterr().out
+    assert "no time is left: the same command continues" in capsys.readouterr().out
 
 
 def test_without_an_s3_service_there_is_a_reason(
@@ -103,6 +103,6 @@ def test_without_an_s3_service_there_is_a_reason(
 
 
 @pytest.mark.parametrize("wrong", [["--parts", "limit,all"], ["--corpora", "512"]])
-def test_what_does_not_exist_is_refused(wrong: list[str]) -> None:
+def test_unknown_names_are_refused(wrong: list[str]) -> None:
     with pytest.raises(SystemExit):
         bench.parsed(wrong)

@@ -1,4 +1,4 @@
-"""Settings one by one, in processes that may die of them."""
+"""Tests settings one by one, in processes that they may end."""
 
 import sys
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 
 from tagmill.bench.gpu import sweep
 
-# A stand-in for the worker: a setting says whether the process answers, dies, or sleeps.
+# A stand-in for the worker: a setting decides whether the process answers, dies, or sleeps.
 WORKER = """
 import json, os, sys, time
 for setting in json.load(sys.stdin):
@@ -38,7 +38,7 @@ def run(chosen: list[Any], seconds: float = 60.0) -> list[Any]:
 
 
 @pytest.mark.usefixtures("worker")
-def test_a_setting_that_ends_its_process_costs_that_one_alone() -> None:
+def test_a_setting_that_ends_its_process_costs_only_itself() -> None:
     found = run([1, "dies", 2, 3, "dies"])
     assert [setting for setting, _ in found] == [1, "dies", 2, 3, "dies"]
     assert [figures.get("images_per_second") for _, figures in found] == [1, None, 2, 3, None]
@@ -46,19 +46,19 @@ def test_a_setting_that_ends_its_process_costs_that_one_alone() -> None:
 
 
 @pytest.mark.usefixtures("worker")
-def test_a_worker_that_never_gives_anything_is_given_up() -> None:
+def test_a_worker_that_never_answers_is_abandoned() -> None:
     found = run(["dies"] * 9)
     assert len(found) == 9 and all("out of memory" in figures["reason"] for _, figures in found)
 
 
 @pytest.mark.usefixtures("worker")
-def test_what_takes_longer_than_there_is_time_does_not_come() -> None:
+def test_settings_without_time_are_not_yielded() -> None:
     left = iter([1.0, 1.0, 0.0, 0.0, 0.0])
     found = list(sweep.measured("corpus", "cpu", [5, "sleeps", 6], 0.1, 1, lambda: next(left)))
     assert found == [(5, {"images_per_second": 5})]
 
 
-def test_every_choice_is_there_once_with_its_name() -> None:
+def test_every_choice_occurs_once_with_its_name() -> None:
     chosen = sweep.settings("cuda:0", 16, quick=False)
     names = [sweep.title(setting, chosen[0]) for setting in chosen]
     assert names[0] == "default" and len(set(names)) == len(names)

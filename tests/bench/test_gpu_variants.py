@@ -1,4 +1,4 @@
-"""The steps from DALI's reader to our backend, on DALI's CPU mode."""
+"""Tests the steps from DALI's reader to tagmill's backend, on DALI's CPU mode."""
 
 import json
 import time
@@ -29,7 +29,7 @@ def test_every_step_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert len(capsys.readouterr().out.splitlines()) == len(runs)
 
 
-def test_threads_are_told_by_their_kind() -> None:
+def test_threads_are_grouped_by_their_kind() -> None:
     before, begun = variants.thread_ticks(), time.thread_time()
     while time.thread_time() < begun + 0.3:
         sum(range(1000))

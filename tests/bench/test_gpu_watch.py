@@ -1,4 +1,4 @@
-"""The GPU's use, as nvidia-smi tells it."""
+"""Tests the parsing of the GPU's use as nvidia-smi reports it."""
 
 import time
 
@@ -32,7 +32,7 @@ def test_means_and_the_most_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "jpeg_engine_percent" not in figures
 
 
-def test_on_a_cpu_nothing_is_told() -> None:
+def test_on_a_cpu_there_are_no_figures() -> None:
     with watch.Watch("cpu") as seen:
         pass
     assert seen.figures() == {}

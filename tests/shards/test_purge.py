@@ -22,7 +22,7 @@ from tagmill.shards.lint import lint_shard, lint_view
 from tagmill.shards.manifest import Corpus, commit
 from tagmill.shards.purge import begin_purge, purge_shards, record
 from tagmill.shards.reader import ShardReader, Unreadable
-from tagmill.shards.storage.ranged_reads import Places
+from tagmill.shards.storage.ranged_reads import Ranges
 from tagmill.shards.storage.store import Store
 from tagmill.shards.takedown import Row
 from tagmill.shards.view import View
@@ -299,8 +299,8 @@ def test_a_reader_with_half_of_the_old_image_in_a_cache_reads_the_store(
     start = int(record_[0]["offset"])
     mixed = old[: start + cut] + new[start + cut :]
 
-    def cached(self: Store, name: str, places: Places, *rest: object) -> list[bytes]:
-        return [mixed[start:stop] for start, stop in places]
+    def cached(self: Store, name: str, ranges: Ranges, *rest: object) -> list[bytes]:
+        return [mixed[start:stop] for start, stop in ranges]
 
     def afresh(self: Store, name: str, start: int, stop: int, *rest: object) -> bytes:
         return new[start:stop]

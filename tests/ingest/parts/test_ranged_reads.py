@@ -12,7 +12,7 @@ from tagmill.ingest.parts import ranged_reads
 from tagmill.ingest.parts.ranged_reads import PlaceReader, read_places, runs
 from tagmill.ingest.sources.locations import BYTES_FIELD, ByteRange
 from tagmill.shards.errors import StoreError
-from tagmill.shards.storage.ranged_reads import Places
+from tagmill.shards.storage.ranged_reads import Ranges
 from tagmill.shards.storage.store import Store
 
 CONTENT = bytes(range(256)) * 4
@@ -62,9 +62,9 @@ def test_neighbours_of_a_tar_are_one_read(tmp_path: Path, monkeypatch: pytest.Mo
     calls: list[tuple[int, int]] = []
     read_ranges = Store.read_ranges
 
-    def counted(store: Store, name: str, places: Places, *more: object) -> list[bytes]:
-        calls.append((places[0][0], places[-1][1]))
-        return read_ranges(store, name, places, *more)  # type: ignore[arg-type]
+    def counted(store: Store, name: str, ranges: Ranges, *more: object) -> list[bytes]:
+        calls.append((ranges[0][0], ranges[-1][1]))
+        return read_ranges(store, name, ranges, *more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Store, "read_ranges", counted)
     (run,) = runs(places, MAX)

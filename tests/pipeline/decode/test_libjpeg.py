@@ -1,4 +1,4 @@
-"""Windows by libjpeg: the bits of Pillow's whole pictures, whatever the JPEG's kind; nothing that hostile bytes can break."""
+"""Tests windows by libjpeg: the bits of Pillow's whole images for every kind of JPEG, and safety with hostile bytes."""
 
 import io
 import resource
@@ -29,7 +29,7 @@ FLOATS = Normalisation(LoaderConfig.mean, LoaderConfig.std, torch.float32)
 
 
 def jpeg_of(width: int, height: int, seed: int, mode: str = "RGB", **options: Any) -> bytes:
-    """Noise in blocks of five pixels, with colours that change from one to the next."""
+    """Returns noise in blocks of five pixels, with colours that change from one to the next."""
     draw = np.random.default_rng(seed)
     small = draw.integers(0, 256, (-(-height // 5), -(-width // 5), 3)).astype(np.uint8)
     pixels = np.repeat(np.repeat(small, 5, 0), 5, 1)[:height, :width]
@@ -46,7 +46,7 @@ def crops_of(*boxes: tuple[int, int, int, int], flip: bool = False) -> Crops:
 def filled(
     fill: Any, jpegs: list[bytes], crops: Crops, size: int, how: Normalisation | None = None
 ) -> tuple[npt.NDArray[Any], list[int]]:
-    """Pictures in the rows from the second on of a batch that begins and ends with one that nobody may touch."""
+    """Fills the rows of a batch between a first and a last one that must not change."""
     count = len(jpegs)
     memory = np.full(2 * GUARD + (count + 2) * size * size * 3, 7, MEMORY[how.dtype if how else torch.uint8])
     batch = memory[GUARD:-GUARD].reshape(count + 2, size, size, 3)
@@ -59,7 +59,7 @@ def filled(
 def squares(
     jpeg: bytes, box: tuple[int, ...], size: int, flip: bool, how: Normalisation | None, *, offset: int, simd: bool
 ) -> npt.NDArray[Any]:
-    """One window by the compiled function itself, in the middle of three squares."""
+    """Fills one window by the compiled function itself, in the middle of three squares."""
     memory = np.full(2 * GUARD + offset + 3 * size * size * 3, 7, MEMORY[how.dtype if how else torch.uint8])
     batch = memory[GUARD + offset : -GUARD].reshape(3, size, size, 3)
     facts = np.array([[1, *box, flip]], np.int32)
@@ -71,7 +71,7 @@ def squares(
 
 
 def assert_equal(found: npt.NDArray[Any], wanted: npt.NDArray[Any], how: Normalisation | None) -> None:
-    """The same bits where torch resizes in fixed point as resize.c does; elsewhere at most a level apart."""
+    """Requires the same bits if torch resizes in fixed point as resize.c does; else at most one level of difference."""
     level = 1.01 * max(how.factors()[0]) if how else 1
     assert np.abs(found.astype(float) - wanted.astype(float)).max() <= (0 if BIT_EQUAL else level)
 
@@ -90,10 +90,10 @@ def windows_of_pictures(draw: st.DrawFn) -> tuple[bytes, tuple[int, int, int, in
 @COMPILED
 @settings(max_examples=300)
 @given(windows_of_pictures(), st.sampled_from([7, 32, 61]), st.booleans(), st.booleans())
-def test_a_window_has_the_bits_of_the_whole_picture(
+def test_a_window_has_the_bits_of_the_whole_image(
     made: tuple[bytes, tuple[int, int, int, int]], size: int, flip: bool, floats: bool
 ) -> None:
-    """Its edges too: colours are interpolated from what is beside the window."""
+    """Its edges too: colours are interpolated from the pixels beside the window."""
     jpeg, (x, y, width, height) = made
     crops, how = crops_of((x, y, width, height), flip=flip), FLOATS if floats else None
     found, lost = filled(libjpeg.fill_with_libjpeg, [jpeg], crops, size, how)
@@ -111,7 +111,7 @@ def test_a_window_has_the_bits_of_the_whole_picture(
 def test_vector_instructions_change_no_bit(
     dtype: torch.dtype, made: tuple[bytes, tuple[int, int, int, int]], size: int, flip: bool, offset: int
 ) -> None:
-    """Of squares `offset` values off their alignment; floats are the pixels times a scale plus a shift, rounded twice."""
+    """For squares `offset` values off their alignment; floats are the pixels times a scale plus a shift, rounded twice."""
     jpeg, box = made
     norm = None if dtype == torch.uint8 else Normalisation(LoaderConfig.mean, LoaderConfig.std, dtype)
     plain, fast = (squares(jpeg, box, size, flip, norm, offset=offset, simd=simd) for simd in (False, True))
@@ -137,8 +137,8 @@ def test_shrinking_in_the_decoder_stays_close_to_the_full_decode(side: int, prog
 
 
 @COMPILED
-def test_a_shrunk_window_is_where_it_should_be() -> None:
-    """To a fraction of the decoder's pixel, which is eight of the picture's and 1.3 levels of this slope."""
+def test_a_shrunk_window_has_the_right_position() -> None:
+    """Within a fraction of the decoder's pixel, which is eight of the image's and 1.3 levels of this slope."""
     slope = np.broadcast_to((np.arange(1600) * 255 / 1599)[None, :, None], (800, 1600, 3)).round().astype(np.uint8)
     file = io.BytesIO()
     Image.fromarray(slope).save(file, "JPEG", quality=100, subsampling=0)
@@ -150,12 +150,12 @@ def test_a_shrunk_window_is_where_it_should_be() -> None:
         assert not lost
     by_phase = (
         np.array(apart).reshape(8, 8, 14).mean((0, 2))
-    )  # windows that begin at the same part of the decoder's pixel
+    )  # windows that begin at the same fraction of the decoder's pixel
     assert np.abs(by_phase).max() < 0.15 and np.abs(apart).max() < 1
 
 
 @COMPILED
-def test_four_colours_go_to_pillow_and_the_others_stay() -> None:
+def test_four_colours_are_decoded_by_pillow_and_others_are_not() -> None:
     jpegs = [jpeg_of(60, 50, 1), jpeg_of(60, 50, 2, "CMYK"), jpeg_of(60, 50, 3)]
     crops = crops_of(*[(3, 4, 40, 41)] * 3)
     found, lost = filled(libjpeg.fill_with_libjpeg, jpegs, crops, 24, FLOATS)
@@ -164,7 +164,7 @@ def test_four_colours_go_to_pillow_and_the_others_stay() -> None:
     assert_equal(found, wanted, FLOATS)
     broken = [jpegs[1][: len(jpegs[1]) // 2], jpegs[1]]
     assert filled(libjpeg.fill_with_libjpeg, broken, crops_of(*[(3, 4, 40, 41)] * 2), 24)[1] == [0], (
-        "Pillow judges them too"
+        "Pillow loses them too"
     )
 
 
@@ -172,15 +172,15 @@ def test_four_colours_go_to_pillow_and_the_others_stay() -> None:
 @pytest.mark.parametrize(
     "box", [(-1, 0, 10, 10), (0, -1, 10, 10), (31, 0, 10, 10), (0, 31, 10, 10), (0, 0, 0, 5), (0, 0, 5, -2)]
 )
-def test_a_window_outside_the_picture_is_lost(box: tuple[int, int, int, int]) -> None:
+def test_a_window_outside_the_image_is_lost(box: tuple[int, int, int, int]) -> None:
     good = picture(0, 40, 40)
     pixels, lost = filled(libjpeg.fill_with_libjpeg, [good, good, good], crops_of((0, 0, 9, 9), box, (5, 5, 35, 35)), 8)
     assert lost == [1] and not pixels[1].any() and pixels[0].any() and pixels[2].any()
 
 
 @COMPILED
-def test_altered_bytes_lose_their_picture_or_nothing() -> None:
-    """Pixels of some kind or zeros, and the next picture is whole: nothing of the one before is left in the decoder."""
+def test_altered_bytes_lose_their_image_or_nothing() -> None:
+    """The row has pixels or zeros, and the next image is complete: no state of the previous one is left in the decoder."""
     sources = [jpeg_of(90, 70, 5, progressive=kind, restart_marker_blocks=2) for kind in (False, True)]
     good, box = picture(1, 96, 80), (9, 7, 60, 50)
     whole, _ = filled(libjpeg.fill_with_libjpeg, [good], crops_of(box), 24)
@@ -194,12 +194,12 @@ def test_altered_bytes_lose_their_picture_or_nothing() -> None:
         assert 1 not in lost and (pixels[1] == whole[0]).all()
         assert 0 not in lost or not pixels[0].any()
         lost_of_all += len(lost)
-    assert 50 < lost_of_all < 1400, "both kinds were met"
+    assert 50 < lost_of_all < 1400, "both kinds occurred"
 
 
 @COMPILED
 @pytest.mark.parametrize("end", [0, 1, 2, 20, 300, 1500])
-def test_bytes_that_end_before_the_window_does_are_lost(end: int) -> None:
+def test_bytes_that_end_before_the_window_are_lost(end: int) -> None:
     jpeg = picture(2, 96, 80)
     assert filled(libjpeg.fill_with_libjpeg, [jpeg[:end]], crops_of((0, 0, 96, 80)), 24)[1] == [0]
 
@@ -210,20 +210,21 @@ def sizes_altered(jpeg: bytes, width: int, height: int) -> bytes:
 
 
 @COMPILED
-def test_a_small_file_cannot_take_the_memory_of_a_large_picture() -> None:
-    """A progressive picture is held whole, 6 bytes a pixel here: 65,000 pixels a side would be 25 GB."""
+def test_a_small_file_cannot_allocate_the_memory_of_a_large_image() -> None:
+    """A progressive image is held whole, 6 bytes a pixel here: 65,000 pixels a side would be 25 GB."""
     jpeg = sizes_altered(jpeg_of(64, 64, 1, progressive=True, subsampling=0), 65_000, 65_000)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert filled(libjpeg.fill_with_libjpeg, [jpeg], crops_of((0, 0, 64, 64)), 24)[1] == [0]
-    # One of a single scan goes by row: what is missing before its end marker is grey, as Pillow and DALI make it.
+    # A JPEG of a single scan is decoded row by row: pixels missing before its end marker are grey, as with Pillow and
+    # DALI.
     flat = sizes_altered(jpeg_of(64, 64, 1), 65_000, 65_000)
     assert filled(libjpeg.fill_with_libjpeg, [flat], crops_of((0, 60_000, 64, 64)), 24)[1] == []
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000
 
 
 @COMPILED
-def test_a_picture_of_very_many_scans_is_lost() -> None:
-    """Each scan costs the time of all pixels, and a few bytes."""
+def test_an_image_of_very_many_scans_is_lost() -> None:
+    """Each scan takes the time of all pixels, and only a few bytes."""
     jpeg = jpeg_of(64, 64, 1, progressive=True)
     begin = jpeg.index(b"\xff\xda")
     end = jpeg.index(b"\xff", begin + 14)
@@ -247,7 +248,7 @@ def test_memory_does_not_grow() -> None:
 
 
 @COMPILED
-def test_what_does_not_fit_is_refused() -> None:
+def test_invalid_arguments_raise_an_error() -> None:
     batch, good = np.zeros((2, 8, 8, 3), np.uint8), picture(0, 40, 40)
     ones, zeros = (1.0,) * 3, (0.0,) * 3
     facts = np.array([[0, 0, 0, 9, 9, 0]], np.int32)

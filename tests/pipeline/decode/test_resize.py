@@ -1,4 +1,4 @@
-"""Resizing and normalising with torch's kernels: Pillow's pixels, and floats that are rounded after each step."""
+"""Tests resizing and normalising with torch's kernels: Pillow's pixels, and floats that are rounded after each step."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ def how(dtype: torch.dtype) -> Normalisation:
 def filled(
     source: npt.NDArray[np.uint8], size: int, flip: bool, normalisation: Normalisation | None = None
 ) -> npt.NDArray[Any]:
-    """The middle one of three rows."""
+    """Resizes into the middle one of three rows."""
     batch = np.full((3, size, size, 3), 7, resize.MEMORY[normalisation.dtype if normalisation else torch.uint8])
     resize.fill(batch, [1], [source], [flip], normalisation)
     assert (batch[[0, 2]] == 7).all(), "no other row is written"
@@ -37,10 +37,10 @@ def filled(
 
 
 @given(SIDES, SIDES, st.integers(1, 70), st.booleans(), st.integers(0, 99))
-def test_pixels_are_those_of_pillow(height: int, width: int, size: int, flip: bool, seed: int) -> None:
+def test_pixels_equal_pillows(height: int, width: int, size: int, flip: bool, seed: int) -> None:
     source = window(height, width, seed)
     pillow = np.asarray(Image.fromarray(source).resize((size, size), Image.Resampling.BILINEAR))
-    # Pillow's weights have 22 binary places, which shows in the last bit of a window that is made much smaller.
+    # Pillow's weights have 22 binary places, which shows in the last bit of a window that is reduced strongly.
     apart = np.abs(filled(source, size, flip).astype(int) - (pillow[:, ::-1] if flip else pillow).astype(int))
     assert apart.max() <= 1
 
@@ -55,7 +55,7 @@ def test_floats_are_the_pixels_normalised(dtype: torch.dtype, height: int, width
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
-def test_rows_are_normalised_where_they_belong(dtype: torch.dtype) -> None:
+def test_rows_are_normalised_in_place(dtype: torch.dtype) -> None:
     pixels, norm = np.stack([window(33, 33, seed) for seed in range(3)]), how(dtype)
     batch = np.zeros((5, 33, 33, 3), resize.MEMORY[dtype])
     resize.normalise_rows(batch, [4, 0, 2], [pixels[0], pixels[1].transpose(1, 0, 2), pixels[2]], norm)
@@ -66,7 +66,7 @@ def test_rows_are_normalised_where_they_belong(dtype: torch.dtype) -> None:
     assert torch.equal(torch.from_numpy(batch[[0, 2, 4]]).view(dtype), wanted)
 
 
-def test_as_many_rows_as_windows() -> None:
+def test_there_are_as_many_rows_as_windows() -> None:
     batch, good = np.zeros((2, 8, 8, 3), np.uint8), window(5, 6, 0)
     with pytest.raises(ValueError, match="zip"):
         resize.fill(batch, [0, 1], [good], [False], None)

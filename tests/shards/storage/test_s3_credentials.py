@@ -1,4 +1,4 @@
-"""Where S3 is and who asks: from the environment, else by botocore's chain; and what when keys are renewed or missing."""
+"""Tests the endpoint and keys of S3: from the environment, else by botocore's chain; renewed and missing keys."""
 
 import json
 import socket
@@ -39,7 +39,7 @@ credential_process = {program}
 
 @pytest.fixture(autouse=True)
 def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No variables of AWS, and its files in an empty home."""
+    """Removes the variables of AWS, and puts its files into an empty home."""
     for name, _ in aws_environment():
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -68,7 +68,7 @@ def place() -> dict[str, str]:
 
 @pytest.fixture(autouse=True)
 def forgotten() -> None:
-    """Rings live as long as a process; each test has its own."""
+    """Drops the key rings, which live as long as a process, so that each test has its own."""
     key_ring.cache_clear()
 
 
@@ -82,7 +82,7 @@ def test_a_profile_of_the_files(files: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true")
     assert place() == {}
     monkeypatch.setenv("AWS_PROFILE", "program")
-    assert ring().current() == Keys("third", "made"), "what a program gives, as single sign-on and roles are"
+    assert ring().current() == Keys("third", "made"), "credentials of a program, as for single sign-on and roles"
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/elsewhere")
     (files / "elsewhere").write_text(CREDENTIALS.replace("first", "fourth"))
     monkeypatch.delenv("AWS_PROFILE")
@@ -105,7 +105,7 @@ def test_the_environment_comes_first(files: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_keys_in_the_environment_need_no_botocore() -> None:
-    """Which takes a third of a second to import."""
+    """Importing it takes a third of a second."""
     code = """
         import os, sys
         os.environ.update(AWS_ACCESS_KEY_ID="k", AWS_SECRET_ACCESS_KEY="s", AWS_ENDPOINT_URL="http://127.0.0.1:9")
@@ -119,7 +119,7 @@ def test_keys_in_the_environment_need_no_botocore() -> None:
     assert subprocess.run([sys.executable, "-c", textwrap.dedent(code)], timeout=60).returncode == 7
 
 
-def test_files_are_read_again_when_keys_were_refused(files: Path) -> None:
+def test_files_are_read_again_after_keys_were_refused(files: Path) -> None:
     keys = ring().current()
     assert ring().renew(keys) is False, "there are no others"
     text = (files / "credentials").read_text()
@@ -131,7 +131,7 @@ def test_files_are_read_again_when_keys_were_refused(files: Path) -> None:
     assert ring().renew(ring().current()) is False
     (files / "credentials").write_text("[default]\naws_access_key_id = half-writ")
     assert ring().renew(ring().current()) is False
-    assert ring().current().access_key_id == "renewed", "what cannot be read is no other keys"
+    assert ring().current().access_key_id == "renewed", "an unreadable file does not count as other keys"
 
 
 def test_keys_of_the_environment_are_not_renewed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,8 +140,8 @@ def test_keys_of_the_environment_are_not_renewed(monkeypatch: pytest.MonkeyPatch
     assert ring().renew(ring().current()) is None and ring().renew(None) is None
 
 
-def test_no_keys_are_one_line_and_no_machine_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The metadata service of EC2 is asked only where that is wanted: elsewhere its address does not answer."""
+def test_without_keys_the_error_is_one_line_and_no_machine_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The metadata service of EC2 is asked only if configured: on other machines its address does not answer."""
 
     def no_network(*_: object) -> None:
         raise AssertionError("a connection")
@@ -177,13 +177,13 @@ def test_errors_in_the_files_are_one_line(files: Path, monkeypatch: pytest.Monke
         monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", "/nowhere/token")
         (files / "credentials").unlink()
         (files / "config").unlink()
-    with pytest.raises(StoreError, match="keys for S3 cannot be had") as caught:
+    with pytest.raises(StoreError, match="keys for S3 cannot be read") as caught:
         ring().current()
     assert "\n" not in str(caught.value)
     place()
 
 
-def test_a_service_of_keys_that_does_not_answer_may_be_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silent_service_of_keys_may_be_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     from botocore.exceptions import EndpointConnectionError
 
     def down(_: object) -> None:
