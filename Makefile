@@ -11,47 +11,47 @@ BENCHES ?= pixels loader epochs plan
 .PHONY: help setup demo test lint types docs pages shards train bench bench-gpu wheel clean
 .DEFAULT_GOAL := help
 
-help: ## what there is to make
+help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
 
 $(VENV)/.installed: requirements.lock setup/pillow.lock pyproject.toml $(wildcard setup/*.sh setup/*.py */*/*.[ch])
 	@setup/install.sh $(PYTHON) $(VENV)
 
-setup: $(VENV)/.installed ## virtual environment with everything, pillow-simd compiled for this processor
+setup: $(VENV)/.installed ## Create the virtual environment with everything; pillow-simd is compiled for this processor.
 
-demo: setup ## a small web, fetched, sharded, streamed and learnt in a few minutes
+demo: setup ## Fetch, shard, stream and learn a small web in a few minutes.
 	@$(BIN)/python -m tagmill.demo $(ARGS)
 
-test: setup ## the whole suite, by WORKERS processes; a file's tests stay together: make test ARGS=tests/shards WORKERS=0
+test: setup ## Run the tests in WORKERS processes, a test file in one: make test ARGS=tests/shards WORKERS=0.
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
-lint: setup ## ruff
+lint: setup ## Check style and format with ruff.
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
-types: setup ## mypy --strict
+types: setup ## Check types with mypy --strict.
 	@$(BIN)/mypy -p tagmill
 
-docs: setup ## the documentation as a site: build/docs/index.html
+docs: setup ## Build the documentation as a site: build/docs/index.html.
 	@$(BIN)/python -m tagmill.docs.generate --site build/pages
 	@$(BIN)/zensical build --clean --strict
 
-pages: setup ## the committed pages that are made from the code and from bench/results
+pages: setup ## Write the committed pages that are made from the code and bench/results.
 	@$(BIN)/python -m tagmill.docs.generate
 
-shards: setup ## a corpus from a list: make shards INPUT=urls.parquet OUTPUT=corpus ENGINE=duckdb|spark ARGS="--holdout 1000"
+shards: setup ## Make a corpus from a list: make shards INPUT=urls.parquet OUTPUT=corpus ENGINE=duckdb ARGS="--holdout 1000".
 	@$(BIN)/tagmill ingest --input $(INPUT) --output $(OUTPUT) --engine $(ENGINE) $(ARGS)
 
-train: setup ## a model from a corpus: make train CORPUS=out/demo/corpus ARGS="--recipe recipes/demo.toml"
+train: setup ## Train a model on a corpus: make train CORPUS=out/demo/corpus ARGS="--recipe recipes/demo.toml".
 	@$(BIN)/tagmill train --corpus $(CORPUS) $(ARGS)
 
-bench: setup ## every comparison that needs no GPU; figures stand beside the machine that gave them
+bench: setup ## Run the comparisons that need no GPU.
 	@for name in $(BENCHES); do $(BIN)/python bench/$$name.py $(ARGS) || exit 1; done
 
-bench-gpu: setup ## the loader on a GPU, beside the decoder's limit, others' loaders and networks in training: docs/how-to/gpu.md
+bench-gpu: setup ## Run the loader on a GPU beside other loaders and networks in training; see docs/how-to/gpu.md.
 	@$(BIN)/python -m tagmill.bench.gpu $(ARGS)
 
-wheel: setup ## build/dist/tagmill-*.whl, for Python 3.11 and later, with libjpeg in it
+wheel: setup ## Build build/dist/tagmill-*.whl.
 	@rm -rf build/dist && setup/wheel.sh $(abspath $(BIN))/python build/dist
 
-clean: ## everything that was made here, the virtual environment too
+clean: ## Delete everything that was made here, with the virtual environment.
 	rm -rf $(VENV) build out *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -1,4 +1,4 @@
-"""Which stage of an ingest each field of its config touches first. It stands in the metadata of the field itself."""
+"""Which stage of an ingest a field of its options affects first: the metadata of each field."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

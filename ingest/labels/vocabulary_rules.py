@@ -12,6 +12,7 @@ from tagmill.ingest.labels.wordnet.imagenet import imagenet
 from tagmill.ingest.text.text_files import read_list, text_of
 from tagmill.shards.errors import ConfigError, TagmillError
 from tagmill.shards.formats.record import sha256_hex
+from tagmill.shards.settings.ranges import Count, check_fields
 from tagmill.shards.vocabulary import Label, Vocabulary, classes_sha256
 
 VOCABULARY_KINDS = ("nouns", "in1k", "in21k")
@@ -38,13 +39,12 @@ class VocabularyRules:
     """
 
     vocabulary: str = "nouns"
-    min_count: int = 1
-    top_k: int | None = None
+    min_count: Count = 1
+    top_k: Count | None = None
     after: str | None = None
 
     def __post_init__(self) -> None:
-        if self.min_count < 1 or (self.top_k is not None and self.top_k < 1):
-            raise ConfigError("a cut below 1", "min_count, top_k", "give whole numbers of at least 1")
+        check_fields(self, "vocabulary")
         if self.vocabulary not in VOCABULARY_KINDS and (self.min_count != 1 or self.top_k is not None):
             remedy = "its labels are classes whatever their counts: leave min_count and top_k alone"
             raise ConfigError("a vocabulary file and a cut by images", self.vocabulary, remedy)

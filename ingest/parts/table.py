@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tagmill.ingest.config.ingest import IngestConfig
+from tagmill.ingest.config.sources import SourceOptions
 from tagmill.ingest.sources.locations import BYTES_COLUMN
 from tagmill.ingest.sources.rows import extra_schema
 from tagmill.shards.formats.record import Record
@@ -59,7 +59,7 @@ DECIDED = tuple(PART.names[_BEFORE_EXTRA:])  # by what came of a row
 ROW_GROUP = 256  # rows, and pictures, in memory while a part is written or read
 
 
-def part_schema(config: IngestConfig) -> pa.Schema:
+def part_schema(config: SourceOptions) -> pa.Schema:
     """PART with the source's own columns, whose types the input gives."""
     columns = list(PART)
     return pa.schema([*columns[:_BEFORE_EXTRA], *extra_schema(config), *columns[_BEFORE_EXTRA:]])

@@ -34,10 +34,8 @@ T = TypeVar("T")
 TABLE_READERS = 8  # shard tables that are read at a time
 ROWS_READ = 4096  # of a table in memory
 WORDS = ("pdq0", "pdq1", "pdq2", "pdq3")
-CACHES = (
-    "Whoever read this corpus through a node's cache (LoaderConfig.cache) empties that folder: copies may lie there."
-)
-COPIES = "A store that keeps old versions of objects, and backups, hold the bytes until they are removed there."
+CACHES = "Empty the caches of nodes that read this corpus (LoaderConfig.cache): they may contain copies."
+COPIES = "Backups, and stores that keep old versions of objects, contain the bytes until you delete them there."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,9 +203,9 @@ def takedown_command(arguments: Sequence[str]) -> None:
     if shown.json:
         console.print_json(json.dumps(asdict(outcome)))
         return
-    told = ", ".join(f"{count:,} by {kind}" for kind, count in outcome.matched.items()) or "none"
+    found = ", ".join(f"{count:,} by {kind}" for kind, count in outcome.matched.items()) or "none"
     would = "would be taken down" if config.dry_run else "newly taken down"
-    console.print(f"{outcome.rules:,} new rules; samples {would}: {told}")
-    console.print(f"listed {outcome.taken_down:,}, of these purged {outcome.purged:,}", outcome.takedown or "")
+    console.print(f"{outcome.rules:,} new rules; samples {would}: {found}")
+    console.print(f"listed samples {outcome.taken_down:,}, of which purged {outcome.purged:,}", outcome.takedown or "")
     if config.purge and not config.dry_run:
         console.print(CACHES, COPIES, sep="\n", style="yellow")

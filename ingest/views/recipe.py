@@ -7,7 +7,7 @@ remade for a corpus that has grown, wherever the original files are then.
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from tagmill.ingest.labels.matching import MAX_FILE_BYTES, MatchRules
 from tagmill.ingest.labels.vocabulary_rules import VocabularyRules
@@ -15,11 +15,15 @@ from tagmill.ingest.text.text_files import read_list
 from tagmill.ingest.views.keyed_random import Keys, keys_of
 from tagmill.shards.errors import ConfigError, TagmillError
 from tagmill.shards.formats.record import sha256_hex
+from tagmill.shards.settings.ranges import Between, Share, check_fields
 from tagmill.shards.storage.store import Store
 from tagmill.shards.view import View
 
 MATCHING = ("aliases", "translations", "stop")  # files of the matching rules
 EXCLUDED = "excluded.txt"
+
+Repeats = Annotated[int, Between(1, 1 << 15)]
+Subset = Annotated[float, Between(0, 1, above=True)]
 
 
 @dataclass(frozen=True)
@@ -28,18 +32,13 @@ class Members:
 
     resample: Literal["natural", "sqrt", "uniform"] = "natural"
     epoch_samples: int | None = None  # target samples an epoch; None: see `resampling.solve`
-    max_repeat: int = 64
-    noise: float = 0.0  # share of training labels that are replaced
-    subset: float = 1.0  # share of samples that are in the view
+    max_repeat: Repeats = 64
+    noise: Share = 0.0  # share of training labels that are replaced
+    subset: Subset = 1.0  # share of samples that are in the view
     excluded: tuple[str, ...] = ()  # keys
 
     def __post_init__(self) -> None:
-        if not 0 <= self.noise <= 1:
-            raise ConfigError(f"noise {self.noise}", "view", "give a share between 0 and 1")
-        if not 0 < self.subset <= 1:
-            raise ConfigError(f"subset {self.subset}", "view", "give a share above 0, at most 1")
-        if not 1 <= self.max_repeat <= 1 << 15:
-            raise ConfigError(f"max_repeat {self.max_repeat}", "view", "give a whole number from 1 to 32,768")
+        check_fields(self, "view")
         if self.resample == "natural" and self.epoch_samples is not None:
             remedy = "natural gives every sample once: choose sqrt or uniform, or leave epoch_samples out"
             raise ConfigError("natural resampling and epoch_samples", "view", remedy)

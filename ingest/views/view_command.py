@@ -20,7 +20,7 @@ from tagmill.ingest.labels.vocabulary_rules import VocabularyRules
 from tagmill.ingest.report import warning
 from tagmill.ingest.text.text_files import read_list, text_of
 from tagmill.ingest.views.build import CorpusSource, Labelled, make_view
-from tagmill.ingest.views.recipe import Members, ViewRules
+from tagmill.ingest.views.recipe import Members, Repeats, Subset, ViewRules
 from tagmill.ingest.workers.shared_counters import warm
 from tagmill.shards.errors import ConfigError
 from tagmill.shards.manifest import Corpus, CorpusFile, amend
@@ -66,13 +66,13 @@ class ViewConfig:
     """How often an image is in an epoch, by the frequency of its rarest label (Mahajan et al. 2018)."""
     epoch_samples: int | None = None
     """Number of samples of an epoch after resampling."""
-    max_repeat: Annotated[int, Between(1, 1 << 15)] = 64
+    max_repeat: Repeats = 64
     """Maximum number of copies of an image in an epoch."""
     noise: Share = 0.0
     """Share of training labels that are replaced by labels drawn from the marginal distribution."""
     exclude: str | None = None
     """File of sample keys to leave out, one per line."""
-    subset: Annotated[float, Between(0, 1, above=True)] = 1.0
+    subset: Subset = 1.0
     """Share of samples in the view; with the same seed, a smaller subset is part of a larger one."""
     seed: Annotated[int, Between(-(1 << 63), (1 << 63) - 1)] = 0
     """Seed of noise, subset and additional copies."""

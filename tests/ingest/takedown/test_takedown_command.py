@@ -262,7 +262,7 @@ def test_the_command(corpus: Corpus, tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "2 samples taken down, 0 of them purged" in capsys.readouterr().out
     cli.main(["corpus", "takedown", corpus.store.url, "--purge"])
     shown = " ".join(capsys.readouterr().out.split())
-    assert "listed 2, of these purged 2" in shown and "cache" in shown and "old versions" in shown
+    assert "listed samples 2, of which purged 2" in shown and "cache" in shown and "old versions" in shown
     cli.main(["corpus", "lint", corpus.store.url, "--json"])
     assert json.loads(capsys.readouterr().out)["purged"] == 2
 

@@ -254,10 +254,10 @@ def test_a_sample_with_more_tags_than_the_limit_keeps_the_commonest(engine: Duck
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"noise": 1.5}, "noise 1.5"),
-        ({"noise": float("nan")}, "noise nan"),
-        ({"subset": 0.0}, "subset 0.0"),
-        ({"max_repeat": 0}, "max_repeat 0"),
+        ({"noise": 1.5}, "noise = 1.5"),
+        ({"noise": float("nan")}, "noise = nan"),
+        ({"subset": 0.0}, "subset = 0.0"),
+        ({"max_repeat": 0}, "max_repeat = 0"),
         ({"epoch_samples": 10}, "natural resampling"),
     ],
 )
