@@ -1,10 +1,10 @@
-"""Why a row did not become a sample: a closed list, so that reports, tables and tests of many years agree."""
+"""Reasons of reject: a closed list, so that reports, tables and tests of different years agree."""
 
 from enum import StrEnum
 
 
 class Reason(StrEnum):
-    """A reason as tables hold it; `meaning` says it to a person in one line."""
+    """A reason as tables store it; `meaning` explains it in one line."""
 
     BAD_URL = "bad_url"
     PRIVATE_ADDRESS = "private_address"
@@ -45,38 +45,38 @@ class Reason(StrEnum):
 
 
 _MEANINGS = {
-    Reason.BAD_URL: "no URL, or one that is not http(s)://host/...",
-    Reason.PRIVATE_ADDRESS: "the host, or one that it redirects to, is not on the public internet (--allow-private)",
-    Reason.CONNECTION: "no connection to the host, or it broke off before the answer",
-    Reason.TIMEOUT: "the whole answer did not come before the deadline",
-    Reason.HOST_DOWN: "its host failed so often in a row that it was no longer asked",
-    Reason.ROBOTS: "the robots.txt of its host, or of one that it redirects to, forbids it or cannot be read",
-    Reason.OPTED_OUT: "the answer's X-Robots-Tag forbids this use (noai, noimageai, noindex, noimageindex)",
-    Reason.BAD_HEADERS: "the answer's headers are malformed or too large",
-    Reason.REDIRECTS: "too many redirects, or one that leads nowhere",
-    Reason.NOT_FOUND: "the host says that it is not there (404 or 410), or its file is gone",
+    Reason.BAD_URL: "no URL, or not of the form http(s)://host/...",
+    Reason.PRIVATE_ADDRESS: "the host, or the target of a redirect, is not on the public internet (--allow-private)",
+    Reason.CONNECTION: "no connection to the host, or it was closed before the answer",
+    Reason.TIMEOUT: "the answer was not complete at the deadline (--timeout)",
+    Reason.HOST_DOWN: "the host failed too often in a row, so its circuit is open (--host-failures)",
+    Reason.ROBOTS: "forbidden by the robots.txt of the host or of a redirect's target, or that file cannot be read",
+    Reason.OPTED_OUT: "the X-Robots-Tag of the answer forbids this use (noai, noimageai, noindex, noimageindex)",
+    Reason.BAD_HEADERS: "the headers of the answer are malformed or too large",
+    Reason.REDIRECTS: "too many redirects (--max-redirects), or a redirect without a valid target",
+    Reason.NOT_FOUND: "the host answered 404 or 410, or the file is missing",
     Reason.HTTP_ERROR: "the host answered with another error status",
-    Reason.TOO_BIG: "more bytes than max_bytes",
+    Reason.TOO_BIG: "more bytes than --max-bytes",
     Reason.EMPTY: "an answer without a body, or an empty file",
-    Reason.NO_PICTURE: "a sample of a tar without a picture",
-    Reason.BAD_MEMBER: "no plain file with a plain name, two of one name, or metadata that cannot be read",
-    Reason.CHANGED: "its file or tar is not as long as it was when it was listed",
-    Reason.NOT_AN_IMAGE: "the bytes are in no picture format that is read",
-    Reason.TRUNCATED: "the answer, the tar or the picture ends too early",
-    Reason.TOO_SMALL: "a side is shorter than min_side",
-    Reason.TOO_MANY_PIXELS: "more pixels than max_pixels, by its header",
-    Reason.TOO_LONG: "so narrow that its long side would not fit into a JPEG (65,500 pixels)",
-    Reason.TOO_NARROW: "a long side of more than max_aspect times the short one",
-    Reason.NEEDS_ENCODING: "no JPEG that can be stored as it came, and the run must not encode it anew",
-    Reason.DECODER_FAILED: "a picture by its header, but its pixels cannot be decoded",
-    Reason.DECODER_CRASHED: "a decoder process died over it",
-    Reason.DECODER_TIMEOUT: "a decoder process was not done with it before decode_timeout, and was ended",
-    Reason.DUPLICATE: "the same bytes as another sample, which keeps its tags too",
-    Reason.NEAR_DUPLICATE: "nearly the same picture as another sample, by its PDQ hash; that one keeps its tags too",
-    Reason.PLACEHOLDER: "the same bytes under many URLs: no picture, but what hosts send instead of one",
-    Reason.EVALUATION: "in an evaluation set, or nearly the same picture as one of it",
-    Reason.BLOCKED: "a blocklist forbids its bytes, or a picture nearly the same",
-    Reason.TAKEN_DOWN: "a takedown list forbids its URL, its host or its picture",
+    Reason.NO_PICTURE: "a sample of a tar without an image",
+    Reason.BAD_MEMBER: "not a plain file with a plain name, a name that occurs twice in a tar, or unreadable metadata",
+    Reason.CHANGED: "the file or tar has another length than when it was listed",
+    Reason.NOT_AN_IMAGE: "not in a supported image format",
+    Reason.TRUNCATED: "the answer, the tar or the image ends early",
+    Reason.TOO_SMALL: "a side is shorter than --min-side",
+    Reason.TOO_MANY_PIXELS: "more pixels than --max-pixels, by its header",
+    Reason.TOO_LONG: "so narrow that its long side would exceed the 65,500 pixels of a JPEG",
+    Reason.TOO_NARROW: "the long side is more than --max-aspect times the short one",
+    Reason.NEEDS_ENCODING: "not a JPEG that can be stored as it came, under --reencode never",
+    Reason.DECODER_FAILED: "the header is that of an image, but the pixels cannot be decoded",
+    Reason.DECODER_CRASHED: "the decoder process died",
+    Reason.DECODER_TIMEOUT: "the decoder process took longer than --decode-timeout and was killed",
+    Reason.DUPLICATE: "the same bytes as another sample, which gets the tags",
+    Reason.NEAR_DUPLICATE: "nearly the same image as another sample, by its PDQ hash; that sample gets the tags",
+    Reason.PLACEHOLDER: "the same bytes under many URLs: what hosts send in place of a deleted image",
+    Reason.EVALUATION: "in an evaluation set, or nearly the same as an image in one",
+    Reason.BLOCKED: "its bytes, or nearly the same image, are on a blocklist",
+    Reason.TAKEN_DOWN: "its URL, host or image is on a takedown list",
 }
 
 
