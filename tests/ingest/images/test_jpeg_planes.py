@@ -16,7 +16,7 @@ from PIL import Image
 from tagmill.ingest.images import jpeg_planes
 from tagmill.ingest.images.jpeg_planes import PLANES_THUMBNAIL, downscale, plain_size
 
-compiled = pytest.mark.skipif(not jpeg_planes.is_compiled(), reason="planes.c was not compiled")
+compiled = pytest.mark.skipif(not jpeg_planes.is_compiled(), reason="jpeg_planes.c was not compiled")
 SAMPLINGS = ["4:4:4", "4:2:2", "4:2:0"]
 Plane = npt.NDArray[np.int64]
 

@@ -17,7 +17,7 @@ from tagmill.ingest.images.prepare import Prepared, prepare
 from tagmill.ingest.images.rejected import Rejected, RejectError
 from tagmill.ingest.reasons import Reason
 
-compiled = pytest.mark.skipif(not jpeg_planes.is_compiled(), reason="planes.c was not compiled")
+compiled = pytest.mark.skipif(not jpeg_planes.is_compiled(), reason="jpeg_planes.c was not compiled")
 SMALLER = ImagePolicy(80, 90, 8, 1_000_000)
 CROPPED = ImagePolicy(80, 90, 8, 1_000_000, resize="center_crop")
 AS_CAME = ImagePolicy(80, 90, 8, 1_000_000, resize="no", reencode="auto")

@@ -537,7 +537,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     return found
 
 
-@pytest.mark.skipif(not jpeg_planes.is_compiled(), reason="planes.c was not compiled")
+@pytest.mark.skipif(not jpeg_planes.is_compiled(), reason="jpeg_planes.c was not compiled")
 @pytest.mark.parametrize("mode", ["keep_ratio", "keep_ratio_largest", "no"])
 @pytest.mark.parametrize("name", PLAIN)
 def test_in_its_own_planes_a_picture_is_what_it_is_over_rgb(
@@ -594,7 +594,7 @@ def test_a_look_by_pillow_changes_nothing(name: str, policy: dict[str, Any], mon
         assert [getattr(plain, key) for key in SIZES] == [getattr(looked, key) for key in SIZES]
 
 
-@pytest.mark.skipif(not jpeg_planes.is_compiled(), reason="planes.c was not compiled")
+@pytest.mark.skipif(not jpeg_planes.is_compiled(), reason="jpeg_planes.c was not compiled")
 @pytest.mark.parametrize("name", ["4:4:4", "sRGB"])  # by its header, and by Pillow's look
 def test_what_is_declined_is_not_tried_again(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = counted(monkeypatch)
@@ -603,7 +603,7 @@ def test_what_is_declined_is_not_tried_again(name: str, monkeypatch: pytest.Monk
     assert made == Rejected(Reason.TRUNCATED, "JPEG") and asked == [False]
 
 
-@pytest.mark.skipif(not jpeg_planes.is_compiled(), reason="planes.c was not compiled")
+@pytest.mark.skipif(not jpeg_planes.is_compiled(), reason="jpeg_planes.c was not compiled")
 def test_pillow_does_not_look_at_plain_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     looked = []
     monkeypatch.setattr(images, "opened_image", lambda body: looked.append(body) or opened(body))
