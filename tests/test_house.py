@@ -1,6 +1,7 @@
 """The import law, the doors of the heavy libraries, and the manners that a machine can check."""
 
 import ast
+import functools
 import importlib
 import io
 import re
@@ -333,3 +334,34 @@ def test_prose_uses_the_words_of_the_field(room: str) -> None:
         if (match := re.search("|".join(BARRED), " ".join(text.split()), re.IGNORECASE))
     ]
     assert not found, "\n".join(found)
+
+
+# ------------------------------------------------------------------------------------------- What folders offer to others
+FOLDERS = sorted(
+    path.parent for room in ("ingest", "pipeline", "shards") for path in (ROOT / room).glob("*/__init__.py")
+)
+
+
+@functools.cache
+def modules_named(path: Path) -> set[str]:
+    """Modules that a file imports, or names in a string to import them later."""
+    texts = (node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant))
+    strings = {text for text in texts if isinstance(text, str)}
+    return {name for name, _, _ in imports(path)} | strings | {f"tagmill.{text}" for text in strings}
+
+
+def used_from_outside(folder: Path) -> list[str]:
+    """Files of a folder that our own code outside it imports, below the folder and without suffix."""
+    files = {module_of(path): path for path in folder.rglob("*.py")}
+    names = {name for path in sources() if folder not in path.parents for name in modules_named(path)}
+    found = {files.get(name) or files.get(name.rpartition(".")[0]) for name in names}
+    relative = (path.relative_to(folder) for path in found if path is not None)
+    return sorted(str(path.parent if path.name == "__init__.py" else path.with_suffix("")) for path in relative)
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: str(folder.relative_to(ROOT)))
+def test_a_folder_lists_the_files_that_others_import(folder: Path) -> None:
+    """An inner file is imported from outside only where the folder's docstring says so, in its last sentence."""
+    line = f"Used from outside: {', '.join(used_from_outside(folder)) or 'nothing'}."
+    text = " ".join((ast.get_docstring(ast.parse((folder / "__init__.py").read_text())) or "").split())
+    assert text.endswith(line), f"{folder.relative_to(ROOT)}/__init__.py should end with: {line}"

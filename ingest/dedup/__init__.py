@@ -1,1 +1,5 @@
-"""Which rows stay: exact and near duplicates, images of evaluation sets, placeholders, the split."""
+"""Which rows stay: exact and near duplicates, images of evaluation sets, placeholders, the split.
+
+Used from outside: decontamination, evaluation_sets, existing_samples, near_duplicates, placeholders, resolve,
+selection.
+"""

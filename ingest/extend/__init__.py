@@ -1,1 +1,4 @@
-"""Corpora that grow: what an extension takes over from its base, and what one generation wrote."""
+"""Corpora that grow: what an extension takes over from its base, and what one generation wrote.
+
+Used from outside: base_corpus, generation.
+"""

@@ -1,1 +1,4 @@
-"""What must not come in: takedown rules and blocklists."""
+"""What must not come in: takedown rules and blocklists.
+
+Used from outside: pinned, takedown_rules.
+"""

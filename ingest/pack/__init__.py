@@ -1,1 +1,4 @@
-"""From finished parts to tar shards."""
+"""From finished parts to tar shards.
+
+Used from outside: shard_plan, write_shards.
+"""

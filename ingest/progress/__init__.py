@@ -1,1 +1,4 @@
-"""What people and machines see of a run while it goes on."""
+"""What people and machines see of a run while it goes on.
+
+Used from outside: failure_budget, host_times, progress, prometheus.
+"""

@@ -1,1 +1,4 @@
-"""Removes samples from a corpus on request."""
+"""Removes samples from a corpus on request.
+
+Used from outside: takedown_command.
+"""

@@ -1,1 +1,4 @@
-"""Worker processes: how they start, what they count."""
+"""Worker processes: how they start, what they count.
+
+Used from outside: pool, process_setup, shared_counters.
+"""

@@ -1,1 +1,4 @@
-"""Augmentations: draws their random numbers and applies them to a batch."""
+"""Augmentations: draws their random numbers and applies them to a batch.
+
+Used from outside: apply, draws.
+"""

@@ -1,1 +1,4 @@
-"""Decodes JPEGs to tensors, on a CPU or a GPU."""
+"""Decodes JPEGs to tensors, on a CPU or a GPU.
+
+Used from outside: backend, cpu_affinity, cuda_stream, device.
+"""

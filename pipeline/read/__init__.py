@@ -1,1 +1,4 @@
-"""Reads the bytes of samples ahead of their use."""
+"""Reads the bytes of samples ahead of their use.
+
+Used from outside: assemble, jpeg_header, prefetch.
+"""

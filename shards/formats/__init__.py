@@ -1,1 +1,4 @@
-"""The files of a corpus: their byte layout, and how they are read and written."""
+"""The files of a corpus: their byte layout, and how they are read and written.
+
+Used from outside: npy, parquet, placeholder_jpeg, record, shard_index, shared_tables.
+"""
