@@ -1,6 +1,6 @@
 """Measures the cost of a long list before its first image is stored: partitioning all of it, then fetching one part.
 
-python bench/lists.py [--rows N ...] [--memory-limit SIZE] [--quick] [--folder DIR] [--out FILE.json]
+python bench/lists.py [--rows N ...] [--memory-limit SIZE] [--rows-per-part N] [--quick] [--folder DIR] [--out FILE.json]
 
 For each number of rows a Parquet list is made (a URL of one of 100,000 hosts, three tags, a caption). A new process
 partitions it and makes the first part, whose images come from a server on loopback that serves as a proxy; the other
@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from tagmill.bench import measure, processes
+from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.shards.storage.marked_folder import claim, discard
 
 ROWS = (1_000_000, 10_000_000, 100_000_000)
@@ -34,18 +35,19 @@ WORK = """
 import json, sys, time
 from pathlib import Path
 from tagmill.ingest.config.ingest import IngestConfig
-from tagmill.ingest.parts.partition import deal
+from tagmill.ingest.parts.partition import partition
 from tagmill.ingest.parts.run import run_parts
 from tagmill.ingest.progress.progress import Silent
 from tagmill.shards.storage.store import Store
 
 if __name__ == "__main__":
-    source, output, spool, limit = sys.argv[1:]
+    source, output, spool, limit, rows_per_part = sys.argv[1:]
     config = IngestConfig(
         input=(source,), output=output, spool=spool, memory_limit=limit, processes=1, extra_columns=("caption",),
+        rows_per_part=int(rows_per_part),
     )
     store, begun = Store(output), time.perf_counter()
-    dealt = deal(config, store, Path(spool))
+    dealt = partition(config, store, Path(spool))
     seconds = time.perf_counter() - begun
     (part,) = run_parts(config, store, 1, Silent())
     print(json.dumps({"rows": dealt.rows, "parts": dealt.num_parts, "deal_seconds": seconds, "part_ok": part.ok}))
@@ -114,7 +116,13 @@ def case(source: Path, options: argparse.Namespace) -> dict[str, Any]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Picture)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     os.environ["http_proxy"], os.environ["no_proxy"] = f"http://127.0.0.1:{server.server_port}", ""
-    places = [str(source), str(folder / "corpus"), str(folder / "spool"), options.memory_limit]
+    places = [
+        str(source),
+        str(folder / "corpus"),
+        str(folder / "spool"),
+        options.memory_limit,
+        str(options.rows_per_part),
+    ]
     try:
         found = processes.watched([sys.executable, str(script), *places])
     finally:
@@ -128,6 +136,7 @@ def main() -> None:
     parser = measure.arguments(__doc__ or "")
     parser.add_argument("--rows", type=int, action="append", help="rows; may be repeated")
     parser.add_argument("--memory-limit", default="500MB")
+    parser.add_argument("--rows-per-part", type=int, default=IngestConfig.rows_per_part)
     parser.add_argument("--folder", type=Path, default=measure.ROOT / "build" / "bench" / "lists")
     options = parser.parse_args()
     allowed, cases = size_of(options.memory_limit) + ABOVE_THE_LIMIT, {}

@@ -6,6 +6,7 @@ A table is a set of k of the 256 bits of a PDQ hash; two images meet in it if th
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -37,23 +38,34 @@ class LshTables:
 
     def predicted(self) -> list[float]:
         """Returns the share of pairs that at least one of these tables finds, by distance 0 to MAX_DISTANCE."""
-        return [round(float(share), 4) for share in _recall(_distances_until_missed(self.masks, _TRIALS)[-1:])[0]]
+        return list(_predicted(self.masks.tobytes()))
 
 
-def _distances_until_missed(masks: npt.NDArray[np.uint64], trials: int) -> npt.NDArray[np.uint16]:
+@lru_cache(maxsize=16)  # a simulation of a tenth of a second, which every run in one process needs
+def _predicted(words: bytes) -> tuple[float, ...]:
+    """Returns the prediction for the words of masks."""
+    masks = np.frombuffer(words, np.uint64).reshape(-1, 4)
+    return tuple(
+        round(float(share), 4) for share in _recall(_distances_until_missed(masks, _TRIALS, len(masks) - 1))[0]
+    )
+
+
+def _distances_until_missed(masks: npt.NDArray[np.uint64], trials: int, first: int = 0) -> npt.NDArray[np.uint16]:
     """Simulates, [tables, trials], how many bits differ before none of the first 1, 2, ... tables finds a pair any more.
 
-    Bits differ in random order, and a table finds the pair until the first of its own bits differs.
+    Bits differ in random order, and a table finds the pair until the first of its own bits differs. The result begins at
+    table `first`.
     """
     rng = np.random.default_rng(_SEED)
-    lasts = np.zeros((len(masks), trials), np.uint16)
+    lasts = np.zeros((len(masks) - first, trials), np.uint16)
     for start in range(0, trials, _BATCH):
         order = rng.random((BITS, _BATCH), np.float32)
         last = np.zeros(_BATCH, np.float32)
         for number, mask in enumerate(masks):
             bits = np.flatnonzero(_bits_of(mask))
             last = np.maximum(last, order[bits].min(axis=0) if len(bits) else 2.0)
-            lasts[number, start : start + _BATCH] = (order < last).sum(axis=0)
+            if number >= first:
+                lasts[number - first, start : start + _BATCH] = (order < last).sum(axis=0)
     return lasts
 
 
@@ -68,6 +80,7 @@ def default_bits(rows: int) -> int:
     return min(max(math.ceil(math.log2(max(rows, 1))) - 1, _MIN_BITS), _MAX_BITS)
 
 
+@lru_cache(maxsize=16)
 def default_tables(bits: int, seed: int) -> int:
     """Returns the fewest tables of this seed that reach TARGET_RECALL at the target distance; at most MAX_TABLES."""
     distance = TARGET_DISTANCE_FEW if bits <= FEW_BITS else TARGET_DISTANCE
