@@ -15,6 +15,7 @@ import pytest
 from tagmill.docs.generate.__main__ import committed
 from tagmill.docs.generate.commands import COMMANDS, help_of
 from tests.markdown import ROOT, Page, pages
+from tests.test_house import BARRED
 
 PAGES = {page.name: page for page in pages()}
 LANGUAGES = {"bash", "console", "python", "text"}
@@ -103,6 +104,16 @@ def test_flags_in_prose_exist(page: Page) -> None:
     for flag, open_end in re.findall(r"`(--[a-z][a-z0-9-]*)(\.\.\.)?", prose):
         there = any(name.startswith(flag) for name in known) if open_end else flag in known
         assert there, f"{page.name}: {flag}"
+
+
+@each_page
+def test_pages_use_the_words_of_the_field(page: Page) -> None:
+    if page.name != "docs/reference/speed.md":  # names of cases are keys of bench/results
+        prose = " ".join(page.prose.split())
+        found = [
+            prose[max(0, match.start() - 40) : match.end() + 40] for match in re.finditer("|".join(BARRED), prose, re.I)
+        ]
+        assert not found, page.name
 
 
 def test_generated_pages_are_current() -> None:

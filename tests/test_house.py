@@ -304,7 +304,7 @@ BARRED = (
     r"\binterpreter('s)? lock\b",
     r"(?<!\bno )\bsuch\b(?! as\b| an?\b)",
 )
-PLAIN = ("pipeline", "shards", "demo", "examples", "bench")  # wings whose prose and tests are checked
+PLAIN = ("pipeline", "shards", "demo", "examples", "bench", "docs")  # wings whose prose and tests are checked
 WORDED_RESULTS = {"bench"}  # names of cases and columns are keys of bench/results and stay
 
 
