@@ -229,7 +229,7 @@ def test_importing_the_loader_brings_only_what_it_needs() -> None:
     code = (
         "import sys, tagmill.pipeline\n"
         "heavy = {'nvidia.dali', 'duckdb', 'aiohttp', 'webdataset', 'timm', 'torchvision', 's3fs', 'tagmill.ingest'}\n"
-        "heavy |= {'obstore', 'torchdata', 'lightning', 'accelerate', 'torch.distributed.checkpoint'}\n"
+        "heavy |= {'obstore', 'torchdata', 'lightning', 'accelerate', 'torch.distributed.checkpoint', 'PIL'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd="/")

@@ -11,7 +11,7 @@ import torch
 from tagmill.pipeline.augment.draws import Crops
 from tagmill.pipeline.batch import Mix, Normalisation, normalise
 from tagmill.pipeline.config import LoaderConfig
-from tagmill.pipeline.decode import compiled_normalise, libjpeg, pillow
+from tagmill.pipeline.decode import compiled_normalise, libjpeg
 from tagmill.pipeline.decode.cpu import Coming, CpuBackend, Jpegs
 from tagmill.pipeline.decode.cpu_affinity import cores_per_rank, rank_cores
 from tagmill.pipeline.decode.device import CPU_COST, dali_wheel, decide, detect, warn_once
@@ -92,5 +92,7 @@ def choose(config: LoaderConfig) -> Backend:
     if config.backend != "pillow" and libjpeg.libjpeg_is_compiled():
         log.info("decoding with libjpeg, %d threads", threads)
         return CpuBackend(threads, libjpeg.fill_with_libjpeg, normalise_on_device, cores)
+    from tagmill.pipeline.decode.pillow import fill_with_pillow  # loaded only where it is used
+
     log.info("decoding with Pillow, %d threads", threads)
-    return CpuBackend(threads, pillow.fill_with_pillow, normalise_on_device, cores)
+    return CpuBackend(threads, fill_with_pillow, normalise_on_device, cores)

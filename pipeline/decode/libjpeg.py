@@ -14,8 +14,7 @@ import numpy.typing as npt
 
 from tagmill.pipeline.augment.draws import Crops
 from tagmill.pipeline.batch import Normalisation
-from tagmill.pipeline.decode import pillow
-from tagmill.pipeline.decode.resize import KINDS
+from tagmill.pipeline.decode.resize import KINDS, LEFT_FOR_FILTER
 
 LEFT, LOST = 1, 2  # numbers of the outcomes in libjpeg.c
 
@@ -44,11 +43,11 @@ def fill_with_libjpeg(
     Returns the rows whose JPEG cannot be decoded or does not contain its window; these are zero.
     """
     if _compiled is None:
-        return pillow.fill_with_pillow(batch, rows, jpegs, crops, normalisation)
+        return _fill_with_pillow(batch, rows, jpegs, crops, normalisation)
     facts = np.stack([np.array(rows), crops.x, crops.y, crops.width, crops.height, crops.flip], -1).astype(np.int32)
     kind, scale, shift = _output(normalisation)
     size = batch.shape[1]
-    answer = _compiled.fill(batch, size, kind, list(jpegs), facts, pillow.LEFT_FOR_FILTER, scale, shift, True)
+    answer = _compiled.fill(batch, size, kind, list(jpegs), facts, LEFT_FOR_FILTER, scale, shift, True)
     became = np.frombuffer(answer, np.uint8)
     lost = [rows[number] for number in np.flatnonzero(became == LOST).tolist()]
     batch[lost] = 0
@@ -56,8 +55,21 @@ def fill_with_libjpeg(
     if len(others):
         left = [rows[number] for number in others.tolist()]
         theirs = [jpegs[number] for number in others.tolist()]
-        lost += pillow.fill_with_pillow(batch, left, theirs, crops.take(others), normalisation)
+        lost += _fill_with_pillow(batch, left, theirs, crops.take(others), normalisation)
     return lost
+
+
+def _fill_with_pillow(
+    batch: npt.NDArray[Any],
+    rows: Sequence[int],
+    jpegs: Sequence[bytes],
+    crops: Crops,
+    normalisation: Normalisation | None,
+) -> list[int]:
+    """Imports Pillow at the first JPEG that needs it: most corpora have none."""
+    from tagmill.pipeline.decode.pillow import fill_with_pillow
+
+    return fill_with_pillow(batch, rows, jpegs, crops, normalisation)
 
 
 def _output(normalisation: Normalisation | None) -> tuple[int, tuple[float, ...], tuple[float, ...]]:

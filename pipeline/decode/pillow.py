@@ -18,10 +18,6 @@ from tagmill.shards.arrays import Pixels
 # Pillow's errors for a broken image. Any other error is a bug, and is not taken for a hole.
 DECODE_ERRORS = (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError)
 
-# The JPEG decoder itself shrinks by 2, 4 or 8 at no cost, but less sharply than the filter of the following resize.
-# Leaving at least this factor to the filter keeps pixels within a few levels of a full decode.
-LEFT_FOR_FILTER = 3
-
 
 def fill_with_pillow(
     batch: npt.NDArray[Any],
@@ -50,7 +46,7 @@ def _window(jpeg: bytes, crops: Crops, row: int, size: int) -> Pixels | None:
         image: Image.Image = Image.open(io.BytesIO(jpeg), formats=("JPEG",))
         if x < 0 or y < 0 or x + width > image.width or y + height > image.height:
             return None
-        shrink = max(k for k in (1, 2, 4, 8) if k == 1 or min(width, height) >= k * LEFT_FOR_FILTER * size)
+        shrink = max(k for k in (1, 2, 4, 8) if k == 1 or min(width, height) >= k * resize.LEFT_FOR_FILTER * size)
         box = (x, y, x + width, y + height)
         if shrink > 1:
             full = image.size

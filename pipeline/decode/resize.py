@@ -18,6 +18,10 @@ from tagmill.shards.arrays import Pixels
 KINDS = {None: 0, torch.float32: 1, torch.bfloat16: 2}  # what resize.c writes, as resize.h numbers it; None: uint8
 MEMORY = {torch.uint8: np.uint8, torch.float32: np.float32, torch.bfloat16: np.uint16}  # numpy has no bfloat16
 
+# The JPEG decoder itself shrinks by 2, 4 or 8 at no cost, but less sharply than the filter of the following resize.
+# Leaving at least this factor to the filter keeps pixels within a few levels of a full decode.
+LEFT_FOR_FILTER = 3
+
 
 def fill(
     batch: npt.NDArray[Any],

@@ -7,12 +7,12 @@ from tagmill.pipeline.decode.device import Machine
 
 
 def test_missing_parts_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "look", lambda device: Machine(0, None))
+    monkeypatch.setattr(machine, "detect", lambda device: Machine(0, None))
     monkeypatch.setattr(machine.importlib.util, "find_spec", lambda name: None)
     told = "\n".join(machine.cannot("cpu"))
     for words in ("no GPU", "DALI is not installed", "webdataset", "no training", "no DataLoader", "no S3 service"):
         assert words in told
-    monkeypatch.setattr(machine, "look", lambda device: Machine(1, "nvidia-dali-cuda130"))
+    monkeypatch.setattr(machine, "detect", lambda device: Machine(1, "nvidia-dali-cuda130"))
     assert "no GPU" not in "\n".join(machine.cannot("cuda:0"))
 
 

@@ -18,7 +18,7 @@ from tagmill.pipeline.augment.draws import Crops
 from tagmill.pipeline.batch import Normalisation
 from tagmill.pipeline.config import LoaderConfig
 from tagmill.pipeline.decode import libjpeg, pillow
-from tagmill.pipeline.decode.resize import MEMORY
+from tagmill.pipeline.decode.resize import LEFT_FOR_FILTER, MEMORY
 from tests.pipeline.corpora import picture
 
 COMPILED = pytest.mark.skipif(not libjpeg.libjpeg_is_compiled(), reason="libjpeg.c was not compiled")
@@ -99,9 +99,7 @@ def test_a_window_has_the_bits_of_the_whole_image(
     found, lost = filled(libjpeg.fill_with_libjpeg, [jpeg], crops, size, how)
     wanted, _ = filled(pillow.fill_with_pillow, [jpeg], crops, size, how)
     assert not lost
-    if (
-        min(width, height) < 2 * pillow.LEFT_FOR_FILTER * size
-    ):  # else the decoder shrinks, which Pillow does differently
+    if min(width, height) < 2 * LEFT_FOR_FILTER * size:  # else the decoder shrinks, which Pillow does differently
         assert_equal(found, wanted, how)
 
 
