@@ -18,6 +18,7 @@ from tests.markdown import ROOT, Page, pages
 from tests.test_house import BARRED
 
 PAGES = {page.name: page for page in pages()}
+ROOMS = ("ingest", "pipeline", "shards", "bench", "demo", "examples")
 LANGUAGES = {"bash", "console", "python", "text"}
 # Flags in prose that belong to other programs: img2dataset, pip, pytest, our benchmarks and their Makefile targets.
 OTHERS_FLAGS = {"--out", "--images", "--minutes", "--quick", "--device", "--conf", "--store"}
@@ -45,6 +46,13 @@ def test_named_files_exist(page: Page) -> None:
     for name in re.findall(rf"`((?:{rooms})/[\w./-]*)`", page.prose):
         if page.name != "docs/reference/format.md" and name != "shards/":
             assert (ROOT / name).exists(), f"{page.name} names {name}"
+
+
+def test_pages_that_the_code_names_exist() -> None:
+    programs = [path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))]
+    for path in [*programs, ROOT / "Makefile", ROOT / "train.py", ROOT / "cli.py"]:
+        for name in re.findall(r"docs/[\w/-]+\.md|\b[A-Z]+\.md", path.read_text()):
+            assert (ROOT / name).exists(), f"{path.relative_to(ROOT)} names {name}"
 
 
 @each_page

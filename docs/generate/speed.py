@@ -72,8 +72,8 @@ BENCHMARKS = (
         "hostile",
         "A list with hostile hosts",
         "python bench/hostile.py",
-        "A run whose list is one fifth hosts that stall, send false answers or break HTTP. `bound` is the time that the deadlines "
-        "allow.",
+        "A run whose list is one fifth hosts that stall, send false answers or break HTTP. `bound` is what the "
+        "deadlines allow.",
     ),
     Benchmark("lists", "Long lists", "python bench/lists.py", "Partitioning the rows of a list, and one part of it."),
     Benchmark(
