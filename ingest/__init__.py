@@ -1,6 +1,7 @@
 """From a list of (image URL, hashtags) to a corpus of tar shards: fetch, check, deduplicate, label, pack.
 
-The front door opens when it is used: a decoder process needs two files of this room, and must not load an SQL engine for them.
+The front door opens when it is used: a decoder process needs two files of this room, and must not load an SQL engine
+for them.
 """
 
 from importlib import import_module

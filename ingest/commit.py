@@ -1,143 +1,116 @@
-"""The end of a run: what the corpus and the report say of it, the commit, and what is cleared up after it."""
+"""The last two stages of a run: label (manifest and views) and commit (report, `corpus.json`, and the end of `parts/`)."""
 
+import dataclasses
 import json
 from collections import Counter
-from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.metadata import version
 from typing import Any
 
 from tagmill.ingest.config.ingest import IngestConfig
-from tagmill.ingest.dedup.decontamination import EvaluationSets
 from tagmill.ingest.dedup.resolve import SetCounts
-from tagmill.ingest.extend.base_corpus import Base, clear
-from tagmill.ingest.extend.base_corpus import closing as closing_of
-from tagmill.ingest.filters.takedown_rules import Denylist
-from tagmill.ingest.image_stacks import stack_of, stacks_of
+from tagmill.ingest.extend.base_corpus import Base, clear, closing_mark, extended
+from tagmill.ingest.extend.generation import Generation
 from tagmill.ingest.labels.matching import MatchRules
 from tagmill.ingest.labels.vocabulary_rules import VocabularyRules
 from tagmill.ingest.layout import CLOSING_MARKER, NEW_REPORT
 from tagmill.ingest.pack.write_shards import PackedGroup, totals_of
+from tagmill.ingest.parts.first_look import reading_of
 from tagmill.ingest.parts.partition import PartitionManifest
-from tagmill.ingest.progress.host_times import FetchStats
+from tagmill.ingest.pins import Pinned
 from tagmill.ingest.reasons import commonest
-from tagmill.ingest.report import REPORT_FILE as REPORT
-from tagmill.ingest.report import TOP_LABELS, Report, TopLabel
-from tagmill.ingest.views.build import DEFAULT_VIEW as VIEW
-from tagmill.ingest.views.build import Labelled
+from tagmill.ingest.redo import begin_labelling
+from tagmill.ingest.report import REPORT_FILE, TOP_LABELS, Report, TopLabel
+from tagmill.ingest.run_context import RunContext
+from tagmill.ingest.views.build import DEFAULT_VIEW, CorpusSource, Labelled, make_view
 from tagmill.ingest.views.recipe import ViewRules
 from tagmill.shards.errors import CorpusError
-from tagmill.shards.manifest import SPLITS, CorpusFile, Named, ShardEntry, commit
+from tagmill.shards.manifest import SPLITS, CorpusFile, Named, ShardEntry, commit, put_manifest
 from tagmill.shards.storage.store import Store
+from tagmill.shards.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)
 class NewCorpus:
-    """What a run has made when all is packed."""
+    """What a run has made when all groups are packed."""
 
-    dealt: PartitionManifest
-    packed: list[PackedGroup]
-    denied: Denylist
-    evaluation: EvaluationSets
-    counts: SetCounts
+    manifest: PartitionManifest
+    groups: list[PackedGroup]
+    pinned: Pinned
+    set_counts: SetCounts
 
     @cached_property
     def entries(self) -> list[ShardEntry]:
-        """Its shards in the order of the corpus: by number, held-out ones last. Groups come in this order."""
-        return [entry for group in self.packed for entry in group.entries]
+        """Its shards in the order of the corpus: by number, held-out ones last. Groups are in this order."""
+        return [entry for group in self.groups for entry in group.entries]
 
 
-def rules(config: IngestConfig) -> ViewRules:
-    """What the view `default` is made by."""
+def default_view_rules(config: IngestConfig) -> ViewRules:
+    """Returns how the view `default` is made."""
     cuts = VocabularyRules(config.vocabulary, config.min_count, config.top_k)
     match = MatchRules(config.rule, short_tokens=config.short_tokens, entities=cuts.entities())
     return ViewRules(match, cuts, max_labels=config.max_labels)
 
 
-def lineage(config: IngestConfig, store: Store, run: NewCorpus, base: Base | None = None) -> dict[str, Any]:
-    """What the corpus says of a run."""
-    dealt, order = run.dealt, "input" if config.keep_order else "hash"
-    told = {"config_sha256": config.digest(), "inputs": dealt.inputs, "order": order, "rows": dealt.rows}
-    denied = {"takedown_sha256": run.denied.digest} if run.denied else {}
-    held = {"evaluation_sha256": run.evaluation.digest} if run.evaluation else {}
-    return told | denied | held | stacks_of(store, base.corpus.file if base else None)
-
-
-def reported(
-    config: IngestConfig,
-    store: Store,
-    name: str,
-    run: NewCorpus,
-    labelled: Labelled,
-    seconds: Mapping[str, float],
-    traffic: FetchStats,
-) -> Report:
-    """What happened, in numbers; `name` is the corpus's."""
-    rejects: Counter[str] = Counter()
-    for group in run.packed:
-        rejects.update(group.rejects)
-    top = sorted(labelled.vocabulary.labels, key=lambda label: (-label.images, label.id))[:TOP_LABELS]
-    return Report(
-        name=name,
-        output=config.output,
-        rows=run.dealt.rows,
-        samples={split: sum(e.samples for e in run.entries if e.split == split) for split in SPLITS},
-        rejects=commonest(rejects),
-        duplicates=rejects["duplicate"],
-        shards=len(run.entries),
-        shard_bytes=sum(entry.bytes for entry in run.entries),
-        labels=len(labelled.vocabulary),
-        tags=labelled.tags,
-        tags_matched_share=round(labelled.tags_matched / labelled.tags, 4) if labelled.tags else 0.0,
-        unlabelled=labelled.unlabelled,
-        labels_cut=labelled.labels_cut,
-        top_labels=tuple(TopLabel(label.name, label.lemmas, label.images, label.synsets) for label in top),
-        seconds={stage: round(took, 2) for stage, took in seconds.items()},
-        image_stack=stack_of(store),
-        code_version=version("tagmill"),
-        skipped=sum(file.get("skipped", 0) for file in run.dealt.inputs),
-        fetched_bytes=traffic.size,
-        slowest_hosts=traffic.slowest,
-        sets=run.counts,
-        few_labels=labelled.few_labels,
-    )
-
-
-def commit_first(
-    config: IngestConfig, store: Store, run: NewCorpus, report: Report, manifest: Named, labelled: Labelled
-) -> None:
-    """Makes a corpus visible, then removes the parts; a run that is killed in between is finished by the next."""
+def create_corpus(run: RunContext, new: NewCorpus) -> Report:
+    """Labels and commits a corpus where there was none; a run that is killed after the commit is finished by the next."""
+    config, store = run.config, run.store
+    with run.stage("label"):
+        note = begin_labelling(store)
+        manifest = put_manifest(store, new.entries, note)
+        spool = run.spool / "view"
+        spool.mkdir()
+        source = CorpusSource(store, manifest, new.entries, spool, config.processes)
+        with closing(run.executor.engine()) as engine:
+            labelled = make_view(
+                *(engine, source, DEFAULT_VIEW, default_view_rules(config)),
+                seed=config.seed,
+                reading=reading_of(config),
+                note=note,
+            )
+    report = _report(run, config.name, new, labelled)
+    store.put(REPORT_FILE, report.json())
     corpus = CorpusFile(
         name=config.name,
         manifest=manifest,
-        totals=totals_of(run.packed),
-        views={VIEW: labelled.view},
+        totals=totals_of(new.groups),
+        views={DEFAULT_VIEW: labelled.view},
         image_policy=config.image_policy(),
         image_stack=report.image_stack,
         seed=config.seed,
         code_version=report.code_version,
-        lineage=[lineage(config, store, run)],
+        lineage=[_lineage(config, new)],
     )
-    close(config, store, 1)
+    _put_closing(config, store, 1)
     commit(store, corpus)
     clear(store)
+    return report
 
 
-def close(config: IngestConfig, store: Store, runs: int, report: Report | None = None) -> None:
-    """The last step before a commit: whether the parts may go after it, and the report that takes the place of an older one
-    then."""
-    if report is not None:
-        store.put(NEW_REPORT, report.json())
-    if config.keep_parts:
-        store.delete(CLOSING_MARKER)  # of a run that was killed and would not have kept them
-    else:
-        store.put(CLOSING_MARKER, json.dumps(closing_of(config, runs)).encode())
+def extend_corpus(run: RunContext, base: Base, new: NewCorpus) -> Report:
+    """Labels and commits the next generation of the corpus: every view is made again for it."""
+    config, store = run.config, run.store
+    totals = totals_of(new.groups)
+    with run.stage("label"):
+        note = begin_labelling(store)
+        generation = Generation(base, config, new.pinned.forbidden.denied, run.spool, run.executor.engine, note)
+        manifest = base.put_manifest(new.entries, note)
+        lineage = _lineage(config, new) | {"samples": totals["samples"]}
+        next_file = partial(extended, base, manifest=manifest, totals=totals, run=lineage)
+        corpus = generation.label(next_file)
+    labelled = generation.labelled.get(DEFAULT_VIEW, Labelled(Named("", ""), Vocabulary(())))
+    report = _report(run, base.corpus.file.name, new, labelled)
+    store.put(NEW_REPORT, dataclasses.replace(report, totals=corpus.file.totals).json())
+    _put_closing(config, store, base.runs + 1)
+    generation.commit(next_file, corpus)
+    return finished(store)
 
 
 def finish(store: Store, config: IngestConfig) -> Report:
-    """A corpus is there already: this run's own, killed while it cleared up, or another."""
-    ours = store.exists(CLOSING_MARKER) and json.loads(store.read(CLOSING_MARKER)) == closing_of(config, 1)
+    """Finishes a run that was killed after its commit. Raises CorpusError where the corpus is not of this run."""
+    ours = store.exists(CLOSING_MARKER) and json.loads(store.read(CLOSING_MARKER)) == closing_mark(config, 1)
     if not ours:
         remedy = "choose another output, add to this corpus with --extend, or remove it"
         raise CorpusError("there is a corpus here already", store.url, remedy)
@@ -145,9 +118,60 @@ def finish(store: Store, config: IngestConfig) -> Report:
 
 
 def finished(store: Store) -> Report:
-    """The report of a run whose generation is there; what is left to do after its commit is done."""
+    """Does what is left after a commit, and returns the report of the run."""
     if store.exists(NEW_REPORT):
-        store.put(REPORT, store.read(NEW_REPORT))
-    report = Report.parse(store.read(REPORT))
+        store.put(REPORT_FILE, store.read(NEW_REPORT))
+    report = Report.parse(store.read(REPORT_FILE))
     clear(store)
     return report
+
+
+def _lineage(config: IngestConfig, new: NewCorpus) -> dict[str, Any]:
+    """What `corpus.json` says of a run."""
+    return {
+        "config_sha256": config.digest(),
+        "inputs": new.manifest.inputs,
+        "order": "input" if config.keep_order else "hash",
+        "rows": new.manifest.rows,
+        **new.pinned.lineage(),
+    }
+
+
+def _put_closing(config: IngestConfig, store: Store, runs: int) -> None:
+    """Notes right before the commit whether `parts/` may be deleted after it."""
+    if config.keep_parts:
+        store.delete(CLOSING_MARKER)  # of a killed run that would not have kept them
+    else:
+        store.put(CLOSING_MARKER, json.dumps(closing_mark(config, runs)).encode())
+
+
+def _report(run: RunContext, name: str, new: NewCorpus, labelled: Labelled) -> Report:
+    """The report of a run; `name` is the corpus's."""
+    rejects: Counter[str] = Counter()
+    for group in new.groups:
+        rejects.update(group.rejects)
+    top = sorted(labelled.vocabulary.labels, key=lambda label: (-label.images, label.id))[:TOP_LABELS]
+    return Report(
+        name=name,
+        output=run.config.output,
+        rows=new.manifest.rows,
+        samples={split: sum(e.samples for e in new.entries if e.split == split) for split in SPLITS},
+        rejects=commonest(rejects),
+        duplicates=rejects["duplicate"],
+        shards=len(new.entries),
+        shard_bytes=sum(entry.bytes for entry in new.entries),
+        labels=len(labelled.vocabulary),
+        tags=labelled.tags,
+        tags_matched_share=round(labelled.tags_matched / labelled.tags, 4) if labelled.tags else 0.0,
+        unlabelled=labelled.unlabelled,
+        labels_cut=labelled.labels_cut,
+        top_labels=tuple(TopLabel(label.name, label.lemmas, label.images, label.synsets) for label in top),
+        seconds={stage: round(took, 2) for stage, took in run.seconds.items()},
+        image_stack=new.pinned.image_stack,
+        code_version=version("tagmill"),
+        skipped=sum(file.get("skipped", 0) for file in new.manifest.inputs),
+        fetched_bytes=run.fetched.size,
+        slowest_hosts=run.fetched.slowest,
+        sets=new.set_counts,
+        few_labels=labelled.few_labels,
+    )

@@ -1,4 +1,4 @@
-"""Where the heavy work of a run is done: in processes of this machine with DuckDB, or on a Spark cluster."""
+"""Runs the heavy work of an ingest: in processes of this machine with DuckDB, or on a Spark cluster."""
 
 from pathlib import Path
 from typing import Protocol
@@ -10,31 +10,31 @@ from tagmill.ingest.pack.write_shards import PackedGroup, PackTask, pack
 from tagmill.ingest.parts.make import PartSummary
 from tagmill.ingest.parts.run import in_processes
 from tagmill.ingest.progress.progress import Progress
-from tagmill.ingest.workers.shared_counters import warm
+from tagmill.ingest.workers.pool import warm
 from tagmill.shards.storage.store import Store
 
 
 class Executor(Protocol):
-    """Set work, parts and packing; nothing that they leave depends on where it was done."""
+    """Does set work, parts and packing; results do not depend on the executor."""
 
     def engine(self, memory: int | None = None) -> Engine:
-        """An SQL engine, to be closed before the next is asked for. Raises ConfigError where it cannot be had.
+        """Opens an SQL engine, to be closed before the next is opened. Raises ConfigError where it is not installed.
 
-        `memory` is its share of the memory limit in bytes, where something else works beside it on this machine.
+        `memory` is its share of the memory limit in bytes, where other work on this machine needs the rest.
         """
 
     def parts(self, config: IngestConfig, store: Store, parts: list[int], progress: Progress) -> list[PartSummary]:
-        """Makes dealt parts, in any order. See `parts.run_parts`."""
+        """Makes parts, in any order. See `parts.run.run_parts`."""
 
     def pack(self, tasks: list[PackTask], progress: Progress) -> list[PackedGroup]:
-        """Packs groups; results in order of the tasks."""
+        """Packs groups; returns results in the order of the tasks."""
 
     def close(self) -> None:
-        """Ends what was started and gives the scratch space back."""
+        """Stops what was started and deletes the scratch space."""
 
 
 class LocalExecutor:
-    """This machine."""
+    """Works on this machine."""
 
     def __init__(self, settings: Settings, scratch: Path) -> None:
         self._settings, self._scratch = settings, scratch
@@ -50,17 +50,17 @@ class LocalExecutor:
         return pack(tasks, self._settings.processes, progress)
 
     def close(self) -> None:
-        """Processes and scratch space go with the work that needed them."""
+        """Does nothing: processes and scratch space end with the work that needed them."""
 
 
 class SparkExecutor:
-    """A Spark cluster, or Spark with a local master."""
+    """Works on a Spark cluster, or on Spark with a local master."""
 
     def __init__(self, settings: Settings, scratch: Path) -> None:
         self._cluster = start_cluster(settings, scratch)
 
     def engine(self, memory: int | None = None) -> Engine:
-        del memory  # a cluster has what it was begun with
+        del memory  # a cluster has the memory that it was started with
         return open_spark(self._cluster)
 
     def parts(self, config: IngestConfig, store: Store, parts: list[int], progress: Progress) -> list[PartSummary]:
@@ -78,8 +78,8 @@ class SparkExecutor:
 
 
 def open_executor(settings: Settings, scratch: Path) -> Executor:
-    """The workplace that a config asks for; `scratch` is a folder on a local disk that it may make and empty.
+    """Opens the executor of a config; `scratch` is a folder on a local disk, which it creates and empties.
 
-    Raises ConfigError where Spark is asked for and cannot be had.
+    Raises ConfigError where Spark is configured and cannot be started.
     """
     return SparkExecutor(settings, scratch) if settings.engine == "spark" else LocalExecutor(settings, scratch)

@@ -1,8 +1,9 @@
 """Every name below `parts/` in an output: the intermediate files, markers and pins of a run that is not committed yet.
 
-A marker says that a stage is complete, and is put after everything that it vouches for. A pin holds what a run began with, so
-that a resumed run goes on with the same. All of `parts/` is deleted after the commit, unless `keep_parts` is set; a row below
-says when a name goes earlier. Times are those of one output: an extension has a `parts/` of its own, inside the same output.
+A marker says that a stage is complete, and is put after everything that it vouches for. A pin holds what a run began
+with, so that a resumed run goes on with the same. All of `parts/` is deleted after the commit, unless `keep_parts` is
+set; a row below says when a name goes earlier. Times are those of one output: an extension has a `parts/` of its own,
+inside the same output.
 
 A takedown that purges keeps its notes in `parts/purge/` (shards/purge.py), which no ingest reads.
 """
@@ -14,9 +15,11 @@ ROWS_PATTERN = re.compile(r"parts/[0-9]{6}/rows\.parquet")  # what `rows_file` r
 
 # Pins, in the order in which they are put.
 
-# What an extension extends, and the flags it fetches under. Written and read by extend/base_corpus.py. Goes with `parts/`.
+# What an extension extends, and the flags it fetches under. Written and read by extend/base_corpus.py. Goes with
+# `parts/`.
 EXTEND_PIN = "parts/extend.json"
-# The takedown rules, as `Denylist.json`. Written by filters/pinned.py at each start; read by every worker of parts and robots.
+# The takedown rules, as `Denylist.json`. Written by filters/pinned.py at each start; read by every worker of parts and
+# robots.
 TAKEDOWN_PIN = "parts/takedown.json"
 # The blocklists, as `Blocklist.data`. Written and read like TAKEDOWN_PIN.
 BLOCKLIST_PIN = "parts/blocklist.txt"
@@ -24,8 +27,8 @@ BLOCKLIST_PIN = "parts/blocklist.txt"
 STACK_PIN = "parts/stack.json"
 # Prefix of one file for each further image stack (--mixed-stack). Written by image_stacks.py; read for the lineage.
 MIXED_STACKS = "parts/stack-"
-# The stamp of what is being packed. Written by redo.py; each pack worker reads it before it publishes anything. Deleted first
-# where flags of packing changed.
+# The stamp of what is being packed. Written by redo.py; each pack worker reads it before it publishes anything. Deleted
+# first where flags of packing changed.
 PACKING_PIN = "parts/packing.txt"
 
 # Partition: parts/partition.py, parts/known_urls.py.
@@ -42,7 +45,10 @@ def rows_file(part: int) -> str:
 
 
 def known_file(part: int) -> str:
-    """URLs of a partition that the extended corpus has; absent where it has none. Both sides are parts/known_urls.py."""
+    """URLs of a partition that the extended corpus has; absent where it has none.
+
+    Both sides are parts/known_urls.py.
+    """
     return f"parts/{part:06d}/known.parquet"
 
 
@@ -76,7 +82,10 @@ def asked_file(task: int) -> str:
 
 
 def rules_file(part: int) -> str:
-    """The answers of a partition's hosts. Written by parts/robots.py; read by fetch/robots_cache.py while it is fetched."""
+    """The answers of a partition's hosts.
+
+    Written by parts/robots.py; read by fetch/robots_cache.py while it is fetched.
+    """
     return f"{ROBOTS_FOLDER}/rules/{part:06d}.parquet"
 
 
@@ -89,7 +98,7 @@ def long_rules_file(sha256: str) -> str:
 
 
 def attempt_file(part: int, attempt: str) -> str:
-    """One attempt at a partition: the rows with their pictures. Written by parts/make.py; read by select and pack.
+    """One attempt at a partition: the rows with their JPEGs. Written by parts/make.py; read by select and pack.
 
     Goes where another attempt was faster, or where the part is made again under other takedown rules or blocklists.
     """
@@ -130,9 +139,11 @@ def packed_file(label: str) -> str:
 
 # Label and commit: redo.py, commit.py.
 
-# Manifests and view folders that the run is about to write. Written and read by redo.py, which deletes what a killed run left.
+# Manifests and view folders that the run is about to write. Written and read by redo.py, which deletes what a killed
+# run left.
 LABELLING_FILE = "parts/labelling.json"
 # The report of an extension. Written before its commit; becomes `report.json` after it (commit.py).
 NEW_REPORT = "parts/report.json"
-# Put right before the commit: once the corpus is there, `parts/` may be deleted, this file last (extend/base_corpus.py).
+# Put right before the commit: once the corpus is there, `parts/` may be deleted, this file last
+# (extend/base_corpus.py).
 CLOSING_MARKER = "parts/closing.json"

@@ -80,9 +80,6 @@ _MEANINGS = {
 }
 
 
-OUTCOMES = ("ok", *Reason)  # what becomes of a row
-
-
 def commonest(counts: dict[str, int], most: int | None = None) -> dict[str, int]:
-    """Counts from the largest down, equal ones by name."""
+    """Sorts counts, largest first, equal ones by name; returns the first `most`."""
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:most])

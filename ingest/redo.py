@@ -1,7 +1,8 @@
-"""What the later stages of a run left under other flags is removed before they are done again.
+"""Deletes what the later stages of a run left under other flags, before they are done again.
 
-Each stage goes by a stamp: a digest of the flags up to it and of what the stages before it left. A marker holds the stamp
-under which the rest was made, and goes first, so that a process that is killed leaves nothing that counts as done.
+Each stage has a stamp: a digest of the flags up to it, and of what the stages before it left. A marker has the stamp
+under which the stage was done, and is deleted first, so that a process that is killed leaves nothing that counts as
+done.
 """
 
 import hashlib
@@ -19,13 +20,13 @@ from tagmill.shards.storage.store import Store
 
 
 def select_stamp(config: IngestConfig, evaluation: EvaluationSets, parts: Iterable[PartSummary]) -> str:
-    """Of a selection. The code's version is in it: pictures may have been made by an earlier one, and stay."""
-    held = [evaluation.digest, sorted(evaluation.broken.items())] if config.evaluation_set else []
-    return _digest(version("tagmill"), config.digest("select"), held, [part.attempt for part in parts])
+    """Returns the stamp of a selection. It has the version of the code, because parts may be of an earlier version."""
+    sets = [evaluation.digest, sorted(evaluation.broken.items())] if config.evaluation_set else []
+    return _digest(version("tagmill"), config.digest("select"), sets, [part.attempt for part in parts])
 
 
 def pack_stamp(config: IngestConfig, selected: str) -> str:
-    """Of what is packed from a selection with that stamp."""
+    """Returns the stamp of what is packed from the selection with the stamp `selected`."""
     return _digest(selected, config.digest("pack"))
 
 
@@ -34,8 +35,11 @@ def _digest(*of: object) -> str:
 
 
 def begin_packing(store: Store, stamp: str, base: Base | None) -> None:
-    """Pins the stamp of what is packed. Under another one, or where none is pinned, what was packed is removed: the pin, then
-    the groups' markers, then shards, rejects and ledger."""
+    """Pins the stamp of what is packed.
+
+    Where another stamp or none is pinned, deletes what was packed: the pin, then the groups' markers, then shards, rejects and
+    ledger.
+    """
     if store.exists(PACKING_PIN) and store.read(PACKING_PIN).decode() == stamp:
         return
     store.delete(PACKING_PIN)
@@ -45,30 +49,31 @@ def begin_packing(store: Store, stamp: str, base: Base | None) -> None:
 
 
 def begin_labelling(store: Store) -> Callable[[str], None]:
-    """Removes manifests and views that this run wrote before and no corpus names; labels are made again by every run that
-    comes so far. Returns what must be told each name (of a folder, without what is in it) before it is written.
+    """Deletes manifests and views that an earlier start of this run wrote and no corpus names: labels are always made again.
+
+    Returns a function to call with the name of each file or folder before it is written.
     """
-    noted = _noted(store)
-    named = _named(store) if noted else set()
-    for name in noted:
+    written = _written(store)
+    named = _named(store) if written else set()
+    for name in written:
         if name not in named:
             (store.delete if name.endswith(".parquet") else store.delete_below)(name)
     store.delete(LABELLING_FILE)
 
     def note(name: str) -> None:
-        noted = _noted(store)
-        if name not in noted and not (store.exists(name) or store.exists(f"{name}/view.json")):
-            store.put(LABELLING_FILE, json.dumps([*noted, name]).encode())
+        written = _written(store)
+        if name not in written and not (store.exists(name) or store.exists(f"{name}/view.json")):
+            store.put(LABELLING_FILE, json.dumps([*written, name]).encode())
 
     return note
 
 
-def _noted(store: Store) -> list[str]:
+def _written(store: Store) -> list[str]:
     return list(json.loads(store.read(LABELLING_FILE))) if store.exists(LABELLING_FILE) else []
 
 
 def _named(store: Store) -> set[str]:
-    """What the corpus that is there names: after a run that adds nothing this may be what the run wrote."""
+    """Returns what the committed corpus names: an extension without new samples may have written the same."""
     if not store.exists(CORPUS):
         return set()
     file = Corpus.open(store.url).file

@@ -1,4 +1,4 @@
-"""What an ingest did, in numbers: `report.json`, and the same as a table for a person."""
+"""The numbers of an ingest: `report.json`, and the same as tables for a terminal."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -23,7 +23,7 @@ TOP_CROWDS = 10
 class TopLabel:
     """One of the commonest labels."""
 
-    name: str  # what people call it; of corpora made before its synsets
+    name: str  # the readable name; its synsets in corpora of earlier versions
     lemmas: tuple[str, ...]
     images: int  # of the train split
     synsets: tuple[str, ...] = ()
@@ -37,25 +37,25 @@ class Report:
     output: str
     rows: int
     samples: dict[str, int]  # by split
-    rejects: dict[str, int]  # by reason, commonest first; duplicates among them
+    rejects: dict[str, int]  # by reason, most frequent first; including duplicates
     duplicates: int
     shards: int
     shard_bytes: int  # of all tars
     labels: int
-    tags: int  # of all samples, duplicates' tags among them
-    tags_matched_share: float  # of these, those that led to a label; 0 to 1
+    tags: int  # of all samples, including tags of their duplicates
+    tags_matched_share: float  # share of the tags that led to a label, 0 to 1
     unlabelled: int  # samples without a label
-    labels_cut: int  # labels that samples lost because they had too many
+    labels_cut: int  # labels that samples lost because of max_labels
     top_labels: tuple[TopLabel, ...]
-    seconds: dict[str, float]  # by stage, of this run; a resumed run finds earlier stages done
+    seconds: dict[str, float]  # by stage, of this start of the run; a resumed run skips finished stages
     image_stack: dict[str, str]
     code_version: str
     totals: dict[str, int] = field(default_factory=dict)  # of the whole corpus, where the run extended one
     sets: SetCounts = field(default_factory=SetCounts)  # what set work compared and found
-    skipped: int = 0  # lines of the lists that a preset knows to be no pictures (videos); they are no rows
-    fetched_bytes: int = 0  # bodies that came, of this run
-    slowest_hosts: tuple[HostTime, ...] = ()  # those that took most of the time of fetching, of this run
-    few_labels: FewLabels | None = None  # what is likely to be wrong, where hardly any tag led to a label
+    skipped: int = 0  # lines of the lists that a preset skips (videos); they are not rows
+    fetched_bytes: int = 0  # bytes of bodies, of this start of the run
+    slowest_hosts: tuple[HostTime, ...] = ()  # hosts that took most of the fetch time, of this start of the run
+    few_labels: FewLabels | None = None  # the likely cause, where hardly any tag led to a label
 
     def json(self) -> bytes:
         return json.dumps(asdict(self), indent=2, sort_keys=False).encode() + b"\n"
@@ -74,7 +74,7 @@ class Report:
         return cls(**text, top_labels=tuple(top), slowest_hosts=slowest, sets=sets, few_labels=few)
 
     def table(self) -> RenderableType:
-        """What a terminal shows at the end of a run."""
+        """Returns what a terminal shows at the end of a run."""
         rejects = [self._rejects()] if self.rejects else []
         few = [warning(self.few_labels)] if self.few_labels else []
         return Group(self._counts(), *rejects, *set_tables(self.sets), self._labels(), *few)
@@ -82,7 +82,7 @@ class Report:
     def _counts(self) -> Table:
         table = Table(title=f"{self.name}: {self.output}", show_header=False, title_justify="left")
         for name, value in [
-            ("rows", f"{self.rows:,}" + (f", besides {self.skipped:,} that are no pictures" if self.skipped else "")),
+            ("rows", f"{self.rows:,}" + (f", and {self.skipped:,} skipped lines" if self.skipped else "")),
             ("samples", f"{sum(self.samples.values()):,} ({_list(self.samples)})"),
             ("rejects", f"{sum(self.rejects.values()):,}, {self.duplicates:,} of them duplicates"),
             ("shards", f"{self.shards:,}, {self.shard_bytes / 1e6:,.1f} MB"),
@@ -113,35 +113,33 @@ class Report:
 
 
 def warning(few: FewLabels) -> RenderableType:
-    """What a person must not overlook: hardly any tag led to a label, why, and which tags did not."""
+    """Warns that hardly any tag led to a label, with the likely cause and the most frequent unmatched tags."""
     table = Table("tag", "token", "times", title="Commonest tags without a label", title_justify="left")
     for each in few.unmatched:
         table.add_row(escape(each.written[:60]), escape(each.token), f"{each.tags:,}")
     share = (
         f"{few.tags_matched / few.tags:.1%} of {few.tags:,} tags led to a label" if few.tags else "there are no tags"
     )
-    way_out = few.remedy if few.cause in ("rules", "words", "vocabulary") else f"ingest again and {few.remedy}"
-    says = Text(f"Hardly any labels, {share}: {few.why}; {way_out}.", style="bold red")
-    return Group(table, says) if few.unmatched else says
+    remedy = few.remedy if few.cause in ("rules", "words", "vocabulary") else f"ingest again and {few.remedy}"
+    message = Text(f"Hardly any labels, {share}: {few.why}; {remedy}.", style="bold red")
+    return Group(table, message) if few.unmatched else message
 
 
 def set_tables(sets: SetCounts) -> list[Table]:
-    """What set work found, and how much of what is there it can have found."""
+    """Returns tables of what set work found, with the predicted recall of near duplicates."""
     tables = []
     if sets.near is not None and sets.near.hashes:
         near = sets.near
         title = f"Near duplicates: {near.tables} tables of {near.bits} bits over {near.hashes:,} hashes"
-        table = Table(
-            "bits that differ", "pairs found", "share found of all, predicted", title=title, title_justify="left"
-        )
+        table = Table("Hamming distance", "pairs found", "predicted recall", title=title, title_justify="left")
         for distance, share in enumerate(near.predicted):
             table.add_row(str(distance), f"{sets.pairs.get(str(distance), 0):,}", f"{share:.1%}")
-        table.caption = f"{near.low_quality:,} pictures with too little to see were not compared; " + (
-            f"{near.crowded_buckets:,} crowded buckets with {near.crowded_rows:,} members were compared in part"
+        table.caption = f"{near.low_quality:,} images of too low PDQ quality were not compared; " + (
+            f"{near.crowded_buckets:,} large buckets with {near.crowded_rows:,} members were compared in part"
         )
         tables.append(table)
     if sets.evaluation:
-        names = ("pictures", "broken", "low_quality", "found", "found_same_bytes", "met")
+        names = ("pictures", "broken", "low_quality", "found", "found_same_bytes", "met")  # keys of report.json
         table = Table("evaluation set", *(name.replace("_", " ") for name in names), title="Evaluation sets")
         for name, counts in sets.evaluation.items():
             table.add_row(name, *(f"{counts[each]:,}" for each in names))
@@ -150,15 +148,13 @@ def set_tables(sets: SetCounts) -> list[Table]:
 
 
 def _crowds(sets: SetCounts) -> Table:
-    """Pictures under many URLs: a list that is not looked at trains on what hosts send in place of a picture."""
-    names = ("picture", "URLs", "with tags", "different tags", "with the commonest", "")
+    """Returns a table of images under many URLs: a placeholder that is not noticed becomes a training image."""
+    names = ("key", "URLs", "with tags", "different tags", "with the most frequent tag", "")
     table = Table(*names, title="The same bytes under many URLs: a placeholder?", title_justify="left")
     for crowd in sets.crowds[:TOP_CROWDS]:
         counts = (f"{count:,}" for count in (crowd.urls, crowd.tagged, crowd.tags, crowd.commonest))
-        table.add_row(crowd.key, *counts, "left out" if crowd.left_out else "stays")
-    table.caption = (
-        "left out are those whose tags have nothing in common; --placeholder-urls N leaves out all from N URLs on"
-    )
+        table.add_row(crowd.key, *counts, "dropped" if crowd.left_out else "kept")
+    table.caption = "dropped where the tags have nothing in common; --placeholder-urls N drops all with at least N URLs"
     return table
 
 

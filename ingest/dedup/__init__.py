@@ -1,4 +1,4 @@
-"""Which rows stay: exact and near duplicates, images of evaluation sets, placeholders, the split.
+"""Decides which rows stay: exact and near duplicates, images of evaluation sets, placeholders, the split.
 
 Used from outside: decontamination, evaluation_sets, existing_samples, near_duplicates, placeholders, resolve,
 selection.

@@ -1,7 +1,9 @@
-"""Decontamination: which pictures are in an evaluation set, or near one of its pictures, so that a model is not tested on them.
+"""Decontamination: finds images that are in an evaluation set, or near one of its images, so that no model is tested on
+them.
 
-Every pair within the threshold is found, not just most (`matcher`). What is removed or only marked is listed pair by pair in
-`decontamination.parquet`, so that accuracy can be counted again without the evaluation pictures that were seen in training.
+The search is exact: every pair within the threshold is found (similarity/hamming_index.py). Pairs are listed in
+`decontamination.parquet` whether images are removed or only marked, so that accuracy can be computed again without the
+evaluation images that were seen in training.
 """
 
 from collections import Counter, deque
@@ -20,8 +22,8 @@ from tagmill.ingest.similarity.hash_files import HashFile, Records, Words, is_ex
 from tagmill.shards.formats.parquet import table_bytes
 from tagmill.shards.formats.record import key_of, sha256_hex
 
-LEAKS = "decontamination"  # the stem of the table of matches, of each run that had evaluation sets
-# What is known of an evaluation picture; of each at least one of sha256 and hash. Ordered by set and name.
+LEAKS = "decontamination"  # stem of the table of matches of a run with evaluation sets
+# The evaluation images, sorted by set and name; each has a sha256, a hash, or both.
 ENTRIES = pa.schema(
     [
         pa.field("set", pa.string(), nullable=False),
@@ -31,7 +33,7 @@ ENTRIES = pa.schema(
         pa.field("pdq_quality", pa.int32()),
     ]
 )
-# One row for each pair of a picture of the corpus and an evaluation picture.
+# One row for each pair of an image of the corpus and an evaluation image.
 MATCHES = pa.schema(
     [
         pa.field("set", pa.string(), nullable=False),
@@ -43,24 +45,24 @@ MATCHES = pa.schema(
         pa.field("same_bytes", pa.bool_(), nullable=False),
     ]
 )
-_BLOCK = 1 << 15  # hashes of the corpus that are matched at a time
+_BLOCK = 1 << 15  # hashes of the corpus that a thread matches at a time
 
 
 @dataclass(frozen=True)
 class EvaluationSets:
-    """The pictures that no model should have been trained on, and what to do with theirs in the corpus."""
+    """Images that no model should be trained on, and what to do with matching images of the corpus."""
 
     entries: pa.Table = field(default_factory=ENTRIES.empty_table)
-    broken: dict[str, int] = field(default_factory=dict)  # files of a set that are no sound pictures
+    broken: dict[str, int] = field(default_factory=dict)  # number of files of a set that are not valid images
     threshold: int = 31  # bits of PDQ
-    quality: int = 50  # evaluation pictures of lower PDQ quality are matched by their bytes alone
+    quality: int = 50  # evaluation images of lower PDQ quality are matched only by sha256
     remove: bool = True
 
     def __bool__(self) -> bool:
         return len(self.entries) > 0
 
     def data(self) -> bytes:
-        """The same bytes for the same pictures."""
+        """Serialises the entries; equal entries give equal bytes."""
         return table_bytes(self.entries.to_pylist(), ENTRIES)
 
     @property
@@ -68,7 +70,7 @@ class EvaluationSets:
         return sha256_hex(self.data())
 
     def hashed(self) -> tuple[npt.NDArray[np.int64], Words]:
-        """(ordinals of the entries that are matched by hash, their hashes [m, 4])."""
+        """Returns (ordinals of the entries that are matched by hash, int64 [m]; their hashes, uint64 [m, 4])."""
         good = pc.greater_equal(pc.fill_null(self.entries["pdq_quality"], 100), self.quality)
         good = pc.and_(good, pc.is_valid(self.entries["pdq0"])).to_numpy()
         columns = [self.entries[f"pdq{word}"].filter(pa.array(good)).to_numpy() for word in range(4)]
@@ -78,16 +80,16 @@ class EvaluationSets:
 def find_leaks(
     engine: Engine, hashes: HashFile, sets: EvaluationSets, memory: int, threads: int
 ) -> tuple[pa.Table, dict[str, dict[str, int]]]:
-    """The pairs (MATCHES, in order of set, evaluation picture and key) and counts by set.
+    """Returns the pairs (MATCHES, sorted by set, evaluation image and key) and counts by set.
 
-    `engine` has the tables facts and removed; an exact group is met once, by the row that it keeps.
+    `engine` has the tables facts and removed. An exact duplicate group is matched once, by the row that it keeps.
     """
     ordinals, listed = sets.hashed()
     pairs = [_same_bytes(engine, sets)]
     for row_id, entry, apart in near_rows(hashes, listed, sets.threshold, memory, threads):
         pairs.append(np.stack([row_id, ordinals[entry], apart.astype(np.int64), np.zeros_like(row_id)], axis=1))
     found = np.concatenate(pairs)
-    # A pair that has the same bytes is met by its hash too: once is enough.
+    # A pair with the same bytes is also found by its hash: keep it once.
     found = found[np.lexsort((-found[:, 3], found[:, 1], found[:, 0]))]
     again = np.zeros(len(found), np.bool_)
     again[1:] = (found[1:, :2] == found[:-1, :2]).all(axis=1)
@@ -96,7 +98,7 @@ def find_leaks(
 
 
 def _same_bytes(engine: Engine, sets: EvaluationSets) -> npt.NDArray[np.int64]:
-    """Pairs (row_id, entry, 0, 1) by sha256."""
+    """Returns the pairs by sha256, int64 [pairs, 4]: row_id, entry, distance 0, same_bytes 1."""
     known = [(key_of(sha256), entry) for entry, sha256 in enumerate(sets.entries["sha256"].to_pylist()) if sha256]
     if not known:
         return np.zeros((0, 4), np.int64)
@@ -113,13 +115,13 @@ def _matches(engine: Engine, sets: EvaluationSets, found: npt.NDArray[np.int64])
     met = engine.run("evaluation_keys").read_all()
     rows, keys = met["row_id"].to_numpy(), met["key"]
     order = rows.argsort()
-    places = pa.array(order[np.searchsorted(rows[order], found[:, 0])])
+    positions = pa.array(order[np.searchsorted(rows[order], found[:, 0])])
     entries = sets.entries.take(pa.array(found[:, 1]))
     columns = [
         entries["set"],
         entries["name"],
         entries["sha256"],
-        keys.take(places),
+        keys.take(positions),
         *found[:, :3:2].T,
         found[:, 3] == 1,
     ]
@@ -130,7 +132,7 @@ def _matches(engine: Engine, sets: EvaluationSets, found: npt.NDArray[np.int64])
 
 
 def _counts(sets: EvaluationSets, matches: pa.Table) -> dict[str, dict[str, int]]:
-    """By set: its pictures, its broken files, pictures of the corpus that it meets, and those of its own that are met."""
+    """Returns by set: its images, its broken files, matched images of the corpus, and its own images that matched."""
     sizes = Counter(sets.entries["set"].to_pylist())
     plain = pc.less(pc.fill_null(sets.entries["pdq_quality"], 100), sets.quality)
     counts = {}
@@ -151,10 +153,11 @@ Pairs = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.uint1
 
 
 def near_rows(hashes: HashFile, listed: Words, threshold: int, memory: int, threads: int) -> Iterator[Pairs]:
-    """(row_ids of the file, ordinals of the list, bits of distance) of all pairs within the threshold, a pair perhaps often.
+    """Yields (row_ids of the file, ordinals of the list, Hamming distances) of all pairs within the threshold; pairs
+    may repeat.
 
-    The file is gone through as often as the tables of the list need, to stay within `memory` bytes. Rows of an existing
-    corpus are passed over.
+    Reads the file several times where the tables of the list do not fit into `memory` bytes at once. Skips rows of an
+    extended corpus.
     """
     scheme = choose_scheme(threshold, min(len(listed), MAX_ENTRIES), hashes.rows)
     most = max(1, MAX_ENTRIES // scheme.neighbours)
@@ -164,11 +167,11 @@ def near_rows(hashes: HashFile, listed: Words, threshold: int, memory: int, thre
         at_once = max(1, memory // 2 // size)
         for block in range(0, scheme.blocks, at_once):
             blocks = range(block, min(block + at_once, scheme.blocks))
-            for row_id, entry, apart in _through(hashes, some, threshold, scheme, blocks, threads):
+            for row_id, entry, apart in _search(hashes, some, threshold, scheme, blocks, threads):
                 yield row_id, entry + first, apart
 
 
-def _through(
+def _search(
     hashes: HashFile, listed: Words, threshold: int, scheme: Scheme, blocks: range, threads: int
 ) -> Iterator[Pairs]:
     matcher = HammingIndex(listed, threshold, scheme, wide=True, blocks=blocks)
@@ -177,7 +180,7 @@ def _through(
         asked, entry, apart = matcher.pairs(np.ascontiguousarray(records["pdq"]))
         return records["row_id"][asked], entry, apart
 
-    def pieces() -> Iterable[Records]:
+    def blocks_of_new() -> Iterable[Records]:
         for records in hashes.blocks():
             new = records[~is_existing(records)]
             for start in range(0, len(new), _BLOCK):
@@ -185,8 +188,8 @@ def _through(
 
     pending: deque[Future[Pairs]] = deque()
     with ThreadPoolExecutor(max(1, threads)) as pool:
-        for piece in pieces():
-            pending.append(pool.submit(work, piece))
+        for block in blocks_of_new():
+            pending.append(pool.submit(work, block))
             if len(pending) > 2 * threads:
                 yield pending.popleft().result()
         while pending:

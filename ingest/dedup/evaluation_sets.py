@@ -1,4 +1,4 @@
-"""Reading evaluation sets: folders of pictures, tars, or tables of hashes."""
+"""Reads evaluation sets: folders of images, tars, or tables of hashes."""
 
 import asyncio
 import csv
@@ -26,22 +26,24 @@ from tagmill.shards.storage.store import Store
 log = logging.getLogger(__name__)
 
 EVALUATION_SUFFIXES = frozenset([".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".ppm"])
-_AHEAD = 32  # pictures in memory
-_WAY_OUT = "give a folder of pictures or of tars, a tar, or a .parquet or .csv with columns sha256 and/or pdq"
+_AHEAD = 32  # images in memory
+_REMEDY = "give a folder of images or of tars, a tar, or a .parquet or .csv with columns sha256 and/or pdq"
 _HASHES = "give 64 hex digits in sha256 or pdq, or in both, and leave the other empty; remove rows without a hash"
 
 
 @dataclass(frozen=True)
 class _File:
-    """A file of a set that should be a picture."""
+    """A file of a set that should be an image."""
 
     name: str
     body: bytes
 
 
 def read_sets(config: IngestConfig) -> EvaluationSets:
-    """All sets of a config; pictures are fingerprinted as those of the corpus are. Raises ConfigError where a set cannot be
-    read or has no pictures."""
+    """Reads all evaluation sets of a config; images are fingerprinted like those of the corpus.
+
+    Raises ConfigError where a set cannot be read or has no images.
+    """
     lines: list[dict[str, Any]] = []
     broken: dict[str, int] = {}
     for text in config.evaluation_set:
@@ -49,10 +51,10 @@ def read_sets(config: IngestConfig) -> EvaluationSets:
         try:
             found, bad = _table(path) if path.lower().endswith((".parquet", ".csv")) else _pictures(config, path)
         except (OSError, StoreError, pa.ArrowException, tarfile.TarError, csv.Error) as error:
-            raise ConfigError(f"cannot be read: {error}", f"evaluation set {name}, {path}", _WAY_OUT) from error
+            raise ConfigError(f"cannot be read: {error}", f"evaluation set {name}, {path}", _REMEDY) from error
         if not found:
-            what = f"no sound picture among {bad} files" if bad else "no pictures"
-            raise ConfigError(what, f"evaluation set {name}, {path}", _WAY_OUT)
+            what = f"no valid image among {bad} files" if bad else "no images"
+            raise ConfigError(what, f"evaluation set {name}, {path}", _REMEDY)
         broken[name] = bad
         lines += [{"set": name, **line} for line in sorted(found, key=lambda line: str(line["name"]))]
     return EvaluationSets(
@@ -65,7 +67,7 @@ def read_sets(config: IngestConfig) -> EvaluationSets:
 
 
 def _table(path: str) -> tuple[list[dict[str, Any]], int]:
-    """The rows of a table of hashes. Raises ConfigError that names the row which holds none."""
+    """Reads a table of hashes. Raises ConfigError that names a row without a hash."""
     folder, _, name = path.rpartition("/")
     data = Store(folder or ".").read(name)
     if path.lower().endswith(".parquet"):
@@ -84,7 +86,7 @@ def _table(path: str) -> tuple[list[dict[str, Any]], int]:
         if (digest and sha256 is None) or (pdq and words is None) or not (digest or pdq):
             raise ConfigError("no sha256 and no PDQ hash of 64 hex digits", f"{path}, row {number}", _HASHES)
         line: dict[str, Any] = {"name": str(row.get("name") or f"row {number:09d}"), "sha256": sha256}
-        lines.append(line | {f"pdq{place}": word for place, word in enumerate(words or [None] * 4)})
+        lines.append(line | {f"pdq{number}": word for number, word in enumerate(words or [None] * 4)})
     counts = {
         kind: sum(line[column] is not None for line in lines)
         for kind, column in (("pdq", "pdq0"), ("sha256", "sha256"))
@@ -94,19 +96,19 @@ def _table(path: str) -> tuple[list[dict[str, Any]], int]:
 
 
 def _columns(names: Sequence[str], path: str) -> dict[str, str]:
-    """The columns that are read, by what the table calls them. Raises ConfigError where there is none with hashes."""
+    """Returns the columns to read, by their names in the table. Raises ConfigError where no column has hashes."""
     found = {name: name.strip().lower().replace("-", "") for name in names}
     found = {name: ours for name, ours in found.items() if ours in ("name", "sha256", "pdq")}
     if not {"sha256", "pdq"} & set(found.values()):
-        raise ConfigError("neither a column sha256 nor a column pdq", path, _WAY_OUT)
+        raise ConfigError("neither a column sha256 nor a column pdq", path, _REMEDY)
     if len(set(found.values())) < len(found):
         raise ConfigError(f"two columns of one name: {', '.join(found)}", path, "rename one of them")
     return found
 
 
 def _pictures(config: IngestConfig, path: str) -> tuple[list[dict[str, Any]], int]:
-    """Sound pictures of a folder or tar, and how many files are broken."""
-    # As the corpus's pictures but for what it does not take: a small evaluation picture is one all the same.
+    """Fingerprints the images of a folder or tar; returns them and the number of broken files."""
+    # Like images of the corpus, but without its limits: a small evaluation image counts too.
     policy = replace(
         config, min_side=1, max_aspect=None, reencode="always", resize=_resize(config), decoders=config.processes
     )
@@ -120,7 +122,7 @@ def _pictures(config: IngestConfig, path: str) -> tuple[list[dict[str, Any]], in
                 counts["broken"] += 1
                 continue
             prints = made.prints
-            words = {f"pdq{place}": word for place, word in enumerate(prints.pdq)}
+            words = {f"pdq{number}": word for number, word in enumerate(prints.pdq)}
             lines.append({"name": file.name, "sha256": prints.sha256, "pdq_quality": prints.pdq_quality, **words})
 
     async def every() -> None:
@@ -133,12 +135,12 @@ def _pictures(config: IngestConfig, path: str) -> tuple[list[dict[str, Any]], in
 
 
 def _resize(config: IngestConfig) -> Any:
-    """`no` with `never` cannot be changed by itself; fingerprints are of the whole picture in every mode."""
+    """Replaces `no`, which does not go with re-encoding; fingerprints are of the whole image in every mode."""
     return "keep_ratio" if config.resize == "no" else config.resize
 
 
 def _files(path: str, most: int, counts: Counter[str]) -> Iterator[_File]:
-    """The picture files of a folder and all below it, and those in its tars; longer ones than `most` bytes are broken."""
+    """Yields the image files of a folder, recursively, and of its tars; counts files longer than `most` bytes as broken."""
     if path.endswith(".tar"):
         folder, _, name = path.rpartition("/")
         yield from _of_tar(Store(folder or "."), name, most, counts)

@@ -1,4 +1,4 @@
-"""The samples that a corpus has already, as set work sees them in a run that extends it: above all new rows, and unchanged."""
+"""The samples that an extended corpus has already: set work ranks them above all new rows, and never drops them."""
 
 from pathlib import Path
 
@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 
 from tagmill.shards.manifest import Corpus
 
-# Rows stand in the order of the corpus. row_id is negative and ascending, so that old rows come before new ones where row_ids
-# decide; it is not the one that the row had in its list, which shard tables do not have. Neither do they have pdq_quality:
-# it was judged when the row came in.
+# Rows are in the order of the corpus. row_id is negative and ascending, so that old rows come before new ones; it is not the
+# row_id of the list, which shard tables do not have. pdq_quality is null, because shard tables do not have it either: it was
+# checked when the row was new.
 EXISTING = pa.schema(
     [
         pa.field("row_id", pa.int64(), nullable=False),
@@ -20,7 +20,7 @@ EXISTING = pa.schema(
         pa.field("sha256", pa.string(), nullable=False),
         *(pa.field(f"pdq{word}", pa.int64()) for word in range(4)),
         pa.field("pdq_quality", pa.int32()),
-        pa.field("pixels", pa.int64(), nullable=False),  # of the source picture
+        pa.field("pixels", pa.int64(), nullable=False),  # of the source image
     ]
 )
 _BATCH_ROWS = 16_384
@@ -28,9 +28,9 @@ _SHORT = ["key", "sha256", "pdq0", "pdq1", "pdq2", "pdq3", "original_width", "or
 
 
 def existing_rows(corpus: Corpus, path: Path) -> Path:
-    """Writes the local Parquet file `path` (schema EXISTING): the samples that are not taken down, from the shard tables.
+    """Writes the samples that are not taken down, from the shard tables, to the local Parquet file `path` (schema EXISTING).
 
-    Whoever yields to what was taken down would be lost with it.
+    A new image must not become a duplicate of a sample that was taken down, because it would be lost with it.
     """
     row = -int(corpus.column("samples").sum())
     with pq.ParquetWriter(path, EXISTING, compression="lz4") as writer:

@@ -1,8 +1,9 @@
-"""Who yields to whom among near duplicates: a row is dropped iff a better-ranked row that is kept lies near enough.
+"""Decides which near duplicates to drop: a row is dropped if and only if a better-ranked row that is kept is near
+enough.
 
-Pairs come in the order of their better row, whose own fate is settled by then: all pairs in which it is the worse one came
-before. So one pass decides (the lexicographically first maximal independent set), however long the chains are, and the first
-kept row that a dropped one meets is the best. A byte a row that has a near duplicate is in memory.
+This is the lexicographically first maximal independent set. Pairs come in the order of their better row; all pairs in
+which it is the worse row came before, so it is already known whether it is kept. One pass decides, however long chains
+are, and the first kept row of a dropped row is the best. Memory: one byte per row with a near duplicate.
 """
 
 from collections import Counter
@@ -18,9 +19,9 @@ YIELDED = pa.schema([("rank", pa.int64()), ("to_rank", pa.int64())])
 
 
 def greedy_independent_set(pairs: Iterable[pa.RecordBatch], ranks: int, path: Path) -> Counter[int]:
-    """Writes who is dropped and the row that it yields to (YIELDED), and counts the pairs by distance.
+    """Writes the dropped rows, each with the row that it is a duplicate of (YIELDED), and counts pairs by distance.
 
-    `pairs` have better, worse and distance, ranks from 1 to `ranks`, ordered by (better, worse), each pair once.
+    `pairs` have the columns better, worse (ranks from 1 to `ranks`) and distance, sorted by (better, worse), each pair once.
     """
     gone = bytearray(ranks + 1)
     counts: Counter[int] = Counter()

@@ -1,7 +1,8 @@
-"""Near duplicates: pairs of pictures whose PDQ hashes differ in few bits, found table by table and streamed to the spool.
+"""Finds near duplicates: pairs of images whose PDQ hashes differ in few bits, by LSH, one table after the other.
 
-Equal hashes are put together first, because they have the same neighbours; what is left is compared within the buckets of
-each table of `bands`. What is in memory does not depend on the number of rows: a table is dealt into piles on the spool.
+Equal hashes are collapsed first, because they have the same neighbours. The others are compared within the buckets of
+each LSH table (similarity/lsh.py). Memory does not depend on the number of rows: a table is split into partitions on
+the spool, and pairs are streamed to a file there.
 """
 
 from collections.abc import Iterable, Iterator
@@ -43,37 +44,37 @@ from tagmill.ingest.similarity.lsh import (
 from tagmill.shards.errors import TagmillError
 
 EDGES = pa.schema([("row_a", pa.int64()), ("row_b", pa.int64()), ("distance", pa.int32())])  # row_a < row_b
-ALIKE = pa.schema([("row_id", pa.int64()), ("head", pa.int64())])  # equal hashes; the head stands for the others
+ALIKE = pa.schema([("row_id", pa.int64()), ("head", pa.int64())])  # equal hashes: only the head is compared
 _EVERY_BIT = np.full(4, 0xFFFFFFFFFFFFFFFF, np.uint64)
-_ROW_BYTES = 80  # of a pile while it is worked on: its record, the key, and an order while that is made
-_PAIRS = 1 << 20  # compared at a time
-_LARGEST = 1 << 12  # piles
+_ROW_BYTES = 80  # memory per row of a spill partition: its record, its key, and a sort order
+_PAIRS = 1 << 20  # pairs that are compared at a time
+_MOST_PARTITIONS = 1 << 12
 Rows: TypeAlias = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class NearRules:
-    """What is a near duplicate, and how hard they are looked for."""
+    """What is a near duplicate, and the parameters of the search."""
 
     threshold: int = 31  # bits of 256 that may differ
-    bits: int | None = None  # of a table; None goes by the number of hashes
-    tables: int | None = None  # None takes as many as find 95 of 100 pairs that differ in 16 bits
-    quality: int = 50  # hashes of lower PDQ quality are left out
-    bucket: int = 100  # members of a bucket beyond which only so many are compared with all
+    bits: int | None = None  # hash bits per LSH table; None: chosen by the number of hashes
+    tables: int | None = None  # LSH tables; None: enough for 96 % recall at Hamming distance 16 (similarity/lsh.py)
+    quality: int = 50  # hashes of lower PDQ quality are not compared
+    bucket: int = 100  # in larger buckets only so many images are compared with all others
 
 
 @dataclass
 class NearCounts:
-    """What was looked at and what was found."""
+    """What was compared, and how."""
 
-    hashes: int = 0  # compared, equal ones once
-    low_quality: int = 0  # rows left out
+    hashes: int = 0  # different hashes that were compared
+    low_quality: int = 0  # rows that were not
     bits: int = 0
     tables: int = 0
     predicted: list[float] = field(default_factory=list)  # recall by distance, 0 to the threshold
-    crowded_buckets: int = 0  # over all tables
-    crowded_rows: int = 0  # memberships in them
-    spilled: int = 0  # bytes written to the spool and given back
+    crowded_buckets: int = 0  # larger than `bucket`, over all tables
+    crowded_rows: int = 0  # their members, over all tables
+    spilled: int = 0  # bytes written to the spool, and deleted
 
 
 @dataclass(frozen=True)
@@ -88,17 +89,17 @@ class NearFound:
 def find_near(
     hashes: HashFile, rules: NearRules, *, gone: Rows, seed: int, memory: int, threads: int, spool: Path
 ) -> NearFound:
-    """Pairs within the threshold among the records whose row is not in `gone`, sorted int64; with about `memory` bytes.
+    """Finds pairs within the threshold among the records whose row_id is not in `gone` (sorted int64), in about `memory` bytes.
 
-    Which pairs are found depends on records, rules and seed alone. Raises TagmillError where the spool is full, or so many
-    hashes agree on the bits of a table that they do not fit into memory.
+    Which pairs are found depends only on records, rules and seed. Raises TagmillError where the spool is full, or where so many
+    hashes have the same bits in a table that they do not fit into memory.
     """
     spool.mkdir(parents=True, exist_ok=True)
     counts = NearCounts()
     share = memory // max(1, threads)
     found = NearFound(spool / "edges.parquet", spool / "alike.parquet", counts)
     with _Sink(found.alike, ALIKE) as alike:
-        single = _singled(hashes, rules.quality, gone, memory, spool, alike, counts)
+        single = _collapse(hashes, rules.quality, gone, memory, spool, alike, counts)
     counts.hashes = single.rows
     counts.bits = default_bits(single.rows) if rules.bits is None else rules.bits
     counts.tables = default_tables(counts.bits, seed) if rules.tables is None else rules.tables
@@ -116,65 +117,67 @@ def find_near(
     return found
 
 
-def _singled(
+def _collapse(
     hashes: HashFile, quality: int, gone: Rows, memory: int, spool: Path, alike: "_Sink", counts: NearCounts
 ) -> HashFile:
-    """Each different hash once, with the row that has most weight; the others are told to `alike`."""
+    """Collapses equal hashes to the row of highest weight; writes the other rows to `alike`."""
     single = HashFile(spool / "single.hashes")
     single.unlink()
     single.append(np.empty(0, RECORD))
 
     def wanted() -> Iterator[Records]:
         for records in hashes.blocks():
-            plain = quality_of(records) < quality
-            counts.low_quality += int(plain.sum())
-            yield records[~(plain | np.isin(records["row_id"], gone))]
+            low_quality = quality_of(records) < quality
+            counts.low_quality += int(low_quality.sum())
+            yield records[~(low_quality | np.isin(records["row_id"], gone))]
 
-    for pile in _of_equal(wanted(), hashes.rows, memory, spool, counts):
-        _fits(len(pile), memory, spool)
-        packed = PackedHashes(mixed_bits(pile["pdq"], _EVERY_BIT))
-        alone = np.ones(len(pile), np.bool_)
+    for records in _by_equality(wanted(), hashes.rows, memory, spool, counts):
+        _check_memory(len(records), memory, spool)
+        packed = PackedHashes(mixed_bits(records["pdq"], _EVERY_BIT))
+        alone = np.ones(len(records), np.bool_)
         at = packed.repeated()
         alone[packed.positions[at]] = alone[packed.positions[at + 1]] = False
-        single.append(pile[alone])
-        some = pile[~alone]
-        some = some[np.lexsort((some["row_id"], -some["weight"], *some["pdq"].T[::-1]))]
-        first = np.ones(len(some), np.bool_)
-        first[1:] = (some["pdq"][1:] != some["pdq"][:-1]).any(axis=1)
-        single.append(some[first])
-        heads = some["row_id"][first][first.cumsum() - 1]
-        alike.write(some["row_id"][~first], heads[~first])
+        single.append(records[alone])
+        equal = records[~alone]  # or equal in the mixed bits by chance
+        equal = equal[np.lexsort((equal["row_id"], -equal["weight"], *equal["pdq"].T[::-1]))]
+        first = np.ones(len(equal), np.bool_)
+        first[1:] = (equal["pdq"][1:] != equal["pdq"][:-1]).any(axis=1)
+        single.append(equal[first])
+        heads = equal["row_id"][first][first.cumsum() - 1]
+        alike.write(equal["row_id"][~first], heads[~first])
     return single
 
 
-def _of_equal(blocks: Iterator[Records], most: int, memory: int, spool: Path, counts: NearCounts) -> Iterable[Records]:
-    """The records of blocks, `most` at most, in piles that fit into memory; equal hashes lie in the same."""
-    number = _piles(most, memory)
+def _by_equality(
+    blocks: Iterator[Records], most: int, memory: int, spool: Path, counts: NearCounts
+) -> Iterable[Records]:
+    """Splits records, `most` at most, into partitions that fit into memory; equal hashes are in the same."""
+    number = _num_partitions(most, memory)
     if number == 1:
         whole, rows = np.empty(most, RECORD), 0
         for records in blocks:
             whole[rows : rows + len(records)] = records
             rows += len(records)
         return [whole[:rows]]
-    piles = SpillPartitions(spool, "alike", number)
-    counts.spilled += piles.write(blocks, partition_by_key(_EVERY_BIT, number))
-    return map(HashFile.read, piles)
+    spills = SpillPartitions(spool, "alike", number)
+    counts.spilled += spills.write(blocks, partition_by_key(_EVERY_BIT, number))
+    return map(HashFile.read, spills)
 
 
-def _piles(rows: int, memory: int) -> int:
-    """A power of two, so that a pile of even size takes at most `memory` bytes."""
+def _num_partitions(rows: int, memory: int) -> int:
+    """Returns a power of two; partitions of equal size need at most `memory` bytes each."""
     needed = max(1, -(-rows * _ROW_BYTES // max(1, memory)))
-    return min(1 << (needed - 1).bit_length(), _LARGEST)
+    return min(1 << (needed - 1).bit_length(), _MOST_PARTITIONS)
 
 
-def _fits(rows: int, memory: int, spool: Path) -> None:
+def _check_memory(rows: int, memory: int, spool: Path) -> None:
     if rows > BLOCK and rows * _ROW_BYTES > 4 * memory:
-        what = f"{rows} hashes agree on the bits of a table, which is more than the memory given holds"
+        what = f"{rows} hashes have the same bits in an LSH table, and do not fit into the memory limit"
         raise TagmillError(what, spool, "raise memory_limit, or near_bits")
 
 
-class _Pile:
-    """Some of the hashes of a table, as columns; read block by block, so that they are in memory once."""
+class _Columns:
+    """A spill partition of a table, as columns; read block by block, so that it is in memory once."""
 
     def __init__(self, hashes: HashFile, mask: Words) -> None:
         self.row_id, self.weight = np.empty(hashes.rows, np.int64), np.empty(hashes.rows, np.int64)
@@ -187,7 +190,7 @@ class _Pile:
 
 
 class _Group:
-    """Tables with bits in common: hashes are dealt into cells by these once, and every table goes through each cell."""
+    """LSH tables with bits in common: hashes are split by these bits once, and each table is searched within each partition."""
 
     def __init__(
         self,
@@ -205,22 +208,23 @@ class _Group:
         self.spilled = 0
 
     def run(self) -> Self:
-        cells = 1 << int(np.bitwise_count(self._shared).sum())
-        if cells == 1:
+        partitions = 1 << int(np.bitwise_count(self._shared).sum())
+        if partitions == 1:
             for table in self.tables:
                 table.run(self._hashes)
             return self
-        dealt = SpillPartitions(self._spool, f"group-{self._number:03d}", cells)
-        self.spilled = dealt.write(self._hashes.blocks(), lambda pdq: partition_numbers(pdq, self._shared))
-        for cell in dealt.files:
+        spills = SpillPartitions(self._spool, f"group-{self._number:03d}", partitions)
+        self.spilled = spills.write(self._hashes.blocks(), lambda pdq: partition_numbers(pdq, self._shared))
+        for spill in spills.files:
             for table in self.tables:
-                table.run(cell)
-            cell.unlink()
+                table.run(spill)
+            spill.unlink()
         return self
 
 
 class _Table:
-    """One table: hashes, dealt into piles where they are too many, each pile sorted, and the pairs of every bucket compared."""
+    """One LSH table: splits hashes into partitions that fit into memory, sorts each by key, and compares pairs within
+    buckets."""
 
     def __init__(self, mask: Words, name: str, rules: NearRules, memory: int, spool: Path, edges: "_Sink") -> None:
         self._mask, self._name = mask, name
@@ -228,71 +232,74 @@ class _Table:
         self.crowded_buckets = self.crowded_rows = self.spilled = 0
 
     def run(self, hashes: HashFile) -> None:
-        """Whatever has the same key must be in these hashes."""
-        number = _piles(hashes.rows, self._memory)
+        """Searches `hashes`, which must have all hashes of a key or none."""
+        number = _num_partitions(hashes.rows, self._memory)
         if number == 1:
-            self._compare(_Pile(hashes, self._mask))
+            self._compare(_Columns(hashes, self._mask))
             return
-        piles = SpillPartitions(self._spool, f"table-{self._name}", number)
-        self.spilled += piles.write(hashes.blocks(), partition_by_key(self._mask, number))
-        for pile in piles:
-            _fits(pile.rows, self._memory, self._spool)
-            self._compare(_Pile(pile, self._mask))
+        spills = SpillPartitions(self._spool, f"table-{self._name}", number)
+        self.spilled += spills.write(hashes.blocks(), partition_by_key(self._mask, number))
+        for spill in spills:
+            _check_memory(spill.rows, self._memory, self._spool)
+            self._compare(_Columns(spill, self._mask))
 
-    def _compare(self, pile: _Pile) -> None:
-        """Sorts by key and compares neighbours at every lag, a run of equal keys being a bucket."""
-        packed, cap = PackedHashes(pile.key), self._rules.bucket
-        prefix, places, at = packed.prefix, packed.positions, packed.repeated()
+    def _compare(self, rows: _Columns) -> None:
+        """Sorts by key, and compares pairs within each bucket, that is, each run of equal keys: neighbours at lag 1, 2
+        and so on."""
+        packed, cap = PackedHashes(rows.key), self._rules.bucket
+        prefix, places = packed.prefix, packed.positions
+        at = packed.repeated()
         crowded = packed.repeated(cap)
         if len(crowded):
-            at = at[~self._runs(pile, packed, np.unique(prefix[crowded]))[at]]
+            at = at[~self._crowded(rows, packed, np.unique(prefix[crowded]))[at]]
         lag = 1
         while len(at):
             for start in range(0, len(at), _PAIRS):
                 block = at[start : start + _PAIRS]
-                self._pairs(pile, places.take(block), places.take(block + lag))
+                self._pairs(rows, places.take(block), places.take(block + lag))
             lag += 1
             at = at[at + lag < len(prefix)]
             at = at[prefix.take(at) == prefix.take(at + lag)]
 
-    def _pairs(self, pile: _Pile, left: Positions, right: Positions) -> None:
-        near, apart = near_pairs(pile.pdq.take(left, axis=0), pile.pdq.take(right, axis=0), self._rules.threshold)
+    def _pairs(self, rows: _Columns, left: Positions, right: Positions) -> None:
+        near, apart = near_pairs(rows.pdq.take(left, axis=0), rows.pdq.take(right, axis=0), self._rules.threshold)
         left, right = left[near], right[near]
-        same = pile.key[left] == pile.key[right]  # the prefix alone may be equal by chance
-        self._tell(pile.row_id[left[same]], pile.row_id[right[same]], apart[same])
+        same = rows.key[left] == rows.key[right]  # the prefix alone may be equal by chance
+        self._write(rows.row_id[left[same]], rows.row_id[right[same]], apart[same])
 
-    def _tell(self, left: Positions, right: Positions, apart: npt.NDArray[np.uint16]) -> None:
+    def _write(self, left: Positions, right: Positions, apart: npt.NDArray[np.uint16]) -> None:
         if len(left):
             self._edges.write(np.minimum(left, right), np.maximum(left, right), apart)
 
-    def _runs(self, pile: _Pile, packed: PackedHashes, found: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
-        """Compares within the runs of these prefixes, which are long; tells which positions belong to such runs."""
+    def _crowded(self, rows: _Columns, packed: PackedHashes, found: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
+        """Compares within the large buckets, whose key prefixes are `found`; returns which positions are in them, bool
+        [positions]."""
         done = np.zeros(len(packed.prefix), np.bool_)
         starts, stops = (np.searchsorted(packed.prefix, found, side) for side in ("left", "right"))
         for start, stop in zip(starts, stops, strict=True):
             done[start:stop] = True
             run = packed.positions[start:stop]
-            run = run[np.lexsort((pile.row_id[run], -pile.weight[run], pile.key[run]))]
-            cuts = np.flatnonzero(pile.key[run[1:]] != pile.key[run[:-1]]) + 1
+            run = run[np.lexsort((rows.row_id[run], -rows.weight[run], rows.key[run]))]
+            cuts = np.flatnonzero(rows.key[run[1:]] != rows.key[run[:-1]]) + 1
             for bucket in np.split(run, cuts):
-                self._bucket(pile, bucket)
+                self._bucket(rows, bucket)
         return done
 
-    def _bucket(self, pile: _Pile, bucket: Positions) -> None:
-        """All pairs of the heaviest; each of the others is paired with the first of these that is near enough, if any is."""
+    def _bucket(self, rows: _Columns, bucket: Positions) -> None:
+        """Compares the `bucket` heaviest rows pairwise; pairs every other row with the first of them within the threshold."""
         heads, others = bucket[: self._rules.bucket], bucket[self._rules.bucket :]
         left, right = np.triu_indices(len(heads), 1)
-        self._pairs(pile, heads[left], heads[right])
+        self._pairs(rows, heads[left], heads[right])
         if not len(others):
             return
         self.crowded_buckets += 1
         self.crowded_rows += len(bucket)
-        pdq = pile.pdq.take(others, axis=0)
+        pdq = rows.pdq.take(others, axis=0)
         for head in heads:
             if not len(others):
                 break
-            near, apart = near_pairs(pdq, pile.pdq[[head]], self._rules.threshold)
-            self._tell(pile.row_id[others[near]], np.full(len(near), pile.row_id[head]), apart)
+            near, apart = near_pairs(pdq, rows.pdq[[head]], self._rules.threshold)
+            self._write(rows.row_id[others[near]], np.full(len(near), rows.row_id[head]), apart)
             if len(near):
                 far = np.ones(len(others), np.bool_)
                 far[near] = False

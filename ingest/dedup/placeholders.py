@@ -1,8 +1,9 @@
-"""Pictures that came back for many different URLs: placeholders, which hosts send in place of what is gone, and the others.
+"""Finds placeholders: images that hosts send instead of a deleted one, so that many different URLs have the same bytes.
 
-A picture with `placeholder_urls` URLs is a placeholder whatever its tags. A short list never has so many: there a picture is
-one that came from a thousandth of the rows, at least FLOOR URLs, with tags that have nothing in common, as no tag is at a
-quarter of the URLs. People who post the same photograph share some of their words; those whose photographs are gone do not.
+An image with at least `placeholder_urls` URLs is a placeholder, whatever its tags. Short lists never reach that number.
+There, an image is a placeholder if at least one in SHARE rows, and at least FLOOR URLs, have it, and no tag is at one
+in AGREEING of these URLs: people who post the same photograph use some of the same words, but the tags of deleted
+photographs have nothing in common.
 """
 
 from dataclasses import dataclass, replace
@@ -12,11 +13,11 @@ import pyarrow as pa
 
 from tagmill.ingest.engines.engine import Engine, TableSource
 
-FLOOR = 10  # different URLs: fewer say nothing, as photographs are posted again and again
+FLOOR = 10  # different URLs; with fewer it may be a photograph that was posted several times
 SHARE = 1000  # one in so many rows of a list
-AGREEING = 4  # a tag at one in so many of the URLs with tags says that they show the same
-CROWDS_REPORTED = 20  # pictures that are reported, of those that are left out by their tags and of those that stay
-_MOST = 2000  # pictures that may be judged by their tags: more cannot have a thousandth of the rows each
+AGREEING = 4  # a tag at one in so many of the URLs with tags: they show the same
+CROWDS_REPORTED = 20  # images that are reported, both of those dropped because of their tags and of those kept
+_MOST = 2000  # images whose tags are counted: fewer can have a thousandth of the rows each
 _NO_LIMIT = 1 << 62
 TAGGED = pa.schema([("row_id", pa.int64()), ("url", pa.string()), ("tags", pa.list_(pa.string()))])
 _KEEPERS = pa.schema([("keeper", pa.int64())])
@@ -24,14 +25,14 @@ _KEEPERS = pa.schema([("keeper", pa.int64())])
 
 @dataclass(frozen=True)
 class Crowd:
-    """A picture that came back for many different URLs."""
+    """An image that many different URLs have."""
 
     key: str
-    urls: int  # different ones
-    tagged: int  # of these, URLs with a tag
-    tags: int  # different ones
-    commonest: int  # URLs that have the tag which most of them have
-    left_out: bool  # as a placeholder
+    urls: int  # different URLs
+    tagged: int  # URLs with at least one tag
+    tags: int  # different tags
+    commonest: int  # URLs with the most frequent tag
+    left_out: bool  # whether it is dropped as a placeholder
 
     @property
     def disagrees(self) -> bool:
@@ -40,10 +41,10 @@ class Crowd:
 
 
 def find_crowds(engine: Engine, limit: int, tagged: "TableSource | None") -> tuple[pa.Table, list[Crowd]]:
-    """(the placeholders as a table of `keeper`, what is reported of the others, those with the most URLs first).
+    """Returns (the placeholders as a table with the column `keeper`; the other images to report, those with most URLs first).
 
-    The engine has facts, exact and known. `tagged` (TAGGED) is read only where a picture is in question. `limit` is
-    `placeholder_urls`; with 0 nothing is a placeholder, and still told of. At most a few thousand pictures are in memory.
+    The engine has the tables facts, exact and known. `tagged` (TAGGED) is read only if tags decide about an image. `limit` is
+    `placeholder_urls`; 0 drops nothing, but still reports. Memory holds a few thousand images at most.
     """
     least = min(FLOOR, limit) if limit else FLOOR
     large = engine.run("large", urls=least).read_all()
@@ -59,11 +60,11 @@ def find_crowds(engine: Engine, limit: int, tagged: "TableSource | None") -> tup
     top = [row for row in top[: first + CROWDS_REPORTED] if row["urls"] >= FLOOR]
     found = _with_tags(engine, top, tagged, doubtful if limit else _NO_LIMIT) if top else []
     left_out = [row["keeper"] for row, crowd in zip(top, found, strict=True) if crowd.left_out]
-    told = [crowd for crowd in found if crowd.left_out][:CROWDS_REPORTED] + [
+    reported = [crowd for crowd in found if crowd.left_out][:CROWDS_REPORTED] + [
         crowd for crowd in found if not crowd.left_out
     ][:CROWDS_REPORTED]
-    told.sort(key=lambda crowd: (-crowd.urls, crowd.key))
-    return pa.concat_tables([placeholders, pa.table({"keeper": left_out}, _KEEPERS)]), told
+    reported.sort(key=lambda crowd: (-crowd.urls, crowd.key))
+    return pa.concat_tables([placeholders, pa.table({"keeper": left_out}, _KEEPERS)]), reported
 
 
 def _with_tags(engine: Engine, top: list[dict[str, Any]], tagged: "TableSource | None", doubtful: int) -> list[Crowd]:
@@ -76,6 +77,6 @@ def _with_tags(engine: Engine, top: list[dict[str, Any]], tagged: "TableSource |
     for row in top:
         seen = tags.get(row["keeper"], none)
         crowd = Crowd(row["key"], row["urls"], seen["tagged"], seen["tags"], seen["commonest"], left_out=False)
-        gone = row["urls"] >= doubtful and not row["known"] and crowd.disagrees
-        found.append(replace(crowd, left_out=gone))
+        dropped = row["urls"] >= doubtful and not row["known"] and crowd.disagrees
+        found.append(replace(crowd, left_out=dropped))
     return found

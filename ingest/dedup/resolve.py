@@ -1,7 +1,8 @@
-"""The set work over all pictures, in its order: exact groups, placeholders, evaluation sets, near duplicates.
+"""Resolves drops, the set work over all images: exact duplicates, placeholders, evaluation sets, near duplicates, in
+this order.
 
-It ends with the engine's table `dropped`: row_id, reason, yields_to of every picture that does not become a sample. What is
-cheap to say in SQL is SQL; hashes are compared outside of it, on files of the spool.
+The result is the engine's table `dropped`: row_id, reason and yields_to of every image that does not become a sample.
+Joins are SQL; hashes are compared outside of it, on files of the spool.
 """
 
 from dataclasses import dataclass, field
@@ -28,18 +29,18 @@ from tagmill.shards.storage.store import Store
 
 @dataclass(frozen=True)
 class SetRules:
-    """What set work removes, and the room that it has."""
+    """What set work removes, and its memory budget."""
 
-    placeholder_urls: int = 0  # different URLs that make a placeholder of any picture, see `crowds`; 0: none is one
+    placeholder_urls: int = 0  # an image with so many different URLs is a placeholder, see placeholders.py; 0: none is
     near: NearRules | None = field(default_factory=NearRules)
     evaluation: EvaluationSets = field(default_factory=EvaluationSets)
     seed: int = 0
-    memory: int = 1 << 30  # bytes, beside the engine's
+    memory: int = 1 << 30  # bytes, in addition to the engine's
     threads: int = 1
 
     @classmethod
     def of(cls, config: IngestConfig, evaluation: EvaluationSets) -> Self:
-        """What a config says."""
+        """Returns the rules of a config."""
         near = NearRules(
             threshold=config.near_threshold,
             bits=config.near_bits,
@@ -59,23 +60,22 @@ class SetRules:
 
 @dataclass
 class SetCounts:
-    """How much came to each step and what it found."""
+    """How many rows each step looked at, and what it found."""
 
-    placeholders: int = 0  # pictures
-    crowds: list[Crowd] = field(
-        default_factory=list
-    )  # others that came from the most URLs, those left out by their tags too
-    known: int = 0  # rows whose picture an existing corpus has
-    compared: int = 0  # pictures with a hash, each once, existing ones among them
+    placeholders: int = 0  # images
+    # The other images with the most URLs, including those that were dropped because of their tags.
+    crowds: list[Crowd] = field(default_factory=list)
+    known: int = 0  # rows whose image is in the extended corpus
+    compared: int = 0  # different images with a hash, including those of the extended corpus
     evaluation: dict[str, dict[str, int]] = field(default_factory=dict)  # by set
-    equal_hashes: int = 0  # rows that have another's PDQ hash, in other bytes
-    pairs: dict[str, int] = field(default_factory=dict)  # of near duplicates, by bits of distance
+    equal_hashes: int = 0  # rows with the PDQ hash of another row, but other bytes
+    pairs: dict[str, int] = field(default_factory=dict)  # of near duplicates, by Hamming distance
     near: NearCounts | None = None
-    spilled: int = 0  # bytes that set work wrote to the spool beside the engine's
+    spilled: int = 0  # bytes that set work wrote to the spool, in addition to the engine's
 
     @classmethod
     def of(cls, fields: dict[str, Any]) -> Self:
-        """From what `asdict` gives."""
+        """Reads what `asdict` returns."""
         near = fields["near"]
         crowds = [Crowd(**crowd) for crowd in fields.get("crowds", ())]
         return cls(**{**fields, "crowds": crowds, "near": None if near is None else NearCounts(**near)})
@@ -90,10 +90,10 @@ def resolve_drops(
     store: Store | None = None,
     tagged: "TableSource | None" = None,
 ) -> tuple[SetCounts, pa.Table]:
-    """Leaves the table `dropped` in the engine; returns counts and the pairs with evaluation sets (MATCHES).
+    """Makes the table `dropped` in the engine; returns counts, and the pairs with evaluation sets (MATCHES).
 
-    `tagged` has the tags of the rows (`crowds.TAGGED`); without it they have none. `store` is the run's, where an engine
-    that reads no local files is shown what was found outside of it.
+    `tagged` has the tags of the rows (`placeholders.TAGGED`); without it rows have no tags. `store` is needed for engines that
+    cannot read local files: results from outside the engine are passed through it.
     """
     spool.mkdir(parents=True, exist_ok=True)
     counts = SetCounts()
@@ -128,10 +128,10 @@ def _exact(engine: Engine, rules: SetRules, counts: SetCounts, tagged: "TableSou
     engine.keep("removed", "removed")
 
 
-def shown(engine: Engine, path: Path, schema: pa.Schema, store: Store | None) -> "TableSource":
-    """A local Parquet file as a table that the engine can read: where it cannot see this machine, by way of the store."""
+def readable_table(engine: Engine, path: Path, schema: pa.Schema, store: Store | None) -> "TableSource":
+    """Returns a local Parquet file as a table that the engine can read; copies it to the store where the engine is remote."""
     if engine.here:
-        import pyarrow.dataset as ds  # brings pandas along where it is installed, which fetching workers need not
+        import pyarrow.dataset as ds  # not at the top: it imports pandas where that is installed
 
         return ds.dataset(path, schema=schema)
     assert store is not None, "a run on a cluster has a store"
@@ -164,15 +164,15 @@ def _near(
         counts.near = found.counts
         counts.spilled += found.counts.spilled
         counts.equal_hashes = pq.ParquetFile(found.alike).metadata.num_rows
-        engine.bind("edges", shown(engine, found.edges, EDGES, store))
-        engine.bind("alike", shown(engine, found.alike, ALIKE, store))
+        engine.bind("edges", readable_table(engine, found.edges, EDGES, store))
+        engine.bind("alike", readable_table(engine, found.alike, ALIKE, store))
     engine.keep("near_rows", "near_rows")
     engine.keep("ranks", "ranks")
     engine.keep("heads", "heads")
     total, known = _total(engine, "ranks_total"), _total(engine, "known_ranks")
     by_distance = greedy_independent_set(engine.run("ordered", existing=known), total, spool / "yielded.parquet")
     counts.pairs = {str(distance): by_distance[distance] for distance in sorted(by_distance)}
-    engine.bind("yielded", shown(engine, spool / "yielded.parquet", YIELDED, store))
+    engine.bind("yielded", readable_table(engine, spool / "yielded.parquet", YIELDED, store))
     engine.keep("near", "near")
 
 

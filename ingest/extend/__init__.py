@@ -1,4 +1,4 @@
-"""Corpora that grow: what an extension takes over from its base, and what one generation wrote.
+"""Extends a corpus: what a run takes over from its base, and the generation that it adds.
 
 Used from outside: base_corpus, generation.
 """

@@ -1,4 +1,4 @@
-"""The next generation of a corpus that a run has extended: every view made again for it, and one commit over the old one."""
+"""The next generation of an extended corpus: makes every view again for it, and commits it over the old one."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -24,11 +24,11 @@ from tagmill.shards.view import View
 
 log = logging.getLogger(__name__)
 
-COMMITS = 20  # that may come between while views are made again
+COMMIT_TRIES = 20  # another command may commit a view or takedown while views are made again
 
 
 def check_views(config: LabelOptions, corpus: Corpus) -> None:
-    """Raises ConfigError where a view could not be made again for more shards, or would not be as the flags say."""
+    """Raises ConfigError where a view cannot be made again for more shards, or flags contradict its recipe."""
     if unknown := sorted(set(config.drop_views) - set(corpus.file.views)):
         known = ", ".join(sorted(corpus.file.views)) or "none"
         raise ConfigError(f"no view {unknown[0]!r} to drop", corpus.store.url, f"the corpus has: {known}")
@@ -39,21 +39,21 @@ def check_views(config: LabelOptions, corpus: Corpus) -> None:
 
 
 def kept(config: LabelOptions, corpus: Corpus) -> list[str]:
-    """The views that the next generation has."""
+    """Returns the names of the views of the next generation."""
     return sorted(set(corpus.file.views) - set(config.drop_views))
 
 
 def _check_flags(config: LabelOptions, rules: ViewRules) -> None:
-    """A view keeps its recipe: flags that say something else must not be passed over in silence."""
-    have: dict[str, object] = {"min_count": rules.vocabulary.min_count, "top_k": rules.vocabulary.top_k}
-    have |= {"max_labels": rules.max_labels, "rule": rules.match.rule, "short_tokens": rules.match.short_tokens}
-    have["vocabulary"] = rules.vocabulary.vocabulary
+    """Raises ConfigError for flags that contradict the recipe of the view `default`, which it keeps."""
+    recipe: dict[str, object] = {"min_count": rules.vocabulary.min_count, "top_k": rules.vocabulary.top_k}
+    recipe |= {"max_labels": rules.max_labels, "rule": rules.match.rule, "short_tokens": rules.match.short_tokens}
+    recipe["vocabulary"] = rules.vocabulary.vocabulary
     if (
         config.vocabulary not in VOCABULARY_KINDS
         and VocabularyRules(config.vocabulary).file_labels() == rules.vocabulary.file_labels()
     ):
-        del have["vocabulary"]  # the same classes, wherever their file is
-    for name, value in have.items():
+        del recipe["vocabulary"]  # the same classes, from another file
+    for name, value in recipe.items():
         given = getattr(config, name)
         if given not in (LabelOptions.__dataclass_fields__[name].default, value):
             flag = "--" + name.replace("_", "-")
@@ -67,42 +67,42 @@ class Generation:
 
     base: Base
     config: IngestConfig
-    denied: Denylist  # what the run did not take in
+    denied: Denylist  # takedown rules that the run has applied
     spool: Path  # a local folder
     engine: Callable[[], Engine]
-    note: Callable[[str], None]  # told what is written before it is
+    note: Callable[[str], None]  # called with the name of what is written, before it is
     _made: dict[str, tuple[tuple[Named, Named | None], Labelled]] = field(default_factory=dict)
 
     def label(self, after: Callable[[Corpus], Corpus]) -> Corpus:
-        """The next generation over what the corpus is now, with its views: `after` gives the rest of it.
+        """Returns the next generation of the present corpus, with its views; `after` returns the rest of it.
 
-        A view that was made by an earlier call is not made again, unless it or the takedown list has changed since.
+        A view that an earlier call made is kept, unless its recipe or the takedown list has changed since.
         """
         now = Corpus.open(self.base.corpus.store.url)
         self._check(now)
-        after_now = self._honouring(now.takedown, after(now))
+        after_now = self._with_takedowns(now.takedown, after(now))
         views = dict[str, Named]()
         for name in kept(self.config, now):
             made_from = (now.file.views[name], after_now.file.takedown)
             if self._made.get(name, (None,))[0] != made_from:
-                self._made[name] = (made_from, self._again(View.open(now, name), after_now))
+                self._made[name] = (made_from, self._make_again(View.open(now, name), after_now))
             views[name] = self._made[name][1].view
         self._over = now
         return replace(after_now, file=replace(after_now.file, views=views))
 
     @property
     def labelled(self) -> Mapping[str, Labelled]:
-        """What there is to say about the views, by name."""
+        """Returns the results of labelling, by name of view."""
         return {name: made for name, (_, made) in self._made.items()}
 
     def commit(self, after: Callable[[Corpus], Corpus], labelled: Corpus) -> None:
-        """Makes the generation that `label` gave visible; where views or takedowns came between, one that has them too."""
-        for _ in range(COMMITS):
+        """Commits the generation that `label` returned; labels again where a view or takedown was committed meanwhile."""
+        for _ in range(COMMIT_TRIES):
             try:
                 commit(labelled.store, labelled.file, self._over.file)
                 return
             except OvertakenError:
-                log.warning("the corpus was given another view or takedown list meanwhile: looking again")
+                log.warning("another command has committed a view or takedown list meanwhile: making views again")
                 labelled = self.label(after)
         raise OvertakenError("other commands keep changing the corpus", labelled.store.url, "run it again later")
 
@@ -112,8 +112,8 @@ class Generation:
             what = "another run has extended the corpus meanwhile, and nothing of this one was committed"
             raise CorpusError(what, where, f"remove {where.rstrip('/')}/parts and run it again")
 
-    def _honouring(self, taken: Takedown, corpus: Corpus) -> Corpus:
-        """The generation whose list holds also what this run took in before it was forbidden."""
+    def _with_takedowns(self, taken: Takedown, corpus: Corpus) -> Corpus:
+        """Adds samples to the takedown list that this run took in before they were forbidden."""
         rules = Denylist.of(taken)
         if rules.rules <= self.denied.rules:
             return corpus
@@ -125,8 +125,8 @@ class Generation:
         named = put_list(corpus.store, taken.with_rows(rows), self.note) if rows else corpus.file.takedown
         return Corpus(corpus.store, replace(corpus.file, takedown=named))
 
-    def _again(self, view: View, corpus: Corpus) -> Labelled:
-        """A view under its own recipe for more shards."""
+    def _make_again(self, view: View, corpus: Corpus) -> Labelled:
+        """Makes a view again, by its own recipe, for all shards."""
         rules = view_rules_of(view, recount=self.config.recount)
         spool = self.spool / f"view-{len(list(self.spool.glob('view-*')))}"
         spool.mkdir()

@@ -1,4 +1,4 @@
-"""What must not come in: takedown rules and blocklists.
+"""Keeps forbidden images out: takedown rules and blocklists.
 
 Used from outside: pinned, takedown_rules.
 """

@@ -1,4 +1,4 @@
-"""Blocklists: pictures whose bytes must not be kept, by sha256, md5 or PDQ, found where a picture is fingerprinted."""
+"""Blocklists: hashes of images that must not be kept (sha256, md5 or PDQ), checked when an image is fingerprinted."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -22,13 +22,13 @@ from tagmill.ingest.text.text_files import read_list, text_of
 from tagmill.shards.errors import ConfigError
 from tagmill.shards.formats.record import sha256_hex
 
-DISTANCE = 31  # bits of PDQ that may differ: what its authors take for the same picture
+DISTANCE = 31  # Hamming distance of PDQ hashes at which its authors consider images the same
 MAX_BLOCKLIST = 1 << 30  # bytes of a file
 
 
 @dataclass(frozen=True)
 class Blocklist:
-    """Hashes by kind, each as hex digits."""
+    """Hashes by kind, as hex digits."""
 
     md5: frozenset[str] = frozenset()
     pdq: frozenset[str] = frozenset()
@@ -45,8 +45,10 @@ class Blocklist:
         return NearList((digits, DISTANCE) for digits in self.pdq)
 
     def blocks(self, body: bytes | None, sha256: str, pdq: Sequence[int]) -> str | None:
-        """The kind of entry that forbids a picture: its source bytes, their sha256, and its hash as four signed words. Without
-        the bytes the entries by md5 are left out."""
+        """Returns the kind of entry that forbids an image, None where none does.
+
+        `body` is the source bytes (None skips entries by md5), `sha256` their digest, `pdq` the hash as four signed words.
+        """
         if sha256 in self.sha256:
             return "sha256"
         if self.md5 and body is not None and hashlib.md5(body, usedforsecurity=False).hexdigest() in self.md5:
@@ -54,11 +56,11 @@ class Blocklist:
         return "pdq" if self.pdq and self.near(np.array([pdq], np.int64))[0] else None
 
     def near(self, words: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-        """Which PDQ hashes, int64 [n, 4], differ from a listed one in at most DISTANCE bits."""
+        """Returns which PDQ hashes, int64 [n, 4], are within DISTANCE bits of a listed one; bool [n]."""
         return self._near.near(words)
 
     def data(self) -> bytes:
-        """The entries in order, a line each, the same bytes for the same entries."""
+        """Serialises the sorted entries, one per line; equal entries give equal bytes."""
         lines = [f"{kind}:{digits}" for kind in HASH_KINDS for digits in sorted(getattr(self, kind))]
         return "".join(line + "\n" for line in lines).encode()
 
@@ -68,7 +70,7 @@ class Blocklist:
 
     @classmethod
     def parse(cls, text: str, where: str, reader: HashReader | None = None) -> Self:
-        """A list's text, as `reader` reads it; see `listed`. Raises ConfigError that names a line which is no entry."""
+        """Parses the text of a list with `reader`. Raises ConfigError that names a line without an entry."""
         found: dict[str, set[str]] = {kind: set() for kind in HASH_KINDS}
         reader = HashReader() if reader is None else reader
         for number, line in content_lines(text):
@@ -80,11 +82,11 @@ class Blocklist:
         return cls(**{kind: frozenset(entries) for kind, entries in found.items()})
 
 
-def read_blocklists(places: Iterable[str]) -> Blocklist:
-    """Of all lists together, each a FILE, or KIND=FILE where all its hashes are of one kind. Logs what each of them holds."""
+def read_blocklists(sources: Iterable[str]) -> Blocklist:
+    """Reads and joins lists, each FILE, or KIND=FILE where all its hashes are of one kind. Logs the entries of each."""
     found = Blocklist()
-    for place in places:
-        kind, path = kind_and_path(place, HASH_KINDS)
+    for source in sources:
+        kind, path = kind_and_path(source, HASH_KINDS)
         reader = HashReader(kind)
         found |= Blocklist.parse(text_of(read_list(path, MAX_BLOCKLIST, HASH_REMEDY), path), path, reader)
         log_hash_counts("blocklist", path, reader)

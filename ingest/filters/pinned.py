@@ -1,5 +1,7 @@
-"""What a run must not take in: takedown rules and blocklists, pinned in its store. They may grow while it goes on, and never
-shrink: what was refused for them is not there to be taken back."""
+"""Pins takedown rules and blocklists in the store of a run, so that all workers apply the same.
+
+Lists may grow when a run is resumed, but not shrink: images that were refused are not stored, so they cannot be taken back.
+"""
 
 from collections.abc import Set
 from dataclasses import dataclass
@@ -15,22 +17,22 @@ from tagmill.shards.storage.store import Store
 
 @dataclass(frozen=True)
 class PinnedRules:
-    """Digests of the pinned lists, by which a part says what it was made under."""
+    """Digests of the pinned lists; a part has those that it was made under."""
 
     denied: str = ""
-    blocked: str = ""  # by sha256 and PDQ
-    md5: str = ""  # blocked by md5, which a part does not keep of its pictures
+    blocked: str = ""  # blocklist entries by sha256 and PDQ
+    md5: str = ""  # blocklist entries by md5, which parts do not keep
 
 
 @dataclass(frozen=True)
 class Forbidden:
-    """The rules themselves."""
+    """The pinned lists."""
 
     denied: Denylist
     blocked: Blocklist
 
     def rules(self) -> PinnedRules:
-        """Their digests."""
+        """Returns their digests."""
         rest = Blocklist(pdq=self.blocked.pdq, sha256=self.blocked.sha256)
         return PinnedRules(
             self.denied.digest if self.denied else "",
@@ -40,8 +42,10 @@ class Forbidden:
 
 
 def pin_forbidden(config: FilterOptions, store: Store, listed: Denylist) -> Forbidden:
-    """Puts what a config forbids where the workers find it; `listed` is what the corpus that is extended forbids. Raises
-    ConfigError where a list lacks what it had when the run began."""
+    """Pins the lists of a config, for the workers to read; `listed` has the takedown rules of the extended corpus.
+
+    Raises ConfigError where a list lacks entries that it had when the run began.
+    """
     before = read_forbidden(store)
     now = Forbidden(read_denylist(config.takedown) | listed, read_blocklists(config.blocklist))
     for flag, then, given in (
@@ -50,7 +54,7 @@ def pin_forbidden(config: FilterOptions, store: Store, listed: Denylist) -> Forb
     ):
         if missing := then - given:
             what = f"{flag} had {len(then)} entries when this run began and has {len(given)} now: {len(missing)} are missing"
-            remedy = "give the lists as they were; they may grow, but what was refused for them is not there any more"
+            remedy = "give the lists as they were: they may grow, but images that were refused cannot be taken back"
             raise ConfigError(f"{what}, such as {min(missing)}", store.url, remedy)
     for name, data in ((TAKEDOWN_PIN, now.denied.json()), (BLOCKLIST_PIN, now.blocked.data())):
         if not store.put_new(name, data) and store.read(name) != data:
@@ -65,7 +69,7 @@ def _entries(of: Denylist | Blocklist) -> Set[str]:
 
 
 def read_forbidden(store: Store) -> Forbidden:
-    """What is pinned; nothing where nothing is."""
+    """Reads the pins; empty lists where there are none."""
     denied = Denylist.parse(store.read(TAKEDOWN_PIN)) if store.exists(TAKEDOWN_PIN) else Denylist()
     blocked = (
         Blocklist.parse(store.read(BLOCKLIST_PIN).decode(), BLOCKLIST_PIN)
@@ -77,11 +81,11 @@ def read_forbidden(store: Store) -> Forbidden:
 
 @lru_cache(maxsize=1)
 def forbidden_of(store: Store, rules: PinnedRules) -> Forbidden:
-    """What is pinned under these digests. A worker process reads it once."""
-    del rules  # where the lists have grown, what was read before holds no more
+    """Returns the pinned lists with these digests; a worker process reads them once."""
+    del rules  # only a key of the cache: other digests, other lists
     return read_forbidden(store)
 
 
 def read_rules(store: Store) -> PinnedRules:
-    """The digests of what is pinned."""
+    """Returns the digests of the pinned lists."""
     return read_forbidden(store).rules()

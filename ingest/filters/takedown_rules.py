@@ -1,5 +1,7 @@
-"""What takedown lists forbid, and whether a URL or a picture is among it: the same rules for a corpus that is there and for one
-that is being made."""
+"""Takedown rules: which URLs, hosts and images a list forbids.
+
+The same rules apply to a corpus that is there (takedown/) and to one that is being made.
+"""
 
 import hashlib
 import json
@@ -30,28 +32,28 @@ from tagmill.shards.manifest import Corpus
 from tagmill.shards.storage.store import Store
 from tagmill.shards.takedown import RULES, SAMPLE, Takedown
 
-PDQ_DISTANCE = 31  # of 256 bits: what the authors of PDQ take for the same picture
+PDQ_DISTANCE = 31  # Hamming distance, of 256 bits, at which the authors of PDQ consider images the same
 MAX_TAKEDOWN_LIST = 1 << 30  # bytes of a file
 RULE_REMEDY = "give a list, one entry a line"
 _KEY = re.compile(r"[0-9a-f]{32}", re.IGNORECASE)
 _KIND = re.compile(r"(key|url|host)(?:\s*[:=]\s*|\s+)(\S.*)", re.IGNORECASE)
 _HASH = re.compile(
     r"[\"']?(md5|pdq|sha-?256|hash|[0-9a-f]{16})", re.IGNORECASE
-)  # the beginning of what is meant as one
+)  # the beginning of a line that is meant as a hash
 _COMMENT = re.compile(r"\s#.*")
 
 
 @dataclass(frozen=True, order=True)
 class TakedownRule:
-    """One entry of a list in its normal form; a URL is the sha256 of its normal form, in hex."""
+    """One entry of a list, normalised; the value of a URL is the sha256 of its normal form, in hex."""
 
     kind: str
     value: str
-    distance: int | None = None  # bits of a PDQ hash that may differ
+    distance: int | None = None  # of kind pdq: the maximum Hamming distance
 
 
 def rule(kind: str, text: str, distance: int = PDQ_DISTANCE) -> TakedownRule:
-    """The rule that a person wrote; of hosts see `host_rule`. Raises ConfigError for what cannot match anything."""
+    """Parses a rule; for hosts see `host_rule`. Raises ConfigError for text that cannot match anything."""
     text = text.strip()
     if kind not in RULES:
         raise ConfigError(f"{kind!r} is no kind of entry", "takedown", f"give one of {', '.join(RULES)}")
@@ -76,27 +78,25 @@ def _url(text: str) -> str:
         )
     if text.endswith("*"):
         remedy = f"give each URL, or all of a host with the kind host: {host_of(text)}"
-        raise ConfigError(f"{text!r} is a pattern, and a URL stands for itself alone", "takedown", remedy)
+        raise ConfigError(f"{text!r} is a pattern, and an entry of kind url is one URL", "takedown", remedy)
     return url_digest(text)
 
 
 def _of_hash(entry: Entry, distance: int) -> TakedownRule:
     if entry.kind == "md5":
-        remedy = (
-            "write key in front if it is the key of a sample; give an md5 to --blocklist, or its picture's sha256 here"
-        )
-        raise ConfigError("an md5, of which takedown lists have none", "takedown", remedy)
+        remedy = "write key in front if it is the key of a sample; give an md5 to --blocklist, or the sha256 of its image here"
+        raise ConfigError("an md5, which takedown lists do not support", "takedown", remedy)
     return TakedownRule(entry.kind, entry.digits, distance if entry.kind == "pdq" else None)
 
 
 def url_digest(url: str) -> str:
-    """What a list holds of a URL."""
+    """Returns what a list stores of a URL: the sha256 of its normal form, in hex."""
     return hashlib.sha256(normalise(url).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 @dataclass(frozen=True)
 class Denylist:
-    """A set of rules."""
+    """A set of takedown rules."""
 
     rules: frozenset[TakedownRule] = frozenset()
 
@@ -119,7 +119,7 @@ class Denylist:
         return any(self._by_kind[kind] for kind in kinds)
 
     def url(self, url: str | None) -> str | None:
-        """The kind of rule that forbids a URL, 'url' or 'host'."""
+        """Returns the kind of rule that forbids a URL, 'url' or 'host'; None where none does."""
         if not url or not self.any("url", "host"):
             return None
         if url_digest(url) in self._by_kind["url"]:
@@ -127,30 +127,30 @@ class Denylist:
         return "host" if self._by_kind["host"] and self.host(host_of(url)) else None
 
     def host(self, host: str | None) -> bool:
-        """Whether a host is forbidden, by its name or by a rule for all below one."""
+        """Whether a host is forbidden, by its name or by a rule for all hosts below another."""
         hosts = self._by_kind["host"]
         if not host or not hosts:
             return False
         parts = host.split(".")
-        return host in hosts or any("." + ".".join(parts[place:]) in hosts for place in range(len(parts)))
+        return host in hosts or any("." + ".".join(parts[first:]) in hosts for first in range(len(parts)))
 
-    def picture(self, sha256: str, pdq: Sequence[int]) -> str | None:
-        """The kind of rule that forbids a picture, 'key', 'sha256' or 'pdq'; its hash is four signed words."""
+    def image(self, sha256: str, pdq: Sequence[int]) -> str | None:
+        """Returns the kind of rule that forbids an image, 'key', 'sha256' or 'pdq', or None; `pdq` is four signed words."""
         near = self.any("pdq") and self.near(np.array([pdq], np.int64))[0]
         return self.exactly(key_of(sha256), sha256) or ("pdq" if near else None)
 
     def exactly(self, key: str, sha256: str) -> str | None:
-        """The kind of rule that forbids these very bytes, 'key' or 'sha256'."""
+        """Returns the kind of rule that forbids exactly these bytes, 'key' or 'sha256'; None where none does."""
         if key in self._by_kind["key"]:
             return "key"
         return "sha256" if sha256 in self._by_kind["sha256"] else None
 
     def near(self, words: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-        """Which PDQ hashes, int64 [n, 4], differ in few enough bits from one of the list."""
+        """Returns which PDQ hashes, int64 [n, 4], are within the distance of a rule; bool [n]."""
         return self._near.near(words)
 
     def json(self) -> bytes:
-        """The rules in order, the same bytes for the same rules."""
+        """Serialises the sorted rules; equal rules give equal bytes."""
         rules = [[rule.kind, rule.value, rule.distance] for rule in sorted(self.rules, key=str)]
         return json.dumps(rules, separators=(",", ":")).encode()
 
@@ -164,16 +164,19 @@ class Denylist:
 
     @classmethod
     def of(cls, takedown: Takedown) -> Self:
-        """The rules of a corpus's list; and the keys of what they matched there, because a URL says nothing of a copy."""
+        """Returns the rules of a corpus's list, and the keys of samples that they matched, which also match copies at
+        other URLs."""
         rules = [TakedownRule(row["kind"], row["value"], row["distance"]) for row in takedown.rows(RULES)]
         samples = [TakedownRule("key", row["value"]) for row in takedown.rows([SAMPLE])]
         return cls(frozenset([*rules, *samples]))
 
 
 def rules_in(path: str, kind: str | None = None, distance: int = PDQ_DISTANCE) -> Denylist:
-    """The rules of a text file, an entry a line, of `kind` where that is known; else a line begins with its kind
-    (`host example.org`, `url http://...`, `key ...`) or is a hash (see `listed`). Empty lines and those that begin with # are
-    none. Logs how many entries of each kind there are. Raises ConfigError that names the line."""
+    """Reads a text file with one entry per line, all of `kind` if given.
+
+    Otherwise a line begins with its kind (`host example.org`, `url http://...`, `key ...`), or is a hash. Empty lines and lines
+    that begin with # are skipped. Logs the number of entries by kind. Raises ConfigError that names the line.
+    """
     found, reader = set[TakedownRule](), HashReader(kind if kind in HASH_KINDS else None)
     for number, line in content_lines(text_of(read_list(path, MAX_TAKEDOWN_LIST, RULE_REMEDY), path)):
         try:
@@ -203,18 +206,21 @@ def _rules_of(line: str, kind: str | None, reader: HashReader, distance: int) ->
     return [found]
 
 
-def read_denylist(places: Iterable[str]) -> Denylist:
-    """The rules of several places: each a corpus, a list out of one (`manifests/takedown-....parquet`), a text file of lines
-    such as `host example.org`, or KIND=FILE where all its lines are of one kind."""
+def read_denylist(sources: Iterable[str]) -> Denylist:
+    """Reads and joins the rules of several sources.
+
+    A source is a corpus, the list of a corpus (`manifests/takedown-....parquet`), a text file with lines like `host
+    example.org`, or KIND=FILE where all lines are of one kind.
+    """
     found = Denylist()
-    for place in places:
-        kind, path = kind_and_path(place, RULES)
+    for source in sources:
+        kind, path = kind_and_path(source, RULES)
         if kind is not None:
             found |= rules_in(path, kind)
-        elif place.endswith(".parquet"):
-            found |= Denylist.of(Takedown.parse(read_list(place, MAX_TAKEDOWN_LIST, RULE_REMEDY), place))
-        elif Store(place).exists("corpus.json"):
-            found |= Denylist.of(Corpus.open(place).takedown)
+        elif source.endswith(".parquet"):
+            found |= Denylist.of(Takedown.parse(read_list(source, MAX_TAKEDOWN_LIST, RULE_REMEDY), source))
+        elif Store(source).exists("corpus.json"):
+            found |= Denylist.of(Corpus.open(source).takedown)
         else:
-            found |= rules_in(place)
+            found |= rules_in(source)
     return found

@@ -1,4 +1,4 @@
-"""From finished parts to tar shards.
+"""Packs finished parts into tar shards.
 
 Used from outside: shard_plan, write_shards.
 """

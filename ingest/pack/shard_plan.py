@@ -1,4 +1,4 @@
-"""Which samples go into which shard, decided from their sizes before a byte is packed."""
+"""Plans which samples go into which shard, from their sizes, before anything is packed."""
 
 import logging
 from collections.abc import Iterable, Iterator
@@ -14,15 +14,15 @@ from tagmill.shards.side_tables import label
 log = logging.getLogger(__name__)
 Sizes = npt.NDArray[np.int64]
 
-TAR_RECORD = 10_240  # bytes: a tar ends with two empty blocks and is filled up to whole records (POSIX ustar)
+TAR_RECORD = 10_240  # bytes: a tar ends with two empty blocks and is padded to whole records (POSIX ustar)
 TAR_END = 1_024
 _LARGER = "give a larger --shard-samples or --shard-bytes"
-MOST_SHARDS = 1_000_000  # names have six digits, so that the order of names is the order of shards
+MOST_SHARDS = 1_000_000  # names have six digits, so that names sort in the order of shards
 
 
 @dataclass(frozen=True)
 class ShardPlan:
-    """A shard before it exists; `sample_bytes` are those of its members without the end of the tar."""
+    """A shard before it exists; `sample_bytes` is the size of its members, without the end of the tar."""
 
     name: str
     samples: int
@@ -31,7 +31,7 @@ class ShardPlan:
 
 @dataclass(frozen=True)
 class Before:
-    """What a corpus has already, after which the numbers go on: runs that made it, and shards of each split."""
+    """What an extended corpus has already, so that numbers go on: its runs, and its shards by split."""
 
     runs: int = 0
     train: int = 0
@@ -43,19 +43,19 @@ NOTHING_BEFORE = Before()
 
 @dataclass(frozen=True)
 class GroupSizes:
-    """What a plan is made from: the bytes of a group's samples, each with its facts and headers, in order."""
+    """The sizes in bytes of a pack group's samples, with their facts and headers, in order of (part, place)."""
 
     parts: tuple[int, ...]
     train: Sizes
-    heldout_parts: tuple[int, ...]  # those that hold some out
+    heldout_parts: tuple[int, ...]  # parts with held-out samples
     heldout: Sizes
 
 
 @dataclass(frozen=True)
 class GroupPlan:
-    """A pack group: its samples in order of (part, place) fill its shards, which no other group touches.
+    """A pack group: its samples, in order of (part, place), fill its shards, which have no samples of other groups.
 
-    The rows of consecutive parts are a group; all held-out samples, of whatever part, are one more, the last.
+    A group has the train samples of consecutive parts. The last group has all held-out samples.
     """
 
     label: str  # '000000' or 'holdout', in a later run 'extend-000001-000000'
@@ -65,20 +65,20 @@ class GroupPlan:
 
 
 def tar_bytes(sample_bytes: int) -> int:
-    """The size of a tar whose members take `sample_bytes`."""
+    """Returns the size of a tar whose members have `sample_bytes`."""
     return -(-(sample_bytes + TAR_END) // TAR_RECORD) * TAR_RECORD
 
 
 def roll(sizes: Sizes, max_samples: int, max_bytes: int) -> Iterator[tuple[int, int]]:
-    """(samples, bytes) of one shard after the other: each takes as many as fit, and at least one.
+    """Yields (samples, bytes) of one shard after the other; each takes as many samples as fit, and at least one.
 
-    A shard has at most `max_samples` samples, and its tar at most `max_bytes` bytes unless it holds a single one.
+    A shard has at most `max_samples` samples, and its tar at most `max_bytes` bytes unless it has only one sample.
     """
-    room = max_bytes // TAR_RECORD * TAR_RECORD - TAR_END
+    available = max_bytes // TAR_RECORD * TAR_RECORD - TAR_END
     running = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
     start = 0
     while start < len(sizes):
-        fitting = int(np.searchsorted(running, running[start] + room, side="right")) - 1
+        fitting = int(np.searchsorted(running, running[start] + available, side="right")) - 1
         stop = min(max(fitting, start + 1), start + max_samples, len(sizes))
         yield stop - start, int(running[stop] - running[start])
         start = stop
@@ -87,7 +87,7 @@ def roll(sizes: Sizes, max_samples: int, max_bytes: int) -> Iterator[tuple[int, 
 def plan(
     groups: Iterable[GroupSizes], *, max_samples: int, max_bytes: int, before: Before = NOTHING_BEFORE
 ) -> list[GroupPlan]:
-    """The plan of all groups, the held-out one last if it has samples. Shards are numbered through all groups.
+    """Plans all groups, the held-out one last if it has samples. Shards of a split are numbered across groups.
 
     Raises ConfigError where there would be more than MOST_SHARDS.
     """
@@ -109,19 +109,21 @@ def plan(
         plans.append(GroupPlan(label(before.runs, "holdout"), "holdout", tuple(heldout_parts), apart))
     if max(number, before.holdout + len(apart)) > MOST_SHARDS:
         what = f"{max(number, before.holdout + len(apart)):,} shards, {MOST_SHARDS:,} is the limit"
-        raise ConfigError(what, "--shard-samples, --shard-bytes", f"{_LARGER}: nothing is fetched again for it")
+        raise ConfigError(what, "--shard-samples, --shard-bytes", f"{_LARGER}; nothing is fetched again")
     return plans
 
 
-def check_dealt(config: IngestConfig, rows: int, num_parts: int, before: Before = NOTHING_BEFORE) -> None:
-    """What can be known of the later stages as soon as rows are counted, and before they are fetched. Raises ConfigError where
-    nothing would be left to train on; warns of too many shards."""
+def check_partitions(config: IngestConfig, rows: int, num_parts: int, before: Before = NOTHING_BEFORE) -> None:
+    """Checks later stages as soon as rows are counted, before they are fetched.
+
+    Raises ConfigError where all rows would be held out; warns where there may be too many shards.
+    """
     if 0 < rows <= config.holdout and not config.extend:
         remedy = "hold out fewer, or give a longer list"
         raise ConfigError(f"holdout {config.holdout} takes all of {rows} rows", "--holdout", remedy)
     most = before.train + max(-(-rows // config.shard_samples), -(-num_parts // config.parts_per_group))
     if most > MOST_SHARDS:
         log.warning(
-            "up to %s shards, and %s is the limit, at which packing would stop: %s, now or then",
+            "there may be %s shards, and packing fails above %s: %s (also possible later)",
             *(f"{most:,}", f"{MOST_SHARDS:,}", _LARGER),
         )

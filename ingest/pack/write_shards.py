@@ -1,11 +1,9 @@
-"""Parts to shards: pack groups in parallel, each streaming its parts row group by row group into tars and side tables."""
+"""Packs parts into shards: each pack group streams its parts, row group by row group, into tars and side tables."""
 
 import json
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, wait
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
@@ -22,16 +20,17 @@ from tagmill.ingest.layout import PACKING_PIN, packed_file
 from tagmill.ingest.pack.shard_plan import NOTHING_BEFORE, Before, GroupPlan, GroupSizes, ShardPlan, plan, tar_bytes
 from tagmill.ingest.parts.table import record_of
 from tagmill.ingest.progress.progress import Progress
-from tagmill.ingest.reasons import OUTCOMES, Reason
-from tagmill.ingest.workers.shared_counters import SharedCounters, Tell, silent, worker_slot
-from tagmill.shards.errors import CorpusError, TagmillError
+from tagmill.ingest.reasons import Reason
+from tagmill.ingest.workers.pool import WorkerPool
+from tagmill.ingest.workers.worker import ReportRows, WorkerReport, no_report
+from tagmill.shards.errors import CorpusError
 from tagmill.shards.formats.record import Record, sha256_hex
 from tagmill.shards.manifest import SPLITS, ShardEntry
 from tagmill.shards.side_tables import LEDGER, REJECTS, SIDE_ROWS
 from tagmill.shards.storage.store import Store
 from tagmill.shards.writer import ShardWriter, publish
 
-FATES = ["part", "place", "split", "reason", "yields_to"]
+DECISIONS = ["part", "place", "split", "reason", "yields_to"]
 
 
 @dataclass(frozen=True)
@@ -39,19 +38,19 @@ class PackTask:
     """All that a worker needs to pack one group."""
 
     store: Store
-    spool: str  # a local folder; the group makes its own below it
+    spool: str  # a local folder; the group makes a folder of its own in it
     group: GroupPlan
     attempts: Mapping[int, str]  # the committed file of each of the group's parts
     parts_per_group: int
     extra: pa.Schema  # the source's own columns
-    stamp: str  # of the pack stage, which PIN holds while it is packed
-    selected: str  # of the selection
-    extends: bool = False  # a corpus that is there, of which nothing may be written over
+    stamp: str  # of the pack stage; PACKING_PIN has the same while the group is packed
+    selected: str  # stamp of the selection
+    extends: bool = False  # whether a corpus is extended, whose shards must not be overwritten
 
 
 @dataclass(frozen=True)
 class PackedGroup:
-    """What came of a group; also the content of its marker, so that a resumed run does not pack it again."""
+    """What came of a group; also the content of its marker, `packed_file`, so that a resumed run does not pack it again."""
 
     entries: list[ShardEntry]
     rejects: dict[str, int]  # by reason
@@ -59,13 +58,13 @@ class PackedGroup:
     stamp: str = ""
 
     def outcomes(self) -> dict[str, int]:
-        """Rows by what became of them: 'ok', or the reason of a reject."""
+        """Returns the number of rows by outcome: 'ok', or the reason of a reject."""
         return {"ok": sum(entry.samples for entry in self.entries), **self.rejects}
 
     @classmethod
     def parse(cls, data: bytes) -> Self:
-        text = json.loads(data)
-        return cls([ShardEntry(**entry) for entry in text.pop("entries")], **text)
+        fields = json.loads(data)
+        return cls([ShardEntry(**entry) for entry in fields.pop("entries")], **fields)
 
 
 def plan_groups(
@@ -78,17 +77,17 @@ def plan_groups(
     selected: str,
     before: Before = NOTHING_BEFORE,
 ) -> list[GroupPlan]:
-    """The plan of all that is new in the corpus, from the selection in the store; a group's sizes are in memory at a time."""
+    """Plans all new shards from the selection in the store; memory holds the sizes of one group at a time."""
 
     def sizes(first: int) -> GroupSizes:
         group = read_group(store, first // parts_per_group, ["part", "split", "sample_bytes"], selected)
-        bytes_of, split = group["sample_bytes"].to_numpy(), np.array(group["split"].to_pylist(), object)
+        sample_bytes, split = group["sample_bytes"].to_numpy(), np.array(group["split"].to_pylist(), object)
         heldout = split == "holdout"
         return GroupSizes(
             parts=tuple(range(first, min(first + parts_per_group, num_parts))),
-            train=bytes_of[split == "train"].astype(np.int64),
+            train=sample_bytes[split == "train"].astype(np.int64),
             heldout_parts=tuple(np.unique(group["part"].to_numpy()[heldout]).tolist()),
-            heldout=bytes_of[heldout].astype(np.int64),
+            heldout=sample_bytes[heldout].astype(np.int64),
         )
 
     firsts = range(0, num_parts, parts_per_group)
@@ -96,35 +95,25 @@ def plan_groups(
 
 
 def pack(tasks: list[PackTask], processes: int, progress: Progress) -> list[PackedGroup]:
-    """Packs groups in worker processes, in any order; the results come in the order of the tasks.
+    """Packs groups in worker processes, in any order; returns the results in the order of the tasks.
 
-    Raises TagmillError where a worker process dies. Whatever is raised, groups that are packed stay packed.
+    Raises TagmillError where a worker process dies. Groups that are packed stay packed, whatever is raised.
     """
-    found: dict[int, PackedGroup] = {}
-    board = SharedCounters(max(1, min(processes, len(tasks))), OUTCOMES)
-    pool = board.pool()
-    try:
-        numbers = {pool.submit(_run, number, task): number for number, task in enumerate(tasks)}
-        running = set(numbers)
-        while running:
-            done, running = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
-            board.tell(progress)
-            found |= {numbers[future]: future.result() for future in done}
-    except BrokenProcessPool as error:
-        left = [task.group.label for number, task in enumerate(tasks) if number not in found]
-        remedy = "run it again, packed groups stay; if it dies there again give it more memory or fewer --processes"
-        where = f"{tasks[0].store.url}, at one of the pack groups {', '.join(left[:8])}"
-        raise TagmillError("a worker process died", where, remedy) from error
-    except BaseException:
-        board.end(pool)
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
+    with WorkerPool(max(1, min(processes, len(tasks))), tasks[0].store.url if tasks else "") as pool:
+        found = dict(pool.each(_pack_in_worker, enumerate(tasks), progress, _name))
     return [found[number] for number in range(len(tasks))]
 
 
+def _pack_in_worker(task: tuple[int, PackTask], report: WorkerReport) -> tuple[int, PackedGroup]:
+    return task[0], pack_group(task[1], report)
+
+
+def _name(task: tuple[int, PackTask]) -> str:
+    return f"at pack group {task[1].group.label}"
+
+
 def totals_of(packed: Iterable[PackedGroup]) -> dict[str, int]:
-    """What `corpus.json` says in numbers of a run: rows = samples + rejects."""
+    """Returns the totals of a run for `corpus.json`: rows = samples + rejects."""
     groups = list(packed)
     entries = [entry for group in groups for entry in group.entries]
     samples = {split: sum(e.samples for e in entries if e.split == split) for split in SPLITS}
@@ -133,21 +122,17 @@ def totals_of(packed: Iterable[PackedGroup]) -> dict[str, int]:
     return {**counts, "shards": len(entries), "bytes": sum(entry.bytes for entry in entries)}
 
 
-def _run(number: int, task: PackTask) -> PackedGroup:
-    return worker_slot().during(number, lambda tell: pack_group(task, tell))
+def pack_group(task: PackTask, report: ReportRows = no_report) -> PackedGroup:
+    """Writes a group's shards, and for a train group also its rejects and ledger, in order of (part, place).
 
-
-def pack_group(task: PackTask, tell: Tell = silent) -> PackedGroup:
-    """Writes a group's shards, and of a train group also its rejects and ledger, in order of (part, place).
-
-    A group that is packed already is left as it is. `tell` gets outcomes and their numbers of rows as they come. Raises
-    CorpusError where another run has begun to pack meanwhile.
+    A group that is packed already is kept. Calls `report` with outcomes and numbers of rows as they come. Raises CorpusError
+    where another run has started to pack meanwhile.
     """
     label = task.group.label
     marker = packed_file(label)
     if task.store.exists(marker) and (found := PackedGroup.parse(task.store.read(marker))).stamp == task.stamp:
         for outcome, num_rows in found.outcomes().items():
-            tell(outcome, num_rows)
+            report(outcome, num_rows)
         return found
     spool = Path(task.spool) / f"pack-{label}"
     shutil.rmtree(spool, ignore_errors=True)  # what a killed run left
@@ -156,25 +141,25 @@ def pack_group(task: PackTask, tell: Tell = silent) -> PackedGroup:
     digest = ""
     with (
         _Shards(task, spool) as shards,
-        _Side(spool / "rejects.parquet", REJECTS) as refused,
-        _Side(spool / "ledger.parquet", LEDGER) as ledger,
+        _SideTable(spool / "rejects.parquet", REJECTS) as rejects_table,
+        _SideTable(spool / "ledger.parquet", LEDGER) as ledger_table,
     ):
         for rows in _rows(task):
             shards.add(rows)
-            tell("ok", len(rows.kept))
+            report("ok", len(rows.kept))
             if task.group.split == "holdout":
                 continue
-            lines = rows.rejects()
-            refused.add(lines)
-            ledger.add(rows.ledger())
-            reasons = Counter(lines["reason"].to_pylist())
+            rejected = rows.rejects()
+            rejects_table.add(rejected)
+            ledger_table.add(rows.ledger())
+            reasons = Counter(rejected["reason"].to_pylist())
             rejects += reasons
             for reason, num_rows in reasons.items():
-                tell(reason, num_rows)
+                report(reason, num_rows)
     _check_pin(task)
     if task.group.split != "holdout":
-        digest = refused.put(task.store, f"rejects/{label}.parquet")
-        ledger.put(task.store, f"ledger/{label}.parquet")
+        digest = rejects_table.put(task.store, f"rejects/{label}.parquet")
+        ledger_table.put(task.store, f"ledger/{label}.parquet")
     packed = PackedGroup(shards.entries, dict(sorted(rejects.items())), digest, task.stamp)
     task.store.put(marker, json.dumps(asdict(packed)).encode())
     shutil.rmtree(spool)
@@ -182,7 +167,7 @@ def pack_group(task: PackTask, tell: Tell = silent) -> PackedGroup:
 
 
 def _check_pin(task: PackTask) -> None:
-    """Before anything becomes visible: a worker may outlive its run, while the next one packs by another plan."""
+    """Raises CorpusError where another run packs, before anything becomes visible: a worker may outlive its run."""
     if not task.store.exists(PACKING_PIN) or task.store.read(PACKING_PIN).decode() != task.stamp:
         where, remedy = task.store.url, "one run at a time makes a corpus: end the other, and run the command again"
         raise CorpusError("another run packs here", where, remedy)
@@ -190,21 +175,21 @@ def _check_pin(task: PackTask) -> None:
 
 @dataclass(frozen=True)
 class _Rows:
-    """Some consecutive rows of a part with what was decided over them."""
+    """Consecutive rows of a part, with what the selection decided."""
 
-    facts: pa.Table  # all columns of the part but the pictures
-    fates: pa.Table  # FATES
-    kept: list[int]  # places in this table whose rows become samples of this group
-    pictures: list[bytes]  # theirs
+    facts: pa.Table  # all columns of the part except `jpeg`
+    decisions: pa.Table  # DECISIONS
+    kept: list[int]  # positions in these tables of the rows that become samples of this group
+    jpegs: list[bytes]  # of these rows
 
     def samples(self) -> Iterator[tuple[Record, bytes]]:
         kept = self.facts.take(pa.array(self.kept, pa.int64()))
-        for row, picture in zip(kept.to_pylist(), self.pictures, strict=True):
-            yield record_of(row), picture
+        for row, jpeg in zip(kept.to_pylist(), self.jpegs, strict=True):
+            yield record_of(row), jpeg
 
     def rejects(self) -> pa.Table:
-        reason, yields_to = self.fates["reason"], self.fates["yields_to"]
-        duplicate = yields_to.is_valid().to_pylist()
+        reason, duplicate_of = self.decisions["reason"], self.decisions["yields_to"]
+        duplicate = duplicate_of.is_valid().to_pylist()
         tags = [tags if dup else None for tags, dup in zip(self.facts["tags"].to_pylist(), duplicate, strict=True)]
         columns = {
             "row_id": self.facts["row_id"],
@@ -212,57 +197,61 @@ class _Rows:
             "reason": reason,
             "detail": self.facts["detail"],
             "tags": pa.array(tags, pa.list_(pa.string())),
-            "yields_to": yields_to,
+            "yields_to": duplicate_of,
         }
         return pa.table(columns).filter(reason.is_valid()).cast(REJECTS)
 
     def _urls(self) -> pa.ChunkedArray:
-        """Where something taken down or blocked lies a corpus must not pass on; the row_id says it to who has the input."""
-        gone = pc.is_in(self.fates["reason"], pa.array([Reason.TAKEN_DOWN.value, Reason.BLOCKED.value]))
-        return pc.if_else(gone, pa.scalar(None, pa.string()), self.facts["url"])
+        """Returns the URLs without those of rows taken down or blocked: a corpus must not pass them on, and row_id
+        identifies the row."""
+        forbidden = pc.is_in(self.decisions["reason"], pa.array([Reason.TAKEN_DOWN.value, Reason.BLOCKED.value]))
+        return pc.if_else(forbidden, pa.scalar(None, pa.string()), self.facts["url"])
 
     def ledger(self) -> pa.Table:
         plain = {name: self.facts[name] for name in LEDGER.names if name != "status"} | {"url": self._urls()}
-        return pa.table({**plain, "status": self.fates["reason"].fill_null("ok")}).select(LEDGER.names).cast(LEDGER)
+        return pa.table({**plain, "status": self.decisions["reason"].fill_null("ok")}).select(LEDGER.names).cast(LEDGER)
 
 
 def _rows(task: PackTask) -> Iterator[_Rows]:
-    """The group's rows in order. Pictures are read only where some are wanted, and for held-out groups the rest too."""
+    """Yields the group's rows in order.
+
+    Row groups without samples of this group are read without JPEGs, or skipped if held out.
+    """
     for group, parts in groupby(task.group.parts, lambda part: part // task.parts_per_group):
-        fates = read_group(task.store, group, FATES, task.selected)
-        of_part = fates["part"].to_numpy()
+        decisions = read_group(task.store, group, DECISIONS, task.selected)
+        of_part = decisions["part"].to_numpy()
         for part in parts:
             start, stop = np.searchsorted(of_part, [part, part + 1])
-            yield from _rows_of_part(task, part, fates.slice(start, stop - start))
+            yield from _rows_of_part(task, part, decisions.slice(start, stop - start))
 
 
-def _rows_of_part(task: PackTask, part: int, fates: pa.Table) -> Iterator[_Rows]:
+def _rows_of_part(task: PackTask, part: int, decisions: pa.Table) -> Iterator[_Rows]:
     name = task.attempts[part]
     with task.store.open(name) as file:
         parquet = pq.ParquetFile(file)
         columns = [column for column in parquet.schema_arrow.names if column != "jpeg"]
-        if parquet.metadata.num_rows != len(fates):
-            what = f"{parquet.metadata.num_rows} rows, the selection has {len(fates)}"
+        if parquet.metadata.num_rows != len(decisions):
+            what = f"{parquet.metadata.num_rows} rows, the selection has {len(decisions)}"
             raise CorpusError(
-                what, f"{task.store.url}/{name}", "the folder parts/ was altered: remove it and start over"
+                what, f"{task.store.url}/{name}", "the folder parts/ was modified: remove it and start over"
             )
         start = 0
         for number in range(parquet.num_row_groups):
-            here = fates.slice(start, parquet.metadata.row_group(number).num_rows)
+            here = decisions.slice(start, parquet.metadata.row_group(number).num_rows)
             start += len(here)
             kept = [i for i, split in enumerate(here["split"].to_pylist()) if split == task.group.split]
             if not kept and task.group.split == "holdout":
                 continue
-            pictures = (
+            jpegs = (
                 parquet.read_row_group(number, ["jpeg"], use_threads=False)["jpeg"].take(kept).to_pylist()
                 if kept
                 else []
             )
-            yield _Rows(parquet.read_row_group(number, columns, use_threads=False), here, kept, pictures)
+            yield _Rows(parquet.read_row_group(number, columns, use_threads=False), here, kept, jpegs)
 
 
 class _Shards:
-    """Fills the planned shards of a group one after the other; each is published when it is full."""
+    """Writes the planned shards of a group one after the other, and publishes each when it is full."""
 
     def __init__(self, task: PackTask, spool: Path) -> None:
         self._task, self._spool = task, spool
@@ -279,14 +268,14 @@ class _Shards:
     ) -> None:
         if self._writer is not None:
             self._writer.discard()
-        assert kind is not None or next(self._planned, None) is None, "the plan has shards that nothing fills"
+        assert kind is not None or next(self._planned, None) is None, "there are fewer samples than the plan has"
 
     def add(self, rows: _Rows) -> None:
-        for record, picture in rows.samples():
+        for record, jpeg in rows.samples():
             if self._writer is None or self._plan is None:
                 self._plan = next(self._planned)
                 self._writer = ShardWriter(self._plan.name, self._task.group.split, self._spool, self._task.extra)
-            self._writer.add(record, picture)
+            self._writer.add(record, jpeg)
             if self._writer.num_samples == self._plan.samples:
                 entry = self._writer.finish()
                 assert entry.bytes == tar_bytes(self._plan.sample_bytes), (entry, self._plan)
@@ -296,8 +285,8 @@ class _Shards:
                 self._writer = self._plan = None
 
 
-class _Side:
-    """A table that is written beside the shards. Its row groups depend on its rows alone, hence its bytes do."""
+class _SideTable:
+    """Writes a side table (rejects or ledger). Its row groups, and so its bytes, depend only on its rows."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self._path = path

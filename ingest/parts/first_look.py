@@ -1,4 +1,5 @@
-"""A look at the tags of the first rows while they are dealt: a corpus that would have no labels is noticed before the fetch."""
+"""Looks at the tags of the first rows while they are partitioned: warns before the fetch if the corpus would have no
+labels."""
 
 import logging
 from collections import Counter
@@ -17,11 +18,11 @@ from tagmill.ingest.sources.samples import folder_of
 log = logging.getLogger(__name__)
 
 FIRST_ROWS = 1_000
-_TAGS = 100  # of a row
+_TAGS = 100  # per row, at most
 
 
 def reading_of(config: SourceOptions) -> Reading:
-    """How a run reads its tags."""
+    """Returns how a run reads its tags."""
     first, chosen = inputs(config)[0], config.columns
     lists = first.kind == "lists"
     plain = lists and format_of(first.url, config.reading) == "txt"
@@ -29,7 +30,7 @@ def reading_of(config: SourceOptions) -> Reading:
 
 
 class FirstLook:
-    """Sees the first ROWS rows go by, and warns once if hardly any of their tags leads to a label."""
+    """Looks at the first FIRST_ROWS rows, and warns once if hardly any of their tags leads to a label."""
 
     def __init__(self, config: SourceOptions, rules: MatchRules) -> None:
         self._config, self._rules = config, rules
@@ -45,26 +46,28 @@ class FirstLook:
     ) -> None:
         del error, trace
         if kind is None and self._left:
-            self._tell()
+            self._warn()
 
     def see(self, batch: pa.RecordBatch) -> None:
-        """Takes rows of `sources.rows`, in their order."""
+        """Takes rows of `sources.rows`, in input order."""
         if not self._left or not len(batch):
             return
         batch = batch.slice(0, self._left)
         for tags in batch["tags"]:
             self._tags.update(map(clip_tag, tags.values[:_TAGS].to_pylist()))
         if BYTES_FIELD.name in batch.schema.names and not self._config.tags_from_folder:
-            paths = (url for url in batch["url"].to_pylist() if url and "://" not in url)  # else the metadata has a URL
+            paths = (
+                url for url in batch["url"].to_pylist() if url and "://" not in url
+            )  # otherwise the URL is from metadata
             self._folders.update(filter(None, map(folder_of, paths)))
         self._left -= len(batch)
         self._rows += len(batch)
         if not self._left:
-            self._tell()
+            self._warn()
 
-    def _tell(self) -> None:
+    def _warn(self) -> None:
         self._left = 0
-        if not self._rows:  # dealt by an earlier start of this run
+        if not self._rows:  # they were partitioned by an earlier start of this run
             return
         matcher = TagMatcher(self._rules)
         without = {tag: count for tag, count in self._tags.items() if not matcher.match(tag).labels}

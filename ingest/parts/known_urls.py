@@ -1,7 +1,8 @@
-"""Which URLs of a new list a corpus has already, so that they are not fetched again: found out of core, before any fetch.
+"""Finds the URLs of a new list that the extended corpus has already, out of core, so that they are not fetched again.
 
-Old URLs are dealt to the parts of the new list by the same hash. A filter of bounded size, made of the new URLs (Bloom 1970,
-Space/time trade-offs in hash coding), keeps out nearly all others first, so that disk and memory go by the new list.
+Old URLs are partitioned by the same hash as the new list. A Bloom filter of bounded size over the new URLs (Bloom 1970,
+Space/time trade-offs in hash coding) first drops nearly all others, so that disk and memory depend on the new list
+alone.
 """
 
 import functools
@@ -20,19 +21,19 @@ import pyarrow.parquet as pq
 from tagmill.ingest.http.urls import url_hash
 from tagmill.ingest.layout import KNOWN_MARKER, known_file, rows_file
 from tagmill.ingest.parts.partition import HASH, Buckets, PartitionManifest, partition_buckets, words_of
-from tagmill.ingest.workers.pool import Workers
+from tagmill.ingest.workers.pool import WorkerPool
 from tagmill.shards.manifest import Corpus
 from tagmill.shards.side_tables import num_runs, of_runs
 from tagmill.shards.storage.store import Store
 
 KNOWN = pa.schema([pa.field(HASH, pa.binary(32), nullable=False), pa.field("key", pa.string(), nullable=False)])
 _BATCH_ROWS = 16_384
-FILTER_BITS = (16, 29)  # log2 of the filter's bits, at least and at most: 64 MiB serve 50 million new URLs well
-BITS_A_URL = 64  # of the filter, where there is room
+FILTER_BITS = (16, 29)  # log2 of the filter's bits, at least and at most: 64 MiB are enough for 50 million new URLs
+BITS_PER_URL = 64  # of the filter, up to that limit
 
 
 def known_keys(store: Store, part: int) -> dict[bytes, str]:
-    """By hash of the URL the keys of the samples that the corpus has of a part's URLs."""
+    """Returns the keys of the samples that the corpus has of a partition's URLs, by hash of the URL."""
     name = known_file(part)
     if not store.exists(name):
         return {}
@@ -41,23 +42,24 @@ def known_keys(store: Store, part: int) -> dict[bytes, str]:
     return dict(zip(table[HASH].to_pylist(), table["key"].to_pylist(), strict=True))
 
 
-def partition_known(corpus: Corpus, dealt: PartitionManifest, store: Store, spool: Path, processes: int) -> int:
-    """Tells every part which of its URLs are those of samples of `corpus`, or of rows that yield to one; returns how many.
+def partition_known(corpus: Corpus, manifest: PartitionManifest, store: Store, spool: Path, processes: int) -> int:
+    """Puts the `known_file` of every partition: its URLs that samples of `corpus` have, or duplicates of samples;
+    returns how many.
 
-    One pass over the URLs of shard tables and rejects. Done already, it is left as it is.
+    Makes one pass over the URLs of shard tables and rejects. Skipped where the marker is there.
     """
     if store.exists(KNOWN_MARKER):
         return int(json.loads(store.read(KNOWN_MARKER))["known"])
     folder = spool / "known"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    path = _write_filter(folder / "filter.npy", corpus, dealt, store)
+    path = _write_filter(folder / "filter.npy", corpus, manifest, store)
     tables = [(f"shards/{entry.name}.parquet", "key") for entry in corpus.entries]
     tables += [(name, "yields_to") for name in of_runs(store.names("rejects"), num_runs(corpus.file))]
     tasks = [_Task(store, name, column, corpus.file.seed, path) for name, column in tables]
     buckets, total = Buckets(folder, KNOWN, depth=0), 0
-    with Workers(processes, "looking for known URLs") as workers:
-        for found in workers.each(_find, tasks):
+    with WorkerPool(processes, "looking for known URLs") as pool:
+        for found in pool.map(_find, tasks):
             if len(found):
                 buckets.add(found)
 
@@ -65,23 +67,23 @@ def partition_known(corpus: Corpus, dealt: PartitionManifest, store: Store, spoo
         nonlocal total
         total += _put_known(table, part, store, folder)
 
-    partition_buckets(buckets.close(), dealt.num_parts.bit_length() - 1, KNOWN, folder, put)
+    partition_buckets(buckets.close(), manifest.num_parts.bit_length() - 1, KNOWN, folder, put)
     store.put(KNOWN_MARKER, json.dumps({"known": total}).encode())
     shutil.rmtree(folder)
     return total
 
 
-def _write_filter(path: Path, corpus: Corpus, dealt: PartitionManifest, store: Store) -> Path:
-    """A bit for each of the four words of a new URL's hash."""
-    rows = dealt.rows + int(corpus.column("samples").sum())
+def _write_filter(path: Path, corpus: Corpus, manifest: PartitionManifest, store: Store) -> Path:
+    """Writes the filter: it has a bit for each of the four words of a new URL's hash."""
+    rows = manifest.rows + int(corpus.column("samples").sum())
     least, most = FILTER_BITS
-    bits = min(most, max(least, (BITS_A_URL * rows).bit_length()))
-    marks = np.zeros(1 << bits - 3, np.uint8)
-    for part in range(dealt.num_parts):
+    bits = min(most, max(least, (BITS_PER_URL * rows).bit_length()))
+    filter_bytes = np.zeros(1 << bits - 3, np.uint8)
+    for part in range(manifest.num_parts):
         for batch in _hashes(store, part):
-            byte, bit = _places(words_of(batch), len(marks))
-            np.bitwise_or.at(marks, byte, bit)
-    np.save(path, marks)
+            byte, bit = _positions(words_of(batch), len(filter_bytes))
+            np.bitwise_or.at(filter_bytes, byte, bit)
+    np.save(path, filter_bytes)
     return path
 
 
@@ -90,15 +92,18 @@ def _hashes(store: Store, part: int) -> Iterator[pa.RecordBatch]:
         yield from pq.ParquetFile(file).iter_batches(_BATCH_ROWS, columns=[HASH], use_threads=False)
 
 
-def _places(words: npt.NDArray[np.uint64], num_bytes: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
-    """Bytes and bits of a filter, [rows, 4] each. The low bits of the words: the high ones of the first choose the part."""
-    place = words & np.uint64(8 * num_bytes - 1)
-    return (place >> np.uint64(3)).astype(np.int64), np.left_shift(1, place & np.uint64(7)).astype(np.uint8)
+def _positions(words: npt.NDArray[np.uint64], num_bytes: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
+    """Returns bytes and bits of a filter, [rows, 4] each.
+
+    Takes the low bits of each word, because the high bits of the first word are the same within a partition.
+    """
+    position = words & np.uint64(8 * num_bytes - 1)
+    return (position >> np.uint64(3)).astype(np.int64), np.left_shift(1, position & np.uint64(7)).astype(np.uint8)
 
 
 @dataclass(frozen=True)
 class _Task:
-    """A table of the corpus, the column that has the key of each URL's sample, and the file of the filter."""
+    """A table of the corpus, the column with the key of each URL's sample, and the file of the filter."""
 
     store: Store
     name: str
@@ -114,9 +119,12 @@ def _filter(path: Path) -> npt.NDArray[np.uint8]:
 
 
 def _find(task: _Task) -> pa.RecordBatch:
-    """The rows of KNOWN that pass the filter. What was purged has no URL, what yields to nobody no key; and a path of a folder
-    or tar that brought its pictures is no address."""
-    marks, hashes, keys = _filter(task.filter), list[bytes](), list[str]()
+    """Returns the rows of KNOWN that pass the filter.
+
+    Skips rows without a URL (purged), without a key (rejects that are no duplicates), and with a path of a folder or
+    tar.
+    """
+    filter_bytes, hashes, keys = _filter(task.filter), list[bytes](), list[str]()
     with task.store.open(task.name) as file:
         for batch in pq.ParquetFile(file).iter_batches(_BATCH_ROWS, columns=["url", task.key], use_threads=False):
             both = batch.filter(pc.and_(batch["url"].is_valid(), batch[task.key].is_valid()))
@@ -127,13 +135,15 @@ def _find(task: _Task) -> pa.RecordBatch:
     found = pa.record_batch([pa.array(hashes, pa.binary(32)), pa.array(keys, pa.string())], schema=KNOWN)
     if not len(found):
         return found
-    byte, bit = _places(words_of(found), len(marks))
-    return found.filter(pa.array((marks[byte] & bit != 0).all(axis=1)))
+    byte, bit = _positions(words_of(found), len(filter_bytes))
+    return found.filter(pa.array((filter_bytes[byte] & bit != 0).all(axis=1)))
 
 
 def _put_known(table: pa.Table, part: int, store: Store, spool: Path) -> int:
-    """Puts what is truly among the part's URLs, each once, in order; of several keys, which only a purge can have made, the
-    least."""
+    """Drops false positives of the Bloom filter, sorts, and puts each URL once; returns their number.
+
+    A URL can have several keys only after a purge; the smallest is kept.
+    """
     mine = pa.chunked_array([batch[HASH] for batch in _hashes(store, part)], pa.binary(32)).unique()
     found = table.filter(pc.is_in(table[HASH], mine)).sort_by([(HASH, "ascending"), ("key", "ascending")])
     words = words_of(found)

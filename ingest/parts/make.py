@@ -1,4 +1,4 @@
-"""The unit of ingest work: the rows of a part are fetched, checked, resized and fingerprinted, and committed as one file."""
+"""Makes a part: fetches, checks, resizes and fingerprints the rows of a partition, and commits them as one file."""
 
 import asyncio
 import dataclasses
@@ -24,20 +24,20 @@ from tagmill.ingest.images.fingerprint import holdout_order
 from tagmill.ingest.images.rejected import Rejected
 from tagmill.ingest.layout import attempt_file, done_file, rows_file
 from tagmill.ingest.parts.known_urls import known_keys
-from tagmill.ingest.parts.ranged_reads import PlaceReader, runs
-from tagmill.ingest.parts.review import as_known, refusal, review
-from tagmill.ingest.parts.table import ROW_GROUP, PartTable, subject
+from tagmill.ingest.parts.ranged_reads import LocationReader, runs
+from tagmill.ingest.parts.review import known_columns, refusal, review
+from tagmill.ingest.parts.table import ROW_GROUP, PartTable, request_id
 from tagmill.ingest.progress.host_times import FetchStats
 from tagmill.ingest.reasons import Reason
 from tagmill.ingest.sources.locations import BYTES_COLUMN, ByteRange
-from tagmill.ingest.workers.shared_counters import Tell, silent
+from tagmill.ingest.workers.worker import ReportRows, no_report
 from tagmill.shards.formats.record import key_of
 from tagmill.shards.storage.store import Store
 
 
 @dataclass(frozen=True)
 class PartSummary:
-    """What came of a part; also the content of its marker."""
+    """What came of a part; also the content of its marker, `done_file`."""
 
     part: int
     attempt: str
@@ -45,19 +45,21 @@ class PartSummary:
     ok: int
     reasons: dict[str, int]
     size: int  # bytes of the attempt's file
-    traffic: FetchStats = field(default_factory=FetchStats)  # what this attempt has fetched, and its slowest hosts
-    rules: PinnedRules = field(default_factory=PinnedRules)  # under which it was made, or looked at again
+    traffic: FetchStats = field(default_factory=FetchStats)  # what this attempt fetched, and its slowest hosts
+    rules: PinnedRules = field(default_factory=PinnedRules)  # under which it was made, or last reviewed
 
     def json(self) -> bytes:
         fields = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
-        return json.dumps(fields | {"traffic": self.traffic.told(), "rules": dataclasses.asdict(self.rules)}).encode()
+        return json.dumps(
+            fields | {"traffic": self.traffic.as_json(), "rules": dataclasses.asdict(self.rules)}
+        ).encode()
 
     @classmethod
     def parse(cls, data: bytes) -> Self:
-        """Reads `json`'s bytes, of earlier versions too."""
-        told = json.loads(data)
-        rules = PinnedRules(**told.get("rules", {}))
-        return cls(**told | {"traffic": FetchStats.of(told.get("traffic", {})), "rules": rules})
+        """Reads what `json` returns, also of earlier versions."""
+        fields = json.loads(data)
+        rules = PinnedRules(**fields.get("rules", {}))
+        return cls(**fields | {"traffic": FetchStats.of(fields.get("traffic", {})), "rules": rules})
 
 
 @dataclass(frozen=True)
@@ -68,45 +70,45 @@ class PartTask:
     store: Store
     part: int
     schema: pa.Schema  # of `part_schema`
-    concurrency: int  # requests in flight, of this part
+    concurrency: int  # requests in flight for this part
     workers: int = 1  # processes that make parts of this run at once, and share its limits per host
-    rules: PinnedRules = field(default_factory=PinnedRules)  # of what it must not take in
+    rules: PinnedRules = field(default_factory=PinnedRules)  # digests of the takedown rules and blocklists
 
 
 @lru_cache(maxsize=1)
-def lessons_of(config: IngestConfig) -> FetchState:
-    """What this process learns of the web goes from one part of a run to the next."""
+def fetch_state_of(config: IngestConfig) -> FetchState:
+    """Returns what this process knows about hosts; it is kept from one part of a run to the next."""
     return FetchState(config)
 
 
 @lru_cache(maxsize=1)
-def _met(config: IngestConfig) -> RedirectCache:
-    """The robots.txt of hosts that redirects led to, likewise."""
+def _redirect_cache(config: IngestConfig) -> RedirectCache:
+    """Returns the robots.txt of hosts that redirects led to; kept likewise."""
     return RedirectCache(config.robots_max_age)
 
 
 @lru_cache(maxsize=1)
 def _decoders(config: IngestConfig) -> Decoders:
-    """This process's decoders stay from one part to the next: a start costs as much as a hundred pictures."""
+    """Returns this process's decoders; kept likewise, because a start costs as much as a hundred images."""
     return Decoders(config, config.max_bytes)
 
 
-def run_part(task: PartTask, tell: Tell = silent) -> PartSummary:
-    """Fetches and prepares a dealt part and commits it; one that is committed under the same rules is left as it is.
+def run_part(task: PartTask, report: ReportRows = no_report) -> PartSummary:
+    """Makes and commits a part, and returns its summary. A part that is committed under the same rules is kept.
 
-    One that was committed under other rules is looked at again (`part_review`), and fetched again only where entries by md5
-    are new, as no md5 is kept of its pictures. Of several that make the same part at once the first to finish wins; the
-    others delete their file and return the winner's summary. Pictures wait on local disk in the order in which they come, so
-    that a slow URL holds up no other.
+    A part under other rules is reviewed (review.py). It is fetched again only where entries by md5 are new, because
+    parts do not keep the md5 of their images. Where several workers make the same part at once, the first to finish
+    wins; the others delete their file and return the winner's summary. Images wait on local disk in the order of
+    arrival, so that a slow URL does not delay others.
     """
     while True:
-        found = _committed(task) or _attempted(task, tell)
-        if found.rules == task.rules:
-            return found
-        if found.rules.md5 == task.rules.md5 or not found.ok:
-            return _reviewed(task, found, tell)
+        summary = _committed(task) or _attempt(task, report)
+        if summary.rules == task.rules:
+            return summary
+        if summary.rules.md5 == task.rules.md5 or not summary.ok:
+            return _review(task, summary, report)
         task.store.delete(done_file(task.part))
-        task.store.delete(attempt_file(task.part, found.attempt))
+        task.store.delete(attempt_file(task.part, summary.attempt))
 
 
 def _committed(task: PartTask) -> PartSummary | None:
@@ -114,8 +116,11 @@ def _committed(task: PartTask) -> PartSummary | None:
     return PartSummary.parse(task.store.read(name)) if task.store.exists(name) else None
 
 
-def _reviewed(task: PartTask, found: PartSummary, tell: Tell) -> PartSummary:
-    """The part under the task's rules. What must go is taken out of a new file, which takes the place of the old one."""
+def _review(task: PartTask, found: PartSummary, report: ReportRows) -> PartSummary:
+    """Applies the task's rules to a part that was made under others.
+
+    Where they forbid rows, a new attempt without them replaces the old one.
+    """
     store, part, attempt = task.store, task.part, secrets.token_hex(8)
     with tempfile.TemporaryDirectory(prefix=f"part-{part:06d}-", dir=task.config.spool) as folder:
         path = Path(folder, "part.parquet")
@@ -133,18 +138,18 @@ def _reviewed(task: PartTask, found: PartSummary, tell: Tell) -> PartSummary:
     if attempt != found.attempt:
         store.delete(attempt_file(part, found.attempt))
     for outcome, num_rows in {"ok": ok, **reasons}.items():
-        tell(outcome, num_rows)
+        report(outcome, num_rows)
     return summary
 
 
-def _attempted(task: PartTask, tell: Tell) -> PartSummary:
-    """Makes the part; the winner's summary, where another was faster."""
+def _attempt(task: PartTask, report: ReportRows) -> PartSummary:
+    """Makes the part. Returns the winner's summary where another worker was faster."""
     store, part = task.store, task.part
     attempt = secrets.token_hex(8)
     with tempfile.TemporaryDirectory(prefix=f"part-{part:06d}-", dir=task.config.spool) as folder:
-        path, wanted = Path(folder, "part.parquet"), _wanted(store, part)
-        with PartTable(path, part, task.schema, len(wanted)) as table:
-            traffic = asyncio.run(_make(task, wanted, table, tell))
+        path, requests = Path(folder, "part.parquet"), _requests(store, part)
+        with PartTable(path, part, task.schema, len(requests)) as table:
+            traffic = asyncio.run(_make(task, requests, table, report))
         size = path.stat().st_size
         store.put(attempt_file(part, attempt), path, give=True)
     rows, ok = table.counts.total(), table.counts.pop("ok", 0)
@@ -156,79 +161,83 @@ def _attempted(task: PartTask, tell: Tell) -> PartSummary:
 
 
 @dataclass(slots=True)
-class _Wanted:
-    """What is got once: a URL in its normal form, for all rows that have it, or the bytes that one row brings."""
+class _Request:
+    """What is read once: a normalised URL, for all rows that have it, or the bytes of one row of a tar or folder."""
 
     url: str
-    place: ByteRange | None
+    location: ByteRange | None
     rows: int = 1
 
 
-def _wanted(store: Store, part: int) -> list[_Wanted]:
-    """What the part's rows ask for, in the order of the first row of each."""
-    found: dict[bytes | int, _Wanted] = {}
+def _requests(store: Store, part: int) -> list[_Request]:
+    """Returns what the rows of a partition need, in the order of the first row of each."""
+    found: dict[bytes | int, _Request] = {}
     with store.open(rows_file(part)) as file:
         parquet = pq.ParquetFile(file)
         columns = [name for name in ("row_id", "url", "url_hash", BYTES_COLUMN) if name in parquet.schema_arrow.names]
         for batch in parquet.iter_batches(ROW_GROUP, columns=columns, use_threads=False):
             for row in batch.to_pylist():
-                asked = subject(row)
-                if asked in found:
-                    found[asked].rows += 1
+                identity = request_id(row)
+                if identity in found:
+                    found[identity].rows += 1
                 else:
-                    found[asked] = _Wanted(normalise(row["url"] or ""), ByteRange.of(row))
+                    found[identity] = _Request(normalise(row["url"] or ""), ByteRange.of(row))
     return list(found.values())
 
 
-async def _make(task: PartTask, wanted: list[_Wanted], table: PartTable, tell: Tell) -> FetchStats:
-    """Gets all and writes it; what was fetched. As many bodies are in memory as requests may be in flight, or runs of
-    neighbours."""
-    together = runs([each.place for each in wanted], task.config.max_bytes)
+async def _make(task: PartTask, requests: list[_Request], table: PartTable, report: ReportRows) -> FetchStats:
+    """Fetches and decodes all requests, writes the table, and returns what was fetched.
+
+    At most one body, or one run of neighbours in a tar, is in memory per request in flight.
+    """
+    together = runs([each.location for each in requests], task.config.max_bytes)
     todo = iter(together)
     forbidden = forbidden_of(task.store, task.rules)
     known = known_keys(task.store, task.part)
 
-    def answered(number: int) -> dict[str, Any] | None:
-        """What is known before anything is asked for."""
-        each = wanted[number]
+    def without_request(number: int) -> dict[str, Any] | None:
+        """Returns the columns of a URL that is not fetched: it is taken down, or in the corpus already."""
+        each = requests[number]
         if by := forbidden.denied.url(each.url):
             return {"reason": Reason.TAKEN_DOWN, "detail": by}
-        if known and each.place is None and (key := known.get(url_hash(each.url, task.config.seed))):
-            return as_known(key, forbidden.denied)
+        if known and each.location is None and (key := known.get(url_hash(each.url, task.config.seed))):
+            return known_columns(key, forbidden.denied)
         return None
 
-    def open_yet(number: int) -> bool:
-        if columns := answered(number):
+    def is_needed(number: int) -> bool:
+        if columns := without_request(number):
             table.arrived(number, columns)
-            tell(columns["reason"], wanted[number].rows)
+            report(columns["reason"], requests[number].rows)
         return not columns
 
-    async def work(fetcher: Fetcher, reader: PlaceReader, decoders: Decoders) -> None:
+    async def work(fetcher: Fetcher, reader: LocationReader, decoders: Decoders) -> None:
         for run in todo:
-            numbers = [number for number in run if open_yet(number)]
-            places = [place for number in numbers if (place := wanted[number].place) is not None]
-            urls = [wanted[number].url for number in numbers if wanted[number].place is None]
-            got = [await fetcher.fetch(url) for url in urls]  # a run has one URL, or places alone
-            got += await reader.read(places) if places else []
+            numbers = [number for number in run if is_needed(number)]
+            locations = [location for number in numbers if (location := requests[number].location) is not None]
+            urls = [requests[number].url for number in numbers if requests[number].location is None]
+            got = [await fetcher.fetch(url) for url in urls]  # a run is one URL, or locations only
+            got += await reader.read(locations) if locations else []
             for number, fetched in zip(numbers, got, strict=True):
                 columns, jpeg = await _columns(fetched, decoders, task.config.seed, forbidden)
                 table.arrived(number, columns, jpeg)
-                tell(columns["reason"] or "ok", wanted[number].rows)
+                report(columns["reason"] or "ok", requests[number].rows)
 
     share = min(task.concurrency, len(together))
-    book = open_robots_cache(task.store, task.part, _met(task.config)) if task.config.honour_robots else None
+    robots = (
+        open_robots_cache(task.store, task.part, _redirect_cache(task.config)) if task.config.honour_robots else None
+    )
     with (
         task.store.open(rows_file(task.part)) as rows,
         _decoders(task.config) as decoders,
-        PlaceReader(task.config.max_bytes, max(1, share)) as reader,
+        LocationReader(task.config.max_bytes, max(1, share)) as reader,
     ):
-        async with Fetcher(task.config, task.workers, lessons_of(task.config), book) as fetcher:
+        async with Fetcher(task.config, task.workers, fetch_state_of(task.config), robots) as fetcher:
             await _all([table.write(rows), *(work(fetcher, reader, decoders) for _ in range(share))])
         return fetcher.latency.traffic()
 
 
 async def _all(works: Iterable[Coroutine[Any, Any, None]]) -> None:
-    """Waits for all; where one fails none goes on."""
+    """Waits for all; cancels the others where one fails."""
     tasks = [asyncio.create_task(work) for work in works]
     try:
         await asyncio.gather(*tasks)
@@ -241,7 +250,8 @@ async def _all(works: Iterable[Coroutine[Any, Any, None]]) -> None:
 async def _columns(
     fetched: Fetched, decoders: Decoders, seed: int, forbidden: Forbidden
 ) -> tuple[dict[str, Any], bytes | None]:
-    """The columns that a URL decides, and the picture to store."""
+    """Decodes and checks a body; returns the columns that rows of the URL share, and the JPEG to store (None:
+    rejected)."""
     columns: dict[str, Any] = {
         "reason": fetched.reason,
         "detail": fetched.detail,
@@ -254,8 +264,8 @@ async def _columns(
         return columns, None
     made = await decoders.decode(fetched.body)
     if isinstance(made, Rejected):
-        told = filter(None, (made.detail, fetched.encoding))
-        return {**columns, "reason": made.reason, "detail": ", ".join(told) or None}, None
+        details = filter(None, (made.detail, fetched.encoding))
+        return {**columns, "reason": made.reason, "detail": ", ".join(details) or None}, None
     prints = made.prints
     if refused := refusal(forbidden, fetched.body, prints.sha256, prints.pdq):
         return columns | refused, None

@@ -1,6 +1,7 @@
-"""Rows dealt into parts by a hash of their URL, before anything is fetched: parts are in random order, equal URLs meet.
+"""Partitions rows by a hash of their URL, before anything is fetched: partitions are in random order, and equal URLs
+meet.
 
-With `keep_order` parts are runs of the input instead, in its order.
+With `keep_order` a partition is a run of consecutive rows of the input instead, in its order.
 """
 
 import hashlib
@@ -35,37 +36,37 @@ from tagmill.shards.storage.threads import DaemonPool
 log = logging.getLogger(__name__)
 
 FAN_OUT_BITS = 8  # 256 buckets are open at a time
-HELD_PARTS = 64  # parts of a bucket that is dealt in memory
-TOGETHER = 8  # parts that are taken out of them in one pass
-LUMP = 1 << 23  # bytes of rows that are made one batch
-AT_ONCE = 8  # parts that are on their way into the store
+HELD_PARTS = 64  # partitions of a bucket that is split in memory; larger buckets are split on disk
+PARTS_PER_PASS = 8  # partitions that one pass over a bucket takes out of it
+JOINED_BATCH_BYTES = 1 << 23  # bytes of rows that are joined to one batch
+PUTS_AT_ONCE = 8  # partitions that are being written to the store
 HASH = "url_hash"
-Put = Callable[[pa.Table, int], None]  # a part's rows, and its number
+PutPart = Callable[[pa.Table, int], None]  # the rows of a partition, and its number
 
 
 @dataclass(frozen=True)
 class PartitionManifest:
-    """What was dealt; also the content of the marker, by which a resumed run knows that it is done."""
+    """What was partitioned; also the content of the marker, which tells a resumed run that the stage is complete."""
 
     num_parts: int
     rows: int
-    # name, bytes, rows, sha256 of each input, in order of file ordinals; what was noticed, see `InputWarnings`. Of tars and
-    # folders `listing_sha256`, see `samples.Listing`: their pictures are not read to deal them
+    # name, bytes, rows, sha256 of each input, in order of file ordinals; warnings, see `InputWarnings`. Tars and folders have
+    # `listing_sha256` instead, see `samples.Listing`: their images are not read in this stage
     inputs: list[dict[str, Any]]
     fields: dict[str, Any]  # `IngestConfig.deciding("fetch")`
 
     @classmethod
     def parse(cls, data: bytes) -> Self:
-        """Raises ConfigError for the marker of an earlier version, which does not say its flags."""
-        told = json.loads(data)
-        if "fields" not in told:
+        """Raises ConfigError for the marker of an earlier version, which does not contain its flags."""
+        fields = json.loads(data)
+        if "fields" not in fields:
             remedy = "go on with that version, or remove the output and start over"
             raise ConfigError("begun by an earlier version of tagmill", PARTITION_MARKER, remedy)
-        return cls(**told)
+        return cls(**fields)
 
 
 def partition_schema(config: IngestConfig) -> pa.Schema:
-    """Columns of a part's `rows.parquet`: those of the sources, and the hash that they are dealt by."""
+    """Returns the columns of `rows.parquet`: those of the sources, and the hash that decides the partition."""
     return row_schema(config).append(pa.field(HASH, pa.binary(32), nullable=False))
 
 
@@ -76,20 +77,22 @@ def partition(
     first_file: int = 0,
     see: Callable[[pa.RecordBatch], None] | None = None,
 ) -> PartitionManifest:
-    """Puts every row into the `rows.parquet` of one part, ordered by (url hash, row_id); the marker is put last.
+    """Puts every row into the `rows.parquet` of one partition, ordered by (url hash, row_id), and the marker last.
 
-    The number of parts is the smallest power of two that holds `rows_per_part` rows on average. `spool` takes a copy of
-    all rows; memory holds the rows of HELD_PARTS parts. With `keep_order` a part is the next `rows_per_part` rows as they
-    come, and nothing is copied to the spool but one part. A list that is dealt already is left as it is; raises ConfigError
-    where that was under other flags of fetching, with both values of each. `first_file` is the ordinal of the first input,
-    after those of the runs that made the corpus. `see` is shown the rows as they come.
+    The number of partitions is a power of two, with at most `rows_per_part` rows in each on average. `spool` takes a
+    copy of all rows; memory holds the rows of HELD_PARTS partitions. With `keep_order` a partition is the next
+    `rows_per_part` rows of the input, and only one at a time is copied to the spool.
+
+    `first_file` is the ordinal of the first input: an extension counts on after the files of earlier runs. `see` is
+    called with the rows in input order. Where the marker is there, the stage is skipped. Raises ConfigError where that
+    was under other flags of fetching, with both values of each.
     """
     if store.exists(PARTITION_MARKER):
-        return _held(config, store.read(PARTITION_MARKER))
-    for name in store.names("parts"):  # of a run that was killed while it dealt, maybe with other flags
+        return _partitioned_before(config, store.read(PARTITION_MARKER))
+    for name in store.names("parts"):  # of a run that was killed in this stage, maybe with other flags
         if ROWS_PATTERN.fullmatch(name):
             store.delete(name)
-    folder = spool / "deal"
+    folder = spool / "partition"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     schema = partition_schema(config)
@@ -108,40 +111,35 @@ def partition(
 
     with _Puts(store, folder) as puts:
         if config.keep_order:
-            num_parts = _deal_in_order(hashed(), config.rows_per_part, puts.put)
+            num_parts = _partition_in_order(hashed(), config.rows_per_part, puts.put)
         else:
-            buckets = Buckets(folder, schema, depth=0)
-            for batch in hashed():
-                buckets.add(batch)
-            bits = max(0, -(-sum(counts.values()) // config.rows_per_part) - 1).bit_length()
-            num_parts = 1 << bits
-            partition_buckets(
-                buckets.close(), bits, schema, folder, lambda table, part: puts.put(_in_order(table), part)
-            )
-    told = []
+            num_parts = _partition_by_hash(hashed(), config.rows_per_part, schema, folder, puts.put)
+    files = []
     for n, given in enumerate(inputs(config)):
-        told.append(_input(given, counts.get(n, 0), noticed[n], listings.get(n)))
+        files.append(_input(given, counts.get(n, 0), noticed[n], listings.get(n)))
         for warning in noticed[n].warnings(given.url):
             log.warning(warning)
-    if first_file + len(told) > 1 << 63 - ROW_BITS:
-        raise ConfigError(f"{first_file} files have made this corpus", config.output, "join some of the new ones")
-    dealt = PartitionManifest(num_parts, sum(counts.values()), told, config.deciding("fetch"))
-    store.put(PARTITION_MARKER, json.dumps(asdict(dealt)).encode())
+    if first_file + len(files) > 1 << 63 - ROW_BITS:
+        raise ConfigError(
+            f"the corpus was made from {first_file} files already", config.output, "join some of the new ones"
+        )
+    manifest = PartitionManifest(num_parts, sum(counts.values()), files, config.deciding("fetch"))
+    store.put(PARTITION_MARKER, json.dumps(asdict(manifest)).encode())
     shutil.rmtree(folder)
-    return dealt
+    return manifest
 
 
-def _held(config: IngestConfig, marker: bytes) -> PartitionManifest:
-    """What was dealt, if under the same flags of fetching."""
+def _partitioned_before(config: IngestConfig, marker: bytes) -> PartitionManifest:
+    """Reads the marker. Raises ConfigError where it was put under other flags of fetching."""
     found = PartitionManifest.parse(marker)
     if differ := config.differences(found.fields, "fetch"):
-        what = f"begun with other flags, and rows are dealt and fetched by them: {'; '.join(differ)}"
+        what = f"begun with other flags, which partition and fetch the rows otherwise: {'; '.join(differ)}"
         raise ConfigError(what, config.output, "give them as they were, or another output")
     return found
 
 
-def _deal_in_order(batches: Iterator[pa.RecordBatch], rows_per_part: int, put: Put) -> int:
-    """Puts each run of `rows_per_part` rows as a part, in order; returns the number of parts."""
+def _partition_in_order(batches: Iterator[pa.RecordBatch], rows_per_part: int, put: PutPart) -> int:
+    """Puts each run of `rows_per_part` rows as a partition, in order; returns the number of partitions."""
     part, held, num_held = 0, list[pa.RecordBatch](), 0
     for batch in batches:
         while len(batch):
@@ -157,12 +155,25 @@ def _deal_in_order(batches: Iterator[pa.RecordBatch], rows_per_part: int, put: P
     return part + (num_held > 0)
 
 
+def _partition_by_hash(
+    batches: Iterator[pa.RecordBatch], rows_per_part: int, schema: pa.Schema, spool: Path, put: PutPart
+) -> int:
+    """Puts the rows as partitions of equal hash ranges; returns the number of partitions, a power of two."""
+    buckets, num_rows = Buckets(spool, schema, depth=0), 0
+    for batch in batches:
+        buckets.add(batch)
+        num_rows += len(batch)
+    bits = max(0, -(-num_rows // rows_per_part) - 1).bit_length()
+    partition_buckets(buckets.close(), bits, schema, spool, lambda table, part: put(_in_order(table), part))
+    return 1 << bits
+
+
 def _numbered(batch: pa.RecordBatch, first_file: int) -> pa.RecordBatch:
-    """The batch with the row_ids that it has in a corpus to which files were added."""
+    """Shifts the row_ids past those of the files of earlier runs."""
     if not first_file:
         return batch
-    place = batch.schema.get_field_index("row_id")
-    return batch.set_column(place, batch.schema.field(place), pc.add(batch["row_id"], first_file << ROW_BITS))
+    column = batch.schema.get_field_index("row_id")
+    return batch.set_column(column, batch.schema.field(column), pc.add(batch["row_id"], first_file << ROW_BITS))
 
 
 def _hashed(batch: pa.RecordBatch, schema: pa.Schema, seed: int) -> pa.RecordBatch:
@@ -171,7 +182,7 @@ def _hashed(batch: pa.RecordBatch, schema: pa.Schema, seed: int) -> pa.RecordBat
 
 
 def words_of(batch: pa.RecordBatch | pa.Table) -> npt.NDArray[np.uint64]:
-    """The hashes as four words each, the most significant first; uint64 [rows, 4]."""
+    """Returns the hashes as four words each, the most significant first; uint64 [rows, 4]."""
     array = batch[HASH]
     array = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
     data = np.frombuffer(b"".join(array.to_pylist()), ">u8")
@@ -179,7 +190,7 @@ def words_of(batch: pa.RecordBatch | pa.Table) -> npt.NDArray[np.uint64]:
 
 
 def _top(words: npt.NDArray[np.uint64], bits: int, skip: int = 0) -> npt.NDArray[np.int64]:
-    """`bits` bits of every hash, after the first `skip`; skip + bits is at most 64."""
+    """Returns `bits` bits of every hash, after the first `skip`, int64 [rows]; skip + bits is at most 64."""
     if bits == 0:
         return np.zeros(len(words), np.int64)
     mask = np.uint64((1 << bits) - 1)
@@ -196,7 +207,7 @@ class Bucket:
 
 
 class Buckets:
-    """Splits rows by the next FAN_OUT_BITS of their hash into files of `folder`; a bucket without rows has none."""
+    """Splits rows by the next FAN_OUT_BITS of their hash into files of `folder`; a bucket without rows has no file."""
 
     def __init__(self, folder: Path, schema: pa.Schema, depth: int, prefix: int = 0) -> None:
         self._folder, self._schema, self._depth, self._prefix = folder, schema, depth, prefix
@@ -224,14 +235,15 @@ class Buckets:
 
 
 def _batches(bucket: Bucket) -> Iterator[pa.RecordBatch]:
-    """A bucket's rows in lumps: they were written a few hundred at a time, and each piece costs every later step some calls."""
+    """Reads a bucket in batches of JOINED_BATCH_BYTES, and deletes it: it was written a few hundred rows at a time, and the
+    later steps pay per batch."""
     some: list[pa.RecordBatch] = []
     size = 0
     with pa.OSFile(str(bucket.path)) as file, pa.ipc.open_stream(file) as stream:
         for batch in stream:
             some.append(batch)
             size += batch.nbytes
-            if size >= LUMP:
+            if size >= JOINED_BATCH_BYTES:
                 yield from pa.Table.from_batches(some).combine_chunks().to_batches()
                 some, size = [], 0
     if some:
@@ -239,8 +251,11 @@ def _batches(bucket: Bucket) -> Iterator[pa.RecordBatch]:
     bucket.path.unlink()
 
 
-def partition_buckets(buckets: Iterable[Bucket], bits: int, schema: pa.Schema, spool: Path, put: Put) -> None:
-    """Puts the 2^bits parts in order, those without rows too. A bucket of very many parts is split once more on disk."""
+def partition_buckets(buckets: Iterable[Bucket], bits: int, schema: pa.Schema, spool: Path, put: PutPart) -> None:
+    """Puts all 2^bits partitions in order, empty ones too.
+
+    A bucket of more than HELD_PARTS is split once more on disk.
+    """
     part, held = 0, schema.empty_table()
     for bucket in _fine(buckets, bits, schema, spool):
         used = bucket.depth * FAN_OUT_BITS
@@ -251,28 +266,31 @@ def partition_buckets(buckets: Iterable[Bucket], bits: int, schema: pa.Schema, s
             part, held = part + 1, schema.empty_table()
         held = pa.concat_tables([held, pa.Table.from_batches(_batches(bucket), schema)])
         if last > part:
-            for part, mine in _parted(held, _top(words_of(held), bits), range(first, last + 1)):
+            for part, mine in _split(held, _top(words_of(held), bits), range(first, last + 1)):
                 if part < last:
                     put(mine, part)
-                else:  # others of the next bucket may belong to it
+                else:  # the next bucket may have more rows of it
                     held = mine
     while part < 1 << bits:
         put(held, part)
         part, held = part + 1, schema.empty_table()
 
 
-def _parted(table: pa.Table, parts: npt.NDArray[np.int64], numbers: range) -> Iterator[tuple[int, pa.Table]]:
-    """(part, its rows) for each of `numbers`, in order. A pass over all rows is for TOGETHER parts: one for each would look at
-    every row once a part, and to sort all of them would take their memory twice."""
-    for first in numbers[::TOGETHER]:
-        near = (parts >= first) & (parts < first + TOGETHER)
+def _split(table: pa.Table, parts: npt.NDArray[np.int64], numbers: range) -> Iterator[tuple[int, pa.Table]]:
+    """Yields (partition, its rows) for each of `numbers`, in order.
+
+    One pass over all rows serves PARTS_PER_PASS partitions: a pass for each would read every row too often, and sorting
+    all rows would need their memory twice.
+    """
+    for first in numbers[::PARTS_PER_PASS]:
+        near = (parts >= first) & (parts < first + PARTS_PER_PASS)
         some, inside = table.filter(pa.array(near)).combine_chunks(), parts[near]
-        for part in range(first, min(first + TOGETHER, numbers.stop)):
+        for part in range(first, min(first + PARTS_PER_PASS, numbers.stop)):
             yield part, some.take(pa.array(np.flatnonzero(inside == part)))
 
 
 def _fine(buckets: Iterable[Bucket], bits: int, schema: pa.Schema, spool: Path) -> Iterator[Bucket]:
-    """Buckets of at most HELD_PARTS parts each, in order."""
+    """Yields buckets of at most HELD_PARTS partitions each, in order; larger ones are split on disk."""
     for bucket in buckets:
         if bits - bucket.depth * FAN_OUT_BITS <= HELD_PARTS.bit_length() - 1 or bucket.depth > 1:
             yield bucket
@@ -284,25 +302,28 @@ def _fine(buckets: Iterable[Bucket], bits: int, schema: pa.Schema, spool: Path) 
 
 
 def _in_order(table: pa.Table) -> pa.Table:
-    """The rows of a part, by hash and then by row_id."""
+    """Sorts the rows of a partition by hash, then by row_id."""
     words = words_of(table)
     return table.take(pa.array(np.lexsort([table["row_id"].to_numpy(), *words.T[::-1]])))
 
 
 class _Puts:
-    """Writes parts and puts them into the store, AT_ONCE at a time: a put waits for a disk or a network, and not for us.
-    Leaving it waits for all of them. `put` and leaving raise what a put raised."""
+    """Writes partitions and puts them into the store, PUTS_AT_ONCE at a time, because a put mostly waits for a disk or
+    a network.
+
+    `__exit__` waits for all of them. It and `put` raise what an earlier put raised.
+    """
 
     def __init__(self, store: Store, spool: Path) -> None:
         self._store, self._spool = store, spool
-        self._pool = DaemonPool(AT_ONCE, "tagmill-deal")
+        self._pool = DaemonPool(PUTS_AT_ONCE, "tagmill-partition")
         self._waiting: deque[Future[None]] = deque()
 
     def put(self, table: pa.Table, part: int) -> None:
         path = self._spool / f"rows-{part:06d}.parquet"
         pq.write_table(table, path, compression="zstd")
         self._waiting.append(self._pool.submit(self._store.put, rows_file(part), path, give=True))
-        if len(self._waiting) > AT_ONCE:  # so many files, and the next, lie in the spool at most
+        if len(self._waiting) > PUTS_AT_ONCE:  # bounds the files in the spool
             self._waiting.popleft().result()
 
     def __enter__(self) -> Self:
@@ -317,10 +338,10 @@ class _Puts:
 
 
 def _input(given: Input, num_rows: int, noticed: InputWarnings, listing: Listing | None) -> dict[str, Any]:
-    """An input as the corpus remembers it."""
+    """Returns what `corpus.json` says of an input."""
     if listing is not None:
-        seen = {"bytes": listing.bytes, "rows": num_rows, "listing_sha256": listing.sha256}
-        return {"name": given.url, "kind": given.kind, **seen, **noticed.counts()}
+        listed = {"bytes": listing.bytes, "rows": num_rows, "listing_sha256": listing.sha256}
+        return {"name": given.url, "kind": given.kind, **listed, **noticed.counts()}
     folder, _, name = given.url.rpartition("/")
     digest, size = hashlib.sha256(), 0
     with Store(folder or "/").open(name) as file:

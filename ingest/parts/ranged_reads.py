@@ -1,4 +1,4 @@
-"""Reads the bytes that rows bring: by their places, in bounded ranges, neighbours of a tar at once."""
+"""Reads the bytes of rows from tars and folders: in bounded ranges, and neighbours in a tar with one read."""
 
 import asyncio
 import time
@@ -14,21 +14,21 @@ from tagmill.shards.errors import IntegrityError
 from tagmill.shards.storage.store import Store
 from tagmill.shards.storage.threads import DaemonPool
 
-# Reads that are joined into one: neighbours in a tar, whose headers and metadata lie between. A picture from a bucket is
-# mostly waiting, so a little that nobody wants costs less than another request.
-GAP = 1 << 16
-JOINED = 1 << 20  # bytes of a joined read at most
+# Neighbours in a tar are joined to one read, although headers and metadata are between them: with an object store, a
+# few bytes too many cost less than another request.
+GAP = 1 << 16  # bytes between neighbours, at most
+JOINED = 1 << 20  # bytes of a joined read, at most
 
 
-def runs(places: Sequence[ByteRange | None], max_bytes: int) -> list[list[int]]:
-    """Ordinals of places that are read at once, in order: neighbours of one tar that follow each other closely.
+def runs(locations: Sequence[ByteRange | None], max_bytes: int) -> list[list[int]]:
+    """Returns the ordinals of locations that are read together, in order: close neighbours in one tar.
 
-    A run takes at most JOINED bytes, or holds one place. What is not read, or is not at rest (None), is alone.
+    A run has at most JOINED bytes, or one location. A URL (None), or a location that is not read, is a run of its own.
     """
     found: list[list[int]] = []
     first = last = None
-    for ordinal, place in enumerate(places):
-        here = place if place is not None and place.readable(max_bytes) else None
+    for ordinal, location in enumerate(locations):
+        here = location if location is not None and location.readable(max_bytes) else None
         if here and first and last and _follows(here, first, last):
             found[-1].append(ordinal)
         else:
@@ -38,20 +38,21 @@ def runs(places: Sequence[ByteRange | None], max_bytes: int) -> list[list[int]]:
     return found
 
 
-def _follows(place: ByteRange, first: ByteRange, last: ByteRange) -> bool:
+def _follows(here: ByteRange, first: ByteRange, last: ByteRange) -> bool:
     return (
-        (place.object, place.length) == (first.object, first.length)
-        and 0 <= place.offset - (last.offset + last.size) <= GAP
-        and place.offset + place.size - first.offset <= JOINED
+        (here.object, here.length) == (first.object, first.length)
+        and 0 <= here.offset - (last.offset + last.size) <= GAP
+        and here.offset + here.size - first.offset <= JOINED
     )
 
 
-def read_places(places: Sequence[ByteRange], max_bytes: int) -> list[Fetched]:
-    """What came of the places of one run, in order. Raises StoreError where the store refuses or keeps failing."""
-    first, last, begun, clock = places[0], places[-1], datetime.now(UTC), time.monotonic()
+def read_locations(locations: Sequence[ByteRange], max_bytes: int) -> list[Fetched]:
+    """Reads the locations of one run, in order. Raises StoreError where the store refuses or keeps failing."""
+    first, last = locations[0], locations[-1]
+    begun, clock = datetime.now(UTC), time.monotonic()
 
     def fetched(body: bytes | None, reason: Reason | None = None, detail: str | None = None) -> Fetched:
-        return Fetched(body, reason, detail, None, (time.monotonic() - clock) / len(places), begun, None)
+        return Fetched(body, reason, detail, None, (time.monotonic() - clock) / len(locations), begun, None)
 
     if first.reason is not None:
         return [fetched(None, Reason(first.reason), first.detail)]
@@ -60,18 +61,18 @@ def read_places(places: Sequence[ByteRange], max_bytes: int) -> list[Fetched]:
     folder, _, name = first.object.rpartition("/")
     try:
         if last.offset + last.size == first.offset:
-            return [fetched(b"") for _ in places]
-        wanted = [(each.offset, each.offset + each.size) for each in places]
-        bodies = Store(folder or "/").read_ranges(name, wanted, first.length)
+            return [fetched(b"") for _ in locations]
+        ranges = [(each.offset, each.offset + each.size) for each in locations]
+        bodies = Store(folder or "/").read_ranges(name, ranges, first.length)
     except FileNotFoundError:
-        return [fetched(None, Reason.NOT_FOUND, "gone since it was listed") for _ in places]
+        return [fetched(None, Reason.NOT_FOUND, "gone since it was listed") for _ in locations]
     except IntegrityError:
-        return [fetched(None, Reason.CHANGED) for _ in places]
+        return [fetched(None, Reason.CHANGED) for _ in locations]
     return [fetched(body) for body in bodies]
 
 
-class PlaceReader:
-    """Reads places in threads of its own, for a worker's event loop."""
+class LocationReader:
+    """Reads locations in threads of its own, for a worker's event loop."""
 
     def __init__(self, max_bytes: int, threads: int) -> None:
         self._max_bytes = max_bytes
@@ -85,7 +86,7 @@ class PlaceReader:
     ) -> None:
         self._threads.__exit__(kind, error, trace)
 
-    async def read(self, places: Sequence[ByteRange]) -> list[Fetched]:
-        """`read_places`, while the loop goes on."""
+    async def read(self, locations: Sequence[ByteRange]) -> list[Fetched]:
+        """Calls `read_locations` in a thread."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, read_places, places, self._max_bytes)
+        return await loop.run_in_executor(self._threads, read_locations, locations, self._max_bytes)

@@ -1,8 +1,9 @@
-"""The stage before fetching: every host of the dealt rows is asked for its robots.txt, once, and each part gets its answers.
+"""The stages before fetching: asks every host for its robots.txt, once, and gives each partition the answers of its hosts.
 
-    rows of a part -> its origins -> each origin once (SQL) -> tasks of HOSTS origins -> answers -> those of each part (SQL)
+    rows of a partition -> its origins -> each origin once (SQL) -> tasks of HOSTS origins -> answers -> those of each partition
+    (SQL)
 
-All of it lies in the store under `parts/robots/`, so that a run which was killed goes on where it was. Answers hold for
+All of it is stored below `parts/robots/`, so that a run that was killed goes on where it stopped. Answers are valid for
 `robots_max_age` seconds; a run that is resumed later asks again.
 """
 
@@ -43,31 +44,28 @@ from tagmill.ingest.layout import (
     rules_file,
 )
 from tagmill.ingest.progress.progress import Progress
-from tagmill.ingest.reasons import OUTCOMES, Reason
+from tagmill.ingest.reasons import Reason
 from tagmill.ingest.sources.locations import BYTES_COLUMN
-from tagmill.ingest.workers.pool import Workers
-from tagmill.ingest.workers.shared_counters import SharedCounters, Tell, worker_slot
+from tagmill.ingest.workers.pool import WorkerPool
+from tagmill.ingest.workers.worker import ReportRows, WorkerReport
 from tagmill.shards.formats.parquet import read_table, table_bytes
 from tagmill.shards.formats.record import sha256_hex
 from tagmill.shards.storage.store import Store
 
-HOSTS = 512  # of a task, which one worker asks
-PARTS_A_WORKER = 16  # parts whose origins are found before another process is worth its start
-INLINE = (
-    1024  # characters of rules that stand in the tables, once for every part; longer ones lie in a file of their own
-)
-AGAIN_AFTER = 10.0  # seconds until a host of many URLs that gave no answer is asked a second time
-_HEAL = frozenset([Reason.ROBOTS, Reason.CONNECTION, Reason.TIMEOUT, Reason.HOST_DOWN])
-_PLAIN = re.compile(r"https?://[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})*")  # an origin as it is, as most are
-_PLACE = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
+HOSTS = 512  # origins per task; one worker does a task
+PARTITIONS_PER_WORKER = 16  # partitions to scan for origins that make another process worth its start
+# Characters of rules that are stored in the tables, once per partition; longer rules have a file, see `long_rules_file`.
+INLINE = 1024
+AGAIN_AFTER = 10.0  # seconds until a host of many URLs that did not answer is asked a second time
+_RETRIED = frozenset([Reason.ROBOTS, Reason.CONNECTION, Reason.TIMEOUT, Reason.HOST_DOWN])
+_NORMAL_ORIGIN = re.compile(r"https?://[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})*")  # most are: they need no parsing
+_WRITTEN_ORIGIN = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
 
 ORIGINS = pa.schema(
     [
         pa.field("part", pa.int32(), nullable=False),
         pa.field("origin", pa.string(), nullable=False),
-        pa.field(
-            "spread", pa.int64(), nullable=False
-        ),  # a hash: orders hosts so that neighbours have nothing in common
+        pa.field("spread", pa.int64(), nullable=False),  # a hash: sorted by it, neighbours are unrelated hosts
         pa.field("urls", pa.int64(), nullable=False),
     ]
 )
@@ -85,35 +83,37 @@ ANSWERS = pa.schema(
 
 @dataclass(frozen=True)
 class Asked:
-    """What hosts answered, of one task or of all; also the content of the marker."""
+    """Summary of the answers of one task or of all; also the content of the marker."""
 
     hosts: int
     asked_at: str  # when the first of them was asked, ISO 8601
-    agents: list[str]  # for whom their rules are
-    outcomes: dict[str, int]  # hosts that gave an answer (`ok`) or none (a reason)
+    agents: list[str]  # user agents whose rules were read
+    outcomes: dict[str, int]  # hosts that answered (`ok`) or did not (a reason)
 
     @classmethod
     def parse(cls, data: bytes) -> Self:
         return cls(**json.loads(data))
 
-    def holds(self, config: IngestConfig) -> bool:
-        """Whether a run may still go by it."""
+    def is_valid(self, config: IngestConfig) -> bool:
+        """Whether a run may still use these answers."""
         age = datetime.now(UTC) - datetime.fromisoformat(self.asked_at)
         fresh = age < timedelta(seconds=config.robots_max_age)
         return fresh and self.agents == sorted(agents_of(config.user_agent))
 
 
 def find_hosts(config: IngestConfig, store: Store, num_parts: int, engine: Callable[[], Engine]) -> list[int]:
-    """Finds the hosts of all dealt parts and puts them, each once, into tasks; returns the number of hosts of each.
+    """Finds the hosts of all partitions and puts them, each once, into tasks; returns the number of hosts of each task.
 
-    Memory holds the origins of a part and what the engine takes. What was found before is kept.
+    Memory holds the origins of one partition per worker, and what the engine takes. Skipped where the marker is there.
     """
     if store.exists(HOSTS_MARKER):
         return list(json.loads(store.read(HOSTS_MARKER)))
     rules = read_rules(store)
-    scan = [_Scan(config, store, part, rules) for part in range(num_parts)]
-    with Workers(min(config.processes, -(-num_parts // PARTS_A_WORKER)), "finding the hosts of a list") as workers:
-        for _ in workers.each(_find_origins, scan):
+    scans = [_Scan(config, store, part, rules) for part in range(num_parts)]
+    with WorkerPool(
+        min(config.processes, -(-num_parts // PARTITIONS_PER_WORKER)), "finding the hosts of a list"
+    ) as pool:
+        for _ in pool.map(_find_origins, scans):
             pass
     with closing(engine()) as sql:
         sql.bind("origins", _origins(store, num_parts))
@@ -130,12 +130,12 @@ def ask_hosts(
     engine: Callable[[], Engine],
     progress: Progress,
 ) -> Asked:
-    """Asks the hosts of all tasks and leaves each part its answers; answers that still hold are kept.
+    """Asks the hosts of all tasks and gives each partition its answers; answers that are still valid are kept.
 
-    `sizes` is of `find_hosts`. Memory holds the answers of a task and what the engine takes. Raises TagmillError where a
-    worker dies.
+    `sizes` is what `find_hosts` returns. Memory holds the answers of one task per worker, and what the engine takes. Raises
+    TagmillError where a worker dies.
     """
-    if store.exists(ROBOTS_MARKER) and (before := Asked.parse(store.read(ROBOTS_MARKER))).holds(config):
+    if store.exists(ROBOTS_MARKER) and (before := Asked.parse(store.read(ROBOTS_MARKER))).is_valid(config):
         progress.advance(before.hosts, **before.outcomes)
         return before
     asked = _ask_all(config, store, sizes, progress)
@@ -143,7 +143,7 @@ def ask_hosts(
         with closing(engine()) as sql:
             sql.bind("origins", _origins(store, num_parts))
             sql.bind("answers", parquet_of(store, [answers_file(task) for task in range(len(sizes))], ANSWERS))
-            _put_listed(sql, store)
+            _put_rules(sql, store)
     store.put(ROBOTS_MARKER, json.dumps(asdict(asked)).encode())
     return asked
 
@@ -161,7 +161,7 @@ class _Scan:
 
 
 def _find_origins(task: _Scan) -> None:
-    """Puts the origins of a part's URLs; what a takedown list forbids leads nowhere."""
+    """Puts the origins of a partition's URLs, without URLs that a takedown list forbids."""
     store, part = task.store, task.part
     if store.exists(origins_file(part)):
         return
@@ -170,14 +170,14 @@ def _find_origins(task: _Scan) -> None:
         parquet = pq.ParquetFile(file)
         columns = [name for name in ("url", BYTES_COLUMN) if name in parquet.schema_arrow.names]
         for batch in parquet.iter_batches(columns=columns, use_threads=False):
-            if len(columns) > 1:  # no host is asked for what brings its bytes
+            if len(columns) > 1:  # rows of tars and folders have no host
                 batch = batch.filter(pc.is_null(batch[BYTES_COLUMN]))
             for url in filter(None, batch["url"].to_pylist()):
-                if (found := _PLACE.match(url.lstrip())) and not (denied and denied.url(normalise(url))):
+                if (found := _WRITTEN_ORIGIN.match(url.lstrip())) and not (denied and denied.url(normalise(url))):
                     counts[found[0]] += 1
     urls: Counter[str] = Counter()
-    for place, num_urls in counts.items():
-        if (origin := _origin(place)) is not None:
+    for written, num_urls in counts.items():
+        if (origin := _origin(written)) is not None:
             urls[origin] += num_urls
     rows = [
         {"part": part, "origin": origin, "spread": _spread(origin), "urls": urls[origin]} for origin in sorted(urls)
@@ -185,11 +185,12 @@ def _find_origins(task: _Scan) -> None:
     store.put(origins_file(part), table_bytes(rows, ORIGINS))
 
 
-def _origin(place: str) -> str | None:
-    if _PLAIN.fullmatch(place):
-        return place
-    usable = parsed_url(normalise(place))
-    return None if usable is None else origin_of(usable)
+def _origin(written: str) -> str | None:
+    """Returns the normal form of an origin, None where no URL of it can be fetched."""
+    if _NORMAL_ORIGIN.fullmatch(written):
+        return written
+    url = parsed_url(normalise(written))
+    return None if url is None else origin_of(url)
 
 
 def _spread(origin: str) -> int:
@@ -197,7 +198,7 @@ def _spread(origin: str) -> int:
 
 
 def _put_hosts(sql: Engine, store: Store) -> Iterator[int]:
-    """Puts the origins of all tasks; yields their numbers."""
+    """Puts the origins of all tasks; yields how many each has."""
     rows = (row for batch in sql.run("hosts") for row in batch.to_pylist())
     for task in count():
         if not (hosts := list(islice(rows, HOSTS))):
@@ -208,13 +209,13 @@ def _put_hosts(sql: Engine, store: Store) -> Iterator[int]:
 
 @dataclass(frozen=True)
 class AskTask:
-    """The hosts that one worker asks."""
+    """The hosts of one task, and how to ask them."""
 
     config: IngestConfig
     store: Store
     task: int
     share: int  # requests in flight
-    workers: int  # processes that ask at once
+    workers: int  # processes that ask hosts at once
 
 
 def _ask_all(config: IngestConfig, store: Store, sizes: list[int], progress: Progress) -> Asked:
@@ -222,38 +223,37 @@ def _ask_all(config: IngestConfig, store: Store, sizes: list[int], progress: Pro
     todo = []
     for task in range(len(sizes)):
         before = Asked.parse(store.read(asked_file(task))) if store.exists(asked_file(task)) else None
-        if before is not None and before.hosts == sizes[task] and before.holds(config):
+        if before is not None and before.hosts == sizes[task] and before.is_valid(config):
             found.append(before)
             progress.advance(before.hosts, **before.outcomes)
         else:
             todo.append(task)
     workers = min(config.processes, len(todo))
     tasks = [AskTask(config, store, task, max(1, config.concurrency // workers), workers) for task in todo]
-    if len(tasks) == 1:  # not worth a process
+    if len(tasks) == 1:  # it is not worth a process
         found.append(ask(tasks[0], lambda outcome, hosts: progress.advance(hosts, **{outcome: hosts})))
     elif tasks:
-        doing = f"{store.url}, asking for robots.txt, at one of the tasks"
-        found += SharedCounters(workers, OUTCOMES).each(_ask_in_worker, tasks, progress, doing)
+        with WorkerPool(workers, f"{store.url}, asking for robots.txt") as pool:
+            found += pool.each(_ask_in_worker, tasks, progress, lambda task: f"at task {task.task:06d}")
     outcomes = sum((Counter(one.outcomes) for one in found), Counter[str]())
     first = min((one.asked_at for one in found), default=datetime.now(UTC).isoformat())
     agents = sorted(agents_of(config.user_agent))
     return Asked(sum(one.hosts for one in found), first, agents, dict(sorted(outcomes.items())))
 
 
-def _ask_in_worker(task: AskTask) -> Asked:
-    mine, waits = worker_slot(), _lessons(task.config).latency
-    return mine.during(task.task, lambda tell: ask(task, mine.noting(tell, waits)))
+def _ask_in_worker(task: AskTask, report: WorkerReport) -> Asked:
+    return ask(task, report.with_fetched(_fetch_state(task.config).latency))
 
 
 @lru_cache(maxsize=1)
-def _lessons(config: IngestConfig) -> FetchState:
+def _fetch_state(config: IngestConfig) -> FetchState:
     return FetchState(config)
 
 
-def ask(task: AskTask, tell: Tell) -> Asked:
-    """Asks the hosts of a task and puts their answers, and a marker beside them."""
+def ask(task: AskTask, report: ReportRows) -> Asked:
+    """Asks the hosts of a task, and puts their answers and then the marker."""
     hosts = {row["origin"]: row["urls"] for row in read_table(task.store.read(hosts_file(task.task))).to_pylist()}
-    rows = asyncio.run(_answers(task, hosts, tell))
+    rows = asyncio.run(_answers(task, hosts, report))
     task.store.put(answers_file(task.task), table_bytes(rows, ANSWERS))
     first = min(row["fetched_at"] for row in rows)
     outcomes = Counter(row["reason"] or "ok" for row in rows)
@@ -264,30 +264,33 @@ def ask(task: AskTask, tell: Tell) -> Asked:
     return asked
 
 
-async def _answers(task: AskTask, hosts: dict[str, int], tell: Tell) -> list[dict[str, Any]]:
-    """A row of ANSWERS for every origin, in their order.
+async def _answers(task: AskTask, hosts: dict[str, int], report: ReportRows) -> list[dict[str, Any]]:
+    """Returns a row of ANSWERS for every origin, in order.
 
-    Where a host has so many URLs that fetching them would not give it up for one failure, this does not either.
+    A host that fails is asked again if it has at least `host_failures` URLs, because the fetch stage would not give it up after
+    one failure either.
     """
     config = task.config
     rows: dict[str, dict[str, Any]] = {}
-    async with Fetcher(config, task.workers, _lessons(config)) as fetcher:
+    async with Fetcher(config, task.workers, _fetch_state(config)) as fetcher:
 
         async def work(todo: Iterator[str], *, last: bool) -> None:
             for origin in todo:
                 row = rows[origin] = await _row(fetcher, task.store, origin, agents_of(config.user_agent))
-                if last or not (row["reason"] in _HEAL and hosts[origin] >= config.host_failures):
-                    tell(row["reason"] or "ok", 1)
+                if last or not (row["reason"] in _RETRIED and hosts[origin] >= config.host_failures):
+                    report(row["reason"] or "ok", 1)
 
-        async def together(origins: list[str], *, last: bool) -> None:
+        async def ask_all(origins: list[str], *, last: bool) -> None:
             todo = iter(origins)
             await asyncio.gather(*(work(todo, last=last) for _ in range(min(task.share, len(origins)))))
 
-        await together(list(hosts), last=False)
-        failed = [name for name, row in rows.items() if row["reason"] in _HEAL and hosts[name] >= config.host_failures]
+        await ask_all(list(hosts), last=False)
+        failed = [
+            name for name, row in rows.items() if row["reason"] in _RETRIED and hosts[name] >= config.host_failures
+        ]
         if failed:
             await asyncio.sleep(AGAIN_AFTER)
-            await together(failed, last=True)
+            await ask_all(failed, last=True)
     return [rows[origin] for origin in hosts]
 
 
@@ -302,14 +305,14 @@ async def _row(fetcher: Fetcher, store: Store, origin: str, agents: frozenset[st
     return {"origin": origin, **facts, **asdict(answer)}
 
 
-def _put_listed(sql: Engine, store: Store) -> None:
-    """Cuts the stream of all parts' answers into one table a part."""
+def _put_rules(sql: Engine, store: Store) -> None:
+    """Splits the answers of all partitions, which are sorted by partition, into one table each."""
     for part, batches in groupby(_by_part(sql.run("rules")), lambda piece: piece[0]):
         store.put(rules_file(part), table_bytes([row for _, rows in batches for row in rows], LISTED))
 
 
 def _by_part(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, list[dict[str, Any]]]]:
-    """(part, its rows) of a stream that is ordered by parts; a part may come in several pieces."""
+    """Yields (partition, rows) of a stream that is sorted by partition; a partition may come in several pieces."""
     for batch in batches:
         runs, start = pc.run_end_encode(batch["part"]), 0
         for part, stop in zip(runs.values.to_pylist(), runs.run_ends.to_pylist(), strict=True):

@@ -1,4 +1,4 @@
-"""A part's table: its rows joined with what came of their URLs, written while others are still being fetched."""
+"""The table of a part: its rows joined with what came of their URLs, written while other URLs are still being fetched."""
 
 import asyncio
 import os
@@ -20,8 +20,8 @@ from tagmill.ingest.sources.rows import extra_schema
 from tagmill.shards.formats.record import Record
 from tagmill.shards.formats.shard_index import sample_bytes
 
-# A part's table, in this order; the source's own columns stand before `reason`. Facts are null unless reason is null. Rows
-# of equal URL share their facts, and the first of them holds the picture.
+# The columns of a part, in this order; the source's own columns are inserted before `reason`. Facts are null unless
+# reason is null. Rows with equal URLs have the same facts, and the first of them has the JPEG.
 PART = pa.schema(
     [
         pa.field("row_id", pa.int64(), nullable=False),
@@ -31,22 +31,22 @@ PART = pa.schema(
         pa.field("tags", pa.list_(pa.string()), nullable=False),
         pa.field("licence", pa.string()),
         pa.field("page", pa.string()),
-        pa.field("reason", pa.string()),  # null: it gave a picture
+        pa.field("reason", pa.string()),  # null: there is an image
         pa.field("detail", pa.string()),
-        pa.field("key", pa.string()),  # of a duplicate, which is one by its URL: the sample that it yields to
+        pa.field("key", pa.string()),  # where reason is `duplicate` (by URL): the sample that has the image
         pa.field("sha256", pa.string()),
         pa.field("pdq0", pa.int64()),
         pa.field("pdq1", pa.int64()),
         pa.field("pdq2", pa.int64()),
         pa.field("pdq3", pa.int64()),
         pa.field("pdq_quality", pa.int32()),  # 0 to 100
-        pa.field("width", pa.int32()),  # of the stored picture
+        pa.field("width", pa.int32()),  # of the stored JPEG
         pa.field("height", pa.int32()),
-        pa.field("original_width", pa.int32()),  # of the upright source
+        pa.field("original_width", pa.int32()),  # of the source, upright
         pa.field("original_height", pa.int32()),
         pa.field("jpeg_size", pa.int64()),  # bytes
-        pa.field("sample_bytes", pa.int64()),  # in its tar, headers and facts included
-        pa.field("holdout_order", pa.int64()),  # signed; the smallest are held out
+        pa.field("sample_bytes", pa.int64()),  # in its tar, with headers and facts
+        pa.field("holdout_order", pa.int64()),  # signed; rows with the smallest are held out
         pa.field("http_status", pa.int32()),
         pa.field("fetched_at", pa.timestamp("ms", tz="UTC")),
         pa.field("seconds", pa.float64()),
@@ -55,18 +55,18 @@ PART = pa.schema(
     ]
 )
 _BEFORE_EXTRA = PART.get_field_index("reason")
-DECIDED = tuple(PART.names[_BEFORE_EXTRA:])  # by what came of a row
-ROW_GROUP = 256  # rows, and pictures, in memory while a part is written or read
+DECIDED = tuple(PART.names[_BEFORE_EXTRA:])  # columns that fetching and decoding decide
+ROW_GROUP = 256  # rows, with their JPEGs, in memory while a part is written or read
 
 
 def part_schema(config: SourceOptions) -> pa.Schema:
-    """PART with the source's own columns, whose types the input gives."""
+    """Returns PART with the source's own columns, which have the types of the input."""
     columns = list(PART)
     return pa.schema([*columns[:_BEFORE_EXTRA], *extra_schema(config), *columns[_BEFORE_EXTRA:]])
 
 
 def record_of(row: Mapping[str, Any]) -> Record:
-    """The base row of an ok row of a part's table, with its extra columns."""
+    """Returns the record of an ok row, with the source's own columns."""
     return Record(
         sha256=row["sha256"],
         pdq=(row["pdq0"], row["pdq1"], row["pdq2"], row["pdq3"]),
@@ -85,31 +85,31 @@ def record_of(row: Mapping[str, Any]) -> Record:
 _OURS = frozenset(PART.names)
 
 
-def subject(row: Mapping[str, Any]) -> bytes | int:
-    """What a row asks for. Rows of equal URL ask for one thing; those that bring bytes, each for its own."""
+def request_id(row: Mapping[str, Any]) -> bytes | int:
+    """Identifies what a row needs: the same for rows of equal URL; of its own for a row from a tar or folder."""
     found: bytes | int = row["url_hash"] if row.get(BYTES_COLUMN) is None else row["row_id"]
     return found
 
 
 def part_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
-    """Writes a part's file."""
-    plain = [name for name in schema.names if name != "jpeg"]  # pictures compress no further and never repeat
+    """Opens the file of a part for writing."""
+    plain = [name for name in schema.names if name != "jpeg"]  # JPEGs neither compress nor repeat
     compression = {**dict.fromkeys(plain, "zstd"), "jpeg": "none"}
     return pq.ParquetWriter(path, schema, compression=compression, use_dictionary=plain, write_statistics=plain)
 
 
 @dataclass(slots=True)
 class _Outcome:
-    """What came of one URL: the columns that all of its rows share, and where its picture lies in the scratch file."""
+    """What came of one URL: the columns that all of its rows share, and the range of its JPEG in the scratch file."""
 
-    columns: dict[str, Any] = field(default_factory=dict)  # empty: nothing yet
+    columns: dict[str, Any] = field(default_factory=dict)  # empty: not there yet
     start: int = 0
     size: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """Rows that are written at once, for each the number of its URL, and whether it is the first row of that."""
+    """Rows of one row group, and for each the number of its URL and whether it is the first row with that URL."""
 
     rows: list[dict[str, Any]]
     numbers: list[int]
@@ -117,19 +117,21 @@ class _Group:
 
 
 class PartTable:
-    """The table of a part, in a file. URLs are numbered in the order of their first rows, and `arrived` says what came of
-    each, in any order; `write`, which runs beside, writes each row group when all of its URLs are there. Pictures wait in a
-    scratch file: in memory are a row group, and the outcomes without them.
+    """Writes the table of a part to a file.
+
+    URLs are numbered in the order of their first rows. `arrived` takes what came of each, in any order; `write` runs
+    concurrently, and writes a row group once all of its URLs are there. JPEGs wait in a scratch file: memory holds one
+    row group, and the outcomes without their JPEGs.
     """
 
     def __init__(self, path: Path, part: int, schema: pa.Schema, num_urls: int) -> None:
-        self.counts: Counter[str] = Counter()  # rows by outcome, "ok" or a reason, of what is written
+        self.counts: Counter[str] = Counter()  # written rows by outcome, "ok" or a reason
         self._part, self._schema = part, schema
         self._outcomes = [_Outcome() for _ in range(num_urls)]
-        self._together = 0  # outcomes that are there, from the first on without a gap
+        self._complete = 0  # outcomes that are there, counted from the first without a gap
         self._awaited, self._enough = 0, asyncio.Event()
         self._files = ExitStack()
-        self._pictures = self._files.enter_context(path.with_suffix(".pictures").open("w+b"))
+        self._jpegs = self._files.enter_context(path.with_suffix(".jpegs").open("w+b"))
         self._writer = self._files.enter_context(part_writer(path, schema))
 
     def __enter__(self) -> Self:
@@ -141,30 +143,30 @@ class PartTable:
         self._files.close()
 
     def arrived(self, number: int, columns: dict[str, Any], jpeg: bytes | None = None) -> None:
-        """What came of a URL; the picture if its reason is null."""
+        """Takes what came of a URL: its columns, and its JPEG if the reason is null."""
         outcome = self._outcomes[number]
         if jpeg is not None:
-            outcome.start, outcome.size = self._pictures.tell(), len(jpeg)
-            self._pictures.write(jpeg)
+            outcome.start, outcome.size = self._jpegs.tell(), len(jpeg)
+            self._jpegs.write(jpeg)
         outcome.columns = columns
-        while self._together < len(self._outcomes) and self._outcomes[self._together].columns:
-            self._together += 1
-        if self._together >= self._awaited:
+        while self._complete < len(self._outcomes) and self._outcomes[self._complete].columns:
+            self._complete += 1
+        if self._complete >= self._awaited:
             self._enough.set()
 
     async def write(self, rows: BinaryIO) -> None:
-        """Writes the rows of a dealt part, all of them when it ends; in a thread, so that fetching goes on."""
+        """Writes all rows of a partition, given its `rows_file`; in a thread, so that fetching goes on."""
         call, groups = asyncio.get_running_loop().run_in_executor, self._groups(rows)
         with ThreadPoolExecutor(1, thread_name_prefix="tagmill-part") as thread:
             while (group := await call(thread, next, groups, None)) is not None:
                 await self._first(1 + max(group.numbers))
-                self._pictures.flush()
+                self._jpegs.flush()
                 await call(thread, self._add, group)
 
     async def _first(self, count: int) -> None:
-        """Waits until so many outcomes, the first ones, are there."""
+        """Waits until the first `count` outcomes are there."""
         self._awaited = count
-        if self._together < count:
+        if self._complete < count:
             self._enough.clear()
             await self._enough.wait()
 
@@ -174,22 +176,22 @@ class PartTable:
         for batch in pq.ParquetFile(rows).iter_batches(ROW_GROUP, use_threads=False):
             group = _Group(batch.to_pylist(), [], [])
             for row in group.rows:
-                group.first.append(subject(row) not in numbers)
-                group.numbers.append(numbers.setdefault(subject(row), len(numbers)))
+                group.first.append(request_id(row) not in numbers)
+                group.numbers.append(numbers.setdefault(request_id(row), len(numbers)))
             yield group
 
     def _add(self, group: _Group) -> None:
         lines: list[dict[str, Any]] = []
-        place = self.counts.total()
+        first_place = self.counts.total()
         for row, number, first in zip(group.rows, group.numbers, group.first, strict=True):
             outcome = self._outcomes[number]
-            line = {**row, **outcome.columns, "part": self._part, "place": place + len(lines)}
+            line = {**row, **outcome.columns, "part": self._part, "place": first_place + len(lines)}
             del line["url_hash"]
             line.pop(BYTES_COLUMN, None)
             if line["reason"] is None:
                 line["sample_bytes"] = sample_bytes(line["jpeg_size"], len(record_of(line).json()))
                 if first:
-                    line["jpeg"] = os.pread(self._pictures.fileno(), outcome.size, outcome.start)
+                    line["jpeg"] = os.pread(self._jpegs.fileno(), outcome.size, outcome.start)
             lines.append(line)
         self._writer.write_table(pa.Table.from_pylist(lines, self._schema), row_group_size=ROW_GROUP)
         self.counts.update(line["reason"] or "ok" for line in lines)

@@ -1,4 +1,4 @@
-"""How long work tells what it is doing: a bar for people, JSON lines for machines, nothing for tests."""
+"""Shows the progress of long work: as bars on a terminal, as JSON lines, or not at all."""
 
 import json
 import sys
@@ -14,26 +14,26 @@ from rich.progress import Progress as Bars
 
 from tagmill.ingest.progress.host_times import FetchStats
 
-LATELY = 30.0  # seconds over which a rate is taken
+RATE_SECONDS = 30.0  # over which a rate is measured
 TOP_REASONS = 3
-SLOWEST = 3  # hosts that a bar names
+SLOWEST = 3  # hosts that a bar shows
 
 
 class Progress(Protocol):
-    """What a stage of an ingest calls, from one thread."""
+    """What a stage of an ingest reports to, from one thread."""
 
     def stage(self, name: str, total: int | None = None) -> None:
-        """Begins a stage of `total` rows (None: unknown) and ends the one before."""
+        """Begins a stage of `total` rows (None: unknown), and ends the one before."""
 
     def advance(self, n: int, **counts: int) -> None:
-        """`n` more rows are done; `counts` says how many of them became what: `ok`, or a reason of a reject."""
+        """Adds `n` rows that are done; `counts` has their number by outcome: `ok`, or the reason of a reject."""
 
     def fetched(self, traffic: FetchStats) -> None:
-        """What this run has fetched so far, and which hosts took the time."""
+        """Sets what the run has fetched so far, and which hosts took the most time."""
 
 
 class Silent:
-    """Says nothing."""
+    """Shows nothing."""
 
     def stage(self, name: str, total: int | None = None) -> None:
         del name, total
@@ -46,39 +46,39 @@ class Silent:
 
 
 class ProgressCounts:
-    """The state of the stage at hand."""
+    """The counts of the current stage."""
 
     def __init__(self, name: str = "", total: int | None = None) -> None:
         self.name, self.total = name, total
         self.begun = time.monotonic()
         self.done = 0
         self.counts: Counter[str] = Counter()
-        self._lately: deque[tuple[float, int]] = deque([(self.begun, 0)])  # (when, done by then), a second apart
+        self._recent: deque[tuple[float, int]] = deque([(self.begun, 0)])  # (when, done by then), a second apart
 
     def add(self, n: int, counts: dict[str, int]) -> None:
         now = time.monotonic()
-        if now - self._lately[-1][0] >= 1.0:
-            self._lately.append((now, self.done))
-            while len(self._lately) > 1 and now - self._lately[1][0] >= LATELY:
-                self._lately.popleft()
+        if now - self._recent[-1][0] >= 1.0:
+            self._recent.append((now, self.done))
+            while len(self._recent) > 1 and now - self._recent[1][0] >= RATE_SECONDS:
+                self._recent.popleft()
         self.done += n
         self.counts.update(counts)
 
     @property
     def rate(self) -> float:
-        """Rows a second over the last `LATELY` seconds: what was found done when a run is resumed is soon forgotten."""
-        when, done = self._lately[0]
+        """Rows per second over the last `RATE_SECONDS`: rows that a resumed run finds done count only for that long."""
+        when, done = self._recent[0]
         return (self.done - done) / max(time.monotonic() - when, 1e-3)
 
     @property
     def eta(self) -> float | None:
-        """Seconds to go at this rate; None where nobody knows."""
+        """Estimated seconds until the stage is done; None where the total or the rate is unknown."""
         rate = self.rate
         return (self.total - self.done) / rate if self.total is not None and rate > 0 else None
 
     @property
     def mean_rate(self) -> float:
-        """Rows a second since the stage began."""
+        """Rows per second since the stage began."""
         return self.done / max(time.monotonic() - self.begun, 1e-3)
 
     @property
@@ -87,26 +87,26 @@ class ProgressCounts:
 
     @property
     def success(self) -> float | None:
-        """The share of rows that came to something, 0 to 1; None where no outcomes are counted."""
+        """The share of rows with the outcome `ok`, 0 to 1; None where no outcomes are counted."""
         counted = self.counts.total()
         return self.counts["ok"] / counted if counted else None
 
     @property
     def top_reasons(self) -> dict[str, int]:
-        """The commonest reasons of rejects with their rows."""
+        """The most frequent reasons of rejects, with their numbers of rows."""
         reasons = [(-count, name) for name, count in self.counts.items() if name != "ok" and count]
         return {name: -count for count, name in sorted(reasons)[:TOP_REASONS]}
 
 
 class RichProgress:
-    """A bar a stage on the terminal, with rate, time to go, what was rejected and why, and which hosts take the time."""
+    """Shows a bar per stage on the terminal, with rate, remaining time, rejects by reason, and the slowest hosts."""
 
     def __init__(self, console: Console | None = None) -> None:
         self._bars = Bars(
             TextColumn("{task.description:8}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[says]}", markup=False),  # hosts' names are the web's
+            TextColumn("{task.fields[says]}", markup=False),  # host names are not trusted as markup
             TimeElapsedColumn(),
             console=console or Console(stderr=True),
         )
@@ -162,7 +162,7 @@ class RichProgress:
 
 
 class JsonProgress:
-    """One JSON object a line, at most every `interval` seconds, and one at the end of every stage."""
+    """Writes JSON lines: at most one every `interval` seconds, and one at the end of every stage."""
 
     def __init__(self, stream: TextIO | None = None, interval: float = 1.0) -> None:
         self._stream, self._interval = stream or sys.stderr, interval

@@ -1,4 +1,4 @@
-"""Removes samples from a corpus on request.
+"""Takes samples out of a corpus on request.
 
 Used from outside: takedown_command.
 """

@@ -1,7 +1,7 @@
-"""Removes from the tables of rejects and of the ledger what a purge must not leave there: addresses and tags.
+"""Erases URLs and tags from rejects and ledger, which a purge must not leave there.
 
-What stays is what an account of the corpus needs: which row of which input it was, what became of it, when it was asked for,
-and the key that a duplicate yields to.
+Kept is what accounts for the corpus: which row of which input it was, what became of it, when it was fetched, and of
+which sample it is a duplicate.
 """
 
 from collections.abc import Callable, Set
@@ -20,42 +20,43 @@ Forbids = Callable[[str | None], object]
 
 
 def erase(store: Store, keys: Set[str], urls: Set[str], forbids: Forbids) -> int:
-    """Empties these columns in every row whose URL is forbidden or in `urls` (normal forms), or that yields to one of `keys`;
-    returns how many it changed. The ledger goes first: it is found by the URLs of the rejects, which the next step removes.
+    """Empties the columns ERASED in rows whose URL is forbidden or in `urls` (normalised), or that are duplicates of `keys`.
+
+    Returns the number of changed rows. The ledger comes first, because its rows are found by the URLs of the rejects.
     """
-    urls = urls | {url for name in tables(store, "rejects") for url in _yielding(store, name, keys)}
+    urls = urls | {url for name in tables(store, "rejects") for url in _duplicates_of(store, name, keys)}
     changed = 0
     for folder in ("ledger", "rejects"):
         for name in tables(store, folder):
             table = read_table(store.read(name))
-            yields = table["yields_to"].to_pylist() if folder == "rejects" else [None] * len(table)
-            gone = [
-                url is not None and (to in keys or normalise(url) in urls or bool(forbids(url)))
-                for url, to in zip(table["url"].to_pylist(), yields, strict=True)
+            duplicate_of = table["yields_to"].to_pylist() if folder == "rejects" else [None] * len(table)
+            erased = [
+                url is not None and (key in keys or normalise(url) in urls or bool(forbids(url)))
+                for url, key in zip(table["url"].to_pylist(), duplicate_of, strict=True)
             ]
-            if any(gone):
-                store.put(name, _emptied(table, gone, ERASED[folder]))
-                changed += sum(gone)
+            if any(erased):
+                store.put(name, _emptied(table, erased, ERASED[folder]))
+                changed += sum(erased)
     return changed
 
 
 def tables(store: Store, folder: str) -> list[str]:
-    """The Parquet files of a folder of the corpus."""
+    """Returns the names of the Parquet files of a folder of the corpus."""
     return [name for name in store.names(folder) if name.endswith(".parquet")]
 
 
-def _yielding(store: Store, name: str, keys: Set[str]) -> list[str]:
-    """The normal forms of the URLs of rejects that yield to one of `keys`."""
+def _duplicates_of(store: Store, name: str, keys: Set[str]) -> list[str]:
+    """Returns the normalised URLs of rejects that are duplicates of one of `keys`."""
     table = read_table(store.read(name), ["url", "yields_to"])
     rows = zip(table["url"].to_pylist(), table["yields_to"].to_pylist(), strict=True)
-    return [normalise(url) for url, to in rows if url is not None and to in keys]
+    return [normalise(url) for url, key in rows if url is not None and key in keys]
 
 
-def _emptied(table: pa.Table, gone: list[bool], columns: tuple[str, ...]) -> bytes:
+def _emptied(table: pa.Table, erased: list[bool], columns: tuple[str, ...]) -> bytes:
     for column in columns:
-        place, field = table.schema.get_field_index(column), table.schema.field(column)
-        values = [None if away else value for value, away in zip(table[column].to_pylist(), gone, strict=True)]
-        table = table.set_column(place, field, pa.array(values, field.type))
+        index, field = table.schema.get_field_index(column), table.schema.field(column)
+        values = [None if empty else value for value, empty in zip(table[column].to_pylist(), erased, strict=True)]
+        table = table.set_column(index, field, pa.array(values, field.type))
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, row_group_size=SIDE_ROWS, compression="zstd", store_schema=False)
     return bytes(sink.getvalue())

@@ -1,4 +1,5 @@
-"""`tagmill corpus takedown`: finds what must not be in a corpus, lists it there, and on demand removes its bytes for good."""
+"""`tagmill corpus takedown`: finds samples that must not be in a corpus, lists them there, and optionally purges their
+bytes."""
 
 import json
 import tempfile
@@ -67,7 +68,7 @@ class TakedownConfig:
         check_fields(self, flag_of)
 
     def denied(self) -> Denylist:
-        """The rules of the lists that were given."""
+        """Reads the rules of the given lists."""
         lists = zip(RULES, (self.keys, self.sha256, self.urls, self.hosts, self.pdq), strict=True)
         found = Denylist()
         for kind, path in lists:
@@ -80,17 +81,17 @@ class TakedownConfig:
 class Outcome:
     """What a takedown did."""
 
-    rules: int  # new ones
-    matched: dict[str, int]  # samples that were not listed before, by the kind of rule
-    taken_down: int  # samples that are listed now
-    purged: int  # of these, those whose bytes are gone
+    rules: int  # new rules
+    matched: dict[str, int]  # newly listed samples, by kind of rule
+    taken_down: int  # all listed samples
+    purged: int  # listed samples whose bytes are deleted
     rows_erased: int  # of rejects and ledger
     takedown: str | None  # the list that `corpus.json` names
 
 
 @dataclass(frozen=True, slots=True)
 class TakenSample:
-    """A sample that a list holds, and why."""
+    """A sample that a rule forbids, and the kind of rule."""
 
     shard: str
     ordinal: int
@@ -106,8 +107,11 @@ TAKEDOWN_COMMAND = CommandLine(
 
 
 def take_down(config: TakedownConfig, at: datetime, console: Console | None = None) -> Outcome:
-    """Lists, commits, then purges; `at` is the time that the list's rows get. Killed at any point, the same call completes it:
-    what is listed is passed over at once, and bytes are removed after that, a shard at a time."""
+    """Lists samples, commits the list, then purges; `at` is the time that new rows of the list get.
+
+    Readers skip listed samples at once; bytes are deleted afterwards, one shard at a time. If the process is killed,
+    the same call completes it.
+    """
     given, time = config.denied(), at.isoformat(timespec="seconds")
     corpus = Corpus.open(config.corpus)
     listed = Denylist.of(corpus.takedown)
@@ -132,7 +136,8 @@ def take_down(config: TakedownConfig, at: datetime, console: Console | None = No
 
 
 def find_taken(corpus: Corpus, denied: Denylist, console: Console | None = None) -> Iterator[TakenSample]:
-    """The samples that rules forbid and the corpus does not list yet, in its order: one pass over rejects and shard tables."""
+    """Yields samples that rules forbid and the corpus does not list yet, in its order; one pass over rejects and shard
+    tables."""
     copies = copied_keys(corpus.store, denied)
     columns = ["key", "sha256"]
     columns += ["url"] if denied.any("url", "host") else []
@@ -150,7 +155,8 @@ def find_taken(corpus: Corpus, denied: Denylist, console: Console | None = None)
 
 
 def copied_keys(store: Store, denied: Denylist) -> frozenset[str]:
-    """Keys to which a row with a forbidden URL yields: these samples have its bytes, from another URL."""
+    """Returns the keys of samples that have the same image as a forbidden URL: of these, rejects with that URL are
+    duplicates."""
     found = set[str]()
     for name in tables(store, "rejects") if denied.any("url", "host") else ():
         table = read_table(store.read(name), ["url", "yields_to"])
@@ -182,7 +188,7 @@ def _matches(
 
 
 def _erase(corpus: Corpus) -> int:
-    """Empties rejects and ledger of all that is listed, before the shards lose the URLs by which it is found there."""
+    """Erases all listed samples from rejects and ledger, before the purge deletes the URLs by which rows are found there."""
     keys = {row["value"] for row in corpus.takedown.rows([SAMPLE])}
     urls = set[str]()
     for shard, ordinals in corpus.takedown.shards.items():

@@ -34,7 +34,7 @@ from tagmill.ingest.views.recipe import Members, ViewRules, keep_files
 from tagmill.ingest.views.resampling import solve
 from tagmill.ingest.views.scratch_files import write_frequencies, write_ids, write_repeats
 from tagmill.ingest.views.tag_union import tag_union
-from tagmill.ingest.workers.pool import Workers
+from tagmill.ingest.workers.pool import WorkerPool
 from tagmill.shards.arrays import Int64s
 from tagmill.shards.manifest import Corpus, Named, ShardEntry
 from tagmill.shards.side_tables import num_runs
@@ -117,18 +117,18 @@ def make_view(
     folder = recipe_folder(name, recipe := _recipe(source, rules, union.sha256, seed))
     note(folder)
     counted = _CorpusCounts()
-    with Workers(source.processes, "making a view") as workers:
-        for found in workers.each(count_tags, tasks):
+    with WorkerPool(source.processes, "making a view") as pool:
+        for found in pool.map(count_tags, tasks):
             counted.add(found)
         vocabulary, left = choose(counted.counts(), rules.vocabulary, rules.match.rule, WordNet.load())
         matcher = TagMatcher(rules.match)
         vocabulary = _with_dropped(vocabulary, left, counted, matcher)
         write_ids(spool, vocabulary, excluded)
         labelled = Labelled(Named("", ""), vocabulary, counted.tags, counted.tags_matched)
-        frequencies = _assign(workers, source, rules, seed, labelled)
+        frequencies = _assign(pool, source, rules, seed, labelled)
         repeats = [RepeatTask(store, folder, entry, spool) for entry in entries]
-        _resample(workers, repeats, source, rules.members, frequencies, labelled)
-        shards = list(workers.each(put_labels, repeats))
+        _resample(pool, repeats, source, rules.members, frequencies, labelled)
+        shards = list(pool.map(put_labels, repeats))
     samples = sum(entry.samples for entry in entries)
     if samples:
         labelled.few_labels = few_labels(
@@ -216,7 +216,7 @@ def _largest(counts: Mapping[str, int], most: int) -> list[tuple[str, int]]:
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:most]
 
 
-def _assign(workers: Workers, source: CorpusSource, rules: ViewRules, seed: int, labelled: Labelled) -> Int64s:
+def _assign(pool: WorkerPool, source: CorpusSource, rules: ViewRules, seed: int, labelled: Labelled) -> Int64s:
     """Assigns label ids to every sample. Returns how many images of the view have each label, [L]."""
     members = rules.members
     tasks = [
@@ -232,7 +232,7 @@ def _assign(workers: Workers, source: CorpusSource, rules: ViewRules, seed: int,
         for entry in source.entries
     ]
     frequencies = np.zeros(len(labelled.vocabulary), np.int64)
-    for found in workers.each(assign, tasks):
+    for found in pool.map(assign, tasks):
         frequencies += found.frequencies
         _add(labelled, found)
     return frequencies
@@ -247,7 +247,7 @@ def _add(labelled: Labelled, found: Assigned) -> None:
 
 
 def _resample(
-    workers: Workers,
+    pool: WorkerPool,
     tasks: list[RepeatTask],
     source: CorpusSource,
     members: Members,
@@ -257,7 +257,7 @@ def _resample(
     """Solves for the threshold t, and writes the repeats for the last pass."""
     write_frequencies(source.spool, frequencies)
     counts = np.zeros(len(frequencies), np.int64)
-    for found in workers.each(count_rarest, tasks):
+    for found in pool.map(count_rarest, tasks):
         counts += found
     if members.resample == "natural":
         labelled.epoch_samples = int(counts.sum())

@@ -21,7 +21,7 @@ from tagmill.ingest.report import warning
 from tagmill.ingest.text.text_files import read_list, text_of
 from tagmill.ingest.views.build import CorpusSource, Labelled, make_view
 from tagmill.ingest.views.recipe import Members, Repeats, Subset, ViewRules
-from tagmill.ingest.workers.shared_counters import warm
+from tagmill.ingest.workers.pool import warm
 from tagmill.shards.errors import ConfigError
 from tagmill.shards.manifest import Corpus, CorpusFile, amend
 from tagmill.shards.settings.options import CommandLine, JsonOutput

@@ -1,4 +1,4 @@
-"""Worker processes: how they start, what they count.
+"""Worker processes: how they start, get tasks, report counts, and end.
 
-Used from outside: pool, process_setup, shared_counters.
+Used from outside: pool, process_setup, worker.
 """

@@ -1,4 +1,7 @@
-"""Habits of processes that are ours alone: workers, and the `tagmill` command. No other process is made to have them."""
+"""Settings of tagmill's own processes, that is, workers and the `tagmill` command.
+
+A program that imports tagmill keeps its own.
+"""
 
 import ctypes
 import os
@@ -6,36 +9,37 @@ import sys
 from collections.abc import Callable
 from importlib.abc import MetaPathFinder
 
-# mallopt(3): how much free memory at the top of the heap is kept, and from which size on memory is got from the kernel apart.
+# Parameters of mallopt(3).
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
-_KEPT, _APART = 1 << 26, 1 << 25  # bytes
+_KEPT_BYTES = 1 << 26  # free memory at the top of the heap that is not returned to the kernel
+_MMAP_BYTES = 1 << 25  # blocks from this size on are mapped separately
 
 
 class _WithoutPandas(MetaPathFinder):
     def find_spec(self, name: str, path: object = None, target: object = None) -> None:
         if name == "pandas":
-            raise ModuleNotFoundError(f"{name} is left out of processes of tagmill's", name=name)
+            raise ModuleNotFoundError(f"{name} is left out of tagmill's processes", name=name)
 
 
 def leave_out_pandas() -> Callable[[], None]:
-    """Arrow imports pandas where it is installed, a quarter of a second a process; only Spark has a use for it.
+    """Keeps Arrow from importing pandas, which delays each process and which only Spark needs.
 
-    What is returned takes it back.
+    Returns a function that undoes it.
     """
     finder = _WithoutPandas()
     sys.meta_path.insert(0, finder)
     return lambda: sys.meta_path.remove(finder)
 
 
-def work_in_long_turns() -> None:
-    """Whoever is woken waits for its turn: else each answer of the web would push a decoder off its core, and its caches."""
+def use_batch_scheduling() -> None:
+    """Runs under SCHED_BATCH, so that network wake-ups do not preempt decoders and evict their caches."""
     if hasattr(os, "SCHED_BATCH") and os.sched_getscheduler(0) == os.SCHED_OTHER:
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 def keep_memory() -> None:
-    """glibc gives the memory of a body back and gets it anew for the next, page by page; told so, it keeps some."""
+    """Keeps glibc from returning the memory of each body to the kernel, and faulting it in again for the next, page by page."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt is not None:  # musl has none
-        mallopt(_MMAP_THRESHOLD, _APART)
-        mallopt(_TRIM_THRESHOLD, _KEPT)
+    if mallopt is not None:  # musl has no mallopt
+        mallopt(_MMAP_THRESHOLD, _MMAP_BYTES)
+        mallopt(_TRIM_THRESHOLD, _KEPT_BYTES)

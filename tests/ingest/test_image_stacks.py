@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tagmill.ingest.image_stacks import check_base, hold_stack, mixed_stacks, stack_of, stacks_of
+from tagmill.ingest.image_stacks import check_base, mixed_stacks, pin_stack, stack_of, stacks_of
 from tagmill.ingest.images.prepare import image_stack
 from tagmill.ingest.layout import STACK_PIN
 from tagmill.shards.errors import ConfigError
@@ -26,11 +26,11 @@ def test_a_stack_is_pinned_and_another_refused_or_recorded(tmp_path: Path, caplo
     store, wanted = Store(str(tmp_path)), config("rows", tmp_path)
     store.put(STACK_PIN, json.dumps(OLD, sort_keys=True).encode())
     with pytest.raises(ConfigError, match=r"pillow 1\.0 then and .* now.*or start over") as caught:
-        hold_stack(wanted, store, "start over")
+        pin_stack(wanted, store, "start over")
     assert "jpeg" not in caught.value.what  # what is alike is not told
     mixing = config("rows", tmp_path, mixed_stack=True)
     for _ in range(2):
-        hold_stack(mixing, store, "start over")
+        pin_stack(mixing, store, "start over")
     assert stack_of(store)["pillow"] == "1.0" and "pillow 1.0 then" in caplog.text
     first, second = stacks_of(store, None)["image_stacks"]
     assert first == OLD and second["image_stack"] == image_stack()
@@ -39,7 +39,7 @@ def test_a_stack_is_pinned_and_another_refused_or_recorded(tmp_path: Path, caplo
 def test_a_run_under_one_stack_tells_of_none(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     for _ in range(2):
-        hold_stack(config("rows", tmp_path), store, "start over")
+        pin_stack(config("rows", tmp_path), store, "start over")
     assert stack_of(store) == image_stack() and stacks_of(store, None) == {}
 
 

@@ -32,7 +32,7 @@ reports = st.builds(
     top_labels=st.lists(
         st.builds(TopLabel, st.text(), st.lists(st.text(), max_size=2).map(tuple), st.integers(0, 9))
     ).map(tuple),
-    seconds=st.dictionaries(st.sampled_from(["deal", "fetch"]), st.floats(0, 1e6)),
+    seconds=st.dictionaries(st.sampled_from(["partition", "fetch"]), st.floats(0, 1e6)),
     image_stack=st.dictionaries(st.sampled_from(["pil", "libjpeg"]), st.text()),
     code_version=st.text(),
     skipped=st.integers(0, 99),
@@ -78,7 +78,7 @@ def test_the_table_says_what_a_reason_means() -> None:
         unlabelled=0,
         labels_cut=0,
         top_labels=(TopLabel("brownbear", ("brown_bear", "bruin"), 3, ("n02132136",)),),
-        seconds={"deal": 0.5},
+        seconds={"partition": 0.5},
         image_stack={"pil": "pillow-simd"},
         code_version="1",
         skipped=1_234,
@@ -96,13 +96,13 @@ def test_the_table_says_what_a_reason_means() -> None:
         "brown_bear, bruin",
         "Hardly any labels, 0.0% of 4 tags led to a label: no [b]nouns[/b]; give some.",
         "#Xyzzy[i]",
-        "deal 0.5",
+        "partition 0.5",
         "pillow-simd",
         "0f" * 16,
         "1,012",
         "2,345",
-        "left out",
-        "besides 1,234 that are no pictures",
+        "dropped",
+        "and 1,234 skipped lines",
     ):
         assert text in shown
 

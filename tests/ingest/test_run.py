@@ -1,4 +1,4 @@
-"""End to end over a small web on loopback: the laws of a corpus, whatever the number of processes and whoever is killed."""
+"""End to end over a small web on loopback: the laws of a corpus, for any number of processes, and after a kill at any point."""
 
 import hashlib
 import io
@@ -115,7 +115,7 @@ def test_the_report_is_in_the_corpus_and_on_the_screen(built: Built) -> None:
     console.print(built.report.table())
     shown = console.file.getvalue()  # type: ignore[attr-defined]
     assert "duplicate" in shown and f"{built.report.rows}" in shown
-    assert set(built.report.seconds) == {"deal", "hosts", "robots", "fetch", "select", "pack", "label"}
+    assert set(built.report.seconds) == {"partition", "hosts", "robots", "fetch", "select", "pack", "label"}
 
 
 def test_two_processes_give_the_same_bytes(built: Built, listing: str, tmp_path: Path) -> None:
@@ -308,7 +308,7 @@ def test_a_list_of_nothing_but_failures_makes_no_corpus(web: str, tmp_path: Path
 def test_a_run_through_a_proxy_says_once_what_only_the_proxy_can_see_to(
     listing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The list's hosts are private ones, so that nobody is asked."""
+    """All hosts of the list are private, so no host is asked."""
     monkeypatch.setenv("http_proxy", "http://me:secret@127.0.0.1:1")
     monkeypatch.setenv("no_proxy", "")
     with pytest.raises(TagmillError, match="private_address"):

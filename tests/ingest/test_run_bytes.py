@@ -110,7 +110,7 @@ def test_img2datasets_output(img2dataset: Path, tmp_path: Path) -> None:
     assert {(row["reason"], row["url"]) for row in refused} == {
         ("no_picture", "http://a.example/7"),
         ("not_an_image", "http://a.example/2"),
-        ("duplicate", "http://a.example/5"),  # 40 lies in the first tar
+        ("duplicate", "http://a.example/5"),  # 40 is in the first tar
     }
     lineage = json.loads((tmp_path / "corpus/corpus.json").read_text())["lineage"][0]
     assert [entry["rows"] for entry in lineage["inputs"]] == [11] * 4 and lineage["order"] == "hash"
@@ -135,7 +135,7 @@ def test_processes_and_stores_change_no_byte(img2dataset: Path, first: Path, tmp
 
 @pytest.mark.parametrize("policy", ["auto", "never"])
 def test_our_own_shards_are_a_source(first: Path, tmp_path: Path, policy: str) -> None:
-    """Nothing is encoded anew: the same JPEGs, tags and facts come out."""
+    """Nothing is re-encoded: the same JPEGs, tags and facts come out."""
     again: dict[str, Any] = {"resize": "no", "reencode": policy, "extra_columns": ("caption",)}
     report = ingest(config(first / "shards", tmp_path / "second", keep_order=True, **again))
     assert report.rejects == {}
@@ -234,8 +234,8 @@ def test_the_order_of_the_input_is_kept(img2dataset: Path, listing: str, tmp_pat
     assert found == sorted(found) and len(found) == (PICTURES if source == "list" else PICTURES - 3)
     ingest(config(given, tmp_path / "three", **{**more, "processes": 3, "concurrency": 6}))
     assert digests(tmp_path / "one") == digests(tmp_path / "three")
-    dealt = sorted((tmp_path / "one/parts").glob("*/rows.parquet"))
-    sizes = [pq.read_metadata(path).num_rows for path in dealt]
+    row_files = sorted((tmp_path / "one/parts").glob("*/rows.parquet"))
+    sizes = [pq.read_metadata(path).num_rows for path in row_files]
     assert sizes[:-1] == [10] * (len(sizes) - 1) and 0 < sizes[-1] <= 10
     lineage = json.loads((tmp_path / "one/corpus.json").read_text())["lineage"][0]
     assert lineage["order"] == "input"
@@ -275,7 +275,7 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bytes(
     assert digests(output) == digests(whole)
 
 
-def test_what_changes_between_dealing_and_reading_is_a_reason(img2dataset: Path, tmp_path: Path) -> None:
+def test_what_changes_between_partition_and_fetch_is_a_reason(img2dataset: Path, tmp_path: Path) -> None:
     """One tar is cut, one is gone; the others' samples are there."""
     folder = tmp_path / "wds"
     shutil.copytree(img2dataset, folder)

@@ -1,4 +1,4 @@
-"""A list of which a fifth lies in every way that the web knows: the run ends, and each row has its very reason."""
+"""A list with a fifth of hostile URLs of every kind: the run ends, and each row has the right reason."""
 
 import gzip
 import io
@@ -25,7 +25,7 @@ from tests.ingest.liar import Liar, Lie, redirect
 from tests.ingest.smallweb import picture
 
 HONEST, EACH = 400, 8  # pictures, and rows of each kind of lie
-DEAD = 40  # URLs of a host where nobody listens
+DEAD = 40  # URLs of a host that does not listen
 ANY_OF_A_DEAD_HOST = (Reason.CONNECTION, Reason.HOST_DOWN)
 
 
@@ -110,7 +110,7 @@ def test_every_lie_is_counted_as_what_it_is(liar: Liar, tmp_path: Path) -> None:
                 retries=1,
                 max_bytes=60_000,
                 host_concurrency=32,
-                host_failures=10**6,  # the host that lies is the honest one too
+                host_failures=10**6,  # honest and hostile URLs have the same host
             )
         )
     found = Counter(report.rejects)

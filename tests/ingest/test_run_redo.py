@@ -1,5 +1,5 @@
 """A flag that changes after a kill costs no more than the stages from the one that it touches: bytes and file list are a fresh
-run's, whoever is killed on the way."""
+run's, also after kills."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tagmill.ingest import IngestConfig, commit, ingest
-from tagmill.ingest import run as runs
+from tagmill.ingest.extend.generation import Generation
 from tagmill.ingest.layout import CLOSING_MARKER, PARTITION_MARKER, STACK_PIN, done_file
 from tagmill.ingest.pack import shard_plan
 from tagmill.shards.errors import ConfigError
@@ -65,7 +65,7 @@ def killed_at_the_end(monkeypatch: pytest.MonkeyPatch, wanted: IngestConfig) -> 
             raise Killed
 
         patch.setattr(commit, "commit", gone)
-        patch.setattr(runs.Generation, "commit", gone)
+        patch.setattr(Generation, "commit", gone)
         with pytest.raises(Killed):
             ingest(wanted)
 
@@ -115,10 +115,10 @@ def test_a_changed_flag_of_fetching_is_refused_with_both_values(lists: Path, beg
     assert everything(output) == before
 
 
-def test_a_flag_of_fetching_may_change_before_anything_is_dealt(
+def test_a_flag_of_fetching_may_change_before_rows_are_partitioned(
     lists: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The parts that the first run dealt are gone, as there are fewer now."""
+    """The rows of the first run are deleted: there are fewer partitions now."""
     output, put = tmp_path / "corpus", Store.put
     with monkeypatch.context() as patch:
 
@@ -132,10 +132,10 @@ def test_a_flag_of_fetching_may_change_before_anything_is_dealt(
             ingest(config(lists, output, rows_per_part=2, keep_parts=True))
     for place in (output, tmp_path / "fresh"):
         ingest(config(lists, place, rows_per_part=20, keep_parts=True))
-    dealt = [
+    row_files = [
         [name for name in everything(place) if name.endswith("rows.parquet")] for place in (output, tmp_path / "fresh")
     ]
-    assert dealt[0] == dealt[1] and len(dealt[0]) == 2
+    assert row_files[0] == row_files[1] and len(row_files[0]) == 2
 
 
 def steps_of(monkeypatch: pytest.MonkeyPatch, wanted: IngestConfig, at: int | None) -> list[str]:
@@ -290,7 +290,7 @@ def test_parts_stay_if_the_run_that_ends_wants_them(lists: Path, begun: Path, tm
     assert (output / PARTITION_MARKER).exists() and not (output / CLOSING_MARKER).exists()
 
 
-def test_a_holdout_of_the_whole_list_is_refused_when_it_is_dealt(web: CountingWeb, lists: Path, tmp_path: Path) -> None:
+def test_a_holdout_of_the_whole_list_is_refused_before_the_fetch(web: CountingWeb, lists: Path, tmp_path: Path) -> None:
     web.asked.clear()
     rows = len(rows_of(web.url, "a"))
     with pytest.raises(ConfigError, match=f"holdout 1000 takes all of {rows} rows"):
@@ -309,7 +309,7 @@ def test_a_holdout_of_all_pictures_costs_nothing_but_the_selection(
     assert not web.asked
 
 
-def test_too_many_shards_are_warned_of_when_rows_are_dealt_and_refused_when_they_are_packed(
+def test_too_many_shards_are_warned_of_before_the_fetch_and_refused_when_packed(
     web: CountingWeb,
     lists: Path,
     tmp_path: Path,

@@ -175,7 +175,7 @@ def test_no_file_has_the_bytes_of_a_blocked_picture(built: Built) -> None:
         assert not (kind == "near" and known.pdq == prints(FORBIDDEN["pdq"], built.config)[1].pdq)
 
 
-def test_rejects_say_by_what_it_was_blocked_and_nothing_says_where_it_lies(built: Built) -> None:
+def test_rejects_have_the_kind_of_entry_and_nothing_has_the_url(built: Built) -> None:
     blocked = sorted(
         (row for row in built.rows("rejects") if row["reason"] == "blocked"), key=lambda row: row["row_id"]
     )
@@ -245,7 +245,7 @@ def test_three_processes_give_the_same_bytes(built: Built, tmp_path: Path) -> No
     ).read_bytes()
 
 
-def test_marked_leaks_are_listed_and_stay_as_does_all_that_nobody_asks_to_remove(built: Built, tmp_path: Path) -> None:
+def test_marked_leaks_are_listed_and_kept(built: Built, tmp_path: Path) -> None:
     off: dict[str, Any] = {"blocklist": (), "placeholder_urls": 0, "near_threshold": -1}
     marked = Built(built.sets, tmp_path / "corpus", evaluation="mark", **off)
     assert marked.report.rejects == {"duplicate": PLACEHOLDER_URLS}  # of its pictures one stays, and of 5 one

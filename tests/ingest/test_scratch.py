@@ -27,7 +27,7 @@ def test_a_relative_place_is_made_absolute_and_a_home_expanded(tmp_path: Path, m
 
 
 def test_an_empty_name_is_not_the_systems_folder() -> None:
-    with pytest.raises(ConfigError, match="a variable not set"), spool_folder(""):
+    with pytest.raises(ConfigError, match="a shell variable is not set"), spool_folder(""):
         pass
 
 

@@ -1,4 +1,4 @@
-"""An ingest on Spark: the bytes are those of this machine's processes, whoever is killed and whatever runs twice."""
+"""An ingest on Spark: the same bytes as with local processes, also after killed and repeated tasks."""
 
 import os
 import signal
@@ -135,7 +135,7 @@ def test_workers_that_are_killed_cost_nothing_but_time(
     """Before one begins, when its table is put and not yet the part, and when it is the part and Spark has not heard."""
     from tagmill.ingest import spark_tasks
 
-    monkeypatch.setattr(spark_tasks, "_work", _dying)
+    monkeypatch.setattr(spark_tasks, "make_part", _dying)
     found = on_spark(listing, tmp_path / "corpus", keep_parts=True)
     deaths = {path.name for path in tmp_path.glob("died-*")}
     assert deaths == {f"died-{when}-{part}" for part, when in MOMENTS.items()}
@@ -154,7 +154,7 @@ def test_a_worker_that_always_dies_ends_the_run(
 ) -> None:
     from tagmill.ingest import spark_tasks
 
-    monkeypatch.setattr(spark_tasks, "_work", _killed)
+    monkeypatch.setattr(spark_tasks, "make_part", _killed)
     with pytest.raises(TagmillError, match="a worker process of Spark died"):
         on_spark(listing, tmp_path / "corpus")
 
@@ -207,7 +207,7 @@ def test_hosts_are_shared_by_as_many_tasks_as_run_at_once(session: Any, tmp_path
 
 
 def _stuck(task: PartTask) -> tuple[bytes, Mapping[str, int]]:
-    """Whoever begins the last part first never gets on with it, so that Spark runs it once more, on another host."""
+    """The first worker on the last part hangs, so that Spark runs the task once more, on another host."""
     from tagmill.ingest import spark_tasks
 
     folder = Path(task.store.url).parent
@@ -236,7 +236,7 @@ def test_speculation_on_a_real_cluster_changes_no_byte(
         "import sys; from pathlib import Path\n"
         "from tagmill.ingest import ingest, spark_tasks\n"
         "from tests.ingest import test_spark_tasks as tests\n"
-        "spark_tasks._work = tests._stuck\n"
+        "spark_tasks.make_part = tests._stuck\n"
         "ingest(tests.config(sys.argv[1], Path(sys.argv[2]), engine='spark', spark_master=sys.argv[3]))\n"
     )
     with standalone(tmp_path, 2) as master:

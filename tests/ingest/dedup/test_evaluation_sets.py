@@ -55,7 +55,7 @@ def test_tables_of_hashes(tmp_path: Path, kind: str) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
-        ("none", None, "no pictures"),
+        ("none", None, "no images"),
         ("none.parquet", None, "cannot be read"),
         ("none.tar", None, "cannot be read"),
         ("bad.tar", b"no tar at all" * 99, "cannot be read"),
@@ -65,7 +65,7 @@ def test_tables_of_hashes(tmp_path: Path, kind: str) -> None:
         ("twice.csv", b"pdq,PDQ\n", "two columns of one name"),
         ("other.csv", b"url\nx\n", "neither a column sha256"),
         ("short.csv", b"sha256\nabc\n", "row 1"),
-        ("empty.csv", b"sha256\n", "no pictures"),
+        ("empty.csv", b"sha256\n", "no images"),
     ],
 )
 def test_what_is_no_set_is_said(tmp_path: Path, name: str, content: bytes | None, says: str) -> None:
@@ -85,5 +85,5 @@ def test_a_table_as_tools_write_it(tmp_path: Path) -> None:
 
 def test_a_set_without_a_sound_picture_is_refused(tmp_path: Path) -> None:
     (tmp_path / "cut.jpg").write_bytes(picture(2)[:200])
-    with pytest.raises(ConfigError, match="no sound picture among 1 files"):
+    with pytest.raises(ConfigError, match="no valid image among 1 files"):
         read_sets(config("rows", tmp_path / "corpus", evaluation_set=(f"val={tmp_path}",)))

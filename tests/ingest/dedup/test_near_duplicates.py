@@ -91,8 +91,8 @@ def test_neither_order_nor_memory_nor_threads_change_what_is_found(tmp_path: Pat
 
 
 @pytest.mark.parametrize("bits", [6, 24, 28])
-def test_what_agrees_in_a_table_is_found_however_tables_are_dealt(tmp_path: Path, bits: int) -> None:
-    """From 24 bits on tables have bits in common, and little memory deals out their cells once more."""
+def test_pairs_of_equal_table_bits_are_found_however_tables_are_split(tmp_path: Path, bits: int) -> None:
+    """From 24 bits on tables have bits in common; with little memory their partitions are split once more."""
     rows, bands = families(np.random.default_rng(bits), 300, 5), draw_lsh_tables(bits, 10, 0)
     pdq = rows["pdq"]
     meet = np.zeros((len(rows), len(rows)), np.bool_)
@@ -112,7 +112,7 @@ def test_what_agrees_in_a_table_is_found_however_tables_are_dealt(tmp_path: Path
 
 
 def test_a_bucket_of_very_many_is_cut(tmp_path: Path) -> None:
-    """All agree on the bits of every table but the last word; the heaviest are compared with all, the rest are not."""
+    """All have the same bits in every table except of the last word; only the heaviest are compared with all."""
     draw = np.random.default_rng(2)
     pdq = np.repeat(random_hashes(draw, 1), 30_000, axis=0)
     pdq[:, 3] ^= draw.permutation(1 << 20)[:30_000].astype(np.uint64)
@@ -132,7 +132,7 @@ def test_a_million_equal_hashes_are_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("count", [0, 1])
-def test_nobody_or_one_has_no_neighbour(tmp_path: Path, count: int) -> None:
+def test_no_hash_or_one_has_no_neighbour(tmp_path: Path, count: int) -> None:
     found = find(tmp_path, records(random_hashes(np.random.default_rng(4), count)), NearRules())
     assert (edges(found), alike(found), found.counts.hashes) == (set(), {}, count)
 

@@ -1,4 +1,4 @@
-"""Pictures under many URLs: which of them are placeholders, and what is told of the others."""
+"""Images under many URLs: which of them are placeholders, and what is reported of the others."""
 
 from collections.abc import Iterator
 from dataclasses import astuple
@@ -29,7 +29,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DuckDB]:
 def crowds_of(
     engine: DuckDB, rows: list[Row], limit: int, more: int = 0, known: str = "", *, tagged: bool = True
 ) -> tuple[set[str], list[Crowd]]:
-    """(keys of the placeholders, what is told) of rows and `more` others."""
+    """Returns (keys of the placeholders, what is reported) for rows and `more` others."""
     first: dict[str, int] = {}
     lines = [
         {"row_id": number, "key": key, "keeper": first.setdefault(key, number), "url": url, "tags": tags}
@@ -60,7 +60,7 @@ def test_a_short_list_has_placeholders_too(engine: DuckDB) -> None:
     assert placeholders == {"a"} and told == [Crowd("a", 12, 12, 24, 1, left_out=True)]
 
 
-def test_a_photograph_that_was_posted_often_stays_and_is_told(engine: DuckDB) -> None:
+def test_a_photograph_that_was_posted_often_is_kept_and_reported(engine: DuckDB) -> None:
     placeholders, told = crowds_of(engine, [*posted(12), *removed(11)], 1000)
     assert placeholders == {"a"}
     assert told == [Crowd("b", 12, 12, 13, 4, left_out=False), Crowd("a", 11, 11, 22, 1, left_out=True)]
@@ -108,7 +108,7 @@ def test_what_a_corpus_has_already_stays(engine: DuckDB) -> None:
         assert [crowd.left_out for crowd in told if crowd.key == "a"] == [False]
 
 
-def test_so_many_are_told_of_and_all_are_left_out(engine: DuckDB) -> None:
+def test_the_report_is_limited_and_all_are_dropped(engine: DuckDB) -> None:
     rows = [
         row for each in range(30) for row in [*removed(10 + each, f"r{each:02}-"), *posted(11 + each, f"p{each:02}-")]
     ]

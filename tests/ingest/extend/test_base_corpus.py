@@ -1,4 +1,4 @@
-"""Lists added to a corpus that is there: what it holds then, what stays as it was, who is asked, and whoever is killed."""
+"""A corpus that is extended: what it has then, what does not change, which hosts are asked, and what happens after a kill."""
 
 import json
 import os
@@ -16,6 +16,7 @@ import pytest
 from tagmill.ingest import ingest
 from tagmill.ingest import run as runs
 from tagmill.ingest.extend import base_corpus
+from tagmill.ingest.extend.generation import Generation
 from tagmill.ingest.filters.takedown_rules import url_digest
 from tagmill.ingest.images.prepare import image_stack
 from tagmill.ingest.labels.synsets import is_synset
@@ -98,17 +99,17 @@ def test_what_is_there_stays_and_is_not_asked_for(web: CountingWeb, made: Path, 
         assert View.open(old, "default").labels(number, 0, entry.samples).shape[0] == entry.samples
 
 
-def test_labels_keep_their_ids_unless_they_are_counted_anew(made: Path, grown: Path, output: Path) -> None:
+def test_labels_keep_their_ids_unless_they_are_recounted(made: Path, grown: Path, output: Path) -> None:
     before, after = label_names(Corpus.open(str(made / "corpus"))), label_names(Corpus.open(str(grown)))
     assert after[: len(before)] == before and len(after) > len(before)
     ingest(settings(str(made / "b.parquet"), output, extend=True, recount=True))
-    anew = View.open(Corpus.open(str(output)), "default").vocabulary.labels
-    assert [(-label.images, label.synsets) for label in anew] == sorted(
-        (-label.images, label.synsets) for label in anew
+    recounted = View.open(Corpus.open(str(output)), "default").vocabulary.labels
+    assert [(-label.images, label.synsets) for label in recounted] == sorted(
+        (-label.images, label.synsets) for label in recounted
     )
-    assert len(anew) == len(after) and [label.name for label in anew] != after
+    assert len(recounted) == len(after) and [label.name for label in recounted] != after
     grown_labels = View.open(Corpus.open(str(grown)), "default").vocabulary.labels
-    assert {label.synsets for label in anew} == {label.synsets for label in grown_labels}
+    assert {label.synsets for label in recounted} == {label.synsets for label in grown_labels}
     assert not any(is_synset(name) for name in after) and len(set(after)) == len(after)
     assert "after" not in View.open(Corpus.open(str(output)), "default").file.recipe["vocabulary"]
 
@@ -209,15 +210,15 @@ def test_two_lists_at_once_do_not_mix(
 def test_another_run_that_was_committed_meanwhile_is_not_overwritten(
     made: Path, grown: Path, output: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    commits = runs.Generation.commit
+    commits = Generation.commit
 
-    def overtaken(self: runs.Generation, *args: object) -> None:
+    def overtaken(self: Generation, *args: object) -> None:
         theirs = Corpus.open(str(grown))
         Store(str(output)).put(theirs.file.manifest.path, theirs.store.read(theirs.file.manifest.path))
         commit(Store(str(output)), replace(theirs.file, views={}))
         commits(self, *args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(runs.Generation, "commit", overtaken)
+    monkeypatch.setattr(Generation, "commit", overtaken)
     with pytest.raises(CorpusError, match="another run has extended"):
         ingest(settings(str(made / "c.parquet"), output, extend=True))
     assert Corpus.open(str(output)).file.manifest == Corpus.open(str(grown)).file.manifest
@@ -227,15 +228,15 @@ def test_views_and_takedowns_that_come_between_are_kept(
     web: CountingWeb, made: Path, output: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both are committed after the run has made its generation, and before it commits it."""
-    commits = runs.Generation.commit
+    commits = Generation.commit
     forbidden = f"{web.url}/picture/25"  # which the run has taken in
 
-    def overtaken(self: runs.Generation, *args: object) -> None:
+    def overtaken(self: Generation, *args: object) -> None:
         view(ViewConfig(corpus=str(output), name="cats", top_k=1, processes=1))
         record(Corpus.open(str(output)), [Row(kind="url", value=url_digest(forbidden), at="2026-01-01")])
         commits(self, *args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(runs.Generation, "commit", overtaken)
+    monkeypatch.setattr(Generation, "commit", overtaken)
     ingest(settings(str(made / "b.parquet"), output, extend=True))
     corpus = Corpus.open(str(output))
     check(corpus, [rows_of(web.url, "a"), rows_of(web.url, "b")], range(34))

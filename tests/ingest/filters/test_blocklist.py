@@ -47,7 +47,7 @@ def test_a_line_that_is_no_hash_is_named(tmp_path: Path, line: str) -> None:
 
 
 def test_both_spellings_and_a_list_of_one_kind(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """As takedown lists are read; what was read is told."""
+    """Lists are read like takedown lists, and what was read is logged."""
     caplog.set_level(logging.INFO)
     path = tmp_path / "list.txt"
     for text, kind in [

@@ -1,4 +1,4 @@
-"""The rules of takedown lists: what they match, what is refused, and that a list leads nobody to what it is about."""
+"""The rules of takedown lists: what they match, what is refused, and that a list does not reveal the URLs in it."""
 
 import logging
 from pathlib import Path
@@ -59,7 +59,7 @@ def test_urls_and_hosts(url: str | None, by: str | None) -> None:
     assert Denylist().url(url) is None
 
 
-def test_a_list_does_not_say_where_it_lies() -> None:
+def test_a_list_does_not_reveal_urls() -> None:
     rules = denied(("url", URL))
     assert b"example" not in rules.json() and rules.json().decode().count(url_digest(URL)) == 1
 
@@ -78,14 +78,14 @@ def test_pdq_matches_by_the_bits_that_differ(pdq: list[int], flipped: set[int], 
         number ^= 1 << bit
     rules = Denylist(frozenset([rule("pdq", f"{number:064x}", distance)]))
     assert rules.near(np.array([pdq], np.int64)).tolist() == [len(flipped) <= distance]
-    assert rules.picture("0" * 64, pdq) == ("pdq" if len(flipped) <= distance else None)
+    assert rules.image("0" * 64, pdq) == ("pdq" if len(flipped) <= distance else None)
 
 
 def test_exact_pictures() -> None:
     digest, other = sha256_hex(b"picture"), sha256_hex(b"other")
     rules = denied(("sha256", digest.upper()), ("key", other[:32]))
-    assert rules.picture(digest, (0, 0, 0, 0)) == "sha256" and rules.picture(other, (0, 0, 0, 0)) == "key"
-    assert rules.picture(sha256_hex(b""), (0, 0, 0, 0)) is None
+    assert rules.image(digest, (0, 0, 0, 0)) == "sha256" and rules.image(other, (0, 0, 0, 0)) == "key"
+    assert rules.image(sha256_hex(b""), (0, 0, 0, 0)) is None
     assert denied(("sha256", digest[:63] + "0")).picture(digest, (0, 0, 0, 0)) is None
 
 
@@ -196,7 +196,7 @@ def test_a_line_that_says_nothing_is_named_with_the_way_out(tmp_path: Path, line
     assert caught.value.where.endswith("list.txt, line 2") and caught.value.remedy
 
 
-def test_what_a_list_holds_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_entries_of_a_list_are_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     rules_of(tmp_path, f"host a.example\nhost b.example\npdq {'0' * 64}\n{'1' * 64}")
     assert "list.txt: 2 host, 1 pdq, 1 sha256 (1 of 64 digits without a kind" in caplog.text

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tagmill.ingest.pack import shard_plan as plans
-from tagmill.ingest.pack.shard_plan import Before, GroupSizes, check_dealt, plan, roll, tar_bytes
+from tagmill.ingest.pack.shard_plan import Before, GroupSizes, check_partitions, plan, roll, tar_bytes
 from tagmill.shards.errors import ConfigError
 from tests.ingest.smallweb import config
 
@@ -74,22 +74,22 @@ def test_more_shards_than_names_are_refused(monkeypatch: pytest.MonkeyPatch) -> 
         plan([group], max_samples=1, max_bytes=1 << 30)
 
 
-def test_what_is_known_when_rows_are_dealt(
+def test_what_is_checked_when_rows_are_counted(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(plans, "MOST_SHARDS", 10)
     with pytest.raises(ConfigError, match="holdout 30 takes all of 30 rows"):
-        check_dealt(config("rows", tmp_path, holdout=30), 30, 1)
+        check_partitions(config("rows", tmp_path, holdout=30), 30, 1)
     for settings in ({"holdout": 29}, {"holdout": 30, "extend": True}):
-        check_dealt(config("rows", tmp_path, **settings), 30, 1)
-    check_dealt(config("rows", tmp_path), 0, 1)  # which another error is about
-    check_dealt(config("rows", tmp_path, shard_samples=3), 30, 30)
+        check_partitions(config("rows", tmp_path, **settings), 30, 1)
+    check_partitions(config("rows", tmp_path), 0, 1)  # which another error is about
+    check_partitions(config("rows", tmp_path, shard_samples=3), 30, 30)
     assert not caplog.records
-    check_dealt(config("rows", tmp_path, shard_samples=3), 31, 1)
-    check_dealt(config("rows", tmp_path), 30, 31)  # as many groups of three parts
-    check_dealt(config("rows", tmp_path), 30, 1, Before(1, train=6))
+    check_partitions(config("rows", tmp_path, shard_samples=3), 31, 1)
+    check_partitions(config("rows", tmp_path), 30, 31)  # as many groups of three parts
+    check_partitions(config("rows", tmp_path), 30, 1, Before(1, train=6))
     assert [record.getMessage()[:30].split(", ")[0] for record in caplog.records] == [
-        *("up to 11 shards", "up to 11 shards", "up to 11 shards")
+        *("there may be 11 shards", "there may be 11 shards", "there may be 11 shards")
     ]
 
 

@@ -1,4 +1,4 @@
-"""The first rows are looked at while they are dealt: once, a thousand of them, and before anything is fetched."""
+"""The tags of the first thousand rows are checked once, before anything is fetched."""
 
 import logging
 from pathlib import Path
@@ -46,7 +46,7 @@ def test_a_list_that_is_split_by_the_wrong_separator(tmp_path: Path, caplog: pyt
     assert look(config(path, tags_separator=";"), caplog) == []
 
 
-def test_some_tags_that_look_like_several_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_tags_that_look_like_several_tags_are_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (told,) = look(config(listed(tmp_path / "a.parquet", ["cat", "dog", "beach", "cat;dog"] * 50)), caplog)
     assert told.startswith("of the first 200 rows, 25.0% of 200 tags, such as 'cat;dog'") and "fetched yet" in told
 
@@ -72,7 +72,7 @@ def test_a_look_holds_a_bounded_piece_of_each_row(tmp_path: Path, caplog: pytest
     assert "of the first 20 rows" in caplog.text
 
 
-def test_nothing_is_said_of_rows_that_were_dealt_before_or_where_dealing_failed(
+def test_no_warning_where_rows_were_partitioned_before_or_partitioning_failed(
     caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     path = listed(tmp_path / "a.parquet", ["xyzzy"] * 3)

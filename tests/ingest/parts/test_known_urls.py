@@ -67,12 +67,12 @@ def corpus_of(folder: Path, samples: list[str | None], rejects: list[tuple[str |
     return Corpus.open(store.url)
 
 
-def dealt_list(folder: Path, urls: list[str | None], store: Store, rows_per_part: int) -> PartitionManifest:
+def partitioned_list(folder: Path, urls: list[str | None], store: Store, rows_per_part: int) -> PartitionManifest:
     pq.write_table(pa.table({"url": pa.array(urls, pa.string()), "tags": [[]] * len(urls)}), folder / "new.parquet")
     settings = {"rows_per_part": rows_per_part, "seed": SEED, "processes": 1}
-    (folder / "deal").mkdir(exist_ok=True)
+    (folder / "partition").mkdir(exist_ok=True)
     return partition(
-        IngestConfig(input=(str(folder / "new.parquet"),), output=store.url, **settings), store, folder / "deal"
+        IngestConfig(input=(str(folder / "new.parquet"),), output=store.url, **settings), store, folder / "partition"
     )  # type: ignore[arg-type]
 
 
@@ -106,10 +106,10 @@ def test_known_urls_are_those_of_samples_and_of_rows_that_yield(
         rejects = [(url, key(n % len(old)) if n % 3 else None) for n, url in enumerate(others)]
         corpus = corpus_of(folder, old, rejects)
         store = Store(str(folder / "work"))
-        dealt = dealt_list(folder, new, store, rows_per_part)
-        # The work of a run lies in the corpus's own store; here apart, so that `rejects` are only the corpus's.
+        manifest = partitioned_list(folder, new, store, rows_per_part)
+        # The parts of a run are in the store of the corpus; here in another, so that `rejects` are only the corpus's.
         shutil.copytree(folder / "corpus", folder / "work", dirs_exist_ok=True)
-        total = partition_known(corpus, dealt, store, folder, processes=1)
+        total = partition_known(corpus, manifest, store, folder, processes=1)
         expected: dict[bytes, str] = {}
         pairs = [(url, key(n)) for n, url in enumerate(old)] + [(url, to) for url, to in rejects if to]
         for url, its in sorted(pairs, key=lambda pair: pair[1], reverse=True):
@@ -119,17 +119,17 @@ def test_known_urls_are_those_of_samples_and_of_rows_that_yield(
                 and normalise(url) in {normalise(each or "") for each in new}
             ):
                 expected[url_hash(url, SEED)] = its
-        assert found_in(store, dealt.num_parts) == expected and total == len(expected)
+        assert found_in(store, manifest.num_parts) == expected and total == len(expected)
         store.delete_below("shards")
-        assert partition_known(corpus, dealt, store, folder, processes=1) == total, "done once, it is left as it is"
+        assert partition_known(corpus, manifest, store, folder, processes=1) == total, "a second call skips the work"
 
 
 def test_workers_find_the_same(folder: Path) -> None:
     corpus = corpus_of(folder, [f"http://a.example/{n}" for n in range(9)], [("http://a.example/copy", key(1))])
     new: list[str | None] = [*(f"http://a.example/{n}" for n in range(4, 14)), "http://a.example/copy"]
-    dealt = dealt_list(folder, new, corpus.store, rows_per_part=2)
-    assert partition_known(corpus, dealt, corpus.store, folder, processes=2) == 6
-    found = found_in(corpus.store, dealt.num_parts)
+    manifest = partitioned_list(folder, new, corpus.store, rows_per_part=2)
+    assert partition_known(corpus, manifest, corpus.store, folder, processes=2) == 6
+    found = found_in(corpus.store, manifest.num_parts)
     assert found == {url_hash(f"http://a.example/{n}", SEED): key(n) for n in range(4, 9)} | {
         url_hash("http://a.example/copy", SEED): key(1)
     }

@@ -61,7 +61,7 @@ def rows_of(web: Liar) -> list[dict[str, Any]]:
 
 
 def begun(folder: Path, web: Liar, **settings: Any) -> IngestConfig:
-    """A config whose rows are dealt."""
+    """Returns a config whose rows are partitioned."""
     folder.mkdir(exist_ok=True)
     table = pa.Table.from_pylist(rows_of(web))
     pq.write_table(table, folder / "list.parquet")
@@ -135,7 +135,7 @@ def test_a_process_keeps_its_decoders_from_part_to_part(tmp_path: Path, web: Lia
     run_part(task(config, 1))
     assert len(first) == 1 and [process._process.pid for process in parts._decoders(config)._processes] == first
     other = dataclasses.replace(config, image_size=40)
-    assert not parts._decoders(other)._processes  # with other orders they begin anew
+    assert not parts._decoders(other)._processes  # another config starts other decoders
     assert not Path(f"/proc/{first[0]}").exists()
 
 
@@ -162,7 +162,7 @@ def check_row(row: dict[str, Any], source: dict[str, Any], web: Liar) -> None:
     assert row["jpeg"] is None or len(row["jpeg"]) == row["jpeg_size"]
 
 
-def test_a_parts_marker_says_what_was_fetched_and_from_whom(tmp_path: Path, web: Liar) -> None:
+def test_a_parts_marker_has_what_was_fetched_and_the_hosts(tmp_path: Path, web: Liar) -> None:
     """Of this part alone, so that those who see no more than markers can add them up; earlier versions wrote none of it."""
     config = begun(tmp_path, web)
     first, second = run_part(task(config)), run_part(task(config, 1))

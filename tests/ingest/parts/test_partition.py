@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.http.urls import normalise
 from tagmill.ingest.layout import PARTITION_MARKER, rows_file
-from tagmill.ingest.parts import partition as dealing
+from tagmill.ingest.parts import partition as partitions
 from tagmill.ingest.parts.partition import PartitionManifest, partition
 from tagmill.ingest.sources import rows
 from tagmill.shards.errors import ConfigError, InputError
@@ -40,7 +40,7 @@ def lists(folder: Path, urls: list[str | None], files: int = 1) -> None:
         pq.write_table(table, folder / f"{i:03d}.parquet")
 
 
-def dealt(folder: Path, **settings: Any) -> tuple[PartitionManifest, list[list[Row]]]:
+def partitioned(folder: Path, **settings: Any) -> tuple[PartitionManifest, list[list[Row]]]:
     """Deals the lists of `folder/lists` and reads the parts."""
     config = IngestConfig(input=(str(folder / "lists"),), output=str(folder / "corpus"), **settings)
     store = Store(config.output)
@@ -76,7 +76,7 @@ def test_every_row_exactly_once(urls: list[str | None], rows_per_part: int, file
         (folder / "lists").mkdir()
         lists(folder / "lists", urls, files)
         patch.setattr(rows, "BATCH_ROWS", batch)
-        made, parts = dealt(folder, rows_per_part=rows_per_part, seed=seed)
+        made, parts = partitioned(folder, rows_per_part=rows_per_part, seed=seed)
         least = -(-len(urls) // rows_per_part)
         assert made.rows == len(urls) and made.num_parts == 1 << (least - 1).bit_length()
         found = [[(row["url_hash"], row["row_id"], row["url"], row["tags"]) for row in part] for part in parts]
@@ -88,11 +88,11 @@ def test_both_levels_of_buckets(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int, rows_per_part: int, held: int
 ) -> None:
     """From one part to 512, with buckets that are split again on disk and without."""
-    monkeypatch.setattr(dealing, "HELD_PARTS", held)
+    monkeypatch.setattr(partitions, "HELD_PARTS", held)
     (tmp_path / "lists").mkdir()
     urls: list[str | None] = [f"http://host/{i % (count - 7)}" for i in range(count)]
     lists(tmp_path / "lists", urls, 3)
-    made, parts = dealt(tmp_path, rows_per_part=rows_per_part)
+    made, parts = partitioned(tmp_path, rows_per_part=rows_per_part)
     found = [[(row["url_hash"], row["row_id"], row["url"], row["tags"]) for row in part] for part in parts]
     assert found == brute_force(urls, 3, made.num_parts, 0)
 
@@ -103,30 +103,30 @@ def test_the_seed_decides_the_order(tmp_path: Path) -> None:
     orders = []
     for seed in (0, 0, 1):
         shutil.rmtree(tmp_path / "corpus", ignore_errors=True)
-        orders.append([row["row_id"] for part in dealt(tmp_path, seed=seed, rows_per_part=10)[1] for row in part])
+        orders.append([row["row_id"] for part in partitioned(tmp_path, seed=seed, rows_per_part=10)[1] for row in part])
     assert orders[0] == orders[1] != orders[2]
     assert sorted(orders[0]) == sorted(orders[2])
 
 
-def test_a_resumed_run_deals_no_more_and_another_config_is_refused(tmp_path: Path) -> None:
+def test_a_resumed_run_skips_the_stage_and_another_config_is_refused(tmp_path: Path) -> None:
     (tmp_path / "lists").mkdir()
     lists(tmp_path / "lists", ["http://a/", "http://b/"], 2)
-    made, parts = dealt(tmp_path)
+    made, parts = partitioned(tmp_path)
     marker = json.loads((tmp_path / "corpus" / PARTITION_MARKER).read_text())
     assert [file["rows"] for file in marker["inputs"]] == [1, 1]
     content = (tmp_path / "lists/000.parquet").read_bytes()
     assert marker["inputs"][0]["sha256"] == hashlib.sha256(content).hexdigest()
     assert marker["inputs"][0]["bytes"] == len(content)
     shutil.rmtree(tmp_path / "lists")
-    assert dealt(tmp_path, processes=3) == (made, parts)  # the list is not even read
+    assert partitioned(tmp_path, processes=3) == (made, parts)  # the list is not even read
     with pytest.raises(ConfigError, match="seed 0 then and 7 now"):
-        dealt(tmp_path, seed=7)
+        partitioned(tmp_path, seed=7)
 
 
-def test_a_run_that_dies_while_dealing_starts_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_dies_in_the_stage_starts_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "lists").mkdir()
     lists(tmp_path / "lists", [f"http://host/{i}" for i in range(40)])
-    wanted = dealt(tmp_path, rows_per_part=5)
+    wanted = partitioned(tmp_path, rows_per_part=5)
     shutil.rmtree(tmp_path / "corpus")
     put, puts = Store.put, iter(range(5))
 
@@ -136,10 +136,10 @@ def test_a_run_that_dies_while_dealing_starts_over(tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr(Store, "put", dies)
     with pytest.raises(StopIteration):
-        dealt(tmp_path, rows_per_part=5)
+        partitioned(tmp_path, rows_per_part=5)
     assert not (tmp_path / "corpus" / PARTITION_MARKER).exists()
     monkeypatch.undo()
-    assert dealt(tmp_path, rows_per_part=5) == wanted
+    assert partitioned(tmp_path, rows_per_part=5) == wanted
 
 
 @pytest.mark.parametrize("keep_order", [False, True])
@@ -150,7 +150,7 @@ def test_some_parts_go_into_the_store_at_a_time(
     (tmp_path / "lists").mkdir()
     lists(tmp_path / "lists", [f"http://host/{i}" for i in range(64)])
     put, lock, together = Store.put, threading.Lock(), [0, 0, 0]  # now, at most, in the spool at most
-    all_at_once = threading.Barrier(dealing.AT_ONCE)
+    all_at_once = threading.Barrier(partitions.PUTS_AT_ONCE)
 
     def slow(store: Store, name: str, source: bytes | Path, **how: Any) -> None:
         if isinstance(source, Path):
@@ -164,16 +164,16 @@ def test_some_parts_go_into_the_store_at_a_time(
             together[0] -= isinstance(source, Path)
 
     monkeypatch.setattr(Store, "put", slow)
-    made, parts = dealt(tmp_path, rows_per_part=4, keep_order=keep_order)
+    made, parts = partitioned(tmp_path, rows_per_part=4, keep_order=keep_order)
     assert made.num_parts == 16 and sum(map(len, parts)) == 64
-    assert together[0] == 0 and together[1] == dealing.AT_ONCE and together[2] <= dealing.AT_ONCE + 1
+    assert together[0] == 0 and together[1] == partitions.PUTS_AT_ONCE and together[2] <= partitions.PUTS_AT_ONCE + 1
 
 
 def test_an_empty_list_is_refused_and_leaves_no_marker(tmp_path: Path) -> None:
     (tmp_path / "lists").mkdir()
     lists(tmp_path / "lists", [])
     with pytest.raises(InputError, match="the list is empty"):
-        dealt(tmp_path)
+        partitioned(tmp_path)
     assert not (tmp_path / "corpus" / PARTITION_MARKER).exists()
 
 
@@ -189,8 +189,8 @@ def test_an_error_does_not_wait_for_puts_into_a_store_that_is_silent(
 
     monkeypatch.setattr(Store, "put", silent)
     try:
-        with pytest.raises(KeyboardInterrupt), dealing._Puts(Store(str(tmp_path / "store")), tmp_path) as puts:
-            for part in range(dealing.AT_ONCE):
+        with pytest.raises(KeyboardInterrupt), partitions._Puts(Store(str(tmp_path / "store")), tmp_path) as puts:
+            for part in range(partitions.PUTS_AT_ONCE):
                 puts.put(pa.table({"x": [part]}), part)
             assert begun.acquire(timeout=60)
             raise KeyboardInterrupt

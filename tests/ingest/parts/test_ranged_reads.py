@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tagmill.ingest.parts import ranged_reads
-from tagmill.ingest.parts.ranged_reads import PlaceReader, read_places, runs
+from tagmill.ingest.parts.ranged_reads import LocationReader, read_locations, runs
 from tagmill.ingest.sources.locations import BYTES_FIELD, ByteRange
 from tagmill.shards.errors import StoreError
 from tagmill.shards.storage.ranged_reads import Ranges
@@ -47,7 +47,7 @@ def test_runs_give_every_place_its_bytes(
             if not wanted:
                 continue
             assert len(run) == 1 or wanted[-1].offset + wanted[-1].size - wanted[0].offset <= joined
-            for place, got in zip(wanted, read_places(wanted, MAX), strict=True):
+            for place, got in zip(wanted, read_locations(wanted, MAX), strict=True):
                 if place.reason:
                     assert (got.body, got.reason, got.detail) == (None, "no_picture", "why")
                 elif place.size > MAX:
@@ -68,7 +68,7 @@ def test_neighbours_of_a_tar_are_one_read(tmp_path: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(Store, "read_ranges", counted)
     (run,) = runs(places, MAX)
-    assert len(read_places([places[number] for number in run], MAX)) == 7
+    assert len(read_locations([places[number] for number in run], MAX)) == 7
     assert calls == [(0, 1000)]
 
 
@@ -76,15 +76,15 @@ def lost(url: str) -> None:
     """What was listed and then changed; the rest of the world is the store's to say."""
     Store(url).put("a.jpg", CONTENT)
     whole = ByteRange(f"{url}/a.jpg", len(CONTENT), 0, len(CONTENT))
-    assert read_places([whole], 1 << 20)[0].body == CONTENT
+    assert read_locations([whole], 1 << 20)[0].body == CONTENT
     Store(url).put("a.jpg", CONTENT[:-1])
-    assert [(got.body, got.reason) for got in read_places([whole], 1 << 20)] == [(None, "changed")]
+    assert [(got.body, got.reason) for got in read_locations([whole], 1 << 20)] == [(None, "changed")]
     Store(url).put("a.jpg", CONTENT + b"x")
-    assert read_places([whole], 1 << 20)[0].reason == "changed"
+    assert read_locations([whole], 1 << 20)[0].reason == "changed"
     Store(url).delete("a.jpg")
-    assert read_places([whole], 1 << 20)[0].reason == "not_found"
+    assert read_locations([whole], 1 << 20)[0].reason == "not_found"
     empty = ByteRange(f"{url}/b.jpg", 0, 0, 0)
-    assert read_places([empty], 1 << 20)[0].body == b""
+    assert read_locations([empty], 1 << 20)[0].body == b""
 
 
 def test_what_changed_since_it_was_listed(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_what_changed_in_a_bucket(s3_bucket: str) -> None:
 def test_a_store_that_refuses_stops_the_run(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").mkdir()
     with pytest.raises(StoreError, match="no access"):
-        read_places([ByteRange(f"{tmp_path}/a.jpg", 5, 0, 5)], MAX)
+        read_locations([ByteRange(f"{tmp_path}/a.jpg", 5, 0, 5)], MAX)
 
 
 def test_reading_beside_an_event_loop(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_reading_beside_an_event_loop(tmp_path: Path) -> None:
     places = [ByteRange(f"{tmp_path}/a.tar", len(CONTENT), start, 10) for start in range(0, 1000, 10)]
 
     async def all_of() -> list[bytes | None]:
-        with PlaceReader(MAX, 4) as reader:
+        with LocationReader(MAX, 4) as reader:
             found = await asyncio.gather(*(reader.read([place]) for place in places))
         return [got.body for some in found for got in some]
 

@@ -70,10 +70,10 @@ class Told(Silent):
 
 @dataclasses.dataclass
 class Run:
-    """A list that is dealt."""
+    """A list that is partitioned, and its stages."""
 
     config: IngestConfig
-    dealt: PartitionManifest
+    manifest: PartitionManifest
     spool: Path
 
     @property
@@ -85,13 +85,13 @@ class Run:
             return DuckDB(self.spool / "engine", memory_limit="300MB", threads=1)
 
         told, config = Told(), dataclasses.replace(self.config, **changes)
-        sizes = find_hosts(config, self.store, self.dealt.num_parts, engine)
-        return ask_hosts(config, self.store, self.dealt.num_parts, sizes, engine, told), told.counts
+        sizes = find_hosts(config, self.store, self.manifest.num_parts, engine)
+        return ask_hosts(config, self.store, self.manifest.num_parts, sizes, engine, told), told.counts
 
     def fetch(self) -> dict[str, tuple[str | None, str | None]]:
         """(reason, detail) of each URL."""
         fates = {}
-        for part in range(self.dealt.num_parts):
+        for part in range(self.manifest.num_parts):
             summary = run_part(PartTask(self.config, self.store, part, part_schema(self.config), concurrency=4))
             table = pq.read_table(Path(self.config.output, attempt_file(part, summary.attempt)))
             fates |= {row["url"]: (row["reason"], row["detail"]) for row in table.to_pylist()}
@@ -102,7 +102,7 @@ class Run:
         return {row["origin"]: row for name in tasks for row in read_table(self.store.read(name)).to_pylist()}
 
 
-def dealt(folder: Path, urls: list[str], **settings: Any) -> Run:
+def partitioned(folder: Path, urls: list[str], **settings: Any) -> Run:
     folder.mkdir(exist_ok=True)
     pq.write_table(pa.table({"url": urls, "tags": ["x"] * len(urls)}), folder / "list.parquet")
     plain: dict[str, Any] = {"allow_private": True, "timeout": 5.0, "retries": 0, "processes": 1, "concurrency": 4}
@@ -126,9 +126,9 @@ def test_each_host_is_asked_once_and_parts_go_by_what_it_said(tmp_path: Path, we
     )
     webs[2].answers["/robots.txt"] = Lie(status=500)
     urls = [web.url(f"/{name}.jpg") for web in webs for name in "abc"] + [webs[1].url("/b.jpg?x")] * 2
-    run = dealt(tmp_path, [*urls, "no url", "ftp://127.0.0.1/x", "http://[oops/"], rows_per_part=4)
+    run = partitioned(tmp_path, [*urls, "no url", "ftp://127.0.0.1/x", "http://[oops/"], rows_per_part=4)
     asked, told = run.ask()
-    assert run.dealt.num_parts == 8 and asked.hosts == 4
+    assert run.manifest.num_parts == 8 and asked.hosts == 4
     assert [web.hits.total() for web in webs] == [1, 1, 1, 1]
     assert told == asked.outcomes == {"ok": 3, "robots": 1}
     head = webs[0].heads[0]
@@ -149,7 +149,7 @@ def test_each_host_is_asked_once_and_parts_go_by_what_it_said(tmp_path: Path, we
     assert (rows[origin(webs[2])]["reason"], rows[origin(webs[3])]["http_status"]) == ("robots", 404)
 
 
-def lies() -> dict[str, tuple[Lie, str | None, str | None]]:
+def lies_of_hosts() -> dict[str, tuple[Lie, str | None, str | None]]:
     """An answer to the question for robots.txt, and what becomes of the host's URLs."""
     free = (None, None)
     long = b"User-agent: *\nDisallow: /a\n" + b"Disallow: /directory\n" * (10 << 20 >> 4)
@@ -173,11 +173,11 @@ def lies() -> dict[str, tuple[Lie, str | None, str | None]]:
     }
 
 
-@pytest.mark.parametrize("kind", lies())
-def test_lies(tmp_path: Path, webs: list[Liar], kind: str) -> None:
-    lie, reason, detail = lies()[kind]
+@pytest.mark.parametrize("kind", lies_of_hosts())
+def test_what_a_hostile_host_answers(tmp_path: Path, webs: list[Liar], kind: str) -> None:
+    lie, reason, detail = lies_of_hosts()[kind]
     webs[0].answers["/robots.txt"] = lie
-    run = dealt(tmp_path, [webs[0].url("/a.jpg"), webs[0].url("/b.jpg")], timeout=2.0)
+    run = partitioned(tmp_path, [webs[0].url("/a.jpg"), webs[0].url("/b.jpg")], timeout=2.0)
     run.ask()
     hits = Counter(webs[0].hits)
     asked = {"a loop": 6, "gone": 2, "no HTTP": 2}  # aiohttp asks again, and the lenient reader
@@ -185,7 +185,7 @@ def test_lies(tmp_path: Path, webs: list[Liar], kind: str) -> None:
     fates = run.fetch()
     assert fates[webs[0].url("/a.jpg")] == (reason, detail)
     assert webs[0].hits["/robots.txt"] == hits["/robots.txt"] and webs[0].hits["/a.jpg"] == (reason is None)
-    assert run.answers()[origin(webs[0])]["rules"].count("\n") < 100  # what is longer lies elsewhere, once
+    assert run.answers()[origin(webs[0])]["rules"].count("\n") < 100  # longer rules are in a file of their own, once
 
 
 def test_redirects_are_followed_five_times_and_to_other_hosts(tmp_path: Path, webs: list[Liar]) -> None:
@@ -194,7 +194,7 @@ def test_redirects_are_followed_five_times_and_to_other_hosts(tmp_path: Path, we
     webs[0].answers["/4"] = redirect(webs[1].url("/rules"))
     webs[1].answers["/rules"] = robots("User-agent: *\nDisallow: /a")
     webs[2].answers["/robots.txt"] = redirect(webs[0].url("/robots.txt"))  # one too many
-    run = dealt(tmp_path, [webs[0].url("/a.jpg"), webs[2].url("/a.jpg")], max_redirects=0)
+    run = partitioned(tmp_path, [webs[0].url("/a.jpg"), webs[2].url("/a.jpg")], max_redirects=0)
     run.ask()
     assert run.fetch() == {webs[0].url("/a.jpg"): ("robots", "Disallow"), webs[2].url("/a.jpg"): (None, None)}
 
@@ -206,7 +206,7 @@ def test_a_private_address_is_not_reached_by_way_of_robots_txt(
     monkeypatch.setattr(sockets, "is_public", lambda address: address == "127.0.0.1")
     webs[0].answers["/robots.txt"] = redirect(webs[1].url("/robots.txt", "127.0.0.2"))
     urls = [webs[0].url("/a.jpg"), webs[2].url("/a.jpg", "127.0.0.2")]
-    run = dealt(tmp_path, urls, allow_private=False)
+    run = partitioned(tmp_path, urls, allow_private=False)
     run.ask()
     assert run.fetch() == {urls[0]: (None, None), urls[1]: ("private_address", fetcher._PRIVATE_NAME)}
     assert webs[1].connections == webs[2].connections == 0
@@ -219,7 +219,7 @@ def test_a_silent_host_costs_one_connection_and_a_dead_one_too(tmp_path: Path) -
         silent.listen(64)
         places = [f"http://127.0.0.1:{each.getsockname()[1]}/" for each in (silent, dead)]
         urls = [f"{place}{number}" for place in places for number in range(12)]
-        run = dealt(tmp_path, urls, timeout=0.5, rows_per_part=6)
+        run = partitioned(tmp_path, urls, timeout=0.5, rows_per_part=6)
         _, told = run.ask()
         fates = run.fetch()
         silent.setblocking(False)
@@ -242,7 +242,7 @@ def test_a_host_of_many_urls_has_a_second_chance(
     for web in webs[:2]:
         web.answers["/robots.txt"] = lambda before: robots("") if before else Lie(status=503)
     urls = [webs[0].url(f"/{number}") for number in range(7)] + [webs[1].url("/a.jpg")]
-    run = dealt(tmp_path, urls, host_failures=7)
+    run = partitioned(tmp_path, urls, host_failures=7)
     _, told = run.ask()
     assert told == {"ok": 1, "robots": 1}
     assert [web.hits["/robots.txt"] for web in webs[:2]] == [2, 1]
@@ -256,7 +256,7 @@ def test_a_redirect_is_held_against_the_rules_of_the_host_that_it_leads_to(tmp_p
         webs[0].answers |= {f"/to1{name}": redirect(webs[1].url(f"/{name}.jpg"))}
         webs[0].answers |= {f"/to2{name}": redirect(webs[2].url(f"/{name}.jpg"))}
     ways = [webs[0].url(f"/to{host}{name}") for host in "12" for name in "abc"]
-    run = dealt(tmp_path, [*ways, webs[1].url("/c.jpg")])
+    run = partitioned(tmp_path, [*ways, webs[1].url("/c.jpg")])
     run.ask()
     assert [web.hits["/robots.txt"] for web in webs] == [1, 1, 0, 0]
     fates = run.fetch()
@@ -265,16 +265,16 @@ def test_a_redirect_is_held_against_the_rules_of_the_host_that_it_leads_to(tmp_p
     assert all(web.hits["/a.jpg"] == 0 and web.hits["/b.jpg"] == 1 for web in webs[1:3])
 
 
-def test_who_does_not_ask_is_forbidden_nothing(tmp_path: Path, webs: list[Liar]) -> None:
+def test_a_run_that_ignores_robots_txt_fetches_everything(tmp_path: Path, webs: list[Liar]) -> None:
     webs[0].answers["/robots.txt"] = robots("User-agent: *\nDisallow: /")
     urls = [webs[0].url("/a.jpg")]
-    assert dealt(tmp_path / "off", urls, honour_robots=False).fetch() == {urls[0]: (None, None)}
+    assert partitioned(tmp_path / "off", urls, honour_robots=False).fetch() == {urls[0]: (None, None)}
     assert webs[0].hits["/robots.txt"] == 0
-    assert dealt(tmp_path / "on", urls).fetch() == {urls[0]: ("robots", "Disallow")}  # even without the stage
+    assert partitioned(tmp_path / "on", urls).fetch() == {urls[0]: ("robots", "Disallow")}  # even without the stage
 
 
 def test_what_a_takedown_list_forbids_is_not_asked_for_either(tmp_path: Path, webs: list[Liar]) -> None:
-    run = dealt(tmp_path, [webs[0].url("/a.jpg"), webs[1].url("/a.jpg"), webs[1].url("/b.jpg")])
+    run = partitioned(tmp_path, [webs[0].url("/a.jpg"), webs[1].url("/a.jpg"), webs[1].url("/b.jpg")])
     denied = [rule("url", webs[0].url("/a.jpg")), rule("url", webs[1].url("/a.jpg"))]
     run.store.put(TAKEDOWN_PIN, Denylist(frozenset(denied)).json())
     asked, _ = run.ask()
@@ -286,7 +286,7 @@ def test_a_crawl_delay_is_kept_within_its_bound(tmp_path: Path, webs: list[Liar]
     crowd = Crowd(0.05)
     webs[0].answers |= dict.fromkeys(["/a.jpg", "/b.jpg", "/c.jpg"], crowd)
     webs[0].answers["/robots.txt"] = robots("User-agent: *\nCrawl-delay: 100")
-    run = dealt(tmp_path, [webs[0].url(f"/{name}.jpg") for name in "abc"], max_crawl_delay=0.5)
+    run = partitioned(tmp_path, [webs[0].url(f"/{name}.jpg") for name in "abc"], max_crawl_delay=0.5)
     run.ask()
     assert set(run.fetch().values()) == {("not_an_image", "text")}
     assert crowd.most == 1
@@ -294,7 +294,7 @@ def test_a_crawl_delay_is_kept_within_its_bound(tmp_path: Path, webs: list[Liar]
 
 def test_answers_hold_for_a_day_and_for_the_agent_that_asked(tmp_path: Path, webs: list[Liar]) -> None:
     webs[0].answers["/robots.txt"] = robots("User-agent: *\nDisallow: /a")
-    run = dealt(tmp_path, [webs[0].url("/a.jpg")])
+    run = partitioned(tmp_path, [webs[0].url("/a.jpg")])
     first, _ = run.ask()
     again, told = run.ask()
     assert again == first and told == first.outcomes == {"ok": 1} and webs[0].hits.total() == 1
@@ -322,12 +322,12 @@ def test_hosts_are_found_once_whatever_their_number_of_parts(
         each.bind(("127.0.0.1", 0))
     places = [f"127.0.0.1:{each.getsockname()[1]}" for each in ports]
     urls = [f" HTTP://me@{place}/{number}#x " for place in places for number in range(5)]
-    run = dealt(tmp_path, urls, rows_per_part=3, processes=2, host_failures=99)
+    run = partitioned(tmp_path, urls, rows_per_part=3, processes=2, host_failures=99)
     asked, told = run.ask()
     assert asked.hosts == 8 and told == {"connection": 8}
     assert len([name for name in run.store.names("parts/robots/answers") if name.endswith(".json")]) == 3
     assert set(run.answers()) == {f"http://{place}" for place in places}
-    for part in range(run.dealt.num_parts):
+    for part in range(run.manifest.num_parts):
         mine = read_table(run.store.read(origins_file(part)))["origin"].to_pylist()
         listed = read_table(run.store.read(rules_file(part))) if mine else None
         assert listed is None or listed["origin"].to_pylist() == mine
@@ -335,7 +335,7 @@ def test_hosts_are_found_once_whatever_their_number_of_parts(
         each.close()
 
 
-@given(st.from_regex(robots_stage._PLAIN, fullmatch=True))
+@given(st.from_regex(robots_stage._NORMAL_ORIGIN, fullmatch=True))
 def test_a_plain_origin_is_what_the_long_way_gives(place: str) -> None:
     usable = parsed_url(normalise(f"{place}/x"))
     assert robots_stage._origin(place) == place
@@ -348,7 +348,7 @@ def test_a_host_with_an_international_name_has_one_robots_txt_whatever_its_spell
 
 
 def test_a_list_without_a_host(tmp_path: Path) -> None:
-    run = dealt(tmp_path, ["", "no url", "http://"])
+    run = partitioned(tmp_path, ["", "no url", "http://"])
     asked, _ = run.ask()
     assert asked.hosts == 0 and run.ask()[0] == asked
     assert {reason for reason, _ in run.fetch().values()} == {"bad_url"}
@@ -373,7 +373,7 @@ def test_the_same_bytes_with_one_process_and_three(
     tmp_path: Path, corpus_web: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(robots_stage, "HOSTS", 1)
-    run = dealt(tmp_path, corpus_web)
+    run = partitioned(tmp_path, corpus_web)
     reports = [ingest(whole(run, f"of{n}", processes=n)) for n in (1, 3)]
     assert reports[0].rejects == {"robots": 13} and reports[0].samples["train"] == 27
     assert digests(tmp_path / "of1") == digests(tmp_path / "of3")
@@ -384,7 +384,7 @@ def test_the_same_bytes_with_one_process_and_three(
 
 @pytest.mark.slow
 def test_a_run_that_is_killed_while_it_asks_goes_on(tmp_path: Path, webs: list[Liar], corpus_web: list[str]) -> None:
-    run, script = dealt(tmp_path, corpus_web), tmp_path / "deadly.py"
+    run, script = partitioned(tmp_path, corpus_web), tmp_path / "deadly.py"
     ingest(whole(run, "undisturbed"))
     script.write_text(DEADLY)
     before = Counter({web.port: web.hits["/robots.txt"] for web in webs})
@@ -409,7 +409,7 @@ def test_a_run_that_is_killed_while_it_asks_goes_on(tmp_path: Path, webs: list[L
 
 
 def test_the_answers_are_there_to_be_looked_at(tmp_path: Path, webs: list[Liar]) -> None:
-    run = dealt(tmp_path, [webs[0].url("/a.jpg")])
+    run = partitioned(tmp_path, [webs[0].url("/a.jpg")])
     begun = datetime.now(UTC)
     run.ask()
     (row,) = read_table(run.store.read(answers_file(0))).to_pylist()

@@ -1,4 +1,4 @@
-"""All parts of a run in worker processes: the same as in one, whoever is killed."""
+"""All parts of a run in worker processes: the same result as in one, and after a worker was killed."""
 
 import os
 import signal
@@ -70,7 +70,7 @@ def test_a_killed_worker_is_named_and_a_second_call_goes_on(tmp_path: Path, web:
 
     threading.Thread(target=kill, daemon=True).start()
     try:
-        with pytest.raises(TagmillError, match=r"a worker process died \(.*parts 00000") as caught:
+        with pytest.raises(TagmillError, match=r"a worker process died \(.*at part 00000") as caught:
             run_parts(config, Store(config.output), 4, Silent())
         assert "run it again" in caught.value.remedy
         assert not all(Store(config.output).exists(done_file(part)) for part in range(4))
@@ -86,13 +86,13 @@ def children() -> list[int]:
         with suppress(OSError):
             parents[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
     servers = {
-        process for process, parent in parents.items() if parent == os.getpid() and "forkserver" in told(process)
+        process for process, parent in parents.items() if parent == os.getpid() and "forkserver" in command_of(process)
     }
     return [process for process, parent in parents.items() if parent in servers]
 
 
-def told(process: int) -> str:
-    """What a process was begun with."""
+def command_of(process: int) -> str:
+    """Returns the command line of a process."""
     with suppress(OSError):
         return Path(f"/proc/{process}/cmdline").read_text()
     return ""

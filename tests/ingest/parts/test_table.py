@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.parts import table as part_table
-from tagmill.ingest.parts.table import PART, PartTable, part_schema, subject
+from tagmill.ingest.parts.table import PART, PartTable, part_schema, request_id
 from tagmill.ingest.reasons import Reason
 from tagmill.shards.formats.record import sha256_hex
 
@@ -23,7 +23,7 @@ ROWS = pa.schema(
 )
 
 
-def dealt(urls: list[int]) -> io.BytesIO:
+def partitioned(urls: list[int]) -> io.BytesIO:
     """The rows of a part, by the numbers of their URLs."""
     rows = [
         {"row_id": i, "url": f"http://a/{url}", "tags": [f"t{i}"], "url_hash": bytes([url])}
@@ -54,7 +54,7 @@ def made(path: Path, urls: list[int], order: list[int], pause: int = 1) -> tuple
                 await asyncio.sleep(0)
 
     async def both(table: PartTable) -> None:
-        await asyncio.gather(table.write(dealt(urls)), arrive(table))
+        await asyncio.gather(table.write(partitioned(urls)), arrive(table))
 
     with PartTable(path, 7, part_schema(CONFIG), len(distinct)) as table:
         asyncio.run(both(table))
@@ -96,7 +96,7 @@ def test_row_groups_are_written_while_others_are_awaited(tmp_path: Path, monkeyp
     urls, path = list(range(12)), tmp_path / "part.parquet"
 
     async def watch(table: PartTable) -> None:
-        writing = asyncio.create_task(table.write(dealt(urls)))
+        writing = asyncio.create_task(table.write(partitioned(urls)))
         for number in (1, 2, 3, 5, 6, 7):
             table.arrived(number, *outcome(number))
         await asyncio.sleep(0.2)
@@ -124,10 +124,10 @@ def test_what_fails_in_the_thread_is_raised(tmp_path: Path, monkeypatch: pytest.
         made(tmp_path / "part.parquet", [1, 2], [0, 1])
 
 
-def test_a_part_whose_outcomes_do_not_come_can_be_given_up(tmp_path: Path) -> None:
+def test_a_part_whose_outcomes_do_not_come_can_be_cancelled(tmp_path: Path) -> None:
     async def give_up(table: PartTable) -> None:
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(table.write(dealt([1, 2])), 0.2)
+            await asyncio.wait_for(table.write(partitioned([1, 2])), 0.2)
 
     with PartTable(tmp_path / "part.parquet", 0, part_schema(CONFIG), 2) as table:
         asyncio.run(give_up(table))
@@ -135,6 +135,6 @@ def test_a_part_whose_outcomes_do_not_come_can_be_given_up(tmp_path: Path) -> No
 
 
 def test_rows_of_one_url_ask_for_one_thing_and_those_that_bring_bytes_each_for_its_own() -> None:
-    assert subject({"row_id": 3, "url_hash": b"x"}) == subject({"row_id": 4, "url_hash": b"x"}) == b"x"
+    assert request_id({"row_id": 3, "url_hash": b"x"}) == request_id({"row_id": 4, "url_hash": b"x"}) == b"x"
     brought = {part_table.COLUMN: {"file": 0}}
-    assert subject({"row_id": 3, "url_hash": b"x", **brought}) == 3
+    assert request_id({"row_id": 3, "url_hash": b"x", **brought}) == 3

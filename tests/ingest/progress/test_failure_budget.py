@@ -34,14 +34,20 @@ def test_in_the_end_there_must_be_something(counts: dict[str, int], enough: bool
 @pytest.mark.parametrize(
     ("rows", "share", "counts", "says", "way"),
     [
-        (4, 1.0, {"not_found": 4}, "no picture came of 4 rows: not_found 4", "choose another output"),
-        (4, 0.5, {"private_address": 2, "taken_down": 2}, "no picture came", "--allow-private also fetches"),
+        (4, 1.0, {"not_found": 4}, "none of 4 rows has an image: not_found 4", "choose another output"),
+        (
+            4,
+            0.5,
+            {"private_address": 2, "taken_down": 2},
+            "none of 4 rows has an image",
+            "--allow-private also fetches",
+        ),
         (4, 1.0, {"robots": 3, "timeout": 1}, "robots 3, timeout 1", "--no-honour-robots"),
         (
             4,
             1.0,
             {"taken_down": 3, "blocked": 1},
-            "no picture may come in of 4 rows: taken_down 3, blocked 1",
+            "all images of 4 rows are forbidden: taken_down 3, blocked 1",
             "--takedown",
         ),
     ],

@@ -1,4 +1,4 @@
-"""Progress for people and for machines says the same."""
+"""Progress on a terminal and as JSON says the same."""
 
 import io
 import json
@@ -13,8 +13,8 @@ from tagmill.ingest.progress.progress import JsonProgress, Progress, ProgressCou
 
 
 def use(said: Progress) -> None:
-    said.advance(1)  # before any stage: nobody minds
-    said.stage("deal")
+    said.advance(1)  # before any stage: ignored
+    said.stage("partition")
     said.stage("fetch", 100)
     said.advance(10, ok=7, timeout=2, empty=1)
     said.fetched(FetchStats(5_000_000, 9.0, (HostTime("[bold]slow.example", 8.0, 4), HostTime("b", 1.0, 1))))
@@ -30,7 +30,7 @@ def test_a_bar_for_people() -> None:
     text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", sink.getvalue())
     assert "80.0% ok, 8 rejected (empty 6, timeout 2)" in text
     assert "slowest: [bold]slow.example 2.0 s x 4, b 1.0 s x 1" in text  # a host's name is no markup
-    assert {"deal", "fetch", "pack"} <= set(text.split())
+    assert {"partition", "fetch", "pack"} <= set(text.split())
     assert "40/40" in text
 
 
@@ -52,19 +52,19 @@ def test_lines_for_machines(monkeypatch: pytest.MonkeyPatch) -> None:
         use(said)
     lines = [json.loads(line) for line in sink.getvalue().splitlines()]
     ends = {line["stage"]: line for line in lines if line["ended"]}
-    assert list(ends) == ["deal", "fetch", "pack"]
+    assert list(ends) == ["partition", "fetch", "pack"]
     assert ends["fetch"]["counts"] == {"ok": 32, "timeout": 2, "empty": 6}
     assert (ends["fetch"]["done"], ends["fetch"]["total"]) == (40, 100)
     first = next(line for line in lines if line["stage"] == "fetch")
     assert first["done"] == 10 and first["rate"] > 0 and first["eta_seconds"] > 0
-    assert ends["deal"]["eta_seconds"] is None
+    assert ends["partition"]["eta_seconds"] is None
     assert ends["fetch"]["success"] == 0.8 and ends["fetch"]["fetched_bytes"] == 5_000_000
     assert list(ends["fetch"]["top_reasons"].items()) == [("empty", 6), ("timeout", 2)]
     assert ends["fetch"]["slowest"][0] == {"host": "[bold]slow.example", "seconds": 8.0, "urls": 4}
     assert ends["pack"]["slowest"] == [] and ends["pack"]["success"] is None
 
 
-def test_of_reasons_the_three_commonest_are_told() -> None:
+def test_the_three_most_frequent_reasons_are_shown() -> None:
     now = ProgressCounts("fetch", 100)
     now.add(60, {"ok": 10, "a": 1, "d": 9, "c": 9, "b": 31})
     assert list(now.top_reasons.items()) == [("b", 31), ("c", 9), ("d", 9)]

@@ -79,7 +79,7 @@ def test_a_run_in_metrics(tmp_path: Path) -> None:
     path, inner = tmp_path / "tagmill.prom", Inner()
     with PrometheusProgress(inner, path, "birds", every=3600.0) as said:
         assert of(read(path.read_text()), "running") == 1  # there from the beginning
-        said.stage("deal")
+        said.stage("partition")
         said.stage("fetch", 50)
         said.advance(30, ok=25, timeout=5)
         said.fetched(FetchStats(4096, 3.0))
@@ -96,12 +96,12 @@ def test_a_run_in_metrics(tmp_path: Path) -> None:
     assert of(samples, "stage_rejects_total", stage="fetch", reason="timeout") == 5
     assert of(samples, "fetched_bytes_total", stage="fetch") == 4096
     assert of(samples, "stage_rows_per_second", stage="fetch") == 0
-    assert all(of(samples, "stage_seconds", stage=stage) >= 0 for stage in ("deal", "fetch", "pack"))
+    assert all(of(samples, "stage_seconds", stage=stage) >= 0 for stage in ("partition", "fetch", "pack"))
     assert (of(samples, "running"), of(samples, "success")) == (0, 1)
     assert of(samples, "updated_timestamp_seconds") > 1.7e9
     assert [dict(labels)["version"] for name, labels in samples if name == "build_info"]
     assert inner.calls == [
-        *[("deal", None), ("fetch", 50), (30, {"ok": 25, "timeout": 5}), FetchStats(4096, 3.0)],
+        *[("partition", None), ("fetch", 50), (30, {"ok": 25, "timeout": 5}), FetchStats(4096, 3.0)],
         *[(10, {"ok": 10}), ("pack", 40)],
     ]
     assert [each.name for each in tmp_path.iterdir()] == ["tagmill.prom"]

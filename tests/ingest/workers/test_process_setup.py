@@ -1,4 +1,4 @@
-"""What our own processes are told, tried in processes of their own: it cannot be taken back."""
+"""Settings of tagmill's processes, each in a process of its own, because they cannot be undone."""
 
 import importlib.util
 import os
@@ -29,12 +29,12 @@ take_back()
 print(importlib.util.find_spec("pandas") is not None)
 """
     here = importlib.util.find_spec("pandas") is not None
-    assert said(code) == f"True\npandas is left out of processes of tagmill's\n[0, 1, 2] False\n{here}\n"
+    assert said(code) == f"True\npandas is left out of tagmill's processes\n[0, 1, 2] False\n{here}\n"
 
 
-@pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="this system has no such turns")
-def test_turns_are_long_unless_somebody_chose_others() -> None:
-    code = "import os; work_in_long_turns(); print(os.sched_getscheduler(0))"
+@pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="this system has no batch scheduling")
+def test_batch_scheduling_replaces_only_the_default() -> None:
+    code = "import os; use_batch_scheduling(); print(os.sched_getscheduler(0))"
     assert int(said(code)) == (
         os.SCHED_BATCH if os.sched_getscheduler(0) == os.SCHED_OTHER else os.sched_getscheduler(0)
     )
@@ -44,7 +44,7 @@ def test_turns_are_long_unless_somebody_chose_others() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux" or "glibc" not in os.confstr("CS_GNU_LIBC_VERSION"), reason="glibc's")  # type: ignore[operator]
 def test_memory_is_kept_for_the_next_body() -> None:
-    """Page faults of bodies that come one after the other, of which the kernel would have to give each page anew."""
+    """Page faults of bodies that come one after the other, for which the kernel would otherwise have to map each page again."""
     code = """
 import resource
 def faults():
