@@ -136,5 +136,5 @@ def test_a_part_whose_outcomes_do_not_come_can_be_cancelled(tmp_path: Path) -> N
 
 def test_rows_of_one_url_ask_for_one_thing_and_those_that_bring_bytes_each_for_its_own() -> None:
     assert request_id({"row_id": 3, "url_hash": b"x"}) == request_id({"row_id": 4, "url_hash": b"x"}) == b"x"
-    brought = {part_table.COLUMN: {"file": 0}}
+    brought = {part_table.BYTES_COLUMN: {"file": 0}}
     assert request_id({"row_id": 3, "url_hash": b"x", **brought}) == 3
