@@ -50,7 +50,7 @@ bench: setup ## Run the comparisons that need no GPU.
 bench-gpu: setup ## Run the loader on a GPU beside other loaders and networks in training; see docs/how-to/gpu.md.
 	@$(BIN)/python -m tagmill.bench.gpu $(ARGS)
 
-wheel: setup ## Build build/dist/tagmill-*.whl.
+wheel: setup ## Build build/dist/tagmill-*.whl for Python 3.11 and later, with libjpeg in it.
 	@rm -rf build/dist && setup/wheel.sh $(abspath $(BIN))/python build/dist
 
 clean: ## Delete everything that was made here, with the virtual environment.
