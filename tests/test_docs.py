@@ -1,6 +1,7 @@
 """The documentation is true: links resolve, named files and flags exist, tables match schemas, generated pages are current."""
 
 import importlib
+import json
 import re
 import shlex
 import tomllib
@@ -14,6 +15,7 @@ import pytest
 
 from tagmill.docs.generate.__main__ import committed
 from tagmill.docs.generate.commands import COMMANDS, help_of
+from tagmill.docs.generate.speed import newest
 from tests.markdown import ROOT, Page, pages
 from tests.test_house import BARRED
 
@@ -127,6 +129,16 @@ def test_pages_use_the_words_of_the_field(page: Page) -> None:
 def test_generated_pages_are_current() -> None:
     for name, text in committed().items():
         assert PAGES[name].text == text, f"{name} is not what the code says: run make pages"
+
+
+def test_ratios_of_the_readme_are_the_results() -> None:
+    loader, ingest = (json.loads(newest(ROOT, name).read_text())["ratios"] for name in ("loader", "ingest"))
+    alone = loader["uint8: tagmill/decode only"]
+    others = [ratio for name, ratio in loader.items() if "decode only" not in name]
+    text = " ".join(PAGES["README.md"].text.split())
+    assert f"{min(others):.1f} to {max(others):.1f} times the images/s of other loaders" in text
+    assert f"{alone:.2f} of the rate of decoding alone" in text
+    assert f"{ingest['tagmill/img2dataset']:.1f} times as fast as img2dataset" in text
 
 
 def rows_below(marker: str) -> list[list[str]]:
