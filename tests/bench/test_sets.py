@@ -12,7 +12,7 @@ import pytest
 
 from tagmill.bench import measure, sets
 
-SIZES, FILE = (20_000, 40_000), 10_000
+SIZES, FILE = (10_000, 20_000), 10_000
 
 
 def command(folder: Path, *more: str) -> list[str]:
@@ -30,8 +30,8 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]
 
 def test_every_planted_leak_is_found_and_the_ratio_is_reported(told: tuple[Path, dict[str, Any]]) -> None:
     _, found = told
-    assert list(found["cases"]) == ["20,000 rows", "40,000 rows"]
-    assert list(found["ratios"]) == ["40,000 rows / 20,000 rows"] and found["ratios"]["40,000 rows / 20,000 rows"] > 0
+    assert list(found["cases"]) == ["10,000 rows", "20,000 rows"]
+    assert list(found["ratios"]) == ["20,000 rows / 10,000 rows"] and found["ratios"]["20,000 rows / 10,000 rows"] > 0
     for case in found["cases"].values():
         assert case["evaluation_recall"] == 1.0 and case["evaluation_planted"] == sets.LEAKED
         assert case["median"] > 0 and case["peak_memory_bytes"] > 50_000_000 and len(case["recall"]) == sets.FARTHEST

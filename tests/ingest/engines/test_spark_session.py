@@ -5,6 +5,7 @@ import re
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,7 +14,7 @@ import pytest
 from tagmill.shards.errors import ConfigError, TagmillError
 from tests.ingest.java import needs_spark
 
-pytestmark = needs_spark
+pytestmark = [needs_spark, pytest.mark.timeout(900)]
 
 
 def start(scratch: Path, master: str = "local[1]", memory_limit: str = "1GB") -> None:
@@ -76,43 +77,47 @@ def test_a_master_that_is_not_there_is_found_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("master", ["nonsense://somewhere", "local[many]"])
-def test_a_master_that_spark_does_not_know(tmp_path: Path, master: str) -> None:
-    """In a process of its own, as a context that failed to start leaves Java behind."""
-    code = "import sys, pathlib, tests.ingest.engines.test_spark_session as t; t.start(pathlib.Path(sys.argv[1]), sys.argv[2])"
+def test_masters_that_spark_does_not_know(tmp_path: Path) -> None:
+    """In a process of their own, as a context that failed to start leaves Java behind."""
+    masters = ["nonsense://somewhere", "local[many]"]
     done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path / "s"), master], capture_output=True, text=True, check=False
+        [sys.executable, "-c", UNKNOWN, str(tmp_path / "s"), *masters], capture_output=True, text=True, check=False
     )
-    assert "ConfigError: Spark does not start:" in done.stderr and master in done.stderr, done.stderr[-2000:]
+    said = [line for line in done.stdout.splitlines() if line.startswith("said: Spark does not start:")]
+    assert len(said) == 2 and all(master in line for master, line in zip(masters, said)), done.stderr[-2000:]
 
 
-DIES = """
+UNKNOWN = """
+import pathlib, sys
+from tagmill.shards.errors import ConfigError
+from tests.ingest.engines.test_spark_session import start
+for master in sys.argv[2:]:
+    try:
+        start(pathlib.Path(sys.argv[1]), master)
+    except ConfigError as error:
+        print("said:", error)
+"""
+# A disk for the spill that is too small, and then a Java that is killed.
+LOSES = """
 import os, signal, pathlib, sys
 import pyarrow as pa
-from tagmill.ingest.engines.spark_session import Cluster, SparkContext
+from tagmill.ingest.engines.spark_session import Cluster, SparkContext, explained
 from tagmill.shards.errors import TagmillError
 from tests.ingest.engines.test_spark_session import rows
 cluster = Cluster("local[1]", threads=1, memory_limit="600MB", scratch=pathlib.Path(sys.argv[1]))
-frame = cluster.frame(pa.schema([("k", pa.int64())]), [3], rows)
+schema = pa.schema([("k", pa.int64())])
+try:
+    with explained("statement full"):
+        if sys.argv[2] == "small":
+            cluster.kept(cluster.frame(schema, [600_000], rows).repartition(4))
+except TagmillError as error:
+    print("said:", error)
+frame = cluster.frame(schema, [3], rows)
 java = SparkContext._gateway.proc
 os.killpg(java.pid, signal.SIGKILL) if os.getpgid(java.pid) != os.getpgid(0) else java.kill()
 java.wait()
 try:
     cluster.batches(frame, "statement any").read_all()
-except TagmillError as error:
-    print("said:", error)
-"""
-FULL = """
-import pathlib, sys
-import pyarrow as pa
-from tagmill.ingest.engines.spark_session import Cluster, explained
-from tagmill.shards.errors import TagmillError
-from tests.ingest.engines.test_spark_session import rows
-cluster = Cluster("local[1]", threads=1, memory_limit="600MB", scratch=pathlib.Path(sys.argv[1]))
-try:
-    with explained("statement any"):
-        cluster.kept(cluster.frame(pa.schema([("k", pa.int64())]), [600_000], rows).repartition(4))
-    print("kept")
 except TagmillError as error:
     print("said:", error)
 """
@@ -126,34 +131,36 @@ def rows(number: int):  # type: ignore[no-untyped-def]
         yield pa.record_batch({"k": np.random.default_rng(seed).integers(-(1 << 63), 1 << 63, 1 << 16, endpoint=False)})
 
 
+@pytest.fixture(scope="module")
+def losses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[bool, "subprocess.CompletedProcess[str]"]]:
+    """Whether a small disk could be mounted (that takes root), and what one session said when it lost disk and Java."""
+    disk = tmp_path_factory.mktemp("disk")
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)]
+    small = os.geteuid() == 0 and subprocess.run(mount, check=False, capture_output=True).returncode == 0
+    command = [sys.executable, "-c", LOSES, str(disk / "scratch"), "small" if small else "large"]
+    try:
+        yield small, subprocess.run(command, capture_output=True, text=True, check=False)
+    finally:
+        if small:
+            subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
 @pytest.mark.slow
-def test_java_that_is_killed_is_said_in_one_line(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", DIES, str(tmp_path / "scratch")], capture_output=True, text=True, check=False
-    )
+def test_java_that_is_killed_is_said_in_one_line(losses: tuple[bool, "subprocess.CompletedProcess[str]"]) -> None:
+    _, done = losses
     assert "said: the Java process of Spark died (statement any): run it again" in done.stdout, done.stderr[-2000:]
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(os.geteuid() != 0, reason="a small disk of its own has to be mounted")
-def test_a_spill_disk_that_is_full_is_said_in_one_line(tmp_path: Path) -> None:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)], check=False, capture_output=True
-    )
-    if mounted.returncode:
+def test_a_spill_disk_that_is_full_is_said_in_one_line(
+    losses: tuple[bool, "subprocess.CompletedProcess[str]"],
+) -> None:
+    small, done = losses
+    if not small:
         pytest.skip("no right to mount a disk here")
-    try:
-        done = subprocess.run(
-            [sys.executable, "-c", FULL, str(disk / "scratch")], capture_output=True, text=True, check=False
-        )
-    finally:
-        subprocess.run(["umount", "-l", str(disk)], check=True)
     # Spark may first try to do without the spill and run out of memory over it.
-    assert re.search(r"said: set operations ran out of space: (No space|OutOfMemory).*larger disk", done.stdout), (
-        done.stderr[-3000:]
-    )
+    said = r"said: set operations ran out of space: (No space|OutOfMemory).*\(statement full\).*larger disk"
+    assert re.search(said, done.stdout), done.stderr[-3000:]
 
 
 def test_what_spark_says_is_sorted_by_the_way_out() -> None:
