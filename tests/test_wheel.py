@@ -44,7 +44,7 @@ assert Path(tagmill.__file__).is_relative_to(sys.prefix), tagmill.__file__
 assert ranged_reads.is_compiled() and jpeg_planes.is_compiled()
 body = jpeg.read_bytes()
 assert ranged_reads.read(jpeg, [(2, 9), (20, 30)]).found == [body[2:9], body[20:30]]
-smaller, luma = jpeg_planes.smaller(body, (200, 160), (100, 80), 1, 90)
+smaller, luma = jpeg_planes.downscale(body, (200, 160), (100, 80), 1, 90)
 assert smaller[:2] == body[:2] and len(smaller) < len(body) and len(luma) == 64 * 64
 # Its door imports torch, which is not here.
 (path,) = Path(tagmill.__file__).parent.glob("pipeline/decode/_windows*.so")
