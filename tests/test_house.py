@@ -18,7 +18,7 @@ from tagmill.shards.settings.options import CommandLine
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# ARCHITECTURE.md, "The house": who may import whom. Rooms that are not listed (tests, bench, demo, cli) may import all.
+# ARCHITECTURE.md, "Import law". Rooms that are not listed (tests, bench, demo, docs, cli) may import all.
 LAW = {
     "shards": set[str](),
     "ingest": {"shards"},

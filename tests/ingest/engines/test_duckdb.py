@@ -106,7 +106,7 @@ def test_scratch_space_is_given_back_and_leftovers_do_no_harm(tmp_path: Path) ->
 
 
 def test_no_statement_reads_files_or_leaves_the_shared_subset() -> None:
-    """ARCHITECTURE.md: what an engine may be asked. Order inside an aggregate, ordinality and hashes differ by engine."""
+    """`engine.py` describes the subset. Order inside an aggregate, ordinality and hashes differ by engine."""
     for path in (Path(duckdb.__file__).parent / "sql").glob("*.sql"):
         text = statement_text(path.stem).upper()
         code = "\n".join(line.partition("--")[0] for line in text.splitlines())
