@@ -23,7 +23,7 @@ def test_classes_are_counted_by_what_their_labels_meet() -> None:
 
 
 def test_the_page_has_the_tables_of_imagenet() -> None:
-    page = (ROOT / "docs" / "labels.md").read_text()
+    page = (ROOT / "docs" / "how-to" / "labels.md").read_text()
     for name in CLASSES:
         table = vocabularies.rules_table(WordNet.load(), name)
         assert table.count("\n") == 13 and table in page
