@@ -86,7 +86,7 @@ def test_exact_pictures() -> None:
     rules = denied(("sha256", digest.upper()), ("key", other[:32]))
     assert rules.image(digest, (0, 0, 0, 0)) == "sha256" and rules.image(other, (0, 0, 0, 0)) == "key"
     assert rules.image(sha256_hex(b""), (0, 0, 0, 0)) is None
-    assert denied(("sha256", digest[:63] + "0")).picture(digest, (0, 0, 0, 0)) is None
+    assert denied(("sha256", digest[:63] + "0")).image(digest, (0, 0, 0, 0)) is None
 
 
 @pytest.mark.parametrize(
