@@ -117,7 +117,7 @@ def find_joined_tags(tags: int, unmatched: TagCounts, matcher: TagMatcher) -> st
         return bool(matcher.match(part).labels)
 
     for separator in _SEPARATORS:
-        if separator == " ":  # "hot dog stand" is one tag
+        if separator == " ":  # "hot dog bun" is one tag
             continue
         joined = {
             tag: count
@@ -156,7 +156,7 @@ def _no_tags(reading: Reading) -> tuple[Cause, str, str]:
     if reading.folders:
         return (
             "no_tags",
-            "no tag stands beside the pictures",
+            "there are no tags beside the images",
             "give --tags-from-folder, --tags-column or --caption-column",
         )
     why = f"the column {reading.tags_column!r} is empty" if reading.tags_column else "there are no tags at all"
@@ -211,7 +211,7 @@ def _folders(folders: TagCounts, matcher: TagMatcher) -> tuple[Cause, str, str] 
     if _share(folders, lambda name: bool(matcher.match(name).labels)) < _LIKELY_SHARE:
         return None
     example = max(folders, key=lambda name: (folders[name], name))
-    return "folders", f"the pictures lie in folders such as {example[:40]!r}", "give --tags-from-folder"
+    return "folders", f"the images are in folders such as {example[:40]!r}", "give --tags-from-folder"
 
 
 def _rules(tags: TagCounts, matcher: TagMatcher) -> tuple[Cause, str, str]:

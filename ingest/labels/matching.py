@@ -214,7 +214,7 @@ def _parse_meanings(data: bytes, path: str, nouns: WordNet) -> dict[str, SynsetS
             raise ConfigError(f"{noun!r} is no noun of WordNet 3.0", f"{path}, line {line}", remedy)
         if set(meanings.setdefault(token, senses)) != set(senses):
             where = f"{path}, line {line} and line {lines[token]}"
-            raise ConfigError(f"{token!r} stands twice and means another thing", where, "remove one")
+            raise ConfigError(f"{token!r} appears twice with different meanings", where, "remove one")
         lines.setdefault(token, line)
     return meanings
 

@@ -145,7 +145,7 @@ def _labels_in(path: str, wordnet: WordNet, least: int = 1) -> LabelNames:
         if unknown:
             raise ConfigError(f"no noun synset {unknown[0]} in WordNet 3.0", f"{path}, {where}", "mend or remove it")
         if synsets in names:
-            raise ConfigError(f"label {label} stands twice", f"{path}, {where} and {seen[synsets]}", "remove one")
+            raise ConfigError(f"label {label} appears twice", f"{path}, {where} and {seen[synsets]}", "remove one")
         seen[synsets] = where
         names[synsets] = "" if name == label else name
     if len(names) < least:

@@ -26,6 +26,6 @@ class InputWarnings:
             )
         if self.joined:
             yield (
-                f"{url}: {self.joined:,} lines stand inside quoted fields and belong to the rows before them. "
+                f"{url}: {self.joined:,} lines are inside quoted fields and belong to the rows before them. "
                 "If quotes are plain text in this list, give --quoting none"
             )

@@ -118,7 +118,7 @@ def _expand(given: str, config: SourceOptions, held_out: dict[str, int]) -> Iter
     for file in files:
         kind = config.source or _kind(file)
         if kind == "files":
-            raise InputError("a picture by itself", given, "give the folder that it lies in, with --source files")
+            raise InputError("a single image", given, "give its folder, with --source files")
         if kind == "tars":
             _check_tar(file)
         yield Input(named(file), kind, PurePosixPath(file).name)
@@ -208,7 +208,7 @@ def _kind(file: str) -> InputKind:
 def _check_tar(file: str) -> None:
     suffix, packed = suffixes(file)
     if packed or suffix in _PACKED_TARS:
-        what = "a packed tar: a picture's bytes have no place of their own in it"
+        what = "a compressed tar, in which images have no byte ranges"
         raise InputError(what, file, "unpack it to a plain .tar (gunzip, unzstd, bunzip2)")
 
 

@@ -120,7 +120,7 @@ class TarMembers:
             info = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
         except tarfile.TarError as error:
             if offset == 0 and block.startswith(_PACKED):
-                what = "a packed tar: a picture's bytes have no offset of their own in it"
+                what = "a compressed tar, in which images have no byte ranges"
                 raise InputError(what, self.where, "unpack it to a plain .tar") from error
             raise InputError(f"no header of a tar member at byte {offset}: {error}", self.where, _MEND) from error
         if not 0 <= info.size < 1 << 62:

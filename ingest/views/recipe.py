@@ -98,7 +98,7 @@ def view_rules_of(view: View, *, recount: bool = False) -> ViewRules:
         return _rules_of(view, recount=recount)
     except (TagmillError, KeyError, TypeError, ValueError, FileNotFoundError) as error:
         what = f"view {view.file.name!r} cannot be made again: {_describe(error)}"
-        remedy = "make it anew with tagmill corpus view, or leave it behind with --drop-views"
+        remedy = "make it again with tagmill corpus view, or leave it behind with --drop-views"
         raise ConfigError(what, view.store.url, remedy) from error
 
 
@@ -130,7 +130,7 @@ def _rules_of(view: View, *, recount: bool) -> ViewRules:
     if recipe["excluded"] is not None:
         data = view.store.read(EXCLUDED)
         if sha256_hex(data) != recipe["excluded"]:
-            raise TagmillError(f"{EXCLUDED} is not the one that it was made by")
+            raise TagmillError(f"{EXCLUDED} is not the file that the view was made from")
         excluded = tuple(data.decode().split("\n"))
     kept = ("resample", "epoch_samples", "max_repeat", "noise", "subset")
     return ViewRules(
@@ -143,6 +143,6 @@ def _file(store: Store, name: str, digest: str) -> str:
     for kept in (f"{name}.tsv", f"{name}.csv"):
         if store.exists(kept):
             if sha256_hex(store.read(kept)) != digest:
-                raise TagmillError(f"{kept} is not the one that it was made by")
+                raise TagmillError(f"{kept} is not the file that the view was made from")
             return f"{store.url.rstrip('/')}/{kept}"
     raise TagmillError(f"its file of {name} is not there")

@@ -102,7 +102,7 @@ def _synsets(data: str, path: Path) -> Iterator[_Synset]:
             except (ValueError, IndexError) as error:
                 raise TagmillError("not a line of data.noun", where, _SOURCE) from error
             if synset.offset != place:
-                raise TagmillError(f"synset {synset.offset:08d} stands at another byte", where, _SOURCE)
+                raise TagmillError(f"synset {synset.offset:08d} is at another byte", where, _SOURCE)
             yield synset
         place += len(line)
 

@@ -1,4 +1,4 @@
-"""The shared subset: every statement of the package is inside, and what engines are known to answer differently is not."""
+"""The shared subset: every statement of the package is inside, and constructs that differ between engines are outside."""
 
 from pathlib import Path
 
@@ -84,7 +84,7 @@ def test_every_statement_is_inside(path: Path) -> None:
 
 
 @pytest.mark.parametrize(("why", "text"), [(why, text) for why, texts in OUTSIDE.items() for text in texts])
-def test_what_differs_is_refused_and_it_is_said_why(why: str, text: str) -> None:
+def test_constructs_that_differ_are_refused_with_a_reason(why: str, text: str) -> None:
     assert any(why in fault for fault in faults(text)), faults(text)
 
 

@@ -1,4 +1,4 @@
-"""The embedded engine: bound tables, kept tables, parameters, spilling, scratch space given back."""
+"""The embedded engine: bound tables, kept tables, parameters, spilling, freed scratch space."""
 
 import os
 import subprocess
@@ -50,7 +50,7 @@ print(found.schema.field("taken").type, found["taken"].cast(pa.int64()).to_pylis
 
 @pytest.mark.parametrize("zone", ["America/New_York", "Etc/UTC"])
 def test_times_do_not_depend_on_the_zone_of_the_machine(tmp_path: Path, zone: str) -> None:
-    """The zone of a process is asked for once in its life, so it takes a new process."""
+    """A process reads its time zone once, so this takes a new process."""
     command = [sys.executable, "-c", TIMES, str(tmp_path / "scratch")]
     ended = subprocess.run(command, env={**os.environ, "TZ": zone}, capture_output=True, text=True)
     told = "timestamp[us, tz=UTC] [0, 86399999000] ['1970-01-01', '1970-01-01']"
@@ -78,7 +78,7 @@ def test_memory_beyond_the_limit_goes_to_disk(tmp_path: Path, monkeypatch: pytes
     engine.close()
 
 
-def test_a_disk_that_is_full_is_said_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_an_error_with_a_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = DuckDB(tmp_path / "scratch", memory_limit="10MB", threads=1)
     (tmp_path / "scratch" / "spill").write_text("no folder here")
     monkeypatch.setattr(

@@ -1,4 +1,4 @@
-"""The engine's front: statements by name, parquet of a store as one lazy table."""
+"""The engine interface: statements by name, Parquet of a store as one lazy table."""
 
 from pathlib import Path
 

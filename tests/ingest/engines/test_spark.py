@@ -1,4 +1,4 @@
-"""Spark beside DuckDB: every statement, and every word of the shared subset, gives the same table on both."""
+"""Spark beside DuckDB: every statement, and every construct of the shared subset, gives equal tables on both."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -122,7 +122,7 @@ SUBSET: dict[str, str] = {
 
 
 @pytest.mark.parametrize("name", SUBSET)
-def test_what_the_subset_promises_holds(duck: Engine, spark: Engine, said: dict[str, str], name: str) -> None:
+def test_the_shared_subset_gives_equal_answers(duck: Engine, spark: Engine, said: dict[str, str], name: str) -> None:
     said[name] = SUBSET[name]
     assert faults(SUBSET[name]) == []
     params: list[Mapping[str, Param]] = [{}]
@@ -173,7 +173,7 @@ def some_rows(number: int) -> Iterator[pa.RecordBatch]:
         yield pa.record_batch({"k": [start, number]})
 
 
-def test_tables_may_be_made_and_lie_in_local_files(
+def test_tables_may_be_generated_or_local_files(
     duck: Engine, spark: Engine, said: dict[str, str], tmp_path: Path
 ) -> None:
     made = GeneratedTable(pa.schema([("k", pa.int64())]), [0, 1, 5, 4], some_rows)

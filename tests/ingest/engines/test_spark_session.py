@@ -1,4 +1,4 @@
-"""What keeps Spark from starting, or ends it, is said in one line with the way out."""
+"""Failures to start Spark, and failures that end it, are one-line errors with a remedy."""
 
 import os
 import re
@@ -70,7 +70,7 @@ def test_too_little_memory_is_refused_before_java_is_asked(tmp_path: Path) -> No
 
 def test_a_master_that_is_not_there_is_found_at_once(tmp_path: Path) -> None:
     with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))  # nobody listens
+        taken.bind(("127.0.0.1", 0))  # no process listens
         master = f"spark://127.0.0.1:{taken.getsockname()[1]},nonsense"
         with pytest.raises(ConfigError, match=r"no Spark master answers \(spark://127.0.0.1:\d+,nonsense\): start"):
             start(tmp_path / "scratch", master=master)
@@ -146,13 +146,13 @@ def losses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[bool, "su
 
 
 @pytest.mark.slow
-def test_java_that_is_killed_is_said_in_one_line(losses: tuple[bool, "subprocess.CompletedProcess[str]"]) -> None:
+def test_a_killed_java_is_an_error_with_a_remedy(losses: tuple[bool, "subprocess.CompletedProcess[str]"]) -> None:
     _, done = losses
     assert "said: the Java process of Spark died (statement any): run it again" in done.stdout, done.stderr[-2000:]
 
 
 @pytest.mark.slow
-def test_a_spill_disk_that_is_full_is_said_in_one_line(
+def test_a_full_spill_disk_is_an_error_with_a_remedy(
     losses: tuple[bool, "subprocess.CompletedProcess[str]"],
 ) -> None:
     small, done = losses
@@ -163,7 +163,7 @@ def test_a_spill_disk_that_is_full_is_said_in_one_line(
     assert re.search(said, done.stdout), done.stderr[-3000:]
 
 
-def test_what_spark_says_is_sorted_by_the_way_out() -> None:
+def test_sparks_errors_are_classified_by_remedy() -> None:
     from pyspark.errors import AnalysisException, PySparkRuntimeError
 
     from tagmill.ingest.engines.spark_session import explained

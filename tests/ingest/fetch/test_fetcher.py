@@ -1,4 +1,4 @@
-"""The fetcher against a server that lies; nothing leaves loopback, and with private addresses refused nothing arrives."""
+"""The fetcher against a hostile server on loopback; with private addresses refused, no request arrives."""
 
 import asyncio
 import errno
@@ -55,15 +55,15 @@ def get(*urls: str, workers: int = 1, state: FetchState | None = None, **setting
 
 
 def test_a_body_comes_whole_with_its_facts(liar: Liar) -> None:
-    """The path is asked for as it was written, or signed URLs would break."""
+    """The path is requested as written, because URLs may be signed."""
     liar.answers["/%7ea%2f+?b=%2F&c=d+e"] = Lie(b"pixels")
     liar.answers["/%C3%BC%20%22"] = Lie(b"others")
-    (fetched,) = get(liar.url("/%7ea%2f+?b=%2F&c=d+e"), user_agent="somebody/1")
+    (fetched,) = get(liar.url("/%7ea%2f+?b=%2F&c=d+e"), user_agent="examplebot/1")
     assert get(liar.url("/ü %22"))[0].body == b"others"
     assert (fetched.body, fetched.reason, fetched.detail) == (b"pixels", None, None)
     assert (fetched.http_status, fetched.host) == (200, "127.0.0.1")
     assert fetched.seconds > 0 and fetched.fetched_at.tzinfo is not None
-    assert "User-Agent: somebody/1" in liar.heads[0] and "Accept-Encoding: identity" in liar.heads[0]
+    assert "User-Agent: examplebot/1" in liar.heads[0] and "Accept-Encoding: identity" in liar.heads[0]
     assert f"Accept: {accept_pictures()}" in liar.heads[0] and "image/*" not in liar.heads[0]
 
 
@@ -94,18 +94,18 @@ def test_a_body_comes_whole_with_its_facts(liar: Liar) -> None:
         (redirect("/lie", 301), Reason.REDIRECTS, 301, 6),
     ],
 )
-def test_lies(liar: Liar, lie: Lie, reason: Reason, status: int | None, tries: int | None) -> None:
+def test_hostile_answers(liar: Liar, lie: Lie, reason: Reason, status: int | None, tries: int | None) -> None:
     liar.answers["/lie"] = lie
     (fetched,) = get(liar.url("/lie"))
     assert (fetched.body, fetched.reason, fetched.http_status) == (None, reason, status)
     assert tries is None or liar.hits["/lie"] == tries
     assert (
         fetched.detail and str(liar.port) not in fetched.detail
-    )  # it says more than the reason, and the same in every run
+    )  # it adds to the reason, and is the same in every run
 
 
 @pytest.mark.parametrize("first", [Lie(status=500), Lie(status=429), Lie(raw=b""), Lie(b"half", length=8)])
-def test_what_fails_once_is_tried_again(liar: Liar, first: Lie) -> None:
+def test_transient_failures_are_retried(liar: Liar, first: Lie) -> None:
     liar.answers["/once"] = lambda before: Lie(b"pixels") if before > 1 else first
     (fetched,) = get(liar.url("/once"), retries=2)
     assert (fetched.body, fetched.reason) == (b"pixels", None)
@@ -123,7 +123,7 @@ def test_redirects_are_followed_up_to_the_limit(liar: Liar) -> None:
 
 
 def test_the_deadline_is_total(liar: Liar) -> None:
-    """A byte now and then keeps no connection alive beyond it, and neither do retries."""
+    """Neither a slow trickle of bytes nor retries extend it."""
     liar.answers["/drip"] = Lie(b"x" * 500, drip=0.05)
     liar.answers["/always"] = Lie(status=503)
     drip, always = get(liar.url("/drip"), liar.url("/always"), timeout=1.2, retries=500)
@@ -132,7 +132,7 @@ def test_the_deadline_is_total(liar: Liar) -> None:
     assert liar.hits["/drip"] == 1 and 1 < liar.hits["/always"] < 500
 
 
-def test_nobody_there(liar: Liar) -> None:
+def test_a_refused_connection(liar: Liar) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound, but not listening
         (fetched,) = get(f"http://127.0.0.1:{taken.getsockname()[1]}/")
@@ -140,7 +140,7 @@ def test_nobody_there(liar: Liar) -> None:
 
 
 @pytest.mark.parametrize("url", ["", "ftp://a/b", "http://a..b/", "http://" + "a" * 300 + "/"])
-def test_what_is_no_url(url: str) -> None:
+def test_bad_urls(url: str) -> None:
     (fetched,) = get(url, timeout=2.0, retries=0)
     assert (fetched.reason, fetched.body, fetched.http_status) == (Reason.BAD_URL, None, None)
     assert fetched.detail
@@ -172,7 +172,7 @@ def test_a_redirect_into_a_private_net_is_refused(liar: Liar, monkeypatch: pytes
 def test_a_host_with_a_private_and_a_dead_public_address_is_not_reached(
     liar: Liar, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All addresses of a name are judged one by one."""
+    """All addresses of a name are checked one by one."""
     judged = []
     monkeypatch.setattr(sockets, "is_public", lambda address: judged.append(address))
     (fetched,) = get(liar.url("/", "localhost"), allow_private=False, retries=0)
@@ -181,7 +181,7 @@ def test_a_host_with_a_private_and_a_dead_public_address_is_not_reached(
 
 
 @pytest.mark.parametrize(("workers", "at_once"), [(1, 4), (2, 2), (9, 1)])
-def test_a_host_is_asked_by_so_many_at_once_over_all_workers(liar: Liar, workers: int, at_once: int) -> None:
+def test_concurrency_per_host_is_limited_over_all_workers(liar: Liar, workers: int, at_once: int) -> None:
     crowd = Crowd()
     liar.answers |= {f"/{i}": crowd for i in range(24)}
     found = get(*(liar.url(f"/{i}") for i in range(24)), workers=workers, host_concurrency=4)
@@ -189,7 +189,7 @@ def test_a_host_is_asked_by_so_many_at_once_over_all_workers(liar: Liar, workers
     assert crowd.most == at_once
 
 
-def test_a_redirect_waits_for_its_turn_at_the_host_that_it_leads_to(liar: Liar) -> None:
+def test_a_redirect_waits_for_a_slot_at_its_target_host(liar: Liar) -> None:
     crowd = Crowd()
     liar.answers |= {"/end": crowd, "/direct": crowd, "/start": redirect(liar.url("/end", "127.0.0.1"))}
     found = get(*[liar.url("/start", "localhost"), liar.url("/direct")] * 8, host_concurrency=1)
@@ -197,8 +197,8 @@ def test_a_redirect_waits_for_its_turn_at_the_host_that_it_leads_to(liar: Liar) 
     assert crowd.most == 1 and liar.hits == {"/start": 8, "/end": 8, "/direct": 8}
 
 
-def test_waiting_for_a_turn_takes_nothing_from_the_deadline(liar: Liar) -> None:
-    """Twelve answers of 0.2 s, one after another, each within its own second; nor does the space between them count."""
+def test_waiting_for_a_slot_does_not_count_against_the_deadline(liar: Liar) -> None:
+    """Twelve answers of 0.2 s in sequence, each within its own second; the gap between requests does not count either."""
     liar.answers |= {f"/{i}": Crowd(0.2) for i in range(12)}
     urls = [liar.url(f"/{i}") for i in range(12)]
     for found in (
@@ -214,8 +214,8 @@ def dead_url(taken: socket.socket) -> str:
     return f"http://127.0.0.1:{taken.getsockname()[1]}/"
 
 
-def test_a_dead_host_is_soon_left_alone(liar: Liar, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ten thousand of its URLs make a handful of connections, others' URLs are fetched, and nothing vanishes."""
+def test_a_dead_host_opens_its_circuit_breaker(liar: Liar, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten thousand of its URLs make a handful of connections; URLs of other hosts are fetched, and none is lost."""
     liar.answers["/alive"] = Lie(b"pixels")
     asked = []
     made = sockets.SocketFactory.__call__
@@ -235,7 +235,7 @@ def test_a_dead_host_is_soon_left_alone(liar: Liar, monkeypatch: pytest.MonkeyPa
     assert counts == {Reason.CONNECTION: tried, Reason.HOST_DOWN: 10_000 - tried, None: 1}
 
 
-def test_a_host_that_accepts_and_says_nothing_is_down_too(liar: Liar) -> None:
+def test_a_silent_host_is_down_too(liar: Liar) -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen(64)
@@ -246,7 +246,7 @@ def test_a_host_that_accepts_and_says_nothing_is_down_too(liar: Liar) -> None:
 
 
 def test_any_answer_shows_that_a_host_lives(liar: Liar) -> None:
-    """Errors, empty and cut answers are no reason to leave it alone, and between failures one answer is enough."""
+    """Error, empty and cut answers do not open the breaker, and one answer between failures closes it."""
     liar.answers |= {"/500": Lie(status=500), "/cut": Lie(b"x", length=9), "/empty": Lie(), "/gone": Lie(raw=b"")}
     found = get(*[liar.url("/500"), liar.url("/cut"), liar.url("/empty")] * 5, host_failures=2, retries=0)
     assert not any(one.reason == Reason.HOST_DOWN for one in found)
@@ -261,7 +261,7 @@ class Clock:
         return self.now
 
 
-def test_what_was_learnt_outlives_a_fetcher_and_a_host_that_comes_back_is_asked_again(liar: Liar) -> None:
+def test_state_outlives_a_fetcher_and_a_recovered_host_is_requested_again(liar: Liar) -> None:
     clock = Clock()
     state = FetchState(IngestConfig(input=("list.csv",), output="corpus"))
     state.breaker = CircuitBreaker(3, clock)
@@ -278,14 +278,14 @@ def test_what_was_learnt_outlives_a_fetcher_and_a_host_that_comes_back_is_asked_
 def test_a_short_failure_of_a_host_that_has_answered_costs_few_of_its_urls(
     liar: Liar, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A list may lie on one host: its URLs wait until the host is back, and that takes nothing from their deadlines."""
+    """All URLs may be on one host: they wait until it recovers, which does not count against their deadlines."""
     monkeypatch.setattr(host_limits, "OPEN_INTERVALS", (0.6, 0.6, 0.6))
     monkeypatch.setattr("tagmill.ingest.fetch.fetcher._BREAKER_POLL", 0.05)
     liar.answers["/"] = Lie(b"pixels")
     state = FetchState(IngestConfig(input=("list.csv",), output="corpus", host_failures=4))
     told: dict[str, Any] = {"state": state, "retries": 0, "host_concurrency": 2}
     get(liar.url("/"), **told)
-    noticed: list[int] = []  # the host is back as soon as it was given up once
+    noticed: list[int] = []  # the host recovers after its first opening
 
     def down(before: int) -> Lie:
         noticed.extend(one.openings for one in list(state.breaker._hosts.values()) if one.openings)
@@ -298,7 +298,7 @@ def test_a_short_failure_of_a_host_that_has_answered_costs_few_of_its_urls(
     assert 4 <= counts[Reason.CONNECTION] <= 4 + 1 + 3  # those in flight, and probes
 
 
-def test_a_host_that_asks_for_rest_gets_it_from_all_urls(liar: Liar) -> None:
+def test_a_requested_backoff_applies_to_all_urls_of_a_host(liar: Liar) -> None:
     times: list[float] = []
 
     def busy(before: int) -> Lie:
@@ -348,7 +348,7 @@ def test_retries_are_a_share_of_the_run(liar: Liar, monkeypatch: pytest.MonkeyPa
         ([("X-Robots-Tag", "nofollow")], None),
     ],
 )
-def test_opt_outs_are_honoured_unless_told(liar: Liar, headers: list[tuple[str, str]], detail: str | None) -> None:
+def test_opt_outs_are_honoured_by_default(liar: Liar, headers: list[tuple[str, str]], detail: str | None) -> None:
     liar.answers["/"] = Lie(b"pixels", headers=tuple(headers))
     (heard,) = get(liar.url("/"))
     assert (heard.reason, heard.detail) == (Reason.OPTED_OUT if detail else None, detail)
@@ -357,16 +357,16 @@ def test_opt_outs_are_honoured_unless_told(liar: Liar, headers: list[tuple[str, 
     assert liar.hits["/"] == 2  # it is an answer, and not asked for again
 
 
-def test_a_user_agent_of_ones_own_may_be_addressed(liar: Liar) -> None:
-    liar.answers["/"] = Lie(b"pixels", headers=(("X-Robots-Tag", "somebody: noai"),))
-    assert get(liar.url("/"), user_agent="Somebody/2 (me@example.org)")[0].reason == Reason.OPTED_OUT
+def test_a_custom_user_agent_may_be_named_by_opt_outs(liar: Liar) -> None:
+    liar.answers["/"] = Lie(b"pixels", headers=(("X-Robots-Tag", "examplebot: noai"),))
+    assert get(liar.url("/"), user_agent="Examplebot/2 (me@example.org)")[0].reason == Reason.OPTED_OUT
     assert get(liar.url("/"))[0].body == b"pixels"
 
 
 def test_a_proxy_is_exempt_and_what_is_behind_it_is_judged_by_its_text(
     liar: Liar, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The liar plays the proxy, on loopback: it is asked for whole URLs, and never for private ones."""
+    """The server plays the proxy on loopback: it gets whole URLs, and never private ones."""
     monkeypatch.setenv("http_proxy", f"http://me:secret@127.0.0.1:{liar.port}")
     liar.answers["http://pictures.example.org/1"] = Lie(b"pixels")
     liar.answers["http://pictures.example.org/in"] = redirect("http://169.254.169.254/secret")
@@ -391,14 +391,14 @@ def test_around_a_proxy_sockets_are_checked(liar: Liar, monkeypatch: pytest.Monk
     assert (fetched.reason, liar.connections) == (Reason.PRIVATE_ADDRESS, 0)
 
 
-def test_where_private_hosts_are_allowed_they_are_asked_themselves(liar: Liar, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_allowed_private_hosts_bypass_the_proxy(liar: Liar, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     liar.answers["/"] = Lie(b"pixels")
     assert get(liar.url("/"))[0].body == b"pixels"
 
 
-def test_a_proxy_that_fails_is_no_hosts_fault(liar: Liar, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither one that is not there, nor one that does not let us through; what it says of a host in vain counts."""
+def test_proxy_failures_are_not_blamed_on_the_host(liar: Liar, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither a missing proxy nor one that refuses the tunnel; a proxy that cannot reach the host counts against it."""
     with socket.socket() as taken:
         monkeypatch.setenv("http_proxy", dead_url(taken))
         urls = [f"http://example.org/{i}" for i in range(6)]
@@ -424,10 +424,8 @@ def test_odd_answers_come_through_a_proxy_too(liar: Liar, monkeypatch: pytest.Mo
     assert (broken.reason, broken.detail) == (Reason.CONNECTION, "the proxy's answer is malformed")
 
 
-def test_what_is_wrong_is_said_with_the_host_that_a_redirect_led_to(
-    liar: Liar, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    everybody_is_here(monkeypatch)
+def test_details_name_the_host_that_a_redirect_led_to(liar: Liar, monkeypatch: pytest.MonkeyPatch) -> None:
+    resolve_all_to_loopback(monkeypatch)
     liar.answers |= {"/1": redirect(liar.url("/gone", "b.example")), "/2": redirect("/gone"), "/3": Lie(status=302)}
     liar.answers["/4"] = redirect("gopher://c.example/\u00fc" + "x" * 200)
     details = [one.detail or "" for one in get(*(liar.url(f"/{number}", "a.example") for number in range(1, 5)))]
@@ -436,14 +434,14 @@ def test_what_is_wrong_is_said_with_the_host_that_a_redirect_led_to(
     assert len(details[3]) < 200
 
 
-def test_a_proxy_that_cannot_be_used_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unusable_proxy_is_an_error_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("https_proxy", "socks5://proxy:1")
     with pytest.raises(ConfigError, match="https_proxy"):
         get("http://example.org/")
 
 
-def everybody_is_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every name is that of loopback."""
+def resolve_all_to_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Resolves every name to loopback."""
     real = socket.getaddrinfo
     monkeypatch.setattr(socket, "getaddrinfo", lambda host, *rest, **more: real("127.0.0.1", *rest, **more))
 
@@ -451,8 +449,8 @@ def everybody_is_here(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_hosts_with_international_names_are_asked_in_lists_and_redirects(
     liar: Liar, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Under one name, the ASCII form, whatever the spelling."""
-    everybody_is_here(monkeypatch)
+    """Counted under one name, the ASCII form, whatever the spelling."""
+    resolve_all_to_loopback(monkeypatch)
     name = "xn--mnchen-3ya.example"
     told = FetchState(IngestConfig(input=("list.csv",), output="corpus"))
     liar.answers["/end"] = Lie(b"pixels")
@@ -482,7 +480,7 @@ ODD = {
 
 @pytest.mark.parametrize("name", ODD)
 def test_answers_that_browsers_read_are_read(liar: Liar, name: str) -> None:
-    """By a second request at most, and a host that needs it is asked once from then on; no connection is used again."""
+    """At most two requests per URL; a host that needs the lenient parser gets it at once later; connections are not reused."""
     raw, requests = ODD[name]
     paths = [f"/{number}" for number in range(LENIENT_AFTER + 2)]
     liar.answers |= {path: Lie(raw=raw) for path in paths} | {"/plain": Lie(b"others")}
@@ -494,8 +492,8 @@ def test_answers_that_browsers_read_are_read(liar: Liar, name: str) -> None:
     assert liar.connections == liar.hits.total()
 
 
-def test_a_host_with_an_odd_answer_now_and_then_is_asked_as_before(liar: Liar) -> None:
-    """Its connections are used again."""
+def test_a_host_with_occasional_odd_answers_keeps_its_connections(liar: Liar) -> None:
+    """Connections are reused."""
     liar.answers |= {"/odd": Lie(raw=HEAD + TWICE), "/plain": Lie(b"others")}
     told = FetchState(IngestConfig(input=("list.csv",), output="corpus"))
     for _ in range(LENIENT_AFTER + 1):
@@ -554,7 +552,7 @@ def test_a_second_reading_stays_within_the_hosts_limits_and_the_urls_deadline(li
 def test_a_second_reading_goes_to_the_same_address_and_is_checked_once_more(
     liar: Liar, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No name is resolved for it, and an address that is not public by then is refused."""
+    """The name is not resolved again, and an address that is no longer public is refused."""
     liar.answers["/odd"] = Lie(raw=HEAD + TWICE)
     names: list[str] = []
     real = socket.getaddrinfo
@@ -570,7 +568,7 @@ def test_a_second_reading_goes_to_the_same_address_and_is_checked_once_more(
     assert liar.hits == {"/odd": 3}
 
 
-def test_what_no_reader_reads_is_asked_for_once_by_each(liar: Liar) -> None:
+def test_unreadable_answers_are_requested_once_by_each_parser(liar: Liar) -> None:
     liar.answers |= {
         "/cut": Lie(raw=HEAD + b"Transfer-Encoding: chunked\r\n\r\n6\r\npixels\r\n"),
         "/odd": Lie(raw=b"what\n"),
@@ -582,7 +580,7 @@ def test_what_no_reader_reads_is_asked_for_once_by_each(liar: Liar) -> None:
 
 @pytest.mark.parametrize("framing", [b"", b"X : y\r\n"])  # read by the client, and by the lenient reader
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd"])
-def test_pictures_that_come_packed_are_unpacked(liar: Liar, coding: str, framing: bytes) -> None:
+def test_compressed_images_are_decompressed(liar: Liar, coding: str, framing: bytes) -> None:
     def lie(body: bytes) -> Lie:
         head = HEAD + framing + b"Content-Encoding: " + coding.encode()
         return Lie(raw=head + b"\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
@@ -597,11 +595,9 @@ def test_pictures_that_come_packed_are_unpacked(liar: Liar, coding: str, framing
     assert (plain.body, plain.encoding) == (b"\xff\xd8\xff a picture", f"Content-Encoding: {coding}")
 
 
-def test_a_web_of_very_many_hosts_does_not_use_up_the_files_that_may_be_open(
-    liar: Liar, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Idle connections to hosts that are never asked again are the danger."""
-    everybody_is_here(monkeypatch)
+def test_many_hosts_do_not_exhaust_the_open_files(liar: Liar, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Idle connections to hosts that are never requested again must not pile up."""
+    resolve_all_to_loopback(monkeypatch)
     monkeypatch.setattr("tagmill.ingest.http.client.raise_open_file_limit", lambda: 80)
     liar.answers["/x"] = Lie(b"pixels" * 20_000)
     counts: list[int] = []
@@ -630,7 +626,7 @@ def test_a_web_of_very_many_hosts_does_not_use_up_the_files_that_may_be_open(
     assert not any("Connection: close" in head for head in liar.heads[:15])  # while there is room they wait
 
 
-def test_no_more_files_is_an_error_and_no_reject(liar: Liar, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_running_out_of_files_is_an_error_and_no_reject(liar: Liar, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(self: object, info: object) -> socket.socket:
         raise OSError(errno.EMFILE, "Too many open files")
 

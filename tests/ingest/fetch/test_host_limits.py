@@ -1,4 +1,4 @@
-"""A host has so many requests at once and no more, one after another, and is left alone when it is down."""
+"""Requests per host are limited and spaced, and the circuit breaker opens, half-opens, closes and backs off."""
 
 import asyncio
 import math
@@ -35,14 +35,14 @@ def fail(breaker: CircuitBreaker, host: str, times: int) -> None:
         breaker.record(host, answered=False)
 
 
-def test_a_host_that_fails_in_a_row_is_refused_and_others_are_not(clock: Clock) -> None:
+def test_repeated_failures_open_the_breaker_of_one_host_only(clock: Clock) -> None:
     breaker = CircuitBreaker(3, clock)
     fail(breaker, "a", 3)
     fail(breaker, "b", 2)
     assert [breaker.wait(host) for host in "abc"] == [math.inf, 0, 0]
 
 
-def test_an_answer_ends_a_row_of_failures(clock: Clock) -> None:
+def test_an_answer_resets_the_failures(clock: Clock) -> None:
     breaker = CircuitBreaker(3, clock)
     for _ in range(5):
         fail(breaker, "a", 2)
@@ -50,7 +50,7 @@ def test_an_answer_ends_a_row_of_failures(clock: Clock) -> None:
     assert breaker.wait("a") == 0
 
 
-def test_after_a_pause_one_request_decides(clock: Clock) -> None:
+def test_a_probe_after_the_interval_closes_or_reopens(clock: Clock) -> None:
     breaker = CircuitBreaker(2, clock)
     fail(breaker, "a", 2)
     clock.now += DOWN_INTERVAL - 1
@@ -68,7 +68,7 @@ def test_after_a_pause_one_request_decides(clock: Clock) -> None:
     fail(breaker, "a", 2)  # from the beginning
 
 
-def test_a_probe_that_never_comes_back_is_followed_by_another(clock: Clock) -> None:
+def test_a_lost_probe_is_followed_by_another(clock: Clock) -> None:
     breaker = CircuitBreaker(1, clock)
     fail(breaker, "a", 1)
     for _ in range(3):
@@ -76,24 +76,24 @@ def test_a_probe_that_never_comes_back_is_followed_by_another(clock: Clock) -> N
         assert [breaker.wait("a"), breaker.wait("a")] == [0, math.inf]
 
 
-def test_a_host_that_has_answered_is_waited_for_and_given_up_in_the_end(clock: Clock) -> None:
+def test_a_host_that_has_answered_gets_several_intervals_before_it_is_down(clock: Clock) -> None:
     breaker = CircuitBreaker(2, clock)
-    for _ in range(2):  # an answer gives all of its patience back
+    for _ in range(2):  # an answer resets the intervals
         breaker.record("a", answered=True)
         fail(breaker, "a", 2)
-        breaker.record("a", answered=False)  # one that was in flight: no pause of its own
+        breaker.record("a", answered=False)  # a request in flight: no interval of its own
         for pause in OPEN_INTERVALS:
             assert breaker.wait("a") == pause
             clock.now += pause
             assert breaker.wait("a") == 0
-            assert 0 < breaker.wait("a") < math.inf  # others wait for the one that was let through
+            assert 0 < breaker.wait("a") < math.inf  # others wait for the probe
             breaker.record("a", answered=False)
         assert breaker.wait("a") == math.inf
         clock.now += DOWN_INTERVAL
         assert breaker.wait("a") == 0
 
 
-def test_a_host_rests_when_it_asks_to(clock: Clock) -> None:
+def test_a_requested_backoff_is_kept(clock: Clock) -> None:
     breaker = CircuitBreaker(1, clock)
     breaker.back_off("a", 7.0)
     breaker.back_off("a", 3.0)
@@ -106,11 +106,11 @@ def test_a_host_rests_when_it_asks_to(clock: Clock) -> None:
     assert breaker.wait("a") == MAX_BACKOFF
 
 
-def test_a_host_that_does_nothing_but_rest_is_as_good_as_down(clock: Clock) -> None:
+def test_a_host_with_too_many_backoffs_is_down(clock: Clock) -> None:
     breaker = CircuitBreaker(1, clock)
     for _ in range(MAX_BACKOFFS):
         for _ in range(9):
-            breaker.back_off("a", 5.0)  # a burst is one rest
+            breaker.back_off("a", 5.0)  # a burst counts as one backoff
         assert breaker.wait("a") == 5.0
         clock.now += 5.0
     breaker.back_off("a", 5.0)
@@ -122,7 +122,7 @@ def test_a_host_that_does_nothing_but_rest_is_as_good_as_down(clock: Clock) -> N
     assert breaker.wait("a") == 5.0
 
 
-def test_it_remembers_a_bounded_number_of_hosts(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_hosts_is_bounded(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(host_limits, "MAX_KNOWN_HOSTS", 2)
     breaker = CircuitBreaker(1, clock)
     for host in "abc":
@@ -131,7 +131,7 @@ def test_it_remembers_a_bounded_number_of_hosts(clock: Clock, monkeypatch: pytes
 
 
 def held(slots: HostSlots, names: list[str]) -> tuple[int, int]:
-    """Takes a turn for every name at once; the most that were held at one host, and over all."""
+    """Takes a slot for every name at once. Returns the most that were held at one host, and over all."""
     now: dict[str, int] = dict.fromkeys(names, 0)
     most = [0, 0]
 
@@ -152,13 +152,13 @@ def held(slots: HostSlots, names: list[str]) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("at_once", [1, 3])
-def test_turns_at_a_host_are_limited_and_hosts_do_not_wait_for_each_other(at_once: int) -> None:
+def test_slots_are_limited_per_host(at_once: int) -> None:
     slots = HostSlots(at_once)
     assert held(slots, ["a"] * 20 + ["b"] * 20) == (at_once, 2 * at_once)
-    assert not slots._hosts  # nothing stays of hosts that nobody waits for
+    assert not slots._hosts  # hosts without users are forgotten
 
 
-def test_a_turn_comes_back_whatever_happens_in_it() -> None:
+def test_a_slot_is_released_after_errors_and_cancellation() -> None:
     slots = HostSlots(1)
 
     async def use() -> None:
@@ -195,7 +195,7 @@ def test_requests_of_a_host_are_spaced_and_those_of_another_are_not() -> None:
     asyncio.run(all_of_them())
     for times in begun.values():
         for number, at in enumerate(sorted(times)):
-            assert at - start >= 0.05 * number - 0.001  # none before its time; how late is the machine's affair
+            assert at - start >= 0.05 * number - 0.001  # none before its time; how late depends on the machine
 
 
 def test_hosts_whose_gap_is_over_are_forgotten() -> None:
@@ -227,7 +227,7 @@ def test_a_host_may_ask_for_a_longer_gap_than_the_run_keeps() -> None:
     asyncio.run(run())
 
 
-def test_a_gap_is_kept_when_nobody_holds_a_turn_and_forgotten_when_it_is_over() -> None:
+def test_a_gap_outlives_its_slot_and_is_forgotten_when_it_is_over() -> None:
     async def run() -> None:
         slots, begun = HostSlots(1), []
         for _ in range(3):

@@ -1,4 +1,4 @@
-"""What a worker knows of hosts: what it is told, what it asks for on its way, and what it forgets."""
+"""The robots.txt cache of a worker: stored answers, answers fetched on demand, and eviction."""
 
 import asyncio
 from pathlib import Path
@@ -33,7 +33,7 @@ def refuse(sha256: str) -> str:
     raise AssertionError(sha256)
 
 
-def test_a_book_of_a_part(tmp_path: Path) -> None:
+def test_the_cache_of_a_part_reads_stored_answers(tmp_path: Path) -> None:
     store, long = Store(str(tmp_path)), "Disallow: /x"
     store.put(long_rules_file("ab" * 32), long.encode())
     rows = [
@@ -54,10 +54,10 @@ def test_a_book_of_a_part(tmp_path: Path) -> None:
     assert book.cached("http://b") == DOWN
     assert (
         may(open_robots_cache(store, 4, RedirectCache(60.0)).cached("http://a")) is None
-    )  # a part that nobody made a list for
+    )  # a part without stored answers
 
 
-def test_a_host_that_is_met_is_asked_once_by_all_who_wait_for_it() -> None:
+def test_concurrent_look_ups_share_one_request() -> None:
     met, asked = RedirectCache(60.0), []
 
     async def ask(origin: str) -> RobotsAnswer:
@@ -76,7 +76,7 @@ def test_a_host_that_is_met_is_asked_once_by_all_who_wait_for_it() -> None:
     assert asked == ["http://a", "http://b"]
 
 
-def test_who_gives_up_waiting_stops_nobody_else() -> None:
+def test_a_cancelled_look_up_does_not_cancel_others() -> None:
     async def run() -> None:
         met = RedirectCache(60.0)
         book = RobotsCache({}, refuse, met)
@@ -103,7 +103,7 @@ def test_who_gives_up_waiting_stops_nobody_else() -> None:
     asyncio.run(run())
 
 
-def test_answers_are_forgotten_in_time_and_refusals_sooner() -> None:
+def test_answers_expire_and_refusals_sooner() -> None:
     clock = Clock()
     met = RedirectCache(86400.0, clock=clock)
     met.put("http://a", CLOSED)
@@ -116,7 +116,7 @@ def test_answers_are_forgotten_in_time_and_refusals_sooner() -> None:
     assert met.get("http://a") is None
 
 
-def test_only_so_many_hosts_are_remembered() -> None:
+def test_the_number_of_hosts_is_bounded() -> None:
     met = RedirectCache(60.0, max_hosts=3)
     for number in range(9):
         met.put(f"http://{number}", OPEN)

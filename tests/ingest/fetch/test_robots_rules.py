@@ -1,4 +1,4 @@
-"""What a robots.txt says to us, by RFC 9309, from files that mean well, are sloppy, or mean harm."""
+"""robots.txt (RFC 9309) from files that are correct, sloppy or malicious."""
 
 import time
 
@@ -36,7 +36,7 @@ def allowed(text: str, path: str, agents: frozenset[str] = US) -> bool:
         ("User-agent: tag\nUser-agent: mill\nUser-agent: tagmill2\nDisallow: /", ""),  # others
         ("User-agent: other\nUser-agent: mybot\nSitemap: x\n\nUser-agent: third\nAllow: /b", "Allow: /b"),
         ("User-agent: mybot\nDisallow: /a\nUser-agent: x\nAllow: /\nUser-agent: tagmill\nAllow: /b", "Disallow: /a\nAllow: /b"),
-        ("Disallow: /nobody\nUser-agent: *\nDisallow: /a", "Disallow: /a"),
+        ("Disallow: /others\nUser-agent: *\nDisallow: /a", "Disallow: /a"),
         ("\ufeffuser-agent:*\rdisalow : /a # why\r\nCRAWL-DELAY: 3\nnonsense\n: /x", "Disallow: /a\nCrawl-delay: 3"),
         ("User-agent: *\nDisallow: /a\x0b\u2028Allow: /\x00", "Disallow: /aAllow: /\x00"),
         ("", ""),
@@ -69,7 +69,7 @@ def test_the_longest_rule_that_matches_decides(rules: str, path: str, may: bool)
     assert allowed(f"User-agent: *\n{rules}", path) == may
 
 
-def test_what_our_rules_say_is_what_the_whole_file_says() -> None:
+def test_own_rules_mean_what_the_whole_file_means() -> None:
     """The text that is kept means what protego finds in the file itself."""
     text = "User-agent: a\nUser-agent: tagmill\nDisallow: /x\nAllow: /x/y\nCrawl-delay: 2.5\n\nUser-agent: *\nDisallow: /\n"
     whole, rules = Protego.parse(text), RobotsRules(own_rules(text.encode(), frozenset(["tagmill"])))
@@ -86,7 +86,7 @@ LINES = st.builds("{}:{}".format, NAMES, VALUES) | st.text(max_size=12)
 
 
 @given(st.lists(LINES, max_size=12).map("\n".join))
-def test_any_text_is_read_and_what_is_kept_reads_the_same_again(text: str) -> None:
+def test_parsing_own_rules_again_changes_nothing(text: str) -> None:
     kept = own_rules(text.encode("utf-8", "surrogatepass"), US)
     assert own_rules(f"User-agent: *\n{kept}".encode(), US) == kept
     rules = RobotsRules(kept)
@@ -100,7 +100,7 @@ def test_any_bytes_are_read(body: bytes) -> None:
     RobotsRules(own_rules(body, US)).allow(URL("http://h/x"))
 
 
-def test_a_file_that_is_cut_loses_its_last_line_and_no_more() -> None:
+def test_a_cut_file_loses_only_its_last_line() -> None:
     line = b"Disallow: /directory/of/some/length\n"
     body = b"User-agent: *\nDisallow: /first\n" + line * (MAX_ROBOTS_BYTES // len(line) + 9)
     kept = own_rules(body[:MAX_ROBOTS_BYTES], US)
@@ -108,7 +108,7 @@ def test_a_file_that_is_cut_loses_its_last_line_and_no_more() -> None:
     assert own_rules(body[: MAX_ROBOTS_BYTES - 1] + b"Disallow: /late", US) == kept
 
 
-def test_a_file_made_to_take_long_does_not() -> None:
+def test_matching_takes_linear_time() -> None:
     """No pattern goes back and forth over a path: twice the length takes no more than some four times as long."""
     took = []
     for times in (20, 40):
@@ -134,7 +134,7 @@ FORBIDDEN = [
 
 
 @pytest.mark.parametrize(("reason", "detail", "status", "becomes"), FORBIDDEN)
-def test_a_host_that_does_not_give_its_file_is_left_alone(
+def test_a_host_that_fails_to_serve_its_file_is_blocked(
     reason: Reason, detail: str | None, status: int | None, becomes: Reason
 ) -> None:
     assert judge(None, reason, detail, status, US) == RobotsAnswer("", "", becomes, f"robots.txt: {detail or reason}")
@@ -159,12 +159,12 @@ def test_origins() -> None:
     assert list(said.values()) == ["http://a.b", "https://a.b", "https://a.b:80", "http://[::1]:8080", "http://a"]
 
 
-def test_only_so_many_rules_are_held_ready() -> None:
+def test_compiled_rules_are_bounded() -> None:
     few = CompiledRules(max_hosts=2)
     first = few.put("a", "Disallow: /")
     assert few.put("b", "") is few.get("b") and few.get("a") is first
     few.put("c", "Allow: /")
-    assert few.get("b") is None and few.get("a") is first  # the one that was not asked for longest
+    assert few.get("b") is None and few.get("a") is first  # the least recently used one
     short = CompiledRules(max_text=20)
     for key in "abc":
         short.put(key, "Disallow: /xyz")

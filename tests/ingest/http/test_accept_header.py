@@ -1,4 +1,4 @@
-"""Requests ask for what is read, and for nothing else."""
+"""The `Accept` header names the media types that this build reads, and no others."""
 
 from collections.abc import Iterator
 
@@ -22,8 +22,8 @@ def asked() -> set[str]:
     return set(kinds[:-1])
 
 
-def test_what_is_asked_for_is_what_this_build_reads() -> None:
-    """Pillow knows of AVIF where it was built without, too."""
+def test_media_types_are_those_that_this_build_reads() -> None:
+    """Pillow knows the name AVIF even where it was built without."""
     names = prepare._readable()
     kinds = {"AVIF": "image/avif", **Image.MIME}
     there = {"AVIF": features.check("avif"), "WEBP": features.check("webp")}
@@ -32,6 +32,6 @@ def test_what_is_asked_for_is_what_this_build_reads() -> None:
 
 @pytest.mark.parametrize(("feature", "kind"), [("avif", "image/avif"), ("webp", "image/webp")])
 @pytest.mark.parametrize("there", [True, False])
-def test_a_build_is_asked_what_it_has(monkeypatch: pytest.MonkeyPatch, feature: str, kind: str, there: bool) -> None:
+def test_optional_codecs_are_detected(monkeypatch: pytest.MonkeyPatch, feature: str, kind: str, there: bool) -> None:
     monkeypatch.setattr(features, "check", lambda name: there if name == feature else True)
     assert (kind in asked()) == there and "image/jpeg" in asked()

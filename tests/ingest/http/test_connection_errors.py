@@ -1,4 +1,4 @@
-"""Words for what went wrong with a connection."""
+"""Descriptions of connection errors."""
 
 import errno
 import socket
@@ -22,5 +22,5 @@ from tagmill.ingest.http.connection_errors import describe_connection_error
         (ssl.SSLError(1, "[SSL: X] x (_ssl.c:1006)"), "TLS: failed"),
     ],
 )
-def test_why_there_is_no_connection(error: OSError, words: str) -> None:
+def test_connection_errors_are_described(error: OSError, words: str) -> None:
     assert describe_connection_error(error) == words

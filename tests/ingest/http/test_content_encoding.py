@@ -1,4 +1,4 @@
-"""Packed bodies, their bombs, and bodies that are not packed at all whatever the headers say."""
+"""Compressed bodies, decompression bombs, and bodies that are not compressed whatever the headers say."""
 
 import gzip
 import random
@@ -28,7 +28,7 @@ CODINGS = ["gzip", "x-gzip", "deflate", "raw deflate", "br", "zstd"]
 
 
 @pytest.mark.parametrize("coding", CODINGS)
-def test_a_packed_body_is_unpacked_within_its_bound(coding: str) -> None:
+def test_a_compressed_body_is_decoded_within_its_limit(coding: str) -> None:
     told, data = (coding.split()[-1],), packed(BODY, coding)
     assert decode_body(data, told, len(BODY)) == (BODY, None)
     with pytest.raises(TooBigError):
@@ -41,7 +41,7 @@ def test_a_packed_body_is_unpacked_within_its_bound(coding: str) -> None:
 
 
 @pytest.mark.parametrize("coding", CODINGS)
-def test_a_bomb_gives_no_more_than_may_come(coding: str) -> None:
+def test_a_bomb_gives_no_more_than_the_limit(coding: str) -> None:
     bomb = packed(bytes(50_000_000), coding)
     assert len(bomb) < 100_000
     with pytest.raises(TooBigError):
@@ -50,11 +50,11 @@ def test_a_bomb_gives_no_more_than_may_come(coding: str) -> None:
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd", "utf-8", "base64"])
 @pytest.mark.parametrize("body", [b"\xff\xd8\xff\xe0 jpeg", b"\x89PNG\r\n", b"GIF89a", b"RIFF1234WEBPVP8 "])
-def test_a_picture_that_is_not_packed_is_left_as_it_came_and_the_coding_is_named(coding: str, body: bytes) -> None:
+def test_an_image_that_is_not_compressed_is_unchanged_and_the_coding_is_named(coding: str, body: bytes) -> None:
     assert decode_body(body * 20, (coding,), 10_000) == (body * 20, f"Content-Encoding: {coding}")
 
 
-def test_several_codings_are_taken_off_from_the_outermost_on() -> None:
+def test_several_codings_are_removed_from_the_outermost_on() -> None:
     twice = packed(packed(BODY, "gzip"), "br")
     assert decode_body(twice, ("gzip", "br"), len(BODY)) == (BODY, None)
     odd = packed(BODY, "gzip")
@@ -62,7 +62,7 @@ def test_several_codings_are_taken_off_from_the_outermost_on() -> None:
     assert decode_body(odd, ("gzip",) * 4, len(BODY)) == (odd, "Content-Encoding: gzip, gzip, gzip, gzip")
 
 
-def test_codings_as_headers_tell_them() -> None:
+def test_codings_are_read_from_headers() -> None:
     headers = CIMultiDict([("content-encoding", "Identity, GZIP ,"), ("Content-Encoding", "br")])
     headers.add("Transfer-Encoding", "deflate, chunked")
     assert codings_of(headers) == ("gzip", "br", "deflate")
@@ -70,7 +70,7 @@ def test_codings_as_headers_tell_them() -> None:
 
 
 @given(st.binary(max_size=300), st.lists(st.sampled_from(["gzip", "deflate", "br", "zstd", "x"]), max_size=5))
-def test_any_bytes_are_unpacked_or_left(body: bytes, codings: list[str]) -> None:
+def test_any_bytes_are_decoded_or_unchanged(body: bytes, codings: list[str]) -> None:
     try:
         found, left = decode_body(body, tuple(codings), 1000)
     except (TruncatedBodyError, TooBigError):
@@ -79,7 +79,7 @@ def test_any_bytes_are_unpacked_or_left(body: bytes, codings: list[str]) -> None
 
 
 @given(st.sampled_from(CODINGS), st.data())
-def test_damaged_bodies_never_give_more_than_may_come(coding: str, data: st.DataObject) -> None:
+def test_damaged_bodies_never_give_more_than_the_limit(coding: str, data: st.DataObject) -> None:
     body = bytearray(packed(BODY, coding))
     for _ in range(data.draw(st.integers(1, 4))):
         body[data.draw(st.integers(0, len(body) - 1))] ^= data.draw(st.integers(1, 255))

@@ -1,4 +1,4 @@
-"""Host names in the form in which resolvers are asked for them."""
+"""Host names in the ASCII form that resolvers use."""
 
 import pytest
 from hypothesis import given
@@ -22,7 +22,7 @@ from tagmill.ingest.http.idn import ascii_host
         *[("\ud800", None), ("ü" * 80, None), ("ü" * 100_000, None), ("xn--ü", None), ("\u200d☕", None)],
     ],
 )
-def test_the_form_in_which_a_host_is_asked_for(host: str, name: str | None) -> None:
+def test_ascii_form_of_host_names(host: str, name: str | None) -> None:
     assert ascii_host(host) == name
 
 

@@ -1,4 +1,4 @@
-"""Answers as browsers read them: what is read, what is not, that nothing else is raised and that nothing grows."""
+"""The lenient parser: what it reads, what it refuses, that only AnswerError is raised and that memory is bounded."""
 
 import asyncio
 import itertools
@@ -30,7 +30,7 @@ IN_CHUNKS = b"4\r\npixe\r\n6\r\nls\r\n\x00\xff\r\n0\r\n\r\n"
 
 
 def read(data: bytes, cuts: list[int] | None = None, most: int = 1 << 20) -> tuple[Head, bytes]:
-    """Reads an answer that comes in pieces, as far as `most` bytes of its body."""
+    """Reads an answer that arrives in pieces, up to `most` bytes of its body."""
 
     async def run() -> tuple[Head, bytes]:
         stream = asyncio.StreamReader(limit=MAX_LINE_BYTES)
@@ -86,7 +86,7 @@ def read(data: bytes, cuts: list[int] | None = None, most: int = 1 << 20) -> tup
         b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 100 Go on\r\n\r\n" + OK + LENGTH + b"\r\n" + BODY,
     ],
 )
-def test_what_browsers_read_is_read(answer: bytes) -> None:
+def test_answers_that_browsers_read_are_read(answer: bytes) -> None:
     head, body = read(answer)
     assert (head.status, body) == (200, BODY)
 
@@ -127,7 +127,7 @@ LONG_CHUNK_LINE = OK + b"Transfer-Encoding: chunked\r\n\r\n4;" + b"x" * MAX_LINE
         (LONG_CHUNK_LINE, BAD, f"a line of more than {MAX_LINE_BYTES} bytes", False),
     ],
 )  # fmt: skip
-def test_what_is_not_read_says_why(answer: bytes, reason: Reason, detail: str, retryable: bool) -> None:
+def test_refused_answers_say_why(answer: bytes, reason: Reason, detail: str, retryable: bool) -> None:
     with pytest.raises(AnswerError) as raised:
         read(answer)
     assert (raised.value.reason, raised.value.detail, raised.value.retryable) == (reason, detail, retryable)
@@ -144,7 +144,7 @@ def test_some_answers_have_no_body(status: int) -> None:
     assert read(b"HTTP/1.1 %d X\r\nContent-Length: 5\r\n\r\nbytes" % status)[1] == b""
 
 
-def test_a_lost_connection_is_told_apart_by_where_it_was_lost() -> None:
+def test_a_lost_connection_is_classified_by_its_position() -> None:
     async def run(data: bytes) -> None:
         stream = asyncio.StreamReader(limit=MAX_LINE_BYTES)
         stream.feed_data(data)
@@ -164,7 +164,7 @@ def test_a_lost_connection_is_told_apart_by_where_it_was_lost() -> None:
 
 
 def by_client(data: bytes) -> tuple[int, list[tuple[str, str]], bytes] | None:
-    """What aiohttp's parser reads of an answer; None: it refuses it."""
+    """Returns what aiohttp's parser reads of an answer; None if it refuses it."""
 
     async def run() -> tuple[int, list[tuple[str, str]], bytes] | None:
         loop = asyncio.get_running_loop()
@@ -200,8 +200,10 @@ INTERIM = [b"", b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Early\r\nLink: 
     st.lists(st.sampled_from(FIELDS), max_size=6),
     st.sampled_from(FRAMED),
 )
-def test_what_the_client_reads_is_read_alike(interim: bytes, status: int, fields: list[bytes], framed: bytes) -> None:
-    """Or what comes of a URL would depend on which of the two has read it."""
+def test_both_parsers_agree_on_what_the_client_reads(
+    interim: bytes, status: int, fields: list[bytes], framed: bytes
+) -> None:
+    """The result of a URL must not depend on which parser has read it."""
     data = interim + b"HTTP/1.1 %d Said\r\n" % status + b"".join(field + b"\r\n" for field in fields) + framed
     if (theirs := by_client(data)) is not None:
         head, body = read(data)
@@ -241,7 +243,7 @@ PIECES += [
 @given(st.lists(st.sampled_from(PIECES) | st.binary(max_size=9), max_size=20), st.data())
 @settings(max_examples=400, deadline=None)
 def test_any_bytes_in_any_pieces_give_an_answer_or_the_one_error(pieces: list[bytes], data: st.DataObject) -> None:
-    """And how they are cut into pieces decides nothing."""
+    """The result does not depend on how the bytes are cut into pieces."""
     text = b"".join(pieces)
     cuts = data.draw(st.lists(st.integers(0, len(text)), max_size=8))
     outcomes = []

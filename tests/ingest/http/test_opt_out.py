@@ -1,4 +1,4 @@
-"""X-Robots-Tag as sites write it: for all, for some, with dates in between, and in several headers."""
+"""X-Robots-Tag as sites write it: for all agents, for some, with dates inside, and in several headers."""
 
 import pytest
 from hypothesis import given
@@ -28,7 +28,7 @@ US = agents_of("tagmill/0 (image corpus builder)")
         (["max-image-preview: large, noimageindex"], "noimageindex"),
     ],
 )
-def test_who_forbids(headers: list[str], rule: str) -> None:
+def test_headers_that_forbid_use(headers: list[str], rule: str) -> None:
     assert opt_out(headers, US) == rule
 
 
@@ -40,15 +40,15 @@ def test_who_forbids(headers: list[str], rule: str) -> None:
         *[["unavailable_after: 25 Jun 2010 15:00:00 PST"], ["max-snippet: -1"], [":,:,::"], ["noindex: all"]],
     ],
 )
-def test_who_does_not(headers: list[str]) -> None:
+def test_headers_that_allow_use(headers: list[str]) -> None:
     assert opt_out(headers, US) is None
 
 
-def test_a_user_agent_of_ones_own_is_addressed_as_well_as_the_tool() -> None:
-    agents = agents_of("Somebody/1 (+https://example.org)")
-    assert agents == {"somebody", "tagmill"}
-    assert opt_out(["somebody: noai"], agents) == opt_out(["tagmill: noai"], agents) == "noai"
-    assert opt_out(["somebody: noai"], US) is None
+def test_both_the_user_agent_and_the_tool_may_be_named() -> None:
+    agents = agents_of("Examplebot/1 (+https://example.org)")
+    assert agents == {"examplebot", "tagmill"}
+    assert opt_out(["examplebot: noai"], agents) == opt_out(["tagmill: noai"], agents) == "noai"
+    assert opt_out(["examplebot: noai"], US) is None
 
 
 @given(st.lists(st.text(alphabet=st.sampled_from("noai,:* \tindexTAGMILL-ü"), max_size=60), max_size=3))

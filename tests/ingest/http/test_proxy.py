@@ -1,4 +1,4 @@
-"""Which proxy the environment names for a host, and what is never asked for through one."""
+"""Which proxy the environment names for a host, and what is never requested through one."""
 
 import pytest
 
@@ -15,14 +15,14 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name.upper(), raising=False)
 
 
-def test_without_a_proxy_everybody_is_asked_directly() -> None:
+def test_without_a_proxy_all_hosts_are_requested_directly() -> None:
     proxies = Proxies.from_environment()
     assert not proxies
     assert proxies.of("http", "example.org", allow_private=False) is None
     assert proxies.of("http", "127.0.0.1", allow_private=False) is None  # the socket is checked
 
 
-def test_schemes_have_their_own_and_some_hosts_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxies_depend_on_scheme_and_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://me:secret@10.0.0.1:3128")
     monkeypatch.setenv("HTTPS_PROXY", "proxy.corp:8080")
     monkeypatch.setenv("no_proxy", "example.net, .direct.org, münchen.example")
@@ -43,7 +43,7 @@ def test_only_one_scheme_has_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "host", ["127.0.0.1", "localhost", "vault.internal", "nas", "2130706433", "::1", "169.254.169.254"]
 )
-def test_private_hosts_are_no_proxys_business(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+def test_private_hosts_never_go_through_a_proxy(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
     monkeypatch.setenv("http_proxy", "http://proxy:1")
     proxies = Proxies.from_environment()
     with pytest.raises(RefusedHostError):
@@ -63,9 +63,7 @@ def test_private_hosts_are_no_proxys_business(monkeypatch: pytest.MonkeyPatch, h
         *["http://me:secret@proxy:0", "http://secret[::1"],
     ],
 )
-def test_a_proxy_that_cannot_be_used_is_refused_and_never_gone_around(
-    monkeypatch: pytest.MonkeyPatch, address: str
-) -> None:
+def test_an_unusable_proxy_is_refused_and_never_bypassed(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
     monkeypatch.setenv("https_proxy", address)
     with pytest.raises(ConfigError, match="https_proxy") as caught:
         Proxies.from_environment()

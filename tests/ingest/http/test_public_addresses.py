@@ -1,4 +1,4 @@
-"""What is on the public internet, by address and by text, in all the forms that hide what is not."""
+"""Which addresses and host names are public, in every notation that hides private ones."""
 
 import ipaddress
 

@@ -1,4 +1,4 @@
-"""How long to wait before another try, and how many there may be."""
+"""Backoff between tries, Retry-After, and the budget of retries."""
 
 from datetime import UTC, datetime
 
@@ -27,22 +27,22 @@ def test_waits_double_up_to_a_limit_and_half_of_each_is_random(attempt: int) -> 
         *[("Sunday, 01-Mar-26 12:01:00 GMT", 60.0), ("Sun Mar  1 12:00:05 2026", 5.0)],  # the older forms of RFC 9110
     ],
 )
-def test_what_a_host_asks_for(value: str, seconds: float) -> None:
+def test_retry_after_headers(value: str, seconds: float) -> None:
     assert retry_after(value, NOW) == seconds
 
 
 @pytest.mark.parametrize("value", [None, "", "soon", "-5", "1.5", "\u0663", "Sun, 99 Foo 2026 12:00:00 GMT", "nan"])
-def test_what_asks_for_nothing(value: str | None) -> None:
+def test_invalid_retry_after_headers(value: str | None) -> None:
     assert retry_after(value, NOW) is None
 
 
 @given(st.text(max_size=40))
-def test_any_text_is_a_wait_or_none(value: str) -> None:
+def test_any_text_gives_seconds_or_none(value: str) -> None:
     seconds = retry_after(value)
     assert seconds is None or seconds >= 0
 
 
-def test_a_date_is_held_against_the_clock() -> None:
+def test_a_date_is_compared_with_the_clock() -> None:
     assert retry_after("Wed, 01 Jan 2200 00:00:00 GMT") > 1e9  # type: ignore[operator]
 
 
@@ -56,7 +56,7 @@ def test_retries_are_a_share_of_the_requests() -> None:
     assert budget.take_retry() and not budget.take_retry()
 
 
-def test_a_share_of_nothing_leaves_the_free_ones() -> None:
+def test_a_share_of_zero_leaves_the_free_retries() -> None:
     budget = RetryBudget(0.0)
     for _ in range(1000):
         budget.count_request()

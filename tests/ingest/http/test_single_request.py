@@ -1,4 +1,4 @@
-"""A request on a connection of its own: through TLS and proxies, to addresses that are checked, and closed after it."""
+"""Single requests: through TLS and proxies, to checked addresses, on a connection that is closed afterwards."""
 
 import asyncio
 import shutil
@@ -33,7 +33,7 @@ PICTURE = Expectation("image/jpeg", 1000, 5)
 
 @contextmanager
 def server(talk: Callable[[socket.socket], None]) -> Iterator[int]:
-    """A server on loopback that has `talk` speak with each connection, and closes it; its port."""
+    """Starts a server on loopback that calls `talk` for each connection and closes it; returns its port."""
     listening = socket.create_server(("127.0.0.1", 0))
 
     def each(connection: socket.socket) -> None:
@@ -72,7 +72,7 @@ def ask(url: str, port: int, proxy: str | None = None, *, public_only: bool = Fa
     return asyncio.run(run())
 
 
-def test_a_request_is_whole_and_its_connection_is_closed_after_the_answer() -> None:
+def test_a_request_is_complete_and_its_connection_is_closed_after_the_answer() -> None:
     heads: list[str] = []
     ended = threading.Event()
 
@@ -103,7 +103,7 @@ def test_a_private_address_is_refused_where_the_socket_is_made() -> None:
     assert (reply.reason, reply.host_failed, seen) == (Reason.PRIVATE_ADDRESS, None, [])
 
 
-def test_what_goes_wrong_is_a_reply_that_says_what() -> None:
+def test_failures_are_replies_with_a_reason() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         reply = ask("http://a.example/", taken.getsockname()[1])
@@ -140,7 +140,7 @@ def test_a_body_is_read_no_further_than_it_may_be_long() -> None:
     assert len(sent) < 1000  # what sockets buffer
 
 
-def test_a_host_that_accepts_and_says_nothing_of_tls_is_given_up_in_time() -> None:
+def test_a_silent_tls_host_times_out() -> None:
     waiting = threading.Event()
     with server(lambda connection: (waiting.wait(10), None)[1]) as port:
         reply = ask("https://a.example/", port, connect=0.2)
@@ -150,7 +150,7 @@ def test_a_host_that_accepts_and_says_nothing_of_tls_is_given_up_in_time() -> No
 
 @pytest.fixture(scope="module")
 def tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ssl.SSLContext]:
-    """The context of a server whose certificate is that of a.example, which we trust."""
+    """The context of a server with a trusted certificate for a.example."""
     if (tool := shutil.which("openssl")) is None:
         pytest.skip("needs the openssl command to make a certificate")
     folder: Path = tmp_path_factory.mktemp("tls")
@@ -166,7 +166,7 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ssl.SSLContext]:
         yield serving
 
 
-def test_tls_is_spoken_and_the_name_is_checked(tls: ssl.SSLContext) -> None:
+def test_tls_certificates_are_checked_against_the_host_name(tls: ssl.SSLContext) -> None:
     def talk(connection: socket.socket) -> None:
         with tls.wrap_socket(connection, server_side=True) as secure:
             head_of(secure)
@@ -183,7 +183,7 @@ def test_tls_is_spoken_and_the_name_is_checked(tls: ssl.SSLContext) -> None:
 def test_a_proxy_connects_us_and_cannot_speak_for_the_host(
     tls: ssl.SSLContext, injected: bytes, body: bytes | None
 ) -> None:
-    """What it sends behind its answer is taken for TLS, and fails as such."""
+    """Bytes that it sends after its answer are read as TLS, and fail as TLS."""
     heads: list[str] = []
 
     def talk(connection: socket.socket) -> None:
@@ -231,11 +231,11 @@ def test_a_proxy_is_asked_for_the_whole_url() -> None:
     assert "Authorization: Basic bWU6d29yZA==" in heads[0] and "Proxy-Authorization: Basic eW91OnBhc3M=" in heads[0]
 
 
-def test_no_word_of_a_request_ends_its_line() -> None:
+def test_line_breaks_cannot_inject_headers() -> None:
     assert single_request._lines(["GET /\r\nX: y HTTP/1.1", "Host: a"]) == b"GET /  X: y HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
-def test_hosts_that_need_it_are_remembered_for_a_while_and_never_too_many() -> None:
+def test_lenient_hosts_expire_and_are_bounded() -> None:
     now = [0.0]
     hosts = LenientHosts(lambda: now[0])
     address: Any = ("192.0.2.1", 80)
@@ -255,7 +255,7 @@ def test_hosts_that_need_it_are_remembered_for_a_while_and_never_too_many() -> N
     assert len(hosts._known) == MAX_LENIENT_HOSTS and ("http://5", None) in hosts._known
 
 
-def test_no_more_files_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_running_out_of_files_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     def full(self: object, info: object) -> socket.socket:
         raise OSError(next(iter(sockets.OUT_OF_FILES)), "Too many open files")
 

@@ -1,4 +1,4 @@
-"""Sockets lead to the public internet only and are counted while open; the process asks for as many files as it may have."""
+"""Sockets connect to public addresses only and are counted while open; the open-file limit is raised as far as allowed."""
 
 import resource
 import socket
@@ -14,7 +14,7 @@ def info(address: str) -> tuple[int, int, int, str, tuple[str, int]]:
     return socket.AF_INET, socket.SOCK_STREAM, 0, "", (address, 80)
 
 
-def test_no_socket_leads_inside_unless_told() -> None:
+def test_private_addresses_are_refused_by_default() -> None:
     for address in ("127.0.0.1", "10.0.0.1", "169.254.169.254"):
         with pytest.raises(PrivateAddressError):
             SocketFactory(public_only=True, most=8)(info(address))
@@ -22,7 +22,7 @@ def test_no_socket_leads_inside_unless_told() -> None:
     SocketFactory(public_only=True, most=8)(info("1.1.1.1")).close()  # made, not connected
 
 
-def test_a_crowd_is_as_many_as_are_kept() -> None:
+def test_crowded_counts_open_sockets() -> None:
     sockets = SocketFactory(public_only=False, most=3)
     kept = []
     for _ in range(3):
@@ -37,7 +37,7 @@ def test_a_crowd_is_as_many_as_are_kept() -> None:
 
 
 @pytest.mark.parametrize(("soft", "hard"), [(32, 96), (96, 96)])
-def test_the_process_asks_for_what_it_may_have(soft: int, hard: int) -> None:
+def test_the_open_file_limit_is_raised(soft: int, hard: int) -> None:
     code = (
         "import resource; from tagmill.ingest.http.sockets import raise_open_file_limit\n"
         f"resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}))\n"

@@ -28,7 +28,7 @@ from tagmill.ingest.http.urls import describe_bad_url, normalise, parsed_url, re
         *["http://a b/", "http://a:b/", "data:image/png;base64,xx", "http://\ud800/", "http://" + "a" * 300 + "/"],
     ],
 )
-def test_what_is_no_url(url: str) -> None:
+def test_texts_that_are_no_urls(url: str) -> None:
     assert parsed_url(url) is None
 
 
@@ -38,8 +38,8 @@ def test_any_text_is_a_url_or_not(text: str, prefix: str) -> None:
     assert found is None or (found.scheme in ("http", "https") and found.host)
 
 
-def test_path_and_query_stay_as_they_were_written() -> None:
-    """Or signatures would break."""
+def test_path_and_query_are_kept_as_written() -> None:
+    """They may be signed."""
     assert str(parsed_url("https://a.org:8443/%7ea%2f+?b=%2F&c=d+e")) == "https://a.org:8443/%7ea%2f+?b=%2F&c=d+e"
     assert str(parsed_url("http://a/\u00fc")) == "http://a/%C3%BC"
 
@@ -70,7 +70,7 @@ def test_hosts_with_an_international_name_are_asked_for_by_its_ascii_form(url: s
         ],
     ],
 )
-def test_what_is_wrong_with_it(url: str, why: str) -> None:
+def test_bad_urls_are_described(url: str, why: str) -> None:
     assert parsed_url(url) is None and describe_bad_url(url) == why
 
 

@@ -1,4 +1,4 @@
-"""Fingerprints: known values, the signs and order of PDQ's words, nearness of near pictures."""
+"""Fingerprints: golden values, the order of PDQ's words, and small distances between similar images."""
 
 import hashlib
 

@@ -1,4 +1,4 @@
-"""Pictures made smaller in their own planes: the averages are those of the formula, and what is not plain is declined."""
+"""JPEGs downscaled in their planes: averages equal the formula, and files that are not plain are declined."""
 
 import io
 import resource
@@ -37,7 +37,7 @@ def encoded(image: Image.Image, **options: Any) -> bytes:
 
 
 def of_size(body: bytes, target: tuple[int, int], fraction: int, quality: int) -> tuple[bytes, bytes] | None:
-    """`downscale`, told the size that the file has."""
+    """Calls `downscale` with the size in the file's header."""
     try:
         size = Image.open(io.BytesIO(body)).size
     except (OSError, Image.DecompressionBombError):
@@ -46,14 +46,14 @@ def of_size(body: bytes, target: tuple[int, int], fraction: int, quality: int) -
 
 
 def luma_of(jpeg: bytes) -> Plane:
-    """Its luma as it lies in the file."""
+    """Decodes the luma plane of a JPEG."""
     image = Image.open(io.BytesIO(jpeg))
     image.draft("YCbCr", None)
     return np.asarray(image)[..., 0].astype(np.int64)
 
 
 def boxed(plane: Plane, width: int, height: int) -> Plane:
-    """The average of the boxes between the rounded multiples of the scale."""
+    """Returns the average of the boxes between the rounded multiples of the scale."""
     down, across = (
         (np.arange(wanted) * have / wanted + 0.5).astype(int)
         for wanted, have in zip((height, width), plane.shape, strict=True)
@@ -87,7 +87,7 @@ def test_averages(
     width, height = (max(64, round(side * share)) for side, share in zip(size, shares, strict=True))
     luma = luma_of(body)
     found = of_size(body, (width, height), 1, 100)
-    if found is None:  # colours that lie in half the size cannot be averaged where hardly anything is taken away
+    if found is None:  # chroma at half size cannot be averaged where the target is hardly smaller
         assert sampling != "4:4:4" and max(width / size[0], height / size[1]) > 0.9
         return
     image, thumbnail = made(body, (width, height))
@@ -159,7 +159,7 @@ def test_what_is_not_plain_is_declined() -> None:
 
 
 @compiled
-def test_orders_that_make_no_sense_are_errors() -> None:
+def test_invalid_arguments_are_errors() -> None:
     whole = encoded(picture(200, 150))
     for size, fraction, quality in (((100, 75), 0, 90), ((100, 75), 9, 90), ((100, 75), 1, 0), ((1 << 20, 75), 1, 90)):
         with pytest.raises(ValueError, match="samples at 1/"):
@@ -179,7 +179,7 @@ def test_altered_bytes_give_a_picture_or_none(data: st.DataObject) -> None:
 
 @compiled
 def test_memory_does_not_grow() -> None:
-    """Neither by pictures that are made nor by those that are given up half-way."""
+    """Neither with images that are made nor with those that are declined half-way."""
     whole = encoded(picture(1200, 900), subsampling=0)
     bodies = [whole, whole[: len(whole) // 2], encoded(picture(200, 150).convert("L")), b"none"]
 
@@ -200,7 +200,7 @@ def segment(marker: int, content: bytes) -> bytes:
 
 @compiled
 @pytest.mark.parametrize("progressive", [False, True])
-def test_a_plain_header_tells_the_size(progressive: bool) -> None:
+def test_the_size_is_read_from_a_plain_header(progressive: bool) -> None:
     whole = encoded(picture(200, 150), progressive=progressive, comment=b"by me", dpi=(72, 72))
     assert plain_size(whole) == (200, 150)
     more = {

@@ -60,14 +60,14 @@ def good(body: bytes, policy: ImagePolicy) -> Prepared:
 
 
 def closed(body: bytes, length: int) -> bytes:
-    """Cut, and ended as if it were whole."""
+    """Cuts a file, and appends an end marker."""
     return body[:length] + b"\xff\xd9"
 
 
 @pytest.mark.parametrize("policy", POLICIES, ids=["smaller", "cropped", "as it came"])
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
 @pytest.mark.parametrize("name", KINDS)
-def test_a_picture_that_ends_early_but_in_order_is_truncated(name: str, mode: str, policy: ImagePolicy) -> None:
+def test_an_image_that_ends_early_in_a_valid_state_is_truncated(name: str, mode: str, policy: ImagePolicy) -> None:
     options = KINDS[name] if mode != "L" else {key: KINDS[name][key] for key in KINDS[name] if key != "subsampling"}
     body = jpeg(mode, **options)
     good(body, policy)
@@ -110,7 +110,7 @@ def test_a_progressive_scan_that_ends_early_is_found(policy: ImagePolicy) -> Non
 
 
 def test_damage_between_restarts_is_no_early_end() -> None:
-    """libjpeg goes on behind the next marker; so do browsers, and so do we."""
+    """libjpeg continues after the next restart marker, and so do browsers."""
     body = bytearray(jpeg(restart_marker_blocks=5))
     marks = [found.start() for found in re.finditer(rb"\xff[\xd0-\xd7]", body)]
     del body[marks[3] + 2 : marks[4] - 2]
@@ -153,7 +153,7 @@ HIDING = {
 @pytest.mark.parametrize("policy", [SMALLER, CROPPED, AS_CAME], ids=["smaller", "cropped", "as it came"])
 @pytest.mark.parametrize("name", HIDING)
 def test_nothing_hides_an_orientation(name: str, policy: ImagePolicy) -> None:
-    """A marker without a length, which another reader gives one: behind it stands what is passed over."""
+    """A marker without a length, which another reader gives a length, could hide the segment after it."""
     body = jpeg()
     at = body.index(b"\xff\xdb")
     hidden = body[:at] + HIDING[name] + exif(6) + body[at:]
@@ -165,7 +165,7 @@ def test_nothing_hides_an_orientation(name: str, policy: ImagePolicy) -> None:
 
 
 def test_nothing_hides_a_size() -> None:
-    """What one reader takes for a segment holds, for another, a frame of its own."""
+    """A segment of one reader holds a frame header for another."""
     body = jpeg()
     frame = body[body.index(b"\xff\xc0") :][:19]
     large = frame[:5] + (60000).to_bytes(2) + (60000).to_bytes(2) + frame[9:]
@@ -183,7 +183,7 @@ def test_the_size_that_was_promised_is_compared() -> None:
         assert jpeg_planes.downscale(body, size, (80, 64), 1, 90) is None
 
 
-def test_most_files_are_read_as_they_are() -> None:
+def test_most_files_are_not_changed() -> None:
     for body in (jpeg(), jpeg(progressive=True), jpeg(exif=exif(3)[4:]), jpeg("CMYK")):
         assert normalise_header(body) is body
     body = jpeg()
@@ -201,7 +201,7 @@ def test_most_files_are_read_as_they_are() -> None:
         (jpeg()[:2] + b"\xff\xe0\0\1" + jpeg()[2:], Reason.DECODER_FAILED),
     ],
 )
-def test_headers_that_end_or_that_nobody_reads(body: bytes, reason: Reason) -> None:
+def test_headers_that_end_early_or_are_unsupported(body: bytes, reason: Reason) -> None:
     with pytest.raises(RejectError) as caught:
         normalise_header(body)
     assert caught.value.rejected.reason == reason and str(caught.value.rejected.detail).startswith("JPEG")

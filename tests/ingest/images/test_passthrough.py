@@ -1,4 +1,4 @@
-"""What is stored as it came decodes to the very same pixels, carries nothing about its maker, and suits every decoder."""
+"""Lossless passthrough keeps the exact pixels, drops all metadata, and suits every decoder."""
 
 import io
 import re
@@ -68,7 +68,7 @@ TAKEN = {
 
 
 @pytest.mark.parametrize("name", TAKEN)
-def test_what_is_taken_keeps_its_pixels_and_loses_the_rest(name: str) -> None:
+def test_passthrough_keeps_pixels_and_drops_metadata(name: str) -> None:
     kept = without_metadata(TAKEN[name])
     assert kept is not None
     before, after = (Image.open(io.BytesIO(body)) for body in (TAKEN[name], kept))
@@ -127,7 +127,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_some_decoder_may_not_take_is_refused(name: str) -> None:
+def test_files_that_some_decoder_may_refuse_are_declined(name: str) -> None:
     assert without_metadata(REFUSED[name]) is None
 
 
@@ -142,7 +142,7 @@ def test_the_file_that_the_wrong_names_are_made_from_is_fine() -> None:
     st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=8),
 )
 @settings(max_examples=300, deadline=None)
-def test_mutated_files_are_refused_or_come_out_as_one_plain_kind(name: str, changes: list[tuple[float, int]]) -> None:
+def test_mutated_files_are_declined_or_plain(name: str, changes: list[tuple[float, int]]) -> None:
     mutated = bytearray(TAKEN[name])
     for place, value in changes:  # the cube favours the header
         mutated[int(place**3 * len(mutated))] = value

@@ -1,4 +1,4 @@
-"""PNGs whose metadata is large or damaged are pictures; those whose pixels are damaged, or not all there, are none."""
+"""PNGs with large or damaged metadata are accepted; those with damaged or missing pixels are rejected."""
 
 import io
 import struct
@@ -36,7 +36,7 @@ def png(pixels: np.ndarray[Any, Any] | None = None, **options: Any) -> bytes:
 
 
 def drawn(header: tuple[int, ...], rows: bytes, *more: bytes) -> bytes:
-    """A PNG of (width, height, bits, kind, interlacing) and rows as they are packed."""
+    """Builds a PNG of (width, height, bit depth, colour type, interlacing) and compressed rows."""
     width, height, bits, kind, interlaced = header
     head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, kind, 0, 0, interlaced))
     tail = chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
@@ -44,7 +44,7 @@ def drawn(header: tuple[int, ...], rows: bytes, *more: bytes) -> bytes:
 
 
 def with_chunks(*more: bytes, body: bytes | None = None, after: bool = False) -> bytes:
-    """Chunks put before the pixels, or behind them."""
+    """Inserts chunks before the pixels, or after them."""
     body = body or png()
     at = body.index(b"IEND" if after else b"IDAT") - 4
     return body[:at] + b"".join(more) + body[at:]
@@ -86,11 +86,11 @@ NOT_NEEDED = {
 
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("name", NOT_NEEDED)
-def test_what_is_not_needed_is_passed_over(name: str, after: bool) -> None:
+def test_unneeded_chunks_are_skipped(name: str, after: bool) -> None:
     assert good(with_chunks(NOT_NEEDED[name], after=after)).jpeg == good(png()).jpeg
 
 
-def test_a_stream_of_pixels_may_be_interrupted_by_what_is_not_needed() -> None:
+def test_unneeded_chunks_may_interrupt_the_pixel_stream() -> None:
     body = png()
     at = body.index(b"IDAT") + 4
     length = struct.unpack(">I", body[at - 8 : at - 4])[0]
@@ -143,7 +143,7 @@ def idat(body: bytes) -> slice:
 
 @pytest.mark.parametrize("policy", [POLICY, ImagePolicy(64, 95, 8, 1_000_000, resize="no", reencode="auto")])
 def test_damaged_pixels_are_a_reject(policy: ImagePolicy) -> None:
-    """Pillow gave out what it had at a second try, after it had been asked for the orientation."""
+    """Pillow returned what it had at a second attempt, after it was asked for the orientation."""
     body, place = png(), idat(png())
     refused = 0
     for at in range(place.start, place.stop, 997):
@@ -185,7 +185,7 @@ def test_interlaced_rows_are_counted(size: tuple[int, int]) -> None:
     assert isinstance(made, Rejected) and made.reason == Reason.TRUNCATED
 
 
-def test_bytes_that_cannot_hold_the_picture_are_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_streams_that_are_too_short_are_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
     body = drawn((900, 900, 8, 2, 0), b"\0" * 900)
     loaded: list[object] = []
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", lambda image: loaded.append(image))
@@ -246,7 +246,7 @@ def test_damage_of_what_is_needed(body: bytes, reason: Reason) -> None:
     assert isinstance(made, Rejected) and made.reason == reason and str(made.detail).startswith("PNG"), made
 
 
-def test_a_missing_end_is_none_of_the_pixels() -> None:
+def test_a_missing_iend_loses_no_pixels() -> None:
     body = png()
     for cut in (body[:-4], body[:-12], body[:-16]):
         assert good(cut).jpeg == good(body).jpeg
@@ -268,7 +268,7 @@ def test_a_missing_end_is_none_of_the_pixels() -> None:
 def test_a_transparent_colour_is_one_of_the_file(
     bits: int, kind: int, row: bytes, key: tuple[int, ...], lighter: float
 ) -> None:
-    """Of every depth: the pixels that have it are white, the others are not."""
+    """At every bit depth: pixels with it are white, others are not."""
     rows, transparent = (b"\0" + row) * 64, chunk(b"tRNS", struct.pack(f">{len(key)}H", *key))
     plain, keyed = (
         np.asarray(Image.open(io.BytesIO(good(drawn((64, 64, bits, kind, 0), rows, *more)).jpeg)).convert("L")).mean()
@@ -277,8 +277,8 @@ def test_a_transparent_colour_is_one_of_the_file(
     assert abs(keyed - plain - lighter) < 3
 
 
-def test_the_least_that_is_packed() -> None:
-    """As tight as deflate can: a picture of one colour is no reject."""
+def test_the_best_compression_is_accepted() -> None:
+    """An image of one colour, compressed as well as deflate can, is no reject."""
     for kind, channels in ((0, 1), (2, 3), (6, 4)):
         rows = (b"\0" + bytes(900 * channels)) * 900
         made = prepare(drawn((900, 900, 8, kind, 0), rows), POLICY)

@@ -1,4 +1,4 @@
-"""Every kind of picture comes out as one kind of JPEG; lies and bombs come out as reasons, and nothing ever crashes."""
+"""Every kind of image becomes one kind of JPEG; bombs and false headers become reasons, and nothing crashes."""
 
 import functools
 import io
@@ -203,7 +203,7 @@ def test_profiles_are_remembered_within_bounds() -> None:
     assert srgb.srgb_transform.cache_info() == remembered
 
 
-def test_a_profile_for_other_colours_is_left_aside() -> None:
+def test_a_profile_for_other_colours_is_ignored() -> None:
     lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
     for image in (quarters(), quarters().convert("CMYK"), quarters().convert("L")):
         good(encoded(image, "JPEG", icc_profile=lab))
@@ -221,7 +221,7 @@ def test_sizes(width: int, height: int, size: int) -> None:
 
 
 def test_a_large_jpeg_is_scaled_like_the_box_filter() -> None:
-    """Decoding at a fraction of the size may not change what is seen."""
+    """Scaled decoding must not change what is seen."""
     noise = np.random.default_rng(1).integers(0, 256, (24, 36), dtype=np.uint8)
     large = Image.fromarray(noise).resize((960, 640), Image.Resampling.BICUBIC).convert("RGB")
     body = encoded(large, "JPEG", quality=95)
@@ -241,8 +241,10 @@ def test_scaled_decoding_does_not_stretch_the_picture() -> None:
 
 
 def plainly(image: Image.Image, orientation: int, policy: ImagePolicy) -> Image.Image:
-    """What Pillow alone makes of a picture, without scaled decoding: each mode in its own words. It is turned after it was
-    scaled, since Pillow's box filter gives a pixel on the edge of two boxes to the left one."""
+    """Applies Pillow alone, without scaled decoding, in each resize mode.
+
+    Rotates after scaling, since Pillow's box filter assigns a pixel on the edge of two boxes to the left one.
+    """
     size, (width, height) = policy.image_size, image.size
     by = min(width, height) if policy.resize in ("keep_ratio", "center_crop") else max(width, height)
     same = policy.resize == "no" or (policy.only_if_bigger and by <= size)
@@ -273,8 +275,10 @@ def plainly(image: Image.Image, orientation: int, policy: ImagePolicy) -> Image.
 def test_every_mode_gives_what_pillow_gives(
     resize: Any, only_if_bigger: bool, orientation: int, width: int, height: int, size: int, kind: str
 ) -> None:
-    """Exactly its sides, upright, and its pixels: on average within 1 of 255 (it is coded once more), and where it was decoded
-    at a fraction of its size within 2.5. Of that, pictures a few pixels wide are left aside: their pixels are all edge."""
+    """Sizes are exact, images upright, and pixels within 1 of 255 on average.
+
+    Within 2.5 after scaled decoding. Images a few pixels wide are excluded there: their pixels are all edge.
+    """
     waves = np.sin(np.linspace(0, 5, width)) + np.cos(np.linspace(0, 4, height))[:, None] + np.linspace(0, 1, width)
     image = Image.fromarray((waves * 50 + 100).astype(np.uint8)).convert("RGB")
     exif = Image.Exif()
@@ -310,7 +314,7 @@ NEVER = ImagePolicy(200, 90, 8, 1_000_000, resize="no", reencode="never")
 
 @pytest.mark.parametrize("policy", [SMALL, NEVER])
 @pytest.mark.parametrize("name", ["jpeg", "444", "mpo"])
-def test_a_small_baseline_jpeg_is_stored_as_it_came(name: str, policy: ImagePolicy) -> None:
+def test_a_small_baseline_jpeg_is_passed_through(name: str, policy: ImagePolicy) -> None:
     body = FORMATS[name]()
     made = good(body, policy)
     assert made.jpeg == without_metadata(body) and b"by me" not in made.jpeg
@@ -334,8 +338,8 @@ ANEW = {
 
 
 @pytest.mark.parametrize("name", ANEW)
-def test_what_cannot_be_stored_as_it_came(name: str) -> None:
-    """auto encodes it anew, exactly as always does; never rejects it before it is decoded."""
+def test_images_that_cannot_be_passed_through(name: str) -> None:
+    """`auto` encodes them, exactly as `always` does; `never` rejects them before they are decoded."""
     body = ANEW[name]()
     assert good(body, SMALL).jpeg == good(body, ImagePolicy(200, 90, 8, 1_000_000)).jpeg
     made = prepare(body, NEVER)
@@ -350,19 +354,19 @@ def test_what_cannot_be_stored_as_it_came(name: str) -> None:
     assert told.get(name, name.upper()) in str(made.detail)
 
 
-def test_srgb_profiles_are_no_reason_to_encode_anew() -> None:
+def test_srgb_profiles_do_not_require_encoding() -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     body = encoded(quarters(), "JPEG", icc_profile=profile)
     assert good(body, SMALL).jpeg == without_metadata(body)
 
 
-def test_what_must_be_smaller_is_encoded_anew() -> None:
+def test_images_that_are_scaled_are_encoded() -> None:
     body = FORMATS["jpeg"]()
     auto = ImagePolicy(48, 95, 8, 1_000_000, reencode="auto")
     assert good(body, auto).jpeg == good(body).jpeg != without_metadata(body)
 
 
-def test_a_jpeg_that_is_cut_is_not_stored_as_it_came() -> None:
+def test_a_cut_jpeg_is_not_passed_through() -> None:
     body = FORMATS["jpeg"]()
     assert prepare(body[:-300], SMALL) == Rejected(Reason.TRUNCATED, "JPEG")
     assert prepare(body[:-300], NEVER) == Rejected(
@@ -540,9 +544,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
 @pytest.mark.skipif(not jpeg_planes.is_compiled(), reason="jpeg_planes.c was not compiled")
 @pytest.mark.parametrize("mode", ["keep_ratio", "keep_ratio_largest", "no"])
 @pytest.mark.parametrize("name", PLAIN)
-def test_in_its_own_planes_a_picture_is_what_it_is_over_rgb(
-    name: str, mode: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_downscaling_in_planes_equals_the_rgb_path(name: str, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     body, policy = (
         encoded(photograph(), "JPEG", quality=95, **PLAIN[name]),
         ImagePolicy(160, 95, 8, 1_000_000, resize=mode),
@@ -575,7 +577,9 @@ def test_in_its_own_planes_a_picture_is_what_it_is_over_rgb(
     ],
     ids=str,
 )
-def test_a_look_by_pillow_changes_nothing(name: str, policy: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reading_the_header_with_pillow_changes_nothing(
+    name: str, policy: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     other = {
         "grey": encoded(photograph().convert("L"), "JPEG"),
         "four inks": encoded(photograph().convert("CMYK"), "JPEG"),
@@ -596,7 +600,7 @@ def test_a_look_by_pillow_changes_nothing(name: str, policy: dict[str, Any], mon
 
 @pytest.mark.skipif(not jpeg_planes.is_compiled(), reason="jpeg_planes.c was not compiled")
 @pytest.mark.parametrize("name", ["4:4:4", "sRGB"])  # by its header, and by Pillow's look
-def test_what_is_declined_is_not_tried_again(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_declined_downscale_is_not_retried(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = counted(monkeypatch)
     whole = encoded(photograph(), "JPEG", quality=95, **PLAIN[name])
     made = prepare(whole[: len(whole) // 2], ImagePolicy(160, 95, 8, 1_000_000))
@@ -604,7 +608,7 @@ def test_what_is_declined_is_not_tried_again(name: str, monkeypatch: pytest.Monk
 
 
 @pytest.mark.skipif(not jpeg_planes.is_compiled(), reason="jpeg_planes.c was not compiled")
-def test_pillow_does_not_look_at_plain_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pillow_does_not_read_plain_images(monkeypatch: pytest.MonkeyPatch) -> None:
     looked = []
     monkeypatch.setattr(images, "opened_image", lambda body: looked.append(body) or opened(body))
     opened = Image.open
@@ -628,7 +632,7 @@ SIZES = ["width", "height", "original_width", "original_height"]
         ({"icc_profile": "gamma"}, {}),
     ],
 )
-def test_what_is_more_than_made_smaller_goes_over_rgb(
+def test_other_operations_take_the_rgb_path(
     options: dict[str, Any], policy: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Cut, bordered, enlarged, very small, turned, or in other colours."""

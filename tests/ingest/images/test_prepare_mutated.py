@@ -1,6 +1,6 @@
-"""Altered files of six formats: whatever is stored, Pillow's own `load()` reads, from the file without what it does not need.
+"""Mutated files of six formats: whatever is stored, Pillow's own `load()` reads from the file without unneeded chunks.
 
-TAGMILL_MUTATED=10000 pytest tests/ingest/images/test_prepare_mutated.py tries so many files; the suite tries 500.
+TAGMILL_MUTATED=10000 pytest tests/ingest/images/test_prepare_mutated.py tries that many files; the default is 500.
 """
 
 import io
@@ -177,7 +177,7 @@ def examined(body: bytes, policy: ImagePolicy) -> Prepared | Rejected:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_what_is_stored_of_altered_files_is_what_pillow_reads() -> None:
+def test_stored_images_of_mutated_files_equal_pillows() -> None:
     bodies, fates = originals(), Counter[str]()
     for kind, some in bodies.items():
         for body in some:

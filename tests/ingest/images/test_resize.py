@@ -1,4 +1,4 @@
-"""Every mode gives exactly the sides that it promises, and the picture in them is the one that plain Pillow would give."""
+"""Every mode gives exactly the promised sizes, and the pixels of plain Pillow."""
 
 from fractions import Fraction
 from typing import Any
@@ -36,7 +36,7 @@ def test_sides(width: int, height: int, size: int, mode: str, only_if_bigger: bo
 
 @given(SIDES, SIDES, st.integers(8, 600), st.sampled_from(MODES), st.booleans())
 def test_a_picture_on_its_side_gets_the_same_sides(w: int, h: int, size: int, mode: str, only_if_bigger: bool) -> None:
-    """So that a picture may be scaled before it is turned upright."""
+    """So an image may be scaled before it is rotated."""
     upright, turned = (target_shape(*sides, policy(mode, size, only_if_bigger)) for sides in ((w, h), (h, w)))
     assert (turned.scaled[::-1], turned.stored[::-1]) == (upright.scaled, upright.stored)
 
@@ -56,7 +56,7 @@ def test_a_picture_on_its_side_gets_the_same_sides(w: int, h: int, size: int, mo
     ],
 )
 def test_as_img2dataset_does_it(mode: str, only_if_bigger: bool, wanted: list[tuple[int, int]]) -> None:
-    """resize_only_if_bigger leaves a picture without cut and border there too, so that squares are certain only without it."""
+    """resize_only_if_bigger leaves an image without crop and border there too, so only without it are all images square."""
     got = [
         target_shape(*sides, policy(mode, 256, only_if_bigger)).stored for sides in ((640, 480), (200, 100), (256, 512))
     ]
@@ -79,7 +79,7 @@ def test_the_filters() -> None:
 
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 40))
 def test_frames(width: int, height: int, size: int) -> None:
-    """The middle stays in the middle, the odd pixel is at the right and below, and a border is white."""
+    """The image is centred, the odd pixel is at the right and bottom, and the border is white."""
     pixels = np.arange(width * height * 3, dtype=np.uint32).reshape(height, width, 3).astype(np.uint8) // 2
     across = min if width >= size and height >= size else max  # a cut, or a border
     wanted = (size, size) if across is min else (max(width, size), max(height, size))

@@ -1,4 +1,4 @@
-"""A reject's detail says what hosts sent in place of a picture, and what ends early is told from what is no picture."""
+"""A reject's detail names what hosts sent in place of an image, and tells truncated images from other content."""
 
 import gzip
 import io
@@ -59,7 +59,7 @@ NO_PICTURES = {
 
 
 @pytest.mark.parametrize("body", NO_PICTURES, ids=lambda body: repr(body[:20]))
-def test_what_is_no_picture_says_what_it_is(body: bytes) -> None:
+def test_content_that_is_no_image_is_named(body: bytes) -> None:
     assert prepare(body, POLICY) == Rejected(Reason.NOT_AN_IMAGE, NO_PICTURES[body])
 
 
@@ -89,7 +89,7 @@ def cuts() -> Iterator[tuple[str, bytes]]:
 
 
 @pytest.mark.parametrize(("kind", "body"), [*cuts()])
-def test_a_picture_that_is_cut_is_truncated_wherever_that_is(kind: str, body: bytes) -> None:
+def test_a_cut_image_is_truncated_at_every_length(kind: str, body: bytes) -> None:
     made = prepare(body, POLICY)
     assert isinstance(made, Rejected) and made.reason == Reason.TRUNCATED, made
     assert str(made.detail).upper().startswith(kind)

@@ -1,4 +1,4 @@
-"""What becomes of pixels and profiles: believed is what a profile's numbers say, not its name."""
+"""Pixel modes and profiles: a profile counts by its numbers, not by its name."""
 
 import functools
 import io
@@ -72,7 +72,7 @@ def test_a_profile_is_srgb_by_name_and_by_colours() -> None:
     assert not is_srgb(b"junk") and keeps_colours(b"junk") and keeps_colours(b"") and keeps_colours(None)
 
 
-def test_a_jpeg_with_a_false_srgb_profile_is_not_stored_as_it_came() -> None:
+def test_a_jpeg_with_a_false_srgb_profile_is_not_passed_through() -> None:
     sink = io.BytesIO()
     GREEN.save(sink, "JPEG", quality=98, icc_profile=profile("sRGB", 1.0))
     auto = ImagePolicy(200, 98, 8, 1_000_000, reencode="auto")
@@ -99,7 +99,7 @@ def test_sixteen_bits_keep_their_upper_half_in_bands(monkeypatch: pytest.MonkeyP
 
 
 def test_sixteen_bits_take_little_more_than_the_picture(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Arrays of the whole picture were eight bytes a pixel, several of them at once."""
+    """Arrays of the whole image would take eight bytes a pixel, several of them at once."""
     asked: list[int] = []
     asarray = np.asarray
 

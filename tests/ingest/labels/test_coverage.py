@@ -1,4 +1,4 @@
-"""Tags that lead to no labels, and why: the cause is found by reading them in another way."""
+"""Tags without labels, and the likely cause: found by reading them in other ways."""
 
 from dataclasses import asdict
 from typing import Any
@@ -33,7 +33,7 @@ def found(tags: dict[str, int], reading: Reading = TAGS, matcher: TagMatcher = M
     ("separator", "given_so"),
     [(";", "';'"), ("|", "'|'"), ("/", "/"), ("\t", "'\\t'"), (" ", "' '"), ("、", "'、'"), ("，", "'，'")],
 )
-def test_a_separator_that_was_not_split_by(separator: str, given_so: str) -> None:
+def test_a_missed_separator_is_found(separator: str, given_so: str) -> None:
     few = found({separator.join(["cat", "sofa", "instagood"]): 3, separator.join(["dog", "beach"]): 5, "xyzzy": 1})
     assert few.cause == "separator" and few.remedy == f"give --tags-separator {given_so}"
     assert few.unmatched[0].tags == 5 and separator in few.unmatched[0].written
@@ -68,7 +68,7 @@ def test_the_likely_cause(tags: list[str], reading: Reading, cause: str, remedy:
     assert few.why in few.message and few.remedy in few.message and "\n" not in few.message
 
 
-def test_what_a_rule_took_out_is_named(tmp_path: Any) -> None:
+def test_the_excluding_rule_is_named(tmp_path: Any) -> None:
     (tmp_path / "stop").write_text("cat\ndog\n")
     few = found({"#cat": 3, "Dog": 1}, matcher=TagMatcher(MatchRules(stop=str(tmp_path / "stop"))))
     assert few.cause == "rules" and "--stop" in few.remedy and few.unmatched[0].token == "cat"
@@ -83,7 +83,7 @@ def test_folders_whose_names_are_labels() -> None:
     assert found({}, folders={"0001": 5, "dcim_2": 4}).cause == "no_tags"
 
 
-def test_enough_labels_are_no_finding() -> None:
+def test_enough_labels_give_no_warning() -> None:
     assert few_labels(100, 5, {"xyzzy": 95}, MATCHER, TAGS) is None
     assert few_labels(100, 4, {"xyzzy": 96}, MATCHER, TAGS) is not None
     assert few_labels(0, 0, {}, MATCHER, TAGS) is not None
@@ -94,7 +94,7 @@ def test_enough_labels_are_no_finding() -> None:
     st.dictionaries(st.text(max_size=9), st.integers(1, 9), max_size=3),
     st.builds(Reading, st.none() | st.text(), st.none() | st.text(), st.booleans(), st.booleans()),
 )
-def test_any_tags_have_a_cause_and_go_through_the_report(
+def test_any_tags_have_a_cause_that_survives_the_report(
     tags: dict[str, int], folders: dict[str, int], reading: Reading
 ) -> None:
     without = {tag: count for tag, count in tags.items() if not MATCHER.match(tag).labels}
@@ -107,12 +107,12 @@ def test_any_tags_have_a_cause_and_go_through_the_report(
         assert "\n" not in few.message.replace(few.why, "")
 
 
-def test_some_tags_that_are_several_in_one_are_said_where_the_rest_is_right() -> None:
+def test_joined_tags_are_reported_where_most_tags_match() -> None:
     def said(without: dict[str, int], tags: int) -> str | None:
         return find_joined_tags(tags, without, MATCHER)
 
     told = said({"cat;dog": 2, "xyzzy": 3}, 40)
     assert told is not None and told.startswith("5.0% of 40 tags, such as 'cat;dog'") and "';'" in told
     assert said({"cat;dog": 1, "xyzzy": 3}, 51) is None  # so few may be a person's slip
-    assert said({"cat &amp; dog": 9, "cat;xyzzy": 9, "hot dog stand": 9}, 40) is None
+    assert said({"cat &amp; dog": 9, "cat;xyzzy": 9, "hot dog bun": 9}, 40) is None
     assert said({}, 0) is None

@@ -22,7 +22,7 @@ tricky_marks = st.sampled_from("\u0301\ufe0e\ufe0f\u20e3\u200d\u200c")
 
 
 def spelled_out(text: str) -> str:
-    """The rule as it is written, one step after the other on the whole text."""
+    """The rule applied literally, one step after the other, to the whole text."""
     before = None
     while text != before:
         before = text
@@ -86,7 +86,7 @@ def test_case_hash_and_separators_do_not_matter(left: str, right: str) -> None:
         chr(sys.maxunicode) * 1_000_000,
     ],
 )
-def test_a_megabyte_of_anything_leaves_no_token(text: str) -> None:
+def test_a_megabyte_of_text_gives_no_token(text: str) -> None:
     assert clean(text) == ""
 
 
@@ -170,7 +170,7 @@ def test_a_tag_that_is_several_hashtags(tag: str, tags: list[str]) -> None:
 
 
 @given(any_text)
-def test_what_is_not_looked_at_is_one_tag(text: str) -> None:
+def test_tags_outside_the_pattern_are_one_tag(text: str) -> None:
     text = text.encode("utf-8", "replace").decode()
     if not pc.match_substring_regex(pa.array([text]), SEVERAL_HASHTAGS)[0].as_py():
         assert split_hashtags(text) == [text]

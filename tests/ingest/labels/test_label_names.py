@@ -1,4 +1,4 @@
-"""Labels are called by what people say: the commonest token, the synsets behind it where two would be alike."""
+"""Labels are named by the commonest token, followed by the synsets where two names would be equal."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,11 +20,11 @@ def test_the_commonest_token_is_the_name_and_the_words_follow_what_it_means() ->
     assert set(lemmas_of(CAT, "elsewhere", NOUNS)) == set(lemmas_of(CAT, "cat", NOUNS))
 
 
-def test_a_label_that_no_word_led_to_is_called_by_a_lemma_of_its_synsets() -> None:
+def test_a_label_without_a_word_is_named_by_a_lemma() -> None:
     assert word_of(CAT, {}, NOUNS) == "cat" and word_of(("n02132136",), {"n02132136": 7}, NOUNS) == "brownbear"
 
 
-def test_where_two_would_be_alike_the_synsets_stand_behind() -> None:
+def test_equal_names_get_their_synsets_appended() -> None:
     tokens = {set_text(BIRD): {"crane": 3}, set_text(MACHINE): {"crane": 3}, set_text(CAT): {"cat": 1}}
     names = names_of([BIRD, CAT, MACHINE], tokens, {}, NOUNS)
     assert names == ["crane n02012849", "cat", "crane n03126707"]

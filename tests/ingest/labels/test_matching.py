@@ -1,4 +1,4 @@
-"""Tags lead to labels as the rules say; files of users are checked line by line, and known by their content."""
+"""Tags lead to labels by the rules; user files are checked line by line and identified by their content."""
 
 import json
 import pickle
@@ -56,7 +56,7 @@ def test_any_text_is_matched(matcher: TagMatcher, tag: str) -> None:
 
 
 @given(any_text, st.sets(st.sampled_from(sorted(LEXFILES)), min_size=1, max_size=3), st.booleans())
-def test_synsets_of_other_files_are_taken_out_before_merging(tag: str, names: set[str], instances: bool) -> None:
+def test_synsets_of_other_files_are_removed_before_merging(tag: str, names: set[str], instances: bool) -> None:
     rules = MatchRules(lexfiles=tuple(names), instances=instances)
     numbers = {LEXFILES[name] for name in names}
     kept = [synset for synset in NOUNS.lookup(clean(tag), instances=instances) if NOUNS.lexfile(synset) in numbers]
@@ -111,7 +111,7 @@ def test_an_alias_is_read_as_its_noun(tmp_path: Path) -> None:
         MatchRules(aliases=file(tmp_path, text))
     aliases = file(tmp_path, text.replace("ox_herd", "cattle"))
     assert labels("gsd", aliases=aliases) == labels_of("germanshepherd") != ()
-    assert labels("#ox", aliases=aliases) == labels_of("cattle"), "short tokens may be told"
+    assert labels("#ox", aliases=aliases) == labels_of("cattle"), "short tokens may have meanings"
     assert labels("#puppers", aliases=aliases) == ((DOG,),)
     assert labels("#crane", aliases=aliases) == labels_of("bear"), "and not as itself"
     assert labels("#kitty", aliases=aliases) == labels_of("cat")
@@ -167,22 +167,22 @@ def test_files_are_read_through_the_store(tmp_path: Path, monkeypatch: pytest.Mo
         ("gsd\t\n", r"'' is no noun .*line 1"),
         ("gsd\tdog\n#\tdog\n", r"'#' is no token .*line 2"),
         (f"gsd\tdog\n{'a' * 65}\tdog\n", r"is no token .*line 2"),
-        ("gsd\tdog\n\nGSD\tcat\n", r"'gsd' stands twice .*line 3 and line 1"),
+        ("gsd\tdog\n\nGSD\tcat\n", r"'gsd' appears twice .*line 3 and line 1"),
         ("gsd\tdog\n" + "a" * 200_000 + "\tdog\n", r"cannot be read: field larger .*line 2"),
     ],
 )
 @pytest.mark.parametrize("name", ["aliases", "translations"])
-def test_a_bad_file_of_words_is_told_by_its_line(tmp_path: Path, name: str, content: str | bytes, says: str) -> None:
+def test_errors_in_word_files_name_the_line(tmp_path: Path, name: str, content: str | bytes, says: str) -> None:
     with pytest.raises(ConfigError, match=says) as raised:
         MatchRules(**{name: file(tmp_path, content)})
     assert "words.tsv" in raised.value.where and raised.value.remedy
 
 
-def test_lines_that_say_the_same_twice_are_no_error(tmp_path: Path) -> None:
+def test_equal_repeated_lines_are_no_error(tmp_path: Path) -> None:
     assert labels("#gsd", aliases=file(tmp_path, "gsd\tdog\n#GSD\tdogs\n")) == labels_of("dog")
 
 
-def test_a_bad_file_of_stopped_tokens_is_told_by_its_line(tmp_path: Path) -> None:
+def test_errors_in_stop_files_name_the_line(tmp_path: Path) -> None:
     for content, says in ((b"cat\n\xff\n", "UTF-8 .*line 2"), (b"cat\n...\n", r"'\.\.\.' is no token .*line 2")):
         with pytest.raises(ConfigError, match=says):
             MatchRules(stop=file(tmp_path, content))
@@ -223,7 +223,7 @@ def test_the_recipe_is_what_labels_depend_on(tmp_path: Path) -> None:
         assert MatchRules(**{name: other}).recipe()[name] not in (None, recipe[name])
 
 
-def test_rules_of_a_file_that_has_changed_are_other_rules(tmp_path: Path) -> None:
+def test_rules_with_a_changed_file_are_not_equal(tmp_path: Path) -> None:
     path = file(tmp_path, "gsd\tdog\n")
     before, same = MatchRules(aliases=path), MatchRules(aliases=path)
     assert before == same and hash(before) == hash(same)
@@ -233,7 +233,7 @@ def test_rules_of_a_file_that_has_changed_are_other_rules(tmp_path: Path) -> Non
         TagMatcher(before)
 
 
-def test_a_matcher_goes_to_another_process_as_its_rules(tmp_path: Path) -> None:
+def test_a_matcher_is_pickled_as_its_rules(tmp_path: Path) -> None:
     rules = MatchRules(
         "first",
         lexfiles=("animal",),
@@ -303,8 +303,8 @@ def test_entities_of_a_vocabulary_stay() -> None:
     assert MatchRules(entities=(sun,), instances=True) == MatchRules(instances=True)
 
 
-def test_what_is_off_is_not_in_the_recipe() -> None:
-    """Recipes name the folders of views: those of before stay what they were."""
+def test_options_that_are_off_are_not_in_the_recipe() -> None:
+    """Recipes name the folders of views: older ones keep their digest."""
     plain = {"rule": "merge", "instances": False, "lexfiles": [], "compounds": False}
     assert MatchRules().recipe() == {**plain, "aliases": None, "translations": None, "stop": None}
     assert MatchRules(short_tokens=True).recipe()["short_tokens"] is True

@@ -1,4 +1,4 @@
-"""Tokens lead to their synsets as the matching rule says, on all of WordNet and on the ImageNet classes."""
+"""Tokens lead to their synsets by the matching rule, on all of WordNet and on the ImageNet classes."""
 
 import pytest
 from hypothesis import given
@@ -65,7 +65,7 @@ def test_a_stage_with_several_base_forms_gives_their_union(nouns: WordNet) -> No
     assert ellipse and not set(ellipse) & set(nouns.lookup("ellipses"))  # the list says `ellipsis` and decides
 
 
-def test_named_entities_are_taken_out_unless_wanted(nouns: WordNet) -> None:
+def test_named_entities_are_removed_by_default(nouns: WordNet) -> None:
     assert nouns.lookup("crane") == CRANES
     everything = nouns.lookup("crane", instances=True)
     assert len(everything) == 5
@@ -100,7 +100,7 @@ def test_every_form_leads_to_the_synsets_that_have_it(nouns: WordNet) -> None:
 
 
 def words_of_imagenet(nouns: WordNet) -> set[tuple[str, str]]:
-    """(form, synset) of every lemma of the ImageNet-21k classes, squashed."""
+    """Yields (form, synset) of every lemma of the ImageNet-21k classes, squashed."""
     return {(clean(lemma), synset) for synset in imagenet("in21k") for lemma in nouns.lemmas(synset)}
 
 
@@ -109,7 +109,7 @@ def leads_to(token: str, synset: str) -> bool:
 
 
 def test_every_word_of_imagenet_21k_leads_to_a_label_with_its_class(nouns: WordNet) -> None:
-    """Of 36,399 forms of 21,841 classes, but for what the rule leaves out: short forms, and the four named entities."""
+    """All 36,399 forms of 21,841 classes, except what the rule leaves out: short forms, and four named entities."""
     words = words_of_imagenet(nouns)
     assert (len(words), len({form for form, _ in words})) == (40_204, 36_399)
     short = {(form, synset) for form, synset in words if len(form) < MIN_TOKEN_CHARS}
@@ -119,7 +119,7 @@ def test_every_word_of_imagenet_21k_leads_to_a_label_with_its_class(nouns: WordN
 
 
 def plural(form: str) -> str:
-    """What the endings of morphy take back, by the rules of English."""
+    """Returns the regular English plural, which the endings of morphy undo."""
     if form.endswith("man"):
         return form.removesuffix("man") + "men"
     if form.endswith("y") and form[-2] not in "aeiou":
@@ -222,7 +222,7 @@ def test_short_tokens_are_nouns_only_where_they_are_asked_for(nouns: WordNet) ->
     )
 
 
-def test_some_named_entities_can_stay(nouns: WordNet) -> None:
+def test_chosen_named_entities_are_kept(nouns: WordNet) -> None:
     sun = "n09450163"
     assert nouns.is_instance(sun) and sun not in nouns.senses("sun")
     kept = nouns.senses("sun", entities=frozenset([sun]))

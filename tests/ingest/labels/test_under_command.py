@@ -1,4 +1,4 @@
-"""What lies under a synset is what climbs up to it; labels under it, for people and for machines."""
+"""Labels below a synset are those whose synsets reach it upwards; the command prints them for people and for machines."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ synsets = st.sampled_from(imagenet("in21k"))
 
 
 def above(synset: str) -> set[str]:
-    """The synset and all that can be reached upwards, by the definition."""
+    """Returns the synset and everything above it, by the definition."""
     return {synset}.union(*map(above, NOUNS.hypernyms(synset)))
 
 
@@ -32,7 +32,7 @@ def test_below_is_the_inverse_of_above(synset: str) -> None:
     assert all(synset in above(lower) for lower in sorted(found)[:50])
 
 
-def test_all_nouns_lie_under_entity() -> None:
+def test_all_nouns_are_below_entity() -> None:
     assert len(below_of(NOUNS, ENTITY)) == 82_115
 
 

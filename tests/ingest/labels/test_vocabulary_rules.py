@@ -1,4 +1,4 @@
-"""Which labels become classes: by count, by ImageNet, by a file whose ids are kept; and what a bad file is told."""
+"""Which labels become classes: by count, by ImageNet, or by a file whose ids are kept; and the errors of bad files."""
 
 import json
 from dataclasses import replace
@@ -60,8 +60,8 @@ def test_a_file_keeps_its_ids_whatever_is_carried(tmp_path: Path) -> None:
     other.write_bytes(vocabulary.json())
     again = VocabularyRules(str(other))
     assert chosen(again) == [CRANE, oak, LOVE]
-    assert again.recipe()["labels"] == rules.recipe()["labels"], "it is the labels that count, not where they stand"
-    assert again.recipe() != rules.recipe(), "names of a vocabulary.json are kept, so views of both lie in two folders"
+    assert again.recipe()["labels"] == rules.recipe()["labels"], "it is the labels that count, not their files"
+    assert again.recipe() != rules.recipe(), "names of a vocabulary.json are kept, so views of both are in two folders"
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_a_file_keeps_its_ids_whatever_is_carried(tmp_path: Path) -> None:
     [
         ("", "a vocabulary without labels"),
         ("n00000001\n", r"no noun synset n00000001.*line 1"),
-        (f"{BEAR}\n\n{BEAR}\n", r"stands twice.*line 3 and line 1"),
+        (f"{BEAR}\n\n{BEAR}\n", r"appears twice.*line 3 and line 1"),
         ("bear\n", r"'bear' is not a set of synsets.*line 1"),
         ("n02126465+n02012849\n", "is not a set of synsets"),
         (json.dumps({"labels": [{"id": 0}]}), "not a vocabulary.json"),
@@ -78,14 +78,14 @@ def test_a_file_keeps_its_ids_whatever_is_carried(tmp_path: Path) -> None:
         (b"\xff\xff", "not text in UTF-8"),
     ],
 )
-def test_a_bad_file_is_told_what_and_where(tmp_path: Path, content: str | bytes, message: str) -> None:
+def test_errors_in_files_say_what_and_where(tmp_path: Path, content: str | bytes, message: str) -> None:
     path = tmp_path / "labels"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(ConfigError, match=message):
         VocabularyRules(str(path)).file_labels()
 
 
-def test_what_cannot_be_is_refused() -> None:
+def test_invalid_values_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"no such file.*give nouns, in1k, in21k, or a file"):
         VocabularyRules("in2k").file_labels()
     for wrong in ({"min_count": 0}, {"top_k": 0}, {"vocabulary": "x", "top_k": 5}):
@@ -94,7 +94,7 @@ def test_what_cannot_be_is_refused() -> None:
 
 
 def test_labels_of_an_earlier_vocabulary_keep_their_ids(tmp_path: Path) -> None:
-    """Also those that are carried no longer or fall below the cut; new ones follow by count, as many as have room."""
+    """Even those that are no longer carried or fall below the cut; new labels follow by count, as many as fit."""
     wordnet = WordNet.load()
     names = ["n02132136", "n12454159", "n02128925", "n04194289"]
     first, _ = choose(VocabularyCounts({names[0]: 5, names[1]: 3}, {}), VocabularyRules(min_count=3), "merge", wordnet)
@@ -115,7 +115,7 @@ def test_labels_of_an_earlier_vocabulary_keep_their_ids(tmp_path: Path) -> None:
 
 
 def test_a_name_is_fixed_with_its_id_and_synsets_decide(tmp_path: Path) -> None:
-    """Counts change what people say most, not the names of labels that are there; only the synsets are compared."""
+    """Counts change which token is commonest, but not the names of existing labels; only synsets are compared."""
     first, _ = choose(COUNTS, VocabularyRules(), "merge", NOUNS)
     assert next(label.name for label in first.labels if set_text(label.synsets) == BEAR) == "brownbear"
     path = tmp_path / "vocabulary.json"
@@ -131,8 +131,8 @@ def test_a_name_is_fixed_with_its_id_and_synsets_decide(tmp_path: Path) -> None:
     assert "bruin" in [label.name for label in recounted.labels]
 
 
-def test_a_vocabulary_of_before_gets_names(tmp_path: Path) -> None:
-    """Its names were the synsets: labels keep their ids and are called by what people say."""
+def test_an_older_vocabulary_gets_names(tmp_path: Path) -> None:
+    """Its names were the synsets: labels keep their ids and get names by token."""
     first, _ = choose(COUNTS, VocabularyRules(), "merge", NOUNS)
     old = Vocabulary(tuple(replace(label, name=set_text(label.synsets)) for label in first.labels), first.rule)
     path = tmp_path / "vocabulary.json"
@@ -143,7 +143,7 @@ def test_a_vocabulary_of_before_gets_names(tmp_path: Path) -> None:
     assert again.labels == first.labels and rules.names() == {}
 
 
-def test_named_entities_that_a_vocabulary_wants_are_known(tmp_path: Path) -> None:
+def test_entities_of_a_vocabulary_are_found(tmp_path: Path) -> None:
     sun = "n09450163"
     assert VocabularyRules("nouns").entities() == VocabularyRules("in1k").entities() == ()
     assert sun in VocabularyRules("in21k").entities() and len(VocabularyRules("in21k").entities()) == 4

@@ -1,4 +1,4 @@
-"""The complete matcher against brute force: nothing is missed and nothing is made up, however hashes are cut."""
+"""The Hamming index against brute force: no pair is missed or invented, for every scheme."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ from tests.ingest.pictures_apart import all_distances, away, random_hashes
 
 
 def narrowed(scheme: Scheme) -> Scheme:
-    """Fewer bits of each block make it slower and no less complete, and keep a test's tables small."""
+    """Fewer bits of each block make it slower but no less complete, and keep a test's tables small."""
     return Scheme(scheme.blocks, min(scheme.radius, 12), min(scheme.width, 12))
 
 
@@ -69,7 +69,7 @@ def test_a_scheme_is_complete_and_its_tables_bounded(threshold: int, listed: int
 
 @pytest.mark.parametrize("few", [0, 1 << 14])
 def test_a_list_with_distances_of_its_own(few: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many rows there are, and however far apart hashes may be, near is what comparing all with all finds."""
+    """For any number of rows and any distances, the result equals comparing all with all."""
     monkeypatch.setattr(matcher, "FEW_PAIRS", few)
     draw = np.random.default_rng(5)
     listed = random_hashes(draw, 700)

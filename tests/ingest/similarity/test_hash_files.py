@@ -1,4 +1,4 @@
-"""Files of hashes, piles of them, keys in order; and a spool that is full."""
+"""Hash files, spill partitions, sorted keys; and a full spool."""
 
 from pathlib import Path
 
@@ -34,7 +34,7 @@ def batch(count: int, existing: int = 0) -> pa.RecordBatch:
     return pa.RecordBatch.from_pydict({name: pa.array(column) for name, column in columns.items()})
 
 
-def test_what_was_written_is_read(tmp_path: Path) -> None:
+def test_records_round_trip(tmp_path: Path) -> None:
     file = HashFile(tmp_path / "hashes")
     file.write([batch(70), batch(3, existing=1)])
     (found,) = file.blocks()
@@ -52,13 +52,13 @@ def test_an_empty_file_is_a_file(tmp_path: Path) -> None:
     assert list(file.blocks()) == [] and len(file.read()) == 0 and file.path.exists()
 
 
-@pytest.mark.parametrize("piles", [1, 2, 16])
-def test_piles_hold_every_record_once_and_equal_keys_meet(tmp_path: Path, piles: int) -> None:
-    draw = np.random.default_rng(piles)
+@pytest.mark.parametrize("partitions", [1, 2, 16])
+def test_partitions_hold_every_record_once_and_equal_keys_meet(tmp_path: Path, partitions: int) -> None:
+    draw = np.random.default_rng(partitions)
     rows = records(np.repeat(random_hashes(draw, 500), 2, axis=0))
     mask = random_hashes(draw, 1)[0]
-    dealt = SpillPartitions(tmp_path, "some", piles)
-    assert dealt.write([rows[:300], rows[300:]], partition_by_key(mask, piles)) == rows.nbytes
+    dealt = SpillPartitions(tmp_path, "some", partitions)
+    assert dealt.write([rows[:300], rows[300:]], partition_by_key(mask, partitions)) == rows.nbytes
     assert sum(pile.rows for pile in dealt.files) == 1000
     found = [pile.read() for pile in dealt]
     assert sorted(np.concatenate(found)["row_id"].tolist()) == list(range(1000))
@@ -96,8 +96,8 @@ def test_keys_follow_the_masked_bits_alone() -> None:
     assert len(np.unique(mixed_bits(pdq, mask))) == 1000
 
 
-def test_a_full_spool_is_said_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """/dev/full has room for nothing."""
+def test_a_full_spool_is_an_error_with_a_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """/dev/full has no space."""
     if not Path("/dev/full").exists():
         pytest.skip("no /dev/full here")
     (tmp_path / "some-0000.hashes").symlink_to("/dev/full")

@@ -1,4 +1,4 @@
-"""Hashes in lists: the ways in which people and tools write them, and what is none."""
+"""Hashes in lists: how people and tools write them, and what is refused."""
 
 import hashlib
 import logging
@@ -61,7 +61,7 @@ def test_a_hash_of_another_kind_is_none() -> None:
         *[f"hash={LONG},norm=128,delta=0,quality=100,filename=a b.jpg", f"pdq {LONG} # theirs", f"pdq;{LONG};100"],
     ],
 )
-def test_a_kind_is_told_in_many_ways(line: str) -> None:
+def test_a_kind_is_given_in_many_ways(line: str) -> None:
     assert read(line) == read(line, "pdq") == [("pdq", LONG.lower(), True)]
     with pytest.raises(ConfigError, match="of kind pdq in a list of sha256"):
         read(line, "sha256")
@@ -103,7 +103,7 @@ def test_a_first_line_of_names_makes_a_table() -> None:
         *[(f"{SHORT},{LONG}", "several"), (f"{LONG} {LONG}", "several"), ("pdq" + " " * 100_000 + "x", "no hash")],
     ],
 )
-def test_what_is_no_line_of_hashes_is_refused(line: str, says: str) -> None:
+def test_invalid_lines_are_refused(line: str, says: str) -> None:
     with pytest.raises(ConfigError, match=says) as caught:
         read(line)
     assert "\n" not in str(caught.value) and caught.value.remedy
@@ -134,8 +134,8 @@ def test_any_text_is_entries_or_an_error(text: str) -> None:
         assert all(len(digits) == (32 if kind == "md5" else 64) for kind, digits, _ in found)
 
 
-def test_a_list_that_may_be_of_pdq_is_told(caplog: pytest.LogCaptureFixture) -> None:
-    """A PDQ hash has half of its bits set; digests of sha256 scatter around that."""
+def test_a_list_that_may_be_pdq_is_reported(caplog: pytest.LogCaptureFixture) -> None:
+    """A PDQ hash has half of its bits set; sha256 digests scatter around that."""
     caplog.set_level(logging.INFO)
     draw = np.random.default_rng(0)
     halves = [np.packbits(draw.permutation(np.arange(256) % 2)).tobytes().hex() for _ in range(20)]
@@ -153,7 +153,7 @@ def test_a_list_that_may_be_of_pdq_is_told(caplog: pytest.LogCaptureFixture) -> 
         assert f"{len(lines)} {kind or 'sha256'}" in caplog.text
 
 
-def test_the_summary_says_what_was_guessed() -> None:
+def test_the_summary_counts_inferred_kinds() -> None:
     reader = HashReader()
     assert reader.summary == "no entries"
     for line in (LONG, f"sha256:{LONG}", SHORT, f"pdq {LONG}"):

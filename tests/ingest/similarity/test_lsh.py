@@ -1,4 +1,4 @@
-"""The tables of sampled bits: what they predict against formula and simulation, and how many are enough."""
+"""LSH tables: predicted recall against formula and simulation, and how many tables are enough."""
 
 import math
 from itertools import pairwise
@@ -35,8 +35,8 @@ def test_one_table_finds_what_the_formula_says(bits: int) -> None:
         assert predicted[distance] == pytest.approx(share_of_one(bits, distance), abs=0.01)
 
 
-def test_what_is_predicted_is_what_the_tables_drawn_find() -> None:
-    """By hashes that differ in random bits; tables that share bits find less together than independent ones would."""
+def test_predicted_recall_is_measured_recall() -> None:
+    """On hashes that differ in random bits; tables that share bits find less together than independent ones."""
     draw = np.random.default_rng(0)
     for bands in (draw_lsh_tables(23, 12, 7), draw_lsh_tables(29, 14, 7), draw_lsh_tables(120, 30, 7)):
         for distance in (2, 9, 16, 24):
@@ -70,7 +70,7 @@ def test_the_tables_of_a_group_have_some_bits_in_common(bits: int, common: int) 
 
 
 @given(st.integers(0, 1 << 30), st.integers(0, 16))
-def test_cells_are_the_bits_of_the_mask(seed: int, bits: int) -> None:
+def test_partition_numbers_are_the_bits_of_the_mask(seed: int, bits: int) -> None:
     draw = np.random.default_rng(seed)
     pdq, places = random_hashes(draw, 20), sorted(draw.permutation(BITS)[:bits].tolist())
     mask = np.packbits(np.isin(np.arange(BITS), places)).view(">u8").astype(np.uint64)
@@ -81,7 +81,7 @@ def test_cells_are_the_bits_of_the_mask(seed: int, bits: int) -> None:
 
 
 @pytest.mark.parametrize("rows", [0, 1, 3000, 1_000_000, 100_000_000, 10**10])
-def test_defaults_find_enough(rows: int) -> None:
+def test_defaults_reach_the_target_recall(rows: int) -> None:
     bits = default_bits(rows)
     tables = default_tables(bits, 0)
     distance = TARGET_DISTANCE_FEW if bits <= FEW_BITS else TARGET_DISTANCE
@@ -89,6 +89,6 @@ def test_defaults_find_enough(rows: int) -> None:
     assert tables <= 40
 
 
-def test_chance_meetings_grow_no_faster_than_hashes() -> None:
+def test_chance_matches_grow_no_faster_than_hashes() -> None:
     for rows in (10**4, 10**6, 10**8, 10**10):
         assert rows / 2 ** default_bits(rows) <= 2

@@ -1,4 +1,4 @@
-"""Columns of any type become text, tags and hashtags; what is encoded is decoded after it is split."""
+"""Columns of any type become text, tags and hashtags; encoded text is decoded after it is split."""
 
 from urllib.parse import quote_plus
 
@@ -64,13 +64,13 @@ def test_simple_types(kind: pa.DataType, simple: pa.DataType) -> None:
     assert simple_type(kind) == simple
 
 
-def test_numbers_that_json_has_not_are_null() -> None:
+def test_numbers_that_json_lacks_are_null() -> None:
     column = pa.array([1.5, float("inf"), float("nan"), None], pa.float32())
     assert to_extra(column, pa.float64()).to_pylist() == [1.5, None, None, None]
     assert to_extra(pa.array(["a+b"]), pa.string(), encoded=True).to_pylist() == ["a b"]
 
 
-def test_hashtags_stand_behind_the_tags() -> None:
+def test_hashtags_follow_the_tags() -> None:
     captions = pa.array(["see #cat+%23dog", None, "none"]).dictionary_encode()
     before = pa.array([["x", "y"], ["z"], []], pa.list_(pa.string()))
     assert with_hashtags(before, captions).to_pylist() == [["x", "y", "cat"], ["z"], []]
@@ -78,7 +78,7 @@ def test_hashtags_stand_behind_the_tags() -> None:
     assert empty_tags(0).type == before.type
 
 
-def test_a_cell_that_says_nothing_has_no_tags() -> None:
+def test_a_cell_without_a_value_has_no_tags() -> None:
     cells = pa.array(["cat", "nan", "None", None, " null ", "<NA>", "[]", "#nan", "nan,cat"])
     assert to_tags(cells, ",").to_pylist() == [["cat"], *[[]] * 6, ["#nan"], ["nan", "cat"]]
     assert to_tags(cells.slice(1, 2), ",").to_pylist() == [[], []]

@@ -1,4 +1,4 @@
-"""Bytes of a list come through unpacked and unchanged, up to the first line that is too long."""
+"""The bytes of a list arrive decompressed and unchanged, up to the first line that is too long."""
 
 import gzip
 import io
@@ -14,7 +14,7 @@ from tagmill.shards.errors import InputError
 
 
 class Dripping(io.BytesIO):
-    """A file that gives less than was asked for, as sockets do."""
+    """A file that returns less than requested, as sockets do."""
 
     def read(self, size: int | None = -1, /) -> bytes:
         return super().read(min(size or 0, 3))
@@ -60,7 +60,7 @@ def test_a_packed_line_without_end_is_refused_before_it_is_held(tmp_path: Path) 
     assert read <= LINE_BYTES + 10
 
 
-def test_what_goes_wrong_in_reading_names_the_file(tmp_path: Path) -> None:
+def test_read_errors_name_the_file(tmp_path: Path) -> None:
     (tmp_path / "a.gz").write_bytes(b"no gzip")
     with pytest.raises(InputError, match=r"a\.gz"), open_lines(str(tmp_path / "a.gz"), "gz") as lines:
         lines.read(1)

@@ -1,4 +1,4 @@
-"""Folders of pictures as samples: one order on every store, metadata beside them, and memory that does not grow."""
+"""Folders of images as samples: one order on every store, metadata files, and bounded memory."""
 
 import json
 import os
@@ -87,7 +87,7 @@ def test_links_are_not_followed(tmp_path: Path) -> None:
     assert not has_pictures(filled(str(tmp_path / "other"), ["x.txt"]))
 
 
-def test_what_stands_beside_a_picture(tmp_path: Path) -> None:
+def test_metadata_files_of_an_image(tmp_path: Path) -> None:
     filled(str(tmp_path), ["bear/a.jpg", "bear/a.png", "b.jpg", "c.jpg", "d.jpg", "lonely.json"])
     (tmp_path / "bear/a.json").write_text(json.dumps({"tags": ["x"], "url": "http://a/"}))
     (tmp_path / "bear/a.txt").write_text("a #cat")

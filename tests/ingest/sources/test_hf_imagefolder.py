@@ -1,4 +1,4 @@
-"""Image folders of Hugging Face: the same rows from every format of metadata, and pictures and rows that have no other."""
+"""Hugging Face image folders: equal rows from every metadata format; images without rows and rows without images."""
 
 import json
 from pathlib import Path
@@ -52,7 +52,7 @@ def test_other_names_of_the_column_and_pictures_that_are_named_twice(tmp_path: P
     assert [(row["url"], row["tags"]) for row in found] == tags
 
 
-def test_what_is_missing_is_said(tmp_path: Path) -> None:
+def test_missing_columns_are_errors(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no column file_name.*metadata\.csv.*it has name, tags"):
         read(folder(tmp_path / "a", "csv", [{"name": "0.jpg", "tags": "x"}]))
     with pytest.raises(InputError, match=r"no column 'tags'.*the metadata has file_name, text"):

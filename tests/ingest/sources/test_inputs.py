@@ -1,4 +1,4 @@
-"""What an input is: by suffix, by what lies in its folder, or as the flag says; never two kinds by accident."""
+"""The kind of an input: by suffix, by the content of its folder, or by flag; mixed folders are refused."""
 
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ def found(*given: str, **settings: Any) -> list[tuple[str, str, str]]:
 
 
 def check_folders(root: str) -> None:
-    """The same on every store."""
+    """Checks folders, in the same way on every store."""
     tars = filled(f"{root}/wds", [*TARS, *IMG2DATASET, "README"])
     assert found(tars) == found(f"{tars}/") == [(f"{tars}/{name}", "tars", name) for name in TARS]
     photos = filled(f"{root}/photos", PHOTOS)
@@ -93,25 +93,25 @@ def test_tars_by_name_glob_and_depth(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["x.tar.gz", "x.tgz", "x.TAR.zst", "x.tar.bz2"])
-def test_a_packed_tar_is_refused_with_the_way_out(tmp_path: Path, name: str) -> None:
+def test_a_compressed_tar_is_refused_with_a_remedy(tmp_path: Path, name: str) -> None:
     folder = filled(str(tmp_path), [name])
     for given in (f"{folder}/{name}", folder):
-        with pytest.raises(InputError, match=r"packed tar.*unpack it"):
+        with pytest.raises(InputError, match=r"compressed tar.*unpack it"):
             found(given)
 
 
 @pytest.mark.parametrize(
     ("given", "settings", "says"),
     [
-        ("a.jpg", {}, "give the folder"),
-        ("*.jpg", {}, "give the folder"),
+        ("a.jpg", {}, "give its folder"),
+        ("*.jpg", {}, "give its folder"),
         ("", {"source": "tars"}, "no tar here"),
         ("nowhere", {"source": "files"}, "no input here"),
         ("", {"preset": "yfcc100m"}, "the preset yfcc100m is for lists"),
         ("a.doc", {}, "format 'doc' is not read"),
     ],
 )
-def test_what_cannot_be_is_said(tmp_path: Path, given: str, settings: dict[str, Any], says: str) -> None:
+def test_invalid_inputs_are_errors(tmp_path: Path, given: str, settings: dict[str, Any], says: str) -> None:
     filled(str(tmp_path), ["a.jpg", "a.doc"])
     with pytest.raises(InputError, match=says):
         found(f"{tmp_path}/{given}", **settings)
@@ -132,7 +132,7 @@ def test_names_of_tools_are_no_lists(tmp_path: Path) -> None:
     assert found(photos) == [(photos, "files", "")]
 
 
-def test_patterns_meet_a_dot_only_where_it_is_written(tmp_path: Path) -> None:
+def test_patterns_match_a_leading_dot_only_explicitly(tmp_path: Path) -> None:
     root = filled(str(tmp_path / ".hidden"), ["1.csv", "._1.csv", ".x/2.csv", "y/3.csv"])
     assert [url for url, _, _ in found(f"{root}/*.csv")] == [f"{root}/1.csv"]
     assert [url for url, _, _ in found(f"{root}/**/*.csv")] == [f"{root}/1.csv", f"{root}/y/3.csv"]
@@ -153,18 +153,18 @@ def check_names_that_are_patterns(root: str) -> None:
     ]  # nothing is called so: a pattern
 
 
-def test_what_is_there_is_taken_before_it_is_a_pattern(tmp_path: Path) -> None:
+def test_an_existing_name_is_no_pattern(tmp_path: Path) -> None:
     check_names_that_are_patterns(str(tmp_path))
 
 
-def test_what_is_there_is_taken_before_it_is_a_pattern_in_a_bucket(s3_bucket: str) -> None:
+def test_an_existing_name_is_no_pattern_in_a_bucket(s3_bucket: str) -> None:
     check_names_that_are_patterns(s3_bucket)
 
 
 SHARDS = [f"{name}.{kind}" for name in ("000000", "holdout-000000") for kind in ("tar", "idx", "npy", "parquet")]
 
 
-def test_held_out_shards_of_ours_are_left_out(tmp_path: Path) -> None:
+def test_held_out_shards_are_left_out(tmp_path: Path) -> None:
     root = filled(str(tmp_path / "shards"), SHARDS)
     train, held = (
         (f"{root}/000000.tar", "tars", "000000.tar"),

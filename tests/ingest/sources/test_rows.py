@@ -1,4 +1,4 @@
-"""Rows from every format: the same rows whatever the format, the batches or the packing; and one-line errors."""
+"""Rows from every format: equal for every format, batch size and compression; errors of one line."""
 
 import bz2
 import gzip
@@ -166,7 +166,7 @@ def test_dictionaries_and_sliced_lists(tmp_path: Path) -> None:
     assert [(row["url"], row["tags"]) for row in read(tmp_path)] == [("b", ["y", "z"]), ("a", []), (None, ["w"])]
 
 
-def test_bytes_that_are_no_text_are_mended(tmp_path: Path) -> None:
+def test_invalid_utf8_is_replaced(tmp_path: Path) -> None:
     bad = pa.array([b"http://a/\xff", b"http://b/"], pa.binary())
     pq.write_table(pa.table({"url": bad.view(pa.string()), "tags": bad.view(pa.string())}), tmp_path / "a.parquet")
     pq.write_table(pa.table({"url": bad, "tags": bad}), tmp_path / "b.parquet")
@@ -238,7 +238,7 @@ def test_quotes_that_are_closed_are_no_mistake(tmp_path: Path, tags: str, end: s
     assert [row["tags"] for row in read(tmp_path, tags_column="n")] == [["1"], ["2"]]
 
 
-def test_what_cannot_be_read_is_one_line_with_a_way_out(tmp_path: Path) -> None:
+def test_read_errors_are_one_line_with_a_remedy(tmp_path: Path) -> None:
     for path, says in broken(tmp_path).values():
         with pytest.raises(InputError) as caught:
             read(path)
@@ -247,7 +247,7 @@ def test_what_cannot_be_read_is_one_line_with_a_way_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["missing.csv", "none-*.csv", "empty", "s", "s/x.csv"])
-def test_what_is_not_there(tmp_path: Path, name: str) -> None:
+def test_missing_inputs_are_errors(tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="no input here"):
         read(tmp_path / name)
@@ -285,8 +285,8 @@ def test_many_rows_stream_in_batches(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ending", PACKERS)
-def test_packed_files_may_be_joined(tmp_path: Path, ending: str) -> None:
-    """`cat a.gz b.gz` is a list too, and parallel packers write such files."""
+def test_compressed_files_may_be_concatenated(tmp_path: Path, ending: str) -> None:
+    """`cat a.gz b.gz` is a list too, and parallel compressors write files of this kind."""
     pack = PACKERS[ending]
     (tmp_path / f"a.csv.{ending}").write_bytes(pack(b"url,tags\nu,t\nv") + pack(b",t\nw,t\n"))
     assert [row["url"] for row in read(tmp_path)] == ["u", "v", "w"]
@@ -367,7 +367,7 @@ def test_memory_does_not_grow_with_the_list(tmp_path: Path, monkeypatch: pytest.
     assert more_arrow + more_python < 4_000_000, peaks  # the larger list has 6.6 million bytes of text
 
 
-def noticed_in(*given: Path, **settings: Any) -> list[dict[str, int]]:
+def warnings_of(*given: Path, **settings: Any) -> list[dict[str, int]]:
     """What is counted of each input."""
     found: dict[int, InputWarnings] = {}
     for _ in rows(config(*given, **settings), found):
@@ -375,14 +375,14 @@ def noticed_in(*given: Path, **settings: Any) -> list[dict[str, int]]:
     return [found[ordinal].counts() for ordinal in sorted(found)]
 
 
-def test_words_for_nothing_are_no_licence(tmp_path: Path) -> None:
+def test_empty_words_are_no_licence(tmp_path: Path) -> None:
     columns = {"url": ["u", "v"], "tags": ["x", "y"], "by": ["CC0", "nan"], "on": pa.array([float("nan")] * 2)}
     pq.write_table(pa.table(columns), tmp_path / "a.parquet")
     found = read(tmp_path, licence_column="by", page_column="on")
     assert [(row["licence"], row["page"]) for row in found] == [("CC0", None), (None, None)]
 
 
-def test_what_is_left_out_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_left_out_inputs_are_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     for name in ("000000.tar", "holdout-000000.tar", "holdout-000000.npy"):
         (tmp_path / name).write_bytes(bytes(1024))
     with pytest.raises(InputError, match="the list is empty"):

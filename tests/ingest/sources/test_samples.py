@@ -1,4 +1,4 @@
-"""Samples as rows: the columns that flags name, a URL in any case, and batches that are bounded."""
+"""Samples as rows: the columns that flags name, a URL in every case, and bounded batches."""
 
 import json
 import tracemalloc
@@ -113,7 +113,7 @@ def test_metadata_is_read_in_the_encodings_of_windows(encoding: str) -> None:
     assert sample.facts() == {"tags": ["caf\u00e9"], "txt": "a #cat"} and sample.location.reason is None
 
 
-def test_the_first_refusal_stays() -> None:
+def test_the_first_refusal_is_kept() -> None:
     sample = Sample("a", ByteRange("o", 1, 2, 3))
     sample.refuse("first")
     sample.refuse("second")

@@ -1,4 +1,4 @@
-"""Lists of every format: empty parts, quotes and encodings; what is the same in all formats is in test_sources.py."""
+"""Lists of every format: empty parts, quotes and encodings; test_rows.py tests what is equal in all formats."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.ingest.sources.test_rows import PACKERS, noticed_in, read
+from tests.ingest.sources.test_rows import PACKERS, read, warnings_of
 
 
 @pytest.mark.parametrize("name", ["0.csv", "0.tsv.gz", "0.jsonl", "0.txt.bz2", "9.csv"])
@@ -25,12 +25,12 @@ LONE_QUOTES = 'url\ttags\nhttp://a/1\t"cat\nhttp://a/2\tdog\n\nhttp://a/3\tfox"\
 def test_lines_inside_quotes_are_counted_and_quotes_may_be_text(tmp_path: Path, ends: str) -> None:
     path = tmp_path / "a.tsv"
     path.write_bytes(LONE_QUOTES.replace("\n", ends).encode())
-    assert len(read(path)) == 2 and noticed_in(path) == [{"joined_lines": 2}]
+    assert len(read(path)) == 2 and warnings_of(path) == [{"joined_lines": 2}]
     assert [row["tags"] for row in read(path, quoting="none")] == [['"cat'], ["dog"], ['fox"'], ["cow"]]
-    assert noticed_in(path, quoting="none") == [{}]
+    assert warnings_of(path, quoting="none") == [{}]
     whole = tmp_path / "b.csv"
     whole.write_bytes(b'url,tags,title\r\n\r\nu,"a,b","x ""y"""\r\n\r\nv,c,"one\r\n\r\ntwo"\r\nw,d,z')
-    assert noticed_in(whole) == [{"joined_lines": 1}]  # also in a column that is not read
+    assert warnings_of(whole) == [{"joined_lines": 1}]  # also in a column that is not read
 
 
 def test_rows_that_are_not_utf8_are_counted(tmp_path: Path) -> None:
@@ -40,6 +40,6 @@ def test_rows_that_are_not_utf8_are_counted(tmp_path: Path) -> None:
     )
     pq.write_table(pa.table({"url": pa.array([b"\xff", b"x", None]), "tags": ["", "", ""]}), tmp_path / "c.parquet")
     (tmp_path / "d.csv").write_text("url,tags\nhttp://a/café,é\n")
-    assert noticed_in(tmp_path) == [{"replaced_rows": 2}, {"replaced_rows": 1}, {"replaced_rows": 1}, {}]
+    assert warnings_of(tmp_path) == [{"replaced_rows": 2}, {"replaced_rows": 1}, {"replaced_rows": 1}, {}]
     (tmp_path / "e.txt").write_bytes("http://a/é\nhttp://b/\n".encode("latin-1"))
-    assert noticed_in(tmp_path / "e.txt") == [{"replaced_rows": 1}]
+    assert warnings_of(tmp_path / "e.txt") == [{"replaced_rows": 1}]

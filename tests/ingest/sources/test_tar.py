@@ -1,4 +1,4 @@
-"""Tars as samples: webdataset's own reader agrees, and a tar that lies is told by sample or stops with its place."""
+"""Tars as samples: webdataset's reader agrees, and a broken tar is rejected by sample or stops with its byte offset."""
 
 import gzip
 import io
@@ -99,7 +99,7 @@ def test_keys(name: str, wanted: tuple[str, str] | None) -> None:
     assert key_and_suffix(name) == wanted
 
 
-def test_metadata_comes_along_and_pictures_are_passed_over(tmp_path: Path) -> None:
+def test_metadata_is_read_and_images_are_skipped(tmp_path: Path) -> None:
     picture = b"p" * 3_000_000
     meta = json.dumps({"url": "http://a/1", "caption": "#cat"}).encode()
     path = tar(tmp_path / "00000.tar", [("0.jpg", picture), ("0.json", meta), ("0.txt", b"a cat"), ("0.cls", b"7")])
@@ -120,7 +120,7 @@ def test_metadata_comes_along_and_pictures_are_passed_over(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_what_is_no_plain_file_is_a_reject_and_the_next_is_found(tmp_path: Path, form: int) -> None:
+def test_special_members_are_rejects_and_the_next_is_found(tmp_path: Path, form: int) -> None:
     entries = [
         special("folder", tarfile.DIRTYPE),
         ("0.jpg", b"zero"),
@@ -279,7 +279,7 @@ def pax(data: bytes, size: int | None = None) -> bytes:
 
 
 @pytest.mark.parametrize("kind", BROKEN)
-def test_a_broken_header_stops_with_file_place_and_way_out(tmp_path: Path, kind: str) -> None:
+def test_a_broken_header_is_an_error_with_file_offset_and_remedy(tmp_path: Path, kind: str) -> None:
     """What follows it cannot be found; Python's own reader would end there in silence."""
     path = tar(tmp_path / "t.tar", [("0.jpg", b"zero"), ("1.jpg", b"one")])
     path.write_bytes(BROKEN[kind](path.read_bytes()))
@@ -289,16 +289,16 @@ def test_a_broken_header_stops_with_file_place_and_way_out(tmp_path: Path, kind:
 
 
 @pytest.mark.parametrize("data", [b"\xff\xd8\xff" * 400, b"x" * 600])
-def test_what_is_no_tar_is_said(tmp_path: Path, data: bytes) -> None:
+def test_other_files_are_errors(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "t.tar").write_bytes(data)
     with pytest.raises(InputError, match="no header of a tar member at byte 0"):
         samples(tmp_path / "t.tar")
 
 
-def test_a_packed_tar_is_said_by_its_bytes(tmp_path: Path) -> None:
+def test_a_compressed_tar_is_detected_by_its_bytes(tmp_path: Path) -> None:
     path = tar(tmp_path / "t.tar", [(f"{i}.jpg", bytes([i]) * 999) for i in range(99)])
     path.write_bytes(gzip.compress(path.read_bytes(), 1).ljust(512))
-    with pytest.raises(InputError, match=r"packed tar.*unpack it"):
+    with pytest.raises(InputError, match=r"compressed tar.*unpack it"):
         samples(path)
 
 

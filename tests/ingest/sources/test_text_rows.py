@@ -1,4 +1,4 @@
-"""JSON lines and plain URLs: whatever the bytes are, rows or one line that says where; batches change nothing."""
+"""JSON lines and plain URLs: any bytes give rows or an error with the line; batch sizes change nothing."""
 
 import codecs
 import io
@@ -64,7 +64,7 @@ def test_any_bytes_are_rows_or_an_error_that_names_the_line(some: list[bytes]) -
         assert len(found) == sum(bool(line.strip()) for line in data.removeprefix(codecs.BOM_UTF8).split(b"\n"))
 
 
-def test_bytes_that_are_no_text_and_marks_of_editors() -> None:
+def test_invalid_utf8_and_byte_order_marks() -> None:
     assert parsed(b'\xef\xbb\xbf{"a": "x\xff"}') == [{"a": "x\ufffd", "b": []}]
     assert list(plain_urls(raw(b"\xef\xbb\xbf"), "url", 9, InputWarnings())) == []
 

@@ -1,4 +1,4 @@
-"""UTF-16 and UTF-32 are told by their first bytes, with a mark or without; UTF-8 never is."""
+"""UTF-16 and UTF-32 are detected by their first bytes, with a mark or without; UTF-8 never is."""
 
 import pytest
 from hypothesis import given

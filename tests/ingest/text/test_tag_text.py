@@ -1,4 +1,4 @@
-"""Tags as text: what pandas, numpy, JSON and Python write is read as what it was, and everything else stays text."""
+"""Tags as text: lists that pandas, numpy, JSON and Python write are parsed, and everything else stays text."""
 
 import json
 from typing import Any
@@ -71,7 +71,7 @@ def test_objects_are_their_names(tags: list[str]) -> None:
 )
 def test_split_by_example(text: str, tags: list[str]) -> None:
     assert split(text, ",") == tags
-    if tags != [text]:  # whoever asks the regular expression first misses nothing
+    if tags != [text]:  # the regular expression matches all that need parsing
         asked = pc.match_substring_regex(pa.array([text]), needs_parsing(","))[0].as_py()
         assert asked or tags == text.split(",")
 
@@ -130,7 +130,7 @@ def test_any_value_gives_text_that_arrow_takes(value: Any) -> None:
 
 
 @given(st.text(alphabet="""[](){}'",:\\ unabc1xU0,\n"""))
-def test_any_text_is_split_into_something(text: str) -> None:
+def test_any_text_is_split(text: str) -> None:
     found = split(text, ",")
     assert all(isinstance(each, str) for each in found)
     if not pc.match_substring_regex(pa.array([text]), needs_parsing(","))[0].as_py():
@@ -146,5 +146,5 @@ def test_any_text_is_split_into_something(text: str) -> None:
     ],
 )
 def test_a_megabyte_of_brackets_and_quotes_takes_linear_time(text: str) -> None:
-    """Were it quadratic, this would not end."""
+    """With quadratic time this would not end."""
     assert split(text, "|") == [text]

@@ -1,4 +1,4 @@
-"""Lists that a user names: from any store, bounded, and an error that says where."""
+"""Lists that a user names: read from any store, bounded, with errors that name the line."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from tagmill.shards.errors import ConfigError
 from tagmill.shards.storage.store import Store
 
 
-def test_a_list_is_read_from_where_it_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_list_is_read_from_any_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "list.txt").write_text("a")
     monkeypatch.chdir(tmp_path)
     for path in ("list.txt", str(tmp_path / "list.txt"), f"file://{tmp_path}/list.txt"):
@@ -20,7 +20,7 @@ def test_a_list_is_read_from_where_it_lies(tmp_path: Path, monkeypatch: pytest.M
     assert read_list("memory://lists/list.txt", 3, "") == b"far"
 
 
-def test_what_is_wrong_is_said(tmp_path: Path) -> None:
+def test_errors_say_what_is_wrong(tmp_path: Path) -> None:
     (tmp_path / "list").write_bytes(b"one\ntwo\nthr\xffee\n")
     with pytest.raises(ConfigError, match=r"more than 0 MB.*shorter"):
         read_list(str(tmp_path / "list"), 3, "")
@@ -34,7 +34,7 @@ def test_what_is_wrong_is_said(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32-be"])
-def test_utf16_is_named_with_the_way_out(encoding: str) -> None:
+def test_utf16_is_an_error_with_a_remedy(encoding: str) -> None:
     with pytest.raises(ConfigError, match=rf"this is {encoding.upper()}, not UTF-8.*list.*iconv -f {encoding.upper()}"):
         text_of("cat\ndog\n".encode(encoding), "list")
 

@@ -1,4 +1,4 @@
-"""Label ids of a shard: the rarest stay, members by key, noise on training labels, repeats by the rarest label."""
+"""Label ids of a shard: the rarest are kept, members by key, noise on training labels, repeats by the rarest label."""
 
 from pathlib import Path
 
@@ -37,7 +37,7 @@ KEYS = [f"{number:032x}" for number in range(5)]
     st.integers(1, 4),
     st.lists(st.integers(0, 3), min_size=10, max_size=10),
 )
-def test_the_rarest_labels_stay(samples: list[list[int]], most: int, images: list[int]) -> None:
+def test_the_rarest_labels_are_kept(samples: list[list[int]], most: int, images: list[int]) -> None:
     rows = [(number, label) for number, labels in enumerate(samples) for label in labels]
     columns = np.array(rows, np.int64).reshape(-1, 2).T
     labels, cut = keep_rarest(columns[0], columns[1], len(samples), most, np.array(images))

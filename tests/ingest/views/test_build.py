@@ -85,7 +85,7 @@ rule_sets = st.builds(
     shard_lists, st.lists(st.lists(tag_lists, min_size=1, max_size=4), max_size=2),
     st.lists(st.tuples(st.integers(0, 99), tag_lists), max_size=8), rule_sets,
 )  # fmt: skip
-def test_a_view_is_the_brute_force_one(
+def test_a_view_equals_the_brute_force_one(
     engine: DuckDB,
     train: list[list[list[str]]],
     holdout: list[list[list[str]]],
@@ -132,7 +132,7 @@ def test_a_view_is_the_brute_force_one(
         ]
 
 
-def test_tokens_and_lemmas_stand_in_the_vocabulary(engine: DuckDB, tmp_path: Path) -> None:
+def test_the_vocabulary_has_tokens_and_lemmas(engine: DuckDB, tmp_path: Path) -> None:
     tags = [["#brownBear"], ["Brown Bear!", "#brownbear", "love it", "#xyzzy"], ["ursus_arctos", "brownbear", "xyzzy"]]
     _, view = label(engine, make(tmp_path, [tags]), ViewRules(), tmp_path / "work")
     (bear,) = view.vocabulary.labels
@@ -156,7 +156,7 @@ def test_repeats_reach_the_epoch_and_spare_the_holdout(engine: DuckDB, tmp_path:
     assert copies[0] < copies[30] < copies[40] and copies[-3:] == [1, 1, 0]
 
 
-def test_members_are_left_out_and_stay_in_their_place(engine: DuckDB, tmp_path: Path) -> None:
+def test_left_out_samples_keep_their_position(engine: DuckDB, tmp_path: Path) -> None:
     made = make(tmp_path, [[["cat"]] * 40, [["dog"]] * 40])
     excluded = (made.keys[3], made.keys[50])
     rules = ViewRules(members=Members(excluded=excluded, subset=0.5))
@@ -176,7 +176,7 @@ def test_members_are_left_out_and_stay_in_their_place(engine: DuckDB, tmp_path: 
     assert labelled.left_out == 2
 
 
-def test_noise_is_of_training_labels_alone(engine: DuckDB, tmp_path: Path) -> None:
+def test_noise_changes_only_training_labels(engine: DuckDB, tmp_path: Path) -> None:
     made = make(tmp_path, [[["cat"], ["dog"], ["oak"]] * 40], [[["cat"]] * 30])
     clean_view, noisy_view = (
         label(engine, made, ViewRules(members=Members(noise=p)), tmp_path / f"p{p}") for p in (0.0, 0.5)
@@ -261,7 +261,7 @@ def test_a_sample_with_more_tags_than_the_limit_keeps_the_commonest(engine: Duck
         ({"epoch_samples": 10}, "natural resampling"),
     ],
 )
-def test_members_that_cannot_be_are_refused(wrong: dict[str, float], message: str) -> None:
+def test_invalid_members_are_refused(wrong: dict[str, float], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         Members(**wrong)  # type: ignore[arg-type]
 

@@ -1,4 +1,4 @@
-"""The first pass over a shard: distinct tags, the limit of tags, labels by number, and what is told of the rest."""
+"""The first pass over a shard: distinct tags, the limit of tags, labels by number, and tags without labels."""
 
 from pathlib import Path
 
@@ -34,7 +34,7 @@ def test_pairs_are_distinct(lists: list[list[str | None] | None], extra: list[tu
         assert sorted(samples.tolist()) == samples.tolist()
 
 
-def test_of_too_many_tags_the_commonest_stay() -> None:
+def test_of_too_many_tags_the_commonest_are_kept() -> None:
     tags = [f"t{n:05d}" for n in range(MAX_TAGS + 50)]
     column = pa.chunked_array([pa.array([["a"], tags, tags[:MAX_TAGS]])])
     samples, numbers, words = distinct_pairs(column, None)
@@ -61,7 +61,7 @@ def test_labels_and_tokens_are_counted_once_a_sample(tmp_path: Path) -> None:
     assert {name for sample, name in pairs if sample == 0} == cats and not {s for s, _ in pairs} & {1, 3}
 
 
-def test_what_a_shard_tells_of_tags_without_labels_is_bounded(tmp_path: Path) -> None:
+def test_reported_tags_without_labels_are_bounded(tmp_path: Path) -> None:
     tags = [
         [f"nosuch{number:04d}" for number in range(900)],
         ["often so", "x" * 500_000 + "y"],

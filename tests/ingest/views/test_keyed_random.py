@@ -1,4 +1,4 @@
-"""Keyed draws: golden values, a plain reference, and that they behave as independent uniform numbers."""
+"""Keyed random numbers: golden values, a plain reference, and uniform, independent draws."""
 
 import math
 
@@ -56,7 +56,7 @@ def test_the_reference_is_splitmix64() -> None:
 
 
 def test_golden_values() -> None:
-    """What views of existing corpora were made with: another value here relabels them."""
+    """Views of existing corpora were made with these values: others would relabel them."""
     keys = as_keys([bytes(16), bytes(range(16)), b"\xff" * 16])
     assert words(0, SUBSET, keys).tolist() == [8695987549771912286, 8003855346019237849, 5993123232126042264]
     assert words(-7, REPLACEMENT, keys, np.array([0, -1, 1 << 40])).tolist() == [

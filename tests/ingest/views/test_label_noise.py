@@ -1,4 +1,4 @@
-"""Label noise: against a plain reading of the rule, in its marginal, and for any division of the work."""
+"""Label noise: against a literal reading of the rule, in its marginal, and for any division of the work."""
 
 import math
 from collections.abc import Callable
@@ -196,7 +196,7 @@ def test_expected_in_numbers() -> None:
 
 
 @pytest.mark.parametrize("p", [-0.1, 1.1, math.nan, math.inf])
-def test_a_share_that_is_none_is_refused(p: float) -> None:
+def test_an_invalid_share_is_refused(p: float) -> None:
     for call in calls(np.array([3, 1])):
         with pytest.raises(ConfigError, match=r"0 to 1"):
             call(p)

@@ -1,4 +1,4 @@
-"""The rules of a view, found again in the view alone: they make the same view, wherever the files lie by then."""
+"""The rules of a view, read back from the view alone, make the same view, wherever its files are then."""
 
 import json
 from collections.abc import Callable
@@ -81,7 +81,7 @@ def test_rules_come_back_from_the_view_alone(
         ("excluded.txt", "cannot be made again"),
     ],
 )
-def test_a_view_that_lost_a_file_is_told_with_a_way_out(made: Tagged, tmp_path: Path, lost: str, says: str) -> None:
+def test_a_view_without_a_file_is_an_error_with_a_remedy(made: Tagged, tmp_path: Path, lost: str, says: str) -> None:
     url = made.corpus.store.url
     view(ViewConfig(corpus=url, name="v", processes=1, **of_words(tmp_path, made)))
     opened = View.open(Corpus.open(url), "v")
@@ -104,8 +104,8 @@ def test_a_recipe_of_another_kind_is_refused(made: Tagged, recipe: dict[str, Any
         view_rules_of(replace(opened, file=replace(opened.file, recipe=recipe)))
 
 
-def test_a_view_of_before_is_made_again_by_the_rules_that_it_had(tmp_path: Path) -> None:
-    """Named entities were taken out of in21k too, and labels were called by their synsets; they get names and keep ids."""
+def test_an_older_view_is_remade_by_its_own_rules(tmp_path: Path) -> None:
+    """Named entities were removed from in21k too, and labels were named by their synsets; they get names and keep ids."""
     url = make(tmp_path, [[["sun"], ["cat"], ["cat"]]]).corpus.store.url
     view(ViewConfig(corpus=url, name="v", vocabulary="in21k", processes=1))
     opened = View.open(Corpus.open(url), "v")

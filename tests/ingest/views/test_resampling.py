@@ -109,7 +109,7 @@ def test_the_rarest_label(corpus: tuple[list[list[int]], int], width: int) -> No
     assert found.dtype == np.int32 and found.tolist() == rarest.tolist()
 
 
-def test_the_rarest_label_of_nobody() -> None:
+def test_the_rarest_label_of_no_images() -> None:
     assert rarest_of(np.empty((0, 3), np.int32), np.array([1, 2])).shape == (0,)
     assert rarest_of(np.full((2, 3), -1, np.int32), np.empty(0, np.int64)).tolist() == [-1, -1]
     assert rarest_of(np.empty((2, 0), np.int32), np.array([1, 2])).tolist() == [-1, -1]
@@ -187,7 +187,7 @@ def test_the_ends_of_the_range(kind: ResampleKind) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_epoch_that_nobody_asked_for_is_twice_the_images(kind: ResampleKind) -> None:
+def test_the_default_epoch_is_twice_the_images(kind: ResampleKind) -> None:
     frequencies, counts = np.array([1000, 10, 3]), np.array([900, 8, 3])
     asked = solve(frequencies, counts, kind, 2 * 911, 64)
     assert solve(frequencies, counts, kind, None, 64).t == asked.t
@@ -205,7 +205,7 @@ def test_natural_is_every_image_once() -> None:
 
 
 @pytest.mark.parametrize(("images", "max_repeat"), [(1 << 42, 1 << 15), (IMAGES, 0), (IMAGES, ONE), (1 << 46, 1)])
-def test_what_64_bits_do_not_hold_is_refused(images: int, max_repeat: int) -> None:
+def test_overflows_of_64_bits_are_refused(images: int, max_repeat: int) -> None:
     with pytest.raises(ConfigError, match="max_repeat"):
         solve(np.array([images]), np.array([images]), "sqrt", images, max_repeat)
     with pytest.raises(ConfigError, match="max_repeat"):
@@ -220,7 +220,7 @@ def test_a_total_that_64_bits_do_not_hold_is_refused() -> None:
 
 
 @given(corpora(), KIND, st.integers(1, 8), st.integers(0, 1 << 20), st.integers(-9, 9), st.data())
-def test_epochs_have_the_size_that_is_told(
+def test_epochs_have_the_reported_size(
     corpus: tuple[list[list[int]], int], kind: ResampleKind, max_repeat: int, epoch: int, seed: int, data: st.DataObject
 ) -> None:
     """Copies of every image by the rule of `extra_offset`, one after the other, against the closed form."""
@@ -240,9 +240,8 @@ def test_epochs_have_the_size_that_is_told(
     assert shown in (solved.reached, -(-solved.total // ONE)) and shown <= wanted
 
 
-def test_the_extra_copies_go_round() -> None:
-    """Over the 65,536 different offsets each image has exactly as many extra copies as it has units of a fraction, and
-    epochs that follow each other choose other images."""
+def test_extra_copies_rotate_over_epochs() -> None:
+    """Over all 65,536 offsets, each image gets as many extra copies as its fraction has units; epochs choose other images."""
     frequencies, counts = np.array([60, 30, 7]), np.array([50, 23, 7])
     solved = solve(frequencies, counts, "sqrt", 117, 64)
     fractions = np.repeat(solved.repeats, counts) % ONE

@@ -1,4 +1,4 @@
-"""The tag union: counted by row, cut up by shard, empty where nothing yields to a sample."""
+"""The tag union: counted by row, split by shard, empty where no duplicate has tags."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,7 +39,7 @@ def test_rows_are_counted_at_their_sample(engine: DuckDB, tmp_path: Path) -> Non
     assert united(engine, more, tmp_path / "third").sha256 != found.sha256
 
 
-def test_without_duplicates_no_place_is_looked_for(engine: DuckDB, tmp_path: Path) -> None:
+def test_without_duplicates_no_index_is_read(engine: DuckDB, tmp_path: Path) -> None:
     made = make(tmp_path, [[["a"]]])
     found = united(engine, made, tmp_path / "work")
     assert not found.files and not list((tmp_path / "work").iterdir())

@@ -1,4 +1,4 @@
-"""`tagmill corpus view`: a second labelling beside the first, from tables alone, and refused where it cannot be."""
+"""`tagmill corpus view`: adds a second labelling from tables alone, and refuses invalid options."""
 
 import json
 import shutil
@@ -21,7 +21,7 @@ def made(tmp_path: Path) -> Tagged:
     return make(tmp_path, [TAGS * 4, TAGS * 3], [TAGS], [(0, ["cat"])])
 
 
-def test_views_stand_side_by_side(made: Tagged, capsys: pytest.CaptureFixture[str]) -> None:
+def test_views_coexist(made: Tagged, capsys: pytest.CaptureFixture[str]) -> None:
     url = made.corpus.store.url
     for path in (Path(url) / "shards").glob("*.tar"):
         path.unlink()  # a view is made from tables: no picture is read
@@ -72,7 +72,7 @@ def test_samples_are_left_out_by_key(made: Tagged, tmp_path: Path) -> None:
         ({"max_labels": 0}, "max_labels"),
     ],
 )
-def test_what_cannot_be_is_refused_and_nothing_is_committed(
+def test_invalid_options_are_refused_and_nothing_is_committed(
     made: Tagged, wrong: dict[str, object], message: str
 ) -> None:
     url = made.corpus.store.url
@@ -81,7 +81,7 @@ def test_what_cannot_be_is_refused_and_nothing_is_committed(
     assert not Corpus.open(url).file.views
 
 
-def test_what_imagenet_has_is_kept_and_short_tokens_can_be(tmp_path: Path) -> None:
+def test_entities_of_imagenet_are_kept_and_short_tokens_are_optional(tmp_path: Path) -> None:
     """`#sun` is a class of ImageNet-21k and a named entity; its label goes on into views by the vocabulary's file."""
     url = make(tmp_path, [[["sun"], ["tv"], ["ox"], ["cat"], ["paris"]]]).corpus.store.url
     names = lambda **flags: [  # noqa: E731

@@ -17,7 +17,7 @@ def test_classes_are_distinct_nouns_of_wordnet(name: str, count: int) -> None:
     assert list(classes) == sorted(classes), "class ids go by synset in both"
 
 
-def test_classes_that_people_know_by_number() -> None:
+def test_well_known_classes_have_their_numbers() -> None:
     nouns, classes = WordNet.load(), imagenet("in1k")
     known = {
         0: "tench",
@@ -42,7 +42,7 @@ def test_no_other_list() -> None:
 
 
 @pytest.mark.parametrize("name", ["missing.npz", "LICENSE", "nouns.npz"])
-def test_a_broken_installation_is_told(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_a_broken_installation_is_an_error(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setattr(module, "IMAGENET_FILE", name)
     with pytest.raises(TagmillError, match="install tagmill again"):
         imagenet.__wrapped__("in1k")
