@@ -139,7 +139,7 @@ def test_a_disk_that_fills_is_said_and_the_run_goes_on_when_there_is_room(liar: 
             where = {"output": str(tmp_path / "corpus"), "spool": str(spool)}
             return IngestConfig(input=(str(path),), allow_private=True, processes=1, image_size=64, **where)
 
-        with pytest.raises(TagmillError, match="room") as raised:
+        with pytest.raises(TagmillError, match="free some space") as raised:
             ingest(config(small))
         assert raised.value.remedy and not (tmp_path / "corpus" / "corpus.json").exists()
         assert not any(small.iterdir())
