@@ -1,7 +1,7 @@
-"""A worker's decoder processes: ended when a body takes too long, replaced when one dies over it.
+"""A worker's decoder processes: killed when a body takes too long, replaced when they crash.
 
-While a decoder is at a body the next lies in its socket, so that it need not wait for us. Which one it died over is known all
-the same: it answers in order.
+One more body is queued in the socket to hide latency. Answers are in order, so a crash is always attributed to the
+right body.
 """
 
 import asyncio
@@ -30,8 +30,8 @@ START_TIMEOUT = 120.0  # seconds in which a decoder must have started
 # Bytes that a picture may take in a decoder: some, and so many a pixel. A WebP with alpha takes the most, 21 a pixel.
 SOME_MEMORY, PIXEL_MEMORY = 1 << 30, 48
 _MOST_FACTS, _MOST_JPEG, _PIECE = 1 << 16, 1 << 30, 1 << 18  # bytes of an answer, and of what is read of it at once
-# A decoder is one of many, so threads beside it have no core to run on. And glibc is told to keep the memory of one picture for
-# the next: by luck it gives it back each time, and the kernel then takes up to a third of the time to hand it out again.
+# A decoder is one of many processes, so further threads have no core to run on. glibc keeps the memory of one image for
+# the next; else the kernel may spend up to a third of the time on zeroing pages.
 _ENVIRONMENT = {
     **dict.fromkeys(["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"], "1"),
     "MALLOC_MMAP_THRESHOLD_": str(1 << 25),
@@ -101,7 +101,7 @@ class Decoders:
         """One that has nothing to do, else a new one, else one that is at its only body."""
         async with self._starting:
             for process in self._processes:
-                if not process.asked and not process.lives():  # somebody killed it, and no picture is to blame
+                if not process.asked and not process.lives():  # killed from outside; no image is to blame
                     process.end()
             self._processes[:] = [process for process in self._processes if not process.ended]
             found = min(self._processes, key=lambda each: each.asked, default=None)
@@ -166,7 +166,7 @@ class _Process:
                     self._blame_first(EOFError())
             return await mine.answer
         finally:
-            mine.answer.cancel()  # nobody waits for it any more
+            mine.answer.cancel()  # no caller waits for it any more
             self.asked -= 1
             if self.ended and not self.asked:
                 self._socket.close()

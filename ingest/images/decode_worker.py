@@ -46,7 +46,7 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """What a decoder is told once."""
+    """Settings that a decoder gets once, at its start."""
 
     policy: ImagePolicy
     memory: int  # bytes that it may take beyond what it begins with
@@ -115,7 +115,7 @@ def serve(connection: socket.socket, prepare: Prepare = prepare) -> None:
     _leave_with(told.parent)
     _limit(told.memory)
     connection.sendall(ANSWER_HEAD.pack(len(READY), 0) + READY)
-    # From here on nobody reads what codecs say of broken pictures: it would fill a disk or garble a terminal.
+    # From here on, discard what codecs print about broken images: it would fill a disk or garble a terminal.
     with Path(os.devnull).open("wb") as nowhere:
         os.dup2(nowhere.fileno(), sys.stderr.fileno())
     while (body := _message(connection)) is not None:

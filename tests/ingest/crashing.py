@@ -25,7 +25,7 @@ def obedient(body: bytes, policy: ImagePolicy) -> Prepared | Rejected:
         os._exit(int(argument))
     if order == b"fail":
         raise RecursionError("not foreseen")
-    if order == b"babble":  # before its answer, which is then one that nobody asked for
+    if order == b"babble":  # before its answer, which was then not asked for
         os.write(sys.stdin.fileno(), ANSWER_HEAD.pack(5, int(argument)) + b"{bad}" + bytes(int(argument)))
     if order == b"take":
         np.ones(int(argument), np.uint8)

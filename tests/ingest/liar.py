@@ -1,4 +1,4 @@
-"""A web server on loopback for tests, which says what it is told to, true or not, and counts every connection and request."""
+"""A web server on loopback for tests, which sends configured answers, true or false, and counts connections and requests."""
 
 import socketserver
 import threading
@@ -45,7 +45,7 @@ class Crowd:
 
 @dataclass
 class Liar:
-    """Answers `answers[path]`, a Lie or a function of how often the path was asked for before; 404 for the others."""
+    """Serves `answers[path]`: an answer, or a function of the number of earlier requests for the path. Other paths are 404."""
 
     answers: dict[str, Lie | Callable[[int], Lie]] = field(default_factory=dict)
 

@@ -14,7 +14,7 @@ from tagmill.ingest.engines.engine import Param
 
 INT64S = [None, 0, 1, -1, 7, 1 << 40, (1 << 63) - 1, -(1 << 63), -(1 << 63) + 1]
 INT32S = [None, 0, 1, -1, 7, (1 << 31) - 1, -(1 << 31)]
-# U+FFFF and U+1F600 stand in one order by bytes of UTF-8 and in the other by units of UTF-16.
+# U+FFFF and U+1F600 sort one way by bytes of UTF-8 and the other way by units of UTF-16.
 STRINGS = [
     None,
     "",

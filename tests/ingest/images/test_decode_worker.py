@@ -104,7 +104,7 @@ def test_a_picture_is_what_prepare_and_the_fingerprints_give() -> None:
     assert picture(b"<html>", POLICY) == Rejected(Reason.NOT_AN_IMAGE, "HTML")
 
 
-def test_what_nobody_foresaw_is_a_reject_that_names_it() -> None:
+def test_an_unexpected_error_is_a_reject_that_names_it() -> None:
     def fails(body: bytes, policy: ImagePolicy) -> Prepared | Rejected:
         raise {b"memory": MemoryError, b"deep": RecursionError}[body](f"at {id(body):x}")
 

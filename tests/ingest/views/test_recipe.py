@@ -87,7 +87,7 @@ def test_a_view_without_a_file_is_an_error_with_a_remedy(made: Tagged, tmp_path:
     opened = View.open(Corpus.open(url), "v")
     data = opened.store.read(lost)
     opened.store.put(lost, data + b"more")
-    with pytest.raises(ConfigError, match="not the one that it was made by"):
+    with pytest.raises(ConfigError, match="not the file that the view was made from"):
         view_rules_of(opened)
     opened.store.delete(lost)
     with pytest.raises(ConfigError, match=says) as raised:
