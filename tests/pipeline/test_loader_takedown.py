@@ -156,7 +156,10 @@ def test_other_holes_still_count_and_are_named(made: Made, monkeypatch: pytest.M
     data[int(np.load(made.file(0, ".npy"))[3]["offset"]) + 200] ^= 1
     path.write_bytes(data)
     monkeypatch.setattr(configs, "FAILURE_FLOOR", 0)
-    with loader(made.url, failure_budget=0.0) as run, pytest.raises(TagmillError, match=r"1 of .* most frequent: 1 altered;"):
+    with (
+        loader(made.url, failure_budget=0.0) as run,
+        pytest.raises(TagmillError, match=r"1 of .* most frequent: 1 altered;"),
+    ):
         list(batches_left(run))
 
 
