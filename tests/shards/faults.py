@@ -13,7 +13,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 SLOW_DOWN = (
@@ -48,13 +48,14 @@ class Faults:
 
 @dataclass(frozen=True)
 class Request:
-    """One request as the proxy saw it; `size` is that of the body that was returned."""
+    """One request as the proxy saw it; `size` is that of the body that was returned, `given` of the request's own."""
 
     method: str
     path: str
     status: int
     size: int
     fault: str
+    given: int = 0
 
 
 @dataclass
@@ -133,7 +134,7 @@ class FaultyProxy:
         try:
             await asyncio.sleep(self.faults.latency)
             if fault == "stall":
-                self.requests.append(Request(method, path, 0, 0, fault))
+                self.requests.append(Request(method, path, 0, 0, fault, len(body)))
                 await self._done.wait()
                 return False
             if fault == "busy":
@@ -143,7 +144,8 @@ class FaultyProxy:
                 onward.write(head + body)
                 await onward.drain()
                 headers, content = await _answer(behind, method)
-            return await self._send(writer, Request(method, path, int(headers[9:12]), 0, fault), headers, content)
+            seen = Request(method, path, int(headers[9:12]), 0, fault, len(body))
+            return await self._send(writer, seen, headers, content)
         finally:
             self._in_flight -= 1
 
@@ -153,7 +155,7 @@ class FaultyProxy:
         elif seen.fault == "altered" and content:
             content = bytes([*content[:-1], content[-1] ^ 1])
         sent = 0 if seen.fault == "reset" else len(content)
-        self.requests.append(Request(seen.method, seen.path, seen.status, sent, seen.fault))
+        self.requests.append(replace(seen, size=sent))
         if seen.fault == "reset":
             writer.transport.abort()
             return False
