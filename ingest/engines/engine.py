@@ -1,29 +1,76 @@
 """The interface of an SQL engine, the tables that are bound to it, and the statements in `ingest/engines/sql`."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from concurrent.futures import as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
 from importlib import resources
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeAlias
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tagmill.shards.storage.store import Store, handle
+from tagmill.shards.storage.threads import DaemonPool
 
 if TYPE_CHECKING:
     import pyarrow.dataset as ds
 
 Param = int | str
 TABLE_ROWS = 1 << 14  # rows of a table in memory while it is read
+SINGLE_READ = 1 << 26  # bytes; longer objects of a remote store are read in pieces
+COPIES_AT_ONCE = 16  # objects that are copied from a remote store at a time
 
 
 @dataclass(frozen=True)
 class Parquet:
-    """Parquet objects of a store as one table with exactly the columns of `schema`; opened lazily."""
+    """Parquet objects of a store as one table with exactly the columns of `schema`; opened lazily.
+
+    `sizes` are the lengths of the objects in bytes, where they are known: reading one then needs no request for it.
+    """
 
     store: Store
     names: tuple[str, ...]
     schema: pa.Schema
+    sizes: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        assert len(self.sizes) in (0, len(self.names)), "a size for every object, or for none"
+
+    def slice(self, first: int, last: int) -> "Parquet":
+        """Returns the table of the objects `first` to `last` - 1."""
+        return replace(self, names=self.names[first:last], sizes=self.sizes[first:last])
+
+    def copied(self, folder: Path, threads: int = COPIES_AT_ONCE) -> "Parquet":
+        """Copies the objects of a remote store into a local folder, `threads` at a time, and returns the table of the
+        copies; a local store's table is returned as it is.
+
+        An object of a known size is copied by one request for each SINGLE_READ bytes of it. The copies have the names
+        of the objects. Raises FileNotFoundError, and IntegrityError where an object does not have its size.
+        """
+        if self.store.root is not None:
+            return self
+        with DaemonPool(threads, "tagmill-copy") as pool:
+            copies = [pool.submit(self._copy, name, folder / name) for name in self.names]
+            for copy in as_completed(copies):
+                copy.result()
+        return replace(self, store=Store(str(folder)))
+
+    def _copy(self, name: str, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        size = self._sizes.get(name)
+        with path.open("wb") as file:
+            if size is None:
+                file.write(self.store.read(name))
+            else:
+                for start in range(0, size, SINGLE_READ):
+                    file.write(self.store.read_range(name, start, min(start + SINGLE_READ, size), size))
+
+    @cached_property
+    def _sizes(self) -> dict[str, int]:
+        return dict(zip(self.names, self.sizes, strict=bool(self.sizes)))
 
     def dataset(self) -> "ds.Dataset":
         """Returns the table as an Arrow dataset, for readers in this process that select columns."""
@@ -36,8 +83,11 @@ class Parquet:
         return ds.dataset(paths, schema=self.schema, filesystem=fs, format="parquet")
 
     def batches(self, name: str) -> Iterator[pa.RecordBatch]:
-        """Yields the rows of one object, read through the store, which retries failed requests."""
-        with self.store.open(name) as file:
+        """Yields the rows of one object, read through the store, which retries failed requests.
+
+        An object of a remote store whose size is known to be at most SINGLE_READ is read whole, by one request.
+        """
+        with self._opened(name) as file:
             parquet = pq.ParquetFile(file)
             there = set(parquet.schema_arrow.names)
             columns = [column for column in self.schema.names if column in there]
@@ -47,6 +97,15 @@ class Parquet:
                     for field in self.schema
                 ]
                 yield pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+
+    @contextmanager
+    def _opened(self, name: str) -> "Iterator[BinaryIO | pa.BufferReader]":
+        size = self._sizes.get(name)
+        if self.store.root is None and size is not None and size <= SINGLE_READ:
+            yield pa.BufferReader(self.store.read_range(name, 0, size, size))
+        else:
+            with self.store.open(name) as file:
+                yield file
 
 
 @dataclass(frozen=True)
@@ -110,9 +169,9 @@ def statement_text(name: str) -> str:
     return resources.files("tagmill.ingest.engines.sql").joinpath(f"{name}.sql").read_text(encoding="utf-8")
 
 
-def parquet_of(store: Store, names: Sequence[str], schema: pa.Schema) -> Parquet:
-    """Returns Parquet objects of a store as one table with exactly the columns of `schema`, opened lazily."""
-    return Parquet(store, tuple(names), schema)
+def parquet_of(store: Store, names: Sequence[str], schema: pa.Schema, sizes: Sequence[int] = ()) -> Parquet:
+    """Returns Parquet objects of a store as one table, see `Parquet`."""
+    return Parquet(store, tuple(names), schema, tuple(sizes))
 
 
 def plain_schema(schema: pa.Schema) -> pa.Schema:
