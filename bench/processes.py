@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,15 @@ def tree(root: int) -> dict[int, float]:
 def cpu_seconds(root: int) -> float:
     """Returns the processor seconds of a tree since its processes started."""
     return sum(tree(root).values())
+
+
+def cpu_by_name(root: int, names: Sequence[str]) -> dict[str, float]:
+    """Returns the processor seconds so far of the living processes below `root` with these names."""
+    found = dict.fromkeys(names, 0.0)
+    for process, seconds in tree(root).items():
+        if (name := _read(PROC / str(process) / "comm").strip()) in found:
+            found[name] += seconds
+    return found
 
 
 def pss_bytes(root: int) -> int:

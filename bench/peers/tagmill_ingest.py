@@ -4,9 +4,6 @@ Its parts are so small that both processes have work until the end; the default 
 same pixels are under many URLs here, so near duplicates are kept: img2dataset does not look for them.
 """
 
-import json
-from pathlib import Path
-
 if __name__ == "__main__":  # its worker processes read this file too, and import as little as with the command
     from tagmill import cli
     from tagmill.bench.peers.whole import options, report
@@ -19,6 +16,6 @@ if __name__ == "__main__":  # its worker processes read this file too, and impor
     words = [str(word) for flag in flags.items() for word in flag]
     cli.main(["ingest", *words, "--allow-private", "--only-if-bigger"])
     corpus = Corpus.open(given.output)
-    tars = sum(Path(given.output, f"shards/{entry.name}.tar").stat().st_size for entry in corpus.entries)
-    assert json.loads(Path(given.output, "corpus.json").read_text())["views"], "a corpus without its view"
+    tars = sum(entry.bytes for entry in corpus.entries)
+    assert corpus.file.views, "a corpus without its view"
     report(sum(entry.samples for entry in corpus.entries), tars, ("pillow-simd", "aiohttp", "pyarrow"))

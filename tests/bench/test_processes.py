@@ -51,3 +51,15 @@ def test_a_child_is_counted_with_its_parent() -> None:
     assert found[child.pid] >= alone > 0 and processes.pss_bytes(os.getpid()) > processes.pss_bytes(child.pid) > 0
     child.communicate(b"\n")
     assert child.pid not in processes.tree(os.getpid())
+
+
+def test_processes_are_found_by_name() -> None:
+    code = "x = sum(range(3_000_000)); print(x, flush=True); input()"
+    child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert child.stdout is not None
+    child.stdout.readline()
+    name = (processes.PROC / str(child.pid) / "comm").read_text().strip()
+    found = processes.cpu_by_name(os.getpid(), [name, "no-such-program"])
+    assert found.keys() == {name, "no-such-program"} and found["no-such-program"] == 0
+    assert found[name] >= processes.tree(child.pid)[child.pid] > 0
+    child.communicate(b"\n")
