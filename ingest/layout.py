@@ -55,6 +55,8 @@ def known_file(part: int) -> str:
 # Robots: parts/robots.py. Asked again, and written over, when the answers are older than `robots_max_age`.
 
 ROBOTS_FOLDER = "parts/robots"
+ORIGINS_FOLDER = f"{ROBOTS_FOLDER}/origins"
+ANSWERS_FOLDER = f"{ROBOTS_FOLDER}/answers"
 # The number of hosts of each task: all hosts are found.
 HOSTS_MARKER = f"{ROBOTS_FOLDER}/hosts/done.json"
 # `Asked` of all tasks: every partition has its answers.
@@ -63,7 +65,7 @@ ROBOTS_MARKER = f"{ROBOTS_FOLDER}/done.json"
 
 def origins_file(part: int) -> str:
     """The origins of a partition's URLs. Written by workers of parts/robots.py; read by its SQL."""
-    return f"{ROBOTS_FOLDER}/origins/{part:06d}.parquet"
+    return f"{ORIGINS_FOLDER}/{part:06d}.parquet"
 
 
 def hosts_file(task: int) -> str:
@@ -73,12 +75,12 @@ def hosts_file(task: int) -> str:
 
 def answers_file(task: int) -> str:
     """The answers of a task's origins. Written by the worker that asked them; read by the SQL of parts/robots.py."""
-    return f"{ROBOTS_FOLDER}/answers/{task:06d}.parquet"
+    return f"{ANSWERS_FOLDER}/{task:06d}.parquet"
 
 
 def asked_file(task: int) -> str:
     """The marker of a task, `Asked`. Put after its `answers_file`, by the same worker; read by a resumed run."""
-    return f"{ROBOTS_FOLDER}/answers/{task:06d}.json"
+    return f"{ANSWERS_FOLDER}/{task:06d}.json"
 
 
 def rules_file(part: int) -> str:

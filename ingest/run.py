@@ -37,15 +37,15 @@ from tagmill.ingest.executor import open_executor
 from tagmill.ingest.extend.base_corpus import begin, is_done
 from tagmill.ingest.extend.generation import check_views
 from tagmill.ingest.http.proxy import PROXY_WARNING, Proxies
-from tagmill.ingest.layout import attempt_file, done_file
+from tagmill.ingest.layout import attempt_file
 from tagmill.ingest.pack.shard_plan import NOTHING_BEFORE, check_partitions
-from tagmill.ingest.pack.write_shards import PackedGroup, PackTask, plan_groups
+from tagmill.ingest.pack.write_shards import PackedGroup, PackTask, packed_before, plan_groups
 from tagmill.ingest.parts.first_look import FirstLook
 from tagmill.ingest.parts.known_urls import partition_known
 from tagmill.ingest.parts.make import PartSummary
 from tagmill.ingest.parts.partition import PartitionManifest, partition
 from tagmill.ingest.parts.robots import ask_hosts, find_hosts
-from tagmill.ingest.parts.run import run_parts
+from tagmill.ingest.parts.run import all_done, run_parts
 from tagmill.ingest.parts.table import PART
 from tagmill.ingest.pins import Pinned, pin
 from tagmill.ingest.progress.failure_budget import FailureBudget
@@ -128,8 +128,7 @@ def _ask_hosts(run: RunContext, manifest: PartitionManifest) -> None:
     """Asks for the robots.txt of hosts, unless every part is fetched already."""
     if not run.config.honour_robots:
         return
-    names = set(run.store.names("parts"))
-    if all(done_file(part) in names for part in range(manifest.num_parts)):
+    if all_done(run.store, manifest.num_parts):
         return
     engine = run.executor.engine
     with run.stage("hosts"):
@@ -201,6 +200,9 @@ def _pack(
             )
             for group in groups
         ]
-        packed = run.executor.pack(tasks, run.progress)
+        before = packed_before(tasks, run.progress)
+        left = [task for number, task in enumerate(tasks) if number not in before]
+        made = iter(run.executor.pack(left, run.progress) if left else ())
+        packed = [before[number] if number in before else next(made) for number in range(len(tasks))]
         run.check_sum(sum(sum(group.outcomes().values()) for group in packed), manifest.rows, "samples and rejects")
     return packed

@@ -25,6 +25,7 @@ from tagmill.shards.formats.placeholder_jpeg import no_facts, placeholder_jpeg
 from tagmill.shards.formats.record import sha256_hex
 from tagmill.shards.formats.shard_index import TAR_BLOCK, key_hex, padded
 from tagmill.shards.manifest import Corpus, CorpusFile, Named, ShardEntry, amend, read_named
+from tagmill.shards.many_requests import delete_many
 from tagmill.shards.reader import ShardReader
 from tagmill.shards.storage.store import Store
 from tagmill.shards.takedown import PURGE, PURGED, PurgedShard, Row, Takedown
@@ -111,9 +112,8 @@ def purge_shards(corpus: Corpus, spool: Path, entries: Iterable[ShardEntry], at:
         if entry.name in corpus.takedown.unfinished:
             after = purge_shard(corpus, entry, spool)
             rows.append(Row(kind=PURGED, shard=entry.name, at=at, **asdict(after)))
-    for name in corpus.store.names("parts"):  # they hold copies of the images
-        if not name.startswith(f"{NOTES}/"):
-            corpus.store.delete(name)
+    kept = corpus.store.names("parts")  # they hold copies of the images
+    delete_many(corpus.store, [name for name in kept if not name.startswith(f"{NOTES}/")])
     found = record(corpus, rows) if rows else corpus
     corpus.store.delete_below("parts")
     return found

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tagmill.ingest.dedup.selection import read_group
-from tagmill.ingest.layout import PACKING_PIN, packed_file
+from tagmill.ingest.layout import PACKED_FOLDER, PACKING_PIN, packed_file
 from tagmill.ingest.pack.shard_plan import NOTHING_BEFORE, Before, GroupPlan, GroupSizes, ShardPlan, plan, tar_bytes
 from tagmill.ingest.parts.table import record_of
 from tagmill.ingest.progress.progress import Progress
@@ -26,10 +26,12 @@ from tagmill.ingest.workers.worker import ReportRows, WorkerReport, no_report
 from tagmill.shards.errors import CorpusError
 from tagmill.shards.formats.record import Record, sha256_hex
 from tagmill.shards.manifest import SPLITS, ShardEntry
+from tagmill.shards.many_requests import in_order, read_many, requests_at_once
 from tagmill.shards.side_tables import LEDGER, REJECTS, SIDE_ROWS
 from tagmill.shards.storage.store import Store
 from tagmill.shards.writer import ShardWriter, publish
 
+GROUPS_AT_ONCE = 16  # selections of groups, of about 100,000 rows each, that are read at a time from a remote store
 DECISIONS = ["part", "place", "split", "reason", "yields_to"]
 
 
@@ -77,7 +79,7 @@ def plan_groups(
     selected: str,
     before: Before = NOTHING_BEFORE,
 ) -> list[GroupPlan]:
-    """Plans all new shards from the selection in the store; memory holds the sizes of one group at a time."""
+    """Plans all new shards from the selection in the store; memory holds a bounded number of groups at a time."""
 
     def sizes(first: int) -> GroupSizes:
         group = read_group(store, first // parts_per_group, ["part", "split", "sample_bytes"], selected)
@@ -91,7 +93,25 @@ def plan_groups(
         )
 
     firsts = range(0, num_parts, parts_per_group)
-    return plan(map(sizes, firsts), max_samples=max_samples, max_bytes=max_bytes, before=before)
+    groups = in_order(sizes, firsts, min(GROUPS_AT_ONCE, requests_at_once(store)))
+    return plan(groups, max_samples=max_samples, max_bytes=max_bytes, before=before)
+
+
+def packed_before(tasks: list[PackTask], progress: Progress) -> dict[int, PackedGroup]:
+    """Returns what came of the groups that are packed already, by number of the task, and shows it in `progress`: one
+    listing, then a request a group, many at a time."""
+    if not tasks:
+        return {}
+    store, names = tasks[0].store, {packed_file(task.group.label): number for number, task in enumerate(tasks)}
+    there = [name for name, _ in store.listing(PACKED_FOLDER) if name in names]
+    found = {}
+    for name, marker in zip(there, read_many(store, there), strict=True):
+        group = PackedGroup.parse(marker)
+        if group.stamp == tasks[names[name]].stamp:
+            found[names[name]] = group
+            for outcome, num_rows in group.outcomes().items():
+                progress.advance(num_rows, **{outcome: num_rows})
+    return found
 
 
 def pack(tasks: list[PackTask], processes: int, progress: Progress) -> list[PackedGroup]:

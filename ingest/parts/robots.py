@@ -17,7 +17,7 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from itertools import count, groupby, islice
+from itertools import groupby, islice
 from typing import Any, Self
 
 import pyarrow as pa
@@ -33,7 +33,9 @@ from tagmill.ingest.filters.pinned import PinnedRules, forbidden_of, read_rules
 from tagmill.ingest.http.opt_out import agents_of
 from tagmill.ingest.http.urls import normalise, parsed_url
 from tagmill.ingest.layout import (
+    ANSWERS_FOLDER,
     HOSTS_MARKER,
+    ORIGINS_FOLDER,
     ROBOTS_MARKER,
     answers_file,
     asked_file,
@@ -50,6 +52,7 @@ from tagmill.ingest.workers.pool import WorkerPool
 from tagmill.ingest.workers.worker import ReportRows, WorkerReport
 from tagmill.shards.formats.parquet import read_table, table_bytes
 from tagmill.shards.formats.record import sha256_hex
+from tagmill.shards.many_requests import in_order, put_many, read_many, requests_at_once
 from tagmill.shards.storage.store import Store
 
 HOSTS = 512  # origins per task; one worker does a task
@@ -109,9 +112,10 @@ def find_hosts(config: IngestConfig, store: Store, num_parts: int, engine: Calla
     if store.exists(HOSTS_MARKER):
         return list(json.loads(store.read(HOSTS_MARKER)))
     rules = read_rules(store)
-    scans = [_Scan(config, store, part, rules) for part in range(num_parts)]
+    there = {name for name, _ in store.listing(ORIGINS_FOLDER)}
+    scans = [_Scan(config, store, part, rules) for part in range(num_parts) if origins_file(part) not in there]
     with WorkerPool(
-        min(config.processes, -(-num_parts // PARTITIONS_PER_WORKER)), "finding the hosts of a list"
+        min(config.processes, -(-len(scans) // PARTITIONS_PER_WORKER)), "finding the hosts of a list"
     ) as pool:
         for _ in pool.map(_find_origins, scans):
             pass
@@ -163,8 +167,6 @@ class _Scan:
 def _find_origins(task: _Scan) -> None:
     """Puts the origins of a partition's URLs, without URLs that a takedown list forbids."""
     store, part = task.store, task.part
-    if store.exists(origins_file(part)):
-        return
     denied, counts = forbidden_of(store, task.rules).denied, Counter[str]()
     with store.open(rows_file(part)) as file:
         parquet = pq.ParquetFile(file)
@@ -200,11 +202,14 @@ def _spread(origin: str) -> int:
 def _put_hosts(sql: Engine, store: Store) -> Iterator[int]:
     """Puts the origins of all tasks; yields how many each has."""
     rows = (row for batch in sql.run("hosts") for row in batch.to_pylist())
-    for task in count():
-        if not (hosts := list(islice(rows, HOSTS))):
-            return
-        store.put(hosts_file(task), table_bytes(hosts, ORIGINS_ONCE))
-        yield len(hosts)
+    tasks = enumerate(iter(lambda: list(islice(rows, HOSTS)), []))
+
+    def put(task: tuple[int, list[dict[str, Any]]]) -> int:
+        number, hosts = task
+        store.put(hosts_file(number), table_bytes(hosts, ORIGINS_ONCE))
+        return len(hosts)
+
+    return in_order(put, tasks, requests_at_once(store))
 
 
 @dataclass(frozen=True)
@@ -221,8 +226,7 @@ class AskTask:
 def _ask_all(config: IngestConfig, store: Store, sizes: list[int], progress: Progress) -> Asked:
     found: list[Asked] = []
     todo = []
-    for task in range(len(sizes)):
-        before = Asked.parse(store.read(asked_file(task))) if store.exists(asked_file(task)) else None
+    for task, before in enumerate(_asked_before(store, len(sizes))):
         if before is not None and before.hosts == sizes[task] and before.is_valid(config):
             found.append(before)
             progress.advance(before.hosts, **before.outcomes)
@@ -239,6 +243,15 @@ def _ask_all(config: IngestConfig, store: Store, sizes: list[int], progress: Pro
     first = min((one.asked_at for one in found), default=datetime.now(UTC).isoformat())
     agents = sorted(agents_of(config.user_agent))
     return Asked(sum(one.hosts for one in found), first, agents, dict(sorted(outcomes.items())))
+
+
+def _asked_before(store: Store, num_tasks: int) -> Iterator[Asked | None]:
+    """Yields the marker of every task in order, None where there is none."""
+    wanted = {asked_file(task) for task in range(num_tasks)}
+    there = {name for name, _ in store.listing(ANSWERS_FOLDER) if name in wanted}
+    names = [asked_file(task) for task in range(num_tasks)]
+    found = read_many(store, (name for name in names if name in there))
+    return (Asked.parse(next(found)) if name in there else None for name in names)
 
 
 def _ask_in_worker(task: AskTask, report: WorkerReport) -> Asked:
@@ -307,8 +320,9 @@ async def _row(fetcher: Fetcher, store: Store, origin: str, agents: frozenset[st
 
 def _put_rules(sql: Engine, store: Store) -> None:
     """Splits the answers of all partitions, which are sorted by partition, into one table each."""
-    for part, batches in groupby(_by_part(sql.run("rules")), lambda piece: piece[0]):
-        store.put(rules_file(part), table_bytes([row for _, rows in batches for row in rows], LISTED))
+    parts = groupby(_by_part(sql.run("rules")), lambda piece: piece[0])
+    rows = ((part, [row for _, some in pieces for row in some]) for part, pieces in parts)
+    put_many(store, ((rules_file(part), table_bytes(some, LISTED)) for part, some in rows))
 
 
 def _by_part(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, list[dict[str, Any]]]]:

@@ -1,6 +1,6 @@
 """Makes all parts of a run, in worker processes of this machine or on another executor."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.filters.pinned import read_rules
@@ -11,6 +11,7 @@ from tagmill.ingest.parts.table import part_schema
 from tagmill.ingest.progress.progress import Progress
 from tagmill.ingest.workers.pool import WorkerPool
 from tagmill.ingest.workers.worker import WorkerReport
+from tagmill.shards.many_requests import read_many
 from tagmill.shards.storage.store import Store
 
 MakeParts = Callable[[IngestConfig, Store, list[int], Progress], list[PartSummary]]
@@ -29,11 +30,11 @@ def run_parts(
     `make` makes parts (None: in worker processes). Raises TagmillError where a worker dies; finished parts are kept, so
     that the same call goes on.
     """
-    names, rules = set(store.names("parts")), read_rules(store)
+    rules = read_rules(store)
     summaries: dict[int, PartSummary] = {}
-    for part in range(num_parts):
-        if done_file(part) in names and (found := PartSummary.parse(store.read(done_file(part)))).rules == rules:
-            summaries[part] = found
+    for found in _done(store, num_parts):
+        if found.rules == rules:
+            summaries[found.part] = found
             progress.advance(found.rows, ok=found.ok, **found.reasons)
     todo = [part for part in range(num_parts) if part not in summaries]
     if todo:
@@ -56,12 +57,26 @@ def images_left(store: Store) -> bool:
     """Whether a run still has images to make, or to make again."""
     if not store.exists(PARTITION_MARKER):
         return True
-    names, rules = set(store.names("parts")), read_rules(store)
-    for part in range(PartitionManifest.parse(store.read(PARTITION_MARKER)).num_parts):
-        if done_file(part) not in names:
-            return True
-        if rules.md5:  # blocklists by md5 are the only reason to make a part again
-            found = PartSummary.parse(store.read(done_file(part)))
-            if found.ok and found.rules.md5 != rules.md5:
-                return True
-    return False
+    num_parts = PartitionManifest.parse(store.read(PARTITION_MARKER)).num_parts
+    if not all_done(store, num_parts):
+        return True
+    rules = read_rules(store)
+    # Blocklists by md5 are the only reason to make a part again.
+    return bool(rules.md5) and any(found.ok and found.rules.md5 != rules.md5 for found in _done(store, num_parts))
+
+
+def all_done(store: Store, num_parts: int) -> bool:
+    """Whether every part has been made, maybe under other takedown rules or blocklists."""
+    return len(_markers(store, num_parts)) == num_parts
+
+
+def _done(store: Store, num_parts: int) -> Iterator[PartSummary]:
+    """Reads the markers of the parts that were made, in order: one listing, then one request each, many at a time."""
+    return map(PartSummary.parse, read_many(store, _markers(store, num_parts)))
+
+
+def _markers(store: Store, num_parts: int) -> list[str]:
+    """Returns the names of the markers that are there, in order of parts."""
+    wanted = {done_file(part): None for part in range(num_parts)}
+    there = {name for name, _ in store.listing("parts") if name in wanted}
+    return [name for name in wanted if name in there]

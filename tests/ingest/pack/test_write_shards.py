@@ -17,9 +17,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from tagmill.ingest.dedup.selection import SELECTION, STAMP
-from tagmill.ingest.layout import PACKING_PIN, selection_file
+from tagmill.ingest.layout import PACKING_PIN, packed_file, selection_file
 from tagmill.ingest.pack import write_shards as packing
-from tagmill.ingest.pack.write_shards import PackedGroup, PackTask, pack, pack_group, plan_groups
+from tagmill.ingest.pack.shard_plan import GroupPlan
+from tagmill.ingest.pack.write_shards import PackedGroup, PackTask, pack, pack_group, packed_before, plan_groups
 from tagmill.ingest.parts.table import PART, record_of
 from tagmill.ingest.progress.progress import Silent
 from tagmill.shards.errors import CorpusError, TagmillError
@@ -27,6 +28,7 @@ from tagmill.shards.formats.shard_index import sample_bytes
 from tagmill.shards.lint import lint_shard
 from tagmill.shards.manifest import Corpus, CorpusFile, commit, put_manifest
 from tagmill.shards.storage.store import Store
+from tests.shards.countedstore import counted_store
 
 NUM_PARTS, PARTS_PER_GROUP = 5, 2
 SELECTED = "a selection"  # its stamp
@@ -284,3 +286,31 @@ def test_a_marker_holds_what_was_packed(tmp_path: Path) -> None:
     packed = pack_group(made.tasks()[0])
     assert PackedGroup.parse(made.store.read("parts/packed/000000.json")) == packed
     assert json.loads(made.store.read("parts/packed/000000.json"))["rejects"] == packed.rejects
+
+
+def test_groups_that_are_packed_already_are_found_by_one_request_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    driver, store = counted_store(monkeypatch), Store("s3://corpus")
+    groups = [GroupPlan(f"{number:06d}", "train", (number,), ()) for number in range(3000)]
+    tasks = [PackTask(store, "", group, {}, 1, EXTRA, "now", SELECTED) for group in groups]
+    assert packed_before(tasks, Silent()) == {} == packed_before([], Silent())
+    made = {number: PackedGroup([], {"timeout": number}, "", "now") for number in range(3000)}
+    for number, group in made.items():
+        driver.objects[packed_file(f"{number:06d}")] = json.dumps(dataclasses.asdict(group)).encode()
+    del driver.objects[packed_file("000009")]
+    driver.objects[packed_file("000005")] = json.dumps({**dataclasses.asdict(made[5]), "stamp": "before"}).encode()
+    driver.counts, driver.together, driver.gated = Counter(), 32, "packed/"
+    seen = Counter[str]()
+    found = packed_before(tasks, Counted(seen))
+    assert found == {number: group for number, group in made.items() if number not in (5, 9)}
+    assert driver.counts == {"page": 3, "read": 2999} and +seen == {"timeout": sum(found)}
+
+
+def test_selections_are_read_together_when_groups_are_planned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Made(tmp_path, 3)
+    limits: dict[str, Any] = {"max_samples": 4, "max_bytes": 20_480, "selected": SELECTED}
+    sizes: dict[str, Any] = {"num_parts": NUM_PARTS, "parts_per_group": PARTS_PER_GROUP}
+    here = plan_groups(made.store, **sizes, **limits)
+    driver = counted_store(monkeypatch)
+    driver.objects = {name: made.store.read(name) for name in made.store.names("parts/selection")}
+    driver.together, driver.gated = len(driver.objects), "selection/"
+    assert len(driver.objects) == 3 and plan_groups(Store("s3://corpus"), **sizes, **limits) == here

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,7 @@ from tagmill.shards.storage.store import Store
 from tests.ingest.liar import Crowd, Liar, Lie, redirect
 from tests.ingest.smallweb import picture
 from tests.ingest.test_run import DEADLY, digests
+from tests.shards.countedstore import counted_store
 
 PICTURE = Lie(picture(1))
 
@@ -415,3 +416,33 @@ def test_the_answers_are_there_to_be_looked_at(tmp_path: Path, webs: list[Liar])
     (row,) = read_table(run.store.read(answers_file(0))).to_pylist()
     assert begun - timedelta(seconds=1) <= row["fetched_at"] <= datetime.now(UTC) and row["seconds"] > 0
     assert (row["origin"], row["http_status"], row["reason"]) == (origin(webs[0]), 404, None)
+
+
+def test_a_resumed_run_reads_the_markers_of_its_tasks_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    driver, store = counted_store(monkeypatch), Store("s3://corpus")
+    config = IngestConfig(input=("x",), output=store.url)
+    now = datetime.now(UTC).isoformat()
+    asked = Asked(robots_stage.HOSTS, now, ["tagmill"], {"ok": robots_stage.HOSTS})
+    for task in range(2500):
+        driver.objects[asked_file(task)] = json.dumps(dataclasses.asdict(asked)).encode()
+        driver.objects[answers_file(task)] = b""
+    driver.together, driver.gated = 32, ".json"
+    found = robots_stage._ask_all(config, store, [robots_stage.HOSTS] * 2500, Silent())
+    assert found.hosts == 2500 * robots_stage.HOSTS and found.outcomes == {"ok": found.hosts}
+    assert driver.counts == {"page": 5, "read": 2500}
+    del driver.objects[asked_file(1)]
+    before = list(robots_stage._asked_before(store, 2501))
+    assert [number for number, each in enumerate(before) if each is None] == [1, 2500]
+
+
+def test_rules_of_all_parts_are_put_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    driver, store = counted_store(monkeypatch), Store("s3://corpus")
+    driver.together, driver.gated = 32, "rules/"
+    listed = {"origin": "http://h", "reason": None, "detail": None, "rules": "Disallow: /", "kept": ""}
+    with closing(DuckDB(tmp_path, memory_limit="300MB", threads=1)) as sql:
+        parts = [number for number in range(300) if number != 7]
+        rows = [{"part": part, **listed} for part in parts for _ in range(2)]
+        monkeypatch.setattr(sql, "run", lambda name: iter([pa.RecordBatch.from_pylist(rows)]))
+        robots_stage._put_rules(sql, store)
+    assert sorted(driver.objects) == [rules_file(part) for part in parts] and driver.counts == {"put": 299}
+    assert read_table(driver.objects[rules_file(299)])["rules"].to_pylist() == ["Disallow: /"] * 2
