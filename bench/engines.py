@@ -32,18 +32,13 @@ from tagmill.ingest.dedup.near_duplicates import NearRules
 from tagmill.ingest.dedup.resolve import SetRules, resolve_drops
 from tagmill.ingest.engines.engine import Engine, GeneratedTable, Param, Parquet, TableSource, parquet_of
 from tagmill.ingest.executor import open_executor
-from tagmill.ingest.run import FACTS
+from tagmill.ingest.parts.table import PART_FACTS
 from tagmill.ingest.views.tag_union import DUPLICATE_ROWS, SAMPLE_LOCATIONS
 from tagmill.shards.storage.store import Store
 
 PIECE = 100_000  # rows of a file
 HOLDOUT, EVALUATION = 5_000, 500
-FACTS_TYPES = {
-    **dict.fromkeys(["row_id", "sample_bytes", "holdout_order", "pdq0", "pdq1", "pdq2", "pdq3"], pa.int64()),
-    **dict.fromkeys(["part", "place", "original_width", "original_height", "pdq_quality"], pa.int32()),
-    **dict.fromkeys(["reason", "key", "url"], pa.string()),
-}
-SCHEMA = pa.schema([*((name, FACTS_TYPES[name]) for name in FACTS), ("tags", pa.list_(pa.string()))])
+SCHEMA = PART_FACTS
 OF_THE_ROW = ("row_id", "part", "place", "url", "tags")  # whatever the outcome
 
 

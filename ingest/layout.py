@@ -5,10 +5,15 @@ with, so that a resumed run goes on with the same. All of `parts/` is deleted af
 set; a row below says when a name goes earlier. Times are those of one output: an extension has a `parts/` of its own,
 inside the same output.
 
+PARTS_LAYOUT is the number of what this file says: it goes up where a run of one version cannot go on with the files of
+another. Finished corpora do not depend on it.
+
 A takedown that purges keeps its notes in `parts/purge/` (shards/purge.py), which no ingest reads.
 """
 
 import re
+
+PARTS_LAYOUT = 2  # 1 had no `facts_file`, and no number in PARTITION_MARKER
 
 # The number of a partition has six digits, so that names sort by number.
 ROWS_PATTERN = re.compile(r"parts/[0-9]{6}/rows\.parquet")  # what `rows_file` returns
@@ -33,7 +38,8 @@ PACKING_PIN = "parts/packing.txt"
 
 # Partition: parts/partition.py, parts/known_urls.py.
 
-# `PartitionManifest`: all rows have been partitioned. Read by a resumed run, which then skips the stage.
+# `PartitionManifest`: all rows have been partitioned, under this PARTS_LAYOUT. Read by a resumed run, which then skips
+# the stage.
 PARTITION_MARKER = "parts/dealt.json"
 # How many URLs an extension has already: all `known_file`s are there. Written and read by parts/known_urls.py.
 KNOWN_MARKER = "parts/known.json"
@@ -100,15 +106,24 @@ def long_rules_file(sha256: str) -> str:
 
 
 def attempt_file(part: int, attempt: str) -> str:
-    """One attempt at a partition: the rows with their JPEGs. Written by parts/make.py; read by select and pack.
+    """One attempt at a partition: the rows with their JPEGs. Written by parts/make.py; read by pack.
 
     Goes where another attempt was faster, or where the part is made again under other takedown rules or blocklists.
     """
     return f"parts/{part:06d}/{attempt}.parquet"
 
 
+def facts_file(part: int, attempt: str) -> str:
+    """The columns of an `attempt_file` that set work needs, without JPEGs. Put before it; read by select.
+
+    Goes with it.
+    """
+    return f"parts/{part:06d}/{attempt}.facts.parquet"
+
+
 def done_file(part: int) -> str:
-    """The marker of a part, `PartSummary`: which attempt counts. Put only if absent, so the first attempt wins.
+    """The marker of a part, `PartSummary`: which attempt counts. Put after both of its files, and only if absent, so the
+    first attempt wins.
 
     Written over, or deleted, by a run whose takedown rules or blocklists have grown. Read by every later stage.
     """

@@ -7,7 +7,8 @@ partition    parts/partition.py           parts/NNNNNN/rows.parquet: the rows in
              parts/known_urls.py          parts/NNNNNN/known.parquet: URLs that the extended corpus has; parts/known.json
 hosts        parts/robots.py              parts/robots/hosts/: each host once, in tasks
 robots       parts/robots.py              parts/robots/rules/: the answers of a partition's hosts
-fetch        parts/run.py, parts/make.py  parts/NNNNNN/<attempt>.parquet: rows, facts and JPEGs; parts/NNNNNN/done.json
+fetch        parts/run.py, parts/make.py  parts/NNNNNN/<attempt>.parquet: rows with JPEGs; <attempt>.facts.parquet: what
+                                          set work needs of them; parts/NNNNNN/done.json
 select       dedup/selection.py           parts/selection/: what becomes of each row; decontamination.parquet
 pack         pack/write_shards.py         shards/, rejects/, ledger/; parts/packed/: a marker for each group
 label        commit.py, views/build.py    manifests/, views/
@@ -37,16 +38,16 @@ from tagmill.ingest.executor import open_executor
 from tagmill.ingest.extend.base_corpus import begin, is_done
 from tagmill.ingest.extend.generation import check_views
 from tagmill.ingest.http.proxy import PROXY_WARNING, Proxies
-from tagmill.ingest.layout import attempt_file
+from tagmill.ingest.layout import attempt_file, facts_file
 from tagmill.ingest.pack.shard_plan import NOTHING_BEFORE, check_partitions
 from tagmill.ingest.pack.write_shards import PackedGroup, PackTask, packed_before, plan_groups
 from tagmill.ingest.parts.first_look import FirstLook
 from tagmill.ingest.parts.known_urls import partition_known
 from tagmill.ingest.parts.make import PartSummary
-from tagmill.ingest.parts.partition import PartitionManifest, partition
+from tagmill.ingest.parts.partition import PartitionManifest, check_layout, partition
 from tagmill.ingest.parts.robots import ask_hosts, find_hosts
 from tagmill.ingest.parts.run import all_done, run_parts
-from tagmill.ingest.parts.table import PART
+from tagmill.ingest.parts.table import PART_FACTS
 from tagmill.ingest.pins import Pinned, pin
 from tagmill.ingest.progress.failure_budget import FailureBudget
 from tagmill.ingest.progress.progress import Progress, Silent
@@ -62,13 +63,6 @@ from tagmill.shards.storage.local_disk import full_disks
 from tagmill.shards.storage.store import Store
 
 log = logging.getLogger(__name__)
-
-# The columns of a part that the selection reads: never an image.
-FACTS = [
-    *("row_id", "part", "place", "reason", "key"),
-    *("original_width", "original_height", "sample_bytes", "holdout_order"),
-    *("url", "pdq0", "pdq1", "pdq2", "pdq3", "pdq_quality"),
-]
 
 
 def ingest(config: IngestConfig, progress: Progress | None = None) -> Report:
@@ -95,6 +89,7 @@ def ingest(config: IngestConfig, progress: Progress | None = None) -> Report:
 
 
 def _stages(run: RunContext) -> Report:
+    check_layout(run.store, run.start_over)
     _check_inputs(run.config)
     pinned = pin(run.config, run.store, run.base, run.start_over)
     manifest = _partition(run)
@@ -148,8 +143,8 @@ def _fetch(run: RunContext, manifest: PartitionManifest) -> list[PartSummary]:
 
 def _select(run: RunContext, manifest: PartitionManifest, pinned: Pinned, parts: list[PartSummary]) -> Selected:
     config, base = run.config, run.base
-    names = [attempt_file(part.part, part.attempt) for part in parts]
-    facts = parquet_of(run.store, names, pa.schema([PART.field(name) for name in FACTS]))
+    names, sizes = [facts_file(part.part, part.attempt) for part in parts], [part.facts_size for part in parts]
+    facts = parquet_of(run.store, names, pa.schema([field for field in PART_FACTS if field.name != "tags"]), sizes)
     engine_memory, _ = shared(bytes_of(config.memory_limit))
     with run.stage("select"), closing(run.executor.engine(engine_memory)) as engine:
         selected = select(
@@ -164,7 +159,7 @@ def _select(run: RunContext, manifest: PartitionManifest, pinned: Pinned, parts:
             leaks=f"{label(base.runs if base else 0, LEAKS)}.parquet",
             rules=SetRules.of(config, pinned.evaluation),
             stamp=select_stamp(config, pinned.evaluation, parts),
-            tagged=parquet_of(run.store, names, TAGGED),
+            tagged=facts.of(TAGGED),
         )
     run.check_sum(selected.rows, manifest.rows, "the selection")
     return selected

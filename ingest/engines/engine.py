@@ -1,7 +1,6 @@
 """The interface of an SQL engine, the tables that are bound to it, and the statements in `ingest/engines/sql`."""
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,8 +11,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeAlias
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tagmill.shards.many_requests import in_order
 from tagmill.shards.storage.store import Store, handle
-from tagmill.shards.storage.threads import DaemonPool
 
 if TYPE_CHECKING:
     import pyarrow.dataset as ds
@@ -43,6 +42,10 @@ class Parquet:
         """Returns the table of the objects `first` to `last` - 1."""
         return replace(self, names=self.names[first:last], sizes=self.sizes[first:last])
 
+    def of(self, schema: pa.Schema) -> "Parquet":
+        """Returns the table of other columns of the same objects."""
+        return replace(self, schema=schema)
+
     def copied(self, folder: Path, threads: int = COPIES_AT_ONCE) -> "Parquet":
         """Copies the objects of a remote store into a local folder, `threads` at a time, and returns the table of the
         copies; a local store's table is returned as it is.
@@ -52,10 +55,8 @@ class Parquet:
         """
         if self.store.root is not None:
             return self
-        with DaemonPool(threads, "tagmill-copy") as pool:
-            copies = [pool.submit(self._copy, name, folder / name) for name in self.names]
-            for copy in as_completed(copies):
-                copy.result()
+        for _ in in_order(lambda name: self._copy(name, folder / name), self.names, threads):
+            pass
         return replace(self, store=Store(str(folder)))
 
     def _copy(self, name: str, path: Path) -> None:

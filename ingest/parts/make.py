@@ -1,10 +1,11 @@
-"""Makes a part: fetches, checks, resizes and fingerprints the rows of a partition, and commits them as one file."""
+"""Makes a part: fetches, checks, resizes and fingerprints the rows of a partition, and commits them as one attempt."""
 
 import asyncio
 import dataclasses
 import json
 import secrets
 import tempfile
+from collections import Counter
 from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -22,11 +23,11 @@ from tagmill.ingest.http.urls import normalise, url_hash
 from tagmill.ingest.images.decode_pool import Decoders
 from tagmill.ingest.images.fingerprint import holdout_order
 from tagmill.ingest.images.rejected import Rejected
-from tagmill.ingest.layout import attempt_file, done_file, rows_file
+from tagmill.ingest.layout import attempt_file, done_file, facts_file, rows_file
 from tagmill.ingest.parts.known_urls import known_keys
 from tagmill.ingest.parts.ranged_reads import LocationReader, runs
 from tagmill.ingest.parts.review import known_columns, refusal, review
-from tagmill.ingest.parts.table import ROW_GROUP, PartTable, request_id
+from tagmill.ingest.parts.table import ROW_GROUP, PartTable, PartWriter, request_id
 from tagmill.ingest.progress.host_times import FetchStats
 from tagmill.ingest.reasons import Reason
 from tagmill.ingest.sources.locations import BYTES_COLUMN, ByteRange
@@ -44,9 +45,10 @@ class PartSummary:
     rows: int
     ok: int
     reasons: dict[str, int]
-    size: int  # bytes of the attempt's file
+    size: int  # bytes of its `attempt_file`
     traffic: FetchStats = field(default_factory=FetchStats)  # what this attempt fetched, and its slowest hosts
     rules: PinnedRules = field(default_factory=PinnedRules)  # under which it was made, or last reviewed
+    facts_size: int = 0  # bytes of its `facts_file`
 
     def json(self) -> bytes:
         fields = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
@@ -98,7 +100,7 @@ def run_part(task: PartTask, report: ReportRows = no_report) -> PartSummary:
 
     A part under other rules is reviewed (review.py). It is fetched again only where entries by md5 are new, because
     parts do not keep the md5 of their images. Where several workers make the same part at once, the first to finish
-    wins; the others delete their file and return the winner's summary. Images wait on local disk in the order of
+    wins; the others delete their files and return the winner's summary. Images wait on local disk in the order of
     arrival, so that a slow URL does not delay others.
     """
     while True:
@@ -108,7 +110,7 @@ def run_part(task: PartTask, report: ReportRows = no_report) -> PartSummary:
         if summary.rules.md5 == task.rules.md5 or not summary.ok:
             return _review(task, summary, report)
         task.store.delete(done_file(task.part))
-        task.store.delete(attempt_file(task.part, summary.attempt))
+        _delete(task.store, task.part, summary.attempt)
 
 
 def _committed(task: PartTask) -> PartSummary | None:
@@ -123,21 +125,14 @@ def _review(task: PartTask, found: PartSummary, report: ReportRows) -> PartSumma
     """
     store, part, attempt = task.store, task.part, secrets.token_hex(8)
     with tempfile.TemporaryDirectory(prefix=f"part-{part:06d}-", dir=task.config.spool) as folder:
-        path = Path(folder, "part.parquet")
-        counts = review(store, attempt_file(part, found.attempt), path, forbidden_of(store, task.rules))
-        if counts is None:
-            attempt, size = found.attempt, found.size
-        else:
-            size = path.stat().st_size
-            store.put(attempt_file(part, attempt), path, give=True)
-    ok, reasons = found.ok, found.reasons
-    if counts is not None:
-        ok, reasons = counts.pop("ok", 0), dict(sorted(counts.items()))
-    summary = PartSummary(part, attempt, found.rows, ok, reasons, size, found.traffic, task.rules)
+        reviewed = review(store, attempt_file(part, found.attempt), Path(folder), forbidden_of(store, task.rules))
+        summary = dataclasses.replace(found, rules=task.rules)
+        if reviewed is not None:
+            summary = _put(store, dataclasses.replace(summary, attempt=attempt), *reviewed)
     store.put(done_file(part), summary.json())
-    if attempt != found.attempt:
-        store.delete(attempt_file(part, found.attempt))
-    for outcome, num_rows in {"ok": ok, **reasons}.items():
+    if reviewed is not None:
+        _delete(store, part, found.attempt)
+    for outcome, num_rows in {"ok": summary.ok, **summary.reasons}.items():
         report(outcome, num_rows)
     return summary
 
@@ -147,17 +142,30 @@ def _attempt(task: PartTask, report: ReportRows) -> PartSummary:
     store, part = task.store, task.part
     attempt = secrets.token_hex(8)
     with tempfile.TemporaryDirectory(prefix=f"part-{part:06d}-", dir=task.config.spool) as folder:
-        path, requests = Path(folder, "part.parquet"), _requests(store, part)
-        with PartTable(path, part, task.schema, len(requests)) as table:
+        requests = _requests(store, part)
+        with PartTable(Path(folder), part, task.schema, len(requests)) as table:
             traffic = asyncio.run(_make(task, requests, table, report))
-        size = path.stat().st_size
-        store.put(attempt_file(part, attempt), path, give=True)
-    rows, ok = table.counts.total(), table.counts.pop("ok", 0)
-    summary = PartSummary(part, attempt, rows, ok, dict(sorted(table.counts.items())), size, traffic, task.rules)
+        summary = PartSummary(part, attempt, table.counts.total(), 0, {}, 0, traffic, task.rules)
+        summary = _put(store, summary, table.files, table.counts)
     if store.put_new(done_file(part), summary.json()):
         return summary
-    store.delete(attempt_file(part, attempt))
+    _delete(store, part, attempt)
     return PartSummary.parse(store.read(done_file(part)))
+
+
+def _put(store: Store, summary: PartSummary, files: PartWriter, counts: Counter[str]) -> PartSummary:
+    """Puts the files of an attempt, which does not count before its marker is put; returns its summary."""
+    outcomes = Counter(counts)
+    size, facts_size = files.pictures.stat().st_size, files.facts.stat().st_size
+    store.put(facts_file(summary.part, summary.attempt), files.facts, give=True)
+    store.put(attempt_file(summary.part, summary.attempt), files.pictures, give=True)
+    ok, reasons = outcomes.pop("ok", 0), dict(sorted(outcomes.items()))
+    return dataclasses.replace(summary, ok=ok, reasons=reasons, size=size, facts_size=facts_size)
+
+
+def _delete(store: Store, part: int, attempt: str) -> None:
+    store.delete(attempt_file(part, attempt))
+    store.delete(facts_file(part, attempt))
 
 
 @dataclass(slots=True)

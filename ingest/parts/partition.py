@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 
 from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.http.urls import url_hash
-from tagmill.ingest.layout import PARTITION_MARKER, ROWS_PATTERN, rows_file
+from tagmill.ingest.layout import PARTITION_MARKER, PARTS_LAYOUT, ROWS_PATTERN, rows_file
 from tagmill.ingest.sources.input_warnings import InputWarnings
 from tagmill.ingest.sources.inputs import ROW_BITS, Input, inputs
 from tagmill.ingest.sources.rows import row_schema, rows
@@ -55,15 +55,28 @@ class PartitionManifest:
     # `listing_sha256` instead, see `samples.Listing`: their images are not read in this stage
     inputs: list[dict[str, Any]]
     fields: dict[str, Any]  # `IngestConfig.deciding("fetch")`
+    layout: int = PARTS_LAYOUT  # of the version that began the run
 
     @classmethod
     def parse(cls, data: bytes) -> Self:
-        """Raises ConfigError for the marker of an earlier version, which does not contain its flags."""
-        fields = json.loads(data)
-        if "fields" not in fields:
-            remedy = "go on with that version, or remove the output and start over"
-            raise ConfigError("begun by an earlier version of tagmill", PARTITION_MARKER, remedy)
-        return cls(**fields)
+        """Reads a marker, also of another version: see `check_layout`."""
+        found = json.loads(data)
+        flags, layout = found.get("fields", {}), found.get("layout", 1)
+        return cls(found["num_parts"], found["rows"], found["inputs"], flags, layout)
+
+
+def check_layout(store: Store, start_over: str) -> None:
+    """Raises ConfigError where a version with another layout of `parts/` began the run, before anything is written.
+
+    `start_over` says how to give the run up.
+    """
+    try:
+        layout = PartitionManifest.parse(store.read(PARTITION_MARKER)).layout
+    except FileNotFoundError:
+        return
+    if layout != PARTS_LAYOUT:
+        what = f"begun by another version of tagmill: parts/ has layout {layout} there, and {PARTS_LAYOUT} here"
+        raise ConfigError(what, store.url, f"finish it with the version that began it, or {start_over}")
 
 
 def partition_schema(config: IngestConfig) -> pa.Schema:

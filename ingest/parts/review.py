@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from tagmill.ingest.filters.pinned import Forbidden
 from tagmill.ingest.filters.takedown_rules import Denylist
 from tagmill.ingest.http.urls import normalise
-from tagmill.ingest.parts.table import DECIDED, ROW_GROUP, part_writer
+from tagmill.ingest.parts.table import DECIDED, PartWriter
 from tagmill.ingest.reasons import Reason
 from tagmill.shards.storage.store import Store
 
@@ -39,8 +39,8 @@ def known_columns(key: str, denied: Denylist) -> dict[str, Any]:
     return {"reason": Reason.DUPLICATE, "key": key}
 
 
-def review(store: Store, name: str, path: Path, forbidden: Forbidden) -> Counter[str] | None:
-    """Writes the part `name` without forbidden images to `path`, and returns its rows by outcome.
+def review(store: Store, name: str, folder: Path, forbidden: Forbidden) -> tuple[PartWriter, Counter[str]] | None:
+    """Writes the part `name` without forbidden images to files in `folder`; returns the files and its rows by outcome.
 
     Returns None, and writes nothing, where nothing is forbidden. Memory holds one row group.
     """
@@ -52,13 +52,13 @@ def review(store: Store, name: str, path: Path, forbidden: Forbidden) -> Counter
         if not any(refused):
             return None
         counts: Counter[str] = Counter()
-        with part_writer(path, parquet.schema_arrow) as writer:
+        with PartWriter(folder, parquet.schema_arrow) as files:
             for number in groups:
                 rows = parquet.read_row_group(number, use_threads=False).to_pylist()
                 rows = [refused[number].get(at, row) for at, row in enumerate(rows)]
                 counts.update(row["reason"] or "ok" for row in rows)
-                writer.write_table(pa.Table.from_pylist(rows, parquet.schema_arrow), row_group_size=ROW_GROUP)
-    return counts
+                files.write(pa.Table.from_pylist(rows, parquet.schema_arrow))
+    return files, counts
 
 
 def _refused(table: pa.Table, forbidden: Forbidden) -> dict[int, dict[str, Any]]:

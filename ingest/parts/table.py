@@ -1,4 +1,7 @@
-"""The table of a part: its rows joined with what came of their URLs, written while other URLs are still being fetched."""
+"""The table of a part: its rows joined with what came of their URLs, written while other URLs are still being fetched.
+
+It is two files: all columns with the JPEGs, in small row groups, and beside it the columns that set work needs.
+"""
 
 import asyncio
 import os
@@ -54,6 +57,17 @@ PART = pa.schema(
         pa.field("jpeg", pa.binary()),
     ]
 )
+# The columns of a part that set work reads: never an image.
+PART_FACTS = pa.schema(
+    [
+        PART.field(name)
+        for name in (
+            *("row_id", "part", "place", "url", "tags", "reason", "key", "pdq0", "pdq1", "pdq2", "pdq3", "pdq_quality"),
+            *("original_width", "original_height", "sample_bytes", "holdout_order"),
+        )
+    ]
+)
+_REPEATING = ["part", "tags.list.element", "reason", "pdq_quality", "original_width", "original_height"]
 _BEFORE_EXTRA = PART.get_field_index("reason")
 DECIDED = tuple(PART.names[_BEFORE_EXTRA:])  # columns that fetching and decoding decide
 ROW_GROUP = 256  # rows, with their JPEGs, in memory while a part is written or read
@@ -91,11 +105,50 @@ def request_id(row: Mapping[str, Any]) -> bytes | int:
     return found
 
 
-def part_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
-    """Opens the file of a part for writing."""
+def pictures_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    """Opens a file of rows with their JPEGs for writing."""
     plain = [name for name in schema.names if name != "jpeg"]  # JPEGs neither compress nor repeat
     compression = {**dict.fromkeys(plain, "zstd"), "jpeg": "none"}
     return pq.ParquetWriter(path, schema, compression=compression, use_dictionary=plain, write_statistics=plain)
+
+
+class PartWriter:
+    """Writes the files of a part: the rows with their JPEGs to `pictures`, their facts (PART_FACTS) to `facts`.
+
+    The facts are one row group, written at the end: memory holds those of the whole part, and of no image.
+    """
+
+    def __init__(self, folder: Path, schema: pa.Schema) -> None:
+        self.pictures, self.facts = folder / "part.parquet", folder / "part.facts.parquet"
+        self._writer = pictures_writer(self.pictures, schema)
+        self._held = [PART_FACTS.empty_table()]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._writer.close()
+        if kind is None:
+            write_facts(self.facts, pa.concat_tables(self._held))
+
+    def write(self, rows: pa.Table) -> None:
+        """Writes a row group."""
+        self._writer.write_table(rows, row_group_size=ROW_GROUP)
+        self._held.append(rows.select(PART_FACTS.names))
+
+
+def write_facts(path: Path, facts: pa.Table) -> None:
+    """Writes the facts of a part (PART_FACTS) as one row group."""
+    pq.write_table(
+        *(facts, path),
+        compression="zstd",
+        row_group_size=max(1, len(facts)),
+        use_dictionary=_REPEATING,
+        column_encoding={"place": "DELTA_BINARY_PACKED"},
+        write_statistics=["part"],  # by which an engine passes over the parts of other groups
+    )
 
 
 @dataclass(slots=True)
@@ -117,22 +170,22 @@ class _Group:
 
 
 class PartTable:
-    """Writes the table of a part to a file.
+    """Writes the table of a part to files in a local folder.
 
     URLs are numbered in the order of their first rows. `arrived` takes what came of each, in any order; `write` runs
     concurrently, and writes a row group once all of its URLs are there. JPEGs wait in a scratch file: memory holds one
     row group, and the outcomes without their JPEGs.
     """
 
-    def __init__(self, path: Path, part: int, schema: pa.Schema, num_urls: int) -> None:
+    def __init__(self, folder: Path, part: int, schema: pa.Schema, num_urls: int) -> None:
         self.counts: Counter[str] = Counter()  # written rows by outcome, "ok" or a reason
         self._part, self._schema = part, schema
         self._outcomes = [_Outcome() for _ in range(num_urls)]
         self._complete = 0  # outcomes that are there, counted from the first without a gap
         self._awaited, self._enough = 0, asyncio.Event()
         self._files = ExitStack()
-        self._jpegs = self._files.enter_context(path.with_suffix(".jpegs").open("w+b"))
-        self._writer = self._files.enter_context(part_writer(path, schema))
+        self._jpegs = self._files.enter_context((folder / "part.jpegs").open("w+b"))
+        self._writer = self._files.enter_context(PartWriter(folder, schema))
 
     def __enter__(self) -> Self:
         return self
@@ -140,7 +193,12 @@ class PartTable:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._files.close()
+        self._files.__exit__(kind, error, trace)
+
+    @property
+    def files(self) -> PartWriter:
+        """Returns the files, which are complete after the `with` block."""
+        return self._writer
 
     def arrived(self, number: int, columns: dict[str, Any], jpeg: bytes | None = None) -> None:
         """Takes what came of a URL: its columns, and its JPEG if the reason is null."""
@@ -193,5 +251,5 @@ class PartTable:
                 if first:
                     line["jpeg"] = os.pread(self._jpegs.fileno(), outcome.size, outcome.start)
             lines.append(line)
-        self._writer.write_table(pa.Table.from_pylist(lines, self._schema), row_group_size=ROW_GROUP)
+        self._writer.write(pa.Table.from_pylist(lines, self._schema))
         self.counts.update(line["reason"] or "ok" for line in lines)

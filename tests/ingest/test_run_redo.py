@@ -1,6 +1,7 @@
 """A flag that changes after a kill costs no more than the stages from the one that it touches: bytes and file list are a fresh
 run's, also after kills."""
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -16,9 +17,9 @@ import pytest
 
 from tagmill.ingest import IngestConfig, commit, ingest
 from tagmill.ingest.extend.generation import Generation
-from tagmill.ingest.layout import CLOSING_MARKER, PARTITION_MARKER, STACK_PIN, done_file
+from tagmill.ingest.layout import CLOSING_MARKER, PARTITION_MARKER, PARTS_LAYOUT, STACK_PIN, done_file
 from tagmill.ingest.pack import shard_plan
-from tagmill.shards.errors import ConfigError
+from tagmill.shards.errors import ConfigError, CorpusError
 from tagmill.shards.manifest import Corpus
 from tagmill.shards.storage.store import Store
 from tests.ingest.growing import CountingWeb, check, counting_web, rows_of, settings, write
@@ -382,11 +383,64 @@ def test_a_list_whose_pictures_are_made_is_added_under_another_stack(
     assert lineage(output)["image_stacks"] == [OLD_STACK]
 
 
-def test_a_run_of_an_earlier_version_says_which_way_out_there_is(lists: Path, begun: Path, tmp_path: Path) -> None:
-    """Its markers do not say the values of its flags."""
-    output = Path(shutil.copytree(begun, tmp_path / "corpus"))
+def of_layout(output: Path, number: int | None) -> Path:
+    """Makes the marker of a run one of another version; None: of those before layouts had numbers."""
     marker = json.loads((output / PARTITION_MARKER).read_text())
-    del marker["fields"]
-    (output / PARTITION_MARKER).write_text(json.dumps(marker | {"config_sha256": "0" * 64}))
-    with pytest.raises(ConfigError, match=r"begun by an earlier version of tagmill.*start over"):
-        ingest(config(lists, output, top_k=3))
+    assert marker["layout"] == PARTS_LAYOUT == 2
+    marker |= {"layout": number}
+    if number is None:
+        del marker["layout"]
+    (output / PARTITION_MARKER).write_text(json.dumps(marker))
+    return output
+
+
+@pytest.mark.parametrize("number", [None, 1, 3])
+def test_a_run_of_another_version_is_refused_with_the_way_out(
+    lists: Path, begun: Path, tmp_path: Path, number: int | None
+) -> None:
+    """Also where other flags or rules are given: they cannot matter any more. Nothing is written."""
+    output = of_layout(Path(shutil.copytree(begun, tmp_path / "corpus")), number)
+    before = everything(output)
+    (tmp_path / "takedown.txt").write_text("host elsewhere.example\n")
+    rules = {"takedown": (str(tmp_path / "takedown.txt"),)}
+    for changed in ({}, {"image_size": 40}, rules):
+        with pytest.raises(ConfigError) as raised:
+            ingest(config(lists, output, **{"top_k": 3, **changed}))
+        found = f"begun by another version of tagmill: parts/ has layout {number or 1} there, and 2 here"
+        wanted = f"{found} ({output}): finish it with the version that began it, or remove the output and start over"
+        assert "\n" not in str(raised.value) and str(raised.value) == wanted
+    assert everything(output) == before
+
+
+def test_an_extension_of_another_version_is_refused_and_the_corpus_untouched(
+    lists: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output, wanted = tmp_path / "corpus", settings(str(lists / "b.parquet"), tmp_path / "corpus", extend=True)
+    ingest(config(lists, output))
+    before = everything(output)
+    killed_at_the_end(monkeypatch, wanted)
+    of_layout(output, None)
+    with pytest.raises(
+        ConfigError, match=r"layout 1 there, and 2 here.*remove the folder parts there and run it again"
+    ):
+        ingest(wanted)
+    shutil.rmtree(output / "parts")
+    ingest(wanted)
+    after = everything(output)
+    same = [name for name in before if name.startswith(("shards/", "rejects/", "ledger/"))]
+    assert same and all(after[name] == before[name] for name in same)
+
+
+def test_a_finished_corpus_does_not_depend_on_the_layout_of_parts_that_were_kept(lists: Path, tmp_path: Path) -> None:
+    """As before: it is read, and extended once the folder is gone."""
+    output, wanted = tmp_path / "corpus", settings(str(lists / "b.parquet"), tmp_path / "corpus", extend=True)
+    ingest(config(lists, output, keep_parts=True))
+    of_layout(output, None)
+    with pytest.raises(CorpusError, match="there is a corpus here already"):
+        ingest(config(lists, output, keep_parts=True))
+    with pytest.raises(ConfigError, match="there are parts of an earlier run"):
+        ingest(wanted)
+    shutil.rmtree(output / "parts")
+    ingest(wanted)
+    kept = dataclasses.replace(wanted, keep_parts=True)
+    assert ingest(kept).rows == ingest(wanted).rows  # committed already

@@ -18,12 +18,12 @@ from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.filters.takedown_rules import Denylist, rule
 from tagmill.ingest.http.urls import normalise
 from tagmill.ingest.images.fingerprint import holdout_order
-from tagmill.ingest.layout import TAKEDOWN_PIN, attempt_file, done_file
+from tagmill.ingest.layout import TAKEDOWN_PIN, attempt_file, done_file, facts_file
 from tagmill.ingest.parts import make as parts
 from tagmill.ingest.parts import table as part_table
 from tagmill.ingest.parts.make import PartSummary, PartTask, run_part
 from tagmill.ingest.parts.partition import partition
-from tagmill.ingest.parts.table import PART, part_schema, record_of
+from tagmill.ingest.parts.table import PART, PART_FACTS, part_schema, record_of
 from tagmill.ingest.progress.host_times import FetchStats
 from tagmill.shards.formats.record import sha256_hex
 from tagmill.shards.formats.shard_index import sample_bytes
@@ -87,6 +87,17 @@ def table_of(config: IngestConfig, summary: PartSummary) -> pa.Table:
     return pq.read_table(Path(config.output, attempt_file(summary.part, summary.attempt)))
 
 
+def check_facts(config: IngestConfig, summary: PartSummary) -> None:
+    """The facts of a part are columns of its pictures' file, in one row group, and its marker names the sizes of both."""
+    path = Path(config.output, facts_file(summary.part, summary.attempt))
+    facts = pq.ParquetFile(path)
+    assert facts.num_row_groups == 1 and facts.schema_arrow.equals(PART_FACTS)
+    assert facts.read().equals(table_of(config, summary).select(PART_FACTS.names))
+    pictures = Path(config.output, attempt_file(summary.part, summary.attempt))
+    assert (summary.size, summary.facts_size) == (pictures.stat().st_size, path.stat().st_size)
+    assert PartSummary.parse(Store(config.output).read(done_file(summary.part))) == summary
+
+
 def content(config: IngestConfig, summaries: list[PartSummary]) -> list[dict[str, Any]]:
     """All that must be the same in every run."""
     return [row for made in summaries for row in table_of(config, made).drop_columns(LEDGER).to_pylist()]
@@ -100,6 +111,7 @@ def test_a_part_holds_every_row_with_its_facts(tmp_path: Path, web: Liar) -> Non
     table = table_of(config, summary)
     assert table.schema.equals(part_schema(config)) and table.schema.names[7] == "n"
     assert set(table.schema.names) == {*PART.names, "n"}
+    check_facts(config, summary)
     rows = table.to_pylist()
     assert [row["place"] for row in rows] == list(range(len(rows_of(web))))
     assert sorted(row["row_id"] for row in rows) == list(range(len(rows)))
@@ -209,7 +221,7 @@ def test_row_groups_are_small_and_in_order(tmp_path: Path, web: Liar, monkeypatc
     metadata = pq.read_metadata(Path(config.output, attempt_file(0, summary.attempt)))
     sizes = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
     assert sizes == [10] * (summary.rows // 10) + [summary.rows % 10]
-    assert summary.size == Path(config.output, attempt_file(0, summary.attempt)).stat().st_size
+    check_facts(config, summary)
 
 
 def test_an_empty_part(tmp_path: Path, web: Liar) -> None:
@@ -221,6 +233,7 @@ def test_an_empty_part(tmp_path: Path, web: Liar) -> None:
     summary = run_part(PartTask(config, store, empty, part_schema(config), 8))
     assert (summary.rows, summary.ok, summary.reasons) == (0, 0, {})
     assert table_of(config, summary).schema.equals(part_schema(config))
+    check_facts(config, summary)
 
 
 def test_of_rivals_one_wins_and_the_other_leaves_nothing(
@@ -240,10 +253,39 @@ def test_of_rivals_one_wins_and_the_other_leaves_nothing(
     loser = run_part(task(config))
     assert loser == winners[1]
     kept = [name for name in Store(config.output).names("parts/000000") if name.endswith(".parquet")]
-    assert sorted(kept) == sorted([attempt_file(0, loser.attempt), "parts/000000/rows.parquet"])
+    files = [attempt_file(0, loser.attempt), facts_file(0, loser.attempt)]
+    assert sorted(kept) == sorted([*files, "parts/000000/rows.parquet"])
+    check_facts(config, loser)
     hits = web.hits.total()
     assert run_part(task(config)) == loser  # done: nothing is fetched again
     assert web.hits.total() == hits
+
+
+@pytest.mark.parametrize("kill", [0, 1, 2])
+def test_killed_between_two_puts_a_part_does_not_count(
+    tmp_path: Path, web: Liar, monkeypatch: pytest.MonkeyPatch, kill: int
+) -> None:
+    """Of an attempt the facts come first, then the pictures, then the marker."""
+    config = begun(tmp_path, web, rows_per_part=1000)
+    put, put_new, order = Store.put, Store.put_new, list[str]()
+
+    def note(name: str) -> None:
+        if len(order) == kill:
+            raise KeyboardInterrupt
+        order.append(name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "put", lambda self, name, *of, **how: (note(name), put(self, name, *of, **how))[1])
+        patch.setattr(Store, "put_new", lambda self, name, source: (note(name), put_new(self, name, source))[1])
+        with pytest.raises(KeyboardInterrupt):
+            run_part(task(config))
+    assert [name.split(".", 1)[1] for name in order] == ["facts.parquet", "parquet"][:kill]
+    assert not Store(config.output).exists(done_file(0))
+    hits = web.hits.total()
+    summary = run_part(task(config))
+    assert web.hits.total() > hits
+    check_facts(config, summary)
+    assert f"parts/000000/{summary.attempt}.parquet" not in order
 
 
 def test_a_host_that_is_down_for_one_part_is_down_for_the_next(tmp_path: Path, web: Liar) -> None:

@@ -15,7 +15,7 @@ from tagmill.ingest.layout import BLOCKLIST_PIN, TAKEDOWN_PIN, done_file
 from tagmill.ingest.parts.make import PartSummary, run_part
 from tagmill.shards.storage.store import Store
 from tests.ingest.liar import Liar
-from tests.ingest.parts.test_make import begun, content, table_of, task, web
+from tests.ingest.parts.test_make import begun, check_facts, content, table_of, task, web
 
 __all__ = ["web"]  # a fixture
 
@@ -78,8 +78,10 @@ def test_it_is_the_part_of_a_fresh_run(tmp_path: Path, web: Liar, plain: dict[st
     store = Store(config.output)
     assert PartSummary.parse(store.read(done_file(0))).rules == again.rules == read_rules(store)
     assert sorted(Path(config.output, "parts/000000").glob("*.parquet")) == sorted(
-        Path(config.output, "parts/000000", f"{name}.parquet") for name in (again.attempt, "rows")
+        Path(config.output, "parts/000000", f"{name}.parquet")
+        for name in (f"{again.attempt}.facts", again.attempt, "rows")
     )
+    check_facts(config, again)
     assert made_under(config, *lists) == again  # once is enough
 
 
@@ -89,15 +91,20 @@ def test_killed_in_the_middle_it_is_looked_at_again(
     config, fresh = (begun(tmp_path / name, web, rows_per_part=1000) for name in ("again", "fresh"))
     lists = grown("sha256", plain, web, config)
     first, put = made_under(config, *FIRST), Store.put
-    with monkeypatch.context() as patch:
+    for kill in range(3):  # before the facts, the pictures, and the marker that names both
+        with monkeypatch.context() as patch:
+            left = [KeyboardInterrupt()] + [None] * kill
 
-        def gone(self: Store, name: str, *of: Any, **how: Any) -> None:
-            if name == done_file(0):
-                raise KeyboardInterrupt
-            put(self, name, *of, **how)
+            def gone(self: Store, name: str, *of: Any, left: list[Any] = left, **how: Any) -> None:
+                if name.startswith("parts/000000/") and (error := left.pop()):
+                    raise error
+                put(self, name, *of, **how)
 
-        patch.setattr(Store, "put", gone)
-        with pytest.raises(KeyboardInterrupt):
-            made_under(config, *lists)
-    assert PartSummary.parse(Store(config.output).read(done_file(0))) == first
-    assert content(config, [made_under(config, *lists)]) == content(fresh, [made_under(fresh, *lists)])
+            patch.setattr(Store, "put", gone)
+            with pytest.raises(KeyboardInterrupt):
+                made_under(config, *lists)
+        assert PartSummary.parse(Store(config.output).read(done_file(0))) == first
+        check_facts(config, first)
+    again = made_under(config, *lists)
+    assert content(config, [again]) == content(fresh, [made_under(fresh, *lists)])
+    check_facts(config, again)
