@@ -14,7 +14,7 @@ BENCHES ?= pixels loader epochs plan
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
 
-$(VENV)/.installed: requirements.lock setup/pillow.lock pyproject.toml $(wildcard setup/*.sh setup/*.py */*/*.[ch])
+$(VENV)/.installed: requirements.lock setup/pillow.lock pyproject.toml $(wildcard setup/*.sh setup/*.py setup/azurite/*.json */*/*.[ch])
 	@setup/install.sh $(PYTHON) $(VENV)
 
 setup: $(VENV)/.installed ## Create the virtual environment with everything; pillow-simd is compiled for this processor.

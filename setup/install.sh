@@ -61,7 +61,10 @@ else
   "${pip[@]}" --require-hashes -r setup/pillow.lock
 fi
 
-# 4. The package itself, and proof that the image library can do what ingest promises: WebP goes missing silently.
+# 4. Azure's emulator, for tests alone: where npm is there, in build/azurite, without root rights.
+setup/azurite.sh || say "WARNING: Azurite could not be installed; the tests of az:// that need it are skipped"
+
+# 5. The package itself, and proof that the image library can do what ingest promises: WebP goes missing silently.
 "${pip[@]}" --no-build-isolation --editable .
 "$venv/bin/python" setup/verify.py
 touch "$venv/.installed"

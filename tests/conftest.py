@@ -13,9 +13,12 @@ import pytest
 from hypothesis import settings
 from PIL import Image
 
+from tests.shards.azurite import azure_container, azurite
+from tests.shards.gcs_server import gcs
 from tests.shards.objectstore import s3_bucket, s3_service
 
-__all__ = ["s3_bucket", "s3_service"]  # here alone: each module that imports them would have a service of its own
+# Here alone: each module that imports them would have services of its own.
+__all__ = ["azure_container", "azurite", "gcs", "s3_bucket", "s3_service"]
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # before torch comes in; for the processes that tests begin, too
     os.environ.setdefault("OMP_NUM_THREADS", "1")

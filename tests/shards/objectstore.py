@@ -5,25 +5,21 @@ Debian: apt-get install --no-install-recommends ceph-mon ceph-osd radosgw. Witho
 skipped.
 """
 
-import ctypes
 import os
 import shutil
-import signal
-import socket
 import subprocess
 import tempfile
-import time
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.shards.daemons import PATIENCE, daemon, free_ports, wait_for_port
+
 PROGRAMS = ("monmaptool", "ceph-mon", "ceph-osd", "ceph", "radosgw-admin", "radosgw")
-PATIENCE = 60.0  # seconds for each step; about 1 in all if the machine is idle
-DIES_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 # No authentication between the daemons (mode crc, because 'secure' rules that out), no manager, one copy of everything.
 # The two paxos intervals let a start take one second, tcp_nodelay a small request one millisecond instead of 44.
@@ -86,7 +82,7 @@ def missing_programs() -> list[str]:
 def object_store(folder: Path) -> Iterator[ObjectStore]:
     """Runs the service with its files in the empty folder `folder`; stops it at the end of the block, also after an
     error."""
-    mon_port, port = _free_ports(2)
+    mon_port, port = free_ports(2)
     cluster, disk = str(uuid.uuid4()), str(uuid.uuid4())
     config = folder / "ceph.conf"
     config.write_text(CONFIGURATION.format(cluster=cluster, folder=folder, mon_port=mon_port, port=port))
@@ -106,61 +102,21 @@ def object_store(folder: Path) -> Iterator[ObjectStore]:
 
     with ExitStack() as daemons:
 
-        def daemon(name: str, *arguments: str) -> subprocess.Popen[bytes]:
-            return daemons.enter_context(_daemon(folder, [name, "-f", "-c", str(config), *arguments]))
+        def started(name: str, *arguments: str) -> subprocess.Popen[bytes]:
+            return daemons.enter_context(daemon(folder, [name, "-f", "-c", str(config), *arguments]))
 
         place = f"[v2:127.0.0.1:{mon_port}/0]"
         tool("monmaptool", "--create", "--fsid", cluster, "--addv", "a", place, str(folder / "monmap"))
         ceph("ceph-mon", "--mkfs", "-i", "a", "--monmap", str(folder / "monmap"))
-        daemon("ceph-mon", "-i", "a")
+        started("ceph-mon", "-i", "a")
         number = ceph("ceph", "osd", "new", disk)
         ceph("ceph-osd", "-i", number, "--mkfs", "--osd-uuid", disk)
-        daemon("ceph-osd", "-i", number)
+        started("ceph-osd", "-i", number)
         user = ("--uid=tester", "--display-name=tester", f"--access-key={store.key}", f"--secret-key={store.secret}")
         ceph("radosgw-admin", "user", "create", *user)
-        gateway = daemon("radosgw", "-n", "client.rgw")
-        _wait_for(port, gateway)
+        gateway = started("radosgw", "-n", "client.rgw")
+        wait_for_port(port, gateway)
         yield store
-
-
-def _free_ports(count: int) -> list[int]:
-    with ExitStack() as sockets:
-        bound = [sockets.enter_context(closing(socket.socket())) for _ in range(count)]
-        for each in bound:
-            each.bind(("127.0.0.1", 0))
-        return [int(each.getsockname()[1]) for each in bound]
-
-
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(DIES_WITH_PARENT, signal.SIGKILL)
-
-
-@contextmanager
-def _daemon(folder: Path, command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
-    with (folder / f"{command[0]}.out").open("wb") as out:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, preexec_fn=_die_with_parent, cwd=folder
-        )
-    try:
-        yield process
-    finally:
-        process.terminate()
-        try:
-            process.wait(5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + PATIENCE
-    while process.poll() is None and time.monotonic() < end:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            return
-        except OSError:
-            time.sleep(0.05)
-    raise RuntimeError(f"radosgw opened no port, its status is {process.poll()}")
 
 
 @pytest.fixture(scope="session")
