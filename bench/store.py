@@ -27,10 +27,12 @@ OBJECT = 64 << 20  # bytes
 
 def worker(name: str, size: int, threads: int, reads: int) -> None:
     """Reads ranges of the object in this process, after a warm-up; prints the cost."""
-    from tagmill.shards.storage.drivers import FsspecDriver, S3Driver
+    from tagmill.shards.storage.remote.bucket_driver import BucketDriver
+    from tagmill.shards.storage.remote.fsspec_driver import FsspecDriver
+    from tagmill.shards.storage.remote.places import Place
     from tagmill.shards.storage.store import handle
 
-    driver = S3Driver("bench") if name == "obstore" else FsspecDriver(handle("s3://bench")[0])
+    driver = BucketDriver(Place("s3", "bench")) if name == "obstore" else FsspecDriver(handle("s3://bench")[0])
     path = "object" if name == "obstore" else "bench/object"
     places = [(number * 7919 * 4096) % (OBJECT - size) for number in range(reads)]
 

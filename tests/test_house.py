@@ -43,8 +43,8 @@ DOORS = {
     "aiohttp": {"ingest/http/client.py"},
     "fsspec": {"shards/storage/address.py"},
     "s3fs": {"shards/storage/address.py"},
-    "obstore": {"shards/storage/drivers.py"},
-    "botocore": {"shards/storage/s3_credentials.py"},
+    "obstore": {"shards/storage/remote/clients.py"},
+    "botocore": {"shards/storage/remote/s3_credentials.py"},
     # alter and colour work on batches where they lie; the loader is torch's own IterableDataset.
     "torch": {
         "pipeline/augment/apply.py",

@@ -6,8 +6,11 @@ from typing import Any
 from fsspec.core import url_to_fs
 
 from tagmill.shards.errors import ConfigError, StoreError
-from tagmill.shards.storage.drivers import Driver, FsspecDriver, S3Driver
-from tagmill.shards.storage.s3_credentials import keys_needed
+from tagmill.shards.storage.remote.bucket_driver import BucketDriver
+from tagmill.shards.storage.remote.driver import Driver
+from tagmill.shards.storage.remote.fsspec_driver import FsspecDriver
+from tagmill.shards.storage.remote.places import place_of
+from tagmill.shards.storage.remote.s3_credentials import keys_needed
 
 # The extra whose package opens a scheme. fsspec has a driver for many more; these are the ones that the extras install.
 EXTRAS = {"s3": "s3", "gs": "gcs", "gcs": "gcs", "az": "azure", "abfs": "azure", "abfss": "azure"}
@@ -52,8 +55,7 @@ def _remedy(scheme: str, error: Exception) -> str:
 
 def driver_of(url: str) -> tuple[Driver, str]:
     """Returns the driver of a remote URL and the path inside it."""
-    if url.startswith("s3://"):
-        bucket, _, key = url.removeprefix("s3://").partition("/")
-        return S3Driver(bucket), key
+    if (found := place_of(url)) is not None:
+        return BucketDriver(found[0]), found[1]
     fs, path = handle(url)
     return FsspecDriver(fs), path

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tagmill.shards.storage.local_disk import is_spool, raise_unless_missing
 
@@ -14,7 +15,7 @@ class Page:
 
     objects: list[tuple[str, int]]
     folders: list[str]
-    next: str | None = None  # token of the next page; None: this was the last
+    next: Any = None  # token of the next page; None: this was the last
 
 
 def files_below(folder: Path) -> Iterator[tuple[str, int]]:
@@ -41,7 +42,7 @@ def files_below(folder: Path) -> Iterator[tuple[str, int]]:
             raise_unless_missing(error)
 
 
-def objects_below(folder: str, ask: Callable[[str, str | None], Page]) -> Iterator[tuple[str, int]]:
+def objects_below(folder: str, ask: Callable[[str, Any], Page]) -> Iterator[tuple[str, int]]:
     """Yields (path, bytes) of the objects below `folder`, which ends with a slash; `ask` returns a page of a folder."""
     todo = [folder]
     while todo:

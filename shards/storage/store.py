@@ -20,7 +20,6 @@ from tagmill.shards.errors import ConfigError, IntegrityError, StoreError
 from tagmill.shards.storage import ranged_reads
 from tagmill.shards.storage.address import driver_of, handle, is_local, local_path
 from tagmill.shards.storage.counters import STORE_COUNTERS
-from tagmill.shards.storage.drivers import Driver
 from tagmill.shards.storage.error_verdicts import classify, describe
 from tagmill.shards.storage.hedge import hedged
 from tagmill.shards.storage.listing import files_below, objects_below
@@ -33,6 +32,7 @@ from tagmill.shards.storage.local_disk import (
     write_synced,
 )
 from tagmill.shards.storage.ranged_reads import Ranges, cut
+from tagmill.shards.storage.remote.driver import Driver
 from tagmill.shards.storage.retry import Retries
 from tagmill.shards.storage.seekable import Seekable
 from tagmill.shards.storage.threads import pause
@@ -160,10 +160,10 @@ class Store:
         base = driver_of(self._address(""))[1].rstrip("/") + "/"
         folder = base + prefix.strip("/") + "/" if prefix.strip("/") else base
         try:
-            listed = self._remote(prefix, lambda driver, path: driver.names(folder))
+            ask = lambda inside, after: self._remote(prefix, lambda driver, _: driver.page(inside, after))  # noqa: E731
+            return sorted(path.removeprefix(base) for path, _ in objects_below(folder, ask))
         except FileNotFoundError:
             return []
-        return sorted(path.removeprefix(base) for path in listed)
 
     def listing(self, prefix: str = "") -> Iterator[tuple[str, int]]:
         """Yields (name, bytes) of the objects below the folder `prefix`, in no order, page by page; nothing if it does

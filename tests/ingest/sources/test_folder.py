@@ -67,7 +67,7 @@ def test_another_filesystem() -> None:
 def test_a_bucket_in_pages_and_its_order_is_that_of_a_folder(
     s3_bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tagmill.shards.storage.drivers.PAGE", 3)
+    monkeypatch.setattr("tagmill.shards.storage.remote.bucket_driver.PAGE", 3)
     check(f"{s3_bucket}/pictures")
     filled(f"{s3_bucket}/pictures-2", ["no.jpg"])  # a prefix is a folder
     here, there = Listing(), Listing()

@@ -59,7 +59,7 @@ def test_an_fsspec_store() -> None:
 
 @pytest.mark.parametrize("size", [1, 2, 5, 1000])
 def test_a_bucket(s3_bucket: str, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
-    monkeypatch.setattr("tagmill.shards.storage.drivers.PAGE", size)
+    monkeypatch.setattr("tagmill.shards.storage.remote.bucket_driver.PAGE", size)
     check(f"{s3_bucket}/deep")
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tagmill.shards.errors import StoreError
-from tagmill.shards.storage.s3_credentials import KeyRing, Keys, aws_environment, key_ring, keys_needed, s3_place
+from tagmill.shards.storage.remote.s3_credentials import KeyRing, Keys, aws_environment, key_ring, keys_needed, s3_place
 
 CREDENTIALS = """
 [default]

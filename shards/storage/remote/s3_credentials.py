@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tagmill.shards.errors import StoreError
-
-Environment = tuple[tuple[str, str], ...]  # the variables of AWS, which identify a key ring
+from tagmill.shards.storage.remote.environment import Environment, is_true, variables
 
 FILES = {"AWS_SHARED_CREDENTIALS_FILE": "~/.aws/credentials", "AWS_CONFIG_FILE": "~/.aws/config"}
 CHAIN_FAILED = "renew them (aws sso login, aws configure), or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
@@ -35,7 +34,7 @@ class Keys(NamedTuple):
 
 def aws_environment() -> Environment:
     """Returns the current variables about the endpoint and the keys of S3."""
-    return tuple(item for item in os.environ.items() if item[0].startswith("AWS_"))
+    return variables(b"AWS_")
 
 
 class KeyRing:
@@ -49,7 +48,7 @@ class KeyRing:
     @property
     def unsigned(self) -> bool:
         """True if requests are not signed, as for public buckets."""
-        return self._environment.get("AWS_SKIP_SIGNATURE", "").lower() in ("true", "1", "yes", "on")
+        return is_true(self._environment.get("AWS_SKIP_SIGNATURE", ""))
 
     def current(self) -> Keys:
         """Returns the current keys. Raises StoreError if there are none, OSError if a service that provides them does

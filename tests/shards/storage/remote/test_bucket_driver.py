@@ -12,10 +12,11 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from tagmill.shards.errors import IntegrityError, StoreError
-from tagmill.shards.storage import drivers, hedge
+from tagmill.shards.storage import hedge
 from tagmill.shards.storage import store as store_module
 from tagmill.shards.storage.counters import STORE_COUNTERS
-from tagmill.shards.storage.s3_credentials import aws_environment, key_ring
+from tagmill.shards.storage.remote import bucket_driver, clients
+from tagmill.shards.storage.remote.s3_credentials import aws_environment, key_ring
 from tagmill.shards.storage.store import Retries, Store, retrying_filesystem
 from tests.shards.faults import Faults, FaultyProxy, faulty
 from tests.shards.objectstore import ObjectStore
@@ -349,15 +350,15 @@ def test_s3_that_stays_down_gives_a_one_line_error_after_all_tries(s3_store: Sto
 
 def test_s3_stalls_end(s3_store: Store, proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch) -> None:
     """Requests without hedging have a time limit too."""
-    monkeypatch.setattr(drivers, "SILENCE_SECONDS", 0.2)
-    drivers._client.cache_clear()
+    monkeypatch.setattr(clients, "SILENCE_SECONDS", 0.2)
+    clients.client.cache_clear()
     proxy.faults = Faults(stall=1.0)
     for call in (s3_store.read, s3_store.delete):
         proxy.forget()
         with pytest.raises(StoreError, match=r"failed 2 times, last: .*TimedOut"):
             getattr(Store(s3_store.url, Retries(tries=2, first=0.001)), call.__name__)("a")
         assert len(proxy.requests) == 2
-    drivers._client.cache_clear()
+    clients.client.cache_clear()
 
 
 def test_s3_put_new_whose_answer_was_lost_has_won(s3_store: Store, proxy: FaultyProxy) -> None:
@@ -383,7 +384,7 @@ def test_s3_returns_the_length_with_every_range(s3_store: Store, proxy: FaultyPr
 
 
 def test_s3_objects_too_long_for_one_request_are_refused(s3_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(drivers, "SINGLE_PUT", 10)
+    monkeypatch.setitem(bucket_driver.SINGLE_PUT, "s3", 10)
     with pytest.raises(StoreError, match="at most 9 bytes"):
         s3_store.put_new("long", b"x" * 10)
     assert not s3_store.exists("long")

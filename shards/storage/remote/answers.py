@@ -1,0 +1,71 @@
+"""Turns the errors of obstore into Python's own, by the HTTP status and the service's code, which only their text has."""
+
+import errno
+import re
+
+EXPIRED = frozenset(["ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "ExpiredAuthenticationToken"])
+# Statuses from 300 to 499 and codes that another try may fix.
+PASSING = frozenset([408, 425, 429])
+PASSING_CODES = frozenset(
+    ["RequestTimeout", "SlowDown", "ConditionalRequestConflict", "OperationAborted", "ConcurrentModification"]
+)
+ELSEWHERE = frozenset(["PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"])
+_STATUS = re.compile(r"status code: (\d{3})")
+_CODE = re.compile(r"<Code>(\w+)</Code>")
+_REGION = re.compile(r"<Region>([\w-]+)</Region>")
+_CAUSES = re.compile(r"ConnectionRefused|ConnectionReset|TimedOut|IncompleteMessage|UnexpectedEof|BrokenPipe")
+
+
+class BehindEndError(OSError):
+    """A range that begins after the end of its object."""
+
+
+class BusyError(OSError):
+    """The service asks for fewer requests (429 or 503)."""
+
+
+class RefusedError(PermissionError):
+    """A refusal with a remedy of its own."""
+
+    def __init__(self, number: int, line: str, path: str, remedy: str) -> None:
+        super().__init__(number, line, path)
+        self.remedy = remedy
+
+
+class MisdirectedError(PermissionError):
+    """Perhaps the bucket is in another region: `region`, if the service names it."""
+
+    region: str = ""
+
+
+def plain_error(error: Exception, path: str) -> OSError:
+    """Returns Python's error for an obstore error."""
+    kind = type(error).__name__
+    text = str(error).partition("\n\nDebug source:")[0]
+    status, code, region = _STATUS.search(text), _CODE.search(text), _REGION.search(text)
+    number, reason = int(status[1]) if status else 0, code[1] if code else ""
+    line = " ".join(
+        re.sub(r"<\?xml.*|<Error>.*", "", re.sub(r"^Generic \w+ error: ", "", text), flags=re.DOTALL).split()
+    )
+    line = f"{reason} {line}".strip() + "".join(f" ({cause})" for cause in sorted(set(_CAUSES.findall(str(error)))))
+    if reason in EXPIRED or (reason == "AuthenticationFailed" and "time frame" in text):
+        return PermissionError(errno.EKEYEXPIRED, line, path)
+    if reason in ELSEWHERE or number == 301 or "redirect without LOCATION" in text:
+        found = MisdirectedError(errno.EREMCHG, line, path)
+        found.region = region[1] if region else ""
+        return found
+    if number == 404:
+        return FileNotFoundError(errno.ENOENT, f"no such object: {line}", path)
+    if reason in PASSING_CODES or number in (429, 503):
+        return BusyError(errno.EBUSY, line)
+    if number == 412 or kind in ("AlreadyExistsError", "PreconditionError"):
+        return FileExistsError(errno.EEXIST, "exists", path)
+    if number == 416:
+        return BehindEndError(errno.EINVAL, line)
+    if kind in ("InvalidPathError", "UnknownConfigurationKeyError", "NotSupportedError"):
+        return PermissionError(errno.EINVAL, line, path)
+    if number == 400 and not reason:  # an answer to HEAD has no body with the reason
+        return MisdirectedError(errno.EACCES, line, path)
+    if 300 <= number < 500 and number not in PASSING:
+        return PermissionError(errno.EACCES, line, path)
+    return OSError(errno.EIO, line)

@@ -1,0 +1,119 @@
+"""The clients of obstore: one for all reads of a bucket, and one for each class of writes by their length.
+
+A client owns its connections and reuses them; it is kept for as long as the settings and keys do not change. It makes
+no retries: `retrying` makes them. Requests in flight, and so connections, are bounded by `hedge.MOST`.
+"""
+
+import errno
+import os
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tagmill.shards.errors import StoreError
+from tagmill.shards.storage.remote.answers import plain_error
+from tagmill.shards.storage.remote.places import Place
+
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig
+
+CONNECT_SECONDS = 5.0
+SILENCE_SECONDS = 10.0  # without a byte of an answer, after which a read is cancelled
+SLOWEST = 1 << 20  # bytes a second; a request may take SILENCE_SECONDS plus its length at this rate
+LONGEST_SECONDS = 3600.0
+WRITES = (
+    10 << 20,
+    70 << 20,
+)  # bytes of the longest write of a class: markers and parts, files in one request, the rest
+SERVICE_EXTRAS = {"s3": "s3", "gs": "gcs", "az": "azure"}
+
+Settings = tuple[tuple[str, Any], ...]
+
+
+class Patience(NamedTuple):
+    """Seconds that a client waits: for the next byte of an answer (None: no limit), and for a request in all."""
+
+    silence: float | None
+    total: float
+
+
+def reading() -> Patience:
+    """Returns the limits of reads. A slow body ends at `longest`, which the caller waits."""
+    return Patience(SILENCE_SECONDS, LONGEST_SECONDS)
+
+
+def writing(num_bytes: int) -> Patience:
+    """Returns the limits of a write: while its body is sent no answer arrives, so only the total is limited."""
+    for longest in WRITES:
+        if num_bytes <= longest:
+            return Patience(None, 2 * SILENCE_SECONDS + longest / SLOWEST)
+    return Patience(None, LONGEST_SECONDS)
+
+
+def longest(num_bytes: int) -> float:
+    """Returns the seconds that an answer of that many bytes may take."""
+    return min(LONGEST_SECONDS, 2 * SILENCE_SECONDS + num_bytes / SLOWEST)
+
+
+@lru_cache(maxsize=64)
+def client(
+    place: Place, patience: Patience, settings: Settings, context: Hashable, keys: Settings | None, retries: int = 0
+) -> Any:
+    """Returns the client of a bucket with these limits. `context` is what else it depends on: obstore reads variables
+    itself. `keys` sign requests to S3; the other services find theirs."""
+    from obstore import store
+
+    given = dict(settings)
+    options: ClientConfig = {
+        "connect_timeout": timedelta(seconds=CONNECT_SECONDS),
+        "timeout": timedelta(seconds=patience.total),
+        "allow_http": "use_emulator" in given or _is_plain(given.get("endpoint") or given.get("base_url")),
+    }
+    if patience.silence is not None:
+        options["read_timeout"] = timedelta(seconds=patience.silence)
+    if headers := given.pop("headers", None):
+        options["default_headers"] = dict(headers)
+    if keys is not None:
+        signed = dict(keys)
+        given["credential_provider"] = lambda: {**signed, "expires_at": None}
+    kind = {"s3": store.S3Store, "gs": store.GCSStore, "az": store.AzureStore}[place.service]
+    try:
+        return kind(place.bucket, client_options=options, retry_config={"max_retries": retries}, **given)
+    except Exception as error:
+        line = " ".join(str(error).partition("\n\nDebug source:")[0].split())
+        remedy = "correct the variables that name its account and keys"
+        raise StoreError(
+            f"cannot connect to this store: {line}", f"{place.service}://{place.bucket}", remedy
+        ) from error
+
+
+def _is_plain(url: str | None) -> bool:
+    return url is not None and url.startswith("http://")
+
+
+_FIRST_USE: list[int] = []  # the process that started obstore's threads
+
+
+@contextmanager
+def connected(path: str, service: str) -> Iterator[Any]:
+    """Calls obstore and raises its errors as Python's own. A forked process lacks obstore's threads and would wait for
+    ever, so it raises an error."""
+    try:
+        import obstore
+        from obstore import exceptions
+    except ImportError as error:
+        remedy = f"pip install 'tagmill[{SERVICE_EXTRAS[service]}]'"
+        raise StoreError(f"cannot connect to this store: {error}", path, remedy) from error
+    if not _FIRST_USE:
+        _FIRST_USE.append(os.getpid())
+    if _FIRST_USE[0] != os.getpid():
+        remedy = "start worker processes by spawn or forkserver"
+        raise StoreError("this process was forked from one that had already used S3", path, remedy)
+    try:
+        yield obstore
+    except FileNotFoundError as error:
+        raise FileNotFoundError(errno.ENOENT, "no such object", path) from error
+    except exceptions.BaseError as error:
+        raise plain_error(error, path) from error
