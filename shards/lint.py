@@ -1,7 +1,6 @@
 """Reads whole shards and compares them with the manifest, the indexes and the tables: digests, members, names."""
 
 import hashlib
-import io
 import re
 import tarfile
 from collections.abc import Iterator
@@ -10,14 +9,17 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from tagmill.shards.arrays import Int32s
 from tagmill.shards.checksum import crc32
 from tagmill.shards.errors import IntegrityError
+from tagmill.shards.formats.npy import npy_bytes
 from tagmill.shards.formats.parquet import read_table
 from tagmill.shards.formats.placeholder_jpeg import is_placeholder
 from tagmill.shards.formats.record import sha256_hex
-from tagmill.shards.formats.shard_index import INDEX, TAR_BLOCK, dali_index, key_hex, padded
+from tagmill.shards.formats.shard_facts import make_facts
+from tagmill.shards.formats.shard_index import TAR_BLOCK, dali_index, key_hex, padded
 from tagmill.shards.manifest import Corpus, Named, ShardEntry, read_named
-from tagmill.shards.reader import ShardReader
+from tagmill.shards.reader import ShardReader, whole_index
 from tagmill.shards.view import View
 
 MEMBER = re.compile(r"[0-9a-f]{32}\.(jpg|json)")
@@ -94,9 +96,7 @@ def lint_shard(corpus: Corpus, entry: ShardEntry) -> None:
     purged = np.zeros(entry.samples, np.bool_)
     purged[corpus.takedown.purged(entry.name)] = True
     shards = corpus.store.within("shards")
-    index = np.load(io.BytesIO(read_named(shards, Named(f"{entry.name}.npy", entry.index_sha256))), allow_pickle=False)
-    if index.dtype != INDEX or index.shape != (entry.samples,):
-        raise IntegrityError("the index is not this shard's", reader.where, "restore it")
+    index = whole_index(corpus.store, entry)
     _lint_table(read_named(shards, Named(f"{entry.name}.parquet", entry.table_sha256)), index, purged, reader.where)
     members: list[tuple[str, int, int, str]] = []
     with shards.open(f"{entry.name}.tar") as file:
@@ -133,9 +133,14 @@ def lint_view(corpus: Corpus, name: str) -> None:
     lines = [(shard.name, shard.split, shard.samples) for shard in view.shards]
     if lines != [(entry.name, entry.split, entry.samples) for entry in corpus.entries]:
         raise IntegrityError(f"view {name!r} has other shards than the corpus", view.store.url, "make the view again")
-    for number, shard in enumerate(view.shards):
+    for number, (entry, shard) in enumerate(zip(corpus.entries, view.shards, strict=True)):
         view.check(number)
-        digests = {"labels": shard.labels_sha256, "runs": shard.runs_sha256, "extras": shard.extras_sha256}
+        digests = {
+            "labels": shard.labels_sha256,
+            "runs": shard.runs_sha256,
+            "extras": shard.extras_sha256,
+            "facts": shard.facts_sha256,
+        }
         for kind, digest in digests.items():
             if digest and sha256_hex(view.store.read(f"{shard.name}.{kind}.npy")) != digest:
                 where = f"{view.store.url}/{shard.name}.{kind}.npy"
@@ -144,3 +149,15 @@ def lint_view(corpus: Corpus, name: str) -> None:
         if labels.min(initial=0) < -1 or labels.max(initial=-1) >= num_labels:
             where = f"{view.store.url}/{shard.name}.labels.npy"
             raise IntegrityError(f"a label outside the {num_labels} of the vocabulary", where, "make the view again")
+        if shard.facts_sha256:
+            _lint_facts(corpus, view, number, entry, labels)
+
+
+def _lint_facts(corpus: Corpus, view: View, number: int, entry: ShardEntry, labels: Int32s) -> None:
+    """Raises IntegrityError unless the facts of a shard are what its index, labels, runs and extras say."""
+    shard = view.shards[number]
+    runs = [view.run(number, copy, 0, count) for copy, count in enumerate(shard.counts)]
+    facts = make_facts(whole_index(corpus.store, entry), labels, runs, view.fractional(number))
+    if facts is None or sha256_hex(npy_bytes(facts)) != shard.facts_sha256:
+        where = f"{view.store.url}/{shard.name}.facts.npy"
+        raise IntegrityError("it differs from the shard's index, labels and runs", where, "make the view again")

@@ -1,5 +1,6 @@
 """Reads samples of a shard by number: small ranged reads, every image checked against its crc32."""
 
+import io
 import json
 import tarfile
 from collections.abc import Iterator
@@ -15,13 +16,23 @@ from tagmill.shards.errors import CorpusError, IntegrityError
 from tagmill.shards.formats.npy import check_size, read_rows
 from tagmill.shards.formats.placeholder_jpeg import is_placeholder
 from tagmill.shards.formats.shard_index import INDEX, TAR_BLOCK, key_hex, padded
-from tagmill.shards.manifest import Corpus, ShardLine
+from tagmill.shards.manifest import Corpus, Named, ShardEntry, ShardLine, read_named
 from tagmill.shards.storage.node_cache import identity_of
 from tagmill.shards.storage.ranged_reads import Ranges
 from tagmill.shards.storage.store import Store
 from tagmill.shards.takedown import NONE, TAKEN_DOWN
 
 GAP_LIMIT = 1 << 17  # bytes that one read may fetch for nothing between two images, before a second read is cheaper
+
+
+def whole_index(store: Store, entry: ShardEntry) -> npt.NDArray[Any]:
+    """Reads all INDEX records of a shard of the corpus in `store`. Raises IntegrityError if they differ from those
+    written."""
+    data = read_named(store, Named(f"shards/{entry.name}.npy", entry.index_sha256))
+    index = np.load(io.BytesIO(data), allow_pickle=False)
+    if index.dtype != INDEX or index.shape != (entry.samples,):
+        raise IntegrityError("the index is not this shard's", f"{store.url}/shards/{entry.name}.npy", "restore it")
+    return np.asarray(index)
 
 
 @dataclass(frozen=True)

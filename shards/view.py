@@ -20,8 +20,9 @@ import pyarrow as pa
 from tagmill.shards.arrays import Int32s, Int64s, Ordinals
 from tagmill.shards.errors import CorpusError, IntegrityError
 from tagmill.shards.formats.npy import check_size, npy_bytes, read_rows
-from tagmill.shards.formats.parquet import read_table, table_bytes
+from tagmill.shards.formats.parquet import table_bytes
 from tagmill.shards.formats.record import sha256_hex
+from tagmill.shards.formats.shard_facts import facts_dtype, first_row, make_facts, num_rows
 from tagmill.shards.formats.shared_tables import parquet_batches, row_of, shared_table
 from tagmill.shards.manifest import Corpus, Named, ShardEntry, read_named
 from tagmill.shards.storage.node_cache import identity_of
@@ -45,6 +46,7 @@ VIEW_SHARDS = pa.schema(
         pa.field("labels_sha256", pa.string(), nullable=False),
         pa.field("runs_sha256", pa.string()),  # null if every run is every sample
         pa.field("extras_sha256", pa.string()),  # null if no sample has a fraction
+        pa.field("facts_sha256", pa.string()),  # null if none were written, as in views of earlier versions
     ]
 )
 
@@ -58,6 +60,7 @@ VIEW_TABLE = pa.schema(
         pa.field("fractions", pa.int64(), nullable=False),
         pa.field("fraction_sum", pa.int64(), nullable=False),
         pa.field("listed", pa.bool_(), nullable=False),
+        pa.field("facts", pa.bool_(), nullable=False),
     ]
 )
 
@@ -72,6 +75,7 @@ class ViewLine:
     fractions: int
     fraction_sum: int
     listed: bool  # runs.npy exists; else every run is every sample
+    facts: bool  # facts.npy exists
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,7 @@ class ViewShard:
     labels_sha256: str
     runs_sha256: str | None
     extras_sha256: str | None
+    facts_sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -117,8 +122,16 @@ def recipe_folder(name: str, recipe: dict[str, Any]) -> str:
     return f"views/{name}/{digest[:12]}"
 
 
-def put_shard_labels(store: Store, folder: str, entry: ShardEntry, labels: Int32s, repeats: Int64s) -> ViewShard:
-    """Writes one shard's labels [samples, K] (-1 padded) and repeats [samples] (units of 2^-16, 0 excludes)."""
+def put_shard_labels(
+    store: Store,
+    folder: str,
+    entry: ShardEntry,
+    labels: Int32s,
+    repeats: Int64s,
+    index: npt.NDArray[Any] | None = None,
+) -> ViewShard:
+    """Writes one shard's labels [samples, K] (-1 padded) and repeats [samples] (units of 2^-16, 0 excludes); with its
+    `index` (INDEX [samples]) the facts too."""
     if labels.ndim != 2 or len(labels) != entry.samples or repeats.shape != (entry.samples,):
         what = f"labels {labels.shape} and repeats {repeats.shape} for {entry.samples} samples"
         raise CorpusError(what, entry.name, "make the view again")
@@ -126,13 +139,16 @@ def put_shard_labels(store: Store, folder: str, entry: ShardEntry, labels: Int32
         raise CorpusError("a negative repeat", entry.name, "0 excludes a sample")
     whole, fraction = repeats >> 16, repeats & (ONE - 1)
     runs = [np.flatnonzero(whole > copy).astype("<u4") for copy in range(int(whole.max(initial=0)))]
-    digests: dict[str, str | None] = {"runs": None, "extras": None}
+    digests: dict[str, str | None] = {"runs": None, "extras": None, "facts": None}
     files = {"labels": npy_bytes(labels.astype("<i4"))}
     if any(len(run) != entry.samples for run in runs):
         files["runs"] = npy_bytes(np.concatenate(runs))
     with_fraction = np.flatnonzero(fraction)
     if len(with_fraction):
         files["extras"] = npy_bytes(_extras(with_fraction, fraction[with_fraction]))
+    facts = None if index is None else make_facts(index, labels, runs, with_fraction)
+    if facts is not None:
+        files["facts"] = npy_bytes(facts)
     for kind, data in files.items():
         store.put(f"{folder}/{entry.name}.{kind}.npy", data)
         digests[kind] = sha256_hex(data)
@@ -146,6 +162,7 @@ def put_shard_labels(store: Store, folder: str, entry: ShardEntry, labels: Int32
         labels_sha256=str(digests["labels"]),
         runs_sha256=digests["runs"],
         extras_sha256=digests["extras"],
+        facts_sha256=digests["facts"],
     )
 
 
@@ -169,7 +186,8 @@ def put_view(
     """Completes a view whose shards are labelled: writes the vocabulary, the shard table, then `view.json`, which names
     them by digest."""
     folder = recipe_folder(name, recipe)
-    table = table_bytes([asdict(shard) for shard in shards], VIEW_SHARDS)
+    columns = [field for field in VIEW_SHARDS if field.name != "facts_sha256" or any(s.facts_sha256 for s in shards)]
+    table = table_bytes([asdict(shard) for shard in shards], pa.schema(columns))
     store.put(f"{folder}/vocabulary.json", vocabulary.json())
     store.put(f"{folder}/shards.parquet", table)
     totals = {
@@ -240,8 +258,8 @@ class View:
     @cached_property
     def shards(self) -> list[ViewShard]:
         """All shards, held-out ones last, as in the manifest."""
-        table = read_table(read_named(self.store, self._named_shards), VIEW_SHARDS.names)
-        return [ViewShard(**row) for row in table.cast(VIEW_SHARDS).to_pylist()]
+        batches = parquet_batches(read_named(self.store, self._named_shards), VIEW_SHARDS)
+        return [ViewShard(**row) for batch in batches for row in batch.to_pylist()]
 
     def shard(self, number: int) -> ViewLine:
         """Returns one shard's line. Recent lines are cached, because a read needs its shard's several times."""
@@ -267,6 +285,9 @@ class View:
             check_size(self.store, f"{line.name}.runs.npy", np.dtype("<u4"), (sum(line.counts),))
         if line.fractions:
             check_size(self.store, f"{line.name}.extras.npy", EXTRA, (_extra_rows(line.fractions),))
+        if line.facts:
+            rows = num_rows(line.counts, line.fractions)
+            check_size(self.store, f"{line.name}.facts.npy", facts_dtype(self.file.max_labels), (rows,))
 
     def labels(self, shard: int, start: int, stop: int) -> Int32s:
         """Reads the label ids of samples [start, stop) of a shard: int32 [stop - start, K], -1 padded."""
@@ -276,13 +297,7 @@ class View:
 
     def run(self, shard: int, copy: int, start: int, stop: int) -> Ordinals:
         """Reads the ordinals at offsets [start, stop) of run `copy` of a shard."""
-        line = self.shard(shard)
-        length = line.counts[copy] if copy < len(line.counts) else 0
-        if not 0 <= start <= stop <= length:
-            where = f"{self.store.url}/{line.name}"
-            raise IntegrityError(
-                f"offsets {start}-{stop} of {length} in run {copy}", where, "the tables disagree: run lint"
-            )
+        line = self._checked(shard, copy, start, stop)
         if not line.listed:
             return np.arange(start, stop, dtype=np.uint32)
         before = sum(line.counts[:copy])
@@ -291,13 +306,60 @@ class View:
             self.store, name, np.dtype("<u4"), (total,), before + start, before + stop, self._identity(name)
         )
 
+    def _checked(self, shard: int, copy: int, start: int, stop: int) -> ViewLine:
+        """Returns the shard's line. Raises IntegrityError for offsets outside the run."""
+        line = self.shard(shard)
+        length = line.counts[copy] if copy < len(line.counts) else 0
+        if not 0 <= start <= stop <= length:
+            where = f"{self.store.url}/{line.name}"
+            raise IntegrityError(
+                f"offsets {start}-{stop} of {length} in run {copy}", where, "the tables disagree: run lint"
+            )
+        return line
+
+    def facts(self, shard: int, copy: int, start: int, stop: int) -> npt.NDArray[Any] | None:
+        """Reads the facts (see `shard_facts`) at offsets [start, stop) of run `copy` of a shard, in one ranged read;
+        None if the view has none of this shard."""
+        line = self._checked(shard, copy, start, stop)
+        first = first_row(line.counts, copy)
+        return self._facts(line, first + start, first + stop) if line.facts else None
+
+    def _facts(self, line: ViewLine, start: int, stop: int) -> npt.NDArray[Any]:
+        name, rows = f"{line.name}.facts.npy", num_rows(line.counts, line.fractions)
+        dtype = facts_dtype(self.file.max_labels)
+        return read_rows(self.store, name, dtype, (rows,), start, stop, self._identity(name))
+
+    def extra_facts(self, shard: int, before: int, start: int, stop: int) -> npt.NDArray[Any] | None:
+        """Reads the facts of extras [start, stop) as `extras` finds them; None if the view has none of this shard."""
+        line = self.shard(shard)
+        if not line.facts:
+            return None
+        numbers, _ = self._extra_numbers(line, before, start, stop)
+        if not len(numbers):
+            return np.empty(0, facts_dtype(self.file.max_labels))
+        base, first = first_row(line.counts, len(line.counts)), int(numbers[0])
+        return self._facts(line, base + first, base + int(numbers[-1]) + 1)[numbers - first]
+
     def extras(self, shard: int, before: int, start: int, stop: int) -> Ordinals:
         """Reads the ordinals of extras [start, stop) of a shard in an epoch; `before` = fractions of all earlier shards
         + u_e.
 
         Extra k is the first sample whose running sum reaches the (k + 1)-th multiple of 2^16 after `before`.
         """
+        return self._extra_numbers(self.shard(shard), before, start, stop)[1]
+
+    def fractional(self, shard: int) -> Ordinals:
+        """Reads the ordinals of all samples of a shard with a fraction."""
         line = self.shard(shard)
+        if not line.fractions:
+            return np.empty(0, np.uint32)
+        name, total = f"{line.name}.extras.npy", _extra_rows(line.fractions)
+        front = total - line.fractions
+        rows = read_rows(self.store, name, EXTRA, (total,), front, total, self._identity(name))
+        return np.asarray(rows["ordinal"])
+
+    def _extra_numbers(self, line: ViewLine, before: int, start: int, stop: int) -> tuple[Int64s, Ordinals]:
+        """Returns the number of each extra among the samples with a fraction, and its ordinal."""
         name, shape = f"{line.name}.extras.npy", (_extra_rows(line.fractions),)
         front = -(-line.fractions // STRIDE)
         count = (before + line.fraction_sum) // ONE - before // ONE
@@ -305,7 +367,7 @@ class View:
             where = f"{self.store.url}/{line.name}"
             raise IntegrityError(f"extras {start}-{stop} of {count}", where, "the tables disagree: run lint")
         if start == stop:
-            return np.empty(0, np.uint32)
+            return np.empty(0, np.int64), np.empty(0, np.uint32)
         wanted = (before // ONE + 1 + np.arange(start, stop, dtype=np.int64)) * ONE - before
         head = read_rows(self.store, name, EXTRA, shape, 0, front, self._identity(name))["running"].astype(np.int64)
         first = max(0, int(np.searchsorted(head, wanted[0], side="left")) - 1) * STRIDE
@@ -314,16 +376,17 @@ class View:
         rows_reached = np.searchsorted(rows["running"].astype(np.int64), wanted, side="left")
         if rows_reached[-1] == len(rows):
             raise IntegrityError("running sums that disagree with the table", f"{self.store.url}/{name}", "run lint")
-        return rows["ordinal"][rows_reached]
+        return first + rows_reached, rows["ordinal"][rows_reached]
 
 
 def _decoded(data: bytes) -> Iterator[pa.RecordBatch]:
     """Yields the rows of LINES from a view's `shards.parquet`."""
-    names = [field.name for field in VIEW_TABLE if field.name != "listed"]
-    read = pa.schema([*(VIEW_TABLE.field(name) for name in names), VIEW_SHARDS.field("runs_sha256")])
+    flags = {"listed": "runs_sha256", "facts": "facts_sha256"}
+    names = [field.name for field in VIEW_TABLE if field.name not in flags]
+    read = pa.schema([*map(VIEW_TABLE.field, names), *map(VIEW_SHARDS.field, flags.values())])
     for batch in parquet_batches(data, read):
-        listed = batch["runs_sha256"].is_valid()
-        yield pa.RecordBatch.from_arrays([*(batch[name] for name in names), listed], schema=VIEW_TABLE)
+        exist = [batch[name].is_valid() for name in flags.values()]
+        yield pa.RecordBatch.from_arrays([*(batch[name] for name in names), *exist], schema=VIEW_TABLE)
 
 
 def _extra_rows(fractions: int) -> int:

@@ -20,6 +20,7 @@ from tagmill.ingest.views.scratch_files import (
 )
 from tagmill.shards.arrays import Bools, Int32s, Int64s
 from tagmill.shards.manifest import ShardEntry
+from tagmill.shards.reader import whole_index
 from tagmill.shards.storage.store import Store
 from tagmill.shards.view import ONE, ViewShard, put_shard_labels
 
@@ -91,13 +92,15 @@ def count_rarest(task: RepeatTask) -> Int64s:
 
 
 def put_labels(task: RepeatTask) -> ViewShard:
-    """Writes a shard's labels and repeats: in the train split the repeat of the sample's rarest label, elsewhere one."""
+    """Writes a shard's labels, repeats and facts. A repeat is that of the sample's rarest label in the train split, and
+    one elsewhere."""
     labels, member = read_labels(task.spool, task.entry.name)
     repeats = np.where(member, ONE, 0).astype(np.int64)
     of_label = read_repeats(task.spool)
     if of_label is not None and task.entry.split == "train" and len(of_label):
         repeats[member] = of_label[rarest_of(labels[member], read_frequencies(task.spool))]
-    return put_shard_labels(task.store, task.folder, task.entry, labels, repeats)
+    index = whole_index(task.store, task.entry)
+    return put_shard_labels(task.store, task.folder, task.entry, labels, repeats, index)
 
 
 def keep_rarest(samples: Int64s, ids: Int64s, num_samples: int, most: int, images: Int64s) -> tuple[Int32s, int]:

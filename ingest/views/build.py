@@ -36,6 +36,7 @@ from tagmill.ingest.views.scratch_files import write_frequencies, write_ids, wri
 from tagmill.ingest.views.tag_union import tag_union
 from tagmill.ingest.workers.pool import WorkerPool
 from tagmill.shards.arrays import Int64s
+from tagmill.shards.formats.shard_facts import FACTS_VERSION
 from tagmill.shards.manifest import Corpus, Named, ShardEntry
 from tagmill.shards.side_tables import num_runs
 from tagmill.shards.storage.store import Store
@@ -150,6 +151,7 @@ def _recipe(source: CorpusSource, rules: ViewRules, union_sha256: str, seed: int
         "max_labels": rules.max_labels,
         **rules.members.recipe(),
         "takedown": source.takedown,
+        "facts": FACTS_VERSION,
         "seed": seed,
     }
 

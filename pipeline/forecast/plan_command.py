@@ -162,21 +162,22 @@ def _sample_requests(
 
 
 def _cost(corpus: Corpus, view: View | None, span: Span, mean: float) -> tuple[float, float]:
-    """Returns (requests, bytes) of one span: index and images, and for a view its labels and the ordinals of the run or
-    the extras."""
+    """Returns (requests, bytes) of one span: images and their facts, or without facts the index, and for a view its
+    labels and the ordinals of the run; for extras also their places."""
     samples, length = corpus.entry(span.shard).samples, float(len(span))
-    listed, rows = 0, 1
+    listed, rows, facts = 0, 1, False
     if view is not None:
         line = view.shard(span.shard)
         extra = span.copy == EXTRAS
         run = (line.fraction_sum >> 16) if extra else line.counts[span.copy]
-        listed, rows = (2 if extra else int(line.listed)), 2
+        facts = line.facts
+        listed, rows = (2 if extra else int(line.listed and not facts)), (1 if facts else 2)
     else:
         run = samples
     gap = samples / max(1, run) - 1  # samples between two of a run, on average
     reads = 1 if gap * mean <= GAP_LIMIT else length
     passed = (length - 1) * gap if reads == 1 else 0
-    return listed + rows * (1 if gap <= ROW_GAP else length) + reads, (length + passed) * mean
+    return listed + rows * (1 if facts or gap <= ROW_GAP else length) + reads, (length + passed) * mean
 
 
 def _advice(plan: Plan, tail: float, world: int) -> str:

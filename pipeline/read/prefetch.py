@@ -5,9 +5,10 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from tagmill.pipeline.meters import READ, Meters
 from tagmill.pipeline.order.epoch_space import EXTRAS, EpochSpace, Span
@@ -67,11 +68,7 @@ class SampleReader:
         if self.cache is not None:
             reader = replace(reader, store=CachedStore.of(reader.store, self.cache))
         found: list[Encoded] = []
-        ordinals = self._ordinals(span)
-        cuts = np.flatnonzero(np.diff(ordinals) > ROW_GAP + 1) + 1
-        groups = [(int(group[0]), int(group[-1]) + 1, group) for group in np.split(ordinals, cuts)]
-        records = np.concatenate([reader.index(start, stop)[group - start] for start, stop, group in groups])
-        labels = self._labels(span.shard, groups)
+        ordinals, records, labels = self._facts(span) or self._scattered_facts(span, reader)
         keys, sides = records["key"].tobytes(), zip(records["width"].tolist(), records["height"].tolist(), strict=True)
         taken_down_rows = reader.is_taken_down(ordinals)
         pictures = iter(reader.pictures(records[~taken_down_rows]))
@@ -91,6 +88,25 @@ class SampleReader:
                 found.append(Encoded(key, picture, width, height, row))
         return found
 
+    def _facts(self, span: Span) -> tuple[Int64s, npt.NDArray[Any], list[Int32s]] | None:
+        """Reads (ordinals, records, labels) of a span together; None if the view has no facts of the shard."""
+        view = self._cached_view
+        if view is None:
+            return None
+        if span.copy == EXTRAS:
+            facts = view.extra_facts(span.shard, span.before, span.start, span.stop)
+        else:
+            facts = view.facts(span.shard, span.copy, span.start, span.stop)
+        return None if facts is None else (facts["ordinal"].astype(np.int64), facts, _present(facts["labels"]))
+
+    def _scattered_facts(self, span: Span, reader: ShardReader) -> tuple[Int64s, npt.NDArray[Any], list[Int32s]]:
+        """Reads (ordinals, records, labels) of a span from the view's runs, the shard's index and the view's labels."""
+        ordinals = self._ordinals(span)
+        cuts = np.flatnonzero(np.diff(ordinals) > ROW_GAP + 1) + 1
+        groups = [(int(group[0]), int(group[-1]) + 1, group) for group in np.split(ordinals, cuts)]
+        records = np.concatenate([reader.index(start, stop)[group - start] for start, stop, group in groups])
+        return ordinals, records, self._labels(span.shard, groups)
+
     def _ordinals(self, span: Span) -> Int64s:
         view = self._cached_view
         if view is None:
@@ -103,10 +119,16 @@ class SampleReader:
         view = self._cached_view
         if view is None:
             return [NO_LABELS] * sum(len(group) for _, _, group in groups)
-        rows = np.concatenate([view.labels(shard, start, stop)[group - start] for start, stop, group in groups])
-        present = rows >= 0
-        ids, ends = rows[present], np.cumsum(present.sum(axis=1)).tolist()
-        return [ids[start:end] for start, end in pairwise([0, *ends])]
+        return _present(
+            np.concatenate([view.labels(shard, start, stop)[group - start] for start, stop, group in groups])
+        )
+
+
+def _present(rows: Int32s) -> list[Int32s]:
+    """Returns the ids of each row of labels [n, K], which are padded with -1."""
+    present = rows >= 0
+    ids, ends = rows[present], np.cumsum(present.sum(axis=1)).tolist()
+    return [ids[start:end] for start, end in pairwise([0, *ends])]
 
 
 @dataclass(eq=False, slots=True)

@@ -33,9 +33,13 @@ _WARNED_OF: set[Path] = set()  # unusable folders for which this process has log
 
 def parquet_batches(data: bytes, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     """Yields the rows of a Parquet file with the columns and types of `schema`, in batches, read by the calling thread
-    alone (see `parquet.read_table`)."""
+    alone (see `parquet.read_table`). A nullable column that an older file lacks is null."""
     file = pq.ParquetFile(pa.BufferReader(data), pre_buffer=False)
-    for batch in file.iter_batches(ROWS, columns=schema.names, use_threads=False):
+    stored = set(file.schema_arrow.names)
+    lacking = [field for field in schema if field.nullable and field.name not in stored]
+    for batch in file.iter_batches(ROWS, columns=[name for name in schema.names if name in stored], use_threads=False):
+        for field in lacking:
+            batch = batch.append_column(field.name, pa.nulls(len(batch), field.type))
         yield batch.select(schema.names).cast(schema)
 
 

@@ -12,6 +12,7 @@ from PIL import Image
 
 from tagmill.shards.formats.record import Record
 from tagmill.shards.manifest import Corpus, CorpusFile, ShardEntry, commit, put_manifest
+from tagmill.shards.reader import whole_index
 from tagmill.shards.storage.store import Store
 from tagmill.shards.view import ONE, put_shard_labels, put_view, recipe_folder
 from tagmill.shards.vocabulary import Label, Vocabulary
@@ -93,12 +94,13 @@ def make_corpus(
     replace: Mapping[int, bytes] | None = None,
     picture_size: tuple[int, int] = (40, 32),
     seed: int = 0,
+    facts: bool = True,
 ) -> Made:
     """Writes a corpus with a `default` view into `folder`.
 
     `repeats` are those of the train samples (units of 2^-16, all 1 by default); held-out samples have 1. `replace`
     replaces the images of some samples, by number, with other bytes: stored with their right crc32, they only fail to
-    decode.
+    decode. Without `facts` the view has none, as those of earlier versions.
     """
     draw, store = np.random.default_rng(seed), Store(str(folder))
     total, train = sum(shard_sizes) + sum(holdout), sum(shard_sizes)
@@ -127,7 +129,7 @@ def make_corpus(
                 number += 1
             entries.append(writer.finish())
         publish(store, folder / "spool", name)
-    _commit(store, entries, labels, shares, max_labels)
+    _commit(store, entries, labels, shares, max_labels, facts)
     return Made(str(folder), entries, keys, jpegs, sizes, labels, shares)
 
 
@@ -142,13 +144,14 @@ def _commit(
     labels: npt.NDArray[np.int32],
     repeats: npt.NDArray[np.int64],
     max_labels: int,
+    facts: bool,
 ) -> None:
     manifest = put_manifest(store, entries)
     recipe = {"test": manifest.sha256, "labels": hashlib.sha256(labels.tobytes() + repeats.tobytes()).hexdigest()}
     folder = recipe_folder("default", recipe)
     cuts = np.cumsum([entry.samples for entry in entries])[:-1]
     lines = [
-        put_shard_labels(store, folder, entry, rows, share)
+        put_shard_labels(store, folder, entry, rows, share, whole_index(store, entry) if facts else None)
         for entry, rows, share in zip(entries, np.split(labels, cuts), np.split(repeats, cuts), strict=True)
     ]
     vocabulary = Vocabulary(tuple(Label(i, f"label{i}", (f"n{i:08d}",), (f"lemma{i}",)) for i in range(NUM_LABELS)))

@@ -27,10 +27,20 @@ CONFIG = LoaderConfig(
 BAD_DAY = Faults(latency=0.002, busy=0.03, reset=0.03, short=0.03, stall=0.01, once=True, seed=1)
 
 
+def make(folder: Path, facts: bool) -> Made:
+    repeats = np.where(np.arange(240) % 5 == 0, ONE + ONE // 2, ONE)
+    return make_corpus(folder, [100, 60, 80], repeats=repeats, facts=facts)
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    repeats = np.where(np.arange(240) % 5 == 0, ONE + ONE // 2, ONE)
-    return make_corpus(tmp_path_factory.mktemp("faults"), [100, 60, 80], repeats=repeats)
+    return make(tmp_path_factory.mktemp("faults"), facts=True)
+
+
+@pytest.fixture(scope="module")
+def made_earlier(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """The same corpus with the view of an earlier version, without facts."""
+    return make(tmp_path_factory.mktemp("earlier"), facts=False)
 
 
 @pytest.fixture
@@ -109,11 +119,12 @@ def test_an_answer_altered_on_its_way_is_no_hole(made: Made, url: str, proxy: Fa
     assert proxy.counts()["altered"] >= 5
 
 
-@pytest.mark.parametrize("view", ["default", None])
+@pytest.mark.parametrize(("view", "facts"), [("default", True), ("default", False), (None, False)])
 def test_an_undisturbed_epoch_makes_the_requests_of_the_forecast(
-    made: Made, url: str, proxy: FaultyProxy, view: str | None
+    made: Made, made_earlier: Made, s3_bucket: str, proxy: FaultyProxy, view: str | None, facts: bool
 ) -> None:
     """Within 15 %: a forecast samples the chunks, and this epoch has only 30 of them."""
+    url = upload(made if facts else made_earlier, f"{s3_bucket}/corpus")
     order = {"streams": 1, "window": 1, "chunk": 10, "batch_size": 20, "view": view}
     needs = forecast(Forecast(corpus=url, images_per_second=1.0, **order))  # type: ignore[arg-type]
     with Loader(url, replace(CONFIG, **order)) as loader:
@@ -123,11 +134,29 @@ def test_an_undisturbed_epoch_makes_the_requests_of_the_forecast(
     asked = [request for request in proxy.requests if request.path.endswith((".tar", ".npy"))]
     assert {request.method for request in asked} == {"GET"}, "no request at first touch but those for bytes"
     assert len(asked) - second == pytest.approx(needs.requests_per_second * needs.samples, rel=0.15)
-    facts = sum(request.size for request in asked if request.path.endswith(".npy"))
+    beside = sum(request.size for request in asked if request.path.endswith(".npy"))
     whole = sum(request.size for request in asked)
-    assert whole - facts == pytest.approx(needs.bytes_per_second * needs.samples, rel=0.15)
+    assert whole - beside == pytest.approx(needs.bytes_per_second * needs.samples, rel=0.15)
     # These images have 1 kB, photographs 20.
-    assert facts < 0.06 * whole
+    assert beside < 0.06 * whole
+
+
+@pytest.mark.parametrize("view", ["default", None])
+def test_a_chunk_takes_two_requests(tmp_path: Path, s3_bucket: str, proxy: FaultyProxy, view: str | None) -> None:
+    """One for its facts and one for its images, also where the view leaves samples out; four without facts."""
+    requests = {}
+    for facts in (True, False):
+        made = make_corpus(tmp_path / str(facts), [30, 60], repeats=np.where(np.arange(90) % 3, ONE, 0), facts=facts)
+        url = upload(made, f"{s3_bucket}/{facts}")
+        config = replace(CONFIG, streams=3, window=1, batch_size=30, view=view)
+        with Loader(url, config) as loader:
+            proxy.forget()
+            found = sum(batch.count for batch in loader)
+            second = loader.meters.as_dict()["store"].get("hedges", 0)
+        assert found % CONFIG.chunk == 0
+        asked = [request for request in proxy.requests if request.path.endswith((".tar", ".npy"))]
+        requests[facts] = (len(asked) - second) / (found / CONFIG.chunk)
+    assert requests == {True: 2, False: 4 if view else 2}
 
 
 def test_a_nodes_cache_serves_the_next_epoch(made: Made, url: str, proxy: FaultyProxy, tmp_path: Path) -> None:
@@ -169,10 +198,17 @@ def test_a_store_that_goes_down_stops_the_run_and_the_rest_comes_later(
     assert counted(numbers(made, found)) == made.copies(0).tolist()
 
 
-@pytest.mark.parametrize("kind", ["missing", "cut between members", "longer index", "labels of another shard"])
-def test_a_shard_that_differs_from_the_manifest_stops_the_run(made: Made, url: str, kind: str) -> None:
+@pytest.mark.parametrize(
+    "kind", ["missing", "cut between members", "longer index", "labels of another shard", "facts of another shard"]
+)
+def test_a_shard_that_differs_from_the_manifest_stops_the_run(
+    made: Made, made_earlier: Made, s3_bucket: str, proxy: FaultyProxy, kind: str
+) -> None:
+    made = made_earlier if kind in ("longer index", "labels of another shard") else made
+    url = upload(made, f"{s3_bucket}/corpus")
     store = Store(url)
-    view = made.view_file("000001.labels.npy").relative_to(made.url).as_posix()
+    of_view = "000001.facts.npy" if kind.startswith("facts") else "000001.labels.npy"
+    view = made.view_file(of_view).relative_to(made.url).as_posix()
     if kind == "missing":
         store.delete("shards/000001.tar")
     elif kind == "cut between members":
@@ -189,12 +225,17 @@ def test_a_shard_that_differs_from_the_manifest_stops_the_run(made: Made, url: s
     assert caught.value.remedy
 
 
-def test_an_index_that_disagrees_with_its_tar_exceeds_the_failure_budget(made: Made, url: str) -> None:
-    store = Store(url)
-    index = np.load(made.file(0, ".npy"))
+@pytest.mark.parametrize("facts", [True, False])
+def test_offsets_that_disagree_with_their_tar_exceed_the_failure_budget(
+    made: Made, made_earlier: Made, s3_bucket: str, proxy: FaultyProxy, facts: bool
+) -> None:
+    made = made if facts else made_earlier
+    url = upload(made, f"{s3_bucket}/corpus")
+    path = made.view_file("000000.facts.npy") if facts else made.file(0, ".npy")
+    store, name, index = Store(url), path.relative_to(made.url).as_posix(), np.load(path)
     index["offset"] = np.roll(index["offset"], 1)
-    data = store.read("shards/000000.npy")
-    store.put("shards/000000.npy", data[: len(data) - index.nbytes] + index.tobytes())
+    data = store.read(name)
+    store.put(name, data[: len(data) - index.nbytes] + index.tobytes())
     with Loader(url, CONFIG) as loader, pytest.raises(TagmillError, match=r"holes.*altered.*lint"):
         list(loader)
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from tagmill.shards.formats.record import Record
 from tagmill.shards.manifest import Corpus, CorpusFile, ShardEntry, commit, put_manifest
+from tagmill.shards.reader import whole_index
 from tagmill.shards.storage.store import Store
 from tagmill.shards.view import ONE, put_shard_labels, put_view, recipe_folder
 from tagmill.shards.vocabulary import Label, Vocabulary
@@ -60,7 +61,9 @@ def write_shard(
         return writer.finish()
 
 
-def make_corpus(url: str, spool: Path, sizes: Sequence[int] = (5, 7), holdout: Sequence[int] = (3,)) -> Corpus:
+def make_corpus(
+    url: str, spool: Path, sizes: Sequence[int] = (5, 7), holdout: Sequence[int] = (3,), *, facts: bool = True
+) -> Corpus:
     """Writes a corpus with a `default` view whose repeats are whole, fractional and 0 in turn, to any store."""
     store, number, entries = Store(url), 0, []
     for place, size in enumerate([*sizes, *holdout]):
@@ -73,7 +76,10 @@ def make_corpus(url: str, spool: Path, sizes: Sequence[int] = (5, 7), holdout: S
     manifest = put_manifest(store, entries)
     recipe = {"manifest": manifest.sha256, "rule": "by number"}
     folder = recipe_folder("default", recipe)
-    shards = [put_shard_labels(store, folder, entry, *labelling(entry.samples)) for entry in entries]
+    shards = [
+        put_shard_labels(store, folder, entry, *labelling(entry.samples), whole_index(store, entry) if facts else None)
+        for entry in entries
+    ]
     view = put_view(store, "default", recipe, manifest, VOCABULARY, shards, max_labels=2, seed=11)
     commit(store, CorpusFile("test", manifest, {"samples": number}, {"default": view}))
     return Corpus.open(url)

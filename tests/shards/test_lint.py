@@ -58,7 +58,7 @@ def test_one_altered_byte_anywhere_in_a_shard_is_found(corpus: Corpus, name: str
         data[place] ^= bit
 
 
-@pytest.mark.parametrize("kind", ["labels", "runs", "extras"])
+@pytest.mark.parametrize("kind", ["labels", "runs", "extras", "facts"])
 def test_one_altered_byte_anywhere_in_a_view_is_found(corpus: Corpus, kind: str) -> None:
     view = View.open(corpus, "default")
     path = Path(corpus.store.url, "views/default", view.store.url.rpartition("/")[2], f"000001.{kind}.npy")
@@ -194,6 +194,19 @@ def test_an_index_with_a_matching_digest_but_other_content_is_found(corpus: Corp
         corpus.store.put("shards/000001.npy", data)
         with pytest.raises(IntegrityError):
             lint_shard(corpus, replace(corpus.entries[1], index_sha256=sha256_hex(data)))
+
+
+@pytest.mark.parametrize("field", ["ordinal", "offset", "size", "width", "height", "crc32", "key", "labels"])
+def test_facts_with_a_matching_digest_but_other_content_are_found(corpus: Corpus, field: str) -> None:
+    view = View.open(corpus, "default")
+    path = f"views/default/{view.store.url.rpartition('/')[2]}/000001.facts.npy"
+    facts = np.load(io.BytesIO(corpus.store.read(path))).copy()
+    facts[field][0] += 1
+    corpus.store.put(path, data := npy_bytes(facts))
+    lines = [replace(line, facts_sha256=sha256_hex(data)) if line.name == "000001" else line for line in view.shards]
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(IntegrityError, match=r"differs.*000001.*facts"):
+        patch.setattr(View, "shards", lines)
+        lint_view(corpus, "default")
 
 
 def test_a_view_with_other_shards_or_labels_is_found(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:

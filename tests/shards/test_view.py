@@ -5,18 +5,22 @@ import json
 import random
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tagmill.shards import view as view_module
 from tagmill.shards.errors import CorpusError, IntegrityError
+from tagmill.shards.formats.parquet import read_table
 from tagmill.shards.formats.record import sha256_hex
+from tagmill.shards.formats.shard_index import INDEX
 from tagmill.shards.manifest import Corpus, CorpusFile, ShardEntry, commit, put_manifest
 from tagmill.shards.storage.store import Store
-from tagmill.shards.view import ONE, STRIDE, View, extra_offset, put_shard_labels, put_view, recipe_folder
+from tagmill.shards.view import ONE, STRIDE, VIEW_SHARDS, View, extra_offset, put_shard_labels, put_view, recipe_folder
 from tests.shards.corpora import VOCABULARY, labelling, make_corpus
 
 FRACTION = st.sampled_from([0, 1, ONE // 3, ONE // 2, ONE - 1]) | st.integers(0, ONE - 1)
@@ -34,7 +38,12 @@ def entry(number: int, samples: int) -> ShardEntry:
     return ShardEntry(f"{number:06d}", "train", samples, 0, "1" * 64, "2" * 64, "3" * 64)
 
 
-def write(url: str, repeats: list[list[int]], seed: int = 0) -> View:
+def index_of(samples: int) -> npt.NDArray[Any]:
+    """Returns INDEX records of random values, always the same."""
+    return np.frombuffer(np.random.default_rng(samples).bytes(samples * INDEX.itemsize), INDEX)
+
+
+def write(url: str, repeats: list[list[int]], seed: int = 0, facts: bool = False) -> View:
     """Writes a view of shards with these repeats; labels are the sample's number in its shard, modulo 3."""
     store, entries = Store(url), [entry(i, len(shard)) for i, shard in enumerate(repeats)]
     manifest, recipe = put_manifest(store, entries), {"repeats": repeats}
@@ -45,6 +54,7 @@ def write(url: str, repeats: list[list[int]], seed: int = 0) -> View:
             each,
             np.arange(len(shard), dtype=np.int32)[:, None] % 3,
             np.array(shard, np.int64),
+            index_of(len(shard)) if facts else None,
         )
         for each, shard in zip(entries, repeats, strict=True)
     ]
@@ -73,7 +83,7 @@ def with_an_extra(repeats: list[list[int]], offset: int) -> list[list[int]]:
 def test_epochs_follow_the_definition(
     tmp_path_factory: pytest.TempPathFactory, repeats: list[list[int]], seed: int, epoch: int, data: st.DataObject
 ) -> None:
-    view = write(str(tmp_path_factory.mktemp("view")), repeats, seed)
+    view = write(str(tmp_path_factory.mktemp("view")), repeats, seed, facts=data.draw(st.booleans()))
     offset = extra_offset(seed, epoch)
     total, before = 0, offset
     for number, (shard, extras) in enumerate(zip(repeats, with_an_extra(repeats, offset), strict=True)):
@@ -86,18 +96,28 @@ def test_epochs_follow_the_definition(
             stop = data.draw(st.integers(start, len(run)))
             found = view.run(number, copy, start, stop)
             assert found.dtype == np.uint32 and found.tolist() == run[start:stop]
+            check_facts(view.facts(number, copy, start, stop), found, line.facts_sha256)
         count = (before + line.fraction_sum) // ONE - before // ONE
         assert count == len(extras)
         start = data.draw(st.integers(0, count))
         stop = data.draw(st.integers(start, count))
         found = view.extras(number, before, start, stop)
         assert found.dtype == np.uint32 and found.tolist() == extras[start:stop]
+        check_facts(view.extra_facts(number, before, start, stop), found, line.facts_sha256)
         assert view.extras(number, before, 0, count).tolist() == extras
         assert view.labels(number, 0, len(shard))[:, 0].tolist() == [i % 3 for i in range(len(shard))]
         before += line.fraction_sum
         total += count
     fractions = sum(repeat % ONE for shard in repeats for repeat in shard)
     assert total == (fractions + offset) // ONE - offset // ONE
+
+
+def check_facts(facts: npt.NDArray[Any] | None, ordinals: npt.NDArray[Any], sha256: str | None) -> None:
+    """Checks that facts are those of these samples, or that there are none."""
+    assert (facts is None) == (sha256 is None)
+    if facts is not None:
+        assert facts["ordinal"].tolist() == ordinals.tolist()
+        assert facts["labels"][:, 0].tolist() == [ordinal % 3 for ordinal in ordinals.tolist()]
 
 
 @given(st.integers(-(1 << 63), (1 << 63) - 1), st.integers(0, 1 << 20))
@@ -145,6 +165,7 @@ def test_a_single_shard_equals_that_of_all(tmp_path: Path, monkeypatch: pytest.M
         assert asdict(line) == {
             **{name: getattr(whole, name) for name in ("name", "samples", "counts", "fractions", "fraction_sum")},
             "listed": whole.runs_sha256 is not None,
+            "facts": whole.facts_sha256 is not None,
         }
     assert len(view.__dict__["_lines"]) <= 2
 
@@ -156,6 +177,8 @@ def test_offsets_outside_a_run_are_refused(tmp_path: Path, repeats: list[int]) -
     for copy, start, stop in [(0, 0, length + 1), (0, 2, 1), (0, -1, 1), (2, 0, 1)]:
         with pytest.raises(IntegrityError, match="in run"):
             view.run(0, copy, start, stop)
+        with pytest.raises(IntegrityError, match="in run"):
+            view.facts(0, copy, start, stop)
     assert view.run(0, 5, 0, 0).tolist() == []
     with pytest.raises(IntegrityError):
         view.labels(0, 0, 4)
@@ -169,9 +192,26 @@ def test_extras_that_do_not_exist_are_refused(tmp_path: Path) -> None:
             view.extras(shard, 0, start, stop)
 
 
-@pytest.mark.parametrize("kind", ["labels", "runs", "extras"])
+def test_a_view_without_facts_has_the_table_of_earlier_versions(tmp_path: Path) -> None:
+    """And this version reads it; an earlier one reads a table with the column, because it asks for its own."""
+    without, with_facts = (write(str(tmp_path / str(facts)), [[ONE, 0], [ONE]], facts=facts) for facts in (False, True))
+    stored = [read_table(view.store.read("shards.parquet")) for view in (without, with_facts)]
+    earlier = VIEW_SHARDS.remove(VIEW_SHARDS.get_field_index("facts_sha256"))
+    assert stored[0].schema.equals(earlier) and stored[1].schema.equals(VIEW_SHARDS)
+    assert stored[1].select(earlier.names).equals(stored[0])
+    assert [line.facts_sha256 for line in without.shards] == [None, None]
+    assert [without.shard(number).facts for number in (0, 1)] == [False, False]
+    assert without.facts(0, 0, 0, 1) is None and without.extra_facts(0, 0, 0, 0) is None
+    assert [with_facts.shard(number).facts for number in (0, 1)] == [True, True]
+    names = set(with_facts.store.names("")) - set(without.store.names(""))
+    assert names == {"000000.facts.npy", "000001.facts.npy"}
+    same = set(without.store.names("")) - {"shards.parquet", "view.json"}
+    assert all(without.store.read(name) == with_facts.store.read(name) for name in same)
+
+
+@pytest.mark.parametrize("kind", ["labels", "runs", "extras", "facts"])
 def test_a_truncated_or_missing_file_is_found_at_the_first_read(tmp_path: Path, kind: str) -> None:
-    view = write(str(tmp_path), [[ONE, ONE // 2, 0]])
+    view = write(str(tmp_path), [[ONE, ONE // 2, 0]], facts=True)
     name = f"000000.{kind}.npy"
     whole = view.store.read(name)
     view.store.put(name, whole[:-1])

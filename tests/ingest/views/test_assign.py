@@ -1,5 +1,6 @@
 """Label ids of a shard: the rarest are kept, members by key, noise on training labels, repeats by the rarest label."""
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,10 @@ from tagmill.ingest.views.scratch_files import (
     write_repeats,
     write_sample_labels,
 )
+from tagmill.shards.errors import IntegrityError
+from tagmill.shards.formats.npy import npy_bytes
+from tagmill.shards.formats.record import sha256_hex
+from tagmill.shards.formats.shard_index import INDEX
 from tagmill.shards.manifest import ShardEntry
 from tagmill.shards.storage.store import Store
 from tagmill.shards.view import ONE
@@ -64,8 +69,11 @@ def vocabulary(images: list[int]) -> Vocabulary:
     )
 
 
+INDEX_FILE = npy_bytes(np.ones(5, INDEX))
+
+
 def entry(split: str = "train") -> ShardEntry:
-    return ShardEntry("000000", split, 5, 1, "t", "i", "p")
+    return ShardEntry("000000", split, 5, 1, "t", sha256_hex(INDEX_FILE), "p")
 
 
 def test_ids_members_and_repeats(spool: Path) -> None:
@@ -74,6 +82,7 @@ def test_ids_members_and_repeats(spool: Path) -> None:
     assert (found.unlabelled, found.cut, found.left_out) == (1, 0, 2)
     assert found.frequencies.tolist() == [1, 1, 1]
     store = Store(str(spool / "corpus"))
+    store.put("shards/000000.npy", INDEX_FILE)
     task = RepeatTask(store, "views/v/1", entry(), spool)
     write_frequencies(spool, np.array([9, 2, 5]))
     assert count_rarest(task).tolist() == [1, 1, 0]
@@ -82,6 +91,15 @@ def test_ids_members_and_repeats(spool: Path) -> None:
     assert line.counts == [2, 1, 1] and (line.fractions, line.fraction_sum) == (1, 5)
     held = put_labels(RepeatTask(store, "views/v/2", entry("holdout"), spool))
     assert held.counts == [2] and held.fractions == 0, "a held-out sample comes once"
+    facts = np.load(io.BytesIO(store.read("views/v/1/000000.facts.npy")))
+    runs = np.load(io.BytesIO(store.read("views/v/1/000000.runs.npy")))
+    with_fraction = np.load(io.BytesIO(store.read("views/v/1/000000.extras.npy")))["ordinal"][-1:]
+    assert facts["ordinal"].tolist() == [*runs[:3].tolist(), *with_fraction.tolist()], "equal runs once"
+    labels = np.load(io.BytesIO(store.read("views/v/1/000000.labels.npy")))
+    assert facts["labels"].tolist() == labels[facts["ordinal"]].tolist()
+    store.put("shards/000000.npy", INDEX_FILE[:-1] + b"x")
+    with pytest.raises(IntegrityError, match=r"altered.*000000\.npy"):
+        put_labels(task)
 
 
 def test_of_two_labels_the_rarer_is_kept_and_the_other_counted(spool: Path) -> None:

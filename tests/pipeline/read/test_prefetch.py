@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +19,18 @@ from tagmill.pipeline.order.plan import open_samples
 from tagmill.pipeline.order.schedule import Schedule
 from tagmill.pipeline.read.prefetch import Prefetcher, SampleReader
 from tagmill.shards.errors import IntegrityError, TagmillError
+from tagmill.shards.purge import record
+from tagmill.shards.takedown import SAMPLE, Row
 from tagmill.shards.view import ONE, View
 from tests.pipeline.corpora import Made, make_corpus, picture
 
 SPARSE = np.where(np.arange(88) % 9 == 0, 4 * ONE + 7777, np.arange(88) % 2 * ONE)  # few samples with many copies
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    return make_corpus(tmp_path_factory.mktemp("prefetch"), [30, 17, 41], holdout=[9], repeats=SPARSE)
+@pytest.fixture(scope="module", params=[True, False], ids=["facts", "no facts"])
+def made(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Made:
+    folder = tmp_path_factory.mktemp("prefetch")
+    return make_corpus(folder, [30, 17, 41], holdout=[9], repeats=SPARSE, facts=request.param)
 
 
 def sample_reader(made: Made, view: str | None = "default", split: str = "train") -> SampleReader:
@@ -70,6 +74,36 @@ def test_every_position_gives_its_sample(made: Made, view: str | None, split: st
         assert (sample.width, sample.height) == made.sizes[number]
         labels = made.labels[number]
         assert sample.labels.tolist() == (labels[labels >= 0].tolist() if view else [])
+
+
+REPEATS = st.sampled_from([0, ONE, ONE // 3, 2 * ONE, 3 * ONE + ONE // 2])
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(REPEATS, min_size=24, max_size=24), st.sets(st.integers(0, 23)), st.integers(0, 3), st.data())
+def test_facts_and_separate_files_give_the_same_samples(
+    tmp_path_factory: pytest.TempPathFactory, repeats: list[int], taken: set[int], epoch: int, data: st.DataObject
+) -> None:
+    """Of every epoch, with samples taken down, in any order: as the plan's chunks or as single positions."""
+    folder = tmp_path_factory.mktemp("both")
+    repeats[0] = ONE  # a view needs a sample
+    readers = []
+    for facts in (True, False):
+        made = make_corpus(folder / str(facts), [9, 15], repeats=repeats, facts=facts)
+        places = {each: (0, each) if each < 9 else (1, each - 9) for each in sorted(taken)}
+        rows = [
+            Row(kind=SAMPLE, value=made.keys[each].hex(), by="key", shard=f"{shard:06d}", ordinal=ordinal, at="now")
+            for each, (shard, ordinal) in places.items()
+        ]
+        readers.append(sample_reader(replace(made, url=record(made.open(), rows).store.url) if rows else made))
+    assert [bool(reader.view and reader.view.shard(0).facts) for reader in readers] == [True, False]
+    positions = readers[0].space.num_positions(epoch)
+    asked = data.draw(st.lists(st.integers(0, positions - 1), unique=True).map(sorted) | st.just(range(positions)))
+    found = [reader.read(epoch, np.array(asked, np.int64)) for reader in readers]
+    for one, other in zip(*found, strict=True):
+        assert one[:4] == other[:4] and one.reason == other.reason
+        assert one.labels.tolist() == other.labels.tolist() and one.labels.dtype == other.labels.dtype
+        assert (one.reason == "taken_down") == (made.number_of(one.key) in taken)
 
 
 def test_some_positions_are_read_like_all(made: Made) -> None:
@@ -137,15 +171,19 @@ def drain(prefetcher: Prefetcher, schedule: Schedule) -> int:
     raise AssertionError("no error")
 
 
-@pytest.mark.parametrize("kind", ["missing tar", "cut tar", "cut index", "missing labels", "cut runs"])
+@pytest.mark.parametrize(
+    "kind", ["missing tar", "cut tar", "cut index", "missing labels", "cut runs", "cut facts", "missing facts"]
+)
 def test_a_bad_shard_raises_an_error_when_it_is_needed(tmp_path: Path, prefetchers: Any, kind: str) -> None:
-    made = make_corpus(tmp_path, [40, 40, 40], repeats=np.arange(120) % 3 * ONE)
+    made = make_corpus(tmp_path, [40, 40, 40], repeats=np.arange(120) % 3 * ONE, facts="facts" in kind or "tar" in kind)
     path = {
         "missing tar": made.file(2, ".tar"),
         "cut tar": made.file(2, ".tar"),
         "cut index": made.file(2, ".npy"),
         "missing labels": made.view_file("000002.labels.npy"),
         "cut runs": made.view_file("000002.runs.npy"),
+        "cut facts": made.view_file("000002.facts.npy"),
+        "missing facts": made.view_file("000002.facts.npy"),
     }[kind]
     if kind.startswith("missing"):
         path.unlink()
