@@ -51,7 +51,7 @@ class AzureService:
         digest = hmac.new(base64.b64decode(self.key), signed.encode(), hashlib.sha256).digest()
         headers |= {"Authorization": f"SharedKey {self.account}:{base64.b64encode(digest).decode()}"}
         where = f"{self.url}/{self.account}/{container}?restype=container"
-        request = urllib.request.Request(where, method="PUT", headers=headers, data=b"")
+        request = urllib.request.Request(where, method="PUT", headers=headers | {"Content-Length": "0"})
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=PATIENCE):
             pass
 
@@ -62,8 +62,7 @@ def azure_service(folder: Path) -> Iterator[AzureService]:
     node = shutil.which("node")
     assert node is not None
     place = ["--blobHost", "127.0.0.1", "--blobPort", "0"]  # 0: a free one, which the program prints
-    command = [node, str(PROGRAM), *place, "--location", str(folder), "--inMemoryPersistence"]
-    command += ["--disableTelemetry", "--silent"]
+    command = [node, str(PROGRAM), *place, "--inMemoryPersistence", "--disableTelemetry", "--silent"]
     with daemon(folder, command) as process:
         end = time.monotonic() + PATIENCE
         while True:

@@ -18,6 +18,7 @@ import hashlib
 import http.server
 import itertools
 import json
+import os
 import re
 import threading
 import time
@@ -26,7 +27,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.utils import formatdate
-from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
@@ -122,15 +122,12 @@ class GcsServer:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Returns the environment variables of a client without a token."""
-        return {"GOOGLE_BASE_URL": self.url, "GOOGLE_SKIP_SIGNATURE": "true"}
+        """Returns the environment variables of a client: the key of a service account that needs no token.
 
-    def service_account(self, folder: Path) -> Path:
-        """Writes the key file of a service account whose client needs no token; GOOGLE_SERVICE_ACCOUNT names it."""
-        given = {"gcs_base_url": self.url, "disable_oauth": True}
-        path = folder / "service-account.json"
-        path.write_text(json.dumps({**given, "client_email": "", "private_key": "", "private_key_id": ""}))
-        return path
+        GOOGLE_SKIP_SIGNATURE would do for reads only: obstore looks for a token before each write all the same.
+        """
+        key = {"gcs_base_url": self.url, "disable_oauth": True, "client_email": "", "private_key": ""}
+        return {"GOOGLE_SERVICE_ACCOUNT_KEY": json.dumps(key | {"private_key_id": ""})}
 
     def answer(self, asked: Asked) -> Answer:
         """Answers one request. Raises Refusal."""
@@ -376,6 +373,8 @@ def gcs(monkeypatch: pytest.MonkeyPatch) -> Iterator[GcsServer]:
     """Starts the server with an empty bucket `bucket`, and the environment for its clients."""
     with gcs_server() as server:
         server.create("bucket")
+        for name in [name for name in os.environ if name.startswith(("GOOGLE_", "STORAGE_EMULATOR_HOST"))]:
+            monkeypatch.delenv(name)
         for name, value in server.environment.items():
             monkeypatch.setenv(name, value)
         yield server

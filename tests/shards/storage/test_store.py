@@ -16,6 +16,7 @@ import tagmill.shards.storage.store as store_module
 from tagmill.shards.errors import StoreError, TagmillError
 from tagmill.shards.storage.store import Retries, Store, handle, is_local, local_path
 from tests.shards.contract import StoreContract, one_of_many_wins
+from tests.shards.gcs_server import GcsServer
 from tests.shards.objectstore import ObjectStore
 from tests.shards.writers import is_whole, race_in_a_hurry, sealed
 
@@ -47,6 +48,20 @@ class TestS3(StoreContract):
     @pytest.fixture
     def store(self, s3_bucket: str) -> Store:
         return Store(f"{s3_bucket}/store")
+
+
+class TestAzure(StoreContract):
+    @pytest.fixture
+    def store(self, azure_container: str) -> Store:
+        return Store(f"{azure_container}/store")
+
+
+class TestGcs(StoreContract):
+    """By the stand-in: no test reaches the real service."""
+
+    @pytest.fixture
+    def store(self, gcs: GcsServer) -> Store:
+        return Store("gs://bucket/store")
 
 
 # A folder
