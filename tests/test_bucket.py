@@ -1,6 +1,11 @@
-"""The whole way into a bucket and out of it: ingest to S3, the loader from S3, the same bytes and batches as from a disk."""
+"""The whole way into a bucket and out of it: ingest to S3, the loader from S3, the same bytes and batches as from a disk;
+also where the store fails now and then, and where it dies in the middle of a stage."""
 
+import functools
 import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +14,37 @@ import pytest
 from tagmill.demo.serve import serve
 from tagmill.demo.web import make_web, write_rows
 from tagmill.ingest import IngestConfig, ingest
+from tagmill.ingest.progress.progress import Progress, Silent
 from tagmill.pipeline import Loader, LoaderConfig
 from tagmill.shards import Corpus, Store
+from tagmill.shards.errors import TagmillError
+from tagmill.shards.storage.retry import Retries
+from tests.shards.faults import FaultyProxy, Faults, faulty
+from tests.shards.objectstore import ObjectStore
 
 pytestmark = pytest.mark.slow
 
+DEAD = {"busy": Faults(busy=1.0), "reset": Faults(reset=1.0)}  # every request, from some moment on
+BAD_DAY = Faults(busy=0.02, reset=0.02, short=0.02, once=True)
+IMPATIENT = Retries(tries=3, first=0.01, most=0.02)
 
-def built(rows: Path, output: str) -> Corpus:
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The list of a web that is served meanwhile."""
+    folder = tmp_path_factory.mktemp("web")
+    make_web(folder, seed=3, rows=240, evaluation=20, processes=2)
+    with serve(folder) as base_url:
+        yield write_rows(folder, base_url)
+
+
+@pytest.fixture(scope="module")
+def here(rows: Path, tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    """The corpus on a disk."""
+    return built(rows, str(tmp_path_factory.mktemp("disk") / "corpus"))
+
+
+def built(rows: Path, output: str, progress: Progress | None = None) -> Corpus:
     """A corpus of the demo's web in several parts, groups and shards."""
     ingest(
         IngestConfig(
@@ -31,7 +60,8 @@ def built(rows: Path, output: str) -> Corpus:
             parts_per_group=2,
             shard_samples=40,
             processes=2,
-        )
+        ),
+        progress,
     )
     return Corpus.open(output)
 
@@ -42,12 +72,8 @@ def digests(url: str) -> dict[str, str]:
     return {name: hashlib.sha256(store.read(name)).hexdigest() for name in names}
 
 
-def test_a_bucket_holds_the_same_corpus_and_gives_the_same_batches(s3_bucket: str, tmp_path: Path) -> None:
-    make_web(tmp_path / "web", seed=3, rows=240, evaluation=20, processes=2)
-    with serve(tmp_path / "web") as base_url:
-        rows = write_rows(tmp_path / "web", base_url)
-        here = built(rows, str(tmp_path / "corpus"))
-        there = built(rows, f"{s3_bucket}/corpus")
+def test_a_bucket_holds_the_same_corpus_and_gives_the_same_batches(s3_bucket: str, rows: Path, here: Corpus) -> None:
+    there = built(rows, f"{s3_bucket}/corpus")
     assert digests(there.store.url) == digests(here.store.url)
     config = LoaderConfig(batch_size=32, size=48, streams=4, window=2, chunk=8, epochs=2, seed=5)
     with Loader(here, config) as local, Loader(there, config) as remote:
@@ -56,3 +82,88 @@ def test_a_bucket_holds_the_same_corpus_and_gives_the_same_batches(s3_bucket: st
     for mine, theirs in pairs:
         assert np.array_equal(mine.keys, theirs.keys)
         assert mine.images.equal(theirs.images) and mine.labels.ids.equal(theirs.labels.ids)
+
+
+def test_a_store_that_fails_now_and_then_holds_the_same_corpus(
+    s3_service: ObjectStore, s3_bucket: str, rows: Path, here: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with faulty(s3_service.endpoint, BAD_DAY) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
+        there = built(rows, f"{s3_bucket}/corpus")
+        counts = proxy.counts()
+    assert min(counts[kind] for kind in ("busy", "reset", "short")) > 0, counts
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_service.endpoint)
+    assert digests(there.store.url) == digests(here.store.url)
+
+
+@dataclass
+class DiesIn(Silent):
+    """Calls `die` in a stage, once `after` rows of it are done."""
+
+    name: str
+    after: int
+    die: Callable[[], None]
+    stages: list[str] = field(default_factory=list)
+    done: int = 0
+    dead: bool = False
+
+    def stage(self, name: str, total: int | None = None) -> None:
+        self.stages.append(name)
+        self.done = 0
+        self._look()
+
+    def advance(self, n: int, **counts: int) -> None:
+        self.done += n
+        self._look()
+
+    def _look(self) -> None:
+        if self.stages[-1] == self.name and self.done >= self.after and not self.dead:
+            self.dead = True
+            self.die()
+
+
+@pytest.mark.parametrize(
+    ("stage", "after", "how", "only"),
+    [
+        ("partition", 0, "refused", ""),
+        ("hosts", 0, "busy", ""),
+        ("robots", 0, "refused", ""),
+        ("fetch", 100, "reset", ""),
+        ("select", 0, "reset", ""),
+        ("pack", 100, "busy", ""),
+        ("label", 0, "reset", "report.json"),  # that is, in the commit
+        ("label", 0, "reset", "corpus.json"),
+    ],
+)
+def test_a_store_that_dies_is_one_line_and_the_run_goes_on_later(
+    stage: str,
+    after: int,
+    how: str,
+    only: str,
+    s3_service: ObjectStore,
+    s3_bucket: str,
+    rows: Path,
+    here: Corpus,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    output = f"{s3_bucket}/corpus"
+    monkeypatch.setattr("tagmill.ingest.run.Store", functools.partial(Store, retries=IMPATIENT))
+    with ExitStack() as open_proxy:
+        proxy: FaultyProxy = open_proxy.enter_context(faulty(s3_service.endpoint))
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
+
+        def die() -> None:
+            if how == "refused":
+                open_proxy.close()
+            else:
+                proxy.only, proxy.faults = only, DEAD[how]
+
+        progress = DiesIn(stage, after, die)
+        with pytest.raises(TagmillError) as failed:
+            built(rows, output, progress)
+    line = str(failed.value)
+    assert progress.dead and progress.stages[-1] == stage
+    assert "\n" not in line and s3_bucket in line and "run again" in line, line
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_service.endpoint)
+    there = built(rows, output)
+    assert digests(there.store.url) == digests(here.store.url)

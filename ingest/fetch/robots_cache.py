@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from tagmill.ingest.fetch.robots_rules import MAX_COMPILED, MAX_COMPILED_TEXT, CompiledRules, RobotsAnswer, RobotsRules
 from tagmill.ingest.layout import long_rules_file, rules_file
+from tagmill.ingest.optional_objects import read_if_there
 from tagmill.ingest.reasons import Reason
 from tagmill.shards.formats.parquet import read_table
 from tagmill.shards.storage.store import Store
@@ -130,8 +131,8 @@ class RobotsCache:
 def open_robots_cache(store: Store, part: int, redirects: RedirectCache) -> RobotsCache:
     """Opens the cache of a part with the answers that the robots stage has stored."""
     known: dict[str, RobotsAnswer] = {}
-    if store.exists(name := rules_file(part)):
-        for row in read_table(store.read(name)).to_pylist():
+    if (rules := read_if_there(store, rules_file(part))) is not None:
+        for row in read_table(rules).to_pylist():
             reason = Reason(row["reason"]) if row["reason"] else None
             known[row["origin"]] = RobotsAnswer(row["rules"], row["kept"], reason, row["detail"])
     return RobotsCache(known, lambda sha256: store.read(long_rules_file(sha256)).decode(), redirects)

@@ -11,6 +11,7 @@ from tagmill.ingest.config.filters import FilterOptions
 from tagmill.ingest.filters.blocklist import Blocklist, read_blocklists
 from tagmill.ingest.filters.takedown_rules import Denylist, read_denylist
 from tagmill.ingest.layout import BLOCKLIST_PIN, TAKEDOWN_PIN
+from tagmill.ingest.optional_objects import read_if_there
 from tagmill.shards.errors import ConfigError
 from tagmill.shards.storage.store import Store
 
@@ -70,13 +71,11 @@ def _entries(of: Denylist | Blocklist) -> Set[str]:
 
 def read_forbidden(store: Store) -> Forbidden:
     """Reads the pins; empty lists where there are none."""
-    denied = Denylist.parse(store.read(TAKEDOWN_PIN)) if store.exists(TAKEDOWN_PIN) else Denylist()
-    blocked = (
-        Blocklist.parse(store.read(BLOCKLIST_PIN).decode(), BLOCKLIST_PIN)
-        if store.exists(BLOCKLIST_PIN)
-        else Blocklist()
+    denied, blocked = read_if_there(store, TAKEDOWN_PIN), read_if_there(store, BLOCKLIST_PIN)
+    return Forbidden(
+        Denylist() if denied is None else Denylist.parse(denied),
+        Blocklist() if blocked is None else Blocklist.parse(blocked.decode(), BLOCKLIST_PIN),
     )
-    return Forbidden(denied, blocked)
 
 
 @lru_cache(maxsize=1)

@@ -20,8 +20,10 @@ import pyarrow.parquet as pq
 
 from tagmill.ingest.http.urls import url_hash
 from tagmill.ingest.layout import KNOWN_MARKER, known_file, rows_file
+from tagmill.ingest.optional_objects import read_if_there
 from tagmill.ingest.parts.partition import HASH, Buckets, PartitionManifest, partition_buckets, words_of
 from tagmill.ingest.workers.pool import WorkerPool
+from tagmill.shards.formats.parquet import read_table
 from tagmill.shards.manifest import Corpus
 from tagmill.shards.side_tables import num_runs, of_runs
 from tagmill.shards.storage.store import Store
@@ -34,11 +36,10 @@ BITS_PER_URL = 64  # of the filter, up to that limit
 
 def known_keys(store: Store, part: int) -> dict[bytes, str]:
     """Returns the keys of the samples that the corpus has of a partition's URLs, by hash of the URL."""
-    name = known_file(part)
-    if not store.exists(name):
+    data = read_if_there(store, known_file(part))
+    if data is None:
         return {}
-    with store.open(name) as file:
-        table = pq.ParquetFile(file).read(use_threads=False)
+    table = read_table(data)
     return dict(zip(table[HASH].to_pylist(), table["key"].to_pylist(), strict=True))
 
 
@@ -48,8 +49,8 @@ def partition_known(corpus: Corpus, manifest: PartitionManifest, store: Store, s
 
     Makes one pass over the URLs of shard tables and rejects. Skipped where the marker is there.
     """
-    if store.exists(KNOWN_MARKER):
-        return int(json.loads(store.read(KNOWN_MARKER))["known"])
+    if (marker := read_if_there(store, KNOWN_MARKER)) is not None:
+        return int(json.loads(marker)["known"])
     folder = spool / "known"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
