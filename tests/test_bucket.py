@@ -19,7 +19,7 @@ from tagmill.pipeline import Loader, LoaderConfig
 from tagmill.shards import Corpus, Store
 from tagmill.shards.errors import TagmillError
 from tagmill.shards.storage.retry import Retries
-from tests.shards.faults import FaultyProxy, Faults, faulty
+from tests.shards.faults import Faults, FaultyProxy, faulty
 from tests.shards.objectstore import ObjectStore
 
 pytestmark = pytest.mark.slow

@@ -8,7 +8,6 @@ alone.
 import functools
 import json
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,12 +24,14 @@ from tagmill.ingest.parts.partition import HASH, Buckets, PartitionManifest, par
 from tagmill.ingest.workers.pool import WorkerPool
 from tagmill.shards.formats.parquet import read_table
 from tagmill.shards.manifest import Corpus
+from tagmill.shards.many_requests import in_order, requests_at_once
 from tagmill.shards.side_tables import num_runs, of_runs
 from tagmill.shards.storage.store import Store
 
 KNOWN = pa.schema([pa.field(HASH, pa.binary(32), nullable=False), pa.field("key", pa.string(), nullable=False)])
 _BATCH_ROWS = 16_384
 FILTER_BITS = (16, 29)  # log2 of the filter's bits, at least and at most: 64 MiB are enough for 50 million new URLs
+PARTS_AT_ONCE = 8  # partitions that are read at a time from a remote store
 BITS_PER_URL = 64  # of the filter, up to that limit
 
 
@@ -80,17 +81,18 @@ def _write_filter(path: Path, corpus: Corpus, manifest: PartitionManifest, store
     least, most = FILTER_BITS
     bits = min(most, max(least, (BITS_PER_URL * rows).bit_length()))
     filter_bytes = np.zeros(1 << bits - 3, np.uint8)
-    for part in range(manifest.num_parts):
-        for batch in _hashes(store, part):
+    parts, at_once = range(manifest.num_parts), min(PARTS_AT_ONCE, requests_at_once(store))
+    for hashes in in_order(functools.partial(_hashes, store), parts, at_once):
+        for batch in hashes.to_batches(_BATCH_ROWS):
             byte, bit = _positions(words_of(batch), len(filter_bytes))
             np.bitwise_or.at(filter_bytes, byte, bit)
     np.save(path, filter_bytes)
     return path
 
 
-def _hashes(store: Store, part: int) -> Iterator[pa.RecordBatch]:
-    with store.open(rows_file(part)) as file:
-        yield from pq.ParquetFile(file).iter_batches(_BATCH_ROWS, columns=[HASH], use_threads=False)
+def _hashes(store: Store, part: int) -> pa.Table:
+    """Returns the hashes of the URLs of a partition; read whole, because they are most of the file."""
+    return read_table(store.read(rows_file(part)), [HASH])
 
 
 def _positions(words: npt.NDArray[np.uint64], num_bytes: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
@@ -145,7 +147,7 @@ def _put_known(table: pa.Table, part: int, store: Store, spool: Path) -> int:
 
     A URL can have several keys only after a purge; the smallest is kept.
     """
-    mine = pa.chunked_array([batch[HASH] for batch in _hashes(store, part)], pa.binary(32)).unique()
+    mine = _hashes(store, part)[HASH].unique()
     found = table.filter(pc.is_in(table[HASH], mine)).sort_by([(HASH, "ascending"), ("key", "ascending")])
     words = words_of(found)
     first = np.ones(len(found), np.bool_)

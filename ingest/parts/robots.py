@@ -11,13 +11,15 @@ import asyncio
 import hashlib
 import json
 import re
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from itertools import groupby, islice
+from pathlib import Path
 from typing import Any, Self
 
 import pyarrow as pa
@@ -45,6 +47,8 @@ from tagmill.ingest.layout import (
     rows_file,
     rules_file,
 )
+from tagmill.ingest.optional_objects import read_if_there
+from tagmill.ingest.parts.local_rows import local_rows
 from tagmill.ingest.progress.progress import Progress
 from tagmill.ingest.reasons import Reason
 from tagmill.ingest.sources.locations import BYTES_COLUMN
@@ -109,8 +113,8 @@ def find_hosts(config: IngestConfig, store: Store, num_parts: int, engine: Calla
 
     Memory holds the origins of one partition per worker, and what the engine takes. Skipped where the marker is there.
     """
-    if store.exists(HOSTS_MARKER):
-        return list(json.loads(store.read(HOSTS_MARKER)))
+    if (marker := read_if_there(store, HOSTS_MARKER)) is not None:
+        return list(json.loads(marker))
     rules = read_rules(store)
     there = {name for name, _ in store.listing(ORIGINS_FOLDER)}
     scans = [_Scan(config, store, part, rules) for part in range(num_parts) if origins_file(part) not in there]
@@ -119,8 +123,7 @@ def find_hosts(config: IngestConfig, store: Store, num_parts: int, engine: Calla
     ) as pool:
         for _ in pool.map(_find_origins, scans):
             pass
-    with closing(engine()) as sql:
-        sql.bind("origins", _origins(store, num_parts))
+    with closing(engine()) as sql, _bound(config, sql, origins=_origins(store, num_parts)):
         sizes = list(_put_hosts(sql, store))
     store.put(HOSTS_MARKER, json.dumps(sizes).encode())
     return sizes
@@ -139,14 +142,15 @@ def ask_hosts(
     `sizes` is what `find_hosts` returns. Memory holds the answers of one task per worker, and what the engine takes. Raises
     TagmillError where a worker dies.
     """
-    if store.exists(ROBOTS_MARKER) and (before := Asked.parse(store.read(ROBOTS_MARKER))).is_valid(config):
+    marker = read_if_there(store, ROBOTS_MARKER)
+    if marker is not None and (before := Asked.parse(marker)).is_valid(config):
         progress.advance(before.hosts, **before.outcomes)
         return before
     asked = _ask_all(config, store, sizes, progress)
     if sizes:
-        with closing(engine()) as sql:
-            sql.bind("origins", _origins(store, num_parts))
-            sql.bind("answers", parquet_of(store, [answers_file(task) for task in range(len(sizes))], ANSWERS))
+        answers = parquet_of(store, [answers_file(task) for task in range(len(sizes))], ANSWERS)
+        origins = _origins(store, num_parts)
+        with closing(engine()) as sql, _bound(config, sql, origins=origins, answers=answers):
             _put_rules(sql, store)
     store.put(ROBOTS_MARKER, json.dumps(asdict(asked)).encode())
     return asked
@@ -154,6 +158,15 @@ def ask_hosts(
 
 def _origins(store: Store, num_parts: int) -> Parquet:
     return parquet_of(store, [origins_file(part) for part in range(num_parts)], ORIGINS)
+
+
+@contextmanager
+def _bound(config: IngestConfig, sql: Engine, **tables: Parquet) -> Iterator[None]:
+    """Binds tables to an engine. One on this machine gets local copies, by one request an object."""
+    with tempfile.TemporaryDirectory(prefix="robots-", dir=config.spool) as folder:
+        for name, table in tables.items():
+            sql.bind(name, table.copied(Path(folder)) if sql.here else table)
+        yield
 
 
 @dataclass(frozen=True)
@@ -168,7 +181,7 @@ def _find_origins(task: _Scan) -> None:
     """Puts the origins of a partition's URLs, without URLs that a takedown list forbids."""
     store, part = task.store, task.part
     denied, counts = forbidden_of(store, task.rules).denied, Counter[str]()
-    with store.open(rows_file(part)) as file:
+    with local_rows(store, part, task.config.spool) as rows, rows.open(rows_file(part)) as file:
         parquet = pq.ParquetFile(file)
         columns = [name for name in ("url", BYTES_COLUMN) if name in parquet.schema_arrow.names]
         for batch in parquet.iter_batches(columns=columns, use_threads=False):
@@ -181,10 +194,10 @@ def _find_origins(task: _Scan) -> None:
     for written, num_urls in counts.items():
         if (origin := _origin(written)) is not None:
             urls[origin] += num_urls
-    rows = [
+    origins = [
         {"part": part, "origin": origin, "spread": _spread(origin), "urls": urls[origin]} for origin in sorted(urls)
     ]
-    store.put(origins_file(part), table_bytes(rows, ORIGINS))
+    store.put(origins_file(part), table_bytes(origins, ORIGINS))
 
 
 def _origin(written: str) -> str | None:

@@ -40,7 +40,8 @@ def tag_union(
     digest = hashlib.sha256()
     files = {}
     names = of_runs(store.names("rejects"), runs)
-    engine.bind("rejects", parquet_of(store, names, DUPLICATE_ROWS))
+    rejects = parquet_of(store, names, DUPLICATE_ROWS)
+    engine.bind("rejects", rejects.copied(spool / "rejects") if engine.here else rejects)
     (total,) = engine.run("duplicates").read_all()["total"].to_pylist()
     if total:
         engine.bind("sample_locations", _sample_locations(store, manifest, entries))
