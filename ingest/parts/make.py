@@ -24,7 +24,9 @@ from tagmill.ingest.images.decode_pool import Decoders
 from tagmill.ingest.images.fingerprint import holdout_order
 from tagmill.ingest.images.rejected import Rejected
 from tagmill.ingest.layout import attempt_file, done_file, facts_file, rows_file
+from tagmill.ingest.optional_objects import read_if_there
 from tagmill.ingest.parts.known_urls import known_keys
+from tagmill.ingest.parts.local_rows import local_rows
 from tagmill.ingest.parts.ranged_reads import LocationReader, runs
 from tagmill.ingest.parts.review import known_columns, refusal, review
 from tagmill.ingest.parts.table import ROW_GROUP, PartTable, PartWriter, request_id
@@ -114,8 +116,8 @@ def run_part(task: PartTask, report: ReportRows = no_report) -> PartSummary:
 
 
 def _committed(task: PartTask) -> PartSummary | None:
-    name = done_file(task.part)
-    return PartSummary.parse(task.store.read(name)) if task.store.exists(name) else None
+    marker = read_if_there(task.store, done_file(task.part))
+    return None if marker is None else PartSummary.parse(marker)
 
 
 def _review(task: PartTask, found: PartSummary, report: ReportRows) -> PartSummary:
@@ -142,9 +144,10 @@ def _attempt(task: PartTask, report: ReportRows) -> PartSummary:
     store, part = task.store, task.part
     attempt = secrets.token_hex(8)
     with tempfile.TemporaryDirectory(prefix=f"part-{part:06d}-", dir=task.config.spool) as folder:
-        requests = _requests(store, part)
-        with PartTable(Path(folder), part, task.schema, len(requests)) as table:
-            traffic = asyncio.run(_make(task, requests, table, report))
+        with local_rows(store, part, folder) as rows:
+            requests = _requests(rows, part)
+            with PartTable(Path(folder), part, task.schema, len(requests)) as table:
+                traffic = asyncio.run(_make(task, rows, requests, table, report))
         summary = PartSummary(part, attempt, table.counts.total(), 0, {}, 0, traffic, task.rules)
         summary = _put(store, summary, table.files, table.counts)
     if store.put_new(done_file(part), summary.json()):
@@ -177,10 +180,10 @@ class _Request:
     rows: int = 1
 
 
-def _requests(store: Store, part: int) -> list[_Request]:
+def _requests(local: Store, part: int) -> list[_Request]:
     """Returns what the rows of a partition need, in the order of the first row of each."""
     found: dict[bytes | int, _Request] = {}
-    with store.open(rows_file(part)) as file:
+    with local.open(rows_file(part)) as file:
         parquet = pq.ParquetFile(file)
         columns = [name for name in ("row_id", "url", "url_hash", BYTES_COLUMN) if name in parquet.schema_arrow.names]
         for batch in parquet.iter_batches(ROW_GROUP, columns=columns, use_threads=False):
@@ -193,15 +196,17 @@ def _requests(store: Store, part: int) -> list[_Request]:
     return list(found.values())
 
 
-async def _make(task: PartTask, requests: list[_Request], table: PartTable, report: ReportRows) -> FetchStats:
-    """Fetches and decodes all requests, writes the table, and returns what was fetched.
+async def _make(
+    task: PartTask, local: Store, requests: list[_Request], table: PartTable, report: ReportRows
+) -> FetchStats:
+    """Fetches and decodes all requests, writes the table of the rows in `local`, and returns what was fetched.
 
     At most one body, or one run of neighbours in a tar, is in memory per request in flight.
     """
     together = runs([each.location for each in requests], task.config.max_bytes)
     todo = iter(together)
     forbidden = forbidden_of(task.store, task.rules)
-    known = known_keys(task.store, task.part)
+    known = known_keys(task.store, task.part) if task.config.extend else {}
 
     def without_request(number: int) -> dict[str, Any] | None:
         """Returns the columns of a URL that is not fetched: it is taken down, or in the corpus already."""
@@ -235,7 +240,7 @@ async def _make(task: PartTask, requests: list[_Request], table: PartTable, repo
         open_robots_cache(task.store, task.part, _redirect_cache(task.config)) if task.config.honour_robots else None
     )
     with (
-        task.store.open(rows_file(task.part)) as rows,
+        local.open(rows_file(task.part)) as rows,
         _decoders(task.config) as decoders,
         LocationReader(task.config.max_bytes, max(1, share)) as reader,
     ):
