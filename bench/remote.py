@@ -37,6 +37,8 @@ def fixture(name: str) -> ModuleType:
         sys.exit(f"{path} is missing")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses look it up there
+    if str(measure.ROOT) not in sys.path:
+        sys.path.append(str(measure.ROOT))  # for the fixtures that it imports
     spec.loader.exec_module(module)
     return module
 
