@@ -120,13 +120,13 @@ class GcsServer:
     def create(self, bucket: str, payer: str | None = None) -> None:
         self.buckets[bucket] = Bucket(payer)
 
-    @property
-    def environment(self) -> dict[str, str]:
-        """Returns the environment variables of a client: the key of a service account that needs no token.
+    def environment_at(self, url: str) -> dict[str, str]:
+        """Returns the environment variables of a client that reaches it at `url`: the key of a service account that
+        needs no token.
 
         GOOGLE_SKIP_SIGNATURE would do for reads only: obstore looks for a token before each write all the same.
         """
-        key = {"gcs_base_url": self.url, "disable_oauth": True, "client_email": "", "private_key": ""}
+        key = {"gcs_base_url": url, "disable_oauth": True, "client_email": "", "private_key": ""}
         return {"GOOGLE_SERVICE_ACCOUNT_KEY": json.dumps(key | {"private_key_id": ""})}
 
     def answer(self, asked: Asked) -> Answer:
@@ -375,6 +375,6 @@ def gcs(monkeypatch: pytest.MonkeyPatch) -> Iterator[GcsServer]:
         server.create("bucket")
         for name in [name for name in os.environ if name.startswith(("GOOGLE_", "STORAGE_EMULATOR_HOST"))]:
             monkeypatch.delenv(name)
-        for name, value in server.environment.items():
+        for name, value in server.environment_at(server.url).items():
             monkeypatch.setenv(name, value)
         yield server

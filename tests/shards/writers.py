@@ -37,6 +37,19 @@ def count_up(store: Store, times: int) -> bool:
     return True
 
 
+def race_to_exchange(store: Store, name: str, rounds: int, mine: bytes, ready: threading.Barrier) -> list[bytes]:
+    """Returns the contents with which this contender replaced the object `name`; in each round all have read the same."""
+    won = []
+    for number in range(rounds):
+        ready.wait(60)
+        found = store.read(name)
+        ready.wait(60)
+        new = b"%d by %s, after %s" % (number, mine, found.partition(b",")[0])
+        if store.exchange(name, found, new):
+            won.append(new)
+    return won
+
+
 def sealed(seed: int, size: int) -> bytes:
     """Returns `size` bytes that end in their own sha256."""
     content = random.Random(seed).randbytes(size - 32)

@@ -15,15 +15,19 @@ import pytest
 import tagmill.shards.storage.store as store_module
 from tagmill.shards.errors import StoreError, TagmillError
 from tagmill.shards.storage.store import Retries, Store, handle, is_local, local_path
+from tests.shards.azurite import AzureService
 from tests.shards.contract import StoreContract, one_of_many_wins
+from tests.shards.faults import FaultyProxy, faulty
 from tests.shards.gcs_server import GcsServer
 from tests.shards.objectstore import ObjectStore
+from tests.shards.proxied_contract import ProxiedContract
+from tests.shards.racing_contract import RacingContract
 from tests.shards.writers import is_whole, race_in_a_hurry, sealed
 
 QUICK = Retries(tries=2, first=0.001)
 
 
-class TestLocal(StoreContract):
+class TestLocal(StoreContract, RacingContract):
     @pytest.fixture
     def store(self, tmp_path: Path) -> Store:
         return Store(str(tmp_path / "store"))
@@ -44,24 +48,66 @@ class TestMemory(StoreContract):
         return ThreadPoolExecutor
 
 
-class TestS3(StoreContract):
+class TestS3(StoreContract, RacingContract):
     @pytest.fixture
     def store(self, s3_bucket: str) -> Store:
         return Store(f"{s3_bucket}/store")
 
 
-class TestAzure(StoreContract):
+class TestAzure(StoreContract, RacingContract):
     @pytest.fixture
     def store(self, azure_container: str) -> Store:
         return Store(f"{azure_container}/store")
 
 
-class TestGcs(StoreContract):
+class TestGcs(StoreContract, RacingContract):
     """By the stand-in: no test reaches the real service."""
 
     @pytest.fixture
     def store(self, gcs: GcsServer) -> Store:
         return Store("gs://bucket/store")
+
+
+# Behind a proxy
+
+PATIENT = Retries(tries=12, first=0.001)
+
+
+class TestS3BehindProxy(ProxiedContract):
+    @pytest.fixture
+    def proxy(self, s3_service: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyProxy]:
+        with faulty(s3_service.endpoint) as proxy:
+            monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
+            yield proxy
+
+    @pytest.fixture
+    def store(self, s3_bucket: str, proxy: FaultyProxy) -> Store:
+        return Store(f"{s3_bucket}/store", PATIENT)
+
+
+class TestAzureBehindProxy(ProxiedContract):
+    @pytest.fixture
+    def proxy(self, azurite: AzureService, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyProxy]:
+        with faulty(azurite.url) as proxy:
+            monkeypatch.setenv("AZURE_STORAGE_ENDPOINT", f"{proxy.endpoint}/{azurite.account}")
+            yield proxy
+
+    @pytest.fixture
+    def store(self, azure_container: str, proxy: FaultyProxy) -> Store:
+        return Store(f"{azure_container}/store", PATIENT)
+
+
+class TestGcsBehindProxy(ProxiedContract):
+    @pytest.fixture
+    def proxy(self, gcs: GcsServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyProxy]:
+        with faulty(gcs.url) as proxy:
+            for name, value in gcs.environment_at(proxy.endpoint).items():
+                monkeypatch.setenv(name, value)
+            yield proxy
+
+    @pytest.fixture
+    def store(self, proxy: FaultyProxy) -> Store:
+        return Store("gs://bucket/store", PATIENT)
 
 
 # A folder
