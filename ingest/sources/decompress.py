@@ -28,14 +28,20 @@ class _Readable(Protocol):
 
 
 @contextmanager
+def naming_input(url: str) -> Iterator[None]:
+    """Raises what reading a file raises as an InputError that names it."""
+    try:
+        yield
+    except _UNREADABLE as error:
+        raise InputError(f"cannot be read: {error}", url, "mend or remove this file") from error
+
+
+@contextmanager
 def open_input(url: str) -> Iterator[BinaryIO]:
     """Opens a file of a store. Whatever reading it raises becomes an InputError that names the file."""
     folder, _, name = url.rpartition("/")
-    try:
-        with Store(folder or "/").open(name) as file:
-            yield file
-    except _UNREADABLE as error:
-        raise InputError(f"cannot be read: {error}", url, "mend or remove this file") from error
+    with naming_input(url), Store(folder or "/").open(name) as file:
+        yield file
 
 
 @contextmanager

@@ -1,7 +1,9 @@
 """Streams rows from lists, tars and folders of images on any store, each with its row_id and, if stored, its byte range."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import groupby
 
 import numpy as np
 import pyarrow as pa
@@ -27,12 +29,20 @@ from tagmill.ingest.sources.folder import has_pictures, samples_of_folder
 from tagmill.ingest.sources.input_warnings import InputWarnings
 from tagmill.ingest.sources.inputs import ROW_BITS, Input, find_inputs, format_of, inputs
 from tagmill.ingest.sources.locations import BYTES_FIELD
-from tagmill.ingest.sources.samples import FOLDER_COLUMN, Listing, raw_batches
+from tagmill.ingest.sources.samples import FOLDER_COLUMN, Listing, any_sample, raw_batches
+from tagmill.ingest.sources.streams import streams_in_order
 from tagmill.ingest.sources.tables import list_batches
 from tagmill.ingest.sources.tar import samples_of_tar
 from tagmill.shards.errors import InputError
+from tagmill.shards.storage.store import is_local
 
 BATCH_ROWS = 16_384
+PIECE_ROWS = (
+    512  # of a remote tar in a batch: it is listed beside many others, and their samples are in memory together
+)
+TARS_AT_ONCE = 64  # remote tars that are listed at a time, each by one request after the other
+WAITING_BYTES = 1 << 28  # of rows that wait for those of tars before theirs
+PATIENT_REQUESTS = 256  # for the first rows of a tar that is checked; a column that they lack is sought in large steps
 log = logging.getLogger(__name__)
 
 
@@ -79,22 +89,72 @@ def rows(
     """
     schema = row_schema(config)
     some = False
-    for ordinal, given in enumerate(inputs(config)):
-        start = ordinal << ROW_BITS
-        listing, seen = Listing(), InputWarnings()
-        if warnings is not None:
-            warnings[ordinal] = seen
-        if listings is not None and given.kind != "lists":
-            listings[ordinal] = listing
-        for raw in _input_batches(given, config, listing, seen):
+    for batch in _all_batches(
+        config, schema, {} if warnings is None else warnings, {} if listings is None else listings
+    ):
+        some = some or len(batch) > 0
+        yield batch
+    if not some:
+        raise InputError("the list is empty", ", ".join(config.input), "give at least one row")
+
+
+def _all_batches(
+    config: IngestConfig, schema: pa.Schema, warnings: dict[int, InputWarnings], listings: dict[int, Listing]
+) -> Iterator[pa.RecordBatch]:
+    """Yields the batches of all inputs in order; remote tars are listed many at a time."""
+
+    def batches(of: tuple[int, Input], batch_rows: int = BATCH_ROWS, ahead: int = 1) -> Iterator[pa.RecordBatch]:
+        ordinal, given = of
+        start, seen, listing = ordinal << ROW_BITS, warnings[ordinal], listings.get(ordinal, Listing())
+        for raw in _input_batches(given, config, listing, seen, batch_rows, ahead):
             batch = _row_batch(raw, start, schema, given.url, config)
             start += len(raw)
-            some = some or len(batch) > 0
             seen.skipped += len(raw) - len(batch)
             seen.replaced += replaced_rows(raw)
             yield batch
-    if not some:
-        raise InputError("the list is empty", ", ".join(config.input), "give at least one row")
+
+    for remote, group in groupby(enumerate(inputs(config)), lambda each: _is_remote_tar(each[1])):
+        some = list(group)
+        warnings.update((ordinal, InputWarnings()) for ordinal, _ in some)
+        listings.update((ordinal, Listing()) for ordinal, given in some if given.kind != "lists")
+        if remote:
+            yield from _joined(_listed_together(some, partial(batches, batch_rows=PIECE_ROWS)))
+        else:
+            for each in some:
+                yield from batches(each)
+
+
+def _is_remote_tar(given: Input) -> bool:
+    return given.kind == "tars" and not is_local(given.url)
+
+
+def _listed_together(
+    tars: list[tuple[int, Input]], batches: Callable[..., Iterator[pa.RecordBatch]]
+) -> Iterator[pa.RecordBatch | None]:
+    """Yields the pieces of each tar, and None after its last, in order."""
+    ahead = TARS_AT_ONCE // min(TARS_AT_ONCE, len(tars))
+
+    def pieces(of: tuple[int, Input]) -> Iterator[pa.RecordBatch | None]:
+        yield from batches(of, ahead=ahead)
+        yield None
+
+    return streams_in_order(pieces, tars, at_once=TARS_AT_ONCE, size=_bytes_of, limit=WAITING_BYTES)
+
+
+def _bytes_of(piece: pa.RecordBatch | None) -> int:
+    return 0 if piece is None else int(piece.nbytes)
+
+
+def _joined(pieces: Iterator[pa.RecordBatch | None]) -> Iterator[pa.RecordBatch]:
+    """Joins the pieces of each input to batches of BATCH_ROWS."""
+    held, num_held = list[pa.RecordBatch](), 0
+    for piece in pieces:
+        if piece is not None:
+            held.append(piece)
+            num_held += len(piece)
+        if held and (piece is None or num_held >= BATCH_ROWS):
+            yield pa.concat_batches(held)
+            held, num_held = [], 0
 
 
 def check(config: IngestConfig) -> None:
@@ -103,6 +163,10 @@ def check(config: IngestConfig) -> None:
     for given, count in found.held_out.items():
         log.warning(f"{given}: {count:,} held-out shards (holdout-*) are not read; name them to read them too")
     first = found.inputs[0]
+    if _is_remote_tar(first):
+        samples = samples_of_tar(first, config, Listing(), patience=PATIENT_REQUESTS)
+        if any_sample(samples, config, BATCH_ROWS, first.url):
+            return
     if first.kind != "files":
         any(map(len, rows(config)))
     elif not has_pictures(first.url):
@@ -110,16 +174,18 @@ def check(config: IngestConfig) -> None:
 
 
 def _input_batches(
-    given: Input, config: IngestConfig, listing: Listing, warnings: InputWarnings
+    given: Input, config: IngestConfig, listing: Listing, warnings: InputWarnings, batch_rows: int, ahead: int
 ) -> Iterator[pa.RecordBatch]:
     """Yields batches of the columns that the config names, as the input has them."""
     if given.kind == "lists":
         if config.tags_from_folder:
             raise InputError("a list has no folders", given.url, "leave out --tags-from-folder")
-        yield from list_batches(given.url, config, BATCH_ROWS, warnings)
+        yield from list_batches(given.url, config, batch_rows, warnings)
+    elif given.kind == "tars":
+        samples = samples_of_tar(given, config, listing, ahead)
+        yield from raw_batches(samples, config, batch_rows, given.url, BATCH_ROWS)
     else:
-        samples = samples_of_tar if given.kind == "tars" else samples_of_folder
-        yield from raw_batches(samples(given, config, listing), config, BATCH_ROWS, given.url)
+        yield from raw_batches(samples_of_folder(given, config, listing), config, batch_rows, given.url)
 
 
 def _row_batch(raw: pa.RecordBatch, start: int, schema: pa.Schema, url: str, config: SourceOptions) -> pa.RecordBatch:

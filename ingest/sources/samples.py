@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -85,18 +85,18 @@ def check_text(size: int) -> str | None:
 
 
 def raw_batches(
-    samples: Iterable[Sample], config: SourceOptions, batch_rows: int, where: str
+    samples: Iterable[Sample], config: SourceOptions, batch_rows: int, where: str, checked_rows: int | None = None
 ) -> Iterator[pa.RecordBatch]:
     """Yields batches of the columns that the config names, all but the tags as text, with folder names and byte ranges.
 
-    Raises InputError where a column is missing in all rows of the first batch.
+    Raises InputError where a column is missing in all of the first `checked_rows` rows (None: of the first batch), or
+    in rows before them that have BATCH_BYTES of metadata.
     """
     flags = config.columns.flags()
     held: list[tuple[Any, ...]] = []
     of_held: list[Sample] = []
     held_bytes = 0
-    seen: set[str] = set()
-    first = True
+    check = _ColumnCheck(config, where, batch_rows if checked_rows is None else checked_rows)
 
     def batch() -> pa.RecordBatch:
         texts = text_batch(held, list(flags), (config.columns.tags, config.tags_separator))
@@ -112,22 +112,65 @@ def raw_batches(
 
     for sample in samples:
         facts = sample.facts()
-        if first:
-            seen.update(facts)
+        held_bytes += sum(map(len, sample.texts.values()))
+        check.see(sample, facts)
         url = facts.get(config.columns.url)
         facts[config.columns.url] = url if url else sample.name
         held.append(tuple(map(facts.get, flags)))
         of_held.append(sample)
-        held_bytes += sum(map(len, sample.texts.values()))
         if len(held) == batch_rows or held_bytes >= BATCH_BYTES:
-            if first:
-                _check_columns(config, seen, where)
             yield batch()
-            held, of_held, held_bytes, first = [], [], 0, False
-    if first:
-        _check_columns(config, seen, where)
+            held, of_held, held_bytes = [], [], 0
+    check.end()
     if held:
         yield batch()
+
+
+def any_sample(samples: Iterable[Sample], config: SourceOptions, checked_rows: int, where: str) -> bool:
+    """Returns whether there is a sample. Raises what `raw_batches` raises for a missing column, and reads no more samples
+    than this takes."""
+    check = _ColumnCheck(config, where, checked_rows)
+    for sample in samples:
+        check.see(sample, sample.facts())
+        if check.is_done or check.has_all():
+            return True
+    check.end()
+    return check.rows > 0
+
+
+class _ColumnCheck:
+    """Looks for columns that a flag names in the first `rows` rows, or in BATCH_BYTES of metadata before."""
+
+    def __init__(self, config: SourceOptions, where: str, rows: int) -> None:
+        self._config, self._where = config, where
+        self._most_rows = rows
+        self._seen: set[str] = set()
+        self.rows, self._bytes = 0, 0
+        self.is_done = False
+
+    def see(self, sample: Sample, facts: Mapping[str, Any]) -> None:
+        """Takes one row. Raises InputError where it is the last that counts, and a column was in none."""
+        if self.is_done:
+            return
+        self._seen.update(facts)
+        self.rows += 1
+        self._bytes += sum(map(len, sample.texts.values()))
+        if self.rows == self._most_rows or self._bytes >= BATCH_BYTES:
+            self.end()
+
+    def end(self) -> None:
+        """Ends the rows."""
+        if not self.is_done:
+            self.is_done = True
+            _check_columns(self._config, self._seen, self._where)
+
+    def has_all(self) -> bool:
+        """Returns whether nothing is missing so far."""
+        try:
+            _check_columns(self._config, self._seen, self._where)
+        except InputError:
+            return False
+        return True
 
 
 def _check_columns(config: SourceOptions, seen: set[str], where: str) -> None:

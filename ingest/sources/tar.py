@@ -1,11 +1,10 @@
-"""Reads WebDataset tars as samples with byte ranges: headers and metadata are read, images are skipped.
+"""Reads WebDataset tars as samples with byte ranges: headers and metadata are read, images are passed over.
 
 The format is POSIX.1-1988 ustar with pax headers (POSIX.1-2001) and GNU long names. Samples are grouped as in
 webdataset: a key is the name up to the first dot after its last slash, and consecutive members with one key are a
 sample.
 """
 
-import os
 import re
 import tarfile
 from collections.abc import Callable, Iterator
@@ -14,10 +13,11 @@ from typing import BinaryIO
 
 from tagmill.ingest.config.sources import SourceOptions
 from tagmill.ingest.reasons import Reason
-from tagmill.ingest.sources.decompress import LINE_BYTES, open_input
+from tagmill.ingest.sources.decompress import LINE_BYTES
 from tagmill.ingest.sources.inputs import IMAGE_SUFFIXES, Input
 from tagmill.ingest.sources.locations import ByteRange
 from tagmill.ingest.sources.samples import Listing, Sample, check_text, folder_of, text_suffixes
+from tagmill.ingest.sources.sparse_file import open_sparse
 from tagmill.shards.errors import InputError
 from tagmill.shards.formats.shard_index import TAR_BLOCK, padded
 
@@ -243,14 +243,15 @@ def tar_samples(members: TarMembers, tar: str, listing: Listing) -> Iterator[Sam
         yield group.sample(tar, members.where, members.length)
 
 
-def samples_of_tar(tar: Input, config: SourceOptions, listing: Listing) -> Iterator[Sample]:
-    """Yields the samples of a tar on any store, in tar order."""
+def samples_of_tar(
+    tar: Input, config: SourceOptions, listing: Listing, ahead: int = 1, patience: int | None = None
+) -> Iterator[Sample]:
+    """Yields the samples of a tar on any store, in tar order. `ahead` and `patience` are those of `open_sparse`."""
     suffixes = text_suffixes(config)
 
     def wanted(name: str) -> bool:
         found = key_and_suffix(name)
         return found is not None and found[1] in suffixes and found[1] not in IMAGE_SUFFIXES
 
-    with open_input(tar.url) as file:
-        length = file.seek(0, os.SEEK_END)
+    with open_sparse(tar.url, ahead, patience) as (file, length):
         yield from tar_samples(TarMembers(file, length, tar.url, wanted), tar.name, listing)

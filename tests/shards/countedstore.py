@@ -38,7 +38,7 @@ class CountedDriver:
     _met: int = 0
     _lock: threading.Condition = field(default_factory=threading.Condition)
     together: int = 0
-    gated: str = ""  # only requests for paths that contain it wait for one another
+    gated: str = ""  # only requests wait for one another whose kind and path contain it, such as 'range ' or '.json'
 
     @contextmanager
     def _request(self, kind: str, path: str) -> Iterator[None]:
@@ -46,7 +46,7 @@ class CountedDriver:
             self.counts[kind] += 1
             self._in_flight += 1
             self.most_in_flight = max(self.most_in_flight, self._in_flight)
-            if kind != "page" and self.gated in path and self._met < self.together:
+            if kind != "page" and self.gated in f"{kind} {path}" and self._met < self.together:
                 self._met += 1
                 self._lock.notify_all()
                 assert self._lock.wait_for(lambda: self._met >= self.together, PATIENCE), "asked one after the other"

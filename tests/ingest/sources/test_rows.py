@@ -3,8 +3,10 @@
 import bz2
 import gzip
 import json
+import random
+import tarfile
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +22,16 @@ from tagmill.ingest.sources import decompress, tables
 from tagmill.ingest.sources import rows as sources
 from tagmill.ingest.sources.decompress import LINE_BYTES
 from tagmill.ingest.sources.input_warnings import InputWarnings
-from tagmill.ingest.sources.inputs import ROW_BITS, inputs
+from tagmill.ingest.sources.inputs import ROW_BITS, Found, Input, inputs
 from tagmill.ingest.sources.rows import check, extra_schema, row_schema, rows
+from tagmill.ingest.sources.samples import Listing
 from tagmill.shards.errors import InputError
+from tagmill.shards.storage.store import Store
+from tests.ingest.sources.test_sparse_file import index_of, photographs
+from tests.ingest.tarmaker import tar
+from tests.shards.countedstore import CountedDriver, counted_store
+from tests.shards.faults import Faults, FaultyProxy, faulty
+from tests.shards.objectstore import ObjectStore
 
 ROWS = [
     {"url": "http://a/1", "tags": ["cat", "#Dog"], "by": "CC0", "on": "http://a/", "n": 1},
@@ -388,3 +397,142 @@ def test_left_out_inputs_are_logged(tmp_path: Path, caplog: pytest.LogCaptureFix
     with pytest.raises(InputError, match="the list is empty"):
         check(config(tmp_path))
     assert "1 held-out shards (holdout-*) are not read" in caplog.text
+
+
+def remote_tars(
+    folder: Path, patch: pytest.MonkeyPatch, number: int, broken: int | None = None, size: int = 9000
+) -> tuple[CountedDriver, IngestConfig, IngestConfig]:
+    """The same tars on the disk and in a store: the store's driver, and a config for each."""
+    driver, here, there = counted_store(patch), [], []
+    for ordinal in range(number):
+        name = f"{ordinal:05d}.tar"
+        entries = []
+        for key in range(1 + ordinal % 4):
+            facts = json.dumps({"url": f"http://h/{ordinal}/{key}", "tags": f"a,{key}"}).encode()
+            entries += [(f"{key}.jpg", bytes(size)), (f"{key}.json", facts)]
+        path = tar(folder / name, entries)
+        if ordinal == broken:
+            with tarfile.open(path) as file:
+                end = file.getmembers()[-1].offset_data + 512  # where a header of zeros ends the tar
+            path.write_bytes(path.read_bytes()[:end].ljust(end + 512, b"x"))
+        driver.objects[name] = path.read_bytes()
+        here.append(Input(str(path), "tars", name))
+        there.append(Input(f"s3://x/{name}", "tars", name))
+    patch.setattr(sources, "inputs", lambda config: there if config.input[0].startswith("s3:") else here)
+    patch.setattr(sources, "find_inputs", lambda config: Found(sources.inputs(config)))
+    settings: dict[str, Any] = {"tags_column": "tags"}
+    return driver, config(folder / "*.tar", **settings), config("s3://x/*.tar", **settings)
+
+
+def everything(chosen: IngestConfig) -> tuple[list[dict[str, Any]], dict[int, Any], dict[int, Any], str]:
+    """Returns all rows, the warnings, the digests, and the error that ended them."""
+    warnings: dict[int, InputWarnings] = {}
+    listings: dict[int, Listing] = {}
+    found, error = [], ""
+    try:
+        for batch in rows(chosen, warnings, listings):
+            assert len({row >> ROW_BITS for row in batch["row_id"].to_pylist()}) <= 1
+            found += batch.to_pylist()
+    except InputError as raised:
+        error = str(raised)
+    for row in found:
+        row["bytes_at"]["object"] = row["bytes_at"]["object"].rpartition("/")[2]
+    digests = {ordinal: (listing.bytes, listing.sha256) for ordinal, listing in listings.items()}
+    return found, warnings, digests, error
+
+
+def test_remote_tars_are_listed_together_and_give_the_rows_of_local_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "PIECE_ROWS", 3)
+    driver, here, there = remote_tars(tmp_path, monkeypatch, 150)
+    driver.together, driver.gated = 32, "range "
+    wanted, found = everything(here), everything(there)
+    assert found == wanted and len(found[0]) == 373 and len(found[2]) == 150
+    assert 32 <= driver.most_in_flight <= sources.TARS_AT_ONCE
+
+
+@pytest.mark.parametrize("broken", [0, 70, 149])
+def test_a_broken_tar_among_many_is_the_error_in_its_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: int
+) -> None:
+    driver, here, there = remote_tars(tmp_path, monkeypatch, 150, broken)
+    wanted, found = everything(here), everything(there)
+    name = f"{broken:05d}.tar"
+    assert f"{tmp_path}/{name}" in wanted[3] and found[3] == wanted[3].replace(str(tmp_path), "s3://x")
+    assert found[0] == wanted[0]
+    asked = {path for path, _, _ in driver.ranges}
+    assert len(asked) <= broken + 1 + 2 * sources.TARS_AT_ONCE  # the rest is not begun
+
+
+def test_one_remote_tar_is_read_by_its_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    driver, _, _ = remote_tars(tmp_path, monkeypatch, 4, size=30_000)
+    driver.objects["00003.idx"] = index_of(driver.objects["00003.tar"], 2)
+    monkeypatch.setattr(sources, "inputs", lambda config: [Input("s3://x/00003.tar", "tars", "00003.tar")])
+    driver.together, driver.gated = 5, "range "  # the stretches before, between and after four images
+    assert len(read("s3://x/00003.tar", tags_column="tags")) == 4
+
+
+def test_a_check_of_remote_tars_reads_a_few_headers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a tar that has all columns, only the first sample; else as much as `rows` reads before it refuses."""
+    driver, _, there = remote_tars(tmp_path, monkeypatch, 90)
+    driver.objects = dict.fromkeys(driver.objects, driver.objects["00003.tar"])
+    check(there)
+    assert driver.counts.total() <= 5 and {path for path, _, _ in driver.ranges} == {"00000.tar"}
+    with pytest.raises(InputError, match="no column 'x'"):
+        check(config("s3://x/*.tar", tags_column="x"))
+    driver.objects = dict.fromkeys(driver.objects, bytes(10_240))
+    with pytest.raises(InputError, match="the list is empty"):
+        check(config("s3://x/*.tar"))
+
+
+def test_a_column_that_comes_late_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a local tar, a column may be missing in the first rows, not in all of the first batch."""
+    monkeypatch.setattr(sources, "PIECE_ROWS", 2)
+    driver, _, there = remote_tars(tmp_path, monkeypatch, 1)
+    texts = [
+        json.dumps({"url": f"http://h/{key}", **({"tags": "t"} if key == 30 else {})}).encode() for key in range(40)
+    ]
+    entries = [
+        (f"{key}.{kind}", data) for key, text in enumerate(texts) for kind, data in (("jpg", b"x"), ("json", text))
+    ]
+    driver.objects["00000.tar"] = tar(tmp_path / "late.tar", entries).read_bytes()
+    check(there)
+    assert len(everything(there)[0]) == 40
+    monkeypatch.setattr(sources, "BATCH_ROWS", 30)
+    with pytest.raises(InputError, match="no column 'tags'"):
+        check(there)
+    assert "no column 'tags'" in everything(there)[3]
+
+
+@pytest.fixture
+def proxy(s3_service: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyProxy]:
+    import s3fs
+
+    with faulty(s3_service.endpoint) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
+        s3fs.S3FileSystem.clear_instance_cache()
+        yield proxy
+    s3fs.S3FileSystem.clear_instance_cache()
+
+
+def test_tars_in_a_bucket_cost_a_request_a_sample_and_none_of_the_images(
+    tmp_path: Path, s3_bucket: str, proxy: FaultyProxy
+) -> None:
+    """Counted by a proxy before a real service, with images of 21 kB and their JSON; then with requests that fail."""
+    dice = random.Random(3)
+    total = 0
+    for number in range(4):
+        data = photographs(60, lambda: dice.randrange(10_000, 32_000), lambda: dice.randrange(20, 900))
+        Store(f"{s3_bucket}/tars").put(f"{number:05d}.tar", data)
+        (tmp_path / f"{number:05d}.tar").write_bytes(data)
+        total += len(data)
+    here, there = (config(place, tags_column="caption") for place in (tmp_path, f"{s3_bucket}/tars"))
+    wanted = everything(here)
+    proxy.forget()
+    assert everything(there) == wanted and len(wanted[0]) == 240
+    asked = [request for request in proxy.requests if ".tar" in request.path and request.method == "GET"]
+    assert len(asked) <= 1.15 * 240 and sum(request.size for request in asked) <= 0.15 * total
+    proxy.faults = Faults(busy=0.05, reset=0.05, short=0.05, once=True)
+    proxy.only = ".tar"
+    assert everything(there) == wanted and proxy.counts().keys() == {"", "busy", "reset", "short"}
