@@ -26,6 +26,7 @@ from tagmill.bench import measure
 from tagmill.bench.pixels import stored_at_256
 from tagmill.ingest.dedup.decontamination import near_rows
 from tagmill.ingest.dedup.near_duplicates import NearRules, find_near
+from tagmill.ingest.engines.table_files import TableFiles
 from tagmill.ingest.images.fingerprint import Fingerprint, fingerprint
 from tagmill.ingest.images.prepare import Prepared, prepare
 from tagmill.ingest.similarity.hash_files import HashFile, Words
@@ -171,13 +172,19 @@ def by_tables(hashes: HashFile, rules: NearRules, spool: Path) -> Pairs:
     none = np.zeros(0, np.int64)
     found = find_near(hashes, rules, gone=none, seed=SEED, memory=MEMORY, threads=1, spool=spool)
     groups: dict[int, list[int]] = {}
-    for row, head in zip(*pq.read_table(found.alike).to_pydict().values(), strict=True):
+    for row, head in _rows(found.alike):
         groups.setdefault(head, [head]).append(row)
     pairs = {pair for group in groups.values() for pair in combinations(sorted(group), 2)}
-    edges = pq.read_table(found.edges).to_pydict()
-    for left, right in set(zip(edges["row_a"], edges["row_b"], strict=True)):
+    for left, right in set(_rows(found.edges)):
         pairs.update(tuple(sorted(pair)) for pair in product(groups.get(left, [left]), groups.get(right, [right])))
     return pairs
+
+
+def _rows(files: TableFiles) -> Iterator[tuple[int, int]]:
+    """Yields the first two columns of every row."""
+    for path in files.paths:
+        columns = list(pq.read_table(path).to_pydict().values())
+        yield from zip(*columns[:2], strict=True)
 
 
 def by_matcher(hashes: HashFile, originals: Words, threshold: int) -> Pairs:

@@ -14,11 +14,11 @@ import platform
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -29,13 +29,15 @@ import pyarrow.parquet as pq
 from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.dedup.decontamination import ENTRIES, EvaluationSets
 from tagmill.ingest.dedup.near_duplicates import NearRules
-from tagmill.ingest.dedup.resolve import SetRules, resolve_drops
-from tagmill.ingest.engines.engine import Engine, GeneratedTable, Param, Parquet, TableSource, parquet_of
+from tagmill.ingest.dedup.resolve import DROPPED, SetRules, resolve_drops
+from tagmill.ingest.dedup.set_stages import SetStages
+from tagmill.ingest.engines.engine import Engine, GeneratedTable, Param, Parquet, TableSource, Work, parquet_of
 from tagmill.ingest.executor import open_executor
 from tagmill.ingest.parts.table import PART_FACTS
 from tagmill.ingest.views.tag_union import DUPLICATE_ROWS, SAMPLE_LOCATIONS
 from tagmill.shards.storage.store import Store
 
+T = TypeVar("T")
 PIECE = 100_000  # rows of a file
 HOLDOUT, EVALUATION = 5_000, 500
 SCHEMA = PART_FACTS
@@ -137,6 +139,12 @@ class Watched:
     def bind(self, name: str, source: TableSource) -> None:
         self._engine.bind(name, source)
 
+    def bind_once(self, name: str, source: TableSource) -> None:
+        self._engine.bind_once(name, source)
+
+    def readable(self, source: Parquet) -> Parquet:
+        return self._engine.readable(source)
+
     def keep(self, name: str, statement: str, **params: Param) -> None:
         begun = time.perf_counter()
         self._engine.keep(name, statement, **params)
@@ -149,6 +157,29 @@ class Watched:
         self.seconds[statement] = self.seconds.get(statement, 0.0) + time.perf_counter() - begun
         self._note(statement, table)
         return table.to_reader()
+
+    def save(
+        self, statement: str, schema: pa.Schema, store: Store, name_of: Callable[[int], str], **params: Param
+    ) -> list[str]:
+        begun = time.perf_counter()
+        names = self._engine.save(statement, schema, store, name_of, **params)
+        self.seconds[statement] = self.seconds.get(statement, 0.0) + time.perf_counter() - begun
+        self._note(statement, self._engine.run(statement, **params).read_all())
+        return names
+
+    def save_divided(
+        self, statement: str, schema: pa.Schema, store: Store, name_of: Callable[[int], str], size: int, **params: Param
+    ) -> list[int]:
+        begun = time.perf_counter()
+        numbers = self._engine.save_divided(statement, schema, store, name_of, size, **params)
+        self.seconds[statement] = self.seconds.get(statement, 0.0) + time.perf_counter() - begun
+        self._note(statement, self._engine.run(statement, **params).read_all())
+        return numbers
+
+    def each(
+        self, work: Callable[[T, Path], Work], tasks: Sequence[T], report: Callable[[dict[str, int]], None], what: str
+    ) -> list[bytes]:
+        return self._engine.each(work, tasks, report, what)
 
     def close(self) -> None:
         self._engine.close()
@@ -167,9 +198,12 @@ def work(engine: Watched, source: Parquet, rows: int, spool: Path) -> None:
     entries |= {"sha256": [None] * EVALUATION, "pdq_quality": [90] * EVALUATION}
     entries |= {f"pdq{word}": seen[:, word].tolist() for word in range(4)}
     sets = EvaluationSets(pa.Table.from_pydict(entries, ENTRIES))
-    resolve_drops(engine, source, SetRules(placeholder_urls=100, near=NearRules(), evaluation=sets), spool)
+    rules = SetRules(placeholder_urls=100, near=NearRules(), evaluation=sets)
+    store = Store(str(spool / "store"))
+    resolve_drops(SetStages(engine, store, spool), source, rules, rows=rows)
+    engine.keep("dropped", "dropped")
     engine.keep("heldout", "split", holdout=HOLDOUT)
-    engine.run("selection", first=0, last=-(-rows // 10_000))
+    engine.save_divided("decided", DROPPED, store, "decided-{:06d}".format, 1 << 6)
     engine.bind("rejects", GeneratedTable(DUPLICATE_ROWS, source.names, partial(rejects, source)))
     engine.bind("sample_locations", GeneratedTable(SAMPLE_LOCATIONS, source.names, partial(places, source)))
     engine.run("duplicates")

@@ -1,13 +1,14 @@
 """Measures the cost of an ingest's deduplication: exact groups, evaluation sets, near duplicates, the selection, and
 tags counted.
 
-python bench/sets.py [--rows N ...] [--memory SIZE] [--file-rows N] [--quick] [--folder DIR] [--out FILE.json]
+python bench/sets.py [--rows N ...] [--memory SIZE] [--block-rows N] [--quick] [--folder DIR] [--out FILE.json]
 
 For each number of rows the facts of as many images are made: one in ten has another's bytes, one in twenty is near
 another at 1 to 31 bits, each distance equally often; 50,000 evaluation hashes, a thousand of them near an image; three
 tags a row of a Zipf vocabulary. Then, in its own process, all of `select` runs on them, and tags are counted over
-samples with those of their duplicates. Figures are seconds, the peak memory of the process tree, bytes spilled, and the
-planted pairs found at each distance, compared with the prediction for these tables.
+samples with those of their duplicates. Facts lie in a file a part, as ingest leaves them. Figures are seconds, the peak
+memory of the process tree, bytes spilled, and the planted pairs found at each distance, compared with the prediction
+for these tables.
 """
 
 import json
@@ -32,7 +33,7 @@ from tagmill.bench import measure, processes
 from tagmill.shards.storage.marked_folder import claim, discard
 
 ROWS = (10_000_000, 100_000_000)
-FILE, PART, GROUP = 1_000_000, 10_000, 16  # rows of a file, by default, and of a part; parts of a pack group
+BLOCK, PART, GROUP = 1_000_000, 10_000, 16  # rows made at a time, by default, and of a part; parts of a pack group
 TAGS, WORDS = 3, 500_000
 EVALUATION, LEAKED = 50_000, 1_000
 FARTHEST = 31
@@ -69,18 +70,23 @@ def distance_of(planted: int) -> npt.NDArray[np.int64]:
 
 
 def own_and_near(size: int) -> tuple[int, int]:
-    """Divides a file's rows: its own images come first, then near duplicates of the first of them, then exact copies of
+    """Divides a block's rows: its own images come first, then near duplicates of the first of them, then exact copies of
     the last."""
     return size * 85 // 100, size * 5 // 100
 
 
-def make(folder: Path, rows: int, size: int = FILE) -> None:
-    """Makes the facts of `rows` images, `size` in a file, and the evaluation set."""
+def facts_file(part: int) -> str:
+    return f"facts/{part:06d}.parquet"
+
+
+def make(folder: Path, rows: int, size: int = BLOCK) -> None:
+    """Makes the facts of `rows` images, `size` at a time, and the evaluation set."""
     if (folder / "made").exists():
         return
     if not discard(folder):
         raise FileExistsError(f"{folder} was not made by this benchmark: give another --folder")
     claim(folder)
+    (folder / "facts").mkdir()
     words = pa.array([f"#tag{number:06d}" for number in range(WORDS)])
     shares = np.cumsum(1.0 / np.arange(1, WORDS + 1))
     shares /= shares[-1]
@@ -96,8 +102,8 @@ def make(folder: Path, rows: int, size: int = FILE) -> None:
         sides = draw.integers(200, 2000, (size, 2), np.int32)
         sides[own_rows + near_rows :] = sides[copied]
         leaked.append(own[near_rows : near_rows + LEAKED * size // rows])
-        _write(folder / f"facts-{number:04d}.parquet", number, pdq, digests, sides, words, shares, draw)
-    draw = np.random.default_rng([rows, 1 << 20])  # of no file
+        _write(folder, number, pdq, digests, sides, words, shares, draw)
+    draw = np.random.default_rng([rows, 1 << 20])  # of no block
     met = np.concatenate(leaked)
     listed = np.concatenate([flipped(draw, met, distance_of(len(met))), hashes(draw, EVALUATION - len(met))])
     pq.write_table(
@@ -107,7 +113,7 @@ def make(folder: Path, rows: int, size: int = FILE) -> None:
 
 
 def _write(
-    path: Path,
+    folder: Path,
     number: int,
     pdq: npt.NDArray[np.int64],
     digests: npt.NDArray[np.uint64],
@@ -116,7 +122,7 @@ def _write(
     shares: npt.NDArray[np.float64],
     draw: np.random.Generator,
 ) -> None:
-    """Row r of the file is row r % PART of a part, as ingest writes it."""
+    """Writes a block, a file a part: row r is row r % PART of its part, as ingest writes it."""
     size = len(pdq)
     rows = np.arange(size) + number * size
     keys = np.frombuffer(np.ascontiguousarray(digests[:, :2].astype(">u8")).tobytes().hex().encode(), "S32")
@@ -137,7 +143,10 @@ def _write(
         "tags": pa.ListArray.from_arrays(np.arange(size + 1, dtype=np.int32) * TAGS, words.take(pa.array(tags))),
     }
     arrays = [pa.array(columns[field.name]).cast(field.type) for field in FACTS]
-    pq.write_table(pa.Table.from_arrays(arrays, schema=FACTS), path, compression="zstd", row_group_size=100_000)
+    table = pa.Table.from_arrays(arrays, schema=FACTS)
+    for start in range(0, size, PART):
+        path = folder / facts_file((number * size + start) // PART)
+        pq.write_table(table.slice(start, PART), path, compression="zstd")
 
 
 # As a view counts them: the tags of samples, and those of duplicates, by the sample that is kept.
@@ -159,7 +168,9 @@ def count(folder: Path, rows: int, size: int, memory: int) -> dict[str, int]:
 
     def stream(kept: bool) -> Iterator[pa.RecordBatch]:
         for number, fates in _fates(folder, rows, size, ["part", "split", "yields_to"]):
-            tags = pq.read_table(folder / f"facts-{number:04d}.parquet", columns=["tags"])["tags"]
+            parts = range(number * size // PART, (number + 1) * size // PART)
+            files = [pq.ParquetFile(folder / facts_file(part)) for part in parts]
+            tags = pa.concat_tables([file.read(["tags"], use_threads=False) for file in files])["tags"]
             table = pa.table({"yields_to": fates["yields_to"], "tags": tags}, schema)
             yield from table.filter(fates["split" if kept else "yields_to"].is_valid()).to_batches(1 << 16)
 
@@ -186,7 +197,7 @@ def work(folder: Path, rows: int, size: int, memory: int) -> dict[str, Any]:
 
     pa.set_io_thread_count(2)
     pa.set_cpu_count(2)
-    files = sorted(path.name for path in folder.glob("facts-*.parquet"))
+    files = [facts_file(part) for part in range(rows // PART)]
     facts = parquet_of(Store(str(folder)), files, pa.schema([field for field in FACTS if field.name != "tags"]))
     listed = pq.read_table(folder / "evaluation.parquet")
     columns = {
@@ -212,6 +223,7 @@ def work(folder: Path, rows: int, size: int, memory: int) -> dict[str, Any]:
         engine,
         store,
         facts,
+        rows=rows,
         num_parts=rows // PART,
         parts_per_group=GROUP,
         holdout=min(HELD_OUT, rows // 20),
@@ -246,7 +258,7 @@ def recall(folder: Path, rows: int, size: int) -> dict[str, list[float]]:
 
 
 def _fates(folder: Path, rows: int, size: int, columns: list[str]) -> Iterator[tuple[int, pa.Table]]:
-    """Yields the selection's rows, a file of facts at a time, in its order; the first column is the part."""
+    """Yields the selection's rows, a block at a time, in its order; the first column is the part."""
     for number in range(rows // size):
         first, last = number * size // PART, (number + 1) * size // PART
         names = [f"{group:06d}.parquet" for group in sorted({part // GROUP for part in range(first, last)})]
@@ -310,21 +322,21 @@ def main() -> None:
         print(json.dumps(work(folder, *numbers)))
         return
     parser = measure.arguments(__doc__ or "")
-    parser.add_argument("--rows", type=int, action="append", help="a multiple of --file-rows; may be repeated")
-    parser.add_argument("--file-rows", type=int, default=FILE, help=f"rows of a file of facts, a multiple of {PART}")
+    parser.add_argument("--rows", type=int, action="append", help="a multiple of --block-rows; may be repeated")
+    parser.add_argument("--block-rows", type=int, default=BLOCK, help=f"rows made at a time, a multiple of {PART}")
     parser.add_argument("--memory", default="6GiB", help="limit of the process tree")
     parser.add_argument("--folder", type=Path, default=measure.ROOT / "build" / "bench" / "sets")
     parser.set_defaults(rounds=1)
     options = parser.parse_args()
     from tagmill.ingest.config.memory import bytes_of
 
-    memory, size = bytes_of(options.memory), options.file_rows
+    memory, size = bytes_of(options.memory), options.block_rows
     cases: dict[str, dict[str, Any]] = {}
     sizes = options.rows or ((1_000_000, 2_000_000) if options.quick else ROWS)
     if size < PART or size % PART or any(rows < size or rows % size for rows in sizes):
-        parser.error(f"--file-rows must be a multiple of {PART}, and --rows one of --file-rows")
+        parser.error(f"--block-rows must be a multiple of {PART}, and --rows one of --block-rows")
     for rows in sizes:
-        folder = options.folder / (str(rows) if size == FILE else f"{rows}-in-{size}")
+        folder = options.folder / f"{rows}-in-{size}"
         print(f"making {rows:,} rows", file=sys.stderr)
         make(folder, rows, size)
         runs = [judged(folder, rows, size, watched(folder, rows, size, memory)) for _ in range(options.rounds)]

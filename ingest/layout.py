@@ -135,12 +135,29 @@ def done_file(part: int) -> str:
 SELECTION_FOLDER = "parts/selection"
 # `Selected`: the selection of all groups is there, under the stamp in it.
 SELECTION_MARKER = f"{SELECTION_FOLDER}/done.json"
-# Tables for engines that cannot read local files (Spark). Written by dedup/resolve.py; read by its SQL.
+# What the stages of a selection leave for the next ones. Deleted once SELECTION_MARKER is there.
 SETS_FOLDER = "parts/sets"
+# The stamp of what is being selected. Put by dedup/selection.py before anything else of it; a resumed run keeps what is
+# below the two folders only if it is the same. Deleted before the rest where it is not.
+SELECTING_PIN = f"{SETS_FOLDER}/stamp.txt"
+
+
+def sets_marker(stage: str) -> str:
+    """The marker of a stage of the selection: its tables and its counts. Both sides are dedup/set_stages.py."""
+    return f"{SETS_FOLDER}/{stage}.json"
+
+
+def sets_file(table: str, number: int) -> str:
+    """An object of a table of a stage, or of one that Spark cannot read from this machine's disk.
+
+    Written by dedup/set_stages.py or by tasks of the engine; read by the SQL of later stages. Those of `decided` have
+    the rows of consecutive pack groups, and are read by dedup/group_selection.py.
+    """
+    return f"{SETS_FOLDER}/{table}-{number:06d}.parquet"
 
 
 def selection_file(group: int) -> str:
-    """What becomes of each row of a pack group. Written by dedup/selection.py; read by pack/write_shards.py."""
+    """What becomes of each row of a pack group. Written by dedup/group_selection.py; read by pack/write_shards.py."""
     return f"{SELECTION_FOLDER}/{group:06d}.parquet"
 
 

@@ -151,6 +151,7 @@ def _select(run: RunContext, manifest: PartitionManifest, pinned: Pinned, parts:
             engine,
             run.store,
             facts,
+            rows=manifest.rows,
             num_parts=manifest.num_parts,
             parts_per_group=config.parts_per_group,
             holdout=config.holdout,
@@ -160,6 +161,7 @@ def _select(run: RunContext, manifest: PartitionManifest, pinned: Pinned, parts:
             rules=SetRules.of(config, pinned.evaluation),
             stamp=select_stamp(config, pinned.evaluation, parts),
             tagged=facts.of(TAGGED),
+            progress=run.progress,
         )
     run.check_sum(selected.rows, manifest.rows, "the selection")
     return selected

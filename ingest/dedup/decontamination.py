@@ -23,6 +23,7 @@ from tagmill.shards.formats.parquet import table_bytes
 from tagmill.shards.formats.record import key_of, sha256_hex
 
 LEAKS = "decontamination"  # stem of the table of matches of a run with evaluation sets
+LEAKS_FILE = f"{LEAKS}.parquet"
 # The evaluation images, sorted by set and name; each has a sha256, a hash, or both.
 ENTRIES = pa.schema(
     [
@@ -45,6 +46,7 @@ MATCHES = pa.schema(
         pa.field("same_bytes", pa.bool_(), nullable=False),
     ]
 )
+LEAKED = pa.schema([("row_id", pa.int64()), ("part", pa.int32())])  # images with a match
 _BLOCK = 1 << 15  # hashes of the corpus that a thread matches at a time
 
 
@@ -79,8 +81,8 @@ class EvaluationSets:
 
 def find_leaks(
     engine: Engine, hashes: HashFile, sets: EvaluationSets, memory: int, threads: int
-) -> tuple[pa.Table, dict[str, dict[str, int]]]:
-    """Returns the pairs (MATCHES, sorted by set, evaluation image and key) and counts by set.
+) -> tuple[pa.Table, pa.Table, dict[str, dict[str, int]]]:
+    """Returns the pairs (MATCHES, sorted by set, evaluation image and key), the images (LEAKED), and counts by set.
 
     `engine` has the tables facts and removed. An exact duplicate group is matched once, by the row that it keeps.
     """
@@ -93,8 +95,8 @@ def find_leaks(
     found = found[np.lexsort((-found[:, 3], found[:, 1], found[:, 0]))]
     again = np.zeros(len(found), np.bool_)
     again[1:] = (found[1:, :2] == found[:-1, :2]).all(axis=1)
-    matches = _matches(engine, sets, found[~again])
-    return matches, _counts(sets, matches)
+    matches, leaked = _matches(engine, sets, found[~again])
+    return matches, leaked, _counts(sets, matches)
 
 
 def _same_bytes(engine: Engine, sets: EvaluationSets) -> npt.NDArray[np.int64]:
@@ -110,7 +112,7 @@ def _same_bytes(engine: Engine, sets: EvaluationSets) -> npt.NDArray[np.int64]:
     return pairs
 
 
-def _matches(engine: Engine, sets: EvaluationSets, found: npt.NDArray[np.int64]) -> pa.Table:
+def _matches(engine: Engine, sets: EvaluationSets, found: npt.NDArray[np.int64]) -> tuple[pa.Table, pa.Table]:
     engine.bind("matched", pa.table({"row_id": np.unique(found[:, 0])}))
     met = engine.run("evaluation_keys").read_all()
     rows, keys = met["row_id"].to_numpy(), met["key"]
@@ -128,7 +130,7 @@ def _matches(engine: Engine, sets: EvaluationSets, found: npt.NDArray[np.int64])
     arrays = [pa.chunked_array(column) if isinstance(column, pa.Array) else column for column in columns]
     table = pa.table(dict(zip(MATCHES.names, arrays, strict=True))).cast(MATCHES)
     order_by = ["set", "evaluation_name", "distance", "key", "row_id"]
-    return table.sort_by([(name, "ascending") for name in order_by])
+    return table.sort_by([(name, "ascending") for name in order_by]), met.select(LEAKED.names).cast(LEAKED)
 
 
 def _counts(sets: EvaluationSets, matches: pa.Table) -> dict[str, dict[str, int]]:

@@ -5,7 +5,7 @@ each LSH table (similarity/lsh.py). Memory does not depend on the number of rows
 the spool, and pairs are streamed to a file there.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,8 +16,8 @@ from typing import Self, TypeAlias
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from tagmill.ingest.engines.table_files import TableFiles
 from tagmill.ingest.similarity.hamming_index import Positions
 from tagmill.ingest.similarity.hash_files import (
     BLOCK,
@@ -81,31 +81,47 @@ class NearCounts:
 class NearFound:
     """Local Parquet files: pairs (schema EDGES, a pair as often as tables found it) and rows of equal hash (ALIKE)."""
 
-    edges: Path
-    alike: Path
+    edges: TableFiles
+    alike: TableFiles
     counts: NearCounts
 
 
+def _unseen(name: str, total: int | None = None) -> None:
+    del name, total
+
+
 def find_near(
-    hashes: HashFile, rules: NearRules, *, gone: Rows, seed: int, memory: int, threads: int, spool: Path
+    hashes: HashFile,
+    rules: NearRules,
+    *,
+    gone: Rows,
+    seed: int,
+    memory: int,
+    threads: int,
+    spool: Path,
+    begin: Callable[[str, int | None], None] = _unseen,
+    advance: Callable[[int], None] = lambda tables: None,
 ) -> NearFound:
     """Finds pairs within the threshold among the records whose row_id is not in `gone` (sorted int64), in about `memory` bytes.
 
-    Which pairs are found depends only on records, rules and seed. Raises TagmillError where the spool is full, or where so many
+    Which pairs are found depends only on records, rules and seed. `begin` and `advance` show the LSH tables that are
+    done. Raises TagmillError where the spool is full, or where so many
     hashes have the same bits in a table that they do not fit into memory.
     """
     spool.mkdir(parents=True, exist_ok=True)
     counts = NearCounts()
     share = memory // max(1, threads)
-    found = NearFound(spool / "edges.parquet", spool / "alike.parquet", counts)
-    with _Sink(found.alike, ALIKE) as alike:
+    found = NearFound(TableFiles(spool, "edges", EDGES), TableFiles(spool, "alike", ALIKE), counts)
+    begin("equal hashes", None)
+    with _Sink(found.alike, spool, ALIKE) as alike:
         single = _collapse(hashes, rules.quality, gone, memory, spool, alike, counts)
     counts.hashes = single.rows
     counts.bits = default_bits(single.rows) if rules.bits is None else rules.bits
     counts.tables = default_tables(counts.bits, seed) if rules.tables is None else rules.tables
     bands = draw_lsh_tables(counts.bits, counts.tables, seed)
     counts.predicted = bands.predicted()[: rules.threshold + 1]
-    with _Sink(found.edges, EDGES) as edges, ThreadPoolExecutor(max(1, threads)) as pool:
+    begin("near", counts.tables)
+    with _Sink(found.edges, spool, EDGES) as edges, ThreadPoolExecutor(max(1, threads)) as pool:
         groups = [_Group(single, bands, group, rules, share, spool, edges) for group in range(len(bands.shared))]
         for group in pool.map(_Group.run, groups):
             counts.spilled += group.spilled
@@ -113,6 +129,7 @@ def find_near(
                 counts.crowded_buckets += table.crowded_buckets
                 counts.crowded_rows += table.crowded_rows
                 counts.spilled += table.spilled
+            advance(len(group.tables))
     single.unlink()
     return found
 
@@ -307,11 +324,10 @@ class _Table:
 
 
 class _Sink:
-    """A local Parquet file that several threads write columns to."""
+    """Local Parquet files that several threads write columns to."""
 
-    def __init__(self, path: Path, schema: pa.Schema) -> None:
-        self._path, self._schema, self._lock = path, schema, Lock()
-        self._writer = pq.ParquetWriter(path, schema, compression="zstd")
+    def __init__(self, files: TableFiles, spool: Path, schema: pa.Schema) -> None:
+        self._files, self._spool, self._schema, self._lock = files, spool, schema, Lock()
 
     def __enter__(self) -> Self:
         return self
@@ -319,10 +335,10 @@ class _Sink:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with explain_full_disk(self._path):
-            self._writer.close()
+        with explain_full_disk(self._spool / "pairs"):
+            self._files.__exit__(kind, error, trace)
 
     def write(self, *columns: npt.NDArray[np.generic]) -> None:
         arrays = [pa.array(column, field.type) for column, field in zip(columns, self._schema, strict=True)]
-        with self._lock, explain_full_disk(self._path):
-            self._writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
+        with self._lock, explain_full_disk(self._spool / "pairs"):
+            self._files.write(pa.RecordBatch.from_arrays(arrays, schema=self._schema))

@@ -40,11 +40,11 @@ class Crowd:
         return self.tagged >= FLOOR and self.commonest * AGREEING < self.tagged
 
 
-def find_crowds(engine: Engine, limit: int, tagged: "TableSource | None") -> tuple[pa.Table, list[Crowd]]:
+def find_crowds(engine: Engine, limit: int, tagged: "TableSource | None", rows: int) -> tuple[pa.Table, list[Crowd]]:
     """Returns (the placeholders as a table with the column `keeper`; the other images to report, those with most URLs first).
 
-    The engine has the tables facts, exact and known. `tagged` (TAGGED) is read only if tags decide about an image. `limit` is
-    `placeholder_urls`; 0 drops nothing, but still reports. Memory holds a few thousand images at most.
+    The engine has the tables facts (`rows` rows), exact and known. `tagged` (TAGGED) is read only if tags decide about an
+    image. `limit` is `placeholder_urls`; 0 drops nothing, but still reports. Memory holds a few thousand images at most.
     """
     least = min(FLOOR, limit) if limit else FLOOR
     large = engine.run("large", urls=least).read_all()
@@ -54,7 +54,6 @@ def find_crowds(engine: Engine, limit: int, tagged: "TableSource | None") -> tup
     engine.keep("crowds", "crowds", urls=least)
     placeholders = engine.run("placeholders", urls=limit or _NO_LIMIT).read_all().cast(_KEEPERS)
     top = engine.run("crowds_top", urls=limit or _NO_LIMIT, most=_MOST).read_all().to_pylist()
-    (rows,) = engine.run("rows_total").read_all()["total"].to_pylist()
     doubtful = max(FLOOR, rows // SHARE)  # URLs from which on tags decide
     first = sum(row["urls"] >= doubtful for row in top)
     top = [row for row in top[: first + CROWDS_REPORTED] if row["urls"] >= FLOOR]
@@ -68,7 +67,7 @@ def find_crowds(engine: Engine, limit: int, tagged: "TableSource | None") -> tup
 
 
 def _with_tags(engine: Engine, top: list[dict[str, Any]], tagged: "TableSource | None", doubtful: int) -> list[Crowd]:
-    engine.bind("tagged", TAGGED.empty_table() if tagged is None else tagged)
+    engine.bind_once("tagged", TAGGED.empty_table() if tagged is None else tagged)
     engine.bind("asked", pa.table({"keeper": [row["keeper"] for row in top]}, _KEEPERS))
     engine.keep("crowd_rows", "crowd_rows")
     tags = {row["keeper"]: row for row in engine.run("crowd_tags").read_all().to_pylist()}

@@ -1,11 +1,12 @@
 """Resolves drops, the set work over all images: exact duplicates, placeholders, evaluation sets, near duplicates, in
 this order.
 
-The result is the engine's table `dropped`: row_id, reason and yields_to of every image that does not become a sample.
-Joins are SQL; hashes are compared outside of it, on files of the spool.
+Each is a stage (set_stages.py). What they leave is small: rows that are dropped, with the part that each is in, and pairs
+of near duplicates. Joins are SQL; hashes are compared outside of it, on files of the spool.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,15 +17,20 @@ import pyarrow.parquet as pq
 
 from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.config.memory import bytes_of, shared
-from tagmill.ingest.dedup.decontamination import MATCHES, EvaluationSets, find_leaks
+from tagmill.ingest.dedup.decontamination import LEAKED, LEAKS_FILE, EvaluationSets, find_leaks
 from tagmill.ingest.dedup.existing_samples import EXISTING
 from tagmill.ingest.dedup.greedy_mis import YIELDED, greedy_independent_set
 from tagmill.ingest.dedup.near_duplicates import ALIKE, EDGES, NearCounts, NearRules, find_near
 from tagmill.ingest.dedup.placeholders import Crowd, find_crowds
-from tagmill.ingest.engines.engine import Engine, TableSource, parquet_of
-from tagmill.ingest.layout import SETS_FOLDER
+from tagmill.ingest.dedup.set_stages import SetStages
+from tagmill.ingest.engines.engine import Parquet, TableSource
+from tagmill.ingest.engines.table_files import TableFiles
 from tagmill.ingest.similarity.hash_files import HashFile
-from tagmill.shards.storage.store import Store
+
+# What the stages leave. Rows have their part, by which the selection is divided.
+EXACT_COPIES = pa.schema([("row_id", pa.int64()), ("part", pa.int32()), ("keeper", pa.int64()), ("key", pa.string())])
+DROPPED = pa.schema([("row_id", pa.int64()), ("part", pa.int32()), ("reason", pa.string()), ("yields_to", pa.string())])
+NEAR = pa.schema([("row_id", pa.int64()), ("part", pa.int32()), ("yields_to", pa.string())])
 
 
 @dataclass(frozen=True)
@@ -82,104 +88,166 @@ class SetCounts:
 
 
 def resolve_drops(
-    engine: Engine,
+    stages: SetStages,
     facts: TableSource,
     rules: SetRules,
-    spool: Path,
-    existing: "TableSource | None" = None,
-    store: Store | None = None,
+    *,
+    rows: int,
+    existing: "Callable[[], TableSource | Path] | None" = None,
     tagged: "TableSource | None" = None,
-) -> tuple[SetCounts, pa.Table]:
-    """Makes the table `dropped` in the engine; returns counts, and the pairs with evaluation sets (MATCHES).
+    leaks: str = LEAKS_FILE,
+) -> SetCounts:
+    """Runs the stages exact, evaluation, near and yields; the statement `dropped` joins the tables that they leave.
 
-    `tagged` has the tags of the rows (`placeholders.TAGGED`); without it rows have no tags. `store` is needed for engines that
-    cannot read local files: results from outside the engine are passed through it.
+    `facts` has `rows` rows. `existing` returns the samples of an extended corpus (EXISTING), and is called only where a
+    stage needs them. `tagged` has the tags of the rows (`placeholders.TAGGED`); without it rows have no tags. Pairs with
+    evaluation sets are put as the object `leaks`.
     """
-    spool.mkdir(parents=True, exist_ok=True)
-    counts = SetCounts()
-    engine.bind("facts", facts)
-    engine.bind("existing", EXISTING.empty_table() if existing is None else existing)
-    _exact(engine, rules, counts, tagged)
-    hashes = HashFile(spool / "survivors.hashes")
-    hashes.unlink()
-    leaks = MATCHES.empty_table()
-    if rules.near is not None or rules.evaluation:
-        hashes.write(engine.run("survivors"))
-        counts.compared, counts.spilled = hashes.rows, hashes.bytes
-    if rules.evaluation:
-        leaks, counts.evaluation = find_leaks(engine, hashes, rules.evaluation, rules.memory, rules.threads)
-    leaked = _rows_of(leaks) if rules.evaluation.remove else np.zeros(0, np.int64)
-    engine.bind("leaked", pa.table({"row_id": leaked}))
-    _near(engine, rules, hashes, leaked, counts, spool, store)
-    engine.keep("dropped", "dropped")
-    hashes.unlink()
-    return counts, leaks
+    stages.spool.mkdir(parents=True, exist_ok=True)
+    stages.engine.bind_once("facts", facts)
+    resolver = _Resolver(stages, rules, stages.spool)
+    if not all(map(stages.complete, resolver.names())):
+        _bind_existing(stages, existing)
+    resolver.exact(rows, tagged)
+    resolver.hash()
+    resolver.evaluation(leaks)
+    resolver.near()
+    resolver.hashes.unlink()
+    resolver.yields()
+    return resolver.counts
 
 
-def _exact(engine: Engine, rules: SetRules, counts: SetCounts, tagged: "TableSource | None") -> None:
-    engine.keep("repeated", "repeated")
-    engine.keep("exact", "exact")
-    engine.keep("known", "known")
-    counts.known = _total(engine, "known_total")
-    placeholders, counts.crowds = find_crowds(engine, rules.placeholder_urls, tagged)
-    counts.placeholders = len(placeholders)
-    engine.bind("placeholders", placeholders)
-    engine.keep("early", "early")
-    engine.keep("removed", "removed")
+def _bind_existing(stages: SetStages, existing: "Callable[[], TableSource | Path] | None") -> None:
+    old = EXISTING.empty_table() if existing is None else existing()
+    if isinstance(old, Path):
+        stages.bind_files("existing", [old], EXISTING)
+    else:
+        stages.engine.bind("existing", old)
 
 
-def readable_table(engine: Engine, path: Path, schema: pa.Schema, store: Store | None) -> "TableSource":
-    """Returns a local Parquet file as a table that the engine can read; copies it to the store where the engine is remote."""
-    if engine.here:
-        import pyarrow.dataset as ds  # not at the top: it imports pandas where that is installed
+class _Resolver:
+    """The stages of one run, in the order in which they are called. A complete stage brings its counts and tables."""
 
-        return ds.dataset(path, schema=schema)
-    assert store is not None, "a run on a cluster has a store"
-    name = f"{SETS_FOLDER}/{path.name}"
-    store.put(name, path)
-    return parquet_of(store, [name], schema)
+    def __init__(self, stages: SetStages, rules: SetRules, spool: Path) -> None:
+        self.stages, self.rules, self.spool, self.engine = stages, rules, spool, stages.engine
+        self.counts = SetCounts()
+        self.hashes = HashFile(spool / "survivors.hashes")
+        self.hashes.unlink()
+
+    def names(self) -> list[str]:
+        """Returns the stages that these rules need."""
+        near = ["near", "yields"] if self.rules.near is not None else []
+        return ["exact", *(["evaluation"] if self.rules.evaluation else []), *near]
+
+    def _run(self, name: str, tables: dict[str, pa.Schema], make: Callable[[], None]) -> None:
+        def made() -> dict[str, Any]:
+            make()
+            return asdict(self.counts)
+
+        self.counts = SetCounts.of(self.stages.run(name, tables, made))
+
+    def exact(self, rows: int, tagged: "TableSource | None") -> None:
+        """Finds exact groups, rows whose image is in the extended corpus, and placeholders."""
+
+        def make() -> None:
+            for table in ("repeated", "exact", "known"):
+                self.engine.keep(table, table)
+            self.counts.known = self._total("known_total")
+            placeholders, crowds = find_crowds(self.engine, self.rules.placeholder_urls, tagged, rows)
+            self.counts.crowds, self.counts.placeholders = crowds, len(placeholders)
+            self.engine.bind("placeholders", placeholders)
+            self.stages.save("copies", EXACT_COPIES)
+            self.stages.save("early", DROPPED)
+
+        self._run("exact", {"copies": EXACT_COPIES, "early": DROPPED}, make)
+
+    def hash(self) -> None:
+        """Writes the hashes of the remaining images to the spool, where a stage is left that compares them."""
+        searches = set(self.names()) - {"exact", "yields"}
+        if all(map(self.stages.complete, searches)):
+            return
+        self.stages.begin("hashes")
+        self.engine.keep("removed", "removed")
+        self.hashes.write(self._counted(self.engine.run("survivors")))
+        self.counts.compared, self.counts.spilled = self.hashes.rows, self.hashes.bytes
+
+    def evaluation(self, leaks: str) -> None:
+        """Finds images of evaluation sets, and leaves those that are to be removed."""
+        if not self.rules.evaluation:
+            self.engine.bind("leaked", LEAKED.empty_table())
+            return
+
+        def make() -> None:
+            rules = self.rules
+            matches, leaked, self.counts.evaluation = find_leaks(
+                self.engine, self.hashes, rules.evaluation, rules.memory, rules.threads
+            )
+            path = self.spool / "leaks.parquet"
+            pq.write_table(matches, path, compression="zstd", store_schema=False)
+            self.stages.store.put(leaks, path, give=True)
+            with TableFiles(self.spool, "leaked", LEAKED) as files:
+                for batch in (leaked if rules.evaluation.remove else LEAKED.empty_table()).to_batches():
+                    files.write(batch)
+            self.stages.give("leaked", files.paths)
+
+        self._run("evaluation", {"leaked": LEAKED}, make)
+
+    def near(self) -> None:
+        """Searches for pairs of near duplicates."""
+        if self.rules.near is None:
+            return
+
+        def make() -> None:
+            rules = self.rules
+            assert rules.near is not None
+            gone = self.stages.left("evaluation", "leaked", LEAKED) if rules.evaluation else None
+            found = find_near(
+                self.hashes,
+                rules.near,
+                gone=np.zeros(0, np.int64) if gone is None else _row_ids(gone),
+                seed=rules.seed,
+                memory=rules.memory,
+                threads=rules.threads,
+                spool=self.spool,
+                begin=self.stages.begin,
+                advance=self.stages.progress.advance,
+            )
+            self.counts.near = found.counts
+            self.counts.spilled += found.counts.spilled
+            self.counts.equal_hashes = found.alike.rows
+            self.stages.give("edges", found.edges.paths)
+            self.stages.give("alike", found.alike.paths)
+
+        self._run("near", {"edges": EDGES, "alike": ALIKE}, make)
+
+    def yields(self) -> None:
+        """Decides which near duplicates are dropped, and for which image."""
+        if self.rules.near is None:
+            self.engine.bind("near", NEAR.empty_table())
+            return
+
+        def make() -> None:
+            for table in ("near_rows", "ranks", "heads"):
+                self.engine.keep(table, table)
+            total, known, path = self._total("ranks_total"), self._total("known_ranks"), self.spool / "yielded.parquet"
+            pairs = self._counted(self.engine.run("ordered", existing=known))
+            by_distance = greedy_independent_set(pairs, total, path)
+            self.counts.pairs = {str(distance): by_distance[distance] for distance in sorted(by_distance)}
+            self.stages.bind_files("yielded", [path], YIELDED)
+            self.stages.save("near", NEAR)
+
+        self._run("yields", {"near": NEAR}, make)
+
+    def _counted(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            yield batch
+            self.stages.progress.advance(len(batch))
+
+    def _total(self, statement: str) -> int:
+        (total,) = self.engine.run(statement).read_all()["total"].to_pylist()
+        return int(total)
 
 
-def _near(
-    engine: Engine,
-    rules: SetRules,
-    hashes: HashFile,
-    leaked: npt.NDArray[np.int64],
-    counts: SetCounts,
-    spool: Path,
-    store: Store | None,
-) -> None:
-    engine.bind("edges", EDGES.empty_table())
-    engine.bind("alike", ALIKE.empty_table())
-    if rules.near is not None:
-        found = find_near(
-            hashes,
-            rules.near,
-            gone=leaked,
-            seed=rules.seed,
-            memory=rules.memory,
-            threads=rules.threads,
-            spool=spool,
-        )
-        counts.near = found.counts
-        counts.spilled += found.counts.spilled
-        counts.equal_hashes = pq.ParquetFile(found.alike).metadata.num_rows
-        engine.bind("edges", readable_table(engine, found.edges, EDGES, store))
-        engine.bind("alike", readable_table(engine, found.alike, ALIKE, store))
-    engine.keep("near_rows", "near_rows")
-    engine.keep("ranks", "ranks")
-    engine.keep("heads", "heads")
-    total, known = _total(engine, "ranks_total"), _total(engine, "known_ranks")
-    by_distance = greedy_independent_set(engine.run("ordered", existing=known), total, spool / "yielded.parquet")
-    counts.pairs = {str(distance): by_distance[distance] for distance in sorted(by_distance)}
-    engine.bind("yielded", readable_table(engine, spool / "yielded.parquet", YIELDED, store))
-    engine.keep("near", "near")
-
-
-def _total(engine: Engine, statement: str) -> int:
-    (total,) = engine.run(statement).read_all()["total"].to_pylist()
-    return int(total)
-
-
-def _rows_of(matches: pa.Table) -> npt.NDArray[np.int64]:
-    return np.unique(matches["row_id"].to_numpy())
+def _row_ids(table: Parquet) -> npt.NDArray[np.int64]:
+    found = [batch["row_id"].to_numpy() for name in table.names for batch in table.batches(name)]
+    return np.unique(np.concatenate([np.zeros(0, np.int64), *found]))

@@ -7,33 +7,20 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Self
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 
-from tagmill.ingest.dedup.decontamination import LEAKS
-from tagmill.ingest.dedup.existing_samples import EXISTING
-from tagmill.ingest.dedup.resolve import SetCounts, SetRules, readable_table, resolve_drops
+from tagmill.ingest.dedup.decontamination import LEAKS_FILE
+from tagmill.ingest.dedup.group_selection import GroupTask, counts_of, select_group
+from tagmill.ingest.dedup.resolve import DROPPED, SetCounts, SetRules, resolve_drops
+from tagmill.ingest.dedup.set_stages import SetStages
 from tagmill.ingest.engines.engine import Engine, Parquet, TableSource
-from tagmill.ingest.layout import SELECTION_FOLDER, SELECTION_MARKER, SETS_FOLDER, selection_file
-from tagmill.shards.errors import ConfigError, CorpusError
+from tagmill.ingest.layout import SELECTING_PIN, SELECTION_FOLDER, SELECTION_MARKER, SETS_FOLDER, selection_file
+from tagmill.ingest.progress.progress import Progress, Silent
+from tagmill.shards.errors import ConfigError
 from tagmill.shards.storage.store import Store
 
-# One row for every row of the input, sorted by part and place. Exactly one of split and reason is set.
-SELECTION = pa.schema(
-    [
-        pa.field("row_id", pa.int64(), nullable=False),
-        pa.field("part", pa.int32(), nullable=False),
-        pa.field("place", pa.int32(), nullable=False),
-        pa.field("key", pa.string()),  # null where there is no image
-        pa.field("sample_bytes", pa.int64()),
-        pa.field("split", pa.string()),
-        pa.field("reason", pa.string()),
-        pa.field("yields_to", pa.string()),  # of a duplicate: the key of the sample that is kept
-    ]
-)
-STAMP = b"tagmill.stamp"  # metadata key of the stamp in a group's file
-ROWS_PER_SORT = 4_000_000
+DIVISION_ROWS = 4_000_000  # rows whose decisions are one object, about
 
 
 @dataclass(frozen=True)
@@ -52,19 +39,28 @@ class Selected:
         return cls(**{**fields, "counts": SetCounts.of(fields["counts"])})
 
 
-def read_group(store: Store, group: int, columns: list[str], stamp: str) -> pa.Table:
-    """Reads columns of a group's selection. Raises CorpusError where it was made under another stamp."""
-    with store.open(selection_file(group)) as file:
-        table = pq.ParquetFile(file).read(columns, use_threads=False)
-    if (table.schema.metadata or {}).get(STAMP, b"").decode() != stamp:
-        remedy = "one run at a time makes a corpus: end the other, and run the command again"
-        raise CorpusError("another run selects here", f"{store.url.rstrip('/')}/{selection_file(group)}", remedy)
-    return table
+@dataclass(frozen=True)
+class Divisions:
+    """How parts are divided: into pack groups, and whole groups into divisions of about DIVISION_ROWS rows."""
 
+    rows: int
+    num_parts: int
+    parts_per_group: int
 
-def num_groups(num_parts: int, parts_per_group: int) -> int:
-    """Returns the number of pack groups: each has consecutive parts, the last may have fewer."""
-    return -(-num_parts // parts_per_group)
+    @property
+    def num_groups(self) -> int:
+        """Each group has consecutive parts, the last may have fewer."""
+        return -(-self.num_parts // self.parts_per_group)
+
+    @property
+    def division(self) -> int:
+        """Parts of a division."""
+        return max(1, self.num_groups * DIVISION_ROWS // max(self.rows, 1)) * self.parts_per_group
+
+    def parts(self, group: int) -> tuple[int, int]:
+        """Returns the first part of a group and the one after its last."""
+        first = group * self.parts_per_group
+        return first, min(first + self.parts_per_group, self.num_parts)
 
 
 def select(
@@ -72,101 +68,106 @@ def select(
     store: Store,
     facts: pa.Table | Parquet,
     *,
+    rows: int,
     num_parts: int,
     parts_per_group: int,
     holdout: int,
     spool: Path,
     rules: SetRules | None = None,
     existing: "Callable[[], TableSource | Path] | None" = None,
-    leaks: str = f"{LEAKS}.parquet",
+    leaks: str = LEAKS_FILE,
     stamp: str = "",
     tagged: "TableSource | None" = None,
+    progress: Progress | None = None,
 ) -> Selected:
-    """Decides what becomes of all rows of `facts`, and writes the selection into the store, a file for each pack group.
+    """Decides what becomes of the `rows` rows of `facts`, and puts the selection into the store, a file for each pack
+    group.
 
-    `existing` returns the samples of the extended corpus (schema EXISTING): they outrank all rows and are never dropped. Pairs
-    with evaluation sets are put as `leaks`; `tagged` has the tags of the rows. `stamp` is a digest of everything that the
-    selection depends on: a selection under the same stamp is kept; another is deleted first, its marker before the rest. Raises
-    ConfigError where all images would be held out.
+    Object i of `facts` has the rows of part i, in order of place. `existing` returns the samples of the extended corpus
+    (schema EXISTING): they outrank all rows and are never dropped. Pairs with evaluation sets are put as `leaks`;
+    `tagged` has the tags of the rows. `stamp` is a digest of everything that the selection depends on: what was selected
+    under the same stamp is kept, so a killed selection goes on after its last complete stage or group; what is there of
+    another is deleted first, its pin before the rest. Raises ConfigError where all images would be held out.
     """
+    progress = Silent() if progress is None else progress
     if store.exists(SELECTION_MARKER):
         before = Selected.parse(store.read(SELECTION_MARKER))
         if before.stamp == stamp:
             return before
-        store.delete(SELECTION_MARKER)
-    for folder in (SELECTION_FOLDER, SETS_FOLDER):
-        store.delete_below(folder)
-    store.delete(leaks)
-    rules = SetRules() if rules is None else rules
-    old = None if existing is None else existing()
-    old = readable_table(engine, old, EXISTING, store) if isinstance(old, Path) else old
-    found, matches = resolve_drops(engine, facts, rules, spool / "sets", old, store, tagged)
-    if rules.evaluation:
-        path = spool / "leaks.parquet"
-        pq.write_table(matches, path, compression="zstd", store_schema=False)
-        store.put(leaks, path, give=True)
-    engine.keep("heldout", "split", holdout=holdout)
-    counts: Counter[tuple[str, str]] = Counter()
-    files = _GroupFiles(store, spool, parts_per_group, stamp)
-    for first, last in _ranges_of_parts(num_parts, parts_per_group, _rows(facts)):
-        for batch in engine.run("selection", first=first, last=last):
-            rows = pa.Table.from_batches([batch]).cast(SELECTION)
-            files.add(rows)
-            for kind in ("split", "reason"):
-                for count in rows[kind].value_counts().to_pylist():
-                    counts[kind, count["values"]] += count["counts"]
-    files.fill(num_groups(num_parts, parts_per_group))
-    splits = {name: counts["split", name] for name in ("train", "holdout")}
+    resumes = _begin(store, stamp, leaks)
+    rules, plan = SetRules() if rules is None else rules, Divisions(rows, num_parts, parts_per_group)
+    stages = SetStages(engine, store, spool / "sets", stamp, progress)
+    found = resolve_drops(stages, facts, rules, rows=rows, existing=existing, tagged=tagged, leaks=leaks)
+    numbers = _decide(stages, plan, holdout)
+    tasks = list(_tasks(stages, plan, facts, numbers, resumes=resumes))
+    stages.begin("groups", rows)
+    report = lambda counts: progress.advance(sum(counts.values()), **counts)  # noqa: E731
+    made = engine.each(select_group, tasks, report, f"the selection of {store.url}")
+    splits, reasons = Counter({"train": 0, "holdout": 0}), Counter[str]()
+    for result in made:
+        for counts, more in zip((splits, reasons), counts_of(result), strict=True):
+            counts.update(more)
     if holdout and splits["holdout"] and not splits["train"] and existing is None:
         what = f"holdout {holdout} takes all {splits['holdout']} images"
         raise ConfigError(what, "--holdout", "hold out fewer: nothing is fetched again for it")
-    reasons = {name: count for (kind, name), count in sorted(counts.items(), key=str) if kind == "reason" and name}
-    selected = Selected(sum(splits.values()) + sum(reasons.values()), splits, reasons, found, stamp)
+    selected = Selected(splits.total() + reasons.total(), dict(splits), dict(sorted(reasons.items())), found, stamp)
     store.put(SELECTION_MARKER, json.dumps(asdict(selected)).encode())
+    store.delete(SELECTING_PIN)  # first: without it, what is left of the rest does not count
+    store.delete_below(SETS_FOLDER)
     return selected
 
 
-def _ranges_of_parts(num_parts: int, parts_per_group: int, rows: int) -> Iterator[tuple[int, int]]:
-    """Yields ranges of consecutive parts, whole groups with about ROWS_PER_SORT rows: one range is sorted at a time."""
-    groups = num_groups(num_parts, parts_per_group)
-    step = max(1, groups * ROWS_PER_SORT // max(rows, 1)) * parts_per_group
-    for first in range(0, num_parts, step):
-        yield first, min(first + step, num_parts)
+def _begin(store: Store, stamp: str, leaks: str) -> bool:
+    """Pins the stamp; returns whether it was pinned already. Deletes what another stamp left."""
+    try:
+        if store.read(SELECTING_PIN).decode() == stamp:
+            return True
+    except FileNotFoundError:
+        pass
+    for name in (SELECTING_PIN, SELECTION_MARKER):
+        store.delete(name)
+    for folder in (SELECTION_FOLDER, SETS_FOLDER):
+        store.delete_below(folder)
+    store.delete(leaks)
+    store.put(SELECTING_PIN, stamp.encode())
+    return False
 
 
-class _GroupFiles:
-    """Splits rows, which come sorted by part, into one file per group, and puts each when it is complete."""
+def _decide(stages: SetStages, plan: Divisions, holdout: int) -> list[int]:
+    """Leaves what was decided about rows, in divisions; returns the numbers of those that have such rows."""
 
-    def __init__(self, store: Store, spool: Path, parts_per_group: int, stamp: str) -> None:
-        self._store, self._spool, self._parts_per_group = store, spool, parts_per_group
-        self._schema = SELECTION.with_metadata({STAMP: stamp.encode()})
-        self._group = 0
-        self._writer: pq.ParquetWriter | None = None
+    def make() -> dict[str, list[int]]:
+        stages.engine.keep("dropped", "dropped")
+        stages.engine.keep("heldout", "split", holdout=holdout)
+        return {"divisions": stages.save_divided("decided", DROPPED, plan.division)}
 
-    def add(self, rows: pa.Table) -> None:
-        groups = rows["part"].to_numpy() // self._parts_per_group
-        for group in np.unique(groups):
-            self.fill(int(group))
-            start, stop = np.searchsorted(groups, [group, group + 1])
-            self._open().write_table(rows.slice(start, stop - start))
-
-    def fill(self, group: int) -> None:
-        """Completes every file before that of `group`; the file of a group without rows is empty."""
-        while self._group < group:
-            self._open().close()
-            path = self._path()
-            self._store.put(selection_file(self._group), path, give=True)
-            self._writer = None
-            self._group += 1
-
-    def _path(self) -> Path:
-        return self._spool / f"selection-{self._group:06d}.parquet"
-
-    def _open(self) -> pq.ParquetWriter:
-        if self._writer is None:
-            self._writer = pq.ParquetWriter(self._path(), self._schema, compression="zstd")
-        return self._writer
+    return list(stages.run("drops", {}, make)["divisions"])
 
 
-def _rows(facts: pa.Table | Parquet) -> int:
-    return facts.num_rows if isinstance(facts, pa.Table) else int(facts.dataset().count_rows())
+def _tasks(
+    stages: SetStages, plan: Divisions, facts: pa.Table | Parquet, numbers: list[int], *, resumes: bool
+) -> Iterator[GroupTask]:
+    store, engine = stages.store, stages.engine
+    there = set(store.names(SELECTION_FOLDER)) if resumes else set()
+    decided = engine.readable(stages.left("drops", "decided", DROPPED))
+    if isinstance(facts, Parquet):
+        assert len(facts.names) == plan.num_parts, "an object for each part"
+        facts = engine.readable(facts)
+    at = {number: place for place, number in enumerate(numbers)}
+    for group in range(plan.num_groups):
+        first, last = plan.parts(group)
+        place = at.get(first // plan.division)
+        yield GroupTask(
+            store=store,
+            group=group,
+            first=first,
+            last=last,
+            facts=facts.slice(first, last) if isinstance(facts, Parquet) else _of_parts(facts, first, last),
+            decided=decided.slice(0, 0) if place is None else decided.slice(place, place + 1),
+            stamp=stages.stamp,
+            there=selection_file(group) in there,
+        )
+
+
+def _of_parts(facts: pa.Table, first: int, last: int) -> pa.Table:
+    return facts.filter(pc.and_(pc.greater_equal(facts["part"], first), pc.less(facts["part"], last)))

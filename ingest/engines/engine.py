@@ -1,12 +1,12 @@
 """The interface of an SQL engine, the tables that are bound to it, and the statements in `ingest/engines/sql`."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeAlias, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,9 +17,12 @@ from tagmill.shards.storage.store import Store, handle
 if TYPE_CHECKING:
     import pyarrow.dataset as ds
 
+T = TypeVar("T")
 Param = int | str
+Work = tuple[bytes, Mapping[str, int]]  # what a task returns: its result, and counts for the progress
 TABLE_ROWS = 1 << 14  # rows of a table in memory while it is read
 SINGLE_READ = 1 << 26  # bytes; longer objects of a remote store are read in pieces
+DIVIDED_ROW_GROUP = 1 << 14  # rows of a row group of a table that is read a few parts at a time
 COPIES_AT_ONCE = 16  # objects that are copied from a remote store at a time
 
 
@@ -155,11 +158,44 @@ class Engine(Protocol):
     def bind(self, name: str, source: TableSource) -> None:
         """Makes Arrow data visible to statements as the table `name`. Statements read it when they run, perhaps repeatedly."""
 
+    def bind_once(self, name: str, source: TableSource) -> None:
+        """Binds data that several statements read, so that each object of a store is read once: DuckDB copies objects
+        of a remote store to its scratch space, Spark keeps the rows beside its executors."""
+
+    def readable(self, source: Parquet) -> Parquet:
+        """Returns the table that tasks of `each` should read: the copy of `bind_once` where there is one, which this
+        makes where it is missing, else the objects in their store."""
+
     def keep(self, name: str, statement: str, **params: Param) -> None:
         """Runs a statement and stores its result as the table `name` in the engine's scratch space."""
 
     def run(self, statement: str, **params: Param) -> pa.RecordBatchReader:
         """Runs a statement and returns its result in batches, which must be drained before the next statement runs."""
+
+    def save(
+        self, statement: str, schema: pa.Schema, store: Store, name_of: Callable[[int], str], **params: Param
+    ) -> list[str]:
+        """Runs a statement and puts its result, as Parquet of `schema`, into the store; returns the objects' names.
+
+        `name_of` (picklable) names the objects by number; which numbers there are, and the order of rows, differs by
+        engine. Rows do not pass through this process where the engine has executors.
+        """
+
+    def save_divided(
+        self, statement: str, schema: pa.Schema, store: Store, name_of: Callable[[int], str], size: int, **params: Param
+    ) -> list[int]:
+        """Like `save`, for a result with the columns part and row_id: rows with part // size = n are the object
+        `name_of(n)`, in order of (part, row_id), in row groups of DIVIDED_ROW_GROUP. Returns the n that have rows."""
+
+    def each(
+        self, work: Callable[[T, Path], Work], tasks: Sequence[T], report: Callable[[dict[str, int]], None], what: str
+    ) -> list[bytes]:
+        """Runs `work(task, folder)` on each task, several at once, and returns the results in task order.
+
+        `folder` is a local scratch folder. `work` and tasks are pickled where the engine has executors, and a task may
+        run more than once, even concurrently. `report` receives the counts that `work` returns beside its result, as
+        tasks end. `what` is for error messages.
+        """
 
     def close(self) -> None:
         """Frees the scratch space."""

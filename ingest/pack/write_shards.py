@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tagmill.ingest.dedup.selection import read_group
+from tagmill.ingest.dedup.group_selection import read_group
 from tagmill.ingest.layout import PACKED_FOLDER, PACKING_PIN, packed_file
 from tagmill.ingest.pack.shard_plan import NOTHING_BEFORE, Before, GroupPlan, GroupSizes, ShardPlan, plan, tar_bytes
 from tagmill.ingest.parts.table import record_of

@@ -29,7 +29,8 @@ def test_both_give_the_same_tables(tmp_path: Path) -> None:
     command = [sys.executable, str(measure.ROOT / "bench" / "engines.py"), "--rows", "3000", "--memory-limit", "1GB"]
     done = subprocess.run([*command, "--out", str(tmp_path / "out.json")], check=True, capture_output=True, text=True)
     found = json.loads((tmp_path / "out.json").read_text())
-    assert {"exact", "near", "dropped", "evaluation_keys", "split", "selection", "union"} <= set(found["identical"])
+    assert {"exact", "near", "dropped", "evaluation_keys", "split", "decided", "union"} <= set(found["identical"])
     assert all(found["identical"].values()) and "DIFFERENT" not in done.stdout
     rows = found["result_rows"]
-    assert rows["selection"] == 3000 and rows["union"] > 100 and rows["evaluation_keys"] > 300 and rows["near"] > 50
+    assert rows["decided"] == rows["dropped"] + rows["split"]
+    assert rows["union"] > 100 and rows["evaluation_keys"] > 300 and rows["near"] > 50

@@ -12,12 +12,12 @@ import pytest
 
 from tagmill.bench import measure, sets
 
-SIZES, FILE = (10_000, 20_000), 10_000
+SIZES, BLOCK = (10_000, 20_000), 10_000
 
 
 def command(folder: Path, *more: str) -> list[str]:
     rows = [word for size in SIZES for word in ("--rows", str(size))]
-    sizes = ["--file-rows", str(FILE), "--memory", "1GiB", "--folder", str(folder)]
+    sizes = ["--block-rows", str(BLOCK), "--memory", "1GiB", "--folder", str(folder)]
     return [sys.executable, str(measure.ROOT / "bench" / "sets.py"), *rows, *sizes, *more]
 
 
@@ -42,7 +42,7 @@ def test_the_reasons_match_the_planted_rows(told: tuple[Path, dict[str, Any]], r
     """One row in ten has another's bytes; near ones that are found are dropped, and no more than were planted."""
     case = told[1]["cases"][f"{rows:,} rows"]
     reasons = case["told"]["reasons"]
-    near = rows // FILE * sets.own_and_near(FILE)[1]
+    near = rows // BLOCK * sets.own_and_near(BLOCK)[1]
     assert reasons["duplicate"] == rows // 10 and reasons["evaluation"] == sets.LEAKED
     expected = sum(share * pairs for share, pairs in zip(case["recall"], case["pairs_by_distance"], strict=True))
     assert 0.95 * near < reasons["near_duplicate"] == round(expected) <= near == sum(case["pairs_by_distance"])
@@ -52,15 +52,15 @@ def test_the_reasons_match_the_planted_rows(told: tuple[Path, dict[str, Any]], r
 
 def test_planted_pairs_have_the_stated_distances(told: tuple[Path, dict[str, Any]]) -> None:
     names = [f"pdq{word}" for word in range(4)]
-    table = pq.read_table(told[0] / f"{SIZES[0]}-in-{FILE}" / "facts-0000.parquet", columns=[*names, "key"])
+    table = pq.read_table(told[0] / f"{SIZES[0]}-in-{BLOCK}" / sets.facts_file(0), columns=[*names, "key"])
     pdq, (own, near) = (
         np.stack([table[name].to_numpy() for name in names], axis=1).view(np.uint64),
-        sets.own_and_near(FILE),
+        sets.own_and_near(BLOCK),
     )
     apart = np.bitwise_count(pdq[:near] ^ pdq[own : own + near]).sum(axis=1)
     assert np.array_equal(apart, sets.distance_of(near))
     keys = table["key"].to_pylist()
-    assert len(set(keys)) == own + near and keys[own + near :] == keys[own - (FILE - own - near) : own]
+    assert len(set(keys)) == own + near and keys[own + near :] == keys[own - (BLOCK - own - near) : own]
 
 
 def test_sizes_that_do_not_fit_are_refused(tmp_path: Path) -> None:

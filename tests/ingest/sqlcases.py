@@ -116,25 +116,28 @@ _EXISTING = Rows(
 )  # fmt: skip
 # Tables with a key have each of its values once, or joins of joins would have more rows than a test can wait for.
 _ROWS = Rows(schema(row_id="int64"), unique=("row_id",))
-_GROUPS = Rows(schema(row_id="int64", key="string", keeper="int64"), {"keeper": _IDS, "key": _KEYS}, ("row_id",))
+_GROUPS = Rows(
+    schema(row_id="int64", part="int32", key="string", keeper="int64"), {"keeper": _IDS, "key": _KEYS}, ("row_id",)
+)
 _KEEPERS = Rows(schema(keeper="int64"), unique=("keeper",))
 _CROWDS = Rows(
     schema(keeper="int64", key="string", urls="int64"), {"key": _KEYS, "urls": [1, 2, 3, 4]}, unique=("keeper",)
 )
 _TAGGED = Rows(schema(row_id="int64", url="string", tags="strings"), {}, ("row_id",))
-_NAMED = Rows(schema(row_id="int64", key="string"), {"key": _KEYS}, ("row_id",))
+_NAMED = Rows(schema(row_id="int64", part="int32", key="string"), {"key": _KEYS}, ("row_id",))
+_PLACED = Rows(schema(row_id="int64", part="int32"), unique=("row_id",))
 _DROPPED = Rows(
-    schema(row_id="int64", reason="string", yields_to="string"),
+    schema(row_id="int64", part="int32", reason="string", yields_to="string"),
     {"reason": ["duplicate", "evaluation"], "yields_to": _KEYS},
     ("row_id",),
 )
-_NEAR = Rows(schema(row_id="int64", yields_to="string"), {"yields_to": _KEYS}, ("row_id",))
+_NEAR = Rows(schema(row_id="int64", part="int32", yields_to="string"), {"yields_to": _KEYS}, ("row_id",))
 _EDGES = Rows(
     schema(row_a="int64", row_b="int64", distance="int32"), {"row_a": _IDS, "row_b": _IDS, "distance": [0, 4, 31]}
 )
 _ALIKE = Rows(schema(row_id="int64", head="int64"), {"head": _IDS}, ("row_id",))
 _RANKS = Rows(
-    schema(row_id="int64", existing="int32", key="string", rank="int64"),
+    schema(row_id="int64", part="int32", existing="int32", key="string", rank="int64"),
     {"existing": [0, 1], "key": _KEYS},
     ("row_id", "rank"),
 )
@@ -151,6 +154,7 @@ _ANSWERS = Rows(
     schema(origin="string", reason="string", detail="string", rules="string", kept="string"), {"origin": _KEYS}
 )
 CASES: dict[str, Case] = {
+    "copies": Case({"exact": _GROUPS}),
     "crowd_rows": Case({"tagged": _TAGGED, "exact": _GROUPS, "asked": _KEEPERS}),
     "crowd_tags": Case({"crowd_rows": Rows(schema(keeper="int64", url="string", tag="string"), {"keeper": _IDS})}),
     "crowds": Case({"exact": _GROUPS, "large": _KEEPERS, "facts": _APART}, params=[{"urls": 1}, {"urls": 4}]),
@@ -159,7 +163,8 @@ CASES: dict[str, Case] = {
         params=[{"urls": 1, "most": 5}, {"urls": 1 << 62, "most": 5}, {"urls": 3, "most": 2000}],
         order=("urls", "keeper"),
     ),
-    "dropped": Case({"early": _DROPPED, "leaked": _ROWS, "near": _NEAR, "exact": _GROUPS}),
+    "decided": Case({"dropped": _DROPPED, "heldout": _PLACED}),
+    "dropped": Case({"early": _DROPPED, "leaked": _PLACED, "near": _NEAR, "copies": _GROUPS}),
     "duplicates": Case({"rejects": _REJECTS}),
     "early": Case({"known": _NAMED, "exact": _GROUPS, "placeholders": _KEEPERS}),
     "evaluation_exact": Case(
@@ -187,15 +192,9 @@ CASES: dict[str, Case] = {
         }
     ),
     "ranks_total": Case({"ranks": _RANKS}),
-    "removed": Case({"exact": _GROUPS, "early": _DROPPED}),
+    "removed": Case({"copies": _GROUPS, "early": _DROPPED}),
     "repeated": Case({"facts": _FACTS}),
-    "rows_total": Case({"facts": _FACTS}),
     "rules": Case({"origins": _ORIGINS, "answers": _ANSWERS}, order=("part", "origin")),
-    "selection": Case(
-        {"facts": _APART, "dropped": _DROPPED, "heldout": _ROWS},
-        params=[{"first": 0, "last": 8}, {"first": -1, "last": (1 << 31) - 1}],
-        order=("part", "place"),
-    ),
     "split": Case(
         {
             "facts": Rows(_FACTS.schema, {**_FACTS.pools, "reason": [None, "empty"]}, unique=("key",)),

@@ -1,5 +1,5 @@
 -- Rows that are dropped as near duplicates, with the key of the image that replaces each.
-SELECT ranks.row_id, target.key AS yields_to
+SELECT ranks.row_id, ranks.part, target.key AS yields_to
 FROM ranks
 LEFT JOIN alike ON alike.row_id = ranks.row_id
 INNER JOIN heads ON heads.head = COALESCE(alike.head, ranks.row_id)

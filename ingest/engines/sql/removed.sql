@@ -1,4 +1,4 @@
 -- Rows that need no further comparison.
-SELECT row_id FROM exact WHERE keeper <> row_id
+SELECT row_id FROM copies
 UNION ALL
 SELECT row_id FROM early

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tagmill.ingest.dedup import near_duplicates
 from tagmill.ingest.dedup.near_duplicates import NearFound, NearRules, find_near
+from tagmill.ingest.engines.table_files import TableFiles
 from tagmill.ingest.similarity.hash_files import HashFile, Records
 from tagmill.ingest.similarity.lsh import draw_lsh_tables
 from tagmill.shards.errors import TagmillError
@@ -30,12 +31,16 @@ def find(
     )
 
 
+def whole(files: TableFiles) -> list[dict[str, Any]]:
+    return [row for path in files.paths for row in pq.read_table(path).to_pylist()]
+
+
 def edges(found: NearFound) -> set[tuple[int, int, int]]:
-    return {tuple(row.values()) for row in pq.read_table(found.edges).to_pylist()}
+    return {tuple(row.values()) for row in whole(found.edges)}
 
 
 def alike(found: NearFound) -> dict[int, int]:
-    return {row["row_id"]: row["head"] for row in pq.read_table(found.alike).to_pylist()}
+    return {row["row_id"]: row["head"] for row in whole(found.alike)}
 
 
 def families(draw: np.random.Generator, count: int, size: int) -> Records:
@@ -87,7 +92,7 @@ def test_neither_order_nor_memory_nor_threads_change_what_is_found(tmp_path: Pat
         assert (edges(again), alike(again)) == (once, same)
         assert (again.counts.spilled > 0) == (memory < 1 << 30)
         assert again.counts.crowded_rows == first.counts.crowded_rows
-    assert {path.name for path in (tmp_path / "spool").iterdir()} == {"edges.parquet", "alike.parquet"}
+    assert {path.name for path in (tmp_path / "spool").iterdir()} == {"edges-000000.parquet", "alike-000000.parquet"}
 
 
 @pytest.mark.parametrize("bits", [6, 24, 28])
@@ -108,7 +113,7 @@ def test_pairs_of_equal_table_bits_are_found_however_tables_are_split(tmp_path: 
         }
         assert edges(found) == wanted and len(wanted) > 100
         assert (found.counts.spilled > 0) == (memory < 1 << 30 or bits > 23)
-    assert {path.name for path in (tmp_path / "spool").iterdir()} == {"edges.parquet", "alike.parquet"}
+    assert {path.name for path in (tmp_path / "spool").iterdir()} == {"edges-000000.parquet", "alike-000000.parquet"}
 
 
 def test_a_bucket_of_very_many_is_cut(tmp_path: Path) -> None:
@@ -119,7 +124,7 @@ def test_a_bucket_of_very_many_is_cut(tmp_path: Path) -> None:
     rows = records(pdq, weights=draw.permutation(30_000))
     found = find(tmp_path, rows, NearRules(bits=4, tables=3, bucket=20))
     assert found.counts.crowded_buckets > 0 and found.counts.crowded_rows > 25_000
-    assert pq.ParquetFile(found.edges).metadata.num_rows <= 3 * (30_000 + 16 * 190)
+    assert found.edges.rows <= 3 * (30_000 + 16 * 190)
     met = {row for a, b, _ in edges(found) for row in (a, b)}
     assert len(met) == 30_000  # all lie within 20 bits of each other
 

@@ -39,7 +39,7 @@ def crowds_of(
     engine.bind("exact", pa.Table.from_pylist(lines, EXACT))
     engine.bind("facts", pa.Table.from_pylist([*lines, *rest], FACTS))
     engine.bind("known", pa.Table.from_pylist([line for line in lines if line["key"] == known], KNOWN))
-    found, told = find_crowds(engine, limit, pa.Table.from_pylist(lines, TAGGED) if tagged else None)
+    found, told = find_crowds(engine, limit, pa.Table.from_pylist(lines, TAGGED) if tagged else None, len(rows) + more)
     keys = {keeper: key for key, keeper in first.items()}
     return {keys[keeper] for keeper in found["keeper"].to_pylist()}, told
 

@@ -8,15 +8,18 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tagmill.ingest.dedup.decontamination import ENTRIES, EvaluationSets
+from tagmill.ingest.dedup.decontamination import ENTRIES, LEAKS_FILE, MATCHES, EvaluationSets
 from tagmill.ingest.dedup.near_duplicates import NearRules
 from tagmill.ingest.dedup.resolve import EXISTING, SetCounts, SetRules, resolve_drops
+from tagmill.ingest.dedup.set_stages import SetStages
 from tagmill.ingest.engines.duckdb import DuckDB
 from tagmill.shards.errors import TagmillError
+from tagmill.shards.storage.store import Store
 from tests.ingest.dedup.test_selection import FACTS
 from tests.ingest.pictures_apart import away, random_hashes
 
@@ -128,8 +131,12 @@ def dropped_by(
     engine: DuckDB, facts: pa.Table, rules: SetRules, existing: pa.Table | None = None
 ) -> tuple[dict[int, tuple[str, str | None]], SetCounts, pa.Table]:
     with tempfile.TemporaryDirectory() as folder:
-        counts, leaks = resolve_drops(engine, facts, rules, Path(folder), existing)
+        store = Store(f"{folder}/store")
+        stages = SetStages(engine, store, Path(folder, "spool"))
+        old = None if existing is None else lambda: existing
+        counts = resolve_drops(stages, facts, rules, rows=len(facts), existing=old)
         lines = engine.run("dropped").read_all().to_pylist()
+        leaks = pq.read_table(Path(folder, "store", LEAKS_FILE)) if rules.evaluation else MATCHES.empty_table()
     assert len({line["row_id"] for line in lines}) == len(lines)
     return {line["row_id"]: (line["reason"], line["yields_to"]) for line in lines}, counts, leaks
 

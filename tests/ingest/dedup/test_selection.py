@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tagmill.ingest.dedup.selection import SELECTION, Selected, num_groups, read_group, select
+from tagmill.ingest.dedup.group_selection import SELECTION, read_group
+from tagmill.ingest.dedup.selection import Divisions, Selected, select
 from tagmill.ingest.engines.duckdb import DuckDB
 from tagmill.ingest.engines.engine import parquet_of
 from tagmill.ingest.layout import selection_file
@@ -102,7 +103,7 @@ def test_the_selection_is_the_brute_force_one(
         table = pa.Table.from_pylist(rows, FACTS)
 
         def run() -> Selected:
-            kwargs = {"num_parts": NUM_PARTS, "parts_per_group": parts_per_group, "holdout": holdout}
+            kwargs = {"rows": len(rows), "num_parts": NUM_PARTS, "parts_per_group": parts_per_group, "holdout": holdout}
             return select(engine, store, table, spool=Path(folder), **kwargs)
 
         if splits and set(splits) == {"holdout"}:
@@ -114,7 +115,7 @@ def test_the_selection_is_the_brute_force_one(
         assert selected.splits == {name: splits.count(name) for name in ("train", "holdout")}
         reasons = [line[6] for line in expected if line[6]]
         assert selected.reasons == {reason: reasons.count(reason) for reason in set(reasons)}
-        groups = num_groups(NUM_PARTS, parts_per_group)
+        groups = Divisions(len(rows), NUM_PARTS, parts_per_group).num_groups
         assert store.names("parts/selection") == [*map(selection_file, range(groups)), "parts/selection/done.json"]
         for group in range(groups):
             of_group = pq.read_table(Path(folder, "corpus", selection_file(group)))
@@ -128,7 +129,8 @@ def test_the_selection_is_the_brute_force_one(
 def test_a_selection_that_is_there_is_kept(engine: DuckDB, tmp_path: Path) -> None:
     store = Store(str(tmp_path / "corpus"))
     store.put("parts/selection/done.json", json.dumps(asdict(Selected(7, {}, {"empty": 7}))).encode())
-    selected = select(engine, store, FACTS.empty_table(), num_parts=1, parts_per_group=1, holdout=0, spool=tmp_path)
+    given = (engine, store, FACTS.empty_table())
+    selected = select(*given, rows=0, num_parts=1, parts_per_group=1, holdout=0, spool=tmp_path)
     assert selected == Selected(7, {}, {"empty": 7})
 
 
@@ -138,7 +140,7 @@ def test_a_selection_of_another_stamp_is_made_again_without_what_was_there(engin
     for name in ("parts/selection/000007.parquet", "parts/sets/edges.parquet", "decontamination.parquet"):
         store.put(name, b"of before")
     given = (engine, store, FACTS.empty_table())
-    selected = select(*given, num_parts=1, parts_per_group=1, holdout=0, spool=tmp_path, stamp="new")
+    selected = select(*given, rows=0, num_parts=1, parts_per_group=1, holdout=0, spool=tmp_path, stamp="new")
     assert (selected.rows, selected.stamp) == (0, "new")
     assert store.names("") == ["parts/selection/000000.parquet", "parts/selection/done.json"]
     assert read_group(store, 0, ["key"], "new").num_rows == 0
@@ -155,5 +157,5 @@ def test_larger_pictures_win_beyond_32_bits(engine: DuckDB, tmp_path: Path) -> N
     ]
     store = Store(str(tmp_path / "corpus"))
     table = pa.Table.from_pylist(rows, FACTS)
-    select(engine, store, table, num_parts=1, parts_per_group=1, holdout=0, spool=tmp_path)
+    select(engine, store, table, rows=2, num_parts=1, parts_per_group=1, holdout=0, spool=tmp_path)
     assert pq.read_table(tmp_path / "corpus" / selection_file(0))["split"].to_pylist() == [None, "train"]

@@ -59,7 +59,7 @@ def test_times_do_not_depend_on_the_zone_of_the_machine(tmp_path: Path, zone: st
 
 def test_parameters_reach_the_statement(engine: DuckDB) -> None:
     rows = {"row_id": [1, 2, 3], "holdout_order": [5, -5, 0], "key": ["a", "b", "c"]}
-    engine.bind("facts", pa.table({**rows, "reason": pa.nulls(3, pa.string())}))
+    engine.bind("facts", pa.table({**rows, "part": [0, 0, 1], "reason": pa.nulls(3, pa.string())}))
     engine.bind("dropped", pa.table({"row_id": [3]}))
     assert engine.run("split", holdout=1).read_all()["row_id"].to_pylist() == [2]
     assert engine.run("split", holdout=9).read_all()["row_id"].to_pylist() == [2, 1]

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tagmill.ingest.dedup.selection import SELECTION, STAMP
+from tagmill.ingest.dedup.group_selection import SELECTION, STAMP
 from tagmill.ingest.layout import PACKING_PIN, packed_file, selection_file
 from tagmill.ingest.pack import write_shards as packing
 from tagmill.ingest.pack.shard_plan import GroupPlan

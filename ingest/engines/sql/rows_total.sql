@@ -1,2 +1,0 @@
--- Number of rows.
-SELECT COUNT(*) AS total FROM facts
