@@ -176,15 +176,15 @@ def by_tables(hashes: HashFile, rules: NearRules, spool: Path) -> Pairs:
         groups.setdefault(head, [head]).append(row)
     pairs = {pair for group in groups.values() for pair in combinations(sorted(group), 2)}
     for left, right in set(_rows(found.edges)):
-        pairs.update(tuple(sorted(pair)) for pair in product(groups.get(left, [left]), groups.get(right, [right])))
+        pairs.update((min(pair), max(pair)) for pair in product(groups.get(left, [left]), groups.get(right, [right])))
     return pairs
 
 
 def _rows(files: TableFiles) -> Iterator[tuple[int, int]]:
     """Yields the first two columns of every row."""
     for path in files.paths:
-        columns = list(pq.read_table(path).to_pydict().values())
-        yield from zip(*columns[:2], strict=True)
+        first, second, *_ = pq.read_table(path).to_pydict().values()
+        yield from zip(first, second, strict=True)
 
 
 def by_matcher(hashes: HashFile, originals: Words, threshold: int) -> Pairs:

@@ -6,7 +6,7 @@ python bench/sets.py [--rows N ...] [--memory SIZE] [--block-rows N] [--quick] [
 For each number of rows the facts of as many images are made: one in ten has another's bytes, one in twenty is near
 another at 1 to 31 bits, each distance equally often; 50,000 evaluation hashes, a thousand of them near an image; three
 tags a row of a Zipf vocabulary. Then, in its own process, all of `select` runs on them, and tags are counted over
-samples with those of their duplicates. Facts lie in a file a part, as ingest leaves them. Figures are seconds, the peak
+samples with those of their duplicates. Facts are in a file a part, as ingest leaves them. Figures are seconds, the peak
 memory of the process tree, bytes spilled, and the planted pairs found at each distance, compared with the prediction
 for these tables.
 """

@@ -119,7 +119,7 @@ def _in_order(task: GroupTask) -> Iterator[pa.Table]:
         yield task.facts.select(_FACTS).sort_by(order).combine_chunks()
         return
     schema = pa.schema([task.facts.schema.field(name) for name in _FACTS])
-    facts = Parquet(task.facts.store, task.facts.names, schema, task.facts.sizes)
+    facts = task.facts.of(schema)
     waiting: list[pa.RecordBatch] = []
     for name in facts.names:
         waiting += facts.batches(name)

@@ -93,6 +93,7 @@ def select(
     if store.exists(SELECTION_MARKER):
         before = Selected.parse(store.read(SELECTION_MARKER))
         if before.stamp == stamp:
+            _end(store)
             return before
     resumes = _begin(store, stamp, leaks)
     rules, plan = SetRules() if rules is None else rules, Divisions(rows, num_parts, parts_per_group)
@@ -112,8 +113,7 @@ def select(
         raise ConfigError(what, "--holdout", "hold out fewer: nothing is fetched again for it")
     selected = Selected(splits.total() + reasons.total(), dict(splits), dict(sorted(reasons.items())), found, stamp)
     store.put(SELECTION_MARKER, json.dumps(asdict(selected)).encode())
-    store.delete(SELECTING_PIN)  # first: without it, what is left of the rest does not count
-    store.delete_below(SETS_FOLDER)
+    _end(store)
     return selected
 
 
@@ -133,8 +133,14 @@ def _begin(store: Store, stamp: str, leaks: str) -> bool:
     return False
 
 
+def _end(store: Store) -> None:
+    """Deletes what only the stages needed; the pin first, without which the rest does not count."""
+    store.delete(SELECTING_PIN)
+    store.delete_below(SETS_FOLDER)
+
+
 def _decide(stages: SetStages, plan: Divisions, holdout: int) -> list[int]:
-    """Leaves what was decided about rows, in divisions; returns the numbers of those that have such rows."""
+    """Leaves what was decided about rows, in divisions; returns the numbers of those that have any."""
 
     def make() -> dict[str, list[int]]:
         stages.engine.keep("dropped", "dropped")

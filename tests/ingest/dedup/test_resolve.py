@@ -20,7 +20,7 @@ from tagmill.ingest.dedup.set_stages import SetStages
 from tagmill.ingest.engines.duckdb import DuckDB
 from tagmill.shards.errors import TagmillError
 from tagmill.shards.storage.store import Store
-from tests.ingest.dedup.test_selection import FACTS
+from tests.ingest.dedup.factfiles import FACTS
 from tests.ingest.pictures_apart import away, random_hashes
 
 # No bits: all meet in the one table, so that every pair within the threshold is found.

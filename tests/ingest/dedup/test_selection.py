@@ -1,4 +1,4 @@
-"""The selection against a brute force in Python, and its files by pack group."""
+"""The selection against a brute force in Python, and its files by pack group. test_selection_kills.py has killed ones."""
 
 import json
 import tempfile
@@ -20,23 +20,8 @@ from tagmill.ingest.engines.engine import parquet_of
 from tagmill.ingest.layout import selection_file
 from tagmill.shards.errors import ConfigError, CorpusError
 from tagmill.shards.storage.store import Store
+from tests.ingest.dedup.factfiles import FACTS
 
-FACTS = pa.schema(
-    [
-        ("row_id", pa.int64()),
-        ("part", pa.int32()),
-        ("place", pa.int32()),
-        ("reason", pa.string()),
-        ("key", pa.string()),
-        ("original_width", pa.int32()),
-        ("original_height", pa.int32()),
-        ("sample_bytes", pa.int64()),
-        ("holdout_order", pa.int64()),
-        ("url", pa.string()),
-        *((f"pdq{word}", pa.int64()) for word in range(4)),
-        ("pdq_quality", pa.int32()),
-    ]
-)
 NUM_PARTS = 4
 
 
