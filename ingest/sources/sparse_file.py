@@ -2,8 +2,8 @@
 
 The bytes between two images (headers, metadata, and the next image's header) are a stretch. A stretch is fetched by one
 request where its length can be foretold: from the last ones, or from DALI's index beside the tar. Members below
-PASSED_OVER are read through, because a request costs more than their bytes: a tar that has only such members is read
-whole, by large requests.
+PASSED_OVER are read through, because a request costs more than their bytes: a tar of small images is read whole,
+by large requests.
 """
 
 import io
