@@ -23,7 +23,7 @@ PAGES = {page.name: page for page in pages()}
 ROOMS = ("ingest", "pipeline", "shards", "bench", "demo", "examples")
 LANGUAGES = {"bash", "console", "python", "text"}
 # Flags in prose that belong to other programs: img2dataset, pip, pytest, our benchmarks and their Makefile targets.
-OTHERS_FLAGS = {"--out", "--images", "--minutes", "--quick", "--device", "--conf", "--store"}
+OTHERS_FLAGS = {"--out", "--images", "--minutes", "--quick", "--device", "--conf", "--store", "--repo-type"}
 FORMAT = PAGES["docs/reference/format.md"]
 each_page = pytest.mark.parametrize("page", PAGES.values(), ids=lambda page: page.name)
 

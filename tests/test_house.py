@@ -44,6 +44,7 @@ DOORS = {
     "fsspec": {"shards/storage/address.py"},
     "s3fs": {"shards/storage/address.py"},
     "obstore": {"shards/storage/remote/clients.py"},
+    "huggingface_hub": {"shards/storage/remote/hub_driver.py"},
     "botocore": {"shards/storage/remote/s3_credentials.py"},
     # alter and colour work on batches where they lie; the loader is torch's own IterableDataset.
     "torch": {

@@ -47,6 +47,8 @@ class RunOptions(Options):
         for name in ("output", "name"):
             if not getattr(self, name).strip():
                 self._refuse(name, "give a name that is not empty")
+        if self.output.startswith("hf://"):
+            self._refuse("output", "hf:// is for reading only: give a folder or a bucket, and upload it from there")
         if self.spool is not None and not is_local(self.spool):
             self._refuse("spool", "give a local folder")
         if not is_size(self.memory_limit):

@@ -9,6 +9,7 @@ from tagmill.shards.errors import ConfigError, StoreError
 from tagmill.shards.storage.remote.bucket_driver import BucketDriver
 from tagmill.shards.storage.remote.driver import Driver
 from tagmill.shards.storage.remote.fsspec_driver import FsspecDriver
+from tagmill.shards.storage.remote.hub_driver import HubDriver
 from tagmill.shards.storage.remote.places import place_of
 from tagmill.shards.storage.remote.s3_credentials import keys_needed
 
@@ -57,5 +58,7 @@ def driver_of(url: str) -> tuple[Driver, str]:
     """Returns the driver of a remote URL and the path inside it."""
     if (found := place_of(url)) is not None:
         return BucketDriver(found[0]), found[1]
+    if url.startswith("hf://"):
+        return HubDriver(), url.removeprefix("hf://")
     fs, path = handle(url)
     return FsspecDriver(fs), path

@@ -26,7 +26,15 @@ def config(**settings: Any) -> IngestConfig:
 
 
 WRONG: list[tuple[str, Any]] = [
-    *[("input", ()), ("input", "list.csv"), ("input", ("",)), ("output", " "), ("name", ""), ("user_agent", "")],
+    *[
+        ("input", ()),
+        ("input", "list.csv"),
+        ("input", ("",)),
+        ("output", " "),
+        ("output", "hf://datasets/a/b"),
+        ("name", ""),
+        ("user_agent", ""),
+    ],
     *[("user_agent", "me\r\nHost: you"), ("user_agent", "ü"), ("url_column", ""), ("tags_column", "url")],
     *[
         ("licence_column", "tags"),
