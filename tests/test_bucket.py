@@ -14,6 +14,7 @@ import pytest
 from tagmill.demo.serve import serve
 from tagmill.demo.web import make_web, write_rows
 from tagmill.ingest import IngestConfig, ingest
+from tagmill.ingest.extend.base_corpus import clear
 from tagmill.ingest.progress.progress import Progress, Silent
 from tagmill.pipeline import Loader, LoaderConfig
 from tagmill.shards import Corpus, Store
@@ -133,6 +134,7 @@ class DiesIn(Silent):
         ("pack", 100, "busy", ""),
         ("label", 0, "reset", "report.json"),  # that is, in the commit
         ("label", 0, "reset", "corpus.json"),
+        ("clear", 0, "refused", ""),
     ],
 )
 def test_a_store_that_dies_is_one_line_and_the_run_goes_on_later(
@@ -159,6 +161,13 @@ def test_a_store_that_dies_is_one_line_and_the_run_goes_on_later(
                 proxy.only, proxy.faults = only, DEAD[how]
 
         progress = DiesIn(stage, after, die)
+
+        def clear_in_time(store: Store) -> None:
+            if not progress.dead:
+                progress.stage("clear")
+            clear(store)
+
+        monkeypatch.setattr("tagmill.ingest.commit.clear", clear_in_time)
         with pytest.raises(TagmillError) as failed:
             built(rows, output, progress)
     line = str(failed.value)
