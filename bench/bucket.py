@@ -82,11 +82,13 @@ def verb_and_name(method: str, path: str, output: str) -> tuple[str, str]:
 def by_stage(requests: Sequence[Any], marks: list[tuple[str, int, float]], output: str) -> dict[str, Stage]:
     """Divides requests among stages. `marks`: each stage's name, the number of requests before it, and the time.
 
-    The last stage of an ingest, `label`, ends with the report; `clear` begins after corpus.json is put.
+    'select: near' is a part of `select`. The last stage of an ingest, `label`, ends with the report; `clear` begins after
+    corpus.json is put.
     """
     found = {name: Stage() for name in STAGES}
-    for (name, first, begun), (_, last, ended) in pairwise(marks):
-        found[name].seconds += ended - begun
+    for (shown, first, begun), (_, last, ended) in pairwise(marks):
+        name = shown.partition(":")[0]
+        found.setdefault(name, Stage()).seconds += ended - begun
         for request in requests[first:last]:
             verb, what = verb_and_name(request.method, request.path, output)
             if name == "label" and (verb, what) == ("PUT", "report.json"):

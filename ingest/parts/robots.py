@@ -11,15 +11,13 @@ import asyncio
 import hashlib
 import json
 import re
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from itertools import groupby, islice
-from pathlib import Path
 from typing import Any, Self
 
 import pyarrow as pa
@@ -123,7 +121,8 @@ def find_hosts(config: IngestConfig, store: Store, num_parts: int, engine: Calla
     ) as pool:
         for _ in pool.map(_find_origins, scans):
             pass
-    with closing(engine()) as sql, _bound(config, sql, origins=_origins(store, num_parts)):
+    with closing(engine()) as sql:
+        sql.bind_once("origins", _origins(store, num_parts))
         sizes = list(_put_hosts(sql, store))
     store.put(HOSTS_MARKER, json.dumps(sizes).encode())
     return sizes
@@ -149,8 +148,9 @@ def ask_hosts(
     asked = _ask_all(config, store, sizes, progress)
     if sizes:
         answers = parquet_of(store, [answers_file(task) for task in range(len(sizes))], ANSWERS)
-        origins = _origins(store, num_parts)
-        with closing(engine()) as sql, _bound(config, sql, origins=origins, answers=answers):
+        with closing(engine()) as sql:
+            sql.bind_once("origins", _origins(store, num_parts))
+            sql.bind_once("answers", answers)
             _put_rules(sql, store)
     store.put(ROBOTS_MARKER, json.dumps(asdict(asked)).encode())
     return asked
@@ -158,15 +158,6 @@ def ask_hosts(
 
 def _origins(store: Store, num_parts: int) -> Parquet:
     return parquet_of(store, [origins_file(part) for part in range(num_parts)], ORIGINS)
-
-
-@contextmanager
-def _bound(config: IngestConfig, sql: Engine, **tables: Parquet) -> Iterator[None]:
-    """Binds tables to an engine. One on this machine gets local copies, by one request an object."""
-    with tempfile.TemporaryDirectory(prefix="robots-", dir=config.spool) as folder:
-        for name, table in tables.items():
-            sql.bind(name, table.copied(Path(folder)) if sql.here else table)
-        yield
 
 
 @dataclass(frozen=True)

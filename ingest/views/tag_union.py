@@ -40,8 +40,7 @@ def tag_union(
     digest = hashlib.sha256()
     files = {}
     names = of_runs(store.names("rejects"), runs)
-    rejects = parquet_of(store, names, DUPLICATE_ROWS)
-    engine.bind("rejects", rejects.copied(spool / "rejects") if engine.here else rejects)
+    engine.bind_once("rejects", parquet_of(store, names, DUPLICATE_ROWS))
     (total,) = engine.run("duplicates").read_all()["total"].to_pylist()
     if total:
         engine.bind("sample_locations", _sample_locations(store, manifest, entries))

@@ -35,25 +35,26 @@ def test_requests_have_a_kind_and_an_object(method: str, path: str, found: tuple
 def test_each_request_is_counted_in_its_stage() -> None:
     requests = [
         asked("HEAD", "corpus.json"),
-        asked("PUT", "parts/000000/rows.parquet", given=70),
+        asked("PUT", "parts/selection/000000.parquet", given=70),
         asked("PUT", "views/default/x/view.json", given=5),
         asked("PUT", "report.json", given=6),
         asked("PUT", "corpus.json", given=7),
         asked("DELETE", "parts/dealt.json"),
         asked("GET", "shards/000000.tar", size=900),
     ]
-    marks = [("begin", 0, 1.0), ("partition", 1, 2.0), ("label", 2, 4.0), ("epoch", 6, 5.0), ("end", 7, 7.5)]
+    marks = [("begin", 0, 1.0), ("select", 1, 2.0), ("select: near", 1, 3.0), ("label", 2, 4.0)]
+    marks += [("epoch", 6, 5.0), ("end", 7, 7.5)]
     found = bucket.by_stage(requests, marks, OUTPUT)
     assert {name: stage.requests for name, stage in found.items() if stage.requests} == {
         "begin": 1,
-        "partition": 1,
+        "select": 1,
         "label": 1,
         "commit": 2,
         "clear": 1,
         "epoch": 1,
     }
-    assert (found["partition"].put, found["commit"].put, found["epoch"].read) == (70, 13, 900)
-    assert (found["partition"].seconds, found["epoch"].seconds) == (2.0, 2.5)
+    assert (found["select"].put, found["commit"].put, found["epoch"].read) == (70, 13, 900)
+    assert (found["select"].seconds, found["epoch"].seconds) == (2.0, 2.5)
     assert sum(stage.requests for stage in found.values()) == len(requests)
 
 
