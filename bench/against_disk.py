@@ -28,24 +28,21 @@ def compare(options: argparse.Namespace) -> dict[str, list[dict[str, float]]]:
     """Runs the pairs, prints medians and ratios, and writes them."""
     web = photographs.prepare(measure.pictures(options.images), options.count)
     runs: dict[str, list[dict[str, float]]] = {DISK: [], BUCKET: []}
-    with remote.service([]) as store:
-        for number in range(options.pairs):
-            places = [DISK, BUCKET] if number % 2 == 0 else [BUCKET, DISK]
-            for place in places:
-                runs[place].append(one(place, web, store, number, options))
-                print(f"pair {number + 1}, {place}: {runs[place][-1]}", file=sys.stderr)
+    for number in range(options.pairs):
+        for place in [DISK, BUCKET] if number % 2 == 0 else [BUCKET, DISK]:
+            with remote.service([]) as store:  # anew each time: what is deleted stays in its memory for hours
+                runs[place].append(one(place, web, store, options))
+            print(f"pair {number + 1}, {place}: {runs[place][-1]}", file=sys.stderr)
     conclude(runs, options.out)
     return runs
 
 
-def one(place: str, web: Path, store: Any, number: int, options: argparse.Namespace) -> dict[str, float]:
-    """Runs one ingest, and removes what it has made."""
-    from tagmill.shards import Store
-
+def one(place: str, web: Path, store: Any, options: argparse.Namespace) -> dict[str, float]:
+    """Runs one ingest; what it makes goes with the folder or the service."""
     with tempfile.TemporaryDirectory(prefix="ingest-", dir=web.parent) as folder, nginx.serving(web) as url:
         listed = Path(folder, "list.parquet")
         photographs.write_list(listed, url, options.count)
-        output = f"s3://{remote.BUCKET}/corpus-{number}" if place == BUCKET else str(Path(folder, "corpus"))
+        output = f"s3://{remote.BUCKET}/corpus" if place == BUCKET else str(Path(folder, "corpus"))
         command = [sys.executable, "-P", str(PEERS / "tagmill_ingest.py"), str(listed), "--output", output]
         os.sync()  # the output of the previous run must not be written back during this one
         before, begun = processes.cpu_by_name(os.getpid(), SERVERS), time.perf_counter()
@@ -54,9 +51,6 @@ def one(place: str, web: Path, store: Any, number: int, options: argparse.Namesp
         seconds, after = time.perf_counter() - begun, processes.cpu_by_name(os.getpid(), SERVERS)
     if found["samples"] != options.count:
         sys.exit(f"{place}: {found['samples']} samples of {options.count} pictures")
-    if place == BUCKET:
-        os.environ.update(store.environment)
-        Store(f"s3://{remote.BUCKET}").delete_below(f"corpus-{number}")
     server = sum(after.values()) - sum(before.values())
     cores = os.cpu_count() or 1
     return {SECONDS: seconds, OURS: found["cpu_seconds"], SERVER: server, APART: seconds - server / cores}

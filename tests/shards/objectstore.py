@@ -23,6 +23,7 @@ PROGRAMS = ("monmaptool", "ceph-mon", "ceph-osd", "ceph", "radosgw-admin", "rado
 
 # No authentication between the daemons (mode crc, because 'secure' rules that out), no manager, one copy of everything.
 # The two paxos intervals let a start take one second, tcp_nodelay a small request one millisecond instead of 44.
+# The disk's size is a limit (1 GiB by default): writes to a full one wait for ever. Memory is taken as it is written.
 CONFIGURATION = """
 [global]
 fsid = {cluster}
@@ -44,6 +45,7 @@ paxos_propose_interval = 0.05
 paxos_min_wait = 0.01
 osd_data = {folder}/osd
 osd_objectstore = memstore
+memstore_device_bytes = 34359738368
 osd_pool_default_size = 1
 osd_pool_default_min_size = 1
 osd_pool_default_pg_num = 4
