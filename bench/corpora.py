@@ -14,11 +14,15 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from tagmill.shards.manifest import Named, ShardEntry
+    from tagmill.shards.storage.store import Store
+
 SHORT_SIDE, QUALITY = 256, 90  # of the stored images, as ingest stores them
 AS_IT_IS = 0  # a short side that leaves images unchanged, with their own bytes
 CLASSES = 8  # folders among which the files are divided
 SHARDS = 32  # at least one for every worker of a node with as many cores
-VERSION = "3"  # version of what is made here, including the corpus format
+VIEW = "default"
+VERSION = "4"  # version of what is made here, including the corpus format
 
 
 def shards(corpus: str, suffix: str) -> list[str]:
@@ -77,6 +81,7 @@ def resized(path: Path, short_side: int = SHORT_SIDE) -> bytes:
 
 
 def make_corpus(images: Path, folder: Path) -> None:
+    """Writes a corpus of the images in SHARDS shards, with a view in which every sample has one of CLASSES labels."""
     from PIL import Image
 
     from tagmill.shards.formats.record import Record, sha256_hex
@@ -98,7 +103,28 @@ def make_corpus(images: Path, folder: Path) -> None:
             entries.append(writer.finish())
         publish(store, spool, name)
     shutil.rmtree(spool)
-    commit(store, CorpusFile("bench", put_manifest(store, entries), {"shards": SHARDS, "samples": len(paths)}))
+    manifest = put_manifest(store, entries)
+    totals = {"shards": SHARDS, "samples": len(paths)}
+    commit(store, CorpusFile("bench", manifest, totals, views={VIEW: put_labels(store, entries, manifest)}))
+
+
+def put_labels(store: "Store", entries: "list[ShardEntry]", manifest: "Named") -> "Named":
+    import numpy as np
+
+    from tagmill.shards.reader import whole_index
+    from tagmill.shards.view import ONE, put_shard_labels, put_view, recipe_folder
+    from tagmill.shards.vocabulary import Label, Vocabulary
+
+    recipe, shards = {"classes": CLASSES}, []
+    for entry in entries:
+        rows = np.stack([np.arange(entry.samples) % CLASSES, np.full(entry.samples, -1)], 1).astype(np.int32)
+        repeats = np.full(entry.samples, ONE, np.int64)
+        index = whole_index(store, entry)
+        shards.append(put_shard_labels(store, recipe_folder(VIEW, recipe), entry, rows, repeats, index))
+    words = Vocabulary(
+        tuple(Label(each, f"class {each}", (f"n{each:08d}",), (f"class {each}",)) for each in range(CLASSES))
+    )
+    return put_view(store, VIEW, recipe, manifest, words, shards, max_labels=rows.shape[1], seed=0)
 
 
 def in_memory(corpus: str) -> tuple[list[bytes], "npt.NDArray[np.int32]", "npt.NDArray[np.int32]"]:

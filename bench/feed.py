@@ -1,24 +1,32 @@
 """Measures the cost of loading before decoding: reading, checking, shuffling, assembling, for a pretended decoder.
 
-python bench/feed.py [--images DIR] [--rounds N] [--quick] [--rates 0,25000] [--batch N] [--out FILE.json]
+python bench/feed.py [--images DIR] [--rounds N] [--quick] [--rates 0,25000] [--batch N] [--store s3] [--out FILE.json]
 
 Every call of DALI or torch releases the GIL and competes for it with the reading threads, so at a GPU's rate Python is
 the limit of a loader. The pretended decoder takes `rate` images/s (0: no time) and no processor time. Figures: the
 share of its rate that a loader sustains, processor time, and how long a call waits for the GIL. webdataset reads in its
 own processes; DALI's reader is C++ and checks nothing. Every case is a process, in turn.
+
+`--store s3` reads from a Ceph gateway on loopback (feed_s3.py) at several latencies and with one request in a hundred
+failing, beside obstore alone on the same ranges, and beside loaders that read S3. Gateway, proxy and loader share the
+cores: absolute rates are the machine's, and ratios those of one call. Loaders that keep local copies may keep less than
+an epoch, so that all read every image from the store: the column KB shows it.
 """
 
+import argparse
 import os
 import statistics
 import sys
 from pathlib import Path
 from typing import Any
 
-from tagmill.bench import corpora, measure
+from tagmill.bench import corpora, feed_s3, figures, measure
 from tagmill.bench.loader import BATCH, SAMPLES, STREAMS
 from tagmill.bench.workers import US, Case, Peer, UnavailableError, environment, run_worker
 
 RATES = "0,25000"  # images/s; the second is the rate of DALI's decoder on one H100 (docs/how-to/gpu.md)
+S3_RATES = "0"
+S3_SAMPLES, S3_WARM, S3_WORKERS = 32768, 32, 2  # images of an epoch, batches, workers or threads of peers for a core
 FEEDS = (
     Peer(US, "tagmill_feed.py", "corpus"),
     Peer("webdataset", "webdataset_feed.py", "corpus", "webdataset", ("webdataset", "pillow")),
@@ -74,25 +82,61 @@ def table(cases: dict[tuple[Peer, float], Case]) -> None:
         )
 
 
+def named(rates: str) -> dict[float, str]:
+    """Returns the names of the rates, which are part of a case's."""
+    return {float(rate): f"{float(rate):,.0f}/s" if float(rate) else "at once" for rate in rates.split(",")}
+
+
+def prepared(options: argparse.Namespace, samples: int) -> Path:
+    """Returns the folder of `corpora.prepare`."""
+    return corpora.prepare(measure.pictures(options.images, 32 if options.quick else None), samples)
+
+
+def flags_of(options: argparse.Namespace, warm: int) -> list[str]:
+    """Returns the flags of every worker."""
+    quick = {"batch": 32, "batches": 4, "streams": 2, "warm": 2}
+    whole = {"batch": options.batch, "batches": 16, "seconds": options.seconds, "streams": STREAMS, "warm": warm}
+    given = {"threads": options.threads or os.cpu_count(), **(quick if options.quick else whole)}
+    return [f"--{name}={value}" for name, value in given.items()]
+
+
+def from_s3(options: argparse.Namespace) -> None:
+    """Measures loaders from S3. The warm-up is longer than what they read ahead while they start."""
+    samples = 512 if options.quick else options.samples
+    options.threads = options.threads or S3_WORKERS * (os.cpu_count() or 1)
+    flags = flags_of(options, warm=S3_WARM)
+    cases = feed_s3.measured(options, prepared(options, samples), named(options.rates or S3_RATES), flags)
+    feed_s3.table(cases)
+    ratios = feed_s3.ratios(cases)
+    for name, ratio in ratios.items():
+        print(f"{name:72} {ratio:6.2f}")
+    if options.out is not None:
+        measure.write("feed-s3", figures.as_json(cases), ratios, options.out)
+
+
 def main() -> None:
     parser = measure.arguments(__doc__ or "")
-    parser.add_argument("--rates", default=RATES, help="of the pretended decoder, images/s")
+    parser.add_argument("--rates", help=f"of the pretended decoder, images/s: {RATES}, or {S3_RATES} from S3")
+    parser.add_argument("--store", choices=("local", "s3"), default="local", help="where the images are")
+    parser.add_argument("--samples", type=int, default=S3_SAMPLES, help="S3: images of an epoch")
+    parser.add_argument("--only", action="append", help="S3: only peers whose name contains this; may be repeated")
     parser.add_argument("--batch", type=int, default=BATCH)
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads or worker processes of peers")
+    parser.add_argument(
+        "--threads", type=int, help="threads or worker processes of peers: cores, from S3 twice as many"
+    )
     parser.add_argument("--seconds", type=float, default=5.0, help="how long a run is measured")
+    parser.add_argument("--places", type=int, nargs="+", help="S3: only these places, by number: 0 is without latency")
     options = parser.parse_args()
-    quick = {"batch": 32, "warm": 2, "batches": 4, "streams": 2, "threads": options.threads}
-    whole = {"batch": options.batch, "warm": 16, "batches": 16, "seconds": options.seconds, "streams": STREAMS}
-    given = quick if options.quick else whole | {"threads": options.threads}
-    flags = [f"--{name}={value}" for name, value in given.items()]
-    pictures = measure.pictures(options.images, 32 if options.quick else None)
-    data = corpora.prepare(pictures, 512 if options.quick else SAMPLES) / "corpus"
-    rates = [float(rate) for rate in options.rates.split(",")]
-    names = {rate: f"{rate:,.0f}/s" if rate else "at once" for rate in rates}
-    cases = {(peer, rate): Case(peer, names[rate]) for rate in rates for peer in FEEDS}
-    rounds = min(options.rounds, 2) if options.quick else options.rounds
-    for number in range(rounds):
-        print(f"round {number + 1} of {rounds}", file=sys.stderr)
+    options.rounds = min(options.rounds, 2) if options.quick else options.rounds
+    if options.store == "s3":
+        from_s3(options)
+        return
+    data = prepared(options, 512 if options.quick else SAMPLES) / "corpus"
+    names = named(options.rates or RATES)
+    flags = flags_of(options, warm=16)
+    cases = {(peer, rate): Case(peer, name) for rate, name in names.items() for peer in FEEDS}
+    for number in range(options.rounds):
+        print(f"round {number + 1} of {options.rounds}", file=sys.stderr)
         for (_, rate), case in cases.items():
             measured(case, rate, data, flags)
     table(cases)

@@ -2,7 +2,7 @@
 disk."""
 
 import argparse
-import importlib.util
+import importlib
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -30,17 +30,12 @@ BATCHES = 12  # less than an epoch with the warm-up: other loaders keep what the
 
 
 def fixture(name: str) -> ModuleType:
-    """Imports tests/shards/NAME.py, which is not part of a package."""
-    path = measure.ROOT / "tests" / "shards" / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(f"bench_{name}", path)
-    if spec is None or spec.loader is None or not path.exists():
-        sys.exit(f"{path} is missing")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look it up there
+    """Imports tests/shards/NAME.py of the checkout, which is found from every folder."""
+    if not (measure.ROOT / "tests" / "shards" / f"{name}.py").exists():
+        sys.exit(f"{measure.ROOT}/tests/shards/{name}.py is missing")
     if str(measure.ROOT) not in sys.path:
-        sys.path.append(str(measure.ROOT))  # for the fixtures that it imports
-    spec.loader.exec_module(module)
-    return module
+        sys.path.insert(0, str(measure.ROOT))
+    return importlib.import_module(f"tests.shards.{name}")
 
 
 @contextmanager

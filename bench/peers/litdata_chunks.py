@@ -22,14 +22,18 @@ def make(images: Path, folder: Path) -> None:
     litdata.optimize(fn=read, inputs=paths, output_dir=str(folder), chunk_bytes="16MB", num_workers=1)
 
 
+def cache(options: argparse.Namespace) -> dict[str, str]:
+    """Returns StreamingDataset's argument for the folder of its chunks, if one is given."""
+    return {"cache_dir": str(options.folder)} if options.folder else {}
+
+
 def batches(options: argparse.Namespace) -> Iterator[torch.Tensor]:
     finished = picture(options)
 
     def change(sample: dict[str, bytes]) -> torch.Tensor:
         return finished(sample["image"])
 
-    cache = {"cache_dir": str(options.folder)} if options.folder else {}
-    settings = {"shuffle": True, "drop_last": True, "subsample": REPEATS, "transform": change, **cache}
+    settings = {"shuffle": True, "drop_last": True, "subsample": REPEATS, "transform": change, **cache(options)}
     dataset = litdata.StreamingDataset(options.data, **settings)
     yield from litdata.StreamingDataLoader(dataset, batch_size=options.batch, drop_last=True, **workers(options))
 

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 SIZE = 224
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 MAKE = "make"
+GAUGES = ("most_in_flight",)  # counters of a store that do not grow
 
 Totals = Callable[[], dict[str, float]]
 Batches = Callable[[argparse.Namespace], Iterator["torch.Tensor | int"]]
@@ -48,6 +50,8 @@ def run(
     parser.add_argument("--warm", type=int, default=4, help="batches before the clock starts")
     parser.add_argument("--batches", type=int, default=16, help="minimum number of batches that are measured")
     parser.add_argument("--seconds", type=float, default=0.0, help="minimum seconds of a measurement")
+    parser.add_argument("--counts", help="URL of counters of the store, whose growth is reported (late_proxy.py)")
+    parser.add_argument("--choices", type=json.loads, default={}, help="of this loader, as JSON")
     parser.add_argument("--folder", type=Path, help="make: where to write; else: a folder for caches")
     parser.add_argument("--images", type=Path, help="make: the images")
     options = parser.parse_args()
@@ -55,7 +59,7 @@ def run(
         if make is not None:
             make(options.images, options.folder)
         return
-    result = measure(batches, options, totals)
+    result = measure(batches, options, lambda: {**totals(), **store_totals(options.counts)})
     result["versions"] = {package: version for package in packages if (version := version_of(package))}
     if "PIL" in sys.modules:
         result["versions"]["PIL as imported"] = sys.modules["PIL"].__version__  # pillow-simd's has a .post
@@ -73,20 +77,31 @@ def measure(batches: Batches, options: argparse.Namespace, totals: Totals) -> di
     for _ in range(options.warm - 1):
         next(source)
     settle(options.device)
-    before, cpu, start = totals(), cpu_seconds(os.getpid()), time.perf_counter()
+    before = totals()
+    cpu, start = cpu_seconds(os.getpid()), time.perf_counter()
     images, done = 0, 0
     while done < options.batches or time.perf_counter() - start < options.seconds:
         images, done = images + count(next(source)), done + 1
     settle(options.device)
     seconds, cpu = time.perf_counter() - start, cpu_seconds(os.getpid()) - cpu
+    after = totals()
     return {
         "images_per_second": images / seconds,
         "cpu_seconds_per_1000_images": 1000 * cpu / images,
         "first_batch_seconds": first_after,
-        **{name: value - before[name] for name, value in totals().items()},
+        **{name: value - before[name] for name, value in after.items()},
         "seconds": seconds,
         "process_start_to_first_batch_seconds": age,
     }
+
+
+def store_totals(url: str | None) -> dict[str, float]:
+    """Returns the counters of a store that grow: requests, bytes, and processor seconds of its processes."""
+    if url is None:
+        return {}
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=60) as answer:
+        counts: dict[str, float] = json.loads(answer.read())
+    return {name: value for name, value in counts.items() if name not in GAUGES}
 
 
 def settle(device: str) -> None:

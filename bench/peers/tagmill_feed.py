@@ -1,4 +1,5 @@
-"""tagmill: the loader with all its threads and a pretended decoder."""
+"""tagmill: the loader with all its threads and a pretended decoder; `choices` names the `view` whose labels it reads,
+none by default."""
 
 import argparse
 from collections.abc import Callable, Iterator
@@ -40,7 +41,9 @@ class Backend:
 def batches(options: argparse.Namespace) -> Iterator[int]:
     decoders.append(Pretended(options.rate))
     vars(engine)["choose"] = lambda config: Backend(decoders[0], config.batch_size)
-    config = LoaderConfig(view=None, batch_size=options.batch, streams=options.streams, drop_last=True)
+    config = LoaderConfig(
+        view=options.choices.get("view"), batch_size=options.batch, streams=options.streams, drop_last=True
+    )
     for batch in Loader(options.data, config).endless():
         yield batch.count
 

@@ -3,12 +3,14 @@
 import io
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from tagmill.bench import corpora
 from tagmill.shards.manifest import Corpus
 from tagmill.shards.reader import ShardReader
+from tagmill.shards.view import View
 
 
 def picture(path: Path, colour: int, size: tuple[int, int] = (300, 400)) -> Path:
@@ -30,6 +32,10 @@ def test_a_corpus_has_the_files_under_distinct_keys(tmp_path: Path) -> None:
         keys |= {key.tobytes() for key in index["key"]}
         read += reader.pictures(index)
     assert len(keys) == len(read) == 20 and set(read) == files
+    view = View.open(corpus, corpora.VIEW)
+    labels = [view.labels(number, 0, entry.samples)[:, 0] for number, entry in enumerate(corpus.entries)]
+    assert all((row == np.arange(len(row)) % corpora.CLASSES).all() for row in labels)
+    assert all(view.shard(number).facts for number in range(len(corpus.entries)))
     for suffix in (".tar", ".idx"):
         assert all(Path(path).exists() for path in corpora.shards(str(tmp_path / "corpus"), suffix))
 

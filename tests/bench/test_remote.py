@@ -1,12 +1,14 @@
 """Tests remote stores: the requested faults, and the requests that a run is charged with."""
 
+import subprocess
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tagmill.bench import remote
+from tagmill.bench import measure, remote, workers
 from tagmill.bench.workers import US, Case, Peer
 
 
@@ -49,6 +51,14 @@ def test_a_run_is_charged_with_its_own_requests(monkeypatch: pytest.MonkeyPatch,
             assert counts == {"requests": 3, "answered_bytes": 150, "failed_requests": 2}
     assert [data for data, _, _ in asked] == [str(tmp_path / "corpus"), "s3://bench/corpus", "s3://bench/mds"]
     assert "--folder" in asked[2][1] and "--folder" not in asked[1][1] and asked[0][2] is None
+
+
+def test_a_benchmark_finds_the_service_from_its_own_folder(tmp_path: Path) -> None:
+    """The checkout is not on the path of a program that is started by its file name."""
+    code = "from tagmill.bench import remote; print(remote.fixture('objectstore').__name__)"
+    given = {**workers.environment(), "PYTHONPATH": str(measure.ROOT / "python")}
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=given)
+    assert ended.stdout.strip() == "tests.shards.objectstore", ended.stderr
 
 
 def test_a_missing_fixture_ends_the_run() -> None:

@@ -2,7 +2,10 @@
 
 import argparse
 import itertools
+import json
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import torch
@@ -64,3 +67,19 @@ def test_a_fast_loader_is_measured_for_as_long() -> None:
     options = argparse.Namespace(**{**vars(OPTIONS), "seconds": 0.1})
     found = stopwatch.measure(lambda _: itertools.repeat(10), options, dict)
     assert found["seconds"] >= 0.1 and found["images_per_second"] * found["seconds"] > 10 * 3 * 10
+
+
+def test_counters_of_a_store_that_grow_are_reported() -> None:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = json.dumps({"requests": 7, "most_in_flight": 3}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    assert stopwatch.store_totals(None) == {}
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        assert stopwatch.store_totals(f"http://127.0.0.1:{server.server_port}/counts") == {"requests": 7}
+        server.shutdown()
