@@ -13,7 +13,7 @@ A takedown that purges keeps its notes in `parts/purge/` (shards/purge.py), whic
 
 import re
 
-PARTS_LAYOUT = 2  # 1 had no `facts_file`, and no number in PARTITION_MARKER
+PARTS_LAYOUT = 2  # 1 had no number, no `facts_file` and no `heldout_file`
 
 # The number of a partition has six digits, so that names sort by number.
 ROWS_PATTERN = re.compile(r"parts/[0-9]{6}/rows\.parquet")  # what `rows_file` returns
@@ -169,6 +169,14 @@ PACKED_FOLDER = "parts/packed"
 def packed_file(label: str) -> str:
     """The marker of a pack group, `PackedGroup`. Put after its shards and side tables; read by a resumed run."""
     return f"{PACKED_FOLDER}/{label}.json"
+
+
+def heldout_file(label: str) -> str:
+    """The held-out rows of a pack group, with their JPEGs; absent where it has none. Put before its `packed_file`.
+
+    Both sides are pack/heldout.py: written while the group is packed, read while the held-out group is.
+    """
+    return f"{PACKED_FOLDER}/{label}.holdout.parquet"
 
 
 # Label and commit: redo.py, commit.py.

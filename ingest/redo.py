@@ -14,6 +14,7 @@ from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.dedup.decontamination import EvaluationSets
 from tagmill.ingest.extend.base_corpus import Base, remove_packed
 from tagmill.ingest.layout import LABELLING_FILE, PACKED_FOLDER, PACKING_PIN
+from tagmill.ingest.optional_objects import read_if_there
 from tagmill.ingest.parts.make import PartSummary
 from tagmill.shards.manifest import CORPUS, Corpus
 from tagmill.shards.storage.store import Store
@@ -40,7 +41,7 @@ def begin_packing(store: Store, stamp: str, base: Base | None) -> None:
     Where another stamp or none is pinned, deletes what was packed: the pin, then the groups' markers, then shards, rejects and
     ledger.
     """
-    if store.exists(PACKING_PIN) and store.read(PACKING_PIN).decode() == stamp:
+    if read_if_there(store, PACKING_PIN) == stamp.encode():
         return
     store.delete(PACKING_PIN)
     store.delete_below(PACKED_FOLDER)
@@ -69,7 +70,7 @@ def begin_labelling(store: Store) -> Callable[[str], None]:
 
 
 def _written(store: Store) -> list[str]:
-    return list(json.loads(store.read(LABELLING_FILE))) if store.exists(LABELLING_FILE) else []
+    return list(json.loads(read_if_there(store, LABELLING_FILE) or b"[]"))
 
 
 def _named(store: Store) -> set[str]:

@@ -39,8 +39,9 @@ from tagmill.ingest.extend.base_corpus import begin, is_done
 from tagmill.ingest.extend.generation import check_views
 from tagmill.ingest.http.proxy import PROXY_WARNING, Proxies
 from tagmill.ingest.layout import attempt_file, facts_file
+from tagmill.ingest.pack.row_groups import StoredTable
 from tagmill.ingest.pack.shard_plan import NOTHING_BEFORE, check_partitions
-from tagmill.ingest.pack.write_shards import PackedGroup, PackTask, packed_before, plan_groups
+from tagmill.ingest.pack.write_shards import PackedGroup, PackTask, pack_all, plan_groups
 from tagmill.ingest.parts.first_look import FirstLook
 from tagmill.ingest.parts.known_urls import partition_known
 from tagmill.ingest.parts.make import PartSummary
@@ -181,6 +182,7 @@ def _pack(
             selected=selected.stamp,
             before=run.base.before if run.base else NOTHING_BEFORE,
         )
+        pictures = [StoredTable(attempt_file(part.part, part.attempt), part.size) for part in parts]
         extra, stamp = extra_schema(config), pack_stamp(config, selected.stamp)
         begin_packing(run.store, stamp, run.base)
         tasks = [
@@ -188,7 +190,7 @@ def _pack(
                 store=run.store,
                 spool=str(run.spool),
                 group=group,
-                attempts={part: attempt_file(part, parts[part].attempt) for part in group.parts},
+                attempts={part: pictures[part] for part in group.parts},
                 parts_per_group=config.parts_per_group,
                 extra=extra,
                 stamp=stamp,
@@ -197,9 +199,6 @@ def _pack(
             )
             for group in groups
         ]
-        before = packed_before(tasks, run.progress)
-        left = [task for number, task in enumerate(tasks) if number not in before]
-        made = iter(run.executor.pack(left, run.progress) if left else ())
-        packed = [before[number] if number in before else next(made) for number in range(len(tasks))]
+        packed = pack_all(tasks, run.progress, run.executor.pack)
         run.check_sum(sum(sum(group.outcomes().values()) for group in packed), manifest.rows, "samples and rejects")
     return packed

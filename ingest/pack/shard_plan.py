@@ -47,7 +47,6 @@ class GroupSizes:
 
     parts: tuple[int, ...]
     train: Sizes
-    heldout_parts: tuple[int, ...]  # parts with held-out samples
     heldout: Sizes
 
 
@@ -55,7 +54,8 @@ class GroupSizes:
 class GroupPlan:
     """A pack group: its samples, in order of (part, place), fill its shards, which have no samples of other groups.
 
-    A group has the train samples of consecutive parts. The last group has all held-out samples.
+    A group has the train samples of consecutive parts. The last group has all held-out samples, which the others put
+    aside, and no parts.
     """
 
     label: str  # '000000' or 'holdout', in a later run 'extend-000001-000000'
@@ -93,7 +93,6 @@ def plan(
     """
     plans = []
     number = before.train
-    heldout_parts: list[int] = []
     heldout = [np.empty(0, np.int64)]
     for ordinal, group in enumerate(groups):
         shards = []
@@ -101,12 +100,11 @@ def plan(
             shards.append(ShardPlan(f"{number:06d}", samples, size))
             number += 1
         plans.append(GroupPlan(label(before.runs, f"{ordinal:06d}"), "train", group.parts, tuple(shards)))
-        heldout_parts += group.heldout_parts
         heldout.append(group.heldout)
     rolled = enumerate(roll(np.concatenate(heldout), max_samples, max_bytes), before.holdout)
     apart = tuple(ShardPlan(f"holdout-{ordinal:06d}", samples, size) for ordinal, (samples, size) in rolled)
     if apart:
-        plans.append(GroupPlan(label(before.runs, "holdout"), "holdout", tuple(heldout_parts), apart))
+        plans.append(GroupPlan(label(before.runs, "holdout"), "holdout", (), apart))
     if max(number, before.holdout + len(apart)) > MOST_SHARDS:
         what = f"{max(number, before.holdout + len(apart)):,} shards, {MOST_SHARDS:,} is the limit"
         raise ConfigError(what, "--shard-samples, --shard-bytes", f"{_LARGER}; nothing is fetched again")

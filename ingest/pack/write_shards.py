@@ -1,11 +1,13 @@
-"""Packs parts into shards: each pack group streams its parts, row group by row group, into tars and side tables."""
+"""Packs parts into shards: each pack group streams its parts, row group by row group, into tars and side tables.
+
+A train group puts its held-out rows aside in the same pass, and the held-out group is packed from these.
+"""
 
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
-from itertools import groupby
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,6 +19,9 @@ import pyarrow.parquet as pq
 
 from tagmill.ingest.dedup.group_selection import read_group
 from tagmill.ingest.layout import PACKED_FOLDER, PACKING_PIN, packed_file
+from tagmill.ingest.optional_objects import read_if_there
+from tagmill.ingest.pack.heldout import HeldOutFile, heldout_rows
+from tagmill.ingest.pack.row_groups import IMAGE, StoredTable, open_row_groups
 from tagmill.ingest.pack.shard_plan import NOTHING_BEFORE, Before, GroupPlan, GroupSizes, ShardPlan, plan, tar_bytes
 from tagmill.ingest.parts.table import record_of
 from tagmill.ingest.progress.progress import Progress
@@ -24,7 +29,7 @@ from tagmill.ingest.reasons import Reason
 from tagmill.ingest.workers.pool import WorkerPool
 from tagmill.ingest.workers.worker import ReportRows, WorkerReport, no_report
 from tagmill.shards.errors import CorpusError
-from tagmill.shards.formats.record import Record, sha256_hex
+from tagmill.shards.formats.record import sha256_hex
 from tagmill.shards.manifest import SPLITS, ShardEntry
 from tagmill.shards.many_requests import in_order, read_many, requests_at_once
 from tagmill.shards.side_tables import LEDGER, REJECTS, SIDE_ROWS
@@ -42,12 +47,15 @@ class PackTask:
     store: Store
     spool: str  # a local folder; the group makes a folder of its own in it
     group: GroupPlan
-    attempts: Mapping[int, str]  # the committed file of each of the group's parts
+    attempts: Mapping[int, StoredTable]  # the committed pictures of each of the group's parts
     parts_per_group: int
     extra: pa.Schema  # the source's own columns
     stamp: str  # of the pack stage; PACKING_PIN has the same while the group is packed
     selected: str  # stamp of the selection
     extends: bool = False  # whether a corpus is extended, whose shards must not be overwritten
+    aside: tuple[
+        tuple[str, int], ...
+    ] = ()  # of the held-out group: (label of a train group, bytes) of its held-out rows
 
 
 @dataclass(frozen=True)
@@ -58,6 +66,8 @@ class PackedGroup:
     rejects: dict[str, int]  # by reason
     rejects_sha256: str = ""  # of the file; empty for the held-out group, which has none
     stamp: str = ""
+    heldout: int = 0  # rows that a train group put aside
+    heldout_size: int = 0  # bytes of their file
 
     def outcomes(self) -> dict[str, int]:
         """Returns the number of rows by outcome: 'ok', or the reason of a reject."""
@@ -82,13 +92,12 @@ def plan_groups(
     """Plans all new shards from the selection in the store; memory holds a bounded number of groups at a time."""
 
     def sizes(first: int) -> GroupSizes:
-        group = read_group(store, first // parts_per_group, ["part", "split", "sample_bytes"], selected)
+        group = read_group(store, first // parts_per_group, ["split", "sample_bytes"], selected)
         sample_bytes, split = group["sample_bytes"].to_numpy(), np.array(group["split"].to_pylist(), object)
         heldout = split == "holdout"
         return GroupSizes(
             parts=tuple(range(first, min(first + parts_per_group, num_parts))),
             train=sample_bytes[split == "train"].astype(np.int64),
-            heldout_parts=tuple(np.unique(group["part"].to_numpy()[heldout]).tolist()),
             heldout=sample_bytes[heldout].astype(np.int64),
         )
 
@@ -112,6 +121,22 @@ def packed_before(tasks: list[PackTask], progress: Progress) -> dict[int, Packed
             for outcome, num_rows in group.outcomes().items():
                 progress.advance(num_rows, **{outcome: num_rows})
     return found
+
+
+def pack_all(
+    tasks: list[PackTask], progress: Progress, pack_some: Callable[[list[PackTask], Progress], list[PackedGroup]]
+) -> list[PackedGroup]:
+    """Packs all groups with `pack_some`, which takes them in any order: first the train groups, then the held-out group,
+    from what they put aside. Groups that are packed already are kept. Returns the results in the order of the tasks.
+    """
+    found = packed_before(tasks, progress)
+    for split in SPLITS:
+        left = [number for number, task in enumerate(tasks) if number not in found and task.group.split == split]
+        if left:
+            aside = tuple((tasks[n].group.label, found[n].heldout_size) for n in sorted(found) if found[n].heldout)
+            some = [replace(tasks[n], aside=aside) if split == "holdout" else tasks[n] for n in left]
+            found.update(zip(left, pack_some(some, progress), strict=True))
+    return [found[number] for number in range(len(tasks))]
 
 
 def pack(tasks: list[PackTask], processes: int, progress: Progress) -> list[PackedGroup]:
@@ -143,32 +168,44 @@ def totals_of(packed: Iterable[PackedGroup]) -> dict[str, int]:
 
 
 def pack_group(task: PackTask, report: ReportRows = no_report) -> PackedGroup:
-    """Writes a group's shards, and for a train group also its rejects and ledger, in order of (part, place).
+    """Writes a group's shards, and for a train group also its rejects, ledger and held-out rows, in order of (part,
+    place).
 
     A group that is packed already is kept. Calls `report` with outcomes and numbers of rows as they come. Raises CorpusError
     where another run has started to pack meanwhile.
     """
     label = task.group.label
-    marker = packed_file(label)
-    if task.store.exists(marker) and (found := PackedGroup.parse(task.store.read(marker))).stamp == task.stamp:
+    if (found := _packed(task)) is not None:
         for outcome, num_rows in found.outcomes().items():
             report(outcome, num_rows)
         return found
     spool = Path(task.spool) / f"pack-{label}"
     shutil.rmtree(spool, ignore_errors=True)  # what a killed run left
     spool.mkdir(parents=True)
-    rejects: Counter[str] = Counter()
-    digest = ""
+    packed = (_pack_heldout if task.group.split == "holdout" else _pack_train)(task, spool, report)
+    task.store.put(packed_file(label), json.dumps(asdict(packed)).encode())
+    shutil.rmtree(spool)
+    return packed
+
+
+def _packed(task: PackTask) -> PackedGroup | None:
+    marker = read_if_there(task.store, packed_file(task.group.label))
+    found = None if marker is None else PackedGroup.parse(marker)
+    return found if found is not None and found.stamp == task.stamp else None
+
+
+def _pack_train(task: PackTask, spool: Path, report: ReportRows) -> PackedGroup:
+    label, rejects = task.group.label, Counter[str]()
     with (
         _Shards(task, spool) as shards,
         _SideTable(spool / "rejects.parquet", REJECTS) as rejects_table,
         _SideTable(spool / "ledger.parquet", LEDGER) as ledger_table,
+        HeldOutFile(spool / "holdout.parquet", task.stamp) as heldout,
     ):
         for rows in _rows(task):
-            shards.add(rows)
+            shards.add(rows.facts, rows.kept, rows.jpegs)
+            heldout.add(rows.heldout)
             report("ok", len(rows.kept))
-            if task.group.split == "holdout":
-                continue
             rejected = rows.rejects()
             rejects_table.add(rejected)
             ledger_table.add(rows.ledger())
@@ -177,18 +214,25 @@ def pack_group(task: PackTask, report: ReportRows = no_report) -> PackedGroup:
             for reason, num_rows in reasons.items():
                 report(reason, num_rows)
     _check_pin(task)
-    if task.group.split != "holdout":
-        digest = rejects_table.put(task.store, f"rejects/{label}.parquet")
-        ledger_table.put(task.store, f"ledger/{label}.parquet")
-    packed = PackedGroup(shards.entries, dict(sorted(rejects.items())), digest, task.stamp)
-    task.store.put(marker, json.dumps(asdict(packed)).encode())
-    shutil.rmtree(spool)
-    return packed
+    digest = rejects_table.put(task.store, f"rejects/{label}.parquet")
+    ledger_table.put(task.store, f"ledger/{label}.parquet")
+    size = heldout.put(task.store, label)
+    return PackedGroup(shards.entries, dict(sorted(rejects.items())), digest, task.stamp, heldout.rows, size)
+
+
+def _pack_heldout(task: PackTask, spool: Path, report: ReportRows) -> PackedGroup:
+    with _Shards(task, spool) as shards:
+        for label, size in task.aside:
+            for rows in heldout_rows(task.store, label, size, task.stamp):
+                shards.add(rows.drop_columns([IMAGE]), list(range(len(rows))), rows[IMAGE].to_pylist())
+                report("ok", len(rows))
+    _check_pin(task)
+    return PackedGroup(shards.entries, {}, stamp=task.stamp)
 
 
 def _check_pin(task: PackTask) -> None:
     """Raises CorpusError where another run packs, before anything becomes visible: a worker may outlive its run."""
-    if not task.store.exists(PACKING_PIN) or task.store.read(PACKING_PIN).decode() != task.stamp:
+    if read_if_there(task.store, PACKING_PIN) != task.stamp.encode():
         where, remedy = task.store.url, "one run at a time makes a corpus: end the other, and run the command again"
         raise CorpusError("another run packs here", where, remedy)
 
@@ -201,11 +245,7 @@ class _Rows:
     decisions: pa.Table  # DECISIONS
     kept: list[int]  # positions in these tables of the rows that become samples of this group
     jpegs: list[bytes]  # of these rows
-
-    def samples(self) -> Iterator[tuple[Record, bytes]]:
-        kept = self.facts.take(pa.array(self.kept, pa.int64()))
-        for row, jpeg in zip(kept.to_pylist(), self.jpegs, strict=True):
-            yield record_of(row), jpeg
+    heldout: pa.Table  # the rows to put aside, with `jpeg`
 
     def rejects(self) -> pa.Table:
         reason, duplicate_of = self.decisions["reason"], self.decisions["yields_to"]
@@ -233,41 +273,30 @@ class _Rows:
 
 
 def _rows(task: PackTask) -> Iterator[_Rows]:
-    """Yields the group's rows in order.
-
-    Row groups without samples of this group are read without JPEGs, or skipped if held out.
-    """
-    for group, parts in groupby(task.group.parts, lambda part: part // task.parts_per_group):
-        decisions = read_group(task.store, group, DECISIONS, task.selected)
-        of_part = decisions["part"].to_numpy()
-        for part in parts:
-            start, stop = np.searchsorted(of_part, [part, part + 1])
-            yield from _rows_of_part(task, part, decisions.slice(start, stop - start))
+    """Yields the rows of a train group in order; row groups that give no sample are read without JPEGs."""
+    parts = task.group.parts
+    decisions = read_group(task.store, parts[0] // task.parts_per_group, DECISIONS, task.selected)
+    of_part = decisions["part"].to_numpy()
+    for part in parts:
+        start, stop = np.searchsorted(of_part, [part, part + 1])
+        yield from _rows_of_part(task, task.attempts[part], decisions.slice(start, stop - start))
 
 
-def _rows_of_part(task: PackTask, part: int, decisions: pa.Table) -> Iterator[_Rows]:
-    name = task.attempts[part]
-    with task.store.open(name) as file:
-        parquet = pq.ParquetFile(file)
-        columns = [column for column in parquet.schema_arrow.names if column != "jpeg"]
-        if parquet.metadata.num_rows != len(decisions):
-            what = f"{parquet.metadata.num_rows} rows, the selection has {len(decisions)}"
-            raise CorpusError(
-                what, f"{task.store.url}/{name}", "the folder parts/ was modified: remove it and start over"
-            )
-        start = 0
-        for number in range(parquet.num_row_groups):
-            here = decisions.slice(start, parquet.metadata.row_group(number).num_rows)
-            start += len(here)
-            kept = [i for i, split in enumerate(here["split"].to_pylist()) if split == task.group.split]
-            if not kept and task.group.split == "holdout":
-                continue
-            jpegs = (
-                parquet.read_row_group(number, ["jpeg"], use_threads=False)["jpeg"].take(kept).to_pylist()
-                if kept
-                else []
-            )
-            yield _Rows(parquet.read_row_group(number, columns, use_threads=False), here, kept, jpegs)
+def _rows_of_part(task: PackTask, attempt: StoredTable, decisions: pa.Table) -> Iterator[_Rows]:
+    with open_row_groups(task.store, attempt) as groups:
+        if sum(groups.rows) != len(decisions):
+            what, where = f"{sum(groups.rows)} rows, the selection has {len(decisions)}", attempt.name
+            remedy = "the folder parts/ was modified: remove it and start over"
+            raise CorpusError(what, f"{task.store.url}/{where}", remedy)
+        starts = np.cumsum([0, *groups.rows]).tolist()
+        here = [decisions.slice(start, rows) for start, rows in zip(starts, groups.rows, strict=False)]
+        splits = [np.array(each["split"].to_pylist(), object) for each in here]
+        wanted = [bool(np.isin(split, SPLITS).any()) for split in splits]
+        for decided, split, images, rows in zip(here, splits, wanted, groups.read(wanted), strict=True):
+            kept = np.flatnonzero(split == "train").tolist()
+            jpegs = rows[IMAGE].take(kept).to_pylist() if kept else []
+            heldout = rows.take(np.flatnonzero(split == "holdout"))
+            yield _Rows(rows.drop_columns([IMAGE]) if images else rows, decided, kept, jpegs, heldout)
 
 
 class _Shards:
@@ -290,12 +319,13 @@ class _Shards:
             self._writer.discard()
         assert kind is not None or next(self._planned, None) is None, "there are fewer samples than the plan has"
 
-    def add(self, rows: _Rows) -> None:
-        for record, jpeg in rows.samples():
+    def add(self, facts: pa.Table, kept: list[int], jpegs: list[bytes]) -> None:
+        """Adds the rows `kept` of a table with all columns of a part except JPEGs, and their JPEGs."""
+        for row, jpeg in zip(facts.take(pa.array(kept, pa.int64())).to_pylist(), jpegs, strict=True):
             if self._writer is None or self._plan is None:
                 self._plan = next(self._planned)
                 self._writer = ShardWriter(self._plan.name, self._task.group.split, self._spool, self._task.extra)
-            self._writer.add(record, jpeg)
+            self._writer.add(record_of(row), jpeg)
             if self._writer.num_samples == self._plan.samples:
                 entry = self._writer.finish()
                 assert entry.bytes == tar_bytes(self._plan.sample_bytes), (entry, self._plan)

@@ -25,6 +25,7 @@ import pyarrow.parquet as pq
 from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.http.urls import url_hash
 from tagmill.ingest.layout import PARTITION_MARKER, PARTS_LAYOUT, ROWS_PATTERN, rows_file
+from tagmill.ingest.optional_objects import read_if_there
 from tagmill.ingest.sources.input_warnings import InputWarnings
 from tagmill.ingest.sources.inputs import ROW_BITS, Input, inputs
 from tagmill.ingest.sources.rows import row_schema, rows
@@ -70,10 +71,8 @@ def check_layout(store: Store, start_over: str) -> None:
 
     `start_over` says how to give the run up.
     """
-    try:
-        layout = PartitionManifest.parse(store.read(PARTITION_MARKER)).layout
-    except FileNotFoundError:
-        return
+    marker = read_if_there(store, PARTITION_MARKER)
+    layout = PARTS_LAYOUT if marker is None else PartitionManifest.parse(marker).layout
     if layout != PARTS_LAYOUT:
         what = f"begun by another version of tagmill: parts/ has layout {layout} there, and {PARTS_LAYOUT} here"
         raise ConfigError(what, store.url, f"finish it with the version that began it, or {start_over}")
@@ -101,8 +100,8 @@ def partition(
     called with the rows in input order. Where the marker is there, the stage is skipped. Raises ConfigError where that
     was under other flags of fetching, with both values of each.
     """
-    if store.exists(PARTITION_MARKER):
-        return _partitioned_before(config, store.read(PARTITION_MARKER))
+    if (marker := read_if_there(store, PARTITION_MARKER)) is not None:
+        return _partitioned_before(config, marker)
     # Of a run that was killed in this stage, maybe with other flags.
     delete_many(store, [name for name in store.names("parts") if ROWS_PATTERN.fullmatch(name)])
     folder = spool / "partition"

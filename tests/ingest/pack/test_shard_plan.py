@@ -42,10 +42,7 @@ def test_a_roll_is_the_greedy_one(of: np.ndarray, limit: tuple[int, int]) -> Non
 def test_a_plan_holds_every_sample_once_and_no_shard_crosses_a_group(
     groups: list[tuple[np.ndarray, np.ndarray]], limit: tuple[int, int]
 ) -> None:
-    made = [
-        GroupSizes((2 * i, 2 * i + 1), train, (2 * i,) if len(out) else (), out)
-        for i, (train, out) in enumerate(groups)
-    ]
+    made = [GroupSizes((2 * i, 2 * i + 1), train, out) for i, (train, out) in enumerate(groups)]
     planned = plan(made, max_samples=limit[0], max_bytes=limit[1])
     for group, found in zip(made, planned):
         assert (found.parts, found.split) == (group.parts, "train")
@@ -55,7 +52,7 @@ def test_a_plan_holds_every_sample_once_and_no_shard_crosses_a_group(
     assert [group.label for group in planned[len(made) :]] == (["holdout"] if len(heldout) else [])
     if len(heldout):
         assert sum(shard.samples for shard in planned[-1].shards) == len(heldout)
-        assert planned[-1].parts == tuple(part for group in made for part in group.heldout_parts)
+        assert planned[-1].parts == ()
     train = [shard.name for group in planned if group.split == "train" for shard in group.shards]
     assert train == [f"{number:06d}" for number in range(len(train))]
     for shard in (shard for group in planned for shard in group.shards):
@@ -69,7 +66,7 @@ def test_a_tar_of_no_bytes_is_one_record_and_two_blocks_may_need_another() -> No
 
 def test_more_shards_than_names_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plans, "MOST_SHARDS", 2)
-    group = GroupSizes((0,), np.full(3, 512, np.int64), (), np.empty(0, np.int64))
+    group = GroupSizes((0,), np.full(3, 512, np.int64), np.empty(0, np.int64))
     with pytest.raises(ConfigError, match="3 shards"):
         plan([group], max_samples=1, max_bytes=1 << 30)
 
@@ -94,7 +91,7 @@ def test_what_is_checked_when_rows_are_counted(
 
 
 def test_numbers_go_on_after_what_is_there() -> None:
-    group = GroupSizes((0, 1), np.full(3, 512, np.int64), (1,), np.full(2, 512, np.int64))
+    group = GroupSizes((0, 1), np.full(3, 512, np.int64), np.full(2, 512, np.int64))
     planned = plan([group, group], max_samples=2, max_bytes=1 << 20, before=Before(runs=2, train=7, holdout=1))
     assert [(found.label, [shard.name for shard in found.shards]) for found in planned] == [
         ("extend-000002-000000", ["000007", "000008"]),

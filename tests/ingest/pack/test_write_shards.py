@@ -17,29 +17,42 @@ import pyarrow.parquet as pq
 import pytest
 
 from tagmill.ingest.dedup.group_selection import SELECTION, STAMP
-from tagmill.ingest.layout import PACKING_PIN, packed_file, selection_file
+from tagmill.ingest.layout import PACKING_PIN, heldout_file, packed_file, selection_file
+from tagmill.ingest.pack import row_groups
 from tagmill.ingest.pack import write_shards as packing
+from tagmill.ingest.pack.row_groups import StoredTable
 from tagmill.ingest.pack.shard_plan import GroupPlan
-from tagmill.ingest.pack.write_shards import PackedGroup, PackTask, pack, pack_group, packed_before, plan_groups
+from tagmill.ingest.pack.write_shards import (
+    PackedGroup,
+    PackTask,
+    pack,
+    pack_all,
+    pack_group,
+    packed_before,
+    plan_groups,
+)
 from tagmill.ingest.parts.table import PART, record_of
-from tagmill.ingest.progress.progress import Silent
+from tagmill.ingest.progress.progress import Progress, Silent
 from tagmill.shards.errors import CorpusError, TagmillError
 from tagmill.shards.formats.shard_index import sample_bytes
 from tagmill.shards.lint import lint_shard
 from tagmill.shards.manifest import Corpus, CorpusFile, commit, put_manifest
 from tagmill.shards.storage.store import Store
 from tests.shards.countedstore import counted_store
+from tests.shards.faults import faulty
+from tests.shards.objectstore import ObjectStore
 
 NUM_PARTS, PARTS_PER_GROUP = 5, 2
 SELECTED = "a selection"  # its stamp
+MAGIC = 4  # bytes at the begin of a Parquet file, which nobody reads
 EXTRA = pa.schema([("score", pa.float64())])
 WITH_EXTRA = pa.schema([*list(PART)[:7], *EXTRA, *list(PART)[7:]])
 
 
-def made_rows(part: int, dice: random.Random) -> list[dict[str, Any]]:
+def made_rows(part: int, dice: random.Random, num_rows: int | None, largest: int) -> list[dict[str, Any]]:
     """Rows of a part: pictures (random bytes, which is all that packing looks at), duplicates of them, and rejects."""
     rows = []
-    for place in range(dice.randrange(0, 12)):
+    for place in range(dice.randrange(0, 12) if num_rows is None else num_rows):
         row: dict[str, Any] = dict.fromkeys(WITH_EXTRA.names)
         row |= {"row_id": part * 1000 + place, "part": part, "place": place, "url": f"http://h/{part}/{place}"}
         row |= {"tags": [f"#tag{place}", "ünï"], "score": place / 3, "host": "h"}
@@ -47,7 +60,7 @@ def made_rows(part: int, dice: random.Random) -> list[dict[str, Any]]:
         if dice.random() < 0.3:
             row |= {"reason": "not_found", "detail": "404", "http_status": 404}
         else:
-            jpeg = dice.randbytes(dice.randrange(1, 3000))
+            jpeg = dice.randbytes(dice.randrange(1, largest))
             sha256 = hashlib.sha256(jpeg).hexdigest()
             row |= {"sha256": sha256, "key": sha256[:32], "jpeg": jpeg, "jpeg_size": len(jpeg), "pdq_quality": 9}
             row |= {f"pdq{i}": dice.randrange(-(1 << 63), 1 << 63) for i in range(4)}
@@ -79,13 +92,16 @@ class Counted(Silent):
 class Made:
     """A store with parts and a selection, and what should come of them."""
 
-    def __init__(self, folder: Path, seed: int, processes_spool: str = "spool") -> None:
+    def __init__(
+        self, folder: Path, seed: int, *, num_rows: int | None = None, largest: int = 3000, row_group: int = 3
+    ) -> None:
+        """Parts of `num_rows` rows (None: a few) with pictures of less than `largest` bytes."""
         dice = random.Random(seed)
-        self.store, self.spool = Store(str(folder / "corpus")), folder / processes_spool
-        self.rows = {part: made_rows(part, dice) for part in range(NUM_PARTS)}
+        self.store, self.spool = Store(str(folder / "corpus")), folder / "spool"
+        self.rows = {part: made_rows(part, dice, num_rows, largest) for part in range(NUM_PARTS)}
         self.fates = {part: [fate_of(row, dice) for row in rows] for part, rows in self.rows.items()}
         for part, rows in self.rows.items():
-            pq.write_table(pa.Table.from_pylist(rows, WITH_EXTRA), folder / "file", row_group_size=3)
+            pq.write_table(pa.Table.from_pylist(rows, WITH_EXTRA), folder / "file", row_group_size=row_group)
             self.store.put(f"parts/{part:06d}/try{part}.parquet", folder / "file")
         for group in range(-(-NUM_PARTS // PARTS_PER_GROUP)):
             parts = range(group * PARTS_PER_GROUP, min(NUM_PARTS, (group + 1) * PARTS_PER_GROUP))
@@ -97,10 +113,19 @@ class Made:
     def tasks(self, max_samples: int = 4, max_bytes: int = 20_480, stamp: str = "one plan") -> list[PackTask]:
         limits: dict[str, Any] = {"max_samples": max_samples, "max_bytes": max_bytes, "selected": SELECTED}
         groups = plan_groups(self.store, num_parts=NUM_PARTS, parts_per_group=PARTS_PER_GROUP, **limits)
-        attempts = {part: f"parts/{part:06d}/try{part}.parquet" for part in range(NUM_PARTS)}
+        names = [f"parts/{part:06d}/try{part}.parquet" for part in range(NUM_PARTS)]
+        files = [StoredTable(name, self.store.size(name)) for name in names]
         self.store.put(PACKING_PIN, stamp.encode())
-        of_run = (attempts, PARTS_PER_GROUP, EXTRA, stamp, SELECTED)
-        return [PackTask(self.store, str(self.spool), group, *of_run) for group in groups]
+        of_run = (PARTS_PER_GROUP, EXTRA, stamp, SELECTED)
+        return [
+            PackTask(self.store, str(self.spool), group, {part: files[part] for part in group.parts}, *of_run)
+            for group in groups
+        ]
+
+    def packed(self, tasks: list[PackTask] | None = None, progress: Progress | None = None) -> list[PackedGroup]:
+        """Packs in this process."""
+        tasks = self.tasks() if tasks is None else tasks
+        return pack_all(tasks, progress or Silent(), lambda some, _: [pack_group(task) for task in some])
 
     def expected(self, split: str) -> list[dict[str, Any]]:
         return [
@@ -123,7 +148,7 @@ class Made:
 @pytest.mark.parametrize("seed", range(6))
 def test_every_row_becomes_a_sample_or_a_reject_in_order(tmp_path: Path, seed: int) -> None:
     made = Made(tmp_path, seed)
-    packed = [pack_group(task) for task in made.tasks()]
+    packed = made.packed()
     corpus = made.corpus(packed)
     for entry in corpus.entries:
         lint_shard(corpus, entry)
@@ -144,7 +169,7 @@ def test_every_row_becomes_a_sample_or_a_reject_in_order(tmp_path: Path, seed: i
 @pytest.mark.parametrize("seed", range(3))
 def test_side_tables_tell_every_row(tmp_path: Path, seed: int) -> None:
     made = Made(tmp_path, seed)
-    packed = [pack_group(task) for task in made.tasks()]
+    packed = made.packed()
     fates = [(row, fate) for part in made.rows for row, fate in zip(made.rows[part], made.fates[part], strict=True)]
     rejects = [row for name in made.store.names("rejects") for row in read(made, name)]
     assert [(row["row_id"], row["reason"], row["detail"], row["tags"], row["yields_to"]) for row in rejects] == [
@@ -165,8 +190,7 @@ def test_side_tables_are_written_piece_by_piece(tmp_path: Path, monkeypatch: pyt
     """Row groups are of one size, wherever the parts end: neither memory nor bytes depend on how rows come."""
     made = Made(tmp_path, 5)
     monkeypatch.setattr(packing, "SIDE_ROWS", 4)
-    for task in made.tasks():
-        pack_group(task)
+    made.packed()
     for name in made.store.names("ledger"):
         file = pq.ParquetFile(io.BytesIO(made.store.read(name)))
         groups = [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)]
@@ -181,10 +205,9 @@ def read(made: Made, name: str) -> list[dict[str, Any]]:
 
 def test_processes_do_not_change_a_byte(tmp_path: Path) -> None:
     made = [Made(tmp_path / str(processes), 5) for processes in (0, 2) if (tmp_path / str(processes)).mkdir() is None]
-    for task in made[0].tasks():
-        pack_group(task)
+    made[0].packed()
     seen: Counter[str] = Counter()
-    found = pack(made[1].tasks(), 2, Counted(seen))
+    found = pack_all(made[1].tasks(), Counted(seen), lambda some, progress: pack(some, 2, progress))
     assert made[0].bytes() == made[1].bytes()
     assert [entry.name for group in found for entry in group.entries if entry.split == "train"] == sorted(
         name[7:-4] for name in made[0].bytes() if name.endswith(".tar") and "holdout" not in name
@@ -206,11 +229,116 @@ def test_a_packed_group_is_not_packed_again(tmp_path: Path) -> None:
     assert made.store.names("shards") == []
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_the_held_out_group_is_packed_from_what_the_others_put_aside(tmp_path: Path, seed: int) -> None:
+    """It reads no part: they are gone by then. The markers say how many rows were put aside."""
+    made = Made(tmp_path, seed)
+    tasks = made.tasks()
+
+    def pack_some(some: list[PackTask], _: Progress) -> list[PackedGroup]:
+        if some[0].group.split == "holdout":
+            assert not some[0].attempts
+            for part in range(NUM_PARTS):
+                made.store.delete(f"parts/{part:06d}/try{part}.parquet")
+        return [pack_group(task) for task in some]
+
+    packed = pack_all(tasks, Silent(), pack_some)
+    aside = {task.group.label: group.heldout for task, group in zip(tasks, packed, strict=True)}
+    assert sum(aside.values()) == len(made.expected("holdout")) > 0 and aside["holdout"] == 0
+    for label, count in aside.items():
+        assert made.store.exists(heldout_file(label)) == bool(count)
+        if count:
+            table = pq.read_table(io.BytesIO(made.store.read(heldout_file(label))))
+            assert len(table) == count and table.schema.equals(WITH_EXTRA)
+    corpus = made.corpus(packed)
+    names = [entry.name for entry in corpus.entries if entry.split == "holdout"]
+    tables = [pq.read_table(io.BytesIO(made.store.read(f"shards/{name}.parquet"))) for name in names]
+    assert [key for table in tables for key in table["key"].to_pylist()] == [
+        row["key"] for row in made.expected("holdout")
+    ]
+
+
+class Killed(BaseException):
+    """As if the process were gone."""
+
+
+def test_killed_between_any_two_puts_it_ends_with_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where a held-out file is there and its marker is not, and where the held-out group alone is left."""
+    (tmp_path / "undisturbed").mkdir()
+    undisturbed = Made(tmp_path / "undisturbed", 5)
+    undisturbed.packed()
+    put, kills, order = Store.put, 0, list[str]()
+
+    def dying(store: Store, name: str, *of: Any, **how: Any) -> None:
+        if name != PACKING_PIN:
+            order.append(name)
+            if len(order) > kills:
+                raise Killed
+        put(store, name, *of, **how)
+
+    while True:
+        (folder := tmp_path / str(kills)).mkdir()
+        made = Made(folder, 5)
+        order.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(Store, "put", dying)
+            try:
+                made.packed()
+                break
+            except Killed:
+                pass
+        for _ in range(2):  # the second time all is there
+            made.packed()
+            assert made.bytes() == undisturbed.bytes()
+        kills += 1
+    assert kills == len(order) > 20
+    places = {name: at for at, name in enumerate(order)}
+    for label in ("000000", "000001"):
+        assert places[heldout_file(label)] + 1 == places[packed_file(label)] < places["shards/holdout-000000.tar"]
+
+
+def test_held_out_rows_that_are_gone_are_named(tmp_path: Path) -> None:
+    made = Made(tmp_path, 5)
+    made.packed()
+    made.store.delete(packed_file("holdout"))
+    made.store.delete(heldout_file("000001"))
+    with pytest.raises(CorpusError, match=r"held-out rows of a pack group are gone.*remove it and start over"):
+        made.packed()
+
+
+def test_each_picture_is_requested_once(s3_service: ObjectStore, s3_bucket: str, tmp_path: Path) -> None:
+    """Held out or not: a pack requests as many bytes of the parts, and of what it puts aside, as there are."""
+    made, store = Made(tmp_path, 5, num_rows=120, largest=120_000, row_group=30), Store(s3_bucket)
+    for name in made.store.names("parts"):
+        store.put(name, made.store.read(name))
+    here, made.store = made.store, store
+    tasks = made.tasks(max_samples=200, max_bytes=1 << 26)
+    with faulty(s3_service.endpoint) as proxy, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
+        packed = made.packed(tasks)
+    read = [each for each in proxy.requests if each.method in ("GET", "HEAD") and each.status < 300]
+    for task in tasks[:-1]:
+        for name, size in task.attempts.values():
+            of_part = [each for each in read if name in each.path]
+            assert size > row_groups.WHOLE_READ and size - MAGIC <= sum(each.size for each in of_part) <= 1.05 * size
+            assert len(of_part) <= 1 + 120 // 30
+    aside = [each for each in read if ".holdout.parquet" in each.path]
+    sizes = sorted(store.size(heldout_file(task.group.label)) for task in tasks[:-1])
+    least = sum(sizes) - MAGIC * len(sizes)
+    assert len(aside) >= len(sizes) and least <= sum(each.size for each in aside) <= 1.05 * sum(sizes)
+    assert sorted(group.heldout_size for group in packed[:-1]) == sizes
+    made.store = here
+    assert made.packed(made.tasks(max_samples=200, max_bytes=1 << 26)) == packed
+    assert all(store.read(name) == here.read(name) for name in here.names("shards"))
+
+
 def test_a_worker_that_outlives_its_run_publishes_nothing(tmp_path: Path) -> None:
     """The next run packs by another plan meanwhile."""
     made = Made(tmp_path, 1)
     task = made.tasks()[0]
-    before = [pack_group(each) for each in made.tasks(max_samples=2, stamp="another plan")]
+    before = made.packed(made.tasks(max_samples=2, stamp="another plan"))
     there = made.bytes()
     with pytest.raises(CorpusError, match="another run packs here"):
         pack_group(task)
@@ -232,7 +360,7 @@ def test_what_a_killed_run_left_in_the_spool_does_no_harm(tmp_path: Path) -> Non
     left = made.spool / "pack-000000"
     left.mkdir(parents=True)
     (left / "000000.tar").write_bytes(b"half a shard")
-    packed = [pack_group(task) for task in made.tasks()]
+    packed = made.packed()
     corpus = made.corpus(packed)
     lint_shard(corpus, corpus.entries[0])
 
@@ -250,7 +378,7 @@ def test_a_part_that_is_not_the_selected_one_is_refused(tmp_path: Path) -> None:
 
 def test_an_error_in_a_worker_reaches_the_caller(tmp_path: Path) -> None:
     made = Made(tmp_path, 1)
-    tasks = made.tasks()
+    tasks = made.tasks()[:-1]
     made.store.delete_below("shards")
     (tmp_path / "corpus" / "shards").write_text("a file where a folder should be")
     with pytest.raises(TagmillError, match="cannot write here"):
@@ -259,10 +387,10 @@ def test_an_error_in_a_worker_reaches_the_caller(tmp_path: Path) -> None:
 
 def test_a_dead_worker_is_named_with_its_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module = "import os\nfrom tagmill.shards.storage.store import Store\n\nclass DeadlyStore(Store):\n"
-    (tmp_path / "deadly_store.py").write_text(module + "    def exists(self, name):\n        os._exit(9)\n")
+    (tmp_path / "deadly_store.py").write_text(module + "    def read(self, name):\n        os._exit(9)\n")
     monkeypatch.syspath_prepend(str(tmp_path))  # a spawned worker takes the path over
     deadly = importlib.import_module("deadly_store").DeadlyStore(str(tmp_path / "corpus"))
-    tasks = [dataclasses.replace(task, store=deadly) for task in Made(tmp_path, 1).tasks()]
+    tasks = [dataclasses.replace(task, store=deadly) for task in Made(tmp_path, 1).tasks()[:-1]]
     with pytest.raises(TagmillError, match=r"a worker process died .*at pack group 000000") as raised:
         pack(tasks, 1, Silent())
     assert "run it again" in raised.value.remedy
