@@ -4,9 +4,11 @@ Our own drivers raise Python's errors. The libraries of fsspec (gcsfs, adlfs, ai
 their own, which are recognised by their module and by the HTTP status that most of them carry.
 """
 
+import email.utils
 import errno
 import sys
-from typing import Literal
+import time
+from typing import Any, Literal
 
 Verdict = Literal["again", "absent", "refused", "expired", "ours"]
 
@@ -63,3 +65,32 @@ def _status(error: Exception) -> int:
             if isinstance(value, int | str) and str(value).isdigit():
                 return int(value)
     return 0
+
+
+def retry_after(error: Exception) -> float | None:
+    """Returns the seconds that a store's answer asks to wait (Retry-After), None if it does not say: `retry_after` of
+    our own drivers' errors, else the headers of the error (aiohttp) or of its response (azure, httpx, botocore)."""
+    known: float | None = getattr(error, "retry_after", None)
+    if known is not None:
+        return known
+    response = getattr(error, "response", None)
+    if isinstance(response, dict):
+        return seconds_of(response.get("ResponseMetadata", {}).get("HTTPHeaders", {}))
+    for holder in (error, response):
+        if (found := seconds_of(getattr(holder, "headers", None))) is not None:
+            return found
+    return None
+
+
+def seconds_of(headers: Any) -> float | None:
+    """Returns the seconds from now that the header Retry-After names, as a number or as a date."""
+    try:
+        text = str(next(value for name, value in headers.items() if str(name).lower() == "retry-after")).strip()
+    except (AttributeError, TypeError, ValueError, StopIteration):
+        return None
+    if text.isdecimal():
+        return float(text)
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
+    except ValueError:
+        return None

@@ -14,8 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-import tagmill.shards.storage.store as store_module
+import tagmill.shards.storage.remote.remote_store as store_module
 from tagmill.shards.errors import IntegrityError, StoreError
+from tagmill.shards.storage.remote.opening import driver_of
 from tagmill.shards.storage.store import Store
 from tests.shards.writers import count_up, race
 
@@ -165,13 +166,20 @@ class StoreContract:
         names = ["a/0", "a/b/1", "a/last", "a/z"]
         for name in names:
             store.put(name, b"x")
-        delete, left = Store.delete, []
+        driver, left = driver_of(store.url)[0] if store.root is None else Store, []
 
-        def watched(self: Store, name: str) -> None:
-            left.append(store.names("a"))
-            delete(self, name)
+        def watched(call: Callable[..., None]) -> Callable[..., None]:
+            def noted(self: object, what: object) -> None:
+                left.append(store.names("a"))
+                call(self, what)
 
-        monkeypatch.setattr(Store, "delete", watched)
+            return noted
+
+        kind = driver if isinstance(driver, type) else type(driver)
+        for name in ("delete", "delete_many") if store.root is None else ("delete",):
+            monkeypatch.setattr(kind, name, watched(getattr(kind, name)))
+        if store.root is None:
+            monkeypatch.setattr(kind, "bulk", 1)
         store.delete_below("a", last="a/last")
         assert len(left) >= 3 and all("a/last" in each for each in left)
         assert store.names("") == []

@@ -9,7 +9,7 @@ one after the other does not come through.
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import ClassVar
 
 import pytest
 
-import tagmill.shards.storage.store as store_module
+import tagmill.shards.storage.remote.remote_store as store_module
 from tagmill.shards.storage.listing import Page
 
 PAGE_LENGTH = 1000
@@ -34,6 +34,7 @@ class CountedDriver:
     ranges: list[tuple[str, int, int]] = field(default_factory=list)
     most_in_flight: int = 0
     hedged: ClassVar[bool] = False
+    bulk: ClassVar[int] = 100
     _in_flight: int = 0
     _met: int = 0
     _lock: threading.Condition = field(default_factory=threading.Condition)
@@ -111,6 +112,11 @@ class CountedDriver:
     def delete(self, path: str) -> None:
         with self._request("delete", path):
             self.objects.pop(path, None)
+
+    def delete_many(self, paths: Sequence[str]) -> None:
+        with self._request("delete_many", paths[0]):
+            for path in paths:
+                self.objects.pop(path, None)
 
     def renew(self) -> None:
         """Has no keys."""

@@ -9,6 +9,7 @@ It passes requests on as they are, their Host included, so that signatures hold.
 import asyncio
 import contextlib
 import random
+import re
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ SLOW_DOWN = (
     b"<Message>Please reduce your request rate.</Message></Error>"
 )
 CHUNK = 1 << 16
+EXCESS = b"and this is too much" * 5
 
 
 @dataclass(frozen=True)
@@ -29,9 +31,13 @@ class Faults:
 
     latency: float = 0.0
     busy: float = 0.0  # 503 SlowDown; the request does not reach the service
+    limited: float = 0.0  # 429, likewise
+    retry_after: str = ""  # the header of these two answers
     reset: float = 0.0  # the connection is reset instead of an answer; the service has done its work
     stall: float = 0.0  # no answer until the proxy is closed
     short: float = 0.0  # the body ends in its middle, and the connection with it
+    long: float = 0.0  # the body has more bytes than were asked for, and its headers say so
+    beyond: float = 0.0  # bytes follow the body that its headers do not mention
     altered: float = 0.0  # a byte of the body is changed
     once: bool = False  # a request that met a fault meets none when it is repeated
     seed: int = 0
@@ -39,7 +45,7 @@ class Faults:
     def draw(self, generator: random.Random) -> str:
         """Returns the fault of the next request, '' for none."""
         place = generator.random()
-        for kind in ("busy", "reset", "stall", "short", "altered"):
+        for kind in ("busy", "limited", "reset", "stall", "short", "long", "beyond", "altered"):
             if place < (share := getattr(self, kind)):
                 return kind
             place -= share
@@ -137,9 +143,14 @@ class FaultyProxy:
                 self.requests.append(Request(method, path, 0, 0, fault, len(body)))
                 await self._done.wait()
                 return False
-            if fault == "busy":
-                answer = b"HTTP/1.1 503 Slow Down\r\nContent-Type: application/xml\r\nContent-Length: %d\r\n\r\n"
-                headers, content = answer % len(SLOW_DOWN), b"" if method == "HEAD" else SLOW_DOWN
+            if fault in ("busy", "limited"):
+                headers = b"HTTP/1.1 %s\r\nContent-Type: application/xml\r\nContent-Length: %d\r\n" % (
+                    b"503 Slow Down" if fault == "busy" else b"429 Too Many Requests",
+                    len(SLOW_DOWN),
+                )
+                if self.faults.retry_after:
+                    headers += b"Retry-After: %s\r\n" % self.faults.retry_after.encode()
+                headers, content = headers + b"\r\n", b"" if method == "HEAD" else SLOW_DOWN
             else:
                 onward.write(head + body)
                 await onward.drain()
@@ -152,6 +163,11 @@ class FaultyProxy:
     async def _send(self, writer: asyncio.StreamWriter, seen: Request, headers: bytes, content: bytes) -> bool:
         if seen.fault == "short":
             content = content[: len(content) // 2]
+        elif seen.fault == "long" and content and b"transfer-encoding" not in headers.lower():
+            content += EXCESS
+            headers = re.sub(rb"(?i)(\r\ncontent-length: *)\d+", rb"\g<1>%d" % len(content), headers)
+        elif seen.fault == "beyond" and content:
+            content += EXCESS
         elif seen.fault == "altered" and content:
             content = bytes([*content[:-1], content[-1] ^ 1])
         sent = 0 if seen.fault == "reset" else len(content)
@@ -164,7 +180,7 @@ class FaultyProxy:
             writer.write(content[start : start + CHUNK])
             await writer.drain()
         await writer.drain()
-        return seen.fault != "short"
+        return seen.fault not in ("short", "beyond")
 
 
 def _header(head: bytes, name: bytes) -> bytes:

@@ -21,7 +21,9 @@ class BehindEndError(OSError):
 
 
 class BusyError(OSError):
-    """The service asks for fewer requests (429 or 503)."""
+    """The service asks for fewer requests (429 or 503); `retry_after`: and for a wait of so many seconds."""
+
+    retry_after: float | None = None
 
 
 class RefusedError(PermissionError):

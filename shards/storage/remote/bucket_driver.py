@@ -3,18 +3,21 @@ length of every answer."""
 
 import errno
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, ClassVar
+from urllib.parse import quote
 
 from tagmill.shards.errors import StoreError
 from tagmill.shards.storage.listing import Page
-from tagmill.shards.storage.remote.answers import BehindEndError, MisdirectedError, RefusedError
+from tagmill.shards.storage.remote.answers import BehindEndError, BusyError, MisdirectedError, RefusedError
 from tagmill.shards.storage.remote.azure_settings import azure_environment, azure_settings
-from tagmill.shards.storage.remote.clients import Patience, Settings, client, connected, reading, writing
+from tagmill.shards.storage.remote.clients import SHORT_READ, Patience, Settings, client, connected, reading, writing
 from tagmill.shards.storage.remote.gcs_settings import GOOGLE_KEYS, gcs_settings, google_environment
 from tagmill.shards.storage.remote.places import Place, Service
+from tagmill.shards.storage.remote.probe import WAITS_ASKED, ask_head
 from tagmill.shards.storage.remote.s3_credentials import Keys, aws_environment, key_ring, s3_place
 
 # Bytes of the longest put in one request. Ceph 16 ignores If-None-Match when a multipart upload is completed.
@@ -24,6 +27,7 @@ BULK: dict[Service, int] = {"s3": 1000, "gs": 100, "az": 256}  # objects in one 
 # Metadata that identifies the creator of an object. Azure allows no hyphen.
 PUT_MARK: dict[Service, str] = {"s3": "tagmill-put", "gs": "tagmill-put", "az": "tagmill_put"}
 PARTS = 9000  # largest number of parts of a multipart upload; S3 allows 10,000
+GCS_URL = "https://storage.googleapis.com"
 AZURE_RETRIES = 6  # of each page of a listing of Azure
 
 
@@ -58,12 +62,15 @@ class BucketDriver:
 
     def read(self, path: str) -> bytes:
         with self._connected(path) as obstore:
-            return bytes(obstore.get(self._client(reading()), path).bytes())
+            answer = obstore.get(self._client(reading()), path)
+            if int(answer.meta["size"]) > SHORT_READ:
+                answer = obstore.get(self._client(reading(int(answer.meta["size"]))), path)
+            return bytes(answer.bytes())
 
     def read_range(self, path: str, start: int, stop: int) -> tuple[bytes, int]:
         try:
             with self._connected(path) as obstore:
-                answer = obstore.get(self._client(reading()), path, options={"range": (start, stop)})
+                answer = obstore.get(self._client(reading(stop - start)), path, options={"range": (start, stop)})
                 data, size = bytes(answer.bytes()), int(answer.meta["size"])
         except BehindEndError:
             if (size := self.size(path)) > start:
@@ -182,11 +189,38 @@ class BucketDriver:
 
     @contextmanager
     def _connected(self, path: str) -> Iterator[Any]:
+        """Calls obstore, and completes errors by what only headers say."""
         try:
             with connected(path, self.place.service) as obstore:
                 yield obstore
+        except BusyError as error:
+            error.retry_after = WAITS_ASKED.seconds(self.place, lambda: self._signed_url(path))
+            raise
         except MisdirectedError as error:
-            if self.place.service != "s3" or not error.region:
+            if self.place.service != "s3" or not (region := error.region or self._region()):
                 raise
-            remedy = f"set AWS_REGION={error.region}"
-            raise RefusedError(error.errno or 0, f"the bucket is in {error.region}", path, remedy) from error
+            remedy = f"set AWS_REGION={region}"
+            raise RefusedError(errno.EREMCHG, f"the bucket is in the region {region}", path, remedy) from error
+
+    def _signed_url(self, path: str) -> str | None:
+        """Returns a URL for one HEAD request. GCS signs no URL without other requests, so there it is not signed."""
+        if self.place.service == "gs":
+            base = str(dict(gcs_settings(google_environment())).get("base_url", GCS_URL))
+            return f"{base}/{self.place.bucket}/{quote(path)}"
+        if self.place.service == "s3" and self._signed_with is None:
+            return f"{_s3_url()}/{self.place.bucket}/{quote(path)}"
+        method = "HEAD" if self.place.service == "s3" else "GET"  # a signature of Azure for GET is good for both
+        with suppress(OSError, StoreError), connected(path, self.place.service) as obstore:
+            return str(obstore.sign(self._client(reading()), method, path, timedelta(minutes=1)))
+        return None
+
+    def _region(self) -> str | None:
+        """Asks S3 where the bucket is. Returns None if that is the region that was asked."""
+        answer = ask_head(f"{_s3_url()}/{self.place.bucket}")
+        found = answer.headers.get("x-amz-bucket-region") if answer is not None else None
+        return found if found != s3_place(aws_environment()).get("region", "us-east-1") else None
+
+
+def _s3_url() -> str:
+    given = s3_place(aws_environment())
+    return given.get("endpoint", f"https://s3.{given.get('region', 'us-east-1')}.amazonaws.com").rstrip("/")

@@ -1,7 +1,7 @@
-"""The clients of obstore: one for all reads of a bucket, and one for each class of writes by their length.
+"""The clients of obstore: one of a bucket for reads and few for writes, each with its connections, which it reuses.
 
-A client owns its connections and reuses them; it is kept for as long as the settings and keys do not change. It makes
-no retries: `retrying` makes them. Requests in flight, and so connections, are bounded by `hedge.MOST`.
+The time limit of a request belongs to its client, so requests are in classes by their length: a reader of chunks has one
+client. A client is kept for as long as the settings and keys do not change. It makes no retries: `retry` makes them.
 """
 
 import errno
@@ -21,12 +21,13 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 5.0
 SILENCE_SECONDS = 10.0  # without a byte of an answer, after which a read is cancelled
-SLOWEST = 1 << 20  # bytes a second; a request may take SILENCE_SECONDS plus its length at this rate
+SLOWEST = 1 << 20  # bytes a second; a request may take twice SILENCE_SECONDS plus its length at this rate
 LONGEST_SECONDS = 3600.0
+SHORT_READ = 50 << 20  # bytes of the longest read of the usual client
 WRITES = (
     10 << 20,
     70 << 20,
-)  # bytes of the longest write of a class: markers and parts, files in one request, the rest
+)  # bytes of the longest write of a class: markers and parts of a file, files in one request
 SERVICE_EXTRAS = {"s3": "s3", "gs": "gcs", "az": "azure"}
 
 Settings = tuple[tuple[str, Any], ...]
@@ -39,22 +40,21 @@ class Patience(NamedTuple):
     total: float
 
 
-def reading() -> Patience:
-    """Returns the limits of reads. A slow body ends at `longest`, which the caller waits."""
-    return Patience(SILENCE_SECONDS, LONGEST_SECONDS)
+def reading(num_bytes: int = 0) -> Patience:
+    """Returns the limits of a read: silence ends it early, and a slow body at the end of its class."""
+    return Patience(SILENCE_SECONDS, _total(SHORT_READ) if num_bytes <= SHORT_READ else LONGEST_SECONDS)
 
 
 def writing(num_bytes: int) -> Patience:
     """Returns the limits of a write: while its body is sent no answer arrives, so only the total is limited."""
     for longest in WRITES:
         if num_bytes <= longest:
-            return Patience(None, 2 * SILENCE_SECONDS + longest / SLOWEST)
+            return Patience(None, _total(longest))
     return Patience(None, LONGEST_SECONDS)
 
 
-def longest(num_bytes: int) -> float:
-    """Returns the seconds that an answer of that many bytes may take."""
-    return min(LONGEST_SECONDS, 2 * SILENCE_SECONDS + num_bytes / SLOWEST)
+def _total(num_bytes: int) -> float:
+    return 2 * SILENCE_SECONDS + num_bytes / SLOWEST
 
 
 @lru_cache(maxsize=64)

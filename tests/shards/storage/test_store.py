@@ -12,7 +12,7 @@ from pathlib import Path
 import fsspec
 import pytest
 
-import tagmill.shards.storage.store as store_module
+import tagmill.shards.storage.remote.remote_store as store_module
 from tagmill.shards.errors import StoreError, TagmillError
 from tagmill.shards.storage.store import Retries, Store, handle, is_local, local_path
 from tests.shards.azurite import AzureService

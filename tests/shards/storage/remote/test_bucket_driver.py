@@ -13,7 +13,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from tagmill.shards.errors import IntegrityError, StoreError
 from tagmill.shards.storage import hedge
-from tagmill.shards.storage import store as store_module
+from tagmill.shards.storage import retry as retry_module
 from tagmill.shards.storage.counters import STORE_COUNTERS
 from tagmill.shards.storage.remote import bucket_driver, clients
 from tagmill.shards.storage.remote.s3_credentials import aws_environment, key_ring
@@ -236,7 +236,7 @@ def test_s3_keys_renewed_in_their_file_are_used(expiring: SilentWeb) -> None:
 
 
 def test_s3_keys_renewed_during_retries_are_used(expiring: SilentWeb, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_module, "pause", lambda seconds=0.0: write_keys("new") if seconds else None)
+    monkeypatch.setattr(retry_module, "pause", lambda seconds=0.0: write_keys("new") if seconds else None)
     assert Store("s3://bucket").read("a") == CONTENT
     assert expiring.asked == 3, "once more with the old ones, which were not known to be renewed"
 
