@@ -53,9 +53,3 @@ def put_many(store: Store, objects: Iterable[tuple[str, bytes]]) -> None:
     """Writes small objects, in any order, and returns when all are there."""
     for _ in in_order(lambda each: store.put(*each), objects, requests_at_once(store)):
         pass
-
-
-def delete_many(store: Store, names: Iterable[str]) -> None:
-    """Removes objects, in any order, and returns when all are gone; missing ones are no error."""
-    for _ in in_order(store.delete, names, requests_at_once(store)):
-        pass

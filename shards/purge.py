@@ -25,7 +25,6 @@ from tagmill.shards.formats.placeholder_jpeg import no_facts, placeholder_jpeg
 from tagmill.shards.formats.record import sha256_hex
 from tagmill.shards.formats.shard_index import TAR_BLOCK, key_hex, padded
 from tagmill.shards.manifest import Corpus, CorpusFile, Named, ShardEntry, amend, read_named
-from tagmill.shards.many_requests import delete_many
 from tagmill.shards.reader import ShardReader
 from tagmill.shards.storage.store import Store
 from tagmill.shards.takedown import PURGE, PURGED, PurgedShard, Row, Takedown
@@ -113,7 +112,7 @@ def purge_shards(corpus: Corpus, spool: Path, entries: Iterable[ShardEntry], at:
             after = purge_shard(corpus, entry, spool)
             rows.append(Row(kind=PURGED, shard=entry.name, at=at, **asdict(after)))
     kept = corpus.store.names("parts")  # they hold copies of the images
-    delete_many(corpus.store, [name for name in kept if not name.startswith(f"{NOTES}/")])
+    corpus.store.delete_many([name for name in kept if not name.startswith(f"{NOTES}/")])
     found = record(corpus, rows) if rows else corpus
     corpus.store.delete_below("parts")
     return found

@@ -18,7 +18,6 @@ from tagmill.ingest.pack.shard_plan import Before
 from tagmill.ingest.parts.run import images_left
 from tagmill.shards.errors import ConfigError, CorpusError
 from tagmill.shards.manifest import SPLITS, Corpus, Named, ShardEntry, put_manifest
-from tagmill.shards.many_requests import delete_many
 from tagmill.shards.side_tables import FOLDERS, num_runs, of_later_runs
 from tagmill.shards.storage.store import Store
 from tagmill.shards.writer import SIDES
@@ -189,7 +188,7 @@ def remove_packed(store: Store, base: Base | None) -> None:
     left = [name for name, match in shards if match and match[1] not in in_corpus]
     for folder in FOLDERS:
         left += of_later_runs(store.names(folder), base.runs if base else 0)
-    delete_many(store, left)
+    store.delete_many(left)
 
 
 def extended(base: Base, now: Corpus, manifest: Named, totals: dict[str, int], run: dict[str, Any]) -> Corpus:

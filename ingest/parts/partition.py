@@ -31,7 +31,6 @@ from tagmill.ingest.sources.inputs import ROW_BITS, Input, inputs
 from tagmill.ingest.sources.rows import row_schema, rows
 from tagmill.ingest.sources.samples import Listing
 from tagmill.shards.errors import ConfigError
-from tagmill.shards.many_requests import delete_many
 from tagmill.shards.storage.store import Store
 from tagmill.shards.storage.threads import DaemonPool
 
@@ -103,7 +102,7 @@ def partition(
     if (marker := read_if_there(store, PARTITION_MARKER)) is not None:
         return _partitioned_before(config, marker)
     # Of a run that was killed in this stage, maybe with other flags.
-    delete_many(store, [name for name in store.names("parts") if ROWS_PATTERN.fullmatch(name)])
+    store.delete_many([name for name in store.names("parts") if ROWS_PATTERN.fullmatch(name)])
     folder = spool / "partition"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

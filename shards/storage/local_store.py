@@ -67,12 +67,11 @@ class LocalStore:
     def put_new(self, name: str, source: bytes | Path) -> bool:
         return self._put(name, source, replace=False)
 
-    def exchange(self, name: str, old: bytes, new: bytes) -> bool:
+    @contextmanager
+    def locked_if(self, name: str, content: bytes) -> Iterator[bool]:
+        """Yields whether the object has that content, and holds other exchanges off until the block ends."""
         with self._reading(name) as path, locked(path.parent):
-            if path.read_bytes() != old:
-                return False
-            self._put(name, new, replace=True)
-            return True
+            yield path.read_bytes() == content
 
     def delete(self, name: str) -> None:
         with self._reading(name) as path:

@@ -159,7 +159,12 @@ class Store:
         in a bucket by the version that was read; elsewhere by a comparison just before, which is no guarantee.) Raises
         FileNotFoundError.
         """
-        return self._place.exchange(_safe(name), old, new)
+        if isinstance(self._place, RemoteStore):
+            return self._place.exchange(_safe(name), old, new)
+        with self._place.locked_if(_safe(name), old) as same:
+            if same:
+                self.put(name, new)
+            return same
 
     def delete(self, name: str) -> None:
         """Removes an object; a missing one is no error."""

@@ -2,6 +2,7 @@
 
 import errno
 import re
+from collections.abc import Callable
 
 EXPIRED = frozenset(["ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "ExpiredAuthenticationToken"])
 # Statuses from 300 to 499 and codes that another try may fix.
@@ -26,18 +27,16 @@ class BusyError(OSError):
     retry_after: float | None = None
 
 
-class RefusedError(PermissionError):
-    """A refusal with a remedy of its own."""
-
-    def __init__(self, number: int, line: str, path: str, remedy: str) -> None:
-        super().__init__(number, line, path)
-        self.remedy = remedy
-
-
 class MisdirectedError(PermissionError):
-    """Perhaps the bucket is in another region: `region`, if the service names it."""
+    """A refusal of a bucket that is perhaps in another region: `region`, if the service names it, else `ask` finds it."""
 
     region: str = ""
+    ask: Callable[[], str | None] = staticmethod(lambda: None)
+
+    @property
+    def remedy(self) -> str:
+        region = self.region or self.ask()
+        return f"set AWS_REGION={region}: the bucket is there" if region else "check the credentials and the region"
 
 
 def plain_error(error: Exception, path: str) -> OSError:

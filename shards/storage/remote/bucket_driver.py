@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from tagmill.shards.errors import StoreError
 from tagmill.shards.storage.listing import Page
-from tagmill.shards.storage.remote.answers import BehindEndError, BusyError, MisdirectedError, RefusedError
+from tagmill.shards.storage.remote.answers import BehindEndError, BusyError, MisdirectedError
 from tagmill.shards.storage.remote.azure_settings import azure_environment, azure_settings
 from tagmill.shards.storage.remote.clients import SHORT_READ, Patience, Settings, client, connected, reading, writing
 from tagmill.shards.storage.remote.gcs_settings import GOOGLE_KEYS, gcs_settings, google_environment
@@ -197,10 +197,9 @@ class BucketDriver:
             error.retry_after = WAITS_ASKED.seconds(self.place, lambda: self._signed_url(path))
             raise
         except MisdirectedError as error:
-            if self.place.service != "s3" or not (region := error.region or self._region()):
-                raise
-            remedy = f"set AWS_REGION={region}"
-            raise RefusedError(errno.EREMCHG, f"the bucket is in the region {region}", path, remedy) from error
+            if self.place.service == "s3":
+                error.ask = self._region
+            raise
 
     def _signed_url(self, path: str) -> str | None:
         """Returns a URL for one HEAD request. GCS signs no URL without other requests, so there it is not signed."""

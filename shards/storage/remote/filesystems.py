@@ -1,6 +1,6 @@
 """Filesystems for reading, with the methods of fsspec: patterns, folders and files for readers of tables.
 
-A bucket's is read by the driver of the store, with its retries, so no other package opens it.
+Buckets and hf:// are read by the driver of the store, with its retries, so no other package opens them.
 """
 
 import io
@@ -19,7 +19,7 @@ BLOCK = 1 << 20  # bytes that an open file reads at a time
 
 
 class BucketFileSystem(AbstractFileSystem):  # type: ignore[misc]
-    """The buckets of one scheme. A path is `bucket/name`, as in the address after `://`."""
+    """The buckets of one scheme, or the Hub. A path is `bucket/name`, as in the address after `://`."""
 
     cachable = False
 
@@ -122,7 +122,7 @@ def handle(url: str) -> tuple[Any, str]:
     """
     if is_local(url):
         return fsspec_filesystem(str(local_path(url)))
-    if place_of(url) is not None:
+    if place_of(url) is not None or url.startswith("hf://"):
         return BucketFileSystem(url.partition("://")[0]), BucketFileSystem._strip_protocol(url)
     return fsspec_filesystem(url)
 

@@ -12,7 +12,7 @@
 | `HF_ENDPOINT` | another address of the Hub |
 
 huggingface_hub parses addresses, finds the token and has the connections. Its filesystem for fsspec is not used: it
-repeats each request up to five times, and we repeat a failed one in one place (`retrying`); and its ranges need a
+repeats each request up to five times, and we repeat a failed one in one place (`retry`); and its ranges need a
 listing of the folder first.
 """
 

@@ -1,4 +1,4 @@
-"""Opens the driver of an address: obstore's for buckets, fsspec's for every other scheme."""
+"""Opens the driver of an address: obstore's for buckets, the Hub's for hf://, fsspec's for every other scheme."""
 
 from typing import Any
 
@@ -8,6 +8,7 @@ from tagmill.shards.errors import StoreError
 from tagmill.shards.storage.remote.bucket_driver import BucketDriver
 from tagmill.shards.storage.remote.driver import Driver
 from tagmill.shards.storage.remote.fsspec_driver import FsspecDriver
+from tagmill.shards.storage.remote.hub_driver import HubDriver
 from tagmill.shards.storage.remote.places import place_of
 
 
@@ -28,5 +29,7 @@ def driver_of(url: str) -> tuple[Driver, str]:
     """Returns the driver of a remote URL and the path inside it."""
     if (found := place_of(url)) is not None:
         return BucketDriver(found[0]), found[1]
+    if url.startswith("hf://"):
+        return HubDriver(), url.removeprefix("hf://")
     fs, path = fsspec_filesystem(url)
     return FsspecDriver(fs), path

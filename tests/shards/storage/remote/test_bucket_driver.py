@@ -16,6 +16,7 @@ from tagmill.shards.storage import hedge
 from tagmill.shards.storage import retry as retry_module
 from tagmill.shards.storage.counters import STORE_COUNTERS
 from tagmill.shards.storage.remote import bucket_driver, clients
+from tagmill.shards.storage.remote.probe import WaitsAsked
 from tagmill.shards.storage.remote.s3_credentials import aws_environment, key_ring
 from tagmill.shards.storage.store import Retries, Store, retrying_filesystem
 from tests.shards.faults import Faults, FaultyProxy, faulty
@@ -204,6 +205,9 @@ def expiring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Silent
     """Creates a bucket with an object `a`, and expired keys in ~/.aws/credentials."""
     for name, _ in aws_environment():
         monkeypatch.delenv(name)
+    monkeypatch.setattr(hedge, "FIRST_SECONDS", 60.0)  # no answer is late, so the counts are known
+    monkeypatch.setattr(hedge, "FLOOR_SECONDS", 60.0)
+    monkeypatch.setattr(hedge, "_OF_PROCESS", {})
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     (tmp_path / "bucket").mkdir()
     (tmp_path / "bucket" / "a").write_bytes(CONTENT)
@@ -254,7 +258,7 @@ def test_s3_keys_of_the_environment_that_expire_are_refused_at_once(
 def test_s3_without_keys_gives_a_one_line_error(expiring: SilentWeb) -> None:
     Path("~/.aws/credentials").expanduser().unlink()
     store = Store("s3://bucket")
-    for call in (store.read, store.names, lambda _: retrying_filesystem("s3://bucket/*.csv")):
+    for call in (store.read, store.names, lambda _: retrying_filesystem("s3://bucket/*.csv")[0].glob("bucket/*.csv")):
         with pytest.raises(StoreError, match="there are no keys for S3") as caught:
             call("a")
         assert "\n" not in str(caught.value)
@@ -289,6 +293,7 @@ def s3_store(s3_bucket: str, proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(hedge, "FIRST_SECONDS", 60.0)
     monkeypatch.setattr(hedge, "FLOOR_SECONDS", 60.0)
     monkeypatch.setattr(hedge, "_OF_PROCESS", {})
+    monkeypatch.setattr(bucket_driver, "WAITS_ASKED", WaitsAsked(lambda url: None))  # nor is it asked how long to wait
     store = Store(s3_bucket, Retries(tries=12, first=0.001))
     store.put("a", CONTENT)
     proxy.forget()
