@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-import tagmill.shards.storage.store as store_module
+import tagmill.shards.storage.remote.remote_store as store_module
 from tagmill.shards.storage.store import Store
 from tests.shards.faults import Faults, FaultyProxy
 
