@@ -128,13 +128,14 @@ def _find(task: _Task) -> pa.RecordBatch:
     tar.
     """
     filter_bytes, hashes, keys = _filter(task.filter), list[bytes](), list[str]()
-    with task.store.open(task.name) as file:
-        for batch in pq.ParquetFile(file).iter_batches(_BATCH_ROWS, columns=["url", task.key], use_threads=False):
-            both = batch.filter(pc.and_(batch["url"].is_valid(), batch[task.key].is_valid()))
-            for url, key in zip(both["url"].to_pylist(), both[task.key].to_pylist(), strict=True):
-                if url.strip()[:4].lower() == "http":
-                    hashes.append(url_hash(url, task.seed))
-                    keys.append(key)
+    # Read whole: these columns are most of the file, and a shard's table is small.
+    table = pq.ParquetFile(pa.BufferReader(task.store.read(task.name)), pre_buffer=False)
+    for batch in table.iter_batches(_BATCH_ROWS, columns=["url", task.key], use_threads=False):
+        both = batch.filter(pc.and_(batch["url"].is_valid(), batch[task.key].is_valid()))
+        for url, key in zip(both["url"].to_pylist(), both[task.key].to_pylist(), strict=True):
+            if url.strip()[:4].lower() == "http":
+                hashes.append(url_hash(url, task.seed))
+                keys.append(key)
     found = pa.record_batch([pa.array(hashes, pa.binary(32)), pa.array(keys, pa.string())], schema=KNOWN)
     if not len(found):
         return found

@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +23,8 @@ from tagmill.shards.manifest import Corpus, CorpusFile, commit, put_manifest
 from tagmill.shards.side_tables import REJECTS
 from tagmill.shards.storage.store import Store
 from tagmill.shards.writer import ShardWriter, publish
+from tests.shards.faults import faulty
+from tests.shards.objectstore import ObjectStore
 
 SEED = 5
 
@@ -134,3 +137,28 @@ def test_workers_find_the_same(folder: Path) -> None:
         url_hash("http://a.example/copy", SEED): key(1)
     }
     assert corpus.store.exists(KNOWN_MARKER)
+
+
+def test_in_a_bucket_each_table_is_asked_for_once(
+    folder: Path, s3_service: ObjectStore, s3_bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = corpus_of(folder, [f"http://a.example/{n}" for n in range(9)], [("http://a.example/copy", key(1))])
+    store = Store(f"{s3_bucket}/corpus")
+    for name in here.store.names(""):
+        store.put(name, here.store.read(name))
+    new: list[str | None] = [f"http://a.example/{n}" for n in range(4, 14)]
+    manifest = partitioned_list(folder, new, store, rows_per_part=2)
+    corpus = Corpus.open(store.url)
+    with faulty(s3_service.endpoint) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
+        assert partition_known(corpus, manifest, store, folder, processes=1) == 5
+        asked = Counter((request.method, request.path.partition("/corpus/")[2]) for request in proxy.requests)
+    asked = Counter({key: count for key, count in asked.items() if not key[1].startswith("manifests/")})
+    tables = {name: count for (method, name), count in asked.items() if method == "GET" and name.endswith(".parquet")}
+    assert tables == {
+        **{f"shards/{entry.name}.parquet": 1 for entry in corpus.entries},
+        **{f"rejects/{number:06d}.parquet": 1 for number in range(2)},
+        # For the filter, and once more where its false positives are sorted out.
+        **{f"parts/{part:06d}/rows.parquet": 2 for part in range(manifest.num_parts)},
+    }
+    assert not [name for method, name in asked if method == "HEAD" and name != KNOWN_MARKER]
