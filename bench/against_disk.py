@@ -30,7 +30,7 @@ def compare(options: argparse.Namespace) -> dict[str, list[dict[str, float]]]:
     runs: dict[str, list[dict[str, float]]] = {DISK: [], BUCKET: []}
     for number in range(options.pairs):
         for place in [DISK, BUCKET] if number % 2 == 0 else [BUCKET, DISK]:
-            with remote.service([]) as store:  # anew each time: what is deleted stays in its memory for hours
+            with remote.service([]) as store:  # a new one each time: what is deleted stays in its memory for hours
                 runs[place].append(one(place, web, store, options))
             print(f"pair {number + 1}, {place}: {runs[place][-1]}", file=sys.stderr)
     conclude(runs, options.out)
