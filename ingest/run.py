@@ -10,7 +10,7 @@ robots       parts/robots.py              parts/robots/rules/: the answers of a 
 fetch        parts/run.py, parts/make.py  parts/NNNNNN/<attempt>.parquet: rows with JPEGs; <attempt>.facts.parquet: what
                                           set work needs of them; parts/NNNNNN/done.json
 select       dedup/selection.py           parts/selection/: what becomes of each row; decontamination.parquet
-pack         pack/write_shards.py         shards/, rejects/, ledger/; parts/packed/: a marker for each group
+pack         pack/write_shards.py         shards/, rejects/, ledger/; parts/packed/: a marker for each group, held-out rows
 label        commit.py, views/build.py    manifests/, views/
 (commit)     commit.py                    report.json, corpus.json; deletes parts/
 
