@@ -39,6 +39,7 @@ def ingest_command(arguments: Sequence[str]) -> None:
     # These load an HTTP client and an SQL engine, which `--help` does not wait for.
     from rich.console import Console
 
+    from tagmill.ingest.progress.lines import LineProgress
     from tagmill.ingest.progress.progress import JsonProgress, Progress, RichProgress
     from tagmill.ingest.run import ingest
     from tagmill.ingest.workers.process_setup import leave_out_pandas
@@ -46,7 +47,12 @@ def ingest_command(arguments: Sequence[str]) -> None:
     with ExitStack() as stack:
         if config.engine != "spark":
             stack.callback(leave_out_pandas())
-        progress: Progress = stack.enter_context(JsonProgress()) if shown.json else stack.enter_context(RichProgress())
+        if shown.json:
+            progress: Progress = stack.enter_context(JsonProgress())
+        elif Console(stderr=True).is_terminal:
+            progress = stack.enter_context(RichProgress())
+        else:
+            progress = stack.enter_context(LineProgress())
         if shown.prometheus is not None:
             from tagmill.ingest.progress.prometheus import PrometheusProgress
 

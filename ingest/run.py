@@ -127,8 +127,8 @@ def _ask_hosts(run: RunContext, manifest: PartitionManifest) -> None:
     if all_done(run.store, manifest.num_parts):
         return
     engine = run.executor.engine
-    with run.stage("hosts"):
-        sizes = find_hosts(run.config, run.store, manifest.num_parts, engine)
+    with run.stage("hosts", manifest.num_parts):
+        sizes = find_hosts(run.config, run.store, manifest.num_parts, engine, run.progress)
     with run.stage("robots", sum(sizes)):
         ask_hosts(run.config, run.store, manifest.num_parts, sizes, engine, run.progress)
 

@@ -47,7 +47,7 @@ from tagmill.ingest.layout import (
 )
 from tagmill.ingest.optional_objects import read_if_there
 from tagmill.ingest.parts.local_rows import local_rows
-from tagmill.ingest.progress.progress import Progress
+from tagmill.ingest.progress.progress import Progress, Silent
 from tagmill.ingest.reasons import Reason
 from tagmill.ingest.sources.locations import BYTES_COLUMN
 from tagmill.ingest.workers.pool import WorkerPool
@@ -106,21 +106,30 @@ class Asked:
         return fresh and self.agents == sorted(agents_of(config.user_agent))
 
 
-def find_hosts(config: IngestConfig, store: Store, num_parts: int, engine: Callable[[], Engine]) -> list[int]:
+def find_hosts(
+    config: IngestConfig,
+    store: Store,
+    num_parts: int,
+    engine: Callable[[], Engine],
+    progress: Progress | None = None,
+) -> list[int]:
     """Finds the hosts of all partitions and puts them, each once, into tasks; returns the number of hosts of each task.
 
-    Memory holds the origins of one partition per worker, and what the engine takes. Skipped where the marker is there.
+    `progress` counts partitions. Memory holds the origins of one partition per worker, and what the engine takes. Skipped
+    where the marker is there.
     """
     if (marker := read_if_there(store, HOSTS_MARKER)) is not None:
         return list(json.loads(marker))
     rules = read_rules(store)
     there = {name for name, _ in store.listing(ORIGINS_FOLDER)}
     scans = [_Scan(config, store, part, rules) for part in range(num_parts) if origins_file(part) not in there]
+    progress = Silent() if progress is None else progress
+    progress.advance(num_parts - len(scans))
     with WorkerPool(
         min(config.processes, -(-len(scans) // PARTITIONS_PER_WORKER)), "finding the hosts of a list"
     ) as pool:
         for _ in pool.map(_find_origins, scans):
-            pass
+            progress.advance(1)
     with closing(engine()) as sql:
         sql.bind_once("origins", _origins(store, num_parts))
         sizes = list(_put_hosts(sql, store))

@@ -1,4 +1,4 @@
 """What people and machines see of a run while it goes on.
 
-Used from outside: failure_budget, host_times, progress, prometheus.
+Used from outside: failure_budget, host_times, lines, progress, prometheus.
 """

@@ -23,10 +23,10 @@ class Progress(Protocol):
     """What a stage of an ingest reports to, from one thread."""
 
     def stage(self, name: str, total: int | None = None) -> None:
-        """Begins a stage of `total` rows (None: unknown), and ends the one before."""
+        """Begins a stage of `total` rows, or of other units (None: unknown), and ends the one before."""
 
     def advance(self, n: int, **counts: int) -> None:
-        """Adds `n` rows that are done; `counts` has their number by outcome: `ok`, or the reason of a reject."""
+        """Adds `n` of them that are done; `counts` has their number by outcome: `ok`, or the reason of a reject."""
 
     def fetched(self, traffic: FetchStats) -> None:
         """Sets what the run has fetched so far, and which hosts took the most time."""
@@ -103,7 +103,7 @@ class RichProgress:
 
     def __init__(self, console: Console | None = None) -> None:
         self._bars = Bars(
-            TextColumn("{task.description:8}", markup=False),
+            TextColumn("{task.description:20}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[says]}", markup=False),  # host names are not trusted as markup

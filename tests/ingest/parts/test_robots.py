@@ -29,6 +29,7 @@ from tagmill.ingest.filters.takedown_rules import Denylist, rule
 from tagmill.ingest.http import sockets
 from tagmill.ingest.http.urls import normalise, parsed_url
 from tagmill.ingest.layout import (
+    HOSTS_MARKER,
     ROBOTS_MARKER,
     TAKEDOWN_PIN,
     answers_file,
@@ -46,6 +47,7 @@ from tagmill.ingest.progress.progress import Silent
 from tagmill.shards.formats.parquet import read_table
 from tagmill.shards.storage.store import Store
 from tests.ingest.liar import Crowd, Liar, Lie, redirect
+from tests.ingest.progress.recorded import Recorded
 from tests.ingest.smallweb import picture
 from tests.ingest.test_run import DEADLY, digests
 from tests.shards.countedstore import counted_store
@@ -86,7 +88,10 @@ class Run:
             return DuckDB(self.spool / "engine", memory_limit="300MB", threads=1)
 
         told, config = Told(), dataclasses.replace(self.config, **changes)
-        sizes = find_hosts(config, self.store, self.manifest.num_parts, engine)
+        scanned, there = Recorded(), self.store.exists(HOSTS_MARKER)
+        scanned.stage("hosts")
+        sizes = find_hosts(config, self.store, self.manifest.num_parts, engine, scanned)
+        assert scanned.done["hosts"] == (0 if there else self.manifest.num_parts)
         return ask_hosts(config, self.store, self.manifest.num_parts, sizes, engine, told), told.counts
 
     def fetch(self) -> dict[str, tuple[str | None, str | None]]:
