@@ -23,7 +23,9 @@ import pytest
 
 from tests.shards.daemons import PATIENCE, daemon, output_of
 
-PROGRAM = Path(__file__).resolve().parents[2] / "build/azurite/node_modules/azurite/dist/src/blob/main.js"
+PLACE = Path(__file__).resolve().parents[2] / "build/azurite"
+PROGRAM = PLACE / "node_modules/azurite/dist/src/blob/main.js"
+INSTALLED = PLACE / "installed.json"  # which setup/azurite.sh writes last
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def azure_service(folder: Path) -> Iterator[AzureService]:
 @pytest.fixture(scope="session")
 def azurite() -> Iterator[AzureService]:
     """Starts the service, with the environment for its clients; skips if it is not installed."""
-    if shutil.which("node") is None or not PROGRAM.exists():
+    if shutil.which("node") is None or not INSTALLED.exists():
         pytest.skip("no emulator of Azure here: install Node 20 and npm, then run setup/azurite.sh")
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="tagmill-azurite-"))

@@ -16,6 +16,7 @@ import pytest
 
 import tagmill.shards.storage.remote.remote_store as store_module
 from tagmill.shards.errors import IntegrityError, StoreError
+from tagmill.shards.storage.remote import bucket_driver
 from tagmill.shards.storage.remote.opening import driver_of
 from tagmill.shards.storage.store import Store
 from tests.shards.writers import count_up, race
@@ -148,6 +149,29 @@ class StoreContract:
         assert store.names("c") == store.names("d") == store.names("a/1") == []
         store.delete("a/1")
         assert store.names("a") == ["a/2", "a/b/3"]
+
+    @pytest.mark.parametrize("seed", range(3))
+    def test_a_listing_that_changes_has_what_remains_once(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch, seed: int
+    ) -> None:
+        """Objects come and go between pages and within them."""
+        monkeypatch.setattr(bucket_driver, "PAGE", 4)
+        draw = random.Random(seed)
+        names = [f"a/{i:02}" for i in range(24)]
+        draw.shuffle(names)
+        there, goes, comes = names[:12], names[12:18], names[18:]
+        for name in (*there, *goes, "ab/other"):
+            store.put(name, b"x" * int(name[-2:]) if name in there else b"x")
+        seen = []
+        for name, size in store.listing("a"):
+            seen.append(name)
+            assert name not in there or size == int(name[-2:])
+            if goes and draw.random() < 0.6:
+                store.delete(goes.pop())
+            if comes and draw.random() < 0.6:
+                store.put(comes.pop(), b"x")
+        assert len(seen) == len(set(seen)) and set(there) <= set(seen) <= set(names)
+        assert len(goes) < 6 and len(comes) < 6, "nothing has changed"
 
     def test_deleting(self, store: Store) -> None:
         for name in ("a/1", "a/b/2", "ab", "c"):
