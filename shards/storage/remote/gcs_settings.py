@@ -24,6 +24,9 @@ KEY_FILES = ("GOOGLE_SERVICE_ACCOUNT", "GOOGLE_SERVICE_ACCOUNT_PATH", "GOOGLE_AP
 LOGIN = "~/.config/gcloud/application_default_credentials.json"
 _KEYS = (*KEY_FILES, "GOOGLE_SERVICE_ACCOUNT_KEY", "GOOGLE_BEARER_TOKEN", "GOOGLE_SKIP_SIGNATURE")
 
+# A key without which obstore would look for a token before each write, also with skip_signature.
+UNSIGNED = json.dumps({"disable_oauth": True, "client_email": "", "private_key": "", "private_key_id": ""})
+
 
 def google_environment() -> Environment:
     """Returns the current variables about Google Cloud Storage."""
@@ -40,7 +43,7 @@ def gcs_settings(environment: Environment) -> Settings:
     elif emulator:
         settings["base_url"] = (emulator if "://" in emulator else f"http://{emulator}").rstrip("/")
         if not any(given.get(name) for name in _KEYS):
-            settings["skip_signature"] = True
+            settings["service_account_key"] = UNSIGNED
     elif found := _base_url(given):
         settings["base_url"] = found
     if project := given.get("GOOGLE_CLOUD_QUOTA_PROJECT"):
