@@ -21,7 +21,7 @@ FAILURE_FLOOR = 20  # holes that never stop a run: a share of a small number of 
 DEFAULT_STREAMS = 256
 STREAMS_PER_RANK = 8  # large enough that a slightly larger or smaller world still divides the streams nearly evenly
 LOCAL_READERS = 4
-REMOTE_READERS = 32
+REMOTE_READERS, MOST_READERS = 32, 128  # at the start, and at most: 25,000 images/s at 200 ms a chunk need 80
 
 MOST_JITTER = 10.0
 MOST_HUE = 0.5  # of the full circle, to both sides
@@ -112,7 +112,7 @@ class LoaderConfig:
     """Pins the decoding threads to this rank's part of the cores, so that the ranks of a machine do not disturb each
     other."""
     readers: Count | None = None
-    """Chunks that are read at the same time. None: see `resolve_readers`."""
+    """Chunks that are read at the same time. None: see `reader_range`."""
     epochs: Count | None = None
     """Number of epochs: a `for` after the last one raises ConfigError. None: any number. A loader that restarts ignores
     it."""
@@ -193,23 +193,23 @@ class LoaderConfig:
             return self.streams
         return max(DEFAULT_STREAMS, STREAMS_PER_RANK * world_size)
 
-    def resolve_readers(self, remote: bool) -> int:
-        """Returns `readers` as configured, or 4 for a local store and 32 for a remote one, where a chunk takes several
-        round trips."""
+    def reader_range(self, remote: bool) -> tuple[int, int]:
+        """Returns how many chunks are read at a time, at the start and at most: `readers` as configured, or 4 for a
+        local store. For a remote one 32 to 128: the number follows the latency of a chunk and the rate of batches."""
         if self.readers is not None:
-            return self.readers
-        return REMOTE_READERS if remote else LOCAL_READERS
+            return self.readers, self.readers
+        return (REMOTE_READERS, MOST_READERS) if remote else (LOCAL_READERS, LOCAL_READERS)
 
     @property
     def restarts(self) -> bool:
         """`restart` as configured, or else whether the split is held out."""
         return self.split == "holdout" if self.restart is None else self.restart
 
-    def read_ahead(self, remote: bool) -> int:
-        """Returns the samples that may be open in addition to the windows. The last chunk of a block fits into the
-        windows only when the next block begins, and a remote store takes longer than that: so each reader may hold one
-        more chunk."""
-        return self.resolve_readers(remote) * self.chunk if remote else 0
+    def read_ahead(self, remote: bool, readers: int) -> int:
+        """Returns the samples that may be open in addition to the windows, with that many readers. The last chunk of a
+        block fits into the windows only when the next block begins, and a remote store takes longer than that: so each
+        reader may hold one more chunk."""
+        return readers * self.chunk if remote else 0
 
     def cache_folder(self, environment: Mapping[str, str] = os.environ) -> Path | None:
         """Returns `plan_cache`, or a folder in $XDG_CACHE_HOME, or in ~/.cache; None for a user without a home folder."""

@@ -23,9 +23,11 @@ class Engine:
         self.run: Run | None = None
         """The run of the last iteration."""
 
-    def run_from(self, schedule: Schedule | MixedSchedule, slots: int, epoch: int, turn: int) -> Run:
+    def run_from(
+        self, schedule: Schedule | MixedSchedule, slots: int, epoch: int, turn: int, most_readers: int | None = None
+    ) -> Run:
         """Returns a run whose next batch begins at `turn`: the current one if it is at that turn of the same schedule,
-        else a new one. `slots` is the length of a batch."""
+        else a new one. `slots` is the length of a batch; `most_readers` limits the chunks that are read at a time."""
         run = self.run
         if run is not None and run.schedule is schedule and run.at == (epoch, turn):
             run.resume()
@@ -41,6 +43,7 @@ class Engine:
             slots=slots,
             epoch=epoch,
             turn=turn,
+            most_readers=most_readers,
         )
         return run
 

@@ -59,6 +59,7 @@ class Run:
         slots: int,
         epoch: int,
         turn: int,
+        most_readers: int | None = None,
     ) -> None:
         self.schedule = schedule
         self.at = (epoch, turn)
@@ -69,8 +70,10 @@ class Run:
         capacity = open_samples(schedule.streams, schedule.window, schedule.chunk, schedule.world)
         sources = [readers] if isinstance(readers, SampleReader) else readers
         remote = any(one.corpus.store.root is None for one in sources)
-        threads, capacity = config.resolve_readers(remote), capacity + config.read_ahead(remote)
-        self._prefetcher = Prefetcher(readers, schedule.visits(epoch, turn), capacity, threads, meters)
+        first, most = config.reader_range(remote)
+        most = most if most_readers is None else max(first, min(most, most_readers))
+        capacity += config.read_ahead(remote, most)
+        self._prefetcher = Prefetcher(readers, schedule.visits(epoch, turn), capacity, (first, most), meters)
         self._assembler = Assembler(config, schedule.steps(epoch, turn), self._prefetcher, slots)
         self._assembly_thread = DaemonPool(1, "tagmill-gather")
         begin = (

@@ -111,10 +111,13 @@ class Loader(IterableDataset[Batch]):
         self.local_batch_size = mixed_batch_size(pattern, *order) if pattern else local_batch_size(*order)
         """Slots of every batch of this rank."""
         self._schedule = self._make_schedule(streams)
-        needed = self.memory()
+        first, most = config.reader_range(self._remote)
+        needed = self.memory(first)
         if needed > config.memory_limit:
             what = f"{needed:,} bytes of open samples and batches, memory_limit is {config.memory_limit:,}"
             raise ConfigError(what, "loader", f"set memory_limit to {needed:,}, or lower streams, window or chunk")
+        fits = (readers for readers in range(most, first, -1) if self.memory(readers) <= config.memory_limit)
+        self._most_readers = next(fits, first)
 
     def _make_schedule(self, streams: int) -> Schedule | MixedSchedule:
         config = self.config
@@ -198,14 +201,18 @@ class Loader(IterableDataset[Batch]):
         last = self._state.epoch if self.config.epochs is None else self.config.epochs - 1
         return min(self._state.epoch, last)
 
-    def memory(self) -> int:
+    @property
+    def _remote(self) -> bool:
+        return any(one.corpus.store.root is None for one in self._readers)
+
+    def memory(self, readers: int | None = None) -> int:
         """Returns an upper bound of the bytes that this rank needs beyond its imports: open samples (by the mean size
         of their corpus), ranges in flight, batches, and the decoder's own memory. Every corpus of a mixture has its own
-        windows.
+        windows. `readers`: chunks read at the same time; None: as many as there may be.
         """
-        remote = any(one.corpus.store.root is None for one in self._readers)
+        readers = self._most_readers if readers is None else readers
         windows = open_samples(self._schedule.streams, self.config.window, self.config.chunk, self.world)
-        windows += self.config.read_ahead(remote)
+        windows += self.config.read_ahead(self._remote, readers)
         held, largest = 0.0, 0.0
         for one in self._readers:
             shards = slice(one.space.shards.start, one.space.shards.stop)
@@ -215,9 +222,7 @@ class Loader(IterableDataset[Batch]):
             # windows.
             held += mean * (min(windows, one.space.num_positions(0)) if self.config.epochs == 1 else windows)
             largest = max(largest, mean)
-        held += (
-            self.config.resolve_readers(remote) * self.config.chunk * largest
-        )  # ranges, until they are split into samples
+        held += readers * self.config.chunk * largest  # ranges, until they are split into samples
         pixels = 3 * self.config.size**2
         # AHEAD batches wait, two are being made, and the trainer holds one until it has the next. A batch that is not
         # normalised while it is decoded is uint8 first.
@@ -280,7 +285,8 @@ class Loader(IterableDataset[Batch]):
         schedule = self._schedule
         if self.config.restarts and not endless:
             schedule = replace(self._single(), epochs=self._state.epoch + 1)  # reads nothing of another epoch ahead
-        run = self._engine.run_from(schedule, self.local_batch_size, self._state.epoch, self._state.turn)
+        at = self._state.epoch, self._state.turn
+        run = self._engine.run_from(schedule, self.local_batch_size, *at, self._most_readers)
         while (ready := self._engine.next(run)) is not None:
             self._state = replace(self._state, epoch=ready.after[0], turn=ready.after[1])
             yield ready.batch

@@ -30,6 +30,7 @@ class Meters:
         self._holes: Counter[str] = Counter()
         self._counts_before = STORE_COUNTERS.counts()
         self._counts = {"images": 0, "bytes": 0, "batches": 0}
+        self._readers: dict[str, float] = {"readers": 0, "chunk_seconds": 0.0}
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
@@ -49,6 +50,11 @@ class Meters:
         """Adds bytes of encoded images that were read."""
         with self._lock:
             self._counts["bytes"] += num_bytes
+
+    def set_readers(self, readers: int, chunk_seconds: float) -> None:
+        """Sets how many chunks are read at a time, and how long one took of late (0 if that was not measured)."""
+        with self._lock:
+            self._readers = {"readers": readers, "chunk_seconds": chunk_seconds}
 
     def add_batch(self, images: int, holes: Mapping[str, int]) -> None:
         """Counts a batch that was yielded: its real slots including holes, and the holes by reason."""
@@ -97,19 +103,26 @@ class Meters:
         whole = sum(seen["seconds"][stage] for stage in (INPUT, DECODE, OUTPUT)) or 1.0
         waited = min(1.0, seen["seconds"][TRAINER] / whole)
         holes = f", {self.num_holes:,} holes ({self.top_reasons()})" if self.num_holes else ", no holes"
-        store = _store_summary(seen["store"])
+        store, readers = _store_summary(seen["store"]), _readers_summary(seen)
         return (
             f"{self.images:,} images in {seen['batches']:,} batches, {self.images / whole:,.0f} images/s, "
-            f"{seen['bytes'] / 1e6:,.1f} MB read{holes}{store}; the trainer waited {waited:.0%} of the time, "
-            f"the bottleneck is {self.bottleneck()}"
+            f"{seen['bytes'] / 1e6:,.1f} MB read{readers}{holes}{store}; "
+            f"the trainer waited {waited:.0%} of the time, the bottleneck is {self.bottleneck()}"
         )
 
     def as_dict(self) -> dict[str, Any]:
         """Returns plain values for a log. Those under `store` count all requests of this process to remote stores and
         the node's cache since these meters were created, from every loader."""
         with self._lock:
-            counts = {**self._counts, "holes": dict(self._holes), "seconds": dict(self._seconds)}
+            counts = {**self._counts, **self._readers, "holes": dict(self._holes), "seconds": dict(self._seconds)}
         return {**counts, "store": dict(STORE_COUNTERS.counts() - self._counts_before)}
+
+
+def _readers_summary(seen: Mapping[str, Any]) -> str:
+    """Returns the readers as text, if their number follows the latency of a chunk."""
+    if not seen["chunk_seconds"]:
+        return ""
+    return f" by {seen['readers']:,} readers, a chunk in {1000 * seen['chunk_seconds']:,.0f} ms"
 
 
 def _store_summary(store: Mapping[str, int]) -> str:

@@ -1,10 +1,10 @@
 """Reads ahead: opens visits in the order of the plan, as many as fit into the memory that taken samples have freed."""
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import pairwise
+from itertools import pairwise, repeat
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,15 +13,16 @@ import numpy.typing as npt
 from tagmill.pipeline.meters import READ, Meters
 from tagmill.pipeline.order.epoch_space import EXTRAS, EpochSpace, Span
 from tagmill.pipeline.order.plan import Visit
-from tagmill.pipeline.read.jpeg_header import is_whole
+from tagmill.pipeline.read.jpeg_header import END_OF_IMAGE, is_whole
+from tagmill.pipeline.read.reader_size import ReaderSize
+from tagmill.pipeline.read.reading_pool import Reading, ReadingPool
 from tagmill.shards.arrays import Int32s, Int64s
 from tagmill.shards.errors import TagmillError
 from tagmill.shards.manifest import Corpus
 from tagmill.shards.reader import ShardReader, Unreadable
 from tagmill.shards.storage.node_cache import Cache, CachedStore
-from tagmill.shards.storage.threads import DaemonPool
 from tagmill.shards.takedown import TAKEN_DOWN
-from tagmill.shards.view import View
+from tagmill.shards.view import LINES_KEPT, View
 
 # Rows of an index or label file that one read may fetch for nothing between two samples. A row takes about 100 bytes
 # and an image 20,000: a larger gap would let indexes exceed 3 % of the bytes read if a run is sparse.
@@ -64,29 +65,40 @@ class SampleReader:
 
     def _read_span(self, span: Span) -> list[Encoded]:
         """Reads the samples of one span; its ordinals are ascending and distinct, because a run is in tar order."""
-        reader = ShardReader.of(self.corpus, self.corpus.entry(span.shard))
-        if self.cache is not None:
-            reader = replace(reader, store=CachedStore.of(reader.store, self.cache))
+        reader = self._shard(span.shard)
         found: list[Encoded] = []
         ordinals, records, labels = self._facts(span) or self._scattered_facts(span, reader)
-        keys, sides = records["key"].tobytes(), zip(records["width"].tolist(), records["height"].tolist(), strict=True)
-        taken_down_rows = reader.is_taken_down(ordinals)
-        pictures = iter(reader.pictures(records[~taken_down_rows]))
-        for slot, (taken_down, row, (width, height)) in enumerate(
-            zip(taken_down_rows.tolist(), labels, sides, strict=True)
-        ):
+        keys, widths, heights = records["key"].tobytes(), records["width"].tolist(), records["height"].tolist()
+        taken_down = reader.is_taken_down(ordinals)
+        pictures: Iterable[bytes | Unreadable] = reader.pictures(records[~taken_down])
+        if taken_down.any():
+            read, gone = iter(pictures), Unreadable("", TAKEN_DOWN)
+            pictures = [gone if one else next(read) for one in taken_down.tolist()]
+        for slot, (picture, row, width, height) in enumerate(zip(pictures, labels, widths, heights, strict=True)):
             key = keys[16 * slot : 16 * slot + 16]
-            if taken_down:
-                found.append(Encoded(key, None, width, height, NO_LABELS, TAKEN_DOWN))
-                continue
-            picture = next(pictures)
             if isinstance(picture, Unreadable):
                 found.append(Encoded(key, None, width, height, NO_LABELS, picture.reason))
-            elif not is_whole(picture):
-                found.append(Encoded(key, None, width, height, NO_LABELS, "cut"))
-            else:
+            elif picture.endswith(END_OF_IMAGE) or is_whole(picture):
                 found.append(Encoded(key, picture, width, height, row))
+            else:
+                found.append(Encoded(key, None, width, height, NO_LABELS, "cut"))
         return found
+
+    def _shard(self, number: int) -> ShardReader:
+        """Returns the reader of a shard. Recent ones are kept, because a shard is read chunk by chunk."""
+        found = self._shards.get(number)
+        if found is None:
+            found = ShardReader.of(self.corpus, self.corpus.entry(number))
+            if self.cache is not None:
+                found = replace(found, store=CachedStore.of(found.store, self.cache))
+            if len(self._shards) >= LINES_KEPT:
+                self._shards.clear()
+            self._shards[number] = found
+        return found
+
+    @cached_property
+    def _shards(self) -> dict[int, ShardReader]:
+        return {}
 
     def _facts(self, span: Span) -> tuple[Int64s, npt.NDArray[Any], list[Int32s]] | None:
         """Reads (ordinals, records, labels) of a span together; None if the view has no facts of the shard."""
@@ -131,12 +143,7 @@ def _present(rows: Int32s) -> list[Int32s]:
     return [ids[start:end] for start, end in pairwise([0, *ends])]
 
 
-@dataclass(eq=False, slots=True)
-class _Reading:
-    """A visit that was read or is being read."""
-
-    future: Future[list[Encoded | None]]  # a sample that was taken leaves None
-    samples: list[Encoded | None] | None = None  # a copy of the future's result: `result` takes a lock at each call
+_Samples = list[Encoded | None]  # a sample that was taken leaves None
 
 
 class Prefetcher:
@@ -144,8 +151,9 @@ class Prefetcher:
     their samples. `readers` is one reader, or those of a mixture in its order: each corpus has its own `capacity`.
 
     A visit is opened only into capacity that taken samples have freed, so memory stays bounded from block to block.
-    Because visits come in the order in which they are needed, the one that holds the next sample always fits. Used by
-    one thread; another thread may call `close`.
+    Because visits come in the order in which they are needed, the one that holds the next sample always fits. `threads`
+    is the number of visits that are read at a time, or (first, most) of a number that adapts. Used by one thread;
+    another thread may call `close`.
     """
 
     def __init__(
@@ -153,7 +161,7 @@ class Prefetcher:
         readers: SampleReader | Sequence[SampleReader],
         visits: Iterable[tuple[int, Visit]],
         capacity: int,
-        threads: int,
+        threads: int | tuple[int, int],
         meters: Meters,
         timeout_seconds: float = READ_TIMEOUT_SECONDS,
     ) -> None:
@@ -163,15 +171,19 @@ class Prefetcher:
         self._visits: Iterator[tuple[int, Visit]] = iter(visits)
         self._free = [capacity] * len(self._readers)
         self._next = next(self._visits, None)
-        # (source, epoch, position) -> the read that holds the sample, and its index there
-        self._open: dict[tuple[int, int, int], tuple[_Reading, int]] = {}
-        self._pool = DaemonPool(threads, "tagmill-read")
+        # (source, epoch) -> position -> the visit that holds the sample. Tuples as keys or values would be an object for
+        # each sample that the garbage collector visits.
+        self._open: dict[tuple[int, int], dict[int, _Opened]] = {}
+        first, most = (threads, threads) if isinstance(threads, int) else threads
+        remote = any(one.corpus.store.root is None for one in self._readers)
+        self._size = ReaderSize(first, most)
+        self._pool = ReadingPool(self._read, self._size, most, repeats=remote)
         self._open_what_fits()
 
     @property
     def num_open(self) -> int:
         """Number of samples that are read, being read, or queued."""
-        return len(self._open)
+        return sum(map(len, self._open.values()))
 
     def take(self, epoch: int | Int64s, positions: Int64s, sources: Int64s | None = None) -> list[Encoded]:
         """Returns the samples at `positions` in that order, which must be the order of their turns, and frees their
@@ -181,51 +193,79 @@ class Prefetcher:
         Raises the error of a read once its sample is due, and TagmillError if a store does not answer within the
         timeout.
         """
-        taken, free = [], self._free
-        epochs = np.broadcast_to(epoch, positions.shape).tolist()
-        source_of = [0] * len(positions) if sources is None else sources.tolist()
         self._open_what_fits()
-        for wanted in zip(source_of, epochs, positions.tolist(), strict=True):
-            assert wanted in self._open, "visits come in the order of need, and a block's fit together"
-            reading, slot = self._open.pop(wanted)
-            samples = reading.samples or self._wait(reading, wanted[0])
+        self._pool.repeat_late()
+        taken, free = list[Encoded](), self._free
+        of: Iterable[tuple[int, int]] = repeat((0, epoch)) if isinstance(epoch, int) else ()
+        if not (isinstance(epoch, int) and sources is None):
+            source_of = [0] * len(positions) if sources is None else sources.tolist()
+            of = zip(source_of, np.broadcast_to(epoch, positions.shape).tolist(), strict=True)
+        for source_epoch, position in zip(of, positions.tolist()):
+            opened = self._open[source_epoch].pop(position)  # visits come in the order of need; a block's fit together
+            samples = opened.samples or self._wait(opened, source_epoch[0])
+            slot = position - opened.first if opened.slots is None else opened.slots[position]
             sample, samples[slot] = samples[slot], None
             assert sample is not None, "a sample is taken once"
             taken.append(sample)
-            free[wanted[0]] += 1
-            if self._next is not None and len(self._next[1].positions) <= free[self._next[1].source]:
+            free[source_epoch[0]] += 1
+            if free[self._next_source] >= self._next_size:
                 self._open_what_fits()
+        self._meters.set_readers(self._size.size, self._size.latency)
         return taken
 
     def close(self) -> None:
         """Ends the threads: queued reads are cancelled, pending ones get a grace period (`DaemonPool.stop`), and a
         `take` that waits for one of them raises CancelledError."""
-        self._pool.stop()
+        self._pool.close()
 
     def _open_what_fits(self) -> None:
         while self._next is not None and len(self._next[1].positions) <= self._free[self._next[1].source]:
             epoch, visit = self._next
-            reading = _Reading(self._pool.submit(self._read, epoch, visit))
-            slots = enumerate(visit.positions.tolist())
-            self._open.update({(visit.source, epoch, position): (reading, slot) for slot, position in slots})
+            opened = _Opened.of(self._pool.submit(self._next), visit)
+            if (visit.source, epoch) not in self._open:
+                self._open = {key: left for key, left in self._open.items() if left} | {(visit.source, epoch): {}}
+            self._open[visit.source, epoch].update(dict.fromkeys(visit.positions.tolist(), opened))
             self._free[visit.source] -= len(visit.positions)
             self._next = next(self._visits, None)
+        if self._next is None:
+            self._next_source, self._next_size = 0, sys.maxsize
+        else:
+            self._next_source, self._next_size = self._next[1].source, len(self._next[1].positions)
 
-    def _read(self, epoch: int, visit: Visit) -> list[Encoded | None]:
+    def _read(self, wanted: tuple[int, Visit]) -> _Samples:
+        epoch, visit = wanted
         with self._meters.timed(READ):
-            samples: list[Encoded | None] = [*self._readers[visit.source].read(epoch, visit.positions)]
+            samples: _Samples = [*self._readers[visit.source].read(epoch, visit.positions)]
         self._meters.add_bytes(sum(len(sample.jpeg) for sample in samples if sample and sample.jpeg))
         return samples
 
-    def _wait(self, reading: "_Reading", source: int) -> list[Encoded | None]:
+    def _wait(self, opened: "_Opened", source: int) -> _Samples:
         try:
-            reading.samples = reading.future.result(self._timeout)
-            return reading.samples
+            opened.samples = self._pool.wait(opened.reading, self._timeout)
+            return opened.samples
         except TimeoutError as error:
-            if reading.future.done():  # the store's own timeout, after its retries
+            if opened.reading.future.done():  # the store's own timeout, after its retries
                 raise
             what = f"no answer for {self._timeout:.0f} s"
             where = self._readers[source].corpus.store.url
             raise TagmillError(
                 what, where, "check whether the store can be reached; the run resumes from its state"
             ) from error
+
+
+@dataclass(eq=False, slots=True)
+class _Opened:
+    """A visit that was read or is being read."""
+
+    reading: Reading[tuple[int, Visit], _Samples]
+    first: int  # position
+    slots: dict[int, int] | None  # position -> index among its samples; None if the positions are consecutive
+    samples: _Samples | None = None  # a copy of its result, whose future takes a lock at each call
+
+    @classmethod
+    def of(cls, reading: Reading[tuple[int, Visit], _Samples], visit: Visit) -> "_Opened":
+        positions = visit.positions
+        first, last = int(positions[0]), int(positions[-1])
+        if last - first + 1 == len(positions):
+            return cls(reading, first, None)
+        return cls(reading, first, {position: slot for slot, position in enumerate(positions.tolist())})

@@ -5,6 +5,7 @@ together, so that a chunk's facts are one ranged read.
 """
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ FACTS_ROWS = 4  # rows for each sample of a shard, above which no facts are writ
 FACT = np.dtype([("ordinal", "<u4"), *INDEX.descr])
 
 
+@lru_cache
 def facts_dtype(max_labels: int) -> np.dtype[Any]:
     """Returns the dtype of a row of facts with K = `max_labels` labels."""
     return np.dtype([*FACT.descr, ("labels", "<i4", (max_labels,))])

@@ -9,8 +9,9 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import contextmanager
 from typing import TypeVar
 
 from tagmill.shards.storage.counters import STORE_COUNTERS
@@ -131,11 +132,26 @@ def _first_answer(requests: list[Future[T]]) -> T:
 
 
 _OF_PROCESS: dict[int, Hedge] = {}
+_DIRECT = threading.local()
+
+
+@contextmanager
+def unhedged() -> Iterator[None]:
+    """Runs the requests of the `with` block in the calling thread, each once: for a daemon thread whose work is repeated
+    as a whole if it is late. It saves the change to another thread and back, half the time of a small request."""
+    before = getattr(_DIRECT, "on", False)
+    _DIRECT.on = True
+    try:
+        yield
+    finally:
+        _DIRECT.on = before
 
 
 def hedged(size: int | None, request: Callable[[], T]) -> T:
     """Calls `Hedge.call` of this process's hedge, or `once` if there is no size. A forked process creates its own:
     threads are not inherited."""
+    if getattr(_DIRECT, "on", False):
+        return request()
     found = _OF_PROCESS.get(os.getpid())
     if found is None:
         _OF_PROCESS.clear()

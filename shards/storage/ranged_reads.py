@@ -45,10 +45,11 @@ def read(path: str | os.PathLike[str], ranges: Ranges) -> RangesRead:
     return RangesRead(cut(data, ranges), start + len(data), size)
 
 
-def cut(data: bytes, ranges: Ranges) -> list[bytes]:
-    """Cuts ranges of an object from its bytes, which begin at the first range's start."""
+def cut(data: bytes | memoryview, ranges: Ranges) -> list[bytes]:
+    """Cuts ranges of an object from its bytes, which begin at the first range's start. A part of a memoryview is copied
+    once; the whole of a bytes object is not copied."""
     base = ranges[0][0]
-    return [data[start - base : stop - base] for start, stop in ranges]
+    return [bytes(data[start - base : stop - base]) for start, stop in ranges]
 
 
 def _read_at(file: int, start: int, stop: int) -> bytes:

@@ -120,8 +120,8 @@ def test_streams_by_default(world_size: int, streams: int) -> None:
 
 
 def test_readers_by_default_are_more_for_a_remote_store() -> None:
-    assert (LoaderConfig().resolve_readers(False), LoaderConfig().resolve_readers(True)) == (4, 32)
-    assert LoaderConfig(readers=7).resolve_readers(True) == LoaderConfig(readers=7).resolve_readers(False) == 7
+    assert (LoaderConfig().reader_range(False), LoaderConfig().reader_range(True)) == ((4, 4), (32, 128))
+    assert LoaderConfig(readers=7).reader_range(True) == LoaderConfig(readers=7).reader_range(False) == (7, 7)
 
 
 def test_the_failure_budget_has_a_floor() -> None:
@@ -185,6 +185,6 @@ def test_a_user_without_a_home_folder(monkeypatch: pytest.MonkeyPatch, caplog: p
 
 
 def test_only_a_remote_store_is_read_ahead_of_the_windows() -> None:
-    assert LoaderConfig(chunk=64).read_ahead(remote=True) == 32 * 64
-    assert LoaderConfig(chunk=16, readers=3).read_ahead(remote=True) == 48
-    assert LoaderConfig().read_ahead(remote=False) == 0
+    assert LoaderConfig(chunk=64).read_ahead(True, 32) == 32 * 64
+    assert LoaderConfig(chunk=16).read_ahead(True, 3) == 48
+    assert LoaderConfig().read_ahead(False, 4) == 0

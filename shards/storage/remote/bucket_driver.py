@@ -67,11 +67,11 @@ class BucketDriver:
                 answer = obstore.get(self._client(reading(int(answer.meta["size"]))), path)
             return bytes(answer.bytes())
 
-    def read_range(self, path: str, start: int, stop: int) -> tuple[bytes, int]:
+    def read_range(self, path: str, start: int, stop: int) -> tuple[bytes | memoryview, int]:
         try:
             with self._connected(path) as obstore:
                 answer = obstore.get(self._client(reading(stop - start)), path, options={"range": (start, stop)})
-                data, size = bytes(answer.bytes()), int(answer.meta["size"])
+                data, size = memoryview(answer.bytes()), int(answer.meta["size"])
         except BehindEndError:
             if (size := self.size(path)) > start:
                 raise

@@ -8,7 +8,7 @@ import pytest
 
 from tagmill.shards.storage import hedge
 from tagmill.shards.storage.counters import STORE_COUNTERS
-from tagmill.shards.storage.hedge import BURST, KNOWN, SHARE, Hedge, LatencyTracker, hedged
+from tagmill.shards.storage.hedge import BURST, KNOWN, SHARE, Hedge, LatencyTracker, hedged, unhedged
 from tagmill.shards.storage.store import Store
 from tests.shards.faults import Faults, faulty
 from tests.shards.objectstore import ObjectStore
@@ -142,3 +142,14 @@ def test_stalled_requests_are_not_waited_for(
 def test_a_process_has_one_hedge() -> None:
     assert hedged(1, lambda: threading.current_thread().name).startswith("tagmill-request")
     assert len(hedge._OF_PROCESS) == 1
+
+
+def test_a_thread_may_make_its_own_requests() -> None:
+    """Inside the block only, and only that thread."""
+    own = threading.get_ident()
+    with unhedged(), unhedged():
+        assert hedged(4096, threading.get_ident) == hedged(None, threading.get_ident) == own
+        with ThreadPoolExecutor(1) as pool:
+            other, there = pool.submit(lambda: (threading.get_ident(), hedged(4096, threading.get_ident))).result()
+        assert there not in (own, other)
+    assert hedged(4096, threading.get_ident) != own
