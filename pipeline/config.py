@@ -131,6 +131,9 @@ class LoaderConfig:
     Copies and tables are in subfolders of `cache` and `plan_cache`; other files there are not touched. Both paths are
     made absolute here, and ~ is expanded.
     """
+    cache_what: Literal["all", "facts"] = "all"
+    """What is copied there: all, or only facts (indexes, labels, runs). In a shuffled epoch of a corpus that is much
+    larger than `cache_limit` images are hardly ever found again, and facts, a two-hundredth of the bytes, are."""
     cache_limit: Count = 64 * GIB
     """Limit in bytes of the copies; the least recently read ones are deleted first."""
     failure_budget: Share = 0.001

@@ -31,9 +31,11 @@ from tagmill.pipeline.order.plan import even_world_size, local_batch_size, open_
 from tagmill.pipeline.order.schedule import Schedule
 from tagmill.pipeline.order.state import LoaderState, check
 from tagmill.pipeline.read.prefetch import SampleReader
+from tagmill.pipeline.start_wait import wait_to_start
 from tagmill.shards.errors import ConfigError, TagmillError
 from tagmill.shards.manifest import Corpus
 from tagmill.shards.storage.node_cache import Cache
+from tagmill.shards.storage.store import is_local
 from tagmill.shards.view import View
 from tagmill.shards.vocabulary import Vocabulary
 
@@ -73,6 +75,8 @@ class Loader(IterableDataset[Batch]):
         corpora = corpus.corpora if isinstance(corpus, Mixture) else (corpus,)
         cache = None if self.config.cache is None else Cache(Path(self.config.cache), self.config.cache_limit)
         tables = self.config.cache_folder()
+        if not all(is_local(one.store.url if isinstance(one, Corpus) else str(one)) for one in corpora):
+            wait_to_start(self._requested_world.size)
         self._readers = [_open(one, self.config, cache, tables) for one in corpora]
         self.corpus = self._readers[0].corpus
         self.view = self._readers[0].view
@@ -384,4 +388,4 @@ def _open(corpus: str | Path | Corpus, config: LoaderConfig, cache: Cache | None
     if taken_down := opened.takedown.num_samples:  # read now, so that a missing list ends the run before it begins
         log.info("%s: %d samples are taken down and will be holes", opened.store.url, taken_down)
     view = None if config.view is None else View.open(opened, config.view)
-    return SampleReader(opened, view, EpochSpace.of(opened, view, config.split), cache)
+    return SampleReader(opened, view, EpochSpace.of(opened, view, config.split), cache, config.cache_what)

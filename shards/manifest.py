@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from tagmill.shards.errors import CorpusError, IntegrityError, OvertakenError
 from tagmill.shards.formats.parquet import read_table, table_bytes
 from tagmill.shards.formats.record import sha256_hex
-from tagmill.shards.formats.shared_tables import parquet_batches, row_of, shared_table
+from tagmill.shards.formats.shared_tables import parquet_batches, row_of, shared_object, shared_table
 from tagmill.shards.storage.store import Store
 from tagmill.shards.takedown import Takedown
 
@@ -208,7 +208,7 @@ class Corpus:
         named = self.file.takedown
         if named is None:
             return Takedown()
-        return Takedown.parse(read_named(self.store, named), f"{self.store.url.rstrip('/')}/{named.path}")
+        return Takedown.parse(read_named(self.store, named, self.cache), f"{self.store.url.rstrip('/')}/{named.path}")
 
     def entry(self, number: int) -> ShardLine:
         """Returns one shard by its number in the corpus order."""
@@ -258,11 +258,13 @@ def _named(text: dict[str, str]) -> Named:
     return named
 
 
-def read_named(store: Store, named: Named) -> bytes:
-    """Reads the bytes of an object named by content. Raises IntegrityError if they are missing or differ."""
+def read_named(store: Store, named: Named, shared: Path | None = None) -> bytes:
+    """Reads the bytes of an object named by content: of a remote store once a machine, if `shared` is a folder for its
+    processes. Raises IntegrityError if they are missing or differ."""
     where = f"{store.url.rstrip('/')}/{named.path}"
     try:
-        data = store.read(named.path)
+        folder = shared if store.root is None else None
+        data = shared_object(folder, named.sha256, lambda: store.read(named.path))
     except FileNotFoundError as error:
         raise IntegrityError("missing from the corpus", where, "restore it") from error
     if sha256_hex(data) != named.sha256:

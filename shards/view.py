@@ -227,7 +227,7 @@ class View:
         if named is None:
             known = ", ".join(sorted(corpus.file.views)) or "none"
             raise CorpusError(f"no view {name!r}", corpus.store.url, f"the corpus has: {known}")
-        data = read_named(corpus.store, named)
+        data = read_named(corpus.store, named, corpus.cache)
         folder = corpus.store.within(named.path.rpartition("/")[0])
         try:
             file = ViewFile(**json.loads(data))
@@ -239,7 +239,7 @@ class View:
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
-        data = read_named(self.store, Named("vocabulary.json", self.file.vocabulary_sha256))
+        data = read_named(self.store, Named("vocabulary.json", self.file.vocabulary_sha256), self.cache)
         return Vocabulary.parse(data, f"{self.store.url}/vocabulary.json")
 
     @cached_property

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise, repeat
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -50,6 +50,7 @@ class SampleReader:
     view: View | None
     space: EpochSpace
     cache: Cache | None = None
+    cache_what: Literal["all", "facts"] = "all"
 
     @cached_property
     def _cached_view(self) -> View | None:
@@ -65,9 +66,9 @@ class SampleReader:
 
     def _read_span(self, span: Span) -> list[Encoded]:
         """Reads the samples of one span; its ordinals are ascending and distinct, because a run is in tar order."""
-        reader = self._shard(span.shard)
+        reader, index_reader = self._shard(span.shard)
         found: list[Encoded] = []
-        ordinals, records, labels = self._facts(span) or self._scattered_facts(span, reader)
+        ordinals, records, labels = self._facts(span) or self._scattered_facts(span, index_reader)
         keys, widths, heights = records["key"].tobytes(), records["width"].tolist(), records["height"].tolist()
         taken_down = reader.is_taken_down(ordinals)
         pictures: Iterable[bytes | Unreadable] = reader.pictures(records[~taken_down])
@@ -84,20 +85,22 @@ class SampleReader:
                 found.append(Encoded(key, None, width, height, NO_LABELS, "cut"))
         return found
 
-    def _shard(self, number: int) -> ShardReader:
-        """Returns the reader of a shard. Recent ones are kept, because a shard is read chunk by chunk."""
+    def _shard(self, number: int) -> tuple[ShardReader, ShardReader]:
+        """Returns the readers of a shard's images and of its index, through the cache if there is one. Recent ones are
+        kept, because a shard is read chunk by chunk."""
         found = self._shards.get(number)
         if found is None:
-            found = ShardReader.of(self.corpus, self.corpus.entry(number))
+            images = index = ShardReader.of(self.corpus, self.corpus.entry(number))
             if self.cache is not None:
-                found = replace(found, store=CachedStore.of(found.store, self.cache))
+                index = replace(index, store=CachedStore.of(index.store, self.cache))
+                images = index if self.cache_what == "all" else images
             if len(self._shards) >= LINES_KEPT:
                 self._shards.clear()
-            self._shards[number] = found
+            found = self._shards[number] = images, index
         return found
 
     @cached_property
-    def _shards(self) -> dict[int, ShardReader]:
+    def _shards(self) -> dict[int, tuple[ShardReader, ShardReader]]:
         return {}
 
     def _facts(self, span: Span) -> tuple[Int64s, npt.NDArray[Any], list[Int32s]] | None:

@@ -8,9 +8,10 @@ nothing else.
 import fcntl
 import logging
 import os
+import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tagmill.shards.formats.record import sha256_hex
 from tagmill.shards.storage.marked_folder import claim
 
 log = logging.getLogger(__name__)
 
 TABLES_FOLDER = "tagmill-tables"  # folder of shared tables inside the given one, which may hold other files
+OBJECT_SUFFIX = ".object"  # of copies of small objects there
 SHARED_BYTES = 1 << 16  # smaller tables are faster to make than to wait for
 ROWS = 1 << 14  # rows of a Parquet file that are decoded at a time, to bound the memory
 TABLE_TIMEOUT_SECONDS = 60.0  # for another process that is making the table
@@ -73,6 +76,37 @@ def shared_table(
         # If making the table failed, and not the folder, making it again raises that error.
         _warn_once(folder, error)
     return pa.Table.from_batches(make(), schema)
+
+
+def shared_object(folder: Path | None, sha256: str, fetch: Callable[[], bytes]) -> bytes:
+    """Returns the bytes of a small object with this sha256: of the copy in TABLES_FOLDER inside `folder`, or fetched, and
+    copied there for other processes. Without a folder, or if it is not writable, every process fetches it."""
+    if folder is None:
+        return fetch()
+    folder = folder / TABLES_FOLDER
+    path = folder / f"{sha256}{OBJECT_SUFFIX}"
+    try:
+        data = path.read_bytes()
+        if sha256_hex(data) == sha256:
+            os.utime(path)
+            return data
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        _warn_once(folder, error)
+    data = fetch()
+    part = path.with_name(f".{secrets.token_hex(8)}.part")
+    try:
+        claim(folder, mode=0o700)
+        _delete_old(folder)
+        part.write_bytes(data)
+        part.replace(path)
+    except OSError as error:
+        _warn_once(folder, error)
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+    return data
 
 
 def row_of(table: pa.Table, number: int) -> dict[str, Any]:
@@ -131,7 +165,7 @@ def _warn_once(folder: Path, error: Exception) -> None:
 
 
 def _delete_old(folder: Path) -> None:
-    for old in folder.glob("*.arrow"):
+    for old in (*folder.glob("*.arrow"), *folder.glob(f"*{OBJECT_SUFFIX}"), *folder.glob(".*.part")):
         if time.time() - old.stat().st_mtime > KEPT_SECONDS:
             old.unlink(missing_ok=True)
 

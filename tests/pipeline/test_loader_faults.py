@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tagmill.pipeline import Batch, Loader, LoaderConfig
+from tagmill.pipeline import Batch, Loader, LoaderConfig, World
 from tagmill.pipeline.forecast.plan_command import Forecast, forecast
 from tagmill.shards import Corpus, IntegrityError, Store, StoreError, TagmillError
 from tagmill.shards.storage.hedge import LatencyTracker
@@ -177,6 +177,39 @@ def test_a_nodes_cache_serves_the_next_epoch(made: Made, url: str, proxy: Faulty
     assert "100% from the node's cache" in said
     with Loader(url, replace(CONFIG, cache=config.cache)) as labelled, Loader(made.open(), CONFIG) as local:
         assert all(same(one, other) for one, other in zip(labelled, local, strict=True))
+
+
+@pytest.mark.parametrize("view", ["default", None])
+def test_a_nodes_cache_of_facts_leaves_images_out(
+    made: Made, url: str, proxy: FaultyProxy, tmp_path: Path, never_late: None, view: str | None
+) -> None:
+    config = replace(CONFIG, cache=str(tmp_path / "cache"), cache_what="facts", view=view, batch_size=30)
+    asked = []
+    for _ in range(2):
+        with Loader(url, config) as loader:
+            proxy.forget()
+            found = numbers(made, list(loader))
+        paths = [request.path for request in proxy.requests]
+        asked.append([sum(path.endswith(end) for path in paths) for end in (".npy", ".tar")])
+    assert sorted(found) == (list(range(240)) if view is None else sorted(np.repeat(np.arange(240), made.copies(0))))
+    assert asked[0][0] > 0 and asked[1][0] == 0 and asked[1][1] == asked[0][1] > 0
+    kept = sum(path.stat().st_blocks * 512 for path in (tmp_path / "cache").rglob("*") if path.is_file())
+    assert kept < 0.5 * sum(map(len, made.jpegs))
+
+
+def test_the_ranks_of_a_machine_share_the_small_objects_of_a_corpus(
+    made: Made, url: str, proxy: FaultyProxy, tmp_path: Path
+) -> None:
+    """The first asks for all, the second for the one that changes."""
+    config = replace(CONFIG, plan_cache=str(tmp_path / "tables"), batch_size=4)
+    asked = []
+    for rank in range(2):
+        proxy.forget()
+        with Loader(url, config, World(rank, 2)) as loader:
+            assert loader.num_classes > 0
+        asked.append([request.path.rpartition("/")[2] for request in proxy.requests])
+    assert set(asked[0]) >= {"corpus.json", "view.json", "vocabulary.json"}
+    assert "view.json" not in asked[1] and "vocabulary.json" not in asked[1] and "corpus.json" in asked[1]
 
 
 def test_wrong_keys_raise_an_error_at_once(url: str, proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch) -> None:

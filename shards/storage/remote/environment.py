@@ -1,12 +1,13 @@
 """Reads the environment variables of a service, for every request, because a program may set them at any time."""
 
 import os
+from collections.abc import MutableMapping
 from functools import lru_cache
 
 Environment = tuple[tuple[str, str], ...]  # sorted as the process has them; identifies clients and keys
 
 
-_VARIABLES: dict[bytes, bytes] = getattr(os.environ, "_data", os.environb)
+_VARIABLES: MutableMapping[bytes, bytes] = getattr(os.environ, "_data", os.environb)
 
 
 def variables(*prefixes: bytes) -> Environment:

@@ -13,12 +13,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tagmill.shards.formats.record import sha256_hex
 from tagmill.shards.formats.shared_tables import (
     KEPT_SECONDS,
     SHARED_BYTES,
     TABLES_FOLDER,
     parquet_batches,
     row_of,
+    shared_object,
     shared_table,
 )
 from tagmill.shards.storage.marked_folder import MARKER
@@ -179,3 +181,53 @@ def test_a_parquet_file_in_batches(tmp_path: Path) -> None:
     batches = list(parquet_batches((tmp_path / "a.parquet").read_bytes(), SCHEMA))
     assert len(batches) > 1
     assert pa.Table.from_batches(batches, SCHEMA)["number"].to_pylist() == list(range(40_000))
+
+
+def test_a_small_object_is_fetched_once(tmp_path: Path) -> None:
+    fetched: list[None] = []
+
+    def fetch() -> bytes:
+        fetched.append(None)
+        return b"content"
+
+    name = sha256_hex(b"content")
+    for _ in range(3):
+        assert shared_object(tmp_path / "cache", name, fetch) == b"content"
+    assert len(fetched) == 1 and left_in(tmp_path / "cache") == {f"{name}.object"}
+    for _ in range(2):
+        assert shared_object(None, name, fetch) == b"content"
+    assert len(fetched) == 3
+
+
+@pytest.mark.parametrize("damage", [b"", b"conten", b"altered"])
+def test_a_damaged_copy_is_fetched_again(tmp_path: Path, damage: bytes) -> None:
+    name = sha256_hex(b"content")
+    shared_object(tmp_path, name, lambda: b"content")
+    (tmp_path / TABLES_FOLDER / f"{name}.object").write_bytes(damage)
+    assert shared_object(tmp_path, name, lambda: b"content") == b"content"
+    assert shared_object(tmp_path, name, lambda: pytest.fail("fetched again")) == b"content"
+
+
+def test_a_failed_fetch_leaves_nothing_and_raises_its_error(tmp_path: Path) -> None:
+    def fetch() -> bytes:
+        raise FileNotFoundError("gone")
+
+    with pytest.raises(FileNotFoundError, match="gone"):
+        shared_object(tmp_path / "cache", "0" * 64, fetch)
+    assert not (tmp_path / "cache").exists()
+
+
+def test_an_unwritable_folder_only_costs_a_request(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    for _ in range(2):
+        assert shared_object(tmp_path / "file" / "cache", sha256_hex(b"content"), lambda: b"content") == b"content"
+    assert caplog.text.count("cannot share") == 1
+
+
+def test_objects_that_are_no_longer_read_are_deleted(tmp_path: Path) -> None:
+    for content in (b"old", b"kept"):
+        shared_object(tmp_path, sha256_hex(content), lambda content=content: content)  # type: ignore[misc]
+    old = tmp_path / TABLES_FOLDER / f"{sha256_hex(b'old')}.object"
+    os.utime(old, (0, time.time() - KEPT_SECONDS - 60))
+    shared_object(tmp_path, sha256_hex(b"new"), lambda: b"new")
+    assert left_in(tmp_path) == {f"{sha256_hex(content)}.object" for content in (b"kept", b"new")}
