@@ -28,6 +28,7 @@ from tagmill.shards.view import LINES_KEPT, View
 # and an image 20,000: a larger gap would let indexes exceed 3 % of the bytes read if a run is sparse.
 ROW_GAP = 6
 READ_TIMEOUT_SECONDS = 600.0  # longer than all retries of a store together
+HELD_NUMBERS = 500  # for more numpy releases the GIL, and has to wait for it among all reading threads
 NO_LABELS = np.empty(0, np.int32)
 
 
@@ -141,9 +142,14 @@ class SampleReader:
 
 def _present(rows: Int32s) -> list[Int32s]:
     """Returns the ids of each row of labels [n, K], which are padded with -1."""
-    present = rows >= 0
-    ids, ends = rows[present], np.cumsum(present.sum(axis=1)).tolist()
-    return [ids[start:end] for start, end in pairwise([0, *ends])]
+    found = list[Int32s]()
+    step = max(1, HELD_NUMBERS // rows.shape[1])
+    for start in range(0, len(rows), step):
+        part = rows[start : start + step]
+        present = part >= 0
+        ids, ends = part[present], np.cumsum(present.sum(axis=1)).tolist()
+        found += [ids[low:high] for low, high in pairwise([0, *ends])]
+    return found
 
 
 _Samples = list[Encoded | None]  # a sample that was taken leaves None

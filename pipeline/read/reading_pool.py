@@ -19,7 +19,7 @@ Result = TypeVar("Result")
 SPARE = 8  # threads for second reads
 LOOKED_AT = 16  # of the oldest reads, for late ones
 INTERVAL_SECONDS = 1.0  # after which the number of readers is set again
-INTERVAL_READS = 16  # at least, in an interval
+INTERVAL_READS = 16  # at least, in an interval, and twice the readers
 
 
 class Reading(Generic[Item, Result]):
@@ -178,7 +178,7 @@ class ReadingPool(Generic[Item, Result]):
         self._tracker.add(seconds)
         self._reads += 1
         self._read_seconds += seconds
-        if now - self._since >= INTERVAL_SECONDS and self._reads >= INTERVAL_READS:
+        if now - self._since >= INTERVAL_SECONDS and self._reads >= max(INTERVAL_READS, 2 * self._size.size):
             self._size.update(self._reads, now - self._since, self._read_seconds / self._reads, self._waited)
             self._since, self._reads, self._read_seconds, self._waited = now, 0, 0.0, 0.0
             self._start_threads()

@@ -28,7 +28,7 @@ def test_it_grows_until_the_trainer_does_not_wait(trainer: float, seconds: float
     size = ReaderSize(FIRST, MOST)
     sizes = run(size, trainer, lambda readers: seconds, 20)
     assert min(sizes[2:]) >= trainer * seconds - 1  # two doublings reach the limit
-    assert max(sizes) <= max(FIRST, 2 * trainer * seconds + 1)  # and no more than the slack
+    assert max(sizes) <= max(FIRST, min(MOST, 2 * trainer * seconds + 1))  # and no more than the slack
     assert size.latency == seconds
 
 
@@ -38,15 +38,22 @@ def test_it_shrinks_where_few_are_enough() -> None:
 
 
 def test_more_readers_are_given_up_where_processor_or_network_are_the_limit() -> None:
-    """A chunk takes longer the more are read: 200 chunks/s, whatever the number of readers."""
-    sizes = run(ReaderSize(FIRST, MOST), 1000, lambda readers: readers / 200, 2 * HELD)
-    assert sizes[:3] == [64, 32, 32]
-    assert sum(each > FIRST for each in sizes) <= 2  # tried again once after HELD intervals
+    """20 readers reach 200 chunks/s, and with more each chunk takes longer: 64 do not help and 16 are slower."""
+    sizes = run(ReaderSize(FIRST, MOST), 1000, lambda readers: max(0.1, readers / 200), 2 * HELD)
+    assert sizes[:4] == [64, 16, 32, 32]
+    assert sum(each != FIRST for each in sizes) <= 4  # tried again once after HELD intervals
+
+
+def test_fewer_readers_are_kept_if_they_are_as_fast() -> None:
+    """A store without latency: 5 readers are enough for 200 chunks/s."""
+    sizes = run(ReaderSize(FIRST, MOST), 1000, lambda readers: max(0.025, readers / 200), HELD)
+    assert sizes[:5] == [64, 16, 8, 4, 8] and set(sizes[5:]) == {8}
 
 
 def test_a_doubling_that_helps_is_kept() -> None:
-    sizes = run(ReaderSize(FIRST, MOST), 1000, lambda readers: 0.1 + max(0, readers - 64) / 100, 10)
-    assert sizes[0] == 64 and sizes[-1] in (64, 128)
+    sizes = run(ReaderSize(FIRST, MOST), 1000, lambda readers: max(0.1, readers / 600), HELD)
+    assert sizes[:4] == [64, 128, 32, 64] and set(sizes[4:]) == {64}  # 128 are as fast as 64, and 32 slower
+    assert run(ReaderSize(FIRST, MOST), 10_000, lambda readers: 0.1, HELD)[2:] == [MOST] * (HELD - 2)
     assert GAIN < 2
 
 
