@@ -9,7 +9,7 @@ WAITED = 0.02  # share of the time that batches wait for reads, from which on ot
 GAIN = 1.25  # factor by which twice the readers must raise the rate to be kept: it is up to 2, and rates vary
 KEPT = 0.92  # factor of the rate that half the readers must keep
 HELD = 30  # intervals without another trial after one that failed
-SHRINK = 0.75  # of the readers that an interval leaves at least
+SHRINK = 0.5  # of the readers that an interval leaves at least
 
 
 class Trial(NamedTuple):
