@@ -115,6 +115,14 @@ class EpochSpace:
         """Number of positions that every epoch has."""
         return int(self.copy_ends[-1]) if self.runs else 0
 
+    def copy_of(self, position: int) -> int:
+        """Returns which copy a position is, counted from 0; for the extras, the number of copies."""
+        return bisect_right(self._copy_ends, position)
+
+    @cached_property
+    def _copy_ends(self) -> list[int]:
+        return list(self.copy_ends.tolist())
+
     def num_positions(self, epoch: int) -> int:
         """Returns N_e, the number of positions of an epoch. It differs from epoch to epoch by at most one."""
         u = extra_offset(self.view_seed, epoch)
@@ -147,7 +155,7 @@ class EpochSpace:
     def _within(self, first: int, last: int) -> Span | None:
         """Returns the span of positions [first, last] among whole copies if one run holds them all, as for nearly every
         chunk. This takes a sixth of the time of the array code, which releases the GIL at every step."""
-        number = bisect_right(self.copy_ends.tolist(), first)
+        number = bisect_right(self._copy_ends, first)
         runs = self.runs[number]
         group = bisect_right(runs.ends, first)
         before = int(runs.ends[group - 1]) if group else int(self.copy_ends[number - 1]) if number else 0

@@ -230,7 +230,8 @@ class Prefetcher:
     def _open_what_fits(self) -> None:
         while self._next is not None and len(self._next[1].positions) <= self._free[self._next[1].source]:
             epoch, visit = self._next
-            opened = _Opened.of(self._pool.submit(self._next), visit)
+            kind = self._readers[visit.source].space.copy_of(int(visit.positions[0]))  # later copies are further apart
+            opened = _Opened.of(self._pool.submit(self._next, kind), visit)
             if (visit.source, epoch) not in self._open:
                 self._open = {key: left for key, left in self._open.items() if left} | {(visit.source, epoch): {}}
             self._open[visit.source, epoch].update(dict.fromkeys(visit.positions.tolist(), opened))
@@ -245,7 +246,7 @@ class Prefetcher:
         epoch, visit = wanted
         with self._meters.timed(READ):
             samples: _Samples = [*self._readers[visit.source].read(epoch, visit.positions)]
-        self._meters.add_bytes(sum(len(sample.jpeg) for sample in samples if sample and sample.jpeg))
+        self._meters.add_bytes(sum([len(sample.jpeg) for sample in samples if sample and sample.jpeg]))
         return samples
 
     def _wait(self, opened: "_Opened", source: int) -> _Samples:

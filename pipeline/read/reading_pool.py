@@ -25,10 +25,11 @@ INTERVAL_READS = 16  # at least, in an interval, and twice the readers
 class Reading(Generic[Item, Result]):
     """One read that waits, runs or is done. A first and a second try share the future."""
 
-    __slots__ = ("begun", "future", "item", "repeated", "running", "settled")
+    __slots__ = ("begun", "future", "item", "repeated", "running", "settled", "tracker")
 
-    def __init__(self, item: Item) -> None:
+    def __init__(self, item: Item, tracker: LatencyTracker) -> None:
         self.item = item
+        self.tracker = tracker  # of its kind
         self.future: Future[Result] = Future()
         self.begun = 0.0  # time; 0.0 before
         self.running = 0  # tries
@@ -39,9 +40,9 @@ class Reading(Generic[Item, Result]):
 class ReadingPool(Generic[Item, Result]):
     """Calls `read(item)` in at most `size.size` threads, in the order of `submit`, and adapts that number.
 
-    With `repeats`, a read that takes much longer than others is begun a second time, for at most 5 % of the reads, and
-    the first result is used: a request that is late is asked again, and none needs a thread of its own. `size` belongs
-    to the pool. One thread submits and waits; another may call `close`.
+    With `repeats`, a read that takes much longer than others of its kind is begun a second time, for at most 5 % of the
+    reads, and the first result is used: a request that is late is asked again, and none needs a thread of its own.
+    `size` belongs to the pool. One thread submits and waits; another may call `close`.
     """
 
     def __init__(
@@ -63,13 +64,14 @@ class ReadingPool(Generic[Item, Result]):
         self._started: deque[Reading[Item, Result]] = deque()  # in order; settled ones are dropped at its left end
         self._threads = 0  # that work on the queue
         self._closed = False
-        self._tracker, self._allowance = LatencyTracker(), BURST
+        self._trackers, self._allowance = dict[int, LatencyTracker](), BURST
         self._since, self._reads, self._read_seconds, self._waited = clock(), 0, 0.0, 0.0
 
-    def submit(self, item: Item) -> Reading[Item, Result]:
-        """Returns the read of `item`, which begins when a thread is free. Raises RuntimeError after `close`."""
-        reading: Reading[Item, Result] = Reading(item)
+    def submit(self, item: Item, kind: int = 0) -> Reading[Item, Result]:
+        """Returns the read of `item`, which begins when a thread is free. Reads of one `kind` take about as long as each
+        other. Raises RuntimeError after `close`."""
         with self._lock:
+            reading: Reading[Item, Result] = Reading(item, self._trackers.setdefault(kind, LatencyTracker()))
             if self._closed:
                 raise RuntimeError("cannot read after close")
             self._queue.append(reading)
@@ -81,7 +83,7 @@ class ReadingPool(Generic[Item, Result]):
         future, begun = reading.future, self._clock()
         while not future.done() and (left := begun + timeout - self._clock()) > 0:
             self.repeat_late()
-            wait([future], min(left, self._tracker.late) if self._repeats else left)
+            wait([future], min(left, reading.tracker.late) if self._repeats else left)
         with self._lock:
             self._waited += self._clock() - begun
         return future.result(0)
@@ -95,7 +97,7 @@ class ReadingPool(Generic[Item, Result]):
             for reading in islice(self._started, LOOKED_AT):
                 if self._allowance < 1 or self._closed:
                     break
-                if not (reading.settled or reading.repeated) and now - reading.begun > self._tracker.late:
+                if not (reading.settled or reading.repeated) and now - reading.begun > reading.tracker.late:
                     reading.repeated = True
                     reading.running += 1
                     self._allowance -= 1
@@ -169,13 +171,13 @@ class ReadingPool(Generic[Item, Result]):
         with self._lock:
             reading.running -= 1
             is_first, reading.settled = not reading.settled, True
+            reading.tracker.add(now - begun)
             self._note(now, now - begun)
         if is_first:
             reading.future.set_result(result)
 
     def _note(self, now: float, seconds: float) -> None:
         """Counts a read, and sets the number of readers at the end of an interval. Needs the lock."""
-        self._tracker.add(seconds)
         self._reads += 1
         self._read_seconds += seconds
         if now - self._since >= INTERVAL_SECONDS and self._reads >= max(INTERVAL_READS, 2 * self._size.size):

@@ -72,6 +72,9 @@ def test_scattered_positions(case: Case, data: st.DataObject) -> None:
     spans = space.spans_at(case.epoch, np.array(chosen, np.int64))
     assert resolve(case, spans) == [samples[position] for position in chosen]
     assert sum(map(len, spans)) == len(chosen)
+    copies = [runs.copy for runs in space.runs] + [EXTRAS]
+    expected = [span.copy for span in spans for _ in range(len(span))]
+    assert [copies[space.copy_of(position)] for position in chosen] == expected
 
 
 def test_adjacent_offsets_of_two_copies_are_two_spans() -> None:

@@ -9,7 +9,7 @@ import pytest
 from tagmill.pipeline.read.reader_size import ReaderSize
 from tagmill.pipeline.read.reading_pool import INTERVAL_READS, LOOKED_AT, ReadingPool
 from tagmill.shards.storage.counters import STORE_COUNTERS
-from tagmill.shards.storage.hedge import BURST, FIRST_SECONDS
+from tagmill.shards.storage.hedge import BURST, FIRST_SECONDS, KNOWN, LATE_FACTOR
 
 LONG = 60.0  # seconds, against hanging
 
@@ -115,6 +115,21 @@ def test_a_late_read_is_repeated_once_and_the_first_result_is_used(pools: list[R
     assert next(tries) == 2 and STORE_COUNTERS.counts()["hedges"] == before + 1
 
 
+def test_a_slow_kind_is_not_late(pools: list[ReadingPool[int, int]]) -> None:
+    """Reads of kind 1 take 100 times as long as those of kind 0."""
+    pool, clock = late_pool(lambda item: clock_at(clock, item), pools, readers=1)
+
+    def clock_at(clock: Clock, item: int) -> int:
+        clock.now += item
+        return item
+
+    for _ in range(KNOWN):
+        pool.wait(pool.submit(1, 0), LONG)
+        pool.wait(pool.submit(100, 1), LONG)
+    lates = [pool.submit(0, kind).tracker.late for kind in (0, 1)]
+    assert lates == [LATE_FACTOR * 1, LATE_FACTOR * 100]
+
+
 @pytest.mark.parametrize("second_fails", [False, True])
 def test_an_error_counts_only_if_no_other_try_runs(pools: list[ReadingPool[int, int]], second_fails: bool) -> None:
     begun, fail_first, go = [threading.Event(), threading.Event()], threading.Event(), threading.Event()
@@ -138,6 +153,8 @@ def test_an_error_counts_only_if_no_other_try_runs(pools: list[ReadingPool[int, 
     pool.repeat_late()
     assert begun[1].wait(LONG)
     fail_first.set()
+    while reading.running == 2:
+        threading.Event().wait(0.001)
     with pytest.raises(TimeoutError):
         pool.wait(reading, 0.0)
     go.set()
