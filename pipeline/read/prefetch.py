@@ -155,6 +155,22 @@ def _present(rows: Int32s) -> list[Int32s]:
 _Samples = list[Encoded | None]  # a sample that was taken leaves None
 
 
+@dataclass(frozen=True, eq=False)
+class _VisitReader:
+    """Reads visits. Not a method of the prefetcher: the threads would refer to it, and it would not be freed when it is
+    dropped."""
+
+    readers: Sequence[SampleReader]
+    meters: Meters
+
+    def __call__(self, wanted: tuple[int, Visit]) -> _Samples:
+        epoch, visit = wanted
+        with self.meters.timed(READ):
+            samples: _Samples = [*self.readers[visit.source].read(epoch, visit.positions)]
+        self.meters.add_bytes(sum([len(sample.jpeg) for sample in samples if sample and sample.jpeg]))
+        return samples
+
+
 class Prefetcher:
     """Opens (epoch, visit) pairs in threads, in order, at most `capacity` samples of a corpus at a time, and returns
     their samples. `readers` is one reader, or those of a mixture in its order: each corpus has its own `capacity`.
@@ -186,7 +202,7 @@ class Prefetcher:
         first, most = (threads, threads) if isinstance(threads, int) else threads
         remote = any(one.corpus.store.root is None for one in self._readers)
         self._size = ReaderSize(first, most)
-        self._pool = ReadingPool(self._read, self._size, most, repeats=remote)
+        self._pool = ReadingPool(_VisitReader(self._readers, meters), self._size, most, repeats=remote)
         self._open_what_fits()
 
     @property
@@ -241,13 +257,6 @@ class Prefetcher:
             self._next_source, self._next_size = 0, sys.maxsize
         else:
             self._next_source, self._next_size = self._next[1].source, len(self._next[1].positions)
-
-    def _read(self, wanted: tuple[int, Visit]) -> _Samples:
-        epoch, visit = wanted
-        with self._meters.timed(READ):
-            samples: _Samples = [*self._readers[visit.source].read(epoch, visit.positions)]
-        self._meters.add_bytes(sum([len(sample.jpeg) for sample in samples if sample and sample.jpeg]))
-        return samples
 
     def _wait(self, opened: "_Opened", source: int) -> _Samples:
         try:

@@ -7,7 +7,7 @@ SLACK = 1.5  # readers for each chunk in flight on average: latencies differ, an
 LEAST = 4  # readers, however fast the store is
 WAITED = 0.02  # share of the time that batches wait for reads, from which on other numbers are tried
 GAIN = 1.25  # factor by which twice the readers must raise the rate to be kept: it is up to 2, and rates vary
-KEPT = 0.92  # factor of the rate that half the readers must keep
+KEPT_RATE = 0.92  # factor of the rate that half the readers must keep
 HELD = 30  # intervals without another trial after one that failed
 SHRINK = 0.5  # of the readers that an interval leaves at least
 
@@ -59,7 +59,7 @@ class ReaderSize:
         elif trial.doubled:
             gained = rate >= GAIN * trial.rate
             self._try(Trial(True, self.size, rate) if gained else Trial(False, trial.before, trial.rate))
-        elif rate >= KEPT * trial.rate:
+        elif rate >= KEPT_RATE * trial.rate:
             self._try(Trial(False, self.size, trial.rate))
         else:
             self._set(trial.before)
