@@ -113,11 +113,11 @@ def test_every_state_gives_exactly_the_rest(made: list[Made], whole: tuple[list[
         for batch, *together in zip(wanted, *parts, strict=True):
             assert sorted(place for part in together for place in real(part)) == sorted(real(batch))
             pictures: dict[Any, list[torch.Tensor]] = {}  # a place may be in a batch twice, in two epochs
-            for place, picture in zip(real(batch), batch.images, strict=False):
-                pictures.setdefault(place, []).append(picture)
+            for place, image in zip(real(batch), batch.images, strict=False):
+                pictures.setdefault(place, []).append(image)
             for part in together:
                 for row, place in enumerate(real(part)):
-                    assert any(torch.equal(part.images[row], picture) for picture in pictures[place])
+                    assert any(torch.equal(part.images[row], image) for image in pictures[place])
 
 
 def test_an_image_is_cropped_as_in_its_own_epoch_without_a_mixture(
