@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from collections import Counter
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -15,7 +16,7 @@ from tagmill.ingest.extend.base_corpus import Base, clear, closing_mark, extende
 from tagmill.ingest.extend.generation import Generation
 from tagmill.ingest.labels.matching import MatchRules
 from tagmill.ingest.labels.vocabulary_rules import VocabularyRules
-from tagmill.ingest.layout import CLOSING_MARKER, NEW_REPORT
+from tagmill.ingest.layout import CLOSING_MARKER, INPUTS_FILE, NEW_REPORT
 from tagmill.ingest.pack.write_shards import PackedGroup, totals_of
 from tagmill.ingest.parts.first_look import reading_of
 from tagmill.ingest.parts.partition import PartitionManifest
@@ -27,6 +28,7 @@ from tagmill.ingest.run_context import RunContext
 from tagmill.ingest.views.build import DEFAULT_VIEW, CorpusSource, Labelled, make_view
 from tagmill.ingest.views.recipe import ViewRules
 from tagmill.shards.errors import CorpusError
+from tagmill.shards.input_table import put_inputs
 from tagmill.shards.manifest import SPLITS, CorpusFile, Named, ShardEntry, commit, put_manifest
 from tagmill.shards.storage.store import Store
 from tagmill.shards.vocabulary import Vocabulary
@@ -60,6 +62,7 @@ def create_corpus(run: RunContext, new: NewCorpus) -> Report:
     with run.stage("label"):
         note = begin_labelling(store)
         manifest = put_manifest(store, new.entries, note)
+        lineage = _lineage(config, store, new, note)
         spool = run.spool / "view"
         spool.mkdir()
         source = CorpusSource(store, manifest, new.entries, spool, config.processes)
@@ -81,7 +84,7 @@ def create_corpus(run: RunContext, new: NewCorpus) -> Report:
         image_stack=report.image_stack,
         seed=config.seed,
         code_version=report.code_version,
-        lineage=[_lineage(config, new)],
+        lineage=[lineage],
     )
     _put_closing(config, store, 1)
     commit(store, corpus)
@@ -97,7 +100,7 @@ def extend_corpus(run: RunContext, base: Base, new: NewCorpus) -> Report:
         note = begin_labelling(store)
         generation = Generation(base, config, new.pinned.forbidden.denied, run.spool, run.executor.engine, note)
         manifest = base.put_manifest(new.entries, note)
-        lineage = _lineage(config, new) | {"samples": totals["samples"]}
+        lineage = _lineage(config, store, new, note) | {"samples": totals["samples"]}
         next_file = partial(extended, base, manifest=manifest, totals=totals, run=lineage)
         corpus = generation.label(next_file)
     labelled = generation.labelled.get(DEFAULT_VIEW, Labelled(Named("", ""), Vocabulary(())))
@@ -126,11 +129,11 @@ def finished(store: Store) -> Report:
     return report
 
 
-def _lineage(config: IngestConfig, new: NewCorpus) -> dict[str, Any]:
-    """What `corpus.json` says of a run."""
+def _lineage(config: IngestConfig, store: Store, new: NewCorpus, note: Callable[[str], None]) -> dict[str, Any]:
+    """Puts the table of the run's input files, and returns what `corpus.json` says of the run."""
     return {
         "config_sha256": config.digest(),
-        "inputs": new.manifest.inputs,
+        **put_inputs(store, store.read(INPUTS_FILE), new.manifest.inputs, note),
         "order": "input" if config.keep_order else "hash",
         "rows": new.manifest.rows,
         **new.pinned.lineage(),
@@ -169,7 +172,7 @@ def _report(run: RunContext, name: str, new: NewCorpus, labelled: Labelled) -> R
         seconds={stage: round(took, 2) for stage, took in run.seconds.items()},
         image_stack=new.pinned.image_stack,
         code_version=version("tagmill"),
-        skipped=sum(file.get("skipped", 0) for file in new.manifest.inputs),
+        skipped=new.manifest.inputs.skipped,
         fetched_bytes=run.fetched.size,
         slowest_hosts=run.fetched.slowest,
         sets=new.set_counts,

@@ -41,6 +41,9 @@ PACKING_PIN = "parts/packing.txt"
 # `PartitionManifest`: all rows have been partitioned, under this PARTS_LAYOUT. Read by a resumed run, which then skips
 # the stage.
 PARTITION_MARKER = "parts/dealt.json"
+# The input files, with sizes, rows and digests (schema INPUTS of shards/input_table.py). Put before PARTITION_MARKER by
+# parts/input_files.py; copied to `manifests/` by commit.py.
+INPUTS_FILE = "parts/inputs.parquet"
 # How many URLs an extension has already: all `known_file`s are there. Written and read by parts/known_urls.py.
 KNOWN_MARKER = "parts/known.json"
 

@@ -16,6 +16,7 @@ from tagmill.ingest.extend.base_corpus import Base, remove_packed
 from tagmill.ingest.layout import LABELLING_FILE, PACKED_FOLDER, PACKING_PIN
 from tagmill.ingest.optional_objects import read_if_there
 from tagmill.ingest.parts.make import PartSummary
+from tagmill.shards.input_table import input_table
 from tagmill.shards.manifest import CORPUS, Corpus
 from tagmill.shards.storage.store import Store
 
@@ -79,4 +80,5 @@ def _named(store: Store) -> set[str]:
         return set()
     file = Corpus.open(store.url).file
     views = {view.path.rpartition("/")[0] for view in file.views.values()}
-    return {file.manifest.path, *views, *([file.takedown.path] if file.takedown else [])}
+    tables = [file.manifest, file.takedown, *map(input_table, file.lineage)]
+    return {*views, *(table.path for table in tables if table is not None)}

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
-from tagmill.shards.lint import lint_shard, lint_view
+from tagmill.shards.lint import lint_inputs, lint_shard, lint_view
 from tagmill.shards.manifest import Corpus
 from tagmill.shards.settings.options import CommandLine, JsonOutput
 from tagmill.shards.settings.ranges import Count
@@ -77,6 +77,7 @@ def lint_command(arguments: Sequence[str]) -> None:
         lint_shard(corpus, entry)
     for name in corpus.file.views:
         lint_view(corpus, name)
+    lint_inputs(corpus)
     taken = {"taken_down": corpus.takedown.num_samples, "purged": corpus.takedown.num_purged}
     result = {"shards": len(corpus.entries), "views": len(corpus.file.views), "altered": 0, **taken}
     whole = f"no errors: {result['shards']} shards, {result['views']} views, every byte as written"

@@ -18,6 +18,7 @@ from tagmill.shards.formats.placeholder_jpeg import is_placeholder
 from tagmill.shards.formats.record import sha256_hex
 from tagmill.shards.formats.shard_facts import make_facts
 from tagmill.shards.formats.shard_index import TAR_BLOCK, dali_index, key_hex, padded
+from tagmill.shards.input_table import num_inputs, read_inputs
 from tagmill.shards.manifest import Corpus, Named, ShardEntry, read_named
 from tagmill.shards.reader import ShardReader, whole_index
 from tagmill.shards.view import View
@@ -124,6 +125,15 @@ def _lint_table(data: bytes, index: npt.NDArray[Any], purged: npt.NDArray[np.boo
     same = table["key"].to_pylist() == [key_hex(record) for record in index]
     if not same or any(table[name].to_pylist() != np.where(purged, 0, index[name]).tolist() for name in names):
         raise IntegrityError("table and index do not describe the same samples", where, "restore them")
+
+
+def lint_inputs(corpus: Corpus) -> None:
+    """Raises IntegrityError unless the tables of input files have the bytes that were written."""
+    for run, entry in enumerate(corpus.file.lineage):
+        found = read_inputs(corpus, run)
+        if found.num_rows != (num_inputs(entry) or 0):
+            what = f"{found.num_rows} input files of run {run}, {num_inputs(entry)} expected"
+            raise IntegrityError(what, f"{corpus.store.url.rstrip('/')}/corpus.json", "restore it")
 
 
 def lint_view(corpus: Corpus, name: str) -> None:

@@ -17,6 +17,7 @@ from tagmill.ingest.layout import CLOSING_MARKER, EXTEND_PIN
 from tagmill.ingest.pack.shard_plan import Before
 from tagmill.ingest.parts.run import images_left
 from tagmill.shards.errors import ConfigError, CorpusError
+from tagmill.shards.input_table import num_inputs
 from tagmill.shards.manifest import SPLITS, Corpus, Named, ShardEntry, put_manifest
 from tagmill.shards.side_tables import FOLDERS, num_runs, of_later_runs
 from tagmill.shards.storage.store import Store
@@ -48,7 +49,7 @@ class Base:
     @cached_property
     def num_files(self) -> int:
         """Returns the number of input files of all its runs: file ordinals go on after it."""
-        return sum(len(run["inputs"]) for run in self.corpus.file.lineage)
+        return sum(num_inputs(run) or 0 for run in self.corpus.file.lineage)
 
     @property
     def before(self) -> Before:
@@ -148,7 +149,7 @@ def _read_closing(store: Store) -> Any:
 def _check_agreement(config: IngestConfig, corpus: Corpus) -> None:
     """Raises an error where the run would make images of another kind than the corpus has."""
     file, where = corpus.file, corpus.store.url
-    if not file.lineage or any("inputs" not in run for run in file.lineage):
+    if not file.lineage or any(num_inputs(run) is None for run in file.lineage):
         raise CorpusError("the corpus does not list its inputs", where, "extend a corpus that ingest made")
     mine, theirs = config.image_policy() | {"seed": config.seed}, file.image_policy | {"seed": file.seed}
     if differ := sorted(name for name in mine.keys() | theirs.keys() if mine.get(name) != theirs.get(name)):

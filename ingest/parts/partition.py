@@ -4,7 +4,6 @@ meet.
 With `keep_order` a partition is a run of consecutive rows of the input instead, in its order.
 """
 
-import hashlib
 import json
 import logging
 import shutil
@@ -26,11 +25,13 @@ from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.http.urls import url_hash
 from tagmill.ingest.layout import PARTITION_MARKER, PARTS_LAYOUT, ROWS_PATTERN, rows_file
 from tagmill.ingest.optional_objects import read_if_there
+from tagmill.ingest.parts.input_files import Noticed, put_input_files
 from tagmill.ingest.sources.input_warnings import InputWarnings
-from tagmill.ingest.sources.inputs import ROW_BITS, Input, inputs
+from tagmill.ingest.sources.inputs import ROW_BITS, inputs
 from tagmill.ingest.sources.rows import row_schema, rows
 from tagmill.ingest.sources.samples import Listing
 from tagmill.shards.errors import ConfigError
+from tagmill.shards.input_table import InputTotals
 from tagmill.shards.storage.store import Store
 from tagmill.shards.storage.threads import DaemonPool
 
@@ -51,9 +52,7 @@ class PartitionManifest:
 
     num_parts: int
     rows: int
-    # name, bytes, rows, sha256 of each input, in order of file ordinals; warnings, see `InputWarnings`. Tars and folders have
-    # `listing_sha256` instead, see `samples.Listing`: their images are not read in this stage
-    inputs: list[dict[str, Any]]
+    inputs: InputTotals  # INPUTS_FILE has them one by one
     fields: dict[str, Any]  # `IngestConfig.deciding("fetch")`
     layout: int = PARTS_LAYOUT  # of the version that began the run
 
@@ -62,7 +61,9 @@ class PartitionManifest:
         """Reads a marker, also of another version: see `check_layout`."""
         found = json.loads(data)
         flags, layout = found.get("fields", {}), found.get("layout", 1)
-        return cls(found["num_parts"], found["rows"], found["inputs"], flags, layout)
+        inputs = found["inputs"]
+        totals = InputTotals.of(inputs) if isinstance(inputs, dict) else InputTotals(len(inputs))
+        return cls(found["num_parts"], found["rows"], totals, flags, layout)
 
 
 def check_layout(store: Store, start_over: str) -> None:
@@ -125,16 +126,13 @@ def partition(
             num_parts = _partition_in_order(hashed(), config.rows_per_part, puts.put)
         else:
             num_parts = _partition_by_hash(hashed(), config.rows_per_part, schema, folder, puts.put)
-    files = []
-    for n, given in enumerate(inputs(config)):
-        files.append(_input(given, counts.get(n, 0), noticed[n], listings.get(n)))
-        for warning in noticed[n].warnings(given.url):
-            log.warning(warning)
+    files = inputs(config)
     if first_file + len(files) > 1 << 63 - ROW_BITS:
         raise ConfigError(
             f"the corpus was made from {first_file} files already", config.output, "join some of the new ones"
         )
-    manifest = PartitionManifest(num_parts, sum(counts.values()), files, config.deciding("fetch"))
+    totals = put_input_files(store, folder, files, Noticed(counts, noticed, listings))
+    manifest = PartitionManifest(num_parts, sum(counts.values()), totals, config.deciding("fetch"))
     store.put(PARTITION_MARKER, json.dumps(asdict(manifest)).encode())
     shutil.rmtree(folder)
     return manifest
@@ -346,18 +344,3 @@ class _Puts:
         self._pool.__exit__(kind, error, trace)
         while self._waiting and kind is None:
             self._waiting.popleft().result()
-
-
-def _input(given: Input, num_rows: int, noticed: InputWarnings, listing: Listing | None) -> dict[str, Any]:
-    """Returns what `corpus.json` says of an input."""
-    if listing is not None:
-        listed = {"bytes": listing.bytes, "rows": num_rows, "listing_sha256": listing.sha256}
-        return {"name": given.url, "kind": given.kind, **listed, **noticed.counts()}
-    folder, _, name = given.url.rpartition("/")
-    digest, size = hashlib.sha256(), 0
-    with Store(folder or "/").open(name) as file:
-        while block := file.read(1 << 22):
-            digest.update(block)
-            size += len(block)
-    entry = {"name": given.url, "bytes": size, "rows": num_rows, "sha256": digest.hexdigest()}
-    return entry | noticed.counts()

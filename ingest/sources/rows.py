@@ -112,6 +112,7 @@ def _all_batches(
             seen.skipped += len(raw) - len(batch)
             seen.replaced += replaced_rows(raw)
             yield batch
+        listing.end()
 
     for remote, group in groupby(enumerate(inputs(config)), lambda each: _is_remote_tar(each[1])):
         some = list(group)

@@ -23,17 +23,25 @@ _OPTIONAL = "--url-column"  # a stored image needs no URL
 class Listing:
     """Size and digest of a tar or folder: over names, offsets, sizes and the metadata that was read; images are not read."""
 
+    __slots__ = ("_digest", "_ended", "bytes")
+
     def __init__(self) -> None:
         self.bytes = 0
         self._digest = hashlib.sha256()
+        self._ended: str | None = None
 
     def add(self, name: bytes, offset: int, size: int, data: bytes | None = None) -> None:
         self._digest.update(len(name).to_bytes(4, "little") + name + offset.to_bytes(8, "little"))
         self._digest.update(size.to_bytes(8, "little") + (data or b""))
 
+    def end(self) -> None:
+        """Keeps only the digest: a run may have hundreds of thousands of tars."""
+        self._ended = self.sha256
+        del self._digest
+
     @property
     def sha256(self) -> str:
-        return self._digest.hexdigest()
+        return self._ended or self._digest.hexdigest()
 
 
 @dataclass(slots=True)

@@ -18,6 +18,7 @@ from PIL import Image
 
 from tagmill.ingest import IngestConfig, ingest
 from tagmill.shards.formats.record import sha256_hex
+from tagmill.shards.input_table import read_inputs
 from tagmill.shards.lint import lint_shard
 from tagmill.shards.manifest import Corpus
 from tagmill.shards.reader import ShardReader
@@ -113,8 +114,9 @@ def test_img2datasets_output(img2dataset: Path, tmp_path: Path) -> None:
         ("duplicate", "http://a.example/5"),  # 40 is in the first tar
     }
     lineage = json.loads((tmp_path / "corpus/corpus.json").read_text())["lineage"][0]
-    assert [entry["rows"] for entry in lineage["inputs"]] == [11] * 4 and lineage["order"] == "hash"
-    for entry in lineage["inputs"]:
+    listed = read_inputs(Corpus.open(str(tmp_path / "corpus")), 0).to_pylist()
+    assert [entry["rows"] for entry in listed] == [11] * 4 and lineage["order"] == "hash"
+    for entry in listed:
         assert entry["kind"] == "tars" and entry["bytes"] == Path(entry["name"]).stat().st_size
         assert len(entry["listing_sha256"]) == 64
 

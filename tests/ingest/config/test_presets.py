@@ -12,6 +12,7 @@ import pytest
 from tagmill.ingest import ingest
 from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.config.presets import PRESETS, Columns
+from tagmill.ingest.layout import INPUTS_FILE
 from tagmill.ingest.parts.partition import partition
 from tagmill.ingest.sources.input_warnings import InputWarnings
 from tagmill.ingest.sources.rows import rows
@@ -95,7 +96,8 @@ def test_the_corpus_remembers_how_many_were_left_out(tmp_path: Path) -> None:
     chosen = IngestConfig(input=(str(tmp_path / "*.tsv"),), output=str(tmp_path / "corpus"), preset="yfcc100m")
     dealt = partition(chosen, Store(chosen.output), tmp_path)
     assert dealt.rows == 2
-    assert [(file["rows"], file.get("skipped", 0)) for file in dealt.inputs] == [(1, 1), (1, 0)]
+    listed = pq.read_table(tmp_path / "corpus" / INPUTS_FILE).to_pylist()
+    assert [(file["rows"], file["skipped"]) for file in listed] == [(1, 1), (1, 0)] and dealt.inputs.skipped == 1
 
 
 def test_licence_and_page_stay_with_the_sample(web: str, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from tagmill.ingest import ingest
@@ -22,10 +23,13 @@ from tagmill.ingest.images.prepare import image_stack
 from tagmill.ingest.labels.synsets import is_synset
 from tagmill.ingest.layout import SELECTION_MARKER
 from tagmill.ingest.parts import known_urls
+from tagmill.ingest.sources.inputs import ROW_BITS
 from tagmill.ingest.takedown.takedown_command import TakedownConfig, take_down
 from tagmill.ingest.views.view_command import ViewConfig, view
 from tagmill.pipeline import Loader, LoaderConfig
 from tagmill.shards.errors import ConfigError, CorpusError, TagmillError
+from tagmill.shards.input_table import num_inputs, read_inputs
+from tagmill.shards.lint import lint_inputs
 from tagmill.shards.manifest import Corpus, commit
 from tagmill.shards.purge import record
 from tagmill.shards.storage.store import Store
@@ -64,6 +68,25 @@ def grown(made: Path) -> Path:
 def output(made: Path, tmp_path: Path) -> Path:
     """A copy of the corpus of list a, to be extended."""
     return Path(shutil.copytree(made / "corpus", tmp_path / "corpus"))
+
+
+def test_a_corpus_that_lists_its_inputs_itself_is_extended(made: Path, output: Path) -> None:
+    """As earlier versions wrote `corpus.json`: file numbers go on after the list, which stays, and the new run has a table."""
+    corpus = Corpus.open(str(output))
+    (line,) = corpus.file.lineage
+    listed = [{"name": each, "bytes": 9, "rows": 3, "sha256": "0" * 64} for each in "abc"]
+    (output / line["input_table"]["path"]).unlink()
+    old = {name: value for name, value in line.items() if name != "input_table"} | {"inputs": listed}
+    commit(corpus.store, replace(corpus.file, lineage=[old]), corpus.file)
+    ingest(settings(str(made / "b.parquet"), output, extend=True))
+    corpus = Corpus.open(str(output))
+    assert corpus.file.lineage[0] == old and num_inputs(corpus.file.lineage[1]) == 1
+    (new,) = read_inputs(corpus, 1).to_pylist()
+    assert new["name"] == str(made / "b.parquet") and new["rows"] == corpus.file.lineage[1]["rows"]
+    assert [each["name"] for each in read_inputs(corpus, 0).to_pylist()] == list("abc")
+    rejects = [pq.read_table(path)["row_id"].to_pylist() for path in (output / "rejects").glob("extend-*")]
+    assert {row >> ROW_BITS for rows in rejects for row in rows} == {3}
+    lint_inputs(corpus)
 
 
 def test_what_is_there_stays_and_is_not_asked_for(web: CountingWeb, made: Path, output: Path) -> None:

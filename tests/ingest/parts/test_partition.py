@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 
 from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.http.urls import normalise
-from tagmill.ingest.layout import PARTITION_MARKER, rows_file
+from tagmill.ingest.layout import INPUTS_FILE, PARTITION_MARKER, ROWS_PATTERN, rows_file
 from tagmill.ingest.parts import partition as partitions
 from tagmill.ingest.parts.partition import PartitionManifest, partition
 from tagmill.ingest.sources import rows
 from tagmill.shards.errors import ConfigError, InputError
+from tagmill.shards.input_table import InputTotals
 from tagmill.shards.storage.store import Store
 
 Row = dict[str, Any]
@@ -113,10 +114,12 @@ def test_a_resumed_run_skips_the_stage_and_another_config_is_refused(tmp_path: P
     lists(tmp_path / "lists", ["http://a/", "http://b/"], 2)
     made, parts = partitioned(tmp_path)
     marker = json.loads((tmp_path / "corpus" / PARTITION_MARKER).read_text())
-    assert [file["rows"] for file in marker["inputs"]] == [1, 1]
+    listed = pq.read_table(tmp_path / "corpus" / INPUTS_FILE).to_pylist()
     content = (tmp_path / "lists/000.parquet").read_bytes()
-    assert marker["inputs"][0]["sha256"] == hashlib.sha256(content).hexdigest()
-    assert marker["inputs"][0]["bytes"] == len(content)
+    assert [file["rows"] for file in listed] == [1, 1]
+    assert listed[0]["sha256"] == hashlib.sha256(content).hexdigest() and listed[0]["bytes"] == len(content)
+    totals = {"files": 2, "rows": 2, "bytes": sum(file["bytes"] for file in listed), "skipped": 0}
+    assert marker["inputs"] == totals and made.inputs == InputTotals(**totals)
     shutil.rmtree(tmp_path / "lists")
     assert partitioned(tmp_path, processes=3) == (made, parts)  # the list is not even read
     with pytest.raises(ConfigError, match="seed 0 then and 7 now"):
@@ -153,7 +156,8 @@ def test_some_parts_go_into_the_store_at_a_time(
     all_at_once = threading.Barrier(partitions.PUTS_AT_ONCE)
 
     def slow(store: Store, name: str, source: bytes | Path, **how: Any) -> None:
-        if isinstance(source, Path):
+        of_part = ROWS_PATTERN.fullmatch(name) is not None and isinstance(source, Path)
+        if of_part and isinstance(source, Path):
             with lock:
                 together[0] += 1
                 together[1] = max(together[1], together[0])
@@ -161,7 +165,7 @@ def test_some_parts_go_into_the_store_at_a_time(
             all_at_once.wait(60)
         put(store, name, source, **how)
         with lock:
-            together[0] -= isinstance(source, Path)
+            together[0] -= of_part
 
     monkeypatch.setattr(Store, "put", slow)
     made, parts = partitioned(tmp_path, rows_per_part=4, keep_order=keep_order)

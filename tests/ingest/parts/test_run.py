@@ -21,6 +21,7 @@ from tagmill.ingest.parts.partition import PartitionManifest
 from tagmill.ingest.parts.run import all_done, images_left, run_parts
 from tagmill.ingest.progress.progress import Progress, Silent
 from tagmill.shards.errors import StoreError, TagmillError
+from tagmill.shards.input_table import InputTotals
 from tagmill.shards.storage.store import Store
 from tests.ingest.liar import Liar, Lie
 from tests.ingest.parts.test_make import begun, content, picture, rows_of, web
@@ -124,7 +125,7 @@ def many_parts(driver: CountedDriver, rules: PinnedRules) -> list[PartSummary]:
         for name in (rows_file(part), attempt_file(part, "try")):
             driver.objects[name] = b"x"
         driver.objects[done_file(part)] = summary.json()
-    manifest = PartitionManifest(MANY, 7 * MANY, [], {})
+    manifest = PartitionManifest(MANY, 7 * MANY, InputTotals(), {})
     driver.objects[PARTITION_MARKER] = json.dumps(dataclasses.asdict(manifest)).encode()
     return made
 
