@@ -21,13 +21,13 @@ from tagmill.ingest.extend.generation import Generation
 from tagmill.ingest.filters.takedown_rules import url_digest
 from tagmill.ingest.images.prepare import image_stack
 from tagmill.ingest.labels.synsets import is_synset
-from tagmill.ingest.layout import SELECTION_MARKER
+from tagmill.ingest.layout import CLOSING_MARKER, SELECTION_MARKER
 from tagmill.ingest.parts import known_urls
 from tagmill.ingest.sources.inputs import ROW_BITS
 from tagmill.ingest.takedown.takedown_command import TakedownConfig, take_down
 from tagmill.ingest.views.view_command import ViewConfig, view
 from tagmill.pipeline import Loader, LoaderConfig
-from tagmill.shards.errors import ConfigError, CorpusError, TagmillError
+from tagmill.shards.errors import ConfigError, CorpusError, StoreError, TagmillError
 from tagmill.shards.input_table import num_inputs, read_inputs
 from tagmill.shards.lint import lint_inputs
 from tagmill.shards.manifest import Corpus, commit
@@ -37,6 +37,7 @@ from tagmill.shards.takedown import SAMPLE, Row
 from tagmill.shards.view import View
 from tests.ingest.growing import CountingWeb, check, counting_web, digests, label_names, rows_of, settings, write
 from tests.ingest.test_run import DEADLY
+from tests.shards.countedstore import counted_store
 
 
 @pytest.fixture(scope="module")
@@ -346,3 +347,25 @@ def test_a_corpus_on_s3(web: CountingWeb, made: Path, grown: Path, s3_bucket: st
     ingest(settings(str(made / "b.parquet"), output, extend=True))
     assert digests(output) == digests(grown)
     check(Corpus.open(output), [rows_of(web.url, "a"), rows_of(web.url, "b")], range(34))
+
+
+def test_parts_are_cleared_by_bulk_deletions_in_flight_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """10,000 parts of three objects; the closing marker goes last, so that a killed run goes on."""
+    driver, store = counted_store(monkeypatch), Store("s3://corpus")
+    kinds = ("rows.parquet", "try.parquet", "done.json")
+    driver.objects = {f"parts/{part:06d}/{kind}": b"x" for part in range(10_000) for kind in kinds}
+    driver.objects |= {"corpus.json": b"x", "shards/000000.tar": b"x"}
+    base_corpus.clear(store)
+    assert len(driver.objects) == 30_002  # without the marker nothing is deleted
+    driver.objects[CLOSING_MARKER] = b"{}"
+    driver.counts.clear()
+    driver.together, driver.gated = 4, "delete_many "
+    base_corpus.clear(store)
+    assert driver.objects.keys() == {"corpus.json", "shards/000000.tar"}
+    bulk = driver.counts["delete_many"]
+    assert 300 <= bulk <= 301 and driver.counts.total() <= bulk + 31 + 4
+    driver.objects |= {CLOSING_MARKER: b"{}", "parts/000001/done.json": b"x", "parts/000002/done.json": b"x"}
+    driver.fail = {"parts/000001/done.json"}
+    with pytest.raises(StoreError):
+        base_corpus.clear(store)
+    assert CLOSING_MARKER in driver.objects
