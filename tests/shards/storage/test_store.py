@@ -67,6 +67,17 @@ class TestGcs(StoreContract, RacingContract):
     def store(self, gcs: GcsServer) -> Store:
         return Store("gs://bucket/store")
 
+    def test_a_service_may_send_small_pages(self, store: Store, gcs: GcsServer) -> None:
+        names = [f"a/{i}" for i in range(9)]
+        for name in names:
+            store.put(name, b"x")
+        gcs.page = 2
+        gcs.requests.clear()
+        assert store.names("a") == names and len(gcs.requests) == 5
+        gone = iter([1, 6, 8])  # deleted after a page was sent: listed already, not yet listed, listed last
+        gcs.after_page = lambda: [gcs.buckets["bucket"].blobs.pop(f"store/a/{i}", None) for i in [next(gone, 0)] if i]
+        assert store.names("a") == [name for name in names if name not in ("a/6", "a/8")]
+
 
 # Behind a proxy
 

@@ -8,6 +8,7 @@ import pytest
 
 from tagmill.shards import Store
 from tagmill.shards.errors import IntegrityError, StoreError
+from tagmill.shards.storage import retry
 from tagmill.shards.storage.retry import Retries
 from tests.shards.faults import Faults, faulty
 from tests.shards.hub_server import HubServer
@@ -122,6 +123,17 @@ def test_faults_are_retried_by_the_store_only(
             store.read_range("a", 0, 4)
         assert len(proxy.requests) == 4, "the library repeats nothing"
         assert "\n" not in str(caught.value)
+
+
+def test_a_wait_that_the_hub_asks_for_is_kept(store: Store, hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr(retry, "pause", lambda seconds=0.0: waited.append(seconds))
+    with faulty(hub.url, Faults(limited=1.0, retry_after="20")) as proxy:
+        monkeypatch.setenv("HF_ENDPOINT", proxy.endpoint)
+        with pytest.raises(StoreError, match=r"failed 4 times, last: .*429") as caught:
+            store.read("a")
+        assert len(proxy.requests) == 4 and "\n" not in str(caught.value)
+    assert [20 <= seconds <= 25 for seconds in waited if seconds] == [True] * 3
 
 
 @pytest.mark.parametrize(
