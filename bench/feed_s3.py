@@ -50,7 +50,6 @@ FEEDS = (
     ),
     Peer("Streaming", "streaming_feed.py", "mds-small", "streaming", ("mosaicml-streaming", "pillow")),
     Peer("LitData", "litdata_feed.py", "litdata", "litdata", ("litdata", "pillow")),
-    Peer("DALI reader", "dali_feed.py", "corpus"),
 )
 QUICK = ("S3, 20 ms, 1 % fails",)
 AGAIN = 512  # requests among which a range that is asked for again is a repetition, not the next epoch's
