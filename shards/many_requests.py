@@ -16,6 +16,7 @@ A = TypeVar("A")
 T = TypeVar("T")
 
 REQUESTS_AT_ONCE = 64  # to a remote store; the disk of this machine answers faster than a thread starts
+TABLES_AT_ONCE = 8  # of a few megabytes each
 RESULTS_AHEAD = 4  # results per request in flight that wait for an earlier one: a slow answer does not stop the others
 
 
@@ -44,9 +45,10 @@ def requests_at_once(store: Store) -> int:
     return 1 if store.root is not None else REQUESTS_AT_ONCE
 
 
-def read_many(store: Store, names: Iterable[str]) -> Iterator[bytes]:
-    """Yields the content of small objects in the order of `names`, by one request each. Raises FileNotFoundError."""
-    return in_order(store.read, names, requests_at_once(store))
+def read_many(store: Store, names: Iterable[str], most: int = REQUESTS_AT_ONCE) -> Iterator[bytes]:
+    """Yields the content of small objects in the order of `names`, by one request each, at most `most` at a time. Raises
+    FileNotFoundError."""
+    return in_order(store.read, names, min(most, requests_at_once(store)))
 
 
 def put_many(store: Store, objects: Iterable[tuple[str, bytes]]) -> None:

@@ -8,7 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from tagmill.shards.formats.parquet import read_table
 from tagmill.shards.manifest import Corpus
+from tagmill.shards.many_requests import TABLES_AT_ONCE, read_many
 
 # Rows are in the order of the corpus. row_id is negative and ascending, so that old rows come before new ones; it is not the
 # row_id of the list, which shard tables do not have. pdq_quality is null, because shard tables do not have it either: it was
@@ -32,18 +34,18 @@ def existing_rows(corpus: Corpus, path: Path) -> Path:
 
     A new image must not become a duplicate of a sample that was taken down, because it would be lost with it.
     """
-    row = -int(corpus.column("samples").sum())
+    row, store, entries = -int(corpus.column("samples").sum()), corpus.store, corpus.entries
+    names = (f"shards/{entry.name}.parquet" for entry in entries)
     with pq.ParquetWriter(path, EXISTING, compression="lz4") as writer:
-        for entry in corpus.entries:
+        for entry, data in zip(entries, read_many(store, names, TABLES_AT_ONCE), strict=True):
             gone = corpus.takedown.ordinals(entry.name).astype(np.int64)
             start = 0
-            with corpus.store.open(f"shards/{entry.name}.parquet") as file:
-                for batch in pq.ParquetFile(file).iter_batches(_BATCH_ROWS, columns=_SHORT, use_threads=False):
-                    stays = np.ones(len(batch), np.bool_)
-                    stays[gone[(gone >= start) & (gone < start + len(batch))] - start] = False
-                    ids = np.arange(row, row + len(batch), dtype=np.int64)
-                    writer.write_batch(_rows(batch, ids).filter(pa.array(stays)))
-                    start, row = start + len(batch), row + len(batch)
+            for batch in read_table(data, _SHORT).to_batches(_BATCH_ROWS):
+                stays = np.ones(len(batch), np.bool_)
+                stays[gone[(gone >= start) & (gone < start + len(batch))] - start] = False
+                ids = np.arange(row, row + len(batch), dtype=np.int64)
+                writer.write_batch(_rows(batch, ids).filter(pa.array(stays)))
+                start, row = start + len(batch), row + len(batch)
     return path
 
 

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from tagmill.ingest.http.urls import normalise
 from tagmill.shards.formats.parquet import read_table
+from tagmill.shards.many_requests import TABLES_AT_ONCE, read_many
 from tagmill.shards.side_tables import SIDE_ROWS
 from tagmill.shards.storage.store import Store
 
@@ -24,11 +25,13 @@ def erase(store: Store, keys: Set[str], urls: Set[str], forbids: Forbids) -> int
 
     Returns the number of changed rows. The ledger comes first, because its rows are found by the URLs of the rejects.
     """
-    urls = urls | {url for name in tables(store, "rejects") for url in _duplicates_of(store, name, keys)}
+    rejects = read_many(store, tables(store, "rejects"), TABLES_AT_ONCE)
+    urls = urls | {url for data in rejects for url in _duplicates_of(data, keys)}
     changed = 0
     for folder in ("ledger", "rejects"):
-        for name in tables(store, folder):
-            table = read_table(store.read(name))
+        names = tables(store, folder)
+        for name, data in zip(names, read_many(store, names, TABLES_AT_ONCE), strict=True):
+            table = read_table(data)
             duplicate_of = table["yields_to"].to_pylist() if folder == "rejects" else [None] * len(table)
             erased = [
                 url is not None and (key in keys or normalise(url) in urls or bool(forbids(url)))
@@ -45,9 +48,9 @@ def tables(store: Store, folder: str) -> list[str]:
     return [name for name in store.names(folder) if name.endswith(".parquet")]
 
 
-def _duplicates_of(store: Store, name: str, keys: Set[str]) -> list[str]:
+def _duplicates_of(rejects: bytes, keys: Set[str]) -> list[str]:
     """Returns the normalised URLs of rejects that are duplicates of one of `keys`."""
-    table = read_table(store.read(name), ["url", "yields_to"])
+    table = read_table(rejects, ["url", "yields_to"])
     rows = zip(table["url"].to_pylist(), table["yields_to"].to_pylist(), strict=True)
     return [normalise(url) for url, key in rows if url is not None and key in keys]
 

@@ -23,6 +23,7 @@ from tagmill.ingest.takedown.erase import erase, tables
 from tagmill.shards.errors import ConfigError
 from tagmill.shards.formats.parquet import read_table
 from tagmill.shards.manifest import Corpus, ShardEntry
+from tagmill.shards.many_requests import TABLES_AT_ONCE, read_many
 from tagmill.shards.purge import begin_purge, purge_shards, record
 from tagmill.shards.settings.options import CommandLine, JsonOutput
 from tagmill.shards.settings.ranges import Between, check_fields
@@ -158,8 +159,9 @@ def copied_keys(store: Store, denied: Denylist) -> frozenset[str]:
     """Returns the keys of samples that have the same image as a forbidden URL: of these, rejects with that URL are
     duplicates."""
     found = set[str]()
-    for name in tables(store, "rejects") if denied.any("url", "host") else ():
-        table = read_table(store.read(name), ["url", "yields_to"])
+    names = tables(store, "rejects") if denied.any("url", "host") else []
+    for data in read_many(store, names, TABLES_AT_ONCE):
+        table = read_table(data, ["url", "yields_to"])
         rows = zip(table["url"].to_pylist(), table["yields_to"].to_pylist(), strict=True)
         found.update(key for url, key in rows if key is not None and denied.url(url))
     return frozenset(found)
@@ -191,8 +193,10 @@ def _erase(corpus: Corpus) -> int:
     """Erases all listed samples from rejects and ledger, before the purge deletes the URLs by which rows are found there."""
     keys = {row["value"] for row in corpus.takedown.rows([SAMPLE])}
     urls = set[str]()
-    for shard, ordinals in corpus.takedown.shards.items():
-        found = read_table(corpus.store.read(f"shards/{shard}.parquet"), ["url"])["url"].take(ordinals).to_pylist()
+    shards = corpus.takedown.shards
+    tables_of_shards = read_many(corpus.store, (f"shards/{shard}.parquet" for shard in shards), TABLES_AT_ONCE)
+    for ordinals, data in zip(shards.values(), tables_of_shards, strict=True):
+        found = read_table(data, ["url"])["url"].take(ordinals).to_pylist()
         urls.update(normalise(url) for url in found if url is not None)
     return erase(corpus.store, keys, urls, Denylist.of(corpus.takedown).url)
 

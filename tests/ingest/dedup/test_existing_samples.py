@@ -7,7 +7,10 @@ import pytest
 
 from tagmill.ingest.dedup import existing_samples
 from tagmill.ingest.dedup.existing_samples import EXISTING, existing_rows
+from tagmill.shards.manifest import Corpus
+from tagmill.shards.many_requests import TABLES_AT_ONCE
 from tests.shards.corpora import make_corpus
+from tests.shards.countedstore import counted_store
 from tests.shards.purger import purge, take_down
 
 
@@ -33,3 +36,16 @@ def test_rows_are_the_samples_that_stay(
         assert table[name].to_pylist() == [facts[n][name] for n in numbers]
     assert table["pixels"].to_pylist() == [facts[n]["original_width"] * facts[n]["original_height"] for n in numbers]
     assert table["pdq_quality"].null_count == len(numbers)
+
+
+def test_tables_in_a_store_are_read_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    corpus = make_corpus(str(tmp_path / "corpus"), tmp_path / "spool")
+    wanted = pq.read_table(existing_rows(corpus, tmp_path / "here.parquet"))
+    driver = counted_store(monkeypatch)
+    driver.objects = {name: corpus.store.read(name) for name in corpus.store.names("")}
+    tables = len(corpus.entries)
+    remote = Corpus.open("s3://corpus")
+    driver.counts.clear()
+    driver.together, driver.gated = min(tables, TABLES_AT_ONCE), "read shards/"
+    assert pq.read_table(existing_rows(remote, tmp_path / "there.parquet")) == wanted
+    assert tables > 1 and driver.counts == {"read": tables + 2}  # and the manifest, for sizes and for lines

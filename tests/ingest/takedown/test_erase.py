@@ -12,6 +12,7 @@ import pytest
 from tagmill.ingest.takedown.erase import erase
 from tagmill.shards.side_tables import LEDGER, REJECTS
 from tagmill.shards.storage.store import Store
+from tests.shards.countedstore import counted_store
 
 KEYS = {name: name * 32 for name in "abc"}
 # url, reason, the key that it yields to
@@ -84,3 +85,12 @@ def test_done_again_it_changes_nothing_and_a_half_that_is_done_is_completed(stor
 
 def test_a_corpus_without_such_tables(tmp_path: Path) -> None:
     assert erase(Store(str(tmp_path)), {KEYS["a"]}, set(), lambda url: True) == 0
+
+
+def test_tables_in_a_store_are_read_together(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    driver = counted_store(monkeypatch)
+    driver.objects = {name: store.read(name) for name in store.names("")}
+    driver.together, driver.gated = 2, "read rejects/"
+    asked = ({KEYS["a"]}, {"http://h/kept"}, lambda url: False)
+    assert erase(Store("s3://corpus"), *asked) == erase(store, *asked) > 0
+    assert driver.objects == {name: store.read(name) for name in store.names("")}
