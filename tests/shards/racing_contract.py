@@ -8,8 +8,9 @@ from typing import TypeVar
 
 import pytest
 
+from tagmill.shards.manifest import Corpus, CorpusFile, Named, commit
 from tagmill.shards.storage.store import Store
-from tests.shards.writers import race, race_to_exchange
+from tests.shards.writers import race, race_to_commit, race_to_exchange
 
 T = TypeVar("T")
 CONTENDERS, ROUNDS, PATIENCE = 4, 100, 200
@@ -42,10 +43,23 @@ class RacingContract:
             assert after.endswith(b", after " + before.partition(b",")[0])
         assert store.read("head") == chain[-1]
 
+    @pytest.mark.slow
+    def test_of_two_commits_exactly_one_wins(self, store: Store) -> None:
+        """Each generation names the one that it replaced."""
+        commit(store, CorpusFile("ours", Named("manifests/none.parquet", "1" * 64), {}, seed=-1))
+        won = raced(lambda ask, ready: [ask(race_to_commit, store, ROUNDS, mine, ready) for mine in (1, 2)], 2)
+        assert all(len(of_one) < ROUNDS for of_one in won), "no race: one contender had all"
+        chain = sorted((each for of_one in won for each in of_one), key=lambda each: each.seed)
+        assert [each.seed // 10 for each in chain] == list(range(ROUNDS)), "one winner a round"
+        assert [each.lineage[0]["before"] for each in chain] == [-1, *(each.seed for each in chain[:-1])]
+        assert Corpus.open(store.url).file == chain[-1] and store.names("") == ["corpus.json"]
 
-def raced(begin: Callable[[Callable[..., Future[T]], threading.Barrier], list[Future[T]]]) -> list[T]:
+
+def raced(
+    begin: Callable[[Callable[..., Future[T]], threading.Barrier], list[Future[T]]], contenders: int = CONTENDERS
+) -> list[T]:
     """Returns what each contender returns; `begin` starts them by its first argument, each in a process of its own, with
     the barrier that is its second."""
     spawn = multiprocessing.get_context("spawn")
-    with spawn.Manager() as manager, ProcessPoolExecutor(CONTENDERS, spawn) as processes:
-        return [future.result(PATIENCE) for future in begin(processes.submit, manager.Barrier(CONTENDERS))]
+    with spawn.Manager() as manager, ProcessPoolExecutor(contenders, spawn) as processes:
+        return [future.result(PATIENCE) for future in begin(processes.submit, manager.Barrier(contenders))]

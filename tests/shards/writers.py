@@ -7,7 +7,10 @@ import signal
 import sys
 import threading
 import time
+from dataclasses import replace
 
+from tagmill.shards.errors import OvertakenError
+from tagmill.shards.manifest import Corpus, CorpusFile, commit
 from tagmill.shards.storage.store import Store, is_local
 
 
@@ -47,6 +50,22 @@ def race_to_exchange(store: Store, name: str, rounds: int, mine: bytes, ready: t
         new = b"%d by %s, after %s" % (number, mine, found.partition(b",")[0])
         if store.exchange(name, found, new):
             won.append(new)
+    return won
+
+
+def race_to_commit(store: Store, rounds: int, mine: int, ready: threading.Barrier) -> list[CorpusFile]:
+    """Returns the generations of a corpus that this contender committed; in each round all change the same one."""
+    won = []
+    for number in range(rounds):
+        ready.wait(60)
+        now = Corpus.open(store.url).file
+        ready.wait(60)
+        new = replace(now, seed=10 * number + mine, lineage=[{"before": now.seed}])
+        try:
+            commit(store, new, over=now)
+            won.append(new)
+        except OvertakenError:
+            pass
     return won
 
 
