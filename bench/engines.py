@@ -28,8 +28,9 @@ import pyarrow.parquet as pq
 
 from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.dedup.decontamination import ENTRIES, EvaluationSets
+from tagmill.ingest.dedup.group_selection import DROPPED
 from tagmill.ingest.dedup.near_duplicates import NearRules
-from tagmill.ingest.dedup.resolve import DROPPED, SetRules, resolve_drops
+from tagmill.ingest.dedup.resolve import SetRules, resolve_drops
 from tagmill.ingest.dedup.set_stages import SetStages
 from tagmill.ingest.engines.engine import Engine, GeneratedTable, Param, Parquet, TableSource, Work, parquet_of
 from tagmill.ingest.executor import open_executor

@@ -35,12 +35,11 @@ SELECTION = pa.schema(
         pa.field("yields_to", pa.string()),  # of a duplicate: the key of the sample that is kept
     ]
 )
+# Rows that are dropped, with the part that each is in, by which they are divided. In decisions no reason: held out.
+DROPPED = pa.schema([("row_id", pa.int64()), ("part", pa.int32()), ("reason", pa.string()), ("yields_to", pa.string())])
 STAMP = b"tagmill.stamp"  # metadata key of the stamp in a group's file
 _FACTS = ["row_id", "part", "place", "reason", "key", "sample_bytes"]
 _CHUNK = 1 << 16  # rows that are decided at a time, about
-_DECIDED = pa.schema(
-    [("row_id", pa.int64()), ("part", pa.int32()), ("reason", pa.string()), ("yields_to", pa.string())]
-)
 
 
 @dataclass(frozen=True)
@@ -148,12 +147,12 @@ class _Decided:
     @classmethod
     def read(cls, task: GroupTask) -> "_Decided":
         """Reads the row groups that have parts of the group."""
-        found = [_DECIDED.empty_table()]
+        found = [DROPPED.empty_table()]
         for name in task.decided.names:
             with task.decided.store.open(name) as opened:
                 file = pq.ParquetFile(opened)
                 groups = [number for number in range(file.num_row_groups) if _overlaps(file, number, task)]
-                found.append(file.read_row_groups(groups, use_threads=False).cast(_DECIDED))
+                found.append(file.read_row_groups(groups, use_threads=False).cast(DROPPED))
         table = pa.concat_tables(found)
         parts = table["part"].to_numpy()
         table = table.filter(pa.array((parts >= task.first) & (parts < task.last)))

@@ -20,6 +20,7 @@ from tagmill.ingest.config.memory import bytes_of, shared
 from tagmill.ingest.dedup.decontamination import LEAKED, LEAKS_FILE, EvaluationSets, find_leaks
 from tagmill.ingest.dedup.existing_samples import EXISTING
 from tagmill.ingest.dedup.greedy_mis import YIELDED, greedy_independent_set
+from tagmill.ingest.dedup.group_selection import DROPPED
 from tagmill.ingest.dedup.near_duplicates import ALIKE, EDGES, NearCounts, NearRules, find_near
 from tagmill.ingest.dedup.placeholders import Crowd, find_crowds
 from tagmill.ingest.dedup.set_stages import SetStages
@@ -29,7 +30,6 @@ from tagmill.ingest.similarity.hash_files import HashFile
 
 # What the stages leave. Rows have their part, by which the selection is divided.
 EXACT_COPIES = pa.schema([("row_id", pa.int64()), ("part", pa.int32()), ("keeper", pa.int64()), ("key", pa.string())])
-DROPPED = pa.schema([("row_id", pa.int64()), ("part", pa.int32()), ("reason", pa.string()), ("yields_to", pa.string())])
 NEAR = pa.schema([("row_id", pa.int64()), ("part", pa.int32()), ("yields_to", pa.string())])
 
 

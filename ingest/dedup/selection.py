@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tagmill.ingest.dedup.decontamination import LEAKS_FILE
-from tagmill.ingest.dedup.group_selection import GroupTask, counts_of, select_group
-from tagmill.ingest.dedup.resolve import DROPPED, SetCounts, SetRules, resolve_drops
+from tagmill.ingest.dedup.group_selection import DROPPED, GroupTask, counts_of, select_group
+from tagmill.ingest.dedup.resolve import SetCounts, SetRules, resolve_drops
 from tagmill.ingest.dedup.set_stages import SetStages
 from tagmill.ingest.engines.engine import Engine, Parquet, TableSource
 from tagmill.ingest.layout import SELECTING_PIN, SELECTION_FOLDER, SELECTION_MARKER, SETS_FOLDER, selection_file

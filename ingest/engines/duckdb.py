@@ -126,7 +126,7 @@ class DuckDB:
     ) -> list[bytes]:
         del what
         with (
-            tempfile.TemporaryDirectory(prefix="tasks-", dir=self._scratch) as folder,
+            tempfile.TemporaryDirectory(prefix="tasks-", dir=self._scratch, ignore_cleanup_errors=True) as folder,
             DaemonPool(self._threads, "tagmill-set-task") as pool,
         ):
             running = {pool.submit(partial(work, task, Path(folder))): number for number, task in enumerate(tasks)}

@@ -10,8 +10,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tagmill.ingest.dedup.group_selection import SELECTION, STAMP, GroupTask, counts_of, read_group, select_group
-from tagmill.ingest.dedup.resolve import DROPPED
+from tagmill.ingest.dedup.group_selection import (
+    DROPPED,
+    SELECTION,
+    STAMP,
+    GroupTask,
+    counts_of,
+    read_group,
+    select_group,
+)
 from tagmill.ingest.engines.engine import parquet_of
 from tagmill.ingest.layout import selection_file
 from tagmill.shards.errors import CorpusError

@@ -10,10 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tagmill.ingest.dedup.group_selection import DROPPED
 from tagmill.ingest.engines import duckdb
 from tagmill.ingest.engines.duckdb import DuckDB
 from tagmill.ingest.engines.engine import parquet_of, statement_text
-from tagmill.shards.errors import ConfigError, TagmillError
+from tagmill.shards.errors import ConfigError, StoreError, TagmillError
 from tagmill.shards.storage.store import Store
 
 
@@ -112,3 +113,46 @@ def test_no_statement_reads_files_or_leaves_the_shared_subset() -> None:
         code = "\n".join(line.partition("--")[0] for line in text.splitlines())
         for word in ("READ_", "COPY ", "ORDINALITY", "HASH(", "QUALIFY", "LEN(", "ATTACH", "INSTALL", ";"):
             assert word not in code, f"{path.name} has {word}"
+
+
+def test_objects_of_a_remote_store_are_read_once(engine: DuckDB, tmp_path: Path) -> None:
+    store = Store(f"memory://once{tmp_path}")
+    pq.write_table(pa.table({"row_id": [1, 2], "part": [0, 0], "reason": ["a", None]}), tmp_path / "file")
+    store.put("t.parquet", tmp_path / "file")
+    source = parquet_of(store, ["t.parquet"], pa.schema([("row_id", pa.int64()), ("part", pa.int32())]))
+    engine.bind_once("heldout", source)
+    engine.bind("dropped", DROPPED.empty_table())
+    store.delete("t.parquet")
+    assert sorted(engine.run("decided").read_all()["row_id"].to_pylist()) == [1, 2]
+    of_the_copy = engine.readable(source.of(pa.schema([("reason", pa.string())])))
+    assert of_the_copy.dataset().to_table()["reason"].to_pylist() == ["a", None]
+    here = parquet_of(Store(str(tmp_path)), ["file"], source.schema)
+    assert engine.readable(here) is here
+
+
+def test_results_are_saved_whole_or_by_parts(engine: DuckDB, tmp_path: Path) -> None:
+    store, parts = Store(str(tmp_path / "store")), [7, 0, 3, 0, 8, 3, 2]
+    engine.bind("heldout", pa.table({"row_id": range(len(parts)), "part": pa.array(parts, pa.int32())}))
+    engine.bind("dropped", DROPPED.empty_table())
+    names = engine.save("decided", DROPPED, store, "whole-{}".format)
+    assert names == ["whole-0"] == store.names("")
+    assert sorted(parquet_of(store, names, DROPPED).dataset().to_table()["row_id"].to_pylist()) == [*range(len(parts))]
+    assert engine.save_divided("decided", DROPPED, store, "some-{}".format, 3) == [0, 1, 2]
+    rows = [[row["row_id"] for row in pq.read_table(tmp_path / "store" / f"some-{n}").to_pylist()] for n in range(3)]
+    assert rows == [[1, 3, 6], [2, 5], [0, 4]]
+    assert not list((tmp_path / "scratch" / "saved").iterdir())
+
+
+def squared(task: int, folder: Path) -> tuple[bytes, dict[str, int]]:
+    assert folder.is_dir()
+    if task < 0:
+        raise StoreError(f"no task {task}", "memory://somewhere", "give another")
+    return str(task * task).encode(), {"ok": task}
+
+
+def test_tasks_run_and_their_counts_are_reported(engine: DuckDB) -> None:
+    told: list[dict[str, int]] = []
+    assert engine.each(squared, range(20), told.append, "squares") == [str(n * n).encode() for n in range(20)]
+    assert sum(counts["ok"] for counts in told) == sum(range(20))
+    with pytest.raises(StoreError, match="no task -1"):
+        engine.each(squared, [1, -1, 2], told.append, "squares")

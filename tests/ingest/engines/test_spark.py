@@ -202,6 +202,27 @@ def test_a_kept_table_stays_as_it_was(duck: Engine, spark: Engine, said: dict[st
         assert engine.run("see").read_all().to_pylist() == [{"k": 2, "v": 3}, {"k": 1, "v": 3}]
 
 
+def test_results_are_saved_by_tasks(duck: Engine, spark: Engine, said: dict[str, str], tmp_path: Path) -> None:
+    """Whole, and divided by parts: the same objects with the same rows in the same order."""
+    wanted = pa.schema([("row_id", pa.int64()), ("part", pa.int32()), ("s", pa.string())])
+    rows = {"row_id": range(3000), "part": pa.array([n * 37 % 50 for n in range(3000)], pa.int32()), "s": ["x"] * 3000}
+    said["all"] = "SELECT row_id, part, s FROM t"
+    found = []
+    for name, engine in (("duck", duck), ("spark", spark)):
+        store = Store(str(tmp_path / f"{name}-store"))
+        engine.bind_once("t", pa.table(rows, wanted))
+        with pytest.MonkeyPatch.context() as patch:
+            if engine is spark:
+                patch.delattr(Store, "put")  # of this process; tasks have their own
+            names = engine.save("all", wanted, store, "whole-{:03d}".format)
+            numbers = engine.save_divided("all", wanted, store, "some-{:03d}".format, 7)
+        assert sorted(store.names("")) == sorted([*names, *(f"some-{number:03d}" for number in numbers)])
+        assert lines(parquet_of(store, names, wanted).dataset().to_table()) == lines(pa.table(rows, wanted))
+        divided = [list(parquet_of(store, [f"some-{n:03d}"], wanted).batches(f"some-{n:03d}")) for n in numbers]
+        found.append([pa.Table.from_batches(batches).to_pydict() for batches in divided])
+    assert found[0] == found[1] and len(found[0]) == 8
+
+
 def test_results_come_in_bounded_batches_and_in_order(spark: Engine, said: dict[str, str]) -> None:
     rows = 200_000
     keys = pa.array([(n * 7919) % rows for n in range(rows)], pa.int64())
