@@ -156,7 +156,7 @@ def ask_hosts(
         return before
     asked = _ask_all(config, store, sizes, progress)
     if sizes:
-        answers = parquet_of(store, [answers_file(task) for task in range(len(sizes))], ANSWERS)
+        answers = _table(store, ANSWERS_FOLDER, [answers_file(task) for task in range(len(sizes))], ANSWERS)
         with closing(engine()) as sql:
             sql.bind_once("origins", _origins(store, num_parts))
             sql.bind_once("answers", answers)
@@ -166,7 +166,13 @@ def ask_hosts(
 
 
 def _origins(store: Store, num_parts: int) -> Parquet:
-    return parquet_of(store, [origins_file(part) for part in range(num_parts)], ORIGINS)
+    return _table(store, ORIGINS_FOLDER, [origins_file(part) for part in range(num_parts)], ORIGINS)
+
+
+def _table(store: Store, folder: str, names: list[str], schema: pa.Schema) -> Parquet:
+    """Returns objects of a folder as a table; their sizes, of one listing, save a request for each."""
+    there = dict(store.listing(folder))
+    return parquet_of(store, names, schema, [there[name] for name in names] if there.keys() >= set(names) else ())
 
 
 @dataclass(frozen=True)

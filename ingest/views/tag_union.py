@@ -39,8 +39,9 @@ def tag_union(
     """Joins the rejects of a corpus, made by `runs` runs, with its samples. Returns at once if no duplicate has a tag."""
     digest = hashlib.sha256()
     files = {}
-    names = of_runs(store.names("rejects"), runs)
-    engine.bind_once("rejects", parquet_of(store, names, DUPLICATE_ROWS))
+    sizes = dict(store.listing("rejects"))
+    names = of_runs(sorted(sizes), runs)
+    engine.bind_once("rejects", parquet_of(store, names, DUPLICATE_ROWS, [sizes[name] for name in names]))
     (total,) = engine.run("duplicates").read_all()["total"].to_pylist()
     if total:
         engine.bind("sample_locations", _sample_locations(store, manifest, entries))

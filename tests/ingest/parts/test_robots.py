@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from tagmill.ingest import IngestConfig, ingest
 from tagmill.ingest.engines.duckdb import DuckDB
-from tagmill.ingest.engines.engine import Engine
+from tagmill.ingest.engines.engine import Engine, Parquet
 from tagmill.ingest.fetch import fetcher
 from tagmill.ingest.fetch.robots_rules import MAX_ROBOTS_BYTES, origin_of
 from tagmill.ingest.filters.takedown_rules import Denylist, rule
@@ -451,3 +451,22 @@ def test_rules_of_all_parts_are_put_together(tmp_path: Path, monkeypatch: pytest
         robots_stage._put_rules(sql, store)
     assert sorted(driver.objects) == [rules_file(part) for part in parts] and driver.counts == {"put": 299}
     assert read_table(driver.objects[rules_file(299)])["rules"].to_pylist() == ["Disallow: /"] * 2
+
+
+def test_tables_know_the_sizes_of_their_objects(
+    tmp_path: Path, webs: list[Liar], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bound: dict[str, Parquet] = {}
+    bind_once = DuckDB.bind_once
+
+    def noted(self: DuckDB, name: str, source: Parquet) -> None:
+        bound[name] = source
+        bind_once(self, name, source)
+
+    monkeypatch.setattr(DuckDB, "bind_once", noted)
+    webs[0].answers["/robots.txt"] = robots("User-agent: *\nDisallow:")
+    run = partitioned(tmp_path, [f"{origin(webs[0])}/{number}" for number in range(12)], rows_per_part=4)
+    run.ask()
+    assert bound.keys() == {"origins", "answers"}
+    for table in bound.values():
+        assert table.names and list(table.sizes) == [run.store.size(name) for name in table.names]
