@@ -38,6 +38,7 @@ class Faults:
     short: float = 0.0  # the body ends in its middle, and the connection with it
     long: float = 0.0  # the body has more bytes than were asked for, and its headers say so
     beyond: float = 0.0  # bytes follow the body that its headers do not mention
+    trickle: float = 0.0  # the body comes byte by byte, one in a tenth of a second
     altered: float = 0.0  # a byte of the body is changed
     once: bool = False  # a request that met a fault meets none when it is repeated
     seed: int = 0
@@ -45,7 +46,7 @@ class Faults:
     def draw(self, generator: random.Random) -> str:
         """Returns the fault of the next request, '' for none."""
         place = generator.random()
-        for kind in ("busy", "limited", "reset", "stall", "short", "long", "beyond", "altered"):
+        for kind in ("busy", "limited", "reset", "stall", "short", "long", "beyond", "trickle", "altered"):
             if place < (share := getattr(self, kind)):
                 return kind
             place -= share
@@ -176,8 +177,11 @@ class FaultyProxy:
             writer.transport.abort()
             return False
         writer.write(headers)
-        for start in range(0, len(content), CHUNK):
-            writer.write(content[start : start + CHUNK])
+        step = 1 if seen.fault == "trickle" else CHUNK
+        for start in range(0, len(content), step):
+            if seen.fault == "trickle":
+                await asyncio.sleep(0.1)
+            writer.write(content[start : start + step])
             await writer.drain()
         await writer.drain()
         return seen.fault not in ("short", "beyond")

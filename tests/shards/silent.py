@@ -22,13 +22,14 @@ Refuse = Callable[[Any], tuple[int, bytes] | None]
 @dataclass
 class SilentWeb:
     """`after`: number of requests that are answered before it stops by itself. `refuse` may answer instead, by the
-    request's headers."""
+    request's headers. `headers` are added to every answer."""
 
     root: Path
     url: str = ""
     asked: int = 0
     after: int = 1 << 60
     refuse: Refuse = lambda headers: None
+    headers: dict[str, str] = field(default_factory=dict)
     quiet: threading.Event = field(default_factory=threading.Event)
     silenced: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     over: threading.Event = field(default_factory=threading.Event)
@@ -65,7 +66,7 @@ def silent(root: Path) -> Iterator[SilentWeb]:
                 self.say(503, b"", with_body)
                 return
             if (refusal := web.refuse(self.headers)) is not None:
-                self.say(*refusal, with_body)
+                self.say(*refusal, self.command != "HEAD")
                 return
             path = web.root / unquote(urlsplit(self.path).path).lstrip("/")
             if not path.is_file():
@@ -81,7 +82,13 @@ def silent(root: Path) -> Iterator[SilentWeb]:
 
         def say(self, status: int, data: bytes, with_body: bool, more: dict[str, str] | None = None) -> None:
             self.send_response(status)
-            headers = {"Content-Length": str(len(data)), "Accept-Ranges": "bytes", "ETag": '"one"', **(more or {})}
+            headers = {
+                "Content-Length": str(len(data)),
+                "Accept-Ranges": "bytes",
+                "ETag": '"one"',
+                **web.headers,
+                **(more or {}),
+            }
             headers["Last-Modified"] = "Sat, 28 Nov 2026 10:00:00 GMT"
             for name, value in headers.items():
                 self.send_header(name, value)

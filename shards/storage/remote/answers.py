@@ -7,12 +7,14 @@ from collections.abc import Callable
 EXPIRED = frozenset(["ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "ExpiredAuthenticationToken"])
 # Statuses from 300 to 499 and codes that another try may fix.
 PASSING = frozenset([408, 425, 429])
+BUSY_CODES = frozenset(["SlowDown", "ServiceUnavailable", "ServerBusy", "TooManyRequests"])
 PASSING_CODES = frozenset(
-    ["RequestTimeout", "SlowDown", "ConditionalRequestConflict", "OperationAborted", "ConcurrentModification"]
+    ["RequestTimeout", "ConditionalRequestConflict", "OperationAborted", "ConcurrentModification", "InternalError"]
 )
+ABSENT_CODES = frozenset(["NoSuchKey", "NoSuchBucket", "BlobNotFound", "ContainerNotFound"])
 ELSEWHERE = frozenset(["PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"])
 _STATUS = re.compile(r"status code: (\d{3})")
-_CODE = re.compile(r"<Code>(\w+)</Code>")
+_CODE = re.compile(r"<Code>(\w+)</Code>|\(code: (\w+)\)")  # of an answer, or of one object of a bulk deletion
 _REGION = re.compile(r"<Region>([\w-]+)</Region>")
 _CAUSES = re.compile(r"ConnectionRefused|ConnectionReset|TimedOut|IncompleteMessage|UnexpectedEof|BrokenPipe")
 
@@ -44,7 +46,7 @@ def plain_error(error: Exception, path: str) -> OSError:
     kind = type(error).__name__
     text = str(error).partition("\n\nDebug source:")[0]
     status, code, region = _STATUS.search(text), _CODE.search(text), _REGION.search(text)
-    number, reason = int(status[1]) if status else 0, code[1] if code else ""
+    number, reason = int(status[1]) if status else 0, (code[1] or code[2]) if code else ""
     line = " ".join(
         re.sub(r"<\?xml.*|<Error>.*", "", re.sub(r"^Generic \w+ error: ", "", text), flags=re.DOTALL).split()
     )
@@ -55,10 +57,12 @@ def plain_error(error: Exception, path: str) -> OSError:
         found = MisdirectedError(errno.EREMCHG, line, path)
         found.region = region[1] if region else ""
         return found
-    if number == 404:
+    if number == 404 or reason in ABSENT_CODES:
         return FileNotFoundError(errno.ENOENT, f"no such object: {line}", path)
-    if reason in PASSING_CODES or number in (429, 503):
+    if reason in BUSY_CODES or number in (429, 503):
         return BusyError(errno.EBUSY, line)
+    if reason in PASSING_CODES:
+        return OSError(errno.EIO, line)
     if number == 412 or kind in ("AlreadyExistsError", "PreconditionError"):
         return FileExistsError(errno.EEXIST, "exists", path)
     if number == 416 or "Wanted range starting at" in text:  # obstore's own, of an empty 206 as Azurite sends it
@@ -67,6 +71,6 @@ def plain_error(error: Exception, path: str) -> OSError:
         return PermissionError(errno.EINVAL, line, path)
     if number == 400 and not reason:  # an answer to HEAD has no body with the reason
         return MisdirectedError(errno.EACCES, line, path)
-    if 300 <= number < 500 and number not in PASSING:
+    if (300 <= number < 500 and number not in PASSING) or (reason and not number):
         return PermissionError(errno.EACCES, line, path)
     return OSError(errno.EIO, line)

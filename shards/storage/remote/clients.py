@@ -6,6 +6,7 @@ client. A client is kept for as long as the settings and keys do not change. It 
 
 import errno
 import os
+import re
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -114,6 +115,7 @@ def connected(path: str, service: str) -> Iterator[Any]:
     try:
         yield obstore
     except FileNotFoundError as error:
-        raise FileNotFoundError(errno.ENOENT, "no such object", path) from error
+        missing = "bucket" if re.search("NoSuchBucket|ContainerNotFound", str(error)) else "object"
+        raise FileNotFoundError(errno.ENOENT, f"no such {missing}", path) from error
     except exceptions.BaseError as error:
         raise plain_error(error, path) from error

@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
 
 from tagmill.shards.errors import StoreError
-from tagmill.shards.storage.error_verdicts import classify, describe
+from tagmill.shards.storage.error_verdicts import classify, describe, retry_after
 
 
 def of(module: str, name: str = "HttpError", **facts: Any) -> Exception:
@@ -56,3 +56,22 @@ def test_errors_are_described_in_one_line() -> None:
     assert describe(TimeoutError()) == "TimeoutError"
     assert describe(OSError(16, "reduce your request rate")) == "[Errno 16] reduce your request rate"
     assert describe(of("x")) == "words" and describe(ValueError("two\n  lines\n")) == "two lines"
+
+
+@pytest.mark.parametrize(
+    ("error", "seconds"),
+    [
+        (of("x", retry_after=3.5), 3.5),
+        (of("aiohttp.client_exceptions", headers={"Retry-After": "7"}), 7),
+        (of("httpx", response=SimpleNamespace(status_code=429, headers={"retry-after": " 8 "})), 8),
+        (ClientError({"ResponseMetadata": {"HTTPHeaders": {"retry-after": "9"}}}, "GetObject"), 9),  # type: ignore[typeddict-item]
+        (of("x", headers={"Retry-After": "Sat, 01 Jan 2000 00:00:00 GMT"}), 0),
+        (of("x", headers={"Retry-After": "soon"}), None),
+        (of("x", headers={"Retry-After": "-5"}), None),
+        (of("x", headers=None), None),
+        (OSError("a"), None),
+        (ClientError({}, "GetObject"), None),
+    ],
+)
+def test_waits_that_an_answer_asks_for(error: Exception, seconds: float | None) -> None:
+    assert retry_after(error) == seconds

@@ -1,15 +1,12 @@
-"""Tests stores whose network fails now and then: what is retried, what is not, and the final error."""
+"""Tests the driver of buckets: keys that expire, faults of the network and of the service, and how each ends."""
 
-import errno
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import pytest
-from fsspec.implementations.memory import MemoryFileSystem
 
 from tagmill.shards.errors import IntegrityError, StoreError
 from tagmill.shards.storage import hedge
@@ -19,182 +16,13 @@ from tagmill.shards.storage.remote import bucket_driver, clients
 from tagmill.shards.storage.remote.probe import WaitsAsked
 from tagmill.shards.storage.remote.s3_credentials import aws_environment, key_ring
 from tagmill.shards.storage.store import Retries, Store, retrying_filesystem
-from tests.shards.faults import Faults, FaultyProxy, faulty
+from tests.shards.azurite import AzureService
+from tests.shards.faults import EXCESS, Faults, FaultyProxy, faulty
+from tests.shards.gcs_server import GcsServer
 from tests.shards.objectstore import ObjectStore
 from tests.shards.silent import SilentWeb, silent
 
 CONTENT = bytes(range(256)) * 5
-Trouble = Exception | Callable[[bytes], bytes]
-
-
-class FlakyFileSystem(MemoryFileSystem):  # type: ignore[misc]
-    """fsspec's memory filesystem, with planned faults of the next calls: errors before or after they do their work."""
-
-    protocol = "flaky"
-    before: list[Exception | None]
-    after: list[Trouble | None]
-    calls: list[str]
-    inside = False
-
-    @classmethod
-    def reset(cls) -> None:
-        cls.before, cls.after, cls.calls = [], [], []
-
-    @classmethod
-    def _strip_protocol(cls, path: str) -> str:
-        return str(super()._strip_protocol(path.removeprefix("flaky://")))
-
-    def _call(self, name: str, call: Callable[[], Any]) -> Any:
-        if self.inside:  # fsspec's own nested calls meet no fault
-            return call()
-        self.calls.append(name)
-        if self.before and (error := self.before.pop(0)):
-            raise error
-        type(self).inside = True
-        try:
-            answer = call()
-        finally:
-            type(self).inside = False
-        trouble = self.after.pop(0) if self.after else None
-        if isinstance(trouble, Exception):
-            raise trouble
-        return trouble(answer) if trouble else answer
-
-    def cat_file(self, path: str, start: int | None = None, end: int | None = None, **options: Any) -> bytes:
-        whole = super().cat_file
-        return bytes(self._call("cat", lambda: whole(path, start, end, **options)))
-
-    def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **options: Any) -> None:
-        whole = super().pipe_file
-        self._call(f"pipe {mode}", lambda: whole(path, value, mode, **options))
-
-    def info(self, path: str, **options: Any) -> dict[str, Any]:
-        whole = super().info
-        found: dict[str, Any] = self._call("info", lambda: whole(path, **options))
-        return found
-
-
-class DisconnectedError(Exception):
-    """Looks like a botocore error, which is no OSError."""
-
-
-DisconnectedError.__module__ = "botocore.exceptions"
-RESET = ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
-BUSY = OSError(errno.EBUSY, "reduce your request rate")
-
-
-@pytest.fixture
-def flaky() -> Iterator[type[FlakyFileSystem]]:
-    fsspec.register_implementation("flaky", FlakyFileSystem, clobber=True)
-    FlakyFileSystem.reset()
-    yield FlakyFileSystem
-    FlakyFileSystem.store.clear()
-
-
-@pytest.fixture
-def store(flaky: type[FlakyFileSystem]) -> Store:
-    return Store("flaky://bucket/corpus", Retries(tries=3, first=0.0001))
-
-
-@pytest.mark.parametrize("error", [RESET, BUSY, TimeoutError("slow"), DisconnectedError("no route")])
-def test_a_flaky_answer_is_retried(store: Store, flaky: type[FlakyFileSystem], error: Exception) -> None:
-    flaky.before = [error, error]
-    store.put("a", b"content")
-    flaky.before, flaky.calls = [error, error], []
-    assert store.read("a") == b"content"
-    assert flaky.calls == ["cat"] * 3
-    flaky.before = [error]
-    assert store.read_range("a", 2, 5) == b"nte"
-    flaky.before = [error, error]
-    assert store.exists("a")
-    flaky.before = [error]
-    with store.open("a") as file:
-        assert file.read() == b"content"
-
-
-@pytest.mark.parametrize("error", [RESET, BUSY, DisconnectedError("no route")])
-def test_a_store_that_keeps_failing_gives_a_one_line_error(
-    store: Store, flaky: type[FlakyFileSystem], error: Exception
-) -> None:
-    flaky.before = [error] * 3
-    with pytest.raises(StoreError, match=r"failed 3 times, last: .*flaky://bucket/corpus/a.*run again") as caught:
-        store.read("a")
-    assert flaky.calls == ["cat"] * 3
-    assert caught.value.__cause__ is error
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("error", "raised"),
-    [
-        (FileNotFoundError("a"), FileNotFoundError),
-        (PermissionError("no"), StoreError),
-        (IsADirectoryError("a"), StoreError),
-        (ZeroDivisionError("a bug"), ZeroDivisionError),
-        (KeyError("a bug"), KeyError),
-    ],
-)
-def test_permanent_errors_are_not_retried(
-    store: Store, flaky: type[FlakyFileSystem], error: Exception, raised: type[Exception]
-) -> None:
-    flaky.before = [error]
-    with pytest.raises(raised) as caught:
-        store.read("a")
-    assert type(caught.value) is raised and flaky.calls == ["cat"]
-
-
-def test_a_short_answer_inside_the_object_is_retried(store: Store, flaky: type[FlakyFileSystem]) -> None:
-    store.put("a", b"0123456789")
-    flaky.after, flaky.calls = [lambda data: data[:3]], []
-    assert store.read_range("a", 2, 9) == b"2345678"
-    assert flaky.calls.count("cat") == 2
-
-
-def test_a_length_that_answers_lack_is_requested_once(store: Store, flaky: type[FlakyFileSystem]) -> None:
-    store.put("a", b"0123456789")
-    for _ in range(3):
-        assert store.read_range("a", 2, 4, 10) == b"23"
-    assert flaky.calls.count("info") == 1
-    with pytest.raises(IntegrityError, match="10 bytes, 11 expected"):
-        store.read_range("a", 2, 4, 11)
-
-
-def test_a_short_answer_at_the_end_is_a_truncated_object(store: Store, flaky: type[FlakyFileSystem]) -> None:
-    store.put("a", b"0123456789")
-    with pytest.raises(IntegrityError, match="bytes 2-11 end after 8"):
-        store.read_range("a", 2, 11)
-    flaky.before, flaky.calls = [OSError(errno.EINVAL, "InvalidRange")], []  # S3's answer after the end
-    with pytest.raises(IntegrityError, match="bytes 10-12 end after 0"):
-        store.read_range("a", 10, 12)
-    assert flaky.calls == ["cat", "info"]
-
-
-def test_a_put_new_whose_answer_was_lost_has_won(store: Store, flaky: type[FlakyFileSystem]) -> None:
-    flaky.after = [RESET]
-    assert store.put_new("a", b"mine") is True
-    assert flaky.calls[:2] == ["pipe create", "pipe create"]
-    assert flaky.after == []
-    assert store.read("a") == b"mine"
-    assert store.put_new("a", b"mine") is False
-
-
-def test_a_put_new_that_failed_and_then_lost_has_lost(store: Store, flaky: type[FlakyFileSystem]) -> None:
-    store.put("a", b"theirs")
-    flaky.before = [RESET]
-    assert store.put_new("a", b"mine") is False
-    assert store.read("a") == b"theirs"
-
-
-def test_a_put_new_that_lost_to_an_object_deleted_since(store: Store, flaky: type[FlakyFileSystem]) -> None:
-    flaky.before = [RESET, FileExistsError("a")]
-    assert store.put_new("a", b"mine") is False
-
-
-def test_backoffs_grow_to_their_limit() -> None:
-    backoffs = list(Retries(tries=8, first=1.0, most=10.0).backoffs())
-    assert len(backoffs) == 7
-    for wait, longest in zip(backoffs, [1, 2, 4, 8, 10, 10, 10], strict=True):
-        assert longest / 2 <= wait <= longest
 
 
 # S3, with a service that refuses
@@ -263,18 +91,6 @@ def test_s3_without_keys_gives_a_one_line_error(expiring: SilentWeb) -> None:
             call("a")
         assert "\n" not in str(caught.value)
     assert expiring.asked == 0
-
-
-def test_listings_of_fsspec_are_retried_too(flaky: type[FlakyFileSystem]) -> None:
-    MemoryFileSystem().pipe_file("/bucket/a.csv", b"x")
-    fs, path = retrying_filesystem("flaky://bucket/a.csv")
-    flaky.before = [RESET, RESET]
-    assert fs.info(path)["size"] == 1
-    flaky.before = [PermissionError("no")]
-    with pytest.raises(StoreError, match=r"refuses: no .*flaky://bucket"):
-        fs.info(path)
-    with pytest.raises(FileNotFoundError):
-        fs.info("bucket/b.csv")
 
 
 # S3, with a proxy before a real service
@@ -403,3 +219,217 @@ def test_s3_in_a_forked_process_is_refused_and_does_not_hang(s3_store: Store) ->
     )
     ended = subprocess.run([sys.executable, "-c", code, s3_store.url], capture_output=True, text=True, timeout=60)
     assert ended.returncode == 7 and "spawn" in ended.stdout, ended.stderr
+
+
+# What else a service may answer
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Notes the seconds of each pause instead of sleeping."""
+    found: list[float] = []
+    monkeypatch.setattr(retry_module, "pause", lambda seconds=0.0: found.append(seconds) if seconds else None)
+    return found
+
+
+class ThenNone(Faults):
+    """The fault of a number of requests; those after them have none."""
+
+    left = 1
+
+    def draw(self, generator: Any) -> str:
+        self.__dict__["left"] -= 1
+        return super().draw(generator) if self.left >= 0 else ""
+
+
+def first(count: int, **faults: Any) -> ThenNone:
+    found = ThenNone(**faults)
+    found.__dict__["left"] = count
+    return found
+
+
+@pytest.mark.parametrize("fault", ["busy", "limited"])
+def test_a_wait_that_the_service_asks_for_is_kept(
+    s3_store: Store, proxy: FaultyProxy, pauses: list[float], monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    """429 and 503 with Retry-After. The header is that of one more request, which is signed like the others."""
+    monkeypatch.setattr(bucket_driver, "WAITS_ASKED", WaitsAsked())
+    for call in (s3_store.read, s3_store.size, lambda name: s3_store.put(name, CONTENT)):
+        monkeypatch.setattr(bucket_driver, "WAITS_ASKED", WaitsAsked())
+        proxy.forget()
+        pauses.clear()
+        proxy.faults = first(2, **{fault: 1.0}, retry_after="7")
+        call("a")
+        status = 503 if fault == "busy" else 429
+        assert [r.status for r in proxy.requests] == [status, status, 200] and proxy.requests[1].method == "HEAD"
+        assert len(pauses) == 1 and 6 < pauses[0] <= 7 * 1.25
+
+
+def test_a_wait_is_bounded_and_so_are_the_tries(
+    s3_store: Store, proxy: FaultyProxy, pauses: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bucket_driver, "WAITS_ASKED", WaitsAsked())
+    proxy.faults = Faults(limited=1.0, retry_after="86400")
+    with pytest.raises(StoreError, match=r"failed 12 times, last: .*429.*run again") as caught:
+        s3_store.read("a")
+    assert pauses == [retry_module.LONGEST_WAIT] * 11 and "\n" not in str(caught.value)
+    assert len(proxy.requests) == 13, "and the service was asked once how long"
+
+
+def test_a_service_that_asks_for_no_wait_is_asked_once(
+    s3_store: Store, proxy: FaultyProxy, pauses: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bucket_driver, "WAITS_ASKED", WaitsAsked())
+    proxy.faults = Faults(busy=1.0)
+    for _ in range(3):
+        with pytest.raises(StoreError, match="failed 12 times"):
+            s3_store.read("a")
+    assert len(proxy.requests) == 3 * 12 + 1 and max(pauses) < 3
+
+
+@pytest.mark.parametrize("fault", ["long", "beyond"])
+def test_bodies_that_are_too_long_are_no_content(s3_store: Store, proxy: FaultyProxy, fault: str) -> None:
+    """More bytes than a range has are an error, which is repeated; bytes after a body are dropped."""
+    proxy.faults = first(2, **{fault: 1.0})
+    before = STORE_COUNTERS.counts()
+    assert s3_store.read_range("a", 100, 1000, len(CONTENT)) == CONTENT[100:1000]
+    assert s3_store.read_range("a", 1000, len(CONTENT), len(CONTENT)) == CONTENT[1000:]
+    assert (STORE_COUNTERS.counts() - before)["retries"] == (2 if fault == "long" else 0)
+    proxy.faults = Faults(long=1.0)
+    with pytest.raises(StoreError, match=rf"failed 12 times, last: .*{900 + len(EXCESS)} of 900 bytes arrived"):
+        s3_store.read_range("a", 100, 1000)
+
+
+def test_a_body_that_trickles_ends(s3_store: Store, proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is never silent for long, but takes longer than any answer of its length may."""
+    monkeypatch.setattr(clients, "SILENCE_SECONDS", 0.5)
+    monkeypatch.setattr(clients, "SLOWEST", 1 << 40)
+    clients.client.cache_clear()
+    proxy.faults = Faults(trickle=1.0)
+    with pytest.raises(StoreError, match=r"failed 2 times, last: .*TimedOut"):
+        Store(s3_store.url, Retries(tries=2, first=0.001)).read_range("a", 0, 1000)
+    clients.client.cache_clear()
+
+
+REGIONS = {
+    "named in the body": (
+        400,
+        {},
+        b"<?xml version='1.0'?><Error><Code>AuthorizationHeaderMalformed</Code><Message>The authorization header is "
+        b"malformed; the region 'us-east-1' is wrong; expecting 'eu-west-1'</Message><Region>eu-west-1</Region></Error>",
+    ),
+    "redirected": (301, {"x-amz-bucket-region": "eu-west-1"}, b"<Error><Code>PermanentRedirect</Code></Error>"),
+}
+
+
+@pytest.mark.parametrize("answer", REGIONS)
+@pytest.mark.parametrize("call", ["read", "size", "put", "names", "delete"])
+def test_another_region_is_named_in_one_line(expiring: SilentWeb, answer: str, call: str) -> None:
+    """Also by HEAD, whose answers have no body."""
+    write_keys("new")
+    status, headers, body = REGIONS[answer]
+    expiring.refuse = lambda _: (status, body)
+    expiring.headers = {"x-amz-bucket-region": "eu-west-1", **headers}
+    calls: dict[str, Callable[[Store], object]] = {"put": lambda store: store.put("b", b"x")}
+    with pytest.raises(StoreError, match=r"refuses: .*set AWS_REGION=eu-west-1") as caught:
+        calls.get(call, lambda store: getattr(store, call)("a"))(Store("s3://bucket", Retries(tries=5, first=0.001)))
+    assert "\n" not in str(caught.value) and expiring.asked <= 2, "no second try; the region may cost one request"
+
+
+def test_a_refusal_in_the_right_region_does_not_speak_of_another(expiring: SilentWeb) -> None:
+    write_keys("new")
+    expiring.refuse = lambda _: (400, b"")
+    expiring.headers = {"x-amz-bucket-region": "us-east-1"}
+    with pytest.raises(StoreError, match="check the credentials and the region"):
+        Store("s3://bucket").size("a")
+
+
+@pytest.mark.parametrize("code", ["AccessDenied", "InternalError"])
+def test_an_object_that_a_bulk_deletion_leaves_is_an_error(expiring: SilentWeb, code: str) -> None:
+    write_keys("new")
+    error = f"<Error><Key>b</Key><Code>{code}</Code><Message>No.</Message></Error>"
+    body = f"<DeleteResult><Deleted><Key>a</Key></Deleted>{error}</DeleteResult>"
+    expiring.refuse = lambda _: (200, body.encode())
+    with pytest.raises(StoreError, match=rf"(refuses|failed 3 times).*{code}"):
+        Store("s3://bucket", Retries(tries=3, first=0.001)).delete_many(["a", "b"])
+    assert expiring.asked == (1 if code == "AccessDenied" else 3)
+
+
+def missing(url: str) -> None:
+    store = Store(url, Retries(tries=5, first=0.001))
+    before = STORE_COUNTERS.counts()
+    with pytest.raises(StoreError, match=r"cannot write here: no such bucket.*create the bucket first") as caught:
+        store.put("a", b"x")
+    assert "\n" not in str(caught.value)
+    with pytest.raises(FileNotFoundError, match="no such bucket"):
+        store.read("a")
+    assert store.names("") == [] and not store.exists("a")
+    assert (STORE_COUNTERS.counts() - before)["retries"] == 0
+
+
+def test_a_missing_bucket_of_s3(s3_bucket: str) -> None:
+    missing(f"{s3_bucket}-nowhere")
+
+
+def test_a_missing_bucket_of_gcs(gcs: GcsServer) -> None:
+    missing("gs://nowhere")
+
+
+def test_a_missing_container_of_azure(azure_container: str) -> None:
+    missing(f"{azure_container}-nowhere")
+
+
+def changing(store: Store, monkeypatch: pytest.MonkeyPatch, page: int) -> None:
+    """After each page a name before it and one after it are deleted, and others are added on both sides."""
+    monkeypatch.setattr(bucket_driver, "PAGE", page)
+    stays = [f"{number:03d}/stays" for number in range(40)]
+    goes = [f"{number:03d}/goes" for number in range(40)]
+    for name in [*stays, *goes]:
+        store.put(name, b"x")
+    found: list[str] = []
+    for name, _ in store.listing():
+        found.append(name)
+        if len(found) % page == 0:
+            at = int(name[:3])
+            for number in (at - 2, at + 2):
+                store.delete(f"{number:03d}/goes")
+                store.put(f"{number:03d}/comes", b"x")
+    assert len(found) == len(set(found)), "none twice"
+    assert set(stays) <= set(found), "none lost that was there all the time"
+    assert any(name.endswith("comes") for name in found) or page > 20
+    store.delete_below("")
+    assert store.names("") == []
+
+
+@pytest.mark.parametrize("page", [3, 7])
+def test_a_listing_of_s3_that_changes(s3_bucket: str, monkeypatch: pytest.MonkeyPatch, page: int) -> None:
+    changing(Store(f"{s3_bucket}/deep"), monkeypatch, page)
+
+
+@pytest.mark.parametrize("page", [3, 7])
+def test_a_listing_of_gcs_that_changes(gcs: GcsServer, monkeypatch: pytest.MonkeyPatch, page: int) -> None:
+    changing(Store("gs://bucket/deep"), monkeypatch, page)
+
+
+def test_a_listing_of_azure_goes_on_after_a_failed_page(
+    azurite: AzureService, azure_container: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its pages follow a marker of the service, and each is repeated by itself; a listing that still fails says so
+    instead of ending early."""
+    monkeypatch.setattr(bucket_driver, "PAGE", 5)
+    names = [f"a/{number:02d}" for number in range(12)]
+    store = Store(azure_container, Retries(tries=3, first=0.001))
+    for name in names:
+        store.put(name, b"x")
+    with faulty(azurite.url, only="comp=list") as proxy:
+        monkeypatch.setenv(
+            "AZURE_STORAGE_ENDPOINT", proxy.endpoint + azurite.environment["AZURE_STORAGE_ENDPOINT"][len(azurite.url) :]
+        )
+        proxy.faults = Faults(busy=0.4, seed=2)
+        assert [name for name, _ in store.listing()] == names
+        proxy.faults = Faults()
+        listed = bucket_driver.BucketDriver(bucket_driver.Place("az", azure_container.removeprefix("az://")))
+        page = listed.page("a/", None)
+        page.next.failed = True
+        with pytest.raises(StoreError, match="a listing failed after its first page"):
+            listed.page("a/", page.next)
