@@ -16,7 +16,7 @@ from tagmill.shards.storage.threads import STOPPED, DaemonPool
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-SPARE = 8  # threads for second reads
+SPARE = 32  # threads more than readers: a read that was repeated keeps its thread until the store gives up
 LOOKED_AT = 16  # of the oldest reads, for late ones
 INTERVAL_SECONDS = 1.0  # after which the number of readers is set again
 INTERVAL_READS = 16  # at least, in an interval, and twice the readers
@@ -133,10 +133,13 @@ class ReadingPool(Generic[Item, Result]):
             self._threads += 1
 
     def _serve(self) -> None:
-        """Works on the queue until it is empty, or there are fewer readers."""
+        """Works on the queue until it is empty, or there are fewer readers, or a read was repeated: then the thread of
+        the second try has taken this one's place."""
         with unhedged():
             while (reading := self._next()) is not None:
                 self._try(reading)
+                if reading.repeated:
+                    return
 
     def _next(self) -> Reading[Item, Result] | None:
         with self._lock:
@@ -154,6 +157,7 @@ class ReadingPool(Generic[Item, Result]):
     def _try_again(self, reading: Reading[Item, Result]) -> None:
         with unhedged():
             self._try(reading)
+        self._serve()
 
     def _try(self, reading: Reading[Item, Result]) -> None:
         begun = self._clock()

@@ -115,6 +115,35 @@ def test_a_late_read_is_repeated_once_and_the_first_result_is_used(pools: list[R
     assert next(tries) == 2 and STORE_COUNTERS.counts()["hedges"] == before + 1
 
 
+def test_a_silent_store_keeps_no_reader(pools: list[ReadingPool[int, int]]) -> None:
+    """The only reader waits for an answer; the second try takes its place, and it ends when the answer comes."""
+    begun, silent, running, lock = threading.Event(), threading.Event(), [0, 0], threading.Lock()
+    tries = iter([True, False])
+
+    def read(item: int) -> int:
+        if item == 0 and next(tries):
+            begun.set()
+            silent.wait(LONG)
+            return item
+        with lock:
+            running[0] += 1
+            running[1] = max(running)
+        if item == 5:
+            silent.set()  # from now on two threads could take the rest
+        threading.Event().wait(0.001)
+        with lock:
+            running[0] -= 1
+        return item
+
+    pool, clock = late_pool(read, pools, readers=1)
+    readings = [pool.submit(item) for item in range(30)]
+    assert begun.wait(LONG)
+    clock.now += FIRST_SECONDS + 0.1
+    pool.repeat_late()
+    assert [pool.wait(each, LONG) for each in readings] == list(range(30))
+    assert running[1] == 1
+
+
 def test_a_slow_kind_is_not_late(pools: list[ReadingPool[int, int]]) -> None:
     """Reads of kind 1 take 100 times as long as those of kind 0."""
     pool, clock = late_pool(lambda item: clock_at(clock, item), pools, readers=1)
