@@ -40,7 +40,7 @@ BUSY = (
 @dataclass(frozen=True)
 class Asked:
     """One request; `number` counts them as they came, `size` is the length of the body that was returned, `range` the
-    header."""
+    header, `status` 0 if the client did not wait for the end."""
 
     number: int
     method: str
@@ -59,18 +59,20 @@ class Behaviour:
     shares: dict[str, float] = field(default_factory=dict)
     asked: list[Asked] = field(default_factory=list)
     begun: int = 0
+    first: int = 1  # number of the first request since the last change
     in_flight: int = 0
     most_in_flight: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
     generator: random.Random = field(default_factory=random.Random)
 
     def change(self, latency: float = 0.0, seed: int = 0, **shares: float) -> None:
-        """Sets the behaviour and forgets what was seen. Raises ValueError for a fault that it does not know."""
+        """Sets the behaviour and forgets what was seen; requests that are on their way, of a client that was killed, are
+        not counted. Raises ValueError for a fault that it does not know."""
         if unknown := shares.keys() - set(KINDS):
             raise ValueError(f"no such fault: {', '.join(sorted(unknown))}")
         with self.lock:
             self.latency, self.shares, self.generator = latency, shares, random.Random(seed)
-            self.asked, self.most_in_flight = [], self.in_flight
+            self.asked, self.in_flight, self.most_in_flight, self.first = [], 0, 0, self.begun + 1
 
     def begin(self) -> tuple[int, str]:
         """Counts a request in; returns its number, and its fault or ''."""
@@ -85,10 +87,11 @@ class Behaviour:
                 place -= share
             return self.begun, ""
 
-    def end(self, asked: Asked | None) -> None:
+    def end(self, asked: Asked) -> None:
+        """Counts a request out."""
         with self.lock:
-            self.in_flight -= 1
-            if asked is not None:
+            if asked.number >= self.first:
+                self.in_flight -= 1
                 self.asked.append(asked)
 
     def counts(self) -> dict[str, float]:
@@ -114,6 +117,7 @@ class Connection:
         self._service = socket.create_connection(service)
         for each in (client, self._service):
             each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._sent = 0  # bytes of the last answer's body
         self._pipe = os.pipe()
         fcntl.fcntl(self._pipe[1], F_SETPIPE_SZ, PIPE)
         self._rest = {client: b"", self._service: b""}  # bytes that came after a head
@@ -135,37 +139,39 @@ class Connection:
         head = self._head(self._client)
         method, path, _ = head.split(b"\r\n", 1)[0].decode().split(" ", 2)
         body = self._exactly(self._client, int(header(head, b"content-length") or 0))
-        (number, fault), asked = self._behaviour.begin(), None
+        number, fault = self._behaviour.begin()
+        self._sent, status = 0, 0  # of an answer that the client did not wait for
         try:
             time.sleep(self._behaviour.latency)
-            status, size, goes_on = self._answer(head + body, method, fault)
-            asked = Asked(number, method, path, header(head, b"range").decode(), status, size, fault)
+            status, goes_on = self._answer(head + body, method, fault)
             return goes_on
         finally:
-            self._behaviour.end(asked)
+            part = header(head, b"range").decode()
+            self._behaviour.end(Asked(number, method, path, part, status, self._sent, fault))
 
-    def _answer(self, request: bytes, method: str, fault: str) -> tuple[int, int, bool]:
-        """Returns status and bytes of the answer that it sends, and whether the connection goes on."""
+    def _answer(self, request: bytes, method: str, fault: str) -> tuple[int, bool]:
+        """Returns the status of the answer, and whether the connection goes on."""
         if fault == "busy":
             content = b"" if method == "HEAD" else BUSY
             line = b"HTTP/1.1 503 Slow Down\r\nContent-Type: application/xml\r\nContent-Length: %d\r\n\r\n"
             self._client.sendall(line % len(BUSY) + content)
-            return 503, len(content), True
+            self._sent = len(content)
+            return 503, True
         self._service.sendall(request)
         head = self._head(self._service)
         status, chunked = int(head[9:12]), header(head, b"transfer-encoding").lower() == b"chunked"
         empty = method == "HEAD" or status in (204, 304)
         if fault == "reset":
             self._client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            return status, 0, False
+            return status, False
         size = 0 if empty else int(header(head, b"content-length") or 0)
         if chunked and not empty:
             content = self._chunks()
             self._client.sendall(head + content)
-            return status, len(content), True
-        sent = size // 2 if fault == "short" else size
-        self._pass_on(head, sent)
-        return status, sent, fault != "short"
+            self._sent = len(content)
+            return status, True
+        self._pass_on(head, size // 2 if fault == "short" else size)
+        return status, fault != "short"
 
     def _head(self, source: socket.socket) -> bytes:
         """Reads up to an empty line. Raises EOFError at the end of the connection."""
@@ -191,14 +197,15 @@ class Connection:
         begun = self._rest[self._service][:size]
         self._rest[self._service] = self._rest[self._service][size:]
         self._client.sendall(head + begun, socket.MSG_MORE if size > len(begun) else 0)
-        left, (read, write) = size - len(begun), self._pipe
+        self._sent, left, (read, write) = len(begun), size - len(begun), self._pipe
         source, target = self._service.fileno(), self._client.fileno()
         while left:
             if not (inside := os.splice(source, write, min(left, PIPE))):
                 raise EOFError
             left -= inside
             while inside:
-                inside -= os.splice(read, target, inside)
+                passed = os.splice(read, target, inside)
+                inside, self._sent = inside - passed, self._sent + passed
 
     def _chunks(self) -> bytes:
         """Returns a chunked body as it came."""

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tagmill.bench import late_proxy
-from tagmill.bench.late_proxy import Behaviour, LateProxy
+from tagmill.bench.late_proxy import Asked, Behaviour, LateProxy
 from tagmill.bench.remote import FAILING
 
 SIZES = (0, 1, 4000, 4096, 70_000, 3_000_001)  # bytes: around a read of a head, several pieces of a pipe
@@ -152,6 +152,19 @@ def test_a_body_ends_in_its_middle(proxy: LateProxy, connection: http.client.HTT
     assert counts["answered_bytes"] == size // 2 and counts["failed_requests"] == 1
 
 
+def test_an_answer_that_nobody_waits_for_is_counted(proxy: LateProxy, connection: http.client.HTTPConnection) -> None:
+    connection.request("GET", "/3000001")
+    answer = connection.getresponse()
+    assert answer.read(100) == BODY[:100]
+    answer.close()
+    connection.close()
+    end = time.monotonic() + 60
+    while not (found := proxy.requests()) and time.monotonic() < end:
+        time.sleep(0.01)
+    (only,) = found
+    assert only.path == "/3000001" and only.size <= 3_000_001 and only.status in (0, 200)
+
+
 def test_the_counters_are_served_over_http(proxy: LateProxy) -> None:
     """The worker of a benchmark asks for them at the start and the end of its measurement."""
     proxy.behave()
@@ -180,15 +193,26 @@ def test_faults_are_a_function_of_the_seed_and_as_frequent_as_their_shares(seed:
         assert share == pytest.approx(shares.get(kind, 0.0), abs=0.15)  # six deviations
 
 
+def seen(number: int) -> Asked:
+    return Asked(number, "GET", "/", "", 200, 10, "")
+
+
 def test_the_most_requests_at_a_time_are_counted() -> None:
     behaviour = Behaviour()
     behaviour.change()
-    for step in (1, 1, 1, -1, -1, 1):
-        if step > 0:
-            behaviour.begin()
-        else:
-            behaviour.end(None)
-    assert behaviour.counts()["most_in_flight"] == 3
-    behaviour.change()  # two are still on their way
+    numbers = [behaviour.begin()[0] for _ in range(3)]
+    behaviour.end(seen(numbers.pop(0)))
     behaviour.begin()
     assert behaviour.counts()["most_in_flight"] == 3
+
+
+def test_requests_of_a_killed_client_are_not_counted() -> None:
+    behaviour = Behaviour()
+    behaviour.change()
+    (early, _), _ = behaviour.begin(), behaviour.change()
+    late, _ = behaviour.begin()
+    for number in (early, late):
+        behaviour.end(seen(number))
+    counts = behaviour.counts()
+    assert counts["requests"] == 1 and counts["answered_bytes"] == 10 and counts["most_in_flight"] == 1
+    assert behaviour.in_flight == 0
