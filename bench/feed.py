@@ -26,7 +26,7 @@ from tagmill.bench.workers import US, Case, Peer, UnavailableError, environment,
 
 RATES = "0,25000"  # images/s; the second is the rate of DALI's decoder on one H100 (docs/how-to/gpu.md)
 S3_RATES = "0"
-S3_SAMPLES, S3_WARM, S3_WORKERS = 32768, 32, 2  # images of an epoch, batches, workers or threads of peers for a core
+S3_SAMPLES, S3_WARM, S3_WORKERS = 32768, 64, 2  # images of an epoch, batches, workers or threads of peers for a core
 FEEDS = (
     Peer(US, "tagmill_feed.py", "corpus"),
     Peer("webdataset", "webdataset_feed.py", "corpus", "webdataset", ("webdataset", "pillow")),

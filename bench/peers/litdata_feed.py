@@ -12,7 +12,7 @@ from tagmill.bench.peers.litdata_chunks import cache, make
 from tagmill.bench.peers.pretended import Pretended
 from tagmill.bench.peers.torch_pictures import workers
 
-KEPT = "512MB"  # of local copies: less than an epoch, so that chunks are deleted when they have been used
+KEPT = "384MB"  # of local copies: less than an epoch, so that chunks are deleted when they have been used
 
 decoders: list[Pretended] = []
 
