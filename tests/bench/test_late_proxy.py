@@ -152,7 +152,7 @@ def test_a_body_ends_in_its_middle(proxy: LateProxy, connection: http.client.HTT
     assert counts["answered_bytes"] == size // 2 and counts["failed_requests"] == 1
 
 
-def test_an_answer_that_nobody_waits_for_is_counted(proxy: LateProxy, connection: http.client.HTTPConnection) -> None:
+def test_an_answer_whose_client_has_left_is_counted(proxy: LateProxy, connection: http.client.HTTPConnection) -> None:
     connection.request("GET", "/3000001")
     answer = connection.getresponse()
     assert answer.read(100) == BODY[:100]
