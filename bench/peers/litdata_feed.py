@@ -12,7 +12,9 @@ from tagmill.bench.peers.litdata_chunks import cache, make
 from tagmill.bench.peers.pretended import Pretended
 from tagmill.bench.peers.torch_pictures import workers
 
-KEPT = "384MB"  # of local copies: less than an epoch, so that chunks are deleted when they have been used
+# Of local copies: less than an epoch, so that chunks are deleted when they have been used, and more than what its workers
+# read ahead: with less it reads chunks several times, or waits for ever.
+KEPT = "600MB"
 
 decoders: list[Pretended] = []
 
