@@ -6,11 +6,13 @@ service and its client: its own processor time is counted too.
 """
 
 import argparse
+import ctypes
 import fcntl
 import json
 import os
 import random
 import resource
+import signal
 import socket
 import struct
 import subprocess
@@ -31,6 +33,7 @@ COUNTS, REQUESTS, FAULTS = "/counts", "/requests", "/faults"  # paths of the con
 KINDS = ("busy", "reset", "short")  # faults of tests/shards/faults.py that it knows
 HEAD, PIPE = 4096, 1 << 20  # bytes: of a read that ends in a body, which it copies; of a pipe
 F_SETPIPE_SZ = 1031  # fcntl(2)
+DIES_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
 BUSY = (
     b'<?xml version="1.0" encoding="UTF-8"?><Error><Code>SlowDown</Code>'
     b"<Message>Please reduce your request rate.</Message></Error>"
@@ -327,6 +330,7 @@ def main() -> None:
     parser.add_argument("endpoint", help="of the service, for example http://127.0.0.1:8000")
     parser.add_argument("daemons", nargs="*", help="names of processes below the parent whose processor time is told")
     options = parser.parse_args()
+    ctypes.CDLL(None).prctl(DIES_WITH_PARENT, signal.SIGKILL)  # also if the parent is killed
     place, behaviour = urlsplit(options.endpoint), Behaviour()
     server = Server((str(place.hostname), int(place.port or 80)), behaviour)
     told = control(behaviour, os.getppid(), options.daemons)

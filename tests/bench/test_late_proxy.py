@@ -2,6 +2,8 @@
 
 import http.client
 import json
+import subprocess
+import sys
 import threading
 import time
 import urllib.request
@@ -17,6 +19,7 @@ from hypothesis import strategies as st
 from tagmill.bench import late_proxy
 from tagmill.bench.late_proxy import Asked, Behaviour, LateProxy
 from tagmill.bench.remote import FAILING
+from tagmill.bench.workers import environment
 
 SIZES = (0, 1, 4000, 4096, 70_000, 3_000_001)  # bytes: around a read of a head, several pieces of a pipe
 BODY = bytes(range(251)) * (max(SIZES) // 251 + 1)
@@ -170,6 +173,25 @@ def test_the_counters_are_served_over_http(proxy: LateProxy) -> None:
     proxy.behave()
     with urllib.request.urlopen(f"{proxy.url}{late_proxy.COUNTS}", timeout=60) as answer:
         assert json.loads(answer.read())["requests"] == 0
+
+
+def test_it_ends_with_its_parent() -> None:
+    code = """
+from tagmill.bench.late_proxy import late_proxy
+with late_proxy("http://127.0.0.1:9", []) as proxy:
+    print(proxy.url, flush=True)
+    input()
+"""
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment()) as parent:
+        assert parent.stdout is not None
+        url = parent.stdout.readline().decode().strip()
+        urllib.request.urlopen(f"{url}{late_proxy.COUNTS}", timeout=60).close()
+        parent.kill()
+    end = time.monotonic() + 60
+    with pytest.raises(OSError):
+        while time.monotonic() < end:
+            urllib.request.urlopen(f"{url}{late_proxy.COUNTS}", timeout=60).close()
 
 
 def test_an_unknown_fault_is_refused() -> None:
