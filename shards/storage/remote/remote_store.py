@@ -2,6 +2,7 @@
 flight are bounded."""
 
 import itertools
+import os
 import secrets
 import threading
 from collections import deque
@@ -29,7 +30,16 @@ SMALL_PUT = 1 << 26  # bytes; smaller files are sent from memory, in one request
 MOST_IN_FLIGHT = 256
 DELETIONS = 8  # requests in flight that delete many objects each
 
-_IN_FLIGHT = threading.BoundedSemaphore(MOST_IN_FLIGHT)
+_in_flight = threading.BoundedSemaphore(MOST_IN_FLIGHT)
+
+
+def _after_fork() -> None:
+    """Begins with none in flight: the parent's threads are not in the child."""
+    global _in_flight
+    _in_flight = threading.BoundedSemaphore(MOST_IN_FLIGHT)
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 @dataclass(frozen=True)
@@ -151,7 +161,7 @@ class RemoteStore:
         driver, path = driver_of(self.address(name))
 
         def request() -> T:
-            with _IN_FLIGHT:
+            with _in_flight:
                 return call(driver, path)
 
         ask = (lambda: hedged(hedge, request)) if driver.hedged else request
