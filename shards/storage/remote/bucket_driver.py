@@ -19,6 +19,7 @@ from tagmill.shards.storage.remote.gcs_settings import GOOGLE_KEYS, gcs_settings
 from tagmill.shards.storage.remote.places import Place, Service
 from tagmill.shards.storage.remote.probe import WAITS_ASKED, ask_head
 from tagmill.shards.storage.remote.s3_credentials import Keys, aws_environment, key_ring, s3_place
+from tagmill.shards.storage.threads import pause
 
 # Bytes of the longest put in one request. Ceph 16 ignores If-None-Match when a multipart upload is completed.
 SINGLE_PUT: dict[Service, int] = {"s3": 5 << 30, "gs": 5 << 40, "az": 5000 << 20}
@@ -194,6 +195,7 @@ class BucketDriver:
             with connected(path, self.place.service) as obstore:
                 yield obstore
         except BusyError as error:
+            pause()  # no request in a thread whose pool was stopped
             error.retry_after = WAITS_ASKED.seconds(self.place, lambda: self._signed_url(path))
             raise
         except MisdirectedError as error:
