@@ -3,10 +3,10 @@ labelled.
 
 python bench/labels.py [--rows N ...] [--processes N] [--memory-limit SIZE] [--quick] [--folder DIR] [--out FILE.json]
 
-For each number of rows a corpus of tables is made (50,000 samples a shard, without images, which are not needed). Then
-in turn, each in a new process: `tagmill corpus view` with uniform resampling, from tables to a finished view, and plain
-DuckDB with only the explode-and-count. Figures are seconds and the peak memory of all processes; the ratio of the
-largest number of rows to the smallest shows how the cost grows.
+For each number of rows a corpus of tables and indexes is made (50,000 samples a shard, without images, which are not
+needed). Then in turn, each in a new process: `tagmill corpus view` with uniform resampling, from tables to a finished
+view, and plain DuckDB with only the explode-and-count. Figures are seconds and the peak memory of all processes; the
+ratio of the largest number of rows to the smallest shows how the cost grows.
 """
 
 import argparse
@@ -45,7 +45,10 @@ def words() -> list[str]:
 
 
 def make(folder: Path, rows: int) -> str:
-    """Makes a corpus of `rows` samples: tables of keys and tags, and a manifest."""
+    """Makes a corpus of `rows` samples: tables of keys and tags, indexes, and a manifest."""
+    from tagmill.shards.formats.npy import npy_bytes
+    from tagmill.shards.formats.record import sha256_hex
+    from tagmill.shards.formats.shard_index import INDEX
     from tagmill.shards.manifest import CorpusFile, ShardEntry, commit, put_manifest
     from tagmill.shards.storage.store import Store
 
@@ -64,7 +67,11 @@ def make(folder: Path, rows: int) -> str:
         pq.write_table(pa.table({"key": keys, "tags": lists}), sink, compression="zstd")
         name, digest = f"{number:06d}", hashlib.sha256(str(number).encode()).hexdigest()
         store.put(f"shards/{name}.parquet", sink.getvalue())
-        entries.append(ShardEntry(name, "train", count, 1, digest, digest, digest))
+        index = np.zeros(count, INDEX)  # a view repeats it beside the labels
+        index["key"] = np.frombuffer(bytes.fromhex(digits), np.uint8).reshape(count, 16)
+        records = npy_bytes(index)
+        store.put(f"shards/{name}.npy", records)
+        entries.append(ShardEntry(name, "train", count, 1, digest, sha256_hex(records), digest))
     commit(store, CorpusFile("labels", put_manifest(store, entries), {"samples": rows}))
     return str(folder)
 

@@ -86,6 +86,7 @@ def make_view(store: Any, kind: str, facts: dict[str, Any], manifest: str, gener
         runs, extras = digests(generator, shards), digests(generator, shards)
     columns = {"counts": counts, "fractions": fractions, "fraction_sum": sums}
     columns |= {"labels_sha256": digests(generator, shards), "runs_sha256": runs, "extras_sha256": extras}
+    columns["facts_sha256"] = digests(generator, shards)
     data = parquet({**facts, **columns}, VIEW_SHARDS)
     folder = f"views/{kind}/synthetic"
     store.put(f"{folder}/shards.parquet", data)

@@ -41,6 +41,8 @@ JAVA = 17  # the oldest Java that Spark 4 supports
 MIN_MEMORY = 512 << 20  # bytes; Spark refuses to start below about 450 MiB
 TRIES = 4  # tries of a task: the default of clusters, which local masters lack
 MASTER_SECONDS = 5.0  # seconds in which a standalone master must accept a connection
+# Names of environment variables with settings and keys of stores begin with these.
+STORE_VARIABLES = ("AWS_", "GOOGLE_", "AZURE_", "HF_", "STORAGE_EMULATOR_HOST")
 SETTINGS = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.ansi.enabled": "true",  # an overflow is an error, as in DuckDB
@@ -98,6 +100,8 @@ class Cluster:
             self.local = str(self._context.master).startswith("local")
             for name, value in SETTINGS.items():
                 self.session.conf.set(name, value)
+        if self.local:
+            _share_store_variables(self._context.environment)
 
     def slots(self) -> int:
         """Returns the most tasks that run at once; on a cluster that grows, as many as its configuration allows."""
@@ -307,6 +311,14 @@ def _start(given: dict[str, str], master: str | None, *, check_java: bool) -> Sp
         raise ConfigError(
             f"Spark does not start: {_first_line(str(error))}", master or "spark-submit", remedy
         ) from error
+
+
+def _share_store_variables(of_workers: dict[str, str]) -> None:
+    """Gives local Python workers this process's settings and keys of stores: by default they have those of the moment
+    when Java was started."""
+    for name in [name for name in of_workers if name.startswith(STORE_VARIABLES)]:
+        del of_workers[name]
+    of_workers.update({name: value for name, value in os.environ.items() if name.startswith(STORE_VARIABLES)})
 
 
 def _check_java() -> None:

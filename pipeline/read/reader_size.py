@@ -9,6 +9,7 @@ WAITED = 0.02  # share of the time that batches wait for reads, from which on ot
 GAIN = 1.25  # factor by which twice the readers must raise the rate to be kept: it is up to 2, and rates vary
 KEPT_RATE = 0.92  # factor of the rate that half the readers must keep
 HELD = 30  # intervals without another trial after one that failed
+SHORTEST = 1e-6  # seconds of an interval that says something
 SHRINK = 0.5  # of the readers that an interval leaves at least
 
 
@@ -46,12 +47,12 @@ class ReaderSize:
         """Sets the number after an interval of `seconds` in which `chunks` were read, each in `latency` seconds on
         average, and batches waited `waited` seconds for reads."""
         self.latency = latency
-        if self.is_fixed or chunks == 0 or seconds <= 0:
+        if self.is_fixed or chunks == 0 or seconds < SHORTEST:
             return
         rate, trial = chunks / seconds, self._trial
         self._trial, self._held = None, max(0, self._held - 1)
         if waited < WAITED * seconds:
-            wanted = math.ceil(SLACK * rate * latency)
+            wanted = math.ceil(min(SLACK * rate * latency, self._most))
             self._set(max(wanted, math.floor(SHRINK * self.size)))
         elif trial is None:
             if not self._held:

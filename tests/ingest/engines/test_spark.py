@@ -1,5 +1,6 @@
 """Spark beside DuckDB: every statement, and every construct of the shared subset, gives equal tables on both."""
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -255,3 +256,26 @@ def test_a_mistake_in_a_statement_stays_an_error_of_spark(spark: Engine, said: d
     said["wrong"] = "SELECT k FROM there_is_no_such_table"
     with pytest.raises(AnalysisException, match="there_is_no_such_table"):
         spark.run("wrong")
+
+
+def environment_of_worker(_: int) -> Iterator[pa.RecordBatch]:
+    yield pa.RecordBatch.from_pydict({"value": [os.environ.get("AWS_TEST_ONLY")]}, pa.schema([("value", pa.string())]))
+
+
+@needs_spark
+def test_local_workers_have_the_settings_of_stores_of_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Java may have been started before they were set."""
+    from tagmill.ingest.engines.spark_session import Cluster
+
+    found = []
+    for value in ("one", "two", None):
+        monkeypatch.delenv("AWS_TEST_ONLY", raising=False)
+        if value is not None:
+            monkeypatch.setenv("AWS_TEST_ONLY", value)
+        cluster = Cluster("local[1]", threads=1, memory_limit="600MB", scratch=tmp_path / "scratch")
+        try:
+            frame = cluster.frame(pa.schema([("value", pa.string())]), [0], environment_of_worker)
+            found += [row["value"] for row in frame.collect()]
+        finally:
+            cluster.close()
+    assert found == ["one", "two", None]

@@ -5,6 +5,7 @@ import json
 import os
 import random
 import tarfile
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -170,10 +171,8 @@ def test_a_remote_tar_gives_the_samples_and_digest_of_a_local_one(
     entries: list[tuple[str, int]], form: int, cut: float | None
 ) -> None:
     """Whole or cut anywhere."""
-    with pytest.MonkeyPatch.context() as patch:
-        path = tar(
-            Path(os.environ["TMPDIR"], f"t-{os.getpid()}.tar"), [(name, bytes(size)) for name, size in entries], form
-        )
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
+        path = tar(Path(folder, "t.tar"), [(name, bytes(size)) for name, size in entries], form)
         data = path.read_bytes()
         data = data if cut is None else data[: int(cut * len(data))]
         path.write_bytes(data)
