@@ -54,6 +54,14 @@ BENCHMARKS = (
         "be fed.",
     ),
     Benchmark(
+        "feed-s3",
+        "Reading from S3 without decoding",
+        "python bench/feed.py --store s3",
+        "The same from a Ceph gateway with 20 ms added to every answer. Gateway, proxy and loader share two cores. "
+        "`obstore alone` repeats the ranges of our own run, without checks: `pictures` those of the tars, "
+        "`all requests` also those of the facts.",
+    ),
+    Benchmark(
         "epochs",
         "The end of an epoch",
         "python bench/epochs.py",
@@ -67,6 +75,13 @@ BENCHMARKS = (
         "Photographs from one nginx on loopback, from the start of the process to committed shards, two processes "
         "each. Only tagmill "
         "computes sha256 and PDQ. `pixel work alone` is the limit; the rows in microseconds are its steps.",
+    ),
+    Benchmark(
+        "against-disk",
+        "Ingest into a bucket",
+        "python bench/bucket.py --against-disk",
+        "The whole ingest of 16,000 photographs into a Ceph gateway on the same machine, and onto its disk. `seconds "
+        "without the server` subtracts the gateway's processor time, divided by the cores.",
     ),
     Benchmark(
         "hostile",
