@@ -140,9 +140,7 @@ class BucketDriver:
             if bytes(found.bytes()) != old:
                 raise FileExistsError(errno.EEXIST, "changed", path)
             seen = {name: found.meta[name] for name in ("e_tag", "version") if found.meta[name]}
-        if (
-            self.place.service == "s3"
-        ):  # which does not need the quotes, and Ceph 16 does not recognise an ETag with them
+        if self.place.service == "s3":  # needs no quotes, and Ceph 16 does not recognise an ETag with them
             seen["e_tag"] = seen["e_tag"].strip('"')
         self._put_if(path, new, seen, mark)
 

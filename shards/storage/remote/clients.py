@@ -25,10 +25,8 @@ SILENCE_SECONDS = 10.0  # without a byte of an answer, after which a read is can
 SLOWEST = 1 << 20  # bytes a second; a request may take twice SILENCE_SECONDS plus its length at this rate
 LONGEST_SECONDS = 3600.0
 SHORT_READ = 50 << 20  # bytes of the longest read of the usual client
-WRITES = (
-    10 << 20,
-    70 << 20,
-)  # bytes of the longest write of a class: markers and parts of a file, files in one request
+# Bytes of the longest write of a class: markers and parts of a file, files in one request.
+WRITES = (10 << 20, 70 << 20)
 SERVICE_EXTRAS = {"s3": "s3", "gs": "gcs", "az": "azure"}
 
 Settings = tuple[tuple[str, Any], ...]
