@@ -145,19 +145,19 @@ class Run:
         self._idle_since = time.perf_counter()
         return ready
 
-    def _upcoming(self, ahead: int) -> tuple[Sequence[bytes | None], Crops] | None:
-        """Returns the JPEGs and crops of the next batch (`ahead` 0) or the one after it (1), if it is assembled
+    def _upcoming(self, ahead: int) -> tuple[Sequence[bytes | None], Crops, int] | None:
+        """Returns JPEGs, crops and size of the next batch (`ahead` 0) or the one after it (1), if it is assembled
         already."""
         waiting = list(self._assembling)
         after = waiting[ahead] if ahead < len(waiting) else None
         if after is None or not after.done() or after.cancelled() or after.exception() is not None:
             return None
         assembled = after.result()
-        return None if assembled is None else (assembled.jpegs, assembled.crops)
+        return None if assembled is None else (assembled.jpegs, assembled.crops, assembled.size)
 
     def _decode(self, assembled: AssembledBatch) -> ReadyBatch:
         config, jpegs, normalisation = self._config, assembled.jpegs, self._backend_normalisation()
-        images, failed = self._backend.decode(jpegs, assembled.crops, config.size, normalisation, self._upcoming)
+        images, failed = self._backend.decode(jpegs, assembled.crops, assembled.size, normalisation, self._upcoming)
         valid = np.array([jpeg is not None for jpeg in jpegs]) & ~failed
         labels = [row if whole else NO_LABELS for row, whole in zip(assembled.labels, valid.tolist(), strict=True)]
         lost = np.flatnonzero(~valid[: assembled.count]).tolist()

@@ -27,30 +27,30 @@ from tagmill.pipeline.decoding import Decoding
 Memory = tuple[list[bytes], Any, Any]  # JPEGs, widths, heights
 
 
-def orders(memory: Memory, batch: int) -> Iterator[tuple[list[bytes], Crops]]:
-    """Yields batches without end, in an order that is shuffled once."""
+def orders(memory: Memory, batch: int, size: int) -> Iterator[tuple[list[bytes], Crops, int]]:
+    """Yields batches and their images' size without end, in an order that is shuffled once."""
     jpegs, width, height = memory
     order, number = np.random.default_rng(0).permutation(len(jpegs)), 0
     while True:
         positions = np.arange(number * batch, (number + 1) * batch)
         rows = order[positions % len(order)]
-        yield [jpegs[row] for row in rows], train_crops(0, 0, positions, width[rows], height[rows])
+        yield [jpegs[row] for row in rows], train_crops(0, 0, positions, width[rows], height[rows]), size
         number += 1
 
 
 class Ahead:
     """Provides batches in advance, as the loader's assembling thread does."""
 
-    def __init__(self, source: Iterator[tuple[list[bytes], Crops]]) -> None:
+    def __init__(self, source: Iterator[tuple[list[bytes], Crops, int]]) -> None:
         self._source = source
-        self._made: list[tuple[list[bytes], Crops]] = []
+        self._made: list[tuple[list[bytes], Crops, int]] = []
 
-    def take(self) -> tuple[list[bytes], Crops]:
+    def take(self) -> tuple[list[bytes], Crops, int]:
         """Returns the next one."""
         self.peek(0)
         return self._made.pop(0)
 
-    def peek(self, ahead: int) -> tuple[list[bytes], Crops]:
+    def peek(self, ahead: int) -> tuple[list[bytes], Crops, int]:
         """See `tagmill.pipeline.decode.cpu.Coming`."""
         while len(self._made) <= ahead:
             self._made.append(next(self._source))
@@ -62,14 +62,14 @@ def measure(memory: Memory, setting: dict[str, Any], device: str, warm: int, sec
     names = {entry.name for entry in fields(Decoding)}
     decoding = Decoding(**{name: value for name, value in setting.items() if name in names})
     backend = DaliBackend(setting["threads"], device, decoding)
-    ahead, images = Ahead(orders(memory, setting["batch"])), 0
+    ahead, images = Ahead(orders(memory, setting["batch"], setting["size"])), 0
     try:
         for _ in range(warm):
-            backend.decode(*ahead.take(), setting["size"], None, ahead.peek)
+            backend.decode(*ahead.take(), None, ahead.peek)
         settle(device)
         cpu, start = cpu_seconds(os.getpid()), time.perf_counter()
         while not images or time.perf_counter() - start < seconds:
-            pixels, failed = backend.decode(*ahead.take(), setting["size"], None, ahead.peek)
+            pixels, failed = backend.decode(*ahead.take(), None, ahead.peek)
             images += len(pixels)
             if failed.any():
                 raise RuntimeError(f"{int(failed.sum())} pictures failed")

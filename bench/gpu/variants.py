@@ -100,8 +100,8 @@ class Variants:
     def graph(self, torch: bool) -> Step:
         """tagmill's graph, with or without its delivery to torch."""
         graph, source = (
-            Graph(self.batch, SIZE, self.threads, self.device_id, Decoding()),
-            orders(self.memory, self.batch),
+            Graph(self.batch, self.threads, self.device_id, Decoding()),
+            orders(self.memory, self.batch, SIZE),
         )
         nothing, fed = np.zeros(self.batch, np.bool_), list[Any]()  # inputs must live until their outputs are collected
 
@@ -125,15 +125,15 @@ class Variants:
         """Whole batches on the device, as the loader requests them."""
         backend, ahead = (
             DaliBackend(self.threads, self.device, Decoding(**decoding)),
-            Ahead(orders(self.memory, self.batch)),
+            Ahead(orders(self.memory, self.batch, SIZE)),
         )
-        return lambda: backend.decode(*ahead.take(), SIZE, None, ahead.peek)
+        return lambda: backend.decode(*ahead.take(), None, ahead.peek)
 
     def _decoder(self) -> str:
         return "cpu" if self.device_id is None else "mixed"
 
     def _feed(self) -> Iterator[tuple[list[Any], list[Any], list[Any]]]:
-        for jpegs, crops in orders(self.memory, self.batch):
+        for jpegs, crops, _ in orders(self.memory, self.batch, SIZE):
             anchors, shapes = np.stack([crops.x, crops.y], -1), np.stack([crops.width, crops.height], -1)
             yield [np.frombuffer(jpeg, np.uint8) for jpeg in jpegs], list(anchors), list(shapes)
 

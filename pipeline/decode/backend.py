@@ -39,7 +39,7 @@ class Backend(Protocol):
         mask of failures, bool [n]. Images are uint8, or normalised floats if `how` is given.
 
         Rows of None (padding, holes), of JPEGs that cannot be decoded and of windows outside their image are zero.
-        `coming` returns the arguments of the next calls, if known, so that a backend can start them early.
+        `coming` returns JPEGs, crops and size of the next calls, if known, so that a backend can start them early.
         """
 
     def normalise(

@@ -23,8 +23,8 @@ from tagmill.pipeline.decode.resize import MEMORY, normalise_rows
 
 Jpegs = Sequence[bytes | None]
 Coming = Callable[
-    [int], tuple[Jpegs, Crops] | None
-]  # returns the arguments of a later batch, 0 being the next, if known
+    [int], tuple[Jpegs, Crops, int] | None
+]  # returns JPEGs, crops and size of a later batch, 0 being the next, if known
 T = TypeVar("T")
 Fill = Callable[[npt.NDArray[Any], Sequence[int], Sequence[bytes], Crops, Normalisation | None], list[int]]
 
@@ -75,7 +75,7 @@ class CpuBackend:
         failed = np.zeros(len(jpegs), np.bool_)
         for task in work.tasks:
             if self._begun is None and coming and (found := coming(0)):
-                self._begun = self._begin(*found, size, how)
+                self._begun = self._begin(*found, how)
             failed[task.result()] = True
         return torch.from_numpy(work.batch).view(how.dtype if how else torch.uint8).permute(0, 3, 1, 2), failed
 

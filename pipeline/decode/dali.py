@@ -68,9 +68,9 @@ class DaliBackend:
             self._drop_in_flight()
         if not self._in_flight:
             self._start(jpegs, crops, size)
-        self._fill(coming, 1, size)
+        self._fill(coming, 1)
         pixels, failed = self._next()
-        self._fill(coming, 0, size)  # here, so that DALI stays busy while this batch is delivered
+        self._fill(coming, 0)  # here, so that DALI stays busy while this batch is delivered
         whole = np.array([jpeg is not None for jpeg in jpegs]) & ~failed
         return self._delivered(pixels, whole, how), failed
 
@@ -102,21 +102,21 @@ class DaliBackend:
         self._dead = None
         self._in_flight.clear()
 
-    def _fill(self, coming: Coming | None, given: int, size: int) -> None:
+    def _fill(self, coming: Coming | None, given: int) -> None:
         """Starts the next batches, as far as they are known, until `depth` are in flight; the caller has `given` of
         those in flight already."""
         while (
             coming and len(self._in_flight) < self._decoding.depth and (found := coming(len(self._in_flight) - given))
         ):
-            self._start(*found, size)
+            self._start(*found)
 
     def _start(self, jpegs: Jpegs, crops: Crops, size: int) -> None:
         """Appends a batch to those in flight. An error in it is raised when the batch is due."""
-        graph = self._graph_for(len(jpegs), size)
+        graph = self._graph_for(len(jpegs))
         refused = np.zeros(len(jpegs), np.bool_)
         refused[split_decodable(jpegs, crops)[1]] = True
         left_out = refused | np.array([jpeg is None for jpeg in jpegs])
-        batch = _Batch(jpegs, crops, size, refused, graph.inputs(jpegs, crops, left_out))
+        batch = _Batch(jpegs, crops, size, refused, graph.inputs(jpegs, crops, size, left_out))
         self._in_flight.append(batch)
         self._send(graph, batch)
 
@@ -127,14 +127,13 @@ class DaliBackend:
             except RuntimeError as error:
                 self._dead = error
 
-    def _graph_for(self, count: int, size: int) -> Graph:
-        """Returns the pipeline; builds a new one if there is none, or it is too small for `count` images or has another
-        size."""
+    def _graph_for(self, count: int) -> Graph:
+        """Returns the pipeline; builds a new one if there is none, or it is too small for `count` images."""
         graph = self._graph
-        if graph is None or count > graph.batch_size or size != graph.size:
+        if graph is None or count > graph.batch_size:
             waiting, self._dead = list(self._in_flight), None
             try:
-                graph = self._graph = Graph(count, size, self._threads, self._device_id, self._decoding)
+                graph = self._graph = Graph(count, self._threads, self._device_id, self._decoding)
             except RuntimeError as error:
                 remedy = "lower batch_size or threads, or use backend cpu"
                 raise TagmillError(f"DALI cannot start on {self._device}: {error}", "loader", remedy) from error
@@ -155,7 +154,7 @@ class DaliBackend:
             self._graph = None
             self._dead = None
             pixels, failed = self._retry(batch, error)
-            graph = self._graph_for(max(len(each.jpegs) for each in (batch, *waiting)), batch.size)
+            graph = self._graph_for(max(len(each.jpegs) for each in (batch, *waiting)))
             for each in waiting:
                 self._in_flight.append(each)
                 self._send(graph, each)
@@ -182,9 +181,9 @@ class DaliBackend:
     def _decode_rows(self, batch: _Batch, rows: npt.NDArray[np.int64]) -> torch.Tensor | None:
         """Decodes some rows of a batch without others, [rows, size, size, 3]; returns None if one of them fails, which
         ends the pipeline."""
-        graph = self._graph_for(len(batch.jpegs), batch.size)
+        graph = self._graph_for(len(batch.jpegs))
         jpegs = [batch.jpegs[row] for row in rows.tolist()]
-        inputs = graph.inputs(jpegs, batch.crops.take(rows), ~batch.given[rows])
+        inputs = graph.inputs(jpegs, batch.crops.take(rows), batch.size, ~batch.given[rows])
         try:
             graph.start(inputs)
             return graph.collect()

@@ -36,26 +36,25 @@ class Graph:
     """Decodes, crops, resizes and flips batches on a GPU, or on the CPU if `device_id` is None. Holds up to
     `decoding.depth` batches at a time and returns them in the order of their start. Used by one thread."""
 
-    def __init__(self, batch_size: int, size: int, threads: int, device_id: int | None, decoding: Decoding) -> None:
+    def __init__(self, batch_size: int, threads: int, device_id: int | None, decoding: Decoding) -> None:
         """Builds the pipeline and runs placeholders through it. Raises RuntimeError if DALI does."""
         self.batch_size = batch_size  # largest number of images
-        self.size = size  # side of an image in pixels
         self._decoding = decoding
         self._device_id = device_id
-        self._pipeline = _whole_graph(batch_size, size, threads, device_id, decoding)
+        self._pipeline = _whole_graph(batch_size, threads, device_id, decoding)
         # The first run of a pipeline is `depth` runs at once, which would wait for that many batches. And they are full
         # batches, because from the first one DALI's codec computes once how many images the hardware decoder gets.
         zero = np.zeros(batch_size, np.int32)
-        nothing = self.inputs([None] * batch_size, Crops(zero, zero, zero, zero, zero > 0), zero == 0)
+        nothing = self.inputs([None] * batch_size, Crops(zero, zero, zero, zero, zero > 0), PLACEHOLDER_SIDE, zero == 0)
         for _ in range(decoding.depth):
             self._feed(nothing)
         self._pipeline.schedule_run()
         for _ in range(decoding.depth):
             self.drop()
 
-    def inputs(self, jpegs: Jpegs, crops: Crops, left_out: npt.NDArray[np.bool_]) -> Inputs:
-        """Returns the inputs of a batch; they must live until the batch is collected. Rows that are `left_out` get a
-        placeholder, so that batches keep their size and DALI its memory."""
+    def inputs(self, jpegs: Jpegs, crops: Crops, size: int, left_out: npt.NDArray[np.bool_]) -> Inputs:
+        """Returns the inputs of a batch of images with sides of `size` pixels; they must live until the batch is
+        collected. Rows that are `left_out` get a placeholder, so that batches keep their length and DALI its memory."""
         anchor = np.where(left_out[:, None], 0, np.stack([crops.x, crops.y], -1)).astype(np.int32)
         shape = np.stack([crops.width, crops.height], -1)
         shape = np.where(left_out[:, None], PLACEHOLDER_SIDE, shape).astype(np.int32)
@@ -67,6 +66,7 @@ class Graph:
         else:  # in reverse order: resize takes height first
             found["start"] = anchor[:, ::-1].astype(np.float32)
             found["end"] = (anchor + shape)[:, ::-1].astype(np.float32)
+        found["size"] = np.full(len(jpegs), size, np.float32)
         return found | {"flip": (crops.flip & ~left_out).astype(np.int32)}
 
     def start(self, inputs: Inputs) -> None:
@@ -94,11 +94,13 @@ class Graph:
             self._pipeline.feed_input(name, value)
 
 
-def _whole_graph(batch_size: int, size: int, threads: int, device_id: int | None, decoding: Decoding) -> Pipeline:
-    """Builds the graph: inputs are JPEG bytes, windows and flips, outputs images [size, size, 3]."""
+def _whole_graph(batch_size: int, threads: int, device_id: int | None, decoding: Decoding) -> Pipeline:
+    """Builds the graph: inputs are JPEG bytes, windows, sizes and flips, outputs images [size, size, 3]."""
     pipeline = Pipeline(batch_size, threads, device_id, prefetch_queue_depth=decoding.depth)
-    target = {"resize_x": size, "resize_y": size, "interp_type": types.INTERP_LINEAR, "antialias": True}
+    target = {"interp_type": types.INTERP_LINEAR, "antialias": True}
     with pipeline:
+        size = _source("size", types.FLOAT, 0)  # an input, so that it may differ from batch to batch
+        target |= {"resize_x": size, "resize_y": size}
         jpegs = _source("jpegs", types.UINT8, 1, no_copy=decoding.share_bytes)
         if decoding.window == "region":
             images = _region(jpegs, device_id, decoding)

@@ -19,6 +19,7 @@ class AssembledBatch:
 
     jpegs: list[bytes | None]  # None if there is nothing to decode
     crops: Crops
+    size: int  # side of the images, pixels; the same for all ranks
     keys: npt.NDArray[np.uint8]  # [b, 16]
     labels: list[Int32s]
     reasons: list[str]  # why a sample's bytes must not be used; '' if they may
@@ -43,6 +44,7 @@ class Assembler:
         step = next(self._steps, None)
         if step is None:
             return None
+        size = self._config.size
         samples = self._prefetcher.take(step.epoch, step.positions, step.sources)
         padding = self._slots - len(samples)
         unused = np.full(padding, PADDING)
@@ -53,7 +55,8 @@ class Assembler:
         heights = np.array([sample.height for sample in samples] + [1] * padding, np.int32)
         return AssembledBatch(
             jpegs=[sample.jpeg for sample in samples] + [None] * padding,
-            crops=self._crops(epoch, positions, widths, heights),
+            crops=self._crops(epoch, positions, widths, heights, size),
+            size=size,
             keys=keys.copy(),
             labels=[sample.labels for sample in samples] + [NO_LABELS] * padding,
             reasons=[sample.reason for sample in samples],
@@ -64,7 +67,7 @@ class Assembler:
             after=step.after,
         )
 
-    def _crops(self, epoch: int | Int64s, positions: Int64s, widths: Int32s, heights: Int32s) -> Crops:
+    def _crops(self, epoch: int | Int64s, positions: Int64s, widths: Int32s, heights: Int32s, size: int) -> Crops:
         if self._config.augment == "train":
             return train_crops(self._config.seed, epoch, positions, widths, heights)
-        return eval_crops(widths, heights, self._config.size)
+        return eval_crops(widths, heights, size)

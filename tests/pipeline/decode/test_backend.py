@@ -117,17 +117,17 @@ def test_floats_in_one_step_equal_those_of_two_steps(backend: Backend, dtype: to
 
 
 def test_the_next_batch_may_differ_from_the_announced_one(backend: Backend) -> None:
-    """A backend may start the next batch early; if another one comes instead, nothing changes."""
+    """A backend may start the next batch early, of whatever size; if another one comes instead, nothing changes."""
     crops = train_crops(4, 0, np.arange(6), *SIDES)
     batches = [list(PICTURES), list(PICTURES[::-1]), [b"text", *PICTURES[1:]]]
     wide = whole(WIDTHS[::-1], HEIGHTS[::-1])
-    orders = [(batches[0], crops), (batches[1], wide), (batches[2], crops)]
-    alone = [backend.decode(*order, 40) for order in orders]
+    orders = [(batches[0], crops, 40), (batches[1], wide, 24), (batches[2], crops, 67)]
+    alone = [backend.decode(*order) for order in orders]
     for said in ([1, 2, 0], [2, 2, 2], [0, 1, 2]):
         for number, order in enumerate(orders):
-            pixels, failed = backend.decode(*order, 40, None, lambda _, said=said, number=number: orders[said[number]])  # type: ignore[misc]
+            pixels, failed = backend.decode(*order, None, lambda _, said=said, number=number: orders[said[number]])  # type: ignore[misc]
             assert torch.equal(pixels, alone[number][0]) and failed.tolist() == alone[number][1].tolist()
-    pixels, _ = backend.decode(*orders[1], 40, None, lambda _: None)
+    pixels, _ = backend.decode(*orders[1], None, lambda _: None)
     assert torch.equal(pixels, alone[1][0])
 
 

@@ -152,11 +152,12 @@ def test_the_next_batch_is_started_during_the_current_one() -> None:
     filler = Filler()
     backend = CpuBackend(2, filler.fill)
     first, second = [b"a"] * 6, [b"wait", *[b"b"] * 5]
-    pixels, _ = backend.decode(first, numbered(6), 3, None, lambda _: (second, numbered(6)))
+    pixels, _ = backend.decode(first, numbered(6), 3, None, lambda _: (second, numbered(6), 5))
     assert (pixels == ord("a")).all(), "and one does not wait for the other"
     filler.gate.set()
     begun = len(filler.given)
-    pixels, _ = backend.decode(second, numbered(6), 3, None, lambda _: None)
+    pixels, _ = backend.decode(second, numbered(6), 5, None, lambda _: None)
+    assert pixels.shape == (6, 3, 5, 5)
     assert pixels[:, 0, 0, 0].tolist() == [ord("w"), *[ord("b")] * 5] and len(filler.given) <= begun + 6
     assert len(filler.given) == 12, "nothing was done twice"
     backend.close()
@@ -168,8 +169,8 @@ def test_an_announced_batch_that_is_not_requested_is_cancelled() -> None:
     filler.gate.set()
     backend = CpuBackend(1, filler.fill)
     batches = [[bytes([value])] * 5 for value in range(1, 5)]
-    backend.decode(batches[0], numbered(5), 3, None, lambda _: (batches[1], numbered(5)))
-    pixels, _ = backend.decode(batches[2], numbered(5), 3, None, lambda _: (batches[3], numbered(5)))
+    backend.decode(batches[0], numbered(5), 3, None, lambda _: (batches[1], numbered(5), 3))
+    pixels, _ = backend.decode(batches[2], numbered(5), 3, None, lambda _: (batches[3], numbered(5), 3))
     assert (pixels == 3).all()
     pixels, _ = backend.decode(batches[3], numbered(5), 7)
     assert pixels.shape[-1] == 7 and (pixels == 4).all()
@@ -183,5 +184,5 @@ def test_an_error_in_a_thread_is_raised() -> None:
     backend = CpuBackend(2, failing)
     for _ in range(2):
         with pytest.raises(ZeroDivisionError):
-            backend.decode([b"a"] * 3, numbered(3), 3, None, lambda _: ([b"b"], numbered(1)))
+            backend.decode([b"a"] * 3, numbered(3), 3, None, lambda _: ([b"b"], numbered(1), 3))
     backend.close()

@@ -33,7 +33,7 @@ def go_through(backend: Any, batches: list[Any], size: int = 16, ahead: bool = T
     for number, (jpegs, windows) in enumerate(batches):
 
         def coming(further: int, number: int = number) -> Any:
-            return batches[number + 1 + further] if number + 1 + further < len(batches) else None
+            return (*batches[number + 1 + further], size) if number + 1 + further < len(batches) else None
 
         found.append(backend.decode(jpegs, windows, size, None, coming if ahead else None))
     return found
@@ -78,7 +78,7 @@ def test_batches_in_flight_are_as_many_as_configured(monkeypatch: pytest.MonkeyP
     for depth in range(1, MOST_DEPTH + 1):
         starts = recording(monkeypatch)
         backend = dali.DaliBackend(1, decoding=Decoding(depth=depth))
-        backend.decode(*batches[0], 16, None, lambda further: batches[1 + further])
+        backend.decode(*batches[0], 16, None, lambda further: (*batches[1 + further], 16))
         assert starts == [5] * (depth + 1)  # the first is complete, and the next ones are in progress
         assert len(go_through(backend, batches[1:])) == 4 and starts == [5] * 5  # none was sent twice
         monkeypatch.undo()
@@ -111,7 +111,7 @@ def test_batches_that_are_not_wanted_are_discarded() -> None:
     right = dali.DaliBackend(1).decode(*batches[2], 16)[0]
     for wrong in (batches[1], (list(GOOD), crops(5, 9))):
         backend = dali.DaliBackend(1, decoding=Decoding(depth=3))
-        backend.decode(*batches[0], 16, None, lambda _, wrong=wrong: wrong)
+        backend.decode(*batches[0], 16, None, lambda _, wrong=wrong: (*wrong, 16))
         assert torch.equal(backend.decode(*batches[2], 16)[0], right)
 
 
@@ -130,6 +130,26 @@ def test_batches_and_images_of_other_sizes() -> None:
     growing = [(GOOD[:2], crops(2)), (GOOD, crops(5)), (GOOD[:1], crops(1))]  # the second finds the first in flight
     found = go_through(dali.DaliBackend(1, decoding=Decoding(depth=3)), growing)
     assert torch.equal(found[0][0], small) and torch.equal(found[1][0], large) and torch.equal(found[2][0], small[:1])
+
+
+def test_batches_of_several_sizes_share_one_pipeline(monkeypatch: pytest.MonkeyPatch) -> None:
+    batches = [(list(GOOD), crops(5, number), size) for number, size in enumerate((16, 33, 8, 24, 16, 40))]
+    batches[3][0][1] = UNDECODABLE
+    wanted = [dali.DaliBackend(1).decode(*batch) for batch in batches]
+    made = list[int]()
+    make = dali.Graph.__init__
+    monkeypatch.setattr(dali.Graph, "__init__", lambda self, *rest: (made.append(rest[0]), make(self, *rest))[1])
+    backend = dali.DaliBackend(1, decoding=Decoding(depth=2))
+    for number, batch in enumerate(batches):
+
+        def coming(further: int, number: int = number) -> Any:
+            return batches[number + 1 + further] if number + 1 + further < len(batches) else None
+
+        pixels, failed = backend.decode(*batch, None, coming)
+        assert pixels.shape == (5, 3, batch[2], batch[2])
+        assert torch.equal(pixels, wanted[number][0]) and failed.tolist() == wanted[number][1].tolist()
+    assert failed.tolist() == [False] * 5 and wanted[3][1].tolist() == [False, True, False, False, False]
+    assert len(made) == 4  # the first, and one after each failure: in the batch, in all of it again, in its bad sample
 
 
 def test_the_number_of_threads_does_not_change_a_pixel() -> None:

@@ -33,8 +33,8 @@ def nobody(count: int) -> Any:
 @pytest.mark.parametrize("depth", range(1, MOST_DEPTH + 1))
 def test_batches_come_out_in_the_order_of_their_start_and_stay(window: Any, depth: int) -> None:
     decoding = Decoding(window=window, depth=depth)
-    graph = dali.Graph(3, SIZE, 2, None, decoding)
-    batches = [graph.inputs(PICTURES[i : i + 3], crops(3, i), nobody(3)) for i in range(9)]
+    graph = dali.Graph(3, 2, None, decoding)
+    batches = [graph.inputs(PICTURES[i : i + 3], crops(3, i), SIZE, nobody(3)) for i in range(9)]
     alone = []
     for batch in batches:
         graph.start(batch)
@@ -52,8 +52,8 @@ def test_batches_come_out_in_the_order_of_their_start_and_stay(window: Any, dept
 def test_a_window_of_a_full_decode_equals_a_region() -> None:
     made = {}
     for window in ("region", "full"):
-        graph = dali.Graph(12, SIZE, 2, None, Decoding(window=window))
-        graph.start(graph.inputs(PICTURES, crops(12), nobody(12)))
+        graph = dali.Graph(12, 2, None, Decoding(window=window))
+        graph.start(graph.inputs(PICTURES, crops(12), SIZE, nobody(12)))
         made[window] = graph.collect().to(torch.int16)
     apart = (made["region"] - made["full"]).abs()
     assert int(apart[:, 2:-2, 2:-2].max()) <= 2 and int(apart.max()) <= 24  # the limits of test_backend.py
@@ -62,11 +62,11 @@ def test_a_window_of_a_full_decode_equals_a_region() -> None:
 @settings(max_examples=15)
 @given(st.lists(st.booleans(), min_size=1, max_size=6), st.sampled_from(["region", "full"]))
 def test_rows_that_are_left_out_are_black_and_change_no_other(left_out: list[bool], window: Any) -> None:
-    graph = dali.Graph(6, SIZE, 1, None, Decoding(window=window))
+    graph = dali.Graph(6, 1, None, Decoding(window=window))
     count, out = len(left_out), np.array(left_out)
     jpegs = [None if gone else PICTURES[row] for row, gone in enumerate(left_out)]
-    graph.start(graph.inputs(jpegs, crops(count), out))
-    graph.start(graph.inputs(PICTURES[:count], crops(count), nobody(count)))
+    graph.start(graph.inputs(jpegs, crops(count), SIZE, out))
+    graph.start(graph.inputs(PICTURES[:count], crops(count), SIZE, nobody(count)))
     some, every = graph.collect(), graph.collect()
     assert not some[torch.from_numpy(out)].any()
     assert torch.equal(some[torch.from_numpy(~out)], every[torch.from_numpy(~out)])
@@ -74,13 +74,13 @@ def test_rows_that_are_left_out_are_black_and_change_no_other(left_out: list[boo
 
 @pytest.mark.parametrize("share", [True, False])
 def test_bytes_are_read_without_a_copy_or_copied(share: bool) -> None:
-    graph = dali.Graph(2, SIZE, 1, None, Decoding(share_bytes=share))
-    inputs = graph.inputs(PICTURES[:2], crops(2), nobody(2))
+    graph = dali.Graph(2, 1, None, Decoding(share_bytes=share))
+    inputs = graph.inputs(PICTURES[:2], crops(2), SIZE, nobody(2))
     for fed, jpeg in zip(inputs["jpegs"], PICTURES[:2], strict=True):
         assert fed.data_ptr() == np.frombuffer(jpeg, np.uint8).ctypes.data  # not a copy
     graph.start(inputs)
     pixels = graph.collect()
-    graph.start(graph.inputs([PICTURES[5], PICTURES[6]], crops(2), nobody(2)))
+    graph.start(graph.inputs([PICTURES[5], PICTURES[6]], crops(2), SIZE, nobody(2)))
     assert not torch.equal(pixels, graph.collect())
 
 
@@ -88,4 +88,4 @@ def test_a_missing_gpu_raises_an_error() -> None:
     if torch.cuda.is_available():
         pytest.skip("there is one")
     with pytest.raises(RuntimeError):
-        dali.Graph(1, 8, 1, 0, Decoding())
+        dali.Graph(1, 1, 0, Decoding())

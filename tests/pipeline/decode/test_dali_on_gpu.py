@@ -52,7 +52,7 @@ def test_an_image_that_fails_is_one_hole_of_its_own_batch(depth: int) -> None:
     for number, jpegs in enumerate(batches):
 
         def coming(ahead: int, number: int = number) -> Any:
-            return (batches[number + 1 + ahead], CROPS) if number + 1 + ahead < len(batches) else None
+            return (batches[number + 1 + ahead], CROPS, SIZE) if number + 1 + ahead < len(batches) else None
 
         found.append(backend.decode(jpegs, CROPS, SIZE, None, coming))
     assert [np.flatnonzero(failed).tolist() for _, failed in found] == [[], [3], [], []]
