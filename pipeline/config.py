@@ -106,11 +106,15 @@ class LoaderConfig:
     decoding: Decoding = field(default_factory=Decoding)
     """Options for decoding on a GPU."""
     threads: Count | None = None
-    """Decoding threads of this rank, or with a GPU its helper threads; None: the machine's cores divided among its
-    ranks."""
+    """Decoding threads of this rank, or with a GPU its helper threads; None: as many as the rank has cores (see
+    `cores`)."""
+    cores: Count | None = None
+    """The most cores that this rank's loader may use, of its part of the machine; None: all of the part, which is an
+    equal one for each rank. Decoding threads, DALI's helper threads and readers of a local store are no more than that,
+    unless `threads` or `readers` is given. With `pin` no thread of the loader leaves these cores."""
     pin: bool = False
-    """Pins the decoding threads to this rank's part of the cores, so that the ranks of a machine do not disturb each
-    other."""
+    """Pins all threads of the loader to this rank's part of the cores (or `cores` of them), so that the ranks of a
+    machine do not disturb each other."""
     readers: Count | None = None
     """Chunks that are read at the same time. None: see `reader_range`."""
     epochs: Count | None = None
@@ -198,10 +202,12 @@ class LoaderConfig:
 
     def reader_range(self, remote: bool) -> tuple[int, int]:
         """Returns how many chunks are read at a time, at the start and at most: `readers` as configured, or 4 for a
-        local store. For a remote one 32 to 128: the number follows the latency of a chunk and the rate of batches."""
+        local store, or `cores` if that is less. For a remote one 32 to 128, which mostly wait: the number follows the
+        latency of a chunk and the rate of batches."""
         if self.readers is not None:
             return self.readers, self.readers
-        return (REMOTE_READERS, MOST_READERS) if remote else (LOCAL_READERS, LOCAL_READERS)
+        local = min(LOCAL_READERS, self.cores or LOCAL_READERS)
+        return (REMOTE_READERS, MOST_READERS) if remote else (local, local)
 
     @property
     def restarts(self) -> bool:

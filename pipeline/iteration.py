@@ -6,6 +6,7 @@ from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -73,13 +74,13 @@ class Run:
         first, most = config.reader_range(remote)
         most = most if most_readers is None else max(first, min(most, most_readers))
         capacity += config.read_ahead(remote, most)
-        self._prefetcher = Prefetcher(readers, schedule.visits(epoch, turn), capacity, (first, most), meters)
+        # Each thread is pinned when it begins; those that the decoder starts from the batch thread inherit its cores.
+        begin = partial(pin, rank_cores(budget=config.cores)) if config.pin else None
+        visits = schedule.visits(epoch, turn)
+        self._prefetcher = Prefetcher(readers, visits, capacity, (first, most), meters, begin)
         self._assembler = Assembler(config, schedule.steps(epoch, turn), self._prefetcher, slots)
-        self._assembly_thread = DaemonPool(1, "tagmill-gather")
-        begin = (
-            (pin, (rank_cores(),)) if config.pin else (None, ())
-        )  # threads that the decoder starts from this thread inherit the cores
-        self._batch_thread = DaemonPool(1, "tagmill-batch", *begin)
+        self._assembly_thread = DaemonPool(1, "tagmill-gather", begin)
+        self._batch_thread = DaemonPool(1, "tagmill-batch", begin)
         self._stream = SideStream(config.device)
         self._idle_since: float | None = None
         self._closed = False

@@ -13,7 +13,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 from tagmill.pipeline.batch import DTYPES, Batch
 from tagmill.pipeline.config import LoaderConfig, World
 from tagmill.pipeline.decode.backend import working_memory
-from tagmill.pipeline.decode.device import resolve
+from tagmill.pipeline.decode.choice.device import resolve
 from tagmill.pipeline.engine import Engine
 from tagmill.pipeline.iteration import AHEAD, ended_error
 from tagmill.pipeline.meters import Meters

@@ -57,7 +57,7 @@ DOORS = {
         "pipeline/decode/cuda_stream.py",
         "pipeline/decode/dali.py",
         "pipeline/decode/dali_graph.py",
-        "pipeline/decode/device.py",
+        "pipeline/decode/choice/device.py",
         "pipeline/decode/resize.py",
         "pipeline/loader.py",
         "train.py",

@@ -23,8 +23,8 @@ from tagmill.bench import corpora, measure, remote
 from tagmill.bench.gpu import cases, machine, pictures, sweep
 from tagmill.bench.gpu.results import GRAPH, LOADER, Results, aims, plot, table
 from tagmill.bench.workers import UnavailableError, environment, run_worker
+from tagmill.pipeline.decode.choice.device import resolve
 from tagmill.pipeline.decode.cpu_affinity import cores_per_rank
-from tagmill.pipeline.decode.device import resolve
 
 PARTS = ("limit", "loader", "peers", "training", "s3", "sweep")
 SIDES = {"256": corpora.SHORT_SIDE, "full": corpora.AS_IT_IS}

@@ -12,8 +12,8 @@ import torch
 
 from tagmill.bench import measure
 from tagmill.pipeline.decode import libjpeg
+from tagmill.pipeline.decode.choice.device import LEAST_DRIVER, detect
 from tagmill.pipeline.decode.cpu_affinity import cores_per_rank
-from tagmill.pipeline.decode.device import LEAST_DRIVER, detect
 from tagmill.shards.storage import ranged_reads
 
 PACKAGES = ("torch", "torchvision", "timm", "webdataset", "numpy", "pillow", "pillow-simd", "pyarrow", "fsspec")

@@ -1,4 +1,4 @@
 """Decodes JPEGs to tensors, on a CPU or a GPU.
 
-Used from outside: backend, cpu_affinity, cuda_stream, device.
+Used from outside: backend, choice/device, cpu_affinity, cuda_stream.
 """

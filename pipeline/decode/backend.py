@@ -12,9 +12,9 @@ from tagmill.pipeline.augment.draws import Crops
 from tagmill.pipeline.batch import Mix, Normalisation, normalise
 from tagmill.pipeline.config import LoaderConfig
 from tagmill.pipeline.decode import compiled_normalise, libjpeg
+from tagmill.pipeline.decode.choice.device import CPU_COST, dali_wheel, decide, detect, warn_once
 from tagmill.pipeline.decode.cpu import Coming, CpuBackend, Jpegs
 from tagmill.pipeline.decode.cpu_affinity import cores_per_rank, rank_cores
-from tagmill.pipeline.decode.device import CPU_COST, dali_wheel, decide, detect, warn_once
 from tagmill.shards.errors import ConfigError
 
 log = logging.getLogger(__name__)
@@ -71,8 +71,8 @@ def choose(config: LoaderConfig) -> Backend:
 
     Raises ConfigError if backend 'dali' is configured and cannot run.
     """
-    threads = config.threads or cores_per_rank()
-    cores = rank_cores() if config.pin else None
+    threads = config.threads or cores_per_rank(budget=config.cores)
+    cores = rank_cores(budget=config.cores) if config.pin else None
     choice = decide(config, detect(config.device))
     if choice.why:
         warn_once(choice.why)

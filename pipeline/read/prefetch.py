@@ -1,7 +1,7 @@
 """Reads ahead: opens visits in the order of the plan, as many as fit into the memory that taken samples have freed."""
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise, repeat
@@ -188,8 +188,10 @@ class Prefetcher:
         capacity: int,
         threads: int | tuple[int, int],
         meters: Meters,
+        begin: Callable[[], object] | None = None,
         timeout_seconds: float = READ_TIMEOUT_SECONDS,
     ) -> None:
+        """`begin` is called first in every reading thread."""
         self._readers = [readers] if isinstance(readers, SampleReader) else list(readers)
         self._meters = meters
         self._timeout = timeout_seconds
@@ -202,7 +204,7 @@ class Prefetcher:
         first, most = (threads, threads) if isinstance(threads, int) else threads
         remote = any(one.corpus.store.root is None for one in self._readers)
         self._size = ReaderSize(first, most)
-        self._pool = ReadingPool(_VisitReader(self._readers, meters), self._size, most, repeats=remote)
+        self._pool = ReadingPool(_VisitReader(self._readers, meters), self._size, most, repeats=remote, begin=begin)
         self._open_what_fits()
 
     @property

@@ -53,13 +53,15 @@ class ReadingPool(Generic[Item, Result]):
         *,
         repeats: bool,
         clock: Callable[[], float] = time.monotonic,
+        begin: Callable[[], object] | None = None,
     ) -> None:
+        """`begin` is called first in every thread."""
         self._read = read
         self._size = size
         self._repeats = repeats
         self._clock = clock
         self._lock = threading.Lock()
-        self._pool = DaemonPool(most + (SPARE if repeats else 0), "tagmill-read")
+        self._pool = DaemonPool(most + (SPARE if repeats else 0), "tagmill-read", begin)
         self._queue: deque[Reading[Item, Result]] = deque()
         self._started: deque[Reading[Item, Result]] = deque()  # in order; settled ones are dropped at its left end
         self._threads = 0  # that work on the queue

@@ -3,7 +3,7 @@
 import pytest
 
 from tagmill.bench.gpu import machine
-from tagmill.pipeline.decode.device import Machine
+from tagmill.pipeline.decode.choice.device import Machine
 
 
 def test_missing_parts_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -124,6 +124,14 @@ def test_readers_by_default_are_more_for_a_remote_store() -> None:
     assert LoaderConfig(readers=7).reader_range(True) == LoaderConfig(readers=7).reader_range(False) == (7, 7)
 
 
+def test_readers_of_a_local_store_follow_the_budget_of_cores() -> None:
+    assert [LoaderConfig(cores=cores).reader_range(False)[1] for cores in (1, 3, 4, 16)] == [1, 3, 4, 4]
+    assert LoaderConfig(cores=1).reader_range(True) == (32, 128)  # they wait, and need no core each
+    assert LoaderConfig(cores=1, readers=7).reader_range(False) == (7, 7)
+    with pytest.raises(ConfigError, match="cores"):
+        LoaderConfig(cores=0)
+
+
 def test_the_failure_budget_has_a_floor() -> None:
     config = LoaderConfig(failure_budget=0.01)
     assert [config.allowed_holes(samples) for samples in (0, 100, 2000, 2100, 10**6)] == [20, 20, 20, 21, 10_000]

@@ -2,7 +2,11 @@
 
 import gc
 import json
+import os
 import threading
+import time
+from collections import Counter
+from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -183,6 +187,43 @@ def test_the_held_out_split(made: Made) -> None:
 @pytest.mark.parametrize("changes", [{"threads": 1, "readers": 1}, {"threads": 5, "readers": 7}])
 def test_the_number_of_threads_does_not_change_a_batch(made: Made, changes: dict[str, int]) -> None:
     assert all(same(a, b) for a, b in zip(batches_of(made), batches_of(made, **changes), strict=True))
+
+
+def all_threads() -> set[int]:
+    """Returns the kernel's numbers of all threads of this process, Python's or not."""
+    return {int(task.name) for task in Path("/proc/self/task").iterdir()}
+
+
+def unpinned(threads: set[int]) -> list[int]:
+    """Returns those of some threads that may run on several cores."""
+    found = []
+    for thread in threads:
+        with suppress(ProcessLookupError):  # it has just ended
+            found += [thread] if len(os.sched_getaffinity(thread)) > 1 else []
+    return found
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_pinned_loader_keeps_its_budget_of_cores(made: Made, backend: Any) -> None:
+    """Threads of DALI are not Python's: the kernel lists them."""
+    allowed = os.sched_getaffinity(0)
+    if len(allowed) < 2:
+        pytest.skip("one core: every thread is on it")
+    before = all_threads()
+    config = replace(CONFIG, threads=None, readers=None, backend=backend, cores=1, pin=True)
+    with Loader(made.url, config) as loader:
+        next(iter(loader))
+        ours = [thread for thread in threading.enumerate() if thread.name.startswith("tagmill")]
+        assert {thread.native_id for thread in ours} <= all_threads() - before
+        kinds = Counter(thread.name.rpartition("_")[0] for thread in ours)
+        assert kinds["tagmill-gather"] == kinds["tagmill-batch"] == kinds["tagmill-read"] == 1
+        assert kinds["tagmill-decode"] == (backend != "dali")
+        for _ in range(200):  # a thread that has just begun pins itself before it works
+            if not unpinned(all_threads() - before):
+                break
+            time.sleep(0.01)
+        assert not unpinned(all_threads() - before)
+    assert os.sched_getaffinity(0) == allowed
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -3,6 +3,7 @@
 import importlib.util
 import io
 import logging
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,10 +15,10 @@ from PIL import Image
 from tagmill.pipeline.augment.draws import Crops, eval_crops, train_crops
 from tagmill.pipeline.batch import Mix, Normalisation, normalise
 from tagmill.pipeline.config import LoaderConfig
-from tagmill.pipeline.decode import libjpeg
+from tagmill.pipeline.decode import cpu_affinity, libjpeg
 from tagmill.pipeline.decode.backend import Backend, choose
+from tagmill.pipeline.decode.choice.device import warn_once
 from tagmill.pipeline.decode.cpu import CpuBackend
-from tagmill.pipeline.decode.device import warn_once
 from tagmill.pipeline.decoding import Decoding
 from tagmill.shards.errors import ConfigError
 from tests.pipeline.corpora import picture
@@ -188,6 +189,16 @@ def test_on_the_cpu_the_fastest_backend_is_chosen_and_logged(
     made.close()
     assert isinstance(made, CpuBackend)
     assert said in caplog.text
+
+
+@pytest.mark.parametrize("backend", ["cpu", pytest.param("dali", marks=NEEDS_DALI)])
+def test_decoding_threads_follow_the_budget_of_cores(backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cpu_affinity, "quota_cores", lambda: None)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(6)))
+    for config, threads in (({}, 6), ({"cores": 4}, 4), ({"cores": 9}, 6), ({"cores": 4, "threads": 5}, 5)):
+        made = choose(LoaderConfig(backend=backend, **config))  # type: ignore[arg-type]
+        assert made._threads == threads  # type: ignore[attr-defined]
+        made.close()
 
 
 def test_without_compiled_modules_pillow_decodes(

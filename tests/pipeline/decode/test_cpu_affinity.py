@@ -44,6 +44,23 @@ def test_ranks_do_not_share_cores_while_there_are_enough(ranks: int, allowed: se
         assert sum(map(len, shares)) == len(set().union(*shares))
 
 
+@given(
+    ranks=st.integers(1, 6),
+    allowed=st.sets(st.integers(0, 63), min_size=1, max_size=20),
+    budget=st.integers(1, 24),
+    quota=st.none() | st.floats(0.5, 20),
+)
+def test_a_budget_is_a_part_of_the_ranks_cores(ranks: int, allowed: set[int], budget: int, quota: float | None) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "sched_getaffinity", lambda process: allowed)
+        patch.setattr(os, "cpu_count", lambda: len(allowed))
+        patch.setattr(cpu_affinity, "quota_cores", lambda: quota)
+        for rank in range(ranks):
+            whole, part = rank_cores(local(rank, ranks)), rank_cores(local(rank, ranks), budget)
+            assert part <= whole and len(part) == min(budget, len(whole))
+            assert cores_per_rank(local(rank, ranks), budget) == min(budget, cores_per_rank(local(rank, ranks)))
+
+
 def test_cores_assigned_by_a_scheduler_are_not_divided_again(machine: pytest.MonkeyPatch) -> None:
     machine.setattr(os, "sched_getaffinity", lambda process: {4, 5})
     assert rank_cores(local(2, 4)) == {4, 5} and cores_per_rank(local(2, 4)) == 2

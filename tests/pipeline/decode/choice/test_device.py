@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from tagmill.pipeline.config import LoaderConfig
-from tagmill.pipeline.decode import device
-from tagmill.pipeline.decode.device import (
+from tagmill.pipeline.decode.choice import device
+from tagmill.pipeline.decode.choice.device import (
     Machine,
     decide,
     detect,
@@ -132,9 +132,8 @@ def test_the_loaded_nvjpeg_is_detected() -> None:
     """In separate processes, because a library cannot be unloaded."""
     if (library := own_nvjpeg()) is None:
         pytest.skip("DALI's nvJPEG is not installed")
-    asked = (
-        "from tagmill.pipeline.decode.device import nvjpeg_loaded\nprint(nvjpeg_loaded(), nvjpeg_loaded('libnone.so'))"
-    )
+    asked = "from tagmill.pipeline.decode.choice.device import nvjpeg_loaded\n"
+    asked += "print(nvjpeg_loaded(), nvjpeg_loaded('libnone.so'))"
     for before, found in (("", "None None"), (f"import ctypes\nctypes.CDLL({library!r})\n", "(13, ")):
         done = subprocess.run([sys.executable, "-c", before + asked], capture_output=True, text=True, check=True)
         assert done.stdout.startswith(found) and done.stdout.endswith(" None\n")
