@@ -1,13 +1,9 @@
 """The contract of every store. A store is tested by a subclass with a fixture `store`."""
 
 import io
-import multiprocessing
 import pickle
 import random
-import threading
 from collections.abc import Callable
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
-from contextlib import ExitStack
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,7 +15,6 @@ from tagmill.shards.errors import IntegrityError, StoreError
 from tagmill.shards.storage.remote import bucket_driver
 from tagmill.shards.storage.remote.opening import driver_of
 from tagmill.shards.storage.store import Store
-from tests.shards.writers import count_up, race
 
 CONTENT = bytes(range(256)) * 5
 ESCAPES = ["../x", "a/../../x", "/etc/passwd", "a/..", "a\0b", ".."]
@@ -41,12 +36,6 @@ CALLS: dict[str, Callable[[Store, str], object]] = {
 
 
 class StoreContract:
-    """Override `contenders` if other processes cannot see the store."""
-
-    @pytest.fixture
-    def contenders(self) -> type[Executor]:
-        return ProcessPoolExecutor
-
     def test_what_was_put_is_read(self, store: Store) -> None:
         for name, content in [("a", CONTENT), ("deep/er/b.bin", b"b"), ("empty", b"")]:
             store.put(name, content)
@@ -263,9 +252,6 @@ class StoreContract:
         store.delete("x/a")
         assert store.put_new("x/a", b"second") is True
 
-    def test_one_of_many_wins(self, store: Store, contenders: type[Executor]) -> None:
-        one_of_many_wins(store, contenders, race, 15)
-
     def test_an_exchange_replaces_the_expected_content(self, store: Store) -> None:
         with pytest.raises(FileNotFoundError):
             store.exchange("a/b", b"", b"first")
@@ -274,36 +260,6 @@ class StoreContract:
         assert store.exchange("a/b", b"first", b"third") is False
         assert store.read("a/b") == b"second" and store.names("") == ["a/b"]
 
-    def test_no_exchange_is_lost(self, store: Store, contenders: type[Executor]) -> None:
-        """Four contenders increment the same number; a store that only compares before the put, as in memory, loses
-        some."""
-        if store.url.startswith("memory"):
-            pytest.skip("this store cannot")
-        store.put("count", b"0")
-        spawn = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(4, spawn) as pool:
-            assert all(future.result(100) for future in [pool.submit(count_up, store, 25) for _ in range(4)])
-        assert store.read("count") == b"100"
-
     def test_a_store_travels_between_processes(self, store: Store) -> None:
         store.put("a", b"x")
         assert pickle.loads(pickle.dumps(store)).read("a") == b"x"  # noqa: S301 (our own bytes)
-
-
-def one_of_many_wins(store: Store, contenders: type[Executor], run: Callable[..., list[str]], count: int) -> None:
-    """Four contenders put different bytes under the same `count` names."""
-    many, names = 4, [f"race/{i}" for i in range(count)]
-    contents = [b"contender %d " % i * 2000 for i in range(many)]
-    pool: Executor
-    with ExitStack() as stack:
-        if contenders is ThreadPoolExecutor:
-            ready, pool = threading.Barrier(many), stack.enter_context(ThreadPoolExecutor(many))
-        else:
-            spawn = multiprocessing.get_context("spawn")
-            ready = stack.enter_context(spawn.Manager()).Barrier(many)
-            pool = stack.enter_context(ProcessPoolExecutor(many, spawn))
-        won = [future.result(100) for future in [pool.submit(run, store, names, c, ready) for c in contents]]
-    assert sorted(name for names_won in won for name in names_won) == sorted(names)
-    for content, names_won in zip(contents, won, strict=True):
-        assert all(store.read(name) == content for name in names_won)
-    assert store.names("") == sorted(names)
