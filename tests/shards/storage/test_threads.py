@@ -114,10 +114,10 @@ def test_stopping_abandons_calls_that_do_not_end(never: threading.Event) -> None
 
 def test_stopping_gives_a_grace_period() -> None:
     pool, begun = DaemonPool(1, grace=PATIENCE), threading.Event()
-    future = pool.submit(lambda: (begun.set(), time.sleep(0.05)))
+    future = pool.submit(lambda: (begun.set(), pool._state.stopped.wait(PATIENCE)))
     assert begun.wait(PATIENCE)
     pool.stop()
-    assert future.result(0) == (None, None) and not pool._state.threads[0].is_alive()
+    assert future.result(0) == (None, True) and not pool._state.threads[0].is_alive()
 
 
 @pytest.mark.parametrize("leave", [KeyboardInterrupt, ValueError])
@@ -153,7 +153,7 @@ def test_no_retry_starts_in_a_stopped_pool() -> None:
 
 def test_the_threads_of_a_dropped_pool_end() -> None:
     pool = DaemonPool(3)
-    list(pool.map(time.sleep, [0.01] * 6))
+    list(pool.map(abs, range(6)))
     threads = pool._state.threads
     del pool
     gc.collect()
@@ -168,42 +168,67 @@ START = """
 import atexit, os, signal, sys, threading, time
 atexit.register(lambda: print("bye"))
 from tagmill.shards.storage.threads import DaemonPool, pause
+
+begun, never = threading.Semaphore(0), threading.Event()
+
+def stays():
+    begun.release()
+    never.wait()
 """
 
 
 def test_a_process_exits_while_threads_wait_for_ever() -> None:
-    code = START + "pool = DaemonPool(4)\nfor _ in range(9): pool.submit(threading.Event().wait)\ntime.sleep(0.05)"
+    code = START + (
+        "pool = DaemonPool(4, grace=0.01)\nfor _ in range(9): pool.submit(stays)\nfor _ in range(4): begun.acquire()"
+    )
     process = ended(code)
     assert (process.returncode, process.stdout, process.stderr) == (0, "bye\n", "")
 
 
 def test_threads_that_wait_for_abandoned_calls_end_too() -> None:
     code = START + (
-        "one, other = DaemonPool(1), DaemonPool(1)\nstuck = one.submit(threading.Event().wait)\n"
-        "def waits():\n    try:\n        stuck.result()\n    finally:\n        print('woken')\n"
-        "other.submit(waits)\ntime.sleep(0.05)"
+        "one, other = DaemonPool(1), DaemonPool(1)\nstuck = one.submit(stays)\n"
+        "def waits():\n    begun.release()\n    try:\n        stuck.result()\n    finally:\n        print('woken')\n"
+        "other.submit(waits)\nfor _ in range(2): begun.acquire()"
     )
     assert ended(code).stdout == "woken\nbye\n"
 
 
 def test_calls_within_the_grace_period_are_completed_at_exit() -> None:
-    code = START + "DaemonPool(1).submit(lambda: (time.sleep(0.1), print('done')))"
-    code = code.replace("DaemonPool(1).submit", "pool = DaemonPool(1)\npool.submit")
+    code = START + (
+        "pool = DaemonPool(1, grace=60.0)\n"
+        "pool.submit(lambda: (begun.release(), pool._state.stopped.wait(), print('done')))\nbegun.acquire()"
+    )
     assert ended(code).stdout == "done\nbye\n"
 
 
 def test_a_fork_has_none_of_its_parents_threads() -> None:
     code = START + (
-        "pool = DaemonPool(1)\npool.submit(threading.Event().wait)\ntime.sleep(0.05)\n"
+        "pool = DaemonPool(1, grace=0.01)\npool.submit(stays)\nbegun.acquire()\n"
         "child = os.fork()\nif not child:\n    sys.exit(7)\nprint(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))"
     )
     assert ended(code).stdout == "bye\n7\nbye\n"
 
 
+# A signal in the instant before the main thread sleeps would wake nobody.
+INTERRUPTS = """
+def names(frame):
+    while frame is not None:
+        yield frame.f_code.co_name
+        frame = frame.f_back
+
+def interrupts():
+    main, state = threading.main_thread(), f"/proc/self/task/{os.getpid()}/stat"
+    while not ("join" in names(sys._current_frames()[main.ident]) and open(state).read().split()[2] == "S"):
+        time.sleep(0.001)
+    os.kill(os.getpid(), signal.SIGINT)
+
+threading.Thread(target=interrupts).start()
+with DaemonPool(1, grace=0.01) as pool:
+    pool.submit(stays)
+"""
+
+
 def test_an_interrupt_during_shutdown_ends_it() -> None:
-    code = START + (
-        "threading.Timer(0.1, lambda: os.kill(os.getpid(), signal.SIGINT)).start()\n"
-        "with DaemonPool(1) as pool:\n    pool.submit(threading.Event().wait)\n"
-    )
-    process = ended(code)
+    process = ended(START + INTERRUPTS)
     assert process.stdout == "bye\n" and "KeyboardInterrupt" in process.stderr and process.returncode == -2
