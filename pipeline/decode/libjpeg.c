@@ -11,15 +11,20 @@
 #include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <jpeglib.h>
 #include <jerror.h>
 
+#include "cut.h"
+#include "cut_windows.h"
 #include "resize.h"
 
 #define BESIDE 2 /* columns on each side of a window that its edges need for interpolated colours */
 #define MOST_MEMORY (1L << 30) /* bytes that libjpeg may allocate for an image of several scans, which it holds whole */
 #define MOST_SCANS 100 /* of an image: a scan of a few bytes takes the time of all pixels */
+
+#define READ_AHEAD (6 * 8 * DCTSIZE2) /* bytes after a cut: without them libjpeg decodes the last MCUs more slowly (jdhuff.c) */
 
 enum { FILLED, LEFT, LOST };
 enum { ROW, X, Y, WIDTH, HEIGHT, FLIP, FACTS }; /* fields of a window, each an int32 */
@@ -31,9 +36,9 @@ typedef struct {
     struct jpeg_error_mgr manager;
     struct jpeg_progress_mgr progress;
     jmp_buf refused;
-    Memory lines, memory;
+    Memory lines, memory, cut;
     size_t stride, offset; /* bytes from line to line, and from the start of a line to the window */
-    int given;
+    int given, cuts; /* rows that `next` returned; whether pictures are cut first */
 } Picture;
 
 /* Jumps out of libjpeg; `client_data` holds the Picture. */
@@ -75,7 +80,7 @@ static int shrink_of(int side, int size, int left) {
 }
 
 /* Reads an image up to the first row of its window. Returns LEFT or LOST, or FILLED if it can be filled. */
-static int begin(Picture *picture, const unsigned char *bytes, size_t size, const int32_t *facts, int square, int left_for_filter) {
+static int begin(Picture *picture, const unsigned char *bytes, size_t size, const int32_t *facts, int shrink) {
     struct jpeg_decompress_struct *jpeg = &picture->jpeg;
     if (setjmp(picture->refused)) return LOST;
     jpeg_mem_src(jpeg, bytes, (unsigned long)size);
@@ -84,7 +89,6 @@ static int begin(Picture *picture, const unsigned char *bytes, size_t size, cons
     int64_t right = (int64_t)facts[X] + facts[WIDTH], bottom = (int64_t)facts[Y] + facts[HEIGHT];
     if (facts[X] < 0 || facts[Y] < 0 || facts[WIDTH] < 1 || facts[HEIGHT] < 1) return LOST;
     if (right > jpeg->image_width || bottom > jpeg->image_height) return LOST;
-    int shrink = shrink_of(smaller_of(facts[WIDTH], facts[HEIGHT]), square, left_for_filter);
     jpeg->out_color_space = JCS_RGB;
     jpeg->scale_num = 1;
     jpeg->scale_denom = (unsigned)shrink;
@@ -108,6 +112,16 @@ static int begin(Picture *picture, const unsigned char *bytes, size_t size, cons
     return memory_grow(&picture->lines, FOUR * picture->stride) ? LOST : FILLED;
 }
 
+/* Replaces a JPEG by the part that its window needs, where that can be cut, and moves the window. */
+static void cut(Picture *picture, const unsigned char **bytes, size_t *size, int32_t *facts, int shrink) {
+    if (memory_grow(&picture->cut, *size + READ_AHEAD)) return;
+    size_t left = cut_window(*bytes, *size, facts + X, DCTSIZE / shrink, picture->cut.data);
+    if (!left) return;
+    memset(picture->cut.data + left, 0, READ_AHEAD);
+    *bytes = picture->cut.data;
+    *size = left + READ_AHEAD;
+}
+
 /* Fills the rows of all images and writes the outcome of each. Returns -1 if libjpeg cannot start. */
 static int fill_all(Picture *picture, const Py_buffer *jpegs, Py_ssize_t count, const int32_t *facts, const Output *output,
                     int left_for_filter, uint8_t *out, char *became) {
@@ -122,9 +136,14 @@ static int fill_all(Picture *picture, const Py_buffer *jpegs, Py_ssize_t count, 
     picture->progress.progress_monitor = count_scans;
     picture->jpeg.progress = &picture->progress;
     for (Py_ssize_t i = 0; i < count; i++) {
-        const int32_t *window = facts + i * FACTS;
+        int32_t window[FACTS];
+        memcpy(window, facts + i * FACTS, sizeof window);
         uint8_t *square = out + window[ROW] * square_bytes(output);
-        became[i] = (char)begin(picture, jpegs[i].buf, (size_t)jpegs[i].len, window, output->size, left_for_filter);
+        const unsigned char *bytes = jpegs[i].buf;
+        size_t size = (size_t)jpegs[i].len;
+        int shrink = shrink_of(smaller_of(window[WIDTH], window[HEIGHT]), output->size, left_for_filter);
+        if (picture->cuts) cut(picture, &bytes, &size, window, shrink);
+        became[i] = (char)begin(picture, bytes, size, window, shrink);
         if (became[i] == FILLED && resize(&picture->source, window[FLIP], output, &picture->memory, square)) became[i] = LOST;
         jpeg_abort_decompress(&picture->jpeg);
     }
@@ -151,11 +170,11 @@ static int fits(const Py_buffer *windows, Py_ssize_t count, const Output *output
 static PyObject *fill(PyObject *self, PyObject *args) {
     Py_buffer batch, windows;
     PyObject *jpegs, *became = NULL;
-    int size, kind, left_for_filter, simd, status = 0;
+    int size, kind, left_for_filter, simd, cuts = 1, status = 0;
     float scale[CHANNELS], shift[CHANNELS];
     (void)self;
-    if (!PyArg_ParseTuple(args, "w*iiO!y*i(fff)(fff)p", &batch, &size, &kind, &PyList_Type, &jpegs, &windows, &left_for_filter,
-                          &scale[0], &scale[1], &scale[2], &shift[0], &shift[1], &shift[2], &simd))
+    if (!PyArg_ParseTuple(args, "w*iiO!y*i(fff)(fff)p|p", &batch, &size, &kind, &PyList_Type, &jpegs, &windows, &left_for_filter,
+                          &scale[0], &scale[1], &scale[2], &shift[0], &shift[1], &shift[2], &simd, &cuts))
         return NULL;
     Py_ssize_t count = PyList_Size(jpegs), held = 0;
     Output output = {0};
@@ -168,6 +187,7 @@ static PyObject *fill(PyObject *self, PyObject *args) {
     } else if (!fits(&windows, count, &output, &batch)) {
         PyErr_SetString(PyExc_ValueError, "windows are int32 [pictures, 6], and their rows inside the batch");
     } else if ((held = hold(jpegs, views, count)) == count && (became = PyBytes_FromStringAndSize(NULL, count)) != NULL) {
+        picture->cuts = cuts;
         Py_BEGIN_ALLOW_THREADS
         status = fill_all(picture, views, count, windows.buf, &output, left_for_filter, batch.buf, PyBytes_AsString(became));
         jpeg_destroy_decompress(&picture->jpeg);
@@ -181,6 +201,7 @@ static PyObject *fill(PyObject *self, PyObject *args) {
     if (picture) {
         free(picture->lines.data);
         free(picture->memory.data);
+        free(picture->cut.data);
     }
     free(picture);
     free(views);
@@ -192,7 +213,9 @@ static PyObject *fill(PyObject *self, PyObject *args) {
 
 static PyMethodDef methods[] = {
     {"fill", fill, METH_VARARGS,
-     "fill(batch, size, kind, jpegs, windows, left_for_filter, scale, shift, simd) -> a byte for each picture: 0 filled, 1 left to others, 2 lost"},
+     "fill(batch, size, kind, jpegs, windows, left_for_filter, scale, shift, simd, cut=True) -> a byte for each picture: 0 filled, 1 left to others, 2 lost"},
+    {"cut_windows", cut_windows, METH_VARARGS,
+     "cut_windows(jpegs, windows, eighths) -> the cuts, or None where a picture is needed whole; windows are moved in place"},
     {NULL, NULL, 0, NULL},
 };
 
