@@ -97,9 +97,11 @@ class LoaderConfig:
     std: tuple[float, float, float] = (58.395, 57.12, 57.375)
     drop_last: bool = False
     """Leaves out an epoch's last batch if it is short."""
-    backend: Literal["auto", "cpu", "pillow", "dali"] = "auto"
-    """dali: DALI makes the whole batch on `device`. cpu: libjpeg on the CPU, or Pillow if libjpeg.c was not compiled;
-    pillow: Pillow in any case. auto: dali if batches go to a GPU and it is installed, else cpu."""
+    backend: Literal["auto", "cpu", "pillow", "dali", "both"] = "auto"
+    """dali: DALI makes whole batches on `device`. cpu: libjpeg on the CPU, or Pillow if libjpeg.c was not compiled;
+    pillow: Pillow in any case. both: DALI and the CPU at once, each its own batches (`Decoding.dali_share`). auto: cpu if
+    batches stay on the CPU; on a GPU cpu, dali or both, by the cores of the rank and the size of the images
+    (docs/how-to/gpu.md has the rule). Pixels differ by a few levels between decoders."""
     device: str = "cpu"
     """cpu, cuda or cuda:N: where batches are delivered. cuda is the GPU of torch.cuda.set_device, or of LOCAL_RANK;
     auto is that, or the CPU if there is none."""

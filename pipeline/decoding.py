@@ -12,9 +12,13 @@ MOST_DEPTH = 3  # batches in the decoder: more are not assembled in advance
 class Decoding:
     """Options of the GPU decoder. They do not change the crops, and pixels only by a few levels."""
 
-    window: Literal["region", "full"] = "region"
-    """region: only the window of an image is decoded. full: the whole image is, and its window is resized; the hardware
-    decoder of some GPUs is said not to decode regions."""
+    window: Literal["auto", "cut", "region", "full"] = "auto"
+    """cut: images with restart markers are cut to their window first, then the cut is decoded whole, also by a hardware
+    decoder, which does not decode regions; images without markers are decoded whole. region: the decoder decodes only
+    the window. full: the whole image is decoded, and its window is resized. auto: cut if at least half of the samples
+    are from corpora with restart markers, else region."""
+    dali_share: Share = 0.5
+    """With backend both: the share of the batches that DALI makes, to the nearest eighth; the CPU makes the others."""
     hw_decoder_load: Share = 0.65
     """The share of a batch that the GPU's hardware JPEG decoder gets, if there is one; DALI's default."""
     fancy_upsampling: bool = True

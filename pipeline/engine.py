@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from tagmill.pipeline.config import LoaderConfig
 from tagmill.pipeline.decode.backend import Backend, choose
+from tagmill.pipeline.decode.choice.pictures import pictures_of
 from tagmill.pipeline.iteration import ReadyBatch, Run
 from tagmill.pipeline.meters import Meters
 from tagmill.pipeline.order.mixture import MixedSchedule
@@ -33,7 +34,7 @@ class Engine:
             run.resume()
             return run
         self._end_run()
-        self._backend = self._backend or choose(self._config)
+        self._backend = self._backend or choose(self._config, pictures_of([one.corpus for one in self._readers]))
         run = self.run = Run(
             self._config,
             schedule,

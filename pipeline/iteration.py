@@ -17,6 +17,7 @@ from tagmill.pipeline.config import LoaderConfig
 from tagmill.pipeline.decode.backend import Backend
 from tagmill.pipeline.decode.cpu_affinity import pin, rank_cores
 from tagmill.pipeline.decode.cuda_stream import SideStream
+from tagmill.pipeline.decode.in_turn import InTurn
 from tagmill.pipeline.meters import DECODE, INPUT, OUTPUT, TRAINER, Meters
 from tagmill.pipeline.order.mixture import MixedSchedule
 from tagmill.pipeline.order.plan import open_samples
@@ -149,16 +150,27 @@ class Run:
     def _upcoming(self, ahead: int) -> tuple[Sequence[bytes | None], Crops, int] | None:
         """Returns JPEGs, crops and size of the next batch (`ahead` 0) or the one after it (1), if it is assembled
         already."""
+        found = self._upcoming_number(ahead)
+        return found and found[1:]
+
+    def _upcoming_number(self, ahead: int) -> tuple[int, Sequence[bytes | None], Crops, int] | None:
+        """Returns the same with the batch's number first."""
         waiting = list(self._assembling)
         after = waiting[ahead] if ahead < len(waiting) else None
         if after is None or not after.done() or after.cancelled() or after.exception() is not None:
             return None
         assembled = after.result()
-        return None if assembled is None else (assembled.jpegs, assembled.crops, assembled.size)
+        if assembled is None:
+            return None
+        return assembled.number, assembled.jpegs, assembled.crops, assembled.size
 
     def _decode(self, assembled: AssembledBatch) -> ReadyBatch:
         config, jpegs, normalisation = self._config, assembled.jpegs, self._backend_normalisation()
-        images, failed = self._backend.decode(jpegs, assembled.crops, assembled.size, normalisation, self._upcoming)
+        order = jpegs, assembled.crops, assembled.size, normalisation
+        if isinstance(self._backend, InTurn):
+            images, failed = self._backend.decode_number(assembled.number, *order, self._upcoming_number)
+        else:
+            images, failed = self._backend.decode(*order, self._upcoming)
         valid = np.array([jpeg is not None for jpeg in jpegs]) & ~failed
         labels = [row if whole else NO_LABELS for row, whole in zip(assembled.labels, valid.tolist(), strict=True)]
         lost = np.flatnonzero(~valid[: assembled.count]).tolist()

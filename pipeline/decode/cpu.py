@@ -17,7 +17,7 @@ import torch
 
 from tagmill.pipeline.augment.draws import Crops
 from tagmill.pipeline.batch import Mix, Normalisation, Normalise, mixed, normalise
-from tagmill.pipeline.decode.buffer_pool import Buffers
+from tagmill.pipeline.decode.buffer_pool import Buffers, Fresh, paged
 from tagmill.pipeline.decode.cpu_affinity import pin
 from tagmill.pipeline.decode.resize import MEMORY, normalise_rows
 
@@ -53,14 +53,15 @@ class CpuBackend:
         fill_windows: Fill,
         normalise_on_device: Normalise = normalise,
         cores: set[int] | None = None,
+        fresh: Fresh = paged,
     ) -> None:
         """`fill_windows`: see `libjpeg.fill_with_libjpeg`. `normalise_on_device` normalises images that are on another
-        device. The threads are pinned to `cores`, if given."""
+        device. The threads are pinned to `cores`, if given. `fresh` allocates the memory of batches."""
         self._threads = threads
         self._fill = fill_windows
         self._normalise_on_device = normalise_on_device
         self._pool = _pool(threads, cores)
-        self._buffers = Buffers(KEPT)
+        self._buffers = Buffers(KEPT, fresh)
         self._begun: _Work | None = None  # the next batch, started early
 
     def decode(
@@ -78,6 +79,11 @@ class CpuBackend:
                 self._begun = self._begin(*found, how)
             failed[task.result()] = True
         return torch.from_numpy(work.batch).view(how.dtype if how else torch.uint8).permute(0, 3, 1, 2), failed
+
+    def begin(self, coming: Coming, how: Normalisation | None) -> None:
+        """Starts the next batch, unless it is in progress already."""
+        if self._begun is None and (found := coming(0)):
+            self._begun = self._begin(*found, how)
 
     def normalise(
         self, images: torch.Tensor, valid: torch.Tensor, how: Normalisation, mix: Mix | None = None

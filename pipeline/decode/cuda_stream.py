@@ -25,10 +25,12 @@ class SideStream:
             yield
             return
         with torch.cuda.device(self._device), torch.cuda.stream(self._stream):
-            yield
-            done = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
-            done.record(self._stream)
-        done.synchronize()
+            try:
+                yield
+            finally:  # after an error too: a copy that goes on reads host memory that is about to be reused
+                done = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
+                done.record(self._stream)
+                done.synchronize()
 
     def hand_over(self, batch: Batch) -> None:
         """Passes a batch to the trainer; called by the trainer's thread. The batch's memory is not reused before the

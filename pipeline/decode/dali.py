@@ -74,6 +74,10 @@ class DaliBackend:
         whole = np.array([jpeg is not None for jpeg in jpegs]) & ~failed
         return self._delivered(pixels, whole, how), failed
 
+    def begin(self, coming: Coming, how: Normalisation | None) -> None:
+        """Starts the next batches, as far as they are known; `how` is for the delivery."""
+        self._fill(coming, 0)
+
     def normalise(
         self, images: torch.Tensor, valid: torch.Tensor, how: Normalisation, mix: Mix | None = None
     ) -> torch.Tensor:

@@ -61,7 +61,7 @@ class Graph:
         pictures = [placeholder() if out else (jpeg or b"") for jpeg, out in zip(jpegs, left_out.tolist(), strict=True)]
         # Given arrays, `feed_input` would convert them to these, in twice the time.
         found: Inputs = {"jpegs": [TensorCPU(picture, "") for picture in pictures]}
-        if self._decoding.window == "region":
+        if not _is_whole(self._decoding):
             found |= {"anchor": anchor, "shape": shape}
         else:  # in reverse order: resize takes height first
             found["start"] = anchor[:, ::-1].astype(np.float32)
@@ -102,7 +102,7 @@ def _whole_graph(batch_size: int, threads: int, device_id: int | None, decoding:
         size = _source("size", types.FLOAT, 0)  # an input, so that it may differ from batch to batch
         target |= {"resize_x": size, "resize_y": size}
         jpegs = _source("jpegs", types.UINT8, 1, no_copy=decoding.share_bytes)
-        if decoding.window == "region":
+        if not _is_whole(decoding):
             images = _region(jpegs, device_id, decoding)
         else:
             images = fn.decoders.image(jpegs, **_decoder(device_id, decoding))
@@ -112,6 +112,11 @@ def _whole_graph(batch_size: int, threads: int, device_id: int | None, decoding:
         pipeline.set_outputs(fn.flip(images, horizontal=_source("flip", types.INT32, 0), vertical=0))
     pipeline.build()
     return pipeline
+
+
+def _is_whole(decoding: Decoding) -> bool:
+    """Returns whether images are decoded whole, and their windows resized."""
+    return decoding.window in ("cut", "full")
 
 
 def _region(jpegs: Any, device_id: int | None, decoding: Decoding) -> Any:

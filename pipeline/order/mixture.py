@@ -222,7 +222,7 @@ class MixedSchedule:
             for epoch in np.unique(epochs[rows]).tolist():
                 plan, of_epoch = self.plan(source, epoch), rows[epochs[rows] == epoch]
                 positions[of_epoch] = plan.positions(own[of_epoch] - plan.offset)
-        return Step(epochs, positions, (0, turn + self.batch_size), sources)
+        return Step(epochs, positions, (0, turn + self.batch_size), sources, turn // self.batch_size)
 
     def visits(self, epoch: int, turn: int) -> Iterator[tuple[int, Visit]]:
         """Yields (own epoch, visit) of all reads of this rank for `steps(epoch, turn)`, in the order of need.

@@ -26,6 +26,7 @@ class Step:
     positions: npt.NDArray[np.int64]  # in the order of their turns; may be empty in the short last batch of an epoch
     after: tuple[int, int]  # (epoch, turn) of the state after the batch
     sources: npt.NDArray[np.int64] | None = None  # index of the corpus of each slot in a mixture; else None
+    number: int = 0  # of the batch in its epoch, or in a mixture from the beginning
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,8 +84,8 @@ class Schedule:
                 turns = plan.local_turns(turn, min(many, stop - turn), self.world)
                 ends = range(turn + self.batch_size, min(turn + many, stop), self.batch_size)
                 for own in np.split(plan.positions(turns), np.searchsorted(turns, ends)):
-                    turn = min(turn + self.batch_size, stop)
-                    yield Step(epoch, own, (epoch, turn) if turn < stop else (epoch + 1, 0))
+                    number, turn = turn // self.batch_size, min(turn + self.batch_size, stop)
+                    yield Step(epoch, own, (epoch, turn) if turn < stop else (epoch + 1, 0), number=number)
             epoch, turn = epoch + 1, 0
 
     def visits(self, epoch: int, turn: int) -> Iterator[tuple[int, Visit]]:

@@ -28,6 +28,7 @@ class AssembledBatch:
     sources: Int64s | None  # [b] in a mixture
     count: int  # number of samples
     after: tuple[int, int]  # (epoch, turn) of the state after the batch
+    number: int = 0  # of the batch in its epoch, or in a mixture from the beginning
 
 
 class Assembler:
@@ -65,6 +66,7 @@ class Assembler:
             sources=None if step.sources is None else np.append(step.sources, unused),
             count=len(samples),
             after=step.after,
+            number=step.number,
         )
 
     def _crops(self, epoch: int | Int64s, positions: Int64s, widths: Int32s, heights: Int32s, size: int) -> Crops:

@@ -21,7 +21,7 @@ from tagmill.shards.errors import ConfigError, CorpusError, IntegrityError, Tagm
 from tagmill.shards.manifest import Corpus
 from tagmill.shards.view import ONE
 from tests.pipeline.corpora import NUM_LABELS, Made, make_corpus, picture
-from tests.pipeline.decode.test_backend import BACKENDS
+from tests.pipeline.decode.test_backend import BACKENDS, IN_TURN
 from tests.pipeline.epochs import batches_left
 
 REPEATS = np.random.default_rng(4).integers(0, 5 * ONE // 2, 88)
@@ -203,7 +203,7 @@ def unpinned(threads: set[int]) -> list[int]:
     return found
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", [*BACKENDS, IN_TURN])
 def test_a_pinned_loader_keeps_its_budget_of_cores(made: Made, backend: Any) -> None:
     """Threads of DALI are not Python's: the kernel lists them."""
     allowed = os.sched_getaffinity(0)
@@ -305,7 +305,7 @@ def test_no_threads_are_left(made: Made) -> None:
     assert not set(threading.enumerate()) - before
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", [*BACKENDS, IN_TURN])
 def test_augmented_images_are_the_same_in_any_world_and_after_any_resume(made: Made, backend: str) -> None:
     options = {"jitter": (0.4, 0.4, 0.4, 0.1), "randaugment": (2, 9), "epochs": 1, "backend": backend}
     with Loader(made.url, replace(CONFIG, **options), World()) as loader:

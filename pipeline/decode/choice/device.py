@@ -145,12 +145,15 @@ def resolve(device: str, environment: Mapping[str, str] = os.environ) -> str:
     return device
 
 
-def decide(config: LoaderConfig, machine: Machine) -> Choice:
-    """Chooses the decoder for a configuration. Raises ConfigError if backend 'dali' is configured and cannot run."""
-    decoding, required = config.decoding, config.backend == "dali"
+def decide(config: LoaderConfig, machine: Machine, *, cuttable: bool = False) -> Choice:
+    """Decides whether DALI can run for a configuration, and how. `cuttable`: most images have restart markers. Raises
+    ConfigError if backend 'dali' or 'both' is configured and cannot run."""
+    decoding, required = config.decoding, config.backend in ("dali", "both")
+    if decoding.window == "auto":
+        decoding = replace(decoding, window="cut" if cuttable else "region")
     if config.device == "cpu" or config.backend in ("cpu", "pillow"):
         if required and machine.wheel is None:
-            raise ConfigError("backend 'dali', but DALI is not installed", "loader", _install(machine))
+            raise ConfigError(f"backend {config.backend!r}, but DALI is not installed", "loader", _install(machine))
         return Choice(required, decoding)
     missing = ""
     if machine.wheel is None:
@@ -158,7 +161,9 @@ def decide(config: LoaderConfig, machine: Machine) -> Choice:
     elif machine.driver is not None and machine.driver < LEAST_DRIVER.get(machine.wheel, 0):
         missing = f"{machine.wheel} needs driver {LEAST_DRIVER[machine.wheel]}, this is {machine.driver}"
     if missing and required:
-        raise ConfigError(f"backend 'dali', but {missing}", "loader", f"{_install(machine)}, or use backend cpu")
+        raise ConfigError(
+            f"backend {config.backend!r}, but {missing}", "loader", f"{_install(machine)}, or use backend cpu"
+        )
     if missing:
         return Choice(False, decoding, f"decoding on the CPU, because {missing}: {_install(machine)}; {CPU_COST}", True)
     notes = list[str]()

@@ -17,8 +17,11 @@ from tagmill.pipeline.batch import Mix, Normalisation, normalise
 from tagmill.pipeline.config import LoaderConfig
 from tagmill.pipeline.decode import cpu_affinity, libjpeg
 from tagmill.pipeline.decode.backend import Backend, choose
+from tagmill.pipeline.decode.buffer_pool import page_locked, paged
 from tagmill.pipeline.decode.choice.device import warn_once
+from tagmill.pipeline.decode.choice.pictures import Pictures
 from tagmill.pipeline.decode.cpu import CpuBackend
+from tagmill.pipeline.decode.in_turn import InTurn
 from tagmill.pipeline.decoding import Decoding
 from tagmill.shards.errors import ConfigError
 from tests.pipeline.corpora import picture
@@ -27,6 +30,7 @@ HAS_DALI = importlib.util.find_spec("nvidia") is not None and importlib.util.fin
 NEEDS_DALI = pytest.mark.skipif(not HAS_DALI, reason="needs nvidia-dali")
 COMPILED = pytest.mark.skipif(not libjpeg.libjpeg_is_compiled(), reason="libjpeg.c was not compiled")
 BACKENDS = ["pillow", "cpu", pytest.param("dali", marks=NEEDS_DALI)]
+IN_TURN = pytest.param("both", marks=NEEDS_DALI)  # two backends: the contract is that of each for its own batches
 
 # Limits of the difference between two backends' pixels, in levels of 0..255. They decode alike; when they reduce a
 # window they treat the border pixels differently (one repeats the border, the other omits it from the mean), and the
@@ -37,6 +41,9 @@ WIDTHS = [256, 341, 293, 270, 256, 400]
 HEIGHTS = [256, 256, 300, 384, 343, 256]
 PICTURES = [picture(i, width, height) for i, (width, height) in enumerate(zip(WIDTHS, HEIGHTS, strict=True))]
 SIDES = np.array(WIDTHS, np.int32), np.array(HEIGHTS, np.int32)
+
+
+LARGE = Pictures(307_000)  # bytes: so large that DALI decodes them
 
 
 @pytest.fixture(params=BACKENDS)
@@ -218,6 +225,39 @@ def test_dali_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @NEEDS_DALI
+def test_on_a_gpu_the_rule_decides_unless_a_backend_is_configured(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from tagmill.pipeline.decode import dali
+
+    monkeypatch.setattr(dali.DaliBackend, "failure", lambda self: "")
+    monkeypatch.setattr(cpu_affinity, "quota_cores", lambda: None)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(14)))
+    for backend, mean_bytes, kind, words in (
+        ("auto", 33_000, CpuBackend, ": 14 cores (40% of them) and images of 33 kB"),
+        ("auto", 98_000, dali.DaliBackend, "DALI on cuda:0, 14 threads: 14 cores"),
+        ("auto", 307_000, InTurn, "DALI on cuda:0 (7 of 8 batches, 8 threads) and on the CPU: 14 cores"),
+        ("cpu", 307_000, CpuBackend, "14 threads"),
+        ("dali", 33_000, dali.DaliBackend, "DALI on cuda:0, 14 threads"),
+        ("both", 33_000, InTurn, "4 of 8 batches"),
+    ):
+        caplog.clear()
+        with caplog.at_level(logging.INFO, "tagmill.pipeline.decode.backend"):
+            made = choose(LoaderConfig(device="cuda:0", backend=backend), Pictures(mean_bytes))  # type: ignore[arg-type]
+        made.close()
+        assert isinstance(made, kind) and words in caplog.text, (backend, mean_bytes, caplog.text)
+        assert backend == "auto" or "a GPU uses at most" not in caplog.text
+
+
+def test_batches_that_travel_to_a_gpu_are_made_in_page_locked_memory() -> None:
+    """Without a GPU there is no such memory: the error shows that it was asked for."""
+    made = {device: choose(LoaderConfig(device=device, backend="cpu", threads=1)) for device in ("cpu", "cuda:0")}
+    assert made["cpu"]._buffers._fresh is paged and made["cuda:0"]._buffers._fresh is page_locked  # type: ignore[attr-defined]
+    for backend in made.values():
+        backend.close()
+
+
+@NEEDS_DALI
 def test_a_gpu_that_dali_cannot_use_gives_a_warning_or_an_error(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -226,14 +266,14 @@ def test_a_gpu_that_dali_cannot_use_gives_a_warning_or_an_error(
     warn_once.cache_clear()
     monkeypatch.setattr(dali.DaliBackend, "failure", lambda self: "DALI cannot start on cuda:0: no kernel image")
     for _ in range(2):
-        made = choose(LoaderConfig(device="cuda:0", threads=1))
+        made = choose(LoaderConfig(device="cuda:0", threads=1), LARGE)
         assert isinstance(made, CpuBackend)
         made.close()
     assert caplog.text.count("decoding on the CPU, because DALI cannot start on cuda:0: no kernel image") == 1
     with pytest.raises(ConfigError, match="no kernel image"):
         choose(LoaderConfig(device="cuda:0", threads=1, backend="dali"))
     monkeypatch.setattr(dali.DaliBackend, "failure", lambda self: "")
-    made = choose(LoaderConfig(device="cuda:0", threads=1, decoding=Decoding(depth=3)))
+    made = choose(LoaderConfig(device="cuda:0", threads=1, decoding=Decoding(depth=3)), LARGE)
     assert isinstance(made, dali.DaliBackend) and made.on_device and made._decoding.depth == 3
 
 

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagmill.pipeline.decode.buffer_pool import Buffers
+from tagmill.pipeline.decode.buffer_pool import Buffers, page_locked
 
 
 def address(array: object) -> int:
@@ -43,6 +43,32 @@ def test_another_shape_of_the_same_size_reuses_the_memory() -> None:
     first = address(buffers.lend((4, 6), np.float32))
     assert address(buffers.lend((96,), np.uint8)) == first
     assert address(buffers.lend((97,), np.uint8)) != first
+
+
+def test_memory_of_another_kind_is_reused_too() -> None:
+    """As page-locked memory is; without a GPU an array is its stand-in."""
+    made = list[int]()
+
+    def fresh(size: int) -> np.typing.NDArray[np.uint8]:
+        made.append(size)
+        return np.zeros(size, np.uint8)
+
+    buffers = Buffers(2, fresh)
+    for number in range(4):
+        lent = buffers.lend((3, 5), np.float32)
+        lent[:] = number
+        assert (torch.from_numpy(lent) == number).all()
+        del lent
+        gc.collect()
+    assert made == [60]
+
+
+def test_page_locked_memory_needs_a_gpu() -> None:
+    if torch.cuda.is_available():
+        assert torch.from_numpy(Buffers(1, page_locked).lend((3, 5), np.uint8)).is_pinned()
+    else:
+        with pytest.raises(RuntimeError):
+            page_locked(8)
 
 
 def test_the_number_of_free_blocks_is_limited() -> None:

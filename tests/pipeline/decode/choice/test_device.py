@@ -25,6 +25,7 @@ from tagmill.pipeline.decoding import Decoding
 from tagmill.shards.errors import ConfigError
 
 NEW, OLD = "nvidia-dali-cuda130", "nvidia-dali-cuda120"
+REGION = Decoding(window="region")  # what "auto" is without restart markers
 
 
 @pytest.fixture(autouse=True)
@@ -102,7 +103,7 @@ def test_without_a_working_dali_the_cpu_decodes(machine: Machine, words: list[st
 def test_with_a_working_dali_it_decodes(machine: Machine) -> None:
     for backend in ("auto", "dali"):
         choice = decide(on_gpu(backend), machine)
-        assert choice.dali and choice.why == "" and choice.decoding == Decoding()
+        assert choice.dali and choice.why == "" and choice.decoding == REGION
 
 
 def test_without_a_hardware_decoder() -> None:
@@ -118,9 +119,32 @@ def test_with_an_older_nvjpeg_loaded_first_whole_images_are_decoded() -> None:
     assert choice.dali and choice.decoding == Decoding(window="full")
     assert "torchvision" in choice.why and "LD_PRELOAD=/own/libnvjpeg.so.13 " in choice.why
     for machine in (Machine(1, NEW, 580, True, (13, 2)), Machine(1, NEW, 580, True, None)):
-        assert decide(on_gpu(), machine).decoding == Decoding()
+        assert decide(on_gpu(), machine).decoding == REGION
     for decoding in (Decoding(window="full"), Decoding(fancy_upsampling=False)):
         assert decide(on_gpu(decoding=decoding), Machine(1, NEW, 580, True, (13, 1))).why == ""
+
+
+@pytest.mark.parametrize("device_", ["cpu", "cuda:0"])
+def test_images_with_restart_markers_are_cut(device_: str) -> None:
+    machine = Machine(1, NEW, 580, True, (13, 1))
+    for window, cuttable, found in (
+        ("auto", True, "cut"),
+        ("cut", False, "cut"),
+        ("region", True, "region" if device_ == "cpu" else "full"),  # with this nvJPEG; cuts need no regions
+        ("full", True, "full"),
+    ):
+        config = LoaderConfig(device=device_, backend="dali", decoding=Decoding(window=window))  # type: ignore[arg-type]
+        choice = decide(config, machine, cuttable=cuttable)
+        assert choice.decoding.window == found and bool(choice.why) == (found != window != "auto")
+
+
+@pytest.mark.parametrize("backend", ["dali", "both"])
+def test_a_backend_that_was_asked_for_is_required(backend: Any) -> None:
+    assert decide(LoaderConfig(backend=backend), Machine(0, NEW)).dali
+    with pytest.raises(ConfigError, match=f"backend '{backend}', but DALI is not installed"):
+        decide(LoaderConfig(backend=backend), Machine(0, None))
+    with pytest.raises(ConfigError, match=f"backend '{backend}', but .*needs driver 580"):
+        decide(on_gpu(backend), Machine(1, NEW, 570))
 
 
 def test_the_wheel_for_older_drivers_decodes_whole_images() -> None:
