@@ -210,7 +210,7 @@ def test_a_fork_has_none_of_its_parents_threads() -> None:
     assert ended(code).stdout == "bye\n7\nbye\n"
 
 
-# A signal in the instant before the main thread sleeps would wake nobody.
+# A signal in the instant before the main thread sleeps would wake no thread.
 INTERRUPTS = """
 def names(frame):
     while frame is not None:

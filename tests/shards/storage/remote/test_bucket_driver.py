@@ -172,7 +172,7 @@ def test_s3_that_stays_down_gives_a_one_line_error_after_all_tries(s3_store: Sto
 def test_s3_stalls_end(s3_store: Store, proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch) -> None:
     """Requests without hedging have a time limit too."""
     monkeypatch.setattr(clients, "SILENCE_SECONDS", 0.2)
-    monkeypatch.setattr(clients, "SLOWEST", 1 << 30)  # a write's limit goes by the longest of its class
+    monkeypatch.setattr(clients, "SLOWEST", 1 << 30)  # a write may take as long as the longest of its class
     clients.client.cache_clear()
     proxy.faults = Faults(stall=1.0)
     for call in (s3_store.read, s3_store.delete):
