@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from tagmill.shards.storage.store import Store
 
 SHORT_SIDE, QUALITY = 256, 90  # of the stored images, as ingest stores them
+MCU = 16  # pixels of the stored images: colours have half the columns and rows
+INTERVALS = (2, 3, 4)  # MCUs between restart markers, of which the first that divides a row is taken, else 1
 AS_IT_IS = 0  # a short side that leaves images unchanged, with their own bytes
 CLASSES = 8  # folders among which the files are divided
 SHARDS = 32  # at least one for every worker of a node with as many cores
@@ -30,9 +32,10 @@ def shards(corpus: str, suffix: str) -> list[str]:
     return [f"{corpus}/shards/{number:06d}{suffix}" for number in range(SHARDS)]
 
 
-def digest(pictures: list[Path], samples: int, short_side: int = SHORT_SIDE) -> str:
+def digest(pictures: list[Path], samples: int, short_side: int = SHORT_SIDE, markers: bool = False) -> str:
     """Returns a name for what is made of some images, by their bytes."""
-    whole = hashlib.sha256(f"{VERSION} {samples} {short_side} {QUALITY}".encode())
+    kind = f"{VERSION} {samples} {short_side} {QUALITY}" + (f" {INTERVALS}" if markers else "")
+    whole = hashlib.sha256(kind.encode())
     for path in pictures:
         whole.update(hashlib.sha256(path.read_bytes()).digest())
     return whole.hexdigest()[:12]
@@ -50,17 +53,20 @@ def once(folder: Path, make: Callable[[Path], None]) -> Path:
     return folder
 
 
-def prepare(pictures: list[Path], samples: int, short_side: int = SHORT_SIDE) -> Path:
+def prepare(pictures: list[Path], samples: int, short_side: int = SHORT_SIDE, markers: bool = False) -> Path:
     """Makes build/bench/loader/<digest>/ with `images` (CLASSES folders of files, as torchvision's ImageFolder
-    requires) and `corpus` (a tagmill corpus, whose tars and indexes webdataset and DALI read)."""
-    folder = measure.ROOT / "build" / "bench" / "loader" / digest(pictures, samples, short_side)
-    images = once(folder / "images", lambda place: make_images(pictures, samples, place, short_side))
+    requires) and `corpus` (a tagmill corpus, whose tars and indexes webdataset and DALI read). Resized images have
+    restart markers if `markers` is set."""
+    folder = measure.ROOT / "build" / "bench" / "loader" / digest(pictures, samples, short_side, markers)
+    images = once(folder / "images", lambda place: make_images(pictures, samples, place, short_side, markers))
     once(folder / "corpus", lambda place: make_corpus(images, place))
     return folder
 
 
-def make_images(pictures: list[Path], samples: int, folder: Path, short_side: int = SHORT_SIDE) -> None:
-    stored = [resized(path, short_side) if short_side else path.read_bytes() for path in pictures]
+def make_images(
+    pictures: list[Path], samples: int, folder: Path, short_side: int = SHORT_SIDE, markers: bool = False
+) -> None:
+    stored = [resized(path, short_side, markers) if short_side else path.read_bytes() for path in pictures]
     for name in range(CLASSES):
         (folder / f"class-{name}").mkdir(parents=True)
     for number in range(samples):
@@ -68,15 +74,23 @@ def make_images(pictures: list[Path], samples: int, folder: Path, short_side: in
         path.write_bytes(stored[number % len(stored)])
 
 
-def resized(path: Path, short_side: int = SHORT_SIDE) -> bytes:
-    """Returns a JPEG with this short side."""
+def restart_interval(width: int) -> int:
+    """Returns the MCUs between restart markers of a stored image, `width` pixels wide."""
+    across = -(-width // MCU)
+    return next((interval for interval in INTERVALS if across % interval == 0), 1)
+
+
+def resized(path: Path, short_side: int = SHORT_SIDE, markers: bool = False) -> bytes:
+    """Returns a JPEG with this short side, with restart markers if `markers` is set."""
     from PIL import Image
 
     file = io.BytesIO()
     with Image.open(path) as image:
         short = min(image.size)
         target = (round(image.width * short_side / short), round(image.height * short_side / short))
-        image.convert("RGB").resize(target, Image.Resampling.BOX).save(file, "JPEG", quality=QUALITY)
+        interval = restart_interval(target[0]) if markers else 0
+        small = image.convert("RGB").resize(target, Image.Resampling.BOX)
+        small.save(file, "JPEG", quality=QUALITY, restart_marker_blocks=interval)
     return file.getvalue()
 
 

@@ -1,11 +1,15 @@
 """Compares the loader with other loaders: same images, same output, same threads, in turn, each in its own environment.
 
-python bench/loader.py [--images DIR] [--rounds N] [--quick] [--store s3] [--out FILE.json] [--plot FILE.png]
+python bench/loader.py [--images DIR] [--corpus markers|plain] [--rounds N] [--quick] [--store s3] [--out FILE.json]
+                       [--plot FILE.png]
 
 A sample is 224 x 224 pixels of a JPEG with short side 256: random resized crop, flip, batches of 256, as normalised
 float32 and as uint8. Figures: images/s, processor seconds per 1,000 images, peak memory of all its processes, and
-seconds to the first batch. 'decode only' is libjpeg without a loader on the same windows, without resize: the physical
-limit; beside it DALI's CPU decoder.
+seconds to the first batch. 'decode only' is libjpeg without a loader on the same windows, without resize: the limit of
+decoding whole images; beside it DALI's CPU decoder.
+
+All loaders read the same JPEGs: with restart markers, or with `--corpus plain` without. 'decode only' has them without in
+any case: it decodes as it would if tagmill cut no crops from their bytes.
 
 Peers based on DataLoader decode with torchvision, which is faster; ImageFolder also with Pillow, its default, and with
 `--pillow` the others too. `--store s3` measures tagmill from a Ceph gateway on loopback behind a slow and faulty proxy,
@@ -20,7 +24,7 @@ import sys
 from pathlib import Path
 
 from tagmill.bench import corpora, figures, measure, remote
-from tagmill.bench.workers import Case, Peer, UnavailableError, measured, peers, prepare
+from tagmill.bench.workers import LIMITS, Case, Peer, UnavailableError, measured, peers, prepare
 
 OUTPUTS = ("float32", "uint8")
 BATCHES = 12  # minimum of a run
@@ -38,15 +42,15 @@ def sizes(options: argparse.Namespace) -> list[str]:
     return [text for name, value in flags.items() for text in (f"--{name}", str(value))]
 
 
-def local(options: argparse.Namespace, folder: Path) -> list[Case]:
-    """Returns every peer with every output, in turn, from the local disk."""
+def local(options: argparse.Namespace, folder: Path, plain: Path) -> list[Case]:
+    """Returns every peer with every output, in turn, from the local disk; `plain` has the images without markers."""
     chosen = [peer for peer in peers(options.backend) if wanted(peer, options)]
     outputs = OUTPUTS[:1] if options.quick else OUTPUTS
     cases = [Case(peer, output) for output in outputs for peer in chosen]
     data: dict[str, str] = {}
     for peer in chosen:
         try:
-            data[peer.name] = prepare(peer, folder)
+            data[peer.name] = prepare(peer, plain if peer.name in LIMITS else folder)
         except UnavailableError as error:
             for case in cases:
                 case.reason = str(error) if case.peer == peer else case.reason
@@ -78,6 +82,9 @@ def main() -> None:
     parser.add_argument(
         "--threads", type=int, default=os.cpu_count(), help="threads or worker processes of each loader"
     )
+    parser.add_argument(
+        "--corpus", choices=("markers", "plain"), default="markers", help="JPEGs with restart markers, or without"
+    )
     parser.add_argument("--backend", default="auto", help="tagmill's")
     parser.add_argument("--seconds", type=float, default=5.0, help=f"how long a run is measured, and {BATCHES} batches")
     parser.add_argument(
@@ -90,9 +97,12 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that a worker is ended with us
     options.rounds = min(options.rounds, 2) if options.quick else options.rounds
     pictures = measure.pictures(options.images, 32 if options.quick else None)
-    folder = corpora.prepare(pictures, 512 if options.quick else SAMPLES)
-    far = options.store == "s3"
-    cases = remote.cases(options, folder, sizes(options)) if far else local(options, folder)
+    samples = 512 if options.quick else SAMPLES
+    folders = {
+        kind: corpora.prepare(pictures, samples, markers=kind == "markers") for kind in {options.corpus, "plain"}
+    }
+    folder, far = folders[options.corpus], options.store == "s3"
+    cases = remote.cases(options, folder, sizes(options)) if far else local(options, folder, folders["plain"])
     figures.remote_table(cases) if far else figures.table(cases)
     keep(cases, options)
 

@@ -1,5 +1,5 @@
-"""The limit: libjpeg without a loader in as many threads, on the windows that tagmill crops, from memory; each is
-reduced to one pixel, at negligible cost, and not delivered."""
+"""The limit of decoding whole images: libjpeg without a loader in as many threads, on the windows that tagmill crops,
+from memory, and nothing cut; each is reduced to one pixel, at negligible cost, and not delivered."""
 
 import argparse
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ def batches(options: argparse.Namespace) -> Iterator[int]:
     pixels = np.empty((options.batch, 1, 1, 3), np.uint8)
 
     def decode(part: tuple[list[bytes], npt.NDArray[np.int32]]) -> None:
-        libjpeg._compiled.fill(pixels, 1, 0, *part, WHOLE, (1.0,) * 3, (0.0,) * 3, True)
+        libjpeg._compiled.fill(pixels, 1, 0, *part, WHOLE, (1.0,) * 3, (0.0,) * 3, True, False)
 
     with ThreadPoolExecutor(options.threads) as pool:
         for number in count():

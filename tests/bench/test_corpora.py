@@ -45,6 +45,20 @@ def test_images_are_stored_with_their_short_side(tmp_path: Path) -> None:
     assert Image.open(io.BytesIO(stored)).size == (256, 512)
 
 
+@pytest.mark.parametrize(("width", "interval"), [(256, 2), (336, 3), (1200, 3), (400, 1)])
+def test_images_with_markers_have_the_same_pixels_and_an_interval_that_divides_a_row(
+    tmp_path: Path, width: int, interval: int
+) -> None:
+    noise = np.random.default_rng(width).integers(0, 256, (256, width, 3)).astype(np.uint8)
+    Image.fromarray(noise).save(tmp_path / "a.jpg", "JPEG")
+    plain, marked = (corpora.resized(tmp_path / "a.jpg", markers=markers) for markers in (False, True))
+    assert b"\xff\xdd" not in plain
+    at = marked.index(b"\xff\xdd")
+    assert int.from_bytes(marked[at + 4 : at + 6]) == interval and -(-width // 16) % interval == 0
+    pixels = [np.asarray(Image.open(io.BytesIO(jpeg))) for jpeg in (plain, marked)]
+    assert (pixels[0] == pixels[1]).all()
+
+
 def test_another_image_is_another_folder(tmp_path: Path) -> None:
     one, two = picture(tmp_path / "1.jpg", 1), picture(tmp_path / "2.jpg", 99)
     names = {
@@ -52,8 +66,9 @@ def test_another_image_is_another_folder(tmp_path: Path) -> None:
         corpora.digest([two], 5),
         corpora.digest([one], 6),
         corpora.digest([one, two], 5),
+        corpora.digest([one], 5, markers=True),
     }
-    assert len(names) == 4 and corpora.digest([one], 5) in names
+    assert len(names) == 5 and corpora.digest([one], 5) in names
 
 
 def test_an_unfinished_folder_is_made_again(tmp_path: Path) -> None:
