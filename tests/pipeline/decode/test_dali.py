@@ -1,5 +1,6 @@
 """Tests whole batches by DALI on the CPU: several in flight; an error in one loses no other sample."""
 
+import io
 from typing import Any
 
 import numpy as np
@@ -7,12 +8,16 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from tagmill.pipeline.augment.draws import Crops, train_crops
 from tagmill.pipeline.batch import Normalisation, normalise
+from tagmill.pipeline.config import LoaderConfig
+from tagmill.pipeline.decode.backend import choose
 from tagmill.pipeline.decoding import MOST_DEPTH, Decoding
 from tagmill.shards.errors import TagmillError
 from tests.pipeline.corpora import picture
+from tests.pipeline.decode.test_libjpeg import COMPILED
 
 pytest.importorskip("nvidia.dali")
 dali = pytest.importorskip("tagmill.pipeline.decode.dali")
@@ -46,7 +51,7 @@ KINDS = {"good": None, "bad": UNDECODABLE, "cut header": GOOD[0][:300], "text": 
 @given(
     plan=st.lists(st.lists(st.sampled_from(list(KINDS)), min_size=PLACES, max_size=PLACES), min_size=1, max_size=6),
     depth=st.integers(1, MOST_DEPTH),
-    window=st.sampled_from(["region", "full"]),
+    window=st.sampled_from(["region", "full", "cut"]),
 )
 def test_each_failure_is_one_hole_and_nothing_else_is_lost(plan: list[list[str]], depth: int, window: Any) -> None:
     batches, wanted = [], []
@@ -174,3 +179,90 @@ def test_a_working_decoder_and_a_failing_one(monkeypatch: pytest.MonkeyPatch) ->
         assert "DALI cannot start on cuda:0" in dali.DaliBackend(1, "cuda:0").failure()
     monkeypatch.setattr(dali, "placeholder", lambda: UNDECODABLE)
     assert "a valid image" in dali.DaliBackend(1).failure()
+
+
+def marked(number: int) -> bytes:
+    """Returns an image of 96 x 80 pixels with a restart marker every 2 MCUs."""
+    file = io.BytesIO()
+    Image.open(io.BytesIO(picture(number, 96, 80))).save(file, "JPEG", quality=90, restart_marker_blocks=2)
+    return file.getvalue()
+
+
+MARKED = [marked(number) for number in range(5)]
+SMALL = Crops(*(np.full(5, value, np.int32) for value in (50, 40, 20, 18)), np.arange(5) % 2 == 1)
+
+
+def fed(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
+    """Records the sizes in bytes of the JPEGs of each start."""
+    found: list[list[int]] = []
+    inputs = dali.Graph.inputs
+    monkeypatch.setattr(
+        dali.Graph,
+        "inputs",
+        lambda self, jpegs, *more: (found.append([len(jpeg or b"") for jpeg in jpegs]), inputs(self, jpegs, *more))[1],
+    )
+    return found
+
+
+@COMPILED
+def test_images_with_markers_are_cut_and_their_pixels_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Among them one without markers, one that is missing, and one that is needed whole."""
+    jpegs = [MARKED[0], GOOD[1], None, MARKED[3], MARKED[4]]
+    windows = Crops(*(side.copy() for side in (SMALL.x, SMALL.y, SMALL.width, SMALL.height)), SMALL.flip)
+    windows.x[4] = windows.y[4] = 0
+    windows.width[4], windows.height[4] = 96, 80
+    images, failures = {}, {}
+    for window in ("full", "cut", "region"):
+        backend = dali.DaliBackend(1, decoding=Decoding(window=window))
+        sizes = fed(monkeypatch)
+        images[window], failures[window] = backend.decode(jpegs, windows, 16)
+        backend.close()
+        monkeypatch.undo()
+        cut = [len(jpeg or b"") > size for jpeg, size in zip(jpegs, sizes[-1], strict=True)]
+        assert cut == [window == "cut", False, False, window == "cut", False]
+    assert not any(failed.any() for failed in failures.values())
+    apart = (images["cut"].to(torch.int16) - images["full"].to(torch.int16)).abs()
+    assert not apart[[1, 2, 4]].any()  # not cut: the same work
+    inner = apart[:, :, 2:-2, 2:-2]
+    assert (
+        int(inner.max()) <= 1 and int(apart.max()) <= 24
+    )  # a resize may see beyond its window, and a cut has less there
+    whole = images["cut"][4].to(torch.int16) - images["region"][4].to(torch.int16)
+    assert int(whole.abs()[:, 2:-2, 2:-2].max()) <= 2
+
+
+@COMPILED
+def test_the_backends_agree_on_cut_windows() -> None:
+    """Within the limits of test_backend.py, over many windows."""
+    many = [MARKED[row % 5] for row in range(40)]
+    windows = crops(40)
+    ours = choose(LoaderConfig(backend="cpu", threads=1))
+    here, _ = ours.decode(many, windows, 32)
+    there, failed = dali.DaliBackend(1, decoding=Decoding(window="cut")).decode(many, windows, 32)
+    ours.close()
+    apart = (here.to(torch.int16) - there.to(torch.int16)).abs()
+    assert not failed.any() and int(apart[:, :, 2:-2, 2:-2].max()) <= 2 and int(apart.max()) <= 24
+
+
+@COMPILED
+@settings(max_examples=15)
+@given(
+    broken=st.sets(st.integers(0, 4), min_size=1, max_size=4),
+    kind=st.sampled_from(["table", "text", "segment"]),
+)
+def test_a_broken_image_among_cut_ones_is_the_one_that_is_named(broken: set[int], kind: str) -> None:
+    jpegs: list[bytes | None] = list(MARKED)
+    for row in broken:
+        table = MARKED[row].index(b"\xff\xc4") + 5
+        jpegs[row] = {
+            "table": MARKED[row][:table] + b"\xff" * 16 + MARKED[row][table + 16 :],
+            "text": b"<html>",
+            "segment": MARKED[row][: len(MARKED[row]) // 3],
+        }[kind]
+    backend = dali.DaliBackend(2, decoding=Decoding(window="cut"))
+    right, _ = backend.decode(MARKED, SMALL, 16)
+    found = go_through(backend, [(MARKED, SMALL), (jpegs, SMALL), (MARKED, SMALL)])
+    for (pixels, failed), lost in zip(found, (set[int](), broken, set[int]()), strict=True):
+        assert set(np.flatnonzero(failed).tolist()) == lost
+        rows = [row for row in range(5) if row not in lost]
+        assert torch.equal(pixels[rows], right[rows]) and not pixels[sorted(lost)].any()
