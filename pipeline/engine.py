@@ -25,10 +25,17 @@ class Engine:
         """The run of the last iteration."""
 
     def run_from(
-        self, schedule: Schedule | MixedSchedule, slots: int, epoch: int, turn: int, most_readers: int | None = None
+        self,
+        schedule: Schedule | MixedSchedule,
+        slots: int,
+        epoch: int,
+        turn: int,
+        most_readers: int | None = None,
+        ahead: int = 1,
     ) -> Run:
         """Returns a run whose next batch begins at `turn`: the current one if it is at that turn of the same schedule,
-        else a new one. `slots` is the length of a batch; `most_readers` limits the chunks that are read at a time."""
+        else a new one. `slots` is the length of a batch; `most_readers` limits the chunks that are read at a time, and `ahead`
+        the batches that are begun while one is incomplete."""
         run = self.run
         if run is not None and run.schedule is schedule and run.at == (epoch, turn):
             run.resume()
@@ -45,6 +52,7 @@ class Engine:
             epoch=epoch,
             turn=turn,
             most_readers=most_readers,
+            ahead=ahead,
         )
         return run
 

@@ -2,6 +2,7 @@
 the next. The run is kept from one `for` of the loader to the next."""
 
 import time
+import weakref
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import CancelledError, Future
@@ -46,6 +47,11 @@ def ended_error() -> TagmillError:
     return TagmillError("this iteration was ended", "loader", "iterate again: the loader goes on from its state")
 
 
+def _wake(backend: weakref.ref[Backend], _: object) -> None:
+    if (found := backend()) is not None:
+        found.wake()
+
+
 class Run:
     """Makes the batches of a schedule from a turn on. Batches in progress are futures: an error is raised when its
     batch is due, after all earlier batches were yielded."""
@@ -62,7 +68,9 @@ class Run:
         epoch: int,
         turn: int,
         most_readers: int | None = None,
+        ahead: int = 1,
     ) -> None:
+        """`ahead`: number of batches that the decoder may begin while another is incomplete."""
         self.schedule = schedule
         self.at = (epoch, turn)
         """(epoch, turn) at which the next batch begins."""
@@ -85,8 +93,11 @@ class Run:
         self._stream = SideStream(config.device)
         self._idle_since: float | None = None
         self._closed = False
+        self._wake_decoder = partial(_wake, weakref.ref(backend))  # does not keep a run that was dropped
         self._assembling: deque[Future[AssembledBatch | None]] = deque()  # batches that the decoder has not begun
         self._pending: deque[Future[ReadyBatch | None]] = deque()
+        for _ in range(ahead - 1):
+            self._assemble_next()
         for _ in range(AHEAD + 1):
             self._pending.append(self._submit_next())
 
@@ -131,8 +142,13 @@ class Run:
         self._batch_thread.shutdown()
 
     def _submit_next(self) -> Future[ReadyBatch | None]:
-        self._assembling.append(self._assembly_thread.submit(self._assembler.next))
+        self._assemble_next()
         return self._batch_thread.submit(self._make)
+
+    def _assemble_next(self) -> None:
+        assembling = self._assembly_thread.submit(self._assembler.next)
+        self._assembling.append(assembling)
+        assembling.add_done_callback(self._wake_decoder)
 
     def _make(self) -> ReadyBatch | None:
         idle, self._idle_since = self._idle_since, None
@@ -148,7 +164,7 @@ class Run:
         return ready
 
     def _upcoming(self, ahead: int) -> tuple[Sequence[bytes | None], Crops, int] | None:
-        """Returns JPEGs, crops and size of the next batch (`ahead` 0) or the one after it (1), if it is assembled
+        """Returns JPEGs, crops and size of the next batch (`ahead` 0) or of one after it (1, 2, ...), if it is assembled
         already."""
         found = self._upcoming_number(ahead)
         return found and found[1:]

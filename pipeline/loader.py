@@ -12,7 +12,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from tagmill.pipeline.batch import DTYPES, Batch
 from tagmill.pipeline.config import LoaderConfig, World
-from tagmill.pipeline.decode.backend import working_memory
+from tagmill.pipeline.decode.backend import batches_ahead, working_memory
 from tagmill.pipeline.decode.choice.device import resolve
 from tagmill.pipeline.engine import Engine
 from tagmill.pipeline.iteration import AHEAD, ended_error
@@ -116,12 +116,15 @@ class Loader(IterableDataset[Batch]):
         """Slots of every batch of this rank."""
         self._schedule = self._make_schedule(streams)
         first, most = config.reader_range(self._remote)
-        needed = self.memory(first)
+        needed = self.memory(first, 1)
         if needed > config.memory_limit:
             what = f"{needed:,} bytes of open samples and batches, memory_limit is {config.memory_limit:,}"
             raise ConfigError(what, "loader", f"set memory_limit to {needed:,}, or lower streams, window or chunk")
-        fits = (readers for readers in range(most, first, -1) if self.memory(readers) <= config.memory_limit)
-        self._most_readers = next(fits, first)
+        fits = (readers for readers in range(most, first, -1) if self.memory(readers, 1) <= config.memory_limit)
+        self._most_readers = readers = next(fits, first)
+        needed = self.memory(readers, 1)
+        more = (config.memory_limit - needed) // (self.memory(readers, 2) - needed)
+        self._ahead = min(1 + max(0, more), batches_ahead(config, self.local_batch_size))
 
     def _make_schedule(self, streams: int) -> Schedule | MixedSchedule:
         config = self.config
@@ -209,11 +212,13 @@ class Loader(IterableDataset[Batch]):
     def _remote(self) -> bool:
         return any(one.corpus.store.root is None for one in self._readers)
 
-    def memory(self, readers: int | None = None) -> int:
+    def memory(self, readers: int | None = None, ahead: int | None = None) -> int:
         """Returns an upper bound of the bytes that this rank needs beyond its imports: open samples (by the mean size
         of their corpus), ranges in flight, batches, and the decoder's own memory. Every corpus of a mixture has its own
-        windows. `readers`: chunks read at the same time; None: as many as there may be.
+        windows. `readers`: chunks read at the same time, `ahead`: batches begun while one is incomplete; None: as many
+        as there may be.
         """
+        ahead = self._ahead if ahead is None else ahead
         readers = self._most_readers if readers is None else readers
         windows = open_samples(self._schedule.streams, self.config.window, self.config.chunk, self.world)
         windows += self.config.read_ahead(self._remote, readers)
@@ -228,9 +233,9 @@ class Loader(IterableDataset[Batch]):
             largest = max(largest, mean)
         held += readers * self.config.chunk * largest  # ranges, until they are split into samples
         pixels = 3 * self.config.size**2
-        # AHEAD batches wait, two are being made, and the trainer holds one until it has the next. A batch that is not
-        # normalised while it is decoded is uint8 first.
-        batches = (AHEAD + 3) * (pixels * DTYPES[self.config.output].itemsize + largest)
+        # AHEAD batches wait, one is being made and others are begun, and the trainer holds one until it has the next. A
+        # batch that is not normalised while it is decoded is uint8 first.
+        batches = (AHEAD + 2 + ahead) * (pixels * DTYPES[self.config.output].itemsize + largest)
         batches += pixels if self.config.output != "uint8" else 0
         return int(held + self.local_batch_size * batches) + working_memory(self.config, self.local_batch_size, largest)
 
@@ -290,7 +295,7 @@ class Loader(IterableDataset[Batch]):
         if self.config.restarts and not endless:
             schedule = replace(self._single(), epochs=self._state.epoch + 1)  # reads nothing of another epoch ahead
         at = self._state.epoch, self._state.turn
-        run = self._engine.run_from(schedule, self.local_batch_size, *at, self._most_readers)
+        run = self._engine.run_from(schedule, self.local_batch_size, *at, self._most_readers, self._ahead)
         while (ready := self._engine.next(run)) is not None:
             self._state = replace(self._state, epoch=ready.after[0], turn=ready.after[1])
             yield ready.batch

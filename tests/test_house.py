@@ -61,6 +61,7 @@ DOORS = {
         "pipeline/decode/in_turn.py",
         "pipeline/decode/choice/device.py",
         "pipeline/decode/resize.py",
+        "pipeline/decode/threads/pool.py",
         "pipeline/loader.py",
         "train.py",
     },

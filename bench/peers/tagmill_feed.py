@@ -28,6 +28,12 @@ class Backend:
         self._decoder.take(len(jpegs))
         return self._images, np.zeros(len(jpegs), np.bool_)
 
+    def wake(self) -> None:
+        """Does nothing: batches are taken one by one."""
+
+    def seconds(self) -> None:
+        """Returns None: no image takes time."""
+
     def normalise(self, images: torch.Tensor, *_: Any) -> torch.Tensor:
         return images
 

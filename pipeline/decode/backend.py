@@ -1,6 +1,7 @@
 """The interface of decoding backends, and the choice of one for a configuration."""
 
 import logging
+import math
 from collections.abc import Callable
 from typing import Protocol
 
@@ -29,6 +30,8 @@ DALI_LIBRARIES = 120_000_000
 PICTURES_A_SLOT = 4
 PIXELS_A_BYTE = 3  # of a JPEG of quality 90
 
+SLOWEST = 100  # times the mean that an image may take without other threads having to wait for it
+
 
 class Backend(Protocol):
     """Decodes JPEGs to images. All backends give exactly the same crops, and pixels within a few levels."""
@@ -45,6 +48,13 @@ class Backend(Protocol):
         Rows of None (padding, holes), of JPEGs that cannot be decoded and of windows outside their image are zero.
         `coming` returns JPEGs, crops and size of the next calls, if known, so that a backend can start them early.
         """
+
+    def wake(self) -> None:
+        """Says, from any thread, that `coming` may know a further call."""
+
+    def seconds(self) -> npt.NDArray[np.float64] | None:
+        """Returns the seconds that each image of the last batch given to `decode` took, [n], from any thread: negative if
+        it is in progress, 0 if it was not begun. None if they are not known."""
 
     def normalise(
         self, images: torch.Tensor, valid: torch.Tensor, how: Normalisation, mix: Mix | None = None
@@ -70,6 +80,16 @@ def working_memory(config: LoaderConfig, samples: int, jpeg: float) -> int:
         return 0
     slots = config.decoding.depth * samples * PICTURES_A_SLOT
     return DALI_LIBRARIES + int(slots * 3 * PIXELS_A_BYTE * jpeg)
+
+
+def batches_ahead(config: LoaderConfig, slots: int) -> int:
+    """Returns how many batches of `slots` images are worth beginning while an earlier one is incomplete: those that all
+    threads decode while one of them decodes an image that takes SLOWEST times as long. DALI alone begins as many as its
+    depth says."""
+    if config.backend == "dali":
+        return 1
+    threads = config.threads or cores_per_rank(budget=config.cores)
+    return max(1, math.ceil(SLOWEST * threads / slots))
 
 
 def choose(config: LoaderConfig, pictures: Pictures = UNKNOWN) -> Backend:

@@ -54,6 +54,10 @@ class Buffers:
         weakref.finalize(lent, _take_back, free, block, self._kept).atexit = False
         return lent
 
+    def keep(self, kept: int) -> None:
+        """Keeps at least `kept` free blocks of a size from now on: as many batches were in progress at a time."""
+        self._kept = max(self._kept, kept)
+
     def clear(self) -> None:
         """Returns free memory to the system."""
         for free in self._free.values():

@@ -1,14 +1,14 @@
 """Decodes, crops, resizes, flips and normalises images in threads on the CPU; the backend that runs on every machine.
 
 Most of the time goes into decoding, and most of that into undoing the Huffman code. So the rest is one pass over the
-window while it is in the CPU cache (`libjpeg.py`), directly into its row of the batch; batches reuse memory, and the
-next batch is started before the current one is complete.
+window while it is in the CPU cache (`libjpeg.py`), directly into its row of the batch; batches reuse memory. Threads
+take one image at a time, and go on with the next batches, as many as are assembled, while one takes long.
 """
 
-import threading
+from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -18,28 +18,30 @@ import torch
 from tagmill.pipeline.augment.draws import Crops
 from tagmill.pipeline.batch import Mix, Normalisation, Normalise, mixed, normalise
 from tagmill.pipeline.decode.buffer_pool import Buffers, Fresh, paged
-from tagmill.pipeline.decode.cpu_affinity import pin
 from tagmill.pipeline.decode.resize import MEMORY, normalise_rows
+from tagmill.pipeline.decode.threads.pool import DecodePool, Filling
+from tagmill.pipeline.decode.threads.turns import Turns
 
 Jpegs = Sequence[bytes | None]
 Coming = Callable[
     [int], tuple[Jpegs, Crops, int] | None
 ]  # returns JPEGs, crops and size of a later batch, 0 being the next, if known
 T = TypeVar("T")
-Fill = Callable[[npt.NDArray[Any], Sequence[int], Sequence[bytes], Crops, Normalisation | None], list[int]]
+Fill = Callable[[npt.NDArray[Any], Sequence[int], Sequence[bytes], Crops, Normalisation | None, Turns], list[int]]
 
 KEPT = 5  # free buffers of a size: those of waiting batches, of the two in progress and of the trainer's
-TASKS_A_THREAD = 4  # tasks of a batch for each thread, so that other threads take over the rows of one that is delayed
+TASKS_A_THREAD = 4  # of normalising, so that other threads take over the rows of one that is delayed
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Work:
-    """A batch that threads fill task by task; each task returns the rows that it lost."""
+    """A batch that threads fill."""
 
     jpegs: Jpegs
     wanted: tuple[int, Normalisation | None]  # side in pixels, and the normalisation
     batch: npt.NDArray[Any]
-    tasks: list[Future[list[int]]]
+    rows: list[int]  # that have a JPEG, in the order of the turns
+    filling: Filling
 
 
 class CpuBackend:
@@ -60,30 +62,50 @@ class CpuBackend:
         self._threads = threads
         self._fill = fill_windows
         self._normalise_on_device = normalise_on_device
-        self._pool = _pool(threads, cores)
+        self._pool = DecodePool(threads, cores)
         self._buffers = Buffers(KEPT, fresh)
-        self._begun: _Work | None = None  # the next batch, started early
+        self._begun = deque[_Work]()  # the next batches, started early
+        self._last: tuple[int, list[int], Turns] | None = None  # slots, rows and turns of the batch that was asked for
 
     def decode(
         self, jpegs: Jpegs, crops: Crops, size: int, how: Normalisation | None = None, coming: Coming | None = None
     ) -> tuple[torch.Tensor, npt.NDArray[np.bool_]]:
         """See `tagmill.pipeline.decode.backend.Backend.decode`."""
-        work, self._begun = self._begun, None
+        work = self._begun.popleft() if self._begun else None
         if work is not None and (work.jpegs is not jpegs or work.wanted != (size, how)):
-            _cancel(work)
+            self._pool.cancel(work.filling)
+            self._cancel_begun()
             work = None
         work = work or self._begin(jpegs, crops, size, how)
+        self._last = len(jpegs), work.rows, work.filling.turns
+
+        def begin_next() -> bool:
+            found = coming(len(self._begun)) if coming else None
+            if found:
+                self._begun.append(self._begin(*found, how))
+            return found is not None
+
         failed = np.zeros(len(jpegs), np.bool_)
-        for task in work.tasks:
-            if self._begun is None and coming and (found := coming(0)):
-                self._begun = self._begin(*found, how)
-            failed[task.result()] = True
+        failed[self._pool.wait(work.filling, begin_next)] = True
         return torch.from_numpy(work.batch).view(how.dtype if how else torch.uint8).permute(0, 3, 1, 2), failed
 
     def begin(self, coming: Coming, how: Normalisation | None) -> None:
         """Starts the next batch, unless it is in progress already."""
-        if self._begun is None and (found := coming(0)):
-            self._begun = self._begin(*found, how)
+        if not self._begun and (found := coming(0)):
+            self._begun.append(self._begin(*found, how))
+
+    def wake(self) -> None:
+        """See `tagmill.pipeline.decode.backend.Backend.wake`."""
+        self._pool.wake()
+
+    def seconds(self) -> npt.NDArray[np.float64] | None:
+        """See `tagmill.pipeline.decode.backend.Backend.seconds`."""
+        if self._last is None:
+            return None
+        slots, rows, turns = self._last
+        found = np.zeros(slots)
+        found[rows] = turns.seconds()
+        return found
 
     def normalise(
         self, images: torch.Tensor, valid: torch.Tensor, how: Normalisation, mix: Mix | None = None
@@ -101,32 +123,40 @@ class CpuBackend:
         def work(rows: Sequence[int]) -> None:
             normalise_rows(batch, rows, [pixels[row] for row in rows], how)
 
-        for _ in self._pool.map(work, self._task_lists(valid.nonzero().flatten().tolist())):
-            pass
+        self._share([partial(work, rows) for rows in self._task_lists(valid.nonzero().flatten().tolist())])
         return torch.from_numpy(batch).view(how.dtype).permute(0, 3, 1, 2)
 
     def share(self, rows: npt.NDArray[np.bool_], work: Callable[[npt.NDArray[np.bool_]], None]) -> None:
         """See `tagmill.pipeline.decode.backend.Backend.share`."""
         numbers = np.arange(len(rows)) % self._threads
-        for _ in self._pool.map(work, [rows & (numbers == number) for number in range(self._threads)]):
-            pass
+        self._share([partial(work, rows & (numbers == number)) for number in range(self._threads)])
 
     def close(self) -> None:
         """Ends the threads."""
-        self._pool.shutdown(cancel_futures=True)
-        self._begun = None
+        self._cancel_begun()
+        self._pool.shutdown()
+        self._last = None
         self._buffers.clear()
 
+    def _share(self, calls: Sequence[Callable[[], None]]) -> None:
+        for done in [self._pool.submit(call) for call in calls]:
+            done.result()
+
+    def _cancel_begun(self) -> None:
+        for work in self._begun:
+            self._pool.cancel(work.filling)
+        self._begun.clear()
+
     def _begin(self, jpegs: Jpegs, crops: Crops, size: int, how: Normalisation | None) -> _Work:
+        self._buffers.keep(KEPT + len(self._begun))
         batch = self._buffers.lend((len(jpegs), size, size, 3), MEMORY[how.dtype if how else torch.uint8])
-        found = [(row, jpeg) for row, jpeg in enumerate(jpegs) if jpeg is not None]
+        rows = [row for row, jpeg in enumerate(jpegs) if jpeg is not None]
         batch[[row for row, jpeg in enumerate(jpegs) if jpeg is None]] = 0
-        tasks = []
-        for task in self._task_lists(found):
-            rows = [row for row, _ in task]
-            chosen = crops.take(np.array(rows, np.int64))
-            tasks.append(self._pool.submit(self._fill, batch, rows, [jpeg for _, jpeg in task], chosen, how))
-        return _Work(jpegs, (size, how), batch, tasks)
+        given, turns = [jpeg for jpeg in jpegs if jpeg is not None], Turns(len(rows))
+        fill = partial(self._fill, batch, rows, given, crops.take(np.array(rows, np.int64)), how, turns)
+        filling = Filling(fill, turns)
+        self._pool.begin(filling)
+        return _Work(jpegs, (size, how), batch, rows, filling)
 
     def _task_lists(self, parts: Sequence[T]) -> list[Sequence[T]]:
         """Splits parts of a batch into tasks for all threads."""
@@ -134,28 +164,3 @@ class CpuBackend:
             parts[first :: TASKS_A_THREAD * self._threads]
             for first in range(min(TASKS_A_THREAD * self._threads, len(parts)))
         ]
-
-
-def _cancel(work: _Work) -> None:
-    """Cancels the tasks of a batch; running ones finish into memory that is not used."""
-    for task in work.tasks:
-        task.cancel()
-
-
-def _pool(threads: int, cores: set[int] | None) -> ThreadPoolExecutor:
-    """Starts threads in which torch uses one thread only: there is one of them for each core already."""
-    barrier, num_before = threading.Barrier(threads), torch.get_num_threads()
-
-    def begin_thread() -> None:
-        if cores:
-            pin(cores)
-        # the first call in a thread adopts the global number; only afterwards can the thread have its own
-        torch.get_num_threads()
-        torch.set_num_threads(1)
-        barrier.wait()
-
-    pool = ThreadPoolExecutor(threads, "tagmill-decode", begin_thread)
-    for done in [pool.submit(threading.get_ident) for _ in range(threads)]:
-        done.result()
-    torch.set_num_threads(num_before)  # set_num_threads also changed the number for threads of the future
-    return pool

@@ -80,6 +80,12 @@ class DaliBackend:
         """Starts the next batches, as far as they are known; `how` is for the delivery."""
         self._fill(coming, 0)
 
+    def wake(self) -> None:
+        """Does nothing: batches are started when one is asked for."""
+
+    def seconds(self) -> None:
+        """Returns None: DALI tells no times of single images."""
+
     def normalise(
         self, images: torch.Tensor, valid: torch.Tensor, how: Normalisation, mix: Mix | None = None
     ) -> torch.Tensor:

@@ -4,6 +4,8 @@ epoch, so that a run can be repeated and resumed with the same pixels; the two d
 from collections.abc import Callable
 from typing import Protocol
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from tagmill.pipeline.augment.draws import Crops
@@ -66,6 +68,14 @@ class InTurn:
         mine, other = first
         other.begin(self._own(coming, not is_dalis), how)
         return mine.decode(jpegs, crops, size, how, self._own(coming, is_dalis))
+
+    def wake(self) -> None:
+        """See `tagmill.pipeline.decode.backend.Backend.wake`."""
+        self._cpu.wake()
+
+    def seconds(self) -> npt.NDArray[np.float64] | None:
+        """See `tagmill.pipeline.decode.backend.Backend.seconds`."""
+        return None if self._division.is_dalis(self._number) else self._cpu.seconds()
 
     def normalise(
         self, images: torch.Tensor, valid: torch.Tensor, how: Normalisation, mix: Mix | None = None

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <jpeglib.h>
 #include <jerror.h>
@@ -25,8 +26,10 @@
 #define MOST_SCANS 100 /* of an image: a scan of a few bytes takes the time of all pixels */
 
 #define READ_AHEAD (6 * 8 * DCTSIZE2) /* bytes after a cut: without them libjpeg decodes the last MCUs more slowly (jdhuff.c) */
+#define LONG 5000000 /* nanoseconds from which an image's processor time is asked for, which costs a system call */
 
-enum { FILLED, LEFT, LOST };
+enum { FILLED, LEFT, LOST, TAKEN }; /* TAKEN: by another thread, or by none yet */
+enum { NEXT, STOP, TIMES }; /* fields of the turns of a batch, each an int64; the last is the first image's time */
 enum { ROW, X, Y, WIDTH, HEIGHT, FLIP, FACTS }; /* fields of a window, each an int32 */
 
 /* State that is reused for each image, with all memory to free. */
@@ -122,9 +125,18 @@ static void cut(Picture *picture, const unsigned char **bytes, size_t *size, int
     *size = left + READ_AHEAD;
 }
 
-/* Fills the rows of all images and writes the outcome of each. Returns -1 if libjpeg cannot start. */
+static int64_t nanoseconds(clockid_t clock) {
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return now.tv_sec * 1000000000LL + now.tv_nsec;
+}
+
+/* Fills the rows of the images that this thread takes, one at a time, until none is left or it is asked to stop, and writes
+ * the outcome of each. Its time in `turns` is minus the monotonic time of its begin, and then what it took: a long one only
+ * as much as this thread's processor time since it was asked for, because a thread may have been suspended. Returns -1 if
+ * libjpeg cannot start. */
 static int fill_all(Picture *picture, const Py_buffer *jpegs, Py_ssize_t count, const int32_t *facts, const Output *output,
-                    int left_for_filter, uint8_t *out, char *became) {
+                    int left_for_filter, uint8_t *out, char *became, int64_t *turns) {
     picture->jpeg.err = jpeg_std_error(&picture->manager);
     picture->manager.error_exit = refuse;
     picture->manager.emit_message = warned;
@@ -135,7 +147,11 @@ static int fill_all(Picture *picture, const Py_buffer *jpegs, Py_ssize_t count, 
     picture->jpeg.mem->max_memory_to_use = MOST_MEMORY;
     picture->progress.progress_monitor = count_scans;
     picture->jpeg.progress = &picture->progress;
-    for (Py_ssize_t i = 0; i < count; i++) {
+    int64_t now = nanoseconds(CLOCK_MONOTONIC), worked = nanoseconds(CLOCK_THREAD_CPUTIME_ID);
+    while (!__atomic_load_n(&turns[STOP], __ATOMIC_RELAXED)) {
+        int64_t i = __atomic_fetch_add(&turns[NEXT], 1, __ATOMIC_RELAXED), begun = now;
+        if (i < 0 || i >= count) break;
+        __atomic_store_n(&turns[TIMES + i], -begun, __ATOMIC_RELAXED);
         int32_t window[FACTS];
         memcpy(window, facts + i * FACTS, sizeof window);
         uint8_t *square = out + window[ROW] * square_bytes(output);
@@ -146,6 +162,14 @@ static int fill_all(Picture *picture, const Py_buffer *jpegs, Py_ssize_t count, 
         became[i] = (char)begin(picture, bytes, size, window, shrink);
         if (became[i] == FILLED && resize(&picture->source, window[FLIP], output, &picture->memory, square)) became[i] = LOST;
         jpeg_abort_decompress(&picture->jpeg);
+        now = nanoseconds(CLOCK_MONOTONIC);
+        int64_t took = now - begun;
+        if (took >= LONG) {
+            int64_t before = worked;
+            worked = nanoseconds(CLOCK_THREAD_CPUTIME_ID);
+            if (worked - before < took) took = worked - before;
+        }
+        __atomic_store_n(&turns[TIMES + i], took, __ATOMIC_RELAXED);
     }
     return 0;
 }
@@ -157,9 +181,10 @@ static Py_ssize_t hold(PyObject *jpegs, Py_buffer *held, Py_ssize_t count) {
     return count;
 }
 
-/* Returns whether there are as many windows as images, each with a row of the batch. */
-static int fits(const Py_buffer *windows, Py_ssize_t count, const Output *output, const Py_buffer *batch) {
+/* Returns whether there are as many windows and turns as images, each window with a row of the batch. */
+static int fits(const Py_buffer *windows, Py_ssize_t count, const Output *output, const Py_buffer *batch, const Py_buffer *turns) {
     const int32_t *facts = windows->buf;
+    if (turns->obj && turns->len != (TIMES + count) * (Py_ssize_t)sizeof(int64_t)) return 0;
     if (windows->len != count * FACTS * (Py_ssize_t)sizeof(int32_t)) return 0;
     Py_ssize_t rows = batch->len / (Py_ssize_t)square_bytes(output);
     for (Py_ssize_t i = 0; i < count; i++)
@@ -168,28 +193,30 @@ static int fits(const Py_buffer *windows, Py_ssize_t count, const Output *output
 }
 
 static PyObject *fill(PyObject *self, PyObject *args) {
-    Py_buffer batch, windows;
+    Py_buffer batch, windows, turns = {0};
     PyObject *jpegs, *became = NULL;
     int size, kind, left_for_filter, simd, cuts = 1, status = 0;
     float scale[CHANNELS], shift[CHANNELS];
     (void)self;
-    if (!PyArg_ParseTuple(args, "w*iiO!y*i(fff)(fff)p|p", &batch, &size, &kind, &PyList_Type, &jpegs, &windows, &left_for_filter,
-                          &scale[0], &scale[1], &scale[2], &shift[0], &shift[1], &shift[2], &simd, &cuts))
+    if (!PyArg_ParseTuple(args, "w*iiO!y*i(fff)(fff)p|pw*", &batch, &size, &kind, &PyList_Type, &jpegs, &windows, &left_for_filter,
+                          &scale[0], &scale[1], &scale[2], &shift[0], &shift[1], &shift[2], &simd, &cuts, &turns))
         return NULL;
     Py_ssize_t count = PyList_Size(jpegs), held = 0;
     Output output = {0};
     Picture *picture = calloc(1, sizeof(Picture));
     Py_buffer *views = calloc(count + 1, sizeof(Py_buffer));
+    int64_t *own = calloc(TIMES + count, sizeof(int64_t)); /* turns of a call that takes all images */
     if (size < 1 || size > MAX_SIDE || kind < AS_UINT8 || kind > AS_BFLOAT16 || left_for_filter < 1) {
         PyErr_SetString(PyExc_ValueError, "size or kind of the output, or what is left for the filter");
-    } else if (!picture || !views || output_make(&output, kind, size, simd, scale, shift)) {
+    } else if (!picture || !views || !own || output_make(&output, kind, size, simd, scale, shift)) {
         PyErr_NoMemory();
-    } else if (!fits(&windows, count, &output, &batch)) {
-        PyErr_SetString(PyExc_ValueError, "windows are int32 [pictures, 6], and their rows inside the batch");
+    } else if (!fits(&windows, count, &output, &batch, &turns)) {
+        PyErr_SetString(PyExc_ValueError, "windows are int32 [pictures, 6], their rows inside the batch, and turns int64 [2 + pictures]");
     } else if ((held = hold(jpegs, views, count)) == count && (became = PyBytes_FromStringAndSize(NULL, count)) != NULL) {
         picture->cuts = cuts;
+        memset(PyBytes_AsString(became), TAKEN, count);
         Py_BEGIN_ALLOW_THREADS
-        status = fill_all(picture, views, count, windows.buf, &output, left_for_filter, batch.buf, PyBytes_AsString(became));
+        status = fill_all(picture, views, count, windows.buf, &output, left_for_filter, batch.buf, PyBytes_AsString(became), turns.obj ? turns.buf : own);
         jpeg_destroy_decompress(&picture->jpeg);
         Py_END_ALLOW_THREADS
         if (status) {
@@ -205,7 +232,9 @@ static PyObject *fill(PyObject *self, PyObject *args) {
     }
     free(picture);
     free(views);
+    free(own);
     output_free(&output);
+    PyBuffer_Release(&turns);
     PyBuffer_Release(&windows);
     PyBuffer_Release(&batch);
     return became;
@@ -213,7 +242,7 @@ static PyObject *fill(PyObject *self, PyObject *args) {
 
 static PyMethodDef methods[] = {
     {"fill", fill, METH_VARARGS,
-     "fill(batch, size, kind, jpegs, windows, left_for_filter, scale, shift, simd, cut=True) -> a byte for each picture: 0 filled, 1 left to others, 2 lost"},
+     "fill(batch, size, kind, jpegs, windows, left_for_filter, scale, shift, simd, cut=True[, turns]) -> a byte for each picture: 0 filled, 1 left to others, 2 lost, 3 taken by another call"},
     {"cut_windows", cut_windows, METH_VARARGS,
      "cut_windows(jpegs, windows, eighths) -> the cuts, or None where a picture is needed whole; windows are moved in place"},
     {NULL, NULL, 0, NULL},

@@ -6,7 +6,7 @@ libjpeg.c was not compiled.
 """
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy.typing as npt
 from tagmill.pipeline.augment.draws import Crops
 from tagmill.pipeline.batch import Normalisation
 from tagmill.pipeline.decode.resize import KINDS, LEFT_FOR_FILTER
+from tagmill.pipeline.decode.threads.turns import Turns
 
 LEFT, LOST = 1, 2  # numbers of the outcomes in libjpeg.c
 
@@ -35,19 +36,23 @@ def fill_with_libjpeg(
     jpegs: Sequence[bytes],
     crops: Crops,
     normalisation: Normalisation | None,
+    turns: Turns | None = None,
 ) -> list[int]:
     """Fills `rows` of a batch [n, size, size, 3], of a type in resize.MEMORY, with windows of JPEGs; `jpegs` and
     `crops` have one entry for each of the rows. Without a normalisation the batch is uint8. Several threads may fill
-    rows of one batch.
+    rows of one batch. With `turns`, threads that make the same call share its rows, and each fills those that it takes.
 
-    Returns the rows whose JPEG cannot be decoded or does not contain its window; these are zero.
+    Returns the rows of this call whose JPEG cannot be decoded or does not contain its window; these are zero.
     """
     if _compiled is None:
-        return _fill_with_pillow(batch, rows, jpegs, crops, normalisation)
+        return _fill_with_pillow(batch, rows, jpegs, crops, normalisation, turns)
+    turns = turns or Turns(len(rows))
     facts = np.stack([np.array(rows), crops.x, crops.y, crops.width, crops.height, crops.flip], -1).astype(np.int32)
     kind, scale, shift = _output(normalisation)
     size = batch.shape[1]
-    answer = _compiled.fill(batch, size, kind, list(jpegs), facts, LEFT_FOR_FILTER, scale, shift, True)
+    answer = _compiled.fill(
+        batch, size, kind, list(jpegs), facts, LEFT_FOR_FILTER, scale, shift, True, True, turns.cells
+    )
     became = np.frombuffer(answer, np.uint8)
     lost = [rows[number] for number in np.flatnonzero(became == LOST).tolist()]
     batch[lost] = 0
@@ -55,7 +60,7 @@ def fill_with_libjpeg(
     if len(others):
         left = [rows[number] for number in others.tolist()]
         theirs = [jpegs[number] for number in others.tolist()]
-        lost += _fill_with_pillow(batch, left, theirs, crops.take(others), normalisation)
+        lost += _fill_with_pillow(batch, left, theirs, crops.take(others), normalisation, turns.again(others.tolist()))
     return lost
 
 
@@ -65,11 +70,12 @@ def _fill_with_pillow(
     jpegs: Sequence[bytes],
     crops: Crops,
     normalisation: Normalisation | None,
+    numbers: Iterable[int] | None = None,
 ) -> list[int]:
     """Imports Pillow at the first JPEG that needs it: most corpora have none."""
     from tagmill.pipeline.decode.pillow import fill_with_pillow
 
-    return fill_with_pillow(batch, rows, jpegs, crops, normalisation)
+    return fill_with_pillow(batch, rows, jpegs, crops, normalisation, numbers)
 
 
 def _output(normalisation: Normalisation | None) -> tuple[int, tuple[float, ...], tuple[float, ...]]:

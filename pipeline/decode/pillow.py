@@ -3,7 +3,7 @@ not."""
 
 import io
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,17 +25,17 @@ def fill_with_pillow(
     jpegs: Sequence[bytes],
     crops: Crops,
     normalisation: Normalisation | None,
+    numbers: Iterable[int] | None = None,
 ) -> list[int]:
-    """Fills rows as `tagmill.pipeline.decode.libjpeg.fill_with_libjpeg`. Pillow releases the GIL while it decodes."""
-    found, windows, lost = list[int](), list[Pixels](), list[int]()
-    for number, (row, jpeg) in enumerate(zip(rows, jpegs, strict=True)):
-        window = _window(jpeg, crops, number, batch.shape[1])
+    """Fills rows as `tagmill.pipeline.decode.libjpeg.fill_with_libjpeg`. Pillow releases the GIL while it decodes.
+    `numbers` are the indices of those to fill, for example turns that several threads share; None: all."""
+    lost = list[int]()
+    for number in range(len(rows)) if numbers is None else numbers:
+        window = _window(jpegs[number], crops, number, batch.shape[1])
         if window is None:
-            lost.append(row)
+            lost.append(rows[number])
         else:
-            found.append(number)
-            windows.append(window)
-    resize.fill(batch, [rows[number] for number in found], windows, crops.flip[found].tolist(), normalisation)
+            resize.fill(batch, [rows[number]], [window], [bool(crops.flip[number])], normalisation)
     batch[lost] = 0
     return lost
 

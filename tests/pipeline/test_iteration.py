@@ -45,6 +45,12 @@ class CountingBackend:
 
     normalise = staticmethod(normalise)
 
+    def wake(self) -> None:
+        pass
+
+    def seconds(self) -> None:
+        return None
+
     def share(self, rows: npt.NDArray[np.bool_], work: Any) -> None:
         work(rows)
 

@@ -1,9 +1,9 @@
 """Tests the CPU backend: images are resized, flipped and normalised in threads, into reused memory."""
 
 import io
-import itertools
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -11,12 +11,15 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from tagmill.pipeline.augment.draws import Crops, train_crops
 from tagmill.pipeline.batch import Normalisation, normalise
 from tagmill.pipeline.decode import libjpeg, pillow
 from tagmill.pipeline.decode.cpu import CpuBackend
+from tagmill.pipeline.decode.threads.turns import Turns
 from tests.pipeline.corpora import picture
 
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
@@ -112,23 +115,41 @@ def test_memory_of_a_dropped_batch_is_reused_and_that_of_a_held_one_is_not() -> 
     backend.close()
 
 
+def wait_for(condition: Callable[[], object]) -> None:
+    """Waits until other threads have made a condition true; returns after a while, so that the test's own assertion
+    fails."""
+    limit = time.monotonic() + 20
+    while not condition() and time.monotonic() < limit:
+        time.sleep(0.001)
+
+
 class Filler:
-    """Fills each row with the image's first byte, and loses those that request it; records its rows and threads."""
+    """Fills each row with the image's first byte, waits for a gate at those that request it, loses others that do."""
 
     def __init__(self) -> None:
-        self.given: list[list[int]] = []
-        self.gate = threading.Event()
+        self.given: list[tuple[bytes, int]] = []
+        self.gate, self.held = threading.Event(), threading.Event()
 
     def fill(
-        self, batch: npt.NDArray[Any], rows: Sequence[int], jpegs: Sequence[bytes], crops: Crops, how: object
+        self,
+        batch: npt.NDArray[Any],
+        rows: Sequence[int],
+        jpegs: Sequence[bytes],
+        crops: Crops,
+        how: object,
+        turns: Turns,
     ) -> list[int]:
         assert len(rows) == len(jpegs) == len(crops) and crops.x.tolist() == list(rows), "each with its own window"
-        self.given.append(list(rows))
-        if b"wait" in jpegs:
-            assert self.gate.wait(30)
-        for row, jpeg in zip(rows, jpegs, strict=True):
-            batch[row] = jpeg[0]
-        return [row for row, jpeg in zip(rows, jpegs, strict=True) if jpeg == b"bad"]
+        lost = []
+        for number in turns:
+            self.given.append((jpegs[number], rows[number]))
+            if jpegs[number] == b"wait":
+                self.held.set()
+                assert self.gate.wait(30)
+            batch[rows[number]] = jpegs[number][0]
+            if jpegs[number] == b"bad":
+                lost.append(rows[number])
+        return lost
 
 
 def numbered(count: int) -> Crops:
@@ -136,15 +157,16 @@ def numbered(count: int) -> Crops:
     return Crops(*sides, np.zeros(count, np.bool_))
 
 
-def test_the_tasks_of_a_batch_cover_its_rows_and_report_lost_ones() -> None:
+def test_the_turns_of_a_batch_cover_its_rows_and_report_lost_ones() -> None:
     filler = Filler()
     backend = CpuBackend(2, filler.fill)
     jpegs = [None, *[bytes([row]) for row in range(1, 20)], b"bad", None, b"bad"]
     pixels, failed = backend.decode(jpegs, numbered(len(jpegs)), 3)
     assert np.flatnonzero(failed).tolist() == [20, 22]
-    assert sorted(itertools.chain(*filler.given)) == [row for row, jpeg in enumerate(jpegs) if jpeg is not None]
-    assert len(filler.given) == 2 * 4, "four pieces a thread"
+    assert sorted(row for _, row in filler.given) == [row for row, jpeg in enumerate(jpegs) if jpeg is not None]
     assert pixels[:20, 0, 0, 0].tolist() == list(range(20)) and not pixels[21].any()
+    seconds = backend.seconds()
+    assert seconds is not None and ((seconds > 0) == [jpeg is not None for jpeg in jpegs]).all()
     backend.close()
 
 
@@ -152,14 +174,87 @@ def test_the_next_batch_is_started_during_the_current_one() -> None:
     filler = Filler()
     backend = CpuBackend(2, filler.fill)
     first, second = [b"a"] * 6, [b"wait", *[b"b"] * 5]
-    pixels, _ = backend.decode(first, numbered(6), 3, None, lambda _: (second, numbered(6), 5))
+    known = [(second, numbered(6), 3)]
+    pixels, _ = backend.decode(first, numbered(6), 3, None, lambda ahead: known[ahead] if ahead < 1 else None)
     assert (pixels == ord("a")).all(), "and one does not wait for the other"
     filler.gate.set()
-    begun = len(filler.given)
-    pixels, _ = backend.decode(second, numbered(6), 5, None, lambda _: None)
-    assert pixels.shape == (6, 3, 5, 5)
-    assert pixels[:, 0, 0, 0].tolist() == [ord("w"), *[ord("b")] * 5] and len(filler.given) <= begun + 6
+    pixels, _ = backend.decode(second, numbered(6), 3, None, lambda _: None)
+    assert pixels[:, 0, 0, 0].tolist() == [ord("w"), *[ord("b")] * 5]
     assert len(filler.given) == 12, "nothing was done twice"
+    backend.close()
+
+
+@given(threads=st.integers(2, 5), ahead=st.integers(0, 6), place=st.integers(0, 5))
+@settings(max_examples=20, deadline=None)
+def test_a_slow_image_holds_up_no_other_of_the_batches_that_are_known(threads: int, ahead: int, place: int) -> None:
+    """The slow one is held until all others were decoded, in its own batch and in those ahead; no further batch begins."""
+    filler = Filler()
+    backend = CpuBackend(threads, filler.fill)
+    batches = [[bytes([1 + number])] * 6 for number in range(ahead + 1)]
+    batches[0][place] = b"wait"
+    known = batches[1:]
+    others = 6 * len(batches) - 1
+
+    def coming(number: int) -> tuple[list[bytes], Crops, int] | None:
+        if number < len(known):
+            return known[number], numbered(6), 3
+        return None
+
+    decoded = ThreadPoolExecutor(1)
+    first = decoded.submit(backend.decode, batches[0], numbered(6), 3, None, coming)
+    assert filler.held.wait(30)
+    wait_for(lambda: len(filler.given) == others + 1)
+    assert not first.done() and len(filler.given) == others + 1, "all others are decoded while it is held"
+    progress = backend.seconds()
+    assert progress is not None and np.flatnonzero(progress < 0).tolist() == [place], "and it is named"
+    filler.gate.set()
+    for jpegs in batches:
+        pixels, failed = first.result() if jpegs is batches[0] else backend.decode(jpegs, numbered(6), 3)
+        assert pixels[:, 0, 0, 0].tolist() == [jpeg[0] for jpeg in jpegs] and not failed.any()
+    assert len(filler.given) == others + 1, "nothing was done twice"
+    decoded.shutdown()
+    backend.close()
+
+
+def test_a_batch_that_becomes_known_later_begins_after_wake() -> None:
+    filler = Filler()
+    backend = CpuBackend(2, filler.fill)
+    known: list[list[bytes]] = []
+    asked = threading.Event()
+
+    def coming(number: int) -> tuple[list[bytes], Crops, int] | None:
+        asked.set()
+        return (known[number], numbered(6), 3) if number < len(known) else None
+
+    with ThreadPoolExecutor(1) as decoded:
+        first = decoded.submit(backend.decode, [b"wait", *[b"a"] * 5], numbered(6), 3, None, coming)
+        assert filler.held.wait(30) and asked.wait(30)
+        wait_for(lambda: len(filler.given) == 6)
+        known.append([b"b"] * 6)
+        backend.wake()
+        wait_for(lambda: len(filler.given) == 12)
+        assert len(filler.given) == 12 and not first.done()
+        filler.gate.set()
+        first.result()
+    backend.close()
+
+
+def test_augmentations_come_before_the_images_of_later_batches() -> None:
+    """Else the batch that is being augmented would wait for batches after it."""
+    filler = Filler()
+    backend = CpuBackend(1, filler.fill)
+    later = [b"wait", *[b"b"] * 5]
+    backend.decode([b"a"], numbered(1), 3, None, lambda ahead: (later, numbered(6), 3) if ahead < 1 else None)
+    assert filler.held.wait(30)
+    seen = list[int]()
+    with ThreadPoolExecutor(1) as other:
+        shared = other.submit(backend.share, np.ones(2, np.bool_), lambda _: seen.append(len(filler.given)))
+        wait_for(lambda: backend._pool._calls)
+        filler.gate.set()
+        shared.result()
+    assert seen == [2], "after the image in progress"
+    backend.decode(later, numbered(6), 3)
+    assert len(filler.given) == 7
     backend.close()
 
 
@@ -169,8 +264,10 @@ def test_an_announced_batch_that_is_not_requested_is_cancelled() -> None:
     filler.gate.set()
     backend = CpuBackend(1, filler.fill)
     batches = [[bytes([value])] * 5 for value in range(1, 5)]
-    backend.decode(batches[0], numbered(5), 3, None, lambda _: (batches[1], numbered(5), 3))
-    pixels, _ = backend.decode(batches[2], numbered(5), 3, None, lambda _: (batches[3], numbered(5), 3))
+    backend.decode(batches[0], numbered(5), 3, None, lambda ahead: None if ahead else (batches[1], numbered(5), 3))
+    pixels, _ = backend.decode(
+        batches[2], numbered(5), 3, None, lambda ahead: None if ahead else (batches[3], numbered(5), 3)
+    )
     assert (pixels == 3).all()
     pixels, _ = backend.decode(batches[3], numbered(5), 7)
     assert pixels.shape[-1] == 7 and (pixels == 4).all()
@@ -184,5 +281,5 @@ def test_an_error_in_a_thread_is_raised() -> None:
     backend = CpuBackend(2, failing)
     for _ in range(2):
         with pytest.raises(ZeroDivisionError):
-            backend.decode([b"a"] * 3, numbered(3), 3, None, lambda _: ([b"b"], numbered(1), 3))
+            backend.decode([b"a"] * 3, numbered(3), 3, None, lambda ahead: None if ahead else ([b"b"], numbered(1), 3))
     backend.close()

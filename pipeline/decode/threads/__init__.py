@@ -1,0 +1,1 @@
+"""Threads that decode several batches at a time, and share the images of each."""
