@@ -85,11 +85,12 @@ def working_memory(config: LoaderConfig, samples: int, jpeg: float) -> int:
 def batches_ahead(config: LoaderConfig, slots: int) -> int:
     """Returns how many batches of `slots` images are worth beginning while an earlier one is incomplete: those that all
     threads decode while one of them decodes an image that takes SLOWEST times as long. DALI alone begins as many as its
-    depth says."""
+    depth says; beside the CPU it must know of its next batch wherever in the division that is."""
     if config.backend == "dali":
         return 1
     threads = config.threads or cores_per_rank(budget=config.cores)
-    return max(1, math.ceil(SLOWEST * threads / slots))
+    may_divide = config.backend == "both" or (config.backend == "auto" and config.device != "cpu")
+    return max(DIVISION_PERIOD if may_divide else 1, math.ceil(SLOWEST * threads / slots))
 
 
 def choose(config: LoaderConfig, pictures: Pictures = UNKNOWN) -> Backend:

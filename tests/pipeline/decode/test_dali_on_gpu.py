@@ -1,16 +1,21 @@
 """Tests that need a GPU. Skipped without one; docs/how-to/gpu.md says which of them were ever run."""
 
+import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from tagmill.pipeline import Batch, Loader, LoaderConfig
 from tagmill.pipeline.augment.draws import train_crops
 from tagmill.pipeline.batch import Mix, Normalisation, normalise
 from tagmill.pipeline.decode import compiled_normalise
+from tagmill.pipeline.decode.backend import choose
+from tagmill.pipeline.decode.choice.division import Division
+from tagmill.pipeline.decode.in_turn import InTurn
 from tagmill.pipeline.decoding import Decoding
 from tests.pipeline.corpora import make_corpus, picture
 from tests.pipeline.epochs import batches_left
@@ -24,6 +29,13 @@ CROPS = train_crops(5, 0, np.arange(COUNT), np.full(COUNT, WIDTH, np.int32), np.
 TABLE = PICTURES[2].index(b"\xff\xc4") + 5
 UNDECODABLE = PICTURES[2][:TABLE] + b"\xff" * 16 + PICTURES[2][TABLE + 16 :]
 INSIDE, BORDER, MEAN = 4, 32, 2.5  # levels; a little more than between CPU backends: other inverse transforms
+
+
+def marked(jpeg: bytes) -> bytes:
+    """Returns an image with a restart marker every 2 MCUs."""
+    file = io.BytesIO()
+    Image.open(io.BytesIO(jpeg)).save(file, "JPEG", quality=90, restart_marker_blocks=2)
+    return file.getvalue()
 
 
 def apart(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
@@ -41,6 +53,48 @@ def test_pixels_equal_the_cpus(window: Any, load: float, share: bool) -> None:
     difference = apart(here, there)
     assert int(difference[:, :, 2:-2, 2:-2].max()) <= INSIDE and int(difference.max()) <= BORDER
     assert float(difference.float().mean()) <= MEAN
+
+
+@pytest.mark.parametrize("load", [0.0, 0.65, 1.0])
+def test_windows_cut_from_the_bytes_equal_the_cpus(load: float) -> None:
+    """With images among them that have no markers, or are broken where the window needs them."""
+    jpegs = [marked(jpeg) for jpeg in PICTURES]
+    jpegs[1], jpegs[5] = PICTURES[1], jpegs[5][: len(jpegs[5]) // 3]
+    decoding = Decoding(window="cut", hw_decoder_load=load)
+    here, lost = dali.DaliBackend(2).decode(jpegs, CROPS, SIZE)
+    there, failed = dali.DaliBackend(2, "cuda:0", decoding).decode(jpegs, CROPS, SIZE)
+    assert failed.tolist() == lost.tolist() and failed[5] and failed.sum() == 1 and not there[5].any()
+    difference = apart(here, there)
+    assert int(difference[:, :, 2:-2, 2:-2].max()) <= INSIDE and int(difference.max()) <= BORDER
+    assert float(difference.float().mean()) <= MEAN
+
+
+@pytest.mark.parametrize("dali_share", [0.125, 0.5, 0.875])
+def test_dali_and_the_cpu_make_their_own_batches(dali_share: float) -> None:
+    """And each of them the same as alone, from page-locked memory or on the GPU."""
+    decoding = Decoding(dali_share=dali_share)
+    backends = [
+        choose(LoaderConfig(device="cuda:0", backend=name, threads=4, decoding=decoding))
+        for name in ("both", "dali", "cpu")
+    ]
+    both, alone, on_host = backends
+    assert isinstance(both, InTurn)
+    division = Division.of(dali_share)
+    orders = [(PICTURES[number:] + PICTURES[:number], CROPS, SIZE) for number in range(10)]
+    for number, order in enumerate(orders):
+
+        def coming(ahead: int, number: int = number) -> Any:
+            later = number + 1 + ahead
+            return (later, *orders[later]) if later < len(orders) else None
+
+        pixels, failed = both.decode_number(number, *order, None, coming)
+        assert not failed.any() and pixels.is_cuda == division.is_dalis(number)
+        if pixels.is_cuda:
+            assert float(apart(pixels, alone.decode(*order)[0]).float().mean()) <= 0.1
+        else:
+            assert pixels.is_pinned() and torch.equal(pixels, on_host.decode(*order)[0])
+    for backend in backends:
+        backend.close()
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3])
@@ -88,13 +142,16 @@ def test_compiled_normalisation_equals_the_plain_one(mixes: bool) -> None:
     "more", [{}, {"randaugment": (2, 9), "jitter": (0.2, 0.2, 0.2, 0.05)}, {"mixup": 0.4}], ids=str
 )
 @pytest.mark.parametrize("output", ["uint8", "bfloat16"])
-def test_the_loader_gives_the_same_as_on_the_cpu(tmp_path: Path, more: dict[str, Any], output: Any) -> None:
+@pytest.mark.parametrize("backend", ["dali", "both", "cpu"])
+def test_the_loader_gives_the_same_as_on_the_cpu(
+    tmp_path: Path, more: dict[str, Any], output: Any, backend: Any
+) -> None:
     """Read on a separate stream of the trainer, so that an incomplete batch would be detected."""
     made = make_corpus(tmp_path, [40, 24], picture_size=(120, 100), replace={7: UNDECODABLE})
     told = {"batch_size": 16, "streams": 4, "chunk": 4, "epochs": 2, "size": 64, "output": output, "threads": 2, **more}
     batches: dict[str, list[Batch]] = {}
     for device in ("cpu", "cuda"):
-        config = LoaderConfig(**told, device=device, backend="dali")
+        config = LoaderConfig(**told, device=device, backend=backend)
         with Loader(made.url, config) as loader, torch.cuda.stream(torch.cuda.Stream()):
             batches[device] = [batch.to("cpu") for batch in batches_left(loader)]
     assert len(batches["cpu"]) == len(batches["cuda"]) == 8
