@@ -20,7 +20,7 @@ import pickle
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from itertools import chain, islice, repeat
 from pathlib import Path
@@ -32,7 +32,7 @@ import torch.distributed as dist
 from rich.console import Console
 from torch import nn
 
-from tagmill.pipeline import Batch, Labels, Loader, LoaderConfig, Terms, World
+from tagmill.pipeline import Batch, Labels, Loader, LoaderConfig, Terms, World, parse_size
 from tagmill.shards import ConfigError, Corpus, Store, TagmillError, View, Vocabulary
 from tagmill.shards.settings.options import CommandLine
 from tagmill.shards.settings.ranges import Count, Share, check_fields
@@ -52,7 +52,8 @@ class TrainConfig:
     model: str = "resnet50"  # Name of a model of timm.
     model_args: dict[str, int | float | bool | str] = field(default_factory=dict)  # Arguments of timm's create_model.
     view: str = "default"  # View of the corpus whose labels are learnt.
-    size: Count = 224  # Side of the images, pixels.
+    size: Count | str = 224  # Pixels of a side; 128-320:32: random by batch; 128-320:32@10: growing over 10 epochs.
+    evaluation_size: Count | None = None  # Pixels of a side in the evaluation; by default the largest of size.
     jitter: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)  # Brightness, contrast, saturation, hue.
     randaugment: tuple[int, int] = (0, 0)  # Number of RandAugment operations (1 to 16) and their magnitude (0 to 30).
     mixup: float = 0.0  # Alpha of mixup, 0.01 to 100; 0 for none.
@@ -101,10 +102,11 @@ class TrainConfig:
         """Returns how a split is read: train augmented and for the run's epochs, holdout unaugmented and once."""
         names = {entry.name for entry in fields(LoaderConfig)} & {entry.name for entry in fields(self)} - {"output"}
         values = {name: getattr(self, name) for name in names} | {"device": device}
-        values |= {"epochs": self.epochs or (None if self.steps or self.images else 1)}
+        values |= {"size": parse_size(self.size), "epochs": self.epochs or (None if self.steps or self.images else 1)}
         config = LoaderConfig(**{**values, "batch_size": self.batch_size // self.accumulation})
         plain = {name: getattr(LoaderConfig, name) for name in ("jitter", "randaugment", "mixup")}
         plain |= {"split": split, "augment": "eval", "drop_last": False, "epochs": 1}
+        plain |= {"size": self.evaluation_size or config.largest_size}
         return config if split == "train" else replace(config, **plain)
 
 
@@ -148,6 +150,20 @@ def build_model(config: TrainConfig, num_classes: int) -> nn.Module:
         near = ", ".join(timm.list_models(f"{config.model[:6]}*")[:9])
         what = f"no model {config.model!r} with {config.model_args or 'no arguments'}: {error}"
         raise ConfigError(what, "timm", f"similar names: {near or 'none'}") from error
+
+
+def check_sizes(config: TrainConfig, num_classes: int) -> None:
+    """Raises ConfigError if the model, built without weights, refuses images of a size of the run: many take only one."""
+    size, side = config.loader_config().size, 0
+    sides = {config.evaluation_size or 0, *(() if isinstance(size, int) else size.sides)} - {0}
+    try:
+        with torch.device("meta"), torch.inference_mode(), suppress(NotImplementedError):  # of layers that need weights
+            model = build_model(config, num_classes).eval() if sides else nn.Identity()
+            for side in sorted(sides):
+                model(torch.zeros(1, 3, side, side))
+    except (RuntimeError, AssertionError, ValueError) as error:
+        remedy = "give sizes that suit the model, or another one (of timm, a ViT with model_args.dynamic_img_size takes many)"
+        raise ConfigError(f"{config.model} takes no images of {side} pixels: {error}", "train", remedy) from error
 
 
 def build_optimiser(config: TrainConfig, model: nn.Module) -> torch.optim.Optimizer:
@@ -256,6 +272,7 @@ def train(config: TrainConfig) -> dict[str, Any]:
             stack.callback(dist.destroy_process_group)
 
         # The plan: computed from the configuration and the corpus.
+        check_sizes(config, len(vocabulary))
         torch.manual_seed(config.seed)
         with torch.device("meta") if config.dry_run else nullcontext():
             model = build_model(config, len(vocabulary))

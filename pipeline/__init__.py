@@ -4,5 +4,18 @@ from tagmill.pipeline.batch import Batch, Labels, Terms
 from tagmill.pipeline.config import LoaderConfig, World
 from tagmill.pipeline.loader import Loader
 from tagmill.pipeline.order.mixture import Mixture
+from tagmill.pipeline.sizes import ProgressiveSize, VariedSize, largest_side, parse_size
 
-__all__ = ["Batch", "Labels", "Loader", "LoaderConfig", "Mixture", "Terms", "World"]
+__all__ = [
+    "Batch",
+    "Labels",
+    "Loader",
+    "LoaderConfig",
+    "Mixture",
+    "ProgressiveSize",
+    "Terms",
+    "VariedSize",
+    "World",
+    "largest_side",
+    "parse_size",
+]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from tagmill.pipeline.decoding import Decoding
+from tagmill.pipeline.sizes import ProgressiveSize, VariedSize, largest_side
 from tagmill.shards.errors import ConfigError
 from tagmill.shards.settings.ranges import Between, Count, Share, check_fields
 from tagmill.shards.storage.store import is_local, local_path
@@ -61,7 +62,8 @@ class LoaderConfig:
     """How a corpus is streamed. Raises ConfigError for an invalid value.
 
     The order of an epoch is a function of the corpus, the view, `seed`, `streams`, `window` and `chunk` only; a state
-    can be resumed only if these and `batch_size`, `split`, `drop_last`, `augment` and its options are the same.
+    can be resumed only if these and `batch_size`, `split`, `drop_last`, `augment` and its options
+    are the same, and `size` if it varies.
     """
 
     view: str | None = "default"
@@ -77,8 +79,9 @@ class LoaderConfig:
     """w, the chunks that a stream mixes."""
     chunk: Count = 64
     """C, the consecutive samples that are fetched together."""
-    size: Count = 224
-    """Side of the square images, in pixels."""
+    size: Count | VariedSize | ProgressiveSize = 224
+    """Side of the square images, in pixels. With augment train it may vary from batch to batch: the same for all ranks,
+    a function of `seed` and the batch's place in the order."""
     augment: Literal["train", "eval"] = "train"
     """train: random resized crop and flip; eval: short side to 256/224 of `size`, then the centre."""
     jitter: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
@@ -164,6 +167,7 @@ class LoaderConfig:
             self._require(fits, name, "give red, green and blue in units of 0..255, a deviation above 0")
             check_units(name, colours)
         self._check_augmentation()
+        self._check_size()
 
     def _resolve_folder(self, name: str) -> None:
         value = getattr(self, name)
@@ -190,6 +194,18 @@ class LoaderConfig:
         for name in ("jitter", "randaugment", "mixup") if self.augment != "train" else ():
             off = getattr(self, name) == getattr(type(self), name)
             self._require(off, name, f"it is for augment 'train', this is {self.augment!r}: leave it out")
+
+    def _check_size(self) -> None:
+        varies = isinstance(self.size, VariedSize | ProgressiveSize)
+        fits = varies or (_is_whole(self.size) and self.size >= 1)  # type: ignore[operator]  # not of another class
+        self._require(fits, "size", "give a whole number of at least 1, a VariedSize or a ProgressiveSize")
+        remedy = f"a size that varies is for augment 'train', this is {self.augment!r}: give one side"
+        self._require(not varies or self.augment == "train", "size", remedy)
+
+    @property
+    def largest_size(self) -> int:
+        """The largest side that the images of a batch have, in pixels."""
+        return largest_side(self.size)
 
     def _require(self, fits: bool, name: str, remedy: str) -> None:
         if not fits:

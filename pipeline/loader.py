@@ -159,6 +159,7 @@ class Loader(IterableDataset[Batch]):
             randaugment=list(config.randaugment),
             mixup=float(config.mixup),
             drop_last=config.drop_last,
+            size=None if isinstance(config.size, int) else str(config.size),
         )
 
     @property
@@ -232,7 +233,7 @@ class Loader(IterableDataset[Batch]):
             held += mean * (min(windows, one.space.num_positions(0)) if self.config.epochs == 1 else windows)
             largest = max(largest, mean)
         held += readers * self.config.chunk * largest  # ranges, until they are split into samples
-        pixels = 3 * self.config.size**2
+        pixels = 3 * self.config.largest_size**2
         # AHEAD batches wait, one is being made and others are begun, and the trainer holds one until it has the next. A
         # batch that is not normalised while it is decoded is uint8 first.
         batches = (AHEAD + 2 + ahead) * (pixels * DTYPES[self.config.output].itemsize + largest)

@@ -22,13 +22,14 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import nn
 
-from tagmill.pipeline import Labels, Loader, Terms, World
+from tagmill.pipeline import Labels, Loader, ProgressiveSize, Terms, VariedSize, World
 from tagmill.shards import ConfigError, TagmillError
 from tagmill.shards.vocabulary import Label, Vocabulary
 from tagmill.train import (
     TrainConfig,
     build_model,
     build_optimiser,
+    check_sizes,
     evaluate,
     identity,
     learning_rate,
@@ -200,11 +201,35 @@ def test_decay_spares_biases_norms_and_position_embeddings() -> None:
         ({"batch_size": 10, "accumulation": 4}, "accumulation = 4"),
         ({"output": "s3://bucket/model"}, "s3://bucket/model"),
         ({"size": 0}, "size = 0"),
+        ({"size": "128-320:"}, "128-320:32"),
+        ({"size": "128-300:32"}, "give 128 to 288 by 32"),
+        ({"evaluation_size": 0}, "evaluation_size = 0"),
     ],
 )
 def test_an_invalid_configuration_raises_an_error(values: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         TrainConfig(**values)
+
+
+def test_sizes_of_a_run_and_of_its_evaluation() -> None:
+    sizes = [{"size": 64}, {"size": "32-64:16"}, {"size": "32-64:16@2"}, {"size": "32-64", "evaluation_size": 48}]
+    configs = [TrainConfig(**one) for one in sizes]  # type: ignore[arg-type]
+    read = [config.loader_config().size for config in configs]
+    assert read == [64, VariedSize(32, 64, 16), ProgressiveSize(32, 64, 2, 16), VariedSize(32, 64)]
+    assert [config.loader_config("holdout").size for config in configs] == [64, 64, 64, 48]
+
+
+def test_a_model_built_for_one_size_is_refused_before_the_run() -> None:
+    before, one_size = torch.get_rng_state(), {"img_size": 32, "dynamic_img_size": False}
+    for sizes in ({"size": "16-32:16"}, {"size": "16-32:16@1"}, {"evaluation_size": 16}):
+        with pytest.raises(ConfigError, match=r"test_vit takes no images of 16 pixels.*dynamic_img_size"):
+            check_sizes(replace(VIT, **sizes, model_args=one_size), 3)  # type: ignore[arg-type]
+        check_sizes(replace(VIT, **sizes), 3)  # type: ignore[arg-type]
+        check_sizes(replace(VIT, **sizes, model="test_resnet", model_args={}), 3)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="no images of 40 pixels"):  # between sizes that fit
+        check_sizes(replace(VIT, size="32-48:8", model_args={}), 3)
+    check_sizes(VIT, 3)
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_an_unknown_model_raises_an_error_with_similar_names() -> None:
@@ -300,9 +325,18 @@ def test_a_killed_run_resumes_exactly(undisturbed: TrainConfig, killed: TrainCon
     assert [line["step"] for line in found] == list(range(1, 91))
 
 
-def test_an_augmented_run_resumes_exactly(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    options = {"jitter": (0.4, 0.4, 0.4, 0.1), "randaugment": (2, 9), "mixup": 0.2, "steps": 8}
-    config = replace(VIT, corpus=made.url, output=str(tmp_path / "whole"), **options)  # type: ignore[arg-type]
+OPTIONS: dict[str, dict[str, Any]] = {
+    "augmented": {"jitter": (0.4, 0.4, 0.4, 0.1), "randaugment": (2, 9), "mixup": 0.2},
+    "several sizes": {"size": "16-32:16"},
+}
+
+
+@pytest.mark.parametrize("kind", OPTIONS)
+def test_a_run_with_options_resumes_exactly(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    options = OPTIONS[kind]
+    config = replace(VIT, corpus=made.url, output=str(tmp_path / "whole"), steps=8, **options)
     train(config)
     stopped, calls = replace(config, output=str(tmp_path / "stopped")), []
 
@@ -319,7 +353,7 @@ def test_an_augmented_run_resumes_exactly(made: Made, tmp_path: Path, monkeypatc
     train(stopped)
     found, wanted = ([(line["step"], line["loss"]) for line in lines(run.output)] for run in (stopped, config))
     assert found == wanted and len(found) == 8
-    for name in ("jitter", "randaugment", "mixup"):
+    for name in options:
         with pytest.raises(TagmillError, match=f"{name} is"):
             train(replace(stopped, **{name: getattr(VIT, name)}))
 

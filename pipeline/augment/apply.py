@@ -129,10 +129,10 @@ def warp(pixels: torch.Tensor, name: str, share: float) -> torch.Tensor:
     return (pixels.flatten(2).index_select(2, sources) * inside).view(pixels.shape)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=160)  # ten for a size of images, and the size may vary
 def _sources_there(name: str, share: float, size: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Returns `_sources` on a device, cached: indices, int64 [size x size], and a mask of those inside the image, bool."""
-    sources = sent(_sources(name, share, size), device)
+    """Returns `_sources` on a device, cached: indices, int32 [size x size], and a mask of those inside the image, bool."""
+    sources = sent(_sources(name, share, size).astype(np.int32), device)
     return sources.clamp(min=0), sources >= 0
 
 

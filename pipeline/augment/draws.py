@@ -26,6 +26,7 @@ FLIP: Final = 1
 JITTER: Final = 2
 RANDAUGMENT: Final = 3
 MIXUP: Final = 4
+SIZE: Final = 5  # of a batch: the position is its first turn
 
 # Random resized crop, C. Szegedy et al., "Going deeper with convolutions", CVPR 2015, with torchvision's fallback.
 ATTEMPTS: Final = 10

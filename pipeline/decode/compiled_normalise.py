@@ -23,6 +23,6 @@ def compiled_normalise(
 
 @cache
 def _compiled() -> Callable[..., torch.Tensor]:
-    # All batches of a rank have the same shape, so a kernel with static shapes is fastest.
-    made: Callable[..., torch.Tensor] = torch.compile(scaled, fullgraph=True, dynamic=False)
+    # Static shapes are fastest, and most runs have one. A second size of images compiles once more, for all sizes.
+    made: Callable[..., torch.Tensor] = torch.compile(scaled, fullgraph=True, dynamic=None)
     return made

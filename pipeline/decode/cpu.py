@@ -29,7 +29,7 @@ Coming = Callable[
 T = TypeVar("T")
 Fill = Callable[[npt.NDArray[Any], Sequence[int], Sequence[bytes], Crops, Normalisation | None, Turns], list[int]]
 
-KEPT = 5  # free buffers of a size: those of waiting batches, of the two in progress and of the trainer's
+KEPT = 5  # free buffers of a dtype: those of waiting batches, of the two in progress and of the trainer's
 TASKS_A_THREAD = 4  # of normalising, so that other threads take over the rows of one that is delayed
 
 

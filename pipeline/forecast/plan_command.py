@@ -16,6 +16,7 @@ from tagmill.pipeline.forecast.shuffle_quality import ShuffleQuality, measure_sh
 from tagmill.pipeline.order.epoch_space import EXTRAS, EpochSpace, Span
 from tagmill.pipeline.order.plan import Plan, local_batch_size, open_samples
 from tagmill.pipeline.read.prefetch import ROW_GAP
+from tagmill.pipeline.sizes import largest_side, parse_size
 from tagmill.shards.errors import CorpusError
 from tagmill.shards.manifest import Corpus
 from tagmill.shards.reader import GAP_LIMIT
@@ -54,13 +55,14 @@ class Forecast:
     """Consecutive samples that are fetched together (C)."""
     decode: Literal["gpu", "cpu"] = "gpu"
     """Where images are decoded: gpu transfers encoded images to the GPU, cpu transfers pixels."""
-    size: Count = 224
-    """Side of the images, pixels."""
+    size: Count | str = 224
+    """Side of the images, pixels; of sizes that vary, as 128-320:32, the largest counts."""
     core_ms: Rate | None = None
     """CPU time of an image, milliseconds of one core, as bench/loader.py measures it (CPU s/1,000)."""
 
     def __post_init__(self) -> None:
         check_fields(self, "plan")
+        parse_size(self.size)  # raises ConfigError
 
 
 PLAN_COMMAND = CommandLine(
@@ -119,7 +121,7 @@ def forecast(asked: Forecast) -> Needs:
         asked.world,
         asked.ranks,
         decode=asked.decode,
-        size=asked.size,
+        size=largest_side(parse_size(asked.size)),
         core_ms=asked.core_ms,
         mean_bytes=float(mean),
         read=(requests, read),

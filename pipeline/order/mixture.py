@@ -222,7 +222,15 @@ class MixedSchedule:
             for epoch in np.unique(epochs[rows]).tolist():
                 plan, of_epoch = self.plan(source, epoch), rows[epochs[rows] == epoch]
                 positions[of_epoch] = plan.positions(own[of_epoch] - plan.offset)
-        return Step(epochs, positions, (0, turn + self.batch_size), sources, turn // self.batch_size)
+        place, number = (0, turn), turn // self.batch_size
+        return Step(epochs, positions, place, (0, turn + self.batch_size), self._progress(turn), sources, number)
+
+    def _progress(self, turn: int) -> float:
+        """Returns the epochs of the first corpus before a turn, with the part of the current one."""
+        epochs, own = self.parts[0].epochs, self.pattern.own_before(0, turn)
+        epoch = int(epochs.at(np.array([own]))[0])
+        start = epochs.start(epoch)
+        return epoch + (own - start) / (epochs.start(epoch + 1) - start)
 
     def visits(self, epoch: int, turn: int) -> Iterator[tuple[int, Visit]]:
         """Yields (own epoch, visit) of all reads of this rank for `steps(epoch, turn)`, in the order of need.

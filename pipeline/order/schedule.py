@@ -24,7 +24,9 @@ class Step:
 
     epoch: int | npt.NDArray[np.int64]  # of all slots; in a mixture of each slot: int64 [n]
     positions: npt.NDArray[np.int64]  # in the order of their turns; may be empty in the short last batch of an epoch
-    after: tuple[int, int]  # (epoch, turn) of the state after the batch
+    begin: tuple[int, int]  # (epoch, turn) of the state before the global batch
+    after: tuple[int, int]  # (epoch, turn) of the state after it
+    progress: float  # epochs before the global batch, with the part of its own; of the first corpus of a mixture
     sources: npt.NDArray[np.int64] | None = None  # index of the corpus of each slot in a mixture; else None
     number: int = 0  # of the batch in its epoch, or in a mixture from the beginning
 
@@ -84,8 +86,10 @@ class Schedule:
                 turns = plan.local_turns(turn, min(many, stop - turn), self.world)
                 ends = range(turn + self.batch_size, min(turn + many, stop), self.batch_size)
                 for own in np.split(plan.positions(turns), np.searchsorted(turns, ends)):
-                    number, turn = turn // self.batch_size, min(turn + self.batch_size, stop)
-                    yield Step(epoch, own, (epoch, turn) if turn < stop else (epoch + 1, 0), number=number)
+                    begin, turn = turn, min(turn + self.batch_size, stop)
+                    after = (epoch, turn) if turn < stop else (epoch + 1, 0)
+                    number = begin // self.batch_size
+                    yield Step(epoch, own, (epoch, begin), after, epoch + begin / stop, number=number)
             epoch, turn = epoch + 1, 0
 
     def visits(self, epoch: int, turn: int) -> Iterator[tuple[int, Visit]]:

@@ -11,10 +11,11 @@ REMEDIES = {
     "version": "resume with the tagmill version that saved it",
     "manifest": "open the corpus as it was when the run began, or begin a new run",
     "view": "open the view as it was when the run began, or begin a new run",
+    "size": "configure size as it was when the run began; None is one size for all batches",
 }
 POSITION = ("epoch", "turn")  # these may differ: they are the position
 # Values of fields that older states lack.
-NOT_YET = {"weights": None, "jitter": [0.0, 0.0, 0.0, 0.0], "randaugment": [0, 0], "mixup": 0.0}
+NOT_YET = {"weights": None, "jitter": [0.0, 0.0, 0.0, 0.0], "randaugment": [0, 0], "mixup": 0.0, "size": None}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,12 +38,14 @@ class LoaderState:
     jitter: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0, 0.0])
     randaugment: list[int] = field(default_factory=lambda: [0, 0])
     mixup: float = 0.0
+    size: str | None = None  # of images whose size varies, as text; None: one size, which may change
     version: int = PLAN_VERSION
 
     def as_dict(self) -> dict[str, object]:
         """Returns plain values, for JSON or a checkpoint, and the names of all of them as `fields`: torch's distributed
-        checkpoint returns only the names it is asked for, so names that a later version saved would go unnoticed."""
-        values = asdict(self)
+        checkpoint returns only the names it is asked for, so names that a later version saved would go unnoticed. With
+        one size for all batches there is no `size`, as in states of older versions."""
+        values = {name: value for name, value in asdict(self).items() if name != "size" or value is not None}
         return {**values, "fields": sorted(values)}
 
 
@@ -53,6 +56,7 @@ def check(state: Mapping[str, object], expected: LoaderState, adopt: Collection[
     Fields named in `adopt` are taken as saved: those that the configuration leaves open. Raises TagmillError that names
     every field that is unknown, missing, of another type or of another value, with both values and the remedy.
     """
+    varied = "size" in state
     state = {**NOT_YET, **state}
     if state.get("version") != expected.version:
         found = state.get("version")
@@ -60,6 +64,8 @@ def check(state: Mapping[str, object], expected: LoaderState, adopt: Collection[
     known, named = {entry.name for entry in fields(LoaderState)}, state.pop("fields", [])
     if not isinstance(named, list):
         raise TagmillError(f"fields is {named!r}", "state", "give the state as the loader saved it")
+    if "size" in named and not varied:  # a checkpoint returned only the names of a loader with one size
+        raise TagmillError("saved with a size that varies, this run's is one size", "state", REMEDIES["size"])
     unknown, missing = sorted({*state, *map(str, named)} - known), sorted(known - state.keys())
     if unknown or missing:
         what = "; ".join(

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tagmill.pipeline.augment.draws import Crops, eval_crops, train_crops
+from tagmill.pipeline.augment.image_size import side_of
 from tagmill.pipeline.config import LoaderConfig
 from tagmill.pipeline.order.schedule import PADDING, Step
 from tagmill.pipeline.read.prefetch import NO_LABELS, Prefetcher
@@ -45,7 +46,7 @@ class Assembler:
         step = next(self._steps, None)
         if step is None:
             return None
-        size = self._config.size
+        size = side_of(self._config.size, self._config.seed, step.begin, step.progress)
         samples = self._prefetcher.take(step.epoch, step.positions, step.sources)
         padding = self._slots - len(samples)
         unused = np.full(padding, PADDING)

@@ -153,16 +153,16 @@ def _plain(hint: Any) -> Any:
 
 
 def _metavar(flag: Flag) -> str | None:
-    """The name of a positional argument; of a type or None, the type."""
+    """The name of a positional argument; of a union, its types without None."""
     hint = flag.hint
     if tyro.conf.Positional[str].__metadata__[0] in getattr(hint, "__metadata__", ()):  # type: ignore[attr-defined]
         return flag.name.upper()
     if get_origin(hint) not in (Union, UnionType):
         return None
-    inner = next(_plain(each) for each in get_args(hint) if each is not NoneType)
-    if get_origin(inner) is Literal:
-        return "{" + ",".join(map(str, get_args(inner))) + "}"
-    return {int: "INT", float: "FLOAT", str: "STR"}.get(inner, "PATH")
+    kinds = [_plain(each) for each in get_args(hint) if each is not NoneType]
+    if get_origin(kinds[0]) is Literal:
+        return "{" + ",".join(map(str, get_args(kinds[0]))) + "}"
+    return "|".join({int: "INT", float: "FLOAT", str: "STR"}.get(kind, "PATH") for kind in kinds)
 
 
 @cache

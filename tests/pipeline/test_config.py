@@ -10,6 +10,7 @@ import torch
 
 from tagmill.pipeline.batch import Normalisation
 from tagmill.pipeline.config import LoaderConfig, World
+from tagmill.pipeline.sizes import ProgressiveSize, VariedSize
 from tagmill.shards.errors import ConfigError
 
 
@@ -35,6 +36,11 @@ def test_defaults_are_allowed_and_frozen() -> None:
         ("window", 0),
         ("chunk", -4),
         ("size", 0),
+        ("size", -8),
+        ("size", 224.0),
+        ("size", True),
+        ("size", "128-320:32"),
+        ("size", None),
         ("augment", "none"),
         ("output", "float16"),
         ("jitter", (0.4, 0.4, 0.4)),
@@ -104,6 +110,14 @@ def test_augmentation_is_for_training(options: dict[str, Any]) -> None:
     LoaderConfig(**options)
     with pytest.raises(ConfigError, match=rf"{next(iter(options))}.*this is 'eval'"):
         LoaderConfig(augment="eval", **options)
+
+
+def test_a_size_may_vary_in_training() -> None:
+    for size in (VariedSize(128, 320), ProgressiveSize(128, 320, 10)):
+        assert LoaderConfig(size=size).largest_size == 320
+        with pytest.raises(ConfigError, match=r"size = .*this is 'eval': give one side"):
+            LoaderConfig(size=size, augment="eval")
+    assert LoaderConfig(size=96).largest_size == 96
 
 
 def test_unknown_fields_and_ranks_raise_an_error() -> None:

@@ -38,11 +38,15 @@ def test_memory_returns_when_the_last_tensor_is_dropped() -> None:
     assert address(buffers.lend((4, 8, 8, 3), np.uint8)) == first
 
 
-def test_another_shape_of_the_same_size_reuses_the_memory() -> None:
+def test_a_smaller_array_reuses_the_memory_and_a_larger_one_replaces_it() -> None:
     buffers = Buffers(1)
     first = address(buffers.lend((4, 6), np.float32))
-    assert address(buffers.lend((96,), np.uint8)) == first
-    assert address(buffers.lend((97,), np.uint8)) != first
+    assert address(buffers.lend((3, 2), np.float32)) == first
+    held = buffers.lend((24,), np.float32)
+    assert address(held) == first
+    larger = buffers.lend((25,), np.float32)
+    del held
+    assert address(larger) != first and not buffers._blocks[larger.dtype].free, "the first is too small for the next"
 
 
 def test_memory_of_another_kind_is_reused_too() -> None:
@@ -76,9 +80,28 @@ def test_the_number_of_free_blocks_is_limited() -> None:
     many = [buffers.lend((1 << 16,), np.uint8) for _ in range(5)]
     del many
     gc.collect()
-    assert [len(free) for free in buffers._free.values()] == [2]
+    assert [len(blocks.free) for blocks in buffers._blocks.values()] == [2]
+    buffers.keep(4)
+    many = [buffers.lend((1 << 16,), np.uint8) for _ in range(5)]
+    del many
+    gc.collect()
+    assert [len(blocks.free) for blocks in buffers._blocks.values()] == [4]
     buffers.clear()
-    assert [len(free) for free in buffers._free.values()] == [0]
+    assert [len(blocks.free) for blocks in buffers._blocks.values()] == [0]
+
+
+@given(st.lists(st.tuples(st.integers(1, 20), st.sampled_from([np.uint8, np.float32])), max_size=40))
+def test_free_memory_is_that_of_the_largest_arrays(steps: list[tuple[int, type]]) -> None:
+    buffers, most = Buffers(3), dict[type, int]()
+    held = list[object]()
+    for size, dtype in steps:
+        held = [*held[-3:], buffers.lend((size, size), dtype)]
+        most[dtype] = max(most.get(dtype, 0), size**2 * np.dtype(dtype).itemsize)
+    held.clear()
+    gc.collect()
+    for dtype, largest in most.items():
+        free = buffers._blocks[np.dtype(dtype)].free
+        assert 1 <= len(free) <= 3 and {len(block) for block in free} == {largest}
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 9)), max_size=40))
@@ -86,7 +109,7 @@ def test_memory_in_use_is_never_overwritten(steps: list[tuple[bool, int]]) -> No
     buffers, held = Buffers(3), dict[int, torch.Tensor]()
     for number, (take, which) in enumerate(steps):
         if take:
-            tensor = torch.from_numpy(buffers.lend((16, 16), np.uint8))
+            tensor = torch.from_numpy(buffers.lend((7 + which, 16), np.uint8))
             tensor.fill_(number)
             held[number] = tensor
         elif held:

@@ -33,3 +33,12 @@ def test_the_compiled_version_equals_the_plain_one(output: str, mixes: bool) -> 
     assert made.dtype == plain.dtype and made.is_contiguous(memory_format=torch.channels_last)
     assert float((made.float() - plain.float()).abs().max()) <= (2e-6 if output == "float32" else 2**-7)
     assert not made[2].any() and not made[5].any() and float(made.float().std()) > 0.5
+
+
+def test_images_of_many_sizes() -> None:
+    """More than torch's limit of static compilations, at which it would raise an error."""
+    how = Normalisation((123.675, 116.28, 103.53), (58.395, 57.12, 57.375), torch.float32)
+    for size in range(8, 8 + 2 * 12, 2):
+        images = torch.full((2, 3, size, size), size, dtype=torch.uint8).contiguous(memory_format=torch.channels_last)
+        made = compiled_normalise.compiled_normalise(images, torch.tensor([True, False]), how)
+        torch.testing.assert_close(made, normalise(images, torch.tensor([True, False]), how), rtol=0, atol=2e-6)

@@ -77,9 +77,10 @@ def test_the_load_of_the_machines(made: Made, capsys: pytest.CaptureFixture[str]
     assert needs.demand.nodes == 2 and needs.demand.cores == pytest.approx(0.1)
     assert needs.demand.store_bytes == pytest.approx(2 * needs.bytes_per_second)  # of two nodes, 8 ranks each
     assert needs.demand.store_requests == pytest.approx(2 * needs.requests_per_second)
-    pixels = forecast(Forecast(**asked, decode="cpu", size=32))  # type: ignore[arg-type]
-    assert pixels.demand.pcie_bytes == 200 * 3 * 32 * 32
-    for wrong in ({"size": 0}, {"core_ms": 0.0}):
+    for size in (32, "16-32:16", "16-32:16@2"):  # of several sizes the largest counts
+        pixels = forecast(Forecast(**asked, decode="cpu", size=size))  # type: ignore[arg-type]
+        assert pixels.demand.pcie_bytes == 200 * 3 * 32 * 32
+    for wrong in ({"size": 0}, {"size": "32-16"}, {"core_ms": 0.0}):
         with pytest.raises(ConfigError):
             forecast(Forecast(**asked, **wrong))  # type: ignore[arg-type]
     plan_command([made.url, "--batch-size", "8"])

@@ -53,6 +53,7 @@ def test_the_number_of_ranks_is_not_in_it() -> None:
         ("jitter", [0.4, 0.4, 0.4, 0.1], "configure"),
         ("randaugment", [2, 9], "configure"),
         ("mixup", 0.2, "configure"),
+        ("size", "128-320:32", "None is one size"),
         ("drop_last", True, "configure"),
         ("drop_last", 0, "configure"),
         ("version", 2, "version that saved it"),
@@ -88,11 +89,36 @@ def test_unknown_and_missing_fields_are_named() -> None:
 
 def test_fields_that_a_checkpoint_omits_are_named() -> None:
     state = SAVED.as_dict()
-    assert state["fields"] == sorted(field.name for field in fields(LoaderState))
+    assert state["fields"] == sorted({field.name for field in fields(LoaderState)} - {"size"})
     with pytest.raises(TagmillError, match="unknown cutmix"):
         check({**state, "fields": [*(name for name in state if name != "fields"), "cutmix"]}, HERE)
     with pytest.raises(TagmillError, match="fields is 3"):
         check({**state, "fields": 3}, HERE)
+
+
+VARIED = replace(HERE, size="128-320:32")
+
+
+def test_a_state_without_a_size_that_varies_is_as_before() -> None:
+    assert sorted(HERE.as_dict()) == sorted(
+        {"epoch", "turn", "seed", "manifest", "view", "streams", "window", "chunk", "batch_size", "split", "augment"}
+        | {"drop_last", "weights", "jitter", "randaugment", "mixup", "version", "fields"}
+    )
+    assert check(json.loads(json.dumps(VARIED.as_dict())), VARIED) == VARIED
+
+
+@pytest.mark.parametrize(
+    ("saved", "here"), [(HERE, VARIED), (VARIED, HERE), (VARIED, replace(HERE, size="128-320:64"))]
+)
+def test_sizes_that_vary_must_agree(saved: LoaderState, here: LoaderState) -> None:
+    with pytest.raises(TagmillError, match=f"size is {saved.size!r}, this run's is {here.size!r}.*configure size"):
+        check(saved.as_dict(), here)
+
+
+def test_a_checkpoint_that_returns_only_what_was_asked_for_keeps_the_size_in_its_names() -> None:
+    state = {name: value for name, value in VARIED.as_dict().items() if name != "size"}
+    with pytest.raises(TagmillError, match=r"a size that varies, this run's is one size.*configure size"):
+        check(state, HERE)
 
 
 def test_options_left_open_by_the_configuration_are_taken_as_saved() -> None:

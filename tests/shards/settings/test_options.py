@@ -91,6 +91,19 @@ def test_the_help_has_groups_with_ranges_and_defaults(capsys: pytest.CaptureFixt
         assert part in text, part
 
 
+@dataclass(frozen=True)
+class Sized:
+    size: Count | str = 224
+    """Side."""
+
+
+def test_a_flag_may_be_a_number_or_a_text(capsys: pytest.CaptureFixture[str]) -> None:
+    command = CommandLine("prog", "Does it.", (Sized,))
+    assert "--size INT|STR Side. (at least 1, default: 224)" in help_of(command, capsys)
+    assert command.parse([]) == command.parse(["--size", "224"]) == (Sized(224),)
+    assert command.parse(["--size", "128-320:32"]) == (Sized("128-320:32"),)
+
+
 def test_a_recipe_gives_values_and_flags_override_it(tmp_path: Path) -> None:
     (tmp_path / "own.toml").write_text('input = ["r"]\nneeded = 5\nlimit = 7\nown = false\n')
     path = str(tmp_path / "own.toml")
