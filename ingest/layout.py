@@ -18,6 +18,10 @@ PARTS_LAYOUT = 2  # 1 had no number, no `facts_file` and no `heldout_file`
 # The number of a partition has six digits, so that names sort by number.
 ROWS_PATTERN = re.compile(r"parts/[0-9]{6}/rows\.parquet")  # what `rows_file` returns
 
+# Who is at work in an output that is in a remote store, `Lease`. Written and read by sole_run/lease.py; deleted when the
+# run ends. In an output that is a folder there is none: the run locks the folder that it would be in.
+RUN_FILE = "parts/run.json"
+
 # Pins, in the order in which they are put.
 
 # What an extension extends, and the flags it fetches under. Written and read by extend/base_corpus.py. Goes with

@@ -56,9 +56,10 @@ from tagmill.ingest.redo import begin_packing, pack_stamp, select_stamp
 from tagmill.ingest.report import Report
 from tagmill.ingest.run_context import RunContext
 from tagmill.ingest.scratch import spool_folder
+from tagmill.ingest.sole_run.holding import sole_run
 from tagmill.ingest.sources.rows import check as check_sources
 from tagmill.ingest.sources.rows import extra_schema
-from tagmill.shards.manifest import Corpus
+from tagmill.shards.manifest import CORPUS, Corpus
 from tagmill.shards.side_tables import label
 from tagmill.shards.storage.local_disk import full_disks
 from tagmill.shards.storage.store import Store
@@ -81,7 +82,7 @@ def ingest(config: IngestConfig, progress: Progress | None = None) -> Report:
             return finished(store)
         check_views(config, Corpus.open(config.output))
         base = begin(config, store)
-    elif store.exists("corpus.json"):
+    elif store.exists(CORPUS):
         return finish(store, config)
     with full_disks(config.spool), spool_folder(config.spool) as spool:
         config = dataclasses.replace(config, spool=str(spool))
@@ -92,6 +93,13 @@ def ingest(config: IngestConfig, progress: Progress | None = None) -> Report:
 def _stages(run: RunContext) -> Report:
     check_layout(run.store, run.start_over)
     _check_inputs(run.config)
+    with sole_run(run.store) as run.check_alone:
+        if run.base is None and run.store.exists(CORPUS):  # another run has ended since
+            return finish(run.store, run.config)
+        return _stages_alone(run)
+
+
+def _stages_alone(run: RunContext) -> Report:
     pinned = pin(run.config, run.store, run.base, run.start_over)
     manifest = _partition(run)
     _ask_hosts(run, manifest)

@@ -1,7 +1,7 @@
 """What the stages of one run share: its config, its output, its executor, and how long each stage took."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,10 +27,13 @@ class RunContext:
     base: Base | None = None  # the corpus that is extended
     seconds: dict[str, float] = field(default_factory=dict)  # by stage
     fetched: FetchStats = field(default_factory=FetchStats)
+    check_alone: Callable[[], None] = lambda: None  # raises an error where another run has taken the output over
 
     @contextmanager
     def stage(self, name: str, total: int | None = None) -> Iterator[None]:
-        """Shows a stage of `total` rows (None: unknown) in the progress, and measures it."""
+        """Shows a stage of `total` rows (None: unknown) in the progress, and measures it. Raises CorpusError where another
+        run has taken the output over."""
+        self.check_alone()
         self.progress.stage(name, total)
         begun = time.perf_counter()
         yield
