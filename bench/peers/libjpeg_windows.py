@@ -15,6 +15,7 @@ from tagmill.pipeline.augment.draws import train_crops
 from tagmill.pipeline.decode import libjpeg
 
 WHOLE = 1 << 16  # a window would have to be that many times larger than the pixel for the decoder to shrink it
+LIBJPEGS = 0  # its own decoding of Huffman codes, and not huffman.c
 
 
 def batches(options: argparse.Namespace) -> Iterator[int]:
@@ -25,7 +26,7 @@ def batches(options: argparse.Namespace) -> Iterator[int]:
     pixels = np.empty((options.batch, 1, 1, 3), np.uint8)
 
     def decode(part: tuple[list[bytes], npt.NDArray[np.int32]]) -> None:
-        libjpeg._compiled.fill(pixels, 1, 0, *part, WHOLE, (1.0,) * 3, (0.0,) * 3, True, False)
+        libjpeg._compiled.fill(pixels, 1, 0, *part, WHOLE, (1.0,) * 3, (0.0,) * 3, True, False, LIBJPEGS)
 
     with ThreadPoolExecutor(options.threads) as pool:
         for number in count():

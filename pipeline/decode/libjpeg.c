@@ -19,6 +19,7 @@
 
 #include "cut.h"
 #include "cut_windows.h"
+#include "huffman.h"
 #include "resize.h"
 
 #define BESIDE 2 /* columns on each side of a window that its edges need for interpolated colours */
@@ -30,6 +31,7 @@
 
 enum { FILLED, LEFT, LOST, TAKEN }; /* TAKEN: by another thread, or by none yet */
 enum { NEXT, STOP, TIMES }; /* fields of the turns of a batch, each an int64; the last is the first image's time */
+enum { LIBJPEG, OURS, ONLY_OURS }; /* who decodes Huffman codes: tests want no second try by libjpeg */
 enum { ROW, X, Y, WIDTH, HEIGHT, FLIP, FACTS }; /* fields of a window, each an int32 */
 
 /* State that is reused for each image, with all memory to free. */
@@ -41,8 +43,12 @@ typedef struct {
     jmp_buf refused;
     Memory lines, memory, cut;
     size_t stride, offset; /* bytes from line to line, and from the start of a line to the window */
-    int given, cuts; /* rows that `next` returned; whether pictures are cut first */
+    int given; /* rows that `next` returned */
+    int cuts, ours; /* whether pictures are cut first, and who decodes their codes */
+    Huffman huffman;
 } Picture;
+
+Huffman *huffman_of(j_decompress_ptr jpeg) { return &((Picture *)jpeg->client_data)->huffman; }
 
 /* Jumps out of libjpeg; `client_data` holds the Picture. */
 static void refuse(j_common_ptr info) { longjmp(((Picture *)info->client_data)->refused, 1); }
@@ -82,8 +88,15 @@ static int shrink_of(int side, int size, int left) {
     return 1;
 }
 
+/* Lets `huffman.c` decode the scan, which ends before `end`; `columns` of pixels from `first` on are wanted. */
+static void take_over(Picture *picture, const unsigned char *end, JDIMENSION first, JDIMENSION columns, int side) {
+    struct jpeg_decompress_struct *jpeg = &picture->jpeg;
+    int of_mcu = jpeg->num_components == 1 ? side : side * jpeg->max_h_samp_factor; /* columns, as in jpeg_crop_scanline */
+    huffman_install(&picture->huffman, jpeg, end, (int)first / of_mcu, (int)(first + columns - 1) / of_mcu);
+}
+
 /* Reads an image up to the first row of its window. Returns LEFT or LOST, or FILLED if it can be filled. */
-static int begin(Picture *picture, const unsigned char *bytes, size_t size, const int32_t *facts, int shrink) {
+static int begin(Picture *picture, const unsigned char *bytes, size_t size, const int32_t *facts, int shrink, int ours) {
     struct jpeg_decompress_struct *jpeg = &picture->jpeg;
     if (setjmp(picture->refused)) return LOST;
     jpeg_mem_src(jpeg, bytes, (unsigned long)size);
@@ -102,6 +115,7 @@ static int begin(Picture *picture, const unsigned char *bytes, size_t size, cons
     JDIMENSION first = (JDIMENSION)(x > BESIDE ? x - BESIDE : 0);
     JDIMENSION columns = (JDIMENSION)smaller_of(end + BESIDE, (int)jpeg->output_width) - first;
     jpeg_crop_scanline(jpeg, &first, &columns); /* moves `first` to the start of a block */
+    if (ours) take_over(picture, bytes + size, first, columns, DCTSIZE / shrink);
     if (y > 0 && jpeg_skip_scanlines(jpeg, (JDIMENSION)y) != (JDIMENSION)y) return LOST;
     picture->stride = (size_t)CHANNELS * columns + SLACK;
     picture->offset = (size_t)CHANNELS * (x - (int)first);
@@ -129,6 +143,16 @@ static int64_t nanoseconds(clockid_t clock) {
     struct timespec now;
     clock_gettime(clock, &now);
     return now.tv_sec * 1000000000LL + now.tv_nsec;
+}
+
+/* Fills one row of the batch; returns the outcome. With `ours` it is LOST, and `odd` set, if a scan is not as it should be. */
+static int fill_one(Picture *picture, const unsigned char *bytes, size_t size, const int32_t *window, int shrink, int ours,
+                    const Output *output, uint8_t *square) {
+    picture->huffman.odd = 0;
+    int outcome = begin(picture, bytes, size, window, shrink, ours);
+    if (outcome == FILLED && resize(&picture->source, window[FLIP], output, &picture->memory, square)) outcome = LOST;
+    jpeg_abort_decompress(&picture->jpeg);
+    return outcome;
 }
 
 /* Fills the rows of the images that this thread takes, one at a time, until none is left or it is asked to stop, and writes
@@ -159,9 +183,9 @@ static int fill_all(Picture *picture, const Py_buffer *jpegs, Py_ssize_t count, 
         size_t size = (size_t)jpegs[i].len;
         int shrink = shrink_of(smaller_of(window[WIDTH], window[HEIGHT]), output->size, left_for_filter);
         if (picture->cuts) cut(picture, &bytes, &size, window, shrink);
-        became[i] = (char)begin(picture, bytes, size, window, shrink);
-        if (became[i] == FILLED && resize(&picture->source, window[FLIP], output, &picture->memory, square)) became[i] = LOST;
-        jpeg_abort_decompress(&picture->jpeg);
+        became[i] = (char)fill_one(picture, bytes, size, window, shrink, picture->ours, output, square);
+        if (picture->huffman.odd && picture->ours != ONLY_OURS)
+            became[i] = (char)fill_one(picture, bytes, size, window, shrink, LIBJPEG, output, square);
         now = nanoseconds(CLOCK_MONOTONIC);
         int64_t took = now - begun;
         if (took >= LONG) {
@@ -195,11 +219,11 @@ static int fits(const Py_buffer *windows, Py_ssize_t count, const Output *output
 static PyObject *fill(PyObject *self, PyObject *args) {
     Py_buffer batch, windows, turns = {0};
     PyObject *jpegs, *became = NULL;
-    int size, kind, left_for_filter, simd, cuts = 1, status = 0;
+    int size, kind, left_for_filter, simd, cuts = 1, ours = OURS, status = 0;
     float scale[CHANNELS], shift[CHANNELS];
     (void)self;
-    if (!PyArg_ParseTuple(args, "w*iiO!y*i(fff)(fff)p|pw*", &batch, &size, &kind, &PyList_Type, &jpegs, &windows, &left_for_filter,
-                          &scale[0], &scale[1], &scale[2], &shift[0], &shift[1], &shift[2], &simd, &cuts, &turns))
+    if (!PyArg_ParseTuple(args, "w*iiO!y*i(fff)(fff)p|piw*", &batch, &size, &kind, &PyList_Type, &jpegs, &windows, &left_for_filter,
+                          &scale[0], &scale[1], &scale[2], &shift[0], &shift[1], &shift[2], &simd, &cuts, &ours, &turns))
         return NULL;
     Py_ssize_t count = PyList_Size(jpegs), held = 0;
     Output output = {0};
@@ -214,6 +238,7 @@ static PyObject *fill(PyObject *self, PyObject *args) {
         PyErr_SetString(PyExc_ValueError, "windows are int32 [pictures, 6], their rows inside the batch, and turns int64 [2 + pictures]");
     } else if ((held = hold(jpegs, views, count)) == count && (became = PyBytes_FromStringAndSize(NULL, count)) != NULL) {
         picture->cuts = cuts;
+        picture->ours = ours;
         memset(PyBytes_AsString(became), TAKEN, count);
         Py_BEGIN_ALLOW_THREADS
         status = fill_all(picture, views, count, windows.buf, &output, left_for_filter, batch.buf, PyBytes_AsString(became), turns.obj ? turns.buf : own);
@@ -242,7 +267,7 @@ static PyObject *fill(PyObject *self, PyObject *args) {
 
 static PyMethodDef methods[] = {
     {"fill", fill, METH_VARARGS,
-     "fill(batch, size, kind, jpegs, windows, left_for_filter, scale, shift, simd, cut=True[, turns]) -> a byte for each picture: 0 filled, 1 left to others, 2 lost, 3 taken by another call"},
+     "fill(batch, size, kind, jpegs, windows, left_for_filter, scale, shift, simd, cut=True, huffman=1[, turns]) -> a byte for each picture: 0 filled, 1 left to others, 2 lost, 3 taken by another call"},
     {"cut_windows", cut_windows, METH_VARARGS,
      "cut_windows(jpegs, windows, eighths) -> the cuts, or None where a picture is needed whole; windows are moved in place"},
     {NULL, NULL, 0, NULL},

@@ -18,6 +18,7 @@ from tagmill.pipeline.decode.resize import KINDS, LEFT_FOR_FILTER
 from tagmill.pipeline.decode.threads.turns import Turns
 
 LEFT, LOST = 1, 2  # numbers of the outcomes in libjpeg.c
+OUR_HUFFMAN = 1  # its number of huffman.c, which decodes the codes
 
 try:
     _compiled: Any = importlib.import_module("tagmill.pipeline.decode._windows")
@@ -51,7 +52,7 @@ def fill_with_libjpeg(
     kind, scale, shift = _output(normalisation)
     size = batch.shape[1]
     answer = _compiled.fill(
-        batch, size, kind, list(jpegs), facts, LEFT_FOR_FILTER, scale, shift, True, True, turns.cells
+        batch, size, kind, list(jpegs), facts, LEFT_FOR_FILTER, scale, shift, True, True, OUR_HUFFMAN, turns.cells
     )
     became = np.frombuffer(answer, np.uint8)
     lost = [rows[number] for number in np.flatnonzero(became == LOST).tolist()]
