@@ -34,6 +34,7 @@ from tagmill.ingest.sources.streams import streams_in_order
 from tagmill.ingest.sources.tables import list_batches
 from tagmill.ingest.sources.tar import samples_of_tar
 from tagmill.shards.errors import InputError
+from tagmill.shards.storage.hedge import unhedged
 from tagmill.shards.storage.store import is_local
 
 BATCH_ROWS = 16_384
@@ -136,7 +137,8 @@ def _listed_together(
     ahead = TARS_AT_ONCE // min(TARS_AT_ONCE, len(tars))
 
     def pieces(of: tuple[int, Input]) -> Iterator[pa.RecordBatch | None]:
-        yield from batches(of, ahead=ahead)
+        with unhedged():  # a late answer stops one of many tars; a thread for each request costs more
+            yield from batches(of, ahead=ahead)
         yield None
 
     return streams_in_order(pieces, tars, at_once=TARS_AT_ONCE, size=_bytes_of, limit=WAITING_BYTES)

@@ -153,7 +153,8 @@ def pause(seconds: float = 0.0) -> None:
     dropped."""
     state: _PoolState | None = getattr(_THREAD, "state", None)
     if state is None:
-        time.sleep(seconds)
+        if seconds:  # a sleep of nothing would hand the GIL to another thread, before every request
+            time.sleep(seconds)
     elif state.stopped.is_set() or state.forgotten or (seconds and state.stopped.wait(seconds)):
         raise CancelledError(STOPPED)
 

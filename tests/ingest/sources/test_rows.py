@@ -5,6 +5,7 @@ import gzip
 import json
 import random
 import tarfile
+import threading
 import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -422,6 +423,21 @@ def remote_tars(
     patch.setattr(sources, "find_inputs", lambda config: Found(sources.inputs(config)))
     settings: dict[str, Any] = {"tags_column": "tags"}
     return driver, config(folder / "*.tar", **settings), config("s3://x/*.tar", **settings)
+
+
+def test_remote_tars_are_read_by_the_threads_that_list_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request in another thread, which could be asked again, costs as much again."""
+    driver, here, there = remote_tars(tmp_path, monkeypatch, 5)
+    read_range, readers = driver.read_range, set[str]()
+
+    def noted(path: str, start: int, stop: int) -> Any:
+        readers.add(threading.current_thread().name.rpartition("_")[0])
+        return read_range(path, start, stop)
+
+    monkeypatch.setattr(CountedDriver, "hedged", True)
+    monkeypatch.setattr(driver, "read_range", noted)
+    assert everything(there)[0] == everything(here)[0]
+    assert readers == {"tagmill-stream"}
 
 
 def everything(chosen: IngestConfig) -> tuple[list[dict[str, Any]], dict[int, Any], dict[int, Any], str]:

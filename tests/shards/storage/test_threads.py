@@ -131,6 +131,14 @@ def test_an_error_in_its_block_stops_it(leave: type[BaseException], never: threa
     assert waiting.cancelled()
 
 
+def test_a_pause_of_nothing_keeps_the_gil(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept = list[float]()
+    monkeypatch.setattr(time, "sleep", slept.append)
+    pause()
+    pause(0.25)
+    assert slept == [0.25]
+
+
 def test_no_retry_starts_in_a_stopped_pool() -> None:
     pause(0.001)
     tries = []
