@@ -3,8 +3,9 @@
 python -m tagmill.bench.gpu [--device auto|cpu|cuda:N] [--parts limit,loader,...] [--images DIR] [--corpora 256,full]
     [--rounds N] [--minutes M] [--out FILE.json] [--plot FILE.png] [--decoding JSON] [--seconds S] [--sweep] [--quick]
 
-Parts, in the order of importance: limit (the decoder without a loader, and tagmill's graph from memory), loader (from the
-disk), peers, training, s3, sweep. Every case has its own process; the JSON file is written after each, and a call that finds
+Parts, in the order of importance: limit (the decoder without a loader, and tagmill's graph from memory), windows (DALI's
+decoder alone, by window and hardware share), loader (from the disk), peers, cores (with 14, 8 and 4), shared (8 processes on
+one GPU), training, s3, sweep. Every case has its own process; the JSON file is written after each, and a call that finds
 it continues where the last one was aborted. docs/how-to/gpu.md describes a run on a machine without a network.
 """
 
@@ -20,15 +21,15 @@ from pathlib import Path
 from typing import Any
 
 from tagmill.bench import corpora, measure, remote
-from tagmill.bench.gpu import cases, machine, pictures, sweep
+from tagmill.bench.gpu import budgets, cases, machine, pictures, sweep
 from tagmill.bench.gpu.results import GRAPH, LOADER, Results, aims, plot, table
-from tagmill.bench.workers import UnavailableError, environment, run_worker
+from tagmill.bench.workers import UnavailableError, environment
 from tagmill.pipeline.decode.choice.device import resolve
 from tagmill.pipeline.decode.cpu_affinity import cores_per_rank
 
-PARTS = ("limit", "loader", "peers", "training", "s3", "sweep")
-SIDES = {"256": corpora.SHORT_SIDE, "full": corpora.AS_IT_IS}
-SAMPLES = {"256": 4096, "full": 2048}
+PARTS = ("limit", "windows", "loader", "peers", "cores", "shared", "training", "s3", "sweep")
+SIDES = {"256": corpora.SHORT_SIDE, "markers": corpora.SHORT_SIDE, "full": corpora.AS_IT_IS}
+SAMPLES = {"256": 4096, "markers": 4096, "full": 2048}
 QUICK_SAMPLES, QUICK_PICTURES = 256, 8
 
 
@@ -50,7 +51,7 @@ class Bench:
         self.folders = {}
         for corpus in options.corpora:
             samples = QUICK_SAMPLES if options.quick else SAMPLES[corpus]
-            self.folders[corpus] = corpora.prepare(found, samples, SIDES[corpus])
+            self.folders[corpus] = corpora.prepare(found, samples, SIDES[corpus], markers=corpus == "markers")
 
     def left(self) -> float:
         """Remaining seconds."""
@@ -65,7 +66,7 @@ class Bench:
             self.results.add(entry, None, "no time was left")
             raise OutOfTimeError
         try:
-            self.results.add(entry, run_worker(list(case.command), {**environment(), **(extra or {})}))
+            self.results.add(entry, budgets.run_together(case, extra or {}))
             print(
                 f"  {case.corpus}: {case.name}: {entry['runs'][-1]['images_per_second']:,.0f} images/s", file=sys.stderr
             )
@@ -77,7 +78,8 @@ class Bench:
         """Measures decoder, loader and peers on a corpus."""
         options = self.options
         told = (corpus, self.folders[corpus], self.device, options.threads, self.size, json.dumps(options.decoding))
-        return cases.peers(*told) + cases.training(*told, compiled=options.compile)
+        found = cases.peers(*told) + budgets.windows(*told[:-1]) + budgets.with_cores(*told) + budgets.shared(*told)
+        return found + cases.training(*told, compiled=options.compile)
 
     def graph(self, corpus: str) -> None:
         """Measures the graph from memory, with the options of `--decoding`."""
@@ -152,7 +154,9 @@ def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = measure.arguments(__doc__ or "")
     parser.add_argument("--device", default="auto", help="auto: the GPU if there is one")
     parser.add_argument("--parts", default=",".join(PARTS[:-1]), help=f"of {','.join(PARTS)}")
-    parser.add_argument("--corpora", default="256,full", help="short side 256, pictures as they are")
+    parser.add_argument(
+        "--corpora", default="256,markers,full", help="short side 256, with restart markers, images as they are"
+    )
     parser.add_argument("--threads", type=int, default=cores_per_rank(), help="of each case: the cores by default")
     parser.add_argument(
         "--decoding", type=json.loads, default={}, help="tagmill's choices, as JSON: docs/how-to/gpu.md"

@@ -39,6 +39,7 @@ class Case:
     corpus: str  # 256 or full
     name: str
     command: tuple[str, ...]
+    processes: int = 1  # that run at the same time, each as a rank of one machine
 
 
 def peers(corpus: str, data: Path, device: str, threads: int, size: Size, decoding: str) -> list[Case]:
@@ -56,7 +57,16 @@ def peers(corpus: str, data: Path, device: str, threads: int, size: Size, decodi
         ("peers", "DALI's reader", "dali_reader.py", whole, flags),
         ("peers", WEBDATASET, "webdataset_tars.py", whole, flags),
         ("peers", "ImageFolder + DataLoader", "torchvision_folder.py", files, flags),
+        (
+            "peers",
+            "ImageFolder + DataLoader, torchcodec",
+            "torchvision_folder.py",
+            files,
+            [*flags, "--decoder=torchcodec"],
+        ),
         ("loader", "tagmill, decoding on the CPU", "tagmill_loader.py", whole, [*ours[:-1], "--backend=cpu"]),
+        ("loader", "tagmill, both at once", "tagmill_loader.py", whole, [*ours[:-1], "--backend=both"]),
+        ("loader", "tagmill, by its own choice", "tagmill_loader.py", whole, [*ours[:-1], "--backend=auto"]),
     ):
         found.append(Case(part, corpus, name, (sys.executable, "-P", str(PEERS / worker), place, *told)))
     return found

@@ -14,7 +14,7 @@ DEFAULT = {"batch": 256, "threads": 16, "size": 224, "window": "region", "hw_dec
 # On a GPU; options of its decoder do not exist on a CPU.
 CHOICES: dict[str, tuple[Any, ...]] = {
     "batch": (64, 128, 512, 1024),
-    "threads": (2, 4, 8),
+    "threads": (2, 4, 8, 14),
     "depth": (1, 3),
     "size": (384,),
     "share_bytes": (False,),
@@ -27,12 +27,12 @@ def settings(device: str, threads: int, quick: bool) -> list[dict[str, Any]]:
     """Returns the default first; then window by hardware share, and each other option by itself."""
     default = DEFAULT | {"threads": threads} | ({"batch": 16} if quick else {})
     found = [default]
-    for window in ("region", "full"):
+    for window in ("region", "full", "cut"):
         found += [
             default | {"window": window, "hw_decoder_load": load} for load in (LOADS if device != "cpu" else (0.65,))
         ]
     if quick:
-        return [default, default | {"window": "full"}, default | {"depth": 1}]
+        return [default, default | {"window": "full"}, default | {"window": "cut"}, default | {"depth": 1}]
     for name, values in CHOICES.items():
         found += [default | {name: value} for value in values if name != "threads" or value < threads]
     return [each for number, each in enumerate(found) if each not in found[:number]]

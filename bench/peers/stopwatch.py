@@ -39,13 +39,14 @@ def run(
     parser = argparse.ArgumentParser()
     parser.add_argument("data", help="where the samples are, in this loader's format")
     parser.add_argument("--output", choices=("uint8", "float32"), default="uint8")
-    parser.add_argument("--decoder", choices=("pillow", "torchvision"), default="torchvision")
+    parser.add_argument("--decoder", choices=("pillow", "torchvision", "torchcodec"), default="torchvision")
     parser.add_argument("--backend", default="auto", help="tagmill's")
     parser.add_argument("--streams", type=int, help="tagmill's")
     parser.add_argument("--decoding", type=json.loads, default={}, help="tagmill's choices on a GPU, as JSON")
     parser.add_argument("--device", default="cpu", help="where batches are delivered: cpu or cuda:N")
     parser.add_argument("--rate", type=float, default=0.0, help="images/s of a pretended decoder; 0: it takes no time")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--cores", type=int, help="the process and its children may use no more than so many")
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--warm", type=int, default=4, help="batches before the clock starts")
     parser.add_argument("--batches", type=int, default=16, help="minimum number of batches that are measured")
@@ -59,6 +60,8 @@ def run(
         if make is not None:
             make(options.images, options.folder)
         return
+    if options.cores:
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.cores])
     result = measure(batches, options, lambda: {**totals(), **store_totals(options.counts)})
     result["versions"] = {package: version for package in packages if (version := version_of(package))}
     if "PIL" in sys.modules:

@@ -1,6 +1,7 @@
 """The usual steps of torch's DataLoader users for a JPEG: decode, random resized crop, flip, and normalise for floats."""
 
 import argparse
+import importlib
 import io
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -36,6 +37,8 @@ def decode(data: bytes, decoder: str) -> Any:
     """Decodes to Pillow's image or a uint8 tensor [3, h, w]."""
     if decoder == "pillow":
         return Image.open(io.BytesIO(data)).convert("RGB")
+    if decoder == "torchcodec":
+        return importlib.import_module("torchcodec.decoders").decode_jpeg(data, mode="RGB")
     return decode_jpeg(torch.frombuffer(bytearray(data), dtype=torch.uint8), mode=ImageReadMode.RGB)
 
 

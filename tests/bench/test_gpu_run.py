@@ -26,7 +26,7 @@ def images(tmp_path: Path) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)  # nine workers, each with its imports
+@pytest.mark.timeout(900)  # a dozen workers, each with its imports
 def test_every_part_runs_and_a_second_call_runs_nothing_again(
     images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -46,12 +46,15 @@ def test_every_part_runs_and_a_second_call_runs_nothing_again(
             ("limit", DECODER),
             ("loader", LOADER),
             ("loader", "tagmill, decoding on the CPU"),
+            ("loader", "tagmill, both at once"),
+            ("loader", "tagmill, by its own choice"),
             ("peers", WEBDATASET),
             ("peers", "ImageFolder + DataLoader"),
             ("peers", "DALI's reader"),
             ("training", "test_resnet"),
             ("sweep", "default"),
             ("sweep", "window=full"),
+            ("sweep", "window=cut"),
         ):
             case = content["cases"][f"{part}, 256, {name}"]
             assert case["runs"] and case["runs"][0]["images_per_second"] > 0, (name, case.get("reason"))
@@ -60,7 +63,7 @@ def test_every_part_runs_and_a_second_call_runs_nothing_again(
         assert (tmp_path / "gpu.png").exists()
         told = capsys.readouterr().out
         assert "no GPU: DALI decodes in its CPU mode" in told and "aim: 0.95" in told
-        monkeypatch.setattr(bench, "run_worker", lambda *_: pytest.fail("it was run again"))
+        monkeypatch.setattr(bench.budgets, "run_together", lambda *_: pytest.fail("it was run again"))
         bench.main(arguments)
         assert json.loads(out.read_text())["cases"] == content["cases"]
     finally:
@@ -72,7 +75,7 @@ def test_without_time_no_case_starts_and_the_output_says_so(
     images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(corpora, "prepare", lambda *_: tmp_path)
-    monkeypatch.setattr(bench, "run_worker", lambda *_: pytest.fail("it was begun"))
+    monkeypatch.setattr(bench.budgets, "run_together", lambda *_: pytest.fail("it was begun"))
     bench.main(
         ["--device", "cpu", "--quick", "--images", str(images), "--minutes", "0", "--out", str(tmp_path / "o.json")]
     )

@@ -62,9 +62,14 @@ def test_every_choice_occurs_once_with_its_name() -> None:
     chosen = sweep.settings("cuda:0", 16, quick=False)
     names = [sweep.title(setting, chosen[0]) for setting in chosen]
     assert names[0] == "default" and len(set(names)) == len(names)
-    assert {"window=full, hw_decoder_load=1.0", "fancy_upsampling=False", "batch=1024", "threads=2", "size=384"} <= set(
-        names
-    )
+    assert {
+        "window=full, hw_decoder_load=1.0",
+        "window=cut, hw_decoder_load=0.9",
+        "fancy_upsampling=False",
+        "batch=1024",
+        "threads=2",
+        "size=384",
+    } <= set(names)
     on_cpu = sweep.settings("cpu", 2, quick=False)
     assert all(setting["hw_decoder_load"] == 0.65 and setting["threads"] == 2 for setting in on_cpu)
-    assert len(sweep.settings("cuda:0", 16, quick=True)) == 3
+    assert len(sweep.settings("cuda:0", 16, quick=True)) == 4
