@@ -24,7 +24,7 @@ from tagmill.bench import corpora, feed_s3, figures, measure
 from tagmill.bench.loader import BATCH, SAMPLES, STREAMS
 from tagmill.bench.workers import US, Case, Peer, UnavailableError, environment, run_worker
 
-RATES = "0,25000"  # images/s; the second is the rate of DALI's decoder on one H100 (docs/how-to/gpu.md)
+RATES = "0,25000"  # images/s; the second is the rate of DALI's decoder on one H100 (docs/reference/gpu-measurements.md)
 S3_RATES = "0"
 S3_SAMPLES, S3_WARM, S3_WORKERS = 32768, 64, 2  # images of an epoch, batches, workers or threads of peers for a core
 FEEDS = (

@@ -6,7 +6,7 @@ python -m tagmill.bench.gpu [--device auto|cpu|cuda:N] [--parts limit,loader,...
 Parts, in the order of importance: limit (the decoder without a loader, and tagmill's graph from memory), windows (DALI's
 decoder alone, by window and hardware share), loader (from the disk), peers, cores (with 14, 8 and 4), shared (8 processes on
 one GPU), training, s3, sweep. Every case has its own process; the JSON file is written after each, and a call that finds
-it continues where the last one was aborted. docs/how-to/gpu.md describes a run on a machine without a network.
+it continues where the last one was aborted. docs/reference/gpu-measurements.md describes a run without a network.
 """
 
 import argparse

@@ -4,7 +4,7 @@ python -m tagmill.bench.gpu.variants CORPUS [--device cuda:0] [--seconds S] [--r
 
 Every variant decodes the same images with 16 threads, or as many as there are cores, without a store and a plan (except
 DALI's reader, which reads the tars). Variants take turns; look for a step whose rate or processor time differs from the one
-before. docs/how-to/gpu.md has an example: the hardware decoder got one image of each batch.
+before. docs/reference/gpu-measurements.md has an example: the hardware decoder got one image of each batch.
 """
 
 import argparse

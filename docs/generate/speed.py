@@ -15,7 +15,7 @@ _HEAD = """# Measured speed
 
 Every table is one call of a benchmark: all programs ran in turn on the same machine, and a figure is the median of its runs.
 Compare figures within one table only; absolute rates are those of that machine. Each file holds all runs, the commit, and
-the versions of the libraries. Figures of a GPU are in [On a GPU](../how-to/gpu.md#what-was-measured).
+the versions of the libraries. Figures of a GPU are in [Measurements on a GPU](gpu-measurements.md#what-was-measured).
 """
 
 

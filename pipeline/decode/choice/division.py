@@ -15,8 +15,9 @@ NEEDED = 7_946
 # Share of the cores that the loader may keep busy: fuller CPUs delay the launch of kernels. From SPDL's documentation,
 # optimization_guide/noisy_neighbour ("at most 40 %").
 SPARE_CORES = 0.4
-# Core-milliseconds of the CPU backend for an image of TYPICAL_BYTES. From 33 kB (0.28 ms) to 307 kB (2.4 ms) the time is
-# proportional to the bytes, measured on photographs; Pillow takes twice as long.
+# Core-milliseconds of the CPU backend for an image of TYPICAL_BYTES. From 32 kB (0.29 ms) to 292 kB (2.5 ms) the time is
+# proportional to the bytes (bench/results/host-costs-2026-11-29.json). Cutting images with restart markers saves a fifth,
+# which is not counted on. Pillow takes twice as long.
 CPU_MS, PILLOW = 0.30, 2.0
 # Core-milliseconds of the loader with DALI for any image: the upper of the two figures of the loader on one H100
 # (docs/reference/gpu-measurements.md).

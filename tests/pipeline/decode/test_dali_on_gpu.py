@@ -1,4 +1,4 @@
-"""Tests that need a GPU. Skipped without one; docs/how-to/gpu.md says which of them were ever run."""
+"""Tests that need a GPU. Skipped without one; docs/reference/gpu-measurements.md says which of them were ever run."""
 
 import io
 from pathlib import Path
