@@ -39,7 +39,6 @@ from tagmill.ingest.extend.base_corpus import begin, is_done
 from tagmill.ingest.extend.generation import check_views
 from tagmill.ingest.http.proxy import PROXY_WARNING, Proxies
 from tagmill.ingest.layout import attempt_file, facts_file
-from tagmill.ingest.pack.row_groups import StoredTable
 from tagmill.ingest.pack.shard_plan import NOTHING_BEFORE, check_partitions
 from tagmill.ingest.pack.write_shards import PackedGroup, PackTask, pack_all, plan_groups
 from tagmill.ingest.parts.first_look import FirstLook
@@ -47,6 +46,7 @@ from tagmill.ingest.parts.known_urls import partition_known
 from tagmill.ingest.parts.make import PartSummary
 from tagmill.ingest.parts.partition import PartitionManifest, check_layout, partition
 from tagmill.ingest.parts.robots import ask_hosts, find_hosts
+from tagmill.ingest.parts.row_groups import StoredTable
 from tagmill.ingest.parts.run import all_done, run_parts
 from tagmill.ingest.parts.table import PART_FACTS
 from tagmill.ingest.pins import Pinned, pin

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tagmill.ingest.layout import heldout_file
-from tagmill.ingest.pack.row_groups import StoredTable, open_row_groups
+from tagmill.ingest.parts.row_groups import StoredTable, open_row_groups
 from tagmill.ingest.parts.table import ROW_GROUP, pictures_writer
 from tagmill.shards.errors import CorpusError
 from tagmill.shards.storage.store import Store

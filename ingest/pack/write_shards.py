@@ -21,8 +21,8 @@ from tagmill.ingest.dedup.group_selection import read_group
 from tagmill.ingest.layout import PACKED_FOLDER, PACKING_PIN, packed_file
 from tagmill.ingest.optional_objects import read_if_there
 from tagmill.ingest.pack.heldout import HeldOutFile, heldout_rows
-from tagmill.ingest.pack.row_groups import IMAGE, StoredTable, open_row_groups
 from tagmill.ingest.pack.shard_plan import NOTHING_BEFORE, Before, GroupPlan, GroupSizes, ShardPlan, plan, tar_bytes
+from tagmill.ingest.parts.row_groups import IMAGE, StoredTable, open_row_groups
 from tagmill.ingest.parts.table import record_of
 from tagmill.ingest.progress.progress import Progress
 from tagmill.ingest.reasons import Reason

@@ -18,9 +18,7 @@ import pytest
 
 from tagmill.ingest.dedup.group_selection import SELECTION, STAMP
 from tagmill.ingest.layout import PACKING_PIN, heldout_file, packed_file, selection_file
-from tagmill.ingest.pack import row_groups
 from tagmill.ingest.pack import write_shards as packing
-from tagmill.ingest.pack.row_groups import StoredTable
 from tagmill.ingest.pack.shard_plan import GroupPlan
 from tagmill.ingest.pack.write_shards import (
     PackedGroup,
@@ -31,6 +29,8 @@ from tagmill.ingest.pack.write_shards import (
     packed_before,
     plan_groups,
 )
+from tagmill.ingest.parts import row_groups
+from tagmill.ingest.parts.row_groups import StoredTable
 from tagmill.ingest.parts.table import PART, record_of
 from tagmill.ingest.progress.progress import Progress, Silent
 from tagmill.shards.errors import CorpusError, TagmillError

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tagmill.ingest.pack import row_groups
-from tagmill.ingest.pack.row_groups import IMAGE, StoredTable, open_row_groups
+from tagmill.ingest.parts import row_groups
+from tagmill.ingest.parts.row_groups import IMAGE, StoredTable, open_row_groups
 from tagmill.ingest.parts.table import pictures_writer
 from tagmill.shards.errors import IntegrityError
 from tagmill.shards.storage.store import Store
