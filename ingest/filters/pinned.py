@@ -32,6 +32,11 @@ class Forbidden:
     denied: Denylist
     blocked: Blocklist
 
+    @property
+    def by_digest(self) -> bool:
+        """Whether an entry names an image by its sha256, or by its key, which is part of it."""
+        return bool(self.blocked.sha256) or self.denied.any("key", "sha256")
+
     def rules(self) -> PinnedRules:
         """Returns their digests."""
         rest = Blocklist(pdq=self.blocked.pdq, sha256=self.blocked.sha256)

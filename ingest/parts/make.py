@@ -29,6 +29,7 @@ from tagmill.ingest.parts.known_urls import known_keys
 from tagmill.ingest.parts.local_rows import local_rows
 from tagmill.ingest.parts.ranged_reads import LocationReader, runs
 from tagmill.ingest.parts.review import known_columns, refusal, review
+from tagmill.ingest.parts.row_groups import StoredTable
 from tagmill.ingest.parts.table import ROW_GROUP, PartTable, PartWriter, request_id
 from tagmill.ingest.progress.host_times import FetchStats
 from tagmill.ingest.reasons import Reason
@@ -127,7 +128,9 @@ def _review(task: PartTask, found: PartSummary, report: ReportRows) -> PartSumma
     """
     store, part, attempt = task.store, task.part, secrets.token_hex(8)
     with tempfile.TemporaryDirectory(prefix=f"part-{part:06d}-", dir=task.config.spool) as folder:
-        reviewed = review(store, attempt_file(part, found.attempt), Path(folder), forbidden_of(store, task.rules))
+        pictures = StoredTable(attempt_file(part, found.attempt), found.size)
+        facts, forbidden = facts_file(part, found.attempt), forbidden_of(store, task.rules)
+        reviewed = review(store, pictures, facts, Path(folder), forbidden)
         summary = dataclasses.replace(found, rules=task.rules)
         if reviewed is not None:
             summary = _put(store, dataclasses.replace(summary, attempt=attempt), *reviewed)

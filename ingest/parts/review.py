@@ -1,6 +1,8 @@
 """Removes from a finished part what takedown lists or blocklists forbid that have grown since it was made.
 
-Other rows, and the reasons of rows that were rejected before, do not change.
+Other rows, and the reasons of rows that were rejected before, do not change. Images are read only where a row changes.
+The facts of the part say whether one may, unless the lists have digests of images, which facts lack: then the other
+columns of the part itself are read.
 """
 
 from collections import Counter
@@ -9,15 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from tagmill.ingest.filters.pinned import Forbidden
 from tagmill.ingest.filters.takedown_rules import Denylist
 from tagmill.ingest.http.urls import normalise
+from tagmill.ingest.parts.row_groups import StoredTable, open_row_groups
 from tagmill.ingest.parts.table import DECIDED, PartWriter
 from tagmill.ingest.reasons import Reason
+from tagmill.shards.formats.parquet import read_table
 from tagmill.shards.storage.store import Store
 
+_NEEDED = ["url", "reason", "key", "pdq0", "pdq1", "pdq2", "pdq3"]  # facts by which lists without digests decide
+_NO_DIGEST = ""  # in place of the sha256 of an image, where no list has one
 _ANSWER = ("http_status", "fetched_at", "seconds", "host")  # columns that a row keeps when its image is refused
 
 
@@ -39,26 +44,35 @@ def known_columns(key: str, denied: Denylist) -> dict[str, Any]:
     return {"reason": Reason.DUPLICATE, "key": key}
 
 
-def review(store: Store, name: str, folder: Path, forbidden: Forbidden) -> tuple[PartWriter, Counter[str]] | None:
-    """Writes the part `name` without forbidden images to files in `folder`; returns the files and its rows by outcome.
+def review(
+    store: Store, pictures: StoredTable, facts: str, folder: Path, forbidden: Forbidden
+) -> tuple[PartWriter, Counter[str]] | None:
+    """Writes a part without forbidden images to files in `folder`; returns the files and its rows by outcome.
 
-    Returns None, and writes nothing, where nothing is forbidden. Memory holds one row group.
+    `pictures` and `facts` are the files of the part. Returns None, and writes nothing, where nothing is forbidden. Memory
+    holds the facts, or two row groups.
     """
-    with store.open(name) as file:
-        parquet = pq.ParquetFile(file)
-        plain = [column for column in parquet.schema_arrow.names if column != "jpeg"]
-        groups = range(parquet.num_row_groups)
-        refused = [_refused(parquet.read_row_group(n, plain, use_threads=False), forbidden) for n in groups]
+    if not forbidden.by_digest and not _may_refuse(read_table(store.read(facts), _NEEDED), forbidden):
+        return None
+    with open_row_groups(store, pictures) as groups:
+        refused = [_refused(table, forbidden) for table in groups.read([False] * len(groups.rows))]
         if not any(refused):
             return None
         counts: Counter[str] = Counter()
-        with PartWriter(folder, parquet.schema_arrow) as files:
-            for number in groups:
-                rows = parquet.read_row_group(number, use_threads=False).to_pylist()
-                rows = [refused[number].get(at, row) for at, row in enumerate(rows)]
+        with PartWriter(folder, groups.schema) as files:
+            for table, others in zip(groups.read([True] * len(refused)), refused, strict=True):
+                rows = [others.get(at, row) for at, row in enumerate(table.to_pylist())]
                 counts.update(row["reason"] or "ok" for row in rows)
-                files.write(pa.Table.from_pylist(rows, parquet.schema_arrow))
+                files.write(pa.Table.from_pylist(rows, groups.schema))
     return files, counts
+
+
+def _may_refuse(facts: pa.Table, forbidden: Forbidden) -> bool:
+    """Returns whether a row may change, by lists without digests of images. A row that such a list has refused before
+    counts too: its facts do not say by which rule."""
+    unknown = dict.fromkeys(_ANSWER) | {"sha256": _NO_DIGEST}
+    found = (_columns_now(row | unknown, forbidden) for row in facts.to_pylist())
+    return any(columns is not None and columns["reason"] != Reason.DUPLICATE for columns in found)
 
 
 def _refused(table: pa.Table, forbidden: Forbidden) -> dict[int, dict[str, Any]]:
