@@ -1,6 +1,6 @@
 """Compares the loader with other loaders: same images, same output, same threads, in turn, each in its own environment.
 
-python bench/loader.py [--images DIR] [--corpus markers|plain] [--rounds N] [--quick] [--store s3] [--out FILE.json]
+python bench/loader.py [--images DIR] [--corpus KIND] [--rounds N] [--quick] [--store s3] [--out FILE.json]
                        [--plot FILE.png]
 
 A sample is 224 x 224 pixels of a JPEG with short side 256: random resized crop, flip, batches of 256, as normalised
@@ -8,22 +8,25 @@ float32 and as uint8. Figures: images/s, processor seconds per 1,000 images, pea
 seconds to the first batch. 'decode only' is libjpeg without a loader on the same windows, without resize: the limit of
 decoding whole images; beside it DALI's CPU decoder.
 
-All loaders read the same JPEGs: with restart markers, or with `--corpus plain` without. 'decode only' has them without in
-any case: it decodes as it would if tagmill cut no crops from their bytes.
+All loaders read the same JPEGs. `--corpus markers` has restart markers, `plain` none. 'decode only' has them without in
+any case: it decodes as it would if tagmill cut no crops from their bytes, with libjpeg's own Huffman decoder. `as-is` has
+the images' own bytes; `1024` and `4000` mosaics of them with this short side, because enlarged photographs have too little
+detail. There are fewer of those, in smaller batches, and every reader shuffles fewer of the largest.
 
-Peers based on DataLoader decode with torchvision, which is faster; ImageFolder also with Pillow, its default, and with
-`--pillow` the others too. `--store s3` measures tagmill from a Ceph gateway on loopback behind a slow and faulty proxy,
-and from the local disk. SPDL needs FFmpeg's shared libraries (Debian: apt-get install ffmpeg); a peer that cannot run
-is in the table with its reason.
+Peers based on DataLoader decode with torchvision; ImageFolder also with torchcodec, its successor, with Pillow, its
+default, and with `--pillow` the others too. `--store s3` measures tagmill from a Ceph gateway on loopback behind a slow
+and faulty proxy, and from the local disk. SPDL needs FFmpeg's shared libraries (Debian: apt-get install ffmpeg); a peer
+that cannot run is in the table with its reason.
 """
 
 import argparse
 import os
 import signal
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
-from tagmill.bench import corpora, figures, measure, remote
+from tagmill.bench import corpora, figures, measure, mosaics, remote
 from tagmill.bench.workers import LIMITS, Case, Peer, UnavailableError, measured, peers, prepare
 
 OUTPUTS = ("float32", "uint8")
@@ -34,11 +37,45 @@ SAMPLES, BATCH = 4096, 256  # whole blocks of tagmill's order: a larger corpus h
 STREAMS = 8
 
 
+@dataclass(frozen=True)
+class Corpus:
+    """What is measured, and how much of it fits into time, disk and memory."""
+
+    samples: int = SAMPLES
+    batch: int = BATCH
+    streams: int = STREAMS
+    shuffle: int | None = None  # samples that another reader holds; None: its default
+    markers: bool = False
+    short_side: int = corpora.SHORT_SIDE
+    mosaics: int = 0  # different ones of this short side
+
+
+CORPORA = {
+    "markers": Corpus(markers=True),
+    "plain": Corpus(),
+    "as-is": Corpus(short_side=corpora.AS_IT_IS),
+    "1024": Corpus(samples=1024, batch=64, short_side=1024, mosaics=48),
+    "4000": Corpus(samples=128, batch=16, streams=1, shuffle=128, short_side=4000, mosaics=8),
+}
+
+
+def prepared(pictures: list[Path], corpus: Corpus, quick: bool, markers: bool) -> Path:
+    """Makes the images and the corpus; returns their folder."""
+    samples = min(corpus.samples, 512) if quick else corpus.samples
+    if corpus.mosaics:
+        large = mosaics.prepare(pictures, corpus.short_side, min(corpus.mosaics, 2) if quick else corpus.mosaics)
+        return corpora.prepare(large, samples, corpora.AS_IT_IS)
+    return corpora.prepare(pictures, samples, corpus.short_side, markers)
+
+
 def sizes(options: argparse.Namespace) -> list[str]:
     """Returns the flags of every worker."""
-    quick = {"batch": 64, "warm": 2, "batches": 4, "streams": 2}
-    whole = {"batch": BATCH, "warm": 8, "batches": BATCHES, "seconds": options.seconds, "streams": STREAMS}
-    flags = {"threads": options.threads, **(quick if options.quick else whole)}
+    corpus = CORPORA[options.corpus]
+    quick = {"batch": min(64, corpus.batch), "warm": 2, "batches": 4, "streams": min(2, corpus.streams)}
+    whole = {"batch": corpus.batch, "warm": 8, "batches": BATCHES, "streams": corpus.streams}
+    flags = {"threads": options.threads, **(quick if options.quick else whole | {"seconds": options.seconds})}
+    if corpus.shuffle is not None:
+        flags["shuffle"] = corpus.shuffle
     return [text for name, value in flags.items() for text in (f"--{name}", str(value))]
 
 
@@ -65,7 +102,8 @@ def local(options: argparse.Namespace, folder: Path, plain: Path) -> list[Case]:
 def keep(cases: list[Case], options: argparse.Namespace) -> None:
     """Writes the measurements so far, after every round, so that an aborted run keeps its results."""
     if options.out is not None:
-        name = "loader" if options.store == "local" else f"loader-{options.store}"
+        kind = None if options.corpus in ("markers", "plain") else options.corpus
+        name = "-".join(filter(None, ("loader", options.store if options.store != "local" else None, kind)))
         measure.write(name, figures.as_json(cases), figures.ratios(cases), options.out)
     if options.plot is not None:
         figures.plot(cases, options.plot)
@@ -83,7 +121,10 @@ def main() -> None:
         "--threads", type=int, default=os.cpu_count(), help="threads or worker processes of each loader"
     )
     parser.add_argument(
-        "--corpus", choices=("markers", "plain"), default="markers", help="JPEGs with restart markers, or without"
+        "--corpus",
+        choices=tuple(CORPORA),
+        default="markers",
+        help="JPEGs with restart markers, or without; images as they are; mosaics with this short side",
     )
     parser.add_argument("--backend", default="auto", help="tagmill's")
     parser.add_argument("--seconds", type=float, default=5.0, help=f"how long a run is measured, and {BATCHES} batches")
@@ -97,12 +138,11 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that a worker is ended with us
     options.rounds = min(options.rounds, 2) if options.quick else options.rounds
     pictures = measure.pictures(options.images, 32 if options.quick else None)
-    samples = 512 if options.quick else SAMPLES
-    folders = {
-        kind: corpora.prepare(pictures, samples, markers=kind == "markers") for kind in {options.corpus, "plain"}
-    }
-    folder, far = folders[options.corpus], options.store == "s3"
-    cases = remote.cases(options, folder, sizes(options)) if far else local(options, folder, folders["plain"])
+    corpus, far = CORPORA[options.corpus], options.store == "s3"
+    plain, folder = (prepared(pictures, corpus, options.quick, markers) for markers in (False, corpus.markers))
+    if corpus.mosaics:
+        print(f"mosaics of photographs in their own size, {corpus.short_side} pixels high", file=sys.stderr)
+    cases = remote.cases(options, folder, sizes(options)) if far else local(options, folder, plain)
     figures.remote_table(cases) if far else figures.table(cases)
     keep(cases, options)
 

@@ -16,6 +16,7 @@ from tagmill.pipeline.decode.backend import batches_ahead, working_memory
 from tagmill.pipeline.decode.choice.device import resolve
 from tagmill.pipeline.engine import Engine
 from tagmill.pipeline.iteration import AHEAD, ended_error
+from tagmill.pipeline.memory import over_limit
 from tagmill.pipeline.meters import Meters
 from tagmill.pipeline.order.epoch_space import EpochSpace
 from tagmill.pipeline.order.mixture import (
@@ -118,8 +119,7 @@ class Loader(IterableDataset[Batch]):
         first, most = config.reader_range(self._remote)
         needed = self.memory(first, 1)
         if needed > config.memory_limit:
-            what = f"{needed:,} bytes of open samples and batches, memory_limit is {config.memory_limit:,}"
-            raise ConfigError(what, "loader", f"set memory_limit to {needed:,}, or lower streams, window or chunk")
+            raise over_limit(needed, config.memory_limit, self._held, streams, config.window, config.chunk)
         fits = (readers for readers in range(most, first, -1) if self.memory(readers, 1) <= config.memory_limit)
         self._most_readers = readers = next(fits, first)
         needed = self.memory(readers, 1)
@@ -232,6 +232,7 @@ class Loader(IterableDataset[Batch]):
             # windows.
             held += mean * (min(windows, one.space.num_positions(0)) if self.config.epochs == 1 else windows)
             largest = max(largest, mean)
+        self._held: float = held
         held += readers * self.config.chunk * largest  # ranges, until they are split into samples
         pixels = 3 * self.config.largest_size**2
         # AHEAD batches wait, one is being made and others are begun, and the trainer holds one until it has the next. A

@@ -29,7 +29,7 @@ def batches(options: argparse.Namespace) -> Iterator[torch.Tensor]:
             index_paths=shards(options.data, ".idx"),
             ext=["jpg"],
             random_shuffle=True,
-            initial_fill=BUFFER,
+            initial_fill=options.shuffle or BUFFER,
             name="reader",
         )
         images = fn.decoders.image_random_crop(

@@ -42,6 +42,9 @@ def run(
     parser.add_argument("--decoder", choices=("pillow", "torchvision", "torchcodec"), default="torchvision")
     parser.add_argument("--backend", default="auto", help="tagmill's")
     parser.add_argument("--streams", type=int, help="tagmill's")
+    parser.add_argument(
+        "--shuffle", type=int, help="samples that a reader holds to shuffle them; its default if missing"
+    )
     parser.add_argument("--decoding", type=json.loads, default={}, help="tagmill's choices on a GPU, as JSON")
     parser.add_argument("--device", default="cpu", help="where batches are delivered: cpu or cuda:N")
     parser.add_argument("--rate", type=float, default=0.0, help="images/s of a pretended decoder; 0: it takes no time")

@@ -25,4 +25,4 @@ def batches(options: argparse.Namespace) -> Iterator[torch.Tensor]:
 
 
 if __name__ == "__main__":
-    stopwatch.run(batches, ("torchvision", "pillow", "torch"))
+    stopwatch.run(batches, ("torchvision", "torchcodec", "pillow", "torch"))

@@ -27,7 +27,7 @@ def batches(options: argparse.Namespace) -> Iterator[torch.Tensor]:
     tars = shards(options.data, ".tar")
     # Reads only the images from the tars: other members would cost it time for nothing.
     dataset = webdataset.WebDataset(tars, shardshuffle=len(tars), select_files=lambda name: name.endswith(".jpg"))
-    dataset = dataset.repeat().shuffle(BUFFER).to_tuple("jpg").map_tuple(picture(options))
+    dataset = dataset.repeat().shuffle(options.shuffle or BUFFER).to_tuple("jpg").map_tuple(picture(options))
     dataset = dataset.batched(options.batch, partial=False)
     for (images,) in webdataset.WebLoader(dataset, batch_size=None, **workers(options)):
         yield delivered(images, options)

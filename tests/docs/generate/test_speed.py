@@ -46,6 +46,12 @@ def test_cases_and_ratios_are_rows(tmp_path: Path) -> None:
     assert page.count("fast/slow") == 1
 
 
+def test_a_benchmark_without_results_has_no_section(tmp_path: Path) -> None:
+    results(tmp_path, "feed", "2026-01-02", {"fast": {"unit": "images/s", "median": 1.0}}, {})
+    titles = [line for line in speed_page(tmp_path).splitlines() if line.startswith("## ")]
+    assert titles == ["## Reading without decoding"]
+
+
 def test_every_benchmark_of_the_page_is_a_program_with_these_flags() -> None:
     for benchmark in BENCHMARKS:
         words = benchmark.command.split()
