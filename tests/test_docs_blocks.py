@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from http.server import ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -93,21 +94,14 @@ def run_block(block: Block, folder: Path, environment: dict[str, str]) -> None:
     run(block.text if block.language == "bash" else "\n".join(block.commands), folder, environment)
 
 
-def run_page(page: Page, made: Path, folder: Path, environment: dict[str, str], *, slow: bool) -> None:
-    shutil.copytree(made, folder, symlinks=True, dirs_exist_ok=True)
-    for block in page.blocks:
-        if block.why_not_run is None and block.language != "text" and (slow or not block.slow):
-            run_block(block, folder, environment)
+def with_marks(page: Page) -> Any:
+    slow = any(block.slow for block in page.blocks)
+    return pytest.param(page, marks=[pytest.mark.slow] if slow else [], id=page.name)
 
 
-@pytest.mark.parametrize("page", RUN, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", map(with_marks, RUN))
 def test_blocks_of_a_page_run(page: Page, made: Path, tmp_path: Path, environment: dict[str, str]) -> None:
-    run_page(page, made, tmp_path, environment, slow=False)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "page", [page for page in RUN if any(block.slow for block in page.blocks)], ids=lambda page: page.name
-)
-def test_slow_blocks_of_a_page_run(page: Page, made: Path, tmp_path: Path, environment: dict[str, str]) -> None:
-    run_page(page, made, tmp_path, environment, slow=True)
+    shutil.copytree(made, tmp_path, symlinks=True, dirs_exist_ok=True)
+    for block in page.blocks:
+        if block.why_not_run is None and block.language != "text":
+            run_block(block, tmp_path, environment)

@@ -82,17 +82,21 @@ def test_both_leave_the_same_bytes_and_one_may_go_on_where_the_other_was_killed(
             assert case.select(cluster, store, facts) == expected
         written = {name for name in changes if name in expected}
         assert written == {SELECTION_MARKER, "decontamination.parquet"}, "the rest is put by tasks, not by this process"
-        for place, last in enumerate(STAGES):
-            store, facts = case.place(f"spark-killed-{last}")
-            with killed_after(changes.index(sets_marker(last)) + 1), pytest.raises(Killed):
-                case.select(cluster, store, facts)
-            assert SELECTION_MARKER not in files_of(store)
+
+        def go_on(by_spark: bool, store: Store, facts: Parquet) -> dict[str, bytes]:
+            if by_spark:
+                return case.select(cluster, store, facts)
             with duckdb(tmp_path) as engine:
-                assert case.select(cluster if place % 2 else engine, store, facts) == expected, last
-        store, facts = case.place("duckdb-killed")
-        with duckdb(tmp_path) as engine, killed_after(16), pytest.raises(Killed):
-            case.select(engine, store, facts)
-        assert case.select(cluster, store, facts) == expected
+                return case.select(engine, store, facts)
+
+        for first in (True, False):  # they take turns: each begins where the other was killed, after every stage
+            turn, (store, facts) = first, case.place(f"turns-{first}")
+            for last in STAGES:
+                with killed_after(sets_marker(last)) as changes, pytest.raises(Killed):
+                    go_on(turn, store, facts)
+                assert sets_marker(last) in changes and SELECTION_MARKER not in files_of(store)
+                turn = not turn
+            assert go_on(turn, store, facts) == expected, f"Spark began: {first}"
 
 
 def facts_of_usual_size(num_parts: int) -> list[dict[str, Any]]:

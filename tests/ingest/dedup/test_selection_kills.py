@@ -27,13 +27,16 @@ class Killed(BaseException):
 
 
 @contextmanager
-def killed_after(changes: int) -> Iterator[list[str]]:
-    """The store makes so many changes, and yields their names; the next one kills."""
+def killed_after(last: int | str) -> Iterator[list[str]]:
+    """The store makes so many changes, or those up to the object `last`, and yields their names; the next one kills."""
     made: list[str] = []
+
+    def is_over() -> bool:
+        return last in made if isinstance(last, str) else len(made) >= last
 
     def counted(change: Callable[..., Any]) -> Callable[..., Any]:
         def run(self: Store, name: str, *given: Any, **named: Any) -> Any:
-            if len(made) >= changes:
+            if is_over():
                 raise Killed(name)
             made.append(name)
             return change(self, name, *given, **named)
