@@ -71,6 +71,14 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def without_waiting_for_the_disk() -> Iterator[None]:
+    """Only a loss of power could show what was not synchronised: what a killed process wrote is in the system's memory."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: None)
+        yield
+
+
 @pytest.fixture(scope="module", autouse=True)
 def usual_bound_of_pictures() -> None:
     """Ingest bounds the pixels of a picture for its whole process; a file knows nothing of those that came before it."""

@@ -99,18 +99,16 @@ def test_neither_order_nor_memory_nor_threads_change_what_is_found(tmp_path: Pat
 def test_pairs_of_equal_table_bits_are_found_however_tables_are_split(tmp_path: Path, bits: int) -> None:
     """From 24 bits on tables have bits in common; with little memory their partitions are split once more."""
     rows, bands = families(np.random.default_rng(bits), 300, 5), draw_lsh_tables(bits, 10, 0)
-    pdq = rows["pdq"]
+    pdq, row_ids = rows["pdq"], rows["row_id"]
+    distances = all_distances(pdq, pdq)
     meet = np.zeros((len(rows), len(rows)), np.bool_)
     for mask in bands.masks:
         meet |= ((pdq[:, None] & mask) == (pdq[None] & mask)).all(axis=2)
     for memory in (1 << 13, 1 << 30):
         found = find(tmp_path, rows, NearRules(bits=bits, tables=10, bucket=10_000), memory)
-        heads = np.isin(rows["row_id"], sorted(alike(found)), invert=True)
-        wanted = {
-            (int(rows["row_id"][a]), int(rows["row_id"][b]), int(apart))
-            for a, b, apart in ((a, b, all_distances(pdq[[a]], pdq[[b]])[0, 0]) for a, b in np.argwhere(meet).tolist())
-            if rows["row_id"][a] < rows["row_id"][b] and apart <= 31 and heads[a] and heads[b]
-        }
+        heads = np.isin(row_ids, sorted(alike(found)), invert=True)
+        near = meet & (distances <= 31) & (row_ids[:, None] < row_ids) & heads[:, None] & heads
+        wanted = {(int(row_ids[a]), int(row_ids[b]), int(distances[a, b])) for a, b in np.argwhere(near).tolist()}
         assert edges(found) == wanted and len(wanted) > 100
         assert (found.counts.spilled > 0) == (memory < 1 << 30 or bits > 23)
     assert {path.name for path in (tmp_path / "spool").iterdir()} == {"edges-000000.parquet", "alike-000000.parquet"}

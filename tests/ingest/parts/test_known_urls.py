@@ -35,11 +35,6 @@ def folder() -> Iterator[Path]:
         yield Path(path)
 
 
-@pytest.fixture(autouse=True)
-def without_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.fsync", lambda _: None)
-
-
 def key(number: int) -> str:
     return f"{number:064x}"[:32][::-1]
 

@@ -27,11 +27,6 @@ from tagmill.shards.storage.store import Store
 Row = dict[str, Any]
 
 
-@pytest.fixture(autouse=True)
-def without_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.fsync", lambda _: None)
-
-
 def lists(folder: Path, urls: list[str | None], files: int = 1) -> None:
     """The URLs over some files, in order."""
     share = -(-len(urls) // files)
