@@ -120,7 +120,8 @@ def run(*command: str, env: dict[str, str] | None = None, cwd: Path | None = Non
 def pip(*words: str, python: Path | None = None, env: dict[str, str] | None = None) -> str:
     """Our pip, also for environments that have none."""
     whose = ["--python", str(python)] if python else []
-    command = [sys.executable, "-m", "pip", *whose, "--disable-pip-version-check", "install", "--quiet", *words]
+    quick = ["--disable-pip-version-check", "install", "--quiet", "--no-compile"]  # few of their modules are imported
+    command = [sys.executable, "-m", "pip", *whose, *quick, *words]
     return run(*command, env=env or clean_environment())
 
 
