@@ -78,9 +78,18 @@ def sources() -> list[Path]:
     return sorted([*found, *ROOT.glob("*.py")])
 
 
-def imports(path: Path) -> Iterator[tuple[str, int, bool]]:
+@functools.cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+@functools.cache
+def imports(path: Path) -> tuple[tuple[str, int, bool], ...]:
     """(module, line, only for type checkers) of every import in a file, wherever it stands."""
-    tree = ast.parse(path.read_text())
+    return tuple(_imports(path, tree_of(path)))
+
+
+def _imports(path: Path, tree: ast.Module) -> Iterator[tuple[str, int, bool]]:
     typing_only = {
         id(node)
         for block in ast.walk(tree)
@@ -195,7 +204,7 @@ def test_folders_stay_small() -> None:
 
 
 def public_names(path: Path) -> Iterator[str]:
-    for node in ast.parse(path.read_text()).body:
+    for node in tree_of(path).body:
         names = []
         if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             names = [node.name]
@@ -250,7 +259,7 @@ def test_files_and_functions_stay_small() -> None:
     for path in sources():
         text = path.read_text()
         assert text.count("\n") <= 400, f"{path} has {text.count(chr(10))} lines"
-        for node in ast.walk(ast.parse(text)):
+        for node in ast.walk(tree_of(path)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and path.name != "train.py":
                 length = (node.end_lineno or node.lineno) - node.lineno + 1
                 assert length <= 60, f"{path}:{node.lineno} {node.name} has {length} lines"
@@ -258,7 +267,7 @@ def test_files_and_functions_stay_small() -> None:
 
 def test_every_source_file_has_a_docstring_and_no_room_is_nameless() -> None:
     for path in sources():
-        assert ast.get_docstring(ast.parse(path.read_text())), f"{path} does not say what it is for"
+        assert ast.get_docstring(tree_of(path)), f"{path} does not say what it is for"
         assert not {"utils", "util", "common", "helpers", "misc", "base"} & {
             *path.relative_to(ROOT).parts,
             path.stem,
@@ -319,7 +328,7 @@ WORDED_RESULTS = {"bench"}  # names of cases and columns are keys of bench/resul
 def prose(path: Path) -> Iterator[tuple[int, str]]:
     """(line, text) of the docstrings, comments, longer strings and test names of a file."""
     text = path.read_text()
-    tree = ast.parse(text)
+    tree = tree_of(path)
     docs = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value:
@@ -354,7 +363,7 @@ FOLDERS = sorted(
 @functools.cache
 def modules_named(path: Path) -> set[str]:
     """Modules that a file imports, or names in a string to import them later."""
-    texts = (node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant))
+    texts = (node.value for node in ast.walk(tree_of(path)) if isinstance(node, ast.Constant))
     strings = {text for text in texts if isinstance(text, str)}
     return {name for name, _, _ in imports(path)} | strings | {f"tagmill.{text}" for text in strings}
 
