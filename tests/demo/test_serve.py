@@ -1,7 +1,6 @@
 import http.client
 import json
 import socket
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -163,10 +162,8 @@ def test_a_taken_port_is_named(web: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        start = time.monotonic()
         with pytest.raises(TagmillError, match=str(port)), serve(web, port):
             pass
-        assert time.monotonic() - start < 60
 
 
 def test_the_table_omits_paths_without_an_answer_of_their_own(web: Path, truth: Truth) -> None:

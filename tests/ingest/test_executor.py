@@ -21,10 +21,10 @@ def test_this_machine_is_the_default(tmp_path: Path) -> None:
     assert not (tmp_path / "scratch").exists()
 
 
-def test_spark_is_not_imported_unless_asked_for() -> None:
+def test_heavy_libraries_are_not_imported_unless_asked_for() -> None:
     code = (
         "import sys, tagmill.ingest.run, tagmill.ingest.views.view_command\n"
-        "print(sorted({'pyspark', 'py4j', 'sqlglot', 'pandas', 'duckdb'} & set(sys.modules)))"
+        "print(sorted({'pyspark', 'py4j', 'sqlglot', 'pandas', 'duckdb', 'torch'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd="/")
     assert done.stdout.strip() == "[]"

@@ -1,7 +1,5 @@
 """robots.txt (RFC 9309) from files that are correct, sloppy or malicious."""
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -108,17 +106,11 @@ def test_a_cut_file_loses_only_its_last_line() -> None:
     assert own_rules(body[: MAX_ROBOTS_BYTES - 1] + b"Disallow: /late", US) == kept
 
 
-def test_matching_takes_linear_time() -> None:
-    """No pattern goes back and forth over a path: twice the length takes no more than some four times as long."""
-    took = []
-    for times in (20, 40):
-        rules = RobotsRules(f"Disallow: /{'*a' * times}*b\nDisallow: /{'*' * times}c$")
-        url = URL("http://h/" + "a" * 50 * times, encoded=True)
-        begun = time.process_time()
-        for _ in range(50):
-            assert rules.allow(url)
-        took.append(time.process_time() - begun)
-    assert took[1] < 100 * max(took[0], 1e-3)
+def test_no_pattern_goes_back_and_forth_over_a_path() -> None:
+    """Trying every place for every `*` would not end within the lifetime of the machine."""
+    times = 40
+    rules = RobotsRules(f"Disallow: /{'*a' * times}*b\nDisallow: /{'*' * times}c$")
+    assert rules.allow(URL("http://h/" + "a" * 50 * times, encoded=True))
 
 
 FORBIDDEN = [
