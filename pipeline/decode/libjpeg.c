@@ -26,7 +26,6 @@
 #define MOST_MEMORY (1L << 30) /* bytes that libjpeg may allocate for an image of several scans, which it holds whole */
 #define MOST_SCANS 100 /* of an image: a scan of a few bytes takes the time of all pixels */
 
-#define READ_AHEAD (6 * 8 * DCTSIZE2) /* bytes after a cut: without them libjpeg decodes the last MCUs more slowly (jdhuff.c) */
 #define LONG 5000000 /* nanoseconds from which an image's processor time is asked for, which costs a system call */
 
 enum { FILLED, LEFT, LOST, TAKEN }; /* TAKEN: by another thread, or by none yet */
@@ -131,12 +130,11 @@ static int begin(Picture *picture, const unsigned char *bytes, size_t size, cons
 
 /* Replaces a JPEG by the part that its window needs, where that can be cut, and moves the window. */
 static void cut(Picture *picture, const unsigned char **bytes, size_t *size, int32_t *facts, int shrink) {
-    if (memory_grow(&picture->cut, *size + READ_AHEAD)) return;
+    if (memory_grow(&picture->cut, *size)) return;
     size_t left = cut_window(*bytes, *size, facts + X, DCTSIZE / shrink, picture->cut.data);
     if (!left) return;
-    memset(picture->cut.data + left, 0, READ_AHEAD);
     *bytes = picture->cut.data;
-    *size = left + READ_AHEAD;
+    *size = left;
 }
 
 static int64_t nanoseconds(clockid_t clock) {

@@ -1,5 +1,5 @@
 """Mutated JPEGs with restart markers, cut under the address and undefined-behaviour sanitizers: no byte outside is read
-or written, and whatever is cut has the pixels of the whole image.
+or written, and whatever is cut has the pixels of the whole image; with the loader's own decoder too.
 
 TAGMILL_MUTATED=100000 pytest tests/pipeline/decode/test_cut_mutated.py tries that many files; the default is 500.
 """
@@ -16,9 +16,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.pipeline.decode.test_cut import ROWS, SAMPLINGS, across, marked, size_of
+from tagmill.pipeline.decode.libjpeg import LOST
+from tests.pipeline.decode.test_cut import ROWS, SAMPLINGS, WHOLE, across, filled, marked, size_of
+from tests.pipeline.decode.test_libjpeg import COMPILED
 
 FILES = int(os.environ.get("TAGMILL_MUTATED", "500"))
+HEAD = struct.Struct("<I5i")  # bytes, window, pixels decoded of eight
 AT_ONCE = 5000  # files of a run of the program
 SEED = 20261129
 HERE = Path(__file__).parent
@@ -110,7 +113,7 @@ def records(count: int, rng: Rng) -> Iterator[bytes]:
         box = [x, y, int(rng.integers(1, wide - x + 1)), int(rng.integers(1, high - y + 1))]
         if rng.random() < 0.05:
             box[int(rng.integers(4))] = int(rng.choice([-1, 0, 255, 70_000, 2**31 - 1, -(2**31)]))
-        yield struct.pack("<I5i", len(jpeg), *box, int(rng.choice([8, 8, 4, 2, 1, int(rng.integers(0, 10))]))) + jpeg
+        yield HEAD.pack(len(jpeg), *box, int(rng.choice([8, 8, 4, 2, 1, int(rng.integers(0, 10))]))) + jpeg
 
 
 def test_mutated_files_are_declined_or_have_the_pixels_of_the_whole_image(program: Path) -> None:
@@ -125,3 +128,20 @@ def test_mutated_files_are_declined_or_have_the_pixels_of_the_whole_image(progra
     assert sum(counts.values()) == FILES
     assert counts["different"] == counts["cut_refused"] == 0
     assert counts["declined"] > FILES / 10 and counts["equal"] > FILES / 10
+
+
+@COMPILED
+@pytest.mark.parametrize("left", [1, WHOLE])
+def test_the_loader_decodes_the_same_pixels_of_mutated_files_cut_and_whole(left: int) -> None:
+    """Also where the decoder shrinks; the outcome is the same unless the whole image is lost by what the crop does not
+    need."""
+    rng, outcomes = np.random.default_rng(SEED + left), Counter[tuple[bytes, bytes]]()
+    for record in records(FILES, rng):
+        _, x, y, width, height, _ = HEAD.unpack(record[: HEAD.size])
+        jpeg, box = record[HEAD.size :], (x, y, width, height)
+        (became, found), (wanted, pixels) = (filled(jpeg, box, 9, left, cuts=cuts) for cuts in (True, False))
+        outcomes[became, wanted] += 1
+        assert became != b"\0" or wanted == bytes((LOST,)) or (found == pixels).all(), (jpeg, box)
+    print(dict(outcomes))
+    others = {pair for pair in outcomes if pair[0] != pair[1]}
+    assert others <= {(b"\0", bytes((LOST,)))} and outcomes[b"\0", b"\0"] > FILES / 4
