@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tagmill.pipeline.config import LoaderConfig, World
+from tagmill.pipeline.decode.choice.division import divide
 from tagmill.pipeline.forecast.gpu_needs import GpuNeeds, gpu_needs
 from tagmill.pipeline.forecast.shuffle_quality import ShuffleQuality, measure_shuffle
 from tagmill.pipeline.order.epoch_space import EXTRAS, EpochSpace, Span
@@ -59,6 +60,8 @@ class Forecast:
     """Side of the images, pixels; of sizes that vary, as 128-320:32, the largest counts."""
     core_ms: Rate | None = None
     """CPU time of an image, milliseconds of one core, as bench/loader.py measures it (CPU s/1,000)."""
+    cores: Count | None = None
+    """Cores of a rank's loader (LoaderConfig.cores): shows whether DALI, the CPU or both would decode for a GPU."""
 
     def __post_init__(self) -> None:
         check_fields(self, "plan")
@@ -87,6 +90,7 @@ class Needs:
     bytes_per_second: float  # of a node, from the store
     epoch_hours: float
     demand: GpuNeeds  # of the machines
+    decoder: str | None  # who decodes for a GPU with `cores`, and why; None: not asked
     advice: str
     shuffle: ShuffleQuality
 
@@ -138,9 +142,17 @@ def forecast(asked: Forecast) -> Needs:
         bytes_per_second=read * rate,
         epoch_hours=plan.num_turns / (asked.images_per_second * asked.world) / 3600,
         demand=gpus_need,
+        decoder=_decoder(asked.cores, float(mean)),
         advice=_advice(plan, tail, asked.world),
         shuffle=measure_shuffle(plan, corpus.column("samples")[shards], config.batch_size),
     )
+
+
+def _decoder(cores: int | None, mean_bytes: float) -> str | None:
+    if cores is None:
+        return None
+    division = divide(cores, mean_bytes)
+    return f"{division}. {division.why}"
 
 
 def _sample_requests(
@@ -209,6 +221,7 @@ def show(console: Console, needs: Needs) -> None:
         ("read by a node", f"{needs.bytes_per_second / mega:,.1f} MB a second"),
         ("to each GPU", f"{gpus_need.pcie_bytes / mega:,.1f} MB a second over PCIe"),
         ("cores that prepare images", cores),
+        ("who decodes on a GPU", needs.decoder or "not asked: give --cores"),
         (
             "all nodes",
             f"{gpus_need.nodes:,}: {gpus_need.store_bytes / mega:,.1f} MB, {gpus_need.store_requests:,.1f} requests a second",

@@ -40,6 +40,11 @@ class Division:
         """Returns the division with the nearest share for DALI at which each decoder makes some batches."""
         return cls(min(DIVISION_PERIOD - 1, max(1, round(share * DIVISION_PERIOD))), why)
 
+    def __str__(self) -> str:
+        if self.dali in (0, DIVISION_PERIOD):
+            return "DALI" if self.dali else "CPU"
+        return f"both, DALI {self.dali} of {DIVISION_PERIOD} batches"
+
     def is_dalis(self, number: int) -> bool:
         """Returns whether DALI makes the batch with that number in its epoch."""
         turn = number % DIVISION_PERIOD

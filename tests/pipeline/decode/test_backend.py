@@ -16,9 +16,10 @@ from tagmill.pipeline.augment.draws import Crops, eval_crops, train_crops
 from tagmill.pipeline.batch import Mix, Normalisation, normalise
 from tagmill.pipeline.config import LoaderConfig
 from tagmill.pipeline.decode import cpu_affinity, libjpeg
-from tagmill.pipeline.decode.backend import Backend, choose
+from tagmill.pipeline.decode.backend import Backend, batches_ahead, choose
 from tagmill.pipeline.decode.buffer_pool import page_locked, paged
 from tagmill.pipeline.decode.choice.device import warn_once
+from tagmill.pipeline.decode.choice.division import DIVISION_PERIOD
 from tagmill.pipeline.decode.choice.pictures import Pictures
 from tagmill.pipeline.decode.cpu import CpuBackend
 from tagmill.pipeline.decode.in_turn import InTurn
@@ -247,6 +248,18 @@ def test_on_a_gpu_the_rule_decides_unless_a_backend_is_configured(
         made.close()
         assert isinstance(made, kind) and words in caplog.text, (backend, mean_bytes, caplog.text)
         assert backend == "auto" or "a GPU uses at most" not in caplog.text
+
+
+def test_both_know_of_a_whole_division_ahead() -> None:
+    """Else the one with few batches would begin each only when it is due."""
+    many = LoaderConfig(threads=1).batch_size * 1000
+    for config, least in (
+        (LoaderConfig(threads=1), 1),
+        (LoaderConfig(threads=1, backend="dali", device="cuda:0"), 1),
+        (LoaderConfig(threads=1, backend="both"), DIVISION_PERIOD),
+        (LoaderConfig(threads=1, device="cuda:0"), DIVISION_PERIOD),
+    ):
+        assert batches_ahead(config, many) == least
 
 
 def test_batches_that_travel_to_a_gpu_are_made_in_page_locked_memory() -> None:

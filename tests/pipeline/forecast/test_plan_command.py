@@ -51,6 +51,14 @@ def test_what_the_loader_refuses_raises_an_error(made: Made, tmp_path: Path) -> 
         forecast(Forecast(corpus=str(tmp_path), batch_size=8))
 
 
+def test_who_decodes_with_some_cores(made: Made, capsys: pytest.CaptureFixture[str]) -> None:
+    assert forecast(Forecast(corpus=made.url, batch_size=8)).decoder is None
+    needs = forecast(Forecast(corpus=made.url, batch_size=8, cores=14))
+    assert needs.decoder is not None and needs.decoder.startswith("CPU. 14 cores (40% of them)")
+    plan_command([made.url, "--batch-size", "8", "--cores", "14"])
+    assert "CPU. 14 cores" in " ".join(capsys.readouterr().out.split())
+
+
 def test_the_command_line(made: Made, capsys: pytest.CaptureFixture[str]) -> None:
     plan_command([made.url, "--batch-size", "8", "--json"])
     told = json.loads(capsys.readouterr().out)

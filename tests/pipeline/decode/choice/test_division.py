@@ -53,6 +53,10 @@ def test_the_rule_at_known_figures(cores: int, kilobytes: int, dali: int) -> Non
     assert f"{cores} cores" in found.why and f"{kilobytes} kB" in found.why and f"{NEEDED:,}" in found.why
 
 
+def test_a_division_names_who_decodes() -> None:
+    assert [str(Division(dali)) for dali in (0, 7, 8)] == ["CPU", "both, DALI 7 of 8 batches", "DALI"]
+
+
 def test_pillow_takes_twice_as_long() -> None:
     cores = int(NEEDED * 0.3 / 1000 / SPARE_CORES) + 1
     assert divide(cores, TYPICAL_BYTES).dali == 0
