@@ -60,6 +60,7 @@ def step_by_step(body: bytes, policy: "ImagePolicy", clock: Clock) -> bytes:
     from tagmill.ingest.images import fingerprint, srgb
     from tagmill.ingest.images import prepare as images
     from tagmill.ingest.images.resize import crop_or_pad, resample
+    from tagmill.ingest.images.restart_markers import interval_of
     from tagmill.shards.formats.record import sha256_hex
 
     clock.start()
@@ -70,7 +71,7 @@ def step_by_step(body: bytes, policy: "ImagePolicy", clock: Clock) -> bytes:
     clock("decode")
     pixels = crop_or_pad(srgb.convert_to_srgb(resample(pixels, wanted.scaled, place), source.profile), wanted.stored)
     clock("resize")
-    jpeg = images.encoded(pixels, policy.quality)
+    jpeg = images.encoded(pixels, policy.quality, interval_of(policy.restart_interval, wanted.stored))
     clock("encode")
     sha256_hex(body)
     clock("sha256")
@@ -84,7 +85,7 @@ def in_planes(body: bytes, policy: "ImagePolicy") -> bool:
     from tagmill.ingest.images import prepare as images
 
     source = images.opened_image(body)
-    return images.in_planes(source, images.checked_shape(*source.image.size, policy), policy.quality) is not None
+    return images.in_planes(source, images.checked_shape(*source.image.size, policy), policy) is not None
 
 
 def stored_at_256(**changes: Any) -> "ImagePolicy":

@@ -42,7 +42,7 @@ def ceiling(web: Path, corpus: Path) -> Ceiling:
     Raises FileNotFoundError if an image of the truth is not in the web.
     """
     told = json.loads((corpus / "corpus.json").read_text())["image_policy"]
-    policy = ImagePolicy(**{field.name: told[field.name] for field in fields(ImagePolicy)})
+    policy = ImagePolicy(**{field.name: told[field.name] for field in fields(ImagePolicy) if field.name in told})
     truth = pq.read_table(web / "truth.parquet", columns=["row", "kind", "of", "file"]).to_pylist()
     file = {row["row"]: web / "pictures" / row["file"] for row in truth}
     copies = {row["row"]: file[int(row["of"])] for row in truth if row["kind"] == "near_copy"}

@@ -5,7 +5,7 @@ import logging
 from importlib.metadata import version
 from typing import Any
 
-from tagmill.ingest.config.run import RunOptions
+from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.images.prepare import image_stack
 from tagmill.ingest.layout import MIXED_STACKS, STACK_PIN
 from tagmill.shards.errors import ConfigError
@@ -16,15 +16,19 @@ from tagmill.shards.storage.store import Store
 log = logging.getLogger(__name__)
 
 
-def pin_stack(config: RunOptions, store: Store, start_over: str) -> None:
+def pin_stack(config: IngestConfig, store: Store, start_over: str) -> None:
     """Pins the image stack of a run. Raises ConfigError where images were made by another one, as bytes would differ.
 
     `start_over` says for the message how to give the run up. With --mixed-stack the other stack is only noted.
     """
-    mine = json.dumps({"image_stack": image_stack(), "code_version": version("tagmill")}, sort_keys=True).encode()
+    stack = {"image_stack": _stack_for(config), "code_version": version("tagmill")}
+    mine = json.dumps(stack, sort_keys=True).encode()
     if store.put_new(STACK_PIN, mine) or store.read(STACK_PIN) == mine:
         return
     begun, now = json.loads(store.read(STACK_PIN)), json.loads(mine)
+    if has_markers(begun["image_stack"]) != has_markers(now["image_stack"]):
+        what = f"this run was begun {'with' if has_markers(begun['image_stack']) else 'without'} restart markers"
+        raise ConfigError(what, "--restart-interval", f"leave it out to go on with the run, or {start_over}")
     flat = [stack["image_stack"] | {"tagmill": stack["code_version"]} for stack in (begun, now)]
     if not config.mixed_stack:
         what = f"images are missing, and those that are there were made by another image stack: {mixed_stacks(*flat)}"
@@ -33,14 +37,23 @@ def pin_stack(config: RunOptions, store: Store, start_over: str) -> None:
     store.put(f"{MIXED_STACKS}{sha256_hex(mine)[:12]}.json", mine)
 
 
-def check_base(config: RunOptions, file: CorpusFile, where: str) -> None:
+def check_base(config: IngestConfig, file: CorpusFile, where: str) -> None:
     """Raises ConfigError where images of another image stack would be added to a corpus; warns where --mixed-stack is given."""
-    differences = mixed_stacks(file.image_stack, image_stack())
+    differences = mixed_stacks(file.image_stack, _stack_for(config))
     if differences and not config.mixed_stack:
         what = f"its images were made by another image stack: {differences}"
         raise ConfigError(what, where, "use the same versions, or --mixed-stack")
     if differences:
         log.warning("images of another image stack are added to this corpus: %s", differences)
+
+
+def _stack_for(config: IngestConfig) -> dict[str, str]:
+    return image_stack(markers=config.markers != 0)
+
+
+def has_markers(stack: dict[str, str]) -> bool:
+    """Returns whether an image stack was pinned by a run that writes restart markers."""
+    return "restart_markers" in stack
 
 
 def mixed_stacks(then: dict[str, str], now: dict[str, str]) -> str:

@@ -54,6 +54,7 @@ from tagmill.ingest.progress.failure_budget import FailureBudget
 from tagmill.ingest.progress.progress import Progress, Silent
 from tagmill.ingest.redo import begin_packing, pack_stamp, select_stamp
 from tagmill.ingest.report import Report
+from tagmill.ingest.restart_interval import with_interval
 from tagmill.ingest.run_context import RunContext
 from tagmill.ingest.scratch import spool_folder
 from tagmill.ingest.sole_run.holding import sole_run
@@ -76,7 +77,7 @@ def ingest(config: IngestConfig, progress: Progress | None = None) -> Report:
     TagmillError where the corpus cannot be completed; no `corpus.json` is written then.
     """
     store = Store(config.output)
-    base = None
+    config, base = with_interval(config, store), None
     if config.extend:
         if is_done(config, store):
             return finished(store)

@@ -106,6 +106,9 @@ def show_info(console: Console, facts: dict[str, Any]) -> None:
     console.print(
         f"[bold]{facts['name']}[/bold]  format {facts['format']}  seed {facts['seed']}  {facts['code_version']}"
     )
+    if facts["image_policy"]:
+        policy = {"restart_interval": 0} | facts["image_policy"]  # absent where images have no restart markers
+        console.print(escape("images: " + ", ".join(f"{name} {value}" for name, value in policy.items())))
     table = Table("split", "shards", "samples", "MB", box=None)
     for split, row in facts["splits"].items():
         table.add_row(split, f"{row['shards']:,}", f"{row['samples']:,}", f"{row['bytes'] / 1e6:,.1f}")

@@ -6,6 +6,7 @@ from typing import Literal
 MAX_JPEG_SIDE = 65_500  # pixels, the limit of libjpeg
 Resize = Literal["keep_ratio", "keep_ratio_largest", "center_crop", "border", "no"]
 Reencode = Literal["auto", "always", "never"]
+RestartInterval = Literal["auto"] | int
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,3 +21,4 @@ class ImagePolicy:
     resize: Resize = "keep_ratio"
     only_if_bigger: bool = True
     reencode: Reencode = "always"
+    restart_interval: RestartInterval = 0  # MCUs between restart markers; 0: no markers, auto: by `interval_of`

@@ -1,9 +1,9 @@
 """Options of images: what is stored of them, and how they are decoded."""
 
 from dataclasses import asdict, dataclass, field, fields
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from tagmill.ingest.config.image_policy import MAX_JPEG_SIDE, ImagePolicy, Reencode, Resize
+from tagmill.ingest.config.image_policy import MAX_JPEG_SIDE, ImagePolicy, Reencode, Resize, RestartInterval
 from tagmill.ingest.config.options import Options
 from tagmill.ingest.config.stages import FETCH, NO_BYTE
 from tagmill.shards.errors import ConfigError
@@ -25,6 +25,9 @@ class ImageOptions(Options):
     """Encode every image again (always), only where it is needed (auto), or reject images that need it (never)."""
     quality: Annotated[int, Between(1, 100)] = field(default=90, metadata=FETCH)
     """JPEG quality."""
+    restart_interval: Literal["auto"] | Annotated[int, Between(0, 65_535)] | None = field(default=None, metadata=FETCH)
+    """Most MCUs (blocks of 16 x 16 pixels) between restart markers, at which a JPEG can be cut; 0 for none. By default
+    that of the corpus, for a new one auto: by the image's size."""
     min_side: Count = field(default=16, metadata=FETCH)
     """Minimum length of the shorter side, pixels; smaller images are rejected."""
     max_pixels: Count = field(default=200_000_000, metadata=FETCH)
@@ -40,6 +43,11 @@ class ImageOptions(Options):
         super().__post_init__()
         if self.reencode == "never" and self.resize != "no":
             raise ConfigError("images that are never encoded again cannot be resized", "--reencode", "add --resize no")
+        if self.reencode == "never" and self.restart_interval:
+            remedy = "leave it out, or use --reencode auto"
+            raise ConfigError(
+                "images that are never encoded again get no restart markers", "--restart-interval", remedy
+            )
         if not self.only_if_bigger and self.resize == "no":
             raise ConfigError("nothing is enlarged where nothing is resized", "--no-only-if-bigger", "leave it out")
         if not self.only_if_bigger and self.image_size**2 > self.max_pixels:
@@ -47,12 +55,23 @@ class ImageOptions(Options):
             raise ConfigError("enlarged images would have more pixels than max_pixels", "--no-only-if-bigger", remedy)
 
     @property
+    def markers(self) -> RestartInterval:
+        """The restart interval of the images, where no corpus and no unfinished run has another."""
+        if self.reencode == "never":
+            return 0
+        return "auto" if self.restart_interval is None else self.restart_interval
+
+    @property
     def images(self) -> ImagePolicy:
         """What decides a stored image."""
-        return ImagePolicy(**{each.name: getattr(self, each.name) for each in fields(ImagePolicy)})
+        values = {each.name: getattr(self, each.name) for each in fields(ImagePolicy)}
+        return ImagePolicy(**{**values, "restart_interval": self.markers})
 
     def image_policy(self) -> dict[str, Any]:
         """What `corpus.json` says about the images."""
         sampling = "4:2:0" if self.reencode == "always" else "4:2:0 or 4:4:4"
         how = {"filter": "box" if self.only_if_bigger else "box, lanczos to enlarge"}
-        return {**asdict(self.images), **how, "format": f"baseline JPEG {sampling}, sRGB"}
+        policy = asdict(self.images)
+        if not policy["restart_interval"]:  # as in a corpus from before the field, which can so be extended
+            del policy["restart_interval"]
+        return {**policy, **how, "format": f"baseline JPEG {sampling}, sRGB"}

@@ -16,6 +16,8 @@ from tagmill.ingest.config.sources import SourceOptions
 from tagmill.ingest.config.stages import STAGES, Stage
 from tagmill.shards.errors import ConfigError
 
+# What runs did before a field existed. Such a value is left out of `deciding`, so that digests of earlier runs still hold.
+_BEFORE: dict[str, Any] = {"restart_interval": 0}
 _COLUMN_FIELDS = ("url_column", "tags_column", "caption_column", "licence_column", "page_column", "extra_columns")
 
 
@@ -47,14 +49,19 @@ class IngestConfig(
 
     def deciding(self, last: Stage = "label") -> dict[str, Any]:
         """The fields that decide the bytes of the stages up to `last`, as JSON values. The content of files that they name is
-        not included. Columns are those that are read, whether a flag or a preset names them."""
+        not included. Columns are those that are read, whether a flag or a preset names them; the restart interval is
+        that of the images."""
         stages = STAGES[: STAGES.index(last) + 1]
         plain = [
             each.name for each in fields(self) if not each.metadata["content"] and each.metadata["stage"] in stages
         ]
         values = {name: getattr(self, name) for name in plain}
         values |= dict(zip(_COLUMN_FIELDS, astuple(self.columns), strict=True))
+        values |= {"restart_interval": self.markers}
         found: dict[str, Any] = json.loads(json.dumps(values))
+        for name, value in _BEFORE.items():
+            if found[name] == value:
+                del found[name]
         return found
 
     def digest(self, last: Stage = "label") -> str:
@@ -63,8 +70,9 @@ class IngestConfig(
 
     def differences(self, then: dict[str, Any], last: Stage = "label") -> list[str]:
         """The fields whose values differ from `then`, the `deciding` of another config, each with both values. A field that
-        only one version of this code knows has its default in the other."""
+        only one version of this code knows has its default in the other, or what runs did before it existed."""
         now = self.deciding(last)
-        default = {each.name: None if each.default is MISSING else each.default for each in fields(self)}
-        both = {name: (then.get(name, default.get(name)), now.get(name)) for name in sorted(then.keys() | now.keys())}
+        default = {each.name: None if each.default is MISSING else each.default for each in fields(self)} | _BEFORE
+        names = sorted(then.keys() | now.keys())
+        both = {name: tuple(values.get(name, default.get(name)) for values in (then, now)) for name in names}
         return [f"{name} {was!r} then and {is_!r} now" for name, (was, is_) in both.items() if was != is_]

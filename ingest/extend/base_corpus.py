@@ -151,7 +151,11 @@ def _check_agreement(config: IngestConfig, corpus: Corpus) -> None:
     file, where = corpus.file, corpus.store.url
     if not file.lineage or any(num_inputs(run) is None for run in file.lineage):
         raise CorpusError("the corpus does not list its inputs", where, "extend a corpus that ingest made")
-    mine, theirs = config.image_policy() | {"seed": config.seed}, file.image_policy | {"seed": file.seed}
+    none = {"restart_interval": 0}  # what a policy without the key means
+    mine, theirs = (
+        none | config.image_policy() | {"seed": config.seed},
+        none | file.image_policy | {"seed": file.seed},
+    )
     if differ := sorted(name for name in mine.keys() | theirs.keys() if mine.get(name) != theirs.get(name)):
         differences = ", ".join(f"{name} {theirs.get(name)!r} there and {mine.get(name)!r} here" for name in differ)
         raise ConfigError(

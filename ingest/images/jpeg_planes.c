@@ -9,17 +9,15 @@
  * the same. It is rounded once, where Pillow rounds after each of two passes.
  *
  * Whatever is not plain (another colour space, a warning of libjpeg's, a size that is not smaller) is declined, not judged.
- * Beside that, `ends_early` tells of any JPEG whether its scans are as long as they should be.
+ * Beside that, `ends_early` tells of any JPEG whether its scans are as long as they should be, and `jpeg_recode.c` adds
+ * restart markers to one.
  */
 #include <Python.h>
-#include <setjmp.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include <jpeglib.h>
-#include <jerror.h>
+#include "jpeg_recode.h"
+#include "jpeg_refusal.h"
 
 #if JPEG_LIB_VERSION >= 70
 #define SCALED(component) ((component)->DCT_h_scaled_size)
@@ -33,7 +31,6 @@
 #define MOST_ROWS (MAX_SAMP_FACTOR * DCTSIZE) /* of a plane, that libjpeg gives or takes at once */
 #define MOST_BOX (1 << 23) /* samples of a box: their sum fits 31 bits */
 #define THUMBNAIL 64
-#define MOST_SCANS 100 /* of a picture: a few bytes of one cost as much time as all its pixels */
 
 #define LANES 4 /* rows that are averaged along their columns at once, one in each lane of a vector */
 typedef uint32_t Sums __attribute__((vector_size(LANES * sizeof(uint32_t))));
@@ -52,11 +49,6 @@ typedef struct {
     uint8_t *samples;          /* [height + LANES][stride]; the rest of a row repeats its last sample */
 } Plane;
 
-typedef struct {
-    struct jpeg_error_mgr manager;
-    jmp_buf out;
-} Refusal;
-
 /* All that must be let go of, whatever happens. */
 typedef struct {
     Plane planes[PLANES], thumbnail;
@@ -68,17 +60,6 @@ typedef struct {
     unsigned long size;
     Refusal refusal;
 } Work;
-
-static void refuse(j_common_ptr info) { longjmp(((Refusal *)info->err)->out, 1); }
-
-/* A warning tells of bytes that are missing or wrong. */
-static void warned(j_common_ptr info, int level) {
-    if (level < 0) refuse(info);
-}
-
-static void count_scans(j_common_ptr info) {
-    if (((j_decompress_ptr)info)->input_scan_number > MOST_SCANS) info->err->error_exit(info);
-}
 
 /* Whether the scans that were read have brought every component, and of progressive ones every bit: libjpeg makes a picture of
  * the first alone, without a warning. */
@@ -237,7 +218,7 @@ static void decode(Work *work) {
     jpeg_finish_decompress(source);
 }
 
-static void encode(Work *work, int quality) {
+static void encode(Work *work, int quality, int interval) {
     struct jpeg_compress_struct *sink = &work->sink;
     sink->image_width = work->planes[0].width;
     sink->image_height = work->planes[0].height;
@@ -246,6 +227,7 @@ static void encode(Work *work, int quality) {
     jpeg_set_defaults(sink);
     jpeg_set_quality(sink, quality, TRUE);
     sink->raw_data_in = TRUE;
+    sink->restart_interval = (unsigned)interval;
     for (int c = 0; c < PLANES; c++) sink->comp_info[c].h_samp_factor = sink->comp_info[c].v_samp_factor = c == 0 ? 2 : 1;
     jpeg_start_compress(sink, TRUE);
     JSAMPROW rows[PLANES][2 * DCTSIZE];
@@ -267,14 +249,13 @@ static void encode(Work *work, int quality) {
 /* What is asked for: pixels of the picture by its header, of the result, and how. */
 typedef struct {
     int source_width, source_height, width, height, fraction, quality;
+    int interval; /* MCUs between restart markers, 0 for none */
 } Orders;
 
 /* 0 if the work was done. */
 static int run(Work *work, const unsigned char *body, size_t size, const Orders *orders) {
     struct jpeg_progress_mgr progress = {.progress_monitor = count_scans};
-    work->source.err = work->sink.err = jpeg_std_error(&work->refusal.manager);
-    work->refusal.manager.error_exit = refuse;
-    work->refusal.manager.emit_message = warned;
+    work->source.err = work->sink.err = refusing(&work->refusal);
     if (setjmp(work->refusal.out)) return -1;
     work->source_begun = 1;
     jpeg_create_decompress(&work->source);
@@ -293,7 +274,7 @@ static int run(Work *work, const unsigned char *body, size_t size, const Orders 
     work->sink_begun = 1;
     jpeg_create_compress(&work->sink);
     jpeg_mem_dest(&work->sink, &work->jpeg, &work->size);
-    encode(work, orders->quality);
+    encode(work, orders->quality, orders->interval);
     return 0;
 }
 
@@ -353,17 +334,19 @@ static PyObject *ends_early(PyObject *module, PyObject *args) {
 
 static PyObject *smaller(PyObject *module, PyObject *args) {
     Py_buffer body;
-    Orders orders;
+    Orders orders = {.interval = 0};
     (void)module;
-    if (!PyArg_ParseTuple(args, "y*iiiiii", &body, &orders.source_width, &orders.source_height, &orders.width, &orders.height,
-                          &orders.fraction, &orders.quality))
+    if (!PyArg_ParseTuple(args, "y*iiiiii|i", &body, &orders.source_width, &orders.source_height, &orders.width, &orders.height,
+                          &orders.fraction, &orders.quality, &orders.interval))
         return NULL;
     int width = orders.width, height = orders.height, fraction = orders.fraction, quality = orders.quality;
+    int interval = orders.interval;
     PyObject *made = NULL;
     Work *work = NULL;
     if (width < THUMBNAIL || height < THUMBNAIL || width > JPEG_MAX_DIMENSION || height > JPEG_MAX_DIMENSION ||
-        fraction < 1 || fraction > DCTSIZE || quality < 1 || quality > 100) {
-        PyErr_Format(PyExc_ValueError, "%d x %d samples at 1/%d with quality %d", width, height, fraction, quality);
+        fraction < 1 || fraction > DCTSIZE || quality < 1 || quality > 100 || interval < 0 || interval > MOST_INTERVAL) {
+        PyErr_Format(PyExc_ValueError, "%d x %d samples at 1/%d with quality %d and restart interval %d", width, height, fraction,
+                     quality, interval);
     } else if ((work = calloc(1, sizeof(Work))) == NULL) {
         PyErr_NoMemory();
     } else {
@@ -371,7 +354,7 @@ static PyObject *smaller(PyObject *module, PyObject *args) {
         Py_BEGIN_ALLOW_THREADS
         status = run(work, body.buf, (size_t)body.len, &orders);
         if (work->source_begun) jpeg_destroy_decompress(&work->source);
-        if (work->sink_begun) jpeg_destroy_compress(&work->sink);
+        if (work->sink_begun) destroy_sink(&work->sink);
         Py_END_ALLOW_THREADS
         if (status) {
             made = Py_NewRef(Py_None);
@@ -394,9 +377,12 @@ static PyObject *smaller(PyObject *module, PyObject *args) {
 
 static PyMethodDef methods[] = {
     {"smaller", smaller, METH_VARARGS,
-     "smaller(body, source width, source height, width, height, fraction, quality) -> (JPEG, luma thumbnail of 64 x 64), or "
-     "None where that is declined"},
+     "smaller(body, source width, source height, width, height, fraction, quality, restart interval) -> (JPEG, luma thumbnail of "
+     "64 x 64), or None where that is declined"},
     {"ends_early", ends_early, METH_VARARGS, "ends_early(body) -> whether a scan of a JPEG ends before its picture"},
+    {"recode", recode, METH_VARARGS,
+     "recode(body, width, height, restart interval) -> the JPEG with its own coefficients and restart markers, or None where that is "
+     "declined"},
     {NULL, NULL, 0, NULL},
 };
 

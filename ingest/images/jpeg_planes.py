@@ -53,17 +53,30 @@ def plain_size(body: bytes) -> Size | None:
     return None
 
 
-def downscale(body: bytes, size: Size, target: Size, fraction: int, quality: int) -> tuple[bytes, bytes] | None:
+def downscale(
+    body: bytes, size: Size, target: Size, fraction: int, quality: int, interval: int = 0
+) -> tuple[bytes, bytes] | None:
     """Returns the image at size `target` as a baseline 4:2:0 JPEG without metadata, and its luma thumbnail.
 
     The thumbnail is uint8 [PLANES_THUMBNAIL, PLANES_THUMBNAIL], as bytes. Decodes at 1/`fraction` of `size` (1, 2, 4 or
-    8) and averages from there. Returns None for files that it declines: not three 8-bit YCbCr planes, a size other than
-    `size`, a target larger than the image or smaller than the thumbnail, too many or too few scans, any libjpeg
-    warning.
+    8) and averages from there. The JPEG has a restart marker every `interval` MCUs, 0 for none. Returns None for files
+    that it declines: not three 8-bit YCbCr planes, a size other than `size`, a target larger than the image or smaller
+    than the thumbnail, too many or too few scans, any libjpeg warning.
     """
     if _compiled is None or min(target) < PLANES_THUMBNAIL:
         return None
-    made: tuple[bytes, bytes] | None = _compiled.smaller(body, *size, *target, fraction, quality)
+    made: tuple[bytes, bytes] | None = _compiled.smaller(body, *size, *target, fraction, quality, interval)
+    return made
+
+
+def recode(body: bytes, size: Size, interval: int) -> bytes | None:
+    """Returns a baseline JPEG of `size` with its own coefficients and a restart marker every `interval` MCUs.
+
+    Quantisation tables and sampling stay too, so that it decodes to the same pixels; metadata is dropped. Returns None
+    for files that it declines: not three 8-bit YCbCr planes in one scan, a size other than `size`, any libjpeg warning;
+    and where jpeg_recode.c was not compiled.
+    """
+    made: bytes | None = None if _compiled is None else _compiled.recode(body, *size, interval)
     return made
 
 

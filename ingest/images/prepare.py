@@ -13,11 +13,12 @@ import numpy.typing as npt
 from PIL import Image, ImageFile, UnidentifiedImageError, features
 from PIL import __version__ as pillow_version
 
-from tagmill.ingest.config.image_policy import MAX_JPEG_SIDE, ImagePolicy
+from tagmill.ingest.config.image_policy import MAX_JPEG_SIDE, ImagePolicy, RestartInterval
 from tagmill.ingest.images import jpeg_planes, jpeg_scans, png_chunks
 from tagmill.ingest.images.passthrough import without_metadata
 from tagmill.ingest.images.rejected import Rejected, RejectError
 from tagmill.ingest.images.resize import Box, Shape, Size, crop_or_pad, resample, target_shape
+from tagmill.ingest.images.restart_markers import interval_of, with_restart_markers
 from tagmill.ingest.images.sniff import explain_unreadable
 from tagmill.ingest.images.srgb import BROKEN, convert_to_srgb, is_srgb, keeps_colours, without_alpha
 from tagmill.ingest.reasons import Reason
@@ -88,7 +89,7 @@ def prepare(body: bytes, policy: ImagePolicy) -> Prepared | Rejected:
     Image.MAX_IMAGE_PIXELS = policy.max_pixels
     try:
         plain = _plain(body, policy)
-        if plain is not None and (smaller := _downscale_in_planes(body, *plain, policy.quality)) is not None:
+        if plain is not None and (smaller := _downscale_in_planes(body, *plain, policy)) is not None:
             return smaller
         source = opened_image(body)
         with source.image:
@@ -110,7 +111,7 @@ def _without_encoding(source: OpenedImage, wanted: Shape, policy: ImagePolicy, *
     """Returns an upright JPEG passed through, or downscaled in its planes unless `tried`; None where neither applies."""
     if wanted == Shape(source.image.size, source.image.size) and (kept := _passthrough(source, policy)) is not None:
         return kept
-    return None if tried or policy.reencode == "never" else in_planes(source, wanted, policy.quality)
+    return None if tried or policy.reencode == "never" else in_planes(source, wanted, policy)
 
 
 def _encode_from_rgb(source: OpenedImage, wanted: Shape, turn: Image.Transpose | None, policy: ImagePolicy) -> Prepared:
@@ -127,7 +128,8 @@ def _encode_from_rgb(source: OpenedImage, wanted: Shape, turn: Image.Transpose |
         pixels = pixels.transpose(turn)
         if turn in _SIDEWAYS:
             (width, height), stored = (height, width), stored[::-1]
-    jpeg = encoded(crop_or_pad(pixels, stored), policy.quality)
+    interval = interval_of(policy.restart_interval, stored)
+    jpeg = encoded(crop_or_pad(pixels, stored), policy.quality, interval)
     return Prepared(jpeg, *stored, width, height, thumbnail_of(pixels))
 
 
@@ -226,20 +228,21 @@ def _passthrough(source: OpenedImage, policy: ImagePolicy) -> Prepared | None:
     if jpeg is None:
         return None
     thumbnail = thumbnail_of(decoded_image(opened_image(jpeg), _FOR_THUMBNAIL)[0])
-    return Prepared(jpeg, *size, *size, thumbnail)
+    return Prepared(with_restart_markers(jpeg, size, policy.restart_interval), *size, *size, thumbnail)
 
 
-def in_planes(source: OpenedImage, wanted: Shape, quality: int) -> Prepared | None:
+def in_planes(source: OpenedImage, wanted: Shape, policy: ImagePolicy) -> Prepared | None:
     """Returns the image downscaled in its planes if it is an sRGB JPEG that is not cropped and `jpeg_planes` takes it."""
     if not source.is_jpeg or source.image.mode != "RGB" or not keeps_colours(source.profile):
         return None
-    return _downscale_in_planes(source.body, source.image.size, wanted, quality)
+    return _downscale_in_planes(source.body, source.image.size, wanted, policy)
 
 
-def _downscale_in_planes(body: bytes, size: Size, wanted: Shape, quality: int) -> Prepared | None:
+def _downscale_in_planes(body: bytes, size: Size, wanted: Shape, policy: ImagePolicy) -> Prepared | None:
     if wanted.scaled != wanted.stored:
         return None
-    made = jpeg_planes.downscale(body, size, wanted.stored, _fraction(size, wanted.stored), quality)
+    interval, fraction = interval_of(policy.restart_interval, wanted.stored), _fraction(size, wanted.stored)
+    made = jpeg_planes.downscale(body, size, wanted.stored, fraction, policy.quality, interval)
     if made is None:
         return None
     thumbnail = np.frombuffer(made[1], np.uint8).reshape(THUMBNAIL, THUMBNAIL)
@@ -290,11 +293,11 @@ def _require_all_tiles(image: Image.Image) -> None:
         raise RejectError(Reason.TRUNCATED, f"{image.format}: strips for {area} pixels only")
 
 
-def encoded(image: Image.Image, quality: int) -> bytes:
-    """Encodes RGB pixels as a baseline 4:2:0 JPEG."""
+def encoded(image: Image.Image, quality: int, interval: int = 0) -> bytes:
+    """Encodes RGB pixels as a baseline 4:2:0 JPEG with a restart marker every `interval` MCUs (0: none)."""
     image.info.clear()  # else the source's comment and colour profile would be written
-    sink = io.BytesIO()
-    image.save(sink, "JPEG", quality=quality, subsampling="4:2:0", progressive=False, optimize=False)
+    sink, baseline = io.BytesIO(), {"subsampling": "4:2:0", "progressive": False, "optimize": False}
+    image.save(sink, "JPEG", quality=quality, restart_marker_blocks=interval, **baseline)
     return sink.getvalue()
 
 
@@ -307,31 +310,36 @@ def thumbnail_of(image: Image.Image) -> npt.NDArray[np.uint8]:
 
 
 @cache
-def image_stack() -> dict[str, str]:
+def image_stack(markers: bool = False) -> dict[str, str]:
     """Returns what determines a stored image's bytes: our rules and the versions of the libraries ('none': codec missing).
 
     `probe` is a digest of images made in this process: it also tells apart builds that differ only in the CPU
-    instructions (SIMD) that they use, if these produce other bytes.
+    instructions (SIMD) that they use, if these produce other bytes. With `markers` there is also `restart_markers`, the
+    same of images with restart markers.
     """
     flavour = "pillow-simd" if ".post" in pillow_version else "pillow"
     codecs = ("libjpeg_turbo", "zlib", "webp", "avif", "libtiff", "littlecms2")
     versions = {name: features.version(name) or "none" for name in codecs}
     planar = "compiled" if jpeg_planes.is_compiled() else "none"
     stack = {"rules": str(RULES), "pillow": f"{flavour} {pillow_version}", **versions}
-    stack |= {"planes": planar, "pdqhash": version("pdqhash")}
-    return {**stack, "probe": _probe()}
+    stack |= {"planes": planar, "pdqhash": version("pdqhash"), "probe": _probe(0)}
+    return {**stack, "restart_markers": _probe("auto")} if markers else stack
 
 
-def _probe() -> str:
+def _probe(interval: RestartInterval) -> str:
     across, down = np.arange(197), np.arange(183)[:, None]
     noise = (across * across * 7 + down * 31 + across * down * down) % 256
     colours = np.stack([noise, noise[::-1], (across + 0 * down) * 2], axis=2).astype(np.uint8)
     sink, digest = io.BytesIO(), hashlib.sha256()
     Image.fromarray(colours).save(sink, "PNG")
     body = sink.getvalue()
+    every = ImagePolicy(0, quality=90, min_side=1, max_pixels=1 << 20, only_if_bigger=False, restart_interval=interval)
     # From a PNG, from the JPEG that it gave, from that one (small, so over RGB), and enlarged.
-    for size in (128, 72, 24, 40):
-        made = prepare(body, ImagePolicy(size, quality=90, min_side=1, max_pixels=1 << 20, only_if_bigger=False))
+    policies = [replace(every, image_size=size) for size in (128, 72, 24, 40)]
+    if interval:  # and as it came, with markers that the encoder did not write
+        policies[:1] = replace(policies[0], restart_interval=0), replace(every, resize="no", reencode="auto")
+    for policy in policies:
+        made = prepare(body, policy)
         assert isinstance(made, Prepared)
         body = made.jpeg
         digest.update(body + made.thumbnail.tobytes())

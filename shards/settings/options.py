@@ -159,10 +159,14 @@ def _metavar(flag: Flag) -> str | None:
         return flag.name.upper()
     if get_origin(hint) not in (Union, UnionType):
         return None
-    kinds = [_plain(each) for each in get_args(hint) if each is not NoneType]
-    if get_origin(kinds[0]) is Literal:
-        return "{" + ",".join(map(str, get_args(kinds[0]))) + "}"
-    return "|".join({int: "INT", float: "FLOAT", str: "STR"}.get(kind, "PATH") for kind in kinds)
+    return "|".join(_name(_plain(each)) for each in get_args(hint) if each is not NoneType)
+
+
+def _name(kind: Any) -> str:
+    if get_origin(kind) is Literal:
+        choices = ",".join(map(str, get_args(kind)))
+        return choices if len(get_args(kind)) == 1 else f"{{{choices}}}"
+    return {int: "INT", float: "FLOAT", str: "STR"}.get(kind, "PATH")
 
 
 @cache

@@ -71,9 +71,11 @@ def fits(hint: Any, value: object) -> bool:
 def remedy_of(hint: Any) -> str:
     """What to give for a field of this type, such as "give a whole number of at least 1"."""
     if get_origin(hint) in (Union, UnionType):
-        return remedy_of(next(inner for inner in get_args(hint) if inner is not NoneType))
+        kinds = [remedy_of(inner).removeprefix("give ") for inner in get_args(hint) if inner not in (NoneType, str)]
+        return f"give {' or '.join(kinds)}"
     if get_origin(hint) is Literal:
-        return f"give one of {', '.join(map(str, get_args(hint)))}"
+        choices = get_args(hint)
+        return f"give {choices[0]}" if len(choices) == 1 else f"give one of {', '.join(map(str, choices))}"
     kind = get_args(hint)[0] if get_origin(hint) is Annotated else hint
     if kind is bool:
         return "give True or False"

@@ -1,13 +1,14 @@
 """Tests `tagmill corpus`, for people and for machines."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tagmill.shards.corpus_command import info_command, lint_command, vocabulary_command
 from tagmill.shards.errors import CorpusError, IntegrityError
-from tagmill.shards.manifest import Corpus
+from tagmill.shards.manifest import Corpus, commit
 from tests.shards.corpora import make_corpus
 
 
@@ -30,7 +31,24 @@ def test_info(corpus: Corpus, capsys: pytest.CaptureFixture[str]) -> None:
     assert facts["splits"]["train"]["bytes"] == sum(entry.bytes for entry in corpus.entries[:2])
     assert facts["views"]["default"]["labels"] == 3
     told = run(capsys, "info", corpus.store.url)
+    assert "images:" not in told  # nothing is recorded of them
     assert "train" in told and "holdout" in told and "12" in told and "default" in told
+
+
+@pytest.mark.parametrize(
+    ("policy", "shown"),
+    [
+        ({"image_size": 64, "quality": 85}, "images: restart_interval 0, image_size 64, quality 85"),
+        ({"image_size": 64, "restart_interval": "auto"}, "images: restart_interval auto, image_size 64"),
+        ({"format": "[red]JPEG"}, "images: restart_interval 0, format [red]JPEG"),
+    ],
+)
+def test_info_says_what_is_stored_of_images(
+    corpus: Corpus, capsys: pytest.CaptureFixture[str], policy: dict[str, object], shown: str
+) -> None:
+    commit(corpus.store, replace(corpus.file, image_policy=policy), corpus.file)
+    assert shown in " ".join(run(capsys, "info", corpus.store.url).split())
+    assert json.loads(run(capsys, "info", corpus.store.url, "--json"))["image_policy"] == policy
 
 
 def test_vocabulary(corpus: Corpus, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,6 +14,8 @@ from tests.ingest.config.test_ingest import config
     [
         ({"reencode": "never"}, "--resize no"),
         ({"reencode": "never", "resize": "border"}, "--resize no"),
+        ({"reencode": "never", "resize": "no", "restart_interval": "auto"}, "--reencode auto"),
+        ({"reencode": "never", "resize": "no", "restart_interval": 4}, "--reencode auto"),
         ({"resize": "no", "only_if_bigger": False}, "leave it out"),
         ({"image_size": 2000, "max_pixels": 3_999_999, "only_if_bigger": False}, "--max-pixels"),
     ],
@@ -46,7 +48,7 @@ def test_the_image_policy_says_what_decides_a_picture() -> None:
 
 def test_the_image_policy_of_earlier_versions_still_holds() -> None:
     """`corpus.json` holds it, in this order."""
-    assert list(config(resize="border").image_policy().items()) == [
+    assert list(config(resize="border", restart_interval=0).image_policy().items()) == [
         ("image_size", 256),
         ("quality", 90),
         ("min_side", 16),
@@ -58,3 +60,21 @@ def test_the_image_policy_of_earlier_versions_still_holds() -> None:
         ("filter", "box"),
         ("format", "baseline JPEG 4:2:0, sRGB"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "interval"),
+    [
+        ({}, "auto"),
+        ({"reencode": "auto"}, "auto"),
+        ({"restart_interval": 4}, 4),
+        ({"restart_interval": 0}, 0),
+        ({"reencode": "never", "resize": "no"}, 0),
+        ({"reencode": "never", "resize": "no", "restart_interval": 0}, 0),
+    ],
+)
+def test_the_restart_interval_is_a_part_of_the_image_policy(settings: dict[str, Any], interval: object) -> None:
+    chosen = config(**settings)
+    assert chosen.images.restart_interval == chosen.markers == interval
+    assert chosen.image_policy().get("restart_interval", 0) == interval
+    assert ("restart_interval" in chosen.image_policy()) == (interval != 0)

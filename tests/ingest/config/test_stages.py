@@ -37,3 +37,15 @@ def test_a_field_that_a_version_does_not_know_had_its_default_there() -> None:
     assert not config().differences(then, "fetch")
     assert config(honour_robots=False).differences(then, "fetch") == ["honour_robots True then and False now"]
     assert config().differences(then | {"of_a_later_version": 1}, "fetch") == ["of_a_later_version 1 then and None now"]
+
+
+def test_a_run_from_before_restart_intervals_has_none() -> None:
+    """Its record lacks the field, as that of a run with --restart-interval 0, and a run without the flag is another."""
+    then = config(restart_interval=0).deciding("fetch")
+    assert "restart_interval" not in then
+    assert not config(restart_interval=0).differences(then, "fetch")
+    assert config().differences(then, "fetch") == ["restart_interval 0 then and 'auto' now"]
+    assert config(restart_interval=0).differences(config(restart_interval=4).deciding("fetch"), "fetch") == [
+        "restart_interval 4 then and 0 now"
+    ]
+    assert not config(restart_interval="auto").differences(config().deciding("fetch"), "fetch")

@@ -328,7 +328,7 @@ def test_another_image_stack_is_recorded(made: Path, output: Path) -> None:
     commit(corpus.store, replace(corpus.file, image_stack={"pillow": "0"}))
     ingest(settings(str(made / "b.parquet"), output, extend=True, mixed_stack=True))
     first, second = Corpus.open(str(output)).file.lineage
-    assert "image_stacks" not in first and second["image_stacks"][0]["image_stack"] == image_stack()
+    assert "image_stacks" not in first and second["image_stacks"][0]["image_stack"] == image_stack(markers=True)
     assert Corpus.open(str(output)).file.image_stack == {"pillow": "0"}
 
 

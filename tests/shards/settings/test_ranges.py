@@ -62,6 +62,7 @@ def test_the_range_of_a_type_is_found_beside_none_and_not_inside_a_tuple() -> No
         (float | None, "give a finite number"),
         (bool, "give True or False"),
         (Literal["a", "b"] | None, "give one of a, b"),
+        (Literal["a"] | Annotated[int, Between(0, 9)] | None, "give a or a whole number from 0 to 9"),
     ],
 )
 def test_the_remedy_says_what_to_give(hint: Any, remedy: str) -> None:
