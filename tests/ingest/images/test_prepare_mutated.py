@@ -11,6 +11,7 @@ import warnings
 import zlib
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -27,9 +28,10 @@ FILES = int(os.environ.get("TAGMILL_MUTATED", "500"))
 SEED = 20261128
 POLICIES = [
     ImagePolicy(48, 90, 8, 1_000_000),
-    ImagePolicy(70, 90, 8, 1_000_000),
+    ImagePolicy(70, 90, 8, 1_000_000, restart_interval="auto"),
     ImagePolicy(48, 90, 8, 1_000_000, resize="center_crop"),
     ImagePolicy(48, 90, 8, 1_000_000, resize="no", reencode="auto"),
+    ImagePolicy(48, 90, 8, 1_000_000, resize="no", reencode="auto", restart_interval="auto"),
 ]
 Rng = np.random.Generator
 
@@ -172,7 +174,11 @@ def examined(body: bytes, policy: ImagePolicy) -> Prepared | Rejected:
             image.load()
             assert sorted(image.size) == sorted((made.original_width, made.original_height))
     assert frame_size(made.jpeg) == (made.width, made.height) and is_whole(made.jpeg)
-    Image.open(io.BytesIO(made.jpeg)).load()
+    pixels = np.asarray(Image.open(io.BytesIO(made.jpeg)))
+    if policy.restart_interval:
+        plain = prepare(body, replace(policy, restart_interval=0))
+        assert isinstance(plain, Prepared) and np.array_equal(plain.thumbnail, made.thumbnail)
+        assert np.array_equal(np.asarray(Image.open(io.BytesIO(plain.jpeg))), pixels)
     return made
 
 
