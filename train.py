@@ -285,7 +285,7 @@ def train(config: TrainConfig) -> dict[str, Any]:
             f"corpus     {config.corpus}, view {config.view}, {loader.samples_per_epoch:,} samples an epoch",
             f"length     {steps:,} steps of {config.batch_size:,} images, {steps / per_epoch:,.2f} epochs",
             f"rate       {peak:g} after {config.warmup_steps:,} steps of warm-up, then {config.schedule}",
-            f"processes  {world.size} on {device}, {loader.local_batch_size} images at a time",
+            f"processes  {world.size} on {device}, {loader.local_batch_size} images of {config.size} pixels at a time",
         ]
         console.print("\n".join(lines))
         plan = {"plan": lines, "steps": steps, "config": asdict(config)}
