@@ -169,6 +169,20 @@ def test_ranks_share_every_batch_of_the_enumerated_order(mixture: MixedSchedule,
 
 @settings(max_examples=40, deadline=None)
 @given(mixture=mixtures(), size=st.integers(1, 8))
+def test_progress_counts_the_epochs_of_the_first_corpus(mixture: MixedSchedule, size: int) -> None:
+    last_rank = of_rank(mixture, size - 1, size)
+    space, epoch, left = mixture.parts[0].space, 0, mixture.parts[0].space.num_positions(0)
+    for step, other in islice(zip(mixture.steps(0, 0), last_rank.steps(0, 0), strict=False), 8):
+        while left <= 0:
+            epoch += 1
+            left += space.num_positions(epoch)
+        length = space.num_positions(epoch)
+        assert step.begin == other.begin and step.progress == other.progress == epoch + (length - left) / length
+        assert step.sources is not None
+        left -= int((step.sources == 0).sum())
+
+
+@given(mixture=mixtures(), size=st.integers(1, 8))
 def test_a_stream_of_an_epoch_has_one_rank(mixture: MixedSchedule, size: int) -> None:
     """Otherwise two ranks would read the same chunks."""
     for epoch in range(4):

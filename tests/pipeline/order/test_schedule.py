@@ -55,7 +55,17 @@ def test_any_state_yields_the_rest(worlds: int, batch_size: int, drop_last: bool
     for wanted, *parts in zip(rest, *ranks, strict=True):
         together = np.concatenate([part.positions for part in parts])
         assert sorted(together.tolist()) == sorted(wanted.positions.tolist())
-        assert {part.after for part in parts} == {wanted.after}
+        assert {(part.begin, part.after) for part in parts} == {(wanted.begin, wanted.after)}
+        assert {part.progress for part in parts} == {wanted.progress}
+
+
+@pytest.mark.parametrize("drop_last", [False, True])
+def test_each_batch_begins_where_the_one_before_ended(drop_last: bool) -> None:
+    one, at = schedule(drop_last=drop_last), (0, 0)
+    for step in one.steps(0, 0):
+        assert step.begin == at and step.progress == at[0] + at[1] / one.num_turns(at[0])
+        at = step.after
+    assert at == (3, 0)
 
 
 @settings(max_examples=60, deadline=None)
