@@ -79,7 +79,7 @@ class TrainConfig:
     channels_last: bool = True  # Keep images and weights in channels-last order.
     compile: bool = False  # Compile the model with torch.compile.
     device: Literal["auto", "cpu", "cuda"] = "auto"  # Device of the model.
-    backend: Literal["auto", "cpu", "dali"] = "auto"  # Decoder of the images.
+    backend: Literal["auto", "cpu", "dali", "both"] = "auto"  # Decoder of the images.
     threads: Count | None = None  # Decoding threads of a process; by default its share of the machine's cores.
     streams: Count | None = None  # Streams of the shuffle (T); by default 256, or 8 per process if that is more.
     window: Count = 2  # Chunks that a stream mixes (w).
