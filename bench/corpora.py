@@ -6,7 +6,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tagmill.bench import measure
 
@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from tagmill.shards.storage.store import Store
 
 SHORT_SIDE, QUALITY = 256, 90  # of the stored images, as ingest stores them
-MCU = 16  # pixels of the stored images: colours have half the columns and rows
-INTERVALS = (2, 3, 4)  # MCUs between restart markers, of which the first that divides a row is taken, else 1
+INTERVAL: Final = "auto"  # between restart markers, as ingest chooses it
 AS_IT_IS = 0  # a short side that leaves images unchanged, with their own bytes
 CLASSES = 8  # folders among which the files are divided
 SHARDS = 32  # at least one for every worker of a node with as many cores
@@ -34,7 +33,7 @@ def shards(corpus: str, suffix: str) -> list[str]:
 
 def digest(pictures: list[Path], samples: int, short_side: int = SHORT_SIDE, markers: bool = False) -> str:
     """Returns a name for what is made of some images, by their bytes."""
-    kind = f"{VERSION} {samples} {short_side} {QUALITY}" + (f" {INTERVALS}" if markers else "")
+    kind = f"{VERSION} {samples} {short_side} {QUALITY}" + (f" {INTERVAL}" if markers else "")
     whole = hashlib.sha256(kind.encode())
     for path in pictures:
         whole.update(hashlib.sha256(path.read_bytes()).digest())
@@ -74,10 +73,11 @@ def make_images(
         path.write_bytes(stored[number % len(stored)])
 
 
-def restart_interval(width: int) -> int:
-    """Returns the MCUs between restart markers of a stored image, `width` pixels wide."""
-    across = -(-width // MCU)
-    return next((interval for interval in INTERVALS if across % interval == 0), 1)
+def restart_interval(size: tuple[int, int]) -> int:
+    """Returns the MCUs between restart markers of a stored image of (width, height) pixels."""
+    from tagmill.ingest.images.restart_markers import interval_of
+
+    return interval_of(INTERVAL, size)
 
 
 def resized(path: Path, short_side: int = SHORT_SIDE, markers: bool = False) -> bytes:
@@ -88,7 +88,7 @@ def resized(path: Path, short_side: int = SHORT_SIDE, markers: bool = False) -> 
     with Image.open(path) as image:
         short = min(image.size)
         target = (round(image.width * short_side / short), round(image.height * short_side / short))
-        interval = restart_interval(target[0]) if markers else 0
+        interval = restart_interval(target) if markers else 0
         small = image.convert("RGB").resize(target, Image.Resampling.BOX)
         small.save(file, "JPEG", quality=QUALITY, restart_marker_blocks=interval)
     return file.getvalue()

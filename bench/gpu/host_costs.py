@@ -41,7 +41,7 @@ def stored(images: list[Image.Image], kind: str) -> list[tuple[bytes, int, int]]
             factor = corpora.SHORT_SIDE / min(image.size)
             image = image.resize((round(image.width * factor), round(image.height * factor)), Image.Resampling.BOX)
         file = io.BytesIO()
-        interval = corpora.restart_interval(image.width)
+        interval = corpora.restart_interval(image.size)
         image.save(file, "JPEG", quality=corpora.QUALITY, restart_marker_blocks=interval)
         found.append((file.getvalue(), *image.size))
         pixels += image.width * image.height
