@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -63,12 +63,14 @@ class Labels:
         row %= len(self)
         return self.ids[self.offsets[row] : self.offsets[row + 1]]
 
-    def terms(self) -> Terms:
-        """Returns row, id and weight of every pair, without waiting for a device."""
+    def terms(self, *, shared: bool = True) -> Terms:
+        """Returns row, id and weight of every pair, without waiting for a device. The weight is 1/k of an image's k labels,
+        or 1 if not `shared`."""
         counts = self.offsets.diff()
         # Without output_size, repeat_interleave copies a sum to the host to learn it.
         rows = torch.repeat_interleave(counts, output_size=len(self.ids))
-        return Terms(rows, self.ids, 1.0 / counts[rows].to(torch.float32))
+        weights = 1.0 / counts[rows].to(torch.float32) if shared else torch.ones_like(rows, dtype=torch.float32)
+        return Terms(rows, self.ids, weights)
 
     def shuffled(self, seed: int) -> "Labels":
         """Returns the labels permuted among the labelled images, as the control of an experiment. Uses a random cycle,
@@ -201,6 +203,7 @@ class Batch:
     labels: Labels
     valid: torch.Tensor  # bool [b]
     count: int  # real slots, holes among them
+    filled: int  # slots that hold an image: the sum of `valid`, known without asking a device
     keys: npt.NDArray[np.uint8]  # [b, 16], on the host
     positions: torch.Tensor  # int64 [b], in the epoch space of their corpus
     sources: torch.Tensor  # int64 [b], index of the corpus in a mixture; 0 without a mixture
@@ -221,7 +224,8 @@ class Batch:
         if sources is None:
             sources = np.where(positions == PADDING, PADDING, 0)
         facts = (torch.from_numpy(positions), torch.from_numpy(sources))
-        return cls(images, Labels.of(labels), torch.from_numpy(valid), count, keys, *facts)
+        filled = int(np.count_nonzero(valid))
+        return cls(images, Labels.of(labels), torch.from_numpy(valid), count, filled, keys, *facts)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -237,6 +241,7 @@ class Batch:
             self.labels.to(device, non_blocking),
             self.valid.to(device, non_blocking=non_blocking),
             self.count,
+            self.filled,
             self.keys,
             self.positions.to(device, non_blocking=non_blocking),
             self.sources.to(device, non_blocking=non_blocking),
@@ -250,6 +255,7 @@ class Batch:
             self.labels.pin_memory(),
             self.valid.pin_memory(),
             self.count,
+            self.filled,
             self.keys,
             self.positions.pin_memory(),
             self.sources.pin_memory(),
@@ -264,7 +270,8 @@ class Batch:
             images = images.pin_memory().to(device, non_blocking=True)
         ids, offsets, valid, positions, sources, *mix = sent_together(self.tensors()[1:], device)
         labels = Labels(ids, offsets)
-        return Batch(images, labels, valid, self.count, self.keys, positions, sources, Mix(*mix) if mix else None)
+        mixing = Mix(*mix) if mix else None
+        return Batch(images, labels, valid, self.count, self.filled, self.keys, positions, sources, mixing)
 
     def normalised(
         self,
@@ -281,14 +288,31 @@ class Batch:
         how = Normalisation(mean, std, DTYPES[output])
         return replace(self, images=(by or normalise)(self.images, self.valid, how, self.mix))
 
+    def normalised_rows(
+        self,
+        rows: torch.Tensor,
+        output: Literal["float32", "bfloat16"],
+        mean: tuple[float, float, float],
+        std: tuple[float, float, float],
+    ) -> torch.Tensor:
+        """Returns the images of `rows` (int64 [s]) of a uint8 batch as `normalised` makes them, [s, 3, size, size], without
+        making the others. An image that is mixed with another gets it from wherever in the batch it is."""
+        if self.mix is None:
+            return normalise(self.images[rows], self.valid[rows], Normalisation(mean, std, DTYPES[output]))
+        how, partners = Normalisation(mean, std, torch.float32), self.mix.partners[rows]
+        own, other = (normalise(self.images[each], self.valid[each], how) for each in (rows, partners))
+        shares = self.mix.shares[rows].view(-1, 1, 1, 1)
+        return (shares * own + (1.0 - shares) * other).to(DTYPES[output], memory_format=torch.channels_last)
+
     def tensors(self) -> list[torch.Tensor]:
         """Returns all tensors of the batch, the images first."""
         return [self.images, *self.labels.tensors(), self.valid, self.positions, self.sources, *(self.mix or ())]
 
-    def terms(self) -> Terms:
+    def terms(self, *, shared: bool = True) -> Terms:
         """Returns the (row, id, weight) pairs for the loss on the normalised images: those of the labels, with mixup
-        the partners' too. Does not wait for a device."""
-        rows, ids, weights = self.labels.terms()
+        the partners' too. Weights are divided among an image's labels, or not if not `shared` (for a loss that asks for
+        each label by itself). Does not wait for a device."""
+        rows, ids, weights = self.labels.terms(shared=shared)
         if not self.mix:
             return Terms(rows, ids, weights)
         # Each image is the partner of exactly one: its labels count there too, with weight 1 - share of that image.

@@ -23,12 +23,14 @@ LAW = {
     "shards": set[str](),
     "ingest": {"shards"},
     "pipeline": {"shards"},
-    "train": {"pipeline", "shards"},
+    "training": {"pipeline", "shards"},
+    "train": {"training", "pipeline", "shards"},
     "transfer": {"pipeline", "shards"},
     "studies": {"train", "transfer", "pipeline", "ingest", "shards"},
     "examples": {"pipeline", "shards"},
 }
 FRONT_DOOR_ONLY = {
+    "training": {"pipeline"},
     "train": {"pipeline"},
     "transfer": {"pipeline"},
     "studies": {"pipeline", "ingest", "train", "transfer"},
@@ -68,7 +70,7 @@ DOORS = {
     "lightning": {"examples/lightning_module.py"},
     "accelerate": {"examples/accelerate_loop.py"},
 }
-TORCH_ROOMS = {"transfer", "studies", "examples"}
+TORCH_ROOMS = {"training", "transfer", "studies", "examples"}
 
 
 def sources() -> list[Path]:
@@ -317,7 +319,7 @@ BARRED = (
     r"\binterpreter('s)? lock\b",
     r"(?<!\bno )\bsuch\b(?! as\b| an?\b)",
 )
-PLAIN = ("pipeline", "shards", "demo", "examples", "bench", "docs", "ingest")
+PLAIN = ("pipeline", "training", "shards", "demo", "examples", "bench", "docs", "ingest")
 UNCHECKED = (
     *(f"tests/ingest/{folder}/" for folder in ("config", "dedup", "filters", "pack", "parts", "progress", "takedown")),
     "tests/ingest/test_",

@@ -91,6 +91,8 @@ class CommandLine:
         for config in self.configs:
             for flag in flags_of(config):
                 group = "common" if flag.name in self.common else flag.group if len(config.__bases__) > 1 else ""
+                # The keys of a table are flags of their own, --model-args.drop-rate, whose prefix a group would leave out.
+                group = "" if get_origin(flag.hint) is dict else group
                 members.setdefault(group, []).append(flag)
         top = [_field_of(flag, defaults or {}) for flag in members.pop("")]
         for name, flags in members.items():

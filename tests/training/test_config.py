@@ -1,0 +1,58 @@
+"""Tests what a configuration accepts."""
+
+from typing import Any
+
+import pytest
+
+from tagmill.pipeline import ProgressiveSize, VariedSize
+from tagmill.shards import ConfigError
+from tagmill.training.config import TrainConfig
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"batch_size": 0}, "batch_size = 0"),
+        ({"batch_size": 10, "accumulation": 11}, "accumulation = 11"),
+        ({"output": "s3://bucket/model"}, "s3://bucket/model"),
+        ({"size": 0}, "size = 0"),
+        ({"size": "128-320:"}, "128-320:32"),
+        ({"size": "128-300:32"}, "give 128 to 288 by 32"),
+        ({"evaluation_size": 0}, "evaluation_size = 0"),
+        ({"momentum": 2.0}, "momentum = 2"),
+        ({"momentum": 1.0}, "momentum = 1"),
+        ({"beta2": 1.0}, "beta2 = 1"),
+        ({"weight_decay": -1.0}, "weight_decay = -1"),
+        ({"warmup_steps": -5}, "warmup_steps = -5"),
+        ({"milestones": (5.0, -1.0)}, "milestones"),
+        ({"milestones": (0.5, 0.2)}, "rising order"),
+        ({"lr_batch_size": 0}, "lr_batch_size = 0"),
+        ({"lr": float("nan")}, "lr = nan"),
+        ({"lr": -1.0}, "lr = -1"),
+        ({"lr": 0.0}, "lr = 0"),
+        ({"lr": 1e308, "lr_batch_size": 1}, "at most 1e\\+37"),
+        ({"gamma": 0.0}, "gamma = 0"),
+        ({"clip": 0.0}, "clip = 0"),
+        ({"smoothing": 1.0}, "smoothing = 1"),
+        ({"resume": "often"}, "auto, never or a step"),
+        ({"processes": 8}, "torchrun starts processes"),
+        ({"keep": 0}, "keep = 0"),
+    ],
+)
+def test_an_invalid_value_is_refused_with_what_to_give(values: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        TrainConfig(**values)
+
+
+def test_sizes_of_a_run_and_of_its_evaluation() -> None:
+    sizes = [{"size": 64}, {"size": "32-64:16"}, {"size": "32-64:16@2"}, {"size": "32-64", "evaluation_size": 48}]
+    configs = [TrainConfig(**one) for one in sizes]  # type: ignore[arg-type]
+    read = [config.loader_config().size for config in configs]
+    assert read == [64, VariedSize(32, 64, 16), ProgressiveSize(32, 64, 2, 16), VariedSize(32, 64)]
+    assert [config.loader_config("holdout").size for config in configs] == [64, 64, 64, 48]
+
+
+def test_a_loader_reads_whole_steps_whatever_the_parts() -> None:
+    config = TrainConfig(batch_size=24, accumulation=5)
+    assert config.loader_config().batch_size == 24
+    assert config.peak_lr == pytest.approx(0.1)

@@ -1,0 +1,25 @@
+"""Tests that flags override a recipe, and a length on the command line all lengths of it."""
+
+from pathlib import Path
+
+import pytest
+
+from tagmill.training.recipe import from_command_line
+
+
+@pytest.mark.parametrize(
+    ("words", "epochs", "steps", "images"),
+    [
+        ([], 3, None, 500),
+        (["--steps", "200"], None, 200, None),
+        (["--steps=200"], None, 200, None),
+        (["--images", "900", "--epochs", "2"], 2, None, 900),
+        (["--lr", "2"], 3, None, 500),
+    ],
+)
+def test_a_length_that_is_given_replaces_those_of_the_recipe(
+    words: list[str], epochs: int | None, steps: int | None, images: int | None, tmp_path: Path
+) -> None:
+    (tmp_path / "own.toml").write_text("epochs = 3\nimages = 500\n")
+    config = from_command_line(["--recipe", str(tmp_path / "own.toml"), *words])
+    assert (config.epochs, config.steps, config.images) == (epochs, steps, images)

@@ -1,0 +1,34 @@
+"""The parts of a run, on one of its processes."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from tagmill.pipeline import Loader, World
+from tagmill.training.config import TrainConfig
+
+
+@dataclass
+class Run:
+    """What the steps of a run share and change."""
+
+    config: TrainConfig
+    world: World
+    device: str
+    loader: Loader
+    model: nn.Module
+    forward: Any  # the model as it is called: compiled, distributed
+    optimiser: torch.optim.Optimizer
+    steps: int
+    label_weights: torch.Tensor | None  # [L]
+    step: int = 0  # steps that are done
+    images: int = 0  # images that were taken, holes among them
+    unlogged: list[tuple[dict[str, object], torch.Tensor]] = field(default_factory=list)
+    """Of each step since the last log: the loader's state before it, and [loss, images, holes, gradient norm], float64 on the
+    device, so that the host does not wait for it."""
+
+    @property
+    def several(self) -> bool:
+        return self.world.size > 1

@@ -1,0 +1,47 @@
+"""A step's images in parts: what a process computes at a time, so that a large step fits into a small memory."""
+
+from typing import NamedTuple
+
+import torch
+
+from tagmill.pipeline import Batch, Terms
+
+
+class Slice(NamedTuple):
+    """Some images of a batch, which the network gets at once."""
+
+    rows: torch.Tensor  # int64 [s], of the batch
+    places: torch.Tensor  # int64 [b], where each row of the batch is in the slice; -1 where it is not in it
+
+    def terms(self, whole: Terms) -> Terms:
+        """Returns the pairs of the whole batch with rows of this slice; those of other images weigh nothing. Does not wait
+        for the device."""
+        places = self.places[whole.rows]
+        return Terms(places.clamp(min=0), whole.ids, whole.weights * (places >= 0))
+
+
+def slices(batch: Batch, parts: int, *, only_valid: bool) -> list[Slice]:
+    """Divides a batch into at most `parts` slices of nearly equal size.
+
+    With `only_valid` they have only slots that hold an image, at least two in each, for networks that normalise over a
+    batch: holes and padding are black. A batch with one image has it twice (and it counts once); one without images has one
+    black one.
+    """
+    rows = _rows(batch, only_valid)
+    most = max(1, len(rows) // 2 if only_valid else len(rows))
+    found = list[Slice]()
+    for part in rows.tensor_split(min(parts, most)):
+        places = torch.full((len(batch),), -1, dtype=torch.int64, device=part.device)
+        places[part] = torch.arange(len(part), device=part.device)
+        found.append(Slice(part, places))
+    return found
+
+
+def _rows(batch: Batch, only_valid: bool) -> torch.Tensor:
+    device = batch.images.device
+    if not only_valid or batch.filled == len(batch):
+        return torch.arange(len(batch), device=device)
+    if batch.filled == 0:
+        return torch.zeros(1, dtype=torch.int64, device=device)
+    rows = batch.valid.nonzero().flatten()  # waits for a GPU: only in a batch that has holes or padding
+    return rows.repeat(2) if len(rows) == 1 else rows
