@@ -42,8 +42,12 @@ def check_model(config: TrainConfig) -> None:
                 if isinstance(error, NotImplementedError | ConfigError) or "meta tensors" in str(error):
                     continue
                 first = (str(error).strip() or type(error).__name__).splitlines()[0]
-                remedy = "give sizes that suit the model (of timm, a ViT with --model-args.img-size N, or dynamic_img_size)"
-                raise ConfigError(f"{config.model} takes no images of {side} pixels: {first}", "train", remedy) from error
+                remedy = (
+                    "give sizes that suit the model (of timm, a ViT with --model-args.img-size N, or dynamic_img_size)"
+                )
+                raise ConfigError(
+                    f"{config.model} takes no images of {side} pixels: {first}", "train", remedy
+                ) from error
 
 
 class Float32Linear(nn.Linear):
