@@ -25,12 +25,13 @@ def plan_of(config: TrainConfig, loader: Loader, weights: int, labels: int, devi
     steps = math.ceil(min(end for end in ends if end))
     peak = learning_rate(replace(config, warmup_steps=0, milestones=()), 0, steps)
     parts = f" in {config.accumulation} parts" if config.accumulation > 1 else ""
+    images = f"{loader.local_batch_size} images of a step each{parts}, {config.size} pixels"
     lines = (
         f"model      {config.model}, {weights:,} weights, {labels:,} labels",
         f"corpus     {config.corpus}, view {config.view}, {loader.samples_per_epoch:,} samples an epoch",
         f"length     {steps:,} steps of {config.batch_size:,} images, {steps / per_epoch:,.2f} epochs",
         f"rate       {peak:g} after {config.warmup_steps:,} steps of warm-up, then {config.schedule}",
-        f"processes  {loader.world.size} on {device}, {loader.local_batch_size} images of a step each{parts}",
+        f"processes  {loader.world.size} on {device}, {images}",
         f"memory     {loader.memory() / (1 << 30):.2f} GiB of the loader, a process",
     )
     return Plan(steps, per_epoch, lines, tuple(_warnings(config, loader, steps)))

@@ -15,7 +15,7 @@ def test_a_dry_run_plans_for_other_processes_and_warns(tmp_path: Path, capsys: p
     config = replace(VIT, corpus=made.url, output=str(tmp_path / "model"), dry_run=True, steps=3, warmup_steps=7)
     found = train(replace(config, batch_size=96, processes=4, accumulation=2, memory_limit=1))
     said = capsys.readouterr().out
-    assert "processes  4 on cpu" in said and "in 2 parts" in said and "GiB of the loader" in said
+    assert "processes  4 on cpu" in said and "in 2 parts, 32 pixels" in said and "GiB of the loader" in said
     assert "WARNING    a step of 96 images is more than an epoch has (90)" in said
     assert "the warm-up of 7 steps is not over when the run ends, at step 3" in said
     assert found["steps"] == 3 and len(found["warnings"]) == 2 and not (tmp_path / "model").exists()
