@@ -46,7 +46,7 @@ class Backend:
 
 def batches(options: argparse.Namespace) -> Iterator[int]:
     decoders.append(Pretended(options.rate))
-    vars(engine)["choose"] = lambda config: Backend(decoders[0], config.batch_size)
+    vars(engine)["choose"] = lambda config, *_: Backend(decoders[0], config.batch_size)
     config = LoaderConfig(
         view=options.choices.get("view"), batch_size=options.batch, streams=options.streams, drop_last=True
     )

@@ -27,6 +27,7 @@ LONGEST_SECONDS = 3600.0
 SHORT_READ = 50 << 20  # bytes of the longest read of the usual client
 # Bytes of the longest write of a class: markers and parts of a file, files in one request.
 WRITES = (10 << 20, 70 << 20)
+KEPT_BLOCK = 8 << 20  # bytes: an answer and what is copied out of it, for the usual chunks
 SERVICE_EXTRAS = {"s3": "s3", "gs": "gcs", "az": "azure"}
 
 Settings = tuple[tuple[str, Any], ...]
@@ -92,6 +93,16 @@ def _is_plain(url: str | None) -> bool:
     return url is not None and url.startswith("http://")
 
 
+def keep_freed_memory() -> None:
+    """Makes malloc of glibc keep freed memory of up to twice KEPT_BLOCK instead of returning it to the system.
+
+    Otherwise each answer of a megabyte is new memory, and its page faults cost more than the request. glibc raises its
+    thresholds when a block that was mapped is freed (mallopt(3), M_MMAP_THRESHOLD). It does not where MALLOC_ variables set
+    them; other allocators are not concerned.
+    """
+    bytes(KEPT_BLOCK)  # allocated by calloc, and freed at once: its pages are not touched
+
+
 _FIRST_USE: list[int] = []  # the process that started obstore's threads
 
 
@@ -106,6 +117,7 @@ def connected(path: str, service: str) -> Iterator[Any]:
         remedy = f"pip install 'tagmill[{SERVICE_EXTRAS[service]}]'"
         raise StoreError(f"cannot connect to this store: {error}", path, remedy) from error
     if not _FIRST_USE:
+        keep_freed_memory()
         _FIRST_USE.append(os.getpid())
     if _FIRST_USE[0] != os.getpid():
         remedy = "start worker processes by spawn or forkserver"
