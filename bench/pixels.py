@@ -89,10 +89,11 @@ def in_planes(body: bytes, policy: "ImagePolicy") -> bool:
 
 
 def stored_at_256(**changes: Any) -> "ImagePolicy":
-    """Short side 256, quality 90, and ingest's own limits."""
+    """Short side 256, quality 90, restart markers, and ingest's own limits."""
     from tagmill.ingest.config.image_policy import ImagePolicy
 
-    return ImagePolicy(**{"image_size": 256, "quality": 90, "min_side": 16, "max_pixels": 200_000_000, **changes})
+    of_ingest = {"quality": 90, "min_side": 16, "max_pixels": 200_000_000, "restart_interval": "auto"}
+    return ImagePolicy(**{"image_size": 256, **of_ingest, **changes})
 
 
 def ingest_steps(files: list[bytes], rounds: int) -> dict[str, dict[str, object]]:
@@ -105,7 +106,7 @@ def ingest_steps(files: list[bytes], rounds: int) -> dict[str, dict[str, object]
         "all: short side 256": (files, resized),
         "all: size kept, encoded anew": (files, stored_at_256(resize="no")),
     }
-    as_came = stored_at_256(resize="no", reencode="never")
+    as_came = stored_at_256(resize="no", reencode="never", restart_interval=0)
     fit = [body for body in files if isinstance(prepare(body, as_came), Prepared)]
     if fit:
         whole[f"all: stored as it came ({len(fit)} of {len(files)})"] = fit, as_came

@@ -72,7 +72,7 @@ def measured(files: list[bytes], side: int, crops: int) -> dict[str, dict[str, o
 
 def as_they_came(files: list[bytes]) -> dict[str, object]:
     """Returns the growth of the photographs that are stored with their own pixels, and how many of them have markers."""
-    plain = [prepare(body, stored_at_256(resize="no", reencode="never")) for body in files]
+    plain = [prepare(body, stored_at_256(resize="no", reencode="never", restart_interval=0)) for body in files]
     marks = stored_at_256(resize="no", reencode="auto", restart_interval="auto")
     marked = [prepare(body, marks) for body in files]
     both = [

@@ -351,7 +351,7 @@ def lineage(output: Path) -> dict[str, Any]:
     return Corpus.open(str(output)).file.lineage[-1]
 
 
-OLD_STACK = {"code_version": "0.0", "image_stack": {"pillow": "of before"}}
+OLD_STACK = {"code_version": "0.0", "image_stack": {"pillow": "of before", "restart_markers": "of before"}}
 
 
 def test_another_stack_goes_on_as_soon_as_all_pictures_are_made(
