@@ -20,7 +20,7 @@
 
 /* For each of `size` outputs along an axis: the first input, and weights in pairs, the last padded with zero. */
 typedef struct {
-    int size, max_pairs, places;
+    int size, max_pairs, places, most; /* taps of any output */
     int *first, *taps;
     int16_t *weights; /* [size][2 * max_pairs] */
 } Axis;
@@ -37,7 +37,7 @@ static int axis_make(Axis *axis, int input, double start, double extent, int siz
     double scale = extent / size, support = scale > 1 ? scale : 1, inverse = scale > 1 ? 1 / scale : 1;
     int most = 2 * (int)ceil(support) + 1, max_pairs = (most + 1) / 2;
     double largest = 0, *exact = calloc((size_t)size * 2 * max_pairs, sizeof(double));
-    *axis = (Axis){size, max_pairs, 0, malloc(size * sizeof(int)), malloc(size * sizeof(int)),
+    *axis = (Axis){size, max_pairs, 0, 0, malloc(size * sizeof(int)), malloc(size * sizeof(int)),
                    calloc((size_t)size * 2 * max_pairs, sizeof(int16_t))};
     if (!exact || !axis->first || !axis->taps || !axis->weights) {
         free(exact);
@@ -62,6 +62,7 @@ static int axis_make(Axis *axis, int input, double start, double extent, int siz
         while (taps > 1 && row[taps - 1] == 0) taps--;
         axis->first[place] = first;
         axis->taps[place] = taps;
+        axis->most = taps > axis->most ? taps : axis->most;
     }
     while (axis->places < 22 && (int)(0.5 + largest * (1 << (axis->places + 1))) < (1 << 15)) axis->places++;
     for (int i = 0; i < size * 2 * max_pairs; i++) axis->weights[i] = (int16_t)(0.5 + exact[i] * (1 << axis->places));
@@ -114,6 +115,7 @@ static void down_plain(const uint8_t *rows, size_t stride, const Axis *axis, int
 
 #if HAS_AVX2
 #define AVX2 __attribute__((target("avx2")))
+#define INLINE static inline __attribute__((always_inline))
 
 /* Loads the pixels of two rows from `from` on, one row in each half of a register, as pairs of 16 bits: r0 r1 g0 g1 b0 b1. */
 AVX2 static inline __m256i pixel_pairs(const uint8_t *upper, const uint8_t *lower, size_t from) {
@@ -122,29 +124,36 @@ AVX2 static inline __m256i pixel_pairs(const uint8_t *upper, const uint8_t *lowe
     return _mm256_shuffle_epi8(_mm256_inserti128_si256(_mm256_castsi128_si256(above), below, 1), spread);
 }
 
-/* Computes one pixel of four rows, as 32-bit sums: rows 0 and 1 in the halves of the first register, rows 2 and 3 of the second. */
-AVX2 static inline void pixel_of_four(const uint8_t *const rows[FOUR], const Axis *axis, int x, __m256i half, __m256i sums[2]) {
+AVX2 INLINE __m256i weights_of(const int16_t *weights) {
+    int32_t pair;
+    memcpy(&pair, weights, sizeof pair);
+    return _mm256_set1_epi32(pair);
+}
+
+/* Computes one pixel of four rows, as 32-bit sums: rows 0 and 1 in the halves of the first register, rows 2 and 3 of the second.
+ * Of `pairs` taps those beyond the last one have weights of zero. */
+AVX2 INLINE void pixel_of_four(const uint8_t *const rows[FOUR], const Axis *axis, int x, int pairs, __m256i half, __m256i sums[2]) {
     const int16_t *weights = axis->weights + (size_t)x * 2 * axis->max_pairs;
     size_t from = (size_t)CHANNELS * axis->first[x];
     sums[0] = sums[1] = half;
-    for (int j = 0; j < axis->taps[x]; j += 2, from += 2 * CHANNELS) {
-        int32_t pair;
-        memcpy(&pair, weights + j, sizeof pair);
-        __m256i weight = _mm256_set1_epi32(pair);
+    for (int j = 0; j < pairs; j++, from += 2 * CHANNELS) {
+        __m256i weight = weights_of(weights + 2 * j);
         sums[0] = _mm256_add_epi32(sums[0], _mm256_madd_epi16(pixel_pairs(rows[0], rows[1], from), weight));
         sums[1] = _mm256_add_epi32(sums[1], _mm256_madd_epi16(pixel_pairs(rows[2], rows[3], from), weight));
     }
 }
 
-/* Resizes four rows together, two pixels at a time. Writes eight bytes for two pixels; the next write overwrites two. */
-AVX2 static void across_avx2(const uint8_t *const rows[FOUR], uint8_t *out, size_t stride, const Axis *axis) {
+/* Resizes four rows together, two pixels at a time. Writes eight bytes for two pixels; the next write overwrites two. Each
+ * pixel has `pairs` of taps, a constant where that is faster, or its own number if that is 0. */
+AVX2 INLINE void pixels_of_four(const uint8_t *const rows[FOUR], uint8_t *out, size_t stride, const Axis *axis, int pairs) {
     const __m256i half = _mm256_set1_epi32(1 << (axis->places - 1));
     const __m256i six = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 1, 2, 4, 5, 6, -1, -1, 8, 9, 10, 12, 13, 14, -1, -1));
     const __m128i places = _mm_cvtsi32_si128(axis->places);
     for (int x = 0; x < axis->size; x += 2, out += 2 * CHANNELS) {
         __m256i left[2], right[2], words[2];
-        pixel_of_four(rows, axis, x, half, left);
-        pixel_of_four(rows, axis, x + 1 < axis->size ? x + 1 : x, half, right);
+        int second = x + 1 < axis->size ? x + 1 : x;
+        pixel_of_four(rows, axis, x, pairs ? pairs : (axis->taps[x] + 1) / 2, half, left);
+        pixel_of_four(rows, axis, second, pairs ? pairs : (axis->taps[second] + 1) / 2, half, right);
         for (int k = 0; k < 2; k++)
             words[k] = _mm256_packs_epi32(_mm256_sra_epi32(left[k], places), _mm256_sra_epi32(right[k], places));
         /* Rows 0 and 2, and in the upper half rows 1 and 3. */
@@ -157,15 +166,24 @@ AVX2 static void across_avx2(const uint8_t *const rows[FOUR], uint8_t *out, size
     }
 }
 
-/* Computes sixteen values of a row, as 32-bit integers of 0..255. */
-AVX2 static inline void sixteen(const uint8_t *rows, size_t stride, const int16_t *weights, int taps, __m256i half, __m128i places, __m256i out[2]) {
+AVX2 static void across_avx2(const uint8_t *const rows[FOUR], uint8_t *out, size_t stride, const Axis *axis) {
+    if (axis->most <= 2) {
+        pixels_of_four(rows, out, stride, axis, 1);
+    } else if (axis->most <= 4) {
+        pixels_of_four(rows, out, stride, axis, 2);
+    } else {
+        pixels_of_four(rows, out, stride, axis, 0);
+    }
+}
+
+/* Computes sixteen values of a row, as 32-bit integers of 0..255. `two`: the weights of two taps, if there are no more. */
+AVX2 INLINE void sixteen(const uint8_t *rows, size_t stride, const int16_t *weights, int taps, const __m256i *two, __m256i half,
+                         __m128i places, __m256i out[2]) {
     out[0] = out[1] = half;
     for (int j = 0; j < taps; j += 2) {
-        int32_t pair;
-        memcpy(&pair, weights + j, sizeof pair);
         __m128i upper = _mm_loadu_si128((const __m128i *)(rows + j * stride));
         __m128i lower = j + 1 < taps ? _mm_loadu_si128((const __m128i *)(rows + (j + 1) * stride)) : upper;
-        __m256i weight = _mm256_set1_epi32(pair);
+        __m256i weight = two ? *two : weights_of(weights + j);
         out[0] = _mm256_add_epi32(out[0], _mm256_madd_epi16(_mm256_cvtepu8_epi16(_mm_unpacklo_epi8(upper, lower)), weight));
         out[1] = _mm256_add_epi32(out[1], _mm256_madd_epi16(_mm256_cvtepu8_epi16(_mm_unpackhi_epi8(upper, lower)), weight));
     }
@@ -184,17 +202,20 @@ AVX2 static inline __m256i narrowed(__m256i low, __m256i high) {
 }
 
 /* Writes the values of a row in groups of sixteen; returns how many. Aligned floats bypass the cache: a batch of them
- * is larger than the cache, whose content is still needed. */
-AVX2 static int down_avx2(const uint8_t *rows, size_t stride, const Axis *axis, int y, const Output *output, void *out) {
+ * is larger than the cache, whose content is still needed. `taps` and `kind` are constants where that is faster. */
+AVX2 INLINE int groups(const uint8_t *rows, size_t stride, const Axis *axis, int y, int taps, enum kind kind,
+                       const Output *output, void *out) {
     const int16_t *weights = axis->weights + (size_t)y * 2 * axis->max_pairs;
+    const __m256i two = weights_of(weights);
+    const float *scales = output->scales, *shifts = output->shifts;
     const __m256i half = _mm256_set1_epi32(1 << (axis->places - 1));
     const __m128i places = _mm_cvtsi32_si128(axis->places);
-    const int aligned = ((uintptr_t)out & 31) == 0;
+    const int aligned = ((uintptr_t)out & 31) == 0, count = CHANNELS * output->size;
     int i = 0;
-    for (; i + 16 <= CHANNELS * output->size; i += 16) {
+    for (; i + 16 <= count; i += 16) {
         __m256i values[2];
-        sixteen(rows + i, stride, weights, axis->taps[y], half, places, values);
-        if (output->kind == AS_UINT8) {
+        sixteen(rows + i, stride, weights, taps, taps == 2 ? &two : NULL, half, places, values);
+        if (kind == AS_UINT8) {
             __m256i words = narrowed(values[0], values[1]);
             __m128i bytes = _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
             _mm_storeu_si128((__m128i *)((uint8_t *)out + i), bytes);
@@ -203,9 +224,9 @@ AVX2 static int down_avx2(const uint8_t *rows, size_t stride, const Axis *axis, 
         __m256 floats[2];
         for (int k = 0; k < 2; k++)
             floats[k] = _mm256_add_ps(
-                _mm256_mul_ps(_mm256_cvtepi32_ps(values[k]), _mm256_loadu_ps(output->scales + i + 8 * k)),
-                _mm256_loadu_ps(output->shifts + i + 8 * k));
-        if (output->kind == AS_BFLOAT16) {
+                _mm256_mul_ps(_mm256_cvtepi32_ps(values[k]), _mm256_loadu_ps(scales + i + 8 * k)),
+                _mm256_loadu_ps(shifts + i + 8 * k));
+        if (kind == AS_BFLOAT16) {
             __m256i words = narrowed(bfloat16_bits(floats[0]), bfloat16_bits(floats[1]));
             _mm256_storeu_si256((__m256i *)((uint16_t *)out + i), words);
         } else if (aligned) {
@@ -217,6 +238,16 @@ AVX2 static int down_avx2(const uint8_t *rows, size_t stride, const Axis *axis, 
         }
     }
     return i;
+}
+
+/* Rows of crops that are enlarged have two taps, and of those that are reduced a little three at most. */
+AVX2 static int down_avx2(const uint8_t *rows, size_t stride, const Axis *axis, int y, const Output *output, void *out) {
+    const int taps = axis->taps[y];
+    if (output->kind == AS_FLOAT32 && taps == 2) return groups(rows, stride, axis, y, 2, AS_FLOAT32, output, out);
+    if (output->kind == AS_FLOAT32 && taps == 3) return groups(rows, stride, axis, y, 3, AS_FLOAT32, output, out);
+    if (output->kind == AS_UINT8 && taps == 2) return groups(rows, stride, axis, y, 2, AS_UINT8, output, out);
+    if (output->kind == AS_UINT8 && taps == 3) return groups(rows, stride, axis, y, 3, AS_UINT8, output, out);
+    return groups(rows, stride, axis, y, taps, output->kind, output, out);
 }
 #endif
 
