@@ -25,6 +25,7 @@ from tagmill.pipeline.order.plan import open_samples
 from tagmill.pipeline.order.schedule import Schedule
 from tagmill.pipeline.read.assemble import AssembledBatch, Assembler
 from tagmill.pipeline.read.prefetch import NO_LABELS, READ_TIMEOUT_SECONDS, Prefetcher, SampleReader
+from tagmill.pipeline.waits import DECODING, DELIVERY, READING
 from tagmill.shards.errors import TagmillError
 from tagmill.shards.storage.threads import DaemonPool
 
@@ -130,6 +131,7 @@ class Run:
         the trainer."""
         if self._idle_since is not None:
             self._idle_since = time.perf_counter()
+            self._meters.waits.begin(DELIVERY)
 
     def close(self) -> None:
         """Ends the threads. Waits for a batch that is being decoded; a pending read gets a grace period and is then
@@ -140,6 +142,7 @@ class Run:
         self._prefetcher.close()
         self._assembly_thread.stop()
         self._batch_thread.shutdown()
+        self._meters.waits.end(DELIVERY)
 
     def _submit_next(self) -> Future[ReadyBatch | None]:
         self._assemble_next()
@@ -151,17 +154,32 @@ class Run:
         assembling.add_done_callback(self._wake_decoder)
 
     def _make(self) -> ReadyBatch | None:
+        meters = self._meters
         idle, self._idle_since = self._idle_since, None
+        meters.waits.end(DELIVERY)
         if idle is not None:
-            self._meters.add_seconds(OUTPUT, time.perf_counter() - idle)
-        with self._meters.timed(INPUT):
+            meters.add_seconds(OUTPUT, time.perf_counter() - idle)
+        with meters.timed(INPUT), meters.waits.on(READING):
             assembled = self._assembling.popleft().result()  # reads have a limit of their own
         if assembled is None:
             return None
-        with self._meters.timed(DECODE), self._stream.work():
+        slowest = partial(self._slowest, assembled)
+        with meters.timed(DECODE), meters.waits.on(DECODING, slowest), self._stream.work():
             ready = self._decode(assembled)
+        if (seconds := self._backend.seconds()) is not None:
+            meters.slow.add(seconds, assembled.keys, assembled.jpegs)
         self._idle_since = time.perf_counter()
+        meters.waits.begin(DELIVERY)
         return ready
+
+    def _slowest(self, assembled: AssembledBatch) -> str:
+        """Returns which image of a batch has been decoded for longest, as text; empty if that is not known."""
+        seconds = self._backend.seconds()
+        if seconds is None or len(seconds) != len(assembled.jpegs) or seconds.min(initial=0) >= 0:
+            return ""
+        row = int(seconds.argmin())
+        key, size = assembled.keys[row].tobytes().hex(), len(assembled.jpegs[row] or b"")
+        return f"sample {key} ({size:,} bytes), {-seconds[row]:,.1f} s"
 
     def _upcoming(self, ahead: int) -> tuple[Sequence[bytes | None], Crops, int] | None:
         """Returns JPEGs, crops and size of the next batch (`ahead` 0) or of one after it (1, 2, ...), if it is assembled

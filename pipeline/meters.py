@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from tagmill.pipeline.slow_images import SlowImages
+from tagmill.pipeline.waits import Waits
 from tagmill.shards.storage.counters import STORE_COUNTERS
 from tagmill.shards.takedown import TAKEN_DOWN
 
@@ -31,6 +33,10 @@ class Meters:
         self._counts_before = STORE_COUNTERS.counts()
         self._counts = {"images": 0, "bytes": 0, "batches": 0}
         self._readers: dict[str, float] = {"readers": 0, "chunk_seconds": 0.0}
+        self.waits = Waits()
+        """What the next batch waits for."""
+        self.slow = SlowImages()
+        """Images that took long to decode."""
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
@@ -96,18 +102,22 @@ class Meters:
         return "reading" if seconds[INPUT] > seconds[DECODE] else "decoding"
 
     def report(self) -> str:
-        """Returns one sentence that names the bottleneck."""
-        seen = self.as_dict()
+        """Returns one sentence that names the bottleneck, images that were slow, and what holds up a batch that is
+        late."""
+        seen, late = self.as_dict(), self.waits.late()
+        late = late and f"; {late}"
         if not self.images:
-            return "nothing was loaded yet"
+            return f"nothing was loaded yet{late}"
         whole = sum(seen["seconds"][stage] for stage in (INPUT, DECODE, OUTPUT)) or 1.0
         waited = min(1.0, seen["seconds"][TRAINER] / whole)
         holes = f", {self.num_holes:,} holes ({self.top_reasons()})" if self.num_holes else ", no holes"
         store, readers = _store_summary(seen["store"]), _readers_summary(seen)
+        slow = self.slow.summary()
+        slow = slow and f"; {slow}"
         return (
             f"{self.images:,} images in {seen['batches']:,} batches, {self.images / whole:,.0f} images/s, "
-            f"{seen['bytes'] / 1e6:,.1f} MB read{readers}{holes}{store}; "
-            f"the trainer waited {waited:.0%} of the time, the bottleneck is {self.bottleneck()}"
+            f"{seen['bytes'] / 1e6:,.1f} MB read{readers}{holes}{store}{slow}; "
+            f"the trainer waited {waited:.0%} of the time, the bottleneck is {self.bottleneck()}{late}"
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -115,7 +125,7 @@ class Meters:
         the node's cache since these meters were created, from every loader."""
         with self._lock:
             counts = {**self._counts, **self._readers, "holes": dict(self._holes), "seconds": dict(self._seconds)}
-        return {**counts, "store": dict(STORE_COUNTERS.counts() - self._counts_before)}
+        return {**counts, **self.slow.as_dict(), "store": dict(STORE_COUNTERS.counts() - self._counts_before)}
 
 
 def _readers_summary(seen: Mapping[str, Any]) -> str:

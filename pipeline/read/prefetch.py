@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import pairwise, repeat
 from typing import Any, Literal, NamedTuple
 
@@ -16,6 +16,7 @@ from tagmill.pipeline.order.plan import Visit
 from tagmill.pipeline.read.jpeg_header import END_OF_IMAGE, is_whole
 from tagmill.pipeline.read.reader_size import ReaderSize
 from tagmill.pipeline.read.reading_pool import Reading, ReadingPool
+from tagmill.pipeline.waits import CHUNK
 from tagmill.shards.arrays import Int32s, Int64s
 from tagmill.shards.errors import TagmillError
 from tagmill.shards.manifest import Corpus
@@ -64,6 +65,11 @@ class SampleReader:
         """Reads ascending positions of an epoch. Raises IntegrityError for a missing or truncated file of a shard or
         view."""
         return [sample for span in self.space.spans_at(epoch, positions) for sample in self._read_span(span)]
+
+    def objects(self, epoch: int, positions: Int64s) -> list[str]:
+        """Returns the URLs of the tars that hold ascending positions of an epoch."""
+        shards = sorted({span.shard for span in self.space.spans_at(epoch, positions)})
+        return [ShardReader.of(self.corpus, self.corpus.entry(shard)).where for shard in shards]
 
     def _read_span(self, span: Span) -> list[Encoded]:
         """Reads the samples of one span; its ordinals are ascending and distinct, because a run is in tar order."""
@@ -229,7 +235,7 @@ class Prefetcher:
             of = zip(source_of, np.broadcast_to(epoch, positions.shape).tolist(), strict=True)
         for source_epoch, position in zip(of, positions.tolist()):
             opened = self._open[source_epoch].pop(position)  # visits come in the order of need; a block's fit together
-            samples = opened.samples or self._wait(opened, source_epoch[0])
+            samples = opened.samples or self._wait(opened)
             slot = position - opened.first if opened.slots is None else opened.slots[position]
             sample, samples[slot] = samples[slot], None
             assert sample is not None, "a sample is taken once"
@@ -260,18 +266,23 @@ class Prefetcher:
         else:
             self._next_source, self._next_size = self._next[1].source, len(self._next[1].positions)
 
-    def _wait(self, opened: "_Opened", source: int) -> _Samples:
+    def _wait(self, opened: "_Opened") -> _Samples:
         try:
-            opened.samples = self._pool.wait(opened.reading, self._timeout)
+            with self._meters.waits.on(CHUNK, partial(self._objects, opened)):
+                opened.samples = self._pool.wait(opened.reading, self._timeout)
             return opened.samples
         except TimeoutError as error:
             if opened.reading.future.done():  # the store's own timeout, after its retries
                 raise
             what = f"no answer for {self._timeout:.0f} s"
-            where = self._readers[source].corpus.store.url
-            raise TagmillError(
-                what, where, "check whether the store can be reached; the run resumes from its state"
-            ) from error
+            remedy = "check whether the store can be reached; the run resumes from its state"
+            raise TagmillError(what, self._objects(opened), remedy) from error
+
+    def _objects(self, opened: "_Opened") -> str:
+        """Returns the URLs of the tars of a visit, as text."""
+        epoch, visit = opened.reading.item
+        reader = self._readers[visit.source]
+        return ", ".join(reader.objects(epoch, visit.positions))
 
 
 @dataclass(eq=False, slots=True)

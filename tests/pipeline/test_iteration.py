@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pytest
 import torch
 
+from tagmill.pipeline import iteration, waits
 from tagmill.pipeline.augment.draws import Crops
 from tagmill.pipeline.batch import normalise
 from tagmill.pipeline.config import LoaderConfig, World
@@ -19,6 +20,7 @@ from tagmill.pipeline.meters import Meters
 from tagmill.pipeline.order.epoch_space import EpochSpace
 from tagmill.pipeline.order.schedule import Schedule
 from tagmill.pipeline.read.prefetch import SampleReader
+from tagmill.pipeline.waits import DECODING, DELIVERY
 from tagmill.shards.errors import TagmillError
 from tagmill.shards.manifest import Corpus
 from tests.pipeline.corpora import make_corpus
@@ -32,6 +34,7 @@ class CountingBackend:
     def __init__(self, fails_at: int = -1) -> None:
         self.calls, self._fails_at, self.hold = 0, fails_at, threading.Event()
         self.hold.set()
+        self.times: npt.NDArray[np.float64] | None = None
 
     def decode(
         self, jpegs: Jpegs, crops: Crops, size: int, how: object = None, coming: object = None
@@ -48,8 +51,8 @@ class CountingBackend:
     def wake(self) -> None:
         pass
 
-    def seconds(self) -> None:
-        return None
+    def seconds(self) -> npt.NDArray[np.float64] | None:
+        return self.times
 
     def share(self, rows: npt.NDArray[np.bool_], work: Any) -> None:
         work(rows)
@@ -71,9 +74,9 @@ def runs(url: str) -> Iterator[Any]:
     schedule = Schedule(space, corpus.digest, None, 0, 2, 1, 4, 5, False, 1, World())
     opened: list[Run] = []
 
-    def run(backend: CountingBackend) -> Run:
+    def run(backend: CountingBackend, ahead: int = 1) -> Run:
         reader = SampleReader(corpus, None, space)
-        opened.append(Run(CONFIG, schedule, reader, backend, Meters(), slots=5, epoch=0, turn=0))
+        opened.append(Run(CONFIG, schedule, reader, backend, Meters(), slots=5, epoch=0, turn=0, ahead=ahead))
         return opened[-1]
 
     yield run
@@ -106,6 +109,51 @@ def test_an_error_is_raised_when_its_batch_is_due(runs: Any) -> None:
     assert [run.next_batch().batch.count for _ in range(3)] == [5, 5, 5]
     with pytest.raises(ZeroDivisionError):
         run.next_batch()
+
+
+def test_a_batch_without_an_end_is_named_in_the_error(runs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says which image is being decoded, by its key, and for how long."""
+    monkeypatch.setattr(iteration, "BATCH_TIMEOUT_SECONDS", 0.01)
+    monkeypatch.setattr(waits, "LATE_SECONDS", 0.0)
+    backend = CountingBackend()
+    backend.hold.clear()
+    backend.times = np.array([0.1, 0, -31.25, 0.2, -2])
+    run = runs(backend)
+    wait_for(lambda: DECODING in run._meters.waits._waits)
+    with pytest.raises(
+        TagmillError, match=r"no batch for .*been decoded for .*: sample ([0-9a-f]{32}) \([\d,]+ bytes\), 31\.2 s"
+    ):
+        run.next_batch()
+    backend.hold.set()
+
+
+def test_times_of_images_are_added_up_and_a_waiting_batch_is_named(runs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = CountingBackend()
+    backend.times = np.full(5, 0.25)
+    run = runs(backend)
+    run.next_batch()
+    wait_for(lambda: DELIVERY in run._meters.waits._waits and backend.calls == AHEAD + 2)
+    assert run._meters.as_dict()["image_seconds"] == 0.25
+    monkeypatch.setattr(waits, "LATE_SECONDS", 0.0)
+    assert run._meters.waits.late().endswith("for the trainer")
+    run.close()
+    assert run._meters.waits.late() == ""
+
+
+@pytest.mark.parametrize("ahead", [1, 3])
+def test_as_many_batches_are_known_to_the_decoder_as_may_be_begun(runs: Any, ahead: int) -> None:
+    """Two more than `ahead`, while the trainer waits for the first, and no further one."""
+    backend = CountingBackend()
+    backend.hold.clear()
+    run = runs(backend, ahead=ahead)
+    wait_for(lambda: run._upcoming(ahead) is not None)
+    known = [number for number in range(12) if run._upcoming(number) is not None]
+    assert known == list(range(AHEAD + ahead - 1))
+    backend.hold.set()
+    counts = []
+    while (ready := run.next_batch()) is not None:
+        counts.append(ready.batch.count)
+    assert counts == [*[5] * 8, 3]
 
 
 def test_the_end_is_none(runs: Any) -> None:

@@ -1,5 +1,6 @@
 """Tests reading ahead: the right bytes for every position, bounded memory, holes for bad images, errors for bad shards."""
 
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from tagmill.pipeline.order.epoch_space import EpochSpace
 from tagmill.pipeline.order.plan import open_samples
 from tagmill.pipeline.order.schedule import Schedule
 from tagmill.pipeline.read.prefetch import Prefetcher, SampleReader
+from tagmill.pipeline.waits import Waits
 from tagmill.shards.errors import IntegrityError, TagmillError
 from tagmill.shards.purge import record
 from tagmill.shards.takedown import SAMPLE, Row
@@ -210,15 +212,18 @@ def test_a_store_without_an_answer_raises_an_error(
     made: Made, prefetchers: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     release = threading.Event()
+    asked = list[str]()
     monkeypatch.setattr(SampleReader, "read", lambda self, epoch, positions: release.wait(20) or [])
+    monkeypatch.setattr(Waits, "begin", lambda self, kind, describe: asked.append(f"{kind} {describe()}"))
     reader = sample_reader(made)
     schedule = schedule_of(reader, 2, 1, 4, World())
     prefetcher = prefetchers(reader, schedule, timeout_seconds=0.05)
     try:
-        with pytest.raises(TagmillError, match="no answer for"):
+        with pytest.raises(TagmillError, match=r"no answer for .*shards/00000\d\.tar"):
             prefetcher.take(0, next(schedule.steps(0, 0)).positions)
     finally:
         release.set()
+    assert len(asked) == 1 and re.fullmatch(r"chunk .*/shards/00000\d\.tar", asked[0]), "and a report names it before"
 
 
 def test_close_while_threads_are_busy_leaves_no_thread(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
