@@ -1,8 +1,10 @@
 """A pretended decoder of which some images take long. Its threads wait and take no processor time, so that a few cores can
 pretend to be many."""
 
+import random
 import threading
 import time
+import weakref
 import zlib
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -28,6 +30,7 @@ class SlowDecoder:
         self._clumped = clumped
         self._lock = threading.Lock()
         self._seconds, self._images = 0.0, 0
+        self._draw, self._batches = random.Random(0), dict[int, int]()  # id of a batch's memory: its random number
 
     def fill(
         self,
@@ -39,12 +42,13 @@ class SlowDecoder:
         turns: Iterable[int] | None = None,
     ) -> list[int]:
         """Waits for each of the images, in the order of `turns`. (A loader without turns gives only images of a thread.)"""
+        drawn_batch = self._number_of(batch)
         for number in range(len(rows)) if turns is None else turns:
             # crops are drawn for each turn, so that an image is not slow in every epoch
             drawn = zlib.crc32(
                 b"%d %d %d" % (crops.x[number], crops.y[number], crops.width[number]), len(jpegs[number])
             )
-            slow = is_slow(drawn, id(batch) >> 6, clumped=self._clumped)
+            slow = is_slow(drawn, drawn_batch, clumped=self._clumped)
             begun = time.perf_counter()
             time.sleep(self._cost * (FACTOR if slow else 1))
             seconds = time.perf_counter() - begun
@@ -52,6 +56,14 @@ class SlowDecoder:
                 self._seconds += seconds
                 self._images += 1
         return []
+
+    def _number_of(self, batch: Any) -> int:
+        """Returns a random number that is the same for all images of a batch, whose memory is used again later."""
+        with self._lock:
+            if id(batch) not in self._batches:
+                self._batches[id(batch)] = self._draw.randrange(1 << 30)
+                weakref.finalize(batch, self._batches.pop, id(batch)).atexit = False
+            return self._batches[id(batch)]
 
     def totals(self) -> dict[str, float]:
         """Returns counters for `stopwatch.run`."""

@@ -396,6 +396,22 @@ def test_too_much_memory_raises_an_error_with_a_remedy(made: Made) -> None:
         Loader(made.url, CONFIG, World(0, 5))
 
 
+def test_batches_are_begun_ahead_by_threads_and_memory(made: Made) -> None:
+    """As many as all threads decode during one slow image, and no more than fit; the memory is that of the most."""
+    config = replace(CONFIG, backend="pillow", batch_size=40, threads=8)
+    with Loader(made.url, config, World()) as many:
+        assert many._ahead == 20, "8 threads decode 800 images while one takes a hundred times longer"
+        least, each = many.memory(ahead=1), many.memory(ahead=2) - many.memory(ahead=1)
+        assert many.memory() == pytest.approx(least + 19 * each, rel=1e-3) and each >= 40 * 3 * CONFIG.size**2
+    limit = int(least + 4.5 * each)
+    with Loader(made.url, replace(config, memory_limit=limit), World()) as few:
+        assert few._ahead == 5 and few.memory() <= limit
+    with Loader(made.url, replace(config, memory_limit=least), World()) as one:
+        assert one._ahead == 1
+    with pytest.raises(ConfigError, match=f"set memory_limit to {least:,}"):
+        Loader(made.url, replace(config, memory_limit=least - 1), World())
+
+
 def test_corpora_that_cannot_be_read(made: Made, tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match="no corpus here"):
         Loader(tmp_path, CONFIG)
