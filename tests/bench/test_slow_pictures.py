@@ -57,4 +57,4 @@ def test_ratios_compare_shares_at_the_same_place() -> None:
             cases.append(case)
     found, ratios = slow_pictures.as_json(cases)
     assert ratios == {f"spread: {US}/other": 2.0, f"clumped: {US}/other": pytest.approx(3.0)}
-    assert found["other, clumped"]["share"] == 0.3 and found["other, clumped"]["runs"] == [0.3] * 3
+    assert found["other, clumped"]["median"] == 0.3 and found["other, clumped"]["runs"] == [0.3] * 3
