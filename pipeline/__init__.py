@@ -4,7 +4,7 @@ from tagmill.pipeline.batch import Batch, Labels, Terms
 from tagmill.pipeline.config import LoaderConfig, World
 from tagmill.pipeline.loader import Loader
 from tagmill.pipeline.order.mixture import Mixture
-from tagmill.pipeline.sizes import ProgressiveSize, VariedSize, largest_side, parse_size
+from tagmill.pipeline.sizes import ProgressiveSize, VariedSize, parse_size
 
 __all__ = [
     "Batch",
@@ -16,6 +16,5 @@ __all__ = [
     "Terms",
     "VariedSize",
     "World",
-    "largest_side",
     "parse_size",
 ]
