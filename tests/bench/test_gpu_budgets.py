@@ -68,7 +68,7 @@ def test_figures_of_processes_are_added(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.slow
-def test_cut_windows_and_processes_that_share_run(tmp_path: Path) -> None:
+def test_the_decoder_with_cut_windows_runs(tmp_path: Path) -> None:
     pytest.importorskip("nvidia.dali")
     images = tmp_path / "images"
     images.mkdir()
@@ -77,6 +77,3 @@ def test_cut_windows_and_processes_that_share_run(tmp_path: Path) -> None:
     corpora.make_corpus(images, tmp_path / "corpus")
     (cut,) = (case for case in budgets.windows("256", tmp_path, "cpu", 1, SMALL) if "window=cut" in case.name)
     assert budgets.run_together(cut, {})["images_per_second"] > 0
-    (both,) = (case for case in budgets.shared("256", tmp_path, "cpu", 2, SMALL, "{}") if "both" in case.name)
-    run = budgets.run_together(both, {})
-    assert run["images_per_second"] > 0 and run["processes"] == 2 and run["holes"] == 0
