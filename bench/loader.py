@@ -8,9 +8,10 @@ float32 and as uint8. Figures: images/s, processor seconds per 1,000 images, pea
 seconds to the first batch. 'decode only' is libjpeg without a loader on the same windows, without resize: the limit of
 decoding whole images; beside it DALI's CPU decoder.
 
-All loaders read the same JPEGs. `--corpus markers` has restart markers, `plain` none. 'decode only' has them without in
-any case: it decodes as it would if tagmill cut no crops from their bytes, with libjpeg's own Huffman decoder. `as-is` has
-the images' own bytes; `1024` and `4000` mosaics of them with this short side, because enlarged photographs have too little
+All loaders read the same images. `--corpus markers` gives tagmill JPEGs with restart markers, as ingest stores them, `plain`
+without. All others have them without in any case, because libjpeg is slower with markers and only tagmill gains by them.
+'decode only' decodes as it would if tagmill cut no crops from their bytes, with libjpeg's own Huffman decoder. `as-is` has the
+images' own bytes; `1024` and `4000` mosaics of them with this short side, because enlarged photographs have too little
 detail. There are fewer of those, in smaller batches, and every reader shuffles fewer of the largest.
 
 Peers based on DataLoader decode with torchvision; ImageFolder also with torchcodec, its successor, with Pillow, its
@@ -27,7 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tagmill.bench import corpora, figures, measure, mosaics, remote
-from tagmill.bench.workers import LIMITS, Case, Peer, UnavailableError, measured, peers, prepare
+from tagmill.bench.workers import US, Case, Peer, UnavailableError, measured, peers, prepare
 
 OUTPUTS = ("float32", "uint8")
 BATCHES = 12  # minimum of a run
@@ -80,14 +81,15 @@ def sizes(options: argparse.Namespace) -> list[str]:
 
 
 def local(options: argparse.Namespace, folder: Path, plain: Path) -> list[Case]:
-    """Returns every peer with every output, in turn, from the local disk; `plain` has the images without markers."""
+    """Returns every peer with every output, in turn, from the local disk; `plain` has the images without markers,
+    which all but tagmill read."""
     chosen = [peer for peer in peers(options.backend) if wanted(peer, options)]
     outputs = OUTPUTS[:1] if options.quick else OUTPUTS
     cases = [Case(peer, output) for output in outputs for peer in chosen]
     data: dict[str, str] = {}
     for peer in chosen:
         try:
-            data[peer.name] = prepare(peer, plain if peer.name in LIMITS else folder)
+            data[peer.name] = prepare(peer, folder if peer.name == US else plain)
         except UnavailableError as error:
             for case in cases:
                 case.reason = str(error) if case.peer == peer else case.reason
