@@ -10,7 +10,7 @@ import numpy.typing as npt
 FACTOR = 30  # times the mean from which an image is slow
 LEAST_SECONDS = 0.005  # shorter times are elapsed time, and a thread that was suspended is not a slow image
 KNOWN = 200  # images after which the mean is used
-KEPT = 3  # slowest images that are named
+NAMED = 3  # slowest images that are named
 
 
 class SlowImage(NamedTuple):
@@ -43,7 +43,7 @@ class SlowImages:
             rows = np.flatnonzero(seconds >= least).tolist()
             self._count += len(rows)
             found = [SlowImage(float(seconds[row]), keys[row].tobytes().hex(), len(jpegs[row] or b"")) for row in rows]
-            self._slowest = sorted(self._slowest + found, reverse=True)[:KEPT]
+            self._slowest = sorted(self._slowest + found, reverse=True)[:NAMED]
 
     def as_dict(self) -> dict[str, object]:
         """Returns plain values for a log: the number of slow images, the mean time of all, the slowest ones."""

@@ -89,6 +89,15 @@ BENCHMARKS = (
         "loader per epoch.",
     ),
     Benchmark(
+        "slow-pictures",
+        "A few slow images",
+        "python bench/slow_pictures.py",
+        "One image of a hundred takes a hundred times longer to decode. A figure is the share of the rate without an "
+        "order: the time of all images, divided by threads. Sixteen pretended threads wait and take no processor time. "
+        "`spread`: over all batches; `clumped`: in one batch of ten. `before` is the commit before batches were begun "
+        "ahead.",
+    ),
+    Benchmark(
         "ingest",
         "Ingest beside img2dataset",
         "python bench/ingest.py",

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagmill.pipeline.slow_images import FACTOR, KEPT, KNOWN, LEAST_SECONDS, SlowImages
+from tagmill.pipeline.slow_images import FACTOR, KNOWN, LEAST_SECONDS, NAMED, SlowImages
 
 
 def added(times: list[float], batch: int = 50) -> SlowImages:
@@ -30,7 +30,7 @@ def test_slow_images_are_counted_and_the_slowest_named() -> None:
     slow = added(times)
     found = json.loads(json.dumps(slow.as_dict()))
     assert found["slow_images"] == 4
-    assert [one["seconds"] for one in found["slowest_images"]] == [0.5, 0.3, 0.2] and KEPT == 3
+    assert [one["seconds"] for one in found["slowest_images"]] == [0.5, 0.3, 0.2] and NAMED == 3
     assert found["slowest_images"][0] == {"seconds": 0.5, "key": f"{612 % 256:032x}", "num_bytes": 612}
     mean = 1000 * sum(times) / 1000
     assert slow.summary().startswith(f"4 images took over {FACTOR} times the mean of {mean:.2f} ms, the slowest: ")
@@ -56,4 +56,4 @@ def test_the_slowest_are_the_largest_times_from_the_limit_on(times: list[float])
     clear = [seconds for seconds in times if abs(seconds - limit) > 1e-9 * limit]
     if len(clear) == len(times):
         assert slow._count == sum(seconds >= limit for seconds in times)
-        assert found == sorted((seconds for seconds in times if seconds >= limit), reverse=True)[:KEPT]
+        assert found == sorted((seconds for seconds in times if seconds >= limit), reverse=True)[:NAMED]
