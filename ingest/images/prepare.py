@@ -22,6 +22,7 @@ from tagmill.ingest.images.restart_markers import interval_of, with_restart_mark
 from tagmill.ingest.images.sniff import explain_unreadable
 from tagmill.ingest.images.srgb import BROKEN, convert_to_srgb, is_srgb, keeps_colours, without_alpha
 from tagmill.ingest.reasons import Reason
+from tagmill.shards.errors import TagmillError
 
 # Part of the image stack. Increase it with every change that alters pixels or reasons of rejection.
 RULES = 2
@@ -41,6 +42,7 @@ _TRANSPOSE_BY_ORIENTATION = {
 _SIDEWAYS = {_TRANSPOSE_BY_ORIENTATION[value] for value in (5, 6, 7, 8)}
 # Scaled JPEG decoding (1/2, 1/4, 1/8) must leave at least this many times the stored size for the box filter.
 _DRAFT_FACTOR = 2
+_DRI = b"\xff\xdd\0\4"  # how the segment of the restart interval begins
 _MAX_DETAIL = 100  # characters of Pillow's message
 _PIXELS = re.compile(r"\d+ pixels")
 
@@ -315,8 +317,11 @@ def image_stack(markers: bool = False) -> dict[str, str]:
 
     `probe` is a digest of images made in this process: it also tells apart builds that differ only in the CPU
     instructions (SIMD) that they use, if these produce other bytes. With `markers` there is also `restart_markers`, the
-    same of images with restart markers.
+    same of images with restart markers. Raises TagmillError where Pillow is too old to write these.
     """
+    if markers and _DRI not in encoded(Image.new("RGB", (32, 32)), 90, 1):
+        remedy = "install a later version, or give --restart-interval 0"
+        raise TagmillError("this Pillow writes no restart markers", f"Pillow {pillow_version}", remedy)
     flavour = "pillow-simd" if ".post" in pillow_version else "pillow"
     codecs = ("libjpeg_turbo", "zlib", "webp", "avif", "libtiff", "littlecms2")
     versions = {name: features.version(name) or "none" for name in codecs}

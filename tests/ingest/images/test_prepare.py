@@ -4,6 +4,7 @@ import functools
 import io
 import struct
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from tagmill.ingest.images.prepare import Prepared, image_stack, prepare
 from tagmill.ingest.images.rejected import Rejected
 from tagmill.ingest.reasons import Reason
 from tagmill.pipeline.read.jpeg_header import frame_size, is_whole
+from tagmill.shards.errors import TagmillError
 
 POLICY = ImagePolicy(image_size=48, quality=95, min_side=8, max_pixels=1_000_000)
 MODES = ["keep_ratio", "keep_ratio_largest", "center_crop", "border", "no"]
@@ -508,6 +510,19 @@ def test_the_image_stack_is_text_about_libraries() -> None:
     assert all(isinstance(value, str) and value for value in stack.values())
     assert {"rules", "pillow", "libjpeg_turbo", "planes", "probe"} <= set(stack)
     assert image_stack.__wrapped__() == stack
+
+
+def test_a_pillow_that_ignores_restart_intervals_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Earlier versions ignore options that they do not know, and a corpus would say that it has markers."""
+    assert "restart_markers" in image_stack.__wrapped__(markers=True)
+    monkeypatch.setattr(Image.Image, "save", without_markers(Image.Image.save))
+    assert "restart_markers" not in image_stack.__wrapped__()
+    with pytest.raises(TagmillError, match=r"writes no restart markers.*--restart-interval 0"):
+        image_stack.__wrapped__(markers=True)
+
+
+def without_markers(save: Callable[..., None]) -> Callable[..., None]:
+    return lambda *args, restart_marker_blocks=0, **options: save(*args, **options)
 
 
 def photograph(width: int = 333, height: int = 221) -> Image.Image:
