@@ -24,7 +24,7 @@ from tagmill.ingest.images.srgb import BROKEN, convert_to_srgb, is_srgb, keeps_c
 from tagmill.ingest.reasons import Reason
 from tagmill.shards.errors import TagmillError
 
-# Part of the image stack. Increase it with every change that alters pixels or reasons of rejection.
+# Part of the image stack. Increase it with every change that alters pixels, restart intervals or reasons of rejection.
 RULES = 2
 THUMBNAIL = jpeg_planes.PLANES_THUMBNAIL  # pixels a side of the luma thumbnail that fingerprints are made from
 _FOR_THUMBNAIL = (2 * THUMBNAIL, 2 * THUMBNAIL)
