@@ -82,7 +82,7 @@ def test_every_part_runs_and_a_second_call_runs_nothing_again(
 def test_without_time_no_case_starts_and_the_output_says_so(
     images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(corpora, "prepare", lambda *_: tmp_path)
+    monkeypatch.setattr(corpora, "prepare", lambda *_, **__: tmp_path)
     monkeypatch.setattr(bench.budgets, "run_together", lambda *_: pytest.fail("it was begun"))
     bench.main(
         ["--device", "cpu", "--quick", "--images", str(images), "--minutes", "0", "--out", str(tmp_path / "o.json")]
@@ -96,7 +96,7 @@ def test_without_an_s3_service_there_is_a_reason(
     def missing(folders: object) -> object:
         raise SystemExit("no S3 service here: radosgw not installed")
 
-    monkeypatch.setattr(corpora, "prepare", lambda *_: tmp_path)
+    monkeypatch.setattr(corpora, "prepare", lambda *_, **__: tmp_path)
     monkeypatch.setattr(bench.remote, "service", missing)
     arguments = [
         "--device",
