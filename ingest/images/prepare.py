@@ -22,7 +22,6 @@ from tagmill.ingest.images.restart_markers import interval_of, with_restart_mark
 from tagmill.ingest.images.sniff import explain_unreadable
 from tagmill.ingest.images.srgb import BROKEN, convert_to_srgb, is_srgb, keeps_colours, without_alpha
 from tagmill.ingest.reasons import Reason
-from tagmill.shards.errors import TagmillError
 
 # Part of the image stack. Increase it with every change that alters pixels, restart intervals or reasons of rejection.
 RULES = 2
@@ -320,6 +319,8 @@ def image_stack(markers: bool = False) -> dict[str, str]:
     same of images with restart markers. Raises TagmillError where Pillow is too old to write these.
     """
     if markers and _DRI not in encoded(Image.new("RGB", (32, 32)), 90, 1):
+        from tagmill.shards.errors import TagmillError  # not above: a decode worker starts without Arrow
+
         remedy = "install a later version, or give --restart-interval 0"
         raise TagmillError("this Pillow writes no restart markers", f"Pillow {pillow_version}", remedy)
     flavour = "pillow-simd" if ".post" in pillow_version else "pillow"

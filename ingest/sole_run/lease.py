@@ -25,6 +25,7 @@ from tagmill.shards.errors import CorpusError, StoreError
 from tagmill.shards.storage.store import Store
 
 log = logging.getLogger(__name__)
+_held_here = set[str]()  # tokens of the runs of this process that have not ended
 
 BEAT_SECONDS = 20.0
 SILENT_SECONDS = 90.0  # more than a renewal takes with the retries of a store
@@ -63,7 +64,9 @@ def leased(
     Raises CorpusError where another run holds it. `wait` sleeps between two looks at a lease that may be dead.
     """
     since = datetime.now(UTC).isoformat(timespec="seconds")
-    held = _Held(store, _taken(store, Lease(secrets.token_hex(8), socket.gethostname(), this_process(), since), wait))
+    mine = Lease(secrets.token_hex(8), socket.gethostname(), this_process(), since)
+    held = _Held(store, _taken(store, mine, wait))
+    _held_here.add(mine.token)
     ended = threading.Event()
 
     def renew() -> None:
@@ -76,6 +79,7 @@ def leased(
         yield held.check
     finally:
         ended.set()
+        _held_here.discard(mine.token)
         thread.join(JOIN_SECONDS)  # not longer, if the store does not answer
         with suppress(StoreError):  # the next run finds out
             held.release()
@@ -119,7 +123,7 @@ def _taken(store: Store, mine: Lease, wait: Callable[[float], None]) -> Lease:
         if (found := read_if_there(store, RUN_FILE)) is None:
             continue  # released just now
         other = Lease.parse(found)
-        lives = other is not None and is_there(other.process)
+        lives = other is not None and _lives(other)
         if lives:
             raise _occupied(store, other)
         if other is not None and lives is None:
@@ -131,6 +135,14 @@ def _taken(store: Store, mine: Lease, wait: Callable[[float], None]) -> Lease:
             continue
         raise _occupied(store, other)
     return mine
+
+
+def _lives(lease: Lease) -> bool | None:
+    """Returns whether the run of a lease has not ended, None if this machine does not know. One of this process may have
+    ended without giving its lease back, because its store had failed."""
+    if lease.process and lease.process == this_process():
+        return lease.token in _held_here
+    return is_there(lease.process)
 
 
 def _watch(store: Store, found: bytes, other: Lease, wait: Callable[[float], None]) -> None:

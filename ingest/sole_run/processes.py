@@ -12,7 +12,7 @@ def this_process() -> dict[str, str]:
     """Returns what identifies this process among those of all machines; empty without /proc."""
     pid = os.getpid()
     try:
-        return {"machine": _machine(), "pid": str(pid), "begun": _begun(pid)}
+        return {"machine": _machine(), "pid": str(pid), "begun": begun_of(pid)}
     except OSError:
         return {}
 
@@ -22,7 +22,7 @@ def is_there(process: dict[str, str]) -> bool | None:
     try:
         if not process or process.get("machine") != _machine():
             return None
-        return _begun(int(process["pid"])) == process["begun"]
+        return begun_of(int(process["pid"])) == process["begun"]
     except FileNotFoundError:  # /proc/PID
         return False
     except (OSError, KeyError, ValueError):
@@ -36,8 +36,8 @@ def _machine() -> str:
         raise OSError("no /proc here") from error
 
 
-def _begun(pid: int) -> str:
-    """Raises FileNotFoundError where no process has this number, or it is a zombie's."""
+def begun_of(pid: int) -> str:
+    """Returns when a process began, in ticks since the boot. Raises FileNotFoundError where no process has this number, or it is a zombie's."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     if fields[0] == "Z":
         raise FileNotFoundError(pid)

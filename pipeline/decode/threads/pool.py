@@ -66,10 +66,11 @@ class DecodePool:
             with self._lock:
                 seen, done = self._events, filling.is_done
                 hungry = all(one.reached for one in self._fillings)
-            if hungry and begin_next():
-                continue
+            begun = hungry and begin_next()
             if done:
                 break
+            if begun:
+                continue
             with self._changed:
                 while self._events == seen:
                     self._changed.wait()

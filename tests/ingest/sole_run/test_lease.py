@@ -1,6 +1,7 @@
 """A lease is taken by one run at a time; one that is no longer renewed is taken over, and its run finds out."""
 
 import json
+import os
 import secrets
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -10,8 +11,8 @@ import pytest
 
 from tagmill.ingest.layout import RUN_FILE
 from tagmill.ingest.sole_run.lease import LOOK_SECONDS, SILENT_SECONDS, Lease, leased
-from tagmill.ingest.sole_run.processes import this_process
-from tagmill.shards.errors import CorpusError
+from tagmill.ingest.sole_run.processes import begun_of, this_process
+from tagmill.shards.errors import CorpusError, StoreError
 from tagmill.shards.storage.store import Store
 
 NEVER = 1e6  # seconds between renewals
@@ -53,6 +54,25 @@ def test_it_is_there_during_the_block_and_gone_after_it(store: Store) -> None:
     assert not store.exists(RUN_FILE)
 
 
+def test_one_of_this_process_that_has_ended_is_taken_over_at_once(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its store failed when it would have given the lease back."""
+
+    def failing(self: Store, name: str) -> None:
+        raise StoreError("no answer", name, "try again")
+
+    with monkeypatch.context() as patch, leased(store, NEVER):
+        patch.setattr(Store, "delete", failing)
+    before, (waited, wait) = there(store), waits()
+    with leased(store, NEVER, wait) as check:
+        assert there(store).token != before.token and waited == []
+        check()
+        with pytest.raises(CorpusError, match="another run is at work"), leased(store, NEVER, wait):
+            pass
+    assert not store.exists(RUN_FILE)
+
+
 def test_it_is_released_after_an_error(store: Store) -> None:
     with pytest.raises(ZeroDivisionError), leased(store, NEVER):
         raise ZeroDivisionError
@@ -86,7 +106,8 @@ def test_a_run_that_ends_meanwhile_is_followed_at_once(store: Store) -> None:
 
 
 def test_a_run_of_this_machine_that_is_at_work_is_an_error_without_a_wait(store: Store) -> None:
-    store.put_new(RUN_FILE, Lease("1", "here", this_process(), "now").data())
+    parent = {**this_process(), "pid": str(os.getppid()), "begun": begun_of(os.getppid())}
+    store.put_new(RUN_FILE, Lease("1", "here", parent, "now").data())
     waited, wait = waits()
     with pytest.raises(CorpusError, match="another run is at work in this output, on here since now"):
         leased(store, NEVER, wait).__enter__()
