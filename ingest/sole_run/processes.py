@@ -37,7 +37,8 @@ def _machine() -> str:
 
 
 def begun_of(pid: int) -> str:
-    """Returns when a process began, in ticks since the boot. Raises FileNotFoundError where no process has this number, or it is a zombie's."""
+    """Returns when a process began, in ticks since the boot. Raises FileNotFoundError where no process has this number,
+    or it is a zombie's."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     if fields[0] == "Z":
         raise FileNotFoundError(pid)
