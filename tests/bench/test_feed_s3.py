@@ -128,11 +128,10 @@ def test_a_quick_run_feeds_from_a_failing_store(
     for name, line in found["cases"].items():
         assert line["median"] > 0 and "reason" not in line, name
         assert line["most_in_flight"] > 1
-    assert {name.split(": ")[1] for name in found["ratios"]} == {
-        ratio
-        for what in (PICTURES, ALL)
-        for ratio in (f"{US}/obstore alone, {what}", f"CPU obstore alone, {what}/{US}")
-    } | {f"{US}/{LABELLED.name}", f"CPU {LABELLED.name}/{US}"}
+    rates = {f"{US}/obstore alone, {what}" for what in (PICTURES, ALL)} | {f"{US}/{LABELLED.name}"}
+    costs = {f"CPU obstore alone, {what}/{US}" for what in (PICTURES, ALL)} | {f"CPU {LABELLED.name}/{US}"}
+    ratios = {name.split(": ")[1] for name in found["ratios"]}
+    assert rates <= ratios <= rates | costs  # a short run may cost less than a tick of the clock
     assert "service us" in capsys.readouterr().out
 
 
