@@ -190,7 +190,8 @@ def ratios(cases: list[Case]) -> dict[str, float]:
         for name, case in compared(others):
             key = f"{ours.output}, {ours.place}"
             found[f"{key}: {US}/{name}"] = ours.median(RATE) / case.median(RATE)
-            found[f"{key}: CPU {name}/{US}"] = case.median(CPU) / ours.median(CPU)
+            if ours.median(CPU):  # 0: less than a tick of the clock, in a short run
+                found[f"{key}: CPU {name}/{US}"] = case.median(CPU) / ours.median(CPU)
     return found
 
 
