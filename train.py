@@ -14,7 +14,6 @@ turns of the loader's plan, which do not depend on ranks. `--dry-run` prints the
 
 import hashlib
 import json
-import os
 import signal
 import sys
 import time
@@ -30,27 +29,25 @@ import torch.distributed as dist
 from rich.console import Console
 from torch import nn
 
-from tagmill.pipeline import Batch, Labels, Loader, LoaderConfig, World
+from tagmill.pipeline import Batch, Loader, LoaderConfig
 from tagmill.shards import ConfigError, Corpus, Store, TagmillError, View, Vocabulary
-from tagmill.training import checkpoint
-from tagmill.training.config import TrainConfig
-from tagmill.training.evaluation import evaluate, scores
-from tagmill.training.log import Log, save_run
-from tagmill.training.losses import idf_weights, sigmoid_loss, softmax_loss, weighed
-from tagmill.training.metrics import Journal
-from tagmill.training.models import (
-    build_model,
-    check_model,
-    frozen_statistics,
-    has_batch_statistics,
-)
-from tagmill.training.optimiser import build_optimiser, gradient_norm
+from tagmill.training.checkpoints import checkpoint
+from tagmill.training.config.recipe import TRAIN_COMMAND, from_command_line, load_recipe
+from tagmill.training.config.train import TrainConfig
+from tagmill.training.metrics.evaluation import evaluate, scores
+from tagmill.training.metrics.journal import Journal
+from tagmill.training.metrics.log import Log, save_run
+from tagmill.training.model.build import build_model, check_model
+from tagmill.training.model.statistics import frozen_statistics, has_batch_statistics
+from tagmill.training.parallel.processes import begin_processes
+from tagmill.training.parallel.stop import StopRequest
 from tagmill.training.plan import plan_of
-from tagmill.training.recipe import TRAIN_COMMAND, from_command_line, load_recipe
 from tagmill.training.run import Run
-from tagmill.training.schedule import learning_rate
-from tagmill.training.slices import slices
-from tagmill.training.stop import StopRequest
+from tagmill.training.step.control import shuffled
+from tagmill.training.step.losses import idf_weights, sigmoid_loss, softmax_loss, weighed
+from tagmill.training.step.optimiser import build_optimiser, gradient_norm
+from tagmill.training.step.schedule import learning_rate
+from tagmill.training.step.slices import slices
 
 __all__ = ["TRAIN_COMMAND", "TrainConfig", "load_recipe", "main", "train"]
 
@@ -105,29 +102,7 @@ def seed_of(*numbers: int) -> int:
     return int.from_bytes(hashlib.sha256(repr(numbers).encode()).digest()[:8], "big") >> 1
 
 
-def shuffled(labels: Labels, state: Mapping[str, object], positions: torch.Tensor) -> Labels:
-    """Returns labels permuted among the labelled images by a random cycle that state and positions seed."""
-    digest = hashlib.sha256(repr((sorted(state.items()), positions.tolist())).encode()).digest()
-    return labels.shuffled(int.from_bytes(digest[:7], "big"))
-
-
 # ------------------------------------------------------------------------------------------------------------ Training
-def begin_processes(config: TrainConfig, stack: ExitStack) -> tuple[World, str]:
-    """Joins the processes, which communicate by nccl on GPUs and gloo on CPUs. Returns the world and the device."""
-    world, cuda = World.from_environment(), config.device != "cpu" and torch.cuda.is_available()
-    if config.device == "cuda" and not cuda:
-        raise ConfigError("device cuda, but torch sees no GPU", "train", "give --device cpu, or check nvidia-smi")
-    if config.dry_run:
-        return World(world.rank, config.processes or world.size), "cuda" if cuda else "cpu"
-    device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if cuda else "cpu"
-    if cuda:
-        torch.cuda.set_device(device)
-    if world.size > 1:
-        dist.init_process_group("nccl" if cuda else "gloo")
-        stack.callback(dist.destroy_process_group)
-    return world, device
-
-
 def resume(run: Run, identity: dict[str, Any], vocabulary: Vocabulary, console: Console) -> None:
     """Continues from a checkpoint, the same on all processes; without one the run begins at step 0."""
     path = checkpoint.find(run.config.output, run.config.resume)

@@ -10,7 +10,7 @@ import torch
 import tagmill.train
 from tagmill.shards import ConfigError
 from tagmill.train import TrainConfig, load_recipe, main
-from tagmill.training.models import build_model
+from tagmill.training.model.build import build_model
 from tests.pipeline.corpora import Made, make_corpus
 
 RECIPES = sorted((Path(__file__).resolve().parent.parent / "recipes").glob("*.toml"))

@@ -15,17 +15,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 from torch import nn
 
-from tagmill.pipeline import Labels, Terms
+from tagmill.pipeline import Terms
 from tagmill.shards import ConfigError, TagmillError
-from tagmill.train import TrainConfig, shuffled, train
-from tagmill.training.checkpoint import kept
-from tagmill.training.losses import softmax_loss
-from tagmill.training.models import build_model
+from tagmill.train import TrainConfig, train
+from tagmill.training.checkpoints.checkpoint import kept
+from tagmill.training.model.build import build_model
+from tagmill.training.step.losses import softmax_loss
 from tests.pipeline.corpora import NUM_LABELS, Made, make_corpus
 from tests.training.runs import VIT, command, lines
 
@@ -33,28 +31,6 @@ from tests.training.runs import VIT, command, lines
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     return make_corpus(tmp_path_factory.mktemp("corpus"), [40, 30, 20], holdout=[31])
-
-
-# ---------------------------------------------------------------------------------------------------------- The control
-@settings(max_examples=60, deadline=None)
-@given(st.integers(0, 2**32 - 1), st.integers(0, 12))
-def test_the_control_gives_every_label_to_another_image(seed: int, images: int) -> None:
-    draw = np.random.default_rng(seed)
-    rows = [np.full(draw.integers(0, 3), row) for row in range(images)]  # an image's labels are its own number
-    labels = Labels.of([ids.astype(np.int32) for ids in rows])
-    given_ = shuffled(labels, {"turn": seed}, torch.arange(images))
-    labelled = {row for row in range(images) if len(rows[row])}
-    taught = {row: set(given_[row].tolist()) for row in range(images)}
-    assert all(row not in taught[row] for row in range(images))
-    if len(labelled) > 1:
-        assert sorted(row for ids in taught.values() for row in ids) == sorted(labelled)
-    assert torch.equal(given_.ids, shuffled(labels, {"turn": seed}, torch.arange(images)).ids)
-
-
-def test_the_control_depends_on_state_and_positions() -> None:
-    labels = Labels.of([np.array([row], np.int32) for row in range(50)])
-    orders = {tuple(shuffled(labels, {"turn": turn}, torch.arange(50)).ids.tolist()) for turn in range(5)}
-    assert len(orders) == 5
 
 
 def colours(folder: Path) -> Made:

@@ -4,8 +4,8 @@ import math
 from dataclasses import dataclass, replace
 
 from tagmill.pipeline import Loader
-from tagmill.training.config import TrainConfig
-from tagmill.training.schedule import learning_rate
+from tagmill.training.config.train import TrainConfig
+from tagmill.training.step.schedule import learning_rate
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from tagmill.pipeline import Loader, World
-from tagmill.training.config import TrainConfig
+from tagmill.training.config.train import TrainConfig
 
 
 @dataclass

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tagmill.training.config import TrainConfig
+from tagmill.training.config.train import TrainConfig
 
 # A model without batch statistics, small steps that cross epochs (90 turns) and blocks (5 x 2 x 4 turns), uneven ranks.
 VIT = TrainConfig(

@@ -8,7 +8,7 @@ from torch import nn
 
 from tagmill.pipeline import Batch, Loader, LoaderConfig
 from tagmill.shards import Vocabulary
-from tagmill.training.config import TrainConfig
+from tagmill.training.config.train import TrainConfig
 
 
 def scores(model: nn.Module, images: torch.Tensor, config: TrainConfig) -> torch.Tensor:

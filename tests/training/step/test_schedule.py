@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from tagmill.training.config import TrainConfig
-from tagmill.training.schedule import learning_rate
+from tagmill.training.config.train import TrainConfig
+from tagmill.training.step.schedule import learning_rate
 
 
 def test_the_learning_rate_warms_up_and_falls() -> None:

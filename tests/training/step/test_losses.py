@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from tagmill.pipeline import Labels, Terms
 from tagmill.shards.vocabulary import Label, Vocabulary
-from tagmill.training import losses
-from tagmill.training.losses import idf_weights, masses, sigmoid_loss, softmax_loss, weighed
+from tagmill.training.step import losses
+from tagmill.training.step.losses import idf_weights, masses, sigmoid_loss, softmax_loss, weighed
 
 
 def terms_of(

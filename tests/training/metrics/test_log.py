@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tagmill.shards import TagmillError
 from tagmill.train import train
-from tagmill.training.checkpoint import NEWEST, kept
+from tagmill.training.checkpoints.checkpoint import NEWEST, kept
 from tests.pipeline.corpora import Made, make_corpus
 from tests.training.runs import VIT, lines
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tagmill.shards.settings.options import CommandLine
 from tagmill.shards.settings.recipe import read_recipe
-from tagmill.training.config import LENGTHS, TrainConfig
+from tagmill.training.config.train import LENGTHS, TrainConfig
 
 COMMON = (
     "recipe",

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from tagmill.training.stop import StopRequest
+from tagmill.training.parallel.stop import StopRequest
 
 
 def test_the_first_signal_is_noted_and_the_second_has_its_usual_effect() -> None:

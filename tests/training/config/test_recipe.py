@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tagmill.training.recipe import from_command_line
+from tagmill.training.config.recipe import from_command_line
 
 
 @pytest.mark.parametrize(

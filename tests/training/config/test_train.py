@@ -6,7 +6,7 @@ import pytest
 
 from tagmill.pipeline import ProgressiveSize, VariedSize
 from tagmill.shards import ConfigError
-from tagmill.training.config import TrainConfig
+from tagmill.training.config.train import TrainConfig
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from tagmill.training.models import build_model
-from tagmill.training.optimiser import build_optimiser, gradient_norm
+from tagmill.training.model.build import build_model
+from tagmill.training.step.optimiser import build_optimiser, gradient_norm
 from tests.training.runs import VIT
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tagmill.shards import Store
-from tagmill.training.metrics import JOURNAL, Journal
+from tagmill.training.metrics.journal import JOURNAL, Journal
 from tests.training.runs import lines
 
 

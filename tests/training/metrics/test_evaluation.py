@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from tagmill.pipeline import Loader, World
-from tagmill.training.evaluation import batch_scores, evaluate
+from tagmill.training.metrics.evaluation import batch_scores, evaluate
 from tests.pipeline.corpora import NUM_LABELS, make_corpus
 from tests.training.runs import VIT
 

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from tagmill.training.config import TrainConfig
+from tagmill.training.config.train import TrainConfig
 
 
 def build_optimiser(config: TrainConfig, model: nn.Module) -> torch.optim.Optimizer:

@@ -11,8 +11,8 @@ import torch
 
 from tagmill.shards import ConfigError, Store, TagmillError
 from tagmill.shards.vocabulary import Label, Vocabulary
-from tagmill.training.checkpoint import FREE, NEWEST, find, identity, kept, restore, save
-from tagmill.training.config import TrainConfig
+from tagmill.training.checkpoints.checkpoint import FREE, NEWEST, find, identity, kept, restore, save
+from tagmill.training.config.train import TrainConfig
 
 
 def saved_bytes(value: object) -> bytes:

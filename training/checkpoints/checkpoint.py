@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from tagmill.shards import ConfigError, Store, TagmillError, Vocabulary
-from tagmill.training.config import TrainConfig
+from tagmill.training.config.train import TrainConfig
 
 NEWEST = "checkpoint.pt"
 _KEPT = re.compile(r"checkpoint-(\d+)\.pt")

@@ -9,10 +9,10 @@ import torch.distributed as dist
 from rich.console import Console
 
 from tagmill.shards import Store, TagmillError
-from tagmill.training import checkpoint
-from tagmill.training.config import TrainConfig
-from tagmill.training.metrics import Journal
-from tagmill.training.models import weights_are_finite
+from tagmill.training.checkpoints import checkpoint
+from tagmill.training.config.train import TrainConfig
+from tagmill.training.metrics.journal import Journal
+from tagmill.training.model.statistics import weights_are_finite
 from tagmill.training.run import Run
 
 

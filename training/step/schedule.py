@@ -2,7 +2,7 @@
 
 import math
 
-from tagmill.training.config import TrainConfig
+from tagmill.training.config.train import TrainConfig
 
 
 def learning_rate(config: TrainConfig, step: int, steps: int) -> float:

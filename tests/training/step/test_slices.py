@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from tagmill.pipeline import Batch, LoaderConfig
 from tagmill.pipeline.batch import Mix
-from tagmill.training.losses import masses, softmax_loss
-from tagmill.training.slices import slices
+from tagmill.training.step.losses import masses, softmax_loss
+from tagmill.training.step.slices import slices
 
 HOW = (LoaderConfig.mean, LoaderConfig.std)
 

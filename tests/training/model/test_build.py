@@ -1,0 +1,47 @@
+"""Tests building a network and the check of sizes."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from tagmill.shards import ConfigError
+from tagmill.training.config.train import TrainConfig
+from tagmill.training.model.build import build_model, check_model
+from tagmill.training.step.losses import SIGMOID_BIAS
+from tests.training.runs import VIT
+
+
+def test_an_unknown_model_raises_an_error_with_similar_names() -> None:
+    with pytest.raises(ConfigError, match=r"resnet5000.*resnet50"):
+        build_model(TrainConfig(model="resnet5000"), 3)
+
+
+def test_sigmoids_begin_with_a_low_bias() -> None:
+    head = build_model(replace(VIT, loss="sigmoid"), 4).get_classifier()  # type: ignore[operator]
+    assert set(head.bias.tolist()) == {SIGMOID_BIAS}
+
+
+def test_a_model_built_for_one_size_is_refused_before_the_run() -> None:
+    before, one_size = torch.get_rng_state(), {"img_size": 32, "dynamic_img_size": False}
+    for sizes in ({"size": "16-32:16"}, {"size": "16-32:16@1"}, {"evaluation_size": 16}, {"size": 16}):
+        with pytest.raises(ConfigError, match=r"test_vit takes no images of 16 pixels.*dynamic_img_size"):
+            check_model(replace(VIT, **sizes, model_args=one_size))  # type: ignore[arg-type]
+        check_model(replace(VIT, **sizes))  # type: ignore[arg-type]
+        check_model(replace(VIT, **sizes, model="test_resnet", model_args={}))  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="no images of 40 pixels"):  # between sizes that fit
+        check_model(replace(VIT, size="32-48:8", model_args={}))
+    with pytest.raises(ConfigError, match="vit_base_patch16_224 takes no images of 31 pixels"):
+        check_model(TrainConfig(model="vit_base_patch16_224", size=31))
+    check_model(VIT)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_model_that_looks_at_its_numbers_is_not_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Looking(nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return images * images.sum().item()
+
+    monkeypatch.setattr("tagmill.training.model.build.build_model", lambda *_: Looking())
+    check_model(VIT)

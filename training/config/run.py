@@ -1,0 +1,40 @@
+"""What is trained on, where the result goes, and how long a run is."""
+
+from dataclasses import dataclass
+
+from tagmill.shards.settings.ranges import Count
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """What is trained on, where the result goes, and how long the run is."""
+
+    recipe: str | None = None
+    """TOML file with values of the other flags, which override it."""
+    corpus: str = "out/demo/corpus"
+    """Folder or bucket prefix of the corpus."""
+    view: str = "default"
+    """View of the corpus whose labels are learnt."""
+    output: str = "out/model"
+    """Folder that all processes see, for checkpoints, metrics.jsonl and evaluation.json."""
+    resume: str = "auto"
+    """auto: continue from the newest checkpoint of the output; a step: from the checkpoint of that step; never: start again."""
+    dry_run: bool = False
+    """Print what would be done, and stop."""
+    processes: Count | None = None
+    """With --dry-run: the processes to plan for. By default those that are running."""
+    seed: int = 0
+    """Seed of the weights, the order and the augmentation."""
+    epochs: Count | None = None
+    """Length in epochs, by default 1. Of several limits, the first that is reached ends the run; one that is given as a flag
+    replaces those of the recipe."""
+    steps: Count | None = None
+    """Length in steps of the optimiser."""
+    images: Count | None = None
+    """Length in images."""
+    checkpoint_every: Count = 1000
+    """Steps between two checkpoints."""
+    keep: Count = 3
+    """Checkpoints that are kept, the newest ones."""
+    log_every: Count = 20
+    """Steps between two lines of the log."""

@@ -1,0 +1,27 @@
+"""Joins the processes of a run."""
+
+import os
+from contextlib import ExitStack
+
+import torch
+import torch.distributed as dist
+
+from tagmill.pipeline import World
+from tagmill.shards import ConfigError
+from tagmill.training.config.train import TrainConfig
+
+
+def begin_processes(config: TrainConfig, stack: ExitStack) -> tuple[World, str]:
+    """Joins the processes, which communicate by nccl on GPUs and gloo on CPUs. Returns the world and the device."""
+    world, cuda = World.from_environment(), config.device != "cpu" and torch.cuda.is_available()
+    if config.device == "cuda" and not cuda:
+        raise ConfigError("device cuda, but torch sees no GPU", "train", "give --device cpu, or check nvidia-smi")
+    if config.dry_run:
+        return World(world.rank, config.processes or world.size), "cuda" if cuda else "cpu"
+    device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if cuda else "cpu"
+    if cuda:
+        torch.cuda.set_device(device)
+    if world.size > 1:
+        dist.init_process_group("nccl" if cuda else "gloo")
+        stack.callback(dist.destroy_process_group)
+    return world, device
