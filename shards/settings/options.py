@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import tyro
 
 from tagmill.shards.settings.ranges import Between, hints_of, range_of
-from tagmill.shards.settings.recipe import read_recipe
+from tagmill.shards.settings.recipe import read_recipe, replaced
 
 
 @dataclass(frozen=True)
@@ -59,13 +59,15 @@ class CommandLine:
     """A command: its words, one sentence about it, and the dataclasses whose fields are its flags.
 
     Where a dataclass has several bases, the fields of each are a group of the help, after the flags in `common`. Where there is
-    a flag `recipe`, the file that it names gives values to the first dataclass, and flags override them.
+    a flag `recipe`, the file that it names gives values to the first dataclass, and flags override them. `alternatives`: groups
+    of fields that say one thing in different ways; a flag for one of them replaces what the recipe says of all of them.
     """
 
     prog: str
     about: str
     configs: tuple[Any, ...]
     common: tuple[str, ...] = ()
+    alternatives: tuple[frozenset[str], ...] = ()
 
     def flags(self) -> list[Flag]:
         """All flags, those of the first dataclass first."""
@@ -75,7 +77,9 @@ class CommandLine:
         """Reads a command line into one object of each dataclass. Raises ConfigError for a recipe or a value that is not valid;
         ends the process with status 2 for flags that do not exist, and with 0 after `--help`."""
         path = _recipe_in(words) if any(flag.name == "recipe" for flag in self.flags()) else None
-        values = {} if path is None else read_recipe(path, self.configs[0], without=("recipe",))
+        values = {} if path is None else read_recipe(path, self.configs[0], ("recipe",), self.alternatives)
+        flags = {word.split("=")[0].removeprefix("--").replace("-", "_") for word in words if word.startswith("--")}
+        values = {name: value for name, value in values.items() if name not in replaced(flags, self.alternatives)}
         given = tyro.cli(self.options(values), args=list(words), prog=self.prog, description=self.about)
         found = {
             name: value

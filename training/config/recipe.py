@@ -1,12 +1,11 @@
 """Recipes and command lines of a run."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from tagmill.shards.settings.options import CommandLine
 from tagmill.shards.settings.recipe import read_recipe
-from tagmill.training.config.train import LENGTHS, TrainConfig
+from tagmill.training.config.train import ALTERNATIVES, TrainConfig
 
 COMMON = (
     "recipe",
@@ -22,12 +21,13 @@ COMMON = (
     "images",
     "lr",
 )
-TRAIN_COMMAND = CommandLine("tagmill train", "Train a model on a corpus.", (TrainConfig,), COMMON)
+TRAIN_COMMAND = CommandLine("tagmill train", "Train a model on a corpus.", (TrainConfig,), COMMON, ALTERNATIVES)
 
 
 def load_recipe(path: str | Path) -> TrainConfig:
     """Reads a configuration from a TOML file. Raises ConfigError for an unknown key or a value of another type."""
-    return TrainConfig(**read_recipe(path, TrainConfig, without=("recipe",)), recipe=str(path))
+    values = read_recipe(path, TrainConfig, without=("recipe",), alternatives=ALTERNATIVES)
+    return TrainConfig(**values, recipe=str(path))
 
 
 def from_command_line(words: Sequence[str]) -> TrainConfig:
@@ -35,9 +35,4 @@ def from_command_line(words: Sequence[str]) -> TrainConfig:
     `--steps 200` is 200 steps whatever the recipe says. Raises ConfigError; ends the process for `--help`."""
     (config,) = TRAIN_COMMAND.parse(words)
     assert isinstance(config, TrainConfig)
-    given = {name for name in LENGTHS if any(word.split("=")[0] in _spellings(name) for word in words)}
-    return replace(config, **dict.fromkeys(LENGTHS - given)) if given else config  # type: ignore[arg-type]
-
-
-def _spellings(name: str) -> tuple[str, str]:
-    return f"--{name}", f"--{name.replace('_', '-')}"
+    return config

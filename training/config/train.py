@@ -15,6 +15,8 @@ from tagmill.training.config.run import RunOptions
 MOST_LR = 1e37  # a float32, as the weights are
 LENGTHS = frozenset({"epochs", "steps", "images"})
 """The fields that limit a run; one that is given on the command line takes the place of a recipe's others."""
+ALTERNATIVES = (LENGTHS,)
+"""Fields that say one thing in different ways: a value of one, in a recipe or as a flag, replaces those of the recipe below."""
 
 
 @dataclass(frozen=True, kw_only=True)

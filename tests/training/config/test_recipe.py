@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tagmill.training.config.recipe import from_command_line
+from tagmill.training.config.recipe import from_command_line, load_recipe
 
 
 @pytest.mark.parametrize(
@@ -13,6 +13,7 @@ from tagmill.training.config.recipe import from_command_line
         ([], 3, None, 500),
         (["--steps", "200"], None, 200, None),
         (["--steps=200"], None, 200, None),
+        (["--dry-run", "--steps", "200", "--no-compile"], None, 200, None),
         (["--images", "900", "--epochs", "2"], 2, None, 900),
         (["--lr", "2"], 3, None, 500),
     ],
@@ -23,3 +24,11 @@ def test_a_length_that_is_given_replaces_those_of_the_recipe(
     (tmp_path / "own.toml").write_text("epochs = 3\nimages = 500\n")
     config = from_command_line(["--recipe", str(tmp_path / "own.toml"), *words])
     assert (config.epochs, config.steps, config.images) == (epochs, steps, images)
+
+
+def test_a_length_of_a_recipe_replaces_those_of_its_base(tmp_path: Path) -> None:
+    (tmp_path / "base.toml").write_text("images = 500\nepochs = 3\nlr = 2\n")
+    (tmp_path / "own.toml").write_text('base = "base.toml"\nsteps = 70\n')
+    config = load_recipe(tmp_path / "own.toml")
+    assert (config.epochs, config.steps, config.images, config.lr) == (None, 70, None, 2.0)
+    assert from_command_line(["--recipe", str(tmp_path / "own.toml")]) == config
