@@ -90,7 +90,7 @@ def take_step(run: Run, batch: Batch, before: dict[str, object]) -> None:
     loss = backward(run, batch)
     norm = gradient_norm(run.model, config.clip)
     for group in run.optimiser.param_groups:
-        group["lr"] = learning_rate(config, run.step, run.steps)
+        group["lr"] = learning_rate(config, run.step, run.steps, run.steps_per_epoch)
     run.optimiser.step()
     run.optimiser.zero_grad()
     run.unlogged.append((before, torch.stack([loss, seen, batch.count - seen, norm]).double()))
@@ -178,7 +178,8 @@ def train(config: TrainConfig) -> dict[str, Any]:
         forward: Any = torch.compile(model, dynamic=True) if config.compile else model
         # Batch statistics are each process's own; rank 0's running ones stay.
         forward = nn.parallel.DistributedDataParallel(forward) if world.size > 1 else forward
-        run = Run(config, world, device, loader, model, forward, build_optimiser(config, model), plan.steps, idf)
+        optimiser = build_optimiser(config, model)
+        run = Run(config, world, device, loader, model, forward, optimiser, plan.steps, plan.steps_per_epoch, idf)
         identity, store = checkpoint.identity(config, vocabulary), Store(config.output)
         resume(run, identity, vocabulary, console)
         journal = Journal(store, config.output, run.step) if world.rank == 0 else None

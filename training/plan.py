@@ -1,11 +1,11 @@
 """What a run will do, computed before it does it."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from tagmill.pipeline import Loader
 from tagmill.training.config.train import TrainConfig
-from tagmill.training.step.schedule import learning_rate
+from tagmill.training.step.schedule import schedule_in_words, schedule_warnings
 
 
 @dataclass(frozen=True)
@@ -23,14 +23,13 @@ def plan_of(config: TrainConfig, loader: Loader, weights: int, labels: int, devi
     per_epoch = loader.batches_per_epoch
     ends = (config.steps, (loader.config.epochs or 0) * per_epoch, (config.images or 0) / config.batch_size)
     steps = math.ceil(min(end for end in ends if end))
-    peak = learning_rate(replace(config, warmup_steps=0, milestones=()), 0, steps)
     parts = f" in {config.accumulation} parts" if config.accumulation > 1 else ""
     images = f"{loader.local_batch_size} images of a step each{parts}, {config.size} pixels"
     lines = (
         f"model      {config.model}, {weights:,} weights, {labels:,} labels",
         f"corpus     {config.corpus}, view {config.view}, {loader.samples_per_epoch:,} samples an epoch",
         f"length     {steps:,} steps of {config.batch_size:,} images, {steps / per_epoch:,.2f} epochs",
-        f"rate       {peak:g} after {config.warmup_steps:,} steps of warm-up, then {config.schedule}",
+        f"rate       {schedule_in_words(config)}",
         f"processes  {loader.world.size} on {device}, {images}",
         f"memory     {loader.memory() / (1 << 30):.2f} GiB of the loader, a process",
     )
@@ -41,6 +40,4 @@ def _warnings(config: TrainConfig, loader: Loader, steps: int) -> list[str]:
     found = list[str]()
     if config.batch_size > loader.samples_per_epoch:
         found.append(f"a step of {config.batch_size:,} images is more than an epoch has ({loader.samples_per_epoch:,})")
-    if config.warmup_steps >= steps:
-        found.append(f"the warm-up of {config.warmup_steps:,} steps is not over when the run ends, at step {steps:,}")
-    return found
+    return found + schedule_warnings(config, steps, loader.batches_per_epoch)

@@ -22,6 +22,7 @@ class Run:
     forward: Any  # the model as it is called: compiled, distributed
     optimiser: torch.optim.Optimizer
     steps: int
+    steps_per_epoch: int  # of the first epoch; a later one may have one step more or less
     label_weights: torch.Tensor | None  # [L]
     step: int = 0  # steps that are done
     images: int = 0  # images that were taken, holes among them

@@ -17,6 +17,6 @@ def test_a_dry_run_plans_for_other_processes_and_warns(tmp_path: Path, capsys: p
     said = capsys.readouterr().out
     assert "processes  4 on cpu" in said and "in 2 parts, 32 pixels" in said and "GiB of the loader" in said
     assert "WARNING    a step of 96 images is more than an epoch has (90)" in said
-    assert "the warm-up of 7 steps is not over when the run ends, at step 3" in said
+    assert "the warm-up of 672 images is not over when the run ends, after 288 images" in said
     assert found["steps"] == 3 and len(found["warnings"]) == 2 and not (tmp_path / "model").exists()
     assert train(replace(config, warmup_steps=0, steps=9))["warnings"] == ()

@@ -28,7 +28,16 @@ FREE = frozenset(
     }
 )
 # Fields that older checkpoints lack, with the value that runs had before.
-NOT_YET = {"loss": "softmax", "smoothing": 0.0, "label_weights": "equal", "clip": None}
+NOT_YET = {
+    "loss": "softmax",
+    "smoothing": 0.0,
+    "label_weights": "equal",
+    "clip": None,
+    "warmup_images": None,
+    "final_lr": 0.0,
+    "halvings": None,
+    "milestone_unit": "share",
+}
 AWAY = "give another --output, or --resume never to start over"
 
 

@@ -22,14 +22,23 @@ class OptimiserOptions:
     """Learning rate at its peak."""
     lr_batch_size: Count | None = None
     """Batch size that lr is for, scaled linearly; by default lr is not scaled."""
+    warmup_images: CountOrZero | None = None
+    """Images of a linear warm-up that starts at warmup_lr; by default as many as warmup_steps says."""
     warmup_steps: CountOrZero = 0
-    """Steps of a linear warm-up that starts at warmup_lr."""
+    """Steps of the warm-up, instead of warmup_images."""
     warmup_lr: Annotated[float, Between(0)] = 0.0
     """Learning rate at the start of the warm-up."""
-    schedule: Literal["cosine", "milestones", "constant"] = "cosine"
-    """After the warm-up: half a cosine down to 0, times gamma at each milestone, or constant."""
+    schedule: Literal["cosine", "linear", "halvings", "milestones", "constant"] = "cosine"
+    """After the warm-up: half a cosine or a line down to final_lr, halved at equal distances, times gamma at each milestone,
+    or constant."""
+    final_lr: Annotated[float, Between(0)] = 0.0
+    """Learning rate at the end of a cosine or a line."""
+    halvings: Count | None = None
+    """Halvings of the rate, which divide the run after the warm-up into equal parts."""
     milestones: tuple[float, ...] = ()
-    """Shares of the run, between 0 and 1 and rising, at which the rate changes."""
+    """Positions in the run, rising and above 0, at which the rate changes."""
+    milestone_unit: Literal["share", "epochs", "images"] = "share"
+    """Unit of milestones: shares of the run between 0 and 1, epochs or images."""
     gamma: Annotated[float, Between(0, above=True)] = 0.1
     """Factor of the rate at each milestone."""
     weight_decay: Annotated[float, Between(0)] = 1e-4

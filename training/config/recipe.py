@@ -32,7 +32,8 @@ def load_recipe(path: str | Path) -> TrainConfig:
 
 def from_command_line(words: Sequence[str]) -> TrainConfig:
     """Reads flags, and the recipe that they name. A length that is given as a flag replaces the recipe's lengths, so that
-    `--steps 200` is 200 steps whatever the recipe says. Raises ConfigError; ends the process for `--help`."""
+    `--steps 200` is 200 steps whatever the recipe says, and so does a warm-up. Raises ConfigError; ends the process for
+    `--help`."""
     (config,) = TRAIN_COMMAND.parse(words)
     assert isinstance(config, TrainConfig)
     return config

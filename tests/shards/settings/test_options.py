@@ -104,6 +104,13 @@ def test_a_flag_may_be_a_number_or_a_text(capsys: pytest.CaptureFixture[str]) ->
     assert command.parse(["--size", "128-320:32"]) == (Sized("128-320:32"),)
 
 
+def test_a_flag_replaces_what_a_recipe_says_in_another_way(tmp_path: Path) -> None:
+    command = CommandLine("prog", "Does it.", (Both, Shown), alternatives=(frozenset({"limit", "kind"}),))
+    (tmp_path / "own.toml").write_text('input = ["r"]\nneeded = 5\nlimit = 7\n')
+    for words, limit in (([], 7), (["--kind", "a"], None), (["--kind=a", "--limit=3"], 3), (["--no-own"], 7)):
+        assert command.parse(["c", "--recipe", str(tmp_path / "own.toml"), *words])[0].limit == limit
+
+
 def test_a_recipe_gives_values_and_flags_override_it(tmp_path: Path) -> None:
     (tmp_path / "own.toml").write_text('input = ["r"]\nneeded = 5\nlimit = 7\nown = false\n')
     path = str(tmp_path / "own.toml")

@@ -32,3 +32,12 @@ def test_a_length_of_a_recipe_replaces_those_of_its_base(tmp_path: Path) -> None
     config = load_recipe(tmp_path / "own.toml")
     assert (config.epochs, config.steps, config.images, config.lr) == (None, 70, None, 2.0)
     assert from_command_line(["--recipe", str(tmp_path / "own.toml")]) == config
+
+
+def test_a_warm_up_that_is_given_replaces_that_of_the_recipe(tmp_path: Path) -> None:
+    (tmp_path / "own.toml").write_text("batch_size = 10\nwarmup_images = 500\n")
+    found = [
+        from_command_line(["--recipe", str(tmp_path / "own.toml"), *words]).images_of_warmup
+        for words in ([], ["--warmup-steps", "7"], ["--warmup_images=3"], ["--warmup-lr", "0.1"])
+    ]
+    assert found == [500, 70, 3, 500]
