@@ -1,6 +1,7 @@
 """The recipes: they parse, say how far each number is the paper's, build the paper's networks, and run dry on any corpus."""
 
 import re
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,38 @@ from tagmill.train import TrainConfig, load_recipe, main
 from tagmill.training.model.build import build_model
 from tests.pipeline.corpora import Made, make_corpus
 
-RECIPES = sorted((Path(__file__).resolve().parent.parent / "recipes").glob("*.toml"))
+FOLDER = Path(__file__).resolve().parent.parent / "recipes"
+RECIPES = sorted(FOLDER.rglob("*.toml"))
 PAPERS = [path for path in RECIPES if path.stem != "demo"]
 TAGS = re.compile(r"(?<!un)verified|\[V2?\]|unverified \[M-(hi|med|lo)\]|\bours\b")
+BIT = ("r50x1", "r50x3", "r101x1", "r101x3", "r152x2", "r152x4")
+NAMES = {
+    "demo",
+    *(f"mahajan2018/resnext101-32x{width}d" for width in (4, 8, 16, 32, 48)),
+    *(
+        f"swag2022/{name}"
+        for name in ("regnety-16gf", "regnety-32gf", "regnety-128gf", "vit-b16", "vit-l16", "vit-h14")
+    ),
+    *(f"bit2019/{size}{loss}" for size in BIT for loss in ("", "-sigmoid")),
+    *(f"yalniz2019/{name}" for name in ("teacher", "teacher-finetune", "student", "student-finetune")),
+    "catlip2024/vit-b16",
+}
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(FOLDER).with_suffix("").as_posix()
+
+
+def head_of(path: Path) -> str:
+    """The comment that a recipe begins with."""
+    lines = path.read_text().splitlines()
+    return "\n".join(lines[: next(number for number, line in enumerate(lines) if not line.startswith("#"))])
+
+
+def largest_world(path: Path) -> int:
+    """The processes that the command in a recipe's head starts."""
+    nodes = re.search(r"--nnodes (\d+) --nproc-per-node (\d+)", head_of(path))
+    return int(nodes[1]) * int(nodes[2]) if nodes else 1
 
 
 @pytest.fixture(scope="module")
@@ -24,53 +54,96 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
 
 
 def test_all_are_here() -> None:
-    names = {path.stem for path in RECIPES}
-    assert {"demo", "mahajan2018-resnext101-32x16d", "swag2022-regnety-16gf", "swag2022-vit-b16"} <= names
-    assert "bit2019-r50x1" in names
+    assert {name_of(path) for path in RECIPES} == NAMES
 
 
-@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_it_runs_dry(path: Path, made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    main(["--recipe", str(path), "--corpus", made.url, "--output", str(tmp_path / "model"), "--dry-run"])
-    told = capsys.readouterr().out
-    assert load_recipe(path).model in told and "30 samples an epoch" in told
+@pytest.mark.parametrize("path", RECIPES, ids=name_of)
+def test_it_runs_dry_on_one_process_and_on_all_that_it_names(
+    path: Path, made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for world in sorted({1, largest_world(path)}):
+        words = ["--corpus", made.url, "--output", str(tmp_path / "model"), "--dry-run", "--processes", str(world)]
+        main(["--recipe", str(path), *words])
+        told = capsys.readouterr().out
+        config = load_recipe(path)
+        assert config.model in told and "30 samples an epoch" in told
+        assert f"processes  {world} on " in told and f", {config.batch_size // world} images of a step each" in told
     assert not (tmp_path / "model").exists()
 
 
-@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", RECIPES, ids=name_of)
 def test_its_head_has_the_command_and_what_to_expect(path: Path) -> None:
-    head = [line for line in path.read_text().split("\n\n")[0].splitlines() if line.startswith("#")]
-    assert any(f"--recipe recipes/{path.name}" in line for line in head)
-    assert any("Expect: " in line for line in head)
-
-
-@pytest.mark.parametrize("path", PAPERS, ids=lambda path: path.stem)
-def test_every_number_says_where_it_comes_from(path: Path) -> None:
-    lines = path.read_text().splitlines()
-    for number, line in enumerate(lines):
-        if re.match(r"\w+ = ", line) and not line.startswith('schedule = "milestones"'):
-            said = line.partition("#")[2] or (lines[number - 1] if lines[number - 1].startswith("#") else "")
-            assert TAGS.search(said), f"{path.name}:{number + 1} does not say where its value comes from"
-            assert "[M-" not in said or "unverified" in said, f"{path.name}:{number + 1}"
+    head = head_of(path)
+    assert f"--recipe recipes/{name_of(path)}.toml" in head and "# Expect: " in head
+    assert head.count("torchrun") == head.count("--max-restarts 3")
 
 
 @pytest.mark.parametrize(
-    ("name", "weights", "features", "peak"),
+    ("paper", "world", "images"),
+    [("mahajan2018", 336, 24), ("swag2022", 256, 32), ("bit2019", 32, 128), ("catlip2024", 64, 1024)],
+)
+def test_a_paper_names_its_processes_and_each_has_whole_images(paper: str, world: int, images: int) -> None:
+    for path in FOLDER.glob(f"{paper}/*.toml"):
+        config = load_recipe(path)
+        assert (largest_world(path), config.batch_size) == (world, world * images), path
+        assert (config.streams or 0) % world == 0, path
+
+
+@pytest.mark.parametrize("path", PAPERS, ids=name_of)
+def test_every_number_says_where_it_comes_from(path: Path) -> None:
+    lines = path.read_text().splitlines()
+    for number, line in enumerate(lines):
+        if re.match(r"\w+ = ", line) and not line.startswith(('schedule = "milestones"', "base = ")):
+            above = list(takewhile(lambda each: each.startswith("#"), reversed(lines[:number])))
+            said = line.partition("#")[2] or "".join(above)
+            assert TAGS.search(said), f"{path.name}:{number + 1} does not say where its value comes from"
+        assert "[M-" not in line or "unverified" in line, f"{path.name}:{number + 1}"
+
+
+@pytest.mark.parametrize(
+    ("name", "weights", "published", "features", "peak"),
     [
-        # weights with 1,000 labels, in millions, and features: WSL-Images and SWAG repositories, BiT's models.py
-        ("mahajan2018-resnext101-32x16d", 194.0, 2048, 3.15),
-        ("swag2022-regnety-16gf", 83.6, 3024, 3.2),
-        ("swag2022-vit-b16", 86.6, 768, 4e-4),
-        ("bit2019-r50x1", 25.5, 2048, 0.48),
+        # Weights with 1,000 labels; the same in millions as timm's tables of results give them; features; rate at its peak
+        ("mahajan2018/resnext101-32x4d", 44_177_704, 44.18, 2048, 3.15),
+        ("mahajan2018/resnext101-32x8d", 88_791_336, 88.79, 2048, 3.15),
+        ("mahajan2018/resnext101-32x16d", 194_026_792, 194.03, 2048, 3.15),
+        ("mahajan2018/resnext101-32x32d", 468_530_472, 468.53, 2048, 3.15),
+        ("mahajan2018/resnext101-32x48d", 828_411_176, 828.41, 2048, 3.15),
+        ("swag2022/regnety-16gf", 83_590_140, 83.59, 3024, 3.2),
+        ("swag2022/regnety-32gf", 145_046_770, 145.05, 3712, 3.2),
+        ("swag2022/regnety-128gf", 644_812_894, 644.81, 7392, 3.2),
+        ("swag2022/vit-b16", 86_567_656, 86.57, 768, 4e-4),
+        ("swag2022/vit-l16", 304_326_632, 304.33, 1024, 4e-4),
+        ("swag2022/vit-h14", 632_045_800, 632.05, 1280, 4e-4),
+        ("bit2019/r50x1", 25_549_352, 25.55, 2048, 0.48),
+        ("bit2019/r50x3", 217_319_080, 217.32, 6144, 0.48),
+        ("bit2019/r101x1", 44_541_480, 44.54, 2048, 0.48),
+        ("bit2019/r101x3", 387_934_888, 387.93, 6144, 0.48),
+        ("bit2019/r152x2", 236_335_208, 236.34, 4096, 0.48),
+        ("bit2019/r152x4", 936_533_224, 936.53, 8192, 0.48),
+        *((f"bit2019/{size}-sigmoid", 0, 0.0, 0, 0.48) for size in BIT),  # the network of the recipe without -sigmoid
+        ("yalniz2019/teacher", 828_411_176, 828.41, 2048, 3.15),
+        ("yalniz2019/teacher-finetune", 828_411_176, 828.41, 2048, 0.0015),
+        ("yalniz2019/student", 25_557_032, 25.56, 2048, 0.6),
+        ("yalniz2019/student-finetune", 25_557_032, 25.56, 2048, 0.0015),
+        ("catlip2024/vit-b16", 86_567_656, 86.57, 768, 1e-3),
     ],
 )
-def test_it_builds_the_network_of_its_paper(name: str, weights: float, features: int, peak: float) -> None:
-    config = load_recipe(next(path for path in RECIPES if path.stem == name))
+def test_it_builds_the_network_of_its_paper(
+    name: str, weights: int, published: float, features: int, peak: float
+) -> None:
+    config = load_recipe(FOLDER / f"{name}.toml")
+    assert config.peak_lr == pytest.approx(peak)
+    if not weights:
+        plain = load_recipe(FOLDER / f"{name.removesuffix('-sigmoid')}.toml")
+        assert (config.model, config.model_args, config.loss) == (plain.model, plain.model_args, "sigmoid")
+        assert plain.loss == "softmax"
+        return
     with torch.device("meta"):
         model: Any = build_model(config, 1000)
-    assert sum(value.numel() for value in model.parameters()) / 1e6 == pytest.approx(weights, abs=0.06)
+    assert sum(value.numel() for value in model.parameters()) == weights
+    assert weights / 1e6 == pytest.approx(published, rel=1e-3)
     assert model.num_features == features
-    assert config.lr * config.batch_size / (config.lr_batch_size or config.batch_size) == pytest.approx(peak)
 
 
 @pytest.mark.parametrize(
