@@ -12,7 +12,6 @@ turns of the loader's plan, which do not depend on ranks. `--dry-run` prints the
 `tagmill/training/`.
 """
 
-import hashlib
 import json
 import signal
 import sys
@@ -47,6 +46,7 @@ from tagmill.training.step.control import shuffled
 from tagmill.training.step.losses import idf_weights, sigmoid_loss, softmax_loss, weighed
 from tagmill.training.step.optimiser import build_optimiser, gradient_norm
 from tagmill.training.step.schedule import learning_rate
+from tagmill.training.step.seeds import begin_randomness
 from tagmill.training.step.slices import slices
 
 __all__ = ["TRAIN_COMMAND", "TrainConfig", "load_recipe", "main", "train"]
@@ -56,7 +56,7 @@ __all__ = ["TRAIN_COMMAND", "TrainConfig", "load_recipe", "main", "train"]
 def backward(run: Run, batch: Batch) -> torch.Tensor:
     """Adds the gradient of a step's images to the weights', in the configuration's number of parts. Returns the loss, summed
     over the images, float64 on the device."""
-    config, normalised = run.config, has_batch_statistics(run.model)
+    config, normalised = run.config, run.normalised
     terms = batch.terms()
     if run.label_weights is not None:
         terms = weighed(terms, run.label_weights, len(batch))
@@ -66,7 +66,7 @@ def backward(run: Run, batch: Batch) -> torch.Tensor:
     parts = slices(batch, config.accumulation, only_valid=normalised)
     for number, part in enumerate(parts):
         # Dropout and the like are a function of step, rank and part.
-        torch.manual_seed(seed_of(config.seed, run.step, run.world.rank, number))
+        begin_randomness(run.device, config.seed, run.step, run.world.rank, number)
         images = batch.normalised_rows(part.rows, output, LoaderConfig.mean, LoaderConfig.std)
         with ExitStack() as stack:
             if run.several and part is not parts[-1]:
@@ -95,11 +95,6 @@ def take_step(run: Run, batch: Batch, before: dict[str, object]) -> None:
     run.optimiser.zero_grad()
     run.unlogged.append((before, torch.stack([loss, seen, batch.count - seen, norm]).double()))
     run.step += 1
-
-
-def seed_of(*numbers: int) -> int:
-    """Returns a seed of 63 bits for a sequence of numbers."""
-    return int.from_bytes(hashlib.sha256(repr(numbers).encode()).digest()[:8], "big") >> 1
 
 
 # ------------------------------------------------------------------------------------------------------------ Training

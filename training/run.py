@@ -8,6 +8,7 @@ from torch import nn
 
 from tagmill.pipeline import Loader, World
 from tagmill.training.config.train import TrainConfig
+from tagmill.training.model.statistics import has_batch_statistics
 
 
 @dataclass
@@ -29,6 +30,12 @@ class Run:
     unlogged: list[tuple[dict[str, object], torch.Tensor]] = field(default_factory=list)
     """Of each step since the last log: the loader's state before it, and [loss, images, holes, gradient norm], float64 on the
     device, so that the host does not wait for it."""
+
+    normalised: bool = field(init=False)
+    """Whether the network normalises over the images of a batch."""
+
+    def __post_init__(self) -> None:
+        self.normalised = has_batch_statistics(self.model)
 
     @property
     def several(self) -> bool:
