@@ -40,7 +40,7 @@ from tagmill.training.model.build import build_model, check_model
 from tagmill.training.model.statistics import frozen_statistics, has_batch_statistics
 from tagmill.training.parallel.processes import begin_processes
 from tagmill.training.parallel.stop import StopRequest
-from tagmill.training.plan import plan_of
+from tagmill.training.plan.plan import plan_of
 from tagmill.training.run import Run
 from tagmill.training.step.control import shuffled
 from tagmill.training.step.losses import idf_weights, sigmoid_loss, softmax_loss, weighed
@@ -161,7 +161,7 @@ def train(config: TrainConfig) -> dict[str, Any]:
         with torch.device("meta") if config.dry_run else nullcontext():
             model = build_model(config, len(vocabulary))
         check_batches(loader, model)
-        plan = plan_of(config, loader, sum(each.numel() for each in model.parameters()), len(vocabulary), device)
+        plan = plan_of(config, loader, model, len(vocabulary), device)
         console.print("\n".join([*plan.lines, *(f"WARNING    {text}" for text in plan.warnings)]))
         said = {"plan": plan.lines, "warnings": plan.warnings, "steps": plan.steps, "config": asdict(config)}
         if config.dry_run:

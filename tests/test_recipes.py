@@ -93,7 +93,7 @@ def test_a_paper_names_its_processes_and_each_has_whole_images(paper: str, world
 def test_every_number_says_where_it_comes_from(path: Path) -> None:
     lines = path.read_text().splitlines()
     for number, line in enumerate(lines):
-        if re.match(r"\w+ = ", line) and not line.startswith(('schedule = "milestones"', "base = ")):
+        if re.match(r"\w+ = ", line) and not line.startswith("base = "):
             above = list(takewhile(lambda each: each.startswith("#"), reversed(lines[:number])))
             said = line.partition("#")[2] or "".join(above)
             assert TAGS.search(said), f"{path.name}:{number + 1} does not say where its value comes from"
