@@ -62,6 +62,12 @@ def prepare(pictures: list[Path], samples: int, short_side: int = SHORT_SIDE, ma
     return folder
 
 
+def labelled(folder: Path, classes: int, labels: int) -> Path:
+    """Makes another corpus of the images of `prepare`, with `labels` of `classes` on each."""
+    place = folder / f"corpus-{classes}-{labels}"
+    return once(place, lambda made: make_corpus(folder / "images", made, classes, labels))
+
+
 def make_images(
     pictures: list[Path], samples: int, folder: Path, short_side: int = SHORT_SIDE, markers: bool = False
 ) -> None:
@@ -94,8 +100,8 @@ def resized(path: Path, short_side: int = SHORT_SIDE, markers: bool = False) -> 
     return file.getvalue()
 
 
-def make_corpus(images: Path, folder: Path) -> None:
-    """Writes a corpus of the images in SHARDS shards, with a view in which every sample has one of CLASSES labels."""
+def make_corpus(images: Path, folder: Path, classes: int = CLASSES, labels: int = 1) -> None:
+    """Writes a corpus of the images in SHARDS shards, with a view in which every sample has `labels` of `classes`."""
     from PIL import Image
 
     from tagmill.shards.formats.record import Record, sha256_hex
@@ -119,24 +125,30 @@ def make_corpus(images: Path, folder: Path) -> None:
     shutil.rmtree(spool)
     manifest = put_manifest(store, entries)
     totals = {"shards": SHARDS, "samples": len(paths)}
-    commit(store, CorpusFile("bench", manifest, totals, views={VIEW: put_labels(store, entries, manifest)}))
+    commit(
+        store,
+        CorpusFile("bench", manifest, totals, views={VIEW: put_labels(store, entries, manifest, classes, labels)}),
+    )
 
 
-def put_labels(store: "Store", entries: "list[ShardEntry]", manifest: "Named") -> "Named":
+def put_labels(
+    store: "Store", entries: "list[ShardEntry]", manifest: "Named", classes: int = CLASSES, labels: int = 1
+) -> "Named":
     import numpy as np
 
     from tagmill.shards.reader import whole_index
     from tagmill.shards.view import ONE, put_shard_labels, put_view, recipe_folder
     from tagmill.shards.vocabulary import Label, Vocabulary
 
-    recipe, shards = {"classes": CLASSES}, []
+    recipe, shards = {"classes": classes} | ({"labels": labels} if labels > 1 else {}), []
     for entry in entries:
-        rows = np.stack([np.arange(entry.samples) % CLASSES, np.full(entry.samples, -1)], 1).astype(np.int32)
+        own = np.sort((np.arange(entry.samples)[:, None] + np.arange(labels)) % classes, axis=1)
+        rows = np.pad(own, ((0, 0), (0, 1)), constant_values=-1).astype(np.int32)
         repeats = np.full(entry.samples, ONE, np.int64)
         index = whole_index(store, entry)
         shards.append(put_shard_labels(store, recipe_folder(VIEW, recipe), entry, rows, repeats, index))
     words = Vocabulary(
-        tuple(Label(each, f"class {each}", (f"n{each:08d}",), (f"class {each}",)) for each in range(CLASSES))
+        tuple(Label(each, f"class {each}", (f"n{each:08d}",), (f"class {each}",)) for each in range(classes))
     )
     return put_view(store, VIEW, recipe, manifest, words, shards, max_labels=rows.shape[1], seed=0)
 

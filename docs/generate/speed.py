@@ -104,6 +104,14 @@ BENCHMARKS = (
         "ahead.",
     ),
     Benchmark(
+        "train",
+        "The trainer beside a bare loop",
+        "python bench/train.py",
+        "`step`: turns of `tagmill train` on batches in memory, and of a loop of timm's network, torch's fused optimiser and "
+        "cross-entropy, in turn in one process, in processor time; the trainer computes the norm of the gradient and the log "
+        "beside. `fed`: images/s of the trainer with the loader beside it, over images/s from memory; both share the cores.",
+    ),
+    Benchmark(
         "ingest",
         "Ingest beside img2dataset",
         "python bench/ingest.py",
