@@ -63,11 +63,19 @@ COMMANDS = {
         "ingest",
     ),
     "train": Command("Train a model on a corpus.", "tagmill.train", "main", "TRAIN_COMMAND", "train"),
+    "train export": Command(
+        "Export a trained model to a folder that timm and `tagmill predict` load.",
+        "tagmill.training.trained.export_command",
+        "export_command",
+        "EXPORT_COMMAND",
+        "train",
+    ),
 }
 AFTER_A_STOP = {
     "ingest": "the same command continues where it stopped",
     "corpus": "run the same command again",
     "train": "the same command continues from its last checkpoint, or starts again if there is none",
+    "train export": "run the same command again",
 }
 COMPLETION = ("--tyro-print-completion", "--tyro-write-completion")
 
@@ -78,6 +86,7 @@ def usage() -> str:
         "ingest": COMMANDS["ingest"].help,
         "corpus": f"Inspect or change a corpus: {', '.join(CORPUS)}.",
         "train": COMMANDS["train"].help,
+        "train export": COMMANDS["train export"].help,
         "help": "Show this text, or the options of a command: tagmill help corpus view.",
     }
     return "\n".join(
@@ -108,7 +117,8 @@ def find(words: Sequence[str]) -> tuple[Command | None, list[str], str]:
     """The command that the first words name, the words after it, and the usage to show where there is none."""
     if words[:1] == ["corpus"]:
         return CORPUS.get(words[1] if len(words) > 1 else ""), list(words[2:]), corpus_usage()
-    return COMMANDS.get(words[0] if words else ""), list(words[1:]), usage()
+    length = 2 if " ".join(words[:2]) in COMMANDS and len(words) > 1 else 1
+    return COMMANDS.get(" ".join(words[:length])), list(words[length:]), usage()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -125,7 +135,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         words = [*words[1:], "--help"]
     command, rest, text = find(words)
     if command is not None:
-        run(words[0], command, rest)
+        run(words[0] if words[0] == "corpus" else " ".join(words[: len(words) - len(rest)]), command, rest)
         return
     unknown = next((word for word in words if word not in ("corpus", "-h", "--help")), None)
     if unknown is None:
@@ -179,7 +189,7 @@ def complete(words: Sequence[str]) -> None:
         return Union[tuple(named)]  # noqa: UP007
 
     corpus = make_dataclass("Corpus", [("command", one_of({word: options(each) for word, each in CORPUS.items()}))])
-    whole = one_of({**{word: options(each) for word, each in COMMANDS.items()}, "corpus": corpus})
+    whole = one_of({**{word: options(each) for word, each in COMMANDS.items() if " " not in word}, "corpus": corpus})
     tyro.cli(
         whole, args=list(words), prog="tagmill", config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes)
     )

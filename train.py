@@ -20,7 +20,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import asdict, replace
 from itertools import chain, repeat
-from pathlib import Path
 from typing import Any, Literal, cast
 
 import torch
@@ -48,6 +47,7 @@ from tagmill.training.step.optimiser import build_optimiser, gradient_norm
 from tagmill.training.step.schedule import learning_rate
 from tagmill.training.step.seeds import begin_randomness
 from tagmill.training.step.slices import slices
+from tagmill.training.trained.final import export_run, save_labels
 
 __all__ = ["TRAIN_COMMAND", "TrainConfig", "load_recipe", "main", "train"]
 
@@ -180,6 +180,7 @@ def train(config: TrainConfig) -> dict[str, Any]:
         journal = Journal(store, config.output, run.step) if world.rank == 0 else None
         if world.rank == 0:
             store.put("plan.json", json.dumps(said, indent=1).encode())
+            save_labels(store, vocabulary)
         log = Log(run, journal, console)
         if number := steps_of(run, log, store, identity):
             console.print(f"stopped    at step {run.step:,} with a checkpoint; the same command continues")
@@ -192,9 +193,7 @@ def train(config: TrainConfig) -> dict[str, Any]:
             result |= evaluate(model, config, Loader(corpus, config.loader_config("holdout", device), world), device)
         if world.rank == 0:
             store.put("evaluation.json", json.dumps(result, indent=1, allow_nan=False).encode())
-        console.print(
-            f"loader     {loader.report()}\n{learnt(result)}\nmodel      {Path(config.output, checkpoint.NEWEST)}"
-        )
+        console.print(f"loader     {loader.report()}\n{learnt(result)}\n{export_run(run, vocabulary)}")
         return result
 
 

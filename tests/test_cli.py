@@ -55,6 +55,18 @@ def test_help_is_a_command_and_python_runs_the_package() -> None:
     assert package.stdout == done.stdout
 
 
+def test_a_command_of_train_is_one_only_where_it_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["train", "export", "--help"], ["help", "train", "export"]):
+        with pytest.raises(SystemExit):
+            cli.main(words)
+        assert "usage: tagmill train export" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["train", "export", "/nowhere", "--output", "x"])
+    assert ended.value.code == 1 and "tagmill train export: no such file" in capsys.readouterr().err
+    command, rest, _ = cli.find(["train", "--output", "export"])
+    assert command is cli.COMMANDS["train"] and rest == ["--output", "export"]
+
+
 def test_help_of_a_command_is_that_of_its_flag() -> None:
     done = tagmill("help", "corpus", "lint")
     assert done.returncode == 0 and done.stdout == tagmill("corpus", "lint", "--help").stdout

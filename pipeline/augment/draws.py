@@ -142,12 +142,12 @@ def _attempts(
     return x, y, width, height, found
 
 
-def eval_crops(widths: Int32s, heights: Int32s, size: int) -> Crops:
+def eval_crops(widths: Int32s, heights: Int32s, size: int, share: float = EVAL_SHARE) -> Crops:
     """Returns centred squares: resized to `size`, each is the centre of the image whose short side was resized to
-    256/224 of `size` (a whole number of pixels). Sides and edges are whole source pixels, at most half a pixel from the
+    `size` / `share` (a whole number of pixels). Sides and edges are whole source pixels, at most half a pixel from the
     exact ones."""
     short = np.minimum(widths, heights).astype(np.float64)
-    side = np.maximum(1.0, np.rint(short * size / np.rint(size / EVAL_SHARE))).astype(np.int32)
+    side = np.maximum(1.0, np.rint(short * size / np.rint(size / share))).astype(np.int32)
     x, y = (widths - side) // 2, (heights - side) // 2
     return Crops(x.astype(np.int32), y.astype(np.int32), side, side.copy(), np.zeros(len(side), np.bool_))
 

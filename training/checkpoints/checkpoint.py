@@ -71,7 +71,7 @@ def kept(output: str) -> dict[int, Path]:
 
 def restore(path: Path, wanted: Mapping[str, Any], vocabulary: Vocabulary) -> dict[str, Any]:
     """Loads a checkpoint. Raises TagmillError that names each value that differs from `wanted`, with the remedy."""
-    saved = _load(path)
+    saved = read(path)
     found = {**NOT_YET, **saved["identity"]}
     parts = found.get("accumulation", 1)  # older loaders gave a step's images in that many batches
     if isinstance(parts, int) and isinstance(loader := saved.get("loader"), dict) and "batch_size" in loader:
@@ -104,7 +104,8 @@ def save(store: Store, output: str, content: Mapping[str, Any], keep: int) -> No
             path.unlink(missing_ok=True)
 
 
-def _load(path: Path) -> dict[str, Any]:
+def read(path: Path) -> dict[str, Any]:
+    """Reads a checkpoint, whatever run it is of. Raises TagmillError for a file that is none."""
     try:
         saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         dict(saved["identity"])

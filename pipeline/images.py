@@ -1,0 +1,47 @@
+"""Decodes images that are in no corpus, as the loader does for an evaluation."""
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from tagmill.pipeline.augment.draws import EVAL_SHARE, eval_crops
+from tagmill.pipeline.batch import Batch
+from tagmill.pipeline.config import LoaderConfig
+from tagmill.pipeline.decode.backend import choose
+from tagmill.pipeline.read.jpeg_header import frame_size, is_whole
+
+
+class ImageDecoder:
+    """Makes batches of JPEGs: the centre of each, resized to squares, on the CPU. Not for several threads at once."""
+
+    def __init__(self, size: int, share: float = EVAL_SHARE, threads: int | None = None) -> None:
+        """`size`: pixels of a side. `share`: side of the crop to the short side of the image. `threads`: decoding threads;
+        None: the cores of this process."""
+        self._size, self._share = size, share
+        self._backend = choose(LoaderConfig(backend="cpu", device="cpu", size=size, threads=threads))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def decode(self, jpegs: Sequence[bytes | None]) -> Batch:
+        """Decodes complete JPEGs to a batch of uint8 images [n, 3, size, size] without labels. `valid` is False, and the image
+        zero, for None and for what cannot be decoded."""
+        sizes = [(jpeg is not None and is_whole(jpeg) and frame_size(jpeg)) or None for jpeg in jpegs]
+        given = [jpeg if size else None for jpeg, size in zip(jpegs, sizes, strict=True)]
+        widths, heights = np.array([size or (1, 1) for size in sizes], np.int32).reshape(-1, 2).T
+        images, failed = self._backend.decode(given, eval_crops(widths, heights, self._size, self._share), self._size)
+        valid = ~failed & np.array([jpeg is not None for jpeg in given], np.bool_)
+        count = len(jpegs)
+        labels, keys = [np.empty(0, np.int32)] * count, np.zeros((count, 16), np.uint8)
+        return Batch.of(images, labels, valid, count, keys, np.arange(count, dtype=np.int64))
+
+    def close(self) -> None:
+        """Ends the decoding threads."""
+        self._backend.close()

@@ -1,0 +1,51 @@
+"""Tests that images outside a corpus are decoded as those of an evaluation."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tagmill.pipeline import ImageDecoder, Loader, LoaderConfig
+from tagmill.pipeline.augment.draws import eval_crops
+from tests.pipeline.corpora import make_corpus, picture
+
+
+def test_pixels_are_those_of_the_evaluation(tmp_path: Path) -> None:
+    made = make_corpus(tmp_path, [8], picture_size=(90, 70))
+    with (
+        Loader(made.url, LoaderConfig(augment="eval", size=32, batch_size=8, backend="cpu", epochs=1)) as loader,
+        ImageDecoder(32, threads=1) as decoder,
+    ):
+        (wanted,) = loader
+        order = [made.number_of(bytes(key)) for key in wanted.keys]
+        found = decoder.decode([made.jpegs[number] for number in order])
+    assert torch.equal(found.images, wanted.images) and found.valid.all()
+
+
+def test_what_is_no_image_is_marked_and_disturbs_no_other() -> None:
+    good = picture(1)
+    with ImageDecoder(16, threads=2) as decoder:
+        alone = decoder.decode([good]).images[0]
+        batch = decoder.decode([good[:-2], None, good, b"", good[:200]])
+    assert batch.valid.tolist() == [False, False, True, False, False] and batch.filled == 1
+    assert torch.equal(batch.images[2], alone) and not batch.images[[0, 1, 3, 4]].any()
+
+
+@given(st.binary(max_size=400), st.integers(0, 400))
+@settings(max_examples=60, deadline=None)
+def test_any_bytes_give_a_batch(noise: bytes, at: int) -> None:
+    good = picture(2)
+    with ImageDecoder(8, threads=1) as decoder:
+        batch = decoder.decode([noise, good[:at] + noise + good[at:]])
+    assert len(batch) == 2 and not batch.images[~batch.valid].any()
+
+
+@pytest.mark.parametrize(("share", "side"), [(224 / 256, 88), (1.0, 100), (0.5, 50)])
+def test_the_crop_is_a_share_of_the_short_side(share: float, side: int) -> None:
+    crops = eval_crops(np.array([160], np.int32), np.array([100], np.int32), 32, share)
+    exact = 100 * 32 / round(32 / share)
+    assert crops.width[0] == crops.height[0] == round(exact) and abs(side - exact) <= 2
+    assert crops.x[0] == (160 - crops.width[0]) // 2
