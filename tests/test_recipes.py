@@ -11,7 +11,7 @@ import torch
 import tagmill.train
 from tagmill.shards import ConfigError
 from tagmill.train import TrainConfig, load_recipe, main
-from tagmill.training.model.build import build_model
+from tagmill.training.model.build import build_model, check_model
 from tests.pipeline.corpora import Made, make_corpus
 
 FOLDER = Path(__file__).resolve().parent.parent / "recipes"
@@ -19,6 +19,7 @@ RECIPES = sorted(FOLDER.rglob("*.toml"))
 PAPERS = [path for path in RECIPES if path.stem != "demo"]
 TAGS = re.compile(r"(?<!un)verified|\[V2?\]|unverified \[M-(hi|med|lo)\]|\bours\b")
 BIT = ("r50x1", "r50x3", "r101x1", "r101x3", "r152x2", "r152x4")
+CHECKED = set[str]()  # networks, by the test of dry runs
 NAMES = {
     "demo",
     *(f"mahajan2018/resnext101-32x{width}d" for width in (4, 8, 16, 32, 48)),
@@ -53,13 +54,26 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     return make_corpus(tmp_path_factory.mktemp("corpus"), [20, 10], holdout=[5])
 
 
+@pytest.fixture
+def each_network_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tries a network's sizes in the first of the runs that have it only: processes and schedules change nothing there."""
+
+    def check(config: TrainConfig) -> None:
+        key = repr((config.model, config.model_args, config.size, config.evaluation_size))
+        if key not in CHECKED:
+            check_model(config)
+            CHECKED.add(key)
+
+    monkeypatch.setattr(tagmill.train, "check_model", check)
+
+
 def test_all_are_here() -> None:
     assert {name_of(path) for path in RECIPES} == NAMES
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=name_of)
 def test_it_runs_dry_on_one_process_and_on_all_that_it_names(
-    path: Path, made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    path: Path, made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str], each_network_once: None
 ) -> None:
     for world in sorted({1, largest_world(path)}):
         words = ["--corpus", made.url, "--output", str(tmp_path / "model"), "--dry-run", "--processes", str(world)]

@@ -32,11 +32,13 @@ def check_model(config: TrainConfig) -> None:
     that the network does not take is found before a corpus is opened. Raises ConfigError."""
     size = config.loader_config().size
     sides = {config.evaluation_size or 0, *((size,) if isinstance(size, int) else size.sides)} - {0}
+    model: nn.Module | None = None
     for side in sorted(sides):
         # NotImplementedError: the network looks at its numbers, of which there are none; only a run will show.
         with torch.device("meta"), torch.inference_mode(), suppress(NotImplementedError):
             try:
-                build_model(config, 2).eval()(torch.empty(1, 3, side, side))
+                model = build_model(config, 2).eval() if model is None else model
+                model(torch.empty(1, 3, side, side))
             except (RuntimeError, AssertionError, ValueError, TypeError) as error:
                 if isinstance(error, NotImplementedError | ConfigError) or "meta tensors" in str(error):
                     continue
