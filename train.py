@@ -16,7 +16,7 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import asdict, replace
 from itertools import chain, repeat
@@ -28,13 +28,15 @@ from rich.console import Console
 from torch import nn
 
 from tagmill.pipeline import Batch, Loader, LoaderConfig
-from tagmill.shards import ConfigError, Corpus, Store, TagmillError, View, Vocabulary
+from tagmill.shards import ConfigError, Corpus, Store, TagmillError, Vocabulary
 from tagmill.training.checkpoints import checkpoint
 from tagmill.training.config.recipe import TRAIN_COMMAND, from_command_line, load_recipe
 from tagmill.training.config.train import TrainConfig
-from tagmill.training.metrics.evaluation import evaluate, scores
-from tagmill.training.metrics.journal import Journal
+from tagmill.training.metrics.evaluation import scores
+from tagmill.training.metrics.held_out import HeldOut
 from tagmill.training.metrics.log import Log, save_run
+from tagmill.training.metrics.text import learnt_text
+from tagmill.training.metrics.writers import Writers, check_writers, open_writers
 from tagmill.training.model.build import build_model, check_model
 from tagmill.training.model.statistics import frozen_statistics, has_batch_statistics
 from tagmill.training.parallel.processes import begin_processes
@@ -115,30 +117,33 @@ def resume(run: Run, identity: dict[str, Any], vocabulary: Vocabulary, console: 
             raise TagmillError("not every process sees the same checkpoint", where, "give an output that all share")
 
 
-def steps_of(run: Run, log: Log, store: Store, identity: dict[str, Any]) -> int | None:
-    """Takes the steps. Returns the signal that ended them early, after a checkpoint, or None at the end."""
+def steps_of(run: Run, log: Log, held_out: HeldOut, stop: StopRequest, store: Store, identity: dict[str, Any]) -> bool:
+    """Takes the steps, and evaluates between them. Returns whether they came to the end; a signal ends them before, with a
+    checkpoint."""
     config = run.config
     epochs = repeat(run.loader, (run.loader.config.epochs or run.steps) - run.loader.own_epochs[0])
     batches = chain.from_iterable(epochs)
-    with StopRequest() as stop:
-        while True:
-            before, asked = run.loader.state_dict(), time.perf_counter()
-            batch = next(batches, None) if run.step < run.steps else None
-            log.waited += time.perf_counter() - asked
-            if batch is not None:
-                moved = batch.to(run.device, non_blocking=True)
-                if config.shuffle_labels:
-                    moved = replace(moved, labels=shuffled(moved.labels, before, batch.positions))
-                take_step(run, moved, before)
-            done = batch is None or run.step == run.steps
-            stopped = not done and stop.agreed()
-            due = done or stopped or run.step % config.checkpoint_every == 0
-            if due or run.step % config.log_every == 0:
-                log.add()
-            if due:
-                save_run(run, store, identity)
-            if done or stopped:
-                return (stop.signal or signal.SIGTERM) if stopped else None
+    while True:
+        if held_out.due and held_out.evaluate(stop) is None:
+            return False
+        before, asked = run.loader.state_dict(), time.perf_counter()
+        batch = next(batches, None) if run.step < run.steps else None
+        log.waited += time.perf_counter() - asked
+        if batch is not None:
+            moved = batch.to(run.device, non_blocking=True)
+            if config.shuffle_labels:
+                moved = replace(moved, labels=shuffled(moved.labels, before, batch.positions))
+            take_step(run, moved, before)
+            log.count(moved)
+        done = batch is None or run.step == run.steps
+        stopped = not done and stop.agreed()
+        due = done or stopped or held_out.due or run.step % config.checkpoint_every == 0
+        if due or log.due:
+            log.add(flush=due)
+        if due:
+            save_run(run, store, identity)
+        if done or stopped:
+            return not stopped
 
 
 def train(config: TrainConfig) -> dict[str, Any]:
@@ -146,6 +151,7 @@ def train(config: TrainConfig) -> dict[str, Any]:
     that a signal ends returns "stopped", the signal's number. Raises TagmillError for a fault of corpus, configuration or
     machine, and if the loss, the gradient or the weights are not finite."""
     check_model(config)
+    check_writers(config)
     with ExitStack() as stack:
         world, device = begin_processes(config, stack)
         corpus = Corpus.open(config.corpus, config.loader_config().cache_folder())
@@ -154,8 +160,7 @@ def train(config: TrainConfig) -> dict[str, Any]:
         if config.dry_run:
             reading = replace(reading, memory_limit=1 << 62)  # printed, and not refused: this machine may be another
         loader = stack.enter_context(Loader(corpus, reading, world))
-        view, vocabulary = cast(View, loader.view), cast(Vocabulary, loader.vocabulary)
-        held_out = any(line.split == "holdout" and any(line.counts) for line in view.shards)
+        vocabulary = cast(Vocabulary, loader.vocabulary)
 
         torch.manual_seed(config.seed)
         with torch.device("meta") if config.dry_run else nullcontext():
@@ -177,23 +182,23 @@ def train(config: TrainConfig) -> dict[str, Any]:
         run = Run(config, world, device, loader, model, forward, optimiser, plan.steps, plan.steps_per_epoch, idf)
         identity, store = checkpoint.identity(config, vocabulary), Store(config.output)
         resume(run, identity, vocabulary, console)
-        journal = Journal(store, config.output, run.step) if world.rank == 0 else None
+        writers = open_writers(config, store, run.step, said, stack) if world.rank == 0 else Writers()
         if world.rank == 0:
             store.put("plan.json", json.dumps(said, indent=1).encode())
             save_labels(store, vocabulary)
-        log = Log(run, journal, console)
-        if number := steps_of(run, log, store, identity):
+        log = Log(run, writers, console)
+        held_out = HeldOut(run, corpus, log, stack)
+        stop = stack.enter_context(StopRequest())
+        came_to_end = steps_of(run, log, held_out, stop, store, identity)
+        found = held_out.evaluate(stop) if came_to_end else None
+        if found is None:
             console.print(f"stopped    at step {run.step:,} with a checkpoint; the same command continues")
-            return {"trained": log.line, "stopped": number}
+            return {"trained": log.line, "stopped": stop.signal or signal.SIGTERM}
 
-        for buffer in model.buffers() if world.size > 1 else ():
-            dist.broadcast(buffer, 0)
-        result: dict[str, Any] = {"trained": log.line}
-        if held_out:
-            result |= evaluate(model, config, Loader(corpus, config.loader_config("holdout", device), world), device)
+        result: dict[str, Any] = {"trained": log.line, **found}
         if world.rank == 0:
             store.put("evaluation.json", json.dumps(result, indent=1, allow_nan=False).encode())
-        console.print(f"loader     {loader.report()}\n{learnt(result)}\n{export_run(run, vocabulary)}")
+        console.print(f"loader     {loader.report()}\n{learnt_text(result)}\n{export_run(run, vocabulary)}")
         return result
 
 
@@ -202,14 +207,6 @@ def check_batches(loader: Loader, model: nn.Module) -> None:
     if has_batch_statistics(model) and loader.local_batch_size < 2:
         what = f"batches of {loader.local_batch_size} image for a model with batch normalisation"
         raise ConfigError(what, "train", "give a larger --batch-size, or fewer processes")
-
-
-def learnt(result: Mapping[str, Any]) -> str:
-    """Returns the accuracies in words."""
-    if "evaluated" not in result:
-        return "learnt     no held-out images with labels: make the corpus with --holdout N to judge a model"
-    text = "  ".join(f"{name} {value:.1%}" for name, value in result.items() if isinstance(value, float))
-    return f"learnt     {text}  on {result['evaluated']['pictures']:,} held-out images"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

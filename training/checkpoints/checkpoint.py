@@ -24,7 +24,7 @@ FREE = frozenset(
     {
         *("recipe", "corpus", "output", "resume", "dry_run", "processes", "checkpoint_every", "keep", "log_every"),
         *("channels_last", "compile", "device", "backend", "threads", "streams", "memory_limit", "failure_budget"),
-        *("accumulation", "precision"),
+        *("accumulation", "precision", "evaluate_every", "tensorboard", "wandb"),
     }
 )
 # Fields that older checkpoints lack, with the value that runs had before.

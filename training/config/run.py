@@ -36,5 +36,3 @@ class RunOptions:
     """Steps between two checkpoints."""
     keep: Count = 3
     """Checkpoints that are kept, the newest ones."""
-    log_every: Count = 20
-    """Steps between two lines of the log."""

@@ -9,6 +9,7 @@ from tagmill.shards import ConfigError
 from tagmill.shards.settings.ranges import check_fields
 from tagmill.training.config.images import ImageOptions
 from tagmill.training.config.loss import LossOptions
+from tagmill.training.config.metrics import MetricsOptions
 from tagmill.training.config.model import ModelOptions
 from tagmill.training.config.optimiser import OptimiserOptions
 from tagmill.training.config.run import RunOptions
@@ -22,7 +23,7 @@ ALTERNATIVES = (LENGTHS, WARMUPS)
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainConfig(RunOptions, ModelOptions, LossOptions, OptimiserOptions, ImageOptions):
+class TrainConfig(RunOptions, ModelOptions, LossOptions, OptimiserOptions, ImageOptions, MetricsOptions):
     """A run. Raises ConfigError, with the field and what to give, for a value that is not valid."""
 
     def __post_init__(self) -> None:

@@ -1,14 +1,17 @@
 """The accuracy of a model on held-out images, exact over all processes."""
 
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any, cast
 
 import torch
 import torch.distributed as dist
 from torch import nn
 
-from tagmill.pipeline import Batch, Loader, LoaderConfig
+from tagmill.pipeline import Batch, Labels, Loader, LoaderConfig
 from tagmill.shards import Vocabulary
 from tagmill.training.config.train import TrainConfig
+from tagmill.training.metrics.accuracy import Tally
 
 
 def scores(model: nn.Module, images: torch.Tensor, config: TrainConfig) -> torch.Tensor:
@@ -18,41 +21,65 @@ def scores(model: nn.Module, images: torch.Tensor, config: TrainConfig) -> torch
 
 
 def batch_scores(model: nn.Module, batch: Batch, config: TrainConfig) -> torch.Tensor:
-    """Returns the logits [b, L] of a batch of uint8 images, normalised on its device."""
-    output = "bfloat16" if config.precision == "bf16" else "float32"
-    return scores(model, batch.normalised(output, LoaderConfig.mean, LoaderConfig.std).images, config)
+    """Returns the logits [b, L] of a batch of uint8 images, normalised on its device, computed in as many parts as a step
+    is: on all processes in the same number of them, because a sharded model communicates in each."""
+    rows = torch.arange(len(batch), device=batch.images.device)
+    found = []
+    for part in rows.tensor_split(config.accumulation):
+        some = part if len(part) else rows[:1]
+        output: Any = "bfloat16" if config.precision == "bf16" else "float32"
+        images = batch.normalised_rows(some, output, LoaderConfig.mean, LoaderConfig.std)
+        found.append(scores(model, images, config)[: len(part)])
+    return torch.cat(found)
 
 
-@torch.inference_mode()
-def evaluate(model: nn.Module, config: TrainConfig, loader: Loader, device: str) -> dict[str, Any]:
-    """Computes the accuracy on the images of `loader`; empty if none has a label.
-
-    An image is right if its best label (top-5: one of its best five) is among its own; images without labels do not
-    count. `mean_class_accuracy`: the share of right images of each label that occurs, averaged. `majority`: the share
-    with the commonest label of the training images (lowest id among equals). `chance`: that of a random label, mean k / L.
-    """
-    model.eval()
+def evaluate(
+    models: dict[str, nn.Module],
+    config: TrainConfig,
+    loader: Loader,
+    device: str,
+    stopped: Callable[[], bool] = lambda: False,
+) -> dict[str, dict[str, Any]] | None:
+    """Computes the accuracy of each model on the images of `loader`, as `Tally.result` has it. Every process calls it.
+    Returns None if `stopped`, which is asked after each batch, says so on all processes. Changes nothing of the models, of
+    torch's random numbers and of the loader's later passes."""
     vocabulary = cast(Vocabulary, loader.vocabulary)
-    carried, right = torch.zeros(2, len(vocabulary), dtype=torch.int64, device=device)
-    sums = torch.zeros(4, dtype=torch.int64, device=device)  # images with labels, right in 1, right in 5, holes
-    with loader:
+    tallies = {name: Tally(len(vocabulary), device) for name in models}
+    with ExitStack() as stack:
+        # Not inference_mode: what a network or a sharded weight keeps from it could not be used in training again.
+        stack.enter_context(torch.no_grad())
+        devices = [torch.device(device)] if torch.device(device).type == "cuda" else []
+        stack.enter_context(torch.random.fork_rng(devices))
+        for model in models.values():
+            stack.enter_context(judged(model))
         for batch in (batch.to(device, non_blocking=True) for batch in loader):
-            best = batch_scores(model, batch, config).topk(min(5, len(vocabulary))).indices
-            rows, ids, _ = batch.labels.terms()
-            hits = torch.zeros_like(best).index_add_(0, rows, (best[rows] == ids[:, None]).long())
-            carried.index_add_(0, ids, torch.ones_like(ids))
-            right.index_add_(0, ids, hits[rows, 0])
-            labelled, holes = batch.labels.offsets.diff() > 0, batch.count - batch.valid.sum()
-            sums += torch.stack([labelled.sum(), hits[:, 0].sum(), hits.any(1).sum(), holes])
-    totals = torch.cat([sums, carried, right])
-    if dist.is_initialized():
-        dist.all_reduce(totals)
-    (pictures, top1, top5, lost), (carried, right) = totals[:4].tolist(), totals[4:].double().cpu().chunk(2)
-    if not pictures:
-        return {}
-    commonest = max(vocabulary.labels, key=lambda label: (label.images, -label.id))
-    per_class = (right / carried)[carried > 0].mean().item()
-    accuracy = {"top1": top1 / pictures, "top5": top5 / pictures, "mean_class_accuracy": per_class}
-    baselines = {"majority": carried[commonest.id].item() / pictures, "majority_label": commonest.name}
-    baselines["chance"] = carried.sum().item() / pictures / len(vocabulary)
-    return {**accuracy, **baselines, "evaluated": {"pictures": pictures, "holes": lost}}
+            holes = batch.count - batch.valid.sum()
+            for name, model in models.items():
+                _add(tallies[name], batch_scores(model, batch, config), batch.labels, holes)
+            if stopped():
+                return None
+    return {name: tally.result(vocabulary) for name, tally in tallies.items()}
+
+
+def _add(tally: Tally, logits: torch.Tensor, labels: Labels, holes: torch.Tensor) -> None:
+    tally.add(logits, labels)
+    tally.add_holes(holes)
+
+
+@contextmanager
+def judged(model: nn.Module) -> Iterator[None]:
+    """Within it a model is in evaluation mode and has the buffers (running statistics) of rank 0, which are those that a
+    checkpoint has; afterwards every module has its own mode and buffers again."""
+    modes = [(module, module.training) for module in model.modules()]
+    buffers = list(model.buffers()) if dist.is_initialized() else []
+    own = [buffer.clone() for buffer in buffers]
+    try:
+        model.eval()
+        for buffer in buffers:
+            dist.broadcast(buffer, 0)
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+        for buffer, before in zip(buffers, own, strict=True):
+            buffer.copy_(before)

@@ -7,6 +7,7 @@ from torch import nn
 
 from tagmill.pipeline import Loader
 from tagmill.training.config.train import TrainConfig
+from tagmill.training.metrics.held_out import has_held_out
 from tagmill.training.model.statistics import has_batch_statistics
 from tagmill.training.plan.memory import GIB, DeviceMemory, device_memory, memory_of
 from tagmill.training.step.schedule import learning_rate, schedule_in_words, schedule_warnings
@@ -74,4 +75,6 @@ def _warnings(
             f"weights, optimiser and logits alone take {needed.total / GIB:.1f} GiB of a device's {there / GIB:.1f}: "
             "give more parts (--accumulation) or a smaller model"
         )
+    if not has_held_out(loader):
+        found.append("no held-out images with labels, so the model will not be judged (ingest with --holdout N)")
     return found + schedule_warnings(config, steps, loader.batches_per_epoch)

@@ -16,7 +16,7 @@ from tests.training.runs import VIT
 
 
 def test_a_dry_run_plans_for_other_processes_and_warns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    made = make_corpus(tmp_path, [40, 30, 20])
+    made = make_corpus(tmp_path, [40, 30, 20], holdout=[3])
     config = replace(VIT, corpus=made.url, output=str(tmp_path / "model"), dry_run=True, steps=3, warmup_steps=7)
     found = train(replace(config, batch_size=96, processes=4, accumulation=2, memory_limit=1))
     said = capsys.readouterr().out
@@ -54,3 +54,10 @@ def test_the_points_are_those_of_the_schedule(steps: int, warmup: int, halvings:
     assert (points[0], points[-1]) == (0, steps - 1) and (min(warmup, steps - 1) in points)
     for (rate, _), step in zip(pairs, points, strict=True):
         assert float(rate) == pytest.approx(learning_rate(config, step, steps, 7), rel=5e-3)
+
+
+def test_a_corpus_without_held_out_images_is_warned_of(tmp_path: Path) -> None:
+    made = make_corpus(tmp_path, [20])
+    config = replace(VIT, corpus=made.url, output=str(tmp_path / "model"), dry_run=True, steps=2, batch_size=8)
+    (warning,) = train(config)["warnings"]
+    assert "no held-out images" in warning and "--holdout N" in warning
