@@ -31,7 +31,7 @@ def test_a_dry_run_plans_for_other_processes_and_warns(tmp_path: Path, capsys: p
 def test_memory_that_a_device_has_not_and_parts_of_one_image_are_warned_of(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = make_corpus(tmp_path, [40, 30, 20])
+    made = make_corpus(tmp_path, [40, 30, 20], holdout=[3])
     plain = replace(VIT, corpus=made.url, output=str(tmp_path / "model"), dry_run=True, steps=3)
     normalised = replace(plain, model="test_resnet", model_args={})
     assert train(replace(plain, accumulation=16))["warnings"] == ()
