@@ -22,7 +22,10 @@ from tagmill.training.config.train import TrainConfig
 from tests.training.runs import lines
 
 PLACE = {"LOCAL_WORLD_SIZE": "1", "GLOO_SOCKET_IFNAME": "lo", "TORCHELASTIC_USE_AGENT_STORE": "True"}
-VARYING = ("seconds", "images_per_second", "waited_seconds")
+VARYING = (
+    *("seconds", "images_per_second", "waited_seconds"),
+    *("flops_per_second", "mfu", "peak_memory_bytes", "waited_share_slowest", "slowest_rank"),
+)
 """Fields of a line of the metrics that differ between two equal runs."""
 
 
