@@ -112,6 +112,14 @@ BENCHMARKS = (
         "beside. `fed`: images/s of the trainer with the loader beside it, over images/s from memory; both share the cores.",
     ),
     Benchmark(
+        "losses",
+        "The trainer's losses beside torch's",
+        "python bench/losses.py",
+        "A loss and its gradient from logits, three labels an image, on one thread, in processor time. torch is given a dense "
+        "target, or makes it for each batch; `autograd`: our formula with the gradient that autograd derives. Bytes are in "
+        "units of the logits: what is kept for the backward pass, the logits included, and the most that it allocates.",
+    ),
+    Benchmark(
         "ingest",
         "Ingest beside img2dataset",
         "python bench/ingest.py",
@@ -152,6 +160,8 @@ _COLUMNS: dict[str, tuple[str, Callable[[float, str], str]]] = {  # key of a cas
     "cpu_seconds_per_1000_images": ("CPU s / 1,000 images", lambda value, unit: f"{value:.3f}"),
     "peak_memory_bytes": ("peak memory", lambda value, unit: f"{value / 1e6:,.0f} MB"),
     "peak_spool_bytes": ("scratch space", lambda value, unit: f"{value / 1e6:,.0f} MB"),
+    "kept": ("keeps", lambda value, unit: f"{value:.1f} x"),
+    "allocated": ("allocates", lambda value, unit: f"{value:.1f} x"),
     "bound": ("bound", lambda value, unit: f"{value:,.1f} {unit}"),
 }
 

@@ -1,8 +1,7 @@
 """Tests the losses against dense targets in float64, and what counts."""
 
-import itertools
+import functools
 import math
-from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -10,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tagmill.bench.losses import allocated, kept
 from tagmill.pipeline import Labels, Terms
 from tagmill.shards.vocabulary import Label, Vocabulary
 from tagmill.training.step import losses
@@ -132,32 +132,14 @@ def test_a_loss_keeps_its_logits_alone_and_makes_their_gradient_alone(
     terms, _ = terms_of(np.random.default_rng(0), images, classes)
     targets, _ = terms_of(np.random.default_rng(0), images, classes, shared=False)
     logits = torch.randn(images, classes, dtype=kind, requires_grad=True)
-    kept: dict[int, int] = {}
-
-    def keep(value: torch.Tensor) -> torch.Tensor:
-        kept[value.untyped_storage().data_ptr()] = value.untyped_storage().nbytes()
-        return value
-
-    size, small = logits.nbytes, 24 * 2 * len(terms.rows) + 8 * images
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda value: value):
-        found = softmax_loss(logits, terms, smoothing)
-        if loss == "sigmoid":
-            kept.clear()
-            found = sigmoid_loss(logits, terms, targets, smoothing)
-    assert size < sum(kept.values()) <= size + small
-    chunks = 4 * 16 * 4 * classes  # some parts in float32
-    assert most_bytes(found.backward) <= size + small + chunks
-
-
-def most_bytes(call: Callable[[], object]) -> int:
-    """Returns the most bytes that torch had allocated within a call, beyond those before it."""
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
-        call()
-    events = profile.profiler.kineto_results.events()  # type: ignore[union-attr]
-    events = sorted((each for each in events if each.name() == "[memory]"), key=lambda each: each.start_ns())
-    changes = [event.nbytes() for event in events]
-    assert changes
-    return max(itertools.accumulate(changes))
+    if loss == "softmax":
+        call = functools.partial(softmax_loss, terms=terms, smoothing=smoothing)
+    else:
+        call = functools.partial(sigmoid_loss, terms=terms, targets=targets, smoothing=smoothing)
+    small = (24 * 2 * len(terms.rows) + 8 * images) / logits.nbytes
+    parts = 4 * 16 * 4 * classes / logits.nbytes  # some in float32
+    assert 1 < kept(call, logits) <= 1 + small
+    assert 1 <= allocated(call, logits) <= 1 + small + parts
 
 
 def test_sigmoid_without_mixup_is_binary_cross_entropy() -> None:
