@@ -23,18 +23,18 @@ from itertools import chain, repeat
 from typing import Any, Literal, cast
 
 import torch
-import torch.distributed as dist
 from rich.console import Console
 from torch import nn
 
 from tagmill.pipeline import Batch, Loader, LoaderConfig
 from tagmill.shards import ConfigError, Corpus, Store, TagmillError, Vocabulary
-from tagmill.training.checkpoints import checkpoint
+from tagmill.training.checkpoints.restoring import resume
+from tagmill.training.checkpoints.saving import Checkpoints
 from tagmill.training.config.recipe import TRAIN_COMMAND, from_command_line, load_recipe
 from tagmill.training.config.train import TrainConfig
 from tagmill.training.metrics.evaluation import scores
 from tagmill.training.metrics.held_out import HeldOut
-from tagmill.training.metrics.log import Log, save_run
+from tagmill.training.metrics.log import Log
 from tagmill.training.metrics.text import learnt_text
 from tagmill.training.metrics.writers import Writers, check_writers, open_writers
 from tagmill.training.model.build import build_model, check_model
@@ -49,7 +49,7 @@ from tagmill.training.step.optimiser import build_optimiser, gradient_norm
 from tagmill.training.step.schedule import learning_rate
 from tagmill.training.step.seeds import begin_randomness
 from tagmill.training.step.slices import slices
-from tagmill.training.trained.final import export_run, save_labels
+from tagmill.training.trained.final import export_run
 
 __all__ = ["TRAIN_COMMAND", "TrainConfig", "load_recipe", "main", "train"]
 
@@ -100,24 +100,7 @@ def take_step(run: Run, batch: Batch, before: dict[str, object]) -> None:
 
 
 # ------------------------------------------------------------------------------------------------------------ Training
-def resume(run: Run, identity: dict[str, Any], vocabulary: Vocabulary, console: Console) -> None:
-    """Continues from a checkpoint, the same on all processes; without one the run begins at step 0."""
-    path = checkpoint.find(run.config.output, run.config.resume)
-    if path is not None:
-        saved = checkpoint.restore(path, identity, vocabulary)
-        run.model.load_state_dict(saved["model"])
-        run.optimiser.load_state_dict(saved["optimiser"])
-        run.loader.load_state_dict(saved["loader"])
-        run.step, run.images = saved["step"], saved["images"]
-        console.print(f"resumed    from step {run.step:,}")
-    if run.several:
-        dist.all_reduce(agreed := torch.tensor([run.step, -run.step], device=run.device), dist.ReduceOp.MAX)
-        if agreed.sum():
-            where = run.config.output
-            raise TagmillError("not every process sees the same checkpoint", where, "give an output that all share")
-
-
-def steps_of(run: Run, log: Log, held_out: HeldOut, stop: StopRequest, store: Store, identity: dict[str, Any]) -> bool:
+def steps_of(run: Run, log: Log, held_out: HeldOut, stop: StopRequest, checkpoints: Checkpoints) -> bool:
     """Takes the steps, and evaluates between them. Returns whether they came to the end; a signal ends them before, with a
     checkpoint."""
     config = run.config
@@ -136,13 +119,16 @@ def steps_of(run: Run, log: Log, held_out: HeldOut, stop: StopRequest, store: St
             take_step(run, moved, before)
             log.count(moved)
         done = batch is None or run.step == run.steps
+        if checkpoints.failed():  # all processes end after the same step, with its error
+            stop.signal = signal.SIGTERM
         stopped = not done and stop.agreed()
-        due = done or stopped or held_out.due or run.step % config.checkpoint_every == 0
+        due = done or stopped or held_out.due or checkpoints.due()
         if due or log.due:
             log.add(flush=due)
         if due:
-            save_run(run, store, identity)
+            checkpoints.save()
         if done or stopped:
+            checkpoints.wait()
             return not stopped
 
 
@@ -180,16 +166,16 @@ def train(config: TrainConfig) -> dict[str, Any]:
         forward = nn.parallel.DistributedDataParallel(forward) if world.size > 1 else forward
         optimiser = build_optimiser(config, model)
         run = Run(config, world, device, loader, model, forward, optimiser, plan.steps, plan.steps_per_epoch, idf)
-        identity, store = checkpoint.identity(config, vocabulary), Store(config.output)
-        resume(run, identity, vocabulary, console)
+        store = Store(config.output)
+        checkpoints = stack.enter_context(Checkpoints(run, store, vocabulary))
+        resume(run, checkpoints, vocabulary, console)
         writers = open_writers(config, store, run.step, said, stack) if world.rank == 0 else Writers()
         if world.rank == 0:
             store.put("plan.json", json.dumps(said, indent=1).encode())
-            save_labels(store, vocabulary)
         log = Log(run, writers, console)
-        held_out = HeldOut(run, corpus, log, stack)
+        held_out = HeldOut(run, corpus, log, stack, checkpoints.score)
         stop = stack.enter_context(StopRequest())
-        came_to_end = steps_of(run, log, held_out, stop, store, identity)
+        came_to_end = steps_of(run, log, held_out, stop, checkpoints)
         found = held_out.evaluate(stop) if came_to_end else None
         if found is None:
             console.print(f"stopped    at step {run.step:,} with a checkpoint; the same command continues")

@@ -19,13 +19,13 @@ from PIL import Image
 from torch import nn
 
 from tagmill.pipeline import Terms
-from tagmill.shards import ConfigError, TagmillError
+from tagmill.shards import ConfigError, Store, TagmillError
 from tagmill.train import TrainConfig, train
-from tagmill.training.checkpoints.checkpoint import kept
+from tagmill.training.checkpoints.layout import steps_there
 from tagmill.training.model.build import build_model
 from tagmill.training.step.losses import softmax_loss
 from tests.pipeline.corpora import NUM_LABELS, Made, make_corpus
-from tests.training.runs import VIT, command, lines
+from tests.training.runs import VIT, command, lines, weights_in
 
 
 @pytest.fixture(scope="session")
@@ -225,10 +225,6 @@ def compare_weights(config: TrainConfig, others: list[Path]) -> None:
         assert max(float((one[name] - other[name]).abs().max()) for name in one) < 1e-5 < moved / 100
 
 
-def weights_in(folder: Path) -> dict[str, torch.Tensor]:
-    return torch.load(folder / "checkpoint.pt", weights_only=True)["model"]  # type: ignore[no-any-return]
-
-
 def test_the_parts_of_a_step_may_change_at_a_resume(
     undisturbed: TrainConfig, killed: TrainConfig, tmp_path: Path
 ) -> None:
@@ -241,8 +237,7 @@ def test_the_parts_of_a_step_may_change_at_a_resume(
 
 def test_a_run_goes_back_to_a_step_that_was_kept(undisturbed: TrainConfig, tmp_path: Path) -> None:
     shutil.copytree(undisturbed.output, tmp_path / "copy")
-    steps = sorted(kept(str(tmp_path / "copy")))
-    assert steps == [84, 87, 90]
+    assert steps_there(Store(str(tmp_path / "copy"))) == [84, 87, 90]
     train(replace(undisturbed, output=str(tmp_path / "copy"), resume="84"))
     same = ("step", "turn", "loss")
     found, wanted = (
@@ -285,8 +280,7 @@ def test_two_processes_end_after_the_same_step(made: Made, tmp_path: Path) -> No
                 break
         said = process.stdout.read()
     assert "stopped    at step" in said and process.returncode != 0, said
-    saved = torch.load(tmp_path / "model/checkpoint.pt", weights_only=True)
-    assert saved["step"] == lines(config.output)[-1]["step"] >= 3
+    assert steps_there(Store(config.output)) == [lines(config.output)[-1]["step"]]
 
 
 # ------------------------------------------------------------------------------------------------------------- Refusals
@@ -296,27 +290,6 @@ def test_checkpoints_of_other_runs_are_refused_by_name(undisturbed: TrainConfig,
     other = make_corpus(tmp_path / "other", [40, 30, 20], holdout=[31], seed=1)
     with pytest.raises(TagmillError, match="manifest is"):
         train(replace(undisturbed, corpus=other.url))
-    path = Path(undisturbed.output, "checkpoint.pt")
-    saved = torch.load(path, weights_only=True)
-    forged = {**saved, "identity": {**saved["identity"], "vocabulary": "0" * 64}}
-    for content, says in (
-        (path.read_bytes()[:5000], "a truncated one"),
-        (b"", "a truncated one"),
-        (_saved(forged), "vocabulary is '000"),
-        (_saved({"model": saved["model"]}), "not a checkpoint"),
-        (_saved({**saved, "identity": TrainConfig()}), "not a checkpoint"),  # an object, which is never unpickled
-    ):
-        (tmp_path / "model").mkdir(exist_ok=True)
-        (tmp_path / "model/checkpoint.pt").write_bytes(content)
-        with pytest.raises(TagmillError, match=says):
-            train(replace(undisturbed, output=str(tmp_path / "model")))
-    fresh = train(replace(undisturbed, output=str(tmp_path / "model"), resume="never", steps=2))
-    assert fresh["trained"]["step"] == 2
-
-
-def _saved(value: object) -> bytes:
-    torch.save(value, sink := io.BytesIO())
-    return sink.getvalue()
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_with_its_location(made: Made, tmp_path: Path) -> None:
@@ -326,8 +299,9 @@ def test_a_loss_that_is_not_finite_stops_the_run_with_its_location(made: Made, t
     ) as caught:
         train(config)
     assert "a lower lr" in str(caught.value)
-    saved = tmp_path / "checkpoint.pt"
-    assert not saved.exists() or all(math.isfinite(line["loss"]) for line in lines(tmp_path))
+    assert all(math.isfinite(line["loss"]) for line in lines(tmp_path))
+    for step in steps_there(Store(str(tmp_path))):
+        assert all(value.isfinite().all() for value in weights_in(tmp_path, step).values())
 
 
 def test_an_unwritable_output_is_refused_before_training(made: Made, tmp_path: Path) -> None:

@@ -3,8 +3,11 @@
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import torch
+
+from tagmill.training.checkpoints.weights import find_checkpoint, read_checkpoint_weights
 from tagmill.training.config.train import TrainConfig
 
 # A model without batch statistics, small steps that cross epochs (90 turns) and blocks (5 x 2 x 4 turns), uneven ranks.
@@ -42,3 +45,8 @@ def lines(folder: Path | str) -> list[dict[str, Any]]:
     journal = Path(folder, "metrics.jsonl")
     text = journal.read_text() if journal.exists() else ""
     return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+
+
+def weights_in(folder: Path | str, step: int | Literal["newest", "best"] = "newest") -> dict[str, torch.Tensor]:
+    """Returns the weights of a checkpoint of a run."""
+    return read_checkpoint_weights(*find_checkpoint(str(folder), step))

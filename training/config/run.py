@@ -17,8 +17,6 @@ class RunOptions:
     """View of the corpus whose labels are learnt."""
     output: str = "out/model"
     """Folder that all processes see, for checkpoints, metrics.jsonl and evaluation.json."""
-    resume: str = "auto"
-    """auto: continue from the newest checkpoint of the output; a step: from the checkpoint of that step; never: start again."""
     dry_run: bool = False
     """Print what would be done, and stop."""
     processes: Count | None = None
@@ -32,7 +30,3 @@ class RunOptions:
     """Length in steps of the optimiser."""
     images: Count | None = None
     """Length in images."""
-    checkpoint_every: Count = 1000
-    """Steps between two checkpoints."""
-    keep: Count = 3
-    """Checkpoints that are kept, the newest ones."""

@@ -7,6 +7,7 @@ from typing import Literal
 from tagmill.pipeline import LoaderConfig, parse_size
 from tagmill.shards import ConfigError
 from tagmill.shards.settings.ranges import check_fields
+from tagmill.training.config.checkpoints import CheckpointOptions
 from tagmill.training.config.images import ImageOptions
 from tagmill.training.config.loss import LossOptions
 from tagmill.training.config.metrics import MetricsOptions
@@ -23,7 +24,9 @@ ALTERNATIVES = (LENGTHS, WARMUPS)
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainConfig(RunOptions, ModelOptions, LossOptions, OptimiserOptions, ImageOptions, MetricsOptions):
+class TrainConfig(
+    RunOptions, CheckpointOptions, ModelOptions, LossOptions, OptimiserOptions, ImageOptions, MetricsOptions
+):
     """A run. Raises ConfigError, with the field and what to give, for a value that is not valid."""
 
     def __post_init__(self) -> None:

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any, cast
 
@@ -30,9 +31,10 @@ class HeldOut:
     held-out images all evaluations are empty.
     """
 
-    def __init__(self, run: Run, corpus: Corpus, log: Log, stack: ExitStack) -> None:
-        """Opens the loader, which `stack` closes; nothing is read before the first evaluation."""
-        self._run, self._log = run, log
+    def __init__(self, run: Run, corpus: Corpus, log: Log, stack: ExitStack, scored: Callable[[float], object]) -> None:
+        """Opens the loader, which `stack` closes; nothing is read before the first evaluation. `scored` is given the top-1
+        accuracy of each evaluation: of the average, if there is one."""
+        self._run, self._log, self._scored = run, log, scored
         self._loader: Loader | None = None
         if has_held_out(run.loader):
             reading = run.config.loader_config("holdout", run.device)
@@ -61,6 +63,8 @@ class HeldOut:
         result = {**own, **found} if own else {}
         self._log.evaluated(result, time.perf_counter() - began, again=run.step == self._last)
         self._last = run.step
+        if result:
+            self._scored(result.get("average", result)["top1"])
         return result
 
 

@@ -1,4 +1,4 @@
-"""The log of a run, its checkpoints, and the end of a run that diverges."""
+"""The log of a run, and the end of a run that diverges."""
 
 import math
 import time
@@ -10,15 +10,12 @@ import torch.distributed as dist
 from rich.console import Console
 
 from tagmill.pipeline import Batch
-from tagmill.shards import Store, TagmillError
-from tagmill.training.checkpoints import checkpoint
-from tagmill.training.config.train import TrainConfig
+from tagmill.training.checkpoints.divergence import diverged
 from tagmill.training.metrics.advice import Advice
 from tagmill.training.metrics.constant_guess import constant_guess_loss
 from tagmill.training.metrics.flops import device_peak, training_flops
 from tagmill.training.metrics.text import accuracy_text, step_text
 from tagmill.training.metrics.writers import EVALUATIONS, METRICS, Writers
-from tagmill.training.model.statistics import weights_are_finite
 from tagmill.training.run import Run
 
 _WAITED, _MEMORY = range(2)  # what each process reports in a column of its own
@@ -130,22 +127,3 @@ class Log:
                     f"step {first + number + 1:,} of {run.steps:,}, from epoch {before['epoch']}, turn {before['turn']}"
                 )
                 raise diverged(run.config, what, where)
-
-
-def save_run(run: Run, store: Store, identity: dict[str, Any]) -> None:
-    """Saves a checkpoint, on rank 0. Raises TagmillError instead for weights that are not finite."""
-    if not weights_are_finite(run.model):
-        raise diverged(run.config, "weights are not finite", f"step {run.step:,} of {run.steps:,}")
-    if run.world.rank == 0:
-        content: dict[str, Any] = {"model": run.model.state_dict(), "optimiser": run.optimiser.state_dict()}
-        content |= {"identity": identity, "step": run.step, "images": run.images, "loader": run.loader.state_dict()}
-        checkpoint.save(store, run.config.output, content, run.config.keep)
-
-
-def diverged(config: TrainConfig, what: str, where: str) -> TagmillError:
-    """Returns the error of a run that cannot go on."""
-    there = ", ".join(map(str, sorted(checkpoint.kept(config.output)))) or "none"
-    remedy = (
-        f"start again with --resume never and a lower lr, a longer warm-up or --clip 1 (checkpoints of steps: {there}"
-    )
-    return TagmillError(what, where, f"{remedy}; --resume STEP repeats from one)")

@@ -24,7 +24,7 @@ class ExportOptions:
     weights: Which = "auto"
     """ema: the average of the weights; model: the weights themselves; auto: the average if the run has one."""
     step: str = "auto"
-    """Checkpoint of a run: auto for the newest, or its step."""
+    """Checkpoint of a run: auto for the newest, best for the best by held-out accuracy, or its step."""
 
 
 EXPORT_COMMAND = CommandLine(
@@ -35,8 +35,8 @@ EXPORT_COMMAND = CommandLine(
 def export_command(arguments: Sequence[str]) -> None:
     """Runs one `tagmill train export` command line."""
     (chosen,) = EXPORT_COMMAND.parse(arguments)
-    if not (chosen.step == "auto" or chosen.step.isdecimal()):
-        raise ConfigError(f"step = {chosen.step!r}", "export", "give auto, or a step")
+    if not (chosen.step in ("auto", "best") or chosen.step.isdecimal()):
+        raise ConfigError(f"step = {chosen.step!r}", "export", "give auto, best or a step")
     trained = read_trained(chosen.source, chosen.weights, chosen.step)
     write_folder(trained, chosen.output)
     labels = "outputs without names" if trained.labels is None else f"{len(trained.labels):,} labels"

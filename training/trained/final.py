@@ -1,17 +1,12 @@
-"""What the output folder of a run has beside its checkpoints: its labels, and at its end its model."""
+"""What the output folder of a run has at its end beside its checkpoints: its model."""
 
-from tagmill.shards import Store, Vocabulary
+from tagmill.shards import Vocabulary
 from tagmill.training.run import Run
 from tagmill.training.trained.folder import write_folder
-from tagmill.training.trained.labels import VOCABULARY_FILE, labels_of
+from tagmill.training.trained.labels import labels_of
 from tagmill.training.trained.run_folder import trained_of
 
 FINAL = "model"
-
-
-def save_labels(store: Store, vocabulary: Vocabulary) -> None:
-    """Writes the labels, so that the checkpoints can be used without the corpus."""
-    store.put(VOCABULARY_FILE, vocabulary.json())
 
 
 def export_run(run: Run, vocabulary: Vocabulary) -> str:

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from tagmill.shards import TagmillError, Vocabulary
 
 LABELS_FILE = "labels.json"
-VOCABULARY_FILE = "vocabulary.json"
 
 
 @dataclass(frozen=True)

@@ -22,12 +22,10 @@ def read_trained(source: str, which: Which = "auto", step: str = "auto") -> Trai
         if name == WEIGHTS_FILE and is_folder(store):
             return read_folder(store.url)
         return Trained(source, read_weights(source))
-    if "://" not in source:
-        path = Path(source)
-        if not path.exists():
-            raise ConfigError("no such file or folder", source, KINDS)
-        if is_run(path):
-            return read_run(path, which, step)
+    if "://" not in source and not Path(source).exists():
+        raise ConfigError("no such file or folder", source, KINDS)
+    if is_run(source):
+        return read_run(source, which, step)
     if is_folder(Store(source)):
         return read_folder(source)
     raise ConfigError(f"neither a run nor a model: no checkpoint, no {CONFIG_FILE}", source, KINDS)

@@ -10,10 +10,11 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from safetensors.torch import load
 
-from tagmill.shards import TagmillError
+from tagmill.shards import Store, TagmillError
 from tagmill.train import train
-from tagmill.training.checkpoints.checkpoint import NEWEST, kept
+from tagmill.training.checkpoints.layout import read_done, read_object, steps_there
 from tests.pipeline.corpora import Made, make_corpus
 from tests.training.runs import VIT, lines
 
@@ -47,10 +48,12 @@ def test_nothing_that_is_not_finite_is_ever_saved(
         train(replace(config, checkpoint_every=every, log_every=log, steps=4, keep=2))
     except TagmillError as error:
         assert "--resume never" in str(error) and "step" in str(error)
-    for path in (output / NEWEST, *kept(str(output)).values()):
-        if path.exists():
-            saved = torch.load(path, weights_only=True)
-            assert finite(saved["model"]) and finite(saved["optimiser"])
+    store = Store(str(output))
+    for step in steps_there(store):
+        done = read_done(store, step)
+        for name in done.objects:
+            if name.endswith(".safetensors"):
+                assert finite(load(read_object(store, done, name)))
     for path in output.glob("*.json*"):
         assert not any(word in path.read_text() for word in ("NaN", "Infinity"))
     assert all(finite(line) for line in lines(output))
@@ -60,7 +63,7 @@ def test_weights_that_one_step_made_infinite_are_not_saved(made: Made, tmp_path:
     config = replace(VIT, corpus=made.url, output=str(tmp_path), lr=1e36, weight_decay=1e6, optimiser="sgd", steps=1)
     with pytest.raises(TagmillError, match=r"not finite|is (nan|inf)"):
         train(config)
-    assert not (tmp_path / NEWEST).exists()
+    assert steps_there(Store(str(tmp_path))) == []
 
 
 def test_a_line_has_the_norm_of_the_gradient_and_valid_json(made: Made, tmp_path: Path) -> None:

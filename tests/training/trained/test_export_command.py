@@ -16,8 +16,8 @@ def test_any_checkpoint_is_exported(tmp_path: Path, capsys: pytest.CaptureFixtur
     capsys.readouterr()
     export_command([config.output, "--output", f"{tmp_path}/second", "--step", "2", "--weights", "model"])
     said = capsys.readouterr().out
-    assert "checkpoint-2.pt (test_vit, 7 labels)" in said and f"tagmill predict {tmp_path}/second" in said
-    assert read_trained(f"{tmp_path}/second").digest == read_trained(f"{config.output}/checkpoint-2.pt").digest
+    assert "checkpoints/2 (test_vit, 7 labels)" in said and f"tagmill predict {tmp_path}/second" in said
+    assert read_trained(f"{tmp_path}/second").digest == read_trained(f"{config.output}/checkpoints/2").digest
     assert timm.create_model(f"local-dir:{tmp_path}/second", pretrained=True).num_classes == 7
 
 

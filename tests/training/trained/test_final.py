@@ -6,7 +6,7 @@ import pytest
 import timm
 import torch
 
-from tagmill.training.checkpoints.checkpoint import read
+from tests.training.runs import weights_in
 from tests.training.trained.runs import short_run
 
 
@@ -14,7 +14,7 @@ def test_a_run_ends_with_its_model_and_says_how_to_use_it(tmp_path: Path, capsys
     config = short_run(tmp_path, loss="sigmoid", evaluation_size=48, model="test_resnet", model_args={})
     folder = f"{config.output}/model"
     assert capsys.readouterr().out.splitlines()[-1] == f"model      {folder}: tagmill predict {folder} PICTURE"
-    model, saved = timm.create_model(f"local-dir:{folder}", pretrained=True), read(Path(config.output, "checkpoint.pt"))
-    assert all(torch.equal(value, saved["model"][name]) for name, value in model.state_dict().items())
+    model, saved = timm.create_model(f"local-dir:{folder}", pretrained=True), weights_in(config.output)
+    assert all(torch.equal(value, saved[name]) for name, value in model.state_dict().items())
     assert list(model.pretrained_cfg["input_size"]) == [3, 48, 48]
     assert model.pretrained_cfg["label_names"] == [f"label{number}" for number in range(7)]

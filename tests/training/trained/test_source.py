@@ -24,7 +24,7 @@ def test_each_kind_of_source_is_read(tmp_path: Path) -> None:
     assert list(plain.weights) == ["a"] and plain.labels is None and plain.network is None
     config = short_run(tmp_path)
     run, exported = read_trained(config.output), read_trained(f"{config.output}/model")
-    assert run.digest == read_trained(f"{config.output}/checkpoint.pt").digest == exported.digest
+    assert run.digest == read_trained(f"{config.output}/checkpoints/4").digest == exported.digest
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ import torch.distributed as dist
 from tagmill.shards import TagmillError
 from tagmill.train import train
 from tagmill.training.config.train import TrainConfig
-from tests.training.runs import lines
+from tests.training.runs import lines, weights_in
 
 PLACE = {"LOCAL_WORLD_SIZE": "1", "GLOO_SOCKET_IFNAME": "lo", "TORCHELASTIC_USE_AGENT_STORE": "True"}
 VARYING = (
@@ -85,7 +85,7 @@ def losses(config: TrainConfig) -> list[float]:
 
 def weights(config: TrainConfig) -> dict[str, torch.Tensor]:
     """Returns the weights of a run's newest checkpoint."""
-    return torch.load(Path(config.output, "checkpoint.pt"), weights_only=True)["model"]  # type: ignore[no-any-return]
+    return weights_in(config.output)
 
 
 def farthest(one: TrainConfig, other: TrainConfig) -> float:
