@@ -37,7 +37,7 @@ RULES: tuple[dict[str, Rule], ...] = (
     _rules(Rule.FREE, "log_every", "evaluate_every", "tensorboard", "wandb"),
     _rules(Rule.FIXED, "model", "model_args"),
     _rules(Rule.FREE, "precision", "channels_last", "compile", "device"),
-    _rules(Rule.FIXED, "loss", "smoothing", "label_weights", "shuffle_labels"),
+    _rules(Rule.FIXED, "loss", "smoothing", "head_bias", "label_weights", "shuffle_labels"),
     _rules(
         Rule.FIXED, "optimiser", "momentum", "beta2", "lr", "lr_batch_size", "warmup_steps", "warmup_lr", "schedule"
     ),

@@ -10,7 +10,6 @@ from torch import nn
 from tagmill.shards import ConfigError
 from tagmill.training.config.train import TrainConfig
 from tagmill.training.model.head import compute_head_in_float32
-from tagmill.training.step.losses import SIGMOID_BIAS
 
 
 def build_model(config: TrainConfig, num_classes: int) -> nn.Module:
@@ -22,8 +21,8 @@ def build_model(config: TrainConfig, num_classes: int) -> nn.Module:
         what = f"no model {config.model!r} with {config.model_args or 'no arguments'}: {error}"
         raise ConfigError(what, "timm", f"similar names: {near or 'none'}") from error
     head = compute_head_in_float32(model)
-    if config.loss == "sigmoid" and head is not None and head.bias is not None:
-        nn.init.constant_(head.bias, SIGMOID_BIAS)
+    if (bias := config.first_head_bias) is not None and head is not None and head.bias is not None:
+        nn.init.constant_(head.bias, bias)
     return model
 
 

@@ -19,8 +19,6 @@ from torch.nn.functional import softplus
 from tagmill.pipeline import Terms
 from tagmill.shards import Vocabulary
 
-SIGMOID_BIAS = -10.0
-"""Bias of the last layer at the start of training with sigmoids, of thousands of labels nearly all are wrong: BiT's."""
 CHUNK_BYTES = {"cpu": 4 << 20, "cuda": 64 << 20}
 """Bytes of float32 logits that are taken at a time: what a CPU's caches hold, and enough rows to fill a GPU."""
 

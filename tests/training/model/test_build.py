@@ -1,6 +1,7 @@
 """Tests building a network and the check of sizes."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -9,7 +10,6 @@ from torch import nn
 from tagmill.shards import ConfigError
 from tagmill.training.config.train import TrainConfig
 from tagmill.training.model.build import build_model, check_model
-from tagmill.training.step.losses import SIGMOID_BIAS
 from tests.training.runs import VIT
 
 
@@ -18,9 +18,19 @@ def test_an_unknown_model_raises_an_error_with_similar_names() -> None:
         build_model(TrainConfig(model="resnet5000"), 3)
 
 
-def test_sigmoids_begin_with_a_low_bias() -> None:
-    head = build_model(replace(VIT, loss="sigmoid"), 4).get_classifier()  # type: ignore[operator]
-    assert set(head.bias.tolist()) == {SIGMOID_BIAS}
+@pytest.mark.parametrize(
+    ("values", "bias"),
+    [
+        ({"loss": "sigmoid"}, -10),
+        ({"loss": "sigmoid", "head_bias": 0.0}, 0),
+        ({"head_bias": -2.5}, -2.5),
+        ({}, 0),  # as timm has it in this network
+    ],
+)
+def test_the_last_layer_begins_with_its_bias(values: dict[str, Any], bias: float) -> None:
+    """BiT's sigmoids begin at -10, and CatLIP's at 0."""
+    head = build_model(replace(VIT, **values), 4).get_classifier()  # type: ignore[operator]
+    assert set(head.bias.tolist()) == {bias}
 
 
 def test_a_model_built_for_one_size_is_refused_before_the_run() -> None:
