@@ -70,12 +70,20 @@ COMMANDS = {
         "EXPORT_COMMAND",
         "train",
     ),
+    "predict": Command(
+        "Name the labels of images by a trained model.",
+        "tagmill.predict.predict_command",
+        "predict_command",
+        "PREDICT_COMMAND",
+        "train",
+    ),
 }
 AFTER_A_STOP = {
     "ingest": "the same command continues where it stopped",
     "corpus": "run the same command again",
     "train": "the same command continues from its last checkpoint, or starts again if there is none",
     "train export": "run the same command again",
+    "predict": "the pictures above are done",
 }
 COMPLETION = ("--tyro-print-completion", "--tyro-write-completion")
 
@@ -87,6 +95,7 @@ def usage() -> str:
         "corpus": f"Inspect or change a corpus: {', '.join(CORPUS)}.",
         "train": COMMANDS["train"].help,
         "train export": COMMANDS["train export"].help,
+        "predict": COMMANDS["predict"].help,
         "help": "Show this text, or the options of a command: tagmill help corpus view.",
     }
     return "\n".join(

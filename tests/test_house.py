@@ -25,6 +25,7 @@ LAW = {
     "pipeline": {"shards"},
     "training": {"pipeline", "shards"},
     "train": {"training", "pipeline", "shards"},
+    "predict": {"training", "pipeline", "ingest", "shards"},
     "transfer": {"pipeline", "shards"},
     "studies": {"train", "transfer", "pipeline", "ingest", "shards"},
     "examples": {"pipeline", "shards"},
@@ -32,6 +33,7 @@ LAW = {
 FRONT_DOOR_ONLY = {
     "training": {"pipeline"},
     "train": {"pipeline"},
+    "predict": {"pipeline"},
     "transfer": {"pipeline"},
     "studies": {"pipeline", "ingest", "train", "transfer"},
     "examples": {"pipeline", "shards"},
@@ -70,7 +72,7 @@ DOORS = {
     "lightning": {"examples/lightning_module.py"},
     "accelerate": {"examples/accelerate_loop.py"},
 }
-TORCH_ROOMS = {"training", "transfer", "studies", "examples"}
+TORCH_ROOMS = {"training", "predict", "transfer", "studies", "examples"}
 
 
 def sources() -> list[Path]:
@@ -319,7 +321,7 @@ BARRED = (
     r"\binterpreter('s)? lock\b",
     r"(?<!\bno )\bsuch\b(?! as\b| an?\b)",
 )
-PLAIN = ("pipeline", "training", "shards", "demo", "examples", "bench", "docs", "ingest")
+PLAIN = ("pipeline", "training", "predict", "shards", "demo", "examples", "bench", "docs", "ingest")
 UNCHECKED = (
     *(f"tests/ingest/{folder}/" for folder in ("config", "dedup", "filters", "pack", "parts", "progress", "takedown")),
     "tests/ingest/test_",

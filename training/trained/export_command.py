@@ -42,4 +42,4 @@ def export_command(arguments: Sequence[str]) -> None:
     labels = "outputs without names" if trained.labels is None else f"{len(trained.labels):,} labels"
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"exported   {trained.where} ({trained.network}, {labels}) to {chosen.output}", markup=False)
-    console.print(f"use        tagmill predict {chosen.output} PICTURE", markup=False)
+    console.print(f"use        tagmill predict {chosen.output} IMAGE", markup=False)

@@ -15,4 +15,4 @@ def export_run(run: Run, vocabulary: Vocabulary) -> str:
     if run.world.rank == 0:
         weights = run.model.state_dict()
         write_folder(trained_of(vars(run.config), labels_of(vocabulary), weights, folder), folder)
-    return f"model      {folder}: tagmill predict {folder} PICTURE"
+    return f"model      {folder}: tagmill predict {folder} IMAGE"

@@ -27,4 +27,4 @@ def trained(network: str = "test_vit", size: int = 32, **arguments: Any) -> Trai
 
 def randomised(value: torch.Tensor) -> torch.Tensor:
     """Returns a tensor with every number changed a little; variances stay positive."""
-    return value + torch.rand(value.shape) / 10 if value.is_floating_point() else value.clone()
+    return value + (torch.rand(value.shape) - 0.5) / 20 if value.is_floating_point() else value.clone()

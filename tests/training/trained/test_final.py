@@ -13,7 +13,7 @@ from tests.training.trained.runs import short_run
 def test_a_run_ends_with_its_model_and_says_how_to_use_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = short_run(tmp_path, loss="sigmoid", evaluation_size=48, model="test_resnet", model_args={})
     folder = f"{config.output}/model"
-    assert capsys.readouterr().out.splitlines()[-1] == f"model      {folder}: tagmill predict {folder} PICTURE"
+    assert capsys.readouterr().out.splitlines()[-1] == f"model      {folder}: tagmill predict {folder} IMAGE"
     model, saved = timm.create_model(f"local-dir:{folder}", pretrained=True), weights_in(config.output)
     assert all(torch.equal(value, saved[name]) for name, value in model.state_dict().items())
     assert list(model.pretrained_cfg["input_size"]) == [3, 48, 48]

@@ -1,0 +1,1 @@
+"""Names the labels of images by a trained model: `tagmill predict`."""
