@@ -10,7 +10,7 @@ def step_text(line: Mapping[str, Any], steps: int, left: float, width: int | Non
     """Returns a line of metrics as text. `left`: seconds until the end of the run. `width`: columns of the terminal, at
     which the text is continued in an indented line; None for one line whatever its length."""
     parts = [f"step {line['step']:,}/{steps:,}", f"epoch {line['epoch']}", f"loss {line['loss']:.3f}"]
-    parts += [f"{line['images_per_second']:,.0f} images/s", f"waited {line['waited_share_slowest']:.0%}"]
+    parts += [f"{line['images_per_second']:,.0f} img/s", f"wait {line['waited_share_slowest']:.0%}"]
     parts += [f"{line['mfu']:.0%} MFU"] if "mfu" in line else []
     parts += [f"{line['holes']:,} holes"] if line["holes"] else []
     return folded([*parts, f"{duration(left)} left"], width)

@@ -45,14 +45,14 @@ class WandbWriter:
     def flush(self) -> None:
         """Does nothing: a process of wandb sends the lines."""
 
-    def close(self) -> None:
-        """Ends the run, and waits until its lines are sent."""
-        self._run.finish()
+    def close(self, kind: type[BaseException] | None = None, *error: object) -> None:
+        """Ends the run, as failed if an exception is given, and waits until its lines are sent."""
+        self._run.finish(exit_code=int(kind is not None))
 
 
 def _known(store: Store, project: str) -> str | None:
     """Returns the id of the output's run in a project."""
     with suppress(FileNotFoundError, ValueError, LookupError, TypeError):
         saved = json.loads(store.read(IDENTITY))
-        return str(saved["id"]) if saved["project"] == project else None
+        return saved["id"] if saved["project"] == project and isinstance(saved["id"], str) else None
     return None

@@ -90,6 +90,6 @@ def open_writers(config: TrainConfig, store: Store, step: int, said: Mapping[str
         others.append(TensorBoardWriter(store.root / "tensorboard", step))
         stack.callback(others[-1].close)
     if config.wandb is not None:
-        others.append(WandbWriter(config.wandb, store, fresh=step == 0, said=said))
-        stack.callback(others[-1].close)
+        others.append(wandb := WandbWriter(config.wandb, store, fresh=step == 0, said=said))
+        stack.push(wandb.close)
     return Writers(json, others)
