@@ -19,7 +19,7 @@ from tests.training.runs import VIT
 
 
 def loader_of(counts: list[int], images: int, epoch: int | None = None) -> Any:
-    """Stands in for a loader of a corpus with some images, of which `counts` carry each label."""
+    """A stand-in for the loader of a corpus with some images, of which `counts` carry each label."""
     corpus = SimpleNamespace(column=lambda name: np.array([images]))
     space = SimpleNamespace(shards=SimpleNamespace(start=0, stop=1))
     given = {"vocabulary": vocabulary_of(counts), "corpus": corpus, "space": space}

@@ -68,7 +68,7 @@ def test_tensorboard_in_a_bucket_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
 
 # ------------------------------------------------------------------------------------------------------------ Stand-ins
 class Summary:
-    """Stands in for torch's SummaryWriter."""
+    """A stand-in for torch's SummaryWriter."""
 
     made: list["Summary"]
 
@@ -103,7 +103,7 @@ def test_tensorboard_gets_every_number_and_drops_later_steps(tmp_path: Path, mon
 
 
 class RefusalError(Exception):
-    """Stands in for wandb.errors.Error."""
+    """A stand-in for wandb.errors.Error."""
 
 
 @pytest.fixture
