@@ -35,7 +35,7 @@ from tagmill.training.config.train import TrainConfig
 from tagmill.training.metrics.evaluation import scores
 from tagmill.training.metrics.held_out import HeldOut
 from tagmill.training.metrics.log import Log
-from tagmill.training.metrics.text import learnt_text
+from tagmill.training.metrics.text import learnt_text, say
 from tagmill.training.metrics.writers import Writers, check_writers, open_writers
 from tagmill.training.model.build import build_model, check_model
 from tagmill.training.model.statistics import frozen_statistics, has_batch_statistics
@@ -153,7 +153,7 @@ def train(config: TrainConfig) -> dict[str, Any]:
             model = build_model(config, len(vocabulary))
         check_batches(loader, model)
         plan = plan_of(config, loader, model, len(vocabulary), device)
-        console.print("\n".join([*plan.lines, *(f"WARNING    {text}" for text in plan.warnings)]))
+        say(console, "\n".join([*plan.lines, *(f"WARNING    {text}" for text in plan.warnings)]))
         said = {"plan": plan.lines, "warnings": plan.warnings, "steps": plan.steps, "config": asdict(config)}
         if config.dry_run:
             return said
@@ -184,7 +184,7 @@ def train(config: TrainConfig) -> dict[str, Any]:
         result: dict[str, Any] = {"trained": log.line, **found}
         if world.rank == 0:
             store.put("evaluation.json", json.dumps(result, indent=1, allow_nan=False).encode())
-        console.print(f"loader     {loader.report()}\n{learnt_text(result)}\n{export_run(run, vocabulary)}")
+        say(console, f"loader     {loader.report()}\n{learnt_text(result)}\n{export_run(run, vocabulary)}")
         return result
 
 

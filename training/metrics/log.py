@@ -14,7 +14,7 @@ from tagmill.training.checkpoints.divergence import diverged
 from tagmill.training.metrics.advice import Advice
 from tagmill.training.metrics.constant_guess import constant_guess_loss
 from tagmill.training.metrics.flops import device_peak, training_flops
-from tagmill.training.metrics.text import accuracy_text, step_text
+from tagmill.training.metrics.text import accuracy_text, say, step_text
 from tagmill.training.metrics.writers import EVALUATIONS, METRICS, Writers
 from tagmill.training.run import Run
 
@@ -82,7 +82,7 @@ class Log:
         width = self._console.width if self._console.is_terminal else None
         self._console.print(step_text(self.line, run.steps, left, width))
         for text in self._advice.on(self.line, int(seen + holes)):
-            self._console.print(f"WARNING    {text}")
+            say(self._console, f"WARNING    {text}")
         run.unlogged, self.waited, self._since, self._operations = [], 0.0, now, 0
         self._writers.add(METRICS, self.line)
 

@@ -1,9 +1,28 @@
 """Metrics as lines for people."""
 
+import textwrap
 from collections.abc import Mapping
 from typing import Any
 
+from rich.console import Console
+
 MINUTE, HOUR, DAY = 60, 3600, 86400
+INDENT = " " * 11  # of the text after the first word of a line
+
+
+def say(console: Console, text: str) -> None:
+    """Prints lines. On a terminal those that are wider are continued between two words, below the first one; off a terminal
+    a line is one line."""
+    if console.is_terminal:
+        fold = textwrap.TextWrapper(
+            console.width,
+            subsequent_indent=INDENT,
+            break_long_words=False,
+            break_on_hyphens=False,
+            drop_whitespace=True,
+        )
+        text = "\n".join(fold.fill(line) for line in text.split("\n"))
+    console.print(text, markup=False)
 
 
 def step_text(line: Mapping[str, Any], steps: int, left: float, width: int | None) -> str:

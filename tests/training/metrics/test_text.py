@@ -1,12 +1,14 @@
 """Tests metrics as lines for people."""
 
+import io
 import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
-from tagmill.training.metrics.text import accuracy_text, duration, folded, learnt_text, step_text
+from tagmill.training.metrics.text import accuracy_text, duration, folded, learnt_text, say, step_text
 
 LINE = {"step": 1234567, "epoch": 12, "loss": 12.3456, "images_per_second": 123456.0, "holes": 0}
 LINE |= {"waited_share_slowest": 0.034}
@@ -50,6 +52,19 @@ def test_a_duration_in_its_two_largest_units(seconds: float) -> None:
     parts = re.findall(r"([\d,]+) (\w+)", duration(seconds))
     value = sum(int(number.replace(",", "")) * units[unit] for number, unit in parts)
     assert 1 <= len(parts) <= 2 and value <= round(seconds) < value + max(1, units[parts[-1][1]])
+
+
+@pytest.mark.parametrize(("terminal", "rows"), [(True, 3), (False, 1)])
+def test_a_wide_line_is_continued_between_words_on_a_terminal_only(terminal: bool, rows: int) -> None:
+    console = Console(file=io.StringIO(), width=40, force_terminal=terminal, highlight=False, soft_wrap=True)
+    say(console, "loader     [1/2] images of a/long-path/that-is-not-cut, and more words after it\nend")
+    *shown, end = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert end == "end" and len(shown) == rows
+    assert (
+        " ".join(" ".join(shown).split())
+        == "loader [1/2] images of a/long-path/that-is-not-cut, and more words after it"
+    )
+    assert all(line.startswith(" " * 11) for line in shown[1:])
 
 
 RESULT = {
