@@ -154,6 +154,10 @@ def test_a_killed_run_resumes_exactly(undisturbed: TrainConfig, killed: TrainCon
 OPTIONS: dict[str, dict[str, Any]] = {
     "augmented": {"jitter": (0.4, 0.4, 0.4, 0.1), "randaugment": (2, 9), "mixup": 0.2},
     "several sizes": {"size": "16-32:16"},
+    "dropped, adamw": {
+        "model_args": {"img_size": 32, "drop_path_rate": 0.3, "proj_drop_rate": 0.2},
+        **{"optimiser": "adamw", "label_weights": "idf", "clip": 1.0, "schedule": "linear"},
+    },
 }
 
 
