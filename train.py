@@ -38,9 +38,13 @@ from tagmill.training.metrics.log import Log
 from tagmill.training.metrics.text import learnt_text, say
 from tagmill.training.metrics.writers import Writers, check_writers, open_writers
 from tagmill.training.model.build import build_model, check_model
+from tagmill.training.model.recompute import statistics_counted_once
 from tagmill.training.model.statistics import frozen_statistics, has_batch_statistics
+from tagmill.training.parallel.garbage import collect_garbage, garbage_at_intervals
 from tagmill.training.parallel.processes import begin_processes
 from tagmill.training.parallel.stop import StopRequest
+from tagmill.training.parallel.synchronise import gradients_averaged
+from tagmill.training.parallel.wrap import distributed
 from tagmill.training.plan.plan import plan_of
 from tagmill.training.run import Run
 from tagmill.training.step.control import shuffled
@@ -65,22 +69,23 @@ def backward(run: Run, batch: Batch) -> torch.Tensor:
     targets = batch.terms(shared=False) if config.loss == "sigmoid" else None
     total = torch.zeros((), device=run.device, dtype=torch.float64)
     output: Literal["bfloat16", "float32"] = "bfloat16" if config.precision == "bf16" else "float32"
-    parts = slices(batch, config.accumulation, only_valid=normalised)
+    parts = slices(batch, config.accumulation, only_valid=normalised, filler_size=run.filler_size)
     for number, part in enumerate(parts):
         # Dropout and the like are a function of step, rank and part.
         begin_randomness(run.device, config.seed, run.step, run.world.rank, number)
         images = batch.normalised_rows(part.rows, output, LoaderConfig.mean, LoaderConfig.std)
         with ExitStack() as stack:
-            if run.several and part is not parts[-1]:
-                stack.enter_context(run.forward.no_sync())
-            if normalised and not batch.filled:
+            stack.enter_context(gradients_averaged(run.forward, now=number == len(parts) - 1))
+            if normalised and part.filler and len(part.rows):
                 stack.enter_context(frozen_statistics(run.model))
             logits = scores(run.forward, images, config)
             if targets is None:
                 loss = softmax_loss(logits, part.terms(terms), config.smoothing)
             else:
                 loss = sigmoid_loss(logits, part.terms(terms), part.terms(targets), config.smoothing)
-            # The sum over all images of the step, divided by its nominal size: DDP averages over processes.
+            # The sum over all images of the step, divided by its nominal size: gradients are averaged over processes.
+            if normalised and config.activation_checkpointing:
+                stack.enter_context(statistics_counted_once(run.model))
             torch.autograd.backward(loss * run.world.size / config.batch_size)
         total += loss.detach()
     return total
@@ -95,6 +100,8 @@ def take_step(run: Run, batch: Batch, before: dict[str, object]) -> None:
         group["lr"] = learning_rate(config, run.step, run.steps, run.steps_per_epoch)
     run.optimiser.step()
     run.optimiser.zero_grad()
+    if run.ema is not None:
+        run.ema.follow(run.model, run.step)
     run.unlogged.append((before, torch.stack([loss, seen, batch.count - seen, norm]).double()))
     run.step += 1
 
@@ -118,6 +125,7 @@ def steps_of(run: Run, log: Log, held_out: HeldOut, stop: StopRequest, checkpoin
                 moved = replace(moved, labels=shuffled(moved.labels, before, batch.positions))
             take_step(run, moved, before)
             log.count(moved)
+            collect_garbage(run.step)
         done = batch is None or run.step == run.steps
         if checkpoints.failed():  # all processes end after the same step, with its error
             stop.signal = signal.SIGTERM
@@ -161,11 +169,9 @@ def train(config: TrainConfig) -> dict[str, Any]:
         layout = torch.channels_last if config.channels_last else torch.preserve_format
         model = model.to(device).to(memory_format=layout)
         idf = idf_weights(vocabulary, loader.samples_per_epoch).to(device) if config.label_weights == "idf" else None
-        forward: Any = torch.compile(model, dynamic=True) if config.compile else model
-        # Batch statistics are each process's own; rank 0's running ones stay.
-        forward = nn.parallel.DistributedDataParallel(forward) if world.size > 1 else forward
+        forward, ema = distributed(config, model, world.size)
         optimiser = build_optimiser(config, model)
-        run = Run(config, world, device, loader, model, forward, optimiser, plan.steps, plan.steps_per_epoch, idf)
+        run = Run(config, world, device, loader, model, forward, ema, optimiser, plan.steps, plan.steps_per_epoch, idf)
         store = Store(config.output)
         checkpoints = stack.enter_context(Checkpoints(run, store, vocabulary))
         resume(run, checkpoints, vocabulary, console)
@@ -175,6 +181,7 @@ def train(config: TrainConfig) -> dict[str, Any]:
         log = Log(run, writers, console)
         held_out = HeldOut(run, corpus, log, stack, checkpoints.score)
         stop = stack.enter_context(StopRequest())
+        stack.enter_context(garbage_at_intervals())
         came_to_end = steps_of(run, log, held_out, stop, checkpoints)
         found = held_out.evaluate(stop) if came_to_end else None
         if found is None:

@@ -1,13 +1,13 @@
 """The parts of a run, on one of its processes."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import nn
 
 from tagmill.pipeline import Loader, World
 from tagmill.training.config.train import TrainConfig
+from tagmill.training.model.ema import WeightAverage
 from tagmill.training.model.statistics import has_batch_statistics
 
 
@@ -20,7 +20,8 @@ class Run:
     device: str
     loader: Loader
     model: nn.Module
-    forward: Any  # the model as it is called: compiled, distributed
+    forward: nn.Module  # what is called in a step: the model, or with DDP a wrapper of it
+    ema: WeightAverage | None  # the average of the weights; its `module` has their names
     optimiser: torch.optim.Optimizer
     steps: int
     steps_per_epoch: int  # of the first epoch; a later one may have one step more or less
@@ -40,3 +41,11 @@ class Run:
     @property
     def several(self) -> bool:
         return self.world.size > 1
+
+    @property
+    def filler_size(self) -> int | None:
+        """Images of a forward pass that a process makes only because others make one: FSDP gathers weights in it, and batch
+        normalisation over all GPUs gathers statistics, to which no image adds nothing. None where passes are independent."""
+        if not self.several:
+            return None
+        return 0 if self.config.sync_batch_norm else 1 if self.config.parallel == "fsdp" else None

@@ -36,7 +36,9 @@ RULES: tuple[dict[str, Rule], ...] = (
     _rules(Rule.FREE, "resume", "extend", "checkpoint_every", "checkpoint_epochs", "keep"),
     _rules(Rule.FREE, "log_every", "evaluate_every", "tensorboard", "wandb"),
     _rules(Rule.FIXED, "model", "model_args"),
-    _rules(Rule.FREE, "precision", "channels_last", "compile", "device"),
+    _rules(Rule.FREE, "precision", "channels_last"),
+    _rules(Rule.FREE, "device", "parallel", "compile", "activation_checkpointing", "tf32"),
+    _rules(Rule.FIXED, "sync_batch_norm", "ema"),
     _rules(Rule.FIXED, "loss", "smoothing", "head_bias", "label_weights", "shuffle_labels"),
     _rules(
         Rule.FIXED, "optimiser", "momentum", "beta2", "lr", "lr_batch_size", "warmup_steps", "warmup_lr", "schedule"

@@ -22,8 +22,7 @@ MOST_NAMED = 4  # names of tensors in an error
 
 def modules_of(run: Run) -> dict[str, nn.Module]:
     """Returns the networks whose tensors are saved, by the prefix of their names."""
-    average = getattr(run, "ema", None)
-    return {MODEL: run.model} | ({} if average is None else {EMA: average})
+    return {MODEL: run.model} | ({} if run.ema is None else {EMA: run.ema})
 
 
 def tensors_of(run: Run) -> dict[str, torch.Tensor]:

@@ -1,4 +1,4 @@
-"""The network of a run, and how it is run."""
+"""The network of a run."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -6,7 +6,7 @@ from typing import Literal
 
 @dataclass(frozen=True, kw_only=True)
 class ModelOptions:
-    """The network, and how it is run."""
+    """The network, and its precision."""
 
     model: str = "resnet50"
     """Name of a model of timm."""
@@ -16,7 +16,3 @@ class ModelOptions:
     """Precision of the forward pass; the last layer and the loss are always computed in float32."""
     channels_last: bool = True
     """Keep images and weights in channels-last order."""
-    compile: bool = False
-    """Compile the model with torch.compile."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Device of the model."""

@@ -47,3 +47,5 @@ class OptimiserOptions:
     """Decay biases, norms and position embeddings too."""
     clip: Annotated[float, Between(0, above=True)] | None = None
     """Largest norm of the gradient; a larger gradient is scaled down to it. By default none is."""
+    ema: Count | None = None
+    """Half-life, in images, of an exponential moving average of the weights, which is evaluated too; by default none."""

@@ -13,6 +13,7 @@ from tagmill.training.config.loss import LossOptions
 from tagmill.training.config.metrics import MetricsOptions
 from tagmill.training.config.model import ModelOptions
 from tagmill.training.config.optimiser import OptimiserOptions
+from tagmill.training.config.parallel import ParallelOptions
 from tagmill.training.config.run import RunOptions
 
 MOST_LR = 1e37  # a float32, as the weights are
@@ -25,7 +26,14 @@ ALTERNATIVES = (LENGTHS, WARMUPS)
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig(
-    RunOptions, CheckpointOptions, ModelOptions, LossOptions, OptimiserOptions, ImageOptions, MetricsOptions
+    RunOptions,
+    CheckpointOptions,
+    ModelOptions,
+    LossOptions,
+    OptimiserOptions,
+    ImageOptions,
+    MetricsOptions,
+    ParallelOptions,
 ):
     """A run. Raises ConfigError, with the field and what to give, for a value that is not valid."""
 

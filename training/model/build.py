@@ -10,6 +10,7 @@ from torch import nn
 from tagmill.shards import ConfigError
 from tagmill.training.config.train import TrainConfig
 from tagmill.training.model.head import compute_head_in_float32
+from tagmill.training.model.recompute import recompute_blocks
 
 
 def build_model(config: TrainConfig, num_classes: int) -> nn.Module:
@@ -23,6 +24,8 @@ def build_model(config: TrainConfig, num_classes: int) -> nn.Module:
     head = compute_head_in_float32(model)
     if (bias := config.first_head_bias) is not None and head is not None and head.bias is not None:
         nn.init.constant_(head.bias, bias)
+    if config.activation_checkpointing:
+        recompute_blocks(model, config.model)
     return model
 
 

@@ -1,9 +1,8 @@
-"""Batch normalisation, and whether weights are finite."""
+"""Batch normalisation."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-import torch
 from torch import nn
 
 
@@ -23,11 +22,3 @@ def frozen_statistics(model: nn.Module) -> Iterator[None]:
             module.eval()
             stack.callback(module.train)
         yield
-
-
-def weights_are_finite(model: nn.Module) -> bool:
-    """Returns whether no weight or buffer is infinite or NaN. Waits for the device."""
-    with torch.no_grad():
-        values = [value for value in model.state_dict().values() if value.is_floating_point()]
-        norms = torch.stack([value.float().abs().amax() for value in values if value.numel()])
-    return bool(torch.isfinite(norms).all())

@@ -9,6 +9,7 @@ import torch.distributed as dist
 from tagmill.pipeline import World
 from tagmill.shards import ConfigError
 from tagmill.training.config.train import TrainConfig
+from tagmill.training.parallel.backends import gpu_settings
 
 
 def begin_processes(config: TrainConfig, stack: ExitStack) -> tuple[World, str]:
@@ -16,12 +17,19 @@ def begin_processes(config: TrainConfig, stack: ExitStack) -> tuple[World, str]:
     world, cuda = World.from_environment(), config.device != "cpu" and torch.cuda.is_available()
     if config.device == "cuda" and not cuda:
         raise ConfigError("device cuda, but torch sees no GPU", "train", "give --device cpu, or check nvidia-smi")
+    if config.sync_batch_norm and not cuda and not config.dry_run:
+        raise ConfigError(
+            "sync_batch_norm on a CPU: torch has it for GPUs only", "train", "leave it out, or give --device cuda"
+        )
     if config.dry_run:
         return World(world.rank, config.processes or world.size), "cuda" if cuda else "cpu"
     device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if cuda else "cpu"
     if cuda:
         torch.cuda.set_device(device)
+    stack.enter_context(gpu_settings(config, device))
     if world.size > 1:
-        dist.init_process_group("nccl" if cuda else "gloo")
+        # Checkpoints that are saved in the background, and the agreement to stop, communicate between CPUs.
+        backend, own = ("cpu:gloo,cuda:nccl", torch.device(device)) if cuda else ("gloo", None)
+        dist.init_process_group(backend, device_id=own)
         stack.callback(dist.destroy_process_group)
     return world, device

@@ -45,9 +45,11 @@ def gradient_norm(model: nn.Module, clip: float | None) -> torch.Tensor:
     """Returns the norm of the gradient, float32 on its device, before it is scaled down to `clip`. Weights that had no part in
     the loss have no gradient."""
     norm = nn.utils.get_total_norm([value.grad for value in model.parameters() if value.grad is not None])
+    if isinstance(norm, DTensor):
+        norm = norm.full_tensor()
     if clip is not None:
         nn.utils.clip_grads_with_norm_(model.parameters(), clip, norm)
-    return norm.full_tensor() if isinstance(norm, DTensor) else norm
+    return norm
 
 
 def _fused(config: TrainConfig, model: nn.Module) -> bool:
