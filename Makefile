@@ -4,6 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 ARGS ?=
 CORPUS ?= out/demo/corpus
+RECIPE ?= recipes/demo.toml
 ENGINE ?= duckdb
 WORKERS ?= 2
 BENCHES ?= pixels loader epochs plan
@@ -41,8 +42,8 @@ pages: setup ## Write the committed pages that are made from the code and bench/
 shards: setup ## Make a corpus from a list: make shards INPUT=urls.parquet OUTPUT=corpus ENGINE=duckdb ARGS="--holdout 1000".
 	@$(BIN)/tagmill ingest --input $(INPUT) --output $(OUTPUT) --engine $(ENGINE) $(ARGS)
 
-train: setup ## Train a model on a corpus: make train CORPUS=out/demo/corpus ARGS="--recipe recipes/demo.toml".
-	@$(BIN)/tagmill train --corpus $(CORPUS) $(ARGS)
+train: setup ## Train a model on a corpus: make train RECIPE=recipes/demo.toml CORPUS=out/demo/corpus ARGS="--output out/model".
+	@$(BIN)/tagmill train --recipe $(RECIPE) --corpus $(CORPUS) $(ARGS)
 
 bench: setup ## Run the comparisons that need no GPU.
 	@for name in $(BENCHES); do $(BIN)/python bench/$$name.py $(ARGS) || exit 1; done

@@ -61,6 +61,7 @@ class CommandLine:
     Where a dataclass has several bases, the fields of each are a group of the help, after the flags in `common`. Where there is
     a flag `recipe`, the file that it names gives values to the first dataclass, and flags override them. `alternatives`: groups
     of fields that say one thing in different ways; a flag for one of them replaces what the recipe says of all of them.
+    `examples`: paragraphs of the help, below `about`; indented lines stay as they are.
     """
 
     prog: str
@@ -68,6 +69,7 @@ class CommandLine:
     configs: tuple[Any, ...]
     common: tuple[str, ...] = ()
     alternatives: tuple[frozenset[str], ...] = ()
+    examples: tuple[str, ...] = ()
 
     def flags(self) -> list[Flag]:
         """All flags, those of the first dataclass first."""
@@ -80,7 +82,9 @@ class CommandLine:
         values = {} if path is None else read_recipe(path, self.configs[0], ("recipe",), self.alternatives)
         flags = {word.split("=")[0].removeprefix("--").replace("-", "_") for word in words if word.startswith("--")}
         values = {name: value for name, value in values.items() if name not in replaced(flags, self.alternatives)}
-        given = tyro.cli(self.options(values), args=list(words), prog=self.prog, description=self.about)
+        # Text of its own paragraph has an empty line above it; tyro puts one above indented lines itself.
+        about = self.about + "".join(f"\n{each}" if each.startswith(" ") else f"\n\n{each}" for each in self.examples)
+        given = tyro.cli(self.options(values), args=list(words), prog=self.prog, description=about)
         found = {
             name: value
             for part in [given, *(getattr(given, each.name) for each in fields(given) if each.name.startswith(_GROUP))]
@@ -95,8 +99,8 @@ class CommandLine:
         for config in self.configs:
             for flag in flags_of(config):
                 group = "common" if flag.name in self.common else flag.group if len(config.__bases__) > 1 else ""
-                # The keys of a table are flags of their own, --model-args.drop-rate, whose prefix a group would leave out.
-                group = "" if get_origin(flag.hint) is dict else group
+                # The keys of a recipe's table are flags, --model-args.drop-rate, whose prefix a group would leave out.
+                group = "" if get_origin(flag.hint) is dict and (defaults or {}).get(flag.name) else group
                 members.setdefault(group, []).append(flag)
         top = [_field_of(flag, defaults or {}) for flag in members.pop("")]
         for name, flags in members.items():
@@ -159,8 +163,10 @@ def _plain(hint: Any) -> Any:
 
 
 def _metavar(flag: Flag) -> str | None:
-    """The name of a positional argument; of a union, its types without None."""
+    """The name of a positional argument; of a table, pairs; of a union, its types without None."""
     hint = flag.hint
+    if get_origin(hint) is dict:
+        return "NAME VALUE ..."
     if tyro.conf.Positional[str].__metadata__[0] in getattr(hint, "__metadata__", ()):  # type: ignore[attr-defined]
         return flag.name.upper()
     if get_origin(hint) not in (Union, UnionType):

@@ -14,6 +14,7 @@ COMMON = (
     "output",
     "resume",
     "dry_run",
+    "processes",
     "model",
     "batch_size",
     "epochs",
@@ -21,7 +22,16 @@ COMMON = (
     "images",
     "lr",
 )
-TRAIN_COMMAND = CommandLine("tagmill train", "Train a model on a corpus.", (TrainConfig,), COMMON, ALTERNATIVES)
+EXAMPLES = (
+    "    tagmill train --recipe recipes/demo.toml --corpus corpus --output model",
+    "On a node of 8 GPUs; docs/training/clusters.md has Slurm and Kubernetes:",
+    "    torchrun --standalone --nproc-per-node 8 --max-restarts 3 \\\n"
+    "        -m tagmill.train --recipe recipes/bit2019/r50x1.toml --corpus corpus",
+    "The same line resumes a stopped run. --dry-run prints the plan.",
+)
+TRAIN_COMMAND = CommandLine(
+    "tagmill train", "Train a model on a corpus.", (TrainConfig,), COMMON, ALTERNATIVES, EXAMPLES
+)
 
 
 def load_recipe(path: str | Path) -> TrainConfig:

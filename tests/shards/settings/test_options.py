@@ -1,6 +1,7 @@
 """Command lines from dataclasses: values, groups, help."""
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -127,3 +128,43 @@ def test_flags_that_are_not_there_end_with_status_2(words: list[Any], capsys: py
     with pytest.raises(SystemExit) as ended:
         COMMAND.parse(words)
     assert ended.value.code == 2 and capsys.readouterr().err
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkOptions:
+    """The network."""
+
+    arguments: dict[str, int | str] = field(default_factory=dict)
+    """Arguments of it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tabled(NetworkOptions, WriteOptions):
+    """With a table."""
+
+    recipe: str | None = None
+    """TOML file."""
+
+
+TABLED = CommandLine(
+    "prog", "Does it.", (Tabled,), ("needed",), examples=("    prog --needed 3", "More of it:", "    x")
+)
+
+
+def test_examples_follow_the_first_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        TABLED.parse(["--help"])
+    text = capsys.readouterr().out
+    assert "Does it.\n    prog --needed 3\n\nMore of it:\n    x\n" in text
+    assert text.index("More of it:") < text.index("--needed INT")
+
+
+def test_a_table_is_in_its_group_and_a_recipe_gives_its_keys_flags(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = help_of(TABLED, capsys)
+    assert re.search(r"network options \W*The network\. \W*--arguments NAME VALUE \.\.\. Arguments of it\.", text)
+    assert TABLED.parse(["--needed", "1", "--arguments", "a", "2"])[0].arguments == {"a": 2}
+    (tmp_path / "own.toml").write_text("[arguments]\na = 1\n")
+    words = ["--recipe", str(tmp_path / "own.toml"), "--needed", "1", "--arguments.a", "3"]
+    assert TABLED.parse(words)[0].arguments == {"a": 3}

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tagmill.training.config.recipe import from_command_line, load_recipe
+from tagmill.training.config.recipe import COMMON, EXAMPLES, TRAIN_COMMAND, from_command_line, load_recipe
 
 
 @pytest.mark.parametrize(
@@ -41,3 +41,20 @@ def test_a_warm_up_that_is_given_replaces_that_of_the_recipe(tmp_path: Path) -> 
         for words in ([], ["--warmup-steps", "7"], ["--warmup_images=3"], ["--warmup-lr", "0.1"])
     ]
     assert found == [500, 70, 3, 500]
+
+
+def test_the_help_has_examples_at_its_top_and_fits_80_columns(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        from_command_line(["--help"])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if len(line) > 80] == []
+    top = lines[: lines.index(next(line for line in lines if "show this help" in line))]
+    assert all(line in top for each in EXAMPLES for line in each.splitlines())
+
+
+def test_every_flag_is_in_a_group_and_the_common_ones_exist() -> None:
+    flags = {flag.name: flag.group for flag in TRAIN_COMMAND.flags()}
+    assert set(COMMON) <= flags.keys() and "train" not in flags.values()
