@@ -21,9 +21,13 @@ from tests.test_house import BARRED
 
 PAGES = {page.name: page for page in pages()}
 ROOMS = ("ingest", "pipeline", "shards", "bench", "demo", "examples")
-LANGUAGES = {"bash", "console", "python", "text"}
+LANGUAGES = {"bash", "console", "python", "text", "yaml"}
 # Flags in prose that belong to other programs: img2dataset, pip, pytest, our benchmarks and their Makefile targets.
 OTHERS_FLAGS = {"--out", "--images", "--minutes", "--quick", "--device", "--conf", "--store", "--repo-type"}
+SLURM_AND_TORCHRUN = {
+    *("--time", "--signal", "--requeue", "--dependency", "--cpus-per-task"),
+    *("--max-restarts", "--rdzv-conf"),
+}
 FORMAT = PAGES["docs/reference/format.md"]
 each_page = pytest.mark.parametrize("page", PAGES.values(), ids=lambda page: page.name)
 
@@ -63,6 +67,7 @@ def test_blocks_have_a_language_and_run_or_say_why_not(page: Page) -> None:
         where = f"{page.name}:{block.line}"
         assert block.language in LANGUAGES, f"{where} is marked {block.language!r}, there are {sorted(LANGUAGES)}"
         assert block.comment in ("", "slow") or block.why_not_run, f"{where}: {block.comment!r} is no reason"
+        assert block.language != "yaml" or block.why_not_run, f"{where}: YAML does not run"
 
 
 @cache
@@ -106,6 +111,8 @@ def test_commands_that_are_not_run_exist(page: Page) -> None:
 @each_page
 def test_flags_in_prose_exist(page: Page) -> None:
     known = OTHERS_FLAGS.union(*(flags_of(command) for command in COMMANDS))
+    if page.name == "docs/training/clusters.md":
+        known |= SLURM_AND_TORCHRUN
     prose = page.prose
     if page.name == "docs/how-to/img2dataset.md":
         prose = re.sub(r"^\|[^|]*\|", "|", prose, flags=re.MULTILINE)

@@ -160,6 +160,18 @@ def test_it_builds_the_network_of_its_paper(
     assert model.num_features == features
 
 
+@pytest.mark.parametrize("path", [path for path in RECIPES if "sigmoid" not in path.stem], ids=name_of)
+def test_its_row_in_the_guide_has_its_values(path: Path) -> None:
+    config = load_recipe(path)
+    with torch.device("meta"):
+        weights = sum(value.numel() for value in build_model(config, 1000).parameters())
+    length = f"{config.epochs} epochs" if config.epochs else f"{config.steps or 0:,} steps"
+    length = f"{config.images / 1e9:g} billion images" if config.images else length
+    values = [config.loss, config.optimiser, f"{config.batch_size:,}", length, str(largest_world(path))]
+    row = " | ".join([f"| `{name_of(path)}`", f"{weights / 1e6:.1f}", *values]) + " |"
+    assert row in (FOLDER.parent / "docs" / "training" / "recipes.md").read_text().splitlines()
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
