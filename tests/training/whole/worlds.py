@@ -6,9 +6,11 @@ agent's: no port is chosen that another program may have taken.
 
 import json
 import multiprocessing
+import multiprocessing.connection
 import os
 import sys
 import traceback
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,12 +18,12 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from tagmill.shards import TagmillError
 from tagmill.train import train
 from tagmill.training.config.train import TrainConfig
 from tests.training.runs import lines, weights_in
 
-PLACE = {"LOCAL_WORLD_SIZE": "1", "GLOO_SOCKET_IFNAME": "lo", "TORCHELASTIC_USE_AGENT_STORE": "True"}
+PLACE = {"LOCAL_WORLD_SIZE": "1", "GLOO_SOCKET_IFNAME": "lo", "MASTER_ADDR": "127.0.0.1"}
+PLACE |= {"TORCHELASTIC_USE_AGENT_STORE": "True", "TORCHELASTIC_RESTART_COUNT": "0"}
 VARYING = (
     *("seconds", "images_per_second", "waited_seconds"),
     *("flops_per_second", "mfu", "peak_memory_bytes", "waited_share_slowest", "slowest_rank"),
@@ -30,34 +32,49 @@ VARYING = (
 
 
 def run(config: TrainConfig, ranks: int = 1, **changes: Any) -> TrainConfig:
-    """Runs `config` with `changes` to its end, on `ranks` processes, and returns it. Raises AssertionError with what the
-    processes said if one of them fails."""
+    """Runs `config` with `changes` to its end, on `ranks` processes, and returns it."""
     config = replace(config, **changes)
-    if ranks == 1:
-        train(config)
-        return config
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tagmill.train", "timm.models"])
-    store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
-    shared = {**os.environ, **PLACE, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(store.port)}
-    shared |= {"WORLD_SIZE": str(ranks), "TORCHELASTIC_RESTART_COUNT": "0"}
-    said = [Path(f"{config.output}.rank{rank}.txt") for rank in range(ranks)]
-    processes = [
-        context.Process(target=_rank, args=(config, {**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)}, said[rank]))
-        for rank in range(ranks)
-    ]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(200)
-    codes = [process.exitcode for process in processes]
-    for process in processes:
-        process.kill()
-    assert codes == [0] * ranks, f"{codes}: {[file.read_text() for file in said]}"
+    run_each([config], ranks)
     return config
 
 
-def _rank(config: TrainConfig, environment: dict[str, str], said: Path) -> None:
+def run_each(configs: Sequence[TrainConfig], ranks: int, once: Callable[[TrainConfig], object] = train) -> None:
+    """Calls `once` with each configuration in turn, on `ranks` processes; a single one is this process. Raises
+    AssertionError, with what the processes said, if one of them fails; the others are killed then."""
+    if ranks == 1:
+        for config in configs:
+            once(config)
+        return
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tagmill.train", "timm.models"])
+    stores = [dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False) for _ in configs]
+    work = [(config, str(store.port)) for config, store in zip(configs, stores, strict=True)]
+    place = {**os.environ, **PLACE, "WORLD_SIZE": str(ranks)}
+    said = [Path(f"{configs[0].output}.rank{rank}.txt") for rank in range(ranks)]
+    processes = []
+    for rank, file in enumerate(said):
+        given = {**place, "RANK": str(rank), "LOCAL_RANK": str(rank)}
+        processes.append(context.Process(target=_rank, args=(work, once, given, file)))
+        processes[-1].start()
+    working = {process.sentinel: process for process in processes}
+    while working:
+        ended = [working.pop(number) for number in multiprocessing.connection.wait(list(working), 200)]  # type: ignore[call-overload]
+        if not ended or any(process.exitcode for process in ended):
+            break
+    for process in working.values():
+        process.kill()
+    for process in processes:
+        process.join()
+    codes = [process.exitcode for process in processes]
+    assert codes == [0] * ranks, f"{codes}: {[file.read_text() for file in said]}"
+
+
+def _rank(
+    work: Sequence[tuple[TrainConfig, str]],
+    once: Callable[[TrainConfig], object],
+    environment: Mapping[str, str],
+    said: Path,
+) -> None:
     with said.open("w") as file:
         sys.stdout = sys.stderr = file
         os.environ.clear()
@@ -65,9 +82,9 @@ def _rank(config: TrainConfig, environment: dict[str, str], said: Path) -> None:
         os.fsync = lambda descriptor: None
         torch.set_num_threads(1)
         try:
-            train(config)
-        except TagmillError as error:
-            sys.exit(str(error))
+            for config, port in work:
+                os.environ["MASTER_PORT"] = port
+                once(config)
         except BaseException:
             traceback.print_exc(file=file)
             raise
