@@ -156,7 +156,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "several sizes": {"size": "16-32:16"},
     "dropped, adamw": {
         "model_args": {"img_size": 32, "drop_path_rate": 0.3, "proj_drop_rate": 0.2},
-        **{"optimiser": "adamw", "label_weights": "idf", "clip": 1.0, "schedule": "linear"},
+        "optimiser": "adamw",
+        "label_weights": "idf",
+        "clip": 1.0,
+        "schedule": "linear",
     },
 }
 
