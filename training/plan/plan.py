@@ -12,6 +12,8 @@ from tagmill.training.model.statistics import has_batch_statistics
 from tagmill.training.plan.memory import GIB, DeviceMemory, device_memory, memory_of
 from tagmill.training.step.schedule import learning_rate, schedule_in_words, schedule_warnings
 
+MOST_OF_FIRST = 0.05  # share of the first step's weights in their average at the end
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -73,7 +75,13 @@ def _warnings(
     if there is not None and needed.total > there:
         found.append(
             f"weights, optimiser and logits alone take {needed.total / GIB:.1f} GiB of a device's {there / GIB:.1f}: "
-            "give more parts (--accumulation) or a smaller model"
+            "give --parallel fsdp, more parts (--accumulation) or a smaller model"
+        )
+    first = 2 ** -(steps * config.batch_size / config.ema) if config.ema else 0
+    if first > MOST_OF_FIRST:
+        found.append(
+            f"at the end {first:.0%} of the average of the weights are still those of the first step: "
+            f"give a half-life (--ema) far below the run's {steps * config.batch_size:,} images"
         )
     if not has_held_out(loader):
         found.append("no held-out images with labels, so the model will not be judged (ingest with --holdout N)")

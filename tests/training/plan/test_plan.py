@@ -40,9 +40,17 @@ def test_memory_that_a_device_has_not_and_parts_of_one_image_are_warned_of(
     assert train(replace(normalised, accumulation=12))["warnings"] == ()
     monkeypatch.setattr(tagmill.training.plan.plan, "memory_of", lambda device: 1 << 20)
     (text,) = train(plain)["warnings"]
-    assert "GiB of a device's 0.0: give more parts" in text
+    assert "GiB of a device's 0.0: give --parallel fsdp, more parts" in text
     monkeypatch.setattr(tagmill.training.plan.plan, "memory_of", lambda device: 1 << 40)
     assert train(plain)["warnings"] == ()
+
+
+def test_an_average_that_hardly_moves_is_warned_of(tmp_path: Path) -> None:
+    made = make_corpus(tmp_path, [40, 30, 20], holdout=[5])
+    config = replace(VIT, corpus=made.url, output=str(tmp_path / "model"), dry_run=True, steps=10)  # 240 images
+    (text,) = train(replace(config, ema=240))["warnings"]
+    assert text.startswith("at the end 50% of the average") and "below the run's 240 images" in text
+    assert train(replace(config, ema=48))["warnings"] == ()
 
 
 @given(steps=st.integers(1, 2000), warmup=st.integers(0, 3000), halvings=st.integers(1, 20))
