@@ -69,6 +69,8 @@ DOORS = {
         "pipeline/loader.py",
         "train.py",
     },
+    "wandb": {"training/metrics/wandb_writer.py"},
+    "tensorboard": set[str](),
     "lightning": {"examples/lightning_module.py"},
     "accelerate": {"examples/accelerate_loop.py"},
 }
