@@ -70,8 +70,7 @@ class HeldOut:
 
 def models_of(run: Run) -> dict[str, nn.Module]:
     """Returns the models that are evaluated, by name: the run's, and its moving average."""
-    average = getattr(run, "ema", None)
-    return {"model": run.model, **({"average": average} if average is not None else {})}
+    return {"model": run.model} if run.ema is None else {"model": run.model, "average": run.ema.module}
 
 
 def agreed(run: Run, step: int) -> int:

@@ -12,7 +12,7 @@ import torch
 
 from tagmill.shards import Store
 from tagmill.train import train
-from tagmill.training.checkpoints.layout import steps_there
+from tagmill.training.checkpoints.layout import read_all, steps_there
 from tagmill.training.config.train import TrainConfig
 from tagmill.training.metrics import evaluation
 from tests.pipeline.corpora import Made, make_corpus
@@ -86,6 +86,24 @@ def test_a_signal_ends_an_evaluation_between_two_batches(
     assert all(torch.equal(value, two[name]) for name, value in one.items())
 
 
+def test_the_average_of_the_weights_is_evaluated_too(judged: TrainConfig, tmp_path: Path) -> None:
+    """With a half-life of a hundredth of a step the average is the model, with a very long one the model after step 1."""
+    same = replace(judged, output=str(tmp_path / "same"), ema=1, batch_size=100, steps=2, evaluate_every=None)
+    train(same)
+    (line,) = evaluations(same)
+    assert line["average"] == {name: value for name, value in line.items() if name in line["average"]}
+    slow = replace(judged, output=str(tmp_path / "slow"), ema=10**9)
+    first = replace(judged, output=str(tmp_path / "first"), steps=1, schedule="constant")
+    train(replace(slow, schedule="constant"))
+    train(first)
+    (wanted,) = evaluations(first)
+    found = evaluations(slow)[-1]
+    assert found["average"] == {name: value for name, value in wanted.items() if name in found["average"]}
+    assert {name: value for name, value in found.items() if name in found["average"]} != found["average"]
+    scores = [done.score for done in read_all(Store(slow.output))[0].values()]
+    assert found["average"]["top1"] in scores
+
+
 def test_a_finished_run_is_judged_again_and_written_once(judged: TrainConfig) -> None:
     before = evaluations(judged)
     train(judged)
@@ -100,3 +118,15 @@ def test_two_processes_find_what_one_finds(judged: TrainConfig, tmp_path: Path) 
     assert evaluations(one) == evaluations(two) and [line["step"] for line in evaluations(two)] == [2, 3]
     line = json.loads(Path(two.output, "metrics.jsonl").read_text().splitlines()[-1])
     assert line["slowest_rank"] in (0, 1) and 0 <= line["waited_share_slowest"] <= 1
+
+
+@pytest.mark.slow
+def test_evaluations_of_a_sharded_model_change_nothing_either(judged: TrainConfig, tmp_path: Path) -> None:
+    """A signal-free run of two processes with an average of the weights: both models are gathered and divided again."""
+    sharded = replace(judged, parallel="fsdp", ema=50, steps=4, output=str(tmp_path / "often"))
+    often = run(sharded, 2)
+    plain = run(sharded, 2, evaluate_every=None, output=str(tmp_path / "plain"))
+    one, two = weights(plain), weights(often)
+    assert all(torch.equal(value, two[name]) for name, value in one.items())
+    assert [line["step"] for line in evaluations(often)] == [2, 4] and evaluations(plain) == evaluations(often)[-1:]
+    assert evaluations(often)[-1]["average"]["evaluated"] == {"pictures": 31, "holes": 0}
