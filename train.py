@@ -54,6 +54,7 @@ from tagmill.training.step.schedule import learning_rate
 from tagmill.training.step.seeds import begin_randomness
 from tagmill.training.step.slices import slices
 from tagmill.training.trained.final import export_run
+from tagmill.training.trained.initial import begin_from
 
 __all__ = ["TRAIN_COMMAND", "TrainConfig", "load_recipe", "main", "train"]
 
@@ -163,8 +164,11 @@ def train(config: TrainConfig) -> dict[str, Any]:
         plan = plan_of(config, loader, model, len(vocabulary), device)
         say(console, "\n".join([*plan.lines, *(f"WARNING    {text}" for text in plan.warnings)]))
         said = {"plan": plan.lines, "warnings": plan.warnings, "steps": plan.steps, "config": asdict(config)}
+        start = begin_from(config, model, vocabulary, console)
+        said["init"] = asdict(start)
         if config.dry_run:
             return said
+        config = replace(config, init=start.digest)  # its content, and not its place, is what a resumed run must have
 
         layout = torch.channels_last if config.channels_last else torch.preserve_format
         model = model.to(device).to(memory_format=layout)

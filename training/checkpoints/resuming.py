@@ -35,7 +35,7 @@ RULES: tuple[dict[str, Rule], ...] = (
     _rules(Rule.EXTENDABLE, "epochs", "steps", "images"),
     _rules(Rule.FREE, "resume", "extend", "checkpoint_every", "checkpoint_epochs", "keep"),
     _rules(Rule.FREE, "log_every", "evaluate_every", "tensorboard", "wandb"),
-    _rules(Rule.FIXED, "model", "model_args"),
+    _rules(Rule.FIXED, "model", "model_args", "init"),
     _rules(Rule.FREE, "precision", "channels_last"),
     _rules(Rule.FREE, "device", "parallel", "compile", "activation_checkpointing", "tf32"),
     _rules(Rule.FIXED, "sync_batch_norm", "ema"),

@@ -30,13 +30,19 @@ def _no_autocast(features: torch.Tensor) -> AbstractContextManager[object]:
     return torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext()
 
 
+def classifier_path(model: nn.Module) -> str | None:
+    """Returns the name of the layer that timm names the classifier; None where there is none, or several."""
+    classifier: Any = getattr(model, "get_classifier", lambda: None)
+    head = classifier()
+    return next((name for name, module in model.named_modules() if module is head and name), None)
+
+
 def compute_head_in_float32(model: nn.Module) -> Float32Linear | Float32Conv | None:
     """Puts a layer with the same weights and name, which computes in float32, in place of the model's classifier. Returns
     it; None if the model has none that is a linear layer or a convolution."""
-    classifier: Any = getattr(model, "get_classifier", lambda: None)
-    head = classifier()
-    path = next((name for name, module in model.named_modules() if module is head), None)
-    if head is None or not path or type(head) not in (nn.Linear, nn.Conv2d):
+    path = classifier_path(model)
+    head: Any = model.get_submodule(path) if path else None
+    if not path or type(head) not in (nn.Linear, nn.Conv2d):
         return None
     shape = {"bias": head.bias is not None, "device": head.weight.device, "dtype": head.weight.dtype}
     made: Float32Linear | Float32Conv
