@@ -11,9 +11,12 @@ FINAL = "model"
 
 
 def export_run(run: Run, vocabulary: Vocabulary) -> str:
-    """Exports the weights of a run to the folder `model` of its output, on rank 0. Returns a line that says how to use it."""
+    """Exports the weights of a run, or their average if it has one, to the folder `model` of its output, on rank 0. Returns a
+    line that says how to use it."""
     folder = f"{run.config.output.rstrip('/')}/{FINAL}"
-    weights = whole(run.model.state_dict())  # with FSDP all processes take part
+    weights = whole(
+        (run.model if run.ema is None else run.ema.module).state_dict()
+    )  # with FSDP all processes take part
     if run.world.rank == 0:
         write_folder(trained_of(vars(run.config), labels_of(vocabulary), weights, folder), folder)
     return f"model      {folder}: tagmill predict {folder} IMAGE"

@@ -16,13 +16,14 @@ from tagmill.pipeline import LoaderConfig
 from tagmill.shards import ConfigError, Store, Vocabulary
 from tagmill.training.checkpoints.layout import steps_there
 from tagmill.training.config.train import TrainConfig
+from tagmill.training.metrics.text import say
 from tagmill.training.model.head import classifier_path
 from tagmill.training.trained.carried import carried_rows
 from tagmill.training.trained.model import Trained, Weights, check_finite
 from tagmill.training.trained.source import read_trained
 
 MOST_NEW = 0.01  # of the numbers of a network without its last layer, that the source may lack
-MOST_NAMED = 3  # names in a line
+_NAMES_SHOWN = 3  # names in a line
 POSITIONS = "pos_embed"
 _WRAPPERS = ("module.", "_orig_mod.")  # what DDP and torch.compile put before names
 
@@ -49,7 +50,7 @@ def begin_from(config: TrainConfig, model: nn.Module, vocabulary: Vocabulary, co
     trained = read_trained(config.init)
     check_finite(trained.weights, trained.where)
     start = initialise(model, trained, vocabulary, config)
-    console.print("\n".join([*start.lines, *(f"WARNING    {text}" for text in start.warnings)]), markup=False)
+    say(console, "\n".join([*start.lines, *(f"WARNING    {text}" for text in start.warnings)]))
     return start
 
 
@@ -175,5 +176,5 @@ def _unwrapped(name: str) -> str:
 
 
 def _some(names: list[str]) -> str:
-    more = f" and {len(names) - MOST_NAMED:,} more" if len(names) > MOST_NAMED else ""
-    return f"{', '.join(names[:MOST_NAMED])}{more}"
+    more = f" and {len(names) - _NAMES_SHOWN:,} more" if len(names) > _NAMES_SHOWN else ""
+    return f"{', '.join(names[:_NAMES_SHOWN])}{more}"

@@ -6,6 +6,7 @@ import pytest
 import timm
 import torch
 
+from tagmill.training.trained.source import read_trained
 from tests.training.runs import weights_in
 from tests.training.trained.runs import short_run
 
@@ -18,3 +19,12 @@ def test_a_run_ends_with_its_model_and_says_how_to_use_it(tmp_path: Path, capsys
     assert all(torch.equal(value, saved[name]) for name, value in model.state_dict().items())
     assert list(model.pretrained_cfg["input_size"]) == [3, 48, 48]
     assert model.pretrained_cfg["label_names"] == [f"label{number}" for number in range(7)]
+
+
+def test_the_average_of_the_weights_is_the_model_where_there_is_one(tmp_path: Path) -> None:
+    config = short_run(tmp_path, ema=100)
+    found, average, last = (
+        read_trained(source, which)
+        for source, which in ((f"{config.output}/model", "auto"), (config.output, "ema"), (config.output, "model"))
+    )
+    assert found.digest == average.digest == read_trained(config.output).digest != last.digest
