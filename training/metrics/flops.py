@@ -68,6 +68,5 @@ def device_peak(config: TrainConfig, device: str) -> float | None:
     """Returns the peak of this process's GPU at the precision of the run; None on a CPU and for an unknown GPU."""
     if torch.device(device).type != "cuda":
         return None
-    tf32 = torch.get_float32_matmul_precision() != "highest"
-    precision = "bf16" if config.precision == "bf16" else "tf32" if tf32 else "fp32"
+    precision = "bf16" if config.precision == "bf16" else "tf32" if config.tf32 else "fp32"
     return peak_flops(torch.cuda.get_device_name(device), precision)

@@ -46,7 +46,9 @@ def test_the_peak_of_a_gpu_by_the_name_of_its_driver(
     for precision, peak in wanted.items():
         assert peak_flops(name, precision) == (None if peak is None else peak * 1e12)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: name)
-    assert device_peak(replace(VIT, precision="bf16"), "cuda:0") == peak_flops(name, "bf16")
+    for precision, own in (("bf16", "bf16"), ("tf32", "fp32"), ("fp32", "fp32")):
+        config = replace(VIT, precision=own, tf32=precision != "fp32")  # type: ignore[arg-type]
+        assert device_peak(config, "cuda:0") == peak_flops(name, precision)
     assert device_peak(VIT, "cpu") is None
 
 

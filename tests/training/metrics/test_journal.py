@@ -1,6 +1,7 @@
 """Tests the journal of metrics, in a folder and in a bucket."""
 
 import json
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -118,3 +119,17 @@ def test_a_strange_object_of_a_bucket_is_refused() -> None:
         with pytest.raises(TagmillError, match=says):
             Journal(bucket, "metrics", 5)  # type: ignore[arg-type]
         assert bucket.objects == {name: content}
+
+
+def test_a_run_in_a_bucket_goes_on_where_its_checkpoint_was() -> None:
+    store = Store(f"memory://{uuid.uuid4()}")
+    written = Journal(store, "metrics", 0, lambda: 0.0)
+    for step in range(1, 30):
+        written.add({"step": step})
+    assert store.names("metrics") == [], "nothing is written before it is time"
+    written.flush()
+    resumed = Journal(store, "metrics", 7)
+    resumed.add({"step": 8})
+    resumed.flush()
+    assert [json.loads(line)["step"] for line in store.read("metrics/000000.jsonl").splitlines()] == list(range(1, 9))
+    assert Journal(store, "evaluations", 7).last == 0
