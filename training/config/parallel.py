@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from tagmill.shards.settings.ranges import Count
+
 
 @dataclass(frozen=True, kw_only=True)
 class ParallelOptions:
@@ -10,6 +12,8 @@ class ParallelOptions:
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Device of the model."""
+    accumulation: Count = 1
+    """Parts in which a process computes its images of a step, where they do not fit at once; may change at a resume."""
     parallel: Literal["ddp", "fsdp"] = "ddp"
     """ddp: every process holds all weights. fsdp: weights, gradients and optimiser state are divided among the processes."""
     sync_batch_norm: bool = False

@@ -21,6 +21,7 @@ COMMON = (
     "steps",
     "images",
     "lr",
+    "seed",
 )
 EXAMPLES = (
     "    tagmill train --recipe recipes/demo.toml --corpus corpus --output model",

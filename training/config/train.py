@@ -9,6 +9,7 @@ from tagmill.shards import ConfigError
 from tagmill.shards.settings.ranges import check_fields
 from tagmill.training.config.checkpoints import CheckpointOptions
 from tagmill.training.config.images import ImageOptions
+from tagmill.training.config.loader import LoaderOptions
 from tagmill.training.config.loss import LossOptions
 from tagmill.training.config.metrics import MetricsOptions
 from tagmill.training.config.model import ModelOptions
@@ -27,13 +28,14 @@ ALTERNATIVES = (LENGTHS, WARMUPS)
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig(
     RunOptions,
-    CheckpointOptions,
     ModelOptions,
+    ImageOptions,
     LossOptions,
     OptimiserOptions,
-    ImageOptions,
-    MetricsOptions,
     ParallelOptions,
+    LoaderOptions,
+    CheckpointOptions,
+    MetricsOptions,
 ):
     """A run. Raises ConfigError, with the field and what to give, for a value that is not valid."""
 
