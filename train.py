@@ -44,6 +44,7 @@ from tagmill.training.parallel.garbage import collect_garbage, garbage_at_interv
 from tagmill.training.parallel.processes import begin_processes
 from tagmill.training.parallel.stop import StopRequest
 from tagmill.training.parallel.synchronise import gradients_averaged
+from tagmill.training.parallel.watchdog import watched
 from tagmill.training.parallel.wrap import distributed
 from tagmill.training.plan.plan import plan_of
 from tagmill.training.run import Run
@@ -72,6 +73,7 @@ def backward(run: Run, batch: Batch) -> torch.Tensor:
     output: Literal["bfloat16", "float32"] = "bfloat16" if config.precision == "bf16" else "float32"
     parts = slices(batch, config.accumulation, only_valid=normalised, filler_size=run.filler_size)
     for number, part in enumerate(parts):
+        run.progress.at("forward", run.step)
         # Dropout and the like are a function of step, rank and part.
         begin_randomness(run.device, config.seed, run.step, run.world.rank, number)
         images = batch.normalised_rows(part.rows, output, LoaderConfig.mean, LoaderConfig.std)
@@ -87,6 +89,8 @@ def backward(run: Run, batch: Batch) -> torch.Tensor:
             # The sum over all images of the step, divided by its nominal size: gradients are averaged over processes.
             if normalised and config.activation_checkpointing:
                 stack.enter_context(statistics_counted_once(run.model))
+            if part is parts[-1]:  # in which processes wait for each other
+                run.progress.at("backward", run.step)
             torch.autograd.backward(loss * run.world.size / config.batch_size)
         total += loss.detach()
     return total
@@ -96,6 +100,7 @@ def take_step(run: Run, batch: Batch, before: dict[str, object]) -> None:
     """Computes the gradient of a step's images and lets the optimiser take the step. `before`: the loader's state before it."""
     config, seen = run.config, batch.valid.sum()
     loss = backward(run, batch)
+    run.progress.at("optimiser", run.step)
     norm = gradient_norm(run.model, config.clip)
     for group in run.optimiser.param_groups:
         group["lr"] = learning_rate(config, run.step, run.steps, run.steps_per_epoch)
@@ -117,6 +122,7 @@ def steps_of(run: Run, log: Log, held_out: HeldOut, stop: StopRequest, checkpoin
     while True:
         if held_out.due and held_out.evaluate(stop) is None:
             return False
+        run.progress.at("loading", run.step)
         before, asked = run.loader.state_dict(), time.perf_counter()
         batch = next(batches, None) if run.step < run.steps else None
         log.waited += time.perf_counter() - asked
@@ -127,14 +133,17 @@ def steps_of(run: Run, log: Log, held_out: HeldOut, stop: StopRequest, checkpoin
             take_step(run, moved, before)
             log.count(moved)
             collect_garbage(run.step)
+        run.progress.at("agreement", run.step)
         done = batch is None or run.step == run.steps
         if checkpoints.failed():  # all processes end after the same step, with its error
             stop.signal = signal.SIGTERM
         stopped = not done and stop.agreed()
         due = done or stopped or held_out.due or checkpoints.due()
         if due or log.due:
+            run.progress.at("log", run.step)
             log.add(flush=due)
         if due:
+            run.progress.at("saving", run.step)
             checkpoints.save()
         if done or stopped:
             checkpoints.wait()
@@ -149,6 +158,7 @@ def train(config: TrainConfig) -> dict[str, Any]:
     check_writers(config)
     with ExitStack() as stack:
         world, device = begin_processes(config, stack)
+        progress = watched(config.collective_timeout, stack)
         corpus = Corpus.open(config.corpus, config.loader_config().cache_folder())
         console = Console(quiet=world.rank > 0, highlight=False, soft_wrap=True)
         reading = config.loader_config(device=device)
@@ -175,7 +185,8 @@ def train(config: TrainConfig) -> dict[str, Any]:
         idf = idf_weights(vocabulary, loader.samples_per_epoch).to(device) if config.label_weights == "idf" else None
         forward, ema = distributed(config, model, world.size)
         optimiser = build_optimiser(config, model)
-        run = Run(config, world, device, loader, model, forward, ema, optimiser, plan.steps, plan.steps_per_epoch, idf)
+        lengths = (plan.steps, plan.steps_per_epoch)
+        run = Run(config, world, device, loader, model, forward, ema, optimiser, *lengths, idf, progress)
         store = Store(config.output)
         checkpoints = stack.enter_context(Checkpoints(run, store, vocabulary))
         resume(run, checkpoints, vocabulary, console)

@@ -9,6 +9,7 @@ from tagmill.pipeline import Loader, World
 from tagmill.training.config.train import TrainConfig
 from tagmill.training.model.ema import WeightAverage
 from tagmill.training.model.statistics import has_batch_statistics
+from tagmill.training.parallel.progress import Progress
 
 
 @dataclass
@@ -26,6 +27,7 @@ class Run:
     steps: int
     steps_per_epoch: int  # of the first epoch; a later one may have one step more or less
     label_weights: torch.Tensor | None  # [L]
+    progress: Progress = field(default_factory=Progress)
     step: int = 0  # steps that are done
     images: int = 0  # images that were taken, holes among them
     unlogged: list[tuple[dict[str, object], torch.Tensor]] = field(default_factory=list)

@@ -37,7 +37,7 @@ RULES: tuple[dict[str, Rule], ...] = (
     _rules(Rule.FREE, "log_every", "evaluate_every", "tensorboard", "wandb"),
     _rules(Rule.FIXED, "model", "model_args", "init"),
     _rules(Rule.FREE, "precision", "channels_last"),
-    _rules(Rule.FREE, "device", "parallel", "compile", "activation_checkpointing", "tf32"),
+    _rules(Rule.FREE, "device", "parallel", "compile", "activation_checkpointing", "tf32", "collective_timeout"),
     _rules(Rule.FIXED, "sync_batch_norm", "ema"),
     _rules(Rule.FIXED, "loss", "smoothing", "head_bias", "label_weights", "shuffle_labels"),
     _rules(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from tagmill.shards.settings.ranges import Count
+from tagmill.shards.settings.ranges import Count, Seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,3 +25,6 @@ class ParallelOptions:
     time."""
     tf32: bool = True
     """On a GPU, compute float32 products in TF32, with 10 bits of mantissa instead of 23."""
+    collective_timeout: Seconds = 600.0
+    """With several processes: seconds that one may be in a single phase of a step while others wait for it (three times as many
+    before its first step is done). Then it is named, and the run ends with a status that torchrun restarts."""

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from itertools import count
 from typing import Any, cast
 
 import torch
@@ -56,7 +57,14 @@ class HeldOut:
         run, began = self._run, time.perf_counter()
         if self._loader is None:
             return {}
-        found = evaluate(models_of(run), run.config, self._loader, run.device, stop.agreed)
+        batches = count(1)
+        run.progress.at("evaluation", run.step)
+
+        def stopped() -> bool:
+            run.progress.at("evaluation", run.step, next(batches))
+            return stop.agreed()
+
+        found = evaluate(models_of(run), run.config, self._loader, run.device, stopped)
         if found is None:
             return None
         own = found.pop("model")

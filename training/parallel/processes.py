@@ -2,6 +2,7 @@
 
 import os
 from contextlib import ExitStack
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -10,6 +11,8 @@ from tagmill.pipeline import World
 from tagmill.shards import ConfigError
 from tagmill.training.config.train import TrainConfig
 from tagmill.training.parallel.backends import gpu_settings
+from tagmill.training.parallel.joining import joined_store
+from tagmill.training.parallel.watchdog import group_timeout
 
 
 def begin_processes(config: TrainConfig, stack: ExitStack) -> tuple[World, str]:
@@ -30,6 +33,13 @@ def begin_processes(config: TrainConfig, stack: ExitStack) -> tuple[World, str]:
     if world.size > 1:
         # Checkpoints that are saved in the background, and the agreement to stop, communicate between CPUs.
         backend, own = ("cpu:gloo,cuda:nccl", torch.device(device)) if cuda else ("gloo", None)
-        dist.init_process_group(backend, device_id=own)
+        limit = group_timeout(config.collective_timeout)
+        joined: Any = {
+            "store": joined_store(world, limit),
+            "rank": world.rank,
+            "world_size": world.size,
+            "timeout": limit,
+        }
+        dist.init_process_group(backend, device_id=own, **joined)
         stack.callback(dist.destroy_process_group)
     return world, device
