@@ -11,6 +11,7 @@ import torch
 import tagmill.train
 from tagmill.shards import ConfigError
 from tagmill.train import TrainConfig, load_recipe, main
+from tagmill.training.config.recipe import from_command_line
 from tagmill.training.model.build import build_model, check_model
 from tests.pipeline.corpora import Made, make_corpus
 
@@ -90,6 +91,20 @@ def test_its_head_has_the_command_and_what_to_expect(path: Path) -> None:
     head = head_of(path)
     assert f"--recipe recipes/{name_of(path)}.toml" in head and "# Expect: " in head
     assert head.count("torchrun") == head.count("--max-restarts 3")
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=name_of)
+def test_the_flags_of_its_command_exist(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command is that of the head, without `#`; a demo has the line of `tagmill train`."""
+    monkeypatch.chdir(FOLDER.parent)
+    text = "\n".join(line.removeprefix("#").strip() for line in head_of(path).splitlines()).replace("\\\n", " ")
+    (line,) = [line for line in text.splitlines() if "--recipe" in line]
+    words = line.split()
+    start = words.index("tagmill.train") + 1 if "tagmill.train" in words else 2
+    assert words[0] == "torchrun" or words[:2] == ["tagmill", "train"]
+    config = from_command_line(words[start:])
+    assert config.recipe == f"recipes/{name_of(path)}.toml" and {config.corpus, config.output} & set(words)
+    assert (config.init is not None) == path.stem.endswith("-finetune")
 
 
 @pytest.mark.parametrize(
