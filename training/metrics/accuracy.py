@@ -14,6 +14,11 @@ _IMAGES, _HOLES, _TOP5 = range(3)  # numbers of a tally; after them the right la
 _CARRIED, _RIGHT, _FOUND = range(3)  # numbers of each label
 
 
+def best_of(scores: torch.Tensor) -> torch.Tensor:
+    """Returns the labels with the largest of the scores [b, L], as many as a tally looks at, the best first: int64 [b, 10]."""
+    return scores.topk(min(BEST[-1], scores.shape[1])).indices
+
+
 class Tally:
     """Counts over images with scores, on their device. Images without labels do not count."""
 
@@ -21,9 +26,8 @@ class Tally:
         self._sums = torch.zeros(3 + len(BEST), dtype=torch.int64, device=device)
         self._each = torch.zeros(3, labels, dtype=torch.int64, device=device)
 
-    def add(self, logits: torch.Tensor, labels: Labels) -> None:
-        """Adds images with their scores [b, L] and labels [b]."""
-        best = logits.topk(min(BEST[-1], logits.shape[1])).indices
+    def add(self, best: torch.Tensor, labels: Labels) -> None:
+        """Adds images: the ids of their best labels, the best first (`best_of`), and their labels [b]."""
         rows, ids, _ = labels.terms()
         same = (best[rows] == ids[:, None]).long()  # [m, 10]: which of the best is this label of the image
         hits = torch.zeros_like(best).index_add_(0, rows, same)

@@ -2,16 +2,16 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import torch
 import torch.distributed as dist
 from torch import nn
 
-from tagmill.pipeline import Batch, Labels, Loader, LoaderConfig
+from tagmill.pipeline import Batch, Loader, LoaderConfig
 from tagmill.shards import Vocabulary
 from tagmill.training.config.train import TrainConfig
-from tagmill.training.metrics.accuracy import Tally
+from tagmill.training.metrics.accuracy import Tally, best_of
 
 
 def scores(model: nn.Module, images: torch.Tensor, config: TrainConfig) -> torch.Tensor:
@@ -20,16 +20,17 @@ def scores(model: nn.Module, images: torch.Tensor, config: TrainConfig) -> torch
         return cast(torch.Tensor, model(images))
 
 
-def batch_scores(model: nn.Module, batch: Batch, config: TrainConfig) -> torch.Tensor:
-    """Returns the logits [b, L] of a batch of uint8 images, normalised on its device, computed in as many parts as a step
-    is: on all processes in the same number of them, because a sharded model communicates in each."""
+def best_labels(model: nn.Module, batch: Batch, config: TrainConfig) -> torch.Tensor:
+    """Returns the best labels (`best_of`) of a batch of uint8 images, normalised on its device. It is computed in as many
+    parts as a step is, so that scores take no more memory than there, and in the same number of parts on all processes,
+    because a sharded model communicates in each."""
     rows = torch.arange(len(batch), device=batch.images.device)
+    output: Literal["bfloat16", "float32"] = "bfloat16" if config.precision == "bf16" else "float32"
     found = []
     for part in rows.tensor_split(config.accumulation):
         some = part if len(part) else rows[:1]
-        output: Any = "bfloat16" if config.precision == "bf16" else "float32"
         images = batch.normalised_rows(some, output, LoaderConfig.mean, LoaderConfig.std)
-        found.append(scores(model, images, config)[: len(part)])
+        found.append(best_of(scores(model, images, config))[: len(part)])
     return torch.cat(found)
 
 
@@ -55,15 +56,11 @@ def evaluate(
         for batch in (batch.to(device, non_blocking=True) for batch in loader):
             holes = batch.count - batch.valid.sum()
             for name, model in models.items():
-                _add(tallies[name], batch_scores(model, batch, config), batch.labels, holes)
+                tallies[name].add(best_labels(model, batch, config), batch.labels)
+                tallies[name].add_holes(holes)
             if stopped():
                 return None
     return {name: tally.result(vocabulary) for name, tally in tallies.items()}
-
-
-def _add(tally: Tally, logits: torch.Tensor, labels: Labels, holes: torch.Tensor) -> None:
-    tally.add(logits, labels)
-    tally.add_holes(holes)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from tagmill.shards import Store, TagmillError
@@ -35,12 +36,12 @@ class Journal:
             self._keep_parts(step)
 
     def add(self, line: Mapping[str, Any]) -> None:
-        """Adds a line. Raises ValueError for a number that JSON does not have (NaN, infinity)."""
+        """Adds a line. Raises ValueError for a number that JSON does not have (NaN, infinity), and TagmillError for a folder
+        that cannot be written."""
         text = json.dumps(line, allow_nan=False).encode() + b"\n"
         self.last = int(line["step"])
         if self._store.root is not None:
-            with (self._store.root / f"{self._name}.jsonl").open("ab") as file:
-                file.write(text)
+            self._append(self._store.root / f"{self._name}.jsonl", text)
             return
         if self._lines and len(self._lines) + len(text) > PART_BYTES:
             self.flush()
@@ -48,6 +49,14 @@ class Journal:
         self._lines, self._unsaved = self._lines + text, True
         if self._clock() - self._flushed >= FLUSH_SECONDS:
             self.flush()
+
+    def _append(self, path: Path, text: bytes) -> None:
+        try:
+            with path.open("ab") as file:
+                file.write(text)
+        except OSError as error:
+            remedy = "free space or fix permissions; the same command continues from the last checkpoint"
+            raise TagmillError(f"a line of the metrics was not written: {error.strerror}", path, remedy) from error
 
     def flush(self) -> None:
         """Writes what a bucket does not have yet: one object of at most PART_BYTES, or of one line."""

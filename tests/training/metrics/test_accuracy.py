@@ -13,7 +13,7 @@ from tagmill.pipeline import Labels
 from tagmill.shards import Vocabulary
 from tagmill.shards.vocabulary import Label
 from tagmill.training.metrics import accuracy
-from tagmill.training.metrics.accuracy import Tally, thirds_of
+from tagmill.training.metrics.accuracy import Tally, best_of, thirds_of
 
 
 def vocabulary_of(counts: list[int]) -> Vocabulary:
@@ -82,7 +82,7 @@ def test_accuracies_equal_counting_by_hand(drawn: Any, cuts: list[int], holes: i
     tally, ends = Tally(len(counts), "cpu"), [0, *sorted(min(cut, len(images)) for cut in cuts), len(images)]
     for start, end in pairwise(ends):
         labels = Labels.of([np.array(own, np.int32) for own in images[start:end]])
-        tally.add(logits_of(orders[start:end], len(counts)), labels)
+        tally.add(best_of(logits_of(orders[start:end], len(counts))), labels)
     tally.add_holes(torch.tensor(holes))
     found, wanted = tally.result(vocabulary_of(counts)), by_hand(counts, images, orders)
     if not wanted:
@@ -118,7 +118,7 @@ def test_counts_of_all_processes_are_added_in_one_reduction(monkeypatch: pytest.
     for number, own in enumerate(([0], [0, 1], [2])):
         labels = Labels.of([np.array(own, np.int32)])
         for tally in (parts[number % 2], parts[2]):
-            tally.add(logits_of(orders[number : number + 1], 3), labels)
+            tally.add(best_of(logits_of(orders[number : number + 1], 3)), labels)
     given_to = list[torch.Tensor]()
 
     def all_reduce(values: torch.Tensor) -> None:

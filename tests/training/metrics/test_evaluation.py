@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from tagmill.pipeline import Loader, World
-from tagmill.training.metrics.evaluation import batch_scores, evaluate, judged
+from tagmill.pipeline import Loader, LoaderConfig, World
+from tagmill.training.metrics.evaluation import best_labels, evaluate, judged
 from tests.pipeline.corpora import NUM_LABELS, Made, make_corpus
 from tests.training.runs import VIT
 
@@ -40,7 +40,9 @@ def test_accuracy_equals_counting_by_hand(made: Made) -> None:
     with Loader(made.url, reading, World()) as loader:
         model.eval()
         for batch in loader:
-            order = batch_scores(model, batch, config).argsort(1, descending=True).tolist()
+            order = best_labels(model, batch, config).tolist()
+            normalised = batch.normalised("float32", LoaderConfig.mean, LoaderConfig.std).images
+            assert order == model(normalised).argsort(1, descending=True).tolist()
             for row in torch.nonzero(batch.valid).flatten().tolist():
                 own = set(batch.labels[row].tolist())
                 hit = order[row][0] in own

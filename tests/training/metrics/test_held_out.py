@@ -65,7 +65,7 @@ def test_a_signal_ends_an_evaluation_between_two_batches(
     judged: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch: int
 ) -> None:
     """In the first evaluation, of three batches, and in the last: the run goes on from there, and ends as it would have."""
-    config, calls, usual = replace(judged, output=str(tmp_path)), list[int](), evaluation.batch_scores
+    config, calls, usual = replace(judged, output=str(tmp_path)), list[int](), evaluation.best_labels
 
     def stopping(*given: Any) -> torch.Tensor:
         calls.append(1)
@@ -74,7 +74,7 @@ def test_a_signal_ends_an_evaluation_between_two_batches(
         return usual(*given)
 
     with monkeypatch.context() as patch:
-        patch.setattr(evaluation, "batch_scores", stopping)
+        patch.setattr(evaluation, "best_labels", stopping)
         assert train(config)["stopped"] == signal.SIGTERM
     assert len(calls) == batch, "no batch is taken after the signal"
     done = batch // 3

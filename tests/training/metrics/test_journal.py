@@ -133,3 +133,11 @@ def test_a_run_in_a_bucket_goes_on_where_its_checkpoint_was() -> None:
     resumed.flush()
     assert [json.loads(line)["step"] for line in store.read("metrics/000000.jsonl").splitlines()] == list(range(1, 9))
     assert Journal(store, "evaluations", 7).last == 0
+
+
+def test_a_disk_that_is_full_is_one_line(tmp_path: Path) -> None:
+    written = Journal(Store(str(tmp_path)), "metrics", 0)
+    (tmp_path / NAME).unlink()
+    (tmp_path / NAME).symlink_to("/dev/full")
+    with pytest.raises(TagmillError, match=r"not written: No space left on device.*metrics\.jsonl.*the same command"):
+        written.add({"step": 1})
