@@ -20,15 +20,15 @@ def recompute_blocks(model: nn.Module, name: str) -> None:
 @contextmanager
 def statistics_counted_once(model: nn.Module) -> Iterator[None]:
     """Around a backward pass: batch normalisation that is computed again does not count the same images a second time."""
-    norms = [
-        module
-        for module in model.modules()
-        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.track_running_stats
-    ]
+    norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    before = [(module.momentum, module.num_batches_tracked) for module in norms]
+    counts = [None if count is None else count.clone() for _, count in before]
     try:
         for module in norms:
-            module.track_running_stats = False
+            module.momentum = 0.0
         yield
     finally:
-        for module in norms:
-            module.track_running_stats = True
+        for module, (momentum, count), was in zip(norms, before, counts, strict=True):
+            module.momentum = momentum
+            if count is not None and was is not None:
+                count.copy_(was)

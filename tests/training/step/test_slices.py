@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tagmill.pipeline import Batch, LoaderConfig
 from tagmill.pipeline.batch import Mix
-from tagmill.training.step.losses import masses, softmax_loss
+from tagmill.training.step.losses import masses, sigmoid_loss, softmax_loss
 from tagmill.training.step.slices import slices
 
 HOW = (LoaderConfig.mean, LoaderConfig.std)
@@ -60,6 +60,30 @@ def test_a_batch_with_one_image_has_it_twice_and_without_one_a_black_one(valid: 
     batch = batch_of(np.random.default_rng(0), 3, np.array(valid))
     (part,) = slices(batch, 4, only_valid=True)
     assert part.rows.tolist() == rows
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 12), st.integers(1, 6), st.floats(0, 1), st.sampled_from([0, 1]))
+def test_fillers_make_the_number_of_slices_that_of_all_processes_and_teach_nothing(
+    seed: int, slots: int, parts: int, share: float, size: int
+) -> None:
+    draw = np.random.default_rng(seed)
+    batch = batch_of(draw, slots, draw.random(slots) < share)
+    terms, found = batch.terms(), slices(batch, parts, only_valid=True, filler_size=size)
+    assert len(found) == min(parts, slots)
+    real = [part for part in found if not part.filler]
+    assert [part.rows.tolist() for part in real] == [
+        part.rows.tolist() for part in slices(batch, parts, only_valid=True) if not part.filler
+    ]
+    assert bool(real) == bool(batch.filled)
+    for part in found:
+        logits = torch.randn(len(part.rows), 5, requires_grad=True)
+        targets = part.terms(batch.terms(shared=False))
+        for loss in (softmax_loss(logits, part.terms(terms), 0.1), sigmoid_loss(logits, part.terms(terms), targets)):
+            (gradient,) = torch.autograd.grad(loss, logits)
+            if part.filler:
+                assert len(part.rows) == size and loss == 0 and not gradient.any()
+    assert all(part.filler is False for part in slices(batch, parts, only_valid=False, filler_size=size))
 
 
 def test_images_are_normalised_to_bfloat16_in_channels_last_memory() -> None:
