@@ -121,6 +121,7 @@ def steps_of(run: Run, log: Log, held_out: HeldOut, stop: StopRequest, checkpoin
     batches = chain.from_iterable(epochs)
     while True:
         if held_out.due and held_out.evaluate(stop) is None:
+            checkpoints.wait()
             return False
         run.progress.at("loading", run.step)
         before, asked = run.loader.state_dict(), time.perf_counter()

@@ -52,8 +52,8 @@ class Advice:
             if line["loss"] >= guess and not self._config.shuffle_labels:
                 yield (
                     "loss",
-                    f"the loss after {line['step']:,} steps, {line['loss']:.3f}, is not below that of a constant guess, "
-                    f"{guess:.3f}: the model learns nothing yet; look at lr, warm-up and labels",
+                    f"the loss at step {line['step']:,} is {line['loss']:.3f}, not below that of a constant guess, {guess:.3f}: "
+                    f"the model learns nothing yet; look at lr, warm-up and labels",
                 )
 
     def _waiting(self, line: Mapping[str, Any]) -> str:

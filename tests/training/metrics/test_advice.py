@@ -44,7 +44,7 @@ def test_holes_are_warned_of_with_their_reasons() -> None:
 def test_a_loss_of_a_constant_guess_is_warned_of_after_the_warm_up_and_a_tenth() -> None:
     lines = [{"loss": 2.5}] * 40
     (text,) = said(advice(2.5, warmup_steps=20), lines)
-    assert "after 28 steps, 2.500, is not below that of a constant guess, 2.500" in text
+    assert "at step 28 is 2.500, not below that of a constant guess, 2.500" in text
     assert said(advice(2.6), lines) == said(advice(None), lines) == said(advice(2.5, shuffle_labels=True), lines) == []
     learnt = [{"loss": 9.0}] * 9 + [{"loss": 2.4}] + [{"loss": 9.0}] * 30
     assert said(advice(2.5), learnt) == [], "asked once, not at every line"
