@@ -50,11 +50,9 @@ class Advice:
         if guess is not None and line["step"] >= self._tried and "guess" not in self._given:
             self._given.add("guess")  # asked once, at the first line after the trial
             if line["loss"] >= guess and not self._config.shuffle_labels:
-                yield (
-                    "loss",
-                    f"the loss at step {line['step']:,} is {line['loss']:.3f}, not below that of a constant guess, {guess:.3f}: "
-                    f"the model learns nothing yet; look at lr, warm-up and labels",
-                )
+                seen = f"the loss at step {line['step']:,} is {line['loss']:.3f}"
+                why = f"not below that of a constant guess, {guess:.3f}: the model learns nothing yet"
+                yield "loss", f"{seen}, {why}; look at lr, warm-up and labels"
 
     def _waiting(self, line: Mapping[str, Any]) -> str:
         slowest = line["slowest_rank"]
