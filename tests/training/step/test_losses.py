@@ -160,6 +160,14 @@ def test_images_without_labels_add_nothing(loss: str) -> None:
     assert logits.grad is not None and logits.grad[0].any() and not logits.grad[1].any()
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_a_process_without_images_has_a_loss_of_zero(smoothing: float) -> None:
+    logits, none = torch.randn(0, 7, requires_grad=True), Labels.of([]).terms()
+    for loss in (softmax_loss(logits, none, smoothing), sigmoid_loss(logits, none, none, smoothing)):
+        loss.backward()
+        assert loss.item() == 0 and logits.grad is not None and logits.grad.shape == (0, 7)
+
+
 def test_rare_labels_weigh_more_within_an_image() -> None:
     counts = enumerate((0, 9, 999))
     vocabulary = Vocabulary(
