@@ -7,7 +7,6 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
-import torch
 import torch.distributed as dist
 from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.default_planner import DefaultSavePlanner
@@ -44,6 +43,7 @@ class Checkpoints:
         self.group: Any = dist.new_group(backend="gloo") if run.several else None
         """The processes, for what is agreed in the background: collectives of the training must not meet those of a save."""
         self._run, self._vocabulary = run, vocabulary
+        self._beside = {VOCABULARY: vocabulary.json()} if run.world.rank == 0 else {}
         gpu = run.device != "cpu"
         # The buffers are kept from one save to the next; on a GPU they are page-locked.
         self._stager = DefaultStager(StagingOptions(gpu, False, False, gpu))
@@ -58,8 +58,10 @@ class Checkpoints:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """Waits for the last checkpoint, also after an error, which then is the one that is raised."""
         try:
-            self.wait()
+            if kind is None or issubclass(kind, Exception):
+                self.wait()
         except TagmillError:
             if kind is None:
                 raise
@@ -128,12 +130,9 @@ class Checkpoints:
             loader=run.loader.state_dict(),
             values=values_of(run),
         )
-        beside = {VOCABULARY: self._vocabulary.json()}
-        writer = CheckpointWriter(self.store, run.step, partial(_made, record), beside, self._clear, self._tidy)
+        writer = CheckpointWriter(self.store, run.step, partial(_made, record), self._beside, self._clear, self._tidy)
         planner = DefaultSavePlanner(flatten_state_dict=False)
         options: dict[str, Any] = {"process_group": self.group, "no_dist": self.group is None}
-        if self.group is not None and dist.get_backend() == "nccl":
-            torch.cuda.current_stream().synchronize()
         future = async_save(state, storage_writer=writer, planner=planner, async_stager=self._stager, **options)
         assert isinstance(future, Future)
         self._writing, self.saved = (run.step, future), run.step

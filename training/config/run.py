@@ -16,7 +16,7 @@ class RunOptions:
     view: str = "default"
     """View of the corpus whose labels are learnt."""
     output: str = "out/model"
-    """Folder that all processes see, for checkpoints, metrics.jsonl and evaluation.json."""
+    """Folder or bucket prefix that all processes see, for checkpoints, metrics, evaluations and the model."""
     dry_run: bool = False
     """Print what would be done, and stop."""
     processes: Count | None = None

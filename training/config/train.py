@@ -48,7 +48,6 @@ class TrainConfig(
             self._require(getattr(self, name) < 1, name, "give a number below 1")
         self._check_schedule()
         self._require(self.accumulation <= self.batch_size, "accumulation", "give at most batch_size")
-        self._require("://" not in self.output, "output", "give a folder of this machine, or a mounted one")
         self._require(
             self.processes is None or self.dry_run, "processes", "it is for --dry-run; torchrun starts processes"
         )

@@ -14,7 +14,6 @@ from tagmill.training.config.train import TrainConfig
     [
         ({"batch_size": 0}, "batch_size = 0"),
         ({"batch_size": 10, "accumulation": 11}, "accumulation = 11"),
-        ({"output": "s3://bucket/model"}, "s3://bucket/model"),
         ({"size": 0}, "size = 0"),
         ({"size": "128-320:"}, "128-320:32"),
         ({"size": "128-300:32"}, "give 128 to 288 by 32"),
