@@ -207,7 +207,8 @@ def train(config: TrainConfig) -> dict[str, Any]:
         result: dict[str, Any] = {"trained": log.line, **found}
         if world.rank == 0:
             store.put("evaluation.json", json.dumps(result, indent=1, allow_nan=False).encode())
-        say(console, f"loader     {loader.report()}\n{learnt_text(result)}\n{export_run(run, vocabulary)}")
+        say(console, f"loader     {loader.report()}\n{learnt_text(result)}")
+        console.print(export_run(run, vocabulary))  # a command to copy, so in one piece
         return result
 
 
