@@ -197,8 +197,13 @@ def complete(words: Sequence[str]) -> None:
         named = [Annotated[made, tyro.conf.subcommand(word)] for word, made in commands.items() if made is not None]
         return Union[tuple(named)]  # noqa: UP007
 
+    made = {word: options(each) for word, each in COMMANDS.items()}
+    train, export = made["train"], made.pop("train export")
+    if train is not None and export is not None:  # a command with flags of its own, and another one below it
+        below = one_of({"export": export, "": type(None)})
+        made["train"] = make_dataclass("Train", [("below", below, None)], bases=(train,), kw_only=True)
     corpus = make_dataclass("Corpus", [("command", one_of({word: options(each) for word, each in CORPUS.items()}))])
-    whole = one_of({**{word: options(each) for word, each in COMMANDS.items() if " " not in word}, "corpus": corpus})
+    whole = one_of({**made, "corpus": corpus})
     tyro.cli(
         whole, args=list(words), prog="tagmill", config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes)
     )

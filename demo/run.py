@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 
 from tagmill.demo.accounts import accounts
+from tagmill.demo.example import example
 from tagmill.demo.screen import summary_screen
 from tagmill.demo.serve import serve
 from tagmill.demo.web import STAMP, make_web, write_rows
@@ -26,6 +27,7 @@ from tagmill.shards.errors import ConfigError
 from tagmill.shards.lint import lint_shard, lint_view
 from tagmill.shards.manifest import Corpus
 from tagmill.train import TrainConfig, load_recipe, train
+from tagmill.training.trained.final import FINAL
 
 RECIPE = Path(__file__).resolve().parent.parent / "recipes" / "demo.toml"
 PORT = 8765  # the same URLs in every run give the same shards; another port is taken if this one is busy
@@ -140,6 +142,7 @@ def run(config: DemoConfig) -> dict[str, Any]:
         "labels": ingested.labels,
         "loader": rates,
         **{name: evaluation[name] for name in ("top1", "top5", "mean_class_accuracy", "majority", "chance")},
+        "example": example(corpus, Path(recipe.output, FINAL), out / "unseen.jpg"),
         "seconds": stages.seconds,
     }
     left = out / ("control.json" if config.shuffle_labels else "summary.json")

@@ -43,6 +43,9 @@ def summary_screen(console: Console, summary: dict[str, Any], left: Path) -> Non
     table.add_row(f"{summary['top1']:.1%}", f"top-1 on unseen images (top-5 {summary['top5']:.1%})")
     table.add_row(f"{summary['mean_class_accuracy']:.1%}", "mean over the labels")
     table.add_row(f"{summary['chance']:.1%}", f"chance; always the most frequent label: {summary['majority']:.1%}")
+    (best, share), *others = summary["example"]["labels"]
+    others = ", ".join(f"{score:.0%} {name}" for name, score in others)
+    table.add_row(f"{share:.0%}", f"{best} is what the model sees in one unseen image ({others})")
     told = "  ".join(f"{name} {seconds:.0f} s" for name, seconds in summary["seconds"].items())
     table.add_row(f"{sum(summary['seconds'].values()):.0f} s", told)
     learned, sentence = verdict(summary)
@@ -55,6 +58,10 @@ def summary_screen(console: Console, summary: dict[str, Any], left: Path) -> Non
     for what, where in [
         ("the web and what was planted in it", f"{output}/web, {output}/web/truth.json"),
         ("the corpus, in plain tar", f"tar tf {output}/corpus/shards/000000.tar"),
+        (
+            "what the model sees in the image",
+            f".venv/bin/tagmill predict {summary['example']['model']} {summary['example']['image']}",
+        ),
         ("how hashtags became labels", f".venv/bin/tagmill corpus vocabulary {output}/corpus"),
         ("these figures", f"{left}"),
     ]:

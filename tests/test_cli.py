@@ -102,7 +102,11 @@ def test_bash_completes_commands_and_flags(tmp_path: Path) -> None:
     script = tmp_path / "tagmill"
     done = tagmill("--tyro-write-completion", "bash", str(script))
     assert done.returncode == 0, done.stderr
-    assert {"ingest", "corpus", "train"} <= complete(script, "tagmill", "")
+    assert {"ingest", "corpus", "train", "predict"} <= complete(script, "tagmill", "")
+    assert complete(script, "tagmill", "train", "ex") == {"export"}
+    assert complete(script, "tagmill", "train", "--label-w") == {"--label-weights"}
+    assert complete(script, "tagmill", "train", "export", "--we") == {"--weights"}
+    assert complete(script, "tagmill", "predict", "--to") == {"--top"}
     assert complete(script, "tagmill", "corpus", "ta") == {"takedown"}
     assert complete(script, "tagmill", "corpus", "view", "--max-r") == {"--max-repeat"}
     assert complete(script, "tagmill", "ingest", "--image") == {"--image-size"}

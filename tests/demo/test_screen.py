@@ -22,6 +22,11 @@ SUMMARY: dict[str, Any] = {
     "mean_class_accuracy": 0.5,
     "majority": 0.08,
     "chance": 0.03,
+    "example": {
+        "image": "out/demo/unseen.jpg",
+        "model": "out/demo/model/model",
+        "labels": [["sailboat", 0.81], ["whale", 0.1], ["duck", 0.02]],
+    },
     "seconds": {"web": 30.0, "train": 120.0},
 }
 
@@ -56,6 +61,8 @@ def test_the_screen_shows_what_happened() -> None:
         "42",
         "60.0%",
         "2,100",
+        "81%  sailboat is what the model sees in one unseen image (10% whale, 2% duck)",
+        "tagmill predict out/demo/model/model out/demo/unseen.jpg",
         "out/demo/summary.json",
     ):
         assert told in text, told
