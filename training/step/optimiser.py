@@ -37,7 +37,7 @@ def build_optimiser(config: TrainConfig, model: nn.Module) -> torch.optim.Optimi
         _adopt_state(optimiser)
 
     made.register_load_state_dict_post_hook(adopt)
-    made.register_step_pre_hook(_lay_gradients)
+    made.register_step_pre_hook(_prepare_step)
     return made
 
 
@@ -82,12 +82,19 @@ def _adopt_state(optimiser: torch.optim.Optimizer) -> None:
                     optimiser.state[weight][name] = _laid_as(value, weight)
 
 
-def _lay_gradients(optimiser: torch.optim.Optimizer, *_: Any) -> None:
-    """Autograd lays gradients as the weights are; this is for those that something else has put in their place."""
+def _prepare_step(optimiser: torch.optim.Optimizer, *_: Any) -> None:
+    """Lays gradients in memory as the weights are. Autograd does so; this is for those that something else has put in their
+    place. And gives weights that have a gradient for the first time a momentum of zero: torch's fused SGD makes none for
+    weights that come later than others."""
     for group in optimiser.param_groups:
+        with_momentum = bool(group["fused"] and group.get("momentum"))
         for weight in group["params"]:
-            if weight.grad is not None and weight.grad.stride() != weight.stride():
+            if weight.grad is None:
+                continue
+            if weight.grad.stride() != weight.stride():
                 weight.grad = _laid_as(weight.grad, weight)
+            if with_momentum and optimiser.state[weight].get("momentum_buffer") is None:
+                optimiser.state[weight]["momentum_buffer"] = torch.zeros_like(weight, requires_grad=False)
 
 
 def _laid_as(value: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:

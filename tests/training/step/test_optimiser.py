@@ -127,6 +127,20 @@ def test_a_state_continues_where_weights_are_laid_out_in_another_order(kind: str
         compare(again, model)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_weight_may_have_its_first_gradient_later_than_others(kind: str) -> None:
+    models = network(), network()
+    for model, fused in zip(models, (True, False), strict=True):
+        optimiser = build_optimiser(KINDS[kind], model)
+        for group in optimiser.param_groups:
+            group["fused"] = fused
+        for step in range(4):
+            for weight in model.parameters():
+                weight.grad = torch.full_like(weight, 1.0 + step) if step or weight.ndim > 1 else None
+            optimiser.step()
+    compare(*models)
+
+
 def test_weights_without_gradients_stay_and_are_not_in_the_norm() -> None:
     model = network()
     before, optimiser = numbers(model), build_optimiser(KINDS["adamw"], model)
