@@ -77,6 +77,11 @@ def _warnings(
             f"weights, optimiser and logits alone take {needed.total / GIB:.1f} GiB of a device's {there / GIB:.1f}: "
             "give --parallel fsdp, more parts (--accumulation) or a smaller model"
         )
+    if config.images_of_warmup and config.warmup_lr > config.peak_lr:
+        found.append(
+            f"the warm-up begins at a rate of {config.warmup_lr:g}, above its end, {config.peak_lr:g}: "
+            "give a lower --warmup-lr (unlike --lr it is not scaled with the batch size)"
+        )
     first = 2 ** -(steps * config.batch_size / config.ema) if config.ema else 0
     if first > MOST_OF_FIRST:
         found.append(

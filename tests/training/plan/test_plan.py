@@ -53,6 +53,16 @@ def test_an_average_that_hardly_moves_is_warned_of(tmp_path: Path) -> None:
     assert train(replace(config, ema=48))["warnings"] == ()
 
 
+def test_a_warm_up_that_goes_down_is_warned_of(tmp_path: Path) -> None:
+    made = make_corpus(tmp_path, [40, 30, 20], holdout=[5])
+    config = replace(VIT, corpus=made.url, output=str(tmp_path / "model"), dry_run=True, steps=10, warmup_steps=2)
+    # As in a recipe of the papers that is given a small batch: a peak of 0.1 x 24 / 256.
+    (text,) = train(replace(config, lr=0.1, lr_batch_size=256, warmup_lr=0.1))["warnings"]
+    assert text.startswith("the warm-up begins at a rate of 0.1, above its end, 0.009375: give a lower --warmup-lr")
+    assert train(replace(config, lr=0.1, warmup_lr=0.1))["warnings"] == ()
+    assert train(replace(config, lr=0.1, lr_batch_size=256, warmup_lr=0.1, warmup_steps=0))["warnings"] == ()
+
+
 @given(steps=st.integers(1, 2000), warmup=st.integers(0, 3000), halvings=st.integers(1, 20))
 def test_the_points_are_those_of_the_schedule(steps: int, warmup: int, halvings: int) -> None:
     config = replace(VIT, steps=steps, warmup_steps=warmup, schedule="halvings", halvings=halvings)
