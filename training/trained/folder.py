@@ -16,6 +16,7 @@ from tagmill.training.trained.weight_file import read_json, read_text, read_weig
 
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
+MOST_SIDE = 8192  # pixels
 
 
 def write_folder(trained: Trained, folder: str) -> None:
@@ -101,5 +102,7 @@ def read_folder(folder: str) -> Trained:
 
 def _check(transform: Transform) -> None:
     LoaderConfig(size=transform.size, mean=transform.mean, std=transform.std)  # raises ConfigError
+    if transform.size > MOST_SIDE:
+        raise ValueError(f"images of {transform.size} pixels, at most {MOST_SIDE} are taken")
     if not 0 < transform.share <= 1:
         raise ValueError(f"crop_pct {transform.share}")

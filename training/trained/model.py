@@ -53,6 +53,7 @@ class Trained:
 
     def build(self) -> nn.Module:
         """Returns the network with these weights, in evaluation mode. Raises TagmillError where they do not fit it."""
+        self.skeleton()  # so that no configuration takes more memory than its weights
         model = self._network()
         try:
             model.load_state_dict(dict(self.weights))
@@ -63,8 +64,13 @@ class Trained:
     def skeleton(self) -> nn.Module:
         """Returns the network without memory for its weights (on torch's meta device), for what it says of itself. Raises
         TagmillError where the weights do not fit it."""
-        with torch.device("meta"):
-            model = self._network()
+        try:
+            with torch.device("meta"):
+                model = self._network()
+        except TagmillError as error:
+            if not isinstance(error.__cause__, NotImplementedError) and "meta" not in str(error.__cause__):
+                raise
+            model = self._network()  # one that looks at numbers while it is built
         wanted = {name: tuple(value.shape) for name, value in model.state_dict().items()}
         found = {name: tuple(value.shape) for name, value in self.weights.items()}
         if differ := sorted(name for name in wanted | found if wanted.get(name) != found.get(name)):

@@ -117,6 +117,7 @@ def without(*names: str) -> Callable[[dict[str, Any]], object]:
         (lambda facts: facts["pretrained_cfg"].update(mean=[0.1]), "mean"),
         (lambda facts: facts["pretrained_cfg"].update(std=[0, 0, 0]), "std"),
         (lambda facts: facts["pretrained_cfg"].update(input_size=[3, -1, -1]), "size"),
+        (lambda facts: facts["pretrained_cfg"].update(input_size=[3, 99999, 99999]), "99999 pixels"),
         (lambda facts: facts["pretrained_cfg"].update(crop_pct=-1), "crop_pct"),
         (lambda facts: facts["pretrained_cfg"].update(crop_pct="much"), "much"),
     ],

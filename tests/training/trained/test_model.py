@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+import timm
 import torch
 
 from tagmill.shards import TagmillError
@@ -43,6 +44,29 @@ def test_weights_that_do_not_fit_are_refused_by_name() -> None:
         for make in (bad.build, bad.skeleton):
             with pytest.raises(TagmillError, match=rf"{says}.*\(memory\)"):
                 make()
+
+
+def test_a_configuration_takes_no_more_memory_than_its_weights() -> None:
+    """The network would have 2^50 numbers in its last layer but one."""
+    huge = replace(trained(), network_args={"embed_dim": 1 << 25})
+    with pytest.raises(TagmillError, match="weights that do not fit test_vit"):
+        huge.build()
+
+
+@pytest.mark.parametrize("error", [NotImplementedError(), RuntimeError("Tensor.item() on meta tensors")])
+def test_a_network_that_cannot_be_built_without_memory_is_built_with_it(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, usual = trained(), timm.create_model
+
+    def create(*given: object, **named: object) -> object:
+        if torch.empty(1).is_meta:
+            raise error
+        return usual(*given, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(timm, "create_model", create)
+    assert not next(one.skeleton().parameters()).is_meta
+    assert len(one.build().state_dict()) == len(one.weights)
 
 
 def test_infinite_weights_are_refused_by_name() -> None:
