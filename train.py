@@ -54,7 +54,7 @@ from tagmill.training.step.optimiser import build_optimiser, gradient_norm
 from tagmill.training.step.schedule import learning_rate
 from tagmill.training.step.seeds import begin_randomness
 from tagmill.training.step.slices import slices
-from tagmill.training.trained.final import export_run
+from tagmill.training.trained.final import check_final, export_run
 from tagmill.training.trained.initial import begin_from
 
 __all__ = ["TRAIN_COMMAND", "TrainConfig", "load_recipe", "main", "train"]
@@ -157,6 +157,7 @@ def train(config: TrainConfig) -> dict[str, Any]:
     machine, and if the loss, the gradient or the weights are not finite."""
     check_model(config)
     check_writers(config)
+    check_final(config)
     with ExitStack() as stack:
         world, device = begin_processes(config, stack)
         progress = watched(config.collective_timeout, stack)

@@ -88,6 +88,8 @@ def _warnings(
             f"at the end {first:.0%} of the average of the weights are still those of the first step: "
             f"give a half-life (--ema) far below the run's {steps * config.batch_size:,} images"
         )
+    if config.loss == "softmax" and len(loader.vocabulary or ()) == 1:
+        found.append("the view has one label, which softmax gives every image whatever it shows: see --loss sigmoid")
     if not has_held_out(loader):
         found.append("no held-out images with labels, so the model will not be judged (ingest with --holdout N)")
     return found + schedule_warnings(config, steps, loader.batches_per_epoch)

@@ -1,6 +1,7 @@
 """What the output folder of a run has at its end beside its checkpoints: its model."""
 
-from tagmill.shards import Vocabulary
+from tagmill.shards import ConfigError, Store, Vocabulary
+from tagmill.training.config.train import TrainConfig
 from tagmill.training.parallel.gathering import whole
 from tagmill.training.run import Run
 from tagmill.training.trained.folder import write_folder
@@ -8,6 +9,15 @@ from tagmill.training.trained.labels import labels_of
 from tagmill.training.trained.run_folder import trained_of
 
 FINAL = "model"
+
+
+def check_final(config: TrainConfig) -> None:
+    """Raises ConfigError if a file is where the model goes, so that this is known before a run and not at its end."""
+    root = Store(config.output).root
+    if not config.dry_run and root is not None and (place := root / FINAL).exists() and not place.is_dir():
+        raise ConfigError(
+            "a file where the folder of the model goes", str(place), "move it away, or give another --output"
+        )
 
 
 def export_run(run: Run, vocabulary: Vocabulary) -> str:

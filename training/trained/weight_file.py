@@ -42,17 +42,23 @@ def read_weights(address: str) -> dict[str, torch.Tensor]:
 
 
 def write_weights(weights: Mapping[str, torch.Tensor], store: Store, name: str) -> None:
-    """Writes tensors as a safetensors file, in one step."""
+    """Writes tensors as a safetensors file, in one step. Raises TagmillError if the folder cannot be written, or is full."""
     own = {key: value.detach().cpu().contiguous() for key, value in weights.items()}
     places = Counter(value.data_ptr() for value in own.values())
     own = {key: value.clone() if places[value.data_ptr()] > 1 else value for key, value in own.items()}
-    if store.root is not None:
-        store.root.mkdir(parents=True, exist_ok=True)
-    # On the store's own disk, where the file only changes its name.
-    with tempfile.TemporaryDirectory(dir=store.root, prefix=".weights-") as folder:
-        file = Path(folder, name)
-        save_file(own, file, {"format": "pt"})
-        store.put(name, file, give=True)
+    try:
+        if store.root is not None:
+            store.root.mkdir(parents=True, exist_ok=True)
+        # On the store's own disk, where the file only changes its name.
+        with tempfile.TemporaryDirectory(dir=store.root, prefix=".weights-") as folder:
+            file = Path(folder, name)
+            save_file(own, file, {"format": "pt"})
+            store.put(name, file, give=True)
+    except (SafetensorError, OSError) as error:
+        what = f"cannot write here: {getattr(error, 'strerror', None) or error}"
+        raise TagmillError(
+            what, f"{store.url}/{name}", "choose another output, or fix its permissions or free space"
+        ) from error
 
 
 def read_text(store: Store, name: str) -> bytes:
