@@ -5,8 +5,9 @@ python -m tagmill.bench.gpu [--device auto|cpu|cuda:N] [--parts limit,loader,...
 
 Parts, in the order of importance: limit (the decoder without a loader, and tagmill's graph from memory), windows (DALI's
 decoder alone, by window and hardware share), loader (from the disk), peers, cores (with 14, 8 and 4), shared (8 processes on
-one GPU), training, s3, sweep. Every case has its own process; the JSON file is written after each, and a call that finds
-it continues where the last one was aborted. docs/reference/gpu-measurements.md describes a run without a network.
+one GPU), training, trainer (`tagmill train` once in each way), s3, sweep. Every case has its own process; the JSON file is
+written after each, and a call that finds it continues where the last one was aborted. docs/reference/gpu-measurements.md
+describes a run without a network.
 """
 
 import argparse
@@ -27,7 +28,7 @@ from tagmill.bench.workers import UnavailableError, environment
 from tagmill.pipeline.decode.choice.device import resolve
 from tagmill.pipeline.decode.cpu_affinity import cores_per_rank
 
-PARTS = ("limit", "windows", "loader", "peers", "cores", "shared", "training", "s3", "sweep")
+PARTS = ("limit", "windows", "loader", "peers", "cores", "shared", "training", "trainer", "s3", "sweep")
 SIDES = {"256": corpora.SHORT_SIDE, "markers": corpora.SHORT_SIDE, "full": corpora.AS_IT_IS}
 SAMPLES = {"256": 4096, "markers": 4096, "full": 2048}
 QUICK_SAMPLES, QUICK_PICTURES = 256, 8
@@ -79,7 +80,7 @@ class Bench:
         options = self.options
         told = (corpus, self.folders[corpus], self.device, options.threads, self.size, json.dumps(options.decoding))
         found = cases.peers(*told) + budgets.windows(*told[:-1]) + budgets.with_cores(*told) + budgets.shared(*told)
-        return found + cases.training(*told, compiled=options.compile)
+        return found + cases.training(*told, compiled=options.compile) + cases.ways(*told[:-1])
 
     def graph(self, corpus: str) -> None:
         """Measures the graph from memory, with the options of `--decoding`."""
@@ -139,7 +140,7 @@ class Bench:
                 for case in self.known(corpus):
                     entry = self.results.case(case.part, corpus, case.name) if case.part in parts else None
                     again = number == 0 or (
-                        entry is not None and entry["runs"] and case.part != "training"
+                        entry is not None and entry["runs"] and case.part not in ("training", "trainer")
                     )  # it has its own rounds
                     if entry is not None and again and len(entry["runs"]) <= number:
                         self.run(case)

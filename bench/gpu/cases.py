@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tagmill.bench.gpu.results import DECODER, LOADER, WEBDATASET
+from tagmill.bench.gpu.trainer import WAYS
 from tagmill.bench.workers import PEERS
 
 GPU = Path(__file__).resolve().parent
@@ -92,4 +93,16 @@ def training(
             command = (sys.executable, "-P", str(GPU / "training.py"), str(data / "corpus"), *flags)
             name = f"{model}{', compiled' if compiled else ''}{told}"
             found.append(Case("training", corpus, name, (*command, *(["--compile"] if compiled else []))))
+    return found
+
+
+def ways(corpus: str, data: Path, device: str, threads: int, size: Size) -> list[Case]:
+    """Returns the trainer's command, once in each way that a GPU has."""
+    model, batch = list(size.networks.items())[-1]
+    found = []
+    for way in WAYS:
+        flags = [f"--way={way}", f"--model={model}", f"--batch={batch}", f"--device={device}", f"--threads={threads}"]
+        flags += [f"--streams={size.streams}", "--backend=auto", f"--every={max(1, size.steps // 4)}"]
+        command = (sys.executable, "-P", str(GPU / "trainer.py"), str(data / "corpus"), *flags)
+        found.append(Case("trainer", corpus, f"tagmill train, {model}, {way}", command))
     return found
