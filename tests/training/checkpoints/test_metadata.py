@@ -1,7 +1,6 @@
 """Tests that metadata come back as they were, and that parts which are not their tensor are refused."""
 
 import json
-from itertools import pairwise, product
 from typing import Any
 
 import pytest
@@ -18,18 +17,10 @@ from torch.distributed.checkpoint.metadata import (
 
 from tagmill.shards import IntegrityError
 from tagmill.training.checkpoints.metadata import Stored, metadata_json, parse_metadata
+from tests.training.checkpoints.tilings import Box, tilings
 
 
-@st.composite
-def tilings(draw: st.DrawFn) -> tuple[list[int], list[tuple[list[int], list[int]]]]:
-    """A shape, and boxes (offsets, sizes) that cut it at some places of each side."""
-    shape = draw(st.lists(st.integers(1, 6), max_size=3))
-    cuts = [sorted({0, side, *draw(st.lists(st.integers(0, side), max_size=3))}) for side in shape]
-    spans = [list(pairwise(edges)) for edges in cuts]
-    return shape, [([first for first, _ in box], [last - first for first, last in box]) for box in product(*spans)]
-
-
-def content(shape: list[int], boxes: list[tuple[list[int], list[int]]]) -> dict[str, Any]:
+def content(shape: list[int], boxes: list[Box]) -> dict[str, Any]:
     parts = [[*box, f"{number:05}-0000.safetensors", "w"] for number, box in enumerate(boxes)]
     return {"tensors": {"w": {"dtype": "F32", "shape": shape, "parts": parts}}}
 
@@ -39,7 +30,7 @@ def parsed(found: Any) -> Metadata:
 
 
 @given(tilings())
-def test_metadata_come_back(tiling: tuple[list[int], list[tuple[list[int], list[int]]]]) -> None:
+def test_metadata_come_back(tiling: tuple[list[int], list[Box]]) -> None:
     shape, boxes = tiling
     chunks = [ChunkStorageMetadata(torch.Size(first), torch.Size(size)) for first, size in boxes]
     entry = TensorStorageMetadata(TensorProperties(torch.bfloat16), torch.Size(shape), chunks)
@@ -53,7 +44,7 @@ def test_metadata_come_back(tiling: tuple[list[int], list[tuple[list[int], list[
 
 @given(tilings(), st.data())
 def test_a_part_that_is_missing_doubled_or_moved_is_refused(
-    tiling: tuple[list[int], list[tuple[list[int], list[int]]]], data: st.DataObject
+    tiling: tuple[list[int], list[Box]], data: st.DataObject
 ) -> None:
     shape, boxes = tiling
     number = data.draw(st.integers(0, len(boxes) - 1))
