@@ -8,6 +8,10 @@ the median over pairs. The trainer also computes the norm of the gradient, the l
 one label an image and class numbers, or three and dense targets of 1/3.
 
 `fed`: the same trainer with the loader beside it, as images/s over images/s from memory: both share the cores.
+
+`save`: as many steps with a checkpoint at their beginning, and without. A figure is what a checkpoint costs in processor
+time, with all that is written in the background; the ratio is its share of two minutes of training, in time. The state of
+ViT-B/16 with momentum is 0.7 GB.
 """
 
 import io
@@ -32,7 +36,8 @@ BATCH, STREAMS, LOG_EVERY = 32, 8, 20
 PAIRS = 7
 SAMPLES = 1024
 SETTLE = 6  # steps: more batches than the loader has ready
-BESIDE = {"step": "tagmill/bare loop", "fed": "loader/in memory"}
+BETWEEN = 120.0  # seconds from one checkpoint to the next, in a run
+BESIDE = {"step": "tagmill/bare loop", "fed": "loader/in memory", "save": "share of two minutes"}
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,8 @@ CASES = (
     Case("resnet18", 64, 1000, 1, 20),
     Case("resnet18", 64, 17000, 3, 20),
 )
+SAVED = (Case("vit_base_patch16_224", 32, 1000, 1, 20, (("img_size", 32),)),)
+SAVED_BATCH = 4  # small: the state is what counts
 QUICK = (Case("test_vit", 32, 1000, 1, 2, (("img_size", 32),)), Case("test_resnet", 32, 17000, 3, 2))
 
 
@@ -142,6 +149,40 @@ def fed_pairs(case: Case, corpus: Path, pairs: int, batch: int) -> list[Pair]:
     return found
 
 
+def save_pairs(case: Case, corpus: Path, pairs: int, batch: int) -> list[Pair]:
+    """Returns pairs of costs: of steps of which the first ends with a checkpoint, and of as many without."""
+    found: list[Pair] = []
+    every = 2 * case.steps
+    config = replace(config_of(case, corpus, every * (pairs + 1), batch), checkpoint_every=every)
+
+    def feed(loader: Loader, own: Iterator[Batch]) -> Iterator[Batch]:
+        batches = itertools.cycle(resident(own, "cpu"))
+        loader.close()
+        yield from itertools.islice(batches, every - 1)
+        for _ in range(pairs):
+            costs = []
+            for _ in range(2):
+                clock = Clock()
+                yield from itertools.islice(batches, case.steps)
+                costs.append(clock.read(case.steps))
+            found.append((costs[0], costs[1]))
+        yield from batches
+
+    trained(config, feed)
+    return found
+
+
+def saved(case: Case, corpus: Path, pairs: int, batch: int) -> tuple[dict[str, Any], float]:
+    """Returns a case of the results, and the share of the time that checkpoints take."""
+    found = save_pairs(case, corpus, pairs, batch)
+    cpu = [one.tree_seconds - other.tree_seconds for one, other in found]
+    shares = [(one.seconds - other.seconds) / BETWEEN for one, other in found]
+    line = {"unit": "s of a processor", "median": statistics.median(cpu), "runs": cpu, "shares": shares}
+    share = statistics.median(shares)
+    print(f"save: {case.name:60} {line['median']:8.2f} {line['unit']} a checkpoint   share {share:.4f}", flush=True)
+    return line, share
+
+
 def summary(pairs: list[Pair], figure: str) -> dict[str, Any]:
     """Returns the medians of a figure of both sides, and the ratios of the pairs."""
     values = [[getattr(cost, figure) / cost.turns for cost in side] for side in zip(*pairs, strict=True)]
@@ -187,11 +228,15 @@ def main(arguments: list[str] | None = None) -> None:
     folder = corpora.prepare(pictures, 256 if options.quick else SAMPLES)
     cases, ratios = dict[str, dict[str, object]](), dict[str, float]()
     for kind, beside in BESIDE.items():
-        for case in QUICK if options.quick else CASES:
+        for case in QUICK if options.quick else SAVED if kind == "save" else CASES:
             name = f"{kind}: {case.name}"
             if options.only in name:
                 corpus = corpora.labelled(folder, case.classes, case.labels)
-                cases[name], ratios[f"{name}: {beside}"] = measured(kind, case, corpus, pairs, batch)
+                if kind == "save":
+                    found = saved(case, corpus, pairs, min(batch, SAVED_BATCH))
+                else:
+                    found = measured(kind, case, corpus, pairs, batch)
+                cases[name], ratios[f"{name}: {beside}"] = found
     if options.out is not None:
         measure.write("train", cases, ratios, options.out)
 
