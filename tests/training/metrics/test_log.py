@@ -1,20 +1,15 @@
-"""Tests that nothing that is not finite is saved or written, whatever a run does."""
+"""Tests the lines of a run, and that nothing that is not finite is written, whatever a run does."""
 
 import json
-import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from safetensors.torch import load
 
 from tagmill.shards import Store, TagmillError
 from tagmill.train import train
-from tagmill.training.checkpoints.layout import read_done, read_object, steps_there
+from tagmill.training.checkpoints.layout import steps_there
 from tagmill.training.metrics import log
 from tagmill.training.metrics.flops import training_flops
 from tests.pipeline.corpora import NUM_LABELS, Made, make_corpus
@@ -26,39 +21,18 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     return make_corpus(tmp_path_factory.mktemp("corpus"), [40, 8])
 
 
-def finite(value: Any) -> bool:
-    if isinstance(value, torch.Tensor):
-        return bool(torch.isfinite(value).all())
-    values = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
-    return math.isfinite(value) if isinstance(value, float) else all(map(finite, values))
-
-
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    lr=st.floats(1, 1e37),
-    optimiser=st.sampled_from(["sgd", "adamw"]),
-    every=st.integers(1, 3),
-    log=st.integers(1, 3),
-    loss=st.sampled_from(["softmax", "sigmoid"]),
-)
-def test_nothing_that_is_not_finite_is_ever_saved(
-    lr: float, optimiser: Any, every: int, log: int, loss: Any, made: Made, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    output = tmp_path_factory.mktemp("model")
-    config = replace(VIT, corpus=made.url, output=str(output), lr=lr, optimiser=optimiser, loss=loss)
+@pytest.mark.parametrize(("lr", "every"), [(1e3, 1), (1e37, 2)])
+def test_files_of_a_run_that_diverges_are_strict_json(made: Made, tmp_path: Path, lr: float, every: int) -> None:
+    """`tests/training/whole/test_divergence.py` has what such a run saves."""
+    config = replace(VIT, corpus=made.url, output=str(tmp_path), lr=lr, steps=4, log_every=every, evaluate_every=24)
     try:
-        train(replace(config, checkpoint_every=every, log_every=log, steps=4, keep=2))
+        train(config)
     except TagmillError as error:
         assert "--resume never" in str(error) and "step" in str(error)
-    store = Store(str(output))
-    for step in steps_there(store):
-        done = read_done(store, step)
-        for name in done.objects:
-            if name.endswith(".safetensors"):
-                assert finite(load(read_object(store, done, name)))
-    for path in output.glob("*.json*"):
+    files = [path for path in tmp_path.glob("*.json*") if path.stat().st_size]
+    assert len(files) >= 2
+    for path in files:
         assert not any(word in path.read_text() for word in ("NaN", "Infinity"))
-    assert all(finite(line) for line in lines(output))
 
 
 def test_weights_that_one_step_made_infinite_are_not_saved(made: Made, tmp_path: Path) -> None:
