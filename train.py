@@ -232,3 +232,6 @@ if __name__ == "__main__":
         main()
     except TagmillError as error:
         sys.exit(f"tagmill train: {error}")
+    except KeyboardInterrupt:  # a second Ctrl-C, or one before the first step
+        sys.stderr.write("tagmill train: stopped; the same command continues from its last checkpoint\n")
+        sys.exit(130)

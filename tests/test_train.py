@@ -5,9 +5,11 @@ import io
 import json
 import math
 import os
+import runpy
 import shutil
 import signal
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -288,6 +290,22 @@ def test_two_processes_end_after_the_same_step(made: Made, tmp_path: Path) -> No
         said = process.stdout.read()
     assert "stopped    at step" in said and process.returncode != 0, said
     assert steps_there(Store(config.output)) == [lines(config.output)[-1]["step"]]
+
+
+def test_an_interrupt_that_nothing_notes_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As a second Ctrl-C, while the network is compiled for example."""
+
+    def interrupted(words: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tagmill.training.config.recipe.from_command_line", interrupted)
+    monkeypatch.delitem(sys.modules, "tagmill.train")
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module("tagmill.train", run_name="__main__")
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "tagmill train: stopped; the same command continues from its last checkpoint\n"
 
 
 # ------------------------------------------------------------------------------------------------------------- Refusals
