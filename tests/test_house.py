@@ -26,6 +26,7 @@ LAW = {
     "training": {"pipeline", "shards"},
     "train": {"training", "pipeline", "shards"},
     "predict": {"training", "pipeline", "ingest", "shards"},
+    "browse": {"ingest", "shards"},
     "transfer": {"pipeline", "shards"},
     "studies": {"train", "transfer", "pipeline", "ingest", "shards"},
     "examples": {"pipeline", "shards"},
@@ -34,6 +35,7 @@ FRONT_DOOR_ONLY = {
     "training": {"pipeline"},
     "train": {"pipeline"},
     "predict": {"pipeline"},
+    "browse": {"ingest"},
     "transfer": {"pipeline"},
     "studies": {"pipeline", "ingest", "train", "transfer"},
     "examples": {"pipeline", "shards"},
@@ -70,6 +72,7 @@ DOORS = {
         "train.py",
     },
     "wandb": {"training/metrics/wandb_writer.py"},
+    "jinja2": {"browse/templates.py"},
     "tensorboard": set[str](),
     "lightning": {"examples/lightning_module.py"},
     "accelerate": {"examples/accelerate_loop.py"},
@@ -323,7 +326,7 @@ BARRED = (
     r"\binterpreter('s)? lock\b",
     r"(?<!\bno )\bsuch\b(?! as\b| an?\b)",
 )
-PLAIN = ("pipeline", "training", "predict", "shards", "demo", "examples", "bench", "docs", "ingest")
+PLAIN = ("pipeline", "training", "predict", "shards", "demo", "examples", "bench", "docs", "ingest", "browse")
 UNCHECKED = (
     *(f"tests/ingest/{folder}/" for folder in ("config", "dedup", "filters", "pack", "parts", "progress", "takedown")),
     "tests/ingest/test_",
