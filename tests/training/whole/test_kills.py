@@ -21,8 +21,9 @@ SCRIPT = str(Path(__file__).with_name("killed_rank.py"))
 
 def moment(number: int) -> str:
     """Returns when a process is killed: even numbers in a step, odd ones while a checkpoint is saved."""
+    # Rank 1 puts one object a checkpoint, of which there are eight.
     draw, phase = random.Random(number), ("step", "save")[number % 2]
-    return f"{draw.randrange(2)}-{phase}-{draw.randrange(2, 23) if phase == 'step' else draw.randrange(2, 12)}"
+    return f"{draw.randrange(2)}-{phase}-{draw.randrange(2, 23) if phase == 'step' else draw.randrange(2, 9)}"
 
 
 @pytest.mark.slow
@@ -36,7 +37,8 @@ def test_a_run_goes_on_when_one_of_its_processes_is_killed(undisturbed: TrainCon
         words, env={**os.environ, "GLOO_SOCKET_IFNAME": "lo"}, capture_output=True, text=True, timeout=280
     )
     assert done.returncode == 0 and "exitcode: -9" in done.stderr.replace("exitcode  : -9", "exitcode: -9"), done.stderr
-    assert "resumed    from step" in done.stdout or when.split("-")[2] == "2"
+    # Before, the first checkpoint may not be whole yet, and the run begins again.
+    assert "resumed    from step" in done.stdout or int(when.split("-")[2]) < 7
     assert farthest(undisturbed, config) < 1e-5
     assert losses(config) == pytest.approx(losses(undisturbed), rel=1e-5)
     assert [line["step"] for line in same_lines(config)] == list(range(1, 25))
