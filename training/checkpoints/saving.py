@@ -109,10 +109,13 @@ class Checkpoints:
             ) from error
 
     def save(self) -> None:
-        """Copies the state of the run, and saves it in the background. Raises TagmillError for weights, or an optimiser, that
-        are not finite, and if the save before this one has failed."""
+        """Copies the state of the run, and saves it in the background, unless there is a checkpoint of this step, which the
+        run has made or continues from: it is not removed to be written again. Raises TagmillError for weights, or an optimiser,
+        that are not finite, and if the save before this one has failed."""
         self.wait()
         run = self._run
+        if run.step == self.saved:
+            return
         state = own_share(run, tensors_of(run))
         if not all_finite(run, state):
             where = f"step {run.step:,} of {run.steps:,}"

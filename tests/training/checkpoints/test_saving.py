@@ -194,6 +194,20 @@ def test_the_newest_and_the_best_are_kept(tmp_path: Path) -> None:
     assert best_until(read_all(store)[0], 8) == 0.7
 
 
+def test_a_run_that_is_over_does_not_write_its_last_checkpoint_again(tmp_path: Path) -> None:
+    """With one that is kept, a kill in between would leave none."""
+    saved(str(tmp_path), 2, keep=1)
+    written = (tmp_path / "checkpoints/2/done.json").stat()
+    run = small_run(str(tmp_path), keep=1)
+    with begun(run) as checkpoints:
+        checkpoints.save()
+        checkpoints.wait()
+        assert (tmp_path / "checkpoints/2/done.json").stat() == written
+        take_steps(run, 1)
+        checkpoints.save()
+    assert steps_there(Store(str(tmp_path))) == [3]
+
+
 def test_a_checkpoint_is_due_at_intervals_and_at_ends_of_epochs(tmp_path: Path) -> None:
     run = small_run(str(tmp_path), checkpoint_every=3)
     checkpoints = Checkpoints(run, Store(str(tmp_path)), LABELS)
