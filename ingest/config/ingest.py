@@ -17,7 +17,7 @@ from tagmill.ingest.config.stages import STAGES, Stage
 from tagmill.shards.errors import ConfigError
 
 # What runs did before a field existed. Such a value is left out of `deciding`, so that digests of earlier runs still hold.
-_BEFORE: dict[str, Any] = {"restart_interval": 0}
+_BEFORE: dict[str, Any] = {"restart_interval": 0, "limit": None}
 _COLUMN_FIELDS = ("url_column", "tags_column", "caption_column", "licence_column", "page_column", "extra_columns")
 
 

@@ -8,6 +8,7 @@ from tagmill.ingest.config.presets import PLAIN, PRESETS, Columns, Preset
 from tagmill.ingest.config.stages import FETCH
 from tagmill.ingest.text.tag_text import unescaped
 from tagmill.shards.formats.record import RESERVED
+from tagmill.shards.settings.ranges import Count
 
 # Columns of the tables between input and corpus, which the source's own columns must not be called.
 TAKEN_COLUMNS = RESERVED.union(
@@ -48,6 +49,8 @@ class SourceOptions(Options):
     """Column with the URL of the page that showed the image."""
     extra_columns: tuple[str, ...] = field(default=(), metadata=FETCH)
     """Further columns that are copied into the corpus."""
+    limit: Count | None = field(default=None, metadata=FETCH)
+    """Number of rows to read, the first of the input in order; by default all."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

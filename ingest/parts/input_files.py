@@ -57,8 +57,14 @@ def put_input_files(store: Store, spool: Path, files: list[Input], noticed: Noti
 def _entries(files: list[Input], noticed: Noticed) -> Iterator[dict[str, Any]]:
     def entry(of: tuple[int, Input]) -> dict[str, Any]:
         ordinal, given = of
+        digests: dict[str, Any]
         warnings, listing = noticed.warnings[ordinal], noticed.listings.get(ordinal)
-        digests = _of_list(given.url) if listing is None else {"bytes": listing.bytes, "listing_sha256": listing.sha256}
+        if warnings.cut:
+            digests = {"bytes": _size_of(given)}  # what was read of it does not identify it
+        elif listing is None:
+            digests = _of_list(given.url)
+        else:
+            digests = {"bytes": listing.bytes, "listing_sha256": listing.sha256}
         return {
             "name": given.url,
             "kind": given.kind,
@@ -74,6 +80,12 @@ def _entries(files: list[Input], noticed: Noticed) -> Iterator[dict[str, Any]]:
         for warning in noticed.warnings[ordinal].warnings(found["name"]):
             log.warning(warning)
         yield found
+
+
+def _size_of(given: Input) -> int:
+    """Returns the bytes of a list or tar; 0 of a folder, which would have to be listed whole."""
+    folder, _, name = given.url.rpartition("/")
+    return 0 if given.kind == "files" else Store(folder or "/").size(name)
 
 
 def _of_list(url: str) -> dict[str, Any]:

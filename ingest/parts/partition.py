@@ -126,7 +126,7 @@ def partition(
             num_parts = _partition_in_order(hashed(), config.rows_per_part, puts.put)
         else:
             num_parts = _partition_by_hash(hashed(), config.rows_per_part, schema, folder, puts.put)
-    files = inputs(config)
+    files = inputs(config)[: len(noticed)]  # those that a limit leaves unread are no inputs of the corpus
     if first_file + len(files) > 1 << 63 - ROW_BITS:
         raise ConfigError(
             f"the corpus was made from {first_file} files already", config.output, "join some of the new ones"

@@ -11,6 +11,7 @@ class InputWarnings:
     skipped: int = 0  # rows that a preset knows to be no images; they are left out
     replaced: int = 0  # rows with invalid UTF-8, which became replacement characters
     joined: int = 0  # lines of CSV or TSV inside a quoted field, which are parts of the row before
+    cut: bool = False  # the limit of rows ends before the input does
 
     def counts(self) -> dict[str, int]:
         """Returns the counts that are not zero."""

@@ -1,7 +1,8 @@
 """Streams rows from lists, tars and folders of images on any store, each with its row_id and, if stored, its byte range."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from functools import partial
 from itertools import groupby
 
@@ -85,23 +86,41 @@ def rows(
     """Yields all rows in order, as batches of `row_schema`.
 
     Rows that a preset knows to be no images (videos) are left out, but keep their row_id, so that others do not depend
-    on them. `warnings` gets counts and `listings` a digest of tars and folders, both by file ordinal. Raises InputError
-    for a missing column, an unreadable file, or no rows at all.
+    on them. `warnings` gets counts and `listings` a digest of tars and folders, both by file ordinal; with a limit, of
+    the inputs up to that of the last row. Raises InputError for a missing column, an unreadable file, or no rows at all.
     """
     schema = row_schema(config)
-    some = False
-    for batch in _all_batches(
-        config, schema, {} if warnings is None else warnings, {} if listings is None else listings
-    ):
-        some = some or len(batch) > 0
-        yield batch
-    if not some:
+    warnings, listings = {} if warnings is None else warnings, {} if listings is None else listings
+    num_rows = 0
+    with closing(_all_batches(config, schema, warnings, listings)) as batches:
+        for batch in batches:
+            num_rows += len(batch)
+            if config.limit is not None and num_rows >= config.limit:
+                ordinal = batch["row_id"][0].as_py() >> ROW_BITS
+                _end_at(ordinal, warnings, listings)
+                yield batch.slice(0, len(batch) - (num_rows - config.limit))
+                return
+            yield batch
+    if not num_rows:
         raise InputError("the list is empty", ", ".join(config.input), "give at least one row")
+
+
+def _end_at(ordinal: int, warnings: dict[int, InputWarnings], listings: dict[int, Listing]) -> None:
+    """Forgets what was noticed of inputs after the one at which the limit ends, and marks that one as cut.
+
+    How far tars are listed ahead depends on the speed of their store, so counts of a cut tar would not be repeatable.
+    """
+    for noticed in (warnings, listings):
+        for after in [each for each in noticed if each > ordinal]:
+            del noticed[after]
+    if ordinal in listings:
+        warnings[ordinal] = InputWarnings()
+    warnings[ordinal].cut = True
 
 
 def _all_batches(
     config: IngestConfig, schema: pa.Schema, warnings: dict[int, InputWarnings], listings: dict[int, Listing]
-) -> Iterator[pa.RecordBatch]:
+) -> Generator[pa.RecordBatch, None, None]:
     """Yields the batches of all inputs in order; remote tars are listed many at a time."""
 
     def batches(of: tuple[int, Input], batch_rows: int = BATCH_ROWS, ahead: int = 1) -> Iterator[pa.RecordBatch]:

@@ -240,6 +240,17 @@ def test_dali_reads_every_sample_by_our_index(built: Built) -> None:
         assert np.array(images[number]).shape == (row["height"], row["width"], 3)
 
 
+def test_the_first_rows_make_a_corpus_and_the_rest_is_added(listing: str, tmp_path: Path) -> None:
+    output = tmp_path / "corpus"
+    report = ingest(config(listing, output, limit=20, holdout=0))
+    assert (report.rows, report.samples) == (20, {"train": 20, "holdout": 0})
+    urls = pq.read_table(listing)["url"].to_pylist()
+    shards = [pq.read_table(path, columns=["url"]) for path in (output / "shards").glob("*.parquet")]
+    assert sorted(pa.concat_tables(shards)["url"].to_pylist()) == sorted(urls[:20])
+    added = ingest(config(listing, output, extend=True, holdout=0))
+    assert added.rows == len(urls) and added.totals["samples"] == PICTURES
+
+
 def test_an_output_that_holds_a_corpus_is_refused(built: Built, listing: str) -> None:
     before = digests(built.output)
     with pytest.raises(CorpusError, match="choose another output"):

@@ -68,6 +68,7 @@ WRONG: list[tuple[str, Any]] = [
     *[("preset", "coco"), ("caption_column", "url")],
     *[("restart_interval", -1), ("restart_interval", 65_536), ("restart_interval", "often"), ("restart_interval", 2.0)],
     ("restart_interval", True),
+    *[("limit", 0), ("limit", 2.0)],
 ]
 
 
@@ -95,6 +96,7 @@ OTHER: dict[str, Any] = {
     "licence_column": "b",
     "page_column": "b",
     "extra_columns": ("b",),
+    "limit": 1,
     "max_bytes": 1,
     "max_redirects": 1,
     "allow_private": True,

@@ -39,6 +39,11 @@ def test_a_field_that_a_version_does_not_know_had_its_default_there() -> None:
     assert config().differences(then | {"of_a_later_version": 1}, "fetch") == ["of_a_later_version 1 then and None now"]
 
 
+def test_a_run_from_before_limits_has_none() -> None:
+    assert "limit" not in config().deciding("fetch")
+    assert config(limit=3).differences(config().deciding("fetch"), "fetch") == ["limit None then and 3 now"]
+
+
 def test_a_run_from_before_restart_intervals_has_none() -> None:
     """Its record lacks the field, as that of a run with --restart-interval 0, and a run without the flag is another."""
     then = config(restart_interval=0).deciding("fetch")

@@ -195,3 +195,18 @@ def test_an_error_does_not_wait_for_puts_into_a_store_that_is_silent(
             raise KeyboardInterrupt
     finally:
         never.set()
+
+
+def test_a_limit_deals_the_first_rows_and_names_the_files_that_they_are_from(tmp_path: Path) -> None:
+    (tmp_path / "lists").mkdir()
+    urls: list[str | None] = [f"http://a/{number}" for number in range(30)]
+    lists(tmp_path / "lists", urls, 3)
+    made, parts = partitioned(tmp_path, limit=14, rows_per_part=4)
+    assert sorted(row["url"] for part in parts for row in part) == sorted(map(str, urls[:14]))
+    assert (made.rows, made.inputs.files, made.inputs.rows) == (14, 2, 14)
+    files = pq.read_table(tmp_path / "corpus" / INPUTS_FILE).to_pylist()
+    assert [each["rows"] for each in files] == [10, 4]
+    assert [each["sha256"] is None for each in files] == [False, True]  # what was read of it does not identify it
+    assert files[1]["bytes"] == (tmp_path / "lists" / "001.parquet").stat().st_size
+    with pytest.raises(ConfigError, match="limit 14 then and 15 now"):
+        partitioned(tmp_path, limit=15, rows_per_part=4)

@@ -1,6 +1,7 @@
 """Rows from every format: equal for every format, batch size and compression; errors of one line."""
 
 import bz2
+import dataclasses
 import gzip
 import json
 import random
@@ -157,6 +158,42 @@ def test_any_text_comes_through_parquet_and_json(
         plain = [tag.strip(blank) for tag in line["tags"] or () if tag]
         ours = [tag.strip(blank) for tag in row["tags"]]
         assert ours == [tag for tag in plain if tag]
+
+
+@given(limit=st.integers(1, 14), batch=st.integers(1, 5))
+@settings(max_examples=40, deadline=None)
+def test_a_limit_gives_the_first_rows_and_reads_no_further(
+    tmp_path_factory: pytest.TempPathFactory, limit: int, batch: int
+) -> None:
+    folder = tmp_path_factory.mktemp("limited")
+    lines = [{"url": f"http://a/{i}", "tags": [str(i)]} for i in range(4)]
+    json_lines(folder / "a.jsonl", lines)
+    (folder / "b.csv").write_text("url,tags\n")
+    separated(folder / "c.tsv", lines)
+    json_lines(folder / "d.jsonl", lines)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sources, "BATCH_ROWS", batch)
+        whole = read(folder)
+        (folder / "d.jsonl").write_text(json.dumps(lines[0]) + "\n" + "no JSON\n" * (limit < 9))
+        assert read(folder, limit=min(limit, 9)) == whole[: min(limit, 9)]
+        warnings: dict[int, InputWarnings] = {}
+        list(rows(config(folder, limit=min(limit, 8)), warnings))
+    assert sorted(warnings) == ([0] if limit <= 4 else [0, 1, 2])
+    assert [ordinal for ordinal, seen in warnings.items() if seen.cut] == [max(warnings)]
+
+
+def test_a_limit_counts_no_rows_that_a_preset_leaves_out(tmp_path: Path) -> None:
+    lines = ["\t".join([*(f"{row}-{column}" for column in range(24)), str(row % 2)]) for row in range(9)]
+    (tmp_path / "yfcc100m_dataset").write_text("\n".join(lines) + "\n")
+    found = read(tmp_path / "yfcc100m_dataset", preset="yfcc100m", limit=3)
+    assert [row["row_id"] for row in found] == [0, 2, 4]
+
+
+def test_a_limit_larger_than_the_list_changes_nothing(tmp_path: Path) -> None:
+    json_lines(tmp_path / "a.jsonl", ROWS)
+    warnings: dict[int, InputWarnings] = {}
+    limited = [row for batch in rows(config(tmp_path, limit=len(ROWS) + 1), warnings) for row in batch.to_pylist()]
+    assert limited == read(tmp_path) and not warnings[0].cut
 
 
 def test_tags_as_text_are_split_and_blanks_dropped(tmp_path: Path) -> None:
@@ -466,6 +503,20 @@ def test_remote_tars_are_listed_together_and_give_the_rows_of_local_ones(
     wanted, found = everything(here), everything(there)
     assert found == wanted and len(found[0]) == 373 and len(found[2]) == 150
     assert 32 <= driver.most_in_flight <= sources.TARS_AT_ONCE
+
+
+@pytest.mark.parametrize("limit", [1, 200, 373])
+def test_a_limit_ends_at_the_same_row_of_remote_tars(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    """However far other tars are listed ahead, nothing of them is noticed."""
+    _, here, there = remote_tars(tmp_path, monkeypatch, 150)
+    whole = everything(here)[0]
+    here, there = (dataclasses.replace(each, limit=limit) for each in (here, there))
+    found, wanted = everything(there), everything(here)
+    assert found == wanted and found[0] == whole[:limit]
+    last = max(found[1])
+    assert last == found[0][-1]["row_id"] >> ROW_BITS and set(found[1]) == set(found[2])
 
 
 @pytest.mark.parametrize("broken", [0, 70, 149])
