@@ -38,3 +38,14 @@ def test_processes_and_parts_change_nothing(undisturbed: TrainConfig, tmp_path: 
     found, wanted = same_lines(other), same_lines(undisturbed)
     assert [[line[name] for name in EXACT] for line in found] == [[line[name] for name in EXACT] for line in wanted]
     assert evaluation(other) == evaluation(undisturbed)
+
+
+def test_sharded_weights_change_nothing_and_each_resumes_the_other(undisturbed: TrainConfig, tmp_path: Path) -> None:
+    """FSDP takes steps 1 to 24, DDP goes back to step 16 of them and ends, and FSDP goes back to step 20 of those."""
+    config = run(undisturbed, 2, parallel="fsdp", output=str(tmp_path / "model"))
+    assert farthest(undisturbed, config) < 1e-5
+    run(config, 2, resume="16", parallel="ddp")
+    assert farthest(undisturbed, config) < 1e-5
+    run(config, 2, resume="20", parallel="fsdp", checkpoint_every=100)
+    assert farthest(undisturbed, config) < 1e-5
+    assert losses(config) == pytest.approx(losses(undisturbed), rel=1e-5)
