@@ -90,7 +90,7 @@ def unpack(data: bytes, place: Place) -> torch.Tensor:
 
 def _bytes_of(tensor: torch.Tensor) -> memoryview:
     flat = tensor.detach().contiguous().reshape(-1).view(torch.uint8)
-    return memoryview(flat.numpy())
+    return flat.numpy().data
 
 
 def _place(entry: Mapping[str, Any], start: int) -> Place:
