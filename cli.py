@@ -157,7 +157,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run(word: str, command: Command, rest: Sequence[str]) -> None:
     """Runs a command, and ends the process with one line for an error that a user can mend."""
     from tagmill.shards.errors import TagmillError
+    from tagmill.shards.terminal.safe_text import ERROR_CELLS, escape_what_cannot_be_encoded, safe_text
 
+    escape_what_cannot_be_encoded(sys.stdout, sys.stderr)
     show_log(rest)
     try:
         getattr(importlib.import_module(command.module), command.function)(rest)
@@ -167,7 +169,7 @@ def run(word: str, command: Command, rest: Sequence[str]) -> None:
         sys.stderr.write(f"tagmill {word}: needs {error.name}: pip install 'tagmill[{command.extra}]'\n")
         sys.exit(1)
     except TagmillError as error:
-        sys.stderr.write(f"tagmill {word}: {error}\n")
+        sys.stderr.write(f"tagmill {word}: {safe_text(str(error), ERROR_CELLS)}\n")
         sys.exit(1)
     except KeyboardInterrupt:
         sys.stderr.write(f"tagmill {word}: stopped; {AFTER_A_STOP[word]}\n")
@@ -178,7 +180,12 @@ def run(word: str, command: Command, rest: Sequence[str]) -> None:
 
 def show_log(words: Sequence[str]) -> None:
     """Prints the log of an ingest on standard error, one plain line each; with --json only JSON is printed there."""
-    logging.basicConfig(format="%(message)s")
+    from tagmill.shards.terminal.safe_text import SafeFormatter
+
+    if not logging.root.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(SafeFormatter("%(message)s"))
+        logging.root.addHandler(handler)
     if "--json" not in words:
         logging.getLogger("tagmill.ingest").setLevel(logging.INFO)
 

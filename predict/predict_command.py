@@ -13,6 +13,7 @@ from tagmill.predict.predictor import Device, Prediction, Predictor
 from tagmill.shards import TagmillError
 from tagmill.shards.settings.options import CommandLine, JsonOutput
 from tagmill.shards.settings.ranges import Count
+from tagmill.shards.terminal.safe_text import ERROR_CELLS, safe_text
 from tagmill.training.trained.source import read_trained
 
 
@@ -58,7 +59,7 @@ def predict_command(arguments: Sequence[str]) -> None:
         what = f"{bad:,} of {good + bad:,} images could not be read"
         raise TagmillError(what, remedy="see their lines above; the others are done")
     if not good:
-        raise TagmillError("no images", " ".join(map(printable, chosen.images)), "name files, or folders with some")
+        raise TagmillError("no images", " ".join(chosen.images), "name files, or folders with some")
 
 
 def _show(picture: FoundPicture, labels: list[Prediction] | None, *, as_json: bool) -> None:
@@ -68,16 +69,11 @@ def _show(picture: FoundPicture, labels: list[Prediction] | None, *, as_json: bo
         sys.stdout.write(json.dumps({"image": picture.path, **told}) + "\n")
     elif labels is None:
         sys.stdout.flush()
-        sys.stderr.write(f"{printable(picture.path)}  not read: {printable(reason)}\n")
+        sys.stderr.write(f"{safe_text(picture.path, ERROR_CELLS)}  not read: {safe_text(reason, ERROR_CELLS)}\n")
     else:
         words = "  ".join(f"{each.score:.1%} {each.label.name}" for each in labels)
-        sys.stdout.write(f"{printable(picture.path)}  {printable(words)}\n")
+        sys.stdout.write(f"{safe_text(picture.path, ERROR_CELLS)}  {safe_text(words, ERROR_CELLS)}\n")
 
 
 def _row(prediction: Prediction) -> dict[str, object]:
     return {"id": prediction.id, **asdict(prediction.label), "score": round(prediction.score, 6)}
-
-
-def printable(text: str) -> str:
-    """Returns text in which no character moves a terminal's cursor or breaks its line."""
-    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)

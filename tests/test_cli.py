@@ -225,6 +225,22 @@ def test_json_is_for_machines(tmp_path: Path) -> None:
     assert facts["splits"]["train"]["samples"] == 7 and facts["splits"]["holdout"]["samples"] == 2
 
 
+def test_no_text_of_an_error_or_of_a_log_moves_the_cursor(tmp_path: Path) -> None:
+    hostile = str(tmp_path / "\x1b[2J\u202e")
+    code = f"""if True:
+        import logging
+        from tagmill import cli
+        cli.show_log([])
+        logging.getLogger("tagmill.ingest").warning("column %s", "b\\u00e4r\\r\\x9b2J")
+        cli.main(["corpus", "info", {hostile!r}])
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
+    log, error = done.stderr.splitlines()
+    assert log.startswith("column b") and log.endswith(r"\r\x9b2J")
+    assert r"\x1b[2J\u202e" in error and done.stderr.replace("\n", "").isprintable()
+
+
 def test_what_was_read_is_printed_but_not_between_json_lines() -> None:
     logger = logging.getLogger("tagmill.ingest")
     before = logger.level

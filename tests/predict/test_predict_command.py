@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tagmill import cli
-from tagmill.predict.predict_command import predict_command, printable
+from tagmill.predict.predict_command import predict_command
 from tagmill.shards import TagmillError
 from tagmill.training.trained.folder import write_folder
 from tests.pipeline.corpora import picture
@@ -72,7 +72,3 @@ def test_nothing_to_look_at_is_an_error(model: str, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(TagmillError, match="no images"):
         predict_command([model, str(tmp_path / "empty"), "--device", "cpu"])
-
-
-def test_text_cannot_move_the_cursor() -> None:
-    assert printable("a\x1b[2K\r\nb\udce9 \u202eé") == "a\\x1b[2K\\r\\nb\\udce9 \\u202eé"
