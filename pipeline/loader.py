@@ -3,18 +3,20 @@
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import NoReturn, Self
 
-import torch.distributed as dist
-from torch.utils.data import IterableDataset, get_worker_info
+from torch.utils.data import IterableDataset
 
 from tagmill.pipeline.batch import DTYPES, Batch
 from tagmill.pipeline.config import LoaderConfig, World
 from tagmill.pipeline.decode.backend import batches_ahead, working_memory
 from tagmill.pipeline.decode.choice.device import resolve
 from tagmill.pipeline.engine import Engine
+from tagmill.pipeline.headroom.headroom import Headroom
+from tagmill.pipeline.headroom.report import HeadroomReport
 from tagmill.pipeline.iteration import AHEAD, ended_error
 from tagmill.pipeline.memory import over_limit
 from tagmill.pipeline.meters import Meters
@@ -31,6 +33,7 @@ from tagmill.pipeline.order.mixture import (
 from tagmill.pipeline.order.plan import even_world_size, local_batch_size, open_samples
 from tagmill.pipeline.order.schedule import Schedule
 from tagmill.pipeline.order.state import LoaderState, check
+from tagmill.pipeline.own_world import NO_WORKERS, check_process, own_world
 from tagmill.pipeline.read.prefetch import SampleReader
 from tagmill.pipeline.start_wait import wait_to_start
 from tagmill.shards.errors import ConfigError, TagmillError
@@ -41,8 +44,6 @@ from tagmill.shards.view import View
 from tagmill.shards.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)
-
-NO_WORKERS = "set num_workers to 0: the loader has its own threads"
 
 
 class Loader(IterableDataset[Batch]):
@@ -71,7 +72,7 @@ class Loader(IterableDataset[Batch]):
     ) -> None:
         config = config or LoaderConfig()
         self.config = replace(config, device=resolve(config.device))
-        self._requested_world = world or _own_world()
+        self._requested_world = world or own_world()
         self._world_given = world is not None
         corpora = corpus.corpora if isinstance(corpus, Mixture) else (corpus,)
         cache = None if self.config.cache is None else Cache(Path(self.config.cache), self.config.cache_limit)
@@ -90,6 +91,7 @@ class Loader(IterableDataset[Batch]):
                 what = f"epochs = {self.config.epochs}, but every corpus of a mixture has its own epochs"
                 raise ConfigError(what, "loader", "leave epochs at None, and stop after a number of batches")
         self.meters = Meters()
+        self._headroom = Headroom(self._requested_world.rank)
         self._engine = Engine(self.config, self._readers, self.meters)
         self._iteration: object = None  # identity of the iteration that may continue
         self._state_loaded = False  # a state was loaded and no iteration has begun yet
@@ -285,7 +287,7 @@ class Loader(IterableDataset[Batch]):
         return Endless(self)
 
     def _iterate(self, *, endless: bool) -> Iterator[Batch]:
-        self._check_process()
+        check_process(None if self._world_given else self._requested_world)
         if self.idle:
             return
         self._iteration = own = object()
@@ -297,29 +299,16 @@ class Loader(IterableDataset[Batch]):
         if self.config.restarts and not endless:
             schedule = replace(self._single(), epochs=self._state.epoch + 1)  # reads nothing of another epoch ahead
         at = self._state.epoch, self._state.turn
+        before = self._engine.run
         run = self._engine.run_from(schedule, self.local_batch_size, *at, self._most_readers, self._ahead)
-        while (ready := self._engine.next(run)) is not None:
+        self._headroom.begin(fresh=run is not before)
+        while (ready := self._headroom.wait(partial(self._engine.next, run))) is not None:
             self._state = replace(self._state, epoch=ready.after[0], turn=ready.after[1])
             yield ready.batch
             if not endless and ready.after[1] == 0:
                 return
             if self._iteration is not own:
                 raise ended_error()
-
-    def _check_process(self) -> None:
-        if worker := get_worker_info():
-            what = (
-                f"worker {worker.id + 1} of {worker.num_workers} of a DataLoader: each would yield every sample again"
-            )
-            raise ConfigError(what, "loader", NO_WORKERS)
-        if not self._world_given and dist.is_available() and dist.is_initialized():
-            found, took = _own_world(), self._requested_world
-            if found != took:
-                what = (
-                    f"created before init_process_group, as rank {took.rank} of {took.size}: this is rank {found.rank}"
-                )
-                remedy = "create the loader after init_process_group, or pass it World(rank, size)"
-                raise ConfigError(f"{what} of {found.size}", "loader", remedy)
 
     def _check_start(self) -> None:
         """Moves the state to the position at which an iteration begins. Raises ConfigError after the last epoch."""
@@ -335,6 +324,15 @@ class Loader(IterableDataset[Batch]):
     def report(self) -> str:
         """Returns one sentence: how much was loaded, how fast, and what the bottleneck is."""
         return self.meters.report()
+
+    def headroom(self, *, ranks: bool = False, reset: bool = False) -> HeadroomReport:
+        """Returns how much faster the loop that takes the batches would run if they cost no time: as text, or by its fields.
+        With `ranks` it names the rank that waits longest: see `Headroom.report`. With `reset` the next report is of later
+        steps alone."""
+        found = self._headroom.report(ranks=ranks)
+        if reset:
+            self._headroom.reset()
+        return found
 
     def close(self) -> None:
         """Ends the iteration and every thread. A pending read gets a grace period and is then abandoned."""
@@ -379,14 +377,6 @@ def _refuse_to_travel() -> NoReturn:
     """Raises ConfigError: a worker that spawn or forkserver starts would receive the loader by pickling."""
     what = "a loader cannot be copied or sent to another process such as a worker of a DataLoader"
     raise ConfigError(what, "loader", f"{NO_WORKERS}; in other processes create a Loader of their own")
-
-
-def _own_world() -> World:
-    """Returns the world of torch.distributed if it is initialised, else of the environment: Lightning and others start
-    processes without torchrun's variables."""
-    if dist.is_available() and dist.is_initialized():
-        return World(dist.get_rank(), dist.get_world_size())
-    return World.from_environment()
 
 
 def _open(corpus: str | Path | Corpus, config: LoaderConfig, cache: Cache | None, tables: Path | None) -> SampleReader:
