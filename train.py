@@ -12,6 +12,11 @@ turns of the loader's plan, which do not depend on ranks. `--dry-run` prints the
 `tagmill/training/`.
 """
 
+if __name__ == "__main__":  # before the imports, which take seconds
+    from tagmill.training.stopping.at_once import end_at_signals
+
+    end_at_signals()
+
 import json
 import signal
 import sys
@@ -42,7 +47,6 @@ from tagmill.training.model.recompute import statistics_counted_once
 from tagmill.training.model.statistics import frozen_statistics, has_batch_statistics
 from tagmill.training.parallel.garbage import collect_garbage, garbage_at_intervals
 from tagmill.training.parallel.processes import begin_processes
-from tagmill.training.parallel.stop import StopRequest
 from tagmill.training.parallel.synchronise import gradients_averaged
 from tagmill.training.parallel.watchdog import watched
 from tagmill.training.parallel.wrap import distributed
@@ -54,6 +58,8 @@ from tagmill.training.step.optimiser import build_optimiser, gradient_norm
 from tagmill.training.step.schedule import learning_rate
 from tagmill.training.step.seeds import begin_randomness
 from tagmill.training.step.slices import slices
+from tagmill.training.stopping.at_once import ended_at_signals
+from tagmill.training.stopping.stop import StopRequest
 from tagmill.training.trained.final import check_final, export_run
 from tagmill.training.trained.initial import begin_from
 
@@ -222,7 +228,8 @@ def check_batches(loader: Loader, model: nn.Module) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command: values of a recipe, overridden by flags. A run that a signal stopped ends with status 128 + signal."""
-    result = train(from_command_line(sys.argv[1:] if arguments is None else arguments))
+    with ended_at_signals():
+        result = train(from_command_line(sys.argv[1:] if arguments is None else arguments))
     if result and (number := result.get("stopped")):
         sys.exit(128 + number)
 
@@ -232,6 +239,3 @@ if __name__ == "__main__":
         main()
     except TagmillError as error:
         sys.exit(f"tagmill train: {error}")
-    except KeyboardInterrupt:  # a second Ctrl-C, or one before the first step
-        sys.stderr.write("tagmill train: stopped; the same command continues from its last checkpoint\n")
-        sys.exit(130)

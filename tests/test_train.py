@@ -5,11 +5,9 @@ import io
 import json
 import math
 import os
-import runpy
 import shutil
 import signal
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -277,35 +275,6 @@ def test_a_signal_saves_and_ends_between_two_steps(made: Made, tmp_path: Path, m
     train(whole)
     one, two = weights_in(tmp_path / "stopped"), weights_in(tmp_path / "whole")
     assert all(torch.equal(one[name], two[name]) for name in one)
-
-
-def test_two_processes_end_after_the_same_step(made: Made, tmp_path: Path) -> None:
-    config = replace(VIT, corpus=made.url, output=str(tmp_path / "model"), steps=100_000, checkpoint_every=100_000)
-    with subprocess.Popen(command(config, 2), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if line.startswith("step 3/"):
-                process.send_signal(signal.SIGTERM)
-                break
-        said = process.stdout.read()
-    assert "stopped    at step" in said and process.returncode != 0, said
-    assert steps_there(Store(config.output)) == [lines(config.output)[-1]["step"]]
-
-
-def test_an_interrupt_that_nothing_notes_is_one_line(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """As a second Ctrl-C, while the network is compiled for example."""
-
-    def interrupted(words: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("tagmill.training.config.recipe.from_command_line", interrupted)
-    monkeypatch.delitem(sys.modules, "tagmill.train")
-    with pytest.raises(SystemExit) as ended:
-        runpy.run_module("tagmill.train", run_name="__main__")
-    assert ended.value.code == 130
-    assert capsys.readouterr().err == "tagmill train: stopped; the same command continues from its last checkpoint\n"
 
 
 # ------------------------------------------------------------------------------------------------------------- Refusals

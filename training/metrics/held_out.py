@@ -15,8 +15,8 @@ from tagmill.pipeline import Loader
 from tagmill.shards import Corpus, View
 from tagmill.training.metrics.evaluation import evaluate
 from tagmill.training.metrics.log import Log
-from tagmill.training.parallel.stop import StopRequest
 from tagmill.training.run import Run
+from tagmill.training.stopping.stop import StopRequest
 
 
 def has_held_out(loader: Loader) -> bool:

@@ -1,8 +1,9 @@
 """Tests that a run goes on by itself when one of its processes is killed, under torchrun with restarts.
 
-TAGMILL_KILLS=10 makes ten runs with a kill each, at other processes, phases and moments.
+TAGMILL_KILLS=10 makes ten runs with a kill each, at other processes, phases and moments; there are 28.
 """
 
+import itertools
 import os
 import random
 import subprocess
@@ -19,26 +20,35 @@ KILLS = int(os.environ.get("TAGMILL_KILLS", "2"))
 SCRIPT = str(Path(__file__).with_name("killed_rank.py"))
 
 
-def moment(number: int) -> str:
-    """Returns when a process is killed: even numbers in a step, odd ones while a checkpoint is saved."""
-    # Rank 1 puts one object a checkpoint, of which there are eight.
-    draw, phase = random.Random(number), ("step", "save")[number % 2]
-    return f"{draw.randrange(2)}-{phase}-{draw.randrange(2, 23) if phase == 'step' else draw.randrange(2, 9)}"
+KINDS = ((0, "step"), (1, "save"), (1, "step"), (0, "save"))
+NUMBERS = {"step": range(2, 24), "save": range(2, 9)}
+"""Steps of 24; puts of a checkpoint's object. Of the eight checkpoints, process 1 puts one object each, and process 0 four."""
+FIRST = {(0, "step"): 7, (1, "step"): 7, (0, "save"): 5, (1, "save"): 2}
+"""The first moment of each kind at which a checkpoint is whole: every save waits for the one before it."""
+
+
+def moments(count: int) -> list[tuple[int, str, int]]:
+    """Returns when a process is killed, and which: `count` different moments, of all kinds in turn."""
+    draw = random.Random(7)
+    drawn = {kind: draw.sample(NUMBERS[kind[1]], len(NUMBERS[kind[1]])) for kind in KINDS}
+    kinds = list(itertools.islice(itertools.cycle(KINDS), count))
+    return [(*kind, drawn[kind][kinds[:place].count(kind)]) for place, kind in enumerate(kinds)]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("when", [moment(number) for number in range(KILLS)])
-def test_a_run_goes_on_when_one_of_its_processes_is_killed(undisturbed: TrainConfig, tmp_path: Path, when: str) -> None:
+@pytest.mark.parametrize(("rank", "phase", "number"), moments(KILLS))
+def test_a_run_goes_on_when_one_of_its_processes_is_killed(
+    undisturbed: TrainConfig, tmp_path: Path, rank: int, phase: str, number: int
+) -> None:
     config = replace(undisturbed, checkpoint_every=3, output=str(tmp_path / "model"))
     words = command(config, 2, ("--max-restarts", "3"))
     place = words.index("tagmill.train")
-    words[place - 1 : place + 1] = [SCRIPT, when]
+    words[place - 1 : place + 1] = [SCRIPT, f"{rank}-{phase}-{number}"]
     done = subprocess.run(
         words, env={**os.environ, "GLOO_SOCKET_IFNAME": "lo"}, capture_output=True, text=True, timeout=280
     )
     assert done.returncode == 0 and "exitcode: -9" in done.stderr.replace("exitcode  : -9", "exitcode: -9"), done.stderr
-    # Before, the first checkpoint may not be whole yet, and the run begins again.
-    assert "resumed    from step" in done.stdout or int(when.split("-")[2]) < 7
+    assert "resumed    from step" in done.stdout or number < FIRST[rank, phase]
     assert farthest(undisturbed, config) < 1e-5
     assert losses(config) == pytest.approx(losses(undisturbed), rel=1e-5)
     assert [line["step"] for line in same_lines(config)] == list(range(1, 25))
