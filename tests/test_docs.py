@@ -26,7 +26,7 @@ LANGUAGES = {"bash", "console", "python", "text", "yaml"}
 OTHERS_FLAGS = {"--out", "--images", "--minutes", "--quick", "--device", "--conf", "--store", "--repo-type"}
 SLURM_AND_TORCHRUN = {
     *("--time", "--signal", "--requeue", "--dependency", "--cpus-per-task"),
-    *("--max-restarts", "--rdzv-conf", "--rdzv-id", "--nnodes"),
+    *("--max-restarts", "--rdzv-conf", "--rdzv-id", "--nnodes", "--shutdown-timeout"),
 }
 FORMAT = PAGES["docs/reference/format.md"]
 each_page = pytest.mark.parametrize("page", PAGES.values(), ids=lambda page: page.name)
