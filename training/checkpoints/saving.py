@@ -101,6 +101,7 @@ class Checkpoints:
         try:
             future.result()
         except (CheckpointException, Exception) as error:
+            self.saved = None  # so that it may be saved again
             first = first_failure(error)
             remedy = "older checkpoints are whole, and the same command continues from them"
             remedy = "; ".join(filter(None, (first.remedy, remedy)))
