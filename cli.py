@@ -50,6 +50,13 @@ CORPUS = {
         "pipeline.forecast.plan_command",
         "plan",
     ),
+    "report": Command(
+        "Make the report page of a corpus: one HTML file with figures, labels, rejects and images.",
+        "tagmill.browse.report.report_command",
+        "report_command",
+        "REPORT_COMMAND",
+        "browse,ingest",
+    ),
     "view": _corpus(
         "Make a view: another labelling of a corpus, without reading its images.", "ingest.views.view_command", "view"
     ),

@@ -7,14 +7,22 @@ for them.
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-__all__ = ["IngestConfig", "Report", "ingest"]
+__all__ = ["Denylist", "IngestConfig", "Reason", "Report", "ingest"]
 
 if TYPE_CHECKING:
     from tagmill.ingest.config.ingest import IngestConfig
+    from tagmill.ingest.filters.takedown_rules import Denylist
+    from tagmill.ingest.reasons import Reason
     from tagmill.ingest.report import Report
     from tagmill.ingest.run import ingest
 else:
-    _HOMES = {"IngestConfig": "config.ingest", "Report": "report", "ingest": "run"}
+    _HOMES = {
+        "Denylist": "filters.takedown_rules",
+        "IngestConfig": "config.ingest",
+        "Reason": "reasons",
+        "Report": "report",
+        "ingest": "run",
+    }
 
     def __getattr__(name: str) -> object:
         if name not in _HOMES:

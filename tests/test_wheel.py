@@ -149,7 +149,7 @@ def test_it_holds_every_source_file_of_the_rooms_and_nothing_else(wheel: Path) -
     sources |= {f"tagmill/{name}.py" for name in ("__init__", "__main__", "train", "cli")}
     data = {f"tagmill/{path.relative_to(ROOT)}" for path in (ROOT / "ingest/engines/sql").glob("*.sql")}
     data |= {f"tagmill/ingest/labels/wordnet/{name}" for name in ("nouns.npz", "imagenet.npz", "LICENSE")}
-    data |= {"tagmill/py.typed"}
+    data |= {f"tagmill/browse/report/{name}" for name in ("report.html.jinja", "report.css")} | {"tagmill/py.typed"}
     libraries = {name for name in ours if re.fullmatch(r"tagmill\.libs/libjpeg-[0-9a-f]+\.so[.0-9]*", name)}
     objects = {name for name in ours - libraries if name.endswith(".so")}
     assert ours == sources | data | objects | libraries
