@@ -92,6 +92,7 @@ AFTER_A_STOP = {
     "train export": "run the same command again",
     "predict": "the pictures above are done",
 }
+PAGE_AFTER = ("ingest_command", "takedown_command")  # functions that return the corpus that they changed
 COMPLETION = ("--tyro-print-completion", "--tyro-write-completion")
 
 
@@ -169,7 +170,9 @@ def run(word: str, command: Command, rest: Sequence[str]) -> None:
     escape_what_cannot_be_encoded(sys.stdout, sys.stderr)
     show_log(rest)
     try:
-        getattr(importlib.import_module(command.module), command.function)(rest)
+        changed = getattr(importlib.import_module(command.module), command.function)(rest)
+        if command.function in PAGE_AFTER and changed is not None:
+            make_page(word, changed)
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("tagmill"):
             raise
@@ -183,6 +186,24 @@ def run(word: str, command: Command, rest: Sequence[str]) -> None:
         sys.exit(130)
     except BrokenPipeError:  # the reader of our output has gone, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def make_page(word: str, corpus: str) -> None:
+    """Makes the report page of a corpus that a command has changed. What the command did is done, so that a failure here is
+    one line."""
+    from tagmill.shards.terminal.safe_text import safe_text
+
+    try:
+        from tagmill.browse.report.page import write_report_page
+        from tagmill.shards.manifest import Corpus
+
+        write_report_page(Corpus.open(corpus))
+    except ModuleNotFoundError as error:
+        why, remedy = f"needs {error.name}", "pip install 'tagmill[browse]', then tagmill corpus report"
+        sys.stderr.write(f"tagmill {word}: no report.html: {why}: {remedy}\n")
+    except Exception as error:  # noqa: BLE001
+        line = safe_text(f"no report.html: {type(error).__name__}: {error}", 400)
+        sys.stderr.write(f"tagmill {word}: {line}: tagmill corpus report makes it\n")
 
 
 def show_log(words: Sequence[str]) -> None:

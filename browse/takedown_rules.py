@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from tagmill.shards import Corpus
 from tagmill.shards.takedown import RULES, SAMPLE
 
@@ -41,9 +39,4 @@ class ForbiddenRows:
 
     def picture(self, row: dict[str, Any]) -> bool:
         """Whether a row of PICTURES is forbidden by its bytes, its hash, its URL, or the sample that it is a copy of."""
-        if self.rules is None:
-            return False
-        words = [row[f"pdq{word}"] for word in range(4)]
-        near = None not in words and self.rules.any("pdq") and bool(self.rules.near(np.array([words], np.int64))[0])
-        exactly = self.rules.exactly(row["key"] or "", row["sha256"] or "") is not None
-        return exactly or near or self.url(row["url"]) or self.key(row["yields_to"])
+        return self.rules is not None and self.rules.picture(row)

@@ -31,8 +31,8 @@ INGEST_COMMAND = CommandLine(
 )
 
 
-def ingest_command(arguments: Sequence[str]) -> None:
-    """Runs one `tagmill ingest` command line."""
+def ingest_command(arguments: Sequence[str]) -> str | None:
+    """Runs one `tagmill ingest` command line; returns the corpus that it made."""
     config: IngestConfig
     shown: IngestOutput
     config, shown = INGEST_COMMAND.parse(arguments)
@@ -62,3 +62,4 @@ def ingest_command(arguments: Sequence[str]) -> None:
         sys.stdout.write(report.json().decode())
     else:
         Console().print(report.table())
+    return config.output

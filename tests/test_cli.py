@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tagmill import cli
+from tests.browse.worded import key_of, make_worded
 from tests.shards.corpora import make_corpus
 
 
@@ -252,3 +253,36 @@ def test_what_was_read_is_printed_but_not_between_json_lines() -> None:
         assert logger.level == logging.INFO
     finally:
         logger.setLevel(before)
+
+
+def test_the_page_is_made_after_an_ingest_and_again_after_a_takedown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    corpus = make_worded(tmp_path / "corpus")
+    monkeypatch.setattr("tagmill.ingest.ingest_command.ingest_command", lambda rest: corpus.store.url)
+    cli.main(["ingest"])
+    page = tmp_path / "corpus/report.html"
+    assert key_of(5) in page.read_text()
+    (tmp_path / "keys.txt").write_text(key_of(5))
+    cli.main(["corpus", "takedown", corpus.store.url, "--keys", str(tmp_path / "keys.txt"), "--dry-run"])
+    assert key_of(5) in page.read_text()
+    cli.main(["corpus", "takedown", corpus.store.url, "--keys", str(tmp_path / "keys.txt")])
+    assert key_of(5) not in page.read_text() and "report" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "failure", [ModuleNotFoundError("no jinja2", name="jinja2"), MemoryError(), OSError("\x1b[2J")]
+)
+def test_a_page_that_cannot_be_made_is_one_line_and_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], failure: BaseException
+) -> None:
+    def failing(corpus: object) -> None:
+        raise failure
+
+    corpus = make_worded(tmp_path / "corpus")
+    monkeypatch.setattr("tagmill.ingest.ingest_command.ingest_command", lambda rest: corpus.store.url)
+    monkeypatch.setattr("tagmill.browse.report.page.write_report_page", failing)
+    cli.main(["ingest"])
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("tagmill ingest: no report.html: ") and "\x1b" not in line
+    assert line.endswith("tagmill corpus report" if "jinja2" in line else "tagmill corpus report makes it")

@@ -10,8 +10,8 @@ from tagmill.browse.report.sample_facts import SIZE_BINS
 from tagmill.browse.templates import render, visible
 from tagmill.ingest import Reason
 from tagmill.shards import Corpus
+from tagmill.shards.formats.report_pictures import REPORT_PAGE
 
-REPORT_PAGE = "report.html"
 PAGE_BYTES = 5_000_000  # of the file, at most
 _PICTURE_BYTES = 3_500_000  # of its images in base64; the rest is text, whose lengths are bounded
 _PACKAGE = "tagmill.browse.report"

@@ -44,9 +44,11 @@ class KeptPictures:
         except FileNotFoundError:
             return found
         for row in rows[:MAX_PICTURES]:
+            if forbidden.picture(row):
+                continue
             if row["set"] is not None:
                 found.evaluation[row["set"], row["name"]] = row["jpeg"]
-            elif not forbidden.picture(row):
+            else:
                 if row["row_id"] is not None:
                     found.by_row[row["row_id"]] = row["jpeg"]
                 if row["key"] is not None and row["reason"] is None:

@@ -6,10 +6,10 @@ The same rules apply to a corpus that is there (takedown/) and to one that is be
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -144,6 +144,15 @@ class Denylist:
         if key in self._by_kind["key"]:
             return "key"
         return "sha256" if sha256 in self._by_kind["sha256"] else None
+
+    def picture(self, row: Mapping[str, Any]) -> bool:
+        """Whether a row of a report's small images is forbidden: by its bytes, its hash, its URL, or the sample that it is a
+        copy of."""
+        words = [row[f"pdq{word}"] for word in range(4)]
+        near = None not in words and self.any("pdq") and bool(self.near(np.array([words], np.int64))[0])
+        key, copy_of = row["key"] or "", row["yields_to"] or ""
+        exactly = self.exactly(key, row["sha256"] or "") or self.exactly(copy_of, "")
+        return near or exactly is not None or self.url(row["url"]) is not None
 
     def near(self, words: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         """Returns which PDQ hashes, int64 [n, 4], are within the distance of a rule; bool [n]."""

@@ -17,9 +17,10 @@ from rich.console import Console
 from rich.progress import track
 
 from tagmill.ingest.config.options import flag_of
-from tagmill.ingest.filters.takedown_rules import PDQ_DISTANCE, Denylist, rules_in
+from tagmill.ingest.filters.takedown_rules import PDQ_DISTANCE, Denylist, TakedownRule, rules_in
 from tagmill.ingest.http.urls import normalise
 from tagmill.ingest.takedown.erase import erase, tables
+from tagmill.ingest.takedown.forget_pictures import forget_pictures
 from tagmill.shards.errors import ConfigError
 from tagmill.shards.formats.parquet import read_table
 from tagmill.shards.manifest import Corpus, ShardEntry
@@ -124,6 +125,8 @@ def take_down(config: TakedownConfig, at: datetime, console: Console | None = No
     rows += [Row(kind=SAMPLE, value=m.key, by=m.by, shard=m.shard, ordinal=m.ordinal, at=time) for m in matches]
     erased = 0
     if not config.dry_run:
+        keys = frozenset(TakedownRule("key", match.key) for match in matches)
+        forget_pictures(corpus.store, given | listed | Denylist(keys))  # before the list: a reader of it shows none
         corpus = record(corpus, rows) if rows else corpus
         if config.purge:
             corpus = begin_purge(corpus, time)
@@ -205,17 +208,18 @@ def _shown(console: Console | None, items: Sequence[T], what: str) -> Iterable[T
     return items if console is None else track(items, what, console=console)
 
 
-def takedown_command(arguments: Sequence[str]) -> None:
-    """Runs one `tagmill corpus takedown` command line."""
+def takedown_command(arguments: Sequence[str]) -> str | None:
+    """Runs one `tagmill corpus takedown` command line; returns the corpus that it changed."""
     config, shown = TAKEDOWN_COMMAND.parse(arguments)
     outcome = take_down(config, datetime.now(UTC), None if shown.json else Console(stderr=True))
     console = Console()
     if shown.json:
         console.print_json(json.dumps(asdict(outcome)))
-        return
+        return None if config.dry_run else config.corpus
     found = ", ".join(f"{count:,} by {kind}" for kind, count in outcome.matched.items()) or "none"
     would = "would be taken down" if config.dry_run else "newly taken down"
     console.print(f"{outcome.rules:,} new rules; samples {would}: {found}")
     console.print(f"listed samples {outcome.taken_down:,}, of which purged {outcome.purged:,}", outcome.takedown or "")
     if config.purge and not config.dry_run:
         console.print(CACHES, COPIES, sep="\n", style="yellow")
+    return None if config.dry_run else config.corpus

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from tagmill.shards.formats.parquet import read_table, table_bytes
 
+REPORT_PAGE = "report.html"
 REPORT_PICTURES = "report/pictures.parquet"
 MAX_PICTURES = 500
 PICTURE_SIDE = 128  # pixels of the long side

@@ -12,7 +12,7 @@ def test_long_text_is_cut_and_other_values_are_their_text() -> None:
 
 def test_values_are_escaped_and_missing_names_are_errors() -> None:
     environment = page_environment("tagmill.browse.report")
-    made = environment.from_string("<b title='{{ x|visible }}'>{{ x|visible(9) }}</b> {{ n|number }}")
+    made = environment.from_string("<b title='{{ x|visible }}'>{{ x|visible(12) }}</b> {{ n|number }}")
     assert made.render(x="'<i>\u202e", n=12345) == "<b title='&#39;&lt;i&gt;\\u202e'>&#39;&lt;i&gt;\\u202e</b> 12,345"
     with pytest.raises(UndefinedError):
         environment.from_string("{{ missing }}").render()

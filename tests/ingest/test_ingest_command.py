@@ -36,6 +36,7 @@ def test_a_recipe_is_an_ingest_and_flags_override_it(recipe: Path, tmp_path: Pat
     assert (corpus["name"], corpus["image_policy"]["image_size"]) == ("own", 40)
     shown = tagmill("corpus", "info", str(tmp_path / "corpus"))
     assert shown.returncode == 0 and "own" in shown.stdout
+    assert "<title>own: report</title>" in (tmp_path / "corpus/report.html").read_text()
 
 
 @pytest.mark.parametrize(
