@@ -77,6 +77,13 @@ COMMANDS = {
         "EXPORT_COMMAND",
         "train",
     ),
+    "bench": Command(
+        "Measure the loader on this machine and store, beside reading alone and decoding alone.",
+        "tagmill.pipeline.bench.bench_command",
+        "bench_command",
+        "BENCH_COMMAND",
+        "all",
+    ),
     "predict": Command(
         "Name the labels of images by a trained model.",
         "tagmill.predict.predict_command",
@@ -90,6 +97,7 @@ AFTER_A_STOP = {
     "corpus": "run the same command again",
     "train": "the same command continues from its last checkpoint, or starts again if there is none",
     "train export": "run the same command again",
+    "bench": "run the same command again",
     "predict": "the pictures above are done",
 }
 PAGE_AFTER = ("ingest_command", "takedown_command")  # functions that return the corpus that they changed
@@ -101,6 +109,7 @@ def usage() -> str:
     words = {
         "ingest": COMMANDS["ingest"].help,
         "corpus": f"Inspect or change a corpus: {', '.join(CORPUS)}.",
+        "bench": COMMANDS["bench"].help,
         "train": COMMANDS["train"].help,
         "train export": COMMANDS["train export"].help,
         "predict": COMMANDS["predict"].help,

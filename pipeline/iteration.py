@@ -21,10 +21,10 @@ from tagmill.pipeline.decode.cuda_stream import SideStream
 from tagmill.pipeline.decode.in_turn import InTurn
 from tagmill.pipeline.meters import DECODE, INPUT, OUTPUT, TRAINER, Meters
 from tagmill.pipeline.order.mixture import MixedSchedule
-from tagmill.pipeline.order.plan import open_samples
 from tagmill.pipeline.order.schedule import Schedule
-from tagmill.pipeline.read.assemble import AssembledBatch, Assembler
-from tagmill.pipeline.read.prefetch import NO_LABELS, READ_TIMEOUT_SECONDS, Prefetcher, SampleReader
+from tagmill.pipeline.read.assemble import AssembledBatch
+from tagmill.pipeline.read.batch_source import BatchSource, StoreSource
+from tagmill.pipeline.read.prefetch import NO_LABELS, READ_TIMEOUT_SECONDS, SampleReader
 from tagmill.pipeline.waits import DECODING, DELIVERY, READING
 from tagmill.shards.errors import TagmillError
 from tagmill.shards.storage.threads import DaemonPool
@@ -70,25 +70,29 @@ class Run:
         turn: int,
         most_readers: int | None = None,
         ahead: int = 1,
+        source: BatchSource | None = None,
     ) -> None:
-        """`ahead`: number of batches that the decoder may begin while another is incomplete."""
+        """`ahead`: number of batches that the decoder may begin while another is incomplete. `source`: the inputs of the
+        batches; None: read by `readers` from the store."""
         self.schedule = schedule
         self.at = (epoch, turn)
         """(epoch, turn) at which the next batch begins."""
         self._config = config
         self._backend = backend
         self._meters = meters
-        capacity = open_samples(schedule.streams, schedule.window, schedule.chunk, schedule.world)
-        sources = [readers] if isinstance(readers, SampleReader) else readers
-        remote = any(one.corpus.store.root is None for one in sources)
-        first, most = config.reader_range(remote)
-        most = most if most_readers is None else max(first, min(most, most_readers))
-        capacity += config.read_ahead(remote, most)
         # Each thread is pinned when it begins; those that the decoder starts from the batch thread inherit its cores.
         begin = partial(pin, rank_cores(budget=config.cores)) if config.pin else None
-        visits = schedule.visits(epoch, turn)
-        self._prefetcher = Prefetcher(readers, visits, capacity, (first, most), meters, begin)
-        self._assembler = Assembler(config, schedule.steps(epoch, turn), self._prefetcher, slots)
+        self._source = source or StoreSource(
+            config,
+            schedule,
+            readers,
+            meters,
+            slots=slots,
+            epoch=epoch,
+            turn=turn,
+            most_readers=most_readers,
+            begin=begin,
+        )
         self._assembly_thread = DaemonPool(1, "tagmill-gather", begin)
         self._batch_thread = DaemonPool(1, "tagmill-batch", begin)
         self._stream = SideStream(config.device)
@@ -139,7 +143,7 @@ class Run:
         self._closed = True
         for pool in (self._batch_thread, self._assembly_thread):
             pool.shutdown(wait=False, cancel_futures=True)
-        self._prefetcher.close()
+        self._source.close()
         self._assembly_thread.stop()
         self._batch_thread.shutdown()
         self._meters.waits.end(DELIVERY)
@@ -149,7 +153,7 @@ class Run:
         return self._batch_thread.submit(self._make)
 
     def _assemble_next(self) -> None:
-        assembling = self._assembly_thread.submit(self._assembler.next)
+        assembling = self._assembly_thread.submit(self._source.next)
         self._assembling.append(assembling)
         assembling.add_done_callback(self._wake_decoder)
 

@@ -1,4 +1,4 @@
 """Reads the bytes of samples ahead of their use.
 
-Used from outside: assemble, jpeg_header, prefetch.
+Used from outside: assemble, batch_source, jpeg_header, prefetch.
 """

@@ -268,7 +268,7 @@ def test_threads_and_read_ahead_are_kept(opened: Any) -> None:
     run, threads = loader._engine.run, set(threading.enumerate()) - before
     assert threads
     for epoch in range(2, 5):
-        assert run is not None and run.at == (epoch, 0) and run._prefetcher.num_open  # of the next epoch
+        assert run is not None and run.at == (epoch, 0) and run._source._prefetcher.num_open  # of the next epoch
         next(iter(loader))  # left in its middle
         list(loader)
         assert loader._engine.run is run and set(threading.enumerate()) - before == threads
@@ -280,7 +280,7 @@ def test_an_evaluation_reads_nothing_of_another_pass_ahead(opened: Any) -> None:
     loader = opened(**HOLDOUT)
     list(loader)
     backend = loader._engine._backend
-    assert loader._engine.run._prefetcher.num_open == 0
+    assert loader._engine.run._source._prefetcher.num_open == 0
     list(loader)
     assert loader._engine._backend is backend
 

@@ -100,7 +100,7 @@ def test_nothing_is_lost_with_a_faulty_store(made: Made, url: str, proxy: Faulty
         found, most = [], 0
         for batch in loader:
             assert loader._engine.run is not None
-            most = max(most, loader._engine.run._prefetcher.num_open)
+            most = max(most, loader._engine.run._source._prefetcher.num_open)
             found.append(batch)
         seen = loader.meters.as_dict()
     assert counted(numbers(made, found)) == made.copies(0).tolist()

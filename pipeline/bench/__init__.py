@@ -1,0 +1,4 @@
+"""Measures the loader on this machine and store, against reading alone and decoding alone: `tagmill bench`.
+
+Used from outside: bench_command.
+"""
