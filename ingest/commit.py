@@ -23,7 +23,7 @@ from tagmill.ingest.parts.partition import PartitionManifest
 from tagmill.ingest.pins import Pinned
 from tagmill.ingest.reasons import commonest
 from tagmill.ingest.redo import begin_labelling
-from tagmill.ingest.report import REPORT_FILE, TOP_LABELS, Report, TopLabel
+from tagmill.ingest.report import REPORT_FILE, TOP_LABELS, TOP_TOKENS, Report, TopLabel
 from tagmill.ingest.run_context import RunContext
 from tagmill.ingest.views.build import DEFAULT_VIEW, CorpusSource, Labelled, make_view
 from tagmill.ingest.views.recipe import ViewRules
@@ -31,7 +31,8 @@ from tagmill.shards.errors import CorpusError
 from tagmill.shards.input_table import put_inputs
 from tagmill.shards.manifest import SPLITS, CorpusFile, Named, ShardEntry, commit, put_manifest
 from tagmill.shards.storage.store import Store
-from tagmill.shards.vocabulary import Vocabulary
+from tagmill.shards.terminal.advice import RARE_IMAGES
+from tagmill.shards.vocabulary import Label, Vocabulary
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,7 @@ def _report(run: RunContext, name: str, new: NewCorpus, labelled: Labelled) -> R
         tags_matched_share=round(labelled.tags_matched / labelled.tags, 4) if labelled.tags else 0.0,
         unlabelled=labelled.unlabelled,
         labels_cut=labelled.labels_cut,
-        top_labels=tuple(TopLabel(label.name, label.lemmas, label.images, label.synsets) for label in top),
+        top_labels=tuple(map(_top_label, top)),
         seconds={stage: round(took, 2) for stage, took in run.seconds.items()},
         image_stack=new.pinned.image_stack,
         code_version=version("tagmill"),
@@ -177,4 +178,10 @@ def _report(run: RunContext, name: str, new: NewCorpus, labelled: Labelled) -> R
         slowest_hosts=run.fetched.slowest,
         sets=new.set_counts,
         few_labels=labelled.few_labels,
+        rare_labels=sum(label.images < RARE_IMAGES for label in labelled.vocabulary.labels),
     )
+
+
+def _top_label(label: Label) -> TopLabel:
+    tokens = commonest(dict(label.tokens), TOP_TOKENS)
+    return TopLabel(label.name, label.lemmas, label.images, label.synsets, tokens)

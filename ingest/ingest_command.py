@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from tagmill.ingest.config.ingest import IngestConfig
@@ -39,10 +40,13 @@ def ingest_command(arguments: Sequence[str]) -> str | None:
     # These load an HTTP client and an SQL engine, which `--help` does not wait for.
     from rich.console import Console
 
+    from tagmill.ingest.endings.ingest_ending import ingest_ending
     from tagmill.ingest.progress.lines import LineProgress
     from tagmill.ingest.progress.progress import JsonProgress, Progress, RichProgress
+    from tagmill.ingest.report import REPORT_FILE
     from tagmill.ingest.run import ingest
     from tagmill.ingest.workers.process_setup import leave_out_pandas
+    from tagmill.shards.terminal.lines import print_lines, width_of
 
     with ExitStack() as stack:
         if config.engine != "spark":
@@ -61,5 +65,7 @@ def ingest_command(arguments: Sequence[str]) -> str | None:
     if shown.json:
         sys.stdout.write(report.json().decode())
     else:
-        Console().print(report.table())
+        console = Console()
+        page = ("report.html",) if find_spec("jinja2") else ()  # the page is made after this text
+        print_lines(ingest_ending(report, (REPORT_FILE, *page), width_of(console)), console)
     return config.output

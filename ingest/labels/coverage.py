@@ -13,6 +13,7 @@ from typing import Any, Literal, Self
 from tagmill.ingest.labels.hashtags import clean, hashtags_in
 from tagmill.ingest.labels.matching import TagMatcher
 from tagmill.ingest.labels.synsets import WordNet
+from tagmill.shards.terminal.safe_text import safe_text
 
 MIN_LABEL_SHARE = 0.05  # share of tags with a label below which something is probably wrong
 MAX_TAG_CHARS = 200  # characters of a tag that are kept
@@ -85,6 +86,15 @@ class FewLabels:
         examples = ", ".join(f"{each.written[:40]!r} {each.tags:,}" for each in self.unmatched[:5])
         tail = f"; commonest without a label: {examples}" if examples else ""
         return f"{share} led to a label: {self.why} ({self.remedy}){tail}"
+
+    @property
+    def warning(self) -> str:
+        """The warning at the end of a command, a few sentences; what is read when a corpus is made needs another ingest."""
+        share = f"{self.tags_matched / self.tags:.1%} of {self.tags:,} tags led to a label" if self.tags else "no tags"
+        again = "" if self.cause in ("rules", "words", "vocabulary") else "ingest again and "
+        tags = ", ".join(f"'{safe_text(each.written, 24)}' {each.tags:,}" for each in self.unmatched[:3])
+        examples = f" Commonest tags without a label: {tags}." if tags else ""
+        return safe_text(f"Hardly any labels, {share}: {self.why}; {again}{self.remedy}.", 300) + examples
 
 
 def few_labels(

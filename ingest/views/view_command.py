@@ -10,22 +10,22 @@ from typing import Annotated, Any, Literal
 
 import tyro
 from rich.console import Console
-from rich.table import Table
 
 from tagmill.ingest.config.options import flag_of
 from tagmill.ingest.engines.open import open_engine
 from tagmill.ingest.labels.matching import MatchRules
 from tagmill.ingest.labels.synsets import SenseRule
 from tagmill.ingest.labels.vocabulary_rules import VocabularyRules
-from tagmill.ingest.report import warning
 from tagmill.ingest.text.text_files import read_list, text_of
 from tagmill.ingest.views.build import CorpusSource, Labelled, make_view
 from tagmill.ingest.views.recipe import Members, Repeats, Subset, ViewRules
+from tagmill.ingest.views.view_ending import view_ending
 from tagmill.ingest.workers.pool import warm
 from tagmill.shards.errors import ConfigError
 from tagmill.shards.manifest import Corpus, CorpusFile, amend
 from tagmill.shards.settings.options import CommandLine, JsonOutput
 from tagmill.shards.settings.ranges import Between, Count, Share, check_fields
+from tagmill.shards.terminal.lines import print_lines, width_of
 
 MAX_EXCLUDED = 1 << 30  # bytes of a list of excluded samples
 
@@ -148,13 +148,8 @@ def view_command(arguments: Sequence[str]) -> None:
     if shown.json:
         console.print_json(json.dumps(facts))
         return
-    table = Table("", "", box=None, show_header=False)
-    for name, value in facts.items():
-        if name != "few_labels":
-            table.add_row(name.replace("_", " "), f"{value:,}" if isinstance(value, int) else str(value))
-    console.print(table)
-    if labelled.few_labels:
-        console.print(warning(labelled.few_labels))
+    samples = Corpus.open(config.corpus).file.totals.get("train", 0)
+    print_lines(view_ending(config.name, config.corpus, samples, labelled, width_of(console)), console)
 
 
 def summary(name: str, labelled: Labelled) -> dict[str, Any]:

@@ -1,1 +1,4 @@
-"""What commands print: text that is safe for a terminal. Used from outside: safe_text."""
+"""What commands print at their end, and text that is safe for a terminal.
+
+Used from outside: advice, lines, safe_text.
+"""

@@ -1,17 +1,17 @@
 """The report: a round trip through its file, and a table that a person can read."""
 
-import io
 import json
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.console import Console
 
 from tagmill.ingest.dedup.placeholders import Crowd
 from tagmill.ingest.dedup.resolve import SetCounts
 from tagmill.ingest.labels.coverage import FewLabels, Unmatched
-from tagmill.ingest.reasons import Reason, commonest
-from tagmill.ingest.report import Report, TopLabel, warning
+from tagmill.ingest.reasons import commonest
+from tagmill.ingest.report import Report, TopLabel
 
 counts = st.dictionaries(st.sampled_from(["not_found", "timeout", "duplicate", "empty"]), st.integers(1, 1000))
 reports = st.builds(
@@ -30,7 +30,10 @@ reports = st.builds(
     unlabelled=st.integers(0, 99),
     labels_cut=st.integers(0, 99),
     top_labels=st.lists(
-        st.builds(TopLabel, st.text(), st.lists(st.text(), max_size=2).map(tuple), st.integers(0, 9))
+        st.builds(
+            *(TopLabel, st.text(), st.lists(st.text(), max_size=2).map(tuple), st.integers(0, 9), st.just(())),
+            st.dictionaries(st.text(max_size=5), st.integers(1, 9), max_size=2),
+        )
     ).map(tuple),
     seconds=st.dictionaries(st.sampled_from(["partition", "fetch"]), st.floats(0, 1e6)),
     image_stack=st.dictionaries(st.sampled_from(["pil", "libjpeg"]), st.text()),
@@ -53,58 +56,13 @@ reports = st.builds(
 @given(reports)
 def test_a_report_survives_its_file(report: Report) -> None:
     assert Report.parse(report.json()) == report
-    Console(file=io.StringIO()).print(report.table())
+    assert json.loads(report.json())["warnings"] == report.warnings
 
 
 @given(st.dictionaries(st.text(max_size=3), st.integers(0, 5)), st.one_of(st.none(), st.integers(0, 4)))
 def test_the_commonest_come_first_and_equal_ones_by_name(found: dict[str, int], most: int | None) -> None:
     items = list(commonest(found, most).items())
     assert items == sorted(found.items(), key=lambda item: (-item[1], item[0]))[:most]
-
-
-def test_the_table_says_what_a_reason_means() -> None:
-    report = Report(
-        name="c",
-        output="o",
-        rows=4,
-        samples={"train": 3, "holdout": 0},
-        rejects={"not_found": 1},
-        duplicates=0,
-        shards=1,
-        shard_bytes=20_480,
-        labels=1,
-        tags=4,
-        tags_matched_share=0.25,
-        unlabelled=0,
-        labels_cut=0,
-        top_labels=(TopLabel("brownbear", ("brown_bear", "bruin"), 3, ("n02132136",)),),
-        seconds={"partition": 0.5},
-        image_stack={"pil": "pillow-simd"},
-        code_version="1",
-        skipped=1_234,
-        few_labels=FewLabels("words", "no [b]nouns[/b]", "give some", 4, 0, (Unmatched("xyzzy", "#Xyzzy[i]", 4),)),
-        sets=SetCounts(crowds=[Crowd("0f" * 16, 1_012, 900, 2_345, 17, left_out=True)]),
-    )
-    console = Console(file=io.StringIO(), width=150)
-    console.print(report.table())
-    shown = console.file.getvalue()  # type: ignore[attr-defined]
-    for text in (
-        Reason.NOT_FOUND.meaning,
-        "25.0%",
-        "25% led to a label",
-        "brownbear",
-        "brown_bear, bruin",
-        "Hardly any labels, 0.0% of 4 tags led to a label: no [b]nouns[/b]; give some.",
-        "#Xyzzy[i]",
-        "partition 0.5",
-        "pillow-simd",
-        "0f" * 16,
-        "1,012",
-        "2,345",
-        "dropped",
-        "and 1,234 skipped lines",
-    ):
-        assert text in shown
 
 
 def test_reports_of_before_are_read() -> None:
@@ -116,10 +74,36 @@ def test_reports_of_before_are_read() -> None:
     assert Report.parse(json.dumps(text).encode()) == report
 
 
-def test_what_is_read_when_a_corpus_is_made_needs_another_ingest() -> None:
-    console = Console(file=io.StringIO(), width=150)
-    console.print(warning(FewLabels("separator", "one tag is several", "give --tags-separator ';'", 4)))
-    console.print(warning(FewLabels("no_tags", "there are none", "name them")))
-    shown = console.file.getvalue()  # type: ignore[attr-defined]
-    assert "one tag is several; ingest again and give --tags-separator ';'." in shown
-    assert "Hardly any labels, there are no tags: there are none; ingest again and name them." in shown
+def report_of(**facts: Any) -> Report:
+    counts = {"rows": 100, "samples": {"train": 100}, "rejects": {}, "duplicates": 0, "shards": 1, "shard_bytes": 1}
+    labels = {"labels": 9, "tags": 100, "tags_matched_share": 1.0, "unlabelled": 0, "labels_cut": 0, "top_labels": ()}
+    return Report(
+        **{"name": "c", "output": "o", **counts, **labels, "seconds": {}, "image_stack": {}, "code_version": "1"}
+        | facts
+    )
+
+
+@pytest.mark.parametrize(
+    ("facts", "says"),
+    [
+        ({"labels": 0}, "There is no label"),
+        ({"unlabelled": 51}, "51% of the samples have no label"),
+        ({"top_labels": (TopLabel("dog", (), 21),)}, "The label 'dog' is on 21% of the images"),
+        ({"rejects": {"near_duplicate": 11}, "duplicates": 20}, "31% of the rows are copies"),
+        ({"rare_labels": 1}, "1 of 9 labels are on fewer than 10"),
+        ({"shards": 16, "shard_bytes": 16_000_000}, "The 16 shards are small, 1.0 MB on average"),
+        (
+            {"sets": SetCounts(crowds=[Crowd("0f", 1_012, 9, 9, 9, left_out=False)])},
+            "of 0f under 1,012: placeholders?",
+        ),
+    ],
+)
+def test_what_is_out_of_proportion_is_a_warning(facts: dict[str, Any], says: str) -> None:
+    (warning,) = report_of(**facts).warnings
+    assert says in warning
+
+
+def test_what_is_in_proportion_is_none() -> None:
+    crowd = Crowd("0f", 1_012, 9, 9, 9, left_out=True)
+    held = {"totals": {"train": 1_000}, "top_labels": (TopLabel("dog", (), 150),)}  # of the whole corpus
+    assert report_of(sets=SetCounts(crowds=[crowd]), unlabelled=50, duplicates=30, **held).warnings == []
