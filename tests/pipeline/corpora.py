@@ -95,12 +95,15 @@ def make_corpus(
     picture_size: tuple[int, int] = (40, 32),
     seed: int = 0,
     facts: bool = True,
+    labelled: bool = True,
+    order: Sequence[int] | None = None,
 ) -> Made:
     """Writes a corpus with a `default` view into `folder`.
 
     `repeats` are those of the train samples (units of 2^-16, all 1 by default); held-out samples have 1. `replace`
     replaces the images of some samples, by number, with other bytes: stored with their right crc32, they only fail to
-    decode. Without `facts` the view has none, as those of earlier versions.
+    decode. Without `facts` the view has none, as those of earlier versions. Without `labelled` no sample has a label.
+    `order` are the numbers in the names of the vocabulary's labels, 0, 1, ... by default.
     """
     draw, store = np.random.default_rng(seed), Store(str(folder))
     total, train = sum(shard_sizes) + sum(holdout), sum(shard_sizes)
@@ -111,6 +114,7 @@ def make_corpus(
     for row in range(total):
         chosen = draw.choice(NUM_LABELS, int(draw.integers(1, max_labels + 1)), replace=False)
         labels[row, : len(chosen)] = np.sort(chosen)
+    labels[:] = labels if labelled else -1
     replaced = replace or {}
     jpegs, keys, sizes, entries = [], [], [], []
     number = 0
@@ -129,7 +133,8 @@ def make_corpus(
                 number += 1
             entries.append(writer.finish())
         publish(store, folder / "spool", name)
-    _commit(store, entries, labels, shares, max_labels, facts)
+    names = range(NUM_LABELS) if order is None else order
+    _commit(store, entries, labels, shares, names, max_labels, facts)
     return Made(str(folder), entries, keys, jpegs, sizes, labels, shares)
 
 
@@ -143,18 +148,21 @@ def _commit(
     entries: list[ShardEntry],
     labels: npt.NDArray[np.int32],
     repeats: npt.NDArray[np.int64],
+    names: Sequence[int],
     max_labels: int,
     facts: bool,
 ) -> None:
     manifest = put_manifest(store, entries)
     recipe = {"test": manifest.sha256, "labels": hashlib.sha256(labels.tobytes() + repeats.tobytes()).hexdigest()}
+    if names != range(len(names)):
+        recipe["names"] = repr(names)
     folder = recipe_folder("default", recipe)
     cuts = np.cumsum([entry.samples for entry in entries])[:-1]
     lines = [
         put_shard_labels(store, folder, entry, rows, share, whole_index(store, entry) if facts else None)
         for entry, rows, share in zip(entries, np.split(labels, cuts), np.split(repeats, cuts), strict=True)
     ]
-    vocabulary = Vocabulary(tuple(Label(i, f"label{i}", (f"n{i:08d}",), (f"lemma{i}",)) for i in range(NUM_LABELS)))
+    vocabulary = Vocabulary(tuple(Label(i, f"label{n}", (f"n{n:08d}",), (f"lemma{n}",)) for i, n in enumerate(names)))
     view = put_view(store, "default", recipe, manifest, vocabulary, lines, max_labels=max_labels, seed=VIEW_SEED)
     totals = {"samples": sum(entry.samples for entry in entries), "bytes": sum(entry.bytes for entry in entries)}
     commit(store, CorpusFile("test", manifest, totals, views={"default": view}))

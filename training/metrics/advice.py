@@ -21,24 +21,30 @@ class Advice:
         self._config, self._loader, self._guess = config, loader, guess
         warm_up = config.images_of_warmup / config.batch_size
         self._tried = warm_up + TRIED * max(0, steps - warm_up)
-        self._images = self._holes = 0
+        self._images = self._holes = self._labels = 0
         self._seconds = self._waited = 0.0
         self._given = set[str]()
 
-    def on(self, line: Mapping[str, Any], images: int) -> list[str]:
-        """Returns what is to be said of a line on some images, and was not said before. The first line, which has the start
-        of the loader, does not count for waiting."""
+    def on(self, line: Mapping[str, Any], images: int, labels: int) -> list[str]:
+        """Returns what is to be said of a line on some images with `labels` labels together, and was not said before. The
+        first line, which has the start of the loader, does not count for waiting."""
         if self._images:
             self._seconds += line["seconds"]
             self._waited += line["seconds"] * line["waited_share_slowest"]
         self._images += images
         self._holes += line["holes"]
+        self._labels += labels
         found = dict(self._found(line))
         fresh = [text for kind, text in found.items() if kind not in self._given]
         self._given |= set(found)
         return fresh
 
     def _found(self, line: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        if not self._labels and self._images:
+            remedy = (
+                "there is nothing to learn; look at the view's labels (tagmill corpus view), or give another --view"
+            )
+            yield "labels", f"none of the {self._images:,} images so far has a label: {remedy}"
         if self._images >= FIRST_IMAGES:
             if self._waited > WAITING * self._seconds:
                 yield "waiting", self._waiting(line)

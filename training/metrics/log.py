@@ -33,14 +33,15 @@ class Log:
             device_peak(run.config, run.device),
         )
         self._advice = Advice(run.config, run.steps, run.loader, constant_guess_loss(run.config, run.loader))
-        self._operations = 0
+        self._operations = self._labels = 0
         self.waited = 0.0
         """Seconds that the loader took since the last line."""
         self.line: dict[str, Any] = {"step": run.step}
         """The last line."""
 
     def count(self, batch: Batch) -> None:
-        """Counts the operations of a step's images."""
+        """Counts the operations and the labels of a step's images."""
+        self._labels += len(batch.labels.ids)
         self._operations += batch.filled * self._flops.get(batch.images.shape[-1], 0)
 
     @property
@@ -61,7 +62,7 @@ class Log:
 
     def _add(self) -> None:
         run = self._run
-        steps, own, operations = self._sums()
+        steps, own, operations, labels = self._sums()
         self._check_finite(steps)
         (loss, seen, holes, _), now = steps.sum(0).tolist(), time.perf_counter()
         state, seconds = run.loader.state_dict(), now - self._since
@@ -81,9 +82,9 @@ class Log:
         left = (now - self._began) / (run.step - self._first) * (run.steps - run.step)
         width = self._console.width if self._console.is_terminal else None
         self._console.print(step_text(self.line, run.steps, left, width))
-        for text in self._advice.on(self.line, int(seen + holes)):
+        for text in self._advice.on(self.line, int(seen + holes), labels):
             say(self._console, f"WARNING    {text}")
-        run.unlogged, self.waited, self._since, self._operations = [], 0.0, now, 0
+        run.unlogged, self.waited, self._since, self._operations, self._labels = [], 0.0, now, 0, 0
         self._writers.add(METRICS, self.line)
 
     def evaluated(self, result: Mapping[str, Any], seconds: float, *, again: bool) -> None:
@@ -100,22 +101,22 @@ class Log:
         """Returns the step of the last evaluation that was written, on rank 0; 0 on the others."""
         return self._writers.last_step(EVALUATIONS)
 
-    def _sums(self) -> tuple[torch.Tensor, torch.Tensor, int]:
+    def _sums(self) -> tuple[torch.Tensor, torch.Tensor, int, int]:
         """Reduces over all processes, in one reduction: the numbers of each step [n, 4], those that each process has in a
-        column [2, world], and the operations. Waits for the device."""
+        column [2, world], the operations and the labels. Waits for the device."""
         run = self._run
         steps = torch.stack([numbers for _, numbers in run.unlogged])
         own = torch.zeros(2, run.world.size, dtype=torch.float64)
         own[_WAITED, run.world.rank] = min(1.0, self.waited / max(1e-9, time.perf_counter() - self._since))
         if steps.is_cuda:
             own[_MEMORY, run.world.rank] = torch.cuda.max_memory_allocated(steps.device)
-        beside = torch.cat([own.flatten(), torch.tensor([self._operations], dtype=torch.float64)])
+        beside = torch.cat([own.flatten(), torch.tensor([self._operations, self._labels], dtype=torch.float64)])
         numbers = torch.cat([steps.flatten(), beside.to(steps.device)])
         if run.several:
             dist.all_reduce(numbers)
         numbers = numbers.cpu()
-        reduced, columns = numbers[: steps.numel()], numbers[steps.numel() : -1]
-        return reduced.view_as(steps), columns.view_as(own), int(numbers[-1])
+        reduced, columns = numbers[: steps.numel()], numbers[steps.numel() : -2]
+        return reduced.view_as(steps), columns.view_as(own), int(numbers[-2]), int(numbers[-1])
 
     def _check_finite(self, steps: torch.Tensor) -> None:
         run = self._run

@@ -19,8 +19,15 @@ def advice(
     return Advice(replace(VIT, **changes), steps, loader, guess)
 
 
-def said(each: Advice, lines: list[dict[str, Any]], images: int = 1000) -> list[str]:
-    return [text for step, line in enumerate(lines, 1) for text in each.on({"step": step, **QUIET, **line}, images)]
+def said(each: Advice, lines: list[dict[str, Any]], images: int = 1000, labels: int = 1) -> list[str]:
+    numbered = [{"step": step, **QUIET, **line} for step, line in enumerate(lines, 1)]
+    return [text for line in numbered for text in each.on(line, images, labels)]
+
+
+def test_images_without_any_label_are_warned_of_once() -> None:
+    (text,) = said(advice(), [{}, {}], images=24, labels=0)
+    assert text.startswith("none of the 24 images so far has a label") and "corpus view" in text
+    assert said(advice(), [{}, {}], images=24) == said(advice(), [{}], images=0, labels=0) == []
 
 
 def test_waiting_is_warned_of_once_and_the_start_does_not_count() -> None:

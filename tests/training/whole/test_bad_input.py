@@ -15,6 +15,7 @@ from tagmill.training.checkpoints.layout import steps_there
 from tagmill.training.config.train import TrainConfig
 from tests.pipeline.corpora import Made, make_corpus
 from tests.training.runs import VIT, lines, weights_in
+from tests.training.whole.worlds import run
 
 
 @pytest.fixture
@@ -138,3 +139,33 @@ def test_a_view_with_one_label_is_warned_of(tmp_path: Path, monkeypatch: pytest.
     config = replace(VIT, corpus=made.url, batch_size=8, steps=2, output=str(tmp_path / "model"), dry_run=True)
     assert "one label" in " ".join(train(config)["warnings"])
     assert not any("one label" in text for text in train(replace(config, loss="sigmoid"))["warnings"])
+
+
+def test_a_view_without_a_labelled_image_is_warned_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = make_corpus(tmp_path / "corpus", [20], labelled=False)
+    run(replace(VIT, corpus=made.url, batch_size=8, steps=2), output=str(tmp_path / "model"))
+    said = capsys.readouterr().out
+    assert said.count("WARNING    none of the 8 images so far has a label") == 1
+
+
+ORDERS = {
+    "in another order": ([0, 2, 1, 3, 4, 5, 6], r"same labels in another order: label 1 is 'label1'.*is 'label2'"),
+    "others": ([0, 1, 2, 9, 4, 5, 6], r"vocabulary of another run: label 3 is 'label3'.*is 'label9'"),
+    "more": ([*range(7), 8], r"has 1 labels after the checkpoint's 7.*--init"),
+}
+
+
+def test_a_view_with_other_labels_is_refused_by_name(tmp_path: Path) -> None:
+    """Between two epochs, where the view may be a later one: the labels' names and order in it are another matter."""
+    made = make_corpus(tmp_path / "corpus", [20])
+    config = replace(VIT, corpus=made.url, batch_size=16, steps=3, checkpoint_epochs=True, keep=9)
+    run(config, output=str(tmp_path / "model"))
+    config = replace(config, output=str(tmp_path / "model"), resume="2", extend=True)
+    assert make_corpus(tmp_path / "same", [20], order=range(7)).open().file == made.open().file
+    for kind, (order, says) in ORDERS.items():
+        other = make_corpus(tmp_path / kind, [20], order=order)
+        assert other.entries == made.entries, "only the labels' names differ"
+        with pytest.raises(TagmillError, match=says) as caught:
+            train(replace(config, corpus=other.url))
+        assert "\n" not in str(caught.value)
+    assert len(lines(config.output)) == 3 and train(config)["trained"]["step"] == 3
