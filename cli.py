@@ -60,6 +60,14 @@ CORPUS = {
     "view": _corpus(
         "Make a view: another labelling of a corpus, without reading its images.", "ingest.views.view_command", "view"
     ),
+    "export": _corpus(
+        "Export a corpus to Parquet files with images, or to the layout of img2dataset.",
+        "shards.exchange.export_command",
+        "export",
+    ),
+    "card": _corpus(
+        "Write the dataset card and the Croissant description of a corpus.", "shards.exchange.card_command", "card"
+    ),
 }
 COMMANDS = {
     "ingest": Command(

@@ -28,6 +28,7 @@ from tagmill.ingest.run_context import RunContext
 from tagmill.ingest.views.build import DEFAULT_VIEW, CorpusSource, Labelled, make_view
 from tagmill.ingest.views.recipe import ViewRules
 from tagmill.shards.errors import CorpusError
+from tagmill.shards.exchange.descriptions import describe_commit
 from tagmill.shards.input_table import put_inputs
 from tagmill.shards.manifest import SPLITS, CorpusFile, Named, ShardEntry, commit, put_manifest
 from tagmill.shards.storage.store import Store
@@ -89,6 +90,7 @@ def create_corpus(run: RunContext, new: NewCorpus) -> Report:
     )
     _put_closing(config, store, 1)
     commit(store, corpus)
+    describe_commit(store.url)
     clear(store)
     return report
 
@@ -126,6 +128,7 @@ def finished(store: Store) -> Report:
     if store.exists(NEW_REPORT):
         store.put(REPORT_FILE, store.read(NEW_REPORT))
     report = Report.parse(store.read(REPORT_FILE))
+    describe_commit(store.url)
     clear(store)
     return report
 

@@ -46,6 +46,12 @@ SHARDS = pa.schema(
 SHARD_TABLE = pa.schema([SHARDS.field(name) for name in ("name", "split", "samples", "bytes")])
 
 
+def stats_json(samples: int) -> bytes:
+    """Returns the content of a `_stats.json` of img2dataset for a tar with this many samples, none of them failed."""
+    counts = {"count": samples, "successes": samples, "failed_to_download": 0, "failed_to_resize": 0}
+    return json.dumps({**counts, "status_dict": {"success": samples}}, indent=4).encode() + b"\n"
+
+
 @dataclass(frozen=True, slots=True)
 class ShardLine:
     """The columns of the manifest that reading one shard needs; `bytes` is the size of the tar."""
@@ -67,8 +73,7 @@ class ShardEntry(ShardLine):
 
     def stats(self) -> builtins.bytes:
         """Returns `_stats.json`: counts by status as img2dataset writes them. Rejects are counted elsewhere."""
-        counts = {"count": self.samples, "successes": self.samples, "failed_to_download": 0, "failed_to_resize": 0}
-        return json.dumps({**counts, "status_dict": {"success": self.samples}}, indent=4).encode() + b"\n"
+        return stats_json(self.samples)
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ def _header(name: str, length: int) -> bytes:
     return bytes(header)
 
 
-class _Tar:
+class PlainTar:
     """Writes a tar byte for byte as webdataset's TarWriter does, and computes its sha256 and length.
 
     Not webdataset's own, because that imports torch: seconds and hundreds of megabytes in every process that packs.
@@ -100,7 +100,7 @@ class ShardWriter:
         self._rows: list[dict[str, object]] = []
         self._index: list[tuple[Any, ...]] = []
         self._members: list[tuple[tuple[str, int, int, str], ...]] = []
-        self._tar = _Tar(self._side(".tar"))
+        self._tar = PlainTar(self._side(".tar"))
 
     def _side(self, suffix: str) -> Path:
         return self.spool / f"{self.name}{suffix}"

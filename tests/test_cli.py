@@ -44,7 +44,7 @@ def test_an_unknown_command_is_an_error_that_lists_the_known_ones(words: tuple[s
 def test_the_help_of_corpus_has_a_line_for_each_of_its_commands(words: tuple[str, ...]) -> None:
     done = tagmill(*words)
     assert done.returncode == 0 and not done.stderr
-    for word in ("info", "vocabulary", "under", "lint", "takedown", "plan", "view"):
+    for word in ("info", "vocabulary", "under", "lint", "takedown", "plan", "view", "export", "card"):
         assert re.search(rf"^  {word} +[A-Z].*\.$", done.stdout, re.MULTILINE), word
 
 

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import tyro
 from rich.console import Console
 from rich.progress import track
+from rich.text import Text
 
 from tagmill.ingest.config.options import flag_of
 from tagmill.ingest.filters.takedown_rules import PDQ_DISTANCE, Denylist, TakedownRule, rules_in
@@ -22,6 +23,8 @@ from tagmill.ingest.http.urls import normalise
 from tagmill.ingest.takedown.erase import erase, tables
 from tagmill.ingest.takedown.forget_pictures import forget_pictures
 from tagmill.shards.errors import ConfigError
+from tagmill.shards.exchange.descriptions import describe_commit
+from tagmill.shards.exchange.records import OutdatedExport, outdated_exports
 from tagmill.shards.formats.parquet import read_table
 from tagmill.shards.manifest import Corpus, ShardEntry
 from tagmill.shards.many_requests import TABLES_AT_ONCE, read_many
@@ -31,6 +34,7 @@ from tagmill.shards.settings.ranges import Between, check_fields
 from tagmill.shards.storage.store import Store
 from tagmill.shards.storage.threads import DaemonPool
 from tagmill.shards.takedown import RULES, SAMPLE, Row
+from tagmill.shards.terminal.safe_text import safe_text
 
 T = TypeVar("T")
 
@@ -38,6 +42,7 @@ TABLE_READERS = 8  # shard tables that are read at a time
 ROWS_READ = 4096  # of a table in memory
 WORDS = ("pdq0", "pdq1", "pdq2", "pdq3")
 CACHES = "Empty the caches of nodes that read this corpus (LoaderConfig.cache): they may contain copies."
+EXPORTS = "Exports that may have samples of the list; the command that made one leaves them out when it is run again:"
 COPIES = "Backups, and stores that keep old versions of objects, contain the bytes until you delete them there."
 
 
@@ -89,6 +94,7 @@ class Outcome:
     purged: int  # listed samples whose bytes are deleted
     rows_erased: int  # of rejects and ledger
     takedown: str | None  # the list that `corpus.json` names
+    exports: tuple[OutdatedExport, ...] = ()  # which may have listed samples, out of reach of this command
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +140,12 @@ def take_down(config: TakedownConfig, at: datetime, console: Console | None = No
             entries = _shown(console, corpus.entries, "purge")
             with tempfile.TemporaryDirectory(prefix="tagmill-") as spool:
                 corpus = purge_shards(corpus, Path(spool), entries, time)
+        describe_commit(corpus.store.url)
     taken, named = corpus.takedown, corpus.file.takedown
     counts = dict(sorted(Counter(match.by for match in matches).items()))
-    return Outcome(len(new), counts, taken.num_samples, taken.num_purged, erased, named.path if named else None)
+    exports = tuple(outdated_exports(corpus))
+    path = named.path if named else None
+    return Outcome(len(new), counts, taken.num_samples, taken.num_purged, erased, path, exports)
 
 
 def find_taken(corpus: Corpus, denied: Denylist, console: Console | None = None) -> Iterator[TakenSample]:
@@ -220,6 +229,10 @@ def takedown_command(arguments: Sequence[str]) -> str | None:
     would = "would be taken down" if config.dry_run else "newly taken down"
     console.print(f"{outcome.rules:,} new rules; samples {would}: {found}")
     console.print(f"listed samples {outcome.taken_down:,}, of which purged {outcome.purged:,}", outcome.takedown or "")
+    if outcome.exports:
+        console.print(EXPORTS, style="yellow")
+        for each in outcome.exports:
+            console.print(Text(f"  {safe_text(each.output)}: at most {each.samples:,} samples"))
     if config.purge and not config.dry_run:
         console.print(CACHES, COPIES, sep="\n", style="yellow")
     return None if config.dry_run else config.corpus

@@ -22,6 +22,7 @@ from tagmill.ingest.views.recipe import Members, Repeats, Subset, ViewRules
 from tagmill.ingest.views.view_ending import view_ending
 from tagmill.ingest.workers.pool import warm
 from tagmill.shards.errors import ConfigError
+from tagmill.shards.exchange.descriptions import describe_commit
 from tagmill.shards.manifest import Corpus, CorpusFile, amend
 from tagmill.shards.settings.options import CommandLine, JsonOutput
 from tagmill.shards.settings.ranges import Between, Count, Share, check_fields
@@ -136,6 +137,7 @@ def view(config: ViewConfig) -> Labelled:
         return replace(now.file, views={**now.file.views, config.name: labelled.view})
 
     amend(corpus, named)
+    describe_commit(corpus.store.url)
     return labelled
 
 

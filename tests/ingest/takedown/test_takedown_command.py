@@ -29,6 +29,7 @@ from tagmill.shards.side_tables import LEDGER, REJECTS
 from tagmill.shards.storage.store import Store
 from tagmill.shards.view import View
 from tagmill.shards.writer import ShardWriter, publish
+from tests.shards.exchange.exports import corpus_in, exported, wished
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 SIZES = {"000000": 6, "000001": 5, "holdout-000000": 3}
@@ -277,3 +278,15 @@ def test_what_cannot_be_is_refused(corpus: Corpus, tmp_path: Path) -> None:
     with pytest.raises(TagmillError, match="no corpus here"):
         take_down(TakedownConfig(corpus=str(tmp_path), keys=listed(tmp_path, "a" * 32)), AT)
     assert Corpus.open(corpus.store.url).file.takedown is None
+
+
+def test_exports_with_the_samples_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    corpus = corpus_in(tmp_path)
+    exported(tmp_path)
+    keys = listed(tmp_path, wished(1).key, wished(13).key)
+    cli.main(["corpus", "takedown", corpus.store.url, "--keys", keys])
+    shown = "".join(capsys.readouterr().out.split())
+    assert f"{tmp_path / 'parquet'}:atmost2samples" in shown
+    exported(tmp_path)
+    cli.main(["corpus", "takedown", corpus.store.url, "--keys", keys, "--json"])
+    assert json.loads(capsys.readouterr().out)["exports"] == []
