@@ -206,15 +206,6 @@ def test_two_processes_resume_a_killed_run_of_one(
     assert first["evaluated"] == second["evaluated"] == {"pictures": 31, "holes": 0}
 
 
-def test_two_processes_and_parts_take_the_same_steps_as_one(made: Made, tmp_path: Path) -> None:
-    """Plain SGD: equal weights after a few steps require equal gradients. Ranks have 5 to 8 of 12 images."""
-    plain = replace(VIT, corpus=made.url, optimiser="sgd", momentum=0.0, steps=5, output=str(tmp_path / "one"))
-    train(plain)
-    divided = replace(plain, accumulation=2, output=str(tmp_path / "two"))
-    subprocess.run(command(divided, 2), check=True, capture_output=True, timeout=200)
-    compare_weights(plain, [tmp_path / "two"])
-
-
 def test_parts_of_mixed_images_take_the_same_steps_as_the_whole(made: Made, tmp_path: Path) -> None:
     plain = replace(
         VIT, corpus=made.url, optimiser="sgd", momentum=0.0, steps=5, mixup=0.4, output=str(tmp_path / "one")

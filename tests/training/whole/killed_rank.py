@@ -5,6 +5,7 @@ object. After a restart nothing is killed. The other arguments are those of `tag
 """
 
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable
@@ -12,6 +13,8 @@ from typing import Any
 
 import tagmill.train
 from tagmill.shards import Store, TagmillError
+
+OF_A_STEP = re.compile(r"checkpoints/\d")  # and not the file by which the processes see whether they share the output
 
 
 def killing(usual: Callable[..., Any], number: int, counts: Callable[..., bool]) -> Callable[..., Any]:
@@ -34,7 +37,7 @@ def main() -> None:
         if phase == "step":
             tagmill.train.backward = killing(tagmill.train.backward, int(number), lambda *_: True)
         else:
-            Store.put = killing(Store.put, int(number), lambda _, name, *__: name.startswith("checkpoints/"))  # type: ignore[method-assign]
+            Store.put = killing(Store.put, int(number), lambda _, name, *__: bool(OF_A_STEP.match(name)))  # type: ignore[method-assign]
     try:
         tagmill.train.main(sys.argv[2:])
     except TagmillError as error:

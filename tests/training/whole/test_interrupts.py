@@ -46,7 +46,6 @@ def signalled(words: list[str], module: str, name: str, call: int, signals: list
 CASES: dict[str, tuple[str, str, int, list[int], int | None]] = {
     # Where it is, signals, and the step of the checkpoint.
     "before the steps": ("train", "plan_of", 1, [signal.SIGTERM], None),
-    "Ctrl-C while a model is built": ("train", "build_model", 1, [signal.SIGINT], None),
     "in the first step": ("train", "backward", 1, [signal.SIGINT], 1),
     "in the third step": ("train", "backward", 3, [signal.SIGTERM], 3),
     "in an evaluation": ("held_out", "evaluate", 1, [signal.SIGTERM], 4),

@@ -24,6 +24,8 @@ from tests.training.runs import lines, weights_in
 
 PLACE = {"LOCAL_WORLD_SIZE": "1", "GLOO_SOCKET_IFNAME": "lo", "MASTER_ADDR": "127.0.0.1"}
 PLACE |= {"TORCHELASTIC_USE_AGENT_STORE": "True", "TORCHELASTIC_RESTART_COUNT": "0"}
+WHOLE = bool(os.environ.get("TAGMILL_WHOLE"))
+"""Whether all combinations are tried, by TAGMILL_WHOLE=1, and not only enough for each value of each."""
 VARYING = (
     *("seconds", "images_per_second", "waited_seconds"),
     *("flops_per_second", "mfu", "peak_memory_bytes", "waited_share_slowest", "slowest_rank"),
