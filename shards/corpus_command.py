@@ -7,7 +7,6 @@ from typing import Any
 
 import tyro
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
@@ -15,6 +14,9 @@ from tagmill.shards.lint import lint_inputs, lint_shard, lint_view
 from tagmill.shards.manifest import Corpus
 from tagmill.shards.settings.options import CommandLine, JsonOutput
 from tagmill.shards.settings.ranges import Count
+from tagmill.shards.terminal.advice import RARE_IMAGES, given, on_labels, on_no_label, on_shard_size
+from tagmill.shards.terminal.lines import Figure, columns, figure_lines, print_lines, warning_lines, width_of, wrapped
+from tagmill.shards.terminal.safe_text import safe_cell, safe_text
 from tagmill.shards.view import View
 from tagmill.shards.vocabulary import Label
 
@@ -62,11 +64,13 @@ def info_command(arguments: Sequence[str]) -> None:
 def vocabulary_command(arguments: Sequence[str]) -> None:
     """Runs one `tagmill corpus vocabulary` command line."""
     chosen, part, shown = VOCABULARY_COMMAND.parse(arguments)
-    view, console = View.open(Corpus.open(chosen.corpus), part.view), Console()
+    corpus, console = Corpus.open(chosen.corpus), Console()
+    view = View.open(corpus, part.view)
     if shown.json:
         console.print_json(view.vocabulary.json().decode())
     else:
-        show_vocabulary(console, view, part.top)
+        samples = sum(entry.samples for entry in corpus.entries if entry.split == "train")
+        show_vocabulary(console, view, part.top, samples)
 
 
 def lint_command(arguments: Sequence[str]) -> None:
@@ -102,28 +106,49 @@ def info(corpus: Corpus) -> dict[str, Any]:
 
 
 def show_info(console: Console, facts: dict[str, Any]) -> None:
-    """Prints `info` as two small tables."""
-    console.print(
-        f"[bold]{facts['name']}[/bold]  format {facts['format']}  seed {facts['seed']}  {facts['code_version']}"
-    )
+    """Prints `info` as two small tables with their legend, and advice."""
+    width = width_of(console)
+    head = f"{facts['name']}  format {facts['format']}  seed {facts['seed']}  {facts['code_version']}"
+    lines = [safe_text(head, 400)]
     if facts["image_policy"]:
         policy = {"restart_interval": 0} | facts["image_policy"]  # absent where images have no restart markers
-        console.print(escape("images: " + ", ".join(f"{name} {value}" for name, value in policy.items())))
-    table = Table("split", "shards", "samples", "MB", box=None)
-    for split, row in facts["splits"].items():
-        table.add_row(split, f"{row['shards']:,}", f"{row['samples']:,}", f"{row['bytes'] / 1e6:,.1f}")
-    console.print(table)
+        lines += wrapped(
+            safe_text("images: " + ", ".join(f"{name} {value}" for name, value in policy.items()), 400), width
+        )
+    rows = [
+        (safe_text(split, 20), f"{row['shards']:,}", f"{row['samples']:,}", f"{row['bytes'] / 1e6:,.1f}")
+        for split, row in facts["splits"].items()
+    ]
+    lines += ["", *columns([("split", "shards", "samples", "MB"), *rows], (1, 2, 3))]
     if facts["taken_down"]:
-        console.print(f"{facts['taken_down']:,} samples taken down, {facts['purged']:,} of them purged")
-    table = Table("view", *next(iter(facts["views"].values()), {}), box=None)
-    for name, totals in facts["views"].items():
-        table.add_row(name, *(f"{value:,}" for value in totals.values()))
-    console.print(table)
+        lines.append(f"{facts['taken_down']:,} samples taken down, {facts['purged']:,} of them purged")
+    titles = list(dict.fromkeys([*TOTALS, *(name for totals in facts["views"].values() for name in totals)]))
+    named = [
+        (safe_text(view, 30), *(f"{totals.get(name, 0):,}" for name in titles))
+        for view, totals in facts["views"].items()
+    ]
+    head_row = ("view", *(safe_text(title, 20) for title in titles))
+    lines += ["", *columns([head_row, *named], range(1, len(head_row))), "", *figure_lines(INFO_LEGEND, width)]
+    shards, size = (sum(row[what] for row in facts["splits"].values()) for what in ("shards", "bytes"))
+    samples = sum(row["samples"] for row in facts["splits"].values())
+    unlabelled = [on_no_label(totals["labels"], samples) for totals in facts["views"].values() if "labels" in totals]
+    print_lines([*lines, *warning_lines(given(on_shard_size(size, shards), *unlabelled[:1]), width)], console)
 
 
-def show_vocabulary(console: Console, view: View, top: int) -> None:
+TOTALS = ("samples", "selected", "copies", "labels")  # of a view, in this order
+INFO_LEGEND = [
+    Figure("shards", "tar files; on average 0.1 to 4 GB each are good"),
+    Figure("MB", "millions of bytes of these tars"),
+    Figure("selected", "samples of the view that an epoch has at least once"),
+    Figure("copies", "whole copies of training samples in an epoch; more than selected where a view repeats some"),
+    Figure("labels", "classes of the view; a training needs at least one"),
+]
+
+
+def show_vocabulary(console: Console, view: View, top: int, samples: int) -> None:
     """Prints the most and least frequent labels of a view with their tokens, labels with several meanings, and the most
-    frequent tokens and labels that were dropped, so that a person can judge the vocabulary."""
+    frequent tokens and labels that were dropped, so that a person can judge the vocabulary; then a legend, and advice for a
+    corpus with `samples` in its train split."""
     labels = sorted(view.vocabulary.labels, key=lambda label: -label.images)
     shown = labels if len(labels) <= 2 * top else [*labels[:top], *labels[-top:]]
     console.print(_labels(shown, f"{len(labels)} labels"))
@@ -132,14 +157,26 @@ def show_vocabulary(console: Console, view: View, top: int) -> None:
         title = f"{len(ambiguous)} labels have several meanings: {share:.0%} of all that images carry"
         console.print(_labels(ambiguous[:top], title))
     source = view.vocabulary.source
-    for kind, columns in DROPPED.items():
+    for kind, names in DROPPED.items():
         if rows := source.get(kind, [])[:top]:
-            table = Table(*columns, title=kind.replace("_", " "), box=None)
+            table = Table(*names, title=kind.replace("_", " "), box=None)
             for row in rows:
                 table.add_row(
-                    *(f"{row[name]:,}" if isinstance(row[name], int) else escape(row[name]) for name in columns)
+                    *(f"{row[name]:,}" if isinstance(row[name], int) else safe_cell(row[name]) for name in names)
                 )
             console.print(table)
+    width = width_of(console)
+    advice = on_labels([(label.name, label.images) for label in labels], samples)
+    print_lines(["", *figure_lines(VOCABULARY_LEGEND, width), *warning_lines(advice, width)], console)
+
+
+VOCABULARY_LEGEND = [
+    Figure("words", "what WordNet calls the meaning of a label"),
+    Figure("images", f"of the train split; with fewer than {RARE_IMAGES} a label is hard to learn"),
+    Figure("synsets", "meanings in WordNet; with several a label is ambiguous"),
+    Figure("tokens", "hashtags that led to the label, with their images"),
+    Figure("tags at least", "how often a dropped token was found; its cause is beside it"),
+]
 
 
 # Columns of what a view dropped, by the key in its vocabulary.json.
@@ -150,7 +187,7 @@ def _labels(labels: Sequence[Label], title: str) -> Table:
     table = Table("id", "label", "words", "images", "synsets", "tokens", title=title, box=None)
     for label in labels:
         tokens = sorted(label.tokens.items(), key=lambda item: -item[1])
-        shown = ", ".join(f"{token} {count:,}" for token, count in tokens[:5])
-        words, synsets = ", ".join(label.lemmas[:4]), " ".join(label.synsets[:3])
-        table.add_row(str(label.id), escape(label.name), words, f"{label.images:,}", synsets, escape(shown))
+        shown = ", ".join(f"{safe_text(token, 40)} {count:,}" for token, count in tokens[:5])
+        words, synsets = safe_cell(", ".join(label.lemmas[:4]), 200), safe_cell(" ".join(label.synsets[:3]))
+        table.add_row(str(label.id), safe_cell(label.name), words, f"{label.images:,}", synsets, safe_cell(shown, 300))
     return table

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import tyro
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from tagmill.ingest.labels.hashtags import clean
@@ -15,6 +14,8 @@ from tagmill.ingest.labels.synsets import WordNet, is_synset
 from tagmill.shards.errors import TagmillError
 from tagmill.shards.manifest import Corpus
 from tagmill.shards.settings.options import CommandLine, JsonOutput
+from tagmill.shards.terminal.lines import Figure, figure_lines, print_lines, width_of
+from tagmill.shards.terminal.safe_text import safe_cell
 from tagmill.shards.view import View
 from tagmill.shards.vocabulary import Label, Vocabulary
 
@@ -38,6 +39,11 @@ class UnderConfig:
     """View whose labels are listed."""
 
 
+UNDER_LEGEND = [
+    Figure("words", "what WordNet calls the meaning of a label"),
+    Figure("images", "of the train split that have the label"),
+]
+PARTLY = Figure("partly", "the label has other meanings too, which are not below the synset")
 UNDER_COMMAND = CommandLine(
     "tagmill corpus under",
     "List the labels of a view below a WordNet synset, such as all dogs.",
@@ -100,7 +106,8 @@ def under_command(arguments: Sequence[str]) -> None:
     table = Table("id", "label", "words", "images", "synsets", "", title=title, box=None)
     for label, wholly in found:
         words, synsets = ", ".join(label.lemmas[:4]), " ".join(label.synsets[:3])
-        table.add_row(
-            str(label.id), escape(label.name), words, f"{label.images:,}", synsets, "" if wholly else "partly"
-        )
+        shown = map(safe_cell, (label.name, words, f"{label.images:,}", synsets))
+        table.add_row(str(label.id), *shown, "" if wholly else "partly")
     console.print(table)
+    legend = UNDER_LEGEND if all(wholly for _, wholly in found) else [*UNDER_LEGEND, PARTLY]
+    print_lines(["", *figure_lines(legend, width_of(console))], console)

@@ -8,11 +8,11 @@ from typing import Annotated, Literal
 import numpy as np
 import tyro
 from rich.console import Console
-from rich.table import Table
 
 from tagmill.pipeline.config import LoaderConfig, World
 from tagmill.pipeline.decode.choice.division import divide
 from tagmill.pipeline.forecast.gpu_needs import GpuNeeds, gpu_needs
+from tagmill.pipeline.forecast.machine_memory import machine_memory
 from tagmill.pipeline.forecast.shuffle_quality import ShuffleQuality, measure_shuffle
 from tagmill.pipeline.order.epoch_space import EXTRAS, EpochSpace, Span
 from tagmill.pipeline.order.plan import Plan, local_batch_size, open_samples
@@ -23,9 +23,12 @@ from tagmill.shards.manifest import Corpus
 from tagmill.shards.reader import GAP_LIMIT
 from tagmill.shards.settings.options import CommandLine, JsonOutput
 from tagmill.shards.settings.ranges import Between, Count, check_fields
+from tagmill.shards.terminal.advice import given, on_memory
+from tagmill.shards.terminal.lines import Figure, figure_lines, print_lines, warning_lines, width_of
 from tagmill.shards.view import View
 
 SAMPLED_CHUNKS = 200  # chunks from which the number of requests is estimated
+MEGA = 1e6
 TAIL_LIMIT = 0.05  # share of an epoch in the tail, above which the forecast says how to lower it
 
 
@@ -204,37 +207,59 @@ def _advice(plan: Plan, tail: float, world: int) -> str:
 
 
 def show(console: Console, needs: Needs) -> None:
-    """Prints a forecast as a small table."""
-    table = Table("", "", box=None, show_header=False)
-    mega, shuffle, gpus_need = 1e6, needs.shuffle, needs.demand
+    """Prints a forecast: each figure, what it means and what is good."""
+    width = width_of(console)
+    print_lines(figure_lines([*_demand_figures(needs), *_shuffle_figures(needs.shuffle)], width), console)
+    memory = on_memory(needs.node_bytes, machine_memory())
+    print_lines(warning_lines(given(needs.advice or None, memory), width), console)
+
+
+def _demand_figures(needs: Needs) -> list[Figure]:
+    gpus_need = needs.demand
     cores = "not measured: give --core-ms"
     if gpus_need.cores is not None:
         cores = f"{gpus_need.cores:,.1f} of a rank, {gpus_need.node_cores:,.1f} of a node"
-    for name, value in [
-        ("epoch", f"{needs.samples:,} samples, {needs.batches:,} batches, {needs.epoch_hours:,.2f} hours"),
-        ("streams", f"{needs.streams:,}"),
-        ("slots of a rank's batch", f"{needs.local_batch_size:,}"),
-        ("open samples of a rank", f"{needs.rank_bytes / mega:,.1f} MB"),
-        ("open samples of a node", f"{needs.node_bytes / mega:,.1f} MB"),
-        ("in no whole block", f"{needs.tail:.2%}"),
-        ("requests of a node", f"{needs.requests_per_second:,.1f} a second"),
-        ("read by a node", f"{needs.bytes_per_second / mega:,.1f} MB a second"),
-        ("to each GPU", f"{gpus_need.pcie_bytes / mega:,.1f} MB a second over PCIe"),
-        ("cores that prepare images", cores),
-        ("who decodes on a GPU", needs.decoder or "not asked: give --cores"),
-        (
-            "all nodes",
-            f"{gpus_need.nodes:,}: {gpus_need.store_bytes / mega:,.1f} MB, {gpus_need.store_requests:,.1f} requests a second",
+    tail = f"Share of an epoch read in small pieces; good up to {TAIL_LIMIT:.0%}."
+    nodes = f"{gpus_need.store_bytes / MEGA:,.1f} MB, {gpus_need.store_requests:,.1f} requests a second"
+    return [
+        Figure("epoch", f"{needs.samples:,} samples, {needs.batches:,} batches, {needs.epoch_hours:,.2f} hours"),
+        Figure(
+            "streams",
+            f"{needs.streams:,}",
+            "Places of the corpus that are read at a time (--streams): more mix better.",
         ),
-        ("distance of neighbours", f"{shuffle.neighbour_distance:.2f} of the distance in a global shuffle"),
-        ("pairs of a batch from a chunk", _compared(100 * shuffle.same_chunk, 100 * shuffle.same_chunk_global, "%")),
-        ("pairs of a batch from a shard", _compared(100 * shuffle.same_shard, 100 * shuffle.same_shard_global, "%")),
-        ("slots of a batch seen twice", _compared(shuffle.duplicates, shuffle.duplicates_global, "")),
-    ]:
-        table.add_row(name, value)
-    console.print(table)
-    if needs.advice:
-        console.print(needs.advice)
+        Figure("slots of a rank's batch", f"{needs.local_batch_size:,}", "Images of a batch for each rank."),
+        Figure(
+            "open samples of a rank", f"{needs.rank_bytes / MEGA:,.1f} MB", "Memory of encoded images in the shuffle."
+        ),
+        Figure(
+            "open samples of a node", f"{needs.node_bytes / MEGA:,.1f} MB", "The same of its ranks; below its memory."
+        ),
+        Figure(
+            "in no whole block",
+            f"{needs.tail:.2%}",
+            tail,
+        ),
+        Figure("requests of a node", f"{needs.requests_per_second:,.1f} a second", "To the store; fewer are better."),
+        Figure("read by a node", f"{needs.bytes_per_second / MEGA:,.1f} MB a second", "Below the node's network."),
+        Figure("to each GPU", f"{gpus_need.pcie_bytes / MEGA:,.1f} MB a second over PCIe"),
+        Figure("cores that prepare images", cores, "Below the cores that a node has."),
+        Figure("who decodes on a GPU", needs.decoder or "not asked: give --cores"),
+        Figure("all nodes", f"{gpus_need.nodes:,}: {nodes}", "Below what the store gives."),
+    ]
+
+
+def _shuffle_figures(shuffle: ShuffleQuality) -> list[Figure]:
+    chunk = _compared(100 * shuffle.same_chunk, 100 * shuffle.same_chunk_global, "%")
+    shard = _compared(100 * shuffle.same_shard, 100 * shuffle.same_shard_global, "%")
+    seen = _compared(shuffle.duplicates, shuffle.duplicates_global, "")
+    distance = f"{shuffle.neighbour_distance:.2f} of the distance in a global shuffle"
+    return [
+        Figure("distance of neighbours", distance, "How far apart samples of one place come; 1 is best."),
+        Figure("pairs of a batch from a chunk", chunk, "Of images in a batch; near that of a global shuffle is good."),
+        Figure("pairs of a batch from a shard", shard, "The same for shards."),
+        Figure("slots of a batch seen twice", seen, "Copies of one sample in a batch, where a view repeats it."),
+    ]
 
 
 def _compared(ours: float, theirs: float, unit: str) -> str:

@@ -70,6 +70,17 @@ def test_the_command_line(made: Made, capsys: pytest.CaptureFixture[str]) -> Non
     assert "of the distance in a global shuffle" in shown and "0, 0 in a global shuffle" in shown
 
 
+def test_each_figure_has_a_legend_and_too_little_memory_is_a_warning(
+    made: Made, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for memory, warned in ((0, False), (1000, True), (1 << 40, False)):
+        monkeypatch.setattr("tagmill.pipeline.forecast.plan_command.machine_memory", lambda found=memory: found)
+        plan_command([made.url, "--batch-size", "8", "--streams", "1", "--chunk", "5"])
+        shown = " ".join(capsys.readouterr().out.split())
+        assert ("and this machine has 1.0 kB: lower --streams" in shown) == warned
+    assert "read in small pieces; good up to 5%." in shown and "1 is best." in shown
+
+
 def test_an_empty_first_epoch_raises_an_error(tmp_path: Path) -> None:
     """One sample whose turn comes once in 65,536 epochs."""
     rare = make_corpus(tmp_path, [1], repeats=[1])
