@@ -68,6 +68,13 @@ CORPUS = {
     "card": _corpus(
         "Write the dataset card and the Croissant description of a corpus.", "shards.exchange.card_command", "card"
     ),
+    "browse": _corpus(
+        "Show a corpus in a web browser: labels, images, facts and rejects.",
+        "browse.server.browse_command",
+        "browse",
+        "browse",
+    ),
+    "show": _corpus("Print the facts of a few samples and write their images.", "browse.show", "show"),
 }
 COMMANDS = {
     "ingest": Command(

@@ -9,6 +9,8 @@ from tagmill.shards.takedown import RULES, SAMPLE
 if TYPE_CHECKING:
     from tagmill.ingest import Denylist
 
+NUMBERS_ONLY = frozenset({"blocked", "taken_down"})  # reasons of rejects of which only the number is shown, anywhere
+
 
 @dataclass(frozen=True)
 class ForbiddenRows:

@@ -7,11 +7,25 @@ for them.
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-__all__ = ["Denylist", "IngestConfig", "Reason", "Report", "ingest"]
+__all__ = [
+    "Denylist",
+    "IngestConfig",
+    "Reason",
+    "Report",
+    "Under",
+    "WordNet",
+    "clean",
+    "ingest",
+    "labels_under",
+    "synset_of",
+]
 
 if TYPE_CHECKING:
     from tagmill.ingest.config.ingest import IngestConfig
     from tagmill.ingest.filters.takedown_rules import Denylist
+    from tagmill.ingest.labels.hashtags import clean
+    from tagmill.ingest.labels.synsets import WordNet
+    from tagmill.ingest.labels.under_command import Under, labels_under, synset_of
     from tagmill.ingest.reasons import Reason
     from tagmill.ingest.report import Report
     from tagmill.ingest.run import ingest
@@ -21,7 +35,12 @@ else:
         "IngestConfig": "config.ingest",
         "Reason": "reasons",
         "Report": "report",
+        "Under": "labels.under_command",
+        "WordNet": "labels.synsets",
+        "clean": "labels.hashtags",
         "ingest": "run",
+        "labels_under": "labels.under_command",
+        "synset_of": "labels.under_command",
     }
 
     def __getattr__(name: str) -> object:

@@ -41,3 +41,7 @@ class OvertakenError(CorpusError):
 
 class IntegrityError(CorpusError):
     """Stored bytes that differ from what was written: truncated, altered, or not a tar of this format."""
+
+
+class TakenDownError(CorpusError):
+    """A sample that is on the corpus's takedown list: it must not be read."""

@@ -5,7 +5,7 @@ other, and in seconds like this. Memory holds a bounded number of results, whate
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future
 from typing import TypeVar
 
@@ -20,7 +20,7 @@ TABLES_AT_ONCE = 8  # of a few megabytes each
 RESULTS_AHEAD = 4  # results per request in flight that wait for an earlier one: a slow answer does not stop the others
 
 
-def in_order(call: Callable[[A], T], items: Iterable[A], at_once: int) -> Iterator[T]:
+def in_order(call: Callable[[A], T], items: Iterable[A], at_once: int) -> Generator[T, None, None]:
     """Yields `call(item)` for every item in the order of the items, with at most `at_once` calls at a time in threads
     (1: in the caller's thread).
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from tagmill.shards.arrays import Ordinals
 from tagmill.shards.checksum import crc32
-from tagmill.shards.errors import CorpusError, IntegrityError
+from tagmill.shards.errors import IntegrityError, TakenDownError
 from tagmill.shards.formats.npy import check_size, read_rows
 from tagmill.shards.formats.placeholder_jpeg import is_placeholder
 from tagmill.shards.formats.shard_index import INDEX, TAR_BLOCK, key_hex, padded
@@ -122,19 +122,36 @@ class ShardReader:
             yield start, len(offsets)
 
     def sample(self, ordinal: int) -> tuple[dict[str, Any], bytes]:
-        """Reads facts and image of one sample. Raises CorpusError if it is taken down, IntegrityError if the image's
+        """Reads facts and image of one sample. Raises TakenDownError if it is taken down, IntegrityError if the image's
         bytes differ from those written, or the facts are not a row of this key (only lint detects other changes of the
         facts)."""
-        records, remedy = self.index(ordinal, ordinal + 1), "leave it out"
-        key = key_hex(records[0])
+        record = self.record(ordinal)
+        picture = self.picture(record)
+        return self.facts(record), picture
+
+    def record(self, ordinal: int) -> npt.NDArray[Any]:
+        """Reads the INDEX record of one sample. Raises TakenDownError if it is taken down."""
+        record: npt.NDArray[Any] = self.index(ordinal, ordinal + 1)[0]
         if self.is_taken_down(np.array([ordinal]))[0]:
-            raise CorpusError("taken down", f"{self.where} {key}", remedy)
-        (picture,) = self.pictures(records)
-        if isinstance(picture, Unreadable):
-            if picture.reason == TAKEN_DOWN:
-                raise CorpusError("taken down", f"{self.where} {key}", remedy)
-            raise IntegrityError("altered picture", f"{self.where} {key}", "restore the shard")
-        after = int(records[0]["offset"]) + padded(len(picture))
+            raise self._taken_down(record)
+        return record
+
+    def picture(self, record: npt.NDArray[Any]) -> bytes:
+        """Reads the image of an INDEX record. Raises TakenDownError if it was purged, IntegrityError if its bytes differ
+        from those written."""
+        (picture,) = self.pictures(record[np.newaxis])
+        if not isinstance(picture, Unreadable):
+            return picture
+        if picture.reason == TAKEN_DOWN:
+            raise self._taken_down(record)
+        raise IntegrityError("altered picture", f"{self.where} {key_hex(record)}", "restore the shard")
+
+    def _taken_down(self, record: npt.NDArray[Any]) -> TakenDownError:
+        return TakenDownError("taken down", f"{self.where} {key_hex(record)}", "leave it out")
+
+    def facts(self, record: npt.NDArray[Any]) -> dict[str, Any]:
+        """Reads the facts beside the image of an INDEX record. Raises IntegrityError if they are not those of its key."""
+        key, after = key_hex(record), int(record["offset"]) + padded(int(record["size"]))
         try:
             header = tarfile.TarInfo.frombuf(self._read_ranges([(after, after + TAR_BLOCK)])[0], "ascii", "strict")
             facts = json.loads(self._read_ranges([(after + TAR_BLOCK, after + TAR_BLOCK + header.size)])[0])
@@ -142,7 +159,7 @@ class ShardReader:
                 raise ValueError(f"the member of another sample, {header.name}")
         except (tarfile.HeaderError, ValueError) as error:
             raise IntegrityError(f"altered facts: {error}", f"{self.where} {key}", "restore it") from error
-        return facts, picture
+        return facts
 
     def _read_ranges(self, ranges: Ranges) -> list[bytes]:
         name = f"{self.entry.name}.tar"

@@ -76,6 +76,7 @@ DOORS = {
     },
     "wandb": {"training/metrics/wandb_writer.py"},
     "jinja2": {"browse/templates.py"},
+    "uvicorn": {"browse/server/browse_command.py"},
     "tensorboard": set[str](),
     "lightning": {"examples/lightning_module.py"},
     "accelerate": {"examples/accelerate_loop.py"},

@@ -10,11 +10,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tagmill.browse.report.shard_choice import MAX_TABLES, choose
-from tagmill.browse.takedown_rules import ForbiddenRows
+from tagmill.browse.takedown_rules import NUMBERS_ONLY, ForbiddenRows
 from tagmill.shards import Corpus
 from tagmill.shards.side_tables import LEDGER, REJECTS, SIDE_ROWS, num_runs, of_runs
 
-NUMBERS_ONLY = frozenset(["blocked", "taken_down"])  # reasons of which nothing is shown but how many there are
 COPIES = ("duplicate", "near_duplicate")
 MAX_EXAMPLES = 3  # of a reason
 MAX_HOSTS = 20

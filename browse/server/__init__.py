@@ -1,0 +1,1 @@
+"""A corpus in a web browser: read-only pages on loopback."""
