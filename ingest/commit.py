@@ -11,12 +11,17 @@ from importlib.metadata import version
 from typing import Any
 
 from tagmill.ingest.config.ingest import IngestConfig
+from tagmill.ingest.dedup.decontamination import LEAKS
+from tagmill.ingest.dedup.evaluation_pictures import evaluation_pictures
 from tagmill.ingest.dedup.resolve import SetCounts
 from tagmill.ingest.extend.base_corpus import Base, clear, closing_mark, extended
 from tagmill.ingest.extend.generation import Generation
+from tagmill.ingest.filters.takedown_rules import Denylist
 from tagmill.ingest.labels.matching import MatchRules
 from tagmill.ingest.labels.vocabulary_rules import VocabularyRules
-from tagmill.ingest.layout import CLOSING_MARKER, INPUTS_FILE, NEW_REPORT
+from tagmill.ingest.layout import CLOSING_MARKER, INPUTS_FILE, NEW_PICTURES, NEW_REPORT
+from tagmill.ingest.optional_objects import read_if_there
+from tagmill.ingest.pack.kept_pictures import kept_of_groups
 from tagmill.ingest.pack.write_shards import PackedGroup, totals_of
 from tagmill.ingest.parts.first_look import reading_of
 from tagmill.ingest.parts.partition import PartitionManifest
@@ -29,8 +34,10 @@ from tagmill.ingest.views.build import DEFAULT_VIEW, CorpusSource, Labelled, mak
 from tagmill.ingest.views.recipe import ViewRules
 from tagmill.shards.errors import CorpusError
 from tagmill.shards.exchange.descriptions import describe_commit
+from tagmill.shards.formats.report_pictures import PICTURES, REPORT_PICTURES, pictures_bytes, read_pictures_file
 from tagmill.shards.input_table import put_inputs
-from tagmill.shards.manifest import SPLITS, CorpusFile, Named, ShardEntry, commit, put_manifest
+from tagmill.shards.manifest import SPLITS, Corpus, CorpusFile, Named, ShardEntry, commit, put_manifest
+from tagmill.shards.side_tables import label
 from tagmill.shards.storage.store import Store
 from tagmill.shards.terminal.advice import RARE_IMAGES
 from tagmill.shards.vocabulary import Label, Vocabulary
@@ -77,6 +84,7 @@ def create_corpus(run: RunContext, new: NewCorpus) -> Report:
             )
     report = _report(run, config.name, new, labelled)
     store.put(REPORT_FILE, report.json())
+    _put_pictures(store, _pictures(run, new))
     corpus = CorpusFile(
         name=config.name,
         manifest=manifest,
@@ -108,6 +116,7 @@ def extend_corpus(run: RunContext, base: Base, new: NewCorpus) -> Report:
         corpus = generation.label(next_file)
     labelled = generation.labelled.get(DEFAULT_VIEW, Labelled(Named("", ""), Vocabulary(())))
     report = _report(run, base.corpus.file.name, new, labelled)
+    store.put(NEW_PICTURES, _pictures(run, new) or b"")
     store.put(NEW_REPORT, dataclasses.replace(report, totals=corpus.file.totals).json())
     _put_closing(config, store, base.runs + 1)
     generation.commit(next_file, corpus)
@@ -127,10 +136,37 @@ def finished(store: Store) -> Report:
     """Does what is left after a commit, and returns the report of the run."""
     if store.exists(NEW_REPORT):
         store.put(REPORT_FILE, store.read(NEW_REPORT))
+        _put_pictures(store, _allowed(store, read_if_there(store, NEW_PICTURES)))
     report = Report.parse(store.read(REPORT_FILE))
     describe_commit(store.url)
     clear(store)
     return report
+
+
+def _pictures(run: RunContext, new: NewCorpus) -> bytes | None:
+    """Returns the small images for the report of the run; None where it has none."""
+    labels = [group.pictures for group in new.groups if group.pictures]
+    leaks = f"{label(run.base.runs if run.base else 0, LEAKS)}.parquet"
+    evaluation = evaluation_pictures(run.config, run.store, leaks) if run.config.evaluation_set else []
+    rows = [*kept_of_groups(run.store, labels), *evaluation]
+    denied = new.pinned.forbidden.denied
+    shown = [row for row in rows if not denied.picture({**dict.fromkeys(PICTURES.names), **row})]
+    return pictures_bytes(shown) if shown else None
+
+
+def _allowed(store: Store, pictures: bytes | None) -> bytes | None:
+    """Returns the small images without what was taken down since they were chosen; None where none is left."""
+    denied = Denylist.of(Corpus.open(store.url).takedown)
+    rows = [row for row in read_pictures_file(pictures) if not denied.picture(row)] if pictures else []
+    return pictures_bytes(rows) if rows else None
+
+
+def _put_pictures(store: Store, pictures: bytes | None) -> None:
+    """Replaces the small images of an earlier run, or of a start of this one, by those of this run."""
+    if pictures:
+        store.put(REPORT_PICTURES, pictures)
+    else:
+        store.delete(REPORT_PICTURES)
 
 
 def _lineage(config: IngestConfig, store: Store, new: NewCorpus, note: Callable[[str], None]) -> dict[str, Any]:

@@ -186,6 +186,14 @@ def heldout_file(label: str) -> str:
     return f"{PACKED_FOLDER}/{label}.holdout.parquet"
 
 
+def pictures_file(label: str) -> str:
+    """Small images of rejected rows of a pack group; absent where it has none. Put before its `packed_file`.
+
+    Written by pack/kept_pictures.py; read by it before the commit.
+    """
+    return f"{PACKED_FOLDER}/{label}.pictures.parquet"
+
+
 # Label and commit: redo.py, commit.py.
 
 # Manifests and view folders that the run is about to write. Written and read by redo.py, which deletes what a killed
@@ -193,6 +201,8 @@ def heldout_file(label: str) -> str:
 LABELLING_FILE = "parts/labelling.json"
 # The report of an extension. Written before its commit; becomes `report.json` after it (commit.py).
 NEW_REPORT = "parts/report.json"
+# The small images for the report of an extension. Like NEW_REPORT; becomes `report/pictures.parquet`.
+NEW_PICTURES = "parts/pictures.parquet"
 # Put right before the commit: once the corpus is there, `parts/` may be deleted, this file last
 # (extend/base_corpus.py).
 CLOSING_MARKER = "parts/closing.json"

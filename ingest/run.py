@@ -39,6 +39,7 @@ from tagmill.ingest.extend.base_corpus import begin, is_done
 from tagmill.ingest.extend.generation import check_views
 from tagmill.ingest.http.proxy import PROXY_WARNING, Proxies
 from tagmill.ingest.layout import attempt_file, facts_file
+from tagmill.ingest.pack.kept_pictures import key_limits
 from tagmill.ingest.pack.shard_plan import NOTHING_BEFORE, check_partitions
 from tagmill.ingest.pack.write_shards import PackedGroup, PackTask, pack_all, plan_groups
 from tagmill.ingest.parts.first_look import FirstLook
@@ -192,7 +193,7 @@ def _pack(
             before=run.base.before if run.base else NOTHING_BEFORE,
         )
         pictures = [StoredTable(attempt_file(part.part, part.attempt), part.size) for part in parts]
-        extra, stamp = extra_schema(config), pack_stamp(config, selected.stamp)
+        extra, stamp, limits = extra_schema(config), pack_stamp(config, selected.stamp), key_limits(selected.reasons)
         begin_packing(run.store, stamp, run.base)
         tasks = [
             PackTask(
@@ -204,6 +205,7 @@ def _pack(
                 extra=extra,
                 stamp=stamp,
                 selected=selected.stamp,
+                limits=limits,
                 extends=run.base is not None,
             )
             for group in groups

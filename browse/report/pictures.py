@@ -31,7 +31,6 @@ class KeptPictures:
     """Images that ingest kept beside the report, without those that the takedown list forbids."""
 
     by_row: dict[int, bytes] = field(default_factory=dict)
-    by_key: dict[str, bytes] = field(default_factory=dict)
     evaluation: dict[tuple[str, str], bytes] = field(default_factory=dict)  # by set and name
     by_reason: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
@@ -51,8 +50,6 @@ class KeptPictures:
             else:
                 if row["row_id"] is not None:
                     found.by_row[row["row_id"]] = row["jpeg"]
-                if row["key"] is not None and row["reason"] is None:
-                    found.by_key[row["key"]] = row["jpeg"]
                 if row["reason"] is not None:
                     found.by_reason.setdefault(row["reason"], []).append(row)
         return found

@@ -4,9 +4,10 @@ import asyncio
 import csv
 import io
 import logging
+import re
 import tarfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
@@ -26,13 +27,14 @@ from tagmill.shards.storage.store import Store
 log = logging.getLogger(__name__)
 
 EVALUATION_SUFFIXES = frozenset([".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".ppm"])
+_MEMBER = re.compile(r"(.*?\.tar)/", re.IGNORECASE | re.DOTALL)  # the tar that has a file, in the file's name
 _AHEAD = 32  # images in memory
 _REMEDY = "give a folder of images or of tars, a tar, or a .parquet or .csv with columns sha256 and/or pdq"
 _HASHES = "give 64 hex digits in sha256 or pdq, or in both, and leave the other empty; remove rows without a hash"
 
 
 @dataclass(frozen=True)
-class _File:
+class EvaluationFile:
     """A file of a set that should be an image."""
 
     name: str
@@ -108,14 +110,11 @@ def _columns(names: Sequence[str], path: str) -> dict[str, str]:
 
 def _pictures(config: IngestConfig, path: str) -> tuple[list[dict[str, Any]], int]:
     """Fingerprints the images of a folder or tar; returns them and the number of broken files."""
-    # Like images of the corpus, but without its limits: a small evaluation image counts too.
-    policy = replace(
-        config, min_side=1, max_aspect=None, reencode="always", resize=_resize(config), decoders=config.processes
-    )
+    policy = evaluation_policy(config)
     counts: Counter[str] = Counter()
     lines: list[dict[str, Any]] = []
 
-    async def work(decoders: Decoders, files: Iterator[_File]) -> None:
+    async def work(decoders: Decoders, files: Iterator[EvaluationFile]) -> None:
         for file in files:
             made = await decoders.decode(file.body)
             if isinstance(made, Rejected):
@@ -134,12 +133,35 @@ def _pictures(config: IngestConfig, path: str) -> tuple[list[dict[str, Any]], in
     return lines, counts["broken"]
 
 
+def evaluation_policy(config: IngestConfig) -> IngestConfig:
+    """Returns how evaluation images are decoded: like images of the corpus, but without its limits, because a small
+    evaluation image counts too."""
+    return replace(
+        config, min_side=1, max_aspect=None, reencode="always", resize=_resize(config), decoders=config.processes
+    )
+
+
+def files_named(path: str, names: Set[str], most: int) -> Iterator[EvaluationFile]:
+    """Yields those files of a folder or tar that have one of `names`, each read once, in the order of `read_sets`; none
+    that is longer than `most` bytes, and none for a table of hashes."""
+    if path.lower().endswith((".parquet", ".csv")):
+        return
+    folder, _, tar = path.rpartition("/")
+    store = Store((folder or ".") if path.endswith(".tar") else path)
+    inside = {found[1] for name in names if (found := _MEMBER.match(name))}
+    for each in sorted(inside & {tar} if path.endswith(".tar") else inside):
+        yield from (file for file in _of_tar(store, each, most, Counter()) if file.name in names)
+    for name in sorted(names) if not path.endswith(".tar") else ():
+        if not _MEMBER.match(name) and store.exists(name) and store.size(name) <= most:
+            yield EvaluationFile(name, store.read(name))
+
+
 def _resize(config: IngestConfig) -> Any:
     """Replaces `no`, which does not go with re-encoding; fingerprints are of the whole image in every mode."""
     return "keep_ratio" if config.resize == "no" else config.resize
 
 
-def _files(path: str, most: int, counts: Counter[str]) -> Iterator[_File]:
+def _files(path: str, most: int, counts: Counter[str]) -> Iterator[EvaluationFile]:
     """Yields the image files of a folder, recursively, and of its tars; counts files longer than `most` bytes as broken."""
     if path.endswith(".tar"):
         folder, _, name = path.rpartition("/")
@@ -154,10 +176,10 @@ def _files(path: str, most: int, counts: Counter[str]) -> Iterator[_File]:
             if store.size(name) > most:
                 counts["broken"] += 1
             else:
-                yield _File(name, store.read(name))
+                yield EvaluationFile(name, store.read(name))
 
 
-def _of_tar(store: Store, tar: str, most: int, counts: Counter[str]) -> Iterator[_File]:
+def _of_tar(store: Store, tar: str, most: int, counts: Counter[str]) -> Iterator[EvaluationFile]:
     with store.open(tar) as file, tarfile.open(fileobj=file, mode="r|") as members:
         for member in members:
             if not member.isfile() or PurePosixPath(member.name).suffix.lower() not in EVALUATION_SUFFIXES:
@@ -166,4 +188,4 @@ def _of_tar(store: Store, tar: str, most: int, counts: Counter[str]) -> Iterator
             if content is None:
                 counts["broken"] += 1
             else:
-                yield _File(f"{tar}/{member.name}", content.read())
+                yield EvaluationFile(f"{tar}/{member.name}", content.read())

@@ -1,4 +1,4 @@
 """Packs finished parts into tar shards.
 
-Used from outside: shard_plan, write_shards.
+Used from outside: kept_pictures, shard_plan, write_shards.
 """

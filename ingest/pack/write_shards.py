@@ -7,7 +7,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -21,6 +21,7 @@ from tagmill.ingest.dedup.group_selection import read_group
 from tagmill.ingest.layout import PACKED_FOLDER, PACKING_PIN, packed_file
 from tagmill.ingest.optional_objects import read_if_there
 from tagmill.ingest.pack.heldout import HeldOutFile, heldout_rows
+from tagmill.ingest.pack.kept_pictures import KeptPictures
 from tagmill.ingest.pack.shard_plan import NOTHING_BEFORE, Before, GroupPlan, GroupSizes, ShardPlan, plan, tar_bytes
 from tagmill.ingest.parts.row_groups import IMAGE, StoredTable, open_row_groups
 from tagmill.ingest.parts.table import record_of
@@ -52,6 +53,7 @@ class PackTask:
     extra: pa.Schema  # the source's own columns
     stamp: str  # of the pack stage; PACKING_PIN has the same while the group is packed
     selected: str  # stamp of the selection
+    limits: Mapping[str, int] = field(default_factory=dict)  # of keys, by reason of the rows whose images are kept
     extends: bool = False  # whether a corpus is extended, whose shards must not be overwritten
     aside: tuple[
         tuple[str, int], ...
@@ -68,6 +70,7 @@ class PackedGroup:
     stamp: str = ""
     heldout: int = 0  # rows that a train group put aside
     heldout_size: int = 0  # bytes of their file
+    pictures: str = ""  # label of the group, if it kept small images of rejected rows
 
     def outcomes(self) -> dict[str, int]:
         """Returns the number of rows by outcome: 'ok', or the reason of a reject."""
@@ -195,14 +198,14 @@ def _packed(task: PackTask) -> PackedGroup | None:
 
 
 def _pack_train(task: PackTask, spool: Path, report: ReportRows) -> PackedGroup:
-    label, rejects = task.group.label, Counter[str]()
+    label, rejects, pictures = task.group.label, Counter[str](), KeptPictures(task.limits)
     with (
         _Shards(task, spool) as shards,
         _SideTable(spool / "rejects.parquet", REJECTS) as rejects_table,
         _SideTable(spool / "ledger.parquet", LEDGER) as ledger_table,
         HeldOutFile(spool / "holdout.parquet", task.stamp) as heldout,
     ):
-        for rows in _rows(task):
+        for rows in _rows(task, pictures):
             shards.add(rows.facts, rows.kept, rows.jpegs)
             heldout.add(rows.heldout)
             report("ok", len(rows.kept))
@@ -217,7 +220,8 @@ def _pack_train(task: PackTask, spool: Path, report: ReportRows) -> PackedGroup:
     digest = rejects_table.put(task.store, f"rejects/{label}.parquet")
     ledger_table.put(task.store, f"ledger/{label}.parquet")
     size = heldout.put(task.store, label)
-    return PackedGroup(shards.entries, dict(sorted(rejects.items())), digest, task.stamp, heldout.rows, size)
+    kept = label if pictures.put(task.store, label) else ""
+    return PackedGroup(shards.entries, dict(sorted(rejects.items())), digest, task.stamp, heldout.rows, size, kept)
 
 
 def _pack_heldout(task: PackTask, spool: Path, report: ReportRows) -> PackedGroup:
@@ -272,17 +276,18 @@ class _Rows:
         return pa.table({**plain, "status": self.decisions["reason"].fill_null("ok")}).select(LEDGER.names).cast(LEDGER)
 
 
-def _rows(task: PackTask) -> Iterator[_Rows]:
-    """Yields the rows of a train group in order; row groups that give no sample are read without JPEGs."""
+def _rows(task: PackTask, pictures: KeptPictures) -> Iterator[_Rows]:
+    """Yields the rows of a train group in order; row groups that give no sample are read without JPEGs. Rejected rows are
+    shown to `pictures`."""
     parts = task.group.parts
     decisions = read_group(task.store, parts[0] // task.parts_per_group, DECISIONS, task.selected)
     of_part = decisions["part"].to_numpy()
     for part in parts:
         start, stop = np.searchsorted(of_part, [part, part + 1])
-        yield from _rows_of_part(task, task.attempts[part], decisions.slice(start, stop - start))
+        yield from _rows_of_part(task, task.attempts[part], decisions.slice(start, stop - start), pictures)
 
 
-def _rows_of_part(task: PackTask, attempt: StoredTable, decisions: pa.Table) -> Iterator[_Rows]:
+def _rows_of_part(task: PackTask, attempt: StoredTable, decisions: pa.Table, pictures: KeptPictures) -> Iterator[_Rows]:
     with open_row_groups(task.store, attempt) as groups:
         if sum(groups.rows) != len(decisions):
             what, where = f"{sum(groups.rows)} rows, the selection has {len(decisions)}", attempt.name
@@ -293,6 +298,7 @@ def _rows_of_part(task: PackTask, attempt: StoredTable, decisions: pa.Table) -> 
         splits = [np.array(each["split"].to_pylist(), object) for each in here]
         wanted = [bool(np.isin(split, SPLITS).any()) for split in splits]
         for decided, split, images, rows in zip(here, splits, wanted, groups.read(wanted), strict=True):
+            pictures.add(rows, decided)
             kept = np.flatnonzero(split == "train").tolist()
             jpegs = rows[IMAGE].take(kept).to_pylist() if kept else []
             heldout = rows.take(np.flatnonzero(split == "holdout"))

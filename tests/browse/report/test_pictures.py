@@ -36,18 +36,18 @@ def test_a_damaged_image_is_none_and_one_that_is_taken_down_is_not_there(tmp_pat
     assert found[Place(0, 1)].jpeg is None and found[Place(0, 2)].jpeg is not None
 
 
-def test_kept_images_are_found_by_row_key_reason_and_set_without_forbidden_ones(tmp_path: Path) -> None:
+def test_kept_images_are_found_by_row_reason_and_set_without_forbidden_ones(tmp_path: Path) -> None:
     corpus = make_worded(tmp_path)
     assert KeptPictures.of(corpus, ForbiddenRows()) == KeptPictures()
     rows = [
         row(reason="near_duplicate", row_id=110, yields_to=key_of(5)),
         row(reason="near_duplicate", row_id=111, yields_to=key_of(1)),
-        row(row_id=5, key=key_of(5)),
+        row(reason="evaluation", row_id=5, key=key_of(5)),
         row(set="pets", name="1.jpg"),
     ]
     corpus.store.put(REPORT_PICTURES, pictures_bytes(rows))
     found = KeptPictures.of(corpus, ForbiddenRows())
-    assert set(found.by_row) == {110, 111, 5} and set(found.by_key) == {key_of(5)}
+    assert set(found.by_row) == {110, 111, 5}
     assert found.evaluation == {("pets", "1.jpg"): b"a jpeg"} and len(found.by_reason["near_duplicate"]) == 2
     taken = KeptPictures.of(corpus, ForbiddenRows.of(take_down_sample(corpus, 1)))
     assert set(taken.by_row) == {110, 5}
