@@ -3,6 +3,7 @@
 import importlib
 import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, make_dataclass
@@ -108,8 +109,13 @@ COMMANDS = {
     ),
 }
 AFTER_A_STOP = {
-    "ingest": "the same command continues where it stopped",
-    "corpus": "run the same command again",
+    "ingest": "finished parts and steps are kept, and the same command continues where it stopped",
+    "corpus": "nothing was changed; run the same command again",
+    "corpus card": "run the same command again",
+    "corpus export": "finished files are kept; run the same command again",
+    "corpus report": "run the same command again",
+    "corpus takedown": "what is listed stays listed; the same command completes it",
+    "corpus view": "the views that are there are kept; run the same command again",
     "train": "the same command continues from its last checkpoint, or starts again if there is none",
     "train export": "run the same command again",
     "bench": "run the same command again",
@@ -163,8 +169,8 @@ def find(words: Sequence[str]) -> tuple[Command | None, list[str], str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Entry point of the console command. Exit status: 0, 1 for an error, 2 for a command or flag that does not exist, 130
-    when stopped from the keyboard."""
+    """Entry point of the console command. Exit status: 0, 1 for an error, 2 for a command or flag that does not exist, 128
+    and the number of the signal that stopped it: 130 from the keyboard, 143 by SIGTERM."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words[:1] == ["--version"]:
         sys.stdout.write(f"tagmill {version('tagmill')}\n")
@@ -176,7 +182,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         words = [*words[1:], "--help"]
     command, rest, text = find(words)
     if command is not None:
-        run(words[0] if words[0] == "corpus" else " ".join(words[: len(words) - len(rest)]), command, rest)
+        run(" ".join(words[: len(words) - len(rest)]), command, rest)
         return
     unknown = next((word for word in words if word not in ("corpus", "-h", "--help")), None)
     if unknown is None:
@@ -187,27 +193,31 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def run(word: str, command: Command, rest: Sequence[str]) -> None:
-    """Runs a command, and ends the process with one line for an error that a user can mend."""
+    """Runs a command, and ends the process with one line for an error that a user can mend, and for a stop."""
     from tagmill.shards.errors import TagmillError
+    from tagmill.shards.progress.stops import Terminated, sigterm_stops
     from tagmill.shards.terminal.safe_text import ERROR_CELLS, escape_what_cannot_be_encoded, safe_text
 
+    name = "corpus" if word.startswith("corpus ") else word
     escape_what_cannot_be_encoded(sys.stdout, sys.stderr)
     show_log(rest)
     try:
-        changed = getattr(importlib.import_module(command.module), command.function)(rest)
-        if command.function in PAGE_AFTER and changed is not None:
-            make_page(word, changed)
+        with sigterm_stops():
+            changed = getattr(importlib.import_module(command.module), command.function)(rest)
+            if command.function in PAGE_AFTER and changed is not None:
+                make_page(name, changed)
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("tagmill"):
             raise
-        sys.stderr.write(f"tagmill {word}: needs {error.name}: pip install 'tagmill[{command.extra}]'\n")
+        sys.stderr.write(f"tagmill {name}: needs {error.name}: pip install 'tagmill[{command.extra}]'\n")
         sys.exit(1)
     except TagmillError as error:
-        sys.stderr.write(f"tagmill {word}: {safe_text(str(error), ERROR_CELLS)}\n")
+        sys.stderr.write(f"tagmill {name}: {safe_text(str(error), ERROR_CELLS)}\n")
         sys.exit(1)
-    except KeyboardInterrupt:
-        sys.stderr.write(f"tagmill {word}: stopped; {AFTER_A_STOP[word]}\n")
-        sys.exit(130)
+    except KeyboardInterrupt as stop:
+        where = "".join(f" in {note}" for note in getattr(stop, "__notes__", ())[:1])
+        sys.stderr.write(f"tagmill {name}: stopped{where}; {AFTER_A_STOP.get(word) or AFTER_A_STOP[name]}\n")
+        sys.exit(128 + (signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT))
     except BrokenPipeError:  # the reader of our output has gone, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -232,10 +242,11 @@ def make_page(word: str, corpus: str) -> None:
 
 def show_log(words: Sequence[str]) -> None:
     """Prints the log of an ingest on standard error, one plain line each; with --json only JSON is printed there."""
+    from tagmill.shards.progress.stderr_handler import StderrHandler
     from tagmill.shards.terminal.safe_text import SafeFormatter
 
     if not logging.root.handlers:
-        handler = logging.StreamHandler()
+        handler = StderrHandler()
         handler.setFormatter(SafeFormatter("%(message)s"))
         logging.root.addHandler(handler)
     if "--json" not in words:

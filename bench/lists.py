@@ -37,7 +37,7 @@ from pathlib import Path
 from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.parts.partition import partition
 from tagmill.ingest.parts.run import run_parts
-from tagmill.ingest.progress.progress import Silent
+from tagmill.shards.progress.protocol import Silent
 from tagmill.shards.storage.store import Store
 
 if __name__ == "__main__":

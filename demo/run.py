@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import MofNCompleteColumn, Progress
 
 from tagmill.demo.accounts import accounts
 from tagmill.demo.example import example
@@ -21,11 +20,11 @@ from tagmill.demo.screen import summary_screen
 from tagmill.demo.serve import serve
 from tagmill.demo.web import STAMP, make_web, write_rows
 from tagmill.ingest import IngestConfig, ingest
-from tagmill.ingest.progress.progress import RichProgress
 from tagmill.pipeline import Loader, LoaderConfig
 from tagmill.shards.errors import ConfigError
-from tagmill.shards.lint import lint_shard, lint_view
+from tagmill.shards.lint import lint_corpus
 from tagmill.shards.manifest import Corpus
+from tagmill.shards.progress.shown import progress_shown
 from tagmill.train import TrainConfig, load_recipe, train
 from tagmill.training.trained.final import FINAL
 
@@ -117,10 +116,10 @@ def run(config: DemoConfig) -> dict[str, Any]:
     with (
         stages.stage("ingest", says),
         serve(out / "web", port=free_port(PORT)) as base_url,
-        RichProgress() as bar,
+        progress_shown() as progress,
     ):
         rows = write_rows(out / "web", base_url)
-        ingested = ingest(ingest_config(config, rows, corpus), bar)
+        ingested = ingest(ingest_config(config, rows, corpus), progress)
     with stages.stage("lint", "comparing every byte of every shard with its digests, every row with what was planted"):
         shards = lint(corpus)
         planted, wrong = accounts(out / "web", corpus)
@@ -166,25 +165,22 @@ def training_recipe(config: DemoConfig, corpus: Path) -> TrainConfig:
 def lint(url: Path) -> int:
     """Compares every byte of a corpus with its digests; returns the number of shards."""
     corpus = Corpus.open(str(url))
-    for entry in corpus.entries:
-        lint_shard(corpus, entry)
-    lint_view(corpus, "default")
+    with progress_shown() as progress:
+        lint_corpus(corpus, progress)
     return len(corpus.entries)
 
 
 def draw(config: DemoConfig, web: Path) -> None:
     """Makes the demo's web, or finds it in the folder."""
-    with Progress(*Progress.get_default_columns(), MofNCompleteColumn()) as bar:
-        task = bar.add_task("drawing", total=None)
-        summary = make_web(
+    with progress_shown() as progress:
+        make_web(
             web,
             seed=config.seed,
             rows=config.rows,
             evaluation=max(1, config.rows // 10),
             processes=config.processes,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
+            progress=progress,
         )
-        bar.update(task, total=1, completed=1) if not summary.made else None
 
 
 def ingest_config(config: DemoConfig, rows: Path, corpus: Path) -> IngestConfig:

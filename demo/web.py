@@ -29,6 +29,7 @@ from tagmill.demo.plant import (
     plan,
 )
 from tagmill.shards.errors import ConfigError
+from tagmill.shards.progress.protocol import Progress, Silent
 
 VERSION = 1
 """Version of the drawings and the plan: a folder made by another version is made again."""
@@ -40,7 +41,6 @@ STAMP = "demo-web.json"
 _OURS = ("pictures", "evaluation", "rows.parquet", "truth.parquet", "truth.json", "requests.json", STAMP)
 _WITHOUT_FILE = ("same_url", "broken_404")
 
-Progress = Callable[[int, int], None]
 _Task = tuple[Row | Evaluation, str]
 """An image to make, and the file that it copies, if any."""
 
@@ -75,7 +75,7 @@ def make_web(
     """Makes the web in a folder, or finds it there; returns its summary.
 
     The bytes depend on the seed, the two counts and Pillow, never on `processes`; with more than one, scripts need the
-    usual `if __name__ == "__main__"` guard. `progress(done, total)` counts images. Raises ConfigError for invalid
+    usual `if __name__ == "__main__"` guard. `progress` counts images. Raises ConfigError for invalid
     counts, or for a folder with foreign files.
     """
     folder = Path(folder)
@@ -84,7 +84,7 @@ def make_web(
     made = not _finished(folder, stamp)
     if made:
         _cleared(folder, stamp)
-        _write_pictures(folder, seed, planned, evaluation_set(evaluation), processes, progress)
+        _write_pictures(folder, seed, planned, evaluation_set(evaluation), processes, progress or Silent())
         _write_truth(folder, planned, stamp)
         _put(folder / STAMP, {**stamp, "finished": True})
     return WebSummary(folder=folder, seed=seed, rows=rows, evaluation=evaluation, **_totals(planned), made=made)
@@ -135,7 +135,7 @@ def _cleared(folder: Path, stamp: dict[str, int]) -> None:
 
 
 def _write_pictures(
-    folder: Path, seed: int, rows: list[Row], held_out: list[Evaluation], processes: int, progress: Progress | None
+    folder: Path, seed: int, rows: list[Row], held_out: list[Evaluation], processes: int, progress: Progress
 ) -> None:
     """Draws originals first, then the rows that repeat them."""
     (folder / "pictures").mkdir(exist_ok=True)
@@ -144,12 +144,10 @@ def _write_pictures(
     served = [row for row in rows if row.kind not in _WITHOUT_FILE]
     own: list[_Task] = [(row, "") for row in served if not row.of] + [(picture, "") for picture in held_out]
     copies: list[_Task] = [(row, _source(rows, row)) for row in served if row.of]
-    total, done = len(own) + len(copies), 0
+    progress.stage("draw", len(own) + len(copies))
     for stage in (own, copies):
         for count in _made(folder, seed, stage, processes):
-            done += count
-            if progress is not None:
-                progress(done, total)
+            progress.advance(count)
 
 
 def _made(folder: Path, seed: int, tasks: list[_Task], processes: int) -> Iterator[int]:

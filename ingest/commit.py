@@ -81,6 +81,7 @@ def create_corpus(run: RunContext, new: NewCorpus) -> Report:
                 seed=config.seed,
                 reading=reading_of(config),
                 note=note,
+                progress=run.progress,
             )
     report = _report(run, config.name, new, labelled)
     store.put(REPORT_FILE, report.json())
@@ -109,7 +110,9 @@ def extend_corpus(run: RunContext, base: Base, new: NewCorpus) -> Report:
     totals = totals_of(new.groups)
     with run.stage("label"):
         note = begin_labelling(store)
-        generation = Generation(base, config, new.pinned.forbidden.denied, run.spool, run.executor.engine, note)
+        generation = Generation(
+            base, config, new.pinned.forbidden.denied, run.spool, run.executor.engine, note, run.progress
+        )
         manifest = base.put_manifest(new.entries, note)
         lineage = _lineage(config, store, new, note) | {"samples": totals["samples"]}
         next_file = partial(extended, base, manifest=manifest, totals=totals, run=lineage)

@@ -9,8 +9,8 @@ from tagmill.ingest.engines.open import Settings, open_duckdb, open_spark, start
 from tagmill.ingest.pack.write_shards import PackedGroup, PackTask, pack
 from tagmill.ingest.parts.make import PartSummary
 from tagmill.ingest.parts.run import in_processes
-from tagmill.ingest.progress.progress import Progress
 from tagmill.ingest.workers.pool import warm
+from tagmill.shards.progress.protocol import Progress
 from tagmill.shards.storage.store import Store
 
 

@@ -41,22 +41,18 @@ def ingest_command(arguments: Sequence[str]) -> str | None:
     from rich.console import Console
 
     from tagmill.ingest.endings.ingest_ending import ingest_ending
-    from tagmill.ingest.progress.lines import LineProgress
-    from tagmill.ingest.progress.progress import JsonProgress, Progress, RichProgress
     from tagmill.ingest.report import REPORT_FILE
     from tagmill.ingest.run import ingest
     from tagmill.ingest.workers.process_setup import leave_out_pandas
+    from tagmill.shards.progress.json_lines import JsonProgress
+    from tagmill.shards.progress.protocol import Progress
+    from tagmill.shards.progress.shown import progress_shown
     from tagmill.shards.terminal.lines import print_lines, width_of
 
     with ExitStack() as stack:
         if config.engine != "spark":
             stack.callback(leave_out_pandas())
-        if shown.json:
-            progress: Progress = stack.enter_context(JsonProgress())
-        elif Console(stderr=True).is_terminal:
-            progress = stack.enter_context(RichProgress())
-        else:
-            progress = stack.enter_context(LineProgress())
+        progress: Progress = stack.enter_context(JsonProgress() if shown.json else progress_shown())
         if shown.prometheus is not None:
             from tagmill.ingest.progress.prometheus import PrometheusProgress
 

@@ -52,7 +52,6 @@ from tagmill.ingest.parts.run import all_done, run_parts
 from tagmill.ingest.parts.table import PART_FACTS
 from tagmill.ingest.pins import Pinned, pin
 from tagmill.ingest.progress.failure_budget import FailureBudget
-from tagmill.ingest.progress.progress import Progress, Silent
 from tagmill.ingest.redo import begin_packing, pack_stamp, select_stamp
 from tagmill.ingest.report import Report
 from tagmill.ingest.restart_interval import with_interval
@@ -62,6 +61,7 @@ from tagmill.ingest.sole_run.holding import sole_run
 from tagmill.ingest.sources.rows import check as check_sources
 from tagmill.ingest.sources.rows import extra_schema
 from tagmill.shards.manifest import CORPUS, Corpus
+from tagmill.shards.progress.protocol import Progress, Silent
 from tagmill.shards.side_tables import label
 from tagmill.shards.storage.local_disk import full_disks
 from tagmill.shards.storage.store import Store

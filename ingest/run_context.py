@@ -10,8 +10,8 @@ from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.executor import Executor
 from tagmill.ingest.extend.base_corpus import Base
 from tagmill.ingest.progress.host_times import FetchStats
-from tagmill.ingest.progress.progress import Progress
 from tagmill.shards.errors import CorpusError
+from tagmill.shards.progress.protocol import Progress
 from tagmill.shards.storage.store import Store
 
 

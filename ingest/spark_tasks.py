@@ -17,7 +17,7 @@ from tagmill.ingest.pack.write_shards import PackedGroup, PackTask, pack_group
 from tagmill.ingest.parts.make import PartSummary, PartTask, run_part
 from tagmill.ingest.parts.table import part_schema
 from tagmill.ingest.progress.host_times import FetchStats
-from tagmill.ingest.progress.progress import Progress
+from tagmill.shards.progress.protocol import Progress
 from tagmill.shards.storage.store import Store
 
 

@@ -2,16 +2,18 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import tyro
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
-from tagmill.shards.lint import lint_inputs, lint_shard, lint_view
+from tagmill.shards.lint import lint_corpus
 from tagmill.shards.manifest import Corpus
+from tagmill.shards.progress.protocol import Silent
+from tagmill.shards.progress.shown import progress_shown
 from tagmill.shards.settings.options import CommandLine, JsonOutput
 from tagmill.shards.settings.ranges import Count
 from tagmill.shards.terminal.advice import RARE_IMAGES, given, on_labels, on_no_label, on_shard_size
@@ -77,11 +79,8 @@ def lint_command(arguments: Sequence[str]) -> None:
     """Runs one `tagmill corpus lint` command line."""
     chosen, shown = LINT_COMMAND.parse(arguments)
     corpus, console = Corpus.open(chosen.corpus), Console()
-    for entry in track(corpus.entries, "shards", console=Console(stderr=True), disable=shown.json):
-        lint_shard(corpus, entry)
-    for name in corpus.file.views:
-        lint_view(corpus, name)
-    lint_inputs(corpus)
+    with nullcontext(Silent()) if shown.json else progress_shown() as progress:
+        lint_corpus(corpus, progress)
     taken = {"taken_down": corpus.takedown.num_samples, "purged": corpus.takedown.num_purged}
     result = {"shards": len(corpus.entries), "views": len(corpus.file.views), "altered": 0, **taken}
     whole = f"no errors: {result['shards']} shards, {result['views']} views, every byte as written"

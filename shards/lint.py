@@ -20,6 +20,8 @@ from tagmill.shards.formats.shard_facts import make_facts
 from tagmill.shards.formats.shard_index import TAR_BLOCK, dali_index, key_hex, padded
 from tagmill.shards.input_table import num_inputs, read_inputs
 from tagmill.shards.manifest import Corpus, Named, ShardEntry, read_named
+from tagmill.shards.progress.counts import counted
+from tagmill.shards.progress.protocol import Progress
 from tagmill.shards.reader import ShardReader, whole_index
 from tagmill.shards.view import View
 
@@ -85,6 +87,17 @@ def _exactly(file: Readable, size: int, where: str) -> bytes:
             raise IntegrityError("truncated tar: it ends early", where, NOT_OURS)
         data += block
     return bytes(data)
+
+
+def lint_corpus(corpus: Corpus, progress: Progress) -> None:
+    """Raises IntegrityError at the first difference in shards, views and tables of input files."""
+    progress.stage("lint", len(corpus.entries))
+    for entry in counted(progress, corpus.entries):
+        lint_shard(corpus, entry)
+    progress.stage("lint: views", len(corpus.file.views))
+    for name in counted(progress, corpus.file.views):
+        lint_view(corpus, name)
+    lint_inputs(corpus)
 
 
 def lint_shard(corpus: Corpus, entry: ShardEntry) -> None:

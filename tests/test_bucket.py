@@ -15,10 +15,10 @@ from tagmill.demo.serve import serve
 from tagmill.demo.web import make_web, write_rows
 from tagmill.ingest import IngestConfig, ingest
 from tagmill.ingest.extend.base_corpus import clear
-from tagmill.ingest.progress.progress import Progress, Silent
 from tagmill.pipeline import Loader, LoaderConfig
 from tagmill.shards import Corpus, Store
 from tagmill.shards.errors import TagmillError
+from tagmill.shards.progress.protocol import Progress, Silent
 from tagmill.shards.storage.retry import Retries
 from tests.shards.faults import Faults, FaultyProxy, faulty
 from tests.shards.hub_server import HubServer

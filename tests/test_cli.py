@@ -11,10 +11,12 @@ import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from tagmill import cli
+from tagmill.shards.progress.stops import Terminated
 from tests.browse.worded import key_of, make_worded
 from tests.shards.corpora import make_corpus
 
@@ -165,22 +167,31 @@ def test_an_extra_that_is_not_installed_is_named(words: list[str], library: str,
     ("command", "says"),
     [
         ("ingest", "the same command continues where it stopped"),
-        ("corpus", "run the same command again"),
+        ("corpus info", "nothing was changed; run the same command again"),
+        ("corpus lint", "nothing was changed; run the same command again"),
+        ("corpus takedown", "what is listed stays listed; the same command completes it"),
+        ("corpus view", "the views that are there are kept; run the same command again"),
         ("train", "continues from its last checkpoint, or starts again if there is none"),
     ],
 )
 def test_a_command_that_was_stopped_says_what_the_next_one_does(
     command: str, says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def stopped(name: str) -> None:
-        raise KeyboardInterrupt
+    noted = KeyboardInterrupt()
+    noted.add_note("fetch, 12 of 30")
+    kinds = [(KeyboardInterrupt(), 130, ""), (noted, 130, " in fetch, 12 of 30"), (Terminated(), 143, "")]
+    for error, status, where in kinds:
+        monkeypatch.setattr(importlib, "import_module", Mock(side_effect=error))
+        with pytest.raises(SystemExit) as ended:
+            cli.main([*command.split(), "info"])
+        said = capsys.readouterr().err
+        assert ended.value.code == status and said.count("\n") == 1 and says in said
+        assert said.startswith(f"tagmill {command.split()[0]}: stopped{where}; ")
 
-    monkeypatch.setattr(importlib, "import_module", stopped)
-    with pytest.raises(SystemExit) as ended:
-        cli.main([command, "info"])
-    said = capsys.readouterr().err
-    assert ended.value.code == 130 and said.startswith(f"tagmill {command}: stopped; ") and says in said
-    assert cli.AFTER_A_STOP.keys() == cli.COMMANDS.keys() | {"corpus"}
+
+def test_every_command_says_how_to_go_on_after_a_stop() -> None:
+    words = cli.COMMANDS.keys() | {f"corpus {word}" for word in cli.CORPUS} | {"corpus"}
+    assert cli.COMMANDS.keys() | {"corpus"} <= cli.AFTER_A_STOP.keys() <= words
 
 
 def other_version(corpus: Path) -> None:
@@ -231,6 +242,7 @@ def test_no_text_of_an_error_or_of_a_log_moves_the_cursor(tmp_path: Path) -> Non
     code = f"""if True:
         import logging
         from tagmill import cli
+from tagmill.shards.progress.stops import Terminated
         cli.show_log([])
         logging.getLogger("tagmill.ingest").warning("column %s", "b\\u00e4r\\r\\x9b2J")
         cli.main(["corpus", "info", {hostile!r}])

@@ -16,8 +16,8 @@ from tagmill.ingest.dedup.resolve import SetCounts, SetRules, resolve_drops
 from tagmill.ingest.dedup.set_stages import SetStages
 from tagmill.ingest.engines.engine import Engine, Parquet, TableSource
 from tagmill.ingest.layout import SELECTING_PIN, SELECTION_FOLDER, SELECTION_MARKER, SETS_FOLDER, selection_file
-from tagmill.ingest.progress.progress import Progress, Silent
 from tagmill.shards.errors import ConfigError
+from tagmill.shards.progress.protocol import Progress, Silent
 from tagmill.shards.storage.store import Store
 
 DIVISION_ROWS = 4_000_000  # rows whose decisions are one object, about

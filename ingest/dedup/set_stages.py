@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from tagmill.ingest.engines.engine import Engine, Param, Parquet, TableSource, parquet_of
 from tagmill.ingest.layout import sets_file, sets_marker
-from tagmill.ingest.progress.progress import Progress, Silent
+from tagmill.shards.progress.protocol import Progress, Silent
 from tagmill.shards.storage.store import Store
 
 

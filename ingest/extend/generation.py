@@ -18,6 +18,7 @@ from tagmill.ingest.views.build import DEFAULT_VIEW, CorpusSource, Labelled, mak
 from tagmill.ingest.views.recipe import ViewRules, view_rules_of
 from tagmill.shards.errors import ConfigError, CorpusError, OvertakenError
 from tagmill.shards.manifest import Corpus, Named, commit
+from tagmill.shards.progress.protocol import Progress, Silent
 from tagmill.shards.purge import put_list
 from tagmill.shards.takedown import SAMPLE, Row, Takedown
 from tagmill.shards.view import View
@@ -71,6 +72,7 @@ class Generation:
     spool: Path  # a local folder
     engine: Callable[[], Engine]
     note: Callable[[str], None]  # called with the name of what is written, before it is
+    progress: Progress = field(default_factory=Silent)
     _made: dict[str, tuple[tuple[Named, Named | None], Labelled]] = field(default_factory=dict)
 
     def label(self, after: Callable[[Corpus], Corpus]) -> Corpus:
@@ -137,4 +139,5 @@ class Generation:
                 seed=view.file.seed,
                 reading=reading_of(self.config),
                 note=self.note,
+                progress=self.progress,
             )

@@ -25,7 +25,6 @@ from tagmill.ingest.pack.kept_pictures import KeptPictures
 from tagmill.ingest.pack.shard_plan import NOTHING_BEFORE, Before, GroupPlan, GroupSizes, ShardPlan, plan, tar_bytes
 from tagmill.ingest.parts.row_groups import IMAGE, StoredTable, open_row_groups
 from tagmill.ingest.parts.table import record_of
-from tagmill.ingest.progress.progress import Progress
 from tagmill.ingest.reasons import Reason
 from tagmill.ingest.workers.pool import WorkerPool
 from tagmill.ingest.workers.worker import ReportRows, WorkerReport, no_report
@@ -33,6 +32,7 @@ from tagmill.shards.errors import CorpusError
 from tagmill.shards.formats.record import sha256_hex
 from tagmill.shards.manifest import SPLITS, ShardEntry
 from tagmill.shards.many_requests import in_order, read_many, requests_at_once
+from tagmill.shards.progress.protocol import Progress
 from tagmill.shards.side_tables import LEDGER, REJECTS, SIDE_ROWS
 from tagmill.shards.storage.store import Store
 from tagmill.shards.writer import ShardWriter, publish

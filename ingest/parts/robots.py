@@ -47,7 +47,6 @@ from tagmill.ingest.layout import (
 )
 from tagmill.ingest.optional_objects import read_if_there
 from tagmill.ingest.parts.local_rows import local_rows
-from tagmill.ingest.progress.progress import Progress, Silent
 from tagmill.ingest.reasons import Reason
 from tagmill.ingest.sources.locations import BYTES_COLUMN
 from tagmill.ingest.workers.pool import WorkerPool
@@ -55,6 +54,7 @@ from tagmill.ingest.workers.worker import ReportRows, WorkerReport
 from tagmill.shards.formats.parquet import read_table, table_bytes
 from tagmill.shards.formats.record import sha256_hex
 from tagmill.shards.many_requests import in_order, put_many, read_many, requests_at_once
+from tagmill.shards.progress.protocol import Progress, Silent
 from tagmill.shards.storage.store import Store
 
 HOSTS = 512  # origins per task; one worker does a task

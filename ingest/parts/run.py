@@ -8,10 +8,10 @@ from tagmill.ingest.layout import PARTITION_MARKER, done_file
 from tagmill.ingest.parts.make import PartSummary, PartTask, fetch_state_of, run_part
 from tagmill.ingest.parts.partition import PartitionManifest
 from tagmill.ingest.parts.table import part_schema
-from tagmill.ingest.progress.progress import Progress
 from tagmill.ingest.workers.pool import WorkerPool
 from tagmill.ingest.workers.worker import WorkerReport
 from tagmill.shards.many_requests import read_many
+from tagmill.shards.progress.protocol import Progress
 from tagmill.shards.storage.store import Store
 
 MakeParts = Callable[[IngestConfig, Store, list[int], Progress], list[PartSummary]]

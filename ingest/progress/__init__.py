@@ -1,4 +1,4 @@
-"""What people and machines see of a run while it goes on.
+"""What an ingest measures while it goes on: its hosts, its failures, and metrics for Prometheus.
 
-Used from outside: failure_budget, host_times, lines, progress, prometheus.
+Used from outside: failure_budget, host_times, prometheus.
 """

@@ -3,9 +3,9 @@
 from collections import Counter
 
 from tagmill.ingest.progress.host_times import FetchStats
-from tagmill.ingest.progress.progress import Progress
 from tagmill.ingest.reasons import Reason, commonest
 from tagmill.shards.errors import TagmillError
+from tagmill.shards.progress.protocol import Progress, Traffic
 
 # The flag that avoids a reason; the message suggests it where the reason is the most frequent.
 _FLAGS: dict[str, str] = {
@@ -38,7 +38,8 @@ class FailureBudget:
         self._counts.update(counts)
         self.check()
 
-    def fetched(self, traffic: FetchStats) -> None:
+    def fetched(self, traffic: Traffic) -> None:
+        assert isinstance(traffic, FetchStats)  # only the workers of ingest report to it
         self.traffic = traffic
         self._progress.fetched(traffic)
 

@@ -16,9 +16,9 @@ from typing import Self
 from prometheus_client import CollectorRegistry, write_to_textfile
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from tagmill.ingest.progress.host_times import FetchStats
-from tagmill.ingest.progress.progress import Progress, ProgressCounts
 from tagmill.shards.errors import ConfigError
+from tagmill.shards.progress.counts import ProgressCounts
+from tagmill.shards.progress.protocol import Progress, Traffic
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ class PrometheusProgress:
                 self._now.counts.add(n, counts)
         self._inner.advance(n, **counts)
 
-    def fetched(self, traffic: FetchStats) -> None:
+    def fetched(self, traffic: Traffic) -> None:
         with self._lock:
             if self._now is not None:
                 self._bytes[self._now.counts.name] = traffic.size

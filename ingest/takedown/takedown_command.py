@@ -4,17 +4,17 @@ bytes."""
 import json
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import numpy as np
 import pyarrow.parquet as pq
 import tyro
 from rich.console import Console
-from rich.progress import track
 from rich.text import Text
 
 from tagmill.ingest.config.options import flag_of
@@ -28,6 +28,9 @@ from tagmill.shards.exchange.records import OutdatedExport, outdated_exports
 from tagmill.shards.formats.parquet import read_table
 from tagmill.shards.manifest import Corpus, ShardEntry
 from tagmill.shards.many_requests import TABLES_AT_ONCE, read_many
+from tagmill.shards.progress.counts import counted
+from tagmill.shards.progress.protocol import Progress, Silent
+from tagmill.shards.progress.shown import progress_shown
 from tagmill.shards.purge import begin_purge, purge_shards, record
 from tagmill.shards.settings.options import CommandLine, JsonOutput
 from tagmill.shards.settings.ranges import Between, check_fields
@@ -35,8 +38,6 @@ from tagmill.shards.storage.store import Store
 from tagmill.shards.storage.threads import DaemonPool
 from tagmill.shards.takedown import RULES, SAMPLE, Row
 from tagmill.shards.terminal.safe_text import safe_text
-
-T = TypeVar("T")
 
 TABLE_READERS = 8  # shard tables that are read at a time
 ROWS_READ = 4096  # of a table in memory
@@ -114,19 +115,20 @@ TAKEDOWN_COMMAND = CommandLine(
 )
 
 
-def take_down(config: TakedownConfig, at: datetime, console: Console | None = None) -> Outcome:
+def take_down(config: TakedownConfig, at: datetime, progress: Progress | None = None) -> Outcome:
     """Lists samples, commits the list, then purges; `at` is the time that new rows of the list get.
 
     Readers skip listed samples at once; bytes are deleted afterwards, one shard at a time. If the process is killed,
     the same call completes it.
     """
+    progress = progress or Silent()
     given, time = config.denied(), at.isoformat(timespec="seconds")
     corpus = Corpus.open(config.corpus)
     listed = Denylist.of(corpus.takedown)
     if not (given or listed):
         raise ConfigError("nothing to take down", "takedown", "give --keys, --urls, --hosts, --sha256 or --pdq")
     new = given.rules - listed.rules
-    matches = list(find_taken(corpus, given | listed, console))
+    matches = list(find_taken(corpus, given | listed, progress))
     rows = [Row(**asdict(rule), note=config.note, at=time) for rule in sorted(new, key=str)]
     rows += [Row(kind=SAMPLE, value=m.key, by=m.by, shard=m.shard, ordinal=m.ordinal, at=time) for m in matches]
     erased = 0
@@ -136,10 +138,11 @@ def take_down(config: TakedownConfig, at: datetime, console: Console | None = No
         corpus = record(corpus, rows) if rows else corpus
         if config.purge:
             corpus = begin_purge(corpus, time)
+            progress.stage("erase")
             erased = _erase(corpus)
-            entries = _shown(console, corpus.entries, "purge")
+            progress.stage("purge", len(corpus.entries))
             with tempfile.TemporaryDirectory(prefix="tagmill-") as spool:
-                corpus = purge_shards(corpus, Path(spool), entries, time)
+                corpus = purge_shards(corpus, Path(spool), counted(progress, corpus.entries), time)
         describe_commit(corpus.store.url)
     taken, named = corpus.takedown, corpus.file.takedown
     counts = dict(sorted(Counter(match.by for match in matches).items()))
@@ -148,22 +151,26 @@ def take_down(config: TakedownConfig, at: datetime, console: Console | None = No
     return Outcome(len(new), counts, taken.num_samples, taken.num_purged, erased, path, exports)
 
 
-def find_taken(corpus: Corpus, denied: Denylist, console: Console | None = None) -> Iterator[TakenSample]:
+def find_taken(corpus: Corpus, denied: Denylist, progress: Progress | None = None) -> Iterator[TakenSample]:
     """Yields samples that rules forbid and the corpus does not list yet, in its order; one pass over rejects and shard
     tables."""
+    progress = progress or Silent()
+    progress.stage("rejects")
     copies = copied_keys(corpus.store, denied)
     columns = ["key", "sha256"]
     columns += ["url"] if denied.any("url", "host") else []
     columns += WORDS if denied.any("pdq") else []
     entries = corpus.entries
 
+    progress.stage("search", len(entries))
+
     def of_shard(entry: ShardEntry) -> list[TakenSample]:
         known = set(corpus.takedown.ordinals(entry.name).tolist())
         return [match for match in _matches(corpus.store, entry, denied, copies, columns) if match.ordinal not in known]
 
     with DaemonPool(TABLE_READERS, "tagmill-takedown") as pool:
-        for start in _shown(console, range(0, len(entries), 8 * TABLE_READERS), "look"):
-            for found in pool.map(of_shard, entries[start : start + 8 * TABLE_READERS]):
+        for start in range(0, len(entries), 8 * TABLE_READERS):
+            for found in counted(progress, pool.map(of_shard, entries[start : start + 8 * TABLE_READERS])):
                 yield from found
 
 
@@ -213,14 +220,11 @@ def _erase(corpus: Corpus) -> int:
     return erase(corpus.store, keys, urls, Denylist.of(corpus.takedown).url)
 
 
-def _shown(console: Console | None, items: Sequence[T], what: str) -> Iterable[T]:
-    return items if console is None else track(items, what, console=console)
-
-
 def takedown_command(arguments: Sequence[str]) -> str | None:
     """Runs one `tagmill corpus takedown` command line; returns the corpus that it changed."""
     config, shown = TAKEDOWN_COMMAND.parse(arguments)
-    outcome = take_down(config, datetime.now(UTC), None if shown.json else Console(stderr=True))
+    with nullcontext(Silent()) if shown.json else progress_shown() as progress:
+        outcome = take_down(config, datetime.now(UTC), progress)
     console = Console()
     if shown.json:
         console.print_json(json.dumps(asdict(outcome)))

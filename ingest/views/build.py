@@ -8,10 +8,10 @@ Only counts by label and token are held in memory.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -38,12 +38,17 @@ from tagmill.ingest.workers.pool import WorkerPool
 from tagmill.shards.arrays import Int64s
 from tagmill.shards.formats.shard_facts import FACTS_VERSION
 from tagmill.shards.manifest import Corpus, Named, ShardEntry
+from tagmill.shards.progress.counts import counted
+from tagmill.shards.progress.protocol import Progress, Silent
 from tagmill.shards.side_tables import num_runs
 from tagmill.shards.storage.store import Store
 from tagmill.shards.view import put_view, recipe_folder
 from tagmill.shards.vocabulary import Vocabulary
 
+T = TypeVar("T")
+
 DEFAULT_VIEW = "default"
+LABEL = "label"  # the stage of progress
 DROPPED_REPORTED = 30  # dropped tokens and labels that the vocabulary lists
 UNMATCHED_KEPT = 1 << 17  # tokens without a label that are counted; beyond it the rarest are dropped
 
@@ -97,6 +102,18 @@ class CorpusSource:
         )
 
 
+@dataclass(frozen=True)
+class _Steps:
+    """Shows the passes over the shards."""
+
+    progress: Progress
+    shards: int
+
+    def of(self, name: str, results: Iterator[T]) -> Iterator[T]:
+        self.progress.stage(f"{LABEL}: {name}", self.shards)
+        return counted(self.progress, results)
+
+
 def make_view(
     engine: Engine,
     source: CorpusSource,
@@ -106,30 +123,33 @@ def make_view(
     seed: int,
     reading: Reading | None = None,
     note: Callable[[str], None] = lambda folder: None,
+    progress: Progress | None = None,
 ) -> Labelled:
     """Labels a packed corpus and writes the view `name` to its store; a commit by the caller makes it visible.
 
     `note` is called with the view's folder before anything is written there.
     """
+    steps = _Steps(progress or Silent(), len(source.entries))
     store, spool, entries = source.store, source.spool, source.entries
     excluded = rules.members.keys()  # raises before the work begins
+    steps.progress.stage(f"{LABEL}: join")
     union = tag_union(engine, store, source.manifest, entries, spool, source.runs)
     tasks = [CountTask(store, entry, rules.match, union.files.get(entry.name), spool) for entry in entries]
     folder = recipe_folder(name, recipe := _recipe(source, rules, union.sha256, seed))
     note(folder)
     counted = _CorpusCounts()
     with WorkerPool(source.processes, "making a view") as pool:
-        for found in pool.map(count_tags, tasks):
+        for found in steps.of("count", pool.map(count_tags, tasks)):
             counted.add(found)
         vocabulary, left = choose(counted.counts(), rules.vocabulary, rules.match.rule, WordNet.load())
         matcher = TagMatcher(rules.match)
         vocabulary = _with_dropped(vocabulary, left, counted, matcher)
         write_ids(spool, vocabulary, excluded)
         labelled = Labelled(Named("", ""), vocabulary, counted.tags, counted.tags_matched)
-        frequencies = _assign(pool, source, rules, seed, labelled)
+        frequencies = _assign(pool, source, rules, seed, labelled, steps)
         repeats = [RepeatTask(store, folder, entry, spool) for entry in entries]
-        _resample(pool, repeats, source, rules.members, frequencies, labelled)
-        shards = list(pool.map(put_labels, repeats))
+        _resample(pool, repeats, source, rules.members, frequencies, labelled, steps)
+        shards = list(steps.of("write", pool.map(put_labels, repeats)))
     samples = sum(entry.samples for entry in entries)
     if samples:
         labelled.few_labels = few_labels(
@@ -218,7 +238,9 @@ def _largest(counts: Mapping[str, int], most: int) -> list[tuple[str, int]]:
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:most]
 
 
-def _assign(pool: WorkerPool, source: CorpusSource, rules: ViewRules, seed: int, labelled: Labelled) -> Int64s:
+def _assign(
+    pool: WorkerPool, source: CorpusSource, rules: ViewRules, seed: int, labelled: Labelled, steps: _Steps
+) -> Int64s:
     """Assigns label ids to every sample. Returns how many images of the view have each label, [L]."""
     members = rules.members
     tasks = [
@@ -234,7 +256,7 @@ def _assign(pool: WorkerPool, source: CorpusSource, rules: ViewRules, seed: int,
         for entry in source.entries
     ]
     frequencies = np.zeros(len(labelled.vocabulary), np.int64)
-    for found in pool.map(assign, tasks):
+    for found in steps.of("assign", pool.map(assign, tasks)):
         frequencies += found.frequencies
         _add(labelled, found)
     return frequencies
@@ -255,11 +277,12 @@ def _resample(
     members: Members,
     frequencies: Int64s,
     labelled: Labelled,
+    steps: _Steps,
 ) -> None:
     """Solves for the threshold t, and writes the repeats for the last pass."""
     write_frequencies(source.spool, frequencies)
     counts = np.zeros(len(frequencies), np.int64)
-    for found in pool.map(count_rarest, tasks):
+    for found in steps.of("resample", pool.map(count_rarest, tasks)):
         counts += found
     if members.resample == "natural":
         labelled.epoch_samples = int(counts.sum())

@@ -4,6 +4,7 @@ import json
 import os
 import tempfile
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -24,6 +25,8 @@ from tagmill.ingest.workers.pool import warm
 from tagmill.shards.errors import ConfigError
 from tagmill.shards.exchange.descriptions import describe_commit
 from tagmill.shards.manifest import Corpus, CorpusFile, amend
+from tagmill.shards.progress.protocol import Progress, Silent
+from tagmill.shards.progress.shown import progress_shown
 from tagmill.shards.settings.options import CommandLine, JsonOutput
 from tagmill.shards.settings.ranges import Between, Count, Share, check_fields
 from tagmill.shards.terminal.lines import print_lines, width_of
@@ -119,7 +122,7 @@ VIEW_COMMAND = CommandLine(
 )
 
 
-def view(config: ViewConfig) -> Labelled:
+def view(config: ViewConfig, progress: Progress | None = None) -> Labelled:
     """Makes the view and commits it. The same corpus and config give the same bytes; the view's recipe records both."""
     rules = config.rules()
     corpus = Corpus.open(config.corpus)
@@ -129,7 +132,7 @@ def view(config: ViewConfig) -> Labelled:
         spool.mkdir()
         source = CorpusSource.of(corpus, spool, config.processes)
         with open_engine(config, Path(folder) / "engine") as engine:
-            labelled = make_view(engine, source, config.name, rules, seed=config.seed)
+            labelled = make_view(engine, source, config.name, rules, seed=config.seed, progress=progress)
 
     def named(now: Corpus) -> CorpusFile:  # another process may have added a view meanwhile
         if now.file.manifest != corpus.file.manifest:
@@ -144,7 +147,8 @@ def view(config: ViewConfig) -> Labelled:
 def view_command(arguments: Sequence[str]) -> None:
     """Runs one `tagmill corpus view` command line."""
     config, shown = VIEW_COMMAND.parse(arguments)
-    labelled = view(config)
+    with nullcontext(Silent()) if shown.json else progress_shown() as progress:
+        labelled = view(config, progress)
     facts = summary(config.name, labelled)
     console = Console()
     if shown.json:

@@ -14,9 +14,9 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 
 from tagmill.ingest.progress.host_times import FetchStats
-from tagmill.ingest.progress.progress import Progress, Silent
 from tagmill.ingest.workers.worker import TaskError, TaskResult, WorkerReport, WorkerStatus, run_worker
 from tagmill.shards.errors import TagmillError
+from tagmill.shards.progress.protocol import Progress, Silent
 from tagmill.shards.storage.threads import GRACE_SECONDS
 
 T = TypeVar("T")

@@ -13,6 +13,7 @@ from tagmill.demo.plant import BROKEN
 from tagmill.demo.web import STAMP, make_web, write_rows
 from tagmill.shards.errors import ConfigError
 from tests.demo.conftest import EVALUATION, ROWS, SEED
+from tests.shards.progress.recorded import Recorded
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -24,11 +25,10 @@ def digests(folder: Path) -> dict[str, str]:
 
 
 def test_bytes_do_not_depend_on_the_number_of_processes(web: Path, tmp_path: Path) -> None:
-    seen: list[tuple[int, int]] = []
-    progress = lambda done, total: seen.append((done, total))  # noqa: E731
+    progress = Recorded()
     summary = make_web(tmp_path / "b", seed=SEED, rows=ROWS, evaluation=EVALUATION, processes=2, progress=progress)
     assert summary.made and digests(tmp_path / "b") == digests(web)
-    assert seen[-1][0] == seen[-1][1] and [done for done, _ in seen] == sorted(done for done, _ in seen)
+    assert progress.stages == [("draw", progress.done["draw"])] and progress.done["draw"] > ROWS / 2
 
 
 def test_a_finished_web_is_found_and_another_is_made_again(web: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from tagmill.bench.bucket import Stage, by_stage
 from tagmill.ingest import ingest
-from tagmill.ingest.progress.progress import Silent
+from tagmill.shards.progress.protocol import Silent
 from tests.ingest.smallweb import config, listing, web
 from tests.shards.faults import FaultyProxy, faulty
 from tests.shards.objectstore import ObjectStore

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from tagmill.ingest import IngestConfig, ingest
-from tagmill.ingest.progress.progress import Silent
 from tagmill.shards.manifest import Corpus
+from tagmill.shards.progress.protocol import Silent
 from tagmill.shards.storage.store import Store
 from tests.ingest.java import needs_spark
 from tests.ingest.smallweb import picture

@@ -186,7 +186,7 @@ def test_a_caller_that_stops_stops_the_tasks(tmp_path: Path) -> None:
 def test_hosts_are_shared_by_as_many_tasks_as_run_at_once(session: Any, tmp_path: Path) -> None:
     from tagmill.ingest import spark_tasks
     from tagmill.ingest.engines.spark_session import Cluster
-    from tagmill.ingest.progress.progress import Silent
+    from tagmill.shards.progress.protocol import Silent
 
     seen: list[PartTask] = []
 

@@ -16,7 +16,7 @@ from tagmill.ingest.layout import SELECTING_PIN, SELECTION_MARKER, sets_file, se
 from tagmill.shards.storage.store import Store
 from tests.ingest.dedup.factfiles import in_parts, put_facts, selection_of
 from tests.ingest.dedup.test_resolve import existing_of, sets_of, world
-from tests.ingest.progress.recorded import Recorded
+from tests.shards.progress.recorded import Recorded
 
 NUM_PARTS = 8
 STAGES = ["exact", "evaluation", "near", "yields", "drops"]

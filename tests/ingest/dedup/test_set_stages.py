@@ -12,7 +12,7 @@ from tagmill.ingest.dedup.set_stages import SetStages
 from tagmill.ingest.engines.duckdb import DuckDB
 from tagmill.ingest.layout import sets_file, sets_marker
 from tagmill.shards.storage.store import Store
-from tests.ingest.progress.recorded import Recorded
+from tests.shards.progress.recorded import Recorded
 
 COPIES = pa.schema([("row_id", pa.int64()), ("part", pa.int32()), ("keeper", pa.int64()), ("key", pa.string())])
 KEPT = pa.schema([("row_id", pa.int64())])

@@ -32,11 +32,11 @@ from tagmill.ingest.pack.write_shards import (
 from tagmill.ingest.parts import row_groups
 from tagmill.ingest.parts.row_groups import StoredTable
 from tagmill.ingest.parts.table import PART, record_of
-from tagmill.ingest.progress.progress import Progress, Silent
 from tagmill.shards.errors import CorpusError, TagmillError
 from tagmill.shards.formats.shard_index import sample_bytes
 from tagmill.shards.lint import lint_shard
 from tagmill.shards.manifest import Corpus, CorpusFile, commit, put_manifest
+from tagmill.shards.progress.protocol import Progress, Silent
 from tagmill.shards.storage.store import Store
 from tests.shards.countedstore import counted_store
 from tests.shards.faults import faulty

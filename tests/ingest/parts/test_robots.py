@@ -43,14 +43,14 @@ from tagmill.ingest.parts.make import PartTask, run_part
 from tagmill.ingest.parts.partition import PartitionManifest, partition
 from tagmill.ingest.parts.robots import Asked, ask_hosts, find_hosts
 from tagmill.ingest.parts.table import part_schema
-from tagmill.ingest.progress.progress import Silent
 from tagmill.shards.formats.parquet import read_table
+from tagmill.shards.progress.protocol import Silent
 from tagmill.shards.storage.store import Store
 from tests.ingest.liar import Crowd, Liar, Lie, redirect
-from tests.ingest.progress.recorded import Recorded
 from tests.ingest.smallweb import picture
 from tests.ingest.test_run import DEADLY, digests
 from tests.shards.countedstore import counted_store
+from tests.shards.progress.recorded import Recorded
 
 PICTURE = Lie(picture(1))
 

@@ -19,9 +19,9 @@ from tagmill.ingest.layout import BLOCKLIST_PIN, PARTITION_MARKER, attempt_file,
 from tagmill.ingest.parts.make import PartSummary
 from tagmill.ingest.parts.partition import PartitionManifest
 from tagmill.ingest.parts.run import all_done, images_left, run_parts
-from tagmill.ingest.progress.progress import Progress, Silent
 from tagmill.shards.errors import StoreError, TagmillError
 from tagmill.shards.input_table import InputTotals
+from tagmill.shards.progress.protocol import Progress, Silent
 from tagmill.shards.storage.store import Store
 from tests.ingest.liar import Liar, Lie
 from tests.ingest.parts.test_make import begun, content, picture, rows_of, web

@@ -3,8 +3,8 @@
 import pytest
 
 from tagmill.ingest.progress.failure_budget import FailureBudget
-from tagmill.ingest.progress.progress import Silent
 from tagmill.shards.errors import TagmillError
+from tagmill.shards.progress.protocol import Silent
 
 
 def test_a_run_stops_at_the_row_that_is_too_many() -> None:

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tagmill.ingest.progress.host_times import FetchStats
-from tagmill.ingest.progress.progress import Silent
 from tagmill.ingest.progress.prometheus import PrometheusProgress
 from tagmill.shards.errors import ConfigError
+from tagmill.shards.progress.protocol import Silent
 
 NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
 LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\\\|\\"|\\n)*)"(,|$)')

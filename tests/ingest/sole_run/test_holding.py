@@ -21,7 +21,7 @@ __all__ = ["listing", "web"]  # fixtures
 RUN = """
 import sys
 from tagmill.ingest import IngestConfig, ingest
-from tagmill.ingest.progress.progress import Silent
+from tagmill.shards.progress.protocol import Silent
 
 class Slow(Silent):
     def stage(self, name, total=None):

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from tagmill.ingest.progress.host_times import FetchStats, HostLatency
-from tagmill.ingest.progress.progress import Silent
 from tagmill.ingest.workers.pool import PRELOADED, TASKS_AHEAD, WorkerPool, warm
 from tagmill.ingest.workers.worker import WorkerReport
 from tagmill.shards.errors import ConfigError, TagmillError
+from tagmill.shards.progress.protocol import Silent
 
 
 class Seen(Silent):
@@ -230,7 +230,7 @@ PARENT = """
 import os, sys, time
 from tagmill.ingest.workers.pool import WorkerPool
 from tests.ingest.workers.test_pool import stuck, called
-from tagmill.ingest.progress.progress import Silent
+from tagmill.shards.progress.protocol import Silent
 if __name__ == "__main__":
     for worker in WorkerPool(1, "waiting").each(stuck, [1, 2], Silent(), called):
         print(worker, flush=True)

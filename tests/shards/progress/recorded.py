@@ -1,8 +1,8 @@
-"""A progress that keeps what it was told."""
+"""A progress that keeps what is reported to it."""
 
 from collections import Counter
 
-from tagmill.ingest.progress.progress import Silent
+from tagmill.shards.progress.protocol import Silent
 
 
 class Recorded(Silent):
