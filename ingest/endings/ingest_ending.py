@@ -37,9 +37,9 @@ def ingest_ending(report: Report, files: tuple[str, ...] = (REPORT_FILE,), width
 
 def next_commands(report: Report) -> list[str]:
     """Returns the commands that people run next, as they can be pasted into a shell."""
-    look = command_line("tagmill", "corpus", "info", report.output)
     if not sum((report.totals or report.samples).get(split, 0) for split in report.samples):
-        return [look]
+        return [command_line("tagmill", "corpus", "info", report.output)]
+    look = command_line("tagmill", "corpus", "browse", report.output)
     if not report.labels:
         return [look, command_line("tagmill", "corpus", "vocabulary", report.output)]
     return [
