@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import Literal
 
-# For 256-pixel photographs on one core of an EPYC (bench/results/loader-2026-11-27.json). The cores' part of decoding
-# on a GPU has no default: measure it (bench/gpu).
-CPU_CORE_MS = 0.4
+# For 256-pixel photographs on a core of an EPYC: 0.19 ms with restart markers, 0.22 without
+# (bench/results/loader-2026-11-29.json, loader-plain). The cores' part of decoding on a GPU has no default: measure it
+# (bench/gpu).
+CPU_CORE_MS = 0.2
 
 
 @dataclass(frozen=True)
