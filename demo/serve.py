@@ -1,7 +1,7 @@
 """The demo's HTTP server: serves the images on loopback, with faults exactly where the truth table has them.
 
 It runs in a process of its own (`python -m tagmill.demo.serve FOLDER PORT`), so that it does not compete for the GIL of
-the fetching process; it runs as long as its standard input is open.
+the fetching process; it runs as long as its standard input is open, or with `--until-killed` after that too.
 """
 
 from __future__ import annotations
@@ -184,11 +184,13 @@ async def _dripped(writer: asyncio.StreamWriter, body: bytes) -> bool:
     return False
 
 
-async def _run(folder: Path, port: int) -> None:
+async def _run(folder: Path, port: int, until_killed: bool) -> None:
     server = Server(answers(folder))
     listener = await asyncio.start_server(server.connection, "127.0.0.1", port, limit=REQUEST_BYTES, backlog=512)
     sys.stdout.write(f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
+    if until_killed:
+        await asyncio.Event().wait()
     # Standard input ends the process: it closes when the parent closes it or dies.
     await asyncio.to_thread(sys.stdin.read)
     listener.close()
@@ -198,4 +200,4 @@ async def _run(folder: Path, port: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_run(Path(sys.argv[1]), int(sys.argv[2])))
+    asyncio.run(_run(Path(sys.argv[1]), int(sys.argv[2]), "--until-killed" in sys.argv[3:]))
