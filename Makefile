@@ -9,7 +9,7 @@ ENGINE ?= duckdb
 WORKERS ?= 2
 BENCHES ?= pixels loader epochs plan
 
-.PHONY: help setup demo test lint types docs pages shards train bench bench-gpu wheel clean
+.PHONY: help setup demo test lint types docs pages shards train bench bench-gpu exchange wheel clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets.
@@ -50,6 +50,9 @@ bench: setup ## Run the comparisons that need no GPU.
 
 bench-gpu: setup ## Run the loader on a GPU beside other loaders and networks in training; see docs/how-to/gpu.md.
 	@$(BIN)/python -m tagmill.bench.gpu $(ARGS)
+
+exchange: setup ## Have webdataset, datasets, mlcroissant and energon read a corpus, each in an environment of its own.
+	@$(BIN)/python bench/exchange.py $(ARGS)
 
 wheel: setup ## Build build/dist/tagmill-*.whl for Python 3.11 and later, with libjpeg in it.
 	@rm -rf build/dist && setup/wheel.sh $(abspath $(BIN))/python build/dist
