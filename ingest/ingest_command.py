@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from tagmill.ingest.config.dry_run import DryRunOptions
 from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.shards.settings.options import CommandLine
 
@@ -27,16 +28,17 @@ COMMON = ("input", "output", "preset", "image_size", "vocabulary", "holdout", "e
 INGEST_COMMAND = CommandLine(
     "tagmill ingest",
     "Fetch lists of image URLs and hashtags into a corpus of tar shards.",
-    (IngestConfig, IngestOutput),
+    (IngestConfig, IngestOutput, DryRunOptions),
     COMMON,
 )
 
 
 def ingest_command(arguments: Sequence[str]) -> str | None:
-    """Runs one `tagmill ingest` command line; returns the corpus that it made."""
+    """Runs one `tagmill ingest` command line; returns the corpus that it made, None of an estimate."""
     config: IngestConfig
     shown: IngestOutput
-    config, shown = INGEST_COMMAND.parse(arguments)
+    estimated: DryRunOptions
+    config, shown, estimated = INGEST_COMMAND.parse(arguments)
     # These load an HTTP client and an SQL engine, which `--help` does not wait for.
     from rich.console import Console
 
@@ -57,6 +59,14 @@ def ingest_command(arguments: Sequence[str]) -> str | None:
             from tagmill.ingest.progress.prometheus import PrometheusProgress
 
             progress = stack.enter_context(PrometheusProgress(progress, shown.prometheus, config.name))
+        if estimated.dry_run:
+            from tagmill.ingest.dry_run.run import dry_run
+            from tagmill.ingest.dry_run.screen import screen
+
+            findings = dry_run(config, estimated, progress)
+            stack.close()  # ends the lines of progress
+            sys.stdout.write(findings.json() + "\n" if shown.json else screen(findings))
+            return None
         report = ingest(config, progress)
     if shown.json:
         sys.stdout.write(report.json().decode())

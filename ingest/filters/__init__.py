@@ -1,4 +1,4 @@
 """Keeps forbidden images out: takedown rules and blocklists.
 
-Used from outside: pinned, takedown_rules.
+Used from outside: blocklist, pinned, takedown_rules.
 """

@@ -234,7 +234,7 @@ async def _make(
             got = [await fetcher.fetch(url) for url in urls]  # a run is one URL, or locations only
             got += await reader.read(locations) if locations else []
             for number, fetched in zip(numbers, got, strict=True):
-                columns, jpeg = await _columns(fetched, decoders, task.config.seed, forbidden)
+                columns, jpeg = await columns_of(fetched, decoders, task.config.seed, forbidden)
                 table.arrived(number, columns, jpeg)
                 report(columns["reason"] or "ok", requests[number].rows)
 
@@ -248,11 +248,11 @@ async def _make(
         LocationReader(task.config.max_bytes, max(1, share)) as reader,
     ):
         async with Fetcher(task.config, task.workers, fetch_state_of(task.config), robots) as fetcher:
-            await _all([table.write(rows), *(work(fetcher, reader, decoders) for _ in range(share))])
+            await run_all([table.write(rows), *(work(fetcher, reader, decoders) for _ in range(share))])
         return fetcher.latency.traffic()
 
 
-async def _all(works: Iterable[Coroutine[Any, Any, None]]) -> None:
+async def run_all(works: Iterable[Coroutine[Any, Any, None]]) -> None:
     """Waits for all; cancels the others where one fails."""
     tasks = [asyncio.create_task(work) for work in works]
     try:
@@ -263,7 +263,7 @@ async def _all(works: Iterable[Coroutine[Any, Any, None]]) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _columns(
+async def columns_of(
     fetched: Fetched, decoders: Decoders, seed: int, forbidden: Forbidden
 ) -> tuple[dict[str, Any], bytes | None]:
     """Decodes and checks a body; returns the columns that rows of the URL share, and the JPEG to store (None:

@@ -51,13 +51,18 @@ def open_lines(url: str, packed: str) -> Iterator["BoundedLines"]:
     Raises InputError for UTF-16 and UTF-32.
     """
     with open_input(url) as file:
-        unpacked = pa.CompressedInputStream(pa.PythonFile(file, "r"), COMPRESSIONS[packed]) if packed else file
-        lines = BoundedLines(unpacked, url)
-        if encoding := wide_encoding(lines.head):
-            raise InputError(
-                f"this is {encoding} (as Excel and PowerShell write text), not UTF-8", url, encoding_remedy(encoding)
-            )
-        yield lines
+        yield lines_of(file, url, packed)
+
+
+def lines_of(file: _Readable, url: str, packed: str) -> "BoundedLines":
+    """Returns the lines of an open file as `open_lines`."""
+    unpacked = pa.CompressedInputStream(pa.PythonFile(file, "r"), COMPRESSIONS[packed]) if packed else file
+    lines = BoundedLines(unpacked, url)
+    if encoding := wide_encoding(lines.head):
+        raise InputError(
+            f"this is {encoding} (as Excel and PowerShell write text), not UTF-8", url, encoding_remedy(encoding)
+        )
+    return lines
 
 
 class BoundedLines(io.RawIOBase):

@@ -29,6 +29,7 @@ from tagmill.ingest.sources.decompress import open_input
 from tagmill.ingest.sources.folder import has_pictures, samples_of_folder
 from tagmill.ingest.sources.input_warnings import InputWarnings
 from tagmill.ingest.sources.inputs import ROW_BITS, Input, find_inputs, format_of, inputs
+from tagmill.ingest.sources.list_part import ListPart
 from tagmill.ingest.sources.locations import BYTES_FIELD
 from tagmill.ingest.sources.samples import FOLDER_COLUMN, Listing, any_sample, raw_batches
 from tagmill.ingest.sources.streams import streams_in_order
@@ -193,6 +194,24 @@ def check(config: IngestConfig) -> None:
         any(map(len, rows(config)))
     elif not has_pictures(first.url):
         raise InputError("no picture here", first.url, "check the name; symbolic links are not followed")
+
+
+def rows_of_part(
+    given: Input, config: IngestConfig, part: ListPart, warnings: InputWarnings
+) -> Iterator[pa.RecordBatch]:
+    """Yields the rows of a part of a list as `rows` does; a `row_id` counts the rows that were read.
+
+    Raises InputError for a missing column or an unreadable file.
+    """
+    schema, start = row_schema(config), 0
+    with closing(list_batches(given.url, config, BATCH_ROWS, warnings, part)) as batches:
+        for raw in batches:
+            batch = _row_batch(raw, start, schema, given.url, config)
+            start += len(raw)
+            warnings.skipped += len(raw) - len(batch)
+            yield batch
+            if not part.is_bounded and start >= part.rows:
+                return
 
 
 def _input_batches(

@@ -1,7 +1,7 @@
 """Reads lists of every format (Parquet, CSV, TSV, JSON lines, plain URLs) as batches of the requested columns."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -12,24 +12,31 @@ from tagmill.ingest.config.sources import SourceOptions
 from tagmill.ingest.sources.decompress import LINE_BYTES, BoundedLines, open_input, open_lines
 from tagmill.ingest.sources.input_warnings import InputWarnings
 from tagmill.ingest.sources.inputs import format_of, suffixes
+from tagmill.ingest.sources.list_part import PAGE_BYTES, ListPart
 from tagmill.ingest.sources.text_rows import json_rows, plain_urls
 from tagmill.shards.errors import InputError
 
 _UNCLOSED = 'close the quote, write a quote that is part of a text as """" inside quotes, or give --quoting none'
 
 
-def list_batches(url: str, config: SourceOptions, batch_rows: int, warnings: InputWarnings) -> Iterator[pa.RecordBatch]:
-    """Yields batches of the columns that the config names; none for an empty file.
+def list_batches(
+    url: str, config: SourceOptions, batch_rows: int, warnings: InputWarnings, part: ListPart | None = None
+) -> Generator[pa.RecordBatch, None, None]:
+    """Yields batches of the columns that the config names; none for an empty file. `part` is read in place of the whole.
 
     Raises InputError for a missing column or an unreadable file.
     """
     reading, flags = config.reading, config.columns.flags()
+    part_lines = open_lines if part is None else part.open_lines
     kind, packed = format_of(url, reading), suffixes(url)[1]
     quotes = config.quoting == "double"
     if kind == "parquet":
         with open_input(url) as file:
-            parquet = pq.ParquetFile(file)
-            _check_columns(flags, parquet.schema_arrow.names, url)
+            parquet = pq.ParquetFile(file, buffer_size=0 if part is None else PAGE_BYTES)
+            _check_columns(flags, parquet.schema_arrow.names, url, part)
+            if part is not None:
+                yield from _of_row_groups(parquet, part, list(flags), batch_rows)
+                return
             for group in range(parquet.num_row_groups):  # one by one: Arrow holds the bytes of all requested row groups
                 yield from parquet.iter_batches(batch_rows, [group], columns=list(flags), use_threads=False)
         return
@@ -38,19 +45,21 @@ def list_batches(url: str, config: SourceOptions, batch_rows: int, warnings: Inp
             if head.empty:
                 return
             header = separated(head, kind, quotes=quotes).schema.names
-            _check_columns(flags, header, url)
-    with open_lines(url, packed) as lines:
+            _check_columns(flags, header, url, part)
+    with part_lines(url, packed) as lines:
         if kind == "txt":
-            _check_columns({c: f for c, f in flags.items() if f not in ("--url-column", "--tags-column")}, [], url)
+            _check_columns(
+                {c: f for c, f in flags.items() if f not in ("--url-column", "--tags-column")}, [], url, part
+            )
             yield from plain_urls(lines, config.columns.url, batch_rows, warnings)
         elif kind == "json":
             tags = (config.columns.tags, config.tags_separator)
             for ordinal, (batch, seen) in enumerate(json_rows(lines, list(flags), tags, batch_rows, url, warnings)):
                 if ordinal == 0:  # in later batches, a missing column is null
-                    _check_columns(flags, sorted(seen), url)
+                    _check_columns(flags, sorted(seen), url, part)
                 yield batch
         elif kind == "headless":
-            _check_columns(flags, list(reading.header), url)
+            _check_columns(flags, list(reading.header), url, part)
             if lines.empty:
                 return
             yield from separated(
@@ -61,7 +70,20 @@ def list_batches(url: str, config: SourceOptions, batch_rows: int, warnings: Inp
             yield from _checked_rows(lines, kind, columns, url, warnings) if quotes else separated(lines, kind, columns)
 
 
-def _check_columns(flags: dict[str, str], found: list[str], url: str) -> None:
+def _of_row_groups(
+    parquet: pq.ParquetFile, part: ListPart, columns: list[str], batch_rows: int
+) -> Iterator[pa.RecordBatch]:
+    for group, num_rows in part.row_groups(parquet):
+        for batch in parquet.iter_batches(min(batch_rows, num_rows), [group], columns=columns, use_threads=False):
+            yield batch[:num_rows]
+            num_rows -= len(batch)
+            if num_rows <= 0:
+                break
+
+
+def _check_columns(flags: dict[str, str], found: list[str], url: str, part: ListPart | None) -> None:
+    if part is not None:
+        part.columns = found
     for column, flag in flags.items():
         if found.count(column) > 1:
             raise InputError(f"{found.count(column)} columns {column!r}", url, f"rename all but one, or {flag}")

@@ -137,7 +137,7 @@ def make_view(
     tasks = [CountTask(store, entry, rules.match, union.files.get(entry.name), spool) for entry in entries]
     folder = recipe_folder(name, recipe := _recipe(source, rules, union.sha256, seed))
     note(folder)
-    counted = _CorpusCounts()
+    counted = CorpusCounts()
     with WorkerPool(source.processes, "making a view") as pool:
         for found in steps.of("count", pool.map(count_tags, tasks)):
             counted.add(found)
@@ -154,7 +154,7 @@ def make_view(
     if samples:
         labelled.few_labels = few_labels(
             counted.tags, counted.tags_matched, counted.unmatched, matcher, reading or Reading()
-        ) or _no_label(labelled, samples, left, rules.vocabulary)
+        ) or no_label(labelled, samples, left, rules.vocabulary)
     keep_files(store, folder, rules)
     labelled.view = put_view(
         store, name, recipe, source.manifest, vocabulary, shards, max_labels=rules.max_labels, seed=seed
@@ -176,7 +176,7 @@ def _recipe(source: CorpusSource, rules: ViewRules, union_sha256: str, seed: int
     }
 
 
-class _CorpusCounts:
+class CorpusCounts:
     """Sums of the counts of all shards, added in corpus order."""
 
     def __init__(self) -> None:
@@ -208,7 +208,7 @@ class _CorpusCounts:
 
 
 def _with_dropped(
-    vocabulary: Vocabulary, left: Mapping[str, int], counted: _CorpusCounts, matcher: TagMatcher
+    vocabulary: Vocabulary, left: Mapping[str, int], counted: CorpusCounts, matcher: TagMatcher
 ) -> Vocabulary:
     """Returns the vocabulary with the most frequent dropped tokens and labels in its source, for review by people."""
     tokens = [
@@ -223,7 +223,7 @@ def _with_dropped(
     return Vocabulary(vocabulary.labels, vocabulary.rule, source)
 
 
-def _no_label(labelled: Labelled, samples: int, left: Mapping[str, int], rules: VocabularyRules) -> FewLabels | None:
+def no_label(labelled: Labelled, samples: int, left: Mapping[str, int], rules: VocabularyRules) -> FewLabels | None:
     """Returns a warning where tags lead to labels, but the vocabulary has none of them."""
     if labelled.unlabelled < samples:
         return None

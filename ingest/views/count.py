@@ -66,14 +66,33 @@ def count_tags(task: CountTask) -> CountedTags:
     if len(table) != task.entry.samples:
         what = f"{len(table)} rows, the manifest says {task.entry.samples}"
         raise CorpusError(what, f"{task.store.url}/shards/{task.entry.name}.parquet", "restore the shard")
+    matched = match_tags(table["tags"], pq.read_table(task.union) if task.union else None, task.rules, task.entry.split)
+    keys = keys_of(table["key"].to_pylist())
+    samples, labels = matched.samples.astype(np.int32), matched.labels.astype(np.int32)
+    write_sample_labels(task.spool, task.entry.name, SampleLabels(samples, labels, matched.sets, keys))
+    return matched.counts
+
+
+@dataclass(frozen=True)
+class MatchedTags:
+    """The labels of samples: distinct pairs (sample, label) [P], sorted; a label is an index into `sets`."""
+
+    counts: CountedTags
+    samples: Int64s
+    labels: Int64s
+    sets: list[str]  # texts of synset sets
+
+
+def match_tags(tags: pa.ChunkedArray, union: pa.Table | None, rules: MatchRules, split: str = "train") -> MatchedTags:
+    """Matches the tags of samples, a list each, and counts them; `union` has the tags of their duplicates."""
     # [m] pairs of a sample and a tag; a tag is an index into `words`, W distinct spellings.
-    samples, tag_of_pair, words = distinct_pairs(table["tags"], pq.read_table(task.union) if task.union else None)
-    match = _cached_match(task.rules)
+    samples, tag_of_pair, words = distinct_pairs(tags, union)
+    match = _cached_match(rules)
     matches = [match(word) for word in words]
     tokens = _Numbers()
     token_of_word = np.array([tokens[token] if labels else -1 for token, labels in matches], np.int64)  # [W]
     matched = token_of_word[tag_of_pair] >= 0 if len(words) else np.zeros(0, np.bool_)  # [m]
-    result = CountedTags(task.entry.split, {}, {}, {}, tags=len(samples), tags_matched=int(matched.sum()))
+    result = CountedTags(split, {}, {}, {}, tags=len(samples), tags_matched=int(matched.sum()))
     without_label = np.bincount(tag_of_pair[~matched], minlength=len(words))  # [W] samples
     result.dropped = _commonest(matches, without_label)
     result.unmatched = _commonest_spellings(words, without_label)
@@ -85,10 +104,7 @@ def count_tags(task: CountTask) -> CountedTags:
     labels_of_token = [[sets[label] for label in result.labels_of[token]] for token in tokens]
     sample_of, label_of = _expanded(sample_of, token_of, labels_of_token, len(sets))
     result.labels = dict(zip(sets, np.bincount(label_of, minlength=len(sets)).tolist(), strict=True))
-    keys = keys_of(table["key"].to_pylist())
-    pairs = SampleLabels(sample_of.astype(np.int32), label_of.astype(np.int32), list(sets), keys)
-    write_sample_labels(task.spool, task.entry.name, pairs)
-    return result
+    return MatchedTags(result, sample_of, label_of, list(sets))
 
 
 def _expanded(

@@ -61,3 +61,19 @@ def test_a_flag_out_of_range_is_one_line_with_the_range(recipe: Path) -> None:
     done = tagmill("ingest", "--recipe", str(recipe), "--quality", "0")
     assert done.returncode == 1
     assert done.stderr == "tagmill ingest: quality = 0 (--quality): give a whole number from 1 to 100\n"
+
+
+def test_an_estimate_is_text_or_one_json_object_and_leaves_nothing(recipe: Path, tmp_path: Path) -> None:
+    done = tagmill("ingest", "--recipe", str(recipe), "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("An estimate of this ingest: nothing was written") and "tulip 3" in done.stdout
+    done = tagmill("ingest", "--recipe", str(recipe), "--dry-run", "--sample", "2", "--json", "--rate", "7")
+    found = json.loads(done.stdout)
+    assert (found["sample"]["images"], found["costs"]["rate"]) == (2, 7.0)
+    assert {json.loads(line)["stage"] for line in done.stderr.splitlines()} == {"read", "sample"}
+    assert not (tmp_path / "corpus").exists()
+    done = tagmill("ingest", "--recipe", str(recipe), "--sample", "2")
+    assert (done.returncode, done.stderr) == (
+        1,
+        "tagmill ingest: sample = 2 (--sample): is for an estimate: add --dry-run\n",
+    )

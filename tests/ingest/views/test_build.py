@@ -235,7 +235,7 @@ def test_a_view_without_labels_says_why(engine: DuckDB, tmp_path: Path) -> None:
 
 def test_tags_without_labels_are_counted_in_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(build, "TAGS_EXAMINED", 10)
-    counted = build._CorpusCounts()
+    counted = build.CorpusCounts()
     for shard in range(50):
         unmatched = {"common": 2} | {f"{shard}-{number}": 1 for number in range(30)}
         counted.add(CountedTags("train", {}, {}, {}, unmatched=unmatched, tags=60))
