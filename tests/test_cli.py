@@ -242,7 +242,6 @@ def test_no_text_of_an_error_or_of_a_log_moves_the_cursor(tmp_path: Path) -> Non
     code = f"""if True:
         import logging
         from tagmill import cli
-from tagmill.shards.progress.stops import Terminated
         cli.show_log([])
         logging.getLogger("tagmill.ingest").warning("column %s", "b\\u00e4r\\r\\x9b2J")
         cli.main(["corpus", "info", {hostile!r}])
