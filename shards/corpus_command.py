@@ -91,13 +91,12 @@ def lint_command(arguments: Sequence[str]) -> None:
 def info(corpus: Corpus) -> dict[str, Any]:
     """Returns the content of `corpus.json`, with samples and bytes by split and each view's totals."""
     facts = asdict(corpus.file)
+    # By columns: a large corpus has hundreds of thousands of shards, and an object for each takes seconds.
+    sums = corpus.table.group_by("split").aggregate([("samples", "count"), ("samples", "sum"), ("bytes", "sum")])
+    rows = sorted(sums.to_pylist(), key=lambda row: str(row["split"]), reverse=True)
     facts["splits"] = {
-        split: {
-            "shards": sum(entry.split == split for entry in corpus.entries),
-            "samples": sum(entry.samples for entry in corpus.entries if entry.split == split),
-            "bytes": sum(entry.bytes for entry in corpus.entries if entry.split == split),
-        }
-        for split in sorted({entry.split for entry in corpus.entries}, reverse=True)
+        row["split"]: {"shards": row["samples_count"], "samples": row["samples_sum"], "bytes": row["bytes_sum"]}
+        for row in rows
     }
     facts["taken_down"], facts["purged"] = corpus.takedown.num_samples, corpus.takedown.num_purged
     facts["views"] = {name: View.open(corpus, name).file.totals for name in corpus.file.views}
