@@ -106,7 +106,7 @@ def test_what_is_there_stays_and_is_not_asked_for(web: CountingWeb, made: Path, 
         assert asked == new and set(web.asked.values()) == {1}
         assert report.totals == corpus.file.totals and report.rows == len(lists[number])
         assert report.rows == sum(report.samples.values()) + sum(report.rejects.values())
-    replaced = {output / "corpus.json", output / "report.json"}
+    replaced = {output / name for name in ("corpus.json", "report.json", "croissant.json", "README.md")}
     for path, content in files.items():
         assert path in replaced or (path.stat().st_mtime_ns, path.read_bytes()) == content, path
     assert not (output / "parts").exists()
