@@ -194,4 +194,4 @@ def test_files_of_the_format_have_these_fields(marker: str) -> None:
 def test_every_table_that_others_read_is_in_the_format() -> None:
     named = {marker.rpartition(":")[2] for kind in ("schema", "dtype") for marker in markers(kind)}
     tables = {"SHARDS", "INPUTS", "FACTS", "REJECTS", "LEDGER", "MATCHES", "LIST", "VIEW_SHARDS", "INDEX"}
-    assert named == tables | {"EXTRA", "FACT", "PICTURES"}
+    assert named == tables | {"EXTRA", "FACT", "PICTURES", "SEARCH"}
