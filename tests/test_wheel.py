@@ -150,6 +150,8 @@ def test_it_holds_every_source_file_of_the_rooms_and_nothing_else(wheel: Path) -
     data = {f"tagmill/{path.relative_to(ROOT)}" for path in (ROOT / "ingest/engines/sql").glob("*.sql")}
     data |= {f"tagmill/ingest/labels/wordnet/{name}" for name in ("nouns.npz", "imagenet.npz", "LICENSE")}
     data |= {f"tagmill/browse/report/{name}" for name in ("report.html.jinja", "report.css")} | {"tagmill/py.typed"}
+    pages = [*(ROOT / "browse/server/templates").iterdir(), *(ROOT / "browse/server/static").iterdir()]
+    data |= {f"tagmill/{path.relative_to(ROOT)}" for path in pages}
     libraries = {name for name in ours if re.fullmatch(r"tagmill\.libs/libjpeg-[0-9a-f]+\.so[.0-9]*", name)}
     objects = {name for name in ours - libraries if name.endswith(".so")}
     assert ours == sources | data | objects | libraries
