@@ -68,7 +68,7 @@ def test_every_peer_has_its_file_and_a_unique_name() -> None:
     of_ingest = {"whole.py", "tagmill_ingest.py", "img2dataset_download.py", "tagmill_bucket.py"}
     of_s3 = {"obstore_ranges.py", "streaming_feed.py", "litdata_feed.py"}
     of_slow = {"slow_decoder.py", "slow_dataset.py", "slow_loader.py"}
-    shared = {"__init__.py", "stopwatch.py", "torch_pictures.py", "pretended.py"}
+    shared = {"__init__.py", "stopwatch.py", "torch_pictures.py", "pretended.py", "exchange_reader.py"}
     assert unlisted == shared | of_ingest | of_s3 | of_slow
 
 
