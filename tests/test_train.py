@@ -191,21 +191,6 @@ def test_a_run_with_options_resumes_exactly(
             train(replace(stopped, **{name: getattr(VIT, name)}))
 
 
-@pytest.mark.slow
-def test_two_processes_resume_a_killed_run_of_one(
-    undisturbed: TrainConfig, killed: TrainConfig, tmp_path: Path
-) -> None:
-    shutil.copytree(killed.output, tmp_path / "copy")
-    config = replace(killed, output=str(tmp_path / "copy"))
-    subprocess.run(command(config, 2), check=True, capture_output=True, timeout=200)
-    found, wanted = lines(config.output), lines(undisturbed.output)
-    for name in ("step", "epoch", "turn", "images"):
-        assert [line[name] for line in found] == [line[name] for line in wanted]
-    assert [line["loss"] for line in found] == pytest.approx([line["loss"] for line in wanted], rel=1e-3)
-    first, second = (json.loads(Path(run.output, "evaluation.json").read_text()) for run in (undisturbed, config))
-    assert first["evaluated"] == second["evaluated"] == {"pictures": 31, "holes": 0}
-
-
 def test_parts_of_mixed_images_take_the_same_steps_as_the_whole(made: Made, tmp_path: Path) -> None:
     plain = replace(
         VIT, corpus=made.url, optimiser="sgd", momentum=0.0, steps=5, mixup=0.4, output=str(tmp_path / "one")

@@ -50,7 +50,7 @@ def test_every_file_has_a_line_and_the_run_their_sums(
     assert found["sha256"] == [hashlib.sha256(b"url\n1\n").hexdigest(), None, None]
     assert found["listing_sha256"] == [None, listing.sha256, Listing().sha256]
     assert [found[name] for name in ("skipped", "replaced_rows", "joined_lines")] == [[2, 0, 0], [1, 0, 0], [0, 0, 4]]
-    assert [record.message.split(":")[0] for record in caplog.records] == [str(tmp_path / "a.csv"), "s3"]
+    assert [record.getMessage().split(":")[0] for record in caplog.records] == [str(tmp_path / "a.csv"), "s3"]
 
 
 def test_lists_in_a_store_are_read_together_and_come_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

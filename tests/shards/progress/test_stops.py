@@ -10,10 +10,14 @@ from tagmill.shards.progress.stops import Terminated, sigterm_stops
 
 
 def test_the_first_sigterm_is_raised_and_a_second_one_has_its_usual_effect() -> None:
-    with sigterm_stops(), pytest.raises(Terminated):
-        os.kill(os.getpid(), signal.SIGTERM)
-        threading.Event().wait(60)  # the handler runs here at the latest
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)  # another test's workers may have left a handler
+    try:
+        with sigterm_stops(), pytest.raises(Terminated):
+            os.kill(os.getpid(), signal.SIGTERM)
+            threading.Event().wait(60)  # the handler runs here at the latest
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_another_handler_is_kept_and_so_is_a_thread() -> None:

@@ -149,7 +149,7 @@ def test_an_unusable_cache_is_slower_and_no_error(
     for _ in range(3):
         assert one.through(cache, 100, 9000) == CONTENT[100:9000]
     assert len(one.asked) == 3 + (harm == "cut")
-    assert len([each for each in caplog.records if "cannot be used" in each.message]) == (
+    assert len([each for each in caplog.records if "cannot be used" in each.getMessage()]) == (
         harm not in ("cut", "nearly full")
     )
 

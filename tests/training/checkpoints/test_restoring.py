@@ -17,6 +17,7 @@ from tagmill.training.checkpoints.weights import find_checkpoint, read_checkpoin
 from tagmill.training.run import Run
 from tests.training.checkpoints.ranks import on_ranks, sharded_run
 from tests.training.checkpoints.small_run import LABELS, Order, begun, network, saved, small_run, state_of, take_steps
+from tests.training.whole.worlds import WHOLE
 
 
 def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
@@ -62,7 +63,7 @@ def load_on(world: World, output: str, kind: str) -> None:
 
 @pytest.mark.parametrize(
     ("ranks", "kind", "others"),
-    [(2, "fsdp", ((3, "fsdp"), (1, "plain"))), (2, "ddp", ((3, "ddp"),))],
+    [(2, "fsdp", ((3, "fsdp"), (1, "plain"))), (2, "ddp", ((3, "ddp"),))][: 2 if WHOLE else 1],
 )
 def test_any_number_of_processes_continues_in_any_manner(
     tmp_path: Path, ranks: int, kind: str, others: tuple[tuple[int, str], ...]

@@ -19,6 +19,7 @@ from tagmill.training.metrics import held_out
 from tagmill.training.stopping.at_once import LINE
 from tests.pipeline.corpora import Made
 from tests.training.runs import VIT, command, lines
+from tests.training.whole.worlds import WHOLE
 
 STOPPING = "stopping   after this step, with a checkpoint; a second signal ends the run at once\n"
 MODULES = {"train": tagmill.train, "held_out": held_out}
@@ -54,7 +55,7 @@ CASES: dict[str, tuple[str, str, int, list[int], int | None]] = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", CASES if WHOLE else list(CASES)[2:5])
 def test_a_signal_ends_a_run_in_lines(whole_corpus: Made, tmp_path: Path, case: str) -> None:
     module, name, call, signals, step = CASES[case]
     config = replace(VIT, corpus=whole_corpus.url, batch_size=16, steps=8, checkpoint_every=100, evaluate_every=64)

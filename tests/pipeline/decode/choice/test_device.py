@@ -218,4 +218,4 @@ def test_a_warning_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         for text in ("one", "two", "one"):
             warn_once(text)
-    assert [record.message for record in caplog.records] == ["one", "two"]
+    assert [record.getMessage() for record in caplog.records] == ["one", "two"]
