@@ -25,14 +25,15 @@ SECONDS = 240  # for a block; a few where the machine is free
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """A `tagmill` command, and a proxy that answers for every host with pictures, so that lists name ordinary URLs."""
+    """The commands `tagmill` and `python`, and a proxy that answers for every host with pictures, so that lists name ordinary URLs."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Web)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     programs = tmp_path_factory.mktemp("programs")
-    command = programs / "tagmill"
-    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m tagmill "$@"\n')
-    command.chmod(0o755)
+    for name, words in {"tagmill": "-m tagmill", "python": ""}.items():
+        command = programs / name
+        command.write_text(f'#!/bin/sh\nexec {sys.executable} {words} "$@"\n')
+        command.chmod(0o755)
     yield {
         **os.environ,
         "PATH": f"{programs}:{os.environ['PATH']}",

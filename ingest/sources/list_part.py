@@ -103,16 +103,18 @@ class _Stretches:
     def _lines(file: BinaryIO, size: int) -> Iterator[bytes]:
         """Yields the whole lines of each stretch.
 
-        A stretch inside one long line has none and is left out; the first is read on to its first line end, up to the
-        length at which readers refuse a line.
+        A stretch inside one long line has none and is left out. The first is read on until it has a line after the one
+        with the names of the columns, up to the length at which readers refuse a line.
         """
         end = 0  # of the lines so far
         for stretch in range(STRETCHES):
             start = max(end, stretch * size // STRETCHES)
             file.seek(start)
             block = file.read(STRETCH_LENGTH)
-            while not stretch and b"\n" not in block and len(block) <= LINE_BYTES:
-                block += file.read(STRETCH_LENGTH)
+            while not stretch and block.count(b"\n") < 2 and len(block) <= LINE_BYTES:
+                if not (more := file.read(STRETCH_LENGTH)):
+                    break
+                block += more
             first = 0 if start == end else block.find(b"\n") + 1
             last = block.rfind(b"\n") + 1 or (0 if stretch else len(block))
             if last > first:
