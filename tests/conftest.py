@@ -34,7 +34,7 @@ settings.register_profile("tagmill", deadline=None)  # how long an example takes
 settings.load_profile("tagmill")
 
 USUAL_PIXELS = Image.MAX_IMAGE_PIXELS
-ROOMS = {"shards", "ingest", "pipeline", "transfer", "studies", "demo", "examples", "train", "browse", "cli"}
+ROOMS = {"shards", "ingest", "pipeline", "transfer", "studies", "demo", "examples", "train", "browse", "pages", "cli"}
 
 
 class BareNameGuard(MetaPathFinder):

@@ -26,9 +26,10 @@ LAW = {
     "training": {"pipeline", "shards"},
     "train": {"training", "pipeline", "shards"},
     "predict": {"training", "pipeline", "ingest", "shards"},
-    "browse": {"ingest", "shards"},
-    "transfer": {"pipeline", "shards"},
-    "studies": {"train", "transfer", "pipeline", "ingest", "shards"},
+    "pages": {"shards"},
+    "browse": {"ingest", "pages", "shards"},
+    "transfer": {"training", "pipeline", "ingest", "pages", "shards"},
+    "studies": {"train", "training", "transfer", "pipeline", "ingest", "pages", "shards"},
     "examples": {"pipeline", "shards"},
 }
 FRONT_DOOR_ONLY = {
@@ -75,7 +76,7 @@ DOORS = {
         "train.py",
     },
     "wandb": {"training/metrics/wandb_writer.py"},
-    "jinja2": {"browse/templates.py"},
+    "jinja2": {"pages/templates.py"},
     "uvicorn": {"browse/server/browse_command.py"},
     "tensorboard": set[str](),
     "lightning": {"examples/lightning_module.py"},
@@ -330,7 +331,20 @@ BARRED = (
     r"\binterpreter('s)? lock\b",
     r"(?<!\bno )\bsuch\b(?! as\b| an?\b)",
 )
-PLAIN = ("pipeline", "training", "predict", "shards", "demo", "examples", "bench", "docs", "ingest", "browse")
+PLAIN = (
+    "pipeline",
+    "training",
+    "predict",
+    "shards",
+    "demo",
+    "examples",
+    "bench",
+    "docs",
+    "ingest",
+    "browse",
+    "pages",
+    "transfer",
+)
 UNCHECKED = (
     *(f"tests/ingest/{folder}/" for folder in ("config", "dedup", "filters", "pack", "parts", "progress", "takedown")),
     "tests/ingest/test_",

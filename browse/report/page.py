@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from tagmill.browse.report.charts import Chart, log_log_chart, share_chart
 from tagmill.browse.report.page_facts import PageFacts, page_facts
 from tagmill.browse.report.sample_facts import SIZE_BINS
-from tagmill.browse.templates import render, visible
 from tagmill.ingest import Reason
+from tagmill.pages.templates import render, visible
 from tagmill.shards import Corpus
 from tagmill.shards.formats.report_pictures import REPORT_PAGE
 

@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse
 from tagmill.browse.search.query import By
 from tagmill.browse.search.snapshot import CorpusWatch, Snapshot
 from tagmill.browse.server import links
-from tagmill.browse.templates import page_environment, visible
+from tagmill.pages.templates import page_environment, visible
 from tagmill.shards.errors import ConfigError, IntegrityError, StoreError, TagmillError, TakenDownError
 
 if TYPE_CHECKING:

@@ -40,7 +40,6 @@ class BadDay(Faults):
         return "" if next(self._drawn) % 10 else next(self._kinds)
 
 
-
 def make(folder: Path, facts: bool) -> Made:
     repeats = np.where(np.arange(240) % 5 == 0, ONE + ONE // 2, ONE)
     return make_corpus(folder, [100, 60, 80], repeats=repeats, facts=facts)

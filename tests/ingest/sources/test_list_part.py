@@ -53,7 +53,9 @@ def read(path: Path, part: ListPart) -> list[str]:
 
 @pytest.mark.parametrize("suffix", WRITERS)
 @given(lengths=st.lists(st.integers(0, 60), min_size=1, max_size=120), stretch=st.integers(30, 400))
-@example(lengths=[0, 0, 0, 23, 0, 0, 57, 60, 60, 60], stretch=30)  # the first stretch ends after the line of column names
+@example(
+    lengths=[0, 0, 0, 23, 0, 0, 57, 60, 60, 60], stretch=30
+)  # the first stretch ends after the line of column names
 @example(lengths=[0, 0, 0, 0, 0, 20, 60, 60, 60, 60], stretch=30)  # and so that no other stretch has a whole line
 @settings(max_examples=25, deadline=None)
 def test_a_part_has_whole_rows_in_order(

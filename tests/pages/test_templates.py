@@ -3,7 +3,7 @@
 import pytest
 from jinja2 import UndefinedError
 
-from tagmill.browse.templates import page_environment, visible
+from tagmill.pages.templates import page_environment, visible
 
 
 def test_long_text_is_cut_and_other_values_are_their_text() -> None:

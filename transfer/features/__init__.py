@@ -1,0 +1,1 @@
+"""Features: what a network without its last layer makes of the images of a set."""

@@ -1,0 +1,1 @@
+"""Outcomes of protocols, and what is computed from them."""

@@ -1,0 +1,1 @@
+"""Labelled sets: where images with classes come from."""
