@@ -25,7 +25,8 @@ SECONDS = 240  # for a block; a few where the machine is free
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """The commands `tagmill` and `python`, and a proxy that answers for every host with pictures, so that lists name ordinary URLs."""
+    """The commands `tagmill` and `python`, and a proxy that answers for every host with pictures, so that lists name
+    ordinary URLs."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Web)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

@@ -28,8 +28,7 @@ CONFIG = LoaderConfig(
 
 
 class BadDay(Faults):
-    """A tenth of the requests meet a fault, each kind in its turn. A loader repeats three of four kinds; a stalled answer it may
-    find too late."""
+    """A tenth of the requests meet a fault, each kind in its turn."""
 
     def __init__(self) -> None:
         super().__init__(latency=0.002, once=True)
