@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 
@@ -28,14 +28,15 @@ class LabelledSet(ABC):
     name: str
     where: str  # path or URL, for messages
     classes: tuple[SetClass, ...]
-    examples: Sequence[Example]
+    examples: Sequence[Example] = field(repr=False)
     digest: (
         str  # SHA-256, 64 hex digits, of keys, labels and what identifies the bytes; the same for the same set anywhere
     )
 
     @abstractmethod
     def read(self, places: Sequence[int]) -> list[bytes | None]:
-        """Returns the encoded images, of any format of the web, at these places of `examples`; None for one that is missing.
+        """Returns the encoded images, of any format of the web, at these places of `examples`; None for one that is missing or
+        larger than an image may be.
         Raises StoreError for a store that fails."""
 
     def __len__(self) -> int:

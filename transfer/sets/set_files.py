@@ -1,0 +1,104 @@
+"""The files of a set: their names and sizes below a folder of any store, listed once."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Self
+
+from tagmill.shards.errors import InputError
+from tagmill.shards.storage.store import Store, is_local, local_path
+from tagmill.transfer.sets.stored_images import check_text_name
+
+PARTS = ("train", "training", "val", "valid", "validation", "test", "testing", "dev", "holdout", "extra")
+"""Names of folders and files that say which part of a set they hold."""
+
+
+@dataclass(frozen=True)
+class SetFiles:
+    """Files below a folder, sorted by name. Symbolic links are not followed."""
+
+    store: Store
+    sizes: dict[str, int]
+
+    @classmethod
+    def below(cls, url: str) -> Self:
+        """Lists a folder or bucket prefix. Raises InputError for a name that is not UTF-8, and one that is empty."""
+        store = Store(url)
+        sizes = dict(sorted((check_text_name(name, store.url), size) for name, size in store.listing()))
+        if not sizes:
+            raise InputError("no files here", store.url, "give a folder or prefix with a set; links are not followed")
+        return cls(store, sizes)
+
+    def within(self, folder: str) -> Self:
+        """Returns the files below a folder of this one."""
+        start = f"{folder}/"
+        inside = {name[len(start) :]: size for name, size in self.sizes.items() if name.startswith(start)}
+        return type(self)(self.store.within(folder), inside)
+
+    @cached_property
+    def folders(self) -> tuple[str, ...]:
+        """Names of the folders at the top, sorted; those that begin with a dot are left out."""
+        return tuple(
+            sorted({name.partition("/")[0] for name in self.sizes if "/" in name and not name.startswith(".")})
+        )
+
+    @cached_property
+    def top(self) -> tuple[str, ...]:
+        """Names of the files at the top, sorted."""
+        return tuple(name for name in self.sizes if "/" not in name)
+
+    def part(self, split: str | None) -> Self:
+        """Returns the files of a part of the set: of the folder of that name, where it has parts. Raises InputError
+        for a part that does not exist, and where there are several and none is named."""
+        parts = [name for name in self.folders if name.lower() in PARTS]
+        if split is not None:
+            if split not in self.folders:
+                raise no_part(split, parts, self.store.url)
+            return self.within(split)
+        others = [name for name in self.folders if name not in parts]
+        if not parts or others:
+            return self
+        return self.within(the_part(None, parts, self.store.url))
+
+
+def the_part(split: str | None, parts: list[str], where: str) -> str:
+    """Returns the part that is meant: `split`, or the only one. Raises InputError."""
+    if split is None:
+        if len(parts) != 1:
+            raise InputError(f"a set of several parts: {', '.join(parts)}", where, "name one as the split")
+        return parts[0]
+    if split not in parts:
+        raise no_part(split, parts, where)
+    return split
+
+
+def no_part(split: str, parts: list[str], where: str) -> InputError:
+    """Returns the error for a part that a set does not have."""
+    return InputError(
+        f"no part {split!r}", where, f"there are: {', '.join(parts)}" if parts else "the set has no parts"
+    )
+
+
+def folder_and_name(url: str) -> tuple[str, str]:
+    """Splits the path or URL of a file into its folder and its name."""
+    whole = str(local_path(url)) if is_local(url) else url
+    folder, _, name = whole.rpartition("/")
+    return folder or "/", name
+
+
+def set_name(url: str, split: str | None) -> str:
+    """Returns the name of a set: the last part of its path without suffixes, and the split."""
+    _, name = folder_and_name(url.rstrip("/"))
+    stem = name.partition(".")[0] or name
+    return f"{stem}-{split}" if split else stem
+
+
+def read_bounded(store: Store, name: str, most: int) -> bytes:
+    """Reads a file of a set. Raises InputError for one that does not exist or has more than `most` bytes."""
+    where = f"{store.url.rstrip('/')}/{name}"
+    try:
+        size = store.size(name)
+        if size > most:
+            raise InputError(f"a file of {size:,} bytes", where, f"at most {most:,} are read; divide the set")
+        return store.read(name)
+    except FileNotFoundError as error:
+        raise InputError("no such file", where, "give the path or URL of a set") from error
