@@ -41,10 +41,11 @@ def url_of(number: int, text: str = "") -> str:
     return f"http://host{number % 3}.example/{number}{text}"
 
 
-def make_worded(folder: Path, text: str = "", *, report: bool = True) -> Corpus:
-    """Writes a corpus of nine samples with rejects, a ledger, pairs with an evaluation set and a report."""
+def make_worded(folder: Path, text: str = "", *, report: bool = True, sizes: Sequence[int] = SIZES) -> Corpus:
+    """Writes a corpus of nine samples, or of shards of other sizes, with rejects, a ledger, pairs with an evaluation set and a
+    report."""
     store, entries, number = Store(str(folder)), list[ShardEntry](), 0
-    for place, size in enumerate(SIZES):
+    for place, size in enumerate(sizes):
         with ShardWriter(f"{place:06d}", "train", folder / "spool") as writer:
             for _ in range(size):
                 tags = (f"tag{number}", text)
@@ -61,23 +62,25 @@ def make_worded(folder: Path, text: str = "", *, report: bool = True) -> Corpus:
     store.put("decontamination.parquet", table_bytes(_pairs(text), MATCHES))
     if report:
         store.put("report.json", json.dumps(_report(rejects, text)).encode())
-    totals = {"rows": 9 + len(rejects), "samples": 9, "rejects": len(rejects)}
+    totals = {"rows": number + len(rejects), "samples": number, "rejects": len(rejects)}
     commit(store, CorpusFile(f"corpus {text}"[:200], manifest, totals, views={"default": view}))
     return Corpus.open(str(folder))
 
 
 def _put_view(store: Store, entries: list[ShardEntry], manifest: Any, text: str) -> Any:
     recipe = {"labels": text}
-    folder, starts = recipe_folder("default", recipe), np.cumsum([0, *SIZES])
+    folder, starts = recipe_folder("default", recipe), np.cumsum([0, *(entry.samples for entry in entries)])
+    places = np.arange(starts[-1]) % len(LABELS)  # labels and factors of the nine samples, over and over
+    images, repeats = np.array(LABELS, np.int32)[places], np.array(REPEATS, np.int64)[places]
     lines = [
         put_shard_labels(
-            *(store, folder, entry, np.array(LABELS[start : start + entry.samples], np.int32)[:, None]),
-            np.array(REPEATS[start : start + entry.samples], np.int64),
+            *(store, folder, entry, images[start : start + entry.samples, None]),
+            repeats[start : start + entry.samples],
             whole_index(store, entry),
         )
         for entry, start in zip(entries, starts.tolist(), strict=False)
     ]
-    labels = [Label(n, f"label{n}{text}", (f"n{n:08d}",), (text,), {}, LABELS.count(n)) for n in range(4)]
+    labels = [Label(n, f"label{n}{text}", (f"n{n:08d}",), (text,), {}, int((images == n).sum())) for n in range(4)]
     return put_view(store, "default", recipe, manifest, Vocabulary(tuple(labels)), lines, max_labels=1, seed=0)
 
 

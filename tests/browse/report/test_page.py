@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from tagmill.browse.report.page import PAGE_BYTES, PictureBudget, report_page, write_report_page
 from tagmill.shards.formats.report_pictures import REPORT_PICTURES, pictures_bytes, small_picture
-from tests.browse.chromium import listening, needs_chromium, open_page
 from tests.browse.report.test_pictures import row
 from tests.browse.worded import key_of, make_worded, take_down_sample
 from tests.pipeline.corpora import picture
@@ -108,14 +107,3 @@ def test_images_are_left_out_before_the_page_is_too_long() -> None:
     urls = [budget.data_url(b"x" * 8192) for _ in range(1000)]
     assert 0 < budget.left_out < 1000 and sum(len(url) for url in urls if url) < PAGE_BYTES - 1_000_000
     assert budget.data_url(None) is None
-
-
-@needs_chromium
-def test_a_browser_runs_nothing_and_asks_for_nothing(tmp_path: Path) -> None:
-    with listening() as (address, requests):
-        attack = f"<img src={address}/a><script src={address}/b></script><link rel=stylesheet href={address}/c>"
-        corpus = make_worded(tmp_path / "corpus", attack + "".join(ATTACKS))
-        write_report_page(corpus)
-        opened = open_page(tmp_path / "corpus/report.html", tmp_path)
-    assert not requests and not opened.console
-    assert "label0" in opened.dom and "<title>run</title>" not in opened.dom and 'id="time"' in opened.dom
