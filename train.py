@@ -25,97 +25,41 @@ from collections.abc import Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import asdict, replace
 from itertools import chain, repeat
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import torch
 from rich.console import Console
 from torch import nn
 
-from tagmill.pipeline import Batch, Loader, LoaderConfig
+from tagmill.pipeline import Loader
 from tagmill.shards import ConfigError, Corpus, Store, TagmillError, Vocabulary
 from tagmill.training.checkpoints.restoring import resume
 from tagmill.training.checkpoints.saving import Checkpoints
 from tagmill.training.config.recipe import TRAIN_COMMAND, from_command_line, load_recipe
 from tagmill.training.config.train import TrainConfig
-from tagmill.training.metrics.evaluation import scores
 from tagmill.training.metrics.held_out import HeldOut
 from tagmill.training.metrics.log import Log
 from tagmill.training.metrics.text import learnt_text, say
 from tagmill.training.metrics.writers import Writers, check_writers, open_writers
 from tagmill.training.model.build import build_model, check_model
-from tagmill.training.model.recompute import statistics_counted_once
-from tagmill.training.model.statistics import frozen_statistics, has_batch_statistics
+from tagmill.training.model.statistics import has_batch_statistics
+from tagmill.training.one_step import take_step
 from tagmill.training.parallel.garbage import collect_garbage, garbage_at_intervals
 from tagmill.training.parallel.processes import begin_processes
-from tagmill.training.parallel.synchronise import gradients_averaged
 from tagmill.training.parallel.watchdog import watched
 from tagmill.training.parallel.wrap import distributed
 from tagmill.training.plan.plan import plan_of
 from tagmill.training.run import Run
 from tagmill.training.step.control import shuffled
-from tagmill.training.step.losses import idf_weights, sigmoid_loss, softmax_loss, weighed
-from tagmill.training.step.optimiser import build_optimiser, gradient_norm
+from tagmill.training.step.losses import idf_weights
+from tagmill.training.step.optimiser import build_optimiser
 from tagmill.training.step.schedule import learning_rate
-from tagmill.training.step.seeds import begin_randomness
-from tagmill.training.step.slices import slices
 from tagmill.training.stopping.at_once import ended_at_signals
 from tagmill.training.stopping.stop import StopRequest
 from tagmill.training.trained.final import check_final, export_run
 from tagmill.training.trained.initial import begin_from
 
 __all__ = ["TRAIN_COMMAND", "TrainConfig", "load_recipe", "main", "train"]
-
-
-# ------------------------------------------------------------------------------------------------------------- One step
-def backward(run: Run, batch: Batch) -> torch.Tensor:
-    """Adds the gradient of a step's images to the weights', in the configuration's number of parts. Returns the loss, summed
-    over the images, float64 on the device."""
-    config, normalised = run.config, run.normalised
-    terms = batch.terms()
-    if run.label_weights is not None:
-        terms = weighed(terms, run.label_weights, len(batch))
-    targets = batch.terms(shared=False) if config.loss == "sigmoid" else None
-    total = torch.zeros((), device=run.device, dtype=torch.float64)
-    output: Literal["bfloat16", "float32"] = "bfloat16" if config.precision == "bf16" else "float32"
-    parts = slices(batch, config.accumulation, only_valid=normalised, filler_size=run.filler_size)
-    for number, part in enumerate(parts):
-        run.progress.at("forward", run.step)
-        # Dropout and the like are a function of step, rank and part.
-        begin_randomness(run.device, config.seed, run.step, run.world.rank, number)
-        images = batch.normalised_rows(part.rows, output, LoaderConfig.mean, LoaderConfig.std)
-        with ExitStack() as stack:
-            stack.enter_context(gradients_averaged(run.forward, now=number == len(parts) - 1))
-            if normalised and part.filler and len(part.rows):
-                stack.enter_context(frozen_statistics(run.model))
-            logits = scores(run.forward, images, config)
-            if targets is None:
-                loss = softmax_loss(logits, part.terms(terms), config.smoothing)
-            else:
-                loss = sigmoid_loss(logits, part.terms(terms), part.terms(targets), config.smoothing)
-            # The sum over all images of the step, divided by its nominal size: gradients are averaged over processes.
-            if normalised and config.activation_checkpointing:
-                stack.enter_context(statistics_counted_once(run.model))
-            if part is parts[-1]:  # in which processes wait for each other
-                run.progress.at("backward", run.step)
-            torch.autograd.backward(loss * run.world.size / config.batch_size)
-        total += loss.detach()
-    return total
-
-
-def take_step(run: Run, batch: Batch, before: dict[str, object]) -> None:
-    """Computes the gradient of a step's images and lets the optimiser take the step. `before`: the loader's state before it."""
-    config, seen = run.config, batch.valid.sum()
-    loss = backward(run, batch)
-    run.progress.at("optimiser", run.step)
-    norm = gradient_norm(run.model, config.clip)
-    for group in run.optimiser.param_groups:
-        group["lr"] = learning_rate(config, run.step, run.steps, run.steps_per_epoch)
-    run.optimiser.step()
-    run.optimiser.zero_grad()
-    if run.ema is not None:
-        run.ema.follow(run.model, run.step)
-    run.unlogged.append((before, torch.stack([loss, seen, batch.count - seen, norm]).double()))
-    run.step += 1
 
 
 # ------------------------------------------------------------------------------------------------------------ Training
@@ -137,7 +81,7 @@ def steps_of(run: Run, log: Log, held_out: HeldOut, stop: StopRequest, checkpoin
             moved = batch.to(run.device, non_blocking=True)
             if config.shuffle_labels:
                 moved = replace(moved, labels=shuffled(moved.labels, before, batch.positions))
-            take_step(run, moved, before)
+            take_step(run, moved, before, learning_rate(config, run.step, run.steps, run.steps_per_epoch))
             log.count(moved)
             collect_garbage(run.step)
         run.progress.at("agreement", run.step)

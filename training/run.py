@@ -1,25 +1,43 @@
 """The parts of a run, on one of its processes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import torch
 from torch import nn
 
-from tagmill.pipeline import Loader, World
+from tagmill.pipeline import Loader, LoaderConfig, World
 from tagmill.training.config.train import TrainConfig
 from tagmill.training.model.ema import WeightAverage
 from tagmill.training.model.statistics import has_batch_statistics
 from tagmill.training.parallel.progress import Progress
 
 
+class Order(Protocol):
+    """Where a run is in its images, as its checkpoints keep it: a loader, or another order of images."""
+
+    @property
+    def config(self) -> LoaderConfig: ...
+
+    @property
+    def batches_per_epoch(self) -> int: ...
+
+    def state_dict(self) -> dict[str, object]:
+        """Returns the place after the last batch: epoch, turn, manifest and view, as JSON has them."""
+
+    def load_state_dict(self, state: Mapping[str, object]) -> None:
+        """Continues from a place."""
+
+
 @dataclass
-class Run:
-    """What the steps of a run share and change."""
+class StepRun:
+    """What the steps and the checkpoints of a run share and change."""
 
     config: TrainConfig
     world: World
     device: str
-    loader: Loader
+    loader: Order
     model: nn.Module
     forward: nn.Module  # what is called in a step: the model, or with DDP a wrapper of it
     ema: WeightAverage | None  # the average of the weights; its `module` has their names
@@ -28,6 +46,8 @@ class Run:
     steps_per_epoch: int  # of the first epoch; a later one may have one step more or less
     label_weights: torch.Tensor | None  # [L]
     progress: Progress = field(default_factory=Progress)
+    mean: tuple[float, float, float] = LoaderConfig.mean  # of the images, in units of 0..255
+    std: tuple[float, float, float] = LoaderConfig.std
     step: int = 0  # steps that are done
     images: int = 0  # images that were taken, holes among them
     unlogged: list[tuple[dict[str, object], torch.Tensor]] = field(default_factory=list)
@@ -51,3 +71,10 @@ class Run:
         if not self.several:
             return None
         return 0 if self.config.sync_batch_norm else 1 if self.config.parallel == "fsdp" else None
+
+
+@dataclass
+class Run(StepRun):
+    """A run on a corpus."""
+
+    loader: Loader

@@ -1,4 +1,4 @@
 """Augmentations: draws their random numbers and applies them to a batch.
 
-Used from outside: apply, draws, image_size.
+Used from outside: apply, draws, image_size, squares.
 """

@@ -1,5 +1,6 @@
 """Tests that images outside a corpus are decoded as those of an evaluation."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tagmill.pipeline import ImageDecoder, Loader, LoaderConfig
-from tagmill.pipeline.augment.draws import eval_crops
+from tagmill.pipeline import Crops, ImageDecoder, Loader, LoaderConfig, eval_crops, whole_images
+from tagmill.shards.arrays import Int32s
 from tests.pipeline.corpora import make_corpus, picture
 
 
@@ -49,3 +50,18 @@ def test_the_crop_is_a_share_of_the_short_side(share: float, side: int) -> None:
     exact = 100 * 32 / round(32 / share)
     assert crops.width[0] == crops.height[0] == round(exact) and abs(side - exact) <= 2
     assert crops.x[0] == (160 - crops.width[0]) // 2
+
+
+def test_windows_and_labels_of_the_caller_are_those_of_the_batch() -> None:
+    good, asked = picture(3), []
+
+    def windows(widths: Int32s, heights: Int32s) -> Crops:
+        asked.append((widths.tolist(), heights.tolist()))
+        return replace(whole_images(widths, heights), flip=np.array([False, True, False]))
+
+    labels = [np.array([4], np.int32), np.array([1, 2], np.int32), np.array([3], np.int32)]
+    with ImageDecoder(16, threads=1) as decoder:
+        batch = decoder.decode([good, good, b"no image"], windows, labels)
+    assert asked[0][0][:2] != [1, 1] and asked[0][0][2] == asked[0][1][2] == 1
+    assert torch.equal(batch.images[0], batch.images[1].flip(2)) and not torch.equal(*batch.images[:2])
+    assert [batch.labels[row].tolist() for row in range(3)] == [[4], [1, 2], []]

@@ -28,10 +28,10 @@ from tagmill.training.checkpoints.resuming import check_identity, check_labels, 
 from tagmill.training.checkpoints.saving import Checkpoints, best_until
 from tagmill.training.checkpoints.state import set_optimiser, targets_of
 from tagmill.training.checkpoints.together import check_output, on_all, on_first
-from tagmill.training.run import Run
+from tagmill.training.run import StepRun
 
 
-def resume(run: Run, checkpoints: Checkpoints, vocabulary: Vocabulary, console: Console) -> None:
+def resume(run: StepRun, checkpoints: Checkpoints, vocabulary: Vocabulary, console: Console) -> None:
     """Continues from the checkpoint that the configuration names, the same on all processes; without one the run begins at
     step 0. Raises TagmillError, on all, for an output that cannot be written or is not shared, a checkpoint that is
     damaged, and one of another run."""
@@ -46,7 +46,7 @@ def resume(run: Run, checkpoints: Checkpoints, vocabulary: Vocabulary, console: 
     console.print(f"resumed    from step {run.step:,}")
 
 
-def restore(run: Run, store: Store, done: Done, group: Any) -> None:
+def restore(run: StepRun, store: Store, done: Done, group: Any) -> None:
     """Reads the state of a checkpoint into a run. Raises TagmillError, on all processes."""
     where = f"{store.url}/{folder_of(done.step)}"
     reader = on_all(group, lambda: CheckpointReader(store, done))
@@ -60,7 +60,7 @@ def restore(run: Run, store: Store, done: Done, group: Any) -> None:
     run.step, run.images, run.steps = done.step, done.images, done.steps
 
 
-def _choose(run: Run, checkpoints: Checkpoints) -> tuple[int | None, float | None]:
+def _choose(run: StepRun, checkpoints: Checkpoints) -> tuple[int | None, float | None]:
     """Returns the step to continue from and the best score until then, after the leftovers of killed saves are removed."""
     store, config = checkpoints.store, run.config
     remove_leftovers(store)
@@ -85,7 +85,7 @@ def _choose(run: Run, checkpoints: Checkpoints) -> tuple[int | None, float | Non
     return step, best_until(records, step)
 
 
-def _checked(run: Run, store: Store, step: int, vocabulary: Vocabulary) -> Done:
+def _checked(run: StepRun, store: Store, step: int, vocabulary: Vocabulary) -> Done:
     """Returns the record of a checkpoint that this run may continue from."""
     done, where = read_done(store, step), f"{store.url}/{folder_of(step)}"
     wanted = identity(run.config, vocabulary)
@@ -97,7 +97,7 @@ def _checked(run: Run, store: Store, step: int, vocabulary: Vocabulary) -> Done:
     return replace(done, loader=state, steps=_end(run, done, state, where))
 
 
-def _end(run: Run, done: Done, state: dict[str, Any], where: str) -> int:
+def _end(run: StepRun, done: Done, state: dict[str, Any], where: str) -> int:
     """Returns the steps of the whole run, whose remaining epochs may have another number of steps in another generation of
     the corpus. Raises TagmillError if the end would move without --extend, or is past."""
     config, epochs = run.config, run.loader.config.epochs

@@ -22,7 +22,7 @@ from tagmill.training.checkpoints.resuming import identity
 from tagmill.training.checkpoints.state import all_finite, own_share, tensors_of, values_of
 from tagmill.training.checkpoints.together import on_first
 from tagmill.training.checkpoints.writer import CheckpointWriter
-from tagmill.training.run import Run
+from tagmill.training.run import StepRun
 
 
 class Checkpoints:
@@ -31,7 +31,7 @@ class Checkpoints:
     The steps wait only while the state is copied to the memory of the host. The next checkpoint waits for the one before.
     """
 
-    def __init__(self, run: Run, store: Store, vocabulary: Vocabulary) -> None:
+    def __init__(self, run: StepRun, store: Store, vocabulary: Vocabulary) -> None:
         self.store = store
         self.records: dict[int, Done] = {}
         """The whole checkpoints of the output, by step; on process 0."""

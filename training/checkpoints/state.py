@@ -14,18 +14,18 @@ from torch.distributed.checkpoint.metadata import Metadata, TensorStorageMetadat
 from torch.distributed.tensor import DTensor
 
 from tagmill.shards import TagmillError
-from tagmill.training.run import Run
+from tagmill.training.run import StepRun
 
 MODEL, EMA, OPTIMISER = "model.", "ema.", "optimiser."
 MOST_NAMED = 4  # names of tensors in an error
 
 
-def modules_of(run: Run) -> dict[str, nn.Module]:
+def modules_of(run: StepRun) -> dict[str, nn.Module]:
     """Returns the networks whose tensors are saved, by the prefix of their names."""
     return {MODEL: run.model} | ({} if run.ema is None else {EMA: run.ema})
 
 
-def tensors_of(run: Run) -> dict[str, torch.Tensor]:
+def tensors_of(run: StepRun) -> dict[str, torch.Tensor]:
     """Returns all tensors of a run, as they are: not copied."""
     found = {
         f"{prefix}{name}": value
@@ -39,7 +39,7 @@ def tensors_of(run: Run) -> dict[str, torch.Tensor]:
     return found
 
 
-def values_of(run: Run) -> dict[str, Any]:
+def values_of(run: StepRun) -> dict[str, Any]:
     """Returns the values of the optimiser's state that are no tensors, by the names that a tensor would have."""
     found = dict[str, Any]()
     for name, parameter in run.model.named_parameters():
@@ -49,7 +49,7 @@ def values_of(run: Run) -> dict[str, Any]:
     return found
 
 
-def own_share(run: Run, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def own_share(run: StepRun, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Returns what this process saves: its parts of sharded tensors, and its share by bytes of the replicated ones, which
     are equal on all processes. Buffers are those of process 0: the statistics of batch normalisation differ."""
     buffers = {f"{prefix}{name}" for prefix, module in modules_of(run).items() for name, _ in module.named_buffers()}
@@ -65,7 +65,7 @@ def own_share(run: Run, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.
     }
 
 
-def all_finite(run: Run, tensors: Mapping[str, torch.Tensor]) -> bool:
+def all_finite(run: StepRun, tensors: Mapping[str, torch.Tensor]) -> bool:
     """Returns whether no number is infinite or NaN, on any process. Waits for the device."""
     parts = [value.to_local() if isinstance(value, DTensor) else value for value in tensors.values()]
     parts = [part.detach() for part in parts if part.is_floating_point() and part.numel()]
@@ -81,7 +81,7 @@ def all_finite(run: Run, tensors: Mapping[str, torch.Tensor]) -> bool:
     return bool(finite)
 
 
-def targets_of(run: Run, metadata: Metadata, where: str) -> dict[str, torch.Tensor]:
+def targets_of(run: StepRun, metadata: Metadata, where: str) -> dict[str, torch.Tensor]:
     """Returns the tensors into which a checkpoint is read: those of the networks themselves, and new ones for the
     optimiser. Raises TagmillError unless names and shapes are the checkpoint's."""
     parameters = dict(run.model.named_parameters())
@@ -115,7 +115,7 @@ def targets_of(run: Run, metadata: Metadata, where: str) -> dict[str, torch.Tens
     return wanted
 
 
-def set_optimiser(run: Run, tensors: Mapping[str, torch.Tensor], values: Mapping[str, Any]) -> None:
+def set_optimiser(run: StepRun, tensors: Mapping[str, torch.Tensor], values: Mapping[str, Any]) -> None:
     """Gives the optimiser the state of a checkpoint. Its settings stay those of the run."""
     optimiser = run.optimiser
     names = {id(parameter): name for name, parameter in run.model.named_parameters()}
