@@ -31,6 +31,17 @@ class Pose:
     """Share of the images with two or three of them."""
 
 
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """The pixels that a shape covers."""
+
+    mask: Image.Image
+    """Mode L; 255 where the shape is opaque."""
+    x: int
+    y: int
+    """The place of the mask's upper left corner in the image; it may be outside."""
+
+
 _KITCHEN = ("table", "cloth", "plain", "room", "stone")
 _OPEN = ("sky", "meadow", "sunset")
 POSES: dict[str, Pose] = {
@@ -91,11 +102,11 @@ def draw(rng: Rng, name: str) -> Image.Image:
     if rng.random() < 0.3:
         image = image.filter(ImageFilter.BoxBlur(rng.uniform(0.5, 3)))
     for _ in range(int(rng.choice([0, 0, 0, 1, 2, 3]))):
-        _place(image, rng, _odd_thing, rng.uniform(0.05, 0.14) * min(w, h), rng.random(2), 180)
+        place(image, rng, odd_thing, rng.uniform(0.05, 0.14) * min(w, h), rng.random(2), 180)
     light = rng.uniform(-1, 1)
     for centre, size in _stand(rng, pose, min(w, h)):
-        _place(image, rng, SHAPES[name], size, centre, pose.tilt, light)
-    return _photographed(image, rng)
+        place(image, rng, SHAPES[name], size, centre, pose.tilt, light)
+    return framed(photographed(image, rng), rng)
 
 
 def _stand(rng: Rng, pose: Pose, side: int) -> list[tuple[tuple[float, float], float]]:
@@ -112,7 +123,7 @@ def _stand(rng: Rng, pose: Pose, side: int) -> list[tuple[tuple[float, float], f
     ]
 
 
-def _place(
+def place(
     image: Image.Image,
     rng: Rng,
     shape: Callable[[Pen, Rng], None],
@@ -120,9 +131,9 @@ def _place(
     centre: tuple[float, float] | np.ndarray[tuple[int], np.dtype[np.float64]],
     tilt: float,
     light: float = 0.5,
-) -> None:
+) -> Footprint:
     """Draws a shape on its own layer at two or three times the resolution and pastes it, lit and with a shadow, onto
-    the image."""
+    the image. Returns which pixels it covers."""
     over = 3 if size < 90 else 2
     half = math.ceil(size * 1.5)
     angle = math.radians(rng.uniform(-tilt, tilt))
@@ -141,6 +152,7 @@ def _place(
     hole = ImageChops.invert(mask)
     spot = ImageChops.add(ImageChops.multiply(spot, Image.merge("RGB", (hole, hole, hole))), colour)
     image.paste(spot, (x, y))
+    return Footprint(mask, x, y)
 
 
 def _lit(colour: Image.Image, mask: Image.Image, size: float, light: float) -> Image.Image:
@@ -166,7 +178,7 @@ def _shadow(image: Image.Image, mask: Image.Image, x: int, y: int, size: float, 
     image.paste((12, 14, 24), (x - round(light * size * 0.09), y + round(size * 0.07)), mask=soft)
 
 
-def _odd_thing(pen: Pen, rng: Rng) -> None:
+def odd_thing(pen: Pen, rng: Rng) -> None:
     """Draws a small object that is none of the concepts: a ball, box, leaf, pebble, star or ring."""
     colour = vivid(rng)
     kind = int(rng.integers(0, 6))
@@ -188,8 +200,8 @@ def _odd_thing(pen: Pen, rng: Rng) -> None:
         pen.outline(oval(0, 0, 0.65, 0.65), 0.22, colour)
 
 
-def _photographed(image: Image.Image, rng: Rng) -> Image.Image:
-    """Applies a white balance, contrast, vignette, grain and sometimes a soft focus or a white frame."""
+def photographed(image: Image.Image, rng: Rng) -> Image.Image:
+    """Applies a white balance, contrast, vignette, grain and sometimes a soft focus."""
     w, h = image.size
     if rng.random() < 0.12:
         image = image.filter(ImageFilter.BoxBlur(rng.uniform(0.4, 1.2)))
@@ -205,7 +217,12 @@ def _photographed(image: Image.Image, rng: Rng) -> Image.Image:
     left, top = (int(v) for v in rng.integers(0, 300, 2))
     speckle = (grain()[top : top + h, left : left + w] * rng.uniform(0.1, 0.6)).astype(np.int16)
     pixels = np.clip(np.asarray(image, dtype=np.int16) + speckle[:, :, None], 0, 255).astype(np.uint8)
-    image = Image.fromarray(pixels)
+    return Image.fromarray(pixels)
+
+
+def framed(image: Image.Image, rng: Rng) -> Image.Image:
+    """Draws a white frame on one image in seventeen, and returns the image."""
+    w, h = image.size
     if rng.random() < 0.06:
         edge = round(min(w, h) * rng.uniform(0.02, 0.06))
         ImageDraw.Draw(image).rectangle((0, 0, w - 1, h - 1), outline=(248, 246, 240), width=edge)

@@ -62,7 +62,7 @@ PEOPLE = (
     "lupe",
 )
 
-TAGS_STREAM, PICTURE_STREAM, ENCODING_STREAM, EVALUATION_STREAM = 1, 2, 3, 4
+TAGS_STREAM, PICTURE_STREAM, ENCODING_STREAM, EVALUATION_STREAM, COCO_STREAM = 1, 2, 3, 4, 5
 """Last word of the seed of a row's own generators, so that they are independent."""
 
 FORBIDDEN = "members"

@@ -15,6 +15,7 @@ from typing import Any
 from rich.console import Console
 
 from tagmill.demo.accounts import accounts
+from tagmill.demo.coco import CocoSummary, make_coco
 from tagmill.demo.example import example
 from tagmill.demo.screen import summary_screen
 from tagmill.demo.serve import serve
@@ -48,6 +49,14 @@ class DemoConfig:
     """Epochs of training; None takes the recipe's."""
     shuffle_labels: bool = False
     """A control: labels are dealt to the wrong pictures, so nothing can be learnt and accuracy stays at chance."""
+    coco: bool = False
+    """Write a small set in COCO's format to OUTPUT/coco instead, with boxes and masks of the drawn concepts."""
+    coco_train: int = 1000
+    """Images of the COCO set to train on."""
+    coco_val: int = 200
+    """Images of the COCO set to evaluate on."""
+    coco_side: int = 128
+    """Long side of the images of the COCO set, in pixels."""
 
 
 class Stages:
@@ -148,6 +157,22 @@ def run(config: DemoConfig) -> dict[str, Any]:
     left.write_text(json.dumps(summary, indent=2) + "\n")
     summary_screen(console, summary, left)
     return summary
+
+
+def write_coco(config: DemoConfig) -> CocoSummary:
+    """Makes the COCO set of the drawn concepts below the output, or finds it there."""
+    with progress_shown() as progress:
+        found = make_coco(
+            config.output / "coco",
+            seed=config.seed,
+            train=config.coco_train,
+            val=config.coco_val,
+            side=config.coco_side,
+            processes=config.processes,
+            progress=progress,
+        )
+    Console().print(f"{found.train:,} + {found.val:,} images in COCO's format: {found.folder}", highlight=False)
+    return found
 
 
 def training_recipe(config: DemoConfig, corpus: Path) -> TrainConfig:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -17,6 +15,7 @@ import pyarrow.parquet as pq
 from tagmill.demo.concepts import CONCEPTS
 from tagmill.demo.draw import draw
 from tagmill.demo.encode import ENCODERS, apology, jpeg, near_copy, truncated
+from tagmill.demo.made_folder import cleared, finished, put_json, replaced
 from tagmill.demo.plant import (
     BROKEN,
     ENCODING_STREAM,
@@ -28,7 +27,6 @@ from tagmill.demo.plant import (
     generator,
     plan,
 )
-from tagmill.shards.errors import ConfigError
 from tagmill.shards.progress.protocol import Progress, Silent
 
 VERSION = 1
@@ -81,12 +79,12 @@ def make_web(
     folder = Path(folder)
     planned = plan(seed, rows, evaluation)
     stamp = {"version": VERSION, "seed": seed, "rows": rows, "evaluation": evaluation}
-    made = not _finished(folder, stamp)
+    made = not finished(folder / STAMP, stamp)
     if made:
-        _cleared(folder, stamp)
+        cleared(folder, STAMP, stamp, _OURS)
         _write_pictures(folder, seed, planned, evaluation_set(evaluation), processes, progress or Silent())
         _write_truth(folder, planned, stamp)
-        _put(folder / STAMP, {**stamp, "finished": True})
+        put_json(folder / STAMP, {**stamp, "finished": True})
     return WebSummary(folder=folder, seed=seed, rows=rows, evaluation=evaluation, **_totals(planned), made=made)
 
 
@@ -107,31 +105,8 @@ def write_rows(folder: Path | str, base_url: str) -> Path:
         }
     )
     path = folder / "rows.parquet"
-    _replaced(path, lambda part: pq.write_table(table, part))
+    replaced(path, lambda part: pq.write_table(table, part))
     return path
-
-
-def _finished(folder: Path, stamp: dict[str, int]) -> bool:
-    try:
-        found = json.loads((folder / STAMP).read_text())
-    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
-        return False
-    return bool(found == {**stamp, "finished": True})
-
-
-def _cleared(folder: Path, stamp: dict[str, int]) -> None:
-    """Empties the folder of an older or unfinished demo web, and marks it before anything is written."""
-    if folder.exists() and not folder.is_dir():
-        raise ConfigError("the demo web needs a folder", folder, "name another place")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / STAMP).is_file():
-        raise ConfigError("the folder contains files that are not a demo web's", folder, "name an empty or a new one")
-    for name in _OURS:
-        if (folder / name).is_dir():
-            shutil.rmtree(folder / name)
-        else:
-            (folder / name).unlink(missing_ok=True)
-    folder.mkdir(parents=True, exist_ok=True)
-    _put(folder / STAMP, {**stamp, "finished": False})
 
 
 def _write_pictures(
@@ -208,17 +183,6 @@ def _write_truth(folder: Path, rows: list[Row], stamp: dict[str, int]) -> None:
         ("tags", pa.list_(pa.string())), ("licence", pa.string()), ("page", pa.string()),
     ]  # fmt: skip
     table = pa.table({name: pa.array([getattr(row, name) for row in rows], kind) for name, kind in columns})
-    _replaced(folder / "truth.parquet", lambda part: pq.write_table(table, part))
+    replaced(folder / "truth.parquet", lambda part: pq.write_table(table, part))
     synsets = {concept.name: concept.synset for concept in CONCEPTS}
-    _put(folder / "truth.json", {**stamp, **_totals(rows), "synsets": synsets, "broken": BROKEN})
-
-
-def _put(path: Path, content: dict[str, object]) -> None:
-    _replaced(path, lambda part: part.write_text(json.dumps(content, indent=1) + "\n"))
-
-
-def _replaced(path: Path, write: Callable[[Path], object]) -> None:
-    """Writes to a temporary name and renames, so that readers never see half a file."""
-    part = path.with_name(path.name + ".part")
-    write(part)
-    part.replace(path)
+    put_json(folder / "truth.json", {**stamp, **_totals(rows), "synsets": synsets, "broken": BROKEN})

@@ -13,7 +13,7 @@ import webdataset
 from nvidia.dali import fn
 from nvidia.dali.pipeline import Pipeline
 
-from tagmill.demo.run import DemoConfig, check_own, free_port, ingest_config, run
+from tagmill.demo.run import DemoConfig, check_own, free_port, ingest_config, run, write_coco
 from tagmill.demo.serve import serve
 from tagmill.demo.web import STAMP, write_rows
 from tagmill.ingest import ingest
@@ -119,3 +119,10 @@ def read_by_dali(path: Path, num_samples: int) -> list[bytes]:
         pipeline.set_outputs(pictures)
     pipeline.build()
     return [bytes(pipeline.run()[0].at(0)) for _ in range(num_samples)]
+
+
+def test_a_coco_set_is_written_beside_and_found_again(tmp_path: Path) -> None:
+    config = DemoConfig(output=tmp_path, coco=True, coco_train=2, coco_val=1, coco_side=32, processes=1)
+    assert write_coco(config).made and not write_coco(config).made
+    assert {path.name for path in tmp_path.iterdir()} == {"coco"}
+    assert len(list((tmp_path / "coco" / "train").iterdir())) == 2
