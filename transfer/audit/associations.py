@@ -5,9 +5,9 @@ best k, minus the mean of the shares of the other groups, signed. Images of one 
 (bootstrap) and permuted (test), never images.
 
 The test is exact for any number of permutations: under no association, the groups of subjects are exchangeable, and what a
-difference is divided by is the same for every permutation. A p-value is the share of permutations in
-which the largest of all standardised differences is at least the observed one, so that the level holds for all labels and groups
-together (Westfall and Young's max-T).
+difference is divided by is the same for every permutation. A p-value is the share of permutations in which the largest of all
+standardised differences is at least the observed one, so that the level holds for all labels and groups together (Westfall and
+Young's max-T).
 """
 
 import math
@@ -50,11 +50,13 @@ class Associations:
 def associate(
     counts: SubjectCounts, level: float = 0.05, permutations: int = 9_999, draws: int = 2_000, seed: int = 0
 ) -> Associations:
-    """Tests all differences. `level`: chance of any finding where there is no association; also 1 - level is the coverage of each
+    """Tests all differences. `level`: chance of any finding where there is no association; 1 - level is the coverage of an
     interval. Raises ConfigError for fewer permutations than a finding needs."""
     if (permutations + 1) * level < 1:
         least = math.ceil(1 / level) - 1
-        raise ConfigError(f"{permutations:,} permutations cannot give p <= {level:g}", "audit", f"give at least {least:,}")
+        raise ConfigError(
+            f"{permutations:,} permutations cannot give p <= {level:g}", "audit", f"give at least {least:,}"
+        )
     permuted, drawn = (np.random.default_rng([seed, stream]) for stream in range(2))
     rates = group_rates(counts.hits, counts.images, _members(counts.group[None], len(counts.groups)))[0]
     difference = minus_others(rates)
@@ -65,8 +67,8 @@ def associate(
 
 
 def group_rates(hits: npt.NDArray[np.int64], images: npt.NDArray[np.int64], weights: npt.NDArray[np.float32]) -> Floats:
-    """Returns the share of images with a label in each group, [b, g, t]. `hits`: [s, t], `images`: [s], `weights`: [b, g, s], how
-    often a subject counts in a group. Products are exact in float32, as all are whole numbers below 2^24."""
+    """Returns the share of images with a label in each group, [b, g, t]. `hits`: [s, t], `images`: [s], `weights`: [b, g, s],
+    how often a subject counts in a group. Products are exact in float32, as all are whole numbers below 2^24."""
     blocks, groups, subjects = weights.shape
     flat = weights.reshape(-1, subjects)
     totals = np.maximum((flat @ images.astype(np.float32)).astype(np.float64), 1)
@@ -92,7 +94,9 @@ def _permuted(
     spread = _spread(counts)
     scale = np.where(spread > 0, spread, np.inf)
     own = np.abs(observed) / scale
-    blocks = [(np.abs(each) / scale).max(axis=(1, 2), initial=0.0) for each in _permutations(counts, permutations, chance)]
+    blocks = [
+        (np.abs(each) / scale).max(axis=(1, 2), initial=0.0) for each in _permutations(counts, permutations, chance)
+    ]
     largest = np.sort(np.concatenate([*blocks, [own.max(initial=0.0)]]))
     # Equal counts that are added in another order may be a rounding apart.
     p = (len(largest) - np.searchsorted(largest, own * (1 - 1e-9), side="left")) / len(largest)
@@ -101,8 +105,8 @@ def _permuted(
 
 
 def _spread(counts: SubjectCounts) -> Floats:
-    """Returns the standard deviation of each difference over permutations of subjects, to first order, [g, t]. It depends on the
-    subjects and the sizes of groups only, so every permutation has the same."""
+    """Returns the standard deviation of each difference over permutations of subjects, to first order, [g, t]. It depends on
+    the subjects and the sizes of groups only, so every permutation has the same."""
     images, hits = counts.images.astype(np.float64), counts.hits.astype(np.float64)
     subjects, groups = len(images), len(counts.groups)
     apart = hits - images[:, None] * (hits.sum(axis=0) / images.sum())

@@ -45,7 +45,9 @@ def read_attributes(address: str, name: str) -> Attributes:
             unknown += 1
             continue
         if group_of.setdefault(subject, group[:MOST_LETTERS]) != group[:MOST_LETTERS]:
-            what = f"the subject {subject!r:.80} has two values of {name!r:.40}: {group_of[subject]!r:.40}, {group!r:.40}"
+            what = (
+                f"the subject {subject!r:.80} has two values of {name!r:.40}: {group_of[subject]!r:.40}, {group!r:.40}"
+            )
             raise InputError(what, where, "give a subject one value, or make each value a subject of its own")
         subject_of[key] = subject
     if len(set(group_of.values())) > MOST_GROUPS:

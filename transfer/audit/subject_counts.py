@@ -56,7 +56,11 @@ def subtrees(labels: Sequence[ModelLabel], wordnet: WordNet | None = None) -> tu
 
 
 def count_hits(
-    keys: Sequence[str], top: npt.NDArray[np.int64], names: Sequence[str], trees: Sequence[AuditedLabel], attributes: Attributes
+    keys: Sequence[str],
+    top: npt.NDArray[np.int64],
+    names: Sequence[str],
+    trees: Sequence[AuditedLabel],
+    attributes: Attributes,
 ) -> SubjectCounts:
     """Counts the images of `keys` that have a known subject. `top`: [n, k], the best labels of each image; `names`: of the
     model's labels; `trees`: subtrees. Raises InputError for groups that are too small (see `check_groups`)."""
@@ -99,5 +103,6 @@ def _shown(
     order = np.argsort(label, kind="stable")
     image, ends = image[order], np.searchsorted(label[order], np.arange(labels + 1))
     return [
-        (each, np.unique(np.concatenate([image[ends[row] : ends[row + 1]] for row in each.labels]))) for each in candidates
+        (each, np.unique(np.concatenate([image[ends[row] : ends[row + 1]] for row in each.labels])))
+        for each in candidates
     ]

@@ -143,7 +143,8 @@ def _log_means(logits: Logits, temperature: float) -> npt.NDArray[np.float64]:
         shifted = logits[part].astype(np.float64) / temperature
         shifted -= logsumexp(shifted, axis=1, keepdims=True)
         found = np.logaddexp(found, logsumexp(shifted, axis=0))
-    return found + np.log(logits.shape[1] / len(logits))
+    means: npt.NDArray[np.float64] = found + np.log(logits.shape[1] / len(logits))
+    return means
 
 
 def _kernel(logits: Logits, temperature: float, biases: npt.NDArray[np.float64]) -> Logits:

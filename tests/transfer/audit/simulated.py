@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tagmill.transfer.audit.subject_counts import SubjectCounts, AuditedLabel
+from tagmill.transfer.audit.subject_counts import AuditedLabel, SubjectCounts
 
 
 def world(

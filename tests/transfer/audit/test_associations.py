@@ -21,7 +21,9 @@ def test_the_difference_is_the_public_protocols() -> None:
         shares = []
         for group in range(3):
             own = counts.group == group
-            images = [hit < hits for hits, all in zip(counts.hits[own, label], counts.images[own]) for hit in range(all)]
+            images = [
+                hit < hits for hits, all in zip(counts.hits[own, label], counts.images[own]) for hit in range(all)
+            ]
             shares.append(float(np.mean(images)))
         np.testing.assert_allclose(found.rates[:, label], shares)
         wanted = [shares[one] - np.mean([shares[other] for other in range(3) if other != one]) for one in range(3)]
@@ -102,5 +104,5 @@ def test_nothing_to_test_is_no_finding_and_too_few_permutations_are_refused() ->
     counts = world(np.random.default_rng(10), (30, 30), 3)
     empty = replace(counts, hits=counts.hits[:, :0], tested=())
     assert associate(empty, permutations=19, draws=5).found.shape == (2, 0)
-    with pytest.raises(ConfigError, match="18 permutations cannot give p <= 0.05.*at least 19"):
+    with pytest.raises(ConfigError, match=r"18 permutations cannot give p <= 0\.05.*at least 19"):
         associate(counts, permutations=18)
