@@ -32,7 +32,7 @@ def map_classes(
     """Returns the labels of each class, [classes].
 
     A class has the synset that its set gives, else all noun synsets that its name can have. Its labels are those that share one
-    of these synsets. A class without such a label gets the nearest ones above or below it, at most `most_steps` hypernym edges
+    of these synsets. A class without any gets the nearest ones above or below it, at most `most_steps` hypernym edges
     away in one direction; labels that mean another class of the set themselves are not used for that. A label or a class
     without any synset is compared by name. Raises ConfigError where no class has a label.
     """
