@@ -73,18 +73,21 @@ def group_rates(hits: npt.NDArray[np.int64], images: npt.NDArray[np.int64], weig
     flat = weights.reshape(-1, subjects)
     totals = np.maximum((flat @ images.astype(np.float32)).astype(np.float64), 1)
     found = (flat @ hits.astype(np.float32)).astype(np.float64) / totals[:, None]
-    return found.reshape(blocks, groups, -1)
+    rates: Floats = found.reshape(blocks, groups, -1)
+    return rates
 
 
 def minus_others(rates: Floats) -> Floats:
     """Returns the share of each group minus the mean of the shares of the others; groups are the last axis but one."""
     groups = rates.shape[-2]
-    return (rates * groups - rates.sum(axis=-2, keepdims=True)) / (groups - 1)
+    apart: Floats = (rates * groups - rates.sum(axis=-2, keepdims=True)) / (groups - 1)
+    return apart
 
 
 def _members(group: npt.NDArray[np.int64], groups: int) -> npt.NDArray[np.float32]:
     """Returns weights [b, g, s] of groups of subjects [b, s]."""
-    return (group[:, None, :] == np.arange(groups)[None, :, None]).astype(np.float32)
+    weights: npt.NDArray[np.float32] = (group[:, None, :] == np.arange(groups)[None, :, None]).astype(np.float32)
+    return weights
 
 
 def _permuted(
@@ -115,7 +118,8 @@ def _spread(counts: SubjectCounts) -> Floats:
     covariance = np.diag(sizes) - np.outer(sizes, sizes) / subjects  # of the sums of groups, drawn without replacement
     weights = minus_others(np.eye(groups)) / (sizes * images.mean())
     factors = np.einsum("gh,hi,gi->g", weights, covariance, weights)
-    return np.sqrt(factors[:, None] * variance)
+    spread: Floats = np.sqrt(factors[:, None] * variance)
+    return spread
 
 
 def _permutations(counts: SubjectCounts, number: int, chance: np.random.Generator) -> Iterator[Floats]:

@@ -2,8 +2,8 @@
 
 Mahajan et al. count each test image with a near duplicate among the training images as an error (a lower bound); BiT reports
 accuracy on the test set without these images (Table 7). The pairs are those that ingest listed in the corpus's tables
-(`--evaluation-set`), which name removed and marked images alike: a pair counts only if its image is a sample that the view trains
-on. A sample that was taken down later counts too, as it may have been trained on before.
+(`--evaluation-set`), which name removed and marked images alike: a pair counts only if its image is a sample that the view
+trains on. A sample that was taken down later counts too, as it may have been trained on before.
 """
 
 from collections.abc import Iterator
@@ -82,7 +82,9 @@ def seen_images(corpus: Corpus, view: str, evaluation_set: str) -> SeenImages:
         raise ConfigError(f"no pair of the evaluation set {evaluation_set!r}", corpus.store.url, f"it has: {known}")
     trained = trained_keys(corpus, opened, {key for _, key in pairs})
     names = frozenset(image for image, key in pairs if key in trained)
-    return SeenImages(names, frozenset(image for image, _ in pairs), len(pairs), sum(key in trained for _, key in pairs))
+    return SeenImages(
+        names, frozenset(image for image, _ in pairs), len(pairs), sum(key in trained for _, key in pairs)
+    )
 
 
 def trained_keys(corpus: Corpus, view: View, keys: set[str]) -> set[str]:
@@ -92,7 +94,9 @@ def trained_keys(corpus: Corpus, view: View, keys: set[str]) -> set[str]:
     try:
         fronts = np.array(sorted({int(key[:16], 16) for key in keys}), ">u8")
     except ValueError as error:
-        raise CorpusError(f"a pair whose key is none: {error}", corpus.store.url, "restore the tables of pairs") from error
+        raise CorpusError(
+            f"a pair whose key is none: {error}", corpus.store.url, "restore the tables of pairs"
+        ) from error
     if not len(fronts):
         return found
     for number in range(corpus.table.num_rows):

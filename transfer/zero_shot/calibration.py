@@ -58,7 +58,9 @@ def fit_temperature(logits: Logits, tags: Sequence[Sequence[int]]) -> float:
     _check_logits(logits)
     rows = np.array([row for row, own in enumerate(tags) if len(own)], np.int64)
     if not len(rows):
-        raise ConfigError("no held-out image with a label of the model", "temperature", "give a corpus of the model's labels")
+        raise ConfigError(
+            "no held-out image with a label of the model", "temperature", "give a corpus of the model's labels"
+        )
     hits = np.array([logits[row, list(tags[row])].mean(dtype=np.float64) for row in rows])
 
     def loss(logarithm: float) -> float:

@@ -36,7 +36,9 @@ def test_the_tables_have_the_names_that_ingest_gives() -> None:
     assert PAIRS == LEAKS
 
 
-def test_only_pairs_with_a_sample_that_the_view_trains_on_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_pairs_with_a_sample_that_the_view_trains_on_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "_BLOCK", 2)  # several blocks a shard
     corpus = paired(tmp_path, *((f"{n}.jpg", key_of(n)) for n in range(9)), ("r.jpg", REJECT), ("0.jpg", REJECT))
     seen = seen_images(corpus, "default", "val")
