@@ -24,7 +24,7 @@ from tagmill.transfer.audit.subject_counts import SubjectCounts
 POWER = 0.8  # of the smallest difference that is reported
 _ENTRIES = 1 << 22  # numbers of a block of permutations or draws
 
-Floats = npt.NDArray[np.float64]
+Rates = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,12 @@ class Associations:
     """Results for t tested labels and subtrees and g groups."""
 
     counts: SubjectCounts
-    rates: Floats  # [g, t], share of a group's images
-    difference: Floats  # [g, t], minus the mean of the other groups
-    low: Floats  # [g, t], ends of the bootstrap interval
-    high: Floats
-    p: Floats  # [g, t], for all labels and groups together
-    least: Floats  # [g, t], difference that the test would find with a probability of 0.8, about
+    rates: Rates  # [g, t], share of a group's images
+    difference: Rates  # [g, t], minus the mean of the other groups
+    low: Rates  # [g, t], ends of the bootstrap interval
+    high: Rates
+    p: Rates  # [g, t], for all labels and groups together
+    least: Rates  # [g, t], difference that the test would find with a probability of 0.8, about
     level: float
     permutations: int
 
@@ -53,10 +53,8 @@ def associate(
     """Tests all differences. `level`: chance of any finding where there is no association; 1 - level is the coverage of an
     interval. Raises ConfigError for fewer permutations than a finding needs."""
     if (permutations + 1) * level < 1:
-        least = math.ceil(1 / level) - 1
-        raise ConfigError(
-            f"{permutations:,} permutations cannot give p <= {level:g}", "audit", f"give at least {least:,}"
-        )
+        remedy = f"give at least {math.ceil(1 / level) - 1:,}"
+        raise ConfigError(f"{permutations:,} permutations cannot give p <= {level:g}", "audit", remedy)
     permuted, drawn = (np.random.default_rng([seed, stream]) for stream in range(2))
     rates = group_rates(counts.hits, counts.images, _members(counts.group[None], len(counts.groups)))[0]
     difference = minus_others(rates)
@@ -66,21 +64,21 @@ def associate(
     return Associations(counts, rates, difference, low, high, p, least, level, permutations)
 
 
-def group_rates(hits: npt.NDArray[np.int64], images: npt.NDArray[np.int64], weights: npt.NDArray[np.float32]) -> Floats:
+def group_rates(hits: npt.NDArray[np.int64], images: npt.NDArray[np.int64], weights: npt.NDArray[np.float32]) -> Rates:
     """Returns the share of images with a label in each group, [b, g, t]. `hits`: [s, t], `images`: [s], `weights`: [b, g, s],
     how often a subject counts in a group. Products are exact in float32, as all are whole numbers below 2^24."""
     blocks, groups, subjects = weights.shape
     flat = weights.reshape(-1, subjects)
     totals = np.maximum((flat @ images.astype(np.float32)).astype(np.float64), 1)
     found = (flat @ hits.astype(np.float32)).astype(np.float64) / totals[:, None]
-    rates: Floats = found.reshape(blocks, groups, -1)
+    rates: Rates = found.reshape(blocks, groups, -1)
     return rates
 
 
-def minus_others(rates: Floats) -> Floats:
+def minus_others(rates: Rates) -> Rates:
     """Returns the share of each group minus the mean of the shares of the others; groups are the last axis but one."""
     groups = rates.shape[-2]
-    apart: Floats = (rates * groups - rates.sum(axis=-2, keepdims=True)) / (groups - 1)
+    apart: Rates = (rates * groups - rates.sum(axis=-2, keepdims=True)) / (groups - 1)
     return apart
 
 
@@ -91,8 +89,8 @@ def _members(group: npt.NDArray[np.int64], groups: int) -> npt.NDArray[np.float3
 
 
 def _permuted(
-    counts: SubjectCounts, observed: Floats, level: float, permutations: int, chance: np.random.Generator
-) -> tuple[Floats, Floats, float]:
+    counts: SubjectCounts, observed: Rates, level: float, permutations: int, chance: np.random.Generator
+) -> tuple[Rates, Rates, float]:
     """Returns p-values [g, t], the spread of each difference [g, t], and the critical standardised difference at the level."""
     spread = _spread(counts)
     scale = np.where(spread > 0, spread, np.inf)
@@ -107,7 +105,7 @@ def _permuted(
     return p, spread, critical
 
 
-def _spread(counts: SubjectCounts) -> Floats:
+def _spread(counts: SubjectCounts) -> Rates:
     """Returns the standard deviation of each difference over permutations of subjects, to first order, [g, t]. It depends on
     the subjects and the sizes of groups only, so every permutation has the same."""
     images, hits = counts.images.astype(np.float64), counts.hits.astype(np.float64)
@@ -118,11 +116,11 @@ def _spread(counts: SubjectCounts) -> Floats:
     covariance = np.diag(sizes) - np.outer(sizes, sizes) / subjects  # of the sums of groups, drawn without replacement
     weights = minus_others(np.eye(groups)) / (sizes * images.mean())
     factors = np.einsum("gh,hi,gi->g", weights, covariance, weights)
-    spread: Floats = np.sqrt(factors[:, None] * variance)
+    spread: Rates = np.sqrt(factors[:, None] * variance)
     return spread
 
 
-def _permutations(counts: SubjectCounts, number: int, chance: np.random.Generator) -> Iterator[Floats]:
+def _permutations(counts: SubjectCounts, number: int, chance: np.random.Generator) -> Iterator[Rates]:
     """Yields blocks of the differences under random permutations of subjects, [b, g, t]."""
     subjects, groups = len(counts.subjects), len(counts.groups)
     step = max(1, _ENTRIES // (groups * (subjects + counts.hits.shape[1])))
@@ -131,7 +129,7 @@ def _permutations(counts: SubjectCounts, number: int, chance: np.random.Generato
         yield minus_others(group_rates(counts.hits, counts.images, _members(shuffled, groups)))
 
 
-def _intervals(counts: SubjectCounts, level: float, draws: int, chance: np.random.Generator) -> tuple[Floats, Floats]:
+def _intervals(counts: SubjectCounts, level: float, draws: int, chance: np.random.Generator) -> tuple[Rates, Rates]:
     """Returns the ends of percentile intervals from samples of subjects, drawn within each group with replacement: [g, t]."""
     subjects, groups = len(counts.subjects), len(counts.groups)
     weights = np.zeros((draws, groups, subjects), np.float32)

@@ -10,7 +10,6 @@ from tagmill.transfer.zero_shot.class_map import ClassLabels
 
 Score = Literal["sum", "mean", "max"]
 SCORES: tuple[Score, ...] = ("sum", "mean", "max")
-MOST_TOP = 5  # classes that an outcome keeps of an image
 
 
 def class_scores(
@@ -34,11 +33,3 @@ def class_scores(
         best = best + np.log(np.add.reduceat(apart, starts, axis=1)) - (np.log(sizes) if score == "mean" else 0.0)
     found[:, covered] = best
     return found
-
-
-def best_classes(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-    """Returns the best min(5, classes) classes of each image, best first, of equal ones the first; -1 for minus infinity."""
-    most = min(MOST_TOP, scores.shape[1])
-    order = np.argsort(-scores, axis=1, kind="stable")[:, :most]
-    best = np.take_along_axis(scores, order, axis=1)
-    return np.where(np.isneginf(best), -1, order).astype(np.int64)

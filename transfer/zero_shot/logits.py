@@ -3,19 +3,19 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from tagmill.ingest.config.image_policy import ImagePolicy
 from tagmill.ingest.images.prepare import prepare
 from tagmill.ingest.images.rejected import Rejected
 from tagmill.pipeline import ImageDecoder
-from tagmill.shards import ConfigError, TagmillError
+from tagmill.shards import ConfigError
 from tagmill.training.trained.labels import ModelLabel
-from tagmill.training.trained.model import Trained, Transform
+from tagmill.training.trained.model import Trained
+from tagmill.transfer.features.backbone import open_backbone
 from tagmill.transfer.sets.labelled_set import LabelledSet
 
 BLOCK = 64  # images that the model gets at a time
@@ -33,18 +33,21 @@ class LogitBlock:
 class LabelModel:
     """A model with the meaning of its outputs."""
 
-    def __init__(self, trained: Trained, device: str = "cpu", threads: int | None = None) -> None:
-        """`threads`: decoding threads; None: the cores of this process. Raises ConfigError for a model without labels, and
-        TagmillError for one that cannot be built."""
+    def __init__(
+        self, trained: Trained, device: Literal["auto", "cpu", "cuda"] = "auto", threads: int | None = None
+    ) -> None:
+        """`threads`: decoding threads; None: the cores of this process. Raises ConfigError for a model without labels or with
+        another number of outputs, and TagmillError for one that cannot be built."""
         if trained.labels is None:
             remedy = "give a run's output, or a folder that `tagmill train export` made"
             raise ConfigError("a model that does not name its labels", trained.where, remedy)
         self.labels: tuple[ModelLabel, ...] = trained.labels
         self.where, self.digest = trained.where, trained.digest
-        self._device = device
-        self._network = trained.build().to(device)
-        self._transform = trained.transform or Transform()
-        self._decoder = ImageDecoder(self._transform.size, self._transform.share, threads)
+        self._backbone = open_backbone(trained, outputs="logits", device=device)
+        if self._backbone.width != len(self.labels):
+            what = f"{self._backbone.width:,} outputs for {len(self.labels):,} labels"
+            raise ConfigError(what, trained.where, "export the model again")
+        self._decoder = ImageDecoder(self._backbone.transform.size, self._backbone.transform.share, threads)
 
     def __enter__(self) -> Self:
         return self
@@ -54,7 +57,7 @@ class LabelModel:
 
     def blocks(self, images: LabelledSet, places: Sequence[int], skipped: Counter[str]) -> Iterator[LogitBlock]:
         """Yields the outputs for examples of a set, in order, and counts images without any by reason in `skipped`. Raises
-        StoreError for a store that fails, and TagmillError where outputs have another number than the labels."""
+        StoreError for a store that fails."""
         for start in range(0, len(places), BLOCK):
             yield self._block(images, np.array(places[start : start + BLOCK], np.int64), skipped)
 
@@ -67,17 +70,12 @@ class LabelModel:
             np.concatenate([none, *(part.values for part in parts)]),
         )
 
-    @torch.inference_mode()
     def _block(self, images: LabelledSet, places: npt.NDArray[np.int64], skipped: Counter[str]) -> LogitBlock:
         jpegs = [_jpeg(body, skipped) for body in images.read(places.tolist())]
-        batch = self._decoder.decode(jpegs).to(self._device)
-        valid = batch.valid.numpy(force=True)
+        batch = self._decoder.decode(jpegs)
+        valid = batch.valid.numpy()
         skipped["not decoded"] += sum(jpeg is not None for jpeg in jpegs) - int(valid.sum())
-        pixels = batch.normalised("float32", self._transform.mean, self._transform.std).images
-        values = self._network(pixels).float().numpy(force=True)
-        if values.shape != (len(jpegs), len(self.labels)):
-            what = f"outputs {values.shape} of {len(jpegs)} images for {len(self.labels):,} labels"
-            raise TagmillError(what, self.where, "export the model again")
+        values = self._backbone(batch).numpy()
         finite = np.isfinite(values).all(axis=1)
         skipped["outputs that are not finite"] += int((valid & ~finite).sum())
         good = valid & finite

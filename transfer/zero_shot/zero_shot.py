@@ -9,10 +9,11 @@ import numpy as np
 from tagmill.shards import ConfigError, TagmillError
 from tagmill.training.trained.labels import ModelLabel
 from tagmill.transfer.outcome.outcome import Outcome
+from tagmill.transfer.probes.probe_input import best_classes
 from tagmill.transfer.sets.labelled_set import LabelledSet
 from tagmill.transfer.zero_shot.calibration import MOST_ENTRIES, Calibration, calibrate, no_calibration
 from tagmill.transfer.zero_shot.class_map import ClassLabels
-from tagmill.transfer.zero_shot.class_scores import SCORES, best_classes, class_scores
+from tagmill.transfer.zero_shot.class_scores import SCORES, class_scores
 from tagmill.transfer.zero_shot.logits import LabelModel
 
 

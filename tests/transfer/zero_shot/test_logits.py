@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from tagmill.pipeline import ImageDecoder
-from tagmill.shards import ConfigError, TagmillError
+from tagmill.shards import ConfigError
+from tagmill.transfer.features.backbone import open_backbone
 from tagmill.transfer.zero_shot import logits
 from tagmill.transfer.zero_shot.logits import LabelModel
 from tests.training.trained.models import trained
@@ -47,9 +48,11 @@ def test_outputs_that_are_not_finite_are_counted() -> None:
     assert +skipped == {"outputs that are not finite": 3}
 
 
-def test_models_without_labels_and_of_other_outputs_are_refused() -> None:
+def test_models_without_labels_and_of_other_outputs_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match="does not name its labels"):
         LabelModel(replace(ONE, labels=None), threads=1)
-    with LabelModel(ONE, threads=1) as model, pytest.raises(TagmillError, match="for 3 labels"):
-        model.labels = model.labels[:3]
-        model.table(drawn_set(1, 1), [0], Counter())
+    monkeypatch.setattr(
+        logits, "open_backbone", lambda *known, **named: replace(open_backbone(*known, **named), width=3)
+    )
+    with pytest.raises(ConfigError, match="3 outputs for 4 labels"):
+        LabelModel(ONE, threads=1)
