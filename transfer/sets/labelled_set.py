@@ -36,7 +36,7 @@ class LabelledSet(ABC):
     @abstractmethod
     def read(self, places: Sequence[int]) -> list[bytes | None]:
         """Returns the encoded images, of any format of the web, at these places of `examples`; None for one that is missing or
-        larger than an image may be.
+        larger than an image may be. Several threads call it at once.
         Raises StoreError for a store that fails."""
 
     def __len__(self) -> int:

@@ -9,14 +9,9 @@ from safetensors.torch import save_file
 from timm.layers import resample_abs_pos_embed
 
 from tagmill.shards import ConfigError, TagmillError
-from tagmill.training.trained.model import Trained, Transform
+from tagmill.training.trained.model import Transform
 from tagmill.transfer.features.backbone import at_resolution, open_backbone, read_model
-
-
-def model(network: str = "test_efficientnet", **arguments: object) -> Trained:
-    torch.manual_seed(3)
-    built = timm.create_model(network, **arguments)
-    return Trained("memory", built.state_dict(), network, arguments, transform=Transform(64))
+from tests.transfer.features.small_model import small_model
 
 
 def images(side: int = 64) -> torch.Tensor:
@@ -26,7 +21,7 @@ def images(side: int = 64) -> torch.Tensor:
 @pytest.mark.parametrize("network", ["test_efficientnet", "test_vit", "test_resnet", "test_convnext"])
 def test_features_are_those_of_timm_for_a_network_without_a_last_layer(network: str) -> None:
     arguments = {"img_size": 64} if network == "test_vit" else {}
-    trained = model(network, **arguments)
+    trained = small_model(network, **arguments)
     bare = timm.create_model(network, num_classes=0, **arguments).eval()
     bare.load_state_dict(trained.weights, strict=False)
     backbone = open_backbone(trained, device="cpu")
@@ -36,7 +31,7 @@ def test_features_are_those_of_timm_for_a_network_without_a_last_layer(network: 
 
 
 def test_logits_are_those_of_the_whole_network() -> None:
-    trained = model()
+    trained = small_model()
     backbone = open_backbone(trained, outputs="logits", device="cpu")
     with torch.inference_mode():
         assert torch.equal(backbone.of(images()), trained.build()(images()))
@@ -45,7 +40,7 @@ def test_logits_are_those_of_the_whole_network() -> None:
 
 @pytest.mark.parametrize("side", [96, 160])
 def test_a_vit_at_another_resolution_has_its_position_embeddings_resampled(side: int) -> None:
-    trained = model("test_vit", img_size=64)
+    trained = small_model("test_vit", img_size=64)
     backbone = open_backbone(trained, side, device="cpu")
     patch = 64 // int((trained.weights["pos_embed"].shape[1] - 1) ** 0.5)
     expected = timm.create_model("test_vit", img_size=side).eval()
@@ -65,14 +60,14 @@ def test_a_network_at_its_own_resolution_stays_as_it_is() -> None:
 
 def test_a_side_that_does_not_suit_the_network_is_one_line() -> None:
     with pytest.raises(ConfigError, match="no images of 97 pixels"):
-        open_backbone(model("test_vit", img_size=64), 97, device="cpu")
-    assert open_backbone(model(), 97, share=0.5, device="cpu").transform == Transform(97, 0.5)
+        open_backbone(small_model("test_vit", img_size=64), 97, device="cpu")
+    assert open_backbone(small_model(), 97, share=0.5, device="cpu").transform == Transform(97, 0.5)
     with pytest.raises(ConfigError, match=r"centre crop of 1\.5"):
-        open_backbone(model(), share=1.5, device="cpu")
+        open_backbone(small_model(), share=1.5, device="cpu")
 
 
 def test_bare_weights_become_a_model_by_the_name_of_their_network(tmp_path: Path) -> None:
-    file, trained = str(tmp_path / "weights.safetensors"), model(num_classes=7)
+    file, trained = str(tmp_path / "weights.safetensors"), small_model(num_classes=7)
     save_file(dict(trained.weights), file)
     named = read_model(file, "test_efficientnet")
     facts = timm.create_model("test_efficientnet").pretrained_cfg
@@ -95,4 +90,4 @@ def test_bare_weights_become_a_model_by_the_name_of_their_network(tmp_path: Path
 
 def test_a_network_of_tokens_without_a_vector_is_refused() -> None:
     with pytest.raises(ConfigError, match="not one vector an image"):
-        open_backbone(model("test_vit", img_size=64, global_pool=""), device="cpu")
+        open_backbone(small_model("test_vit", img_size=64, global_pool=""), device="cpu")
