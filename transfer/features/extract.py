@@ -128,7 +128,7 @@ def made_parts(
 
 def _finite(values: npt.NDArray[np.float32], reasons: Sequence[str]) -> tuple[npt.NDArray[np.float32], tuple[str, ...]]:
     """Returns the features, zero for images without, and the reasons, with those of features that are not finite."""
-    finite: list[bool] = np.isfinite(values).all(axis=1).tolist()
+    finite = [bool(np.isfinite(row).all()) for row in values]
     why = tuple(reason or ("" if good else NOT_FINITE) for reason, good in zip(reasons, finite, strict=True))
     return np.where(np.array([not reason for reason in why])[:, None], values, np.float32(0)), why
 

@@ -29,7 +29,7 @@ class PartLayout:
     """How a set is divided. Both numbers may change the last bits of features, so they are part of the digest."""
 
     part: int = 1024  # images of a part: what a kill costs at most
-    batch: int = 32  # images that the network gets at a time; batches begin anew in each part
+    batch: int = 32  # images that the network gets at a time; each part begins with a new batch
 
 
 @dataclass(frozen=True, eq=False)
