@@ -89,7 +89,7 @@ def _write(folder: Path, seed: int, counts: dict[str, int], side: int, processes
         for rows in _drawn(folder, tasks, processes):
             for image, things in rows:
                 images.append(image)
-                annotations.extend({"id": len(annotations) + n, **thing} for n, thing in enumerate(things, 1))
+                annotations += [{"id": len(annotations) + n, **thing} for n, thing in enumerate(things, 1)]
             progress.advance(len(rows))
         put_json(
             folder / "annotations" / f"instances_{part}.json",

@@ -38,6 +38,7 @@ def test_pycocotools_reads_boxes_areas_and_masks_that_agree(coco: Path) -> None:
     assert len(read["train"].imgs) == 16 and len(read["val"].imgs) == 4
     assert not set(read["train"].imgs) & set(read["val"].imgs)
     for part, found in read.items():
+        assert len(found.anns) == len(found.dataset["annotations"])  # no two have one id
         assert [each["name"] for each in found.cats.values()] == [each.name for each in CONCEPTS]
         for row in found.imgs.values():
             with Image.open(coco / part / row["file_name"]) as image:
