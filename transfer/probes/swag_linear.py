@@ -76,7 +76,9 @@ def _trained(data: ProbeInput, recipe: SwagRecipe, draw: torch.Generator, device
     # A cosine in epochs, as torchvision's reference training steps it.
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, recipe.epochs)
     for _ in range(recipe.epochs):
-        for rows in torch.randperm(count, generator=draw).to(device).split(recipe.batch):
+        order = torch.randperm(count, generator=draw).to(device)
+        for start in range(0, count, recipe.batch):
+            rows = order[start : start + recipe.batch]
             optimiser.zero_grad()
             loss = functional.cross_entropy(functional.linear(values[rows], weights, bias), labels[rows])
             torch.autograd.backward([loss])
