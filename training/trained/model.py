@@ -54,7 +54,7 @@ class Trained:
     def build(self) -> nn.Module:
         """Returns the network with these weights, in evaluation mode. Raises TagmillError where they do not fit it."""
         self.skeleton()  # so that no configuration takes more memory than its weights
-        model = self._network()
+        model = self.fresh()
         try:
             model.load_state_dict(dict(self.weights))
         except RuntimeError as error:
@@ -66,18 +66,19 @@ class Trained:
         TagmillError where the weights do not fit it."""
         try:
             with torch.device("meta"):
-                model = self._network()
+                model = self.fresh()
         except TagmillError as error:
             if not isinstance(error.__cause__, NotImplementedError) and "meta" not in str(error.__cause__):
                 raise
-            model = self._network()  # one that looks at numbers while it is built
+            model = self.fresh()  # one that looks at numbers while it is built
         wanted = {name: tuple(value.shape) for name, value in model.state_dict().items()}
         found = {name: tuple(value.shape) for name, value in self.weights.items()}
         if differ := sorted(name for name in wanted | found if wanted.get(name) != found.get(name)):
             raise self._unfit(", ".join(differ[:3]))
         return model
 
-    def _network(self) -> nn.Module:
+    def fresh(self) -> nn.Module:
+        """Returns the network with the random weights that timm begins with. Raises TagmillError for one that cannot be built."""
         if self.network is None:
             what = "weights without the name of their network"
             raise TagmillError(what, self.where, "give a folder that `tagmill train export` made, or a run's output")
