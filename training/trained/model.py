@@ -78,7 +78,7 @@ class Trained:
         return model
 
     def fresh(self) -> nn.Module:
-        """Returns the network with the random weights that timm begins with. Raises TagmillError for one that cannot be built."""
+        """Returns the network with the random weights of timm. Raises TagmillError for one that cannot be built."""
         if self.network is None:
             what = "weights without the name of their network"
             raise TagmillError(what, self.where, "give a folder that `tagmill train export` made, or a run's output")

@@ -16,8 +16,8 @@ from tagmill.transfer.features.decoded import decoded_batches
 from tagmill.transfer.sets.labelled_set import LabelledSet
 
 RANDOM_SEEDS = (0, 1, 2, 3, 4)
-CALIBRATION_IMAGES = 1000
-CALIBRATION_BATCH = 50
+STATISTICS_IMAGES = 1000
+STATISTICS_BATCH = 50
 
 
 def architecture(network: str, transform: Transform | None = None) -> Trained:
@@ -36,8 +36,8 @@ def random_network(
     seed: int,
     images: LabelledSet,
     *,
-    count: int = CALIBRATION_IMAGES,
-    batch: int = CALIBRATION_BATCH,
+    count: int = STATISTICS_IMAGES,
+    batch: int = STATISTICS_BATCH,
     threads: int | None = None,
 ) -> Trained:
     """Returns the network of `like` with random weights and everything else of it: labels, transform, loss. Batch
@@ -49,7 +49,7 @@ def random_network(
         torch.manual_seed(seed)
         network = like.fresh().eval()
     network = network.to("cuda" if torch.cuda.is_available() else "cpu")
-    calibrate(network, like.transform or Transform(), images, count=count, batch=batch, threads=threads)
+    set_statistics(network, like.transform or Transform(), images, count=count, batch=batch, threads=threads)
     weights = {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
     return replace(like, where=f"random {like.network}, seed {seed}", weights=weights)
 
@@ -63,18 +63,18 @@ def random_networks(
 
 
 @torch.no_grad()
-def calibrate(
+def set_statistics(
     network: nn.Module,
     transform: Transform,
     images: LabelledSet,
     *,
-    count: int = CALIBRATION_IMAGES,
-    batch: int = CALIBRATION_BATCH,
+    count: int = STATISTICS_IMAGES,
+    batch: int = STATISTICS_BATCH,
     threads: int | None = None,
 ) -> None:
-    """Sets the running statistics of all batch normalisation to the plain average of those of the batches, in place, with the
-    rest of the network in evaluation mode, on the network's device. Needs no image where there is no batch normalisation. Raises TagmillError where
-    fewer than two images can be decoded."""
+    """Sets the running statistics of all batch normalisation to the plain average of those of the batches, in place, with
+    the rest of the network in evaluation mode, on the network's device. Needs no image where there is no batch
+    normalisation. Raises TagmillError where fewer than two images can be decoded."""
     norms = [module for module in network.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
     if not norms:
         return
