@@ -85,7 +85,7 @@ def bring(items: tuple[Item, ...], output: Path) -> dict[str, str]:
         made[item.name] = digests
         (output / MADE).write_text(json.dumps(made, indent=1) + "\n")
         found[item.name] = "made"
-    (output / "README.md").write_text(_readme(items, found))
+    (output / "README.md").write_text(_readme(items, found, output))
     return found
 
 
@@ -106,10 +106,11 @@ def _replace(item: Item, files: Files, output: Path) -> None:
     partial.rename(output / item.name)
 
 
-def _readme(items: tuple[Item, ...], found: Mapping[str, str]) -> str:
+def _readme(items: tuple[Item, ...], found: Mapping[str, str], output: Path) -> str:
     lines = ["# Data from packages, for trying `tagmill transfer`", "", "Not for committing. Licences:", ""]
-    for item in items:
-        lines.append(f"- `{item.name}`: {item.about}. State: {found[item.name]}.")
+    for item in {item.name: item for item in (*ITEMS, *items)}.values():
+        state = found.get(item.name, "there" if (output / item.name).exists() else "not asked for")
+        lines.append(f"- `{item.name}`: {item.about}. State: {state}.")
         lines += [f"  - {package.name} {package.version}: {package.licence}" for package in item.packages]
         if not item.packages:
             lines.append(
