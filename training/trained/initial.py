@@ -57,21 +57,41 @@ def begin_from(config: TrainConfig, model: nn.Module, vocabulary: Vocabulary, co
 def initialise(model: nn.Module, trained: Trained, vocabulary: Vocabulary, config: TrainConfig) -> Start:
     """Gives a network (on torch's meta device: none of it) the weights of a trained model. Raises ConfigError that names the
     first tensors that do not fit."""
-    own, source = model.state_dict(), {_unwrapped(name): value for name, value in trained.weights.items()}
-    start, path = Start(trained.digest), classifier_path(model)
-    head = {name for name in own if path is not None and name.startswith(f"{path}.")}
+    start, own, source = take_trunk(model, trained, config.model), model.state_dict(), _source_of(trained)
+    found = _head_of(
+        {name: own[name] for name in sorted(_head_names(model))}, source, trained, vocabulary, config, start
+    )
+    _compare_transform(trained, start)
+    if not any(value.is_meta for value in own.values()):
+        model.load_state_dict(found, strict=False)
+    return start
+
+
+def take_trunk(model: nn.Module, trained: Trained, network: str) -> Start:
+    """Gives a network, `network` in timm, all weights of a trained model but those of its last layer (on torch's meta device:
+    none). Position embeddings are resized to the network's grid. Raises ConfigError that names the first tensors that do not
+    fit."""
+    own, source, start = model.state_dict(), _source_of(trained), Start(trained.digest)
+    head = _head_names(model)
     trunk = {name: value for name, value in own.items() if name not in head}
-    found = _trunk_of(trunk, source, model, trained, config.model, start)
+    found = _trunk_of(trunk, source, model, trained, network, start)
     start.lines.insert(0, f"init       {trained.where}: {len(found):,} of {len(trunk):,} tensors below the last layer")
     if lacking := [name for name in trunk if name not in found]:
         start.lines.append(f"           begin new: {_some(lacking)}")
     if unused := [name for name in source if name not in own]:
         start.lines.append(f"           not used: {_some(unused)}")
-    found |= _head_of({name: own[name] for name in sorted(head)}, source, trained, vocabulary, config, start)
-    _compare_transform(trained, start)
     if not any(value.is_meta for value in own.values()):
         model.load_state_dict(found, strict=False)
     return start
+
+
+def _source_of(trained: Trained) -> dict[str, torch.Tensor]:
+    return {_unwrapped(name): value for name, value in trained.weights.items()}
+
+
+def _head_names(model: nn.Module) -> set[str]:
+    path = classifier_path(model)
+    return {name for name in model.state_dict() if path is not None and name.startswith(f"{path}.")}
 
 
 def _trunk_of(

@@ -1,0 +1,147 @@
+"""Tests fine-tuning as a whole: what it learns, what it repeats bit for bit, and what ends it."""
+
+import multiprocessing
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tagmill.shards import ConfigError, Store, TagmillError
+from tagmill.training.checkpoints.weights import find_checkpoint, read_checkpoint_weights
+from tagmill.transfer.finetune import fine_tune as subject
+from tagmill.transfer.outcome.check import check_outcome
+from tagmill.transfer.outcome.outcome import Outcome
+from tests.transfer.drawn_set import drawn_set
+from tests.transfer.finetune.small_tune import TEST, killed_at, random_model, tuned
+
+KILLS = int(os.environ.get("TAGMILL_KILLS", "2"))
+PUTS = 18
+"""Objects that a run writes: one to try the output, four for each of four checkpoints, and one more when it begins."""
+
+
+def weights(work: Path) -> dict[str, torch.Tensor]:
+    """The weights of the only run below a folder."""
+    (folder,) = Path(work, "fine-tune").iterdir()
+    return read_checkpoint_weights(*find_checkpoint(str(folder)))
+
+
+def same(one: Outcome, two: Outcome) -> bool:
+    """Whether two outcomes are equal in all numbers."""
+    arrays = all(np.array_equal(getattr(one, name), getattr(two, name)) for name in ("keys", "truth", "top", "groups"))
+    return arrays and (one.settings, one.skipped, one.model, one.set) == (two.settings, two.skipped, two.model, two.set)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Outcome]:
+    """A run that nothing disturbed."""
+    work = tmp_path_factory.mktemp("whole")
+    return work, tuned(work)
+
+
+def test_the_outcome_is_complete_and_names_what_gave_it(whole: tuple[Path, Outcome]) -> None:
+    outcome = whole[1]
+    check_outcome(outcome)
+    kept = [place for place in range(18) if place not in (2, 7)]
+    assert outcome.keys.tolist() == [TEST.examples[place].key for place in kept]
+    assert outcome.truth.tolist() == [place % 3 for place in kept] and outcome.top.shape == (16, 3)
+    assert outcome.groups is not None and outcome.groups[0] == TEST.examples[0].group
+    assert sum(outcome.skipped.values()) == 2 and outcome.skipped["missing"] == 1
+    assert outcome.protocol == "hyperrule"
+    recipe: Any = outcome.settings["recipe"]
+    assert recipe["scale"] == 0.024 and recipe["schedule"]["steps"] == 12 and recipe["batch_size"] == 8
+    skipped: Any = outcome.settings["train_skipped"]
+    assert sum(skipped.values()) == 3 and skipped["missing"] == 2
+
+
+def test_a_run_that_has_ended_is_not_repeated(whole: tuple[Path, Outcome], monkeypatch: pytest.MonkeyPatch) -> None:
+    work, outcome = whole
+
+    def no_step(*_: object) -> None:
+        raise AssertionError("a step was taken")
+
+    monkeypatch.setattr(subject, "take_step", no_step)
+    assert same(tuned(work), outcome)
+
+
+def test_it_learns_what_the_images_show(tmp_path: Path) -> None:
+    train, test = drawn_set(3, 20), drawn_set(3, 20, seed=1)
+    found = tuned(tmp_path, train=train, test=test, scale=0.12, batch_size=30, lr=0.03, checkpoint_every=100)
+    right = int((found.top[:, 0] == found.truth).sum())
+    # 35 or more of 60 by guessing among three classes: 5e-5, by the binomial distribution
+    assert right >= 35
+
+
+def test_seeds_sets_and_models_have_runs_of_their_own(whole: tuple[Path, Outcome]) -> None:
+    work, outcome = whole
+    other = tuned(work, random_model(seed=1))
+    seeded = tuned(work, seed=1)
+    runs = {each.settings["run"] for each in (outcome, other, seeded)}
+    assert len(runs) == 3 and len([*Path(work, "fine-tune").iterdir()]) == 3
+
+
+def moments() -> list[int]:
+    """After how many objects a run is killed: in the first checkpoint, in the third, and then at others."""
+    return [*dict.fromkeys([3, 11, *range(1, PUTS)])][:KILLS]
+
+
+@pytest.mark.parametrize("put", moments())
+def test_a_run_that_is_killed_and_started_again_ends_the_same(
+    whole: tuple[Path, Outcome], tmp_path: Path, put: int
+) -> None:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.transfer.finetune.small_tune"])
+    process = context.Process(target=killed_at, args=(str(tmp_path), put))
+    process.start()
+    process.join(200)
+    assert process.exitcode == -signal.SIGKILL and (tmp_path / "killed").exists()
+    assert same(tuned(tmp_path), whole[1])
+    (run,) = (tmp_path / "fine-tune").iterdir()
+    undisturbed = read_checkpoint_weights(*find_checkpoint(str(whole[0] / "fine-tune" / run.name)))
+    for name, value in weights(tmp_path).items():
+        assert torch.equal(value, undisturbed[name]), name
+
+
+def test_a_run_that_diverges_ends_without_an_outcome_and_saves_nothing_after_it(tmp_path: Path) -> None:
+    with pytest.raises(TagmillError, match=r"diverged|not finite") as raised:
+        tuned(tmp_path, lr=1e30)
+    assert "lower" in raised.value.remedy
+    with pytest.raises(TagmillError, match=r"diverged|not finite"):
+        tuned(tmp_path, lr=1e30)  # from the last good checkpoint, if there is one
+
+
+def test_sets_of_which_no_image_can_be_used_are_refused(tmp_path: Path) -> None:
+    bad = drawn_set(2, 6, undecodable=range(12))
+    with pytest.raises(ConfigError, match="no training image can be used: 12"):
+        tuned(tmp_path, train=bad, test=drawn_set(2, 2, seed=1))
+    with pytest.raises(ConfigError, match="no test image can be used"):
+        tuned(tmp_path, train=drawn_set(2, 6), test=bad, scale=0.002, checkpoint_every=1)
+
+
+def test_a_transformer_and_random_resized_crops(tmp_path: Path) -> None:
+    trained = random_model("test_vit", dynamic_img_size=False)
+    found = tuned(tmp_path, trained, recipe="yalniz", scale=0.03, batch_size=12)
+    assert found.protocol == "fine-tune" and found.settings["network_args"] == {
+        "dynamic_img_size": False,
+        "img_size": 32,
+    }
+    assert len(found.keys) == 16
+
+
+def test_several_processes_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tagmill.pipeline import World
+
+    monkeypatch.setattr(subject, "begin_processes", lambda *_: (World(0, 2), "cpu"))
+    with pytest.raises(ConfigError, match="2 processes"):
+        tuned(tmp_path)
+
+
+def test_a_model_with_other_weights_than_its_network_is_refused(tmp_path: Path) -> None:
+    trained = random_model()
+    with pytest.raises(TagmillError, match="do not fit"):
+        tuned(tmp_path, replace(trained, network="test_vit"))
+    assert not Store(str(tmp_path)).exists("fine-tune")

@@ -1,0 +1,148 @@
+"""The images of a labelled set as batches: read, made complete JPEGs, and decoded by the decoder of the loader."""
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from types import TracebackType
+from typing import NamedTuple, Self
+
+import numpy as np
+import torch
+
+from tagmill.ingest.config.image_policy import ImagePolicy
+from tagmill.ingest.images.prepare import prepare
+from tagmill.ingest.images.rejected import Rejected
+from tagmill.pipeline import (
+    EVAL_SHARE,
+    Batch,
+    Crops,
+    ImageDecoder,
+    Mix,
+    Windows,
+    eval_crops,
+    square_crops,
+    train_crops,
+    whole_images,
+)
+from tagmill.shards.arrays import Int32s
+from tagmill.training.step.seeds import seed_of
+from tagmill.transfer.finetune.recipe import Recipe
+from tagmill.transfer.finetune.set_order import Turns
+from tagmill.transfer.sets.labelled_set import LabelledSet
+
+POLICY = ImagePolicy(0, 95, min_side=1, max_pixels=200_000_000, resize="no", reencode="auto")
+MISSING, UNDECODABLE = "missing", "undecodable"
+MEASURED = 100  # images, for the size of those of a set
+KEPT = 256 << 20  # bytes of images that are kept in memory, so that small sets are read and converted once
+
+
+class SetImage(NamedTuple):
+    """A complete, upright sRGB JPEG, or why there is none."""
+
+    jpeg: bytes | None
+    reason: str
+    height: int = 0  # pixels
+    width: int = 0
+
+
+class SetBatch(NamedTuple):
+    """A batch of a set."""
+
+    batch: Batch  # uint8 images; `valid` is False where there is none
+    reasons: list[str]  # [b], why an image could not be used; '' where it could
+
+
+class SetImages:
+    """Reads and decodes the images of one set. Used by one thread at a time."""
+
+    def __init__(self, labelled: LabelledSet, size: int, threads: int | None = None) -> None:
+        """`size`: pixels of a side of the batches. `threads`: of decoding; None: the cores of this process."""
+        self._set = labelled
+        self._labels = [np.array(example.labels, np.int32) for example in labelled.examples]
+        self._pool = ThreadPoolExecutor(threads or len(os.sched_getaffinity(0)))
+        self._decoder = ImageDecoder(size, EVAL_SHARE, threads)
+        self._kept, self._bytes = dict[int, SetImage](), 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.shutdown(cancel_futures=True)
+        self._decoder.close()
+
+    def batch(self, places: Sequence[int], windows: Windows) -> SetBatch:
+        """Returns the images at these places of the set, in windows. Raises StoreError for a store that fails."""
+        images, labels = self._images(places), [self._labels[place] for place in places]
+        batch = self._decoder.decode([image.jpeg for image in images], windows, labels)
+        pairs = zip(batch.valid.tolist(), images, strict=True)
+        return SetBatch(batch, ["" if valid else image.reason or UNDECODABLE for valid, image in pairs])
+
+    def _images(self, places: Sequence[int]) -> list[SetImage]:
+        new = [place for place in dict.fromkeys(places) if place not in self._kept]
+        made = dict(zip(new, self._pool.map(_prepared, self._set.read(new)), strict=True)) if new else {}
+        found = [made[place] if place in made else self._kept[place] for place in places]
+        for place, image in made.items():
+            if self._bytes < KEPT:
+                self._kept[place], self._bytes = image, self._bytes + len(image.jpeg or b"")
+        return found
+
+
+def train_batch(images: SetImages, turns: Turns, recipe: Recipe, seed: int, step: int) -> SetBatch:
+    """Returns the images of a step, cropped, flipped and, where the recipe says so, with what mixup mixes: a function of the
+    seed, the step and the set."""
+    found = images.batch(turns.places.tolist(), partial(_train_windows, recipe, seed, turns))
+    return found._replace(batch=mixed_by_one_share(found.batch, recipe.mixup, seed, step)) if recipe.mixup else found
+
+
+def eval_windows(recipe: Recipe, widths: Int32s, heights: Int32s) -> Crops:
+    """Chooses the windows of test images."""
+    if recipe.test_share is None:
+        return whole_images(widths, heights)
+    return eval_crops(widths, heights, recipe.size, recipe.test_share)
+
+
+def mixed_by_one_share(batch: Batch, alpha: float, seed: int, step: int) -> Batch:
+    """Returns a batch whose images are mixed with others of it in a random order, all by one share of the beta distribution
+    with both parameters `alpha`, as BiT's code does. Slots without an image stay so."""
+    draw = np.random.default_rng(seed_of(seed, step, 1))
+    share, rows = draw.beta(alpha, alpha), np.flatnonzero(batch.valid.numpy())
+    partners = np.arange(len(batch))
+    partners[rows] = draw.permutation(rows)
+    return replace(batch, mix=Mix(torch.from_numpy(partners), torch.full((len(batch),), share, dtype=torch.float32)))
+
+
+def typical_size(labelled: LabelledSet) -> tuple[int, int]:
+    """Returns the median height and width of at most 100 images of a set, evenly spaced; (1, 1) if none can be read."""
+    number = min(MEASURED, len(labelled))
+    found = map(_prepared, labelled.read([place * len(labelled) // number for place in range(number)]))
+    sizes = [(image.height, image.width) for image in found if image.jpeg is not None] or [(1, 1)]
+    height, width = (int(np.median(sides)) for sides in zip(*sizes, strict=True))
+    return height, width
+
+
+def count_reasons(into: Counter[str], found: SetBatch, counted: Sequence[bool]) -> None:
+    """Adds the reasons of the slots that are `counted`."""
+    into.update(reason for reason, count in zip(found.reasons, counted, strict=True) if count and reason)
+
+
+def _train_windows(recipe: Recipe, seed: int, turns: Turns, widths: Int32s, heights: Int32s) -> Crops:
+    if recipe.squeezed:
+        share = recipe.crop_share if recipe.cropped else 1.0
+        return square_crops(seed, turns.passes, turns.places, widths, heights, share, flipped=recipe.flipped)
+    drawn = train_crops(seed, turns.passes, turns.places, widths, heights)
+    flip = drawn.flip & recipe.flipped
+    return replace(drawn if recipe.cropped else eval_windows(recipe, widths, heights), flip=flip)
+
+
+def _prepared(body: bytes | None) -> SetImage:
+    if body is None:
+        return SetImage(None, MISSING)
+    made = prepare(body, POLICY)
+    if isinstance(made, Rejected):
+        return SetImage(None, str(made.reason))
+    return SetImage(made.jpeg, "", made.height, made.width)
