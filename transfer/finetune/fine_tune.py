@@ -1,7 +1,7 @@
 """Fine-tunes a trained network on a labelled set, and has it name the classes of a test set.
 
 A step is that of `tagmill train` (`training/one_step.py`), and so are the checkpoints: a run that is killed and started again
-goes on from the last one and ends, on one machine, with the same outcome bit for bit. One process does it; what a step needs of
+goes on from the last one and ends, on a CPU, with the same outcome bit for bit. One process does it; what a step needs of
 others (`StepRun.world`) is there, and the images of a step are a function of its number, so that several could divide them.
 """
 
@@ -130,9 +130,20 @@ def _begin(
     transform, steps = trained.transform or Transform(), recipe.schedule.steps
     optimiser = build_optimiser(config, model)
     run = StepRun(
-        config, world, device, order, model, forward, average, optimiser, steps, order.batches_per_epoch, None
+        config,
+        world,
+        device,
+        order,
+        model,
+        forward,
+        average,
+        optimiser,
+        steps,
+        order.batches_per_epoch,
+        None,
+        mean=transform.mean,
+        std=transform.std,
     )
-    run.mean, run.std = transform.mean, transform.std
     return run, order
 
 

@@ -1,5 +1,7 @@
 """The images of a labelled set as batches: read, made complete JPEGs, and decoded by the decoder of the loader."""
 
+import io
+import itertools
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -11,10 +13,9 @@ from typing import NamedTuple, Self
 
 import numpy as np
 import torch
+from PIL import Image
 
-from tagmill.ingest.config.image_policy import ImagePolicy
-from tagmill.ingest.images.prepare import prepare
-from tagmill.ingest.images.rejected import Rejected
+from tagmill.ingest.reasons import Reason
 from tagmill.pipeline import (
     EVAL_SHARE,
     Batch,
@@ -29,23 +30,14 @@ from tagmill.pipeline import (
 )
 from tagmill.shards.arrays import Int32s
 from tagmill.training.step.seeds import seed_of
+from tagmill.transfer.features.decoded import prepared_jpegs
 from tagmill.transfer.finetune.recipe import Recipe
 from tagmill.transfer.finetune.set_order import Turns
 from tagmill.transfer.sets.labelled_set import LabelledSet
 
-POLICY = ImagePolicy(0, 95, min_side=1, max_pixels=200_000_000, resize="no", reencode="auto")
-MISSING, UNDECODABLE = "missing", "undecodable"
+AT_A_TIME = 8  # images that a thread reads
 MEASURED = 100  # images, for the size of those of a set
 KEPT = 256 << 20  # bytes of images that are kept in memory, so that small sets are read and converted once
-
-
-class SetImage(NamedTuple):
-    """A complete, upright sRGB JPEG, or why there is none."""
-
-    jpeg: bytes | None
-    reason: str
-    height: int = 0  # pixels
-    width: int = 0
 
 
 class SetBatch(NamedTuple):
@@ -64,7 +56,7 @@ class SetImages:
         self._labels = [np.array(example.labels, np.int32) for example in labelled.examples]
         self._pool = ThreadPoolExecutor(threads or len(os.sched_getaffinity(0)))
         self._decoder = ImageDecoder(size, EVAL_SHARE, threads)
-        self._kept, self._bytes = dict[int, SetImage](), 0
+        self._kept, self._bytes = dict[int, tuple[bytes | None, str]](), 0
 
     def __enter__(self) -> Self:
         return self
@@ -77,18 +69,21 @@ class SetImages:
 
     def batch(self, places: Sequence[int], windows: Windows) -> SetBatch:
         """Returns the images at these places of the set, in windows. Raises StoreError for a store that fails."""
-        images, labels = self._images(places), [self._labels[place] for place in places]
-        batch = self._decoder.decode([image.jpeg for image in images], windows, labels)
-        pairs = zip(batch.valid.tolist(), images, strict=True)
-        return SetBatch(batch, ["" if valid else image.reason or UNDECODABLE for valid, image in pairs])
+        jpegs, labels = self._jpegs(places), [self._labels[place] for place in places]
+        batch = self._decoder.decode([jpeg for jpeg, _ in jpegs], windows, labels)
+        pairs = zip(batch.valid.tolist(), jpegs, strict=True)
+        return SetBatch(batch, ["" if valid else reason or str(Reason.DECODER_FAILED) for valid, (_, reason) in pairs])
 
-    def _images(self, places: Sequence[int]) -> list[SetImage]:
+    def _jpegs(self, places: Sequence[int]) -> list[tuple[bytes | None, str]]:
+        """Returns complete, upright sRGB JPEGs, or None and why there is none."""
         new = [place for place in dict.fromkeys(places) if place not in self._kept]
-        made = dict(zip(new, self._pool.map(_prepared, self._set.read(new)), strict=True)) if new else {}
+        pieces = [new[start : start + AT_A_TIME] for start in range(0, len(new), AT_A_TIME)]
+        read = self._pool.map(partial(prepared_jpegs, self._set), pieces)
+        made = dict(zip(new, itertools.chain.from_iterable(read), strict=True))
         found = [made[place] if place in made else self._kept[place] for place in places]
-        for place, image in made.items():
+        for place, (jpeg, reason) in made.items():
             if self._bytes < KEPT:
-                self._kept[place], self._bytes = image, self._bytes + len(image.jpeg or b"")
+                self._kept[place], self._bytes = (jpeg, reason), self._bytes + len(jpeg or b"")
         return found
 
 
@@ -119,8 +114,9 @@ def mixed_by_one_share(batch: Batch, alpha: float, seed: int, step: int) -> Batc
 def typical_size(labelled: LabelledSet) -> tuple[int, int]:
     """Returns the median height and width of at most 100 images of a set, evenly spaced; (1, 1) if none can be read."""
     number = min(MEASURED, len(labelled))
-    found = map(_prepared, labelled.read([place * len(labelled) // number for place in range(number)]))
-    sizes = [(image.height, image.width) for image in found if image.jpeg is not None] or [(1, 1)]
+    places = [place * len(labelled) // number for place in range(number)]
+    found = (jpeg for place in places for jpeg, _ in prepared_jpegs(labelled, [place]))
+    sizes = [Image.open(io.BytesIO(jpeg)).size[::-1] for jpeg in found if jpeg is not None] or [(1, 1)]
     height, width = (int(np.median(sides)) for sides in zip(*sizes, strict=True))
     return height, width
 
@@ -137,12 +133,3 @@ def _train_windows(recipe: Recipe, seed: int, turns: Turns, widths: Int32s, heig
     drawn = train_crops(seed, turns.passes, turns.places, widths, heights)
     flip = drawn.flip & recipe.flipped
     return replace(drawn if recipe.cropped else eval_windows(recipe, widths, heights), flip=flip)
-
-
-def _prepared(body: bytes | None) -> SetImage:
-    if body is None:
-        return SetImage(None, MISSING)
-    made = prepare(body, POLICY)
-    if isinstance(made, Rejected):
-        return SetImage(None, str(made.reason))
-    return SetImage(made.jpeg, "", made.height, made.width)
