@@ -117,6 +117,21 @@ def _labels_of(labels: npt.NDArray[Any], images: int, where: str) -> tuple[list[
     return [(label,) for label in labels.astype(np.int64).tolist()], int(labels.max(initial=-1)) + 1
 
 
+def unpacked(data: bytes, most: int, where: str) -> bytes:
+    """Returns data, unpacked where they are gzipped. Raises InputError for a broken file and for more than `most` bytes."""
+    if not data.startswith(b"\x1f\x8b"):
+        return data
+    try:
+        packed = zlib.decompressobj(31)
+        found = packed.decompress(data, most)
+    except zlib.error as error:
+        raise InputError(f"no gzip file: {error}", where, "bring it again, or unpack it") from error
+    if not packed.eof:
+        what = f"more than {most:,} bytes when unpacked" if len(found) == most else "a gzip file that was cut"
+        raise InputError(what, where, "divide it, or bring it again")
+    return found
+
+
 def npz_set(name: str, where: str, data: bytes, split: str | None) -> ArraySet:
     """Returns the set of an .npz file: `images` and `labels`, perhaps `groups` [n] and `classes` (names), or the same with a
     part in front: `train_images`, `val_labels` (as MedMNIST has them). Raises InputError for other arrays and pickles."""

@@ -1,5 +1,6 @@
 """The files of a set: their names and sizes below a folder of any store, listed once."""
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
@@ -46,18 +47,15 @@ class SetFiles:
         """Names of the files at the top, sorted."""
         return tuple(name for name in self.sizes if "/" not in name)
 
-    def part(self, split: str | None) -> Self:
-        """Returns the files of a part of the set: of the folder of that name, where it has parts. Raises InputError
-        for a part that does not exist, and where there are several and none is named."""
+    def part(self, split: str | None) -> tuple[Self, str | None]:
+        """Returns the files of a part of the set, and its name: the folder `split`, or the only one that is named as parts are,
+        or, where there is none, all files and None. Raises InputError for a part that does not exist, and where there are
+        several and none is named."""
         parts = [name for name in self.folders if name.lower() in PARTS]
-        if split is not None:
-            if split not in self.folders:
-                raise no_part(split, parts, self.store.url)
-            return self.within(split)
-        others = [name for name in self.folders if name not in parts]
-        if not parts or others:
-            return self
-        return self.within(the_part(None, parts, self.store.url))
+        if split is None and (not parts or len(parts) < len(self.folders)):
+            return self, None
+        meant = the_part(split, [*self.folders] if split in self.folders else parts, self.store.url)
+        return self.within(meant), meant
 
 
 def the_part(split: str | None, parts: list[str], where: str) -> str:
@@ -67,15 +65,9 @@ def the_part(split: str | None, parts: list[str], where: str) -> str:
             raise InputError(f"a set of several parts: {', '.join(parts)}", where, "name one as the split")
         return parts[0]
     if split not in parts:
-        raise no_part(split, parts, where)
+        remedy = f"there are: {', '.join(parts)}" if parts else "the set has no parts"
+        raise InputError(f"no part {split!r}", where, remedy)
     return split
-
-
-def no_part(split: str, parts: list[str], where: str) -> InputError:
-    """Returns the error for a part that a set does not have."""
-    return InputError(
-        f"no part {split!r}", where, f"there are: {', '.join(parts)}" if parts else "the set has no parts"
-    )
 
 
 def folder_and_name(url: str) -> tuple[str, str]:
@@ -86,9 +78,9 @@ def folder_and_name(url: str) -> tuple[str, str]:
 
 
 def set_name(url: str, split: str | None) -> str:
-    """Returns the name of a set: the last part of its path without suffixes, and the split."""
+    """Returns the name of a set: the last part of its path, without the suffixes of a file, and the part of the set."""
     _, name = folder_and_name(url.rstrip("/"))
-    stem = name.partition(".")[0] or name
+    stem = re.sub(r"(?:\.(?:csv|tsv|txt|npz|npy|tar|gz))+$", "", name) or name
     return f"{stem}-{split}" if split else stem
 
 
