@@ -13,7 +13,7 @@ from tagmill.transfer.sets.labelled_set import Example, LabelledSet, SetClass
 from tagmill.transfer.sets.set_files import the_part
 from tagmill.transfer.sets.stored_images import check_set, digest_of
 
-Ints = npt.NDArray[np.int64]
+_Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class CorpusSet(LabelledSet):
     """Samples of a corpus that a view selects and that are not taken down."""
 
     corpus: Corpus = field(compare=False, repr=False)
-    shards: Ints = field(compare=False, repr=False)  # [n], numbers in the corpus order
+    shards: _Ints = field(compare=False, repr=False)  # [n], numbers in the corpus order
     records: npt.NDArray[np.void] = field(compare=False, repr=False)  # [n], dtype INDEX
 
     def read(self, places: Sequence[int]) -> list[bytes | None]:
@@ -54,7 +54,7 @@ def corpus_set(name: str, url: str, view: str, split: str | None) -> CorpusSet:
     parts = sorted({corpus.entry(number).split for number in range(len(corpus.table))})
     meant = the_part(split, parts, url)
     classes = tuple(map(_class_of, labels.vocabulary.labels))
-    examples, shards = list[Example](), list[Ints]()
+    examples, shards = list[Example](), list[_Ints]()
     records = [np.empty(0, INDEX)]
     for number in corpus.shards_of(meant):
         reader = ShardReader.of(corpus, corpus.entry(number))
@@ -76,7 +76,7 @@ def _class_of(label: Label) -> SetClass:
     return SetClass(label.name, label.synsets[0] if len(label.synsets) == 1 else None)
 
 
-def _selected(view: View, shard: int, reader: ShardReader) -> Ints:
+def _selected(view: View, shard: int, reader: ShardReader) -> _Ints:
     """Returns the ordinals that a view shows at all and that are not taken down, ascending."""
     counts = view.shard(shard).counts
     whole = view.run(shard, 0, 0, counts[0]) if counts else np.empty(0, np.uint32)

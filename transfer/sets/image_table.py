@@ -12,15 +12,15 @@ from tagmill.transfer.sets.labelled_set import Example
 from tagmill.transfer.sets.set_files import SetFiles, the_part
 from tagmill.transfer.sets.stored_images import StoredImage, StoredSet, is_image_name, stored_set
 
-COLUMNS = {
+_COLUMNS = {
     "path": ("path", "file", "filename", "file_name", "filepath", "image", "image_path"),
     "label": ("label", "class", "target", "category", "label_name", "class_name"),
     "labels": ("labels",),
     "group": ("group", "subject"),
     "split": ("split", "part", "set", "subset"),
 }
-DELIMITERS = ",\t;|"
-BETWEEN_LABELS = "|"
+_DELIMITERS = ",\t;|"
+_BETWEEN_LABELS = "|"
 """Between the labels of a cell of the column `labels`, which makes a multi-label set."""
 _REMEDY = "give rows of path,label or path,label,group, or a first row with the names of these columns"
 
@@ -64,7 +64,7 @@ def in_order_of_names(names: Iterable[str]) -> list[str]:
 
 def delimiter_of(line: str) -> str:
     """Returns the delimiter of a table by its first line: the one that divides it into most cells."""
-    return max(DELIMITERS, key=lambda delimiter: len(next(csv.reader([line], delimiter=delimiter), [])))
+    return max(_DELIMITERS, key=lambda delimiter: len(next(csv.reader([line], delimiter=delimiter), [])))
 
 
 def _rows(text: str, where: str) -> list[_Row]:
@@ -76,7 +76,7 @@ def _rows(text: str, where: str) -> list[_Row]:
                 continue
             if not columns:
                 columns = _columns(cells, where)
-                if not is_image_name(cells[columns["path"]]):  # a first row of names
+                if not is_image_name(_below(cells[columns["path"]])):  # a first row of names
                     continue
             rows.append(_row(cells, columns, f"{where}, line {reader.line_num}"))
     except csv.Error as error:
@@ -85,13 +85,13 @@ def _rows(text: str, where: str) -> list[_Row]:
 
 
 def _columns(cells: list[str], where: str) -> dict[str, int]:
-    """Returns the place of each column of COLUMNS, by the names of the first row or, if it has none, in order."""
-    if is_image_name(cells[0]) and 2 <= len(cells) <= 3:
+    """Returns the place of each column of _COLUMNS, by the names of the first row or, if it has none, in order."""
+    if is_image_name(_below(cells[0])) and 2 <= len(cells) <= 3:
         return dict(zip(("path", "label", "group"), range(len(cells))))
     words = [cell.strip().lower() for cell in cells]
     found = {
         column: next(place for place, word in enumerate(words) if word in names)
-        for column, names in COLUMNS.items()
+        for column, names in _COLUMNS.items()
         if set(words) & set(names)
     }
     if "path" not in found or not {"label", "labels"} & found.keys():
@@ -100,16 +100,20 @@ def _columns(cells: list[str], where: str) -> dict[str, int]:
     return found
 
 
+def _below(path: str) -> str:
+    return path.strip().removeprefix("./")
+
+
 def _row(cells: list[str], columns: dict[str, int], where: str) -> _Row:
     if len(cells) <= max(columns.values()):
         raise InputError(f"a row of {len(cells)} cells", where, _REMEDY)
     found = {column: cells[place].strip() for column, place in columns.items()}
-    path = found["path"].removeprefix("./")
+    path = _below(found["path"])
     if not path or path.startswith("/") or ".." in path.split("/") or "\0" in path or "://" in path:
         what = f"a path that is not below the folder of the table, {safe_text(path, 80)!r}"
         raise InputError(what, where, "put the table into a folder above the images, with paths relative to it")
     if "labels" in found:
-        labels = tuple(label for each in found["labels"].split(BETWEEN_LABELS) if (label := each.strip()))
+        labels = tuple(label for each in found["labels"].split(_BETWEEN_LABELS) if (label := each.strip()))
     else:
         labels = (found["label"],) if found["label"] else ()
     return _Row(path, labels, found.get("group", ""), found.get("split", ""))

@@ -22,7 +22,7 @@ SYNSETS = {
     "imagenet-r": "imagenet_r",
 }
 """Sets whose class folders are named by synset ids, and the front of timm's files of these."""
-VALIDATION = "ILSVRC2012_val_"
+_VALIDATION = "ILSVRC2012_val_"
 
 
 @cache
@@ -84,11 +84,11 @@ def real_set(name: str, files: SetFiles) -> StoredSet:
         if not is_image_name(path):
             continue
         key = path.rpartition("/")[2]
-        digits = key.removeprefix(VALIDATION).partition(".")[0]
+        digits = key.removeprefix(_VALIDATION).partition(".")[0]
         number = int(digits) if digits.isascii() and digits.isdecimal() and len(digits) <= 8 else 0
-        if not key.startswith(VALIDATION) or not 1 <= number <= len(labels):
+        if not key.startswith(_VALIDATION) or not 1 <= number <= len(labels):
             what = f"{safe_text(path, 80)!r} is no validation image of ImageNet"
-            raise InputError(what, files.store.url, f"give the folder of {VALIDATION}00000001.JPEG to 00050000.JPEG")
+            raise InputError(what, files.store.url, f"give the folder of {_VALIDATION}00000001.JPEG to 00050000.JPEG")
         found.append((Example(key, labels[number - 1]), StoredImage(path, size)))
     found.sort(key=lambda each: each[0].key)
     return stored_set(name, files.store, classes_of_folders(imagenet_synsets()), found)

@@ -17,10 +17,10 @@ from tagmill.ingest.images.rejected import Rejected
 from tagmill.ingest.similarity.hash_files import RECORD, HashFile
 from tagmill.transfer.sets.labelled_set import LabelledSet
 
-Places = npt.NDArray[np.int64]
-POLICY = ImagePolicy(0, 95, min_side=1, max_pixels=200_000_000, resize="no", reencode="auto")
-BATCH = 256  # images in memory at a time
-MEMORY = 1 << 30  # bytes for the search
+_Pairs = npt.NDArray[np.int64]
+_POLICY = ImagePolicy(0, 95, min_side=1, max_pixels=200_000_000, resize="no", reencode="auto")
+_BATCH = 256  # images in memory at a time
+_MEMORY = 1 << 30  # bytes for the search
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def near_groups(labelled: LabelledSet, rules: NearRules | None = None, seed: int
         file = HashFile(Path(folder, "set.hashes"))
         file.append(hashes)
         gone = np.empty(0, np.int64)
-        found = find_near(file, rules, gone=gone, seed=seed, memory=MEMORY, threads=1, spool=Path(folder, "spool"))
+        found = find_near(file, rules, gone=gone, seed=seed, memory=_MEMORY, threads=1, spool=Path(folder, "spool"))
         near = _pairs(found)
     pairs = np.concatenate([near, _of_groups([example.group for example in labelled.examples])])
     size = len(labelled)
@@ -68,10 +68,10 @@ def near_groups(labelled: LabelledSet, rules: NearRules | None = None, seed: int
 def _hashes(labelled: LabelledSet) -> tuple[npt.NDArray[np.void], int]:
     """Returns a record of each image that can be decoded, whose row_id is its place, and the number of the others."""
     records, rows = np.zeros(len(labelled), RECORD), 0
-    for start in range(0, len(labelled), BATCH):
-        places = range(start, min(start + BATCH, len(labelled)))
+    for start in range(0, len(labelled), _BATCH):
+        places = range(start, min(start + _BATCH, len(labelled)))
         for place, body in zip(places, labelled.read(places), strict=True):
-            made = None if body is None else prepare(body, POLICY)
+            made = None if body is None else prepare(body, _POLICY)
             if made is None or isinstance(made, Rejected):
                 continue
             words, quality = pdq_of(made.thumbnail)
@@ -82,7 +82,7 @@ def _hashes(labelled: LabelledSet) -> tuple[npt.NDArray[np.void], int]:
     return records[:rows], len(labelled) - rows
 
 
-def _pairs(found: NearFound) -> Places:
+def _pairs(found: NearFound) -> _Pairs:
     """Returns the places of each pair that was found, [pairs, 2]."""
     pairs = [np.empty((0, 2), np.int64)]
     for files, columns in ((found.edges, ["row_a", "row_b"]), (found.alike, ["row_id", "head"])):
@@ -92,7 +92,7 @@ def _pairs(found: NearFound) -> Places:
     return np.concatenate(pairs)
 
 
-def _of_groups(groups: Sequence[str]) -> Places:
+def _of_groups(groups: Sequence[str]) -> _Pairs:
     """Returns a pair of each image of a group and the group's first, [pairs, 2]."""
     first = dict[str, int]()
     pairs = [(first.setdefault(group, place), place) for place, group in enumerate(groups) if group]

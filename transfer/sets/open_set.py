@@ -25,9 +25,9 @@ from tagmill.transfer.sets.sample_tars import class_names, sample_tar_set, tars_
 from tagmill.transfer.sets.set_files import SetFiles, folder_and_name, read_bounded, set_name
 
 MOST_TABLE_BYTES = 1 << 31  # of a table, after unpacking
-TABLES = (".csv", ".tsv", ".txt")
-VIEW = "default"
-Opener = Callable[[str, str | None], LabelledSet]
+_TABLES = (".csv", ".tsv", ".txt")
+_VIEW = "default"
+_Opener = Callable[[str, str | None], LabelledSet]
 
 
 def open_set(spec: str, split: str | None = None) -> LabelledSet:
@@ -53,7 +53,7 @@ def _kind_and_url(spec: str) -> tuple[str | None, str]:
     return None, spec
 
 
-def _opener_of(url: str) -> Opener:
+def _opener_of(url: str) -> _Opener:
     name = folder_and_name(url)[1].lower().removesuffix(".gz")
     if is_local(url) and local_path(url).is_dir():
         return _folder
@@ -61,7 +61,7 @@ def _opener_of(url: str) -> Opener:
         return _arrays
     if name.endswith(".tar"):
         return _tars
-    return _table if name.endswith(TABLES) else _folder
+    return _table if name.endswith(_TABLES) else _folder
 
 
 def _folder(url: str, split: str | None) -> LabelledSet:
@@ -89,7 +89,7 @@ def _class_folders(url: str, split: str | None) -> LabelledSet:
 
 def _corpus(url: str, split: str | None) -> LabelledSet:
     place, _, view = url.partition("#")
-    return corpus_set(set_name(place, split), place, view or VIEW, split)
+    return corpus_set(set_name(place, split), place, view or _VIEW, split)
 
 
 def _tars(url: str, split: str | None) -> LabelledSet:
@@ -148,7 +148,7 @@ def _imagenet(kind: str, url: str, split: str | None) -> LabelledSet:
     return v2_set(name, files) if kind == "imagenet-v2" else synset_folder_set(name, kind, files)
 
 
-KINDS: dict[str, Opener] = {
+KINDS: dict[str, _Opener] = {
     "folder": _class_folders,
     "table": _table,
     "arrays": _arrays,

@@ -19,10 +19,10 @@ from tagmill.transfer.sets.labelled_set import Example, LabelledSet, SetClass
 from tagmill.transfer.sets.set_files import the_part
 from tagmill.transfer.sets.stored_images import check_set, digest_of
 
-Pixels = npt.NDArray[np.uint8]
+_Pixels = npt.NDArray[np.uint8]
 MOST_ARRAY_BYTES = 1 << 34  # of the images of a set, which are in memory
 MOST_CLASSES = 1 << 20
-SCALES = (1, 16, 255)  # largest number of pixels that are no bytes: scikit-learn's digits end at 16
+_SCALES = (1, 16, 255)  # largest number of pixels that are no bytes: scikit-learn's digits end at 16
 _GIVE = "give `images` [n, h, w] or [n, h, w, 3] of numbers, and `labels` [n] of places of classes"
 
 
@@ -30,14 +30,14 @@ _GIVE = "give `images` [n, h, w] or [n, h, w, 3] of numbers, and `labels` [n] of
 class ArraySet(LabelledSet):
     """Images that are rows of an array in memory."""
 
-    pixels: Pixels = field(compare=False, repr=False)  # [n, h, w] or [n, h, w, 3]
+    pixels: _Pixels = field(compare=False, repr=False)  # [n, h, w] or [n, h, w, 3]
 
     def read(self, places: Sequence[int]) -> list[bytes | None]:
         """Returns the images as PNG files, without loss."""
         return [_png(self.pixels[place]) for place in places]
 
 
-def _png(pixels: Pixels) -> bytes:
+def _png(pixels: _Pixels) -> bytes:
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG", compress_level=1)
     return file.getvalue()
@@ -55,7 +55,7 @@ def array_set(
     """Returns the set of `images` [n, h, w], [n, h, w, 1 or 3] or [n, 1 or 3, h, w] and `labels`: numbers of classes [n] or
     [n, 1], or 0 and 1 for each class [n, classes], which is a multi-label set. Keys are the numbers of rows.
 
-    Without `classes` these are the numbers from 0 to the largest label. Pixels of type uint8 are taken as they are; other
+    Without `classes` these are the numbers from 0 to the largest label. _Pixels of type uint8 are taken as they are; other
     numbers are scaled so that 1, 16 or 255, whichever is the first that is not exceeded, is white.
     Raises InputError for other shapes and numbers, and where `check_set` does.
     """
@@ -83,7 +83,7 @@ def _upright(images: npt.NDArray[Any], where: str) -> npt.NDArray[Any]:
     return images
 
 
-def _as_bytes(images: npt.NDArray[Any], where: str) -> Pixels:
+def _as_bytes(images: npt.NDArray[Any], where: str) -> _Pixels:
     if images.dtype == np.uint8:
         return np.ascontiguousarray(images)
     if images.dtype.kind not in "buif":
@@ -91,11 +91,11 @@ def _as_bytes(images: npt.NDArray[Any], where: str) -> Pixels:
     if not images.size:
         return images.astype(np.uint8)
     lowest, highest = float(images.min()), float(images.max())
-    if not (math.isfinite(lowest) and math.isfinite(highest) and lowest >= 0 and highest <= SCALES[-1]):
+    if not (math.isfinite(lowest) and math.isfinite(highest) and lowest >= 0 and highest <= _SCALES[-1]):
         what = f"pixels from {lowest:g} to {highest:g}"
         raise InputError(what, where, "give pixels from 0 to 255, or from 0 to 1; undo a normalisation")
-    white = next(scale for scale in SCALES if highest <= scale)
-    return np.rint(images * (SCALES[-1] / white)).astype(np.uint8)
+    white = next(scale for scale in _SCALES if highest <= scale)
+    return np.rint(images * (_SCALES[-1] / white)).astype(np.uint8)
 
 
 def _labels_of(labels: npt.NDArray[Any], images: int, where: str) -> tuple[list[tuple[int, ...]], int]:
@@ -114,7 +114,8 @@ def _labels_of(labels: npt.NDArray[Any], images: int, where: str) -> tuple[list[
         return [tuple(np.flatnonzero(row).tolist()) for row in labels], labels.shape[1]
     if len(labels) and not (labels.min() >= 0 and labels.max() < MOST_CLASSES):
         raise InputError(f"labels from {labels.min()} to {labels.max()}", where, "count classes from 0")
-    return [(label,) for label in labels.astype(np.int64).tolist()], int(labels.max(initial=-1)) + 1
+    places = labels.astype(np.int64)
+    return [(label,) for label in places.tolist()], int(places.max(initial=-1)) + 1
 
 
 def unpacked(data: bytes, most: int, where: str) -> bytes:

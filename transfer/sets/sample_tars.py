@@ -22,13 +22,23 @@ from tagmill.transfer.sets.pixel_arrays import MOST_CLASSES, npy_array
 from tagmill.transfer.sets.set_files import SetFiles, read_bounded
 from tagmill.transfer.sets.stored_images import StoredImage, StoredSet, check_text_name, log, stored_set
 
-IMAGES = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "avif")  # the first that a sample has is its image
-LABELS = ("cls", "cls.txt", "json", "npy")  # likewise its label
-FIELDS = ("cls", "label", "labels", "class", "classes")  # of a .json
-CLASS_NAMES = "classnames.txt"
-MOST_NAMES_BYTES = 1 << 26
+_IMAGES = (
+    "jpg",
+    "jpeg",
+    "png",
+    "webp",
+    "gif",
+    "bmp",
+    "tif",
+    "tiff",
+    "avif",
+)  # the first that a sample has is its image
+_LABELS = ("cls", "cls.txt", "json", "npy")  # likewise its label
+_FIELDS = ("cls", "label", "labels", "class", "classes")  # of a .json
+_CLASS_NAMES = "classnames.txt"
+_MOST_NAMES_BYTES = 1 << 26
 _REMEDY = "write the place of the class, counted from 0, into .cls"
-Label = int | str
+_Label = int | str
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +46,7 @@ class _Sample:
     """A sample of a tar that has an image."""
 
     key: str
-    labels: tuple[Label, ...]
+    labels: tuple[_Label, ...]
     image: StoredImage
     where: str  # of its label
 
@@ -55,7 +65,7 @@ def sample_tar_set(name: str, files: SetFiles, tars: list[str], classes: tuple[s
         raise InputError("labels of which some are numbers and some names", files.store.url, _REMEDY)
     if not numbers:
         names = in_order_of_names(classes or {str(label) for label in given})
-        places: dict[Label, int] = {each: place for place, each in enumerate(names)}
+        places: dict[_Label, int] = {each: place for place, each in enumerate(names)}
     else:
         names = [*(classes or map(str, range(max(numbers) + 1)))]
         places = {place: place for place in range(len(names))}
@@ -64,11 +74,11 @@ def sample_tar_set(name: str, files: SetFiles, tars: list[str], classes: tuple[s
     return stored_set(name, files.store, kept, found)
 
 
-def _places(sample: _Sample, places: dict[Label, int]) -> tuple[int, ...]:
+def _places(sample: _Sample, places: dict[_Label, int]) -> tuple[int, ...]:
     for label in sample.labels:
         if label not in places:
             what = f"label {safe_text(repr(label), 60)}, which is none of {len(places):,} classes"
-            raise InputError(what, sample.where, f"mend it, or {CLASS_NAMES}")
+            raise InputError(what, sample.where, f"mend it, or {_CLASS_NAMES}")
     return tuple(sorted({places[label] for label in sample.labels}))
 
 
@@ -89,9 +99,9 @@ def tars_of(files: SetFiles) -> list[str]:
 
 def class_names(files: SetFiles) -> tuple[str, ...]:
     """Returns the lines of `classnames.txt` at the top; empty without one. Raises InputError for text that is not UTF-8."""
-    if CLASS_NAMES not in files.sizes:
+    if _CLASS_NAMES not in files.sizes:
         return ()
-    data, where = read_bounded(files.store, CLASS_NAMES, MOST_NAMES_BYTES), f"{files.store.url}/{CLASS_NAMES}"
+    data, where = read_bounded(files.store, _CLASS_NAMES, _MOST_NAMES_BYTES), f"{files.store.url}/{_CLASS_NAMES}"
     try:
         return tuple(line.strip() for line in data.decode().splitlines() if line.strip())
     except UnicodeDecodeError as error:
@@ -107,12 +117,12 @@ def _samples(files: SetFiles, tar: str) -> Iterator[_Sample]:
     where = f"{files.store.url.rstrip('/')}/{tar}"
     try:
         for group in group_by_keys({"fname": each.name, "data": each, "__url__": tar} for each in _members(files, tar)):
-            image = next((group[suffix] for suffix in IMAGES if suffix in group), None)
+            image = next((group[suffix] for suffix in _IMAGES if suffix in group), None)
             if image is None:
                 without += 1
                 continue
             key = check_text_name(f"{tar}/{group['__key__']}", where)
-            suffix = next((suffix for suffix in LABELS if suffix in group), None)
+            suffix = next((suffix for suffix in _LABELS if suffix in group), None)
             inside = f"{where}/{safe_text(key)}"
             labels = () if suffix is None else _labels(suffix, group[suffix].data, inside)
             yield _Sample(key, labels, StoredImage(tar, image.size, image.offset), inside)
@@ -127,20 +137,20 @@ def _members(files: SetFiles, tar: str) -> Iterator[Member]:
 
     def wanted(name: str) -> bool:
         found = key_and_suffix(name)
-        return found is not None and found[1] in LABELS
+        return found is not None and found[1] in _LABELS
 
     where = f"{files.store.url.rstrip('/')}/{tar}"
     with files.store.open(tar) as file:
         for member in TarMembers(file, files.sizes[tar], where, wanted):
             found = key_and_suffix(member.name)
             wrong = member.wrong or ("the tar ends before it does" if member.cut else None)
-            if wrong and (member.cut or found is None or found[1] in (*IMAGES, *LABELS)):
+            if wrong and (member.cut or found is None or found[1] in (*_IMAGES, *_LABELS)):
                 raise InputError(f"the member {safe_text(member.name, 80)!r}: {wrong}", where, "make the tar again")
             if found is not None:
                 yield member
 
 
-def _labels(suffix: str, data: bytes | None, where: str) -> tuple[Label, ...]:
+def _labels(suffix: str, data: bytes | None, where: str) -> tuple[_Label, ...]:
     """Returns the labels in the bytes of a member."""
     if suffix == "npy":
         flags = npy_array(data or b"", where)
@@ -153,7 +163,7 @@ def _labels(suffix: str, data: bytes | None, where: str) -> tuple[Label, ...]:
     except (ValueError, RecursionError) as error:
         raise InputError(f"no label: {safe_text(str(error), 120)}", where, _REMEDY) from error
     if isinstance(found, dict):
-        found = next((found[each] for each in FIELDS if found.get(each) is not None), [])
+        found = next((found[each] for each in _FIELDS if found.get(each) is not None), [])
     labels = found if isinstance(found, list) else [found]
     if suffix != "json" and not labels:
         raise InputError("an empty label", where, _REMEDY)

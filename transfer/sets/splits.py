@@ -10,12 +10,12 @@ import numpy.typing as npt
 from tagmill.shards.errors import ConfigError, InputError
 from tagmill.transfer.sets.labelled_set import LabelledSet
 
-Ints = npt.NDArray[np.int64]
+_Ints = npt.NDArray[np.int64]
 
 
 def divide(
-    keys: Sequence[str], labels: Sequence[int] | Ints, groups: Sequence[str], weights: Sequence[int], seed: int = 0
-) -> Ints:
+    keys: Sequence[str], labels: Sequence[int] | _Ints, groups: Sequence[str], weights: Sequence[int], seed: int = 0
+) -> _Ints:
     """Returns the part of each of n images, int64 [n], numbers below len(weights). Images of one group (not '') are in one
     part. The images of a class are divided in proportion to `weights`: without groups one of two parts differs from its share
     by less than one image, and parts of equal weight from each other by at most one.
@@ -49,13 +49,13 @@ def divide(
 
 
 def k_folds(
-    keys: Sequence[str], labels: Sequence[int] | Ints, groups: Sequence[str], folds: int, seed: int = 0
-) -> Ints:
+    keys: Sequence[str], labels: Sequence[int] | _Ints, groups: Sequence[str], folds: int, seed: int = 0
+) -> _Ints:
     """Returns the fold of each image, int64 [n], numbers below `folds`: `divide` with equal weights."""
     return divide(keys, labels, groups, [1] * folds, seed)
 
 
-def divide_set(labelled: LabelledSet, weights: Sequence[int], seed: int = 0) -> list[Ints]:
+def divide_set(labelled: LabelledSet, weights: Sequence[int], seed: int = 0) -> list[_Ints]:
     """Returns the places of the images of each part of a set, ascending: `divide`, where an image of several labels counts
     for the rarest."""
     images = Counter(label for example in labelled.examples for label in example.labels)

@@ -127,7 +127,7 @@ def is_image_name(name: str) -> bool:
     """Returns whether a file has a suffix of an image format of the web, and no folder or name that begins with a dot."""
     parts = name.split("/")
     hidden = any(part.startswith((".", "__MACOSX")) for part in parts)
-    return not hidden and name.rpartition(".")[2].lower() in IMAGE_SUFFIXES
+    return not hidden and "." in name and name.rpartition(".")[2].lower() in IMAGE_SUFFIXES
 
 
 def check_text_name(name: str, where: str) -> str:
