@@ -25,6 +25,6 @@ def test_several_labels_are_an_error_on_request() -> None:
     assert single_labels(made((1,), ()), "error").skipped == {"no_label": 1}
 
 
-def test_a_set_without_such_images_is_an_error() -> None:
+def test_a_set_without_single_labels_is_an_error() -> None:
     with pytest.raises(InputError, match="no image has exactly one label"):
         single_labels(made((0, 1), ()))
