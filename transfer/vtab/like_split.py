@@ -1,27 +1,15 @@
 """A split in VTAB's manner, for tasks without the lists that people have."""
 
 import hashlib
-import json
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from tagmill.shards import InputError
+from tagmill.transfer.sets.chosen_set import choose
 from tagmill.transfer.sets.labelled_set import Example, LabelledSet
 
 LIKE_TRAIN, LIKE_VAL = 800, 200  # images, as in VTAB-1k
-
-
-@dataclass(frozen=True)
-class ChosenSet(LabelledSet):
-    """Some examples of a set, in its order."""
-
-    whole: LabelledSet = field(compare=False, repr=False)
-    places: Sequence[int] = field(compare=False, repr=False)  # in `whole`
-
-    def read(self, places: Sequence[int]) -> list[bytes | None]:
-        """Returns the images at places of this set."""
-        return self.whole.read([self.places[place] for place in places])
 
 
 @dataclass(frozen=True)
@@ -54,20 +42,6 @@ def like_split(whole: LabelledSet, test: LabelledSet | None = None, seed: int = 
         choose(whole, sorted(val), "val"),
         choose(whole, sorted(train | val), "trainval"),
         choose(whole, rest, "test") if test is None else test,
-    )
-
-
-def choose(whole: LabelledSet, places: Sequence[int], part: str) -> ChosenSet:
-    """Returns the set of some examples of another."""
-    text = json.dumps([whole.digest, *places], separators=(",", ":"))
-    return ChosenSet(
-        f"{whole.name} {part}",
-        whole.where,
-        whole.classes,
-        tuple(whole.examples[place] for place in places),
-        hashlib.sha256(text.encode()).hexdigest(),
-        whole,
-        tuple(places),
     )
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tagmill.shards import InputError
 from tagmill.transfer.sets.labelled_set import Example, LabelledSet, SetClass
-from tagmill.transfer.vtab.like_split import choose, like_split
+from tagmill.transfer.vtab.like_split import like_split
 
 CLASSES = (SetClass("a"), SetClass("b"))
 
@@ -72,9 +72,3 @@ def test_a_test_set_that_is_given_is_taken() -> None:
     other = Numbers("other", "memory", (SetClass("a"), SetClass("c")), test.examples, "")
     with pytest.raises(InputError, match="other classes"):
         like_split(numbers(1000), other)
-
-
-def test_a_choice_keeps_the_order_that_is_given() -> None:
-    chosen = choose(numbers(10), [7, 2], "some")
-    assert keys(chosen) == ["7", "2"] and chosen.read([1]) == [b"2"]
-    assert chosen.digest != choose(numbers(10), [2, 7], "some").digest
