@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from tagmill.shards.terminal.safe_text import safe_text
 
@@ -13,10 +13,10 @@ def visible(text: object, most: int = 200) -> str:
 
 
 def page_environment(package: str) -> Environment:
-    """Returns the templates in the folder of a package, such as `tagmill.browse.report`; `x|visible` shows untrusted
-    text."""
+    """Returns the templates in the folder of a package, such as `tagmill.browse.report`, and those of `tagmill.pages`;
+    `x|visible` shows untrusted text."""
     environment = Environment(
-        loader=PackageLoader(package, package_path=""),
+        loader=ChoiceLoader([PackageLoader(each, package_path="") for each in (package, "tagmill.pages")]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -149,7 +149,12 @@ def test_it_holds_every_source_file_of_the_rooms_and_nothing_else(wheel: Path) -
     sources |= {f"tagmill/{name}.py" for name in ("__init__", "__main__", "train", "cli")}
     data = {f"tagmill/{path.relative_to(ROOT)}" for path in (ROOT / "ingest/engines/sql").glob("*.sql")}
     data |= {f"tagmill/ingest/labels/wordnet/{name}" for name in ("nouns.npz", "imagenet.npz", "LICENSE")}
-    data |= {f"tagmill/browse/report/{name}" for name in ("report.html.jinja", "report.css")} | {"tagmill/py.typed"}
+    data |= {
+        "tagmill/browse/report/report.html.jinja",
+        "tagmill/transfer/report/transfer.html.jinja",
+        "tagmill/py.typed",
+    }
+    data |= {f"tagmill/pages/{name}" for name in ("page.css", "parts.jinja")}
     pages = [*(ROOT / "browse/server/templates").iterdir(), *(ROOT / "browse/server/static").iterdir()]
     data |= {f"tagmill/{path.relative_to(ROOT)}" for path in pages}
     libraries = {name for name in ours if re.fullmatch(r"tagmill\.libs/libjpeg-[0-9a-f]+\.so[.0-9]*", name)}

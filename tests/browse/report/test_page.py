@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tagmill.browse.report.page import PAGE_BYTES, PictureBudget, report_page, write_report_page
+from tagmill.browse.report.page import report_page, write_report_page
 from tagmill.shards.formats.report_pictures import REPORT_PICTURES, pictures_bytes, small_picture
 from tests.browse.report.test_pictures import row
 from tests.browse.worded import key_of, make_worded, take_down_sample
@@ -100,10 +100,3 @@ def test_what_is_taken_down_is_gone_from_the_next_page(tmp_path: Path) -> None:
 
 def test_long_texts_leave_a_small_page(tmp_path: Path) -> None:
     assert len(page_of(tmp_path, "<&\u202e" * 60_000)) < 500_000
-
-
-def test_images_are_left_out_before_the_page_is_too_long() -> None:
-    budget = PictureBudget()
-    urls = [budget.data_url(b"x" * 8192) for _ in range(1000)]
-    assert 0 < budget.left_out < 1000 and sum(len(url) for url in urls if url) < PAGE_BYTES - 1_000_000
-    assert budget.data_url(None) is None

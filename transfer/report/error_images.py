@@ -1,0 +1,57 @@
+"""Images that a model has wrong, small enough for a page."""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from tagmill.ingest.config.image_policy import ImagePolicy
+from tagmill.ingest.images.prepare import prepare
+from tagmill.ingest.images.rejected import Rejected
+from tagmill.shards.formats.report_pictures import PICTURE_SIDE, small_picture
+from tagmill.transfer.outcome.outcome import Outcome
+from tagmill.transfer.sets.labelled_set import LabelledSet
+
+_POLICY = ImagePolicy(PICTURE_SIDE, 85, min_side=1, max_pixels=200_000_000)
+
+
+@dataclass(frozen=True)
+class ErrorImage:
+    """An image with its class and the class that was predicted."""
+
+    key: str
+    truth: str
+    predicted: str | None  # None: no class
+    jpeg: bytes | None  # at most PICTURE_BYTES; None where the image cannot be read or decoded
+
+
+def error_images(outcome: Outcome, test: LabelledSet, most: int) -> list[ErrorImage]:
+    """Returns at most `most` errors, of as many true classes as there are: one of each class, then a second one. Which images
+    of a class is decided by a hash of their keys. An image that is no longer in the set is left out."""
+    places = {example.key: place for place, example in enumerate(test.examples)}
+    rows = [row for row in _chosen(outcome, most) if str(outcome.keys[row]) in places]
+    names = [each.name for each in outcome.classes]
+    found = []
+    for row in rows:  # one image at a time in memory: their size is the set's
+        key = str(outcome.keys[row])
+        (body,) = test.read([places[key]])
+        first = int(outcome.top[row, 0])
+        predicted = names[first] if first >= 0 else None
+        found.append(ErrorImage(key, names[int(outcome.truth[row])], predicted, _small(body)))
+    return found
+
+
+def _chosen(outcome: Outcome, most: int) -> list[int]:
+    wrong = np.flatnonzero(outcome.top[:, 0] != outcome.truth)
+    seen: dict[int, int] = {}
+    ranked = []
+    for row in sorted(wrong.tolist(), key=lambda row: hashlib.sha256(str(outcome.keys[row]).encode()).digest()):
+        label = int(outcome.truth[row])
+        ranked.append((seen.get(label, 0), label, row))
+        seen[label] = seen.get(label, 0) + 1
+    return [row for _, _, row in sorted(ranked)[:most]]
+
+
+def _small(body: bytes | None) -> bytes | None:
+    made = None if body is None else prepare(body, _POLICY)
+    return None if made is None or isinstance(made, Rejected) else small_picture(made.jpeg)
