@@ -17,7 +17,7 @@ from tagmill.transfer.report.report_facts import Judged, RunFacts, averages, lib
 from tagmill.transfer.report.verified import PaperSetting, paper_settings
 
 MOST_DETAILED = 8  # outcomes with classes, confusions and errors; the JSON has all
-MOST_CLASSES = 100  # of a table
+MOST_SHOWN = 100  # of a table
 MOST_MATRIX = 60  # classes of a drawn matrix
 MOST_BARS = 60
 _NAME_CELLS = 28  # of a name in a drawing
@@ -76,8 +76,8 @@ def _detail(judged: Judged, errors: Sequence[ErrorImage], number: int) -> Detail
     names = [each.name for each in outcome.classes]
     known = [each for each in figures.per_class if each.top1 is not None]
     worst = sorted(known, key=lambda each: (each.right / each.images, -each.images))
-    if len(worst) > MOST_CLASSES:
-        worst = [*worst[: MOST_CLASSES // 2], *worst[-MOST_CLASSES // 2 :]]
+    if len(worst) > MOST_SHOWN:
+        worst = [*worst[: MOST_SHOWN // 2], *worst[-MOST_SHOWN // 2 :]]
     title = f"outcome {number}"
     return Detail(
         judged=judged,
