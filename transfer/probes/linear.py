@@ -45,13 +45,17 @@ class Swept(NamedTuple):
     loss: float  # mean of an image, nats
 
 
-def linear_probe(data: ProbeInput, chosen: LinearSettings | None = None) -> Outcome:
+def linear_probe(
+    data: ProbeInput, chosen: LinearSettings | None = None, held: npt.NDArray[np.bool_] | None = None
+) -> Outcome:
     """Returns the outcome of the linear probe. Each l2 of the grid is fitted on the training images that are not held out; the
     one with the best accuracy on the held-out images (then the lower loss, then the larger l2) is fitted on all of them. A
-    group is never divided. With one l2 in the grid nothing is held out. Raises ConfigError where too few images or groups are
-    there to hold some out."""
+    group is never divided. With one l2 in the grid nothing is held out. `held`: the training images to hold out, [n], for a set
+    that says so itself, as VTAB's tasks do. Raises ConfigError where too few images or groups are there to hold some out."""
     chosen = chosen or LinearSettings()
-    swept = _sweep(data, chosen) if len(chosen.grid) > 1 else []
+    if held is None:
+        held = held_out_rows(data.train, chosen.held_out, chosen.seed)
+    swept = _sweep(data, chosen, held) if len(chosen.grid) > 1 else []
     best = max(swept, key=lambda found: (found.accuracy, -found.loss, found.l2)).l2 if swept else chosen.grid[0]
     train = data.train
     scaling = scaling_of(train.values, chosen.standardise)
@@ -62,7 +66,7 @@ def linear_probe(data: ProbeInput, chosen: LinearSettings | None = None) -> Outc
         "l2": best,
         "l2_at_the_end_of_the_grid": bool(swept) and best in (min(chosen.grid), max(chosen.grid)),
         "swept": [found._asdict() for found in swept],
-        "held_out": chosen.held_out if swept else 0.0,
+        "held_out_images": int(held.sum()) if swept else 0,
         "standardised": chosen.standardise,
         "seed": chosen.seed,
         "iterations": head.iterations,
@@ -71,13 +75,12 @@ def linear_probe(data: ProbeInput, chosen: LinearSettings | None = None) -> Outc
     return data.outcome(LINEAR, best_classes(head.scores(scaling.apply(data.test.values)), data.missing), settings)
 
 
-def _sweep(data: ProbeInput, chosen: LinearSettings) -> list[Swept]:
+def _sweep(data: ProbeInput, chosen: LinearSettings, held: npt.NDArray[np.bool_]) -> list[Swept]:
     """Returns what each l2 gave, the largest first: each starts from the weights of the one before."""
-    held = held_out_rows(data.train, chosen.held_out, chosen.seed)
     fitted, judged = data.train.take(~held), data.train.take(held)
     if not len(judged) or len(np.unique(fitted.labels)) < 2:
         raise ConfigError(
-            f"too few training images or groups to hold {chosen.held_out:.0%} out",
+            "too few training images or groups to hold some out",
             data.set,
             "give one l2, or a larger set",
         )

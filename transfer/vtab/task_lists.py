@@ -2,8 +2,12 @@
 
 from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
+
 from tagmill.shards import InputError, Store
 from tagmill.shards.terminal.safe_text import safe_text
+from tagmill.transfer.features.feature_table import FeatureTable
 from tagmill.transfer.sets.labelled_set import Example, LabelledSet, SetClass
 from tagmill.transfer.sets.set_files import SetFiles
 from tagmill.transfer.sets.stored_images import StoredImage, stored_set
@@ -51,6 +55,12 @@ def open_task(url: str, task: VtabTask, part: VtabPart) -> LabelledSet:
     found = [(Example(path, (label,)), StoredImage(path, files.sizes.get(path))) for path, label in labels.items()]
     classes = [SetClass(str(place)) for place in range(task.classes)]
     return stored_set(f"vtab-1k {task.folder} {part}", files.store, classes, found)
+
+
+def rows_of(table: FeatureTable, part: LabelledSet) -> npt.NDArray[np.bool_]:
+    """Returns which rows of a table have an image of a part, [n]: the rows of `val` in the features of `trainval` are those to
+    hold out where a probe chooses its settings."""
+    return np.isin(table.keys, [example.key for example in part.examples])
 
 
 def parse_list(data: bytes, task: VtabTask, where: str) -> dict[str, int]:

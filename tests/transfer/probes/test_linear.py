@@ -46,6 +46,16 @@ def test_chooses_what_is_best_on_the_held_out_part() -> None:
     assert outcome.settings["l2_at_the_end_of_the_grid"] == (best["l2"] in (1e-6, 1e3))
 
 
+def test_holds_out_the_images_that_are_given() -> None:
+    data = given(clouds(60, 8, 3, seed=1), clouds(30, 8, 3, seed=2))
+    held = np.arange(60) % 3 == 0
+    outcome = linear_probe(data, LinearSettings(SHORT), held)
+    swept: Any = outcome.settings["swept"]
+    apart = given(data.train.take(~held), data.train.take(held))
+    assert outcome.settings["held_out_images"] == 20
+    assert swept[0]["accuracy"] == accuracy(linear_probe(apart, LinearSettings((SHORT[-1],))))
+
+
 def test_one_l2_is_fitted_on_all_images_without_a_held_out_part() -> None:
     train = table([[0.0], [1.0]], [0, 1], 2)  # too few to hold some out
     outcome = linear_probe(given(train, train), LinearSettings((0.1,)))

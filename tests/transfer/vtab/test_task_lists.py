@@ -1,14 +1,17 @@
 """Tests of the lists of images that people have."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tagmill.shards import InputError
-from tagmill.transfer.vtab.task_lists import LISTS, has_lists, open_task, parse_list, tasks_below
+from tagmill.transfer.vtab.task_lists import LISTS, has_lists, open_task, parse_list, rows_of, tasks_below
 from tagmill.transfer.vtab.vtab_tasks import vtab_task
+from tests.transfer.probes.tables import table
 
 KITTI = vtab_task("kitti")
 
@@ -36,6 +39,13 @@ def test_opens_each_part_in_the_order_of_its_list(root: Path) -> None:
     assert [example.labels for example in test.examples] == [(0,), (1,), (3,)] and len(test.classes) == 4
     assert test.read([1, 0, 2]) == [b"image 5", b"image 4", None]
     assert test.name == "vtab-1k kitti test" and test.digest != open_task(str(root), KITTI, "val").digest
+
+
+def test_says_which_features_are_of_the_images_to_choose_settings_on(root: Path) -> None:
+    whole = open_task(str(root), KITTI, "trainval")
+    features = table(np.zeros((4, 1)), [0, 1, 2, 3], 4)
+    features = replace(features, keys=np.array([example.key for example in whole.examples]))
+    assert rows_of(features, open_task(str(root), KITTI, "val")).tolist() == [False, False, False, True]
 
 
 def test_finds_the_tasks_and_says_which_have_lists(root: Path) -> None:
