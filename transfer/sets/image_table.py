@@ -22,6 +22,7 @@ _COLUMNS = {
 _DELIMITERS = ",\t;|"
 _BETWEEN_LABELS = "|"
 """Between the labels of a cell of the column `labels`, which makes a multi-label set."""
+_FIRST_CHARACTERS = 1 << 16
 _REMEDY = "give rows of path,label or path,label,group, or a first row with the names of these columns"
 
 
@@ -63,7 +64,8 @@ def in_order_of_names(names: Iterable[str]) -> list[str]:
 
 
 def delimiter_of(line: str) -> str:
-    """Returns the delimiter of a table by its first line: the one that divides it into most cells."""
+    """Returns the delimiter of a table by the start of its first line: the one that divides it into most cells."""
+    line = line[:_FIRST_CHARACTERS]
     return max(_DELIMITERS, key=lambda delimiter: len(next(csv.reader([line], delimiter=delimiter), [])))
 
 

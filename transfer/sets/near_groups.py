@@ -1,8 +1,10 @@
 """Groups of near duplicates in a set, so that a split has no image in one part and its copy in another."""
 
+import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +17,12 @@ from tagmill.ingest.images.fingerprint import pdq_of
 from tagmill.ingest.images.prepare import prepare
 from tagmill.ingest.images.rejected import Rejected
 from tagmill.ingest.similarity.hash_files import RECORD, HashFile
+from tagmill.shards.many_requests import in_order
 from tagmill.transfer.sets.labelled_set import LabelledSet
 
 _Pairs = npt.NDArray[np.int64]
 _POLICY = ImagePolicy(0, 95, min_side=1, max_pixels=200_000_000, resize="no", reencode="auto")
-_BATCH = 256  # images in memory at a time
+_BATCH = 64  # images that a thread has in memory
 _MEMORY = 1 << 30  # bytes for the search
 
 
@@ -35,22 +38,27 @@ class NearGroups:
     unreadable: int  # images that are missing or cannot be decoded
 
 
-def near_groups(labelled: LabelledSet, rules: NearRules | None = None, seed: int = 0) -> NearGroups:
+def near_groups(
+    labelled: LabelledSet, rules: NearRules | None = None, seed: int = 0, threads: int | None = None
+) -> NearGroups:
     """Decodes all images of a set, and returns groups of near duplicates: images joined by chains of pairs that an ingest would
     call near duplicates, PDQ hashes of which at most `rules.threshold` of 256 bits differ. A group is named by its first key.
+    `threads`: that decode; None: the cores of this process. What is found does not depend on them.
 
     Raises StoreError, and TagmillError where the disk for temporary files is full.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    rules = rules or NearRules()
-    hashes, unreadable = _hashes(labelled)
+    rules, threads = rules or NearRules(), threads or len(os.sched_getaffinity(0))
+    hashes, unreadable = _hashes(labelled, threads)
     with tempfile.TemporaryDirectory(prefix="tagmill-near-") as folder:
         file = HashFile(Path(folder, "set.hashes"))
         file.append(hashes)
         gone = np.empty(0, np.int64)
-        found = find_near(file, rules, gone=gone, seed=seed, memory=_MEMORY, threads=1, spool=Path(folder, "spool"))
+        found = find_near(
+            file, rules, gone=gone, seed=seed, memory=_MEMORY, threads=threads, spool=Path(folder, "spool")
+        )
         near = _pairs(found)
     pairs = np.concatenate([near, _of_groups([example.group for example in labelled.examples])])
     size = len(labelled)
@@ -65,21 +73,25 @@ def near_groups(labelled: LabelledSet, rules: NearRules | None = None, seed: int
     return NearGroups(named, len(np.unique(near)), found.counts.low_quality, unreadable)
 
 
-def _hashes(labelled: LabelledSet) -> tuple[npt.NDArray[np.void], int]:
+def _hashes(labelled: LabelledSet, threads: int) -> tuple[npt.NDArray[np.void], int]:
     """Returns a record of each image that can be decoded, whose row_id is its place, and the number of the others."""
-    records, rows = np.zeros(len(labelled), RECORD), 0
-    for start in range(0, len(labelled), _BATCH):
-        places = range(start, min(start + _BATCH, len(labelled)))
-        for place, body in zip(places, labelled.read(places), strict=True):
-            made = None if body is None else prepare(body, _POLICY)
-            if made is None or isinstance(made, Rejected):
-                continue
-            words, quality = pdq_of(made.thumbnail)
-            pixels = made.original_width * made.original_height
-            # The weight is that of ingest's records: pixels, then quality in the lowest 7 bits.
-            records[rows] = (place, pixels << 7 | quality, np.array(words, np.int64).view(np.uint64))
-            rows += 1
-    return records[:rows], len(labelled) - rows
+    batches = (range(start, min(start + _BATCH, len(labelled))) for start in range(0, len(labelled), _BATCH))
+    records = np.concatenate([np.empty(0, RECORD), *in_order(partial(_records, labelled), batches, threads)])
+    return records, len(labelled) - len(records)
+
+
+def _records(labelled: LabelledSet, places: range) -> npt.NDArray[np.void]:
+    records, rows = np.zeros(len(places), RECORD), 0
+    for place, body in zip(places, labelled.read(places), strict=True):
+        made = None if body is None else prepare(body, _POLICY)
+        if made is None or isinstance(made, Rejected):
+            continue
+        words, quality = pdq_of(made.thumbnail)
+        pixels = made.original_width * made.original_height
+        # The weight is that of ingest's records: pixels, then quality in the lowest 7 bits.
+        records[rows] = (place, pixels << 7 | quality, np.array(words, np.int64).view(np.uint64))
+        rows += 1
+    return records[:rows]
 
 
 def _pairs(found: NearFound) -> _Pairs:

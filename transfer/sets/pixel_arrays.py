@@ -198,15 +198,13 @@ def number_table_set(name: str, where: str, text: str) -> ArraySet:
     first, _, rest = text.partition("\n")
     delimiter = next((each for each in ",;\t" if each in first), " ")
     names = [cell.strip().lower() for cell in first.split(delimiter)]
-    headed = not is_number_row(first)
-    try:
-        numbers = np.loadtxt(
-            io.StringIO(rest if headed else text), np.float64, delimiter=delimiter.strip() or None, ndmin=2
-        )
+    rows = text if is_number_row(first) else rest
+    if not rows.strip():
+        raise InputError("a table without rows", where, _GIVE)
+    try:  # delimiter None: any white space
+        numbers = np.loadtxt(io.StringIO(rows), delimiter=delimiter.strip() or None, comments=None, ndmin=2)
     except ValueError as error:
         raise InputError(f"no table of numbers: {safe_text(str(error), 120)}", where, _GIVE) from error
-    if not numbers.size:
-        raise InputError("a table without rows", where, _GIVE)
     column = names.index("label") if "label" in names else _label_column(numbers, where)
     pixels = np.delete(numbers, column, axis=1)
     side, colours = _shape_of(pixels.shape[1], where)

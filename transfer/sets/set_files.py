@@ -1,13 +1,17 @@
 """The files of a set: their names and sizes below a folder of any store, listed once."""
 
+import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Self
 
 from tagmill.shards.errors import InputError
 from tagmill.shards.storage.store import Store, is_local, local_path
-from tagmill.transfer.sets.stored_images import check_text_name
+from tagmill.shards.terminal.safe_text import safe_text
+from tagmill.transfer.sets.stored_images import check_text_name, log
 
 PARTS = ("train", "training", "val", "valid", "validation", "test", "testing", "dev", "holdout", "extra")
 """Names of folders and files that say which part of a set they hold."""
@@ -25,6 +29,8 @@ class SetFiles:
         """Lists a folder or bucket prefix. Raises InputError for a name that is not UTF-8, and one that is empty."""
         store = Store(url)
         sizes = dict(sorted((check_text_name(name, store.url), size) for name, size in store.listing()))
+        if store.root is not None and (links := _num_links(store.root)):
+            log.warning("%s: %s symbolic links are left out", store.url, f"{links:,}")
         if not sizes:
             raise InputError("no files here", store.url, "give a folder or prefix with a set; links are not followed")
         return cls(store, sizes)
@@ -37,10 +43,9 @@ class SetFiles:
 
     @cached_property
     def folders(self) -> tuple[str, ...]:
-        """Names of the folders at the top, sorted; those that begin with a dot are left out."""
-        return tuple(
-            sorted({name.partition("/")[0] for name in self.sizes if "/" in name and not name.startswith(".")})
-        )
+        """Names of the folders at the top, sorted; those of file managers and those that begin with a dot are left out."""
+        names = {name.partition("/")[0] for name in self.sizes if "/" in name}
+        return tuple(sorted(name for name in names if not name.startswith((".", "__MACOSX"))))
 
     @cached_property
     def top(self) -> tuple[str, ...]:
@@ -58,16 +63,33 @@ class SetFiles:
         return self.within(meant), meant
 
 
+def _num_links(root: Path) -> int:
+    """Returns how many symbolic links are below a folder."""
+    links, todo = 0, [root]
+    while todo:
+        with suppress(FileNotFoundError, NotADirectoryError), os.scandir(todo.pop()) as entries:
+            for entry in entries:
+                links += entry.is_symlink()
+                if entry.is_dir(follow_symlinks=False):
+                    todo.append(Path(entry.path))
+    return links
+
+
 def the_part(split: str | None, parts: list[str], where: str) -> str:
     """Returns the part that is meant: `split`, or the only one. Raises InputError."""
     if split is None:
         if len(parts) != 1:
-            raise InputError(f"a set of several parts: {', '.join(parts)}", where, "name one as the split")
+            what = "a set without parts" if not parts else f"a set of several parts: {_listed(parts)}"
+            raise InputError(what, where, "name one as the split" if parts else "give another kind of set")
         return parts[0]
     if split not in parts:
-        remedy = f"there are: {', '.join(parts)}" if parts else "the set has no parts"
-        raise InputError(f"no part {split!r}", where, remedy)
+        remedy = f"there are: {_listed(parts)}" if parts else "the set has no parts"
+        raise InputError(f"no part {safe_text(split, 60)!r}", where, remedy)
     return split
+
+
+def _listed(parts: list[str]) -> str:
+    return safe_text(", ".join(parts[:20]) + (", ..." if len(parts) > 20 else ""))
 
 
 def folder_and_name(url: str) -> tuple[str, str]:

@@ -76,6 +76,7 @@ def test_any_name_of_a_class_comes_back(tmp_path_factory: pytest.TempPathFactory
         ("a,b\n1,2\n", "no columns of path and label"),
         ("path,name\ni/1.png,2\n", "no columns of path and label"),
         ('path,label\n"i/1.png,a\n', "no table"),
+        ("x" * 200_000 + ",a\n", "no table: field larger than field limit"),
         ("i/1.png,a\ni/1.png,b\n", "two images of one key"),
         ("i/1.png,a\n", "1 class "),
         ("path,label\n", "without images"),

@@ -46,6 +46,7 @@ def test_copies_and_groups_are_joined_by_chains() -> None:
     found = near_groups(made(images, groups))
     assert found.groups == ("k0", "k1", "k0", "k3", "k3", "k1", "k1", "k7", "k7", "", "", "")
     assert (found.joined, found.low_quality, found.unreadable) == (6, 2, 2)
+    assert near_groups(made(images, groups), threads=1) == near_groups(made(images, groups), threads=3) == found
 
 
 def test_nothing_is_joined_without_near_duplicates() -> None:

@@ -214,7 +214,6 @@ def test_the_label_comes_first_last_or_by_its_name() -> None:
         ("label,a,b,c,d\n", "without rows"),
     ],
 )
-@pytest.mark.filterwarnings("ignore:loadtxt")
 def test_other_tables_of_numbers_are_errors(text: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         number_table_set("t", "here", text)

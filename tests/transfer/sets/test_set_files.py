@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tagmill.shards import InputError, Store
-from tagmill.transfer.sets.set_files import SetFiles, folder_and_name, read_bounded, set_name
+from tagmill.transfer.sets.set_files import SetFiles, folder_and_name, read_bounded, set_name, the_part
 from tests.transfer.sets.made import write_files
 
 
@@ -14,8 +14,8 @@ def files(tmp_path: Path, *names: str) -> SetFiles:
 
 
 def test_files_are_sorted_and_folders_are_those_at_the_top(tmp_path: Path) -> None:
-    found = files(tmp_path, "b/2", "b/1/c", "a.txt", ".git/x")
-    assert [*found.sizes] == [".git/x", "a.txt", "b/1/c", "b/2"]
+    found = files(tmp_path, "b/2", "b/1/c", "a.txt", ".git/x", "__MACOSX/._2")
+    assert [*found.sizes] == [".git/x", "__MACOSX/._2", "a.txt", "b/1/c", "b/2"]
     assert found.folders == ("b",) and found.top == ("a.txt",)
     assert found.within("b").sizes == {"1/c": 1, "2": 1}
 
@@ -65,3 +65,16 @@ def test_names_of_sets() -> None:
     assert folder_and_name("s3://bucket/a/b.csv") == ("s3://bucket/a", "b.csv")
     assert folder_and_name("/b.csv") == ("/", "b.csv")
     assert folder_and_name("b.csv") == (str(Path.cwd()), "b.csv")
+
+
+def test_symbolic_links_are_left_out_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_files(tmp_path, {"secret/1.png": b"x", "set/bear/1.png": b"x"})
+    (tmp_path / "set" / "elk").symlink_to(tmp_path / "secret")
+    (tmp_path / "set" / "bear" / "2.png").symlink_to(tmp_path / "secret" / "1.png")
+    assert [*SetFiles.below(str(tmp_path / "set")).sizes] == ["bear/1.png"]
+    assert "2 symbolic links are left out" in caplog.text
+
+
+def test_a_list_of_many_parts_is_cut(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"there are: 0, 1, .*19, \.\.\.$"):
+        the_part("x", [*map(str, range(1000))], "here")
