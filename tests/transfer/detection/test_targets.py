@@ -68,5 +68,5 @@ def test_what_cannot_be_used_has_a_reason() -> None:
     assert (
         image_tensor(picture(40, 30, "JPEG", exif=turned.tobytes()), facts) == "another size than the annotations say"
     )
-    for data in (b"GIF", picture(40, 30)[:90]):
+    for data in (b"GIF", picture(40, 30)[:60]):
         assert isinstance(image_tensor(data, facts), str)
