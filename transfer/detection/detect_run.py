@@ -36,7 +36,7 @@ MASK_SHARE = 0.5  # from which on a pixel belongs to a detection's mask, as torc
 
 @dataclass(frozen=True, kw_only=True)
 class DetectorTask:
-    """What is trained, and how. What is None is the published recipe's."""
+    """What is trained, and how. Values that are None are taken from the published recipe."""
 
     detector: Kind = "faster-rcnn"
     weight: Weight = "standard"
