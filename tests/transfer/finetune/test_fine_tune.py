@@ -9,11 +9,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+import timm
 import torch
+from torch.nn.functional import cross_entropy
 
+from tagmill.pipeline import LoaderConfig, World
 from tagmill.shards import ConfigError, Store, TagmillError
 from tagmill.training.checkpoints.weights import find_checkpoint, read_checkpoint_weights
 from tagmill.transfer.finetune import fine_tune as subject
+from tagmill.transfer.finetune.recipe import Recipe, recipe_of
+from tagmill.transfer.finetune.set_images import SetImages, train_batch
+from tagmill.transfer.finetune.set_order import SetOrder
 from tagmill.transfer.outcome.check import check_outcome
 from tagmill.transfer.outcome.outcome import Outcome
 from tests.transfer.drawn_set import drawn_set
@@ -133,8 +139,6 @@ def test_a_transformer_and_random_resized_crops(tmp_path: Path) -> None:
 
 
 def test_several_processes_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tagmill.pipeline import World
-
     monkeypatch.setattr(subject, "begin_processes", lambda *_: (World(0, 2), "cpu"))
     with pytest.raises(ConfigError, match="2 processes"):
         tuned(tmp_path)
@@ -145,3 +149,47 @@ def test_a_model_with_other_weights_than_its_network_is_refused(tmp_path: Path) 
     with pytest.raises(TagmillError, match="do not fit"):
         tuned(tmp_path, replace(trained, network="test_vit"))
     assert not Store(str(tmp_path)).exists("fine-tune")
+
+
+@pytest.mark.parametrize("mixup", [0.0, 0.2])
+def test_a_plain_loop_of_torch_learns_the_same_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mixup: float
+) -> None:
+    recipes = list[Recipe]()
+
+    def mixing(*given: Any) -> Recipe:
+        recipes.append(replace(recipe_of(*given), mixup=mixup))
+        return recipes[-1]
+
+    monkeypatch.setattr(subject, "recipe_of", mixing)
+    train, trained = drawn_set(3, 8), random_model()
+    tuned(tmp_path, trained, train=train, batch_size=10, lr=0.01, checkpoint_every=50)
+
+    model: Any = timm.create_model("test_resnet", num_classes=3)
+    head = {"fc.weight": torch.zeros(3, model.num_features), "fc.bias": torch.zeros(3)}
+    model.load_state_dict({**trained.weights, **head})
+    model = model.train()
+    optimiser = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+    order = SetOrder(LoaderConfig(batch_size=10), 24, train.digest, 0)
+    with SetImages(train, 32, threads=1) as images:
+        for step in range(12):
+            # 500 x 0.024 steps, a warm-up of 100 x 0.024, and the last steps before a drop 200, 300 and 400 x 0.024
+            lr = 0.01 * step / 2 if step < 2 else 0.01 / 10 ** sum(last < step for last in (5, 7, 10))
+            batch = train_batch(images, order.turns(step), recipes[0], 0, step).batch
+            pixels = (batch.images.float() - torch.tensor(LoaderConfig.mean).view(1, 3, 1, 1)) / torch.tensor(
+                LoaderConfig.std
+            ).view(1, 3, 1, 1)
+            target = torch.tensor([batch.labels[row].item() for row in range(10)])
+            share, other = 1.0, torch.arange(10)
+            if batch.mix is not None:
+                share, other = batch.mix.shares[0].item(), batch.mix.partners
+            logits = model(share * pixels + (1 - share) * pixels[other])
+            loss = share * cross_entropy(logits, target) + (1 - share) * cross_entropy(logits, target[other])
+            for group in optimiser.param_groups:
+                group["lr"] = lr
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+    assert (recipes[0].mixup > 0) == (mixup > 0)
+    for name, value in weights(tmp_path).items():
+        assert torch.allclose(value, model.state_dict()[name], rtol=1e-3, atol=1e-5), name
