@@ -35,6 +35,7 @@ from tagmill.transfer.finetune.recipe import Recipe, recipe_of
 from tagmill.transfer.finetune.set_checks import check_sets, vocabulary_of
 from tagmill.transfer.finetune.set_images import SetBatch, SetImages, count_reasons, train_batch, typical_size
 from tagmill.transfer.finetune.set_order import SetOrder, Turns
+from tagmill.transfer.finetune.set_part import with_one_label
 from tagmill.transfer.outcome.outcome import Outcome
 from tagmill.transfer.sets.labelled_set import LabelledSet
 
@@ -51,12 +52,14 @@ def fine_tune(
     progress: Progress | None = None,
 ) -> Outcome:
     """Trains a new last layer and all weights below it on `train`, and returns the five best classes of each image of `test`.
+    Images with no label or with several are left out of both and counted.
 
     `work`: folder or bucket prefix for checkpoints, below a name made of all that decides the weights, so that no other model,
     set or setting meets them. Raises ConfigError for sets and settings that make no run, and TagmillError where the loss or the
     weights are no longer finite, and where a store fails.
     """
     check_sets(train, test)
+    (train, unused), (test, unjudged) = with_one_label(train), with_one_label(test)
     trained.skeleton()  # raises TagmillError where the weights do not fit the network
     assert trained.network is not None
     shown = progress or Silent()
@@ -74,10 +77,11 @@ def fine_tune(
         with SetImages(test, recipe.size, options.threads) as images:
             found = judge(run, images, test, recipe, shown)
     settings = {"recipe": recipe.settings(), "momentum": MOMENTUM, "seed": options.seed, "precision": options.precision}
-    settings |= {"train": train.name, "train_images": len(train), "train_skipped": dict(sorted(order.skipped.items()))}
+    settings |= {"train": train.name, "train_images": len(train), "train_skipped": {**unused, **order.skipped}}
     settings |= {"run": config.output.rpartition("/")[2], "network": config.model, "network_args": config.model_args}
     protocol = "hyperrule" if recipe.name == "bit" else "fine-tune"
-    return Outcome(protocol, trained.where, test.name, test.classes, *found[:3], settings, *found[3:])
+    skipped = {**unjudged, **found.skipped}
+    return Outcome(protocol, trained.where, test.name, test.classes, *found[:3], settings, skipped, found.groups)
 
 
 def configuration(

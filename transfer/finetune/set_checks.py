@@ -6,8 +6,7 @@ from tagmill.transfer.sets.labelled_set import LabelledSet, SetClass
 
 
 def check_sets(train: LabelledSet, test: LabelledSet) -> None:
-    """Raises ConfigError for sets without images, with other classes than each other, fewer than two classes, or an example
-    that does not have exactly one."""
+    """Raises ConfigError for sets without images, with other classes than each other, or with fewer than two."""
     if train.classes != test.classes:
         what = f"the training set has {len(train.classes):,} classes and the test set {len(test.classes):,}"
         if len(train.classes) == len(test.classes):
@@ -20,10 +19,6 @@ def check_sets(train: LabelledSet, test: LabelledSet) -> None:
     for labelled in (train, test):
         if not len(labelled):
             raise ConfigError("a set without images", labelled.where, "give one with images")
-        example = next((each for each in labelled.examples if len(each.labels) != 1), None)
-        if example is not None:
-            what = f"example {example.key!r} has {len(example.labels)} classes, and fine-tuning needs one for each"
-            raise ConfigError(what, labelled.where, "give a set with one class for each image")
 
 
 def vocabulary_of(classes: tuple[SetClass, ...]) -> Vocabulary:

@@ -6,7 +6,7 @@ import pytest
 
 from tagmill.shards import ConfigError
 from tagmill.transfer.finetune.set_checks import check_sets, vocabulary_of
-from tagmill.transfer.sets.labelled_set import Example, SetClass
+from tagmill.transfer.sets.labelled_set import SetClass
 from tests.transfer.drawn_set import drawn_set
 
 
@@ -16,16 +16,12 @@ def test_two_parts_of_one_set_are_taken() -> None:
 
 def test_what_makes_no_run_is_named() -> None:
     good = drawn_set(2, 2)
-    several = replace(good, examples=(*good.examples[:3], Example("both", (0, 1))))
-    unlabelled = replace(good, examples=(Example("bare", ()), *good.examples[1:]))
     other = replace(good, classes=(good.classes[0], SetClass("other")))
     for train, test, words in (
         (good, drawn_set(3, 1), "2 classes and the test set 3"),
         (good, other, "class 1 is 'class-1' in the training set and 'other'"),
         (drawn_set(1, 2), drawn_set(1, 2), "a set of 1 classes"),
         (good, replace(good, examples=()), "without images"),
-        (several, good, "'both' has 2 classes"),
-        (good, unlabelled, "'bare' has 0 classes"),
     ):
         with pytest.raises(ConfigError, match=words):
             check_sets(train, test)
