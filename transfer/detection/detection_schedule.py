@@ -59,9 +59,9 @@ def detection_schedule(
     rate: float | None = None,
     warmup_steps: int = 1000,
 ) -> DetectionSchedule:
-    """Returns the schedule of a run on so many images. Values that are None are taken from the published recipe: its rate in proportion to
-    the batch, and its drops at the same shares of the epochs. The warm-up is at most the first epoch, as torchvision has
-    it. Raises ConfigError for a run without a step."""
+    """Returns the schedule of a run on so many images. Values that are None are taken from the published recipe: its rate
+    in proportion to the batch, and its drops at the same shares of the epochs. The warm-up is at most the first epoch, as
+    torchvision has it. Raises ConfigError for a run without a step."""
     recipe = RECIPES[kind]
     if images < 1:
         raise ConfigError("no images to train on", "transfer", "give a set with some")

@@ -1,0 +1,109 @@
+"""Whole runs of a detector: what they write, and that one that was stopped ends as one that was not."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import timm
+import torch
+
+from tagmill.shards import ConfigError, Store, TagmillError
+from tagmill.shards.progress.protocol import Silent
+from tagmill.training.trained.model import Trained, Transform
+from tagmill.transfer.detection.coco_set import CocoSet, open_coco
+from tagmill.transfer.detection.detect_run import DetectorTask, run_detection
+from tagmill.transfer.detection.detection_checkpoint import STATE_FILE
+from tagmill.transfer.detection.detection_outcome import DETECTION_FILE
+from tagmill.transfer.detection.detectors import ImageSides
+from tests.transfer.detection.coco_files import annotation, content, picture, write_set
+
+TASK = DetectorTask(weight="light", sides=ImageSides(32, 48), batch=2, epochs=2, rate=0.01, warmup_steps=0)
+
+
+class StoppedError(Exception):
+    """What a test raises in the middle of a run."""
+
+
+class StopsAt(Silent):
+    """Stops a run after so many steps of training."""
+
+    def __init__(self, steps: int) -> None:
+        self.left = steps + 1  # the first call is of the steps that were done before
+
+    def advance(self, n: int, **counts: int) -> None:
+        self.left -= 1
+        if not self.left:
+            raise StoppedError
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> CocoSet:
+    made = content()
+    made["images"] += [{"id": 11, "file_name": "c.png", "width": 40, "height": 30}]
+    made["annotations"] += [annotation(5, [8, 9, 20, 12], image_id=11), annotation(6, [8, 9, 0, 12], image_id=11)]
+    folder = tmp_path_factory.mktemp("coco")
+    file, images = write_set(folder, made)
+    Path(images, "c.png").write_bytes(picture(40, 30))
+    Path(images, "b.png").write_bytes(b"not an image")
+    return open_coco(file, images, masks=False)
+
+
+@pytest.fixture(scope="module")
+def trained() -> Trained:
+    torch.manual_seed(0)
+    return Trained("here", timm.create_model("test_resnet").state_dict(), "test_resnet", transform=Transform(32))
+
+
+def test_a_stopped_run_ends_as_one_that_was_not(data: CocoSet, trained: Trained, tmp_path: Path) -> None:
+    whole, parts = Store(str(tmp_path / "whole")), Store(str(tmp_path / "parts"))
+    outcome = run_detection(trained, data, data, TASK, whole, Silent())
+    for steps in (2, 1):  # of 4; saved is after every step, but the last save of each may be lost
+        with pytest.raises(StoppedError):
+            run_detection(trained, data, data, TASK, parts, StopsAt(steps), save_every=steps)
+    run_detection(trained, data, data, TASK, parts, Silent(), save_every=3)
+    for name in (STATE_FILE, DETECTION_FILE):
+        assert parts.read(name) == whole.read(name)
+    found: dict[str, Any] = json.loads(whole.read(DETECTION_FILE))
+    assert found["boxes"]["ap"] == outcome.boxes.ap and found["masks"] is None and found["images"] == 2
+    assert found["skipped"] == {
+        "train_annotations": {"a box without area": 1},
+        "train_images": {"not an image": 1},
+        "val_annotations": {"a box without area": 1},
+        "val_images": {"not an image": 1},
+    }
+    assert found["settings"]["recipe"] and found["train_digest"] == data.stored.digest
+
+
+def test_another_run_in_the_same_output_is_refused(data: CocoSet, trained: Trained, tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    with pytest.raises(StoppedError):
+        run_detection(trained, data, data, TASK, store, StopsAt(1), save_every=1)
+    other = DetectorTask(weight="light", sides=ImageSides(32, 48), batch=2, epochs=2, rate=0.02, warmup_steps=0)
+    with pytest.raises(ConfigError, match="another run's detector"):
+        run_detection(trained, data, data, other, store, Silent())
+
+
+def test_a_random_network_is_another_start(data: CocoSet, trained: Trained, tmp_path: Path) -> None:
+    task = DetectorTask(weight="light", sides=ImageSides(32, 48), batch=2, epochs=1, rate=1e-9, random=True)
+    outcome = run_detection(trained, data, data, task, Store(str(tmp_path)), Silent())
+    assert outcome.random and outcome.settings["random"] is True
+
+
+def test_a_loss_that_is_not_finite_ends_the_run(data: CocoSet, trained: Trained, tmp_path: Path) -> None:
+    task = DetectorTask(weight="light", sides=ImageSides(32, 48), batch=2, epochs=9, rate=1e30, warmup_steps=0)
+    with pytest.raises(TagmillError, match="a loss that is not finite at step"):
+        run_detection(trained, data, data, task, Store(str(tmp_path)), Silent())
+
+
+def test_sets_that_do_not_fit_are_refused(data: CocoSet, trained: Trained, tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "out"))
+    other = open_coco(
+        *write_set(tmp_path / "other", content(categories=[{"id": 3, "name": "cat"}], annotations=[])), masks=False
+    )
+    with pytest.raises(ConfigError, match="classes that are not those"):
+        run_detection(trained, data, other, TASK, store, Silent())
+    with pytest.raises(ConfigError, match="no object to train on"):
+        run_detection(trained, other, other, TASK, store, Silent())
+    with pytest.raises(ConfigError, match="needs masks"):
+        run_detection(trained, data, data, DetectorTask(detector="mask-rcnn"), store, Silent())
