@@ -121,7 +121,10 @@ AFTER_A_STOP = {
     "bench": "run the same command again",
     "predict": "the pictures above are done",
 }
-PAGE_AFTER = ("ingest_command", "takedown_command")  # functions that return the corpus that they changed
+# Functions that return the corpus that they changed, and what is made of it for people afterwards.
+INDEX_AFTER = ("ingest_command", "view_command")
+PAGE_AFTER = ("ingest_command", "takedown_command", "view_command")
+PAGE_AGAIN = ("view_command",)  # only where there is one
 COMPLETION = ("--tyro-print-completion", "--tyro-write-completion")
 
 
@@ -204,8 +207,10 @@ def run(word: str, command: Command, rest: Sequence[str]) -> None:
     try:
         with sigterm_stops():
             changed = getattr(importlib.import_module(command.module), command.function)(rest)
-            if command.function in PAGE_AFTER and changed is not None:
-                make_page(name, changed)
+            if changed is not None and command.function in INDEX_AFTER:
+                make_indexes(name, changed)
+            if changed is not None and command.function in PAGE_AFTER:
+                make_page(name, changed, again=command.function in PAGE_AGAIN)
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("tagmill"):
             raise
@@ -222,16 +227,38 @@ def run(word: str, command: Command, rest: Sequence[str]) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def make_page(word: str, corpus: str) -> None:
-    """Makes the report page of a corpus that a command has changed. What the command did is done, so that a failure here is
-    one line."""
+def make_indexes(word: str, corpus: str) -> None:
+    """Writes the search indexes of a corpus that a command has changed. What the command did is done, so that a failure
+    here is one line."""
+    from tagmill.shards.errors import TagmillError
     from tagmill.shards.terminal.safe_text import safe_text
 
     try:
-        from tagmill.browse.report.page import write_report_page
+        from tagmill.browse.search.view_indexes import index_views
+
+        index_views(corpus)
+    except TagmillError as error:
+        sys.stderr.write(f"tagmill {word}: {safe_text(f'no search index: {error}', 400)}\n")
+    except Exception as error:  # noqa: BLE001
+        line = safe_text(f"no search index: {type(error).__name__}: {error}", 400)
+        sys.stderr.write(f"tagmill {word}: {line}: tagmill corpus browse --index makes it\n")
+
+
+def make_page(word: str, corpus: str, *, again: bool = False) -> None:
+    """Makes the report page of a corpus that a command has changed; with `again` only where there is one. What the command
+    did is done, so that a failure here is one line."""
+    from tagmill.shards.terminal.safe_text import safe_text
+
+    try:
+        from tagmill.shards.formats.report_pictures import REPORT_PAGE
         from tagmill.shards.manifest import Corpus
 
-        write_report_page(Corpus.open(corpus))
+        found = Corpus.open(corpus)
+        if again and not found.store.exists(REPORT_PAGE):
+            return
+        from tagmill.browse.report.page import write_report_page
+
+        write_report_page(found)
     except ModuleNotFoundError as error:
         why, remedy = f"needs {error.name}", "pip install 'tagmill[browse]', then tagmill corpus report"
         sys.stderr.write(f"tagmill {word}: no report.html: {why}: {remedy}\n")

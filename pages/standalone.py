@@ -5,38 +5,48 @@ import hashlib
 from collections.abc import Mapping
 
 from tagmill.pages.templates import render
+from tagmill.shards import TagmillError
 
 PAGE_BYTES = 5_000_000  # of the file, at most
-PICTURE_BYTES = 3_500_000  # of its images in base64; the rest is text, whose lengths are bounded
 
 
 class PictureBudget:
-    """Gives images as data URLs until the page has as many bytes of them as it may."""
+    """Gives images as data URLs until the page has as many bytes of them as it may, `most`."""
 
-    def __init__(self, most: int = PICTURE_BYTES) -> None:
-        self.left = most
+    def __init__(self, most: int) -> None:
+        self.given = 0  # bytes
         self.left_out = 0  # images
+        self._most = most
 
     def data_url(self, jpeg: bytes | None) -> str | None:
         """Returns an image for `src`; None without an image, and where the page has enough."""
         if jpeg is None:
             return None
         url = f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode('ascii')}"
-        if len(url) > self.left:
+        if self.given + len(url) > self._most:
             self.left_out += 1
             return None
-        self.left -= len(url)
+        self.given += len(url)
         return url
 
 
-def standalone_page(package: str, name: str, values: Mapping[str, object]) -> bytes:
-    """Returns a page as UTF-8 from the template `name` of a package, which gets these values and `style`, `policy` (a content
-    security policy that allows this style and images inside the page), `budget` and `share`."""
+def standalone_page(package: str, name: str, values: Mapping[str, object], most: int = PAGE_BYTES) -> bytes:
+    """Returns a page as UTF-8, of at most `most` bytes: images are left out until it fits, which `budget` counts. It is made from the template `name` of a package, which gets these values and `style`, `policy` (a content
+    security policy that allows this style and images inside the page), `budget` and `share`. Raises TagmillError where its text
+    alone is longer."""
     style = render("tagmill.pages", "page.css", {})
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode("ascii")
     policy = f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
-    given = {"style": style, "policy": policy, "budget": PictureBudget(), "share": share_of}
-    return render(package, name, {**given, **values}).encode("utf-8", "replace")
+    given, room = {"style": style, "policy": policy, "share": share_of}, most
+    while True:
+        budget = PictureBudget(room)
+        page = render(package, name, {**given, "budget": budget, **values}).encode("utf-8", "replace")
+        if len(page) <= most:
+            return page
+        if not budget.given:
+            what = f"a page of {len(page):,} bytes without its images, more than {most:,}"
+            raise TagmillError(what, name, "report this: its texts should be bounded")
+        room = max(0, budget.given - (len(page) - most))
 
 
 def share_of(part: float, whole: float) -> float:

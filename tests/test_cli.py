@@ -281,6 +281,30 @@ def test_the_page_is_made_after_an_ingest_and_again_after_a_takedown(
     assert key_of(5) not in page.read_text() and "report" not in capsys.readouterr().err
 
 
+def test_a_view_is_indexed_and_has_the_page_made_again_where_there_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    corpus = make_worded(tmp_path / "corpus")
+    monkeypatch.setattr("tagmill.ingest.views.view_command.view_command", lambda rest: corpus.store.url)
+    cli.main(["corpus", "view"])
+    page = tmp_path / "corpus/report.html"
+    assert len(list(tmp_path.rglob("search.parquet"))) == 1 and not page.exists()
+    page.write_text("of the view before")
+    cli.main(["corpus", "view"])
+    assert "label0" in page.read_text() and not capsys.readouterr().err
+
+
+def test_an_index_that_cannot_be_made_is_one_line_and_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    corpus = make_worded(tmp_path / "corpus")
+    next((tmp_path / "corpus/views").rglob("000001.labels.npy")).unlink()
+    monkeypatch.setattr("tagmill.ingest.views.view_command.view_command", lambda rest: corpus.store.url)
+    cli.main(["corpus", "view"])
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("tagmill corpus: no search index: ") and "000001.labels.npy" in line
+
+
 @pytest.mark.parametrize(
     "failure", [ModuleNotFoundError("no jinja2", name="jinja2"), MemoryError(), OSError("\x1b[2J")]
 )

@@ -6,7 +6,7 @@ from tagmill.browse.report.charts import Chart, log_log_chart, share_chart
 from tagmill.browse.report.page_facts import PageFacts, page_facts
 from tagmill.browse.report.sample_facts import SIZE_BINS
 from tagmill.ingest import Reason
-from tagmill.pages.standalone import standalone_page
+from tagmill.pages.standalone import PAGE_BYTES, standalone_page
 from tagmill.pages.templates import visible
 from tagmill.shards import Corpus
 from tagmill.shards.formats.report_pictures import REPORT_PAGE
@@ -14,9 +14,9 @@ from tagmill.shards.formats.report_pictures import REPORT_PAGE
 _PACKAGE = "tagmill.browse.report"
 
 
-def report_page(corpus: Corpus) -> bytes:
-    """Returns the page of a corpus as UTF-8, less than `PAGE_BYTES` of `tagmill.pages.standalone`. Raises CorpusError where the
-    corpus itself cannot be read; a part that cannot be read is named on the page."""
+def report_page(corpus: Corpus, most: int = PAGE_BYTES) -> bytes:
+    """Returns the page of a corpus as UTF-8, at most `most` bytes: images that do not fit are left out, and the page says how
+    many. Raises CorpusError where the corpus itself cannot be read; a part that cannot be read is named on the page."""
     facts = page_facts(corpus)
     values = {
         "corpus": corpus.file,
@@ -33,7 +33,7 @@ def report_page(corpus: Corpus) -> bytes:
         "meaning": _meaning,
         "longest": max,
     }
-    return standalone_page(_PACKAGE, "report.html.jinja", values)
+    return standalone_page(_PACKAGE, "report.html.jinja", values, most)
 
 
 def write_report_page(corpus: Corpus) -> str:

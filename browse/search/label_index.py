@@ -63,13 +63,28 @@ def lookup(snapshot: Snapshot, name: str, labels: Iterable[int]) -> Listed | Non
     return _listed(table, wanted, snapshot.num_shards, where)
 
 
+def is_indexed(snapshot: Snapshot, name: str) -> bool:
+    """Whether a view has an index that was made for it."""
+    view = snapshot.view(name)
+    try:
+        with view.store.open(SEARCH_FILE) as file:
+            return _made_for(pq.ParquetFile(file, pre_buffer=False)) == view.digest.hex()
+    except (OSError, ValueError):  # Arrow's errors are among these
+        return False
+
+
+def _made_for(reader: pq.ParquetFile) -> str:
+    """Returns the digest of the view for which a file was made; empty for a file that says nothing."""
+    found: bytes = (reader.schema_arrow.metadata or {}).get(MADE_FOR, b"")
+    return found.decode("ascii", "replace")
+
+
 _REMEDY = "make it again: tagmill corpus browse CORPUS --index"
 
 
 def _rows_of(file: object, view: View, wanted: npt.NDArray[np.int32], where: str) -> pa.Table:
     reader = pq.ParquetFile(file, pre_buffer=False)
-    made_for = (reader.schema_arrow.metadata or {}).get(MADE_FOR, b"").decode("ascii", "replace")
-    if made_for != view.digest.hex():
+    if _made_for(reader) != view.digest.hex():
         raise IntegrityError("a search index of another view", where, _REMEDY)
     groups = []
     for number in range(reader.num_row_groups):

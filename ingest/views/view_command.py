@@ -144,8 +144,8 @@ def view(config: ViewConfig, progress: Progress | None = None) -> Labelled:
     return labelled
 
 
-def view_command(arguments: Sequence[str]) -> None:
-    """Runs one `tagmill corpus view` command line."""
+def view_command(arguments: Sequence[str]) -> str:
+    """Runs one `tagmill corpus view` command line; returns the corpus that it changed."""
     config, shown = VIEW_COMMAND.parse(arguments)
     with nullcontext(Silent()) if shown.json else progress_shown() as progress:
         labelled = view(config, progress)
@@ -153,9 +153,10 @@ def view_command(arguments: Sequence[str]) -> None:
     console = Console()
     if shown.json:
         console.print_json(json.dumps(facts))
-        return
+        return config.corpus
     samples = Corpus.open(config.corpus).file.totals.get("train", 0)
     print_lines(view_ending(config.name, config.corpus, samples, labelled, width_of(console)), console)
+    return config.corpus
 
 
 def summary(name: str, labelled: Labelled) -> dict[str, Any]:

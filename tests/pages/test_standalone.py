@@ -1,13 +1,13 @@
 """A page of one file has a bounded size."""
 
-from tagmill.pages.standalone import PAGE_BYTES, PictureBudget, share_of
+from tagmill.pages.standalone import PictureBudget, share_of
 
 
-def test_images_are_left_out_before_the_page_is_too_long() -> None:
-    budget = PictureBudget()
-    urls = [budget.data_url(b"x" * 8192) for _ in range(1000)]
-    assert 0 < budget.left_out < 1000 and sum(len(url) for url in urls if url) < PAGE_BYTES - 1_000_000
-    assert budget.data_url(None) is None
+def test_a_budget_gives_images_until_it_is_spent() -> None:
+    budget = PictureBudget(100_000)
+    urls = [budget.data_url(b"x" * 8192) for _ in range(100)]
+    assert budget.given == sum(len(url) for url in urls if url) <= 100_000 < budget.given + 12_000
+    assert budget.left_out == urls.count(None) > 0 and budget.data_url(None) is None
 
 
 def test_a_share_is_never_above_one() -> None:

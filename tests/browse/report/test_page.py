@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tagmill.browse.report.page import report_page, write_report_page
+from tagmill.pages.standalone import PAGE_BYTES
+from tagmill.shards.errors import TagmillError
 from tagmill.shards.formats.report_pictures import REPORT_PICTURES, pictures_bytes, small_picture
 from tests.browse.report.test_pictures import row
 from tests.browse.worded import key_of, make_worded, take_down_sample
@@ -100,3 +102,23 @@ def test_what_is_taken_down_is_gone_from_the_next_page(tmp_path: Path) -> None:
 
 def test_long_texts_leave_a_small_page(tmp_path: Path) -> None:
     assert len(page_of(tmp_path, "<&\u202e" * 60_000)) < 500_000
+
+
+def test_images_are_left_out_until_the_finished_file_fits(tmp_path: Path) -> None:
+    corpus = make_worded(tmp_path)
+    whole = report_page(corpus)
+    images = whole.count(b"<img ")
+    assert b"left out to keep" not in whole and images and len(whole) <= PAGE_BYTES
+    assert report_page(corpus, len(whole)) == whole
+    found = list[int]()
+    for most in (len(whole) - 1, len(whole) - 2000):
+        page = report_page(corpus, most)
+        left = images - page.count(b"<img ")
+        assert len(page) <= most and f"<p>{left} images were left out to keep" in page.decode()
+        found.append(left)
+    assert 0 < found[0] < found[1]
+
+
+def test_text_alone_that_is_too_long_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(TagmillError, match=r"without its images, more than 1,000"):
+        report_page(make_worded(tmp_path), 1000)
