@@ -50,7 +50,7 @@ def test_after_a_takedown_the_index_leads_to_the_same_shards(tmp_path: Path) -> 
 
 def test_a_corpus_of_many_shards_is_left_for_the_command_that_says_how_far_it_is(tmp_path: Path) -> None:
     corpus = make_corpus(str(tmp_path / "corpus"), tmp_path / "spool")
-    with pytest.raises(ConfigError, match="3 shards take long to read.*browse --index"):
+    with pytest.raises(ConfigError, match=r"3 shards take long to read.*browse --index"):
         index_views(corpus.store.url, most_shards=2)
     assert index_views(corpus.store.url, most_shards=3) == ["default"]
     assert index_views(corpus.store.url, most_shards=0) == []
