@@ -111,6 +111,7 @@ COMMANDS = {
 AFTER_A_STOP = {
     "ingest": "finished parts and steps are kept, and the same command continues where it stopped",
     "corpus": "nothing was changed; run the same command again",
+    "corpus browse": "indexes that are finished are kept; run the same command again",
     "corpus card": "run the same command again",
     "corpus export": "finished files are kept; run the same command again",
     "corpus report": "run the same command again",

@@ -159,7 +159,7 @@ def train(config: TrainConfig) -> dict[str, Any]:
         if world.rank == 0:
             store.put("evaluation.json", json.dumps(result, indent=1, allow_nan=False).encode())
         say(console, f"loader     {loader.report()}\n{learnt_text(result)}")
-        console.print(export_run(run, vocabulary))  # a command to copy, so in one piece
+        console.print(export_run(run, vocabulary), markup=False)  # a command to copy, so in one piece
         return result
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 
 import tyro
@@ -11,6 +12,8 @@ import tyro
 from tagmill.predict.pictures import FoundPicture, named_paths, read_pictures
 from tagmill.predict.predictor import Device, Prediction, Predictor
 from tagmill.shards import TagmillError
+from tagmill.shards.progress.protocol import Silent
+from tagmill.shards.progress.shown import progress_shown
 from tagmill.shards.settings.options import CommandLine, JsonOutput
 from tagmill.shards.settings.ranges import Count
 from tagmill.shards.terminal.safe_text import ERROR_CELLS, safe_text
@@ -48,13 +51,19 @@ def predict_command(arguments: Sequence[str]) -> None:
         sys.stderr.write("tagmill predict: the model names no labels, so their numbers are shown\n")
     good = bad = 0
     paths = named_paths(chosen.images, sys.stdin.buffer)
-    with Predictor(trained, chosen.device, chosen.threads) as predictor:
+    with (
+        Predictor(trained, chosen.device, chosen.threads) as predictor,
+        nullcontext(Silent()) if shown.json else progress_shown() as progress,
+    ):
+        progress.stage("predict")
         for pictures in read_pictures(paths, chosen.batch_size, chosen.threads or len(os.sched_getaffinity(0))):
             found = predictor.predict([each.jpeg for each in pictures], chosen.top)
             for picture, labels in zip(pictures, found, strict=True):
                 good, bad = good + (labels is not None), bad + (labels is None)
                 _show(picture, labels, as_json=shown.json)
             sys.stdout.flush()
+            unread = sum(labels is None for labels in found)
+            progress.advance(len(found), ok=len(found) - unread, not_read=unread)
     if bad:
         what = f"{bad:,} of {good + bad:,} images could not be read"
         raise TagmillError(what, remedy="see their lines above; the others are done")

@@ -8,18 +8,15 @@ from typing import Annotated
 
 import tyro
 import uvicorn
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import Progress
 
 from tagmill.browse.search.label_index import write_index
 from tagmill.browse.search.snapshot import CorpusWatch, Snapshot, tables_cache
 from tagmill.browse.server.app import make_app
 from tagmill.browse.server.site import Site
 from tagmill.shards.errors import ConfigError
+from tagmill.shards.progress.shown import progress_shown
 from tagmill.shards.settings.options import CommandLine
 from tagmill.shards.settings.ranges import Between, check_fields
-from tagmill.shards.terminal.safe_text import safe_text
 
 ADDRESS = "127.0.0.1"
 CONNECTIONS = 64  # at a time
@@ -52,8 +49,7 @@ def browse_command(arguments: Sequence[str]) -> None:
     watch = CorpusWatch(config.corpus, tables_cache())
     snapshot = watch.now()  # an address without a corpus is an error of the command
     if config.index:
-        for name in snapshot.view_names:
-            make_index(snapshot, name)
+        make_indexes(snapshot)
     with bound(config.port) as listening:
         port = listening.getsockname()[1]
         sys.stdout.write(f"http://{ADDRESS}:{port}/ shows {watch.url}; Ctrl-C ends it\n")
@@ -64,15 +60,12 @@ def browse_command(arguments: Sequence[str]) -> None:
             sys.stdout.write("\n")
 
 
-def make_index(snapshot: Snapshot, name: str) -> None:
-    """Writes the search index of a view, and shows on standard error how far it is."""
-    with Progress(console=Console(stderr=True)) as progress:
-        task = progress.add_task(escape(f"index of view {safe_text(name, 60)}"), total=snapshot.num_shards)
-
-        def done(shards: int) -> None:
-            progress.advance(task, shards)
-
-        write_index(snapshot, name, done)
+def make_indexes(snapshot: Snapshot) -> None:
+    """Writes the search index of each view, and shows on standard error how far it is."""
+    with progress_shown() as progress:
+        for name in snapshot.view_names:
+            progress.stage(f"index of {name}", snapshot.num_shards)
+            write_index(snapshot, name, progress.advance)
 
 
 def bound(port: int) -> socket.socket:

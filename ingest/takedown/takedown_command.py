@@ -15,7 +15,6 @@ import numpy as np
 import pyarrow.parquet as pq
 import tyro
 from rich.console import Console
-from rich.text import Text
 
 from tagmill.ingest.config.options import flag_of
 from tagmill.ingest.filters.takedown_rules import PDQ_DISTANCE, Denylist, TakedownRule, rules_in
@@ -37,13 +36,14 @@ from tagmill.shards.settings.ranges import Between, check_fields
 from tagmill.shards.storage.store import Store
 from tagmill.shards.storage.threads import DaemonPool
 from tagmill.shards.takedown import RULES, SAMPLE, Row
+from tagmill.shards.terminal.advice import given, on_exports, on_unpurged
+from tagmill.shards.terminal.lines import Figure, figure_lines, print_lines, warning_lines, width_of
 from tagmill.shards.terminal.safe_text import safe_text
 
 TABLE_READERS = 8  # shard tables that are read at a time
 ROWS_READ = 4096  # of a table in memory
 WORDS = ("pdq0", "pdq1", "pdq2", "pdq3")
 CACHES = "Empty the caches of nodes that read this corpus (LoaderConfig.cache): they may contain copies."
-EXPORTS = "Exports that may have samples of the list; the command that made one leaves them out when it is run again:"
 COPIES = "Backups, and stores that keep old versions of objects, contain the bytes until you delete them there."
 
 
@@ -229,14 +229,43 @@ def takedown_command(arguments: Sequence[str]) -> str | None:
     if shown.json:
         console.print_json(json.dumps(asdict(outcome)))
         return None if config.dry_run else config.corpus
-    found = ", ".join(f"{count:,} by {kind}" for kind, count in outcome.matched.items()) or "none"
-    would = "would be taken down" if config.dry_run else "newly taken down"
-    console.print(f"{outcome.rules:,} new rules; samples {would}: {found}")
-    console.print(f"listed samples {outcome.taken_down:,}, of which purged {outcome.purged:,}", outcome.takedown or "")
-    if outcome.exports:
-        console.print(EXPORTS, style="yellow")
-        for each in outcome.exports:
-            console.print(Text(f"  {safe_text(each.output)}: at most {each.samples:,} samples"))
-    if config.purge and not config.dry_run:
-        console.print(CACHES, COPIES, sep="\n", style="yellow")
+    print_lines(outcome_lines(config, outcome, width_of(console)), console)
     return None if config.dry_run else config.corpus
+
+
+def outcome_lines(config: TakedownConfig, outcome: Outcome, width: int) -> list[str]:
+    """Returns what is printed about a takedown: figures with their meaning, exports, and what is left to do."""
+    found = ", ".join(f"{count:,} by {kind}" for kind, count in outcome.matched.items()) or "none"
+    figures = [
+        Figure(
+            "new rules",
+            f"{outcome.rules:,}",
+            "Lines of the lists that were not known before; later ingests obey them too.",
+        ),
+        Figure(
+            "would be taken down" if config.dry_run else "newly taken down",
+            found,
+            "Samples that rules match, by kind of rule.",
+        ),
+        Figure("taken down", f"{outcome.taken_down:,}", "All listed samples; readers skip them from now on."),
+        Figure("purged", f"{outcome.purged:,}", "Those of them whose bytes are deleted."),
+    ]
+    if outcome.rows_erased:
+        figures.append(Figure("rows erased", f"{outcome.rows_erased:,}", "Of rejects and ledger."))
+    if outcome.takedown:
+        figures.append(Figure("list", safe_text(outcome.takedown), "In the corpus; takedowns only add to it."))
+    lines = figure_lines(figures, width)
+    if outcome.exports:
+        lines += [
+            "",
+            "Exports:",
+            *(f"  {safe_text(each.output)}: at most {each.samples:,} samples" for each in outcome.exports),
+        ]
+    done = not config.dry_run
+    warnings = given(
+        "Nothing was changed: this was --dry-run." if config.dry_run else None,
+        on_unpurged(outcome.taken_down, outcome.purged) if done and not config.purge else None,
+        on_exports(len(outcome.exports)),
+        *((CACHES, COPIES) if done and config.purge else ()),
+    )
+    return [*lines, *warning_lines(warnings, width)]

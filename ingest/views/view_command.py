@@ -146,6 +146,8 @@ def view(config: ViewConfig, progress: Progress | None = None) -> Labelled:
 
 def view_command(arguments: Sequence[str]) -> str:
     """Runs one `tagmill corpus view` command line; returns the corpus that it changed."""
+    config: ViewConfig
+    shown: JsonOutput
     config, shown = VIEW_COMMAND.parse(arguments)
     with nullcontext(Silent()) if shown.json else progress_shown() as progress:
         labelled = view(config, progress)

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from typing import Annotated, Literal
@@ -21,6 +22,8 @@ from tagmill.pipeline.decode.cpu_affinity import cores_per_rank
 from tagmill.pipeline.decode.libjpeg import libjpeg_is_compiled
 from tagmill.shards.errors import ConfigError
 from tagmill.shards.manifest import Corpus
+from tagmill.shards.progress.protocol import Progress, Silent
+from tagmill.shards.progress.shown import progress_shown
 from tagmill.shards.settings.options import CommandLine, JsonOutput
 from tagmill.shards.settings.ranges import Between, Count, check_fields
 from tagmill.shards.terminal.safe_text import safe_text
@@ -39,7 +42,7 @@ class Measurement:
     corpus: tyro.conf.Positional[str]
     """Folder or bucket prefix of the corpus."""
     seconds: _Positive = 10.0
-    """_Positive of measuring for each backend, over all rounds; warm-ups take as long again at most."""
+    """Seconds of measuring for each backend, over all rounds; warm-ups take as long again at most."""
     rounds: Annotated[int, Between(2, 100)] = 3
     """Rounds, in each of which everything is measured in turn."""
     backend: tuple[BackendName, ...] = ()
@@ -106,13 +109,13 @@ class BenchResult:
     plan: GpuPlan | None  # with the fastest backend
 
 
-def measure(asked: Measurement) -> BenchResult:
-    """Measures in rounds. Raises TagmillError if no backend runs, and what the loader raises."""
+def measure(asked: Measurement, progress: Progress | None = None) -> BenchResult:
+    """Measures in rounds, which `progress` counts. Raises TagmillError if no backend runs, and what the loader raises."""
     names = list(dict.fromkeys(asked.backend)) or backends_of(asked.device)
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     with Stages(asked.corpus, asked.config(names[0])) as stages:
         reads_from = place_of(stages.corpus)
-        reading, backends, missing = _rounds(stages, names, asked.rounds, asked.seconds)
+        reading, backends, missing = _rounds(stages, names, asked.rounds, asked.seconds, progress or Silent())
         if not backends:
             raise ConfigError("; ".join(missing.values()), "bench", "leave out --backend: all that run are measured")
         best = max(backends, key=lambda name: backends[name].whole.images_per_second)
@@ -137,7 +140,7 @@ def measure(asked: Measurement) -> BenchResult:
 
 
 def _rounds(
-    stages: Stages, names: Sequence[str], rounds: int, seconds: float
+    stages: Stages, names: Sequence[str], rounds: int, seconds: float, progress: Progress
 ) -> tuple[MeasuredRate, dict[str, BackendRates], dict[str, str]]:
     """Returns the rate of reading, those of each backend, and why others were not measured. `seconds`: of each backend."""
     reading: list[MeasuredRound] = []
@@ -145,6 +148,7 @@ def _rounds(
     whole: dict[str, list[MeasuredRound]] = {name: [] for name in names}
     missing: dict[str, str] = {}
     part = seconds / rounds / 3
+    progress.stage("measure", rounds)
     for _ in range(rounds):
         reading.append(stages.reading(part))
         for name in (name for name in names if name not in missing):
@@ -153,6 +157,7 @@ def _rounds(
                 whole[name].append(stages.whole(name, part))
             except (ConfigError, ImportError) as error:  # of a backend that does not run here
                 missing[name] = str(error)
+        progress.advance(1)
     rates = {
         name: BackendRates(
             MeasuredRate.of(f"decoding alone, {name}", decoding[name]),
@@ -218,5 +223,7 @@ def show_bench(console: Console, found: BenchResult) -> None:
 def bench_command(arguments: Sequence[str]) -> None:
     """Runs one `tagmill bench` command line."""
     asked, shown = BENCH_COMMAND.parse(arguments)
-    found, console = measure(asked), Console()
+    with nullcontext(Silent()) if shown.json else progress_shown() as progress:
+        found = measure(asked, progress)
+    console = Console()
     console.print_json(json.dumps(asdict(found))) if shown.json else show_bench(console, found)

@@ -222,7 +222,11 @@ def _demand_figures(needs: Needs) -> list[Figure]:
     tail = f"Share of an epoch read in small pieces; good up to {TAIL_LIMIT:.0%}."
     nodes = f"{gpus_need.store_bytes / MEGA:,.1f} MB, {gpus_need.store_requests:,.1f} requests a second"
     return [
-        Figure("epoch", f"{needs.samples:,} samples, {needs.batches:,} batches, {needs.epoch_hours:,.2f} hours"),
+        Figure(
+            "epoch",
+            f"{needs.samples:,} samples, {needs.batches:,} batches, {needs.epoch_hours:,.2f} hours",
+            "At the rate of --images-per-second, without waits.",
+        ),
         Figure(
             "streams",
             f"{needs.streams:,}",
@@ -242,9 +246,9 @@ def _demand_figures(needs: Needs) -> list[Figure]:
         ),
         Figure("requests of a node", f"{needs.requests_per_second:,.1f} a second", "To the store; fewer are better."),
         Figure("read by a node", f"{needs.bytes_per_second / MEGA:,.1f} MB a second", "Below the node's network."),
-        Figure("to each GPU", f"{gpus_need.pcie_bytes / MEGA:,.1f} MB a second over PCIe"),
+        Figure("to each GPU", f"{gpus_need.pcie_bytes / MEGA:,.1f} MB a second over PCIe", "Below its PCIe link."),
         Figure("cores that prepare images", cores, "Below the cores that a node has."),
-        Figure("who decodes on a GPU", needs.decoder or "not asked: give --cores"),
+        Figure("who decodes on a GPU", needs.decoder or "not asked: give --cores", "For cores of a rank's loader."),
         Figure("all nodes", f"{gpus_need.nodes:,}: {nodes}", "Below what the store gives."),
     ]
 

@@ -9,7 +9,7 @@ import hashlib
 import json
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -27,6 +27,8 @@ from tagmill.shards.exchange.samples import Block, Part, blocks
 from tagmill.shards.formats.record import sha256_hex
 from tagmill.shards.manifest import SPLITS, Corpus
 from tagmill.shards.many_requests import in_order
+from tagmill.shards.progress.counts import counted
+from tagmill.shards.progress.protocol import Progress, Silent
 from tagmill.shards.storage.local_disk import full_disks
 from tagmill.shards.storage.store import Store
 from tagmill.shards.view import View
@@ -73,9 +75,8 @@ class Exported:
     written: int  # parts that this call wrote
 
 
-def export(wanted: Wanted, done: Callable[[int, int], None] = lambda parts, of: None) -> Exported:
-    """Exports a corpus; `done` is called with the number of finished parts and of all. If the process is killed, the same
-    call goes on.
+def export(wanted: Wanted, progress: Progress | None = None) -> Exported:
+    """Exports a corpus; `progress` counts the parts. If the process is killed, the same call goes on.
 
     Raises ConfigError where the output holds something else, CorpusError where there is nothing to export, IntegrityError
     for bytes of the corpus that are not those written.
@@ -98,7 +99,7 @@ def export(wanted: Wanted, done: Callable[[int, int], None] = lambda parts, of: 
         stack.enter_context(full_disks(wanted.spool))
         spool = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tagmill-", dir=wanted.spool)))
         run = _Run(corpus, view, files, output, spool)
-        found = run.all(parts, wanted.at_once, done)
+        found = run.all(parts, wanted.at_once, progress or Silent())
     if isinstance(files, ParquetFiles):
         output.put(EXPORT_CARD, parquet_card(corpus, wanted.view, {part.entry.split for part in parts}, found.samples))
     if wanted.record:
@@ -120,16 +121,16 @@ class _Run:
         self._lock = Lock()
         self._written = 0
 
-    def all(self, parts: Sequence[Part], at_once: int, done: Callable[[int, int], None]) -> Exported:
+    def all(self, parts: Sequence[Part], at_once: int, progress: Progress) -> Exported:
         """Writes all parts that are missing, and those with samples that were taken down since, until the list rests."""
         while True:
             list_before = self._newest().file.takedown
             sums: Counter[str] = Counter()
-            for number, marker in enumerate(in_order(self._part, parts, at_once), 1):
+            progress.stage("export", len(parts))
+            for marker in counted(progress, in_order(self._part, parts, at_once)):
                 sums["samples"] += marker["samples"]
                 sums["bytes"] += sum(each["bytes"] for each in marker["objects"].values())
                 sums["taken_down"] += marker["taken_down"]
-                done(number, len(parts))
             if self._newest().file.takedown == list_before:
                 return Exported(safe_address(self.output.url), len(parts), written=self._written, **sums)
 

@@ -2,16 +2,18 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from typing import Literal
 
 import tyro
 from rich.console import Console
-from rich.progress import MofNCompleteColumn, Progress
 from rich.text import Text
 
 from tagmill.shards.exchange.export import Exported, Wanted, export
 from tagmill.shards.manifest import SPLITS
+from tagmill.shards.progress.protocol import Silent
+from tagmill.shards.progress.shown import progress_shown
 from tagmill.shards.settings.options import CommandLine, JsonOutput
 from tagmill.shards.settings.ranges import Count, check_fields
 from tagmill.shards.terminal.safe_text import safe_text
@@ -68,10 +70,8 @@ EXPORT_COMMAND = CommandLine(
 def export_command(arguments: Sequence[str]) -> None:
     """Runs one `tagmill corpus export` command line."""
     options, shown = EXPORT_COMMAND.parse(arguments)
-    columns = [*Progress.get_default_columns(), MofNCompleteColumn()]
-    with Progress(*columns, console=Console(stderr=True), disable=shown.json) as progress:
-        bar = progress.add_task("export", total=None)
-        found = export(options.wanted(), lambda done, of: progress.update(bar, completed=done, total=of))
+    with nullcontext(Silent()) if shown.json else progress_shown() as progress:
+        found = export(options.wanted(), progress)
     console = Console()
     if shown.json:
         console.print_json(json.dumps(asdict(found)))

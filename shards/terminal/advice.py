@@ -85,6 +85,27 @@ def on_shard_size(size: int, shards: int) -> str | None:
     return None
 
 
+def on_unpurged(taken_down: int, purged: int) -> str | None:
+    """Says that bytes of samples that were taken down are in the corpus still."""
+    if taken_down <= purged:
+        return None
+    return (
+        f"The bytes of {taken_down - purged:,} samples that are taken down are in the shards still. `tagmill corpus takedown "
+        "CORPUS --purge` deletes them for good."
+    )
+
+
+def on_exports(exports: int) -> str | None:
+    """Says that copies elsewhere may have what was taken down."""
+    if not exports:
+        return None
+    which = "1 export" if exports == 1 else f"{exports:,} exports"
+    return (
+        f"{which} may have samples of the list. The command that made an export leaves them out when it is run again; copies "
+        "of an export are yours to delete."
+    )
+
+
 def on_memory(needed: int, machine: int) -> str | None:
     """Says that a loader needs more memory than this machine has, bytes of a node."""
     if not machine or needed <= machine:

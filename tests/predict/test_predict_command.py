@@ -35,7 +35,9 @@ def test_a_line_a_picture_has_labels_in_words(model: str, tmp_path: Path, capsys
     lines = said.out.splitlines()
     assert [line.split()[0] for line in lines] == [f"{folder}/{n}.jpg" for n in (0, 1, 2, 3, 4, 2)]
     assert lines[2].split()[1:] == lines[5].split()[1:] and len(lines[0].split()) == 5 and "%" in lines[0]
-    assert any(label.name in lines[0] for label in LABELS) and said.err == ""
+    assert any(label.name in lines[0] for label in LABELS)
+    begun, ended = said.err.splitlines()
+    assert begun == "predict begins" and ended.startswith("predict ends  6  ") and ended.endswith("100 % ok")
 
 
 def test_json_has_a_line_a_picture_also_for_bad_ones(
@@ -46,7 +48,9 @@ def test_json_has_a_line_a_picture_also_for_bad_ones(
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(f"{folder}/0.jpg\n/nowhere.jpg\n".encode())))
     with pytest.raises(TagmillError, match="2 of 4 images could not be read"):
         predict_command([model, str(folder), "-", "--json", "--device", "cpu", "--threads", "1"])
-    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    said = capsys.readouterr()
+    rows = [json.loads(line) for line in said.out.splitlines()]
+    assert not said.err
     assert [sorted(row) for row in rows] == [["image", "labels"], ["error", "image"]] * 2
     assert "not an image" in rows[1]["error"] and "No such file" in rows[3]["error"]
     best = rows[0]["labels"][0]
@@ -63,7 +67,9 @@ def test_bad_pictures_are_a_line_each_and_status_1_at_the_end(
         cli.main(["predict", model, str(folder), "--device", "cpu"])
     said = capsys.readouterr()
     assert ended.value.code == 1 and len(said.out.splitlines()) == 2
-    first, last = said.err.splitlines()
+    begun, first, done, last = said.err.splitlines()
+    assert begun == "predict begins" and done.startswith("predict ends  3  ")
+    assert "66.7 % ok" in done and "top: not_read 33 %" in done
     assert "1\\x1b[2J.jpg  not read: not an image" in first
     assert last.startswith("tagmill predict: 1 of 3 images could not be read")
 

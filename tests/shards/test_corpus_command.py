@@ -77,7 +77,20 @@ def test_lint(corpus: Corpus, capsys: pytest.CaptureFixture[str]) -> None:
         "altered": 0,
         **taken,
     }
-    assert "3 shards, 1 views" in run(capsys, "lint", corpus.store.url)
+    assert run(capsys, "lint", corpus.store.url).splitlines() == [
+        "no errors: every byte as written",
+        "",
+        "shards      3",
+        "            Tars, indexes and tables, whole, with the digests of the manifest.",
+        "views       1",
+        "            Labellings, with the labels and factors of every shard.",
+        "altered     0",
+        "            Lint ends at the first difference, so here it is always 0.",
+        "taken down  0",
+        "            Samples that readers skip.",
+        "purged      0",
+        "            Those of them whose bytes are deleted.",
+    ]
     path = Path(corpus.store.url, "shards/000001.tar")
     data = bytearray(path.read_bytes())
     data[-1] = 1

@@ -58,7 +58,14 @@ class Log:
         if run.unlogged:
             self._add()
         if flush:
+            self._compare_ranks()
             self._writers.flush()
+
+    def _compare_ranks(self) -> None:
+        """Says how long each process waited for its batches since the last checkpoint, where there are several: all of them
+        call it, and the first one prints it."""
+        if self._run.several:
+            say(self._console, f"ranks      {self._run.loader.headroom(ranks=True, reset=True)}")
 
     def _add(self) -> None:
         run = self._run

@@ -6,13 +6,17 @@ from typing import Any
 
 from rich.console import Console
 
+from tagmill.shards.terminal.safe_text import ERROR_CELLS, safe_text
+
 MINUTE, HOUR, DAY = 60, 3600, 86400
 INDENT = " " * 11  # of the text after the first word of a line
+LABEL_CELLS = 40
 
 
 def say(console: Console, text: str) -> None:
-    """Prints lines. On a terminal those that are wider are continued between two words, below the first one; off a terminal
-    a line is one line."""
+    """Prints lines, in which no label or path moves the cursor. On a terminal those that are wider are continued between two
+    words, below the first one; off a terminal a line is one line."""
+    text = "\n".join(safe_text(line, ERROR_CELLS) for line in text.split("\n"))
     if console.is_terminal:
         fold = textwrap.TextWrapper(
             console.width,
@@ -77,7 +81,8 @@ def learnt_text(result: Mapping[str, Any]) -> str:
         return "accuracy   not known: the corpus has no held-out images with labels (ingest with --holdout N)"
     images, holes = result["evaluated"]["pictures"], result["evaluated"]["holes"]
     less = f", {holes:,} more could not be read" if holes else ""
-    chance = f"a random label {result['chance']:.1%}, always {result['majority_label']} {result['majority']:.1%}"
+    most = safe_text(result["majority_label"], LABEL_CELLS)
+    chance = f"a random label {result['chance']:.1%}, always {most} {result['majority']:.1%}"
     lines = [*accuracy_text(result), f"judged     on {images:,} held-out images{less}", f"compare    {chance}"]
     return "\n".join(lines)
 

@@ -261,9 +261,18 @@ def test_the_command(corpus: Corpus, tmp_path: Path, capsys: pytest.CaptureFixtu
     assert (told["rules"], told["matched"], told["taken_down"], told["purged"]) == (2, {"key": 2}, 2, 0)
     cli.main(["corpus", "info", corpus.store.url])
     assert "2 samples taken down, 0 of them purged" in capsys.readouterr().out
-    cli.main(["corpus", "takedown", corpus.store.url, "--purge"])
+    cli.main(["corpus", "takedown", corpus.store.url, "--dry-run"])
     shown = " ".join(capsys.readouterr().out.split())
-    assert "listed samples 2, of which purged 2" in shown and "cache" in shown and "old versions" in shown
+    assert "would be taken down none Samples that rules match" in shown and "warning: Nothing was changed" in shown
+    cli.main(["corpus", "takedown", corpus.store.url])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "purged 0 Those of them" in shown and "warning: The bytes of 2 samples" in shown
+    cli.main(["corpus", "takedown", corpus.store.url, "--purge"])
+    out = capsys.readouterr().out
+    shown = " ".join(out.split())
+    assert "taken down 2 All listed samples" in shown and "purged 2 Those of them" in shown
+    assert "cache" in shown and "old versions" in shown and "The bytes of" not in shown
+    assert max(map(len, out.splitlines())) <= 80
     cli.main(["corpus", "lint", corpus.store.url, "--json"])
     assert json.loads(capsys.readouterr().out)["purged"] == 2
 

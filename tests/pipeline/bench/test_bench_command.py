@@ -22,7 +22,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
 
 def test_the_table(made: Made, capsys: pytest.CaptureFixture[str]) -> None:
     bench_command([made.url, *SHORT, "--backend", "cpu", "pillow", "--gpus", "16"])
-    shown = " ".join(capsys.readouterr().out.split())
+    said = capsys.readouterr()
+    shown = " ".join(said.out.split())
+    begun, ended = said.err.splitlines()
+    assert begun == "measure begins  2 in all" and ended.startswith("measure ends  2/2  ")
     for text in ("reading alone", "decoding alone, cpu", "the loader, pillow", "the corpus was read", "store: a file"):
         assert text in shown
     assert "16 GPUs of 1,000 images/s: 2 nodes" in shown and "tagmill corpus plan" in shown
@@ -30,7 +33,9 @@ def test_the_table(made: Made, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_the_json(made: Made, capsys: pytest.CaptureFixture[str]) -> None:
     bench_command([made.url, *SHORT, "--backend", "cpu", "--view", "None", "--json"])
-    found = json.loads(capsys.readouterr().out)
+    said = capsys.readouterr()
+    found = json.loads(said.out)
+    assert not said.err
     assert set(found["backends"]) == set(found["verdicts"]) == {"cpu"} and found["plan"] is None
     whole = found["backends"]["cpu"]["whole"]
     assert 0 < whole["slowest"] <= whole["images_per_second"] <= whole["fastest"]

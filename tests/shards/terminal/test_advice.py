@@ -24,6 +24,8 @@ RULES = [
         "4.1 GB",
         "smaller",
     ),
+    (lambda: advice.on_unpurged(5, 2), lambda: advice.on_unpurged(5, 5), "bytes of 3 samples", "--purge"),
+    (lambda: advice.on_exports(2), lambda: advice.on_exports(0), "2 exports may have", "run again"),
     (lambda: advice.on_memory(65 * 10**9, 64 * 10**9), lambda: advice.on_memory(64, 64), "need 65.0 GB", "--window"),
 ]
 

@@ -90,6 +90,19 @@ def test_the_last_lines_say_on_how_many_images_a_model_was_judged() -> None:
     assert "--holdout N" in learnt_text({"trained": {}}) and accuracy_text({}) == []
 
 
+@given(label=st.text(max_size=60))
+def test_a_label_moves_no_cursor_and_breaks_no_line(label: str) -> None:
+    text = learnt_text({**RESULT, "majority_label": f"{label}\x1b[2J\n\u202e"})
+    assert text.count("\n") == 2 and text.replace("\n", "").isprintable()
+
+
+def test_no_text_that_is_said_moves_a_cursor() -> None:
+    console = Console(file=io.StringIO(), highlight=False, soft_wrap=True)
+    say(console, "init       not used: \x1b]0;title\x07[bold]\nloader     \u202egpj.exe")
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert shown == "init       not used: \\x1b]0;title\\x07[bold]\nloader     \\u202egpj.exe\n"
+
+
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_accuracies_fit_into_80_columns(share: float) -> None:
     thirds = {name: {"mean_class_accuracy": share} for name in ("head", "middle", "tail")}
