@@ -46,11 +46,6 @@ def written(corpus: Corpus) -> Rows:
     return {split: sorted(rows, key=str) for split, rows in found.items()}
 
 
-def keys_of(rows: Rows) -> Rows:
-    """Returns the keys alone: what a reader of the tars can know."""
-    return {split: [[row[0]] for row in found] for split, found in rows.items()}
-
-
 def together(rows: Rows) -> Rows:
     """Returns the rows of all splits as one."""
     return {"all": sorted((row for found in rows.values() for row in found), key=str)}
@@ -81,13 +76,13 @@ def checks(corpus: Corpus, scratch: Path) -> dict[str, tuple[tuple[str, ...], st
         return scratch / "copy"
 
     return {
-        "webdataset, tars": (TOOLS, "webdataset", lambda: root, keys_of(rows)),
-        "datasets, tars": (TOOLS, "datasets-tars", described, keys_of(rows)),
+        "webdataset, tars": (TOOLS, "webdataset", lambda: root, rows),
+        "datasets, tars": (TOOLS, "datasets-tars", described, rows),
         "datasets, Parquet": (TOOLS, "datasets", lambda: exported("parquet"), rows),
         "datasets, Parquet, streamed": (TOOLS, "datasets-streamed", lambda: scratch / "parquet", rows),
         "webdataset, img2dataset's layout": (TOOLS, "img2dataset", lambda: exported("img2dataset"), rows),
-        "mlcroissant": (TOOLS, "mlcroissant", described, together(keys_of(rows))),
-        "energon prepare": (ENERGON, "energon", copied, together(keys_of(rows))),
+        "mlcroissant": (TOOLS, "mlcroissant", described, together(rows)),
+        "energon prepare": (ENERGON, "energon", copied, together(rows)),
     }
 
 

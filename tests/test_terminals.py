@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -14,7 +15,9 @@ import pytest
 
 from tests.ingest.java import needs_spark
 from tests.ingest.smallweb import listing, web
+from tests.pipeline.corpora import make_corpus
 from tests.shards.progress.use import assert_plain
+from tests.training.runs import VIT, command
 
 pexpect = pytest.importorskip("pexpect")
 pyte = pytest.importorskip("pyte")
@@ -49,6 +52,25 @@ LABELLED = [
 ]
 LINTED = [("lint", "1/1", ""), ("lint: views", "1/1", "")]
 
+TRAINED = [
+    "model      test_vit, N weights, N labels",
+    "corpus     corpus, view default, N samples an epoch",
+    "length     N steps of N images, N epochs",
+    "rate       N, then half a cosine to N",
+    "           N at N, N at N, N at N, N at N, N at N",
+    "           images",
+    "processes  N on cpu, N images of a step each, N pixels",
+    "memory     N GiB of the loader, a process",
+    "device     N GiB a process (weights N, gradients N, optimiser N,",
+    "           images N, logits N), and activations",
+    *["step N/N  epoch N  loss N  N img/s  wait N%  N s left"] * 5,
+]
+JUDGED = [
+    "judged     on N held-out images",
+    "compare    a random label N%, always labelN N%",
+    "model      model/model: tagmill predict model/model IMAGE",
+]
+
 
 def environment(**more: str) -> dict[str, str]:
     ours = {name: value for name, value in os.environ.items() if name not in ("FORCE_COLOR", "NO_COLOR", "COLUMNS")}
@@ -61,12 +83,11 @@ def words_of(listing: str, output: Path, *flags: str) -> str:
     return json.dumps([ingest, ["corpus", "lint", str(output)], view])
 
 
-def on_terminal(words: str) -> list[str]:
-    """Returns the lines that are left on a terminal of 80 columns, with their spaces."""
+def on_terminal(words: str, folder: Path | None = None) -> list[str]:
+    """Returns the lines that are left on a terminal of 80 columns, with their spaces; the commands run in `folder`."""
     screen = pyte.Screen(80, 400)
-    child = pexpect.spawn(
-        *(sys.executable, ["-c", COMMANDS, words]), dimensions=(400, 80), env=environment(), timeout=600
-    )
+    terminal = {"dimensions": (400, 80), "env": environment(), "timeout": 600, "cwd": folder}
+    child = pexpect.spawn(*(sys.executable, ["-c", COMMANDS, words]), **terminal)
     child.expect(pexpect.EOF)
     child.close()
     pyte.ByteStream(screen).feed(child.before)
@@ -92,6 +113,20 @@ def progress_of(lines: list[str]) -> list[tuple[str, str, str] | str]:
 def test_stages_are_lines_of_80_columns_on_a_terminal(listing: str, tmp_path: Path) -> None:
     lines = on_terminal(words_of(listing, tmp_path / "corpus"))
     assert progress_of(lines) == [*INGESTED, *LABELLED, *LINTED, *LABELLED]
+
+
+def test_training_says_its_plan_its_steps_and_what_was_learnt_in_80_columns(tmp_path: Path) -> None:
+    make_corpus(tmp_path / "corpus", [40, 8], holdout=[6])
+    config = replace(VIT, corpus="corpus", output="model", steps=9, log_every=4, checkpoint_every=6)
+    lines = on_terminal(json.dumps([["train", *command(config)[3:]]]), tmp_path)
+    masked = [re.sub(r"\d[\d.,]*(?<![.,])", "N", line.rstrip()) for line in lines]
+    loader = masked.index(
+        next(line for line in masked if line.startswith("loader     N images in N batches, N images/s"))
+    )
+    judged = masked.index("accuracy   top-N N%  top-N N%")
+    assert masked[:loader] == TRAINED
+    assert all(line.startswith(" " * 11) for line in masked[loader + 1 : judged])
+    assert masked[judged + 1 :] == JUDGED
 
 
 @pytest.mark.parametrize("engine", ["duckdb", pytest.param("spark", marks=needs_spark)])

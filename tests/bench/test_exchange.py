@@ -31,7 +31,7 @@ def test_what_must_be_found_is_what_was_written(tmp_path: Path) -> None:
     assert sorted(str(row[1]) for row in rows["holdout"]) == ["[0]", "[1]", "[2]"]
     listed = exchange.written(take_down(corpus, [("000000", 1)]))
     assert len(listed["train"]) == 11 and all(row in rows["train"] for row in listed["train"])
-    assert len(exchange.together(exchange.keys_of(rows))["all"]) == 15
+    assert len(exchange.together(rows)["all"]) == 15
 
 
 def test_other_tools_find_the_same_samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

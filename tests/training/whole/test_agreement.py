@@ -4,6 +4,7 @@ The model has smooth activations. Rounding differs between the ways to add a gra
 difference small over a run; test_gradients.py has those that do not.
 """
 
+import re
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,12 @@ def test_processes_and_parts_change_nothing(undisturbed: TrainConfig, tmp_path: 
     found, wanted = same_lines(other), same_lines(undisturbed)
     assert [[line[name] for name in EXACT] for line in found] == [[line[name] for name in EXACT] for line in wanted]
     assert evaluation(other) == evaluation(undisturbed)
+    for rank in range(ranks if ranks > 1 else 0):
+        said = Path(f"{other.output}.rank{rank}.txt").read_text()
+        compared = re.findall(
+            rf"^ranks      with batches .*(?:{ranks} ranks wait alike|rank \d on )", said, re.MULTILINE
+        )
+        assert bool(compared) == (rank == 0), said
 
 
 def test_sharded_weights_change_nothing_and_each_resumes_the_other(undisturbed: TrainConfig, tmp_path: Path) -> None:
