@@ -31,9 +31,11 @@ class PictureBudget:
 
 
 def standalone_page(package: str, name: str, values: Mapping[str, object], most: int = PAGE_BYTES) -> bytes:
-    """Returns a page as UTF-8, of at most `most` bytes: images are left out until it fits, which `budget` counts. It is made from the template `name` of a package, which gets these values and `style`, `policy` (a content
-    security policy that allows this style and images inside the page), `budget` and `share`. Raises TagmillError where its text
-    alone is longer."""
+    """Returns a page as UTF-8, at most `most` bytes: images are left out until it fits, and `budget` counts them.
+
+    The template `name` of a package gets these values and `style`, `policy` (a content security policy that allows this style
+    and images inside the page), `budget` and `share`. Raises TagmillError where the text alone is longer.
+    """
     style = render("tagmill.pages", "page.css", {})
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode("ascii")
     policy = f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
