@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import tarfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,8 @@ from pathlib import Path
 from tagmill.shards import InputError
 
 COLUMNS = ("path", "label", "group", "name", "short_name")
-MOST_TABLE, MOST_IMAGE = 16 << 20, 1 << 20  # bytes
+TABLE = "package/emoji.json"
+MOST_BYTES = 128 << 20  # of the table and the images of a package, after unpacking
 _IMAGE = re.compile(r"[0-9a-f]{4,5}(-[0-9a-f]{4,5})*\.png")
 
 
@@ -31,8 +33,7 @@ def write_emoji(archives: Mapping[str, Path], folder: Path) -> dict[str, int]:
     each. Raises InputError for an archive without a table of emoji."""
     counts, rows = dict[str, int](), list[tuple[str, ...]]()
     for maker, archive in archives.items():
-        with tarfile.open(archive, "r:gz") as tar:
-            own = list(_write_images(tar, maker, folder / maker))
+        own = list(_write_images(archive, maker, folder / maker))
         _write_table(folder / f"{maker}.csv", own)
         counts[maker] = len(own)
         rows += own
@@ -62,22 +63,38 @@ def parse_emoji(data: bytes, maker: str) -> list[Emoji]:
     return found
 
 
-def _write_images(tar: tarfile.TarFile, maker: str, folder: Path) -> Iterator[tuple[str, ...]]:
-    """Writes the images of a maker; yields the rows of those that the archive has. Names of files are made here."""
+def _write_images(archive: Path, maker: str, folder: Path) -> Iterator[tuple[str, ...]]:
+    """Writes the images of a maker; yields their rows. Names of files are made here."""
     folder.mkdir(parents=True, exist_ok=True)
-    members = {member.name: member for member in tar if member.isreg()}
-    for emoji in parse_emoji(_bytes(tar, members, "package/emoji.json", MOST_TABLE), maker):
-        data = _bytes(tar, members, f"package/img/{maker}/64/{emoji.image}", MOST_IMAGE)
-        (folder / emoji.image).write_bytes(data)
+    images = f"package/img/{maker}/64/"
+    files = _files(archive, images)
+    for emoji in parse_emoji(_file(files, TABLE), maker):
+        (folder / emoji.image).write_bytes(_file(files, images + emoji.image))
         yield f"{maker}/{emoji.image}", emoji.subgroup, emoji.group, emoji.name, emoji.short_name
 
 
-def _bytes(tar: tarfile.TarFile, members: Mapping[str, tarfile.TarInfo], name: str, most: int) -> bytes:
-    member = members.get(name)
-    if member is None or member.size > most:
-        raise InputError(f"no {name} of at most {most:,} bytes", "the package")
-    file = tar.extractfile(member)
-    return b"" if file is None else file.read()
+def _files(archive: Path, images: str) -> dict[str, bytes]:
+    """Returns the table and the images of a package. They are read in their order: to go back in a packed archive is to
+    unpack it from its start."""
+    found, room = dict[str, bytes](), MOST_BYTES
+    try:
+        with tarfile.open(archive, "r|gz") as tar:
+            for member in tar:
+                if member.isreg() and (member.name == TABLE or member.name.startswith(images)):
+                    room -= member.size
+                    if room < 0:
+                        raise InputError(f"more than {MOST_BYTES:,} bytes of emoji", archive.name)
+                    file = tar.extractfile(member)
+                    found[member.name] = b"" if file is None else file.read()
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        raise InputError(f"no archive of a package: {error}", archive.name) from error
+    return found
+
+
+def _file(files: Mapping[str, bytes], name: str) -> bytes:
+    if name not in files:
+        raise InputError(f"no {name} in the package", "emoji")
+    return files[name]
 
 
 def _write_table(file: Path, rows: Sequence[tuple[str, ...]]) -> None:

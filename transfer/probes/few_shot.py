@@ -7,7 +7,7 @@ import numpy as np
 from tagmill.shards import ConfigError
 from tagmill.shards.terminal.safe_text import safe_text
 from tagmill.transfer.outcome.outcome import Outcome
-from tagmill.transfer.probes.probe_input import Places, ProbeInput, best_classes
+from tagmill.transfer.probes.probe_input import Places, ProbeInput, predictions
 from tagmill.transfer.probes.ridge import fit_ridge
 from tagmill.transfer.sets.labelled_set import SetClass
 
@@ -37,7 +37,7 @@ def few_shot(data: ProbeInput, shots: int, seed: int, l2: float = SHOT_L2, allow
         "classes_with_fewer_images": len(fewer),
         "source": "big_vision evaluators/fewshot_lsr.py and configs/common_fewshot.py, verified; float64 here, float32 there",
     }
-    return data.outcome(FEW_SHOT, best_classes(ridge.scores(data.test.values), data.missing), settings)
+    return data.outcome(FEW_SHOT, predictions(data.test.values, ridge.scores, data.missing), settings)
 
 
 def shot_rows(labels: Places, classes: int, shots: int, seed: int) -> Places:

@@ -11,7 +11,7 @@ from tagmill.transfer.features.feature_table import FeatureTable
 from tagmill.transfer.outcome.outcome import Outcome
 from tagmill.transfer.probes.held_out import held_out_rows
 from tagmill.transfer.probes.logistic import Head, fit_logistic
-from tagmill.transfer.probes.probe_input import Places, ProbeInput, best_classes
+from tagmill.transfer.probes.probe_input import BLOCK_ROWS, ProbeInput, predictions
 
 LINEAR = "linear"
 L2_GRID = tuple(10.0 ** (power / 2) for power in range(-14, 5))  # 1e-7 to 1e2, two a decade
@@ -72,7 +72,7 @@ def linear_probe(
         "iterations": head.iterations,
         "converged": head.converged,
     }
-    return data.outcome(LINEAR, best_classes(head.scores(scaling.apply(data.test.values)), data.missing), settings)
+    return data.outcome(LINEAR, predictions(scaling.apply(data.test.values), head.scores, data.missing), settings)
 
 
 def _sweep(data: ProbeInput, chosen: LinearSettings, held: npt.NDArray[np.bool_]) -> list[Swept]:
@@ -94,11 +94,15 @@ def _sweep(data: ProbeInput, chosen: LinearSettings, held: npt.NDArray[np.bool_]
 
 
 def _judge(l2: float, head: Head, values: npt.NDArray[np.float32], judged: FeatureTable) -> Swept:
-    scores = head.scores(values)
-    best = scores.max(axis=1, keepdims=True)
-    losses = np.log(np.exp(scores - best).sum(axis=1)) + best[:, 0] - scores[np.arange(len(judged)), judged.labels]
-    predicted: Places = scores.argmax(axis=1)
-    return Swept(l2, float(np.mean(predicted == judged.labels)), float(losses.mean()))
+    right, loss = 0, 0.0
+    for start in range(0, len(judged), BLOCK_ROWS):
+        labels = judged.labels[start : start + BLOCK_ROWS]
+        scores = head.scores(values[start : start + BLOCK_ROWS])
+        own = scores[np.arange(len(labels)), labels]
+        best = scores.max(axis=1)
+        right += int(np.count_nonzero(scores.argmax(axis=1) == labels))
+        loss += float((np.log(np.exp(scores - best[:, None]).sum(axis=1)) + best - own).sum())
+    return Swept(l2, right / len(judged), loss / len(judged))
 
 
 @dataclass(frozen=True)
@@ -110,7 +114,11 @@ class Scaling:
 
     def apply(self, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Returns scaled features [n, d]."""
-        return ((values - self.mean) / self.scale).astype(np.float32)
+        found = np.empty_like(values)
+        for start in range(0, len(values), BLOCK_ROWS):
+            rows = slice(start, start + BLOCK_ROWS)
+            found[rows] = (values[rows] - self.mean) / self.scale
+        return found
 
 
 def scaling_of(values: npt.NDArray[np.float32], standardise: bool) -> Scaling:
@@ -119,6 +127,9 @@ def scaling_of(values: npt.NDArray[np.float32], standardise: bool) -> Scaling:
     if not standardise:
         return Scaling(np.zeros(values.shape[1]), np.ones(values.shape[1]))
     mean = values.mean(axis=0, dtype=np.float64)
-    deviation = values.std(axis=0, dtype=np.float64)
+    squares = np.zeros_like(mean)
+    for start in range(0, len(values), BLOCK_ROWS):
+        squares += np.square(values[start : start + BLOCK_ROWS] - mean).sum(axis=0)
+    deviation = np.sqrt(squares / len(values))
     constant = deviation <= 1e-7 * np.abs(mean)  # no more than the rounding of float32
-    return Scaling(mean, np.where(constant | (deviation == 0), 1.0, deviation))
+    return Scaling(mean, np.where(constant, 1.0, deviation))

@@ -1,6 +1,6 @@
 """What every probe works on: features to learn from and features to judge on, of one model."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,7 +13,7 @@ from tagmill.transfer.outcome.outcome import Outcome
 Scores = npt.NDArray[np.float64]  # [n, classes], higher is better
 Places = npt.NDArray[np.int64]
 MOST_TOP = 5
-_FINITE_ROWS = 4096
+BLOCK_ROWS = 4096  # rows of features that are worked on at once
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,15 @@ class ProbeInput:
         )
 
 
+def predictions(
+    values: npt.NDArray[np.float32], scores: Callable[[npt.NDArray[np.float32]], Scores], never: tuple[int, ...] = ()
+) -> Places:
+    """Returns the best classes of features [n, d], see `best_classes`. `scores` makes [rows, classes] of some rows: those of
+    all would take much memory where there are many classes."""
+    blocks = (values[start : start + BLOCK_ROWS] for start in range(0, len(values), BLOCK_ROWS))
+    return np.concatenate([best_classes(scores(block), never) for block in blocks])
+
+
 def best_classes(scores: Scores, never: tuple[int, ...] = ()) -> Places:
     """Returns the places of the at most 5 best classes of each row, best first, [n, min(5, classes)]. Of equal scores the lower
     place comes first. Classes in `never`, and those whose score is -inf, are not predicted: -1 fills their places."""
@@ -81,8 +90,8 @@ def _check(table: FeatureTable, where: str) -> None:
         raise ConfigError("no image with a label and features", where, "give a set whose images can be decoded")
     if table.labels.min() < 0 or table.labels.max() >= len(table.classes):
         raise ConfigError(f"labels outside of the {len(table.classes):,} classes", where, "extract the features again")
-    for start in range(0, len(table), _FINITE_ROWS):
-        rows = np.isfinite(table.values[start : start + _FINITE_ROWS]).all(axis=1)
+    for start in range(0, len(table), BLOCK_ROWS):
+        rows = np.isfinite(table.values[start : start + BLOCK_ROWS]).all(axis=1)
         if not rows.all():
             key = table.keys[start + int(np.argmin(rows))]
             raise ConfigError("features that are not finite", f"{where}, {key}", "the weights are broken or overflow")

@@ -10,7 +10,7 @@ from torch.nn import functional
 from tagmill.shards import ConfigError, TagmillError
 from tagmill.transfer.outcome.outcome import Outcome
 from tagmill.transfer.probes.logistic import Head
-from tagmill.transfer.probes.probe_input import ProbeInput, best_classes
+from tagmill.transfer.probes.probe_input import ProbeInput, predictions
 
 SWAG_LINEAR = "swag-linear"
 SOURCE = "torchvision pull request 5793, from the authors of SWAG"
@@ -61,7 +61,7 @@ def swag_linear_probe(
         "unverified": list(recipe.unverified),
         "source": SOURCE,
     }
-    return data.outcome(SWAG_LINEAR, best_classes(head.scores(data.test.values), data.missing), settings)
+    return data.outcome(SWAG_LINEAR, predictions(data.test.values, head.scores, data.missing), settings)
 
 
 def _trained(data: ProbeInput, recipe: SwagRecipe, draw: torch.Generator, device: str) -> Head:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tagmill.bench.transfer_data import emoji
 from tagmill.bench.transfer_data.emoji import parse_emoji, write_emoji
 from tagmill.shards import InputError
 from tagmill.transfer.sets.open_set import open_set
@@ -85,3 +86,14 @@ def test_another_table_is_refused(data: bytes) -> None:
 def test_an_archive_without_an_image_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no package/img/google/64/1f600\.png"):
         write_emoji({"google": archive(tmp_path / "a.tgz", "google", ROWS[:1], [])}, tmp_path / "emoji")
+
+
+def test_an_archive_that_is_cut_or_large_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = archive(tmp_path / "a.tgz", "google", ROWS).read_bytes()
+    for bad in (b"", b"no archive", whole[: len(whole) // 2]):
+        (tmp_path / "b.tgz").write_bytes(bad)
+        with pytest.raises(InputError, match="no archive of a package"):
+            write_emoji({"google": tmp_path / "b.tgz"}, tmp_path / "emoji")
+    monkeypatch.setattr(emoji, "MOST_BYTES", 100)
+    with pytest.raises(InputError, match="more than 100 bytes"):
+        write_emoji({"google": tmp_path / "a.tgz"}, tmp_path / "emoji")

@@ -78,6 +78,7 @@ def test_a_constant_feature_changes_nothing() -> None:
         table(np.pad(part.values, ((0, 0), (0, 1)), constant_values=0.1), part.labels.tolist(), 3)
         for part in (train, test)
     ]
+    assert np.abs(scaling_of(train.values, True).apply(train.values).std(0) - 1).max() < 1e-6
     assert scaling_of(wider[0].values, True).scale[-1] == 1.0
     assert linear_probe(given(*wider), LinearSettings((1e-2,))).top.tolist() == plain.top.tolist()
 

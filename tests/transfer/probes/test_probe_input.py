@@ -6,7 +6,8 @@ from hypothesis import given as examples
 from hypothesis import strategies as st
 
 from tagmill.shards import ConfigError
-from tagmill.transfer.probes.probe_input import ProbeInput, best_classes
+from tagmill.transfer.probes import probe_input
+from tagmill.transfer.probes.probe_input import ProbeInput, best_classes, predictions
 from tests.transfer.probes.tables import given, table
 
 GOOD = table([[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], [0, 1, 1], 3)
@@ -46,6 +47,13 @@ def test_best_classes_are_those_of_a_plain_sort(rows: list[list[int]]) -> None:
     for row, top in zip(rows, best_classes(scores, never).tolist(), strict=True):
         allowed = [place for place in range(7) if place not in never]
         assert top == sorted(allowed, key=lambda place: (-row[place], place))[:5]
+
+
+def test_predictions_in_blocks_are_those_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe_input, "BLOCK_ROWS", 3)
+    values = np.random.default_rng(1).normal(size=(10, 6)).astype(np.float32)
+    found = predictions(values, lambda rows: 2.0 * rows.astype(np.float64), (2,))
+    assert found.tolist() == best_classes(values.astype(np.float64), (2,)).tolist()
 
 
 def test_classes_that_are_never_predicted_leave_minus_one() -> None:
