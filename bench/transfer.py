@@ -114,7 +114,7 @@ def main() -> None:
     parser = measure.arguments(__doc__ or "")
     parser.add_argument("--network", default="tf_efficientnet_lite0", help="name in timm")
     parser.add_argument("--side", type=int, default=224, help="pixels")
-    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--batch", type=int, default=8, help="images the network gets at a time, in every case")
     options = parser.parse_args()
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     paths = measure.pictures(options.images, 64 if options.quick else 512)

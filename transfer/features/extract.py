@@ -11,7 +11,7 @@ from tagmill.shards import ConfigError, Store, TagmillError
 from tagmill.shards.progress.protocol import Progress, Silent
 from tagmill.transfer.features.backbone import Backbone
 from tagmill.transfer.features.decoded import decoded_batches
-from tagmill.transfer.features.feature_parts import FeatureParts, PartLayout, PartValues, feature_facts
+from tagmill.transfer.features.feature_parts import FeatureParts, PartLayout, PartValues, feature_facts, usual_layout
 from tagmill.transfer.features.feature_table import FeatureTable
 from tagmill.transfer.sets.labelled_set import LabelledSet
 
@@ -82,12 +82,15 @@ def extract_values(
     layout: PartLayout | None = None,
     progress: Progress | None = None,
 ) -> SetValues:
-    """Returns features or logits (`backbone.outputs`) of all images of a set, whatever their labels. With a store in `sharing`,
-    parts that are there are read, and the others are made and written, so that processes of different ranks share the work
-    and a killed one loses a part. `threads`: threads that read, and as many that decode; None: the cores of this process.
-    The numbers are the same, bit for bit, for any number of processes and restarts on one kind of machine. Raises StoreError
-    for a store that fails, and IntegrityError for a part that was altered."""
-    sharing, layout, shown = sharing or Sharing(), layout or PartLayout(), progress or Silent()
+    """Returns features or logits (`backbone.outputs`) of all images of a set, whatever their labels.
+
+    With a store in `sharing`, parts that are there are read, and the others are made and written, so that processes of
+    different ranks share the work and a killed one loses a part. `threads`: threads that read, and as many that decode;
+    None: the cores of this process. `layout`: None for the usual one of the device. The numbers are the same, bit for bit,
+    for any number of processes and restarts on one kind of machine. Raises StoreError for a store that fails, and
+    IntegrityError for a part that was altered.
+    """
+    sharing, layout, shown = sharing or Sharing(), layout or usual_layout(backbone.device), progress or Silent()
     keys, count = [example.key for example in labelled_set.examples], len(labelled_set)
     values, reasons = np.zeros((count, backbone.width), np.float32), np.full(count, "", object)
     facts = feature_facts(backbone, labelled_set, layout)

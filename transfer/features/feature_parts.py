@@ -15,7 +15,7 @@ import timm
 import torch
 
 from tagmill.ingest.images.prepare import RULES
-from tagmill.shards import IntegrityError, Store
+from tagmill.shards import ConfigError, IntegrityError, Store
 from tagmill.transfer.features.backbone import Backbone
 from tagmill.transfer.sets.labelled_set import LabelledSet
 
@@ -30,6 +30,16 @@ class PartLayout:
 
     part: int = 1024  # images of a part: what a kill costs at most
     batch: int = 32  # images that the network gets at a time; each part begins with a new batch
+
+    def __post_init__(self) -> None:
+        if self.part < 1 or self.batch < 1:
+            raise ConfigError(f"parts of {self.part}, batches of {self.batch}", "features", "give at least 1 of each")
+
+
+def usual_layout(device: str) -> PartLayout:
+    """Returns the layout for a device. On a CPU a small batch stays in its caches (tf_efficientnet_lite0 at 224 pixels: 39 ms
+    of a core an image in batches of 8, 47 ms in batches of 32)."""
+    return PartLayout(batch=8 if device == "cpu" else 128)
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tagmill.shards import IntegrityError, Store
+from tagmill.shards import ConfigError, IntegrityError, Store
 from tagmill.transfer.features.extract import Sharing, extract, extract_values
 from tagmill.transfer.features.feature_parts import (
     FACTS_FILE,
@@ -125,6 +125,12 @@ def test_a_part_is_plain_parquet_keyed_by_sample(tmp_path: Path) -> None:
     assert table["key"].to_pylist() == [f"0-{place:06d}" for place in range(4, 8)]
     assert table["reason"].to_pylist() == ["", "not_an_image", "", ""]
     assert (folder / FACTS_FILE).read_text().count("memory") == 0
+
+
+def test_a_layout_of_nothing_is_refused() -> None:
+    for part, batch in ((0, 1), (1, 0)):
+        with pytest.raises(ConfigError, match="at least 1"):
+            PartLayout(part, batch)
 
 
 @settings(max_examples=30)
