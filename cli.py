@@ -107,6 +107,20 @@ COMMANDS = {
         "PREDICT_COMMAND",
         "train",
     ),
+    "transfer": Command(
+        "Judge a trained model on a labelled set by several protocols.",
+        "tagmill.transfer.command.transfer_command",
+        "transfer_command",
+        "TRANSFER_COMMAND",
+        "transfer",
+    ),
+    "transfer compare": Command(
+        "Compare two models on the same test images: difference, paired interval and McNemar's test.",
+        "tagmill.transfer.command.compare_command",
+        "compare_command",
+        "COMPARE_COMMAND",
+        "transfer",
+    ),
 }
 AFTER_A_STOP = {
     "ingest": "finished parts and steps are kept, and the same command continues where it stopped",
@@ -121,6 +135,8 @@ AFTER_A_STOP = {
     "train export": "run the same command again",
     "bench": "run the same command again",
     "predict": "the pictures above are done",
+    "transfer": "features and outcomes that are finished are kept, and the same command continues where it stopped",
+    "transfer compare": "run the same command again",
 }
 # Functions that return the corpus that they changed, and what is made of it for people afterwards.
 INDEX_AFTER = ("ingest_command", "view_command")
@@ -138,6 +154,7 @@ def usage() -> str:
         "train": COMMANDS["train"].help,
         "train export": COMMANDS["train export"].help,
         "predict": COMMANDS["predict"].help,
+        **{word: command.help for word, command in COMMANDS.items() if word.startswith("transfer")},
         "help": "Show this text, or the options of a command: tagmill help corpus view.",
     }
     return "\n".join(
@@ -296,10 +313,12 @@ def complete(words: Sequence[str]) -> None:
         return Union[tuple(named)]  # noqa: UP007
 
     made = {word: options(each) for word, each in COMMANDS.items()}
-    train, export = made["train"], made.pop("train export")
-    if train is not None and export is not None:  # a command with flags of its own, and another one below it
-        below = one_of({"export": export, "": type(None)})
-        made["train"] = make_dataclass("Train", [("below", below, None)], bases=(train,), kw_only=True)
+    for word in ("train", "transfer"):  # commands with flags of their own, and others below them
+        others = {name.split()[1]: made.pop(name) for name in [*made] if name.startswith(f"{word} ")}
+        others = {name: each for name, each in others.items() if each is not None}
+        if made[word] is not None and others:
+            below = one_of({**others, "": type(None)})
+            made[word] = make_dataclass(word.title(), [("below", below, None)], bases=(made[word],), kw_only=True)
     corpus = make_dataclass("Corpus", [("command", one_of({word: options(each) for word, each in CORPUS.items()}))])
     whole = one_of({**made, "corpus": corpus})
     tyro.cli(

@@ -1,0 +1,130 @@
+"""`tagmill transfer`: judges a model on a labelled set by several protocols, and writes the report."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict
+
+from tagmill.shards import ConfigError, Store
+from tagmill.shards.progress.protocol import Progress, Silent
+from tagmill.shards.progress.shown import progress_shown
+from tagmill.shards.settings.options import CommandLine, JsonOutput
+from tagmill.shards.terminal.lines import columns, print_lines, warning_lines
+from tagmill.shards.terminal.safe_text import safe_text
+from tagmill.training.trained.model import Trained
+from tagmill.transfer.command.outcomes import judged
+from tagmill.transfer.command.protocols import Bench
+from tagmill.transfer.command.set_part import divided, with_one_class
+from tagmill.transfer.command.transfer_options import TransferOptions
+from tagmill.transfer.features.backbone import read_model
+from tagmill.transfer.features.random_network import random_network
+from tagmill.transfer.outcome.canonical import canonical_json
+from tagmill.transfer.outcome.intervals import Estimate
+from tagmill.transfer.report.error_images import error_images
+from tagmill.transfer.report.page import detailed, transfer_page
+from tagmill.transfer.report.report_facts import Average, Judged, RunFacts, averages, report_values
+from tagmill.transfer.sets.labelled_set import LabelledSet
+from tagmill.transfer.sets.open_set import open_set
+
+TRANSFER_COMMAND = CommandLine(
+    "tagmill transfer", "Judge a trained model on a labelled set by several protocols.", (TransferOptions, JsonOutput)
+)
+MOST_ROWS = 18  # of the table that is printed; the report has all
+# What the report names of the options; the rest does not change an outcome.
+_NAMED = (
+    "protocols",
+    "resolution",
+    "shots",
+    "seeds",
+    "allow_fewer",
+    "neighbours",
+    "random_networks",
+    "schedule",
+    "scale",
+)
+
+
+def transfer_command(arguments: Sequence[str]) -> None:
+    """Runs one `tagmill transfer` command line. Raises TagmillError."""
+    options, shown = TRANSFER_COMMAND.parse(arguments)
+    trained = read_model(options.model, options.network)
+    train, test, notes = sets_of(options)
+    with nullcontext(Silent()) if shown.json else progress_shown() as progress:
+        found = all_outcomes(trained, train, test, options, progress)
+        facts = RunFacts(
+            options.model,
+            trained.digest,
+            trained.network,
+            train.name,
+            train.digest,
+            test.name,
+            test.digest,
+            {name: value for name, value in asdict(options).items() if name in _NAMED},
+        )
+        report = write_report(Store(options.output), facts, found, test, options.images, notes)
+    if shown.json:
+        sys.stdout.write(report.decode())
+    else:
+        print_lines(ending_lines(found, options.output, notes))
+
+
+def sets_of(options: TransferOptions) -> tuple[LabelledSet, LabelledSet, list[str]]:
+    """Returns the training and the test set, images with one class only, and what to warn of. Raises TagmillError for sets that
+    cannot be read, and ConfigError for one set given as both."""
+    whole, left_out = with_one_class(open_set(options.set, options.split))
+    notes = _left_out_notes(whole.name, left_out)
+    if options.test is None and options.test_split is None:
+        train, test = divided(whole)
+        return train, test, [*notes, "no test set was given: one image in five was held out"]
+    other, left_out = with_one_class(open_set(options.test or options.set, options.test_split))
+    if whole.digest == other.digest:
+        what = "the training set and the test set are the same images"
+        raise ConfigError(
+            what, whole.where, "give another --test or --test-split, or neither to hold one image in five out"
+        )
+    return whole, other, [*notes, *_left_out_notes(other.name, left_out)]
+
+
+def all_outcomes(
+    trained: Trained, train: LabelledSet, test: LabelledSet, options: TransferOptions, shown: Progress
+) -> list[Judged]:
+    """Returns the outcomes of the model and then of each random network."""
+    found = list(judged(Bench(trained, train, test, options, shown), None))
+    for seed in range(options.random_networks):
+        other = random_network(trained, seed, train, threads=options.threads)
+        found += judged(Bench(other, train, test, options, shown), seed)
+    return found
+
+
+def write_report(
+    store: Store, facts: RunFacts, found: Sequence[Judged], test: LabelledSet, images: int, notes: Sequence[str]
+) -> bytes:
+    """Writes report.json and report.html, and returns the bytes of the JSON: the same for the same outcomes."""
+    report = canonical_json(report_values(facts, found), indent=1)
+    errors = {each.digest: error_images(each.outcome, test, images) for each in detailed(found)}
+    store.put("report.json", report)
+    store.put("report.html", transfer_page(facts, found, errors, notes))
+    return report
+
+
+def ending_lines(found: Sequence[Judged], output: str, notes: Sequence[str] = ()) -> list[str]:
+    """Returns what is printed at the end, at most 25 lines."""
+    single = {(each.variant, each.random_seed is not None): each.figures.top1 for each in found}
+    rows = [["protocol", "network", "runs", "top-1, %", "95 % interval"]]
+    means = averages(found)
+    rows += [_row(each, single) for each in means[:MOST_ROWS]]
+    rest = [f"and {len(means) - MOST_ROWS} more in the report"] if len(means) > MOST_ROWS else []
+    kept = [safe_text(note, 70) for note in notes[:2]]
+    where = output.rstrip("/")
+    return [*warning_lines(kept), *columns(rows, (2, 3)), *rest, f"report: {safe_text(f'{where}/report.html', 400)}"]
+
+
+def _row(each: Average, single: Mapping[tuple[str, bool], Estimate]) -> list[str]:
+    _, low, high = each.top1 or single[each.variant, each.random]
+    network = "random" if each.random else "trained"
+    variant = safe_text(each.variant, 40)
+    return [variant, network, f"{each.runs}", f"{100 * each.value:.1f}", f"{100 * low:.1f} to {100 * high:.1f}"]
+
+
+def _left_out_notes(name: str, left_out: dict[str, int]) -> list[str]:
+    return [f"{safe_text(name, 40)}: {count:,} images left out, {reason}" for reason, count in left_out.items()]
