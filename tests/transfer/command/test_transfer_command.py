@@ -48,7 +48,7 @@ def test_a_run_that_was_stopped_anywhere_gives_the_same_json(
     done: Path, inputs: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Stopped(BaseException):
-        """Stands in for a kill."""
+        """What a kill does to the process."""
 
     for number in (0, 2, 5):
         left = [number]
