@@ -9,9 +9,9 @@ import numpy.typing as npt
 from tagmill.shards import ConfigError
 from tagmill.transfer.features.feature_table import FeatureTable
 from tagmill.transfer.outcome.outcome import Outcome
-from tagmill.transfer.probes.held_out import held_out_rows
 from tagmill.transfer.probes.logistic import Head, fit_logistic
 from tagmill.transfer.probes.probe_input import BLOCK_ROWS, ProbeInput, predictions
+from tagmill.transfer.sets.splits import divide
 
 LINEAR = "linear"
 L2_GRID = tuple(10.0 ** (power / 2) for power in range(-14, 5))  # 1e-7 to 1e2, two a decade
@@ -54,7 +54,7 @@ def linear_probe(
     that says so itself, as VTAB's tasks do. Raises ConfigError where too few images or groups are there to hold some out."""
     chosen = chosen or LinearSettings()
     if held is None:
-        held = held_out_rows(data.train, chosen.held_out, chosen.seed)
+        held = _held_out(data.train, chosen)
     swept = _sweep(data, chosen, held) if len(chosen.grid) > 1 else []
     best = max(swept, key=lambda found: (found.accuracy, -found.loss, found.l2)).l2 if swept else chosen.grid[0]
     train = data.train
@@ -73,6 +73,16 @@ def linear_probe(
         "converged": head.converged,
     }
     return data.outcome(LINEAR, predictions(scaling.apply(data.test.values), head.scores, data.missing), settings)
+
+
+def _held_out(train: FeatureTable, chosen: LinearSettings) -> npt.NDArray[np.bool_]:
+    parts = 1000  # in thousandths
+    wanted = min(max(round(chosen.held_out * parts), 1), parts - 1)
+    if len(chosen.grid) == 1:
+        return np.zeros(len(train), np.bool_)
+    shares = [parts - wanted, wanted]
+    part = divide(train.keys.tolist(), train.labels, train.groups.tolist(), shares, chosen.seed)
+    return np.equal(part, 1).astype(np.bool_)
 
 
 def _sweep(data: ProbeInput, chosen: LinearSettings, held: npt.NDArray[np.bool_]) -> list[Swept]:
