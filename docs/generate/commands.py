@@ -9,7 +9,16 @@ from unittest import mock
 from tagmill.cli import CORPUS, main
 
 PAGE = "docs/reference/commands.md"
-COMMANDS = ("ingest", *(f"corpus {word}" for word in CORPUS), "bench", "train export", "train", "predict")
+COMMANDS = (
+    "ingest",
+    *(f"corpus {word}" for word in CORPUS),
+    "bench",
+    "train export",
+    "train",
+    "predict",
+    "transfer compare",
+    "transfer",
+)
 _WIDTH = 118
 _TERMINAL = {"COLUMNS": str(_WIDTH), "NO_COLOR": "1", "TERM": "dumb"}
 _HEAD = """# Commands
