@@ -86,14 +86,14 @@ def audit(chosen: AuditOptions) -> dict[str, Any]:
     images = open_set(chosen.images, chosen.split)
     places = [place for place, each in enumerate(images.examples) if each.key in attributes.subject_of]
     skipped = Counter({"not in the table, or without a value": len(images) - len(places)})
-    with LabelModel(read_model(chosen.model, chosen.network), chosen.device, chosen.threads) as model:
-        most = min(chosen.best, len(model.labels))
-        keys, top = list[str](), [np.empty((0, most), np.int64)]
-        for block in model.blocks(images, places, skipped):
-            keys += [images.examples[place].key for place in block.places.tolist()]
-            top.append(np.argsort(-block.values, axis=1, kind="stable")[:, :most])
-        trees = subtrees(model.labels) if chosen.subtrees else ()
-        counts = count_hits(keys, np.concatenate(top), unique_names(model.labels), trees, attributes)
+    model = LabelModel(read_model(chosen.model, chosen.network), chosen.device, chosen.threads)
+    most = min(chosen.best, len(model.labels))
+    keys, top = list[str](), [np.empty((0, most), np.int64)]
+    for block in model.blocks(images, places, skipped):
+        keys += [images.examples[place].key for place in block.places.tolist()]
+        top.append(np.argsort(-block.values, axis=1, kind="stable")[:, :most])
+    trees = subtrees(model.labels) if chosen.subtrees else ()
+    counts = count_hits(keys, np.concatenate(top), unique_names(model.labels), trees, attributes)
     found = associate(counts, chosen.level, chosen.permutations, chosen.draws, chosen.seed)
     made_by = {
         "model": model.where,

@@ -3,23 +3,20 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from tagmill.ingest.config.image_policy import ImagePolicy
-from tagmill.ingest.images.prepare import prepare
-from tagmill.ingest.images.rejected import Rejected
-from tagmill.pipeline import ImageDecoder
 from tagmill.shards import ConfigError
 from tagmill.training.trained.labels import ModelLabel
 from tagmill.training.trained.model import Trained
 from tagmill.transfer.features.backbone import open_backbone
+from tagmill.transfer.features.decoded import decoded_batches
+from tagmill.transfer.features.extract import NOT_FINITE
 from tagmill.transfer.sets.labelled_set import LabelledSet
 
 BLOCK = 64  # images that the model gets at a time
-_POLICY = ImagePolicy(0, 95, min_side=1, max_pixels=200_000_000, resize="no", reencode="auto")
 
 
 @dataclass(frozen=True)
@@ -47,19 +44,21 @@ class LabelModel:
         if self._backbone.width != len(self.labels):
             what = f"{self._backbone.width:,} outputs for {len(self.labels):,} labels"
             raise ConfigError(what, trained.where, "export the model again")
-        self._decoder = ImageDecoder(self._backbone.transform.size, self._backbone.transform.share, threads)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._decoder.close()
+        self._threads = threads
 
     def blocks(self, images: LabelledSet, places: Sequence[int], skipped: Counter[str]) -> Iterator[LogitBlock]:
         """Yields the outputs for examples of a set, in order, and counts images without any by reason in `skipped`. Raises
         StoreError for a store that fails."""
-        for start in range(0, len(places), BLOCK):
-            yield self._block(images, np.array(places[start : start + BLOCK], np.int64), skipped)
+        batches = (places[start : start + BLOCK] for start in range(0, len(places), BLOCK))
+        for each in decoded_batches(images, batches, self._backbone.transform, self._threads):
+            values = self._backbone(each.batch).numpy()
+            finite = np.isfinite(values).all(axis=1)
+            reasons = [
+                why or ("" if good else NOT_FINITE) for why, good in zip(each.reasons, finite.tolist(), strict=True)
+            ]
+            skipped.update(filter(None, reasons))
+            kept = np.array([not why for why in reasons], np.bool_)
+            yield LogitBlock(np.array(each.places, np.int64)[kept], values[kept])
 
     def table(self, images: LabelledSet, places: Sequence[int], skipped: Counter[str]) -> LogitBlock:
         """Returns the outputs for examples of a set in one block."""
@@ -69,25 +68,3 @@ class LabelModel:
             np.concatenate([np.empty(0, np.int64), *(part.places for part in parts)]),
             np.concatenate([none, *(part.values for part in parts)]),
         )
-
-    def _block(self, images: LabelledSet, places: npt.NDArray[np.int64], skipped: Counter[str]) -> LogitBlock:
-        jpegs = [_jpeg(body, skipped) for body in images.read(places.tolist())]
-        batch = self._decoder.decode(jpegs)
-        valid = batch.valid.numpy()
-        skipped["not decoded"] += sum(jpeg is not None for jpeg in jpegs) - int(valid.sum())
-        values = self._backbone(batch).numpy()
-        finite = np.isfinite(values).all(axis=1)
-        skipped["outputs that are not finite"] += int((valid & ~finite).sum())
-        good = valid & finite
-        return LogitBlock(places[good], values[good])
-
-
-def _jpeg(body: bytes | None, skipped: Counter[str]) -> bytes | None:
-    if body is None:
-        skipped["missing"] += 1
-        return None
-    made = prepare(body, _POLICY)
-    if isinstance(made, Rejected):
-        skipped[str(made.reason).replace("_", " ")] += 1
-        return None
-    return made.jpeg

@@ -26,10 +26,10 @@ def test_predictions_are_those_of_the_calibrated_outputs() -> None:
     test, other = judged(drawn_set(3, 4)), drawn_set(4, 10, seed=1)
     mapped = map_classes(CLASSES, LABELS)
     assert mapped[:2] == (ClassLabels((0,), "synset"), ClassLabels((1, 2), "synset")) and not mapped[2].labels
-    with LabelModel(ONE, threads=1) as model:
-        made = calibration_of(model, other, {place: place for place in range(4)})
-        found = zero_shot(model, test, mapped, made)
-        logits = model.table(test, range(12), Counter()).values
+    model = LabelModel(ONE, threads=1)
+    made = calibration_of(model, other, {place: place for place in range(4)})
+    found = zero_shot(model, test, mapped, made)
+    logits = model.table(test, range(12), Counter()).values
     shares = {False: np.exp(logits), True: np.exp(logits / made.temperature + made.biases)}
     assert [(each.settings["calibrated"], each.settings["score"]) for each in found.outcomes] == [
         (calibrated, score) for calibrated in (False, True) for score in ("sum", "mean", "max")
@@ -44,8 +44,8 @@ def test_predictions_are_those_of_the_calibrated_outputs() -> None:
 
 
 def test_classes_without_a_label_are_named_and_counted_apart() -> None:
-    with LabelModel(ONE, threads=1) as model:
-        found = zero_shot(model, judged(drawn_set(3, 4)), map_classes(CLASSES, LABELS), None)
+    model = LabelModel(ONE, threads=1)
+    found = zero_shot(model, judged(drawn_set(3, 4)), map_classes(CLASSES, LABELS), None)
     assert found.uncovered == ("book",) and len(found.outcomes) == 3
     whole = found.outcomes[0]
     apart = covered_rows(whole, found.mapped)
@@ -56,23 +56,23 @@ def test_classes_without_a_label_are_named_and_counted_apart() -> None:
 def test_images_that_cannot_be_judged_are_counted() -> None:
     images = drawn_set(3, 4, undecodable=[0], missing=[1])
     examples = [*images.examples[:10], Example("none", ()), Example("two", (0, 1))]
-    with LabelModel(ONE, threads=1) as model:
-        mapped = map_classes(CLASSES, LABELS)
-        (found, *_) = zero_shot(model, drawn_from(images.images, examples, CLASSES), mapped, None).outcomes
-        assert len(found.keys) == 8 and sum(found.skipped.values()) == 4
-        assert found.skipped["without a label"] == found.skipped["with several labels"] == 1
-        with pytest.raises(ConfigError, match="no image with one label"):
-            zero_shot(model, drawn_from(images.images[:1], examples[-1:], CLASSES), mapped, None)
-        with pytest.raises(TagmillError, match="none of 2 images gave outputs"):
-            zero_shot(model, drawn_from(images.images[:2], examples[:2], CLASSES), mapped, None)
+    model = LabelModel(ONE, threads=1)
+    mapped = map_classes(CLASSES, LABELS)
+    (found, *_) = zero_shot(model, drawn_from(images.images, examples, CLASSES), mapped, None).outcomes
+    assert len(found.keys) == 8 and sum(found.skipped.values()) == 4
+    assert found.skipped["without a label"] == found.skipped["with several labels"] == 1
+    with pytest.raises(ConfigError, match="no image with one label"):
+        zero_shot(model, drawn_from(images.images[:1], examples[-1:], CLASSES), mapped, None)
+    with pytest.raises(TagmillError, match="none of 2 images gave outputs"):
+        zero_shot(model, drawn_from(images.images[:2], examples[:2], CLASSES), mapped, None)
 
 
 def test_calibration_uses_no_more_images_than_asked_spread_over_the_set() -> None:
     images = drawn_set(2, 50)
-    with LabelModel(ONE, threads=1) as model:
-        made = calibration_of(model, images, None, most=7, temperature=2.0)
-        with pytest.raises(ConfigError, match="no image to calibrate on"):
-            calibration_of(model, drawn_set(0, 0), None)
+    model = LabelModel(ONE, threads=1)
+    made = calibration_of(model, images, None, most=7, temperature=2.0)
+    with pytest.raises(ConfigError, match="no image to calibrate on"):
+        calibration_of(model, drawn_set(0, 0), None)
     assert made.facts["unlabelled_images"] == 7 and made.temperature == 2.0 and made.facts["tagged_images"] == 0
 
 

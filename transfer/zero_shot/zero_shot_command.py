@@ -1,0 +1,170 @@
+"""`tagmill transfer zero-shot`: a model that has seen hashtags only, judged on classes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from tagmill.shards import Corpus, Store, View
+from tagmill.shards.settings.options import CommandLine
+from tagmill.shards.settings.ranges import Between, Count, CountOrZero
+from tagmill.shards.terminal.safe_text import safe_cell
+from tagmill.transfer.features.backbone import read_model
+from tagmill.transfer.outcome.canonical import canonical_json
+from tagmill.transfer.outcome.figures import Estimate, figures_of
+from tagmill.transfer.outcome.outcome import Outcome
+from tagmill.transfer.outcome.outcome_file import outcome_bytes
+from tagmill.transfer.sets.open_set import open_set
+from tagmill.transfer.zero_shot.calibration import HOTTEST, Calibration
+from tagmill.transfer.zero_shot.class_map import MOST_STEPS, map_classes
+from tagmill.transfer.zero_shot.logits import LabelModel
+from tagmill.transfer.zero_shot.zero_shot import ZeroShot, calibration_of, covered_rows, label_places, zero_shot
+
+ZERO_SHOT_FILE = "zero-shot.json"
+_NAMES_SHOWN = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class ZeroShotOptions:
+    """Which model is judged on which set, and what calibrates it."""
+
+    model: tyro.conf.Positional[str]
+    """Exported folder, output of a run, checkpoint (a path or a URL), or timm:NAME."""
+    images: tyro.conf.Positional[str]
+    """Labelled set whose classes have synset ids, or nouns as names."""
+    output: Path
+    """Folder for zero-shot.json and an outcome for each score."""
+    split: str | None = None
+    """Part of the set; by default all of it."""
+    corpus: str | None = None
+    """Corpus whose images and tags calibrate the model, best the one it was trained on; without it nothing is calibrated."""
+    view: str = "default"
+    """View of the corpus with the labels of the model."""
+    corpus_split: Literal["holdout", "train"] = "holdout"
+    """Part of the corpus that calibrates; train is for a corpus without held-out images."""
+    calibration_images: Count = 5_000
+    """Images of the corpus that are used."""
+    temperature: Annotated[float, Between(1 / HOTTEST, HOTTEST)] | None = None
+    """Temperature of the outputs; by default the one under which the corpus's tags are likeliest."""
+    most_steps: CountOrZero = MOST_STEPS
+    """Hypernym edges to the nearest label of a class that has none of its own; 0 for labels of the same synset only."""
+    network: str | None = None
+    """Network in timm, for a .safetensors file that does not name it."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Device of the model; auto is a GPU if there is one."""
+    threads: Count | None = None
+    """Threads that read and decode; by default the cores of the machine."""
+
+
+ZERO_SHOT_COMMAND = CommandLine(
+    "tagmill transfer zero-shot",
+    "Judge the hashtags that a model predicts as classes of a labelled set, without any training.",
+    (ZeroShotOptions,),
+)
+
+
+def zero_shot_command(arguments: Sequence[str]) -> None:
+    """Runs one `tagmill transfer zero-shot` command line. Raises TagmillError for models and sets that do not do."""
+    (chosen,) = ZERO_SHOT_COMMAND.parse(arguments)
+    found = zero_shot_of(chosen)
+    store, facts = Store(str(chosen.output)), zero_shot_facts(found)
+    for outcome in found.outcomes:
+        store.put(outcome_name(outcome), outcome_bytes(outcome))
+    store.put(ZERO_SHOT_FILE, canonical_json(facts, indent=1))
+    _print(facts, found.calibration)
+    Console().print(safe_cell(chosen.output / ZERO_SHOT_FILE))
+
+
+def zero_shot_of(chosen: ZeroShotOptions) -> ZeroShot:
+    """Judges a model as the options say."""
+    model = LabelModel(read_model(chosen.model, chosen.network), chosen.device, chosen.threads)
+    images = open_set(chosen.images, chosen.split)
+    mapped = map_classes(images.classes, model.labels, chosen.most_steps)
+    return zero_shot(model, images, mapped, _calibration(chosen, model))
+
+
+def outcome_name(outcome: Outcome) -> str:
+    """Returns the name of an outcome's file, such as `zero-shot-calibrated-sum.parquet`."""
+    state = "calibrated" if outcome.settings["calibrated"] else "plain"
+    return f"{outcome.protocol}-{state}-{outcome.settings['score']}.parquet"
+
+
+def zero_shot_facts(found: ZeroShot) -> dict[str, Any]:
+    """Returns what the command writes: accuracies of all images and of those whose class has a label, and the labels of each
+    class."""
+    first = found.outcomes[0]
+    rows = [
+        {
+            "score": outcome.settings["score"],
+            "calibrated": outcome.settings["calibrated"],
+            "outcome": outcome_name(outcome),
+            "all": _accuracy(outcome),
+            "with_a_label": _accuracy(covered_rows(outcome, found.mapped)),
+        }
+        for outcome in found.outcomes
+    ]
+    classes = [
+        {"name": each.name, "synset": each.synset, "labels": list(own.labels), "how": own.how, "steps": own.steps}
+        for each, own in zip(first.classes, found.mapped, strict=True)
+    ]
+    return {
+        "model": first.model,
+        "model_digest": first.settings["model_digest"],
+        "set": first.set,
+        "set_digest": first.settings["set_digest"],
+        "images": len(first.keys),
+        "skipped": dict(first.skipped),
+        "without_a_label": list(found.uncovered),
+        "calibration": dict(found.calibration.facts),
+        "results": rows,
+        "classes": classes,
+    }
+
+
+def _calibration(chosen: ZeroShotOptions, model: LabelModel) -> Calibration | None:
+    if chosen.corpus is None:
+        return None
+    vocabulary = View.open(Corpus.open(chosen.corpus), chosen.view).vocabulary
+    tags = label_places([frozenset(label.synsets) for label in vocabulary.labels], model.labels)
+    unlabelled = open_set(f"corpus:{chosen.corpus}#{chosen.view}", chosen.corpus_split)
+    return calibration_of(model, unlabelled, tags, chosen.calibration_images, chosen.temperature)
+
+
+def _accuracy(outcome: Outcome) -> dict[str, object] | None:
+    if not len(outcome.keys):
+        return None
+    figures = figures_of(outcome)
+    top5 = None if figures.top5 is None else figures.top5._asdict()
+    return {"images": figures.images, "right": figures.right, "top1": figures.top1._asdict(), "top5": top5}
+
+
+def _print(facts: dict[str, Any], calibration: Calibration) -> None:
+    console = Console()
+    table = Table("score", "outputs", "all images", "classes with a label", box=None)
+    for row in facts["results"]:
+        state = "calibrated" if row["calibrated"] else "as they are"
+        table.add_row(row["score"], state, _shown(row["all"]), _shown(row["with_a_label"]))
+    console.print(table)
+    if calibration.facts["calibrated"]:
+        temperature, images = calibration.temperature, calibration.facts["unlabelled_images"]
+        console.print(f"calibrated on {images:,} images, temperature {temperature:.3g}", highlight=False)
+    else:
+        console.print("not calibrated: give --corpus for that", highlight=False)
+    missing = facts["without_a_label"]
+    if missing:
+        names = ", ".join(missing[:_NAMES_SHOWN]) + (", ..." if len(missing) > _NAMES_SHOWN else "")
+        what = f"{len(missing):,} of {len(facts['classes']):,} classes have no label, all their images are errors: {names}"
+        console.print(safe_cell(what))
+    if facts["skipped"]:
+        console.print(safe_cell(f"left out: {', '.join(f'{n:,} {why}' for why, n in facts['skipped'].items())}"))
+
+
+def _shown(accuracy: dict[str, Any] | None) -> str:
+    if accuracy is None:
+        return "no images"
+    top1 = Estimate(**accuracy["top1"])
+    return f"{top1.value:.1%} ({top1.low:.1%} to {top1.high:.1%}) of {accuracy['images']:,}"
