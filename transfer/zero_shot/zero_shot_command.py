@@ -157,7 +157,9 @@ def _print(facts: dict[str, Any], calibration: Calibration) -> None:
     missing = facts["without_a_label"]
     if missing:
         names = ", ".join(missing[:_NAMES_SHOWN]) + (", ..." if len(missing) > _NAMES_SHOWN else "")
-        what = f"{len(missing):,} of {len(facts['classes']):,} classes have no label, all their images are errors: {names}"
+        what = (
+            f"{len(missing):,} of {len(facts['classes']):,} classes have no label, all their images are errors: {names}"
+        )
         console.print(safe_cell(what))
     if facts["skipped"]:
         console.print(safe_cell(f"left out: {', '.join(f'{n:,} {why}' for why, n in facts['skipped'].items())}"))

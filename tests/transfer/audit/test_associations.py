@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
+from tagmill.bench.audit import world
 from tagmill.shards import ConfigError
 from tagmill.transfer.audit import associations
 from tagmill.transfer.audit.associations import associate, group_rates, minus_others
-from tests.transfer.audit.simulated import world
 
 
 def test_the_difference_is_the_public_protocols() -> None:

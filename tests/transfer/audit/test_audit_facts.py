@@ -4,10 +4,10 @@ import json
 
 import numpy as np
 
+from tagmill.bench.audit import world
 from tagmill.transfer.audit.associations import associate
 from tagmill.transfer.audit.audit_facts import audit_facts, cannot_tell
 from tagmill.transfer.outcome.canonical import canonical_json
-from tests.transfer.audit.simulated import world
 
 
 def test_findings_come_first_with_the_numbers_of_the_test() -> None:
