@@ -121,6 +121,20 @@ COMMANDS = {
         "COMPARE_COMMAND",
         "transfer",
     ),
+    "transfer zero-shot": Command(
+        "Judge the hashtags that a model predicts as classes of a labelled set, without any training.",
+        "tagmill.transfer.zero_shot.zero_shot_command",
+        "zero_shot_command",
+        "ZERO_SHOT_COMMAND",
+        "transfer",
+    ),
+    "transfer audit": Command(
+        "Test whether a model predicts labels more often for one group of subjects than for the others.",
+        "tagmill.transfer.audit.audit_command",
+        "audit_command",
+        "AUDIT_COMMAND",
+        "transfer",
+    ),
 }
 AFTER_A_STOP = {
     "ingest": "finished parts and steps are kept, and the same command continues where it stopped",
@@ -137,6 +151,8 @@ AFTER_A_STOP = {
     "predict": "the pictures above are done",
     "transfer": "features and outcomes that are finished are kept, and the same command continues where it stopped",
     "transfer compare": "run the same command again",
+    "transfer zero-shot": "run the same command again",
+    "transfer audit": "run the same command again",
 }
 # Functions that return the corpus that they changed, and what is made of it for people afterwards.
 INDEX_AFTER = ("ingest_command", "view_command")

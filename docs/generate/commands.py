@@ -18,6 +18,8 @@ COMMANDS = (
     "predict",
     "transfer compare",
     "transfer",
+    "transfer zero-shot",
+    "transfer audit",
 )
 _WIDTH = 118
 _TERMINAL = {"COLUMNS": str(_WIDTH), "NO_COLOR": "1", "TERM": "dumb"}

@@ -14,7 +14,7 @@ from rich.table import Table
 from tagmill.shards import Store
 from tagmill.shards.settings.options import CommandLine
 from tagmill.shards.settings.ranges import Between, Count, CountOrZero
-from tagmill.shards.terminal.safe_text import safe_cell
+from tagmill.shards.terminal.safe_text import ERROR_CELLS, safe_cell
 from tagmill.training.trained.labels import unique_names
 from tagmill.transfer.audit.associations import associate
 from tagmill.transfer.audit.attribute_table import read_attributes
@@ -112,7 +112,7 @@ def audit(chosen: AuditOptions) -> dict[str, Any]:
 def _print(facts: dict[str, Any], where: str) -> None:
     console = Console()
     groups = ", ".join(f"{each['name']} {each['subjects']:,}" for each in facts["groups"])
-    console.print(safe_cell(f"{facts['attribute']}: {groups} subjects, {facts['images']:,} images"))
+    console.print(safe_cell(f"{facts['attribute']}: {groups} subjects, {facts['images']:,} images", ERROR_CELLS))
     shown = [each for each in facts["results"] if any(group["finding"] for group in each["groups"])]
     if shown:
         table = Table("label", "group", "rate", "difference", "interval", "p", box=None)
@@ -130,4 +130,4 @@ def _print(facts: dict[str, Any], where: str) -> None:
     )
     for sentence in facts["cannot_tell"][:2]:
         console.print(sentence, highlight=False)
-    console.print(safe_cell(where))
+    console.print(safe_cell(where, ERROR_CELLS))

@@ -12,10 +12,11 @@ from rich.table import Table
 from tagmill.shards import Corpus, Store, View
 from tagmill.shards.settings.options import CommandLine
 from tagmill.shards.settings.ranges import Between, Count, CountOrZero
-from tagmill.shards.terminal.safe_text import safe_cell
+from tagmill.shards.terminal.safe_text import ERROR_CELLS, safe_cell
 from tagmill.transfer.features.backbone import read_model
 from tagmill.transfer.outcome.canonical import canonical_json
-from tagmill.transfer.outcome.figures import Estimate, figures_of
+from tagmill.transfer.outcome.figures import figures_of
+from tagmill.transfer.outcome.intervals import Estimate
 from tagmill.transfer.outcome.outcome import Outcome
 from tagmill.transfer.outcome.outcome_file import outcome_bytes
 from tagmill.transfer.sets.open_set import open_set
@@ -76,7 +77,7 @@ def zero_shot_command(arguments: Sequence[str]) -> None:
         store.put(outcome_name(outcome), outcome_bytes(outcome))
     store.put(ZERO_SHOT_FILE, canonical_json(facts, indent=1))
     _print(facts, found.calibration)
-    Console().print(safe_cell(chosen.output / ZERO_SHOT_FILE))
+    Console().print(safe_cell(str(chosen.output / ZERO_SHOT_FILE), ERROR_CELLS))
 
 
 def zero_shot_of(chosen: ZeroShotOptions) -> ZeroShot:
@@ -160,9 +161,11 @@ def _print(facts: dict[str, Any], calibration: Calibration) -> None:
         what = (
             f"{len(missing):,} of {len(facts['classes']):,} classes have no label, all their images are errors: {names}"
         )
-        console.print(safe_cell(what))
+        console.print(safe_cell(what, ERROR_CELLS))
     if facts["skipped"]:
-        console.print(safe_cell(f"left out: {', '.join(f'{n:,} {why}' for why, n in facts['skipped'].items())}"))
+        console.print(
+            safe_cell(f"left out: {', '.join(f'{n:,} {why}' for why, n in facts['skipped'].items())}", ERROR_CELLS)
+        )
 
 
 def _shown(accuracy: dict[str, Any] | None) -> str:
