@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tagmill.shards import ConfigError, TagmillError
+from tagmill.shards import TagmillError
 from tagmill.training.trained.labels import ModelLabel
 from tagmill.transfer.outcome.outcome import Outcome
 from tagmill.transfer.probes.probe_input import best_classes
 from tagmill.transfer.sets.labelled_set import LabelledSet
+from tagmill.transfer.sets.single_label import single_labels
 from tagmill.transfer.zero_shot.calibration import MOST_ENTRIES, Calibration, calibrate, no_calibration
 from tagmill.transfer.zero_shot.class_map import ClassLabels
 from tagmill.transfer.zero_shot.class_scores import SCORES, class_scores
@@ -81,15 +82,10 @@ def label_places(classes: Sequence[frozenset[str]], labels: Sequence[ModelLabel]
 def zero_shot(
     model: LabelModel, test: LabelledSet, mapped: Sequence[ClassLabels], calibration: Calibration | None
 ) -> ZeroShot:
-    """Predicts the classes of all images with one label. Images with none or several are counted as skipped. Raises ConfigError
+    """Predicts the classes of all images with one label. Images with none or several are counted as skipped. Raises InputError
     for a set without images of one label, and TagmillError where none of them can be decoded."""
-    skipped = Counter[str]()
-    lengths = [len(example.labels) for example in test.examples]
-    skipped["without a label"] += lengths.count(0)
-    skipped["with several labels"] += sum(length > 1 for length in lengths)
-    places = [place for place, length in enumerate(lengths) if length == 1]
-    if not places:
-        raise ConfigError("no image with one label", test.where, "give a set with a class for each image")
+    single = single_labels(test)
+    places, skipped = single.places.tolist(), Counter(single.skipped)
     ways = [no_calibration(len(model.labels)), *([calibration] if calibration else [])]
     found: list[np.ndarray] = []
     top: dict[tuple[int, str], list[np.ndarray]] = {(way, score): [] for way in range(len(ways)) for score in SCORES}

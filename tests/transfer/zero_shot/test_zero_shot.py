@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tagmill.shards import ConfigError, TagmillError
+from tagmill.shards import ConfigError, InputError, TagmillError
 from tagmill.transfer.sets.labelled_set import Example, SetClass
 from tagmill.transfer.zero_shot.class_map import ClassLabels, map_classes
 from tagmill.transfer.zero_shot.logits import LabelModel
@@ -60,8 +60,8 @@ def test_images_that_cannot_be_judged_are_counted() -> None:
     mapped = map_classes(CLASSES, LABELS)
     (found, *_) = zero_shot(model, drawn_from(images.images, examples, CLASSES), mapped, None).outcomes
     assert len(found.keys) == 8 and sum(found.skipped.values()) == 4
-    assert found.skipped["without a label"] == found.skipped["with several labels"] == 1
-    with pytest.raises(ConfigError, match="no image with one label"):
+    assert found.skipped["no_label"] == found.skipped["several_labels"] == 1
+    with pytest.raises(InputError, match="no image has exactly one label"):
         zero_shot(model, drawn_from(images.images[:1], examples[-1:], CLASSES), mapped, None)
     with pytest.raises(TagmillError, match="none of 2 images gave outputs"):
         zero_shot(model, drawn_from(images.images[:2], examples[:2], CLASSES), mapped, None)
