@@ -107,6 +107,7 @@ def test_bash_completes_commands_and_flags(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert {"ingest", "corpus", "train", "predict"} <= complete(script, "tagmill", "")
     assert complete(script, "tagmill", "train", "ex") == {"export"}
+    assert {"zero-shot", "audit"} <= complete(script, "tagmill", "transfer", "")
     assert complete(script, "tagmill", "train", "--label-w") == {"--label-weights"}
     assert complete(script, "tagmill", "train", "export", "--we") == {"--weights"}
     assert complete(script, "tagmill", "predict", "--to") == {"--top"}
