@@ -74,7 +74,7 @@ def zero_shot_command(arguments: Sequence[str]) -> None:
     found = zero_shot_of(chosen)
     store, facts = Store(str(chosen.output)), zero_shot_facts(found)
     for outcome in found.outcomes:
-        store.put(outcome_name(outcome), outcome_bytes(outcome))
+        store.put(zero_shot_name(outcome), outcome_bytes(outcome))
     store.put(ZERO_SHOT_FILE, canonical_json(facts, indent=1))
     _print(facts, found.calibration)
     Console().print(safe_cell(str(chosen.output / ZERO_SHOT_FILE), ERROR_CELLS))
@@ -88,7 +88,7 @@ def zero_shot_of(chosen: ZeroShotOptions) -> ZeroShot:
     return zero_shot(model, images, mapped, _calibration(chosen, model))
 
 
-def outcome_name(outcome: Outcome) -> str:
+def zero_shot_name(outcome: Outcome) -> str:
     """Returns the name of an outcome's file, such as `zero-shot-calibrated-sum.parquet`."""
     state = "calibrated" if outcome.settings["calibrated"] else "plain"
     return f"{outcome.protocol}-{state}-{outcome.settings['score']}.parquet"
@@ -102,7 +102,7 @@ def zero_shot_facts(found: ZeroShot) -> dict[str, Any]:
         {
             "score": outcome.settings["score"],
             "calibrated": outcome.settings["calibrated"],
-            "outcome": outcome_name(outcome),
+            "outcome": zero_shot_name(outcome),
             "all": _accuracy(outcome),
             "with_a_label": _accuracy(covered_rows(outcome, found.mapped)),
         }
