@@ -135,6 +135,13 @@ COMMANDS = {
         "AUDIT_COMMAND",
         "transfer",
     ),
+    "transfer detect": Command(
+        "Train a detector over a pretrained network and evaluate it on a set in COCO's format.",
+        "tagmill.transfer.detection.detect_command",
+        "detect_command",
+        "DETECT_COMMAND",
+        "transfer",
+    ),
 }
 AFTER_A_STOP = {
     "ingest": "finished parts and steps are kept, and the same command continues where it stopped",
@@ -153,6 +160,7 @@ AFTER_A_STOP = {
     "transfer compare": "run the same command again",
     "transfer zero-shot": "run the same command again",
     "transfer audit": "run the same command again",
+    "transfer detect": "the same command continues from its last saved state",
 }
 # Functions that return the corpus that they changed, and what is made of it for people afterwards.
 INDEX_AFTER = ("ingest_command", "view_command")

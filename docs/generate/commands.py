@@ -17,6 +17,7 @@ COMMANDS = (
     "train",
     "predict",
     "transfer compare",
+    "transfer detect",
     "transfer",
     "transfer zero-shot",
     "transfer audit",
