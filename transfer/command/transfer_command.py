@@ -12,12 +12,13 @@ from tagmill.shards.settings.options import CommandLine, JsonOutput
 from tagmill.shards.terminal.lines import columns, print_lines, warning_lines
 from tagmill.shards.terminal.safe_text import safe_text
 from tagmill.training.trained.model import Trained
+from tagmill.transfer.command.divided_set import divided
 from tagmill.transfer.command.outcomes import judged
 from tagmill.transfer.command.protocols import Bench
-from tagmill.transfer.command.set_part import divided, with_one_class
 from tagmill.transfer.command.transfer_options import TransferOptions
 from tagmill.transfer.features.backbone import read_model
 from tagmill.transfer.features.random_network import random_network
+from tagmill.transfer.finetune.set_part import with_one_label
 from tagmill.transfer.outcome.canonical import canonical_json
 from tagmill.transfer.outcome.intervals import Estimate
 from tagmill.transfer.report.error_images import error_images
@@ -71,12 +72,12 @@ def transfer_command(arguments: Sequence[str]) -> None:
 def sets_of(options: TransferOptions) -> tuple[LabelledSet, LabelledSet, list[str]]:
     """Returns the training and the test set, images with one class only, and what to warn of. Raises TagmillError for sets that
     cannot be read, and ConfigError for one set given as both."""
-    whole, left_out = with_one_class(open_set(options.set, options.split))
+    whole, left_out = with_one_label(open_set(options.set, options.split))
     notes = _left_out_notes(whole.name, left_out)
     if options.test is None and options.test_split is None:
         train, test = divided(whole)
         return train, test, [*notes, "no test set was given: one image in five was held out"]
-    other, left_out = with_one_class(open_set(options.test or options.set, options.test_split))
+    other, left_out = with_one_label(open_set(options.test or options.set, options.test_split))
     if whole.digest == other.digest:
         what = "the training set and the test set are the same images"
         raise ConfigError(
@@ -126,5 +127,5 @@ def _row(each: Average, single: Mapping[tuple[str, bool], Estimate]) -> list[str
     return [variant, network, f"{each.runs}", f"{100 * each.value:.1f}", f"{100 * low:.1f} to {100 * high:.1f}"]
 
 
-def _left_out_notes(name: str, left_out: dict[str, int]) -> list[str]:
+def _left_out_notes(name: str, left_out: Mapping[str, int]) -> list[str]:
     return [f"{safe_text(name, 40)}: {count:,} images left out, {reason}" for reason, count in left_out.items()]
