@@ -10,8 +10,9 @@ from tagmill.training.trained.model import Trained
 from tagmill.transfer.command.transfer_options import TransferOptions
 from tagmill.transfer.features.backbone import open_backbone
 from tagmill.transfer.features.extract import Sharing, extract
+from tagmill.transfer.finetune.few_shot_tune import few_shot_fine_tune
 from tagmill.transfer.finetune.fine_tune import fine_tune
-from tagmill.transfer.finetune.options import FineTuneOptions
+from tagmill.transfer.finetune.options import FineTuneOptions, RecipeName
 from tagmill.transfer.outcome.outcome import Outcome
 from tagmill.transfer.probes.few_shot import few_shot
 from tagmill.transfer.probes.knn import KnnSettings, nearest_neighbours
@@ -73,16 +74,36 @@ def _swag_linear(bench: Bench, settings: Settings) -> Outcome:
 
 
 def _fine_tune(bench: Bench, settings: Settings) -> Outcome:
-    options = bench.options
-    chosen = FineTuneOptions(
-        recipe=options.schedule,
+    chosen = _tuning(bench.options, settings, bench.options.schedule)
+    return fine_tune(bench.trained, bench.train, bench.test, chosen, bench.options.output, bench.shown)
+
+
+def _few_shot_fine_tune(bench: Bench, settings: Settings) -> Outcome:
+    options, shots = bench.options, int(str(settings["shots"]))
+    return few_shot_fine_tune(
+        bench.trained,
+        bench.train,
+        bench.test,
+        _tuning(options, settings, "bit"),
+        shots,
+        options.output,
+        allow_fewer=options.allow_fewer,
+        progress=bench.shown,
+    )
+
+
+def _tuning(options: TransferOptions, settings: Settings, recipe: RecipeName) -> FineTuneOptions:
+    return FineTuneOptions(
+        recipe=recipe,
         scale=options.scale,
         size=options.fine_tune_size,
+        batch_size=options.fine_tune_batch,
+        lr=options.fine_tune_lr,
+        accumulation=options.fine_tune_parts,
         device=options.device,
         threads=options.threads,
         seed=int(str(settings["seed"])),
     )
-    return fine_tune(bench.trained, bench.train, bench.test, chosen, options.output, bench.shown)
 
 
 def _shots_and_seeds(options: TransferOptions) -> list[Settings]:
@@ -91,8 +112,17 @@ def _shots_and_seeds(options: TransferOptions) -> list[Settings]:
 
 
 def _fine_tunings(options: TransferOptions) -> list[Settings]:
-    facts = {"schedule": options.schedule, "scale": options.scale, "size": options.fine_tune_size}
+    facts = {"schedule": options.schedule, **_tuning_facts(options)}
     return [{**facts, "seed": seed} for seed in range(options.fine_tune_seeds)]
+
+
+def _few_shot_fine_tunings(options: TransferOptions) -> list[Settings]:
+    return [{**each, **_tuning_facts(options)} for each in _shots_and_seeds(options)]
+
+
+def _tuning_facts(options: TransferOptions) -> Settings:
+    names = ("scale", "fine_tune_size", "fine_tune_batch", "fine_tune_lr", "fine_tune_parts")
+    return {name: getattr(options, name) for name in names}
 
 
 PROTOCOLS: dict[str, Protocol] = {
@@ -101,4 +131,5 @@ PROTOCOLS: dict[str, Protocol] = {
     "few-shot": Protocol(_shots_and_seeds, _few_shot),
     "swag-linear": Protocol(lambda options: [{}], _swag_linear),
     "fine-tune": Protocol(_fine_tunings, _fine_tune),
+    "few-shot-fine-tune": Protocol(_few_shot_fine_tunings, _few_shot_fine_tune),
 }

@@ -42,6 +42,11 @@ _NAMED = (
     "random_networks",
     "schedule",
     "scale",
+    "fine_tune_size",
+    "fine_tune_batch",
+    "fine_tune_lr",
+    "fine_tune_parts",
+    "fine_tune_seeds",
 )
 
 

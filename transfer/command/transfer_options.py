@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 import tyro
 
 from tagmill.shards.settings.ranges import Between, Count, CountOrZero
+from tagmill.transfer.finetune.options import RecipeName
 
-ProtocolName = Literal["linear", "knn", "few-shot", "swag-linear", "fine-tune"]
+ProtocolName = Literal["linear", "knn", "few-shot", "swag-linear", "fine-tune", "few-shot-fine-tune"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,23 +34,29 @@ class TransferOptions:
     resolution: Count | None = None
     """Pixels of a side for features; by default the model's own."""
     shots: tuple[Count, ...] = (1, 5, 10, 25)
-    """Training images of each class in few-shot."""
+    """Training images of each class in few-shot and few-shot-fine-tune."""
     seeds: Count = 3
-    """Draws of few-shot images for each number of shots."""
+    """Draws of images for each number of shots."""
     allow_fewer: bool = False
-    """Let few-shot take all images of a class that has fewer than the shots."""
+    """Take all images of a class that has fewer than the shots."""
     neighbours: Count = 20
     """Neighbours of k-NN."""
     random_networks: CountOrZero = 0
     """Random networks of the same architecture to judge beside the model; their batch statistics are set on training images."""
-    schedule: Literal["bit", "yalniz", "swag"] = "bit"
-    """Recipe of fine-tuning: BiT-HyperRule, Yalniz's 30 epochs, or the same at SWAG's resolutions."""
+    schedule: RecipeName = "bit"
+    """Recipe of fine-tune: BiT-HyperRule, Yalniz's 30 epochs, or the same at SWAG's resolutions."""
     scale: Annotated[float, Between(0, above=True)] = 1.0
     """Factor of the steps of fine-tuning; the report names it."""
     fine_tune_size: Count | None = None
     """Pixels of a side in fine-tuning; by default what the recipe says."""
+    fine_tune_batch: Count | None = None
+    """Images of a step of fine-tuning; by default what the recipe says."""
+    fine_tune_lr: Annotated[float, Between(0, above=True)] | None = None
+    """Peak learning rate of fine-tuning; by default what the recipe says."""
+    fine_tune_parts: Count = 1
+    """Parts in which the images of a step are computed, where they do not fit into memory at once."""
     fine_tune_seeds: Count = 1
-    """Runs of fine-tuning, each with another seed."""
+    """Runs of fine-tune, each with another seed."""
     images: Annotated[int, Between(0, 200)] = 24
     """Errors of each protocol that the page shows as small images; give 0 where images show people."""
     device: Literal["auto", "cpu", "cuda"] = "auto"

@@ -195,7 +195,9 @@ def _check(run: StepRun, order: SetOrder) -> None:
     for step, (loss, _, _, norm) in enumerate(numbers, first + 1):
         if not (math.isfinite(loss) and math.isfinite(norm)):
             what = f"fine-tuning diverged: the loss is {loss:g}, the norm of the gradient {norm:g}"
-            raise TagmillError(what, f"step {step:,} of {run.steps:,}", "give a lower --lr; there is no outcome")
+            raise TagmillError(
+                what, f"step {step:,} of {run.steps:,}", "give a lower --fine-tune-lr; there is no outcome"
+            )
     seen = min(run.images, order.images)
     if sum(order.skipped.values()) == seen:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(order.skipped.items()))

@@ -44,7 +44,9 @@ def judge(run: StepRun, images: SetImages, test: LabelledSet, recipe: Recipe, sh
             batch = found.batch.to(run.device).normalised("float32", run.mean, run.std)
             logits = scores(run.model, batch.images, run.config).float()[batch.valid]
             if not logits.isfinite().all():
-                raise TagmillError("scores that are not finite", test.where, "give a lower --lr; there is no outcome")
+                raise TagmillError(
+                    "scores that are not finite", test.where, "give a lower --fine-tune-lr; there is no outcome"
+                )
             best.append(logits.sort(dim=1, descending=True, stable=True).indices[:, :top].cpu())
             kept += [place for place, reason in zip(places, found.reasons, strict=True) if not reason]
             count_reasons(skipped, found, [True] * len(places))

@@ -26,7 +26,7 @@ def sized(config: TrainConfig) -> TrainConfig:
             check_model(other)
         except ConfigError as error:
             what = f"{config.model} takes no images of {side} pixels: {error.what}"
-            raise ConfigError(what, "fine-tuning", "give a --size that suits the network") from error
+            raise ConfigError(what, "fine-tuning", "give a --fine-tune-size that suits the network") from error
         return other
     return config
 
@@ -39,7 +39,7 @@ def tuned_network(trained: Trained, config: TrainConfig, classes: int, *, zero_h
     model = build_model(config, classes)
     if has_batch_statistics(model) and config.batch_size < 2:
         what = "steps of one image for a network with batch normalisation"
-        raise ConfigError(what, "fine-tuning", "give a larger --batch-size")
+        raise ConfigError(what, "fine-tuning", "give a larger --fine-tune-batch")
     path = classifier_path(model)
     if path is None:
         what = f"{config.model} has no last layer that timm names, or several"

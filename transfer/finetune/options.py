@@ -1,4 +1,4 @@
-"""Flags of fine-tuning."""
+"""Options of fine-tuning."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -6,12 +6,14 @@ from typing import Annotated, Literal
 from tagmill.shards.settings.ranges import Between, Count
 from tagmill.transfer.finetune.hyper_rule import RuleSource
 
+RecipeName = Literal["bit", "yalniz", "swag"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class FineTuneOptions:
     """How a network is fine-tuned."""
 
-    recipe: Literal["bit", "yalniz", "swag"] = "bit"
+    recipe: RecipeName = "bit"
     """bit: BiT-HyperRule. yalniz: 30 epochs with three drops. swag: the same at SWAG's resolutions."""
     rule: RuleSource = "code"
     """Numbers of BiT-HyperRule where the released code and the paper differ."""

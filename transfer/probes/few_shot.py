@@ -24,20 +24,29 @@ def few_shot(data: ProbeInput, shots: int, seed: int, l2: float = SHOT_L2, allow
     if l2 <= 0:
         raise ConfigError(f"l2 = {l2}", FEW_SHOT, "give a number above 0")
     classes = data.train.classes
-    rows = shot_rows(data.train.labels, len(classes), shots, seed)
-    fewer = np.flatnonzero(np.bincount(data.train.labels[rows], minlength=len(classes)) < shots)
-    if len(fewer) and not allow_fewer:
-        raise _too_few(data, shots, fewer)
+    rows, fewer = drawn_shots(data.train.labels, classes, shots, seed, data.set, allow_fewer=allow_fewer)
     ridge = fit_ridge(data.train.values[rows], data.train.labels[rows], len(classes), l2)
     settings = {
         "shots": shots,
         "seed": seed,
         "l2": l2,
         "images_learned_from": len(rows),
-        "classes_with_fewer_images": len(fewer),
+        "classes_with_fewer_images": fewer,
         "source": "big_vision evaluators/fewshot_lsr.py and configs/common_fewshot.py, verified; float64 here, float32 there",
     }
     return data.outcome(FEW_SHOT, predictions(data.test.values, ridge.scores, data.missing), settings)
+
+
+def drawn_shots(
+    labels: Places, classes: Sequence[SetClass], shots: int, seed: int, where: str, *, allow_fewer: bool = False
+) -> tuple[Places, int]:
+    """Returns `shot_rows`, and how many classes have fewer images than `shots`. Raises ConfigError naming these, unless with
+    `allow_fewer`; `where` is for the message."""
+    rows = shot_rows(labels, len(classes), shots, seed)
+    fewer = np.flatnonzero(np.bincount(labels[rows], minlength=len(classes)) < shots)
+    if len(fewer) and not allow_fewer:
+        raise _too_few(classes, shots, fewer, where)
+    return rows, len(fewer)
 
 
 def shot_rows(labels: Places, classes: int, shots: int, seed: int) -> Places:
@@ -50,13 +59,11 @@ def shot_rows(labels: Places, classes: int, shots: int, seed: int) -> Places:
     return np.concatenate([draw.permutation(np.flatnonzero(labels == place))[:shots] for place in range(classes)])
 
 
-def _too_few(data: ProbeInput, shots: int, fewer: Places) -> ConfigError:
-    named = _names([data.train.classes[place] for place in fewer[:_MOST_NAMED]])
+def _too_few(classes: Sequence[SetClass], shots: int, fewer: Places, where: str) -> ConfigError:
+    named = _names([classes[place] for place in fewer[:_MOST_NAMED]])
     more = f" and {len(fewer) - _MOST_NAMED:,} more" if len(fewer) > _MOST_NAMED else ""
-    what = (
-        f"{len(fewer):,} of {len(data.train.classes):,} classes have fewer than {shots} training images: {named}{more}"
-    )
-    return ConfigError(what, data.set, "give fewer shots, or --allow-fewer to take all that there are")
+    what = f"{len(fewer):,} of {len(classes):,} classes have fewer than {shots} training images: {named}{more}"
+    return ConfigError(what, where, "give fewer shots, or --allow-fewer to take all that there are")
 
 
 def _names(classes: Sequence[SetClass]) -> str:

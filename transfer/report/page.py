@@ -106,5 +106,5 @@ def _short(variant: str, random: bool) -> str:
 
 
 def _papers(judged: Sequence[Judged]) -> list[tuple[str, PaperSetting]]:
-    protocols = dict.fromkeys(each.outcome.protocol for each in judged)
-    return [(protocol, setting) for protocol in protocols for setting in paper_settings(protocol)]
+    found = ((each.outcome.protocol, setting) for each in judged for setting in paper_settings(each.outcome))
+    return list(dict.fromkeys(found))

@@ -128,7 +128,7 @@ def _outcome_values(judged: Judged) -> dict[str, object]:
         "file": judged.file,
         "sha256": judged.digest,
         "settings": plain(dict(outcome.settings)),
-        "papers": [each._asdict() for each in paper_settings(outcome.protocol)],
+        "papers": [each._asdict() for each in paper_settings(outcome)],
         "skipped": dict(outcome.skipped),
         "images": figures.images,
         "groups": figures.groups,
