@@ -23,6 +23,7 @@ from tagmill.transfer.audit.subject_counts import count_hits, subtrees
 from tagmill.transfer.features.backbone import read_model
 from tagmill.transfer.outcome.canonical import canonical_json
 from tagmill.transfer.sets.open_set import open_set
+from tagmill.transfer.sets.skip_reasons import NO_ATTRIBUTE
 from tagmill.transfer.zero_shot.logits import LabelModel
 
 AUDIT_FILE = "audit.json"
@@ -85,7 +86,7 @@ def audit(chosen: AuditOptions) -> dict[str, Any]:
     attributes = read_attributes(chosen.attributes, chosen.attribute)
     images = open_set(chosen.images, chosen.split)
     places = [place for place, each in enumerate(images.examples) if each.key in attributes.subject_of]
-    skipped = Counter({"not in the table, or without a value": len(images) - len(places)})
+    skipped = Counter({NO_ATTRIBUTE: len(images) - len(places)})
     model = LabelModel(read_model(chosen.model, chosen.network), chosen.device, chosen.threads)
     most = min(chosen.best, len(model.labels))
     keys, top = list[str](), [np.empty((0, most), np.int64)]

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
 
-from tagmill.shards import ConfigError, Store
+from tagmill.shards import Store
 from tagmill.shards.progress.protocol import Progress, Silent
 from tagmill.shards.progress.shown import progress_shown
 from tagmill.shards.settings.options import CommandLine, JsonOutput
@@ -18,7 +18,6 @@ from tagmill.transfer.command.protocols import Bench
 from tagmill.transfer.command.transfer_options import TransferOptions
 from tagmill.transfer.features.backbone import read_model
 from tagmill.transfer.features.random_network import random_network
-from tagmill.transfer.finetune.set_part import with_one_label
 from tagmill.transfer.outcome.canonical import canonical_json
 from tagmill.transfer.outcome.intervals import Estimate
 from tagmill.transfer.report.error_images import error_images
@@ -26,6 +25,8 @@ from tagmill.transfer.report.page import detailed, transfer_page
 from tagmill.transfer.report.report_facts import Average, Judged, RunFacts, averages, report_values
 from tagmill.transfer.sets.labelled_set import LabelledSet
 from tagmill.transfer.sets.open_set import open_set
+from tagmill.transfer.sets.set_pair import check_pair
+from tagmill.transfer.sets.single_label import with_one_label
 
 TRANSFER_COMMAND = CommandLine(
     "tagmill transfer", "Judge a trained model on a labelled set by several protocols.", (TransferOptions, JsonOutput)
@@ -83,11 +84,7 @@ def sets_of(options: TransferOptions) -> tuple[LabelledSet, LabelledSet, list[st
         train, test = divided(whole)
         return train, test, [*notes, "no test set was given: one image in five was held out"]
     other, left_out = with_one_label(open_set(options.test or options.set, options.test_split))
-    if whole.digest == other.digest:
-        what = "the training set and the test set are the same images"
-        raise ConfigError(
-            what, whole.where, "give another --test or --test-split, or neither to hold one image in five out"
-        )
+    check_pair(whole, other)
     return whole, other, [*notes, *_left_out_notes(other.name, left_out)]
 
 

@@ -6,15 +6,13 @@ import numpy as np
 import torch
 from PIL import Image
 
-from tagmill.ingest.config.image_policy import ImagePolicy
 from tagmill.ingest.images.prepare import decoded_image, opened_image, prepare
 from tagmill.ingest.images.rejected import Rejected
 from tagmill.transfer.detection.coco_set import ImageFacts
 from tagmill.transfer.detection.run_length import mask_of
+from tagmill.transfer.sets.set_image_policy import IMAGE_POLICY
 
 Target = dict[str, torch.Tensor]
-
-_POLICY = ImagePolicy(0, 95, min_side=1, max_pixels=100_000_000, resize="no", reencode="auto")
 
 
 def image_tensor(data: bytes | None, facts: ImageFacts) -> torch.Tensor | str:
@@ -23,7 +21,7 @@ def image_tensor(data: bytes | None, facts: ImageFacts) -> torch.Tensor | str:
     boxes would be of other places."""
     if data is None:
         return "missing or too large"
-    made = prepare(data, _POLICY)
+    made = prepare(data, IMAGE_POLICY)
     if isinstance(made, Rejected):
         return str(made.reason).replace("_", " ")
     if (made.width, made.height) != (facts.width, facts.height):

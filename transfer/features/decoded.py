@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-from tagmill.ingest.config.image_policy import ImagePolicy
 from tagmill.ingest.images.prepare import prepare
 from tagmill.ingest.images.rejected import Rejected
 from tagmill.ingest.reasons import Reason
@@ -14,11 +13,9 @@ from tagmill.pipeline import Batch, ImageDecoder
 from tagmill.shards.storage.threads import DaemonPool
 from tagmill.training.trained.model import Transform
 from tagmill.transfer.sets.labelled_set import LabelledSet
+from tagmill.transfer.sets.set_image_policy import IMAGE_POLICY
+from tagmill.transfer.sets.skip_reasons import MISSING
 
-MISSING = "missing"  # the set names the image, and has no bytes of it
-MOST_PIXELS = 200_000_000  # of an image, as an ingest takes by default
-# Kept in its size; a JPEG stays as it is where every decoder takes it.
-IMAGE_POLICY = ImagePolicy(0, 95, min_side=1, max_pixels=MOST_PIXELS, resize="no", reencode="auto")
 AHEAD = 2  # batches that are decoded, or being decoded, while the network has one
 _AT_A_TIME = 8  # images that a thread reads
 

@@ -14,8 +14,7 @@ from tagmill.transfer.features.decoded import decoded_batches
 from tagmill.transfer.features.feature_parts import FeatureParts, PartLayout, PartValues, feature_facts, usual_layout
 from tagmill.transfer.features.feature_table import FeatureTable
 from tagmill.transfer.sets.labelled_set import LabelledSet
-
-NOT_FINITE, UNLABELLED = "not_finite", "unlabelled"
+from tagmill.transfer.sets.skip_reasons import NO_LABEL, NOT_FINITE
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ def extract(
         raise ConfigError(what, labelled_set.where, "give a set with one class an image")
     found = extract_values(backbone, labelled_set, sharing, threads=threads, layout=layout, progress=progress)
     labels = np.array([example.labels[0] if example.labels else -1 for example in labelled_set.examples], np.int64)
-    reasons = np.where((found.reasons == "") & (labels < 0), UNLABELLED, found.reasons)
+    reasons = np.where((found.reasons == "") & (labels < 0), NO_LABEL, found.reasons)
     kept = np.flatnonzero(reasons == "")
     skipped = dict(Counter(str(reason) for reason in reasons if reason))
     if not len(kept):

@@ -32,12 +32,13 @@ from tagmill.transfer.finetune.judge import judge
 from tagmill.transfer.finetune.network import sized, tuned_network
 from tagmill.transfer.finetune.options import FineTuneOptions
 from tagmill.transfer.finetune.recipe import Recipe, recipe_of
-from tagmill.transfer.finetune.set_checks import check_sets, vocabulary_of
 from tagmill.transfer.finetune.set_images import SetBatch, SetImages, count_reasons, train_batch, typical_size
 from tagmill.transfer.finetune.set_order import SetOrder, Turns
-from tagmill.transfer.finetune.set_part import with_one_label
+from tagmill.transfer.finetune.set_vocabulary import vocabulary_of
 from tagmill.transfer.outcome.outcome import Outcome
 from tagmill.transfer.sets.labelled_set import LabelledSet
+from tagmill.transfer.sets.set_pair import check_pair
+from tagmill.transfer.sets.single_label import with_one_label
 
 FORMAT = 1  # increased with every change that alters what a run learns
 CHECKED = 20  # steps between two looks at the loss, for which the host waits for the device
@@ -58,7 +59,7 @@ def fine_tune(
     set or setting meets them. Raises ConfigError for sets and settings that make no run, and TagmillError where the loss or the
     weights are no longer finite, and where a store fails.
     """
-    check_sets(train, test)
+    check_pair(train, test)
     (train, unused), (test, unjudged) = with_one_label(train), with_one_label(test)
     trained.skeleton()  # raises TagmillError where the weights do not fit the network
     assert trained.network is not None

@@ -11,8 +11,9 @@ from tagmill.ingest.images.rejected import Rejected
 from tagmill.shards.formats.report_pictures import PICTURE_SIDE, small_picture
 from tagmill.transfer.outcome.outcome import Outcome
 from tagmill.transfer.sets.labelled_set import LabelledSet
+from tagmill.transfer.sets.set_image_policy import MOST_PIXELS
 
-_POLICY = ImagePolicy(PICTURE_SIDE, 85, min_side=1, max_pixels=200_000_000)
+_POLICY = ImagePolicy(PICTURE_SIDE, 85, min_side=1, max_pixels=MOST_PIXELS)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from tagmill.shards.errors import InputError
+from tagmill.shards.errors import ConfigError, InputError
 from tagmill.transfer.sets.labelled_set import LabelledSet
 
 
@@ -21,18 +21,23 @@ class ChosenSet(LabelledSet):
         return self.whole.read([self.places[place] for place in places])
 
 
-def choose(whole: LabelledSet, places: Sequence[int], part: str) -> ChosenSet:
-    """Returns the set of some examples of another, named by `part`. Its classes are those of the whole set, also where no
-    example is left."""
-    text = json.dumps([whole.digest, *map(int, places)], separators=(",", ":"))
+def choose(whole: LabelledSet, places: Sequence[int], part: str = "") -> ChosenSet:
+    """Returns the set of some examples of another, in the order of `places`; `part` is added to its name. Its classes are those
+    of the whole set, also where no example is left. Raises ConfigError for a place that the set does not have, and one that
+    is there twice."""
+    places = tuple(map(int, places))
+    if places and (min(places) < 0 or max(places) >= len(whole) or len(set(places)) < len(places)):
+        what = f"places from {min(places)} to {max(places)}, {len(set(places)):,} of {len(places):,} different"
+        raise ConfigError(what, whole.where, f"name each once, below {len(whole):,}")
+    text = json.dumps([whole.digest, *places], separators=(",", ":"))
     return ChosenSet(
-        f"{whole.name} {part}",
+        f"{whole.name} {part}".rstrip(),
         whole.where,
         whole.classes,
         tuple(whole.examples[place] for place in places),
         hashlib.sha256(text.encode()).hexdigest(),
         whole,
-        tuple(map(int, places)),
+        places,
     )
 
 

@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
 
-from tagmill.ingest.config.image_policy import ImagePolicy
 from tagmill.ingest.dedup.near_duplicates import NearFound, NearRules, find_near
 from tagmill.ingest.images.fingerprint import pdq_of
 from tagmill.ingest.images.prepare import prepare
@@ -19,9 +18,9 @@ from tagmill.ingest.images.rejected import Rejected
 from tagmill.ingest.similarity.hash_files import RECORD, HashFile
 from tagmill.shards.many_requests import in_order
 from tagmill.transfer.sets.labelled_set import LabelledSet
+from tagmill.transfer.sets.set_image_policy import IMAGE_POLICY
 
 _Pairs = npt.NDArray[np.int64]
-_POLICY = ImagePolicy(0, 95, min_side=1, max_pixels=200_000_000, resize="no", reencode="auto")
 _BATCH = 64  # images that a thread has in memory
 _MEMORY = 1 << 30  # bytes for the search
 
@@ -83,7 +82,7 @@ def _hashes(labelled: LabelledSet, threads: int) -> tuple[npt.NDArray[np.void], 
 def _records(labelled: LabelledSet, places: range) -> npt.NDArray[np.void]:
     records, rows = np.zeros(len(places), RECORD), 0
     for place, body in zip(places, labelled.read(places), strict=True):
-        made = None if body is None else prepare(body, _POLICY)
+        made = None if body is None else prepare(body, IMAGE_POLICY)
         if made is None or isinstance(made, Rejected):
             continue
         words, quality = pdq_of(made.thumbnail)

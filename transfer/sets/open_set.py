@@ -7,13 +7,12 @@ from tagmill.shards import ConfigError, InputError, Store
 from tagmill.shards.manifest import CORPUS
 from tagmill.shards.storage.store import is_local, local_path
 from tagmill.shards.terminal.safe_text import safe_text
-from tagmill.transfer.sets.binary_files import binary_set, is_binary, refuse_pickles
-from tagmill.transfer.sets.class_folders import class_folder_set
-from tagmill.transfer.sets.corpus_samples import corpus_set
-from tagmill.transfer.sets.image_table import image_table_set
-from tagmill.transfer.sets.imagenet import SYNSETS, real_set, synset_folder_set, v2_set
-from tagmill.transfer.sets.labelled_set import LabelledSet
-from tagmill.transfer.sets.pixel_arrays import (
+from tagmill.transfer.sets.kinds.binary_files import binary_set, is_binary, refuse_pickles
+from tagmill.transfer.sets.kinds.class_folders import class_folder_set
+from tagmill.transfer.sets.kinds.corpus_samples import corpus_set
+from tagmill.transfer.sets.kinds.image_table import image_table_set
+from tagmill.transfer.sets.kinds.imagenet import SYNSETS, real_set, synset_folder_set, v2_set
+from tagmill.transfer.sets.kinds.pixel_arrays import (
     MOST_ARRAY_BYTES,
     is_number_row,
     npy_set,
@@ -21,7 +20,8 @@ from tagmill.transfer.sets.pixel_arrays import (
     number_table_set,
     unpacked,
 )
-from tagmill.transfer.sets.sample_tars import class_names, sample_tar_set, tars_of
+from tagmill.transfer.sets.kinds.sample_tars import class_names, sample_tar_set, tars_of
+from tagmill.transfer.sets.labelled_set import LabelledSet
 from tagmill.transfer.sets.set_files import SetFiles, folder_and_name, read_bounded, set_name
 
 MOST_TABLE_BYTES = 1 << 31  # of a table, after unpacking

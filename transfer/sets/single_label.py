@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from tagmill.shards.errors import InputError
+from tagmill.transfer.sets.chosen_set import choose
 from tagmill.transfer.sets.labelled_set import LabelledSet
+from tagmill.transfer.sets.skip_reasons import NO_LABEL, SEVERAL_LABELS
 
 Several = Literal["skip", "error"]
-NO_LABEL, SEVERAL_LABELS = "no_label", "several_labels"
-"""Reasons for which images are skipped."""
 
 
 @dataclass(frozen=True)
@@ -43,3 +43,10 @@ def single_labels(labelled: LabelledSet, several: Several = "skip") -> SingleLab
         remedy = "this protocol needs a set of one label for each image"
         raise InputError("no image has exactly one label", labelled.where, remedy)
     return SingleLabels(np.array(places, np.int64), np.array(labels, np.int64), dict(skipped))
+
+
+def with_one_label(labelled: LabelledSet) -> tuple[LabelledSet, Mapping[str, int]]:
+    """Returns the images of a set that have exactly one label, the set itself where all have, and the number of the others by
+    reason. Raises InputError where no image has one label."""
+    found = single_labels(labelled)
+    return choose(labelled, found.places.tolist()) if found.skipped else labelled, found.skipped

@@ -13,8 +13,8 @@ from tagmill.training.trained.labels import ModelLabel
 from tagmill.training.trained.model import Trained
 from tagmill.transfer.features.backbone import open_backbone
 from tagmill.transfer.features.decoded import decoded_batches
-from tagmill.transfer.features.extract import NOT_FINITE
 from tagmill.transfer.sets.labelled_set import LabelledSet
+from tagmill.transfer.sets.skip_reasons import NOT_FINITE
 
 BLOCK = 64  # images that the model gets at a time
 

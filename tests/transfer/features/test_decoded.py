@@ -9,8 +9,9 @@ from PIL import Image
 from tagmill.ingest.reasons import Reason
 from tagmill.shards import StoreError
 from tagmill.training.trained.model import Transform
-from tagmill.transfer.features.decoded import AHEAD, MISSING, decoded_batches
+from tagmill.transfer.features.decoded import AHEAD, decoded_batches
 from tagmill.transfer.sets.labelled_set import Example, SetClass
+from tagmill.transfer.sets.skip_reasons import MISSING
 from tests.transfer.drawn_set import DrawnSet, drawn_from, drawn_set
 
 SIDE = Transform(32, 1.0)

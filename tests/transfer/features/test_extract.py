@@ -10,9 +10,9 @@ from tagmill.ingest.reasons import Reason
 from tagmill.pipeline import ImageDecoder
 from tagmill.shards import ConfigError, TagmillError
 from tagmill.transfer.features.backbone import Backbone
-from tagmill.transfer.features.decoded import MISSING
-from tagmill.transfer.features.extract import NOT_FINITE, UNLABELLED, Sharing, extract, extract_values
+from tagmill.transfer.features.extract import Sharing, extract, extract_values
 from tagmill.transfer.features.feature_parts import PartLayout
+from tagmill.transfer.sets.skip_reasons import MISSING, NO_LABEL, NOT_FINITE
 from tests.transfer.drawn_set import drawn_from, drawn_set
 from tests.transfer.features.small_model import small_backbone
 
@@ -55,7 +55,7 @@ def test_what_is_no_image_is_left_out_and_counted_by_reason() -> None:
         drawn.images, [e._replace(labels=()) if p == 2 else e for p, e in enumerate(drawn.examples)], drawn.classes
     )
     table = extract(small_backbone(), unlabelled, layout=LAYOUT, progress=shown)
-    assert table.skipped == {str(Reason.NOT_AN_IMAGE): 2, MISSING: 1, UNLABELLED: 1}
+    assert table.skipped == {str(Reason.NOT_AN_IMAGE): 2, MISSING: 1, NO_LABEL: 1}
     kept = [place for place in range(12) if place not in (0, 2, 5, 7)]
     assert table.keys.tolist() == table.groups.tolist() == [drawn.examples[place].key for place in kept]
     whole = extract(small_backbone(), drawn_set(2, 6), layout=LAYOUT)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tagmill.shards import InputError
+from tagmill.shards import ConfigError, InputError
 from tagmill.transfer.sets.chosen_set import choose, with_groups
 from tagmill.transfer.sets.splits import divide_set
 from tests.transfer.drawn_set import drawn_set
@@ -28,6 +28,12 @@ def test_the_digest_is_that_of_the_set_and_the_places() -> None:
     ]
     assert len({each.digest for each in digests} | {whole.digest}) == 5
     assert choose(whole, np.array([0, 1]), "b").digest == digests[0].digest  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("places", [[12], [-1], [3, 3]])
+def test_places_that_are_none_are_refused(places: list[int]) -> None:
+    with pytest.raises(ConfigError, match="places from"):
+        choose(drawn_set(3, 4), places)
 
 
 def test_groups_are_kept_together_by_a_split() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tagmill.shards import ConfigError, Corpus, InputError, Store, TagmillError
-from tagmill.transfer.sets.corpus_samples import CorpusSet
+from tagmill.transfer.sets.kinds.corpus_samples import CorpusSet
 from tagmill.transfer.sets.open_set import KINDS, open_set
 from tests.shards.corpora import make_corpus
 from tests.transfer.sets.made import class_folders, png, tar_of, write_files

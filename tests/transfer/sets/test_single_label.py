@@ -4,7 +4,7 @@ import pytest
 
 from tagmill.shards import InputError
 from tagmill.transfer.sets.labelled_set import Example, SetClass
-from tagmill.transfer.sets.single_label import single_labels
+from tagmill.transfer.sets.single_label import single_labels, with_one_label
 from tests.transfer.drawn_set import DrawnSet
 
 
@@ -28,3 +28,12 @@ def test_several_labels_are_an_error_on_request() -> None:
 def test_a_set_without_single_labels_is_an_error() -> None:
     with pytest.raises(InputError, match="no image has exactly one label"):
         single_labels(made((0, 1), ()))
+
+
+def test_images_without_one_label_are_left_out_and_counted() -> None:
+    whole = made((1,), (), (0, 1), (0,), ())
+    found, skipped = with_one_label(whole)
+    assert [example.key for example in found.examples] == ["key 0", "key 3"] and found.name == "made"
+    assert skipped == {"no_label": 2, "several_labels": 1}
+    single = made((1,), (0,))
+    assert with_one_label(single) == (single, {})

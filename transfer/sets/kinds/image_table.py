@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tagmill.shards.errors import InputError
 from tagmill.shards.terminal.safe_text import safe_text
-from tagmill.transfer.sets.class_folders import classes_of_folders
+from tagmill.transfer.sets.kinds.class_folders import classes_of_folders
 from tagmill.transfer.sets.labelled_set import Example
 from tagmill.transfer.sets.set_files import SetFiles, the_part
 from tagmill.transfer.sets.stored_images import StoredImage, StoredSet, is_image_name, stored_set

@@ -15,8 +15,8 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from tagmill.shards import InputError
-from tagmill.transfer.sets import pixel_arrays
-from tagmill.transfer.sets.pixel_arrays import (
+from tagmill.transfer.sets.kinds import pixel_arrays
+from tagmill.transfer.sets.kinds.pixel_arrays import (
     array_set,
     is_number_row,
     npy_array,

@@ -6,7 +6,7 @@ import pytest
 from timm.data import ImageNetInfo, RealLabelsImagenet
 
 from tagmill.shards import InputError
-from tagmill.transfer.sets.imagenet import (
+from tagmill.transfer.sets.kinds.imagenet import (
     SYNSETS,
     imagenet_outputs,
     imagenet_synsets,

@@ -6,7 +6,7 @@ import pytest
 from torchvision.datasets import ImageFolder
 
 from tagmill.shards import InputError
-from tagmill.transfer.sets.class_folders import class_folder_set, classes_of_folders
+from tagmill.transfer.sets.kinds.class_folders import class_folder_set, classes_of_folders
 from tagmill.transfer.sets.labelled_set import SetClass
 from tagmill.transfer.sets.set_files import SetFiles
 from tests.transfer.sets.made import class_folders, png, write_files

@@ -10,7 +10,7 @@ from typing import Any
 from tagmill.ingest.labels.wordnet.imagenet import imagenet
 from tagmill.shards.errors import ConfigError, InputError
 from tagmill.shards.terminal.safe_text import safe_text
-from tagmill.transfer.sets.class_folders import classes_of_folders, folder_examples
+from tagmill.transfer.sets.kinds.class_folders import classes_of_folders, folder_examples
 from tagmill.transfer.sets.labelled_set import Example
 from tagmill.transfer.sets.set_files import SetFiles
 from tagmill.transfer.sets.stored_images import StoredImage, StoredSet, is_image_name, stored_set

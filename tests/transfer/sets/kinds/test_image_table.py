@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tagmill.shards import InputError
-from tagmill.transfer.sets.image_table import image_table_set, in_order_of_names
+from tagmill.transfer.sets.kinds.image_table import image_table_set, in_order_of_names
 from tagmill.transfer.sets.set_files import SetFiles
 from tagmill.transfer.sets.stored_images import StoredSet
 from tests.transfer.sets.made import png, write_files

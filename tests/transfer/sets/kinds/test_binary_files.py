@@ -11,7 +11,7 @@ from PIL import Image
 from torchvision.datasets import MNIST, STL10
 
 from tagmill.shards import InputError
-from tagmill.transfer.sets.binary_files import binary_set, is_binary, refuse_pickles
+from tagmill.transfer.sets.kinds.binary_files import binary_set, is_binary, refuse_pickles
 from tagmill.transfer.sets.labelled_set import LabelledSet
 from tagmill.transfer.sets.set_files import SetFiles
 from tests.transfer.sets.made import write_files

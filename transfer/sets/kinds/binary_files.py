@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from tagmill.shards.errors import InputError
 from tagmill.shards.terminal.safe_text import safe_text
+from tagmill.transfer.sets.kinds.pixel_arrays import MOST_ARRAY_BYTES, ArraySet, array_set, unpacked
 from tagmill.transfer.sets.labelled_set import SetClass
-from tagmill.transfer.sets.pixel_arrays import MOST_ARRAY_BYTES, ArraySet, array_set, unpacked
 from tagmill.transfer.sets.set_files import SetFiles, read_bounded, the_part
 
 _Bytes = npt.NDArray[np.uint8]

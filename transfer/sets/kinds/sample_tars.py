@@ -15,10 +15,10 @@ import numpy as np
 from tagmill.ingest.sources.tar import Member, TarMembers, key_and_suffix
 from tagmill.shards.errors import ConfigError, InputError
 from tagmill.shards.terminal.safe_text import safe_text
-from tagmill.transfer.sets.class_folders import classes_of_folders
-from tagmill.transfer.sets.image_table import in_order_of_names
+from tagmill.transfer.sets.kinds.class_folders import classes_of_folders
+from tagmill.transfer.sets.kinds.image_table import in_order_of_names
+from tagmill.transfer.sets.kinds.pixel_arrays import MOST_CLASSES, npy_array
 from tagmill.transfer.sets.labelled_set import Example, SetClass
-from tagmill.transfer.sets.pixel_arrays import MOST_CLASSES, npy_array
 from tagmill.transfer.sets.set_files import SetFiles, read_bounded
 from tagmill.transfer.sets.stored_images import StoredImage, StoredSet, check_text_name, log, stored_set
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tagmill.shards import Corpus, CorpusError, InputError
-from tagmill.transfer.sets.corpus_samples import corpus_set
+from tagmill.transfer.sets.kinds.corpus_samples import corpus_set
 from tests.shards.corpora import VOCABULARY, make_corpus, sample
 from tests.shards.purger import purge, take_down
 

@@ -12,7 +12,7 @@ import pytest
 from webdataset.tariterators import group_by_keys, tar_file_expander
 
 from tagmill.shards import InputError
-from tagmill.transfer.sets.sample_tars import class_names, sample_tar_set, tars_of
+from tagmill.transfer.sets.kinds.sample_tars import class_names, sample_tar_set, tars_of
 from tagmill.transfer.sets.set_files import SetFiles
 from tagmill.transfer.sets.stored_images import StoredSet
 from tests.transfer.sets.made import png, tar_of, write_files
