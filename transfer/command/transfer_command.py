@@ -18,11 +18,10 @@ from tagmill.transfer.command.protocols import Bench
 from tagmill.transfer.command.transfer_options import TransferOptions
 from tagmill.transfer.features.backbone import read_model
 from tagmill.transfer.features.random_network import random_network
-from tagmill.transfer.outcome.canonical import canonical_json
 from tagmill.transfer.outcome.intervals import Estimate
-from tagmill.transfer.report.error_images import error_images
-from tagmill.transfer.report.page import detailed, transfer_page
-from tagmill.transfer.report.report_facts import Average, Judged, RunFacts, averages, report_values
+from tagmill.transfer.report.report_facts import Average, Judged, RunFacts, averages
+from tagmill.transfer.report.report_files import write_report
+from tagmill.transfer.report.trained_on import Bounds, bounds_of, mean_bounds, read_trained_on
 from tagmill.transfer.sets.labelled_set import LabelledSet
 from tagmill.transfer.sets.open_set import open_set
 from tagmill.transfer.sets.set_pair import check_pair
@@ -41,6 +40,8 @@ _NAMED = (
     "allow_fewer",
     "neighbours",
     "random_networks",
+    "trained_on",
+    "evaluation_set",
     "schedule",
     "scale",
     "fine_tune_size",
@@ -56,6 +57,7 @@ def transfer_command(arguments: Sequence[str]) -> None:
     options, shown = TRANSFER_COMMAND.parse(arguments)
     trained = read_model(options.model, options.network)
     train, test, notes = sets_of(options)
+    seen = None if options.trained_on is None else read_trained_on(options.trained_on, options.evaluation_set)
     with nullcontext(Silent()) if shown.json else progress_shown() as progress:
         found = all_outcomes(trained, train, test, options, progress)
         facts = RunFacts(
@@ -68,11 +70,14 @@ def transfer_command(arguments: Sequence[str]) -> None:
             test.digest,
             {name: value for name, value in asdict(options).items() if name in _NAMED},
         )
-        report = write_report(Store(options.output), facts, found, test, options.images, notes)
+        bounds = None if seen is None else bounds_of(seen, found)
+        report = write_report(
+            Store(options.output), facts, found, test, images=options.images, notes=notes, bounds=bounds
+        )
     if shown.json:
         sys.stdout.write(report.decode())
     else:
-        print_lines(ending_lines(found, options.output, notes))
+        print_lines(ending_lines(found, options.output, notes, bounds))
 
 
 def sets_of(options: TransferOptions) -> tuple[LabelledSet, LabelledSet, list[str]]:
@@ -99,27 +104,25 @@ def all_outcomes(
     return found
 
 
-def write_report(
-    store: Store, facts: RunFacts, found: Sequence[Judged], test: LabelledSet, images: int, notes: Sequence[str]
-) -> bytes:
-    """Writes report.json and report.html, and returns the bytes of the JSON: the same for the same outcomes."""
-    report = canonical_json(report_values(facts, found), indent=1)
-    errors = {each.digest: error_images(each.outcome, test, images) for each in detailed(found)}
-    store.put("report.json", report)
-    store.put("report.html", transfer_page(facts, found, errors, notes))
-    return report
-
-
-def ending_lines(found: Sequence[Judged], output: str, notes: Sequence[str] = ()) -> list[str]:
+def ending_lines(
+    found: Sequence[Judged], output: str, notes: Sequence[str] = (), bounds: Bounds | None = None
+) -> list[str]:
     """Returns what is printed at the end, at most 25 lines."""
     single = {(each.variant, each.random_seed is not None): each.figures.top1 for each in found}
     rows = [["protocol", "network", "runs", "top-1, %", "95 % interval"]]
     means = averages(found)
     rows += [_row(each, single) for each in means[:MOST_ROWS]]
-    rest = [f"and {len(means) - MOST_ROWS} more in the report"] if len(means) > MOST_ROWS else []
+    meant = []
+    if bounds is not None:
+        known = mean_bounds(bounds, found)
+        added = [_bound_cells(None if each.random else known.get(each.variant)) for each in means[:MOST_ROWS]]
+        rows = [[*row, *more] for row, more in zip(rows, [["lower, %", "unseen, %"], *added], strict=True)]
+        meant = ["lower: images seen in training count as errors; unseen: without these images"]
+    if len(means) > MOST_ROWS:
+        meant.append(f"and {len(means) - MOST_ROWS} more in the report")
     kept = [safe_text(note, 70) for note in notes[:2]]
-    where = output.rstrip("/")
-    return [*warning_lines(kept), *columns(rows, (2, 3)), *rest, f"report: {safe_text(f'{where}/report.html', 400)}"]
+    where = safe_text(f"{output.rstrip('/')}/report.html", 400)
+    return [*warning_lines(kept), *columns(rows, (2, 3, 5, 6)), *meant, f"report: {where}"]
 
 
 def _row(each: Average, single: Mapping[tuple[str, bool], Estimate]) -> list[str]:
@@ -127,6 +130,10 @@ def _row(each: Average, single: Mapping[tuple[str, bool], Estimate]) -> list[str
     network = "random" if each.random else "trained"
     variant = safe_text(each.variant, 40)
     return [variant, network, f"{each.runs}", f"{100 * each.value:.1f}", f"{100 * low:.1f} to {100 * high:.1f}"]
+
+
+def _bound_cells(found: tuple[float, float | None] | None) -> list[str]:
+    return ["-" if value is None else f"{100 * value:.1f}" for value in found or (None, None)]
 
 
 def _left_out_notes(name: str, left_out: Mapping[str, int]) -> list[str]:

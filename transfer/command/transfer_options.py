@@ -43,6 +43,10 @@ class TransferOptions:
     """Neighbours of k-NN."""
     random_networks: CountOrZero = 0
     """Random networks of the same architecture to judge beside the model; their batch statistics are set on training images."""
+    trained_on: str | None = None
+    """Corpus that the model was trained on, CORPUS#VIEW; test images seen in training then also count as errors."""
+    evaluation_set: str | None = None
+    """Name that the test set has in this corpus, NAME of the corpus's --evaluation-set NAME=PATH."""
     schedule: RecipeName = "bit"
     """Recipe of fine-tune: BiT-HyperRule, Yalniz's 30 epochs, or the same at SWAG's resolutions."""
     scale: Annotated[float, Between(0, above=True)] = 1.0

@@ -6,11 +6,11 @@ from tagmill.shards.progress.protocol import Progress
 from tagmill.training.trained.model import Trained
 from tagmill.transfer.finetune.fine_tune import fine_tune
 from tagmill.transfer.finetune.options import FineTuneOptions
-from tagmill.transfer.finetune.set_checks import check_sets
-from tagmill.transfer.finetune.set_part import part_of
 from tagmill.transfer.outcome.outcome import Outcome
 from tagmill.transfer.probes.few_shot import drawn_shots
+from tagmill.transfer.sets.chosen_set import choose
 from tagmill.transfer.sets.labelled_set import LabelledSet
+from tagmill.transfer.sets.set_pair import check_pair
 from tagmill.transfer.sets.single_label import single_labels
 
 FEW_SHOT_FINE_TUNE = "few-shot-fine-tune"
@@ -34,10 +34,10 @@ def few_shot_fine_tune(
 
     Raises ConfigError naming the classes with fewer images otherwise, and what `fine_tune` raises.
     """
-    check_sets(train, test)
+    check_pair(train, test)
     one = single_labels(train)
     rows, fewer = drawn_shots(one.labels, train.classes, shots, options.seed, train.where, allow_fewer=allow_fewer)
-    part = part_of(train, one.places[rows], f"{train.name}, {shots} images a class, draw {options.seed}")
+    part = choose(train, one.places[rows].tolist(), f"({shots} images a class, draw {options.seed})")
     found = fine_tune(trained, part, test, options, work, progress)
     facts = {"shots": shots, "classes_with_fewer_images": fewer}
     return replace(found, protocol=FEW_SHOT_FINE_TUNE, settings={**found.settings, **facts})

@@ -92,7 +92,7 @@ def trained_keys(corpus: Corpus, view: View, keys: set[str]) -> set[str]:
     indexes, in blocks. Raises CorpusError for tables that disagree."""
     found = set[str]()
     try:
-        fronts = np.array(sorted({int(key[:16], 16) for key in keys}), ">u8")
+        fronts = np.array(sorted({int(key[:16], 16) for key in keys}), np.uint64)
     except ValueError as error:
         raise CorpusError(
             f"a pair whose key is none: {error}", corpus.store.url, "restore the tables of pairs"
@@ -107,7 +107,8 @@ def trained_keys(corpus: Corpus, view: View, keys: set[str]) -> set[str]:
         for start in range(0, entry.samples, _BLOCK):
             stop = min(start + _BLOCK, entry.samples)
             index = np.ascontiguousarray(reader.index(start, stop)["key"])
-            near = np.flatnonzero(np.isin(index.view(">u8")[:, 0], fronts))  # by the first 8 of 16 bytes
+            first = index.view(">u8")[:, 0].astype(np.uint64)  # 8 of 16 bytes
+            near = np.flatnonzero(np.isin(first, fronts))
             met = [place for place in near.tolist() if bytes(index[place]).hex() in keys]
             if met:
                 copies = set(_with_copies(view, number).tolist())

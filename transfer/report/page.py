@@ -14,6 +14,7 @@ from tagmill.transfer.outcome.outcome import Outcome
 from tagmill.transfer.report.drawings import Bar, interval_drawing, matrix_drawing, sorted_drawing
 from tagmill.transfer.report.error_images import ErrorImage
 from tagmill.transfer.report.report_facts import Judged, RunFacts, averages, library_versions, predicted_name
+from tagmill.transfer.report.trained_on import Bounds
 from tagmill.transfer.report.verified import PaperSetting, paper_settings
 
 MOST_DETAILED = 8  # outcomes with classes, confusions and errors; the JSON has all
@@ -46,9 +47,14 @@ def detailed(judged: Sequence[Judged]) -> list[Judged]:
 
 
 def transfer_page(
-    facts: RunFacts, judged: Sequence[Judged], errors: Mapping[str, Sequence[ErrorImage]], notes: Sequence[str] = ()
+    facts: RunFacts,
+    judged: Sequence[Judged],
+    errors: Mapping[str, Sequence[ErrorImage]],
+    notes: Sequence[str] = (),
+    bounds: Bounds | None = None,
 ) -> bytes:
-    """Returns the page as UTF-8. `errors`: by the digest of an outcome; `notes`: warnings at its top."""
+    """Returns the page as UTF-8. `errors`: by the digest of an outcome; `notes`: warnings at its top; `bounds`: of the outcomes
+    on images that training has seen."""
     details = [_detail(each, errors.get(each.digest, ()), number) for number, each in enumerate(detailed(judged), 1)]
     means = averages(judged)
     bars = [
@@ -66,6 +72,7 @@ def transfer_page(
         "papers": _papers(judged),
         "versions": library_versions(),
         "notes": notes,
+        "bounds": bounds,
         "text": lambda value: canonical_json(value).decode().strip(),
     }
     return standalone_page("tagmill.transfer.report", "transfer.html.jinja", values)

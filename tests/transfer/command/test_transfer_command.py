@@ -10,8 +10,11 @@ from tagmill.transfer.command import outcomes
 from tagmill.transfer.command.compare_command import compare_command
 from tagmill.transfer.command.protocols import PROTOCOLS, Protocol
 from tagmill.transfer.command.transfer_command import transfer_command
+from tagmill.transfer.outcome.outcome_file import read_outcome
 from tagmill.transfer.report import report_facts
+from tests.browse.worded import key_of
 from tests.transfer.command.drawn_folder import NETWORK, write_folder, write_model
+from tests.transfer.outcome.test_lower_bound import paired
 
 FLAGS = ["--network", NETWORK, "--resolution", "64", "--threads", "1", "--device", "cpu", "--shots", "1", "5"]
 FLAGS += ["--seeds", "2", "--random-networks", "1", "--neighbours", "3", "--images", "4"]
@@ -127,3 +130,24 @@ def test_fewer_images_than_shots_are_an_error_after_what_was_done(inputs: list[s
     with pytest.raises(ConfigError, match="fewer than 50"):
         transfer_command(words)
     assert len(list((tmp_path / "outcomes").iterdir())) == 1
+
+
+def test_images_that_training_saw_are_reported_apart(
+    done: Path, inputs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = json.loads((done / "report.json").read_bytes())
+    name = next(each["file"] for each in report["outcomes"] if each["protocol"] == "knn")
+    outcome = read_outcome((done / name).read_bytes(), name)
+    corpus = paired(tmp_path / "corpus", *((str(key), key_of(0)) for key in outcome.keys[:3]))
+    words = [*inputs, "--output", str(tmp_path / "out"), "--protocols", "knn", "--random-networks", "0"]
+    capsys.readouterr()
+    transfer_command([*words, "--trained-on", f"{corpus.store.url}#default", "--evaluation-set", "val"])
+    shown = capsys.readouterr().out
+    assert "lower, %" in shown and "unseen, %" in shown
+    (found,) = json.loads((tmp_path / "out" / "report.json").read_bytes())["lower_bounds"].values()
+    right = int((outcome.top[:3, 0] == outcome.truth[:3]).sum())
+    assert (
+        found["seen"] == 3 and found["seen_correct"] == right and found["lower"] <= found["correct"] / found["images"]
+    )
+    with pytest.raises(ConfigError, match="--evaluation-set"):
+        transfer_command([*words, "--trained-on", corpus.store.url])
