@@ -1,12 +1,14 @@
 """Decodes images that are in no corpus, as the loader does for an evaluation, or in windows of the caller's choice."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Self
 
 import numpy as np
 
 from tagmill.pipeline.augment.draws import EVAL_SHARE, Crops, eval_crops
+from tagmill.pipeline.augment.squares import whole_images
 from tagmill.pipeline.batch import Batch
 from tagmill.pipeline.config import LoaderConfig
 from tagmill.pipeline.decode.backend import choose
@@ -21,10 +23,15 @@ class ImageDecoder:
     """Makes batches of JPEGs: the centre of each, or a window, resized to squares, on the CPU. Not for several threads at
     once."""
 
-    def __init__(self, size: int, share: float = EVAL_SHARE, threads: int | None = None) -> None:
+    def __init__(
+        self, size: int, share: float = EVAL_SHARE, threads: int | None = None, *, squeezed: bool = False
+    ) -> None:
         """`size`: pixels of a side. `share`: side of the crop to the short side of the image. `threads`: decoding threads;
-        None: the cores of this process."""
-        self._size, self._share = size, share
+        None: the cores of this process. `squeezed`: the crop has `share` of both sides of the image, and becomes a square."""
+        self._size = size
+        self._centres: Windows = (
+            partial(whole_images, share=share) if squeezed else partial(eval_crops, size=size, share=share)
+        )
         self._backend = choose(LoaderConfig(backend="cpu", device="cpu", size=size, threads=threads))
 
     def __enter__(self) -> Self:
@@ -44,7 +51,7 @@ class ImageDecoder:
         sizes = [(jpeg is not None and is_whole(jpeg) and frame_size(jpeg)) or None for jpeg in jpegs]
         given = [jpeg if size else None for jpeg, size in zip(jpegs, sizes, strict=True)]
         widths, heights = np.array([size or (1, 1) for size in sizes], np.int32).reshape(-1, 2).T
-        crops = eval_crops(widths, heights, self._size, self._share) if windows is None else windows(widths, heights)
+        crops = (windows or self._centres)(widths, heights)
         images, failed = self._backend.decode(given, crops, self._size)
         valid = ~failed & np.array([jpeg is not None for jpeg in given], np.bool_)
         count, none = len(jpegs), np.empty(0, np.int32)

@@ -39,7 +39,8 @@ class Predictor:
         self.outputs = self._try()
         """Number of labels."""
         self.labels = trained.labels or tuple(ModelLabel(str(number)) for number in range(self.outputs))
-        self._decoder = ImageDecoder(self._transform.size, self._transform.share, threads)
+        transform = self._transform
+        self._decoder = ImageDecoder(transform.size, transform.share, threads, squeezed=transform.squeezed)
 
     def __enter__(self) -> Self:
         return self

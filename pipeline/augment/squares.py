@@ -31,7 +31,9 @@ def square_crops(
     )
 
 
-def whole_images(widths: Int32s, heights: Int32s) -> Crops:
-    """Returns the windows of whole images of `widths` x `heights` pixels."""
-    corner = np.zeros(len(widths), np.int32)
-    return Crops(corner, corner.copy(), widths.copy(), heights.copy(), np.zeros(len(widths), np.bool_))
+def whole_images(widths: Int32s, heights: Int32s, share: float = 1.0) -> Crops:
+    """Returns the windows of whole images of `widths` x `heights` pixels, or their centres: `share` (above 0, at most 1) of the
+    width and of the height, rounded to whole pixels."""
+    width, height = (np.maximum(1.0, np.rint(sides * share)).astype(np.int32) for sides in (widths, heights))
+    x, y = (widths - width) // 2, (heights - height) // 2
+    return Crops(x.astype(np.int32), y.astype(np.int32), width, height, np.zeros(len(widths), np.bool_))

@@ -35,6 +35,14 @@ def test_what_is_no_image_is_marked_and_disturbs_no_other() -> None:
     assert torch.equal(batch.images[2], alone) and not batch.images[[0, 1, 3, 4]].any()
 
 
+def test_a_squeezed_image_becomes_a_square_whole() -> None:
+    wide = picture(3, 90, 40)
+    with ImageDecoder(16, 1.0, threads=1, squeezed=True) as squeezed, ImageDecoder(16, 1.0, threads=1) as centred:
+        found = squeezed.decode([wide]).images
+        assert torch.equal(found, centred.decode([wide], whole_images).images)
+        assert not torch.equal(found, centred.decode([wide]).images)
+
+
 @given(st.binary(max_size=400), st.integers(0, 400))
 @settings(max_examples=60, deadline=None)
 def test_any_bytes_give_a_batch(noise: bytes, at: int) -> None:

@@ -16,6 +16,8 @@ from tagmill.shards import ConfigError, IntegrityError, Store, TagmillError
 FORMAT = 2  # 1 was checkpoint.pt
 FOLDER = "checkpoints"
 DONE, METADATA, VOCABULARY = "done.json", "metadata.json", "vocabulary.json"
+TRANSFORM = "transform.json"
+"""How the network wants its images, where these are not the images of the loader's evaluation."""
 BEFORE = "checkpoint.pt"
 """The newest checkpoint of a run of earlier versions."""
 MOST_DONE, MOST_METADATA = 1 << 26, 1 << 30  # bytes

@@ -31,7 +31,10 @@ class Checkpoints:
     The steps wait only while the state is copied to the memory of the host. The next checkpoint waits for the one before.
     """
 
-    def __init__(self, run: StepRun, store: Store, vocabulary: Vocabulary) -> None:
+    def __init__(
+        self, run: StepRun, store: Store, vocabulary: Vocabulary, beside: Mapping[str, bytes] | None = None
+    ) -> None:
+        """`beside`: further objects of every checkpoint, by name."""
         self.store = store
         self.records: dict[int, Done] = {}
         """The whole checkpoints of the output, by step; on process 0."""
@@ -43,7 +46,7 @@ class Checkpoints:
         self.group: Any = dist.new_group(backend="gloo") if run.several else None
         """The processes, for what is agreed in the background: collectives of the training must not meet those of a save."""
         self._run, self._vocabulary = run, vocabulary
-        self._beside = {VOCABULARY: vocabulary.json()} if run.world.rank == 0 else {}
+        self._beside = {VOCABULARY: vocabulary.json(), **(beside or {})} if run.world.rank == 0 else {}
         gpu = run.device != "cpu"
         # The buffers are kept from one save to the next; on a GPU they are page-locked.
         self._stager = DefaultStager(StagingOptions(gpu, False, False, gpu))

@@ -47,7 +47,7 @@ def configuration(trained: Trained, model: nn.Module) -> dict[str, Any]:
         "fixed_input_size": bool(base.get("fixed_input_size", False)),
         "interpolation": "bilinear",
         "crop_pct": crop_share(transform),
-        "crop_mode": "center",
+        "crop_mode": "squash" if transform.squeezed else "center",
         "mean": [round(value / 255, 6) for value in transform.mean],
         "std": [round(value / 255, 6) for value in transform.std],
         "num_classes": own.num_classes,

@@ -25,6 +25,9 @@ class Transform:
     share: float = EVAL_SHARE  # side of the centre crop to the short side of the resized image
     mean: tuple[float, float, float] = LoaderConfig.mean  # in units of 0..255
     std: tuple[float, float, float] = LoaderConfig.std
+    squeezed: bool = (
+        False  # the crop has `share` of both sides of the image and becomes a square, as in BiT's fine-tuning
+    )
 
 
 @dataclass(frozen=True)

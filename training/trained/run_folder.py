@@ -1,16 +1,18 @@
 """Models in the output folder of a run: a checkpoint with the labels that the run has written beside it."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 from tagmill.shards import ConfigError, Corpus, Store, TagmillError, View
-from tagmill.training.checkpoints.layout import BEFORE, DONE, folder_of, steps_there
+from tagmill.training.checkpoints.layout import BEFORE, DONE, TRANSFORM, folder_of, read_object, steps_there
 from tagmill.training.checkpoints.single_file import read_single_file
 from tagmill.training.checkpoints.weights import find_checkpoint, has_average, read_checkpoint_weights, read_vocabulary
 from tagmill.training.config.train import TrainConfig
 from tagmill.training.trained.labels import ModelLabels, labels_of
 from tagmill.training.trained.model import Trained, Transform, Weights, check_finite
+from tagmill.training.trained.transform_file import parse_transform
 from tagmill.training.trained.weight_file import read_json
 
 Which = Literal["auto", "ema", "model"]
@@ -39,7 +41,10 @@ def read_run(source: str, which: Which = "auto", step: str = "auto") -> Trained:
     weights = read_checkpoint_weights(store, done, "ema" if averaged and which != "model" else "model")
     where = f"{store.url}/{folder_of(done.step)}"
     check_finite(weights, where)
-    return trained_of(done.identity, labels_of(read_vocabulary(store, done)), weights, where)
+    found = trained_of(done.identity, labels_of(read_vocabulary(store, done)), weights, where)
+    if TRANSFORM not in done.objects:
+        return found
+    return replace(found, transform=parse_transform(read_object(store, done, TRANSFORM), f"{where}/{TRANSFORM}"))
 
 
 def _read_single(source: str, which: Which) -> Trained:

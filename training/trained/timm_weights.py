@@ -64,4 +64,5 @@ def transform_in(facts: Any) -> Transform:
     """Returns the evaluation transform of a pretrained configuration. The filter is ours, whatever it names."""
     size = int(facts["input_size"][-1])
     mean, std = (tuple(255 * float(value) for value in facts[name]) for name in ("mean", "std"))
-    return Transform(size, min(1.0, float(facts.get("crop_pct") or 0.875)), mean, std)  # type: ignore[arg-type]
+    share, squeezed = min(1.0, float(facts.get("crop_pct") or 0.875)), facts.get("crop_mode") == "squash"
+    return Transform(size, share, mean, std, squeezed)  # type: ignore[arg-type]

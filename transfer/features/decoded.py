@@ -32,13 +32,13 @@ class DecodedBatch:
 def decoded_batches(
     labelled_set: LabelledSet, batches: Iterable[Sequence[int]], transform: Transform, threads: int | None = None
 ) -> Iterator[DecodedBatch]:
-    """Yields the images of `batches` (places in the set) in order, centre-cropped and resized as `transform` says. At most
+    """Yields the images of `batches` (places in the set) in order, cropped and resized as `transform` says. At most
     AHEAD batches are in memory beside the one that was yielded. `threads`: threads that read, and as many that decode; None:
     the cores of this process. Raises StoreError for a store that fails."""
     count = threads or len(os.sched_getaffinity(0))
     waiting, rest = deque[Future[DecodedBatch]](), iter(batches)
     with (
-        ImageDecoder(transform.size, transform.share, count) as decoder,
+        ImageDecoder(transform.size, transform.share, count, squeezed=transform.squeezed) as decoder,
         DaemonPool(count, "tagmill-images") as readers,
         DaemonPool(1, "tagmill-decode") as decoding,
     ):

@@ -18,6 +18,7 @@ from rich.console import Console
 
 from tagmill.shards import ConfigError, Store, TagmillError
 from tagmill.shards.progress.protocol import Progress, Silent
+from tagmill.training.checkpoints.layout import TRANSFORM
 from tagmill.training.checkpoints.restoring import resume
 from tagmill.training.checkpoints.saving import Checkpoints
 from tagmill.training.config.train import TrainConfig
@@ -27,6 +28,7 @@ from tagmill.training.parallel.wrap import distributed
 from tagmill.training.run import StepRun
 from tagmill.training.step.optimiser import build_optimiser
 from tagmill.training.trained.model import Trained, Transform
+from tagmill.training.trained.transform_file import transform_json
 from tagmill.transfer.finetune.hyper_rule import MOMENTUM
 from tagmill.transfer.finetune.judge import judge
 from tagmill.transfer.finetune.network import sized, tuned_network
@@ -40,7 +42,7 @@ from tagmill.transfer.sets.labelled_set import LabelledSet
 from tagmill.transfer.sets.set_pair import check_pair
 from tagmill.transfer.sets.single_label import with_one_label
 
-FORMAT = 1  # increased with every change that alters what a run learns
+FORMAT = 2  # increased with every change that alters what a run learns
 CHECKED = 20  # steps between two looks at the loss, for which the host waits for the device
 
 
@@ -69,7 +71,7 @@ def fine_tune(
     with ExitStack() as stack:
         run, order = _begin(trained, train, recipe, config, stack)
         vocabulary, store = vocabulary_of(train.classes), Store(config.output)
-        checkpoints = stack.enter_context(Checkpoints(run, store, vocabulary))
+        checkpoints = stack.enter_context(Checkpoints(run, store, vocabulary, _beside(recipe, run)))
         resume(run, checkpoints, vocabulary, Console(quiet=True))
         shown.stage("fine-tune", run.steps)
         shown.advance(run.step)
@@ -83,6 +85,12 @@ def fine_tune(
     protocol = "hyperrule" if recipe.name == "bit" else "fine-tune"
     skipped = {**unjudged, **found.skipped}
     return Outcome(protocol, trained.where, test.name, test.classes, *found[:3], settings, skipped, found.groups)
+
+
+def _beside(recipe: Recipe, run: StepRun) -> dict[str, bytes]:
+    """Returns what checkpoints say of test images, which other rooms then treat alike."""
+    share, squeezed = recipe.test_share or 1.0, recipe.test_share is None
+    return {TRANSFORM: transform_json(Transform(recipe.size, share, run.mean, run.std, squeezed))}
 
 
 def configuration(

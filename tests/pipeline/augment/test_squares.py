@@ -39,6 +39,17 @@ def test_an_image_has_its_window_whatever_else_is_asked_for() -> None:
     assert len({*zip(together.x.tolist(), together.y.tolist(), strict=True)}) > 1
 
 
+@given(SIDES, st.floats(0.01, 1.0))
+def test_centres_have_a_share_of_both_sides_in_the_middle(sides: list[tuple[int, int]], share: float) -> None:
+    widths, heights = np.array(sides, np.int32).T
+    crops = whole_images(widths, heights, share)
+    for at, side, whole in ((crops.x, crops.width, widths), (crops.y, crops.height, heights)):
+        assert (np.abs(side - np.maximum(1, whole * share)) <= 0.5).all()
+        after = whole - at - side
+        assert (at >= 0).all() and ((after - at == 0) | (after - at == 1)).all()
+    assert not crops.flip.any()
+
+
 def test_without_flips_and_with_all_of_the_image_nothing_is_altered() -> None:
     widths, heights = np.array([30, 7], np.int32), np.array([20, 900], np.int32)
     drawn = square_crops(2, 0, np.arange(2), widths, heights, 1.0, flipped=False)

@@ -70,3 +70,4 @@ def test_the_transform_is_in_units_of_our_loader() -> None:
     found = transform_in(FACTS)
     assert (found.size, found.share, found.mean, found.std) == (96, 0.95, (127.5,) * 3, (127.5, 127.5, 63.75))
     assert transform_in({**FACTS, "crop_pct": None}).share == 0.875
+    assert transform_in({**FACTS, "crop_mode": "squash"}).squeezed and not transform_in(FACTS).squeezed

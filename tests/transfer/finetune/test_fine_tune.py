@@ -13,9 +13,13 @@ import timm
 import torch
 from torch.nn.functional import cross_entropy
 
-from tagmill.pipeline import LoaderConfig, World
+from tagmill.pipeline import EVAL_SHARE, LoaderConfig, World
 from tagmill.shards import ConfigError, Store, TagmillError
 from tagmill.training.checkpoints.weights import find_checkpoint, read_checkpoint_weights
+from tagmill.training.trained.model import Transform
+from tagmill.training.trained.source import read_trained
+from tagmill.transfer.features.backbone import open_backbone
+from tagmill.transfer.features.extract import extract_values
 from tagmill.transfer.finetune import fine_tune as subject
 from tagmill.transfer.finetune.recipe import Recipe, recipe_of
 from tagmill.transfer.finetune.set_images import SetImages, train_batch
@@ -26,8 +30,8 @@ from tests.transfer.drawn_set import drawn_set
 from tests.transfer.finetune.small_tune import TEST, killed_at, random_model, tuned
 
 KILLS = int(os.environ.get("TAGMILL_KILLS", "2"))
-PUTS = 17
-"""Objects that a run writes: one to try the output, and four for each of four checkpoints."""
+PUTS = 21
+"""Objects that a run writes: one to try the output, and five for each of four checkpoints."""
 
 
 def weights(work: Path) -> dict[str, torch.Tensor]:
@@ -74,6 +78,20 @@ def test_a_run_that_has_ended_is_not_repeated(whole: tuple[Path, Outcome], monke
     assert same(tuned(work), outcome)
 
 
+def test_its_folder_is_a_model_that_wants_its_images_as_the_test_had_them(whole: tuple[Path, Outcome]) -> None:
+    work, outcome = whole
+    trained = replace(random_model(), transform=Transform(64, mean=(9.0, 8.0, 7.0), std=(3.0, 2.0, 1.0)))
+    (run,) = Path(work, "fine-tune").iterdir()
+    assert read_trained(str(run)).transform == Transform(32, 1.0, squeezed=True)
+    other = tuned(work / "other", trained, recipe="yalniz", scale=0.01, batch_size=12)
+    found = read_trained(str(work / "other" / "fine-tune" / str(other.settings["run"]))).transform
+    assert found == Transform(32, EVAL_SHARE, (9.0, 8.0, 7.0), (3.0, 2.0, 1.0))
+    # The features' way of decoding gives the test's predictions.
+    logits = extract_values(open_backbone(read_trained(str(run)), outputs="logits", device="cpu"), TEST, threads=1)
+    kept = np.flatnonzero(logits.reasons == "")
+    assert np.array_equal(logits.values[kept].argmax(axis=1), outcome.top[:, 0])
+
+
 def test_it_learns_what_the_images_show(tmp_path: Path) -> None:
     train, test = drawn_set(3, 20), drawn_set(3, 20, seed=1)
     found = tuned(tmp_path, train=train, test=test, scale=0.12, batch_size=30, lr=0.03, checkpoint_every=100)
@@ -92,7 +110,7 @@ def test_seeds_sets_and_models_have_runs_of_their_own(whole: tuple[Path, Outcome
 
 def moments() -> list[int]:
     """After how many objects a run is killed: in the first checkpoint, in the third, and then at others."""
-    return [*dict.fromkeys([3, 11, *range(PUTS)])][:KILLS]
+    return [*dict.fromkeys([3, 13, *range(PUTS)])][:KILLS]
 
 
 @pytest.mark.parametrize("put", moments())

@@ -21,7 +21,8 @@ def test_mcnemar_is_two_binomial_tails(lost: int, gained: int) -> None:
 
 
 def test_mcnemar_of_known_tables() -> None:
-    # R's exact2x2 and statsmodels' mcnemar(exact=True): discordant pairs 121 and 59, and 6 and 1.
+    # Discordant pairs 121 and 59, and 6 and 1; the numbers are twice the sum of math.comb(180, k) / 2**180 for k up to 59, and
+    # of math.comb(7, k) / 2**7 for k up to 1.
     assert mcnemar(121, 59) == pytest.approx(4.434449e-06, rel=1e-5)
     assert mcnemar(6, 1) == pytest.approx(0.125)
 
