@@ -135,6 +135,13 @@ COMMANDS = {
         "AUDIT_COMMAND",
         "transfer",
     ),
+    "transfer vtab": Command(
+        "Judge a trained model by linear probes on the tasks of VTAB-1k that are there.",
+        "tagmill.transfer.vtab.vtab_command",
+        "vtab_command",
+        "VTAB_COMMAND",
+        "transfer",
+    ),
     "transfer detect": Command(
         "Train a detector over a pretrained network and evaluate it on a set in COCO's format.",
         "tagmill.transfer.detection.detect_command",
@@ -160,6 +167,7 @@ AFTER_A_STOP = {
     "transfer compare": "run the same command again",
     "transfer zero-shot": "run the same command again",
     "transfer audit": "run the same command again",
+    "transfer vtab": "features and outcomes that are finished are kept, and the same command continues where it stopped",
     "transfer detect": "the same command continues from its last saved state",
 }
 # Functions that return the corpus that they changed, and what is made of it for people afterwards.

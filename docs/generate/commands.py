@@ -21,6 +21,7 @@ COMMANDS = (
     "transfer",
     "transfer zero-shot",
     "transfer audit",
+    "transfer vtab",
 )
 _WIDTH = 118
 _TERMINAL = {"COLUMNS": str(_WIDTH), "NO_COLOR": "1", "TERM": "dumb"}

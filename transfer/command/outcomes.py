@@ -2,15 +2,19 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from time import monotonic
 
 from tagmill.shards import Store
+from tagmill.training.trained.model import Trained
 from tagmill.transfer.command.protocols import PROTOCOLS, Bench, Settings
 from tagmill.transfer.outcome.canonical import canonical_json
+from tagmill.transfer.outcome.outcome import Outcome
 from tagmill.transfer.outcome.outcome_file import OUTCOME_FORMAT, outcome_bytes, read_outcome
 from tagmill.transfer.report.report_facts import Judged, library_versions
+from tagmill.transfer.sets.labelled_set import LabelledSet
 
 SECONDS = "seconds.json"  # beside the report, which has no times
 
@@ -21,22 +25,31 @@ def judged(bench: Bench, random_seed: int | None) -> Iterator[Judged]:
     store = Store(bench.options.output)
     for name in dict.fromkeys(bench.options.protocols):
         for settings in PROTOCOLS[name].variants(bench.options):
-            file = f"outcomes/{outcome_name(bench, name, settings)}.parquet"
-            if not store.exists(file):
-                begun = monotonic()
-                bench.shown.stage(f"judge: {name}")
-                outcome = PROTOCOLS[name].run(bench, settings)
-                # The address of a model is no fact about it: the same weights elsewhere give the same outcome.
-                outcome = replace(outcome, model=model_name(bench))
-                store.put_new(file, outcome_bytes(outcome))
-                _note_seconds(store, file, monotonic() - begun)
-            data = store.read(file)
-            yield Judged(read_outcome(data, file), hashlib.sha256(data).hexdigest(), file, random_seed)
+            options, sets = bench.options, (bench.train, bench.test)
+            file = f"outcomes/{outcome_name(bench.trained, options.resolution, sets, name, settings)}.parquet"
+            bench.shown.stage(f"judge: {name}")
+            run = partial(PROTOCOLS[name].run, bench, settings)
+            yield kept_outcome(store, file, model_name(bench.trained), run, random_seed)
 
 
-def outcome_name(bench: Bench, protocol: str, settings: Settings) -> str:
-    """Returns the name of an outcome, 20 hex digits: a digest of weights, sets, settings and versions."""
-    trained, options = bench.trained, bench.options
+def kept_outcome(
+    store: Store, file: str, model: str, run: Callable[[], Outcome], random_seed: int | None = None
+) -> Judged:
+    """Returns the outcome in a file; `run` makes it where there is none. `model`: how it names the model, because the address
+    of a model is no fact about it: the same weights elsewhere give the same outcome."""
+    if not store.exists(file):
+        begun = monotonic()
+        store.put_new(file, outcome_bytes(replace(run(), model=model)))
+        _note_seconds(store, file, monotonic() - begun)
+    data = store.read(file)
+    return Judged(read_outcome(data, file), hashlib.sha256(data).hexdigest(), file, random_seed)
+
+
+def outcome_name(
+    trained: Trained, resolution: int | None, sets: Sequence[LabelledSet], protocol: str, settings: Settings
+) -> str:
+    """Returns the name of an outcome, 20 hex digits: a digest of weights, sets (the test set is the last one), settings and
+    versions."""
     facts = {
         "format": OUTCOME_FORMAT,
         "protocol": protocol,
@@ -44,17 +57,17 @@ def outcome_name(bench: Bench, protocol: str, settings: Settings) -> str:
         "weights": trained.digest,
         "network": [trained.network, dict(trained.network_args)],
         "transform": repr(trained.transform),
-        "resolution": options.resolution,
-        "sets": [bench.train.digest, bench.test.digest],
-        "names": [model_name(bench), bench.test.name],
+        "resolution": resolution,
+        "sets": [each.digest for each in sets],
+        "names": [model_name(trained), sets[-1].name],
         "versions": library_versions(),
     }
     return hashlib.sha256(canonical_json(facts)).hexdigest()[:20]
 
 
-def model_name(bench: Bench) -> str:
+def model_name(trained: Trained) -> str:
     """Returns how outcomes name the model: its network and the first digits of its digest."""
-    return f"{bench.trained.network} {bench.trained.digest[:12]}"
+    return f"{trained.network} {trained.digest[:12]}"
 
 
 def _note_seconds(store: Store, file: str, seconds: float) -> None:
