@@ -35,8 +35,14 @@ class Judged:
     @property
     def variant(self) -> str:
         """What its settings other than seeds say: outcomes that differ in seeds only are averaged."""
-        shots = self.outcome.settings.get("shots")
-        return self.outcome.protocol if shots is None else f"{self.outcome.protocol}, {shots} a class"
+        settings = self.outcome.settings
+        parts = [self.outcome.protocol]
+        if "shots" in settings:
+            parts.append(f"{settings['shots']} a class")
+        if "score" in settings:  # of zero-shot
+            parts += [str(settings["score"]), *(["calibrated"] if settings.get("calibrated") else [])]
+            parts += ["classes with a label"] if "classes" in settings else []
+        return ", ".join(parts)
 
 
 @dataclass(frozen=True)
@@ -46,8 +52,8 @@ class RunFacts:
     model: str
     model_digest: str
     network: str | None
-    train_set: str
-    train_digest: str
+    train_set: str | None  # None: nothing is learned from a set
+    train_digest: str | None
     test_set: str
     test_digest: str
     options: Mapping[str, object]

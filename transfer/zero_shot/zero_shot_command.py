@@ -1,6 +1,7 @@
 """`tagmill transfer zero-shot`: a model that has seen hashtags only, judged on classes."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -19,6 +20,8 @@ from tagmill.transfer.outcome.figures import figures_of
 from tagmill.transfer.outcome.intervals import Estimate
 from tagmill.transfer.outcome.outcome import Outcome
 from tagmill.transfer.outcome.outcome_file import outcome_bytes
+from tagmill.transfer.report.report_facts import Judged, RunFacts
+from tagmill.transfer.report.report_files import REPORT_PAGE, write_report
 from tagmill.transfer.sets.open_set import open_set
 from tagmill.transfer.zero_shot.calibration import HOTTEST, Calibration
 from tagmill.transfer.zero_shot.class_map import MOST_STEPS, map_classes
@@ -38,7 +41,7 @@ class ZeroShotOptions:
     images: tyro.conf.Positional[str]
     """Labelled set whose classes have synset ids, or nouns as names."""
     output: Path
-    """Folder for zero-shot.json and an outcome for each score."""
+    """Folder for zero-shot.json, report.json, report.html and an outcome for each score."""
     split: str | None = None
     """Part of the set; by default all of it."""
     corpus: str | None = None
@@ -53,6 +56,8 @@ class ZeroShotOptions:
     """Temperature of the outputs; by default the one under which the corpus's tags are likeliest."""
     most_steps: CountOrZero = MOST_STEPS
     """Hypernym edges to the nearest label of a class that has none of its own; 0 for labels of the same synset only."""
+    errors_shown: Annotated[int, Between(0, 200)] = 24
+    """Errors of each score that the page shows as small images; give 0 where images show people."""
     network: str | None = None
     """Network in timm, for a .safetensors file that does not name it."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -71,27 +76,36 @@ ZERO_SHOT_COMMAND = CommandLine(
 def zero_shot_command(arguments: Sequence[str]) -> None:
     """Runs one `tagmill transfer zero-shot` command line. Raises TagmillError for models and sets that do not do."""
     (chosen,) = ZERO_SHOT_COMMAND.parse(arguments)
-    found = zero_shot_of(chosen)
+    trained, images = read_model(chosen.model, chosen.network), open_set(chosen.images, chosen.split)
+    model = LabelModel(trained, chosen.device, chosen.threads)
+    mapped = map_classes(images.classes, model.labels, chosen.most_steps)
+    found = zero_shot(model, images, mapped, _calibration(chosen, model))
     store, facts = Store(str(chosen.output)), zero_shot_facts(found)
-    for outcome in found.outcomes:
-        store.put(zero_shot_name(outcome), outcome_bytes(outcome))
+    made = RunFacts(
+        *(chosen.model, trained.digest, trained.network, None, None, images.name, images.digest),
+        {"corpus": chosen.corpus, "view": chosen.view, "most_steps": chosen.most_steps},
+    )
+    notes = [_without_a_label(facts)] if found.uncovered else []
+    write_report(store, made, list(_kept(store, found)), images, images=chosen.errors_shown, notes=notes)
     store.put(ZERO_SHOT_FILE, canonical_json(facts, indent=1))
     _print(facts, found.calibration)
-    Console().print(safe_cell(str(chosen.output / ZERO_SHOT_FILE), ERROR_CELLS))
-
-
-def zero_shot_of(chosen: ZeroShotOptions) -> ZeroShot:
-    """Judges a model as the options say."""
-    model = LabelModel(read_model(chosen.model, chosen.network), chosen.device, chosen.threads)
-    images = open_set(chosen.images, chosen.split)
-    mapped = map_classes(images.classes, model.labels, chosen.most_steps)
-    return zero_shot(model, images, mapped, _calibration(chosen, model))
+    Console().print(safe_cell(str(chosen.output / REPORT_PAGE), ERROR_CELLS))
 
 
 def zero_shot_name(outcome: Outcome) -> str:
     """Returns the name of an outcome's file, such as `zero-shot-calibrated-sum.parquet`."""
     state = "calibrated" if outcome.settings["calibrated"] else "plain"
-    return f"{outcome.protocol}-{state}-{outcome.settings['score']}.parquet"
+    some = "-labelled" if "classes" in outcome.settings else ""
+    return f"{outcome.protocol}-{state}-{outcome.settings['score']}{some}.parquet"
+
+
+def _kept(store: Store, found: ZeroShot) -> Iterator[Judged]:
+    """Writes the outcomes, and where classes have no label also those of the other classes."""
+    covered = [covered_rows(each, found.mapped) for each in found.outcomes] if found.uncovered else []
+    for outcome in (*found.outcomes, *(each for each in covered if len(each.keys))):
+        name, data = zero_shot_name(outcome), outcome_bytes(outcome)
+        store.put(name, data)
+        yield Judged(outcome, hashlib.sha256(data).hexdigest(), name)
 
 
 def zero_shot_facts(found: ZeroShot) -> dict[str, Any]:
@@ -155,17 +169,18 @@ def _print(facts: dict[str, Any], calibration: Calibration) -> None:
         console.print(f"calibrated on {images:,} images, temperature {temperature:.3g}", highlight=False)
     else:
         console.print("not calibrated: give --corpus for that", highlight=False)
-    missing = facts["without_a_label"]
-    if missing:
-        names = ", ".join(missing[:_NAMES_SHOWN]) + (", ..." if len(missing) > _NAMES_SHOWN else "")
-        what = (
-            f"{len(missing):,} of {len(facts['classes']):,} classes have no label, all their images are errors: {names}"
-        )
-        console.print(safe_cell(what, ERROR_CELLS))
+    if facts["without_a_label"]:
+        console.print(safe_cell(_without_a_label(facts), ERROR_CELLS))
     if facts["skipped"]:
         console.print(
             safe_cell(f"left out: {', '.join(f'{n:,} {why}' for why, n in facts['skipped'].items())}", ERROR_CELLS)
         )
+
+
+def _without_a_label(facts: dict[str, Any]) -> str:
+    missing = facts["without_a_label"]
+    names = ", ".join(missing[:_NAMES_SHOWN]) + (", ..." if len(missing) > _NAMES_SHOWN else "")
+    return f"{len(missing):,} of {len(facts['classes']):,} classes have no label, all their images are errors: {names}"
 
 
 def _shown(accuracy: dict[str, Any] | None) -> str:

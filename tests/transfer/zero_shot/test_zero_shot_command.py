@@ -9,6 +9,7 @@ import pytest
 from tagmill.shards import ConfigError
 from tagmill.training.trained.labels import ModelLabel
 from tagmill.transfer.outcome.outcome_file import read_outcome
+from tagmill.transfer.report.report_files import REPORT_JSON, REPORT_PAGE
 from tagmill.transfer.zero_shot import zero_shot_command as module
 from tagmill.transfer.zero_shot.zero_shot_command import ZERO_SHOT_FILE, zero_shot_command
 from tests.browse.worded import make_worded
@@ -38,7 +39,7 @@ def test_all_scores_are_written_with_and_without_calibration(
     for name in ("one", "two"):
         zero_shot_command(["m", images, *flags, "--output", str(tmp_path / name)])
         written.append({file.name: file.read_bytes() for file in (tmp_path / name).iterdir()})
-    assert written[0] == written[1] and len(written[0]) == 7
+    assert written[0] == written[1] and len(written[0]) == 6 + 6 + 3
     facts = json.loads(written[0][ZERO_SHOT_FILE])
     assert facts["without_a_label"] == ["zyzzy"] and sum(facts["skipped"].values()) == 1 and facts["images"] == 12
     assert facts["calibration"]["largest_deviation"] <= 0.01 and facts["calibration"]["tagged_images"] == 8
@@ -48,6 +49,13 @@ def test_all_scores_are_written_with_and_without_calibration(
         assert row["all"]["right"] == row["with_a_label"]["right"] == right
         assert (row["all"]["images"], row["with_a_label"]["images"]) == (12, 8)
         assert outcome.settings["score"] == row["score"] and outcome.settings["calibrated"] == row["calibrated"]
+    report = json.loads(written[0][REPORT_JSON])
+    top1 = {each["variant"]: (each["right"], each["images"]) for each in report["outcomes"]}
+    calibrated = next(row for row in facts["results"] if row["score"] == "sum" and row["calibrated"])
+    assert top1["zero-shot, sum, calibrated"] == (calibrated["all"]["right"], 12) and len(top1) == 12
+    assert top1["zero-shot, sum, calibrated, classes with a label"] == (calibrated["with_a_label"]["right"], 8)
+    page = written[0][REPORT_PAGE].decode()
+    assert "1 of 3 classes have no label" in page and "zero-shot, max" in page and "training set</th>" not in page
     shown = " ".join(capsys.readouterr().out.split())
     assert (
         "1 of 3 classes have no label, all their images are errors: zyzzy" in shown
@@ -60,7 +68,10 @@ def test_without_a_corpus_nothing_is_calibrated_and_it_says_so(
 ) -> None:
     monkeypatch.setattr(module, "read_model", lambda *named: ONE)
     zero_shot_command(["m", folders(tmp_path / "set"), "--output", str(tmp_path / "out"), "--threads", "1"])
-    assert len(list((tmp_path / "out").iterdir())) == 4 and "not calibrated: give --corpus" in capsys.readouterr().out
+    assert (
+        len(list((tmp_path / "out").iterdir())) == 3 + 3 + 3
+        and "not calibrated: give --corpus" in capsys.readouterr().out
+    )
     (tmp_path / "set" / "label0").rename(tmp_path / "set" / "other")
     (tmp_path / "set" / "label3").rename(tmp_path / "set" / "another")
     with pytest.raises(ConfigError, match="none of the 4 labels of the model is one of the 3 classes"):
