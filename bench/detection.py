@@ -10,15 +10,13 @@ stopped goes on.
 import argparse
 import os
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
-import numpy as np
 import torch
-from scipy import stats
 
 from tagmill.bench import measure
+from tagmill.bench.paired import paired_difference
 from tagmill.demo.coco import make_coco
 from tagmill.shards import Store
 from tagmill.shards.progress.shown import progress_shown
@@ -32,26 +30,6 @@ from tagmill.transfer.detection.detectors import ImageSides, Kind
 SIDE = 128
 FIGURES = ("ap", "ap50", "ap75")
 ARMS = {"trained": False, "random": True}
-LEVEL = 0.95
-
-
-@dataclass(frozen=True)
-class PairedDifference:
-    """The mean of trained minus random over pairs of runs, with its interval; None where one pair gives none."""
-
-    mean: float
-    low: float | None
-    high: float | None
-
-
-def paired_difference(trained: list[float], random: list[float]) -> PairedDifference:
-    """Returns the mean difference and Student's interval over the pairs."""
-    differences = np.subtract(trained, random)
-    mean, count = float(differences.mean()), len(differences)
-    if count < 2:
-        return PairedDifference(mean, None, None)
-    half = float(stats.t.ppf((1 + LEVEL) / 2, count - 1) * differences.std(ddof=1) / np.sqrt(count))
-    return PairedDifference(mean, mean - half, mean + half)
 
 
 def drawn_sets(folder: Path, train: int, val: int, masks: bool) -> tuple[CocoSet, CocoSet]:

@@ -1,10 +1,10 @@
-"""The comparison of detectors over trained and random networks."""
+"""The interval over pairs of runs."""
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from tagmill.bench.detection import paired_difference
+from tagmill.bench.paired import paired_difference
 
 
 def test_the_interval_is_that_of_a_paired_t_test() -> None:
