@@ -13,6 +13,7 @@ that was stopped goes on.
 """
 
 import argparse
+import json
 import os
 import sys
 import time
@@ -48,6 +49,7 @@ from tagmill.transfer.sets.chosen_set import choose
 from tagmill.transfer.sets.labelled_set import LabelledSet
 from tagmill.transfer.sets.open_set import open_set
 from tagmill.transfer.sets.splits import divide_set
+from tagmill.transfer.sets.stored_images import check_set
 
 STOPPED = CONCEPTS[3::4]
 SYNSETS = frozenset(concept.synset for concept in STOPPED)
@@ -88,7 +90,7 @@ def make_stopped_view(corpus: str, folder: Path) -> None:
 
 def stopped_images(corpus: str) -> LabelledSet:
     """Returns the training images whose only label in the default view is one of the stopped concepts', with these labels as
-    classes. Raises TagmillError for one that the stopped view trains on."""
+    classes. Raises TagmillError where the stopped view trains on one, or there are none."""
     whole = open_set(f"corpus:{corpus}#default", "train")
     labels = View.open(Corpus.open(corpus), "default").vocabulary.labels
     class_of = {
@@ -105,6 +107,7 @@ def stopped_images(corpus: str) -> LabelledSet:
         raise TagmillError(f"{seen:,} images to judge on have labels in view {VIEW}", corpus, "give another corpus")
     classes = tuple(whole.classes[label] for label in class_of)
     examples = tuple(each._replace(labels=(class_of[each.labels[0]],)) for each in chosen.examples)
+    check_set(classes, examples, corpus)
     digest = sha256_hex(f"{chosen.digest} {classes}".encode())
     return replace(chosen, classes=classes, examples=examples, digest=digest)
 
@@ -115,18 +118,19 @@ class Learnt:
 
     folder: str
     accuracies: dict[str, float]  # on the held-out images of its own view
-    seconds: float
+    seconds: float  # of its steps, in all calls together
 
 
 def train_on_view(corpus: str, folder: str, seed: int, images: int) -> Learnt:
     """Trains the demo's recipe on the stopped view with one thread, or goes on. Raises TagmillError where a signal ends it."""
     torch.set_num_threads(1)
-    start, recipe = time.perf_counter(), load_recipe(RECIPE)
+    recipe = load_recipe(RECIPE)
     found = train(replace(recipe, corpus=corpus, view=VIEW, output=folder, seed=seed, epochs=None, images=images))
     if "stopped" in found:
         raise TagmillError("a signal ended the training", folder, "run it again: it goes on from there")
     own = {name: float(found[name]) for name in ("top1", "mean_class_accuracy", "majority", "chance")}
-    return Learnt(folder, own, round(time.perf_counter() - start, 1))
+    lines = map(json.loads, Store(folder).read("metrics.jsonl").splitlines())
+    return Learnt(folder, own, round(sum(line["seconds"] for line in lines), 1))
 
 
 def train_all(corpus: str, folder: Path, seeds: int, images: int, processes: int) -> list[Learnt]:
