@@ -10,9 +10,26 @@ import sys
 import sysconfig
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 ROOT = Path(__file__).resolve().parent.parent
+T = TypeVar("T")
+
+
+@dataclass
+class Seconds:
+    """How long each part of a run took."""
+
+    parts: dict[str, list[float]] = field(default_factory=dict)
+
+    def of(self, part: str, work: Callable[[], T]) -> T:
+        """Returns the result of some work, and notes its seconds."""
+        start = time.perf_counter()
+        result = work()
+        self.parts.setdefault(part, []).append(round(time.perf_counter() - start, 1))
+        return result
 
 
 def arguments(description: str) -> argparse.ArgumentParser:

@@ -16,15 +16,12 @@ import argparse
 import json
 import os
 import sys
-import time
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import mean
-from typing import TypeVar
 
 import torch
 
@@ -58,21 +55,6 @@ SHOTS = 5
 PARTS = (1, 1)  # of the images: a half to draw the shots from, the other to judge on
 LEAST_IMAGES = 600  # to judge on
 ARMS = ("trained", "random")
-T = TypeVar("T")
-
-
-@dataclass
-class Seconds:
-    """How long each part of a run took."""
-
-    parts: dict[str, list[float]] = field(default_factory=dict)
-
-    def of(self, part: str, work: Callable[[], T]) -> T:
-        """Returns the result of some work, and notes its seconds."""
-        start = time.perf_counter()
-        result = work()
-        self.parts.setdefault(part, []).append(round(time.perf_counter() - start, 1))
-        return result
 
 
 def make_stopped_view(corpus: str, folder: Path) -> None:
@@ -135,12 +117,16 @@ def train_on_view(corpus: str, folder: str, seed: int, images: int) -> Learnt:
 
 def train_all(corpus: str, folder: Path, seeds: int, images: int, processes: int) -> list[Learnt]:
     """Trains a network for each seed, `processes` at a time: a network as small as this gains little from more threads."""
+    tasks = [(corpus, str(folder / f"model-{images}-{seed}"), seed, images) for seed in range(seeds)]
+    if processes == 1:
+        return [train_on_view(*task) for task in tasks]
     with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
-        runs = [
-            pool.submit(train_on_view, corpus, str(folder / f"model-{images}-{seed}"), seed, images)
-            for seed in range(seeds)
-        ]
-        return [run.result() for run in runs]
+        runs = [pool.submit(train_on_view, *task) for task in tasks]
+        try:
+            return [run.result() for run in runs]
+        except BaseException:
+            pool.shutdown(cancel_futures=True)  # no further network is begun
+            raise
 
 
 def five_shot(trained: Trained, images: LabelledSet, kept: Store) -> tuple[list[float], int]:
@@ -170,12 +156,12 @@ def verdict_of(difference: PairedDifference, images: int) -> str:
 
 def compare(corpus: str, folder: Path, seeds: int, images: int, processes: int) -> dict[str, dict[str, object]]:
     """Trains, judges both networks of each seed, prints, and returns the cases of the result."""
-    seconds = Seconds()
+    seconds = measure.Seconds()
     seconds.of("view", partial(make_stopped_view, corpus, folder))
     learnt, judged = open_set(f"corpus:{corpus}#{VIEW}", "train"), stopped_images(corpus)
     found: dict[str, list[list[float]]] = {arm: [] for arm in ARMS}
-    runs = seconds.of("all training", partial(train_all, corpus, folder, seeds, images, processes))
-    seconds.parts["training of each"] = [run.seconds for run in runs]
+    runs = seconds.of("training in this call", partial(train_all, corpus, folder, seeds, images, processes))
+    seconds.parts["training, all calls"] = [run.seconds for run in runs]
     count, kept = 0, Store(str(folder / "features"))
     for seed, run in enumerate(runs):
         trained = read_trained(run.folder)

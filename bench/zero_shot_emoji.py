@@ -14,25 +14,28 @@ import hashlib
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tagmill.bench.measure import ROOT, write
+from tagmill.bench.measure import ROOT, Seconds, write
 from tagmill.demo.concepts import CONCEPTS
 from tagmill.shards import Corpus, View
 from tagmill.training.trained.source import read_trained
 from tagmill.transfer.outcome.figures import figures_of
 from tagmill.transfer.outcome.intervals import wilson_estimate
 from tagmill.transfer.outcome.outcome import Outcome
+from tagmill.transfer.report.report_facts import library_versions
 from tagmill.transfer.sets.labelled_set import Example, LabelledSet, SetClass
 from tagmill.transfer.sets.open_set import open_set
 from tagmill.transfer.zero_shot.class_map import map_classes
 from tagmill.transfer.zero_shot.logits import LabelModel
 from tagmill.transfer.zero_shot.zero_shot import calibration_of, label_places, zero_shot
 
+LEVEL = 0.05
 MAKERS = ("google", "twitter")
 EMOJI = {
     "car": ("1f697", "1f698", "1f699", "1f693", "1f694"),
@@ -128,6 +131,54 @@ def judged(outcome: Outcome, permutations: int) -> dict[str, dict[str, Any]]:
     return found
 
 
+def compare(source: str, corpus: str, folder: Path, permutations: int) -> dict[str, dict[str, Any]]:
+    """Judges a model on the emoji in a folder, prints, and returns the cases of the result. `corpus`: whose held-out images it
+    is calibrated on."""
+    seconds = Seconds()
+    model, images = LabelModel(read_trained(source)), emoji_set(folder)
+    vocabulary = View.open(Corpus.open(corpus), "default").vocabulary
+    tags = label_places([frozenset(label.synsets) for label in vocabulary.labels], model.labels)
+    held_out = open_set(f"corpus:{corpus}", "holdout")
+    calibration = seconds.of("calibration", lambda: calibration_of(model, held_out, tags))
+    mapped = map_classes(images.classes, model.labels)
+    found = seconds.of("emoji", lambda: zero_shot(model, images, mapped, calibration))
+    cases: dict[str, dict[str, Any]] = {}
+    for outcome in found.outcomes:
+        way = f"{'calibrated' if outcome.settings['calibrated'] else 'as they are'}, {outcome.settings['score']}"
+        own = seconds.of("permutations", partial(judged, outcome, permutations))
+        for maker, facts in own.items():
+            cases[f"{way}, {maker}"] = facts
+            shares = f"{facts['value']:.3f} ({facts['low']:.3f} to {facts['high']:.3f}), top-5 {facts['top5']:.3f}"
+            print(f"{way}, {maker:12} {facts['right']:3} of {facts['images']}: {shares}, p {facts['p']:.4f}")
+    print(f"classes without a label: {', '.join(found.uncovered) or 'none'}; chance {1 / len(images.classes):.3f}")
+    verdict = verdict_of([facts["p"] for facts in cases.values()])
+    print(f"{verdict}; seconds: {seconds.parts}")
+    settings = {
+        "unit": "",
+        "permutations": permutations,
+        "model_digest": model.digest,
+        "labels": len(model.labels),
+        "without_a_label": list(found.uncovered),
+        "skipped": dict(found.outcomes[0].skipped),
+        "chance": 1 / len(images.classes),
+        "versions": library_versions(),
+        **found.calibration.facts,
+    }
+    return {
+        "settings": settings,
+        **cases,
+        "verdict": {"unit": "", "text": verdict},
+        "seconds": {"unit": "s", **seconds.parts},
+    }
+
+
+def verdict_of(found: Sequence[float]) -> str:
+    """Returns what p-values of several ways to judge one model say, in words; Bonferroni's correction for their number."""
+    largest = min(1.0, len(found) * max(found))
+    said = "labels mean their concepts" if largest <= LEVEL else "not every way shows that labels mean their concepts"
+    return f"{said}: the largest p of {len(found)}, times their number, is {largest:.4f}"
+
+
 def main(words: list[str] | None = None) -> None:
     """Prints and writes accuracies and p-values."""
     parser = argparse.ArgumentParser(description="Judge the demo's model on emoji, without any training.")
@@ -140,23 +191,9 @@ def main(words: list[str] | None = None) -> None:
     for path, remedy in ((Path(asked.model), "make demo"), (asked.data / "emoji", "make transfer-data")):
         if not path.exists():
             sys.exit(f"skipped: no {path}; run {remedy} first")
-    model, images = LabelModel(read_trained(asked.model)), emoji_set(asked.data / "emoji")
-    vocabulary = View.open(Corpus.open(asked.corpus), "default").vocabulary
-    tags = label_places([frozenset(label.synsets) for label in vocabulary.labels], model.labels)
-    calibration = calibration_of(model, open_set(f"corpus:{asked.corpus}", "holdout"), tags)
-    found = zero_shot(model, images, map_classes(images.classes, model.labels), calibration)
-    cases: dict[str, dict[str, Any]] = {}
-    for outcome in found.outcomes:
-        way = f"{'calibrated' if outcome.settings['calibrated'] else 'as they are'}, {outcome.settings['score']}"
-        for maker, facts in judged(outcome, asked.permutations).items():
-            cases[f"{way}, {maker}"] = facts
-            shares = f"{facts['value']:.3f} ({facts['low']:.3f} to {facts['high']:.3f}), top-5 {facts['top5']:.3f}"
-            print(f"{way}, {maker:12} {facts['right']:3} of {facts['images']}: {shares}, p {facts['p']:.4f}")
-    print(f"classes without a label: {', '.join(found.uncovered) or 'none'}; chance {1 / len(images.classes):.3f}")
+    cases = compare(asked.model, asked.corpus, asked.data / "emoji", asked.permutations)
     if asked.out is not None:
-        settings = {"unit": "", "permutations": asked.permutations, "model_digest": model.digest}
-        settings |= {"without_a_label": list(found.uncovered), **found.calibration.facts}
-        write("zero-shot-emoji", {"settings": settings, **cases}, {}, asked.out)
+        write("zero-shot-emoji", cases, {}, asked.out)
 
 
 if __name__ == "__main__":

@@ -62,3 +62,9 @@ def test_a_peer_gets_its_packages_before_ours(tmp_path: Path, monkeypatch: pytes
         with pytest.raises(subprocess.CalledProcessError):
             measure.peer("other", "broken")
     assert len(asked) == 6
+
+
+def test_seconds_are_noted_by_part() -> None:
+    seconds = measure.Seconds()
+    assert seconds.of("a", lambda: 3) == 3 and seconds.of("a", lambda: "x") == "x"
+    assert list(seconds.parts) == ["a"] and len(seconds.parts["a"]) == 2 and min(seconds.parts["a"]) >= 0

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tagmill.bench.zero_shot_emoji import EMOJI, emoji_set, judged, main, permutation_p
+from tagmill.bench.zero_shot_emoji import EMOJI, emoji_set, judged, main, permutation_p, verdict_of
 from tagmill.transfer.outcome.outcome import Outcome
 
 
@@ -47,3 +47,8 @@ def test_without_the_data_it_ends_in_a_line(tmp_path: Path) -> None:
         main(["--model", str(tmp_path / "none"), "--data", str(tmp_path)])
     with pytest.raises(SystemExit, match="run make transfer-data first"):
         main(["--model", str(tmp_path), "--data", str(tmp_path)])
+
+
+def test_the_verdict_counts_how_many_p_values_there_are() -> None:
+    assert verdict_of([0.01, 0.02]) == "labels mean their concepts: the largest p of 2, times their number, is 0.0400"
+    assert verdict_of([0.01, 0.03]).startswith("not every way shows") and verdict_of([0.01, 0.9]).endswith("is 1.0000")
