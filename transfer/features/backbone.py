@@ -11,7 +11,7 @@ from torch import nn
 
 from tagmill.pipeline import Batch
 from tagmill.shards import ConfigError, TagmillError
-from tagmill.training.trained.model import Trained, Transform
+from tagmill.training.trained.model import Trained, Transform, check_finite
 from tagmill.training.trained.source import read_trained
 from tagmill.training.trained.timm_weights import transform_in
 
@@ -88,8 +88,8 @@ def open_backbone(
 ) -> Backbone:
     """Builds a model for features. `side`: pixels of a side of its images; None: those that it was evaluated with.
     `share`: side of the centre crop to the short side of the resized image; None: the model's own, and 1 at another side
-    than its own, as in SWAG's evaluations. Raises TagmillError for a model that cannot be built or takes no images of
-    this size, and ConfigError for a GPU that is not there."""
+    than its own, as in SWAG's evaluations. Raises TagmillError for a model that cannot be built, has weights that are
+    not finite or takes no images of this size, and ConfigError for a GPU that is not there."""
     cuda = device != "cpu" and torch.cuda.is_available()
     if device == "cuda" and not cuda:
         raise ConfigError("device cuda, but torch sees no GPU", "transfer", "give --device cpu, or check nvidia-smi")
@@ -98,6 +98,7 @@ def open_backbone(
     kept = share if share is not None else own.share if wanted == own.size else 1.0
     if not 0 < kept <= 1:
         raise ConfigError(f"a centre crop of {kept} of the short side", trained.where, "give more than 0, at most 1")
+    check_finite(trained.weights, trained.where)
     network = at_resolution(trained.build(), wanted, trained.where).to("cuda" if cuda else "cpu")
     place = "cuda" if cuda else "cpu"
     width = _tried(lambda: _width(network, wanted, outputs, place), wanted, trained.where)

@@ -65,7 +65,8 @@ def extract(
     skipped = dict(Counter(str(reason) for reason in reasons if reason))
     if not len(kept):
         why = ", ".join(f"{count:,} {reason}" for reason, count in sorted(skipped.items())) or "it is empty"
-        raise TagmillError(f"no image of the set is left: {why}", labelled_set.where, "look at its files and labels")
+        remedy = "the weights are broken or overflow" if skipped.get(NOT_FINITE) else "look at its files and labels"
+        raise TagmillError(f"no image of the set is left: {why}", labelled_set.where, remedy)
     examples = [labelled_set.examples[place] for place in kept.tolist()]
     keys = np.array([example.key for example in examples])
     groups = np.array([example.group or example.key for example in examples])
