@@ -13,6 +13,7 @@ from tagmill.transfer.command.protocols import PROTOCOLS, Bench, Settings
 from tagmill.transfer.outcome.canonical import canonical_json
 from tagmill.transfer.outcome.outcome import Outcome
 from tagmill.transfer.outcome.outcome_file import OUTCOME_FORMAT, outcome_bytes, read_outcome
+from tagmill.transfer.outcome.right_classes import with_right_classes
 from tagmill.transfer.report.report_facts import Judged, library_versions
 from tagmill.transfer.sets.labelled_set import LabelledSet
 
@@ -28,8 +29,12 @@ def judged(bench: Bench, random_seed: int | None) -> Iterator[Judged]:
             options, sets = bench.options, (bench.train, bench.test)
             file = f"outcomes/{outcome_name(bench.trained, options.resolution, sets, name, settings)}.parquet"
             bench.shown.stage(f"judge: {name}")
-            run = partial(PROTOCOLS[name].run, bench, settings)
+            run = partial(_outcome, bench, name, settings)
             yield kept_outcome(store, file, model_name(bench.trained), run, random_seed)
+
+
+def _outcome(bench: Bench, protocol: str, settings: Settings) -> Outcome:
+    return with_right_classes(PROTOCOLS[protocol].run(bench, settings), bench.test)
 
 
 def kept_outcome(

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
 
-from tagmill.shards import Store
+from tagmill.shards import ConfigError, Store
 from tagmill.shards.progress.protocol import Progress, Silent
 from tagmill.shards.progress.shown import progress_shown
 from tagmill.shards.settings.options import CommandLine, JsonOutput
@@ -22,8 +22,9 @@ from tagmill.transfer.outcome.intervals import Estimate
 from tagmill.transfer.report.report_facts import Average, Judged, RunFacts, averages
 from tagmill.transfer.report.report_files import write_report
 from tagmill.transfer.report.trained_on import Bounds, bounds_of, mean_bounds, read_trained_on
+from tagmill.transfer.sets.any_label import with_any_label
 from tagmill.transfer.sets.labelled_set import LabelledSet
-from tagmill.transfer.sets.open_set import open_set
+from tagmill.transfer.sets.open_set import REAL, open_set
 from tagmill.transfer.sets.set_pair import check_pair
 from tagmill.transfer.sets.single_label import with_one_label
 
@@ -81,14 +82,19 @@ def transfer_command(arguments: Sequence[str]) -> None:
 
 
 def sets_of(options: TransferOptions) -> tuple[LabelledSet, LabelledSet, list[str]]:
-    """Returns the training and the test set, images with one class only, and what to warn of. Raises TagmillError for sets that
-    cannot be read, and ConfigError for one set given as both."""
+    """Returns the training and the test set, and what to warn of. Images of several labels are never trained on. Raises
+    TagmillError for sets that cannot be read, and ConfigError for one set given as both."""
     whole, left_out = with_one_label(open_set(options.set, options.split))
     notes = _left_out_notes(whole.name, left_out)
     if options.test is None and options.test_split is None:
+        if options.any_label:
+            remedy = "give --test or --test-split: training images need one label"
+            raise ConfigError("--any-label without test images of their own", whole.where, remedy)
         train, test = divided(whole)
         return train, test, [*notes, "no test set was given: one image in five was held out"]
-    other, left_out = with_one_label(open_set(options.test or options.set, options.test_split))
+    spec = options.test or options.set
+    judged_by = with_any_label if options.any_label or spec.startswith(f"{REAL}:") else with_one_label
+    other, left_out = judged_by(open_set(spec, options.test_split))
     check_pair(whole, other)
     return whole, other, [*notes, *_left_out_notes(other.name, left_out)]
 

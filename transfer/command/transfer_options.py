@@ -29,6 +29,8 @@ class TransferOptions:
     """Set to judge on; by default the same as SET."""
     test_split: str | None = None
     """Part to judge on, such as val; without --test and this, one image in five of SET is held out."""
+    any_label: bool = False
+    """Judge test images of several labels too: a prediction is right if it is one of them; imagenet-real always does it."""
     network: str | None = None
     """Name of the network in timm, for a .safetensors file that does not say it."""
     resolution: Count | None = None

@@ -1,6 +1,7 @@
 """Refuses predictions that do not fit together."""
 
 import numpy as np
+import numpy.typing as npt
 
 from tagmill.shards import TagmillError
 from tagmill.transfer.outcome.outcome import Outcome
@@ -26,6 +27,8 @@ def _fault(outcome: Outcome) -> str:
         return "not one class and one group for each image"
     if outcome.truth.min() < 0 or outcome.truth.max() >= classes:
         return f"true classes from {outcome.truth.min()} to {outcome.truth.max()}, of {classes}"
+    if outcome.accepted is not None and (fault := _fault_of_accepted(outcome.accepted, outcome)):
+        return fault
     if outcome.top.min() < -1 or outcome.top.max() >= classes:
         return f"predicted classes from {outcome.top.min()} to {outcome.top.max()}, of {classes}"
     if len(np.unique(outcome.keys)) < images:
@@ -34,3 +37,14 @@ def _fault(outcome: Outcome) -> str:
     if ((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)).any():
         return "an image with one class twice among its best"
     return ""
+
+
+def _fault_of_accepted(accepted: npt.NDArray[np.int64], outcome: Outcome) -> str:
+    if accepted.ndim != 2 or len(accepted) != len(outcome.keys) or not accepted.shape[1]:
+        return f"right classes of shape {accepted.shape} for {len(outcome.keys)} images"
+    if accepted.min() < -1 or accepted.max() >= len(outcome.classes):
+        return f"right classes from {accepted.min()} to {accepted.max()}, of {len(outcome.classes)}"
+    before, after = accepted[:, :-1], accepted[:, 1:]
+    if ((after >= 0) & (after <= before)).any() or ((before < 0) & (after >= 0)).any():
+        return "right classes that do not ascend"
+    return "" if (accepted[:, 0] == outcome.truth).all() else "a true class that is not the first of the right ones"

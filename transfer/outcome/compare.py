@@ -8,9 +8,10 @@ from scipy.stats import binomtest
 
 from tagmill.shards import ConfigError
 from tagmill.transfer.outcome.check import check_outcome
-from tagmill.transfer.outcome.figures import group_places, right_at
+from tagmill.transfer.outcome.figures import group_places
 from tagmill.transfer.outcome.intervals import Estimate, Floats, bootstrap, sums_by_group, wilson_estimate
 from tagmill.transfer.outcome.outcome import Outcome
+from tagmill.transfer.outcome.right_classes import right_at, true_pairs
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Comparison:
 
 def compare_outcomes(first: Outcome, second: Outcome, seed: int = 0) -> Comparison:
     """Compares top-1 predictions on the images that both outcomes have. `seed`: of the bootstrap. Raises ConfigError where they
-    have no image in common, or differ in the true class of one: these are different sets."""
+    have no image in common, or differ in the right classes of one: these are different sets."""
     check_outcome(first)
     check_outcome(second)
     _, ours, theirs = np.intersect1d(first.keys, second.keys, assume_unique=True, return_indices=True)
@@ -75,10 +76,23 @@ def _check_same_truth(
     """Classes are compared by their names: their order may differ."""
     names = {each.name: place for place, each in enumerate(first.classes)}
     moved = np.array([names.get(each.name, -1) for each in second.classes], np.int64)
-    differ = int((moved[second.truth[theirs]] != first.truth[ours]).sum())
+    size = len(first.classes) + 1
+    left = _codes(first, ours, np.arange(len(first.classes)), size)
+    differ = len(np.unique(np.setxor1d(left, _codes(second, theirs, moved, size)) // size))
     if differ:
         what = f"{differ:,} of {len(ours):,} common images have another true class"
         raise ConfigError(what, where, "compare two models on the same test set")
+
+
+def _codes(
+    outcome: Outcome, common: npt.NDArray[np.intp], moved: npt.NDArray[np.int64], size: int
+) -> npt.NDArray[np.int64]:
+    """Returns a number for each pair of a common image and a right class."""
+    place = np.full(len(outcome.keys), -1, np.int64)
+    place[common] = np.arange(len(common))
+    rows, labels = true_pairs(outcome)
+    kept = place[rows] >= 0
+    return place[rows[kept]] * size + moved[labels[kept]] + 1
 
 
 def _paired(

@@ -15,6 +15,7 @@ from tagmill.transfer.outcome.intervals import (
     wilson_estimate,
 )
 from tagmill.transfer.outcome.outcome import Outcome
+from tagmill.transfer.outcome.right_classes import right_at, true_pairs
 
 MOST_CONFUSIONS = 50  # pairs of classes
 
@@ -59,7 +60,8 @@ def figures_of(outcome: Outcome, seed: int = 0) -> Figures:
     """Returns the figures of an outcome. `seed`: of the bootstrap. Raises TagmillError for an outcome that is inconsistent.
 
     Intervals of top-1 and top-5 accuracy are Wilson's where images are independent, and by bootstrap over groups where the
-    outcome has groups of several images; the interval of the mean over classes is always by bootstrap.
+    outcome has groups of several images; the interval of the mean over classes is always by bootstrap. An image with several
+    right classes is right if its prediction is one of them, and counts as an image of each of them.
     """
     check_outcome(outcome)
     hits = right_at(outcome)
@@ -90,12 +92,6 @@ def figures_of(outcome: Outcome, seed: int = 0) -> Figures:
     )
 
 
-def right_at(outcome: Outcome) -> npt.NDArray[np.bool_]:
-    """Returns [n, k]: whether the true class of an image is among its best 1, 2, ..., k."""
-    found: npt.NDArray[np.bool_] = np.logical_or.accumulate(outcome.top == outcome.truth[:, None], axis=1)
-    return found
-
-
 def group_places(outcome: Outcome) -> tuple[npt.NDArray[np.int64], int]:
     """Returns the number of each image's group, [n], and how many groups there are. An image whose group is '' is a group of
     its own."""
@@ -119,19 +115,24 @@ def _resampled(
     seed: int,
 ) -> tuple[tuple[float, float], ...]:
     """Ends of bootstrap intervals of top-1, top-5 and the mean over classes."""
-    classes = len(outcome.classes)
-    five = first if within is None else within
+    classes, five = len(outcome.classes), first if within is None else within
+    rows, labels = true_pairs(outcome)
+    hit, several = first[rows], outcome.accepted is not None
     # Columns: images of each class, right ones of each class, and right ones among five.
-    places = [group, group[first], group[five]]
-    columns = [outcome.truth, classes + outcome.truth[first], np.full(int(five.sum()), 2 * classes)]
-    sums = sums_by_group(np.concatenate(places), np.concatenate(columns), number, 2 * classes + 1)
+    places = [group[rows], group[rows[hit]], group[five]]
+    columns = [labels, classes + labels[hit], np.full(int(five.sum()), 2 * classes)]
+    if several:  # all images and right ones, which the classes together count more than once
+        places += [group, group[first]]
+        columns += [np.full(len(first), 2 * classes + 1), np.full(int(first.sum()), 2 * classes + 2)]
+    width = 2 * classes + (3 if several else 1)
+    sums = sums_by_group(np.concatenate(places), np.concatenate(columns), number, width)
 
     def statistic(drawn: Floats) -> Floats:
         images, right = drawn[:, :classes], drawn[:, classes : 2 * classes]
-        total = images.sum(axis=1)
+        total, hits = (drawn[:, -2], drawn[:, -1]) if several else (images.sum(axis=1), right.sum(axis=1))
         shares = np.divide(right, images, out=np.zeros_like(right), where=images > 0)
         mean = shares.sum(axis=1) / (images > 0).sum(axis=1)
-        return np.stack([right.sum(axis=1) / total, drawn[:, -1] / total, mean], axis=1)
+        return np.stack([hits / total, drawn[:, 2 * classes] / total, mean], axis=1)
 
     low, high = bootstrap(sums, statistic, seed)
     return tuple(zip(low.tolist(), high.tolist(), strict=True))
@@ -139,8 +140,9 @@ def _resampled(
 
 def _per_class(outcome: Outcome, first: npt.NDArray[np.bool_]) -> tuple[ClassFigures, ...]:
     classes = len(outcome.classes)
-    images = np.bincount(outcome.truth, minlength=classes)
-    right = np.bincount(outcome.truth[first], minlength=classes)
+    rows, labels = true_pairs(outcome)
+    images = np.bincount(labels, minlength=classes)
+    right = np.bincount(labels[first[rows]], minlength=classes)
     low, high = wilson(right, images)
     ends = zip(images.tolist(), right.tolist(), low.tolist(), high.tolist(), strict=True)
     return tuple(
@@ -150,9 +152,10 @@ def _per_class(outcome: Outcome, first: npt.NDArray[np.bool_]) -> tuple[ClassFig
 
 
 def _confusions(outcome: Outcome) -> tuple[Confusion, ...]:
-    wrong = outcome.top[:, 0] != outcome.truth
+    rows, labels = true_pairs(outcome)
+    wrong = ~right_at(outcome)[rows, 0]
     pairs, counts = np.unique(
-        np.stack([outcome.truth[wrong], outcome.top[wrong, 0]], axis=1), axis=0, return_counts=True
+        np.stack([labels[wrong], outcome.top[rows[wrong], 0]], axis=1), axis=0, return_counts=True
     )
     order = np.argsort(-counts, kind="stable")
     return tuple(Confusion(int(pairs[row, 0]), int(pairs[row, 1]), int(counts[row])) for row in order)

@@ -18,6 +18,7 @@ from tagmill.shards import ConfigError, Corpus, CorpusError, View
 from tagmill.shards.reader import ShardReader
 from tagmill.shards.side_tables import SIDE_ROWS, label, num_runs
 from tagmill.transfer.outcome.outcome import Outcome
+from tagmill.transfer.outcome.right_classes import right_at
 
 PAIRS = "decontamination"  # stem of ingest's tables of pairs
 _COLUMNS = ["set", "evaluation_name", "key"]
@@ -126,7 +127,7 @@ def lower_bound(outcome: Outcome, seen: SeenImages) -> LowerBound:
         example = sorted(seen.listed)[0]
         what = f"none of the {len(seen.listed):,} images of the pairs, such as {example!r:.80}, is in the outcome"
         raise ConfigError(what, outcome.set, "give the folder or tar that was the evaluation set, with the same names")
-    correct = outcome.top[:, 0] == outcome.truth
+    correct = right_at(outcome)[:, 0]
     met = np.array([key in seen.names for key in outcome.keys.tolist()], np.bool_)
     return LowerBound(
         images=len(outcome.keys),

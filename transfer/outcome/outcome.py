@@ -23,3 +23,6 @@ class Outcome:
     settings: Mapping[str, object] = field(default_factory=dict)  # what was chosen, with the seed and what was swept
     skipped: Mapping[str, int] = field(default_factory=dict)  # test images left out, by reason
     groups: npt.NDArray[np.str_] | None = None  # [n], for intervals over groups
+    accepted: npt.NDArray[np.int64] | None = None
+    """[n, m], all right classes of each image, ascending and filled with -1, where images have several; `truth` is the first.
+    None: `truth` alone is right."""

@@ -10,6 +10,7 @@ from tagmill.ingest.images.prepare import prepare
 from tagmill.ingest.images.rejected import Rejected
 from tagmill.shards.formats.report_pictures import PICTURE_SIDE, small_picture
 from tagmill.transfer.outcome.outcome import Outcome
+from tagmill.transfer.outcome.right_classes import right_at
 from tagmill.transfer.sets.labelled_set import LabelledSet
 from tagmill.transfer.sets.set_image_policy import MOST_PIXELS
 
@@ -21,7 +22,7 @@ class ErrorImage:
     """An image with its class and the class that was predicted."""
 
     key: str
-    truth: str
+    truth: str  # its right class, or classes
     predicted: str | None  # None: no class
     jpeg: bytes | None  # at most PICTURE_BYTES; None where the image cannot be read or decoded
 
@@ -38,12 +39,14 @@ def error_images(outcome: Outcome, test: LabelledSet, most: int) -> list[ErrorIm
         (body,) = test.read([places[key]])
         first = int(outcome.top[row, 0])
         predicted = names[first] if first >= 0 else None
-        found.append(ErrorImage(key, names[int(outcome.truth[row])], predicted, _small(body)))
+        right = outcome.truth[row : row + 1] if outcome.accepted is None else outcome.accepted[row]
+        truth = " or ".join(names[label] for label in right.tolist() if label >= 0)
+        found.append(ErrorImage(key, truth, predicted, _small(body)))
     return found
 
 
 def _chosen(outcome: Outcome, most: int) -> list[int]:
-    wrong = np.flatnonzero(outcome.top[:, 0] != outcome.truth)
+    wrong = np.flatnonzero(~right_at(outcome)[:, 0])
     seen: dict[int, int] = {}
     ranked = []
     for row in sorted(wrong.tolist(), key=lambda row: hashlib.sha256(str(outcome.keys[row]).encode()).digest()):

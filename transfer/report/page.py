@@ -11,6 +11,7 @@ from tagmill.shards.terminal.safe_text import safe_text
 from tagmill.transfer.outcome.canonical import canonical_json
 from tagmill.transfer.outcome.figures import ClassFigures
 from tagmill.transfer.outcome.outcome import Outcome
+from tagmill.transfer.outcome.right_classes import right_at, true_pairs
 from tagmill.transfer.report.drawings import Bar, interval_drawing, matrix_drawing, sorted_drawing
 from tagmill.transfer.report.error_images import ErrorImage
 from tagmill.transfer.report.report_facts import Judged, RunFacts, averages, library_versions, predicted_name
@@ -103,9 +104,12 @@ def _matrix(outcome: Outcome) -> npt.NDArray[np.float64]:
     """Shares of predicted classes, each row sums to 1 or less."""
     size = len(outcome.classes)
     found = np.zeros((size, size))
-    predicted = outcome.top[:, 0] >= 0
-    np.add.at(found, (outcome.truth[predicted], outcome.top[predicted, 0]), 1)
-    return found / np.maximum(np.bincount(outcome.truth, minlength=size), 1)[:, None]
+    rows, labels = true_pairs(outcome)
+    # A prediction that is another right class of the image is no confusion: it is on the diagonal.
+    first = np.where(right_at(outcome)[rows, 0], labels, outcome.top[rows, 0])
+    predicted = first >= 0
+    np.add.at(found, (labels[predicted], first[predicted]), 1)
+    return found / np.maximum(np.bincount(labels, minlength=size), 1)[:, None]
 
 
 def _short(variant: str, random: bool) -> str:

@@ -27,6 +27,8 @@ from tagmill.transfer.sets.set_files import SetFiles, folder_and_name, read_boun
 MOST_TABLE_BYTES = 1 << 31  # of a table, after unpacking
 _TABLES = (".csv", ".tsv", ".txt")
 _VIEW = "default"
+REAL = "imagenet-real"
+"""The kind of a set whose images have several right labels."""
 _Opener = Callable[[str, str | None], LabelledSet]
 
 
@@ -143,7 +145,7 @@ def _table(url: str, split: str | None) -> LabelledSet:
 def _imagenet(kind: str, url: str, split: str | None) -> LabelledSet:
     files, meant = SetFiles.below(url).part(split)
     name = set_name(kind, meant)
-    if kind == "imagenet-real":
+    if kind == REAL:
         return real_set(name, files)
     return v2_set(name, files) if kind == "imagenet-v2" else synset_folder_set(name, kind, files)
 
@@ -155,6 +157,6 @@ KINDS: dict[str, _Opener] = {
     "tars": _tars,
     "corpus": _corpus,
     "binary": _binary,
-    **{kind: partial(_imagenet, kind) for kind in (*SYNSETS, "imagenet-real", "imagenet-v2")},
+    **{kind: partial(_imagenet, kind) for kind in (*SYNSETS, REAL, "imagenet-v2")},
 }
 """What opens each kind of set, by its name in KIND:URL."""

@@ -7,6 +7,7 @@ import numpy as np
 
 from tagmill.shards import ConfigError
 from tagmill.transfer.outcome.outcome import Outcome
+from tagmill.transfer.outcome.right_classes import right_at
 from tagmill.transfer.vtab.vtab_tasks import VTAB_GROUPS, VTAB_TASKS, VtabGroup, vtab_task
 
 
@@ -52,4 +53,4 @@ def vtab_means(outcomes: Mapping[str, Outcome], ours: tuple[str, ...] = ()) -> V
 def _accuracy(outcome: Outcome) -> float:
     if not len(outcome.truth):
         raise ConfigError("an outcome without images", outcome.set, "run the task again")
-    return float(np.mean(outcome.top[:, 0] == outcome.truth))
+    return float(np.mean(right_at(outcome)[:, 0]))
