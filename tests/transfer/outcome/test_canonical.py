@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tagmill.shards import TagmillError
@@ -17,6 +17,7 @@ values = st.recursive(
 )
 
 
+@settings(max_examples=40, deadline=None)
 @given(values)
 def test_json_reads_back_and_the_order_of_names_is_no_matter(value: object) -> None:
     assert json.loads(canonical_json(value)) == value
