@@ -151,6 +151,7 @@ def test_it_holds_every_source_file_of_the_rooms_and_nothing_else(wheel: Path) -
     data |= {f"tagmill/ingest/labels/wordnet/{name}" for name in ("nouns.npz", "imagenet.npz", "LICENSE")}
     data |= {
         "tagmill/browse/report/report.html.jinja",
+        "tagmill/transfer/audit/audit.html.jinja",
         "tagmill/transfer/report/transfer.html.jinja",
         "tagmill/py.typed",
     }

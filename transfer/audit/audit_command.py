@@ -19,6 +19,7 @@ from tagmill.training.trained.labels import unique_names
 from tagmill.transfer.audit.associations import associate
 from tagmill.transfer.audit.attribute_table import read_attributes
 from tagmill.transfer.audit.audit_facts import audit_facts
+from tagmill.transfer.audit.audit_page import FindingImages, audit_page, finding_images
 from tagmill.transfer.audit.subject_counts import count_hits, subtrees
 from tagmill.transfer.features.backbone import read_model
 from tagmill.transfer.outcome.canonical import canonical_json
@@ -26,7 +27,7 @@ from tagmill.transfer.sets.open_set import open_set
 from tagmill.transfer.sets.skip_reasons import NO_ATTRIBUTE
 from tagmill.transfer.zero_shot.logits import LabelModel
 
-AUDIT_FILE = "audit.json"
+AUDIT_FILE, AUDIT_PAGE = "audit.json", "audit.html"
 _SHOWN = 12  # results on the terminal
 
 
@@ -43,7 +44,7 @@ class AuditOptions:
     attribute: str
     """Column of the table that divides the subjects into groups; no attribute is guessed from an image."""
     output: Path
-    """Folder for audit.json."""
+    """Folder for audit.json and audit.html."""
     split: str | None = None
     """Part of the set; by default all of it."""
     best: Count = 5
@@ -58,6 +59,8 @@ class AuditOptions:
     """Seed of permutations and samples."""
     subtrees: bool = True
     """Also test subtrees of WordNet, such as all labels below clothing."""
+    pictures: bool = False
+    """Show some images of each finding on the page; they may be images of people."""
     network: str | None = None
     """Network in timm, for a .safetensors file that does not name it."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -76,25 +79,29 @@ AUDIT_COMMAND = CommandLine(
 def audit_command(arguments: Sequence[str]) -> None:
     """Runs one `tagmill transfer audit` command line. Raises TagmillError for models, sets and tables that do not do."""
     (chosen,) = AUDIT_COMMAND.parse(arguments)
-    facts = audit(chosen)
-    Store(str(chosen.output)).put(AUDIT_FILE, canonical_json(facts, indent=1))
-    _print(facts, str(chosen.output / AUDIT_FILE))
+    facts, examples = audit(chosen)
+    store = Store(str(chosen.output))
+    store.put(AUDIT_FILE, canonical_json(facts, indent=1))
+    store.put(AUDIT_PAGE, audit_page(facts, examples))
+    _print(facts, str(chosen.output / AUDIT_PAGE))
 
 
-def audit(chosen: AuditOptions) -> dict[str, Any]:
-    """Returns what the command writes: see `audit_facts`."""
+def audit(chosen: AuditOptions) -> tuple[dict[str, Any], list[FindingImages]]:
+    """Returns what the command writes, see `audit_facts`, and images of the findings if they are asked for."""
     attributes = read_attributes(chosen.attributes, chosen.attribute)
     images = open_set(chosen.images, chosen.split)
     places = [place for place, each in enumerate(images.examples) if each.key in attributes.subject_of]
     skipped = Counter({NO_ATTRIBUTE: len(images) - len(places)})
     model = LabelModel(read_model(chosen.model, chosen.network), chosen.device, chosen.threads)
     most = min(chosen.best, len(model.labels))
-    keys, top = list[str](), [np.empty((0, most), np.int64)]
+    seen, top = [np.empty(0, np.int64)], [np.empty((0, most), np.int64)]
     for block in model.blocks(images, places, skipped):
-        keys += [images.examples[place].key for place in block.places.tolist()]
+        seen.append(block.places)
         top.append(np.argsort(-block.values, axis=1, kind="stable")[:, :most])
+    judged, best = np.concatenate(seen), np.concatenate(top)
+    keys = [images.examples[place].key for place in judged.tolist()]
     trees = subtrees(model.labels) if chosen.subtrees else ()
-    counts = count_hits(keys, np.concatenate(top), unique_names(model.labels), trees, attributes)
+    counts = count_hits(keys, best, unique_names(model.labels), trees, attributes)
     found = associate(counts, chosen.level, chosen.permutations, chosen.draws, chosen.seed)
     made_by = {
         "model": model.where,
@@ -107,7 +114,11 @@ def audit(chosen: AuditOptions) -> dict[str, Any]:
         "seed": chosen.seed,
         "draws": chosen.draws,
     }
-    return audit_facts(found, made_by, most)
+    examples = list[FindingImages]()
+    if chosen.pictures:
+        groups = [attributes.group_of[attributes.subject_of[key]] for key in keys]
+        examples = finding_images(found, images, judged, best, groups)
+    return audit_facts(found, made_by, most), examples
 
 
 def _print(facts: dict[str, Any], where: str) -> None:

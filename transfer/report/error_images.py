@@ -41,7 +41,7 @@ def error_images(outcome: Outcome, test: LabelledSet, most: int) -> list[ErrorIm
         predicted = names[first] if first >= 0 else None
         right = outcome.truth[row : row + 1] if outcome.accepted is None else outcome.accepted[row]
         truth = " or ".join(names[label] for label in right.tolist() if label >= 0)
-        found.append(ErrorImage(key, truth, predicted, _small(body)))
+        found.append(ErrorImage(key, truth, predicted, small_image(body)))
     return found
 
 
@@ -56,6 +56,7 @@ def _chosen(outcome: Outcome, most: int) -> list[int]:
     return [row for _, _, row in sorted(ranked)[:most]]
 
 
-def _small(body: bytes | None) -> bytes | None:
+def small_image(body: bytes | None) -> bytes | None:
+    """Returns a small JPEG of an image of any format of the web; None where it is missing or cannot be decoded."""
     made = None if body is None else prepare(body, _POLICY)
     return None if made is None or isinstance(made, Rejected) else small_picture(made.jpeg)

@@ -9,7 +9,7 @@ from PIL import Image
 
 from tagmill.shards import InputError
 from tagmill.transfer.audit import audit_command as module
-from tagmill.transfer.audit.audit_command import AUDIT_FILE, audit_command
+from tagmill.transfer.audit.audit_command import AUDIT_FILE, AUDIT_PAGE, audit_command
 from tests.training.trained.models import trained
 
 ONE = trained("test_resnet", 32)
@@ -51,6 +51,10 @@ def test_the_command_writes_its_findings_and_says_what_it_cannot_tell(
     for output in ("one", "two"):
         audit_command([*line, "--draws", "20", "--device", "cpu", "--threads", "1", "--output", str(tmp_path / output)])
         texts.add((tmp_path / output / AUDIT_FILE).read_bytes())
+        line = [*line, "--pictures"] if output == "one" else line
+    pages = [(tmp_path / output / AUDIT_PAGE).read_text() for output in ("one", "two")]
+    findings = sum(group["finding"] for each in json.loads(min(texts))["results"] for group in each["groups"])
+    assert "<img" not in pages[0] and ("<img" in pages[1]) == (findings > 0)
     assert len(texts) == 1  # a function of what it was given
     facts = json.loads(texts.pop())
     assert facts["images"] == 124 and sum(facts["skipped"].values()) == 2
