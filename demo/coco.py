@@ -32,8 +32,8 @@ _PARTS = ("train", "val")
 _NUMBERS = {concept.name: number for number, concept in enumerate(CONCEPTS, 1)}
 _KINDS = {"food": shapes_food, "nature": shapes_nature, "made": shapes_made, "vehicle": shapes_vehicles}
 
-_Task = tuple[str, int, int, int]
-"""Part of the set, number of the image in all, seed, side."""
+_Task = tuple[str, int, int, int, int]
+"""Part of the set, number of the image in all, seed, side, number of concepts."""
 _Row = dict[str, object]
 
 
@@ -56,35 +56,42 @@ def make_coco(
     train: int = 1000,
     val: int = 200,
     side: int = 128,
+    concepts: int = len(CONCEPTS),
     processes: int = 1,
     progress: Progress | None = None,
 ) -> CocoSummary:
     """Makes the set in a folder, or finds it there: `train/`, `val/`, `annotations/instances_{train,val}.json`.
 
-    `side` is the long side of the images in pixels. Masks of single objects are compressed RLE, those of crowds
-    uncompressed RLE, as in COCO. The bytes depend on the arguments but `processes`, and on Pillow. Raises ConfigError
-    for invalid numbers, or for a folder with foreign files.
+    `side` is the long side of the images in pixels; objects are of the first `concepts` of `CONCEPTS`. Masks of single
+    objects are compressed RLE, those of crowds uncompressed RLE, as in COCO. The bytes depend on the arguments but
+    `processes`, and on Pillow. Raises ConfigError for invalid numbers, or for a folder with foreign files.
     """
     if min(train, val) < 1 or side < LEAST_SIDE or seed < 0:
         what = f"no COCO set of {train} and {val} images of {side} pixels with seed {seed}"
         raise ConfigError(what, folder, f"give at least 1 image each, {LEAST_SIDE} pixels and a seed of 0 or more")
+    if not 1 <= concepts <= len(CONCEPTS):
+        raise ConfigError(f"no COCO set of {concepts} concepts", folder, f"give 1 to {len(CONCEPTS)}")
     folder = Path(folder)
-    stamp = {"version": COCO_VERSION, "seed": seed, "train": train, "val": val, "side": side}
+    stamp = {"version": COCO_VERSION, "seed": seed, "train": train, "val": val, "side": side, "concepts": concepts}
     made = not finished(folder / COCO_STAMP, stamp)
     if made:
         cleared(folder, COCO_STAMP, stamp, _OURS)
         for part in ("annotations", *_PARTS):
             (folder / part).mkdir()
-        _write(folder, seed, {"train": train, "val": val}, side, processes, progress or Silent())
+        counts = {"train": train, "val": val}
+        _write(folder, seed, counts, side, concepts, processes, progress or Silent())
         put_json(folder / COCO_STAMP, {**stamp, "finished": True})
     return CocoSummary(folder=folder, train=train, val=val, made=made)
 
 
-def _write(folder: Path, seed: int, counts: dict[str, int], side: int, processes: int, progress: Progress) -> None:
+def _write(
+    folder: Path, seed: int, counts: dict[str, int], side: int, concepts: int, processes: int, progress: Progress
+) -> None:
     progress.stage("draw", sum(counts.values()))
     first = 0
     for part, count in counts.items():
-        tasks: list[_Task] = [(part, number, seed, side) for number in range(first + 1, first + count + 1)]
+        numbers = range(first + 1, first + count + 1)
+        tasks: list[_Task] = [(part, number, seed, side, concepts) for number in numbers]
         images, annotations = list[_Row](), list[_Row]()
         for rows in _drawn(folder, tasks, processes):
             for image, things in rows:
@@ -98,17 +105,17 @@ def _write(folder: Path, seed: int, counts: dict[str, int], side: int, processes
                 "licenses": [],
                 "images": images,
                 "annotations": annotations,
-                "categories": _categories(),
+                "categories": _categories(concepts),
             },
         )
         first += count
 
 
-def _categories() -> list[_Row]:
+def _categories(concepts: int) -> list[_Row]:
     kinds = {name: kind for kind, shapes in _KINDS.items() for name in shapes.DRAWN}
     return [
         {"id": _NUMBERS[each.name], "name": each.name, "supercategory": kinds[each.name], "synset": each.synset}
-        for each in CONCEPTS
+        for each in CONCEPTS[:concepts]
     ]
 
 
@@ -124,9 +131,9 @@ def _drawn(folder: Path, tasks: list[_Task], processes: int) -> Iterator[list[tu
 
 def _draw_chunk(folder: Path, chunk: list[_Task]) -> list[tuple[_Row, list[_Row]]]:
     found = list[tuple[_Row, list[_Row]]]()
-    for part, number, seed, side in chunk:
+    for part, number, seed, side, concepts in chunk:
         rng = generator(seed, number, COCO_STREAM)
-        scene = draw_coco_scene(rng, side)
+        scene = draw_coco_scene(rng, side, concepts)
         name = f"{number:012}.jpg"
         (folder / part / name).write_bytes(jpeg(scene.image, rng))
         image: _Row = {"id": number, "file_name": name, "width": scene.image.width, "height": scene.image.height}

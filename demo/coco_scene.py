@@ -43,8 +43,9 @@ class CocoScene:
     things: tuple[Thing, ...]
 
 
-def draw_coco_scene(rng: Rng, side: int) -> CocoScene:
-    """Draws one RGB image whose long side is `side` pixels. Equal generators give equal images.
+def draw_coco_scene(rng: Rng, side: int, concepts: int = len(CONCEPTS)) -> CocoScene:
+    """Draws one RGB image whose long side is `side` pixels, with objects of the first `concepts` of `CONCEPTS`. Equal
+    arguments give equal images.
 
     A later object covers earlier ones; what is left of them is their mask. Objects with fewer than 16 visible pixels
     are not annotated.
@@ -58,10 +59,10 @@ def draw_coco_scene(rng: Rng, side: int) -> CocoScene:
     names = list[tuple[str, bool]]()
     light = rng.uniform(-1, 1)
     if rng.random() < CROWD:
-        names.append((_any_concept(rng), True))
+        names.append((_any_concept(rng, concepts), True))
         _place_crowd(image, rng, owner, names[0][0], light)
     for centre, size in _places(rng, int(rng.choice(list(COUNTS), p=list(COUNTS.values())))):
-        names.append((_any_concept(rng), False))
+        names.append((_any_concept(rng, concepts), False))
         shape, tilt = SHAPES[names[-1][0]], POSES[names[-1][0]].tilt
         _cover(owner, place(image, rng, shape, size * min(w, h), centre, tilt, light), len(names) - 1)
     small = photographed(image, rng).reduce(OVER)
@@ -69,8 +70,8 @@ def draw_coco_scene(rng: Rng, side: int) -> CocoScene:
     return CocoScene(small, tuple(Thing(*each) for each in seen if each[1].sum() >= LEAST_PIXELS))
 
 
-def _any_concept(rng: Rng) -> str:
-    return CONCEPTS[int(rng.integers(0, len(CONCEPTS)))].name
+def _any_concept(rng: Rng, concepts: int) -> str:
+    return CONCEPTS[int(rng.integers(0, concepts))].name
 
 
 def _places(rng: Rng, count: int) -> list[tuple[tuple[float, float], float]]:

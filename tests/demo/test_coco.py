@@ -67,12 +67,24 @@ def test_the_bytes_do_not_depend_on_processes_and_a_finished_set_is_found(coco: 
     assert digests(tmp_path / "b") == digests(coco) == before
 
 
+def test_a_set_of_fewer_concepts_has_the_first_ones_only(tmp_path: Path) -> None:
+    make_coco(tmp_path / "few", seed=3, train=8, val=1, side=48, concepts=2)
+    found = json.loads((tmp_path / "few" / "annotations" / "instances_train.json").read_text())
+    names = {each["id"]: each["name"] for each in found["categories"]}
+    assert list(names.values()) == [each.name for each in CONCEPTS[:2]]
+    assert {each["category_id"] for each in found["annotations"]} == set(names)
+    assert make_coco(tmp_path / "few", seed=3, train=8, val=1, side=48, concepts=1).made
+
+
 def test_foreign_files_and_invalid_numbers_are_refused(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").touch()
     with pytest.raises(ConfigError, match="files that are not"):
         make_coco(tmp_path, train=1, val=1)
     with pytest.raises(ConfigError, match="no COCO set of 1 and 0 images"):
         make_coco(tmp_path / "new", train=1, val=0)
+    for concepts in (0, len(CONCEPTS) + 1):
+        with pytest.raises(ConfigError, match="give 1 to"):
+            make_coco(tmp_path / "new", concepts=concepts)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 

@@ -33,7 +33,7 @@ class DetectorShape:
 
 SHAPES: dict[Weight, DetectorShape] = {
     "standard": DetectorShape(256, 1024, 256, before=2000, after=2000, sampled=512, anchor=8),
-    "light": DetectorShape(64, 256, 64, before=200, after=100, sampled=64, anchor=4),
+    "light": DetectorShape(64, 256, 64, before=100, after=50, sampled=32, anchor=4),
 }
 
 
@@ -67,7 +67,6 @@ def build_detector(
             pyramid, classes + 1, anchor_generator=_anchors(pyramid, shape, octaves=3), detections_per_img=100, **images
         )
         return made
-    names = [str(place) for place in range(4)]
     rest = {
         "rpn_anchor_generator": _anchors(pyramid, shape, octaves=1),
         "rpn_pre_nms_top_n_train": shape.before,
@@ -75,7 +74,7 @@ def build_detector(
         "rpn_post_nms_top_n_train": shape.after,
         "rpn_post_nms_top_n_test": shape.after // 2,
         "box_batch_size_per_image": shape.sampled,
-        "box_roi_pool": MultiScaleRoIAlign(names, output_size=7, sampling_ratio=2),
+        "box_roi_pool": _pool(shape, 7),
         "box_head": TwoMLPHead(shape.channels * 7 * 7, shape.head),
         "box_predictor": FastRCNNPredictor(shape.head, classes + 1),
         **images,
@@ -84,11 +83,17 @@ def build_detector(
         return FasterRCNN(pyramid, **rest)  # type: ignore[no-any-return]
     return MaskRCNN(  # type: ignore[no-any-return]
         pyramid,
-        mask_roi_pool=MultiScaleRoIAlign(names, output_size=14, sampling_ratio=2),
+        mask_roi_pool=_pool(shape, 14),
         mask_head=MaskRCNNHeads(shape.channels, (shape.mask_channels,) * 4, 1),
         mask_predictor=MaskRCNNPredictor(shape.mask_channels, shape.mask_channels, classes + 1),
         **rest,
     )
+
+
+def _pool(shape: DetectorShape, size: int) -> MultiScaleRoIAlign:
+    """Returns the pooling of proposals to `size` x `size` cells. A proposal with the side of a level's anchors is taken from
+    the next finer level, as in FPN, whose scale of 224 pixels belongs to anchors of 8 strides."""
+    return MultiScaleRoIAlign([str(place) for place in range(4)], size, 2, canonical_scale=28 * shape.anchor)
 
 
 def _anchors(pyramid: PyramidBackbone, shape: DetectorShape, octaves: int) -> AnchorGenerator:

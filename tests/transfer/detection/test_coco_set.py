@@ -7,11 +7,14 @@ from typing import Any
 import pytest
 from pycocotools.coco import COCO
 
-from tagmill.shards import InputError
+from tagmill.shards import InputError, Store
 from tagmill.transfer.detection import coco_set
 from tagmill.transfer.detection.coco_set import open_coco
 from tagmill.transfer.detection.run_length import mask_of
+from tests.shards.objectstore import s3_bucket, s3_service
 from tests.transfer.detection.coco_files import annotation, content, picture, write_set
+
+__all__ = ["s3_bucket", "s3_service"]  # fixtures
 
 
 def test_images_boxes_and_classes_are_those_of_the_file(tmp_path: Path) -> None:
@@ -29,6 +32,21 @@ def test_images_boxes_and_classes_are_those_of_the_file(tmp_path: Path) -> None:
         assert instance.runs is not None
         assert (mask_of(instance.runs, 30, 40) == coco.annToMask(coco.anns[number])).all()
     assert mask_of(dog.runs or b"", 30, 40)[10:14, 20:23].sum() == 12
+
+
+def test_a_set_in_a_bucket_is_that_of_a_folder(tmp_path: Path, s3_bucket: str) -> None:
+    file, images = write_set(tmp_path)
+    store = Store(f"{s3_bucket}/coco")
+    for path in tmp_path.rglob("*.*"):
+        store.put(str(path.relative_to(tmp_path)), path.read_bytes())
+    there = open_coco(f"{store.url}/instances.json", f"{store.url}/images", masks=True)
+    here = open_coco(file, images, masks=True)
+    assert (there.images, there.stored.examples, there.stored.digest) == (
+        here.images,
+        here.stored.examples,
+        here.stored.digest,
+    )
+    assert there.stored.read([1, 0]) == [picture(20, 20), picture(40, 30)]
 
 
 def test_without_masks_segmentations_are_not_read(tmp_path: Path) -> None:

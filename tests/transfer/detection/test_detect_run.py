@@ -1,6 +1,9 @@
 """Whole runs of a detector: what they write, and that one that was stopped ends as one that was not."""
 
 import json
+import multiprocessing
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +40,30 @@ class StopsAt(Silent):
             raise StoppedError
 
 
+class Killed(Silent):
+    """Kills the process after so many steps of training, as the machine may at any time."""
+
+    def __init__(self, steps: int) -> None:
+        self.left = steps + 1
+
+    def advance(self, n: int, **counts: int) -> None:
+        self.left -= 1
+        if not self.left:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def small_network() -> Trained:
+    torch.manual_seed(0)
+    return Trained("here", timm.create_model("test_resnet").state_dict(), "test_resnet", transform=Transform(32))
+
+
+def killed_run(file: str, images: str, output: str) -> None:
+    data = open_coco(file, images, masks=False)
+    run_detection(small_network(), data, data, TASK, Store(output), Killed(3), save_every=2)
+
+
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> CocoSet:
+def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     made = content()
     made["images"] += [{"id": 11, "file_name": "c.png", "width": 40, "height": 30}]
     made["annotations"] += [annotation(5, [8, 9, 20, 12], image_id=11), annotation(6, [8, 9, 0, 12], image_id=11)]
@@ -46,21 +71,31 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> CocoSet:
     file, images = write_set(folder, made)
     Path(images, "c.png").write_bytes(picture(40, 30))
     Path(images, "b.png").write_bytes(b"not an image")
-    return open_coco(file, images, masks=False)
+    return file, images
+
+
+@pytest.fixture(scope="module")
+def data(files: tuple[str, str]) -> CocoSet:
+    return open_coco(*files, masks=False)
 
 
 @pytest.fixture(scope="module")
 def trained() -> Trained:
-    torch.manual_seed(0)
-    return Trained("here", timm.create_model("test_resnet").state_dict(), "test_resnet", transform=Transform(32))
+    return small_network()
 
 
-def test_a_stopped_run_ends_as_one_that_was_not(data: CocoSet, trained: Trained, tmp_path: Path) -> None:
+def test_a_killed_run_ends_as_one_that_was_not(
+    data: CocoSet, files: tuple[str, str], trained: Trained, tmp_path: Path
+) -> None:
     whole, parts = Store(str(tmp_path / "whole")), Store(str(tmp_path / "parts"))
     outcome = run_detection(trained, data, data, TASK, whole, Silent())
-    for steps in (2, 1):  # of 4; saved is after every step, but the last save of each may be lost
-        with pytest.raises(StoppedError):
-            run_detection(trained, data, data, TASK, parts, StopsAt(steps), save_every=steps)
+    process = multiprocessing.get_context("spawn").Process(target=killed_run, args=(*files, parts.url))
+    process.start()
+    process.join(120)
+    assert process.exitcode == -signal.SIGKILL
+    assert parts.read(STATE_FILE) != whole.read(STATE_FILE)  # of step 2 of 4: the third was lost
+    with pytest.raises(StoppedError):
+        run_detection(trained, data, data, TASK, parts, StopsAt(1), save_every=1)
     run_detection(trained, data, data, TASK, parts, Silent(), save_every=3)
     for name in (STATE_FILE, DETECTION_FILE):
         assert parts.read(name) == whole.read(name)
