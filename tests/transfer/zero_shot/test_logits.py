@@ -42,7 +42,7 @@ def test_images_without_outputs_are_counted(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_outputs_that_are_not_finite_are_counted() -> None:
-    broken = replace(ONE, weights={name: value * float("nan") for name, value in ONE.weights.items()})
+    broken = replace(ONE, weights={name: torch.full_like(value, 3e38) for name, value in ONE.weights.items()})
     skipped = Counter[str]()
     model = LabelModel(broken, threads=1)
     assert model.table(drawn_set(1, 3), [0, 1, 2], skipped).values.shape == (0, 4)
