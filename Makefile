@@ -9,7 +9,7 @@ ENGINE ?= duckdb
 WORKERS ?= 2
 BENCHES ?= pixels loader epochs plan
 
-.PHONY: help setup demo test lint types docs pages shards train bench bench-gpu exchange transfer-data transfer-drawn detection wheel clean
+.PHONY: help setup demo test lint types docs pages shards train bench bench-gpu exchange transfer-data transfer-drawn transfer-real detection wheel clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets.
@@ -60,6 +60,9 @@ transfer-data: setup ## Bring small real data for `tagmill transfer` from packag
 transfer-drawn: setup ## Judge networks on drawn concepts whose hashtags they never saw, beside random ones (an hour with the drawing).
 	@$(BIN)/python -m tagmill.demo --rows 12000 --holdout 1500 --epochs 1 --output out/drawn
 	@$(BIN)/python bench/transfer_drawn.py $(ARGS)
+
+transfer-real: setup ## Judge a network of ImageNet and the demo's beside random ones; needs transfer-data and demo.
+	@$(BIN)/python bench/transfer_real.py $(ARGS)
 
 detection: setup ## Compare detectors over the demo's model and random networks on drawn images; needs make demo.
 	@$(BIN)/python bench/detection.py $(ARGS)
