@@ -55,8 +55,7 @@ SUBGROUPS = (
     *("food-prepared", "food-vegetable", "musical-instrument", "place-building", "sport", "tool", "transport-ground"),
 )
 FOLDS = 5
-SIDE = 128  # pixels, of the network of ImageNet: half of its own for speed
-LINEAR_GRID = tuple(10.0**power for power in range(-3, 2))
+LINEAR_GRID = tuple(10.0**power for power in range(-3, 1))
 TUNING = FineTuneOptions(scale=0.05, size=64, batch_size=32, device="cpu", threads=1, checkpoint_every=1_000_000)
 LITE0, DEMO = "lite0", "demo"
 FOLDER = "efficientnet-lite0"
@@ -137,9 +136,13 @@ class Amounts:
     subgroups: tuple[str, ...] = SUBGROUPS
     digits: tuple[int, int, int] = (1, 2, 7)  # parts of 5,000: to learn from, to judge on, and the rest
     statistics: int = STATISTICS_IMAGES
+    side: int = 128  # pixels, of the network of ImageNet: its own are 224, which take three times as long
+    random: int = len(RANDOM_SEEDS)  # networks beside that of ImageNet
+    demo_random: int = 2  # and beside the demo's
+    tuned: int = len(RANDOM_SEEDS)  # random networks of each kind, at most, that are fine-tuned
 
 
-QUICK = Amounts(SUBGROUPS[:3], (2, 2, 46), 100)
+QUICK = Amounts(SUBGROUPS[:3], (2, 2, 46), 100, 64, 1, 1, 1)
 
 
 def open_sets(data: Path, amounts: Amounts) -> dict[str, DividedSet]:
@@ -150,9 +153,9 @@ def open_sets(data: Path, amounts: Amounts) -> dict[str, DividedSet]:
     }
 
 
-def open_model(name: str, data: Path, demo: str) -> Trained:
+def open_model(name: str, data: Path, demo: str, side: int) -> Trained:
     """Returns a trained network by its name here. Raises TagmillError where it is not there."""
-    return at_side(read_model(str(data / FOLDER)), SIDE) if name == LITE0 else read_model(demo)
+    return at_side(read_model(str(data / FOLDER)), side) if name == LITE0 else read_model(demo)
 
 
 def emoji_by_subgroup(table: Path, subgroups: Sequence[str], count: int) -> DividedSet:
@@ -214,8 +217,9 @@ def pooled(outcomes: Sequence[Outcome]) -> Estimate:
     return Estimate(float(right.mean()), float(low[0]), float(high[0]))
 
 
-def judge_network(trained: Trained, divided: DividedSet, work: str, clock: Clock) -> dict[str, Estimate]:
-    """Returns what a network reaches under each protocol. Fine-tuning is judged on the first fold."""
+def judge_network(trained: Trained, divided: DividedSet, work: str | None, clock: Clock) -> dict[str, Estimate]:
+    """Returns what a network reaches under each protocol. Fine-tuning is judged on the first fold; it keeps its files in `work`,
+    and is left out without."""
     with clock.of("features"):
         table = extract(open_backbone(trained, device="cpu"), divided.images, threads=1)
     parts = list(divided.parts(table, trained.where))
@@ -223,8 +227,9 @@ def judge_network(trained: Trained, divided: DividedSet, work: str, clock: Clock
     for name, probe in PROBES.items():
         with clock.of(name):
             found[name] = pooled([outcome for part in parts for outcome in probe(part)])
-    with clock.of(FINE_TUNE):
-        found[FINE_TUNE] = pooled([fine_tune(trained, *divided.first_fold(), TUNING, work)])
+    if work is not None:
+        with clock.of(FINE_TUNE):
+            found[FINE_TUNE] = pooled([fine_tune(trained, *divided.first_fold(), TUNING, work)])
     return found
 
 
@@ -244,11 +249,12 @@ class Task:
         """Returns shares by protocol, and seconds by kind of work."""
         torch.set_num_threads(1)  # two threads that wait for each other are slow where others use the cores too
         clock, divided = Clock(), open_sets(self.data, self.amounts)[self.set]
-        network = open_model(self.model, self.data, self.demo)
+        network = open_model(self.model, self.data, self.demo, self.amounts.side)
         if self.seed is not None:
             with clock.of("batch statistics"):
                 network = random_network(network, self.seed, divided.unjudged, threads=1)
-        return judge_network(network, divided, self.work, clock), dict(clock.seconds)
+        tuned = self.seed is None or self.seed < self.amounts.tuned
+        return judge_network(network, divided, self.work if tuned else None, clock), dict(clock.seconds)
 
 
 def run_tasks(tasks: Sequence[Task], processes: int, clock: Clock) -> dict[str, dict[str, Compared]]:
@@ -270,7 +276,9 @@ def run_tasks(tasks: Sequence[Task], processes: int, clock: Clock) -> dict[str, 
                 tuple(
                     found[other][name]
                     for other in tasks
-                    if (other.set, other.model) == (task.set, task.model) and other.seed is not None
+                    if (other.set, other.model) == (task.set, task.model)
+                    and other.seed is not None
+                    and name in found[other]
                 ),
             )
             for name, trained in found[task].items()
@@ -327,27 +335,35 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("out/transfer-data"), help="what make transfer-data brought")
     parser.add_argument("--demo", default="out/demo/model", help="the demo's model, left out where there is none")
+    parser.add_argument("--side", type=int, default=Amounts.side, help="pixels, of the network of ImageNet")
+    parser.add_argument("--tuned", type=int, default=Amounts.tuned, help="random networks that are fine-tuned, at most")
     parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)), help="networks at a time")
     parser.add_argument("--quick", action="store_true", help="one random network, few images: a test that it runs")
     parser.add_argument("--out", type=Path, help="write the figures here as JSON")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    begun, clock, amounts = time.perf_counter(), Clock(), QUICK if options.quick else Amounts()
-    sets, models = open_sets(options.data, amounts), {LITE0: open_model(LITE0, options.data, options.demo)}
+    begun, clock, amounts = (
+        time.perf_counter(),
+        Clock(),
+        QUICK if options.quick else Amounts(side=options.side, tuned=options.tuned),
+    )
+    sets, models = (
+        open_sets(options.data, amounts),
+        {LITE0: open_model(LITE0, options.data, options.demo, amounts.side)},
+    )
     try:
-        models[DEMO] = open_model(DEMO, options.data, options.demo)
+        models[DEMO] = open_model(DEMO, options.data, options.demo, amounts.side)
     except TagmillError as error:
         print(f"without the demo's model: {error}")
     difference = difference_from_timm(
         options.data / FOLDER, open_backbone(models[LITE0], device="cpu"), sets["emoji"].images
     )
     print(f"{LITE0}: largest difference from timm's own features {difference:.1e}, {COMPARED} images", flush=True)
-    seeds = (None, *(RANDOM_SEEDS[:1] if options.quick else RANDOM_SEEDS))
     with tempfile.TemporaryDirectory() as work:
         tasks = [
             Task(name, model, seed, amounts, options.data, options.demo, work)
             for model in models
-            for seed in seeds
+            for seed in (None, *RANDOM_SEEDS[: amounts.random if model == LITE0 else amounts.demo_random])
             for name in sets
         ]
         found = run_tasks(tasks, options.processes, clock)
@@ -362,6 +378,7 @@ def main() -> None:
             "seconds": round(total, 1),
             "processes": options.processes,
             "processor_seconds": {work: round(value, 1) for work, value in clock.seconds.items()},
+            "amounts": asdict(amounts),
             **_facts(sets, models),
         }
         cases: dict[str, dict[str, object]] = {
@@ -394,7 +411,6 @@ def _facts(sets: Mapping[str, DividedSet], models: Mapping[str, Trained]) -> dic
             name: {"network": each.network, "digest": each.digest, "transform": asdict(each.transform or Transform())}
             for name, each in models.items()
         },
-        "random_seeds": list(RANDOM_SEEDS),
         "linear_grid": list(LINEAR_GRID),
         "fine_tuning": asdict(TUNING),
         "versions": library_versions(),

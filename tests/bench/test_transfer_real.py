@@ -103,7 +103,9 @@ def test_the_interval_draws_groups_and_not_images() -> None:
 
 
 def compared(low: float, *highs: float) -> Compared:
-    return Compared(Estimate(low + 0.1, low, low + 0.2), tuple(Estimate(high - 0.1, high - 0.2, high) for high in highs))
+    return Compared(
+        Estimate(low + 0.1, low, low + 0.2), tuple(Estimate(high - 0.1, high - 0.2, high) for high in highs)
+    )
 
 
 def test_the_verdict_asks_for_intervals_above_those_of_every_random_network() -> None:
