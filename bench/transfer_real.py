@@ -312,8 +312,8 @@ def main() -> None:
             f"{title}, {name}": {
                 "trained": each.trained._asdict(),
                 "random": [other._asdict() for other in each.random],
+                "apart": each.apart,
             }
-            | {"apart": each.apart}
             for title, protocols in found.items()
             for name, each in protocols.items()
         }
