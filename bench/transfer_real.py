@@ -35,9 +35,9 @@ from tagmill.transfer.features.extract import extract
 from tagmill.transfer.features.random_network import RANDOM_SEEDS, STATISTICS_IMAGES, random_network
 from tagmill.transfer.finetune.fine_tune import fine_tune
 from tagmill.transfer.finetune.options import FineTuneOptions
-from tagmill.transfer.outcome.figures import right_at
 from tagmill.transfer.outcome.intervals import Estimate, Floats, bootstrap, sums_by_group
 from tagmill.transfer.outcome.outcome import Outcome
+from tagmill.transfer.outcome.right_classes import right_at
 from tagmill.transfer.probes.few_shot import SHOT_SEEDS, SHOTS, few_shot
 from tagmill.transfer.probes.knn import nearest_neighbours
 from tagmill.transfer.probes.linear import LinearSettings, linear_probe
