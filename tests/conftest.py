@@ -16,10 +16,10 @@ from PIL import Image
 from tests.shards.azurite import azure_container, azurite
 from tests.shards.gcs_server import gcs
 from tests.shards.hub_server import hub
-from tests.shards.objectstore import s3_bucket, s3_service
+from tests.shards.objectstore import never_late, s3_bucket, s3_service
 
 # Here alone: each module that imports them would have services of its own.
-__all__ = ["azure_container", "azurite", "gcs", "hub", "s3_bucket", "s3_service"]
+__all__ = ["azure_container", "azurite", "gcs", "hub", "never_late", "s3_bucket", "s3_service"]
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # before torch comes in; for the processes that tests begin, too
     os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -114,8 +114,9 @@ def undisturbed(made: Made, tmp_path_factory: pytest.TempPathFactory) -> TrainCo
 KILLED = """
 import os, signal, sys
 import tagmill.train
+from tagmill.training import one_step
 
-calls, usual = [], tagmill.train.backward
+calls, usual = [], one_step.backward
 
 def killing(*given):
     calls.append(given)
@@ -123,7 +124,7 @@ def killing(*given):
         os.kill(os.getpid(), signal.SIGKILL)
     return usual(*given)
 
-tagmill.train.backward = killing
+one_step.backward = killing
 tagmill.train.main(sys.argv[1:])
 """
 
@@ -180,7 +181,7 @@ def test_a_run_with_options_resumes_exactly(
         return softmax_loss(logits, terms)
 
     with monkeypatch.context() as patch, pytest.raises(InterruptedError):
-        patch.setattr("tagmill.train.softmax_loss", stopping)
+        patch.setattr("tagmill.training.one_step.softmax_loss", stopping)
         train(stopped)
     assert calls[0] == pytest.approx(24) and len(lines(stopped.output)) == 5
     train(stopped)
@@ -243,7 +244,7 @@ def test_a_signal_saves_and_ends_between_two_steps(made: Made, tmp_path: Path, m
         return softmax_loss(logits, terms, smoothing)
 
     with monkeypatch.context() as patch:
-        patch.setattr("tagmill.train.softmax_loss", stopping)
+        patch.setattr("tagmill.training.one_step.softmax_loss", stopping)
         assert train(config)["stopped"] == signal.SIGTERM
     assert len(calls) == 3 and lines(config.output)[-1]["step"] == 3
     whole = replace(config, output=str(tmp_path / "whole"))

@@ -17,6 +17,7 @@ def test_a_missing_object_is_none_and_an_empty_one_is_not(tmp_path: Path) -> Non
     assert read_if_there(store, "parts/pin.json") == b""
 
 
+@pytest.mark.usefixtures("never_late")
 def test_it_is_one_request(s3_service: ObjectStore, s3_bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
     Store(s3_bucket).put("there", b"content")
     with faulty(s3_service.endpoint) as proxy:

@@ -41,6 +41,7 @@ def counted(
     return found, found["partition"].names["PUT parts/N/rows.parquet"]
 
 
+@pytest.mark.usefixtures("never_late")
 @pytest.mark.slow
 def test_each_object_of_a_part_is_asked_for_once(
     s3_service: ObjectStore, s3_bucket: str, listing: str, monkeypatch: pytest.MonkeyPatch

@@ -64,6 +64,7 @@ def config(folder: Path, output: str, **changes: Any) -> IngestConfig:
     return IngestConfig(input=(str(folder),), output=output, holdout=9, **{"processes": 2, **small, **changes})
 
 
+@pytest.mark.usefixtures("never_late")
 @pytest.mark.parametrize("engine", ["duckdb", SPARK])
 def test_select_reads_facts_alone_and_pack_each_image_once(
     s3_service: ObjectStore, s3_bucket: str, folder: Path, tmp_path: Path, engine: str

@@ -15,7 +15,6 @@ import pytest
 from tagmill.pipeline import Batch, Loader, LoaderConfig, World
 from tagmill.pipeline.forecast.plan_command import Forecast, forecast
 from tagmill.shards import Corpus, IntegrityError, Store, StoreError, TagmillError
-from tagmill.shards.storage.hedge import LatencyTracker
 from tagmill.shards.storage.store import Retries
 from tagmill.shards.view import ONE
 from tests.pipeline.corpora import Made, make_corpus
@@ -66,12 +65,6 @@ def proxy(s3_service: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 def url(made: Made, s3_bucket: str, proxy: FaultyProxy) -> str:
     """Puts the corpus into a bucket, seen through the proxy."""
     return upload(made, f"{s3_bucket}/corpus")
-
-
-@pytest.fixture
-def never_late(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No read is repeated because the machine is busy, so requests can be counted."""
-    monkeypatch.setattr(LatencyTracker, "late", 600.0)
 
 
 def upload(made: Made, url: str) -> str:

@@ -117,6 +117,7 @@ def facts_of_usual_size(num_parts: int) -> list[dict[str, Any]]:
     return rows
 
 
+@pytest.mark.usefixtures("never_late")
 @pytest.mark.parametrize("opened", ENGINES)
 def test_a_part_costs_few_bytes_and_requests(
     opened: Opened, s3_service: ObjectStore, s3_bucket: str, tmp_path: Path

@@ -90,6 +90,7 @@ def test_an_object_of_another_size_than_was_noted_is_not_copied(tmp_path: Path) 
         parquet_of(store, names, TABLE, sizes).copied(tmp_path / "copy")
 
 
+@pytest.mark.usefixtures("never_late")
 def test_each_object_costs_one_request(s3_service: ObjectStore, s3_bucket: str, tmp_path: Path) -> None:
     store = Store(s3_bucket)
     names, sizes = put_tables(store, tmp_path, 8)

@@ -308,6 +308,7 @@ def test_held_out_rows_that_are_gone_are_named(tmp_path: Path) -> None:
         made.packed()
 
 
+@pytest.mark.usefixtures("never_late")
 def test_each_picture_is_requested_once(s3_service: ObjectStore, s3_bucket: str, tmp_path: Path) -> None:
     """Held out or not: a pack requests as many bytes of the parts, and of what it puts aside, as there are."""
     made, store = Made(tmp_path, 5, num_rows=120, largest=120_000, row_group=30), Store(s3_bucket)

@@ -134,6 +134,7 @@ def test_workers_find_the_same(folder: Path) -> None:
     assert corpus.store.exists(KNOWN_MARKER)
 
 
+@pytest.mark.usefixtures("never_late")
 def test_in_a_bucket_each_table_is_asked_for_once(
     folder: Path, s3_service: ObjectStore, s3_bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

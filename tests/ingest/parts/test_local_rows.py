@@ -19,6 +19,7 @@ def test_a_local_store_is_read_where_it_is(tmp_path: Path) -> None:
     assert not (tmp_path / "spool").exists()
 
 
+@pytest.mark.usefixtures("never_late")
 def test_a_remote_store_is_copied_by_one_request(
     s3_service: ObjectStore, s3_bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

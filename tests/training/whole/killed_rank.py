@@ -13,6 +13,7 @@ from typing import Any
 
 import tagmill.train
 from tagmill.shards import Store, TagmillError
+from tagmill.training import one_step
 
 OF_A_STEP = re.compile(r"checkpoints/\d")  # and not the file by which the processes see whether they share the output
 
@@ -35,7 +36,7 @@ def main() -> None:
     rank, phase, number = sys.argv[1].split("-")
     if os.environ["RANK"] == rank and os.environ["TORCHELASTIC_RESTART_COUNT"] == "0":
         if phase == "step":
-            tagmill.train.backward = killing(tagmill.train.backward, int(number), lambda *_: True)
+            one_step.backward = killing(one_step.backward, int(number), lambda *_: True)
         else:
             Store.put = killing(Store.put, int(number), lambda _, name, *__: bool(OF_A_STEP.match(name)))  # type: ignore[method-assign]
     try:

@@ -14,6 +14,7 @@ import pytest
 
 import tagmill.train
 from tagmill.shards import Store
+from tagmill.training import one_step
 from tagmill.training.checkpoints.layout import steps_there
 from tagmill.training.metrics import held_out
 from tagmill.training.stopping.at_once import LINE
@@ -22,7 +23,7 @@ from tests.training.runs import VIT, command, lines
 from tests.training.whole.worlds import WHOLE
 
 STOPPING = "stopping   after this step, with a checkpoint; a second signal ends the run at once\n"
-MODULES = {"train": tagmill.train, "held_out": held_out}
+MODULES = {"train": tagmill.train, "one_step": one_step, "held_out": held_out}
 
 
 def signalled(words: list[str], module: str, name: str, call: int, signals: list[int], said: Path) -> None:
@@ -47,11 +48,11 @@ def signalled(words: list[str], module: str, name: str, call: int, signals: list
 CASES: dict[str, tuple[str, str, int, list[int], int | None]] = {
     # Where it is, signals, and the step of the checkpoint.
     "before the steps": ("train", "plan_of", 1, [signal.SIGTERM], None),
-    "in the first step": ("train", "backward", 1, [signal.SIGINT], 1),
-    "in the third step": ("train", "backward", 3, [signal.SIGTERM], 3),
+    "in the first step": ("one_step", "backward", 1, [signal.SIGINT], 1),
+    "in the third step": ("one_step", "backward", 3, [signal.SIGTERM], 3),
     "in an evaluation": ("held_out", "evaluate", 1, [signal.SIGTERM], 4),
-    "twice": ("train", "backward", 3, [signal.SIGTERM, signal.SIGTERM], None),
-    "SIGTERM after Ctrl-C": ("train", "backward", 3, [signal.SIGINT, signal.SIGTERM], None),
+    "twice": ("one_step", "backward", 3, [signal.SIGTERM, signal.SIGTERM], None),
+    "SIGTERM after Ctrl-C": ("one_step", "backward", 3, [signal.SIGINT, signal.SIGTERM], None),
 }
 
 
