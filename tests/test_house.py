@@ -38,7 +38,7 @@ FRONT_DOOR_ONLY = {
     "predict": {"pipeline"},
     "browse": {"ingest"},
     "transfer": {"pipeline"},
-    "studies": {"pipeline", "ingest", "train", "transfer"},
+    "studies": {"pipeline"},
     "examples": {"pipeline", "shards"},
 }
 DOORS = {

@@ -20,7 +20,7 @@ from tagmill.shards.storage import ranged_reads
 from tests.pipeline.corpora import make_corpus, picture
 
 ROOT = Path(__file__).resolve().parent.parent
-ROOMS = ("shards", "ingest", "pipeline", "training", "predict", "browse", "pages", "transfer")
+ROOMS = ("shards", "ingest", "pipeline", "training", "predict", "browse", "pages", "transfer", "studies")
 COMPILED = {
     "tagmill/shards/storage/_pieces": ranged_reads.is_compiled(),
     "tagmill/pipeline/decode/_windows": libjpeg.libjpeg_is_compiled(),

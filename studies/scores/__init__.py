@@ -1,0 +1,1 @@
+"""A teacher's scores of every sample of a corpus, as Parquet parts."""

@@ -1,0 +1,1 @@
+"""What the runs of a study show: intervals over seeds, and a verdict that is computed."""
