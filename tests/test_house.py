@@ -345,6 +345,7 @@ PLAIN = (
     "browse",
     "pages",
     "transfer",
+    "studies",
 )
 UNCHECKED = (
     *(f"tests/ingest/{folder}/" for folder in ("config", "dedup", "filters", "pack", "parts", "progress", "takedown")),
