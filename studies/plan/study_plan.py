@@ -31,4 +31,6 @@ class PlannedRun:
     seed: int
     view: str  # name of a view of the corpus
     images: int  # seen in training
-    train: Mapping[str, object] = field(default_factory=dict)  # fields of TrainConfig that differ from the study's recipe
+    train: Mapping[str, object] = field(
+        default_factory=dict
+    )  # fields of TrainConfig that differ from the study's recipe

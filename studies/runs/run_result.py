@@ -13,5 +13,7 @@ class RunResult:
     run: str  # digest that names its folder
     images: int  # seen in training
     seconds: float
-    measures: Mapping[str, float] = field(default_factory=dict)  # shares between 0 and 1, by name: probe_top1, head_top1, ...
+    measures: Mapping[str, float] = field(
+        default_factory=dict
+    )  # shares between 0 and 1, by name: probe_top1, head_top1, ...
     failed: str | None = None  # why it has no measures
