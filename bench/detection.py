@@ -25,7 +25,6 @@ import numpy as np
 import torch
 
 from tagmill.bench import measure
-from tagmill.bench.paired import paired_difference
 from tagmill.demo.coco import make_coco
 from tagmill.shards import Store
 from tagmill.shards.progress.protocol import Silent
@@ -35,6 +34,7 @@ from tagmill.transfer.detection.average_precision import AveragePrecision
 from tagmill.transfer.detection.coco_set import CocoSet, open_coco
 from tagmill.transfer.detection.detect_run import DetectorTask, run_detection
 from tagmill.transfer.detection.detectors import ImageSides, Kind
+from tagmill.transfer.outcome.over_seeds import paired_difference
 
 SIDE, CONCEPTS = 128, 4
 IMAGES, QUICK_IMAGES = (240, 80), (24, 8)  # to train on, to evaluate on

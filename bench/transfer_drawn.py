@@ -26,7 +26,6 @@ from statistics import mean
 import torch
 
 from tagmill.bench import measure
-from tagmill.bench.paired import LEVEL, PairedDifference, paired_difference
 from tagmill.demo.concepts import CONCEPTS
 from tagmill.demo.run import RECIPE, DemoConfig
 from tagmill.ingest.views.view_command import ViewConfig, view
@@ -39,6 +38,8 @@ from tagmill.training.trained.source import read_trained
 from tagmill.transfer.features.backbone import open_backbone
 from tagmill.transfer.features.extract import Sharing, extract
 from tagmill.transfer.features.random_network import random_network
+from tagmill.transfer.outcome.intervals import LEVEL
+from tagmill.transfer.outcome.over_seeds import PairedDifference, paired_difference
 from tagmill.transfer.probes.few_shot import SHOT_SEEDS, few_shot
 from tagmill.transfer.probes.probe_input import ProbeInput
 from tagmill.transfer.report.report_facts import library_versions

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from tagmill.bench import transfer_drawn as module
-from tagmill.bench.paired import PairedDifference
 from tagmill.bench.transfer_drawn import STOPPED, VIEW, main, make_stopped_view, stopped_images, verdict_of
 from tagmill.demo.concepts import CONCEPTS
 from tagmill.ingest.views.view_command import ViewConfig, view
@@ -15,6 +14,7 @@ from tagmill.shards import Corpus, Store, TagmillError, View
 from tagmill.shards.formats.record import Record
 from tagmill.shards.manifest import CorpusFile, ShardEntry, commit, put_manifest
 from tagmill.shards.writer import ShardWriter, publish
+from tagmill.transfer.outcome.over_seeds import PairedDifference
 from tests.pipeline.corpora import picture
 
 WORDS = ["ice cream", "strawberry", "lighthouse", "donut", "doughnut", "penguin", "goldfish", "watermelon", "crab"]

@@ -4,15 +4,15 @@ import platform
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
-from statistics import mean, stdev
+from statistics import mean
 
 from PIL import __version__ as pillow_version
-from scipy.stats import t as student
 
 from tagmill.transfer.outcome.canonical import plain
 from tagmill.transfer.outcome.figures import Confusion, Figures, figures_of
 from tagmill.transfer.outcome.intervals import LEVEL, Estimate
 from tagmill.transfer.outcome.outcome import Outcome
+from tagmill.transfer.outcome.over_seeds import t_interval
 from tagmill.transfer.report.verified import paper_settings
 
 REPORT_FORMAT = 1
@@ -78,14 +78,6 @@ def averages(judged: Sequence[Judged]) -> tuple[Average, ...]:
     return tuple(
         Average(variant, random, len(some), t_interval(some), mean(some)) for (variant, random), some in found.items()
     )
-
-
-def t_interval(values: Sequence[float]) -> Estimate | None:
-    """Returns the mean with Student's t interval; None for fewer than two values."""
-    if len(values) < 2:
-        return None
-    half = float(student.ppf((1 + LEVEL) / 2, len(values) - 1)) * stdev(values) / len(values) ** 0.5
-    return Estimate(mean(values), mean(values) - half, mean(values) + half)
 
 
 def library_versions() -> dict[str, str]:

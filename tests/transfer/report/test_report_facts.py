@@ -2,11 +2,8 @@
 
 import json
 
-import pytest
-from scipy.stats import ttest_1samp
-
 from tagmill.transfer.outcome.canonical import canonical_json
-from tagmill.transfer.report.report_facts import averages, report_values, t_interval
+from tagmill.transfer.report.report_facts import averages, report_values
 from tagmill.transfer.report.verified import VERIFIED
 from tests.transfer.report.judged import FACTS, judged_on, named_set
 
@@ -36,13 +33,6 @@ def test_seeds_are_averaged_and_random_networks_are_apart() -> None:
         ("ours", False, 1),
     ]
     assert found[0].top1 is not None and found[1].top1 is None
-
-
-def test_the_interval_over_seeds_is_students() -> None:
-    values = [0.31, 0.36, 0.34, 0.39, 0.3]
-    known = ttest_1samp(values, 0).confidence_interval(0.95)
-    found = t_interval(values)
-    assert found is not None and found[1:] == pytest.approx((known.low, known.high)) and t_interval(values[:1]) is None
 
 
 def test_what_is_not_verified_is_said() -> None:
