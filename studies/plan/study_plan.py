@@ -11,6 +11,17 @@ first nor the last."""
 
 
 @dataclass(frozen=True)
+class PaperSize:
+    """A difference between two arms that a paper gives as a number. Its size is compared and said; no verdict depends on it."""
+
+    minuend: str  # the difference is this arm minus the other
+    subtrahend: str
+    low: float | None  # the paper's difference is between these, as shares; None: no bound is given
+    high: float | None
+    source: str  # the paper, and how far the number is verified
+
+
+@dataclass(frozen=True)
 class Claim:
     """One finding of a paper that the runs of a study can support or contradict."""
 
@@ -21,6 +32,7 @@ class Claim:
     arms: tuple[str, ...]  # in the order that `kind` speaks of
     x: tuple[float, ...] = ()  # of each arm, for "rises": training images, parameters, ...
     note: str = ""  # where this scale is known to differ from the paper's
+    sizes: tuple[PaperSize, ...] = ()  # of `measure`
 
 
 @dataclass(frozen=True)
