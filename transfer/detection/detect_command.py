@@ -14,9 +14,11 @@ from tagmill.shards.settings.options import CommandLine, JsonOutput
 from tagmill.shards.settings.ranges import Between, Count, CountOrZero, Seconds
 from tagmill.shards.terminal.safe_text import ERROR_CELLS, safe_text
 from tagmill.transfer.detection.average_precision import AveragePrecision
+from tagmill.transfer.detection.box_errors import BoxErrors
 from tagmill.transfer.detection.coco_set import open_coco
 from tagmill.transfer.detection.detect_run import DetectorTask, run_detection
-from tagmill.transfer.detection.detection_outcome import DETECTION_FILE, DetectionOutcome
+from tagmill.transfer.detection.detection_outcome import DetectionOutcome
+from tagmill.transfer.detection.detection_page import DETECTION_PAGE, boxed_images, detection_page
 from tagmill.transfer.detection.detectors import ImageSides, Kind, Weight
 from tagmill.transfer.features.backbone import read_model
 from tagmill.transfer.outcome.canonical import canonical_json
@@ -40,7 +42,7 @@ class DetectOptions:
     val_images: str
     """Folder of the images to evaluate on."""
     output: str
-    """Folder or URL for the detector and detection.json; the same command continues what was stopped there."""
+    """Folder or URL for the detector, detection.json and detection.html; the same command continues what was stopped there."""
     network: str | None = None
     """Name of the network in timm, for a .safetensors file that does not say it."""
     detector: Kind = "faster-rcnn"
@@ -65,6 +67,8 @@ class DetectOptions:
     """Seed of new weights, of the order of images and of mirroring."""
     save_every: Count = 500
     """Steps between two saved states."""
+    errors_shown: Annotated[int, Between(0, 200)] = 24
+    """Images with errors that the page shows, small and with boxes; give 0 where images show people."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Device of the detector; auto is a GPU if there is one."""
 
@@ -97,21 +101,24 @@ def detect_command(arguments: Sequence[str]) -> None:
     trained = read_model(chosen.model, chosen.network)
     train = open_coco(chosen.train, chosen.train_images, masks=masks)
     val = open_coco(chosen.val, chosen.val_images, masks=masks)
+    errors, store = BoxErrors(len(val.stored.classes), chosen.errors_shown), Store(chosen.output)
     with progress_shown() as progress:
         outcome = run_detection(
             trained,
             train,
             val,
             task,
-            Store(chosen.output),
+            store,
             progress,
             device="cuda" if cuda else "cpu",
             save_every=chosen.save_every,
+            errors=errors,
         )
+        store.put(DETECTION_PAGE, detection_page(outcome, boxed_images(errors.images(), val)))
     if shown.json:
         sys.stdout.write(canonical_json(asdict(outcome)).decode())
     else:
-        sys.stdout.write("\n".join([*_lines(outcome), f"{chosen.output.rstrip('/')}/{DETECTION_FILE}", ""]))
+        sys.stdout.write("\n".join([*_lines(outcome), f"{chosen.output.rstrip('/')}/{DETECTION_PAGE}", ""]))
 
 
 def _lines(outcome: DetectionOutcome) -> list[str]:

@@ -13,6 +13,7 @@ from tagmill.shards.progress.protocol import Progress
 from tagmill.training.step.seeds import begin_randomness
 from tagmill.training.trained.model import Trained
 from tagmill.transfer.detection.average_precision import average_precision
+from tagmill.transfer.detection.box_errors import BoxErrors
 from tagmill.transfer.detection.coco_set import CocoSet
 from tagmill.transfer.detection.detection_batches import batches_in_order, training_batches
 from tagmill.transfer.detection.detection_checkpoint import DetectorState, load_state, save_state
@@ -59,9 +60,10 @@ def run_detection(
     *,
     device: str = "cpu",
     save_every: int = 500,
+    errors: BoxErrors | None = None,
 ) -> DetectionOutcome:
     """Trains on one set, evaluates on the other, and writes `detection.json` to the store. A run that was stopped goes on
-    after its last saved step, and ends with the same file on the same machine.
+    after its last saved step, and ends with the same file on the same machine. `errors`: empty; gets those of each image.
 
     Raises ConfigError for sets of different classes, a network without the maps that a detector needs, and an output of
     another run; TagmillError for a training whose loss is no longer finite.
@@ -81,7 +83,8 @@ def run_detection(
     progress.stage("train", schedule.steps)
     progress.advance(state.step)
     skipped = _train(model, optimiser, train, task, schedule, state, store, progress, device, save_every)
-    outcome = _evaluated(model, trained, train, val, task, schedule, skipped, progress, device)
+    errors = BoxErrors(len(classes), 0) if errors is None else errors
+    outcome = _evaluated(model, trained, train, val, task, schedule, skipped, progress, device, errors)
     write_detection(outcome, store)
     return outcome
 
@@ -162,6 +165,7 @@ def _evaluated(
     skipped: Mapping[str, str],
     progress: Progress,
     device: str,
+    errors: BoxErrors,
 ) -> DetectionOutcome:
     masks = task.detector == "mask-rcnn"
     left, seen = Counter[str](), Counter[str]()
@@ -173,7 +177,10 @@ def _evaluated(
             seen["images"] += len(batch.images)
             if batch.images:
                 wanted = [evaluation_target(val.images[place], masks=masks) for place in batch.places]
-                yield detections(model, _sent(batch.images, device)), wanted
+                found = detections(model, _sent(batch.images, device))
+                for place, one, target in zip(batch.places, found, wanted, strict=True):
+                    errors.add(val.stored.examples[place].key, one, target)
+                yield found, wanted
             progress.advance(len(batch.images) + len(batch.skipped))
 
     found = average_precision(pairs(), len(val.stored.classes), masks=masks)
@@ -204,6 +211,7 @@ def _evaluated(
             "val_images": dict(left),
             "val_annotations": dict(val.skipped),
         },
+        matches=errors.matches(),
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 
 from tagmill.shards import Store
 from tagmill.transfer.detection.average_precision import AveragePrecision
+from tagmill.transfer.detection.box_errors import ClassMatches
 from tagmill.transfer.outcome.canonical import canonical_json
 
 DETECTION_FILE = "detection.json"
@@ -29,6 +30,7 @@ class DetectionOutcome:
     masks: AveragePrecision | None
     settings: Mapping[str, object]
     skipped: Mapping[str, Mapping[str, int]]  # by what was left out (train_images, train_annotations, ...), by reason
+    matches: tuple[ClassMatches, ...] = ()  # of boxes, in the order of the classes
 
 
 def write_detection(outcome: DetectionOutcome, store: Store) -> None:

@@ -26,6 +26,11 @@ def test_a_command_trains_and_prints_the_figures(tmp_path: Path, capsys: pytest.
     found = json.loads(capsys.readouterr().out)
     assert found == json.loads((tmp_path / "out" / "detection.json").read_text())
     assert found["classes"] == ["car", "dog"] and found["masks"]["ap"] is not None
+    assert [each["objects"] for each in found["matches"]] == [1, 0], "the only dog is a crowd"
+    page = (tmp_path / "out" / "detection.html").read_bytes()
+    assert b"missed: car" in page and page.count(b"<image ") >= 1 and shown.splitlines()[-1].endswith("detection.html")
+    detect_command([*words, "--errors-shown=0"])
+    assert b"<image " not in (tmp_path / "out" / "detection.html").read_bytes()
     with pytest.raises(ConfigError, match="a short side of 65"):
         detect_command([*words[:-2], "--short-side=65", "--long-side=64"])
 
