@@ -67,6 +67,7 @@ class Labelled:
     labels_replaced: int = 0  # by noise
     labels_merged: int = 0  # of these, those equal to another label of their image
     t: float | None = None  # threshold of the resampling
+    capped: bool = False  # whether images above the threshold are shown less often, and not those below it more often
     epoch_samples: int = 0  # whole samples in an epoch of the train split
     few_labels: FewLabels | None = None  # the likely cause, where hardly any tag leads to a label
 
@@ -287,6 +288,8 @@ def _resample(
     if members.resample == "natural":
         labelled.epoch_samples = int(counts.sum())
         return
-    solved = solve(frequencies, counts, members.resample, members.epoch_samples, members.max_repeat)
+    length, most = members.epoch_samples, members.max_repeat
+    solved = solve(frequencies, counts, members.resample, length, most, members.cap_at)
+    labelled.capped = members.resample == "cap"
     write_repeats(source.spool, solved.repeats)
     labelled.t, labelled.epoch_samples = solved.t, solved.reached

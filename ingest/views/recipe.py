@@ -7,20 +7,22 @@ remade for a corpus that has grown, wherever the original files are then.
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from tagmill.ingest.labels.matching import MAX_FILE_BYTES, MatchRules
 from tagmill.ingest.labels.vocabulary_rules import VocabularyRules
 from tagmill.ingest.text.text_files import read_list
 from tagmill.ingest.views.keyed_random import Keys, keys_of
+from tagmill.ingest.views.resampling import ResampleKind
 from tagmill.shards.errors import ConfigError, TagmillError
 from tagmill.shards.formats.record import sha256_hex
-from tagmill.shards.settings.ranges import Between, Share, check_fields
+from tagmill.shards.settings.ranges import Between, Count, Share, check_fields
 from tagmill.shards.storage.store import Store
 from tagmill.shards.view import View
 
 MATCHING = ("aliases", "translations", "stop")  # files of the matching rules
 EXCLUDED = "excluded.txt"
+_KEPT = ("resample", "epoch_samples", "max_repeat", "noise", "subset")
 
 Repeats = Annotated[int, Between(1, 1 << 15)]
 Subset = Annotated[float, Between(0, 1, above=True)]
@@ -30,24 +32,31 @@ Subset = Annotated[float, Between(0, 1, above=True)]
 class Members:
     """Which samples are in a view, how often, and how noisy their labels are. Raises ConfigError for invalid values."""
 
-    resample: Literal["natural", "sqrt", "uniform"] = "natural"
+    resample: ResampleKind = "natural"
     epoch_samples: int | None = None  # target samples an epoch; None: see `resampling.solve`
     max_repeat: Repeats = 64
     noise: Share = 0.0  # share of training labels that are replaced
     subset: Subset = 1.0  # share of samples that are in the view
     excluded: tuple[str, ...] = ()  # keys
+    cap_at: Count | None = None  # t of `cap`, images of a label
 
     def __post_init__(self) -> None:
         check_fields(self, "view")
         if self.resample == "natural" and self.epoch_samples is not None:
             remedy = "natural gives every sample once: choose sqrt or uniform, or leave epoch_samples out"
             raise ConfigError("natural resampling and epoch_samples", "view", remedy)
+        if self.resample == "cap" and (self.cap_at is None) == (self.epoch_samples is None):
+            given = "without a threshold or a length" if self.cap_at is None else "with cap_at and epoch_samples"
+            remedy = "give one: --cap-at IMAGES, above which a label is thinned out, or --epoch-samples"
+            raise ConfigError(f"cap resampling {given}", "view", remedy)
+        if self.resample != "cap" and self.cap_at is not None:
+            raise ConfigError(f"cap_at with {self.resample} resampling", "view", "give --resample cap, or leave it out")
 
     def recipe(self) -> dict[str, Any]:
         """Returns everything that membership depends on."""
         excluded = hashlib.sha256("\n".join(sorted(set(self.excluded))).encode()).hexdigest()
-        kept = ("resample", "epoch_samples", "max_repeat", "noise", "subset")
-        return {**{name: getattr(self, name) for name in kept}, "excluded": excluded if self.excluded else None}
+        found = {name: getattr(self, name) for name in _KEPT} | {"excluded": excluded if self.excluded else None}
+        return found if self.cap_at is None else {**found, "cap_at": self.cap_at}  # absent: digests of before hold
 
     def keys(self) -> Keys:
         """Returns the excluded keys, [x, 16]. Raises ConfigError for invalid keys."""
@@ -132,10 +141,8 @@ def _rules_of(view: View, *, recount: bool) -> ViewRules:
         if sha256_hex(data) != recipe["excluded"]:
             raise TagmillError(f"{EXCLUDED} is not the file that the view was made from")
         excluded = tuple(data.decode().split("\n"))
-    kept = ("resample", "epoch_samples", "max_repeat", "noise", "subset")
-    return ViewRules(
-        rules, cuts, Members(**{name: recipe[name] for name in kept}, excluded=excluded), recipe["max_labels"]
-    )
+    members = Members(**{name: recipe[name] for name in _KEPT}, excluded=excluded, cap_at=recipe.get("cap_at"))
+    return ViewRules(rules, cuts, members, recipe["max_labels"])
 
 
 def _file(store: Store, name: str, digest: str) -> str:

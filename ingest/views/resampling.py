@@ -4,6 +4,10 @@ After D. Mahajan et al., "Exploring the Limits of Weakly Supervised Pretraining"
 image is shown max over its labels of max(1, phi(t / f)) times, f the images of a label, phi(x) = sqrt(x) (`sqrt`) or x
 (`uniform`). That falls with f, so it is the repeat of the image's rarest label. t is solved for a length of the epoch.
 
+`cap` shows no image more often than once: it keeps an image with probability max over its labels of t / max(f, t), after
+H. Xu et al., "Demystifying CLIP Data", ICLR 2024 (arXiv 2309.16671). t is given or solved for a length of the epoch.
+Of f > t images whose rarest label is one of f images, an epoch shows a share of t / f, and the next epoch others.
+
 All repeats are whole numbers of units of 2^-16, rounded down exactly, and their sums are int64.
 """
 
@@ -16,7 +20,7 @@ from tagmill.shards.arrays import Int32s, Int64s
 from tagmill.shards.errors import ConfigError
 from tagmill.shards.view import ONE
 
-ResampleKind = Literal["natural", "sqrt", "uniform"]
+ResampleKind = Literal["natural", "sqrt", "uniform", "cap"]
 
 UNITS: Final = 16  # bits of a repeat's fraction
 DEFAULT_LENGTH: Final = 2  # default length of an epoch, in multiples of the labelled images: half of it is repetition
@@ -50,13 +54,16 @@ def rarest_of(labels: Int32s, frequencies: Int64s) -> Int32s:
 def repeat_of(frequencies: Int64s, kind: ResampleKind, t: float, max_repeat: int) -> Int64s:
     """Returns repeats by label: floor(2^16 x min(max_repeat, max(1, phi(t / f)))), f in `frequencies` [L]; 0 where f is 0.
 
+    With `cap` they are max(1, floor(2^16 x min(1, t / f))): one unit at least, so that no image is lost for good.
     Exact, because every step uses integers; so no label's repeat falls while t grows. Raises ConfigError where
     frequencies or max_repeat are too large for 64 bits.
     """
     _check_size(frequencies, max_repeat)
     images = np.maximum(frequencies, 1)
     repeats = np.full(len(frequencies), ONE, np.int64)
-    if kind == "uniform":
+    if kind == "cap":
+        repeats = np.maximum(1, _quotient(t, images, UNITS, 1))
+    elif kind == "uniform":
         repeats = np.maximum(repeats, _quotient(t, images, UNITS, max_repeat))
     elif kind == "sqrt":
         # floor(sqrt(x)) = isqrt(floor(x)), with x = 2^32 t / f.
@@ -65,14 +72,20 @@ def repeat_of(frequencies: Int64s, kind: ResampleKind, t: float, max_repeat: int
 
 
 def solve(
-    frequencies: Int64s, rarest_counts: Int64s, kind: ResampleKind, epoch_samples: int | None, max_repeat: int
+    frequencies: Int64s,
+    rarest_counts: Int64s,
+    kind: ResampleKind,
+    epoch_samples: int | None,
+    max_repeat: int,
+    cap_at: int | None = None,
 ) -> Solved:
     """Returns the largest t (float64) for which the sum of all repeats does not exceed `epoch_samples`.
 
     `frequencies` [L] are the images of each label, `rarest_counts` [L] those whose rarest label it is. Where every
     image may be repeated `max_repeat` times, t is the least that does so. Without `epoch_samples`, twice as many
     samples as labelled images are asked for (or max_repeat times, if that is less), so that the cost is known
-    beforehand. Raises ConfigError for a length that cannot be reached.
+    beforehand. `cap_at` is t of `cap`, which has one of both; then every image is shown at most once, and t is the least
+    that shows all of them where the epoch has room. Raises ConfigError for a length that cannot be reached.
     """
     _check_size(frequencies, max_repeat)
     images = int(rarest_counts.sum())
@@ -84,6 +97,8 @@ def solve(
             remedy = "natural shows every image once: choose sqrt or uniform, or leave epoch_samples out"
             raise ConfigError("natural resampling and epoch_samples", "resampling", remedy)
         return _solution(frequencies, rarest_counts, kind, 0.0, max_repeat)
+    if kind == "cap":
+        return _capped(frequencies, rarest_counts, images, epoch_samples, cap_at)
     wanted = min(DEFAULT_LENGTH, max_repeat) * images if epoch_samples is None else epoch_samples
     if not images <= wanted <= images * max_repeat:
         remedy = f"give {images} (every labelled image once) to {images * max_repeat} (each {max_repeat} times)"
@@ -93,11 +108,28 @@ def solve(
     return _bisect(frequencies, rarest_counts, kind, wanted << UNITS, max_repeat)
 
 
+def _capped(
+    frequencies: Int64s, rarest_counts: Int64s, images: int, epoch_samples: int | None, cap_at: int | None
+) -> Solved:
+    """Returns the solution for `cap`, whose t or whose length of the epoch is given."""
+    if cap_at is not None:
+        return _solution(frequencies, rarest_counts, "cap", float(cap_at), 1)
+    assert epoch_samples is not None, "cap needs a threshold or a length"
+    least = -(-images // ONE)  # every repeat one unit
+    if not least <= epoch_samples <= images:
+        remedy = f"give {least} to {images}, each labelled image once"
+        raise ConfigError(f"epoch_samples {epoch_samples} cannot be reached", "resampling", remedy)
+    if not images:
+        return _solution(frequencies, rarest_counts, "cap", 0.0, 1)
+    return _bisect(frequencies, rarest_counts, "cap", epoch_samples << UNITS, 1)
+
+
 def _bisect(frequencies: Int64s, rarest_counts: Int64s, kind: ResampleKind, most: int, max_repeat: int) -> Solved:
     """Bisects over the bit patterns of float64, which sort like the numbers, until low and high are neighbours."""
     present = frequencies[rarest_counts > 0]
     power = 2 if kind == "sqrt" else 1
     low, high = float(present.min()), float(present.max()) * max_repeat**power  # every repeat 1, every one max_repeat
+    low = 0.0 if kind == "cap" else low  # every repeat one unit
     solved = _solution(frequencies, rarest_counts, kind, high, max_repeat)
     if solved.total <= most:
         return solved

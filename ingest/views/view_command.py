@@ -20,6 +20,7 @@ from tagmill.ingest.labels.vocabulary_rules import VocabularyRules
 from tagmill.ingest.text.text_files import read_list, text_of
 from tagmill.ingest.views.build import CorpusSource, Labelled, make_view
 from tagmill.ingest.views.recipe import Members, Repeats, Subset, ViewRules
+from tagmill.ingest.views.resampling import ResampleKind
 from tagmill.ingest.views.view_ending import view_ending
 from tagmill.ingest.workers.pool import warm
 from tagmill.shards.errors import ConfigError
@@ -66,10 +67,13 @@ class ViewConfig:
     """File of lines word<TAB>noun, for tags in other languages."""
     stop: str | None = None
     """File of tokens to ignore, one per line."""
-    resample: Literal["natural", "sqrt", "uniform"] = "natural"
-    """How often an image is in an epoch, by the frequency of its rarest label (Mahajan et al. 2018)."""
+    resample: ResampleKind = "natural"
+    """How often an image is in an epoch, by the frequency of its rarest label: sqrt and uniform repeat rare ones (Mahajan et
+    al. 2018), cap shows frequent ones less often than once (Xu et al. 2024)."""
     epoch_samples: int | None = None
     """Number of samples of an epoch after resampling."""
+    cap_at: Count | None = None
+    """With --resample cap, the images of a label in an epoch: of a label with more, a share is shown."""
     max_repeat: Repeats = 64
     """Maximum number of copies of an image in an epoch."""
     noise: Share = 0.0
@@ -111,7 +115,9 @@ class ViewConfig:
             entities=cuts.entities(),
         )
         excluded = _keys_in(self.exclude) if self.exclude else ()
-        members = Members(self.resample, self.epoch_samples, self.max_repeat, self.noise, self.subset, excluded)
+        members = Members(
+            self.resample, self.epoch_samples, self.max_repeat, self.noise, self.subset, excluded, self.cap_at
+        )
         return ViewRules(match, cuts, members, self.max_labels)
 
 

@@ -43,6 +43,8 @@ def _figures(labelled: Labelled) -> list[Figure]:
     ]
     if labelled.t is not None:
         legend = "Share of images below which a label's images are repeated."
+        if labelled.capped:
+            legend = "Images of a label above which they are shown less than once an epoch."
         found.append(Figure("threshold", f"{labelled.t:.3g}", legend))
     counts = [
         ("labels cut", labelled.labels_cut, "labels", "Lost by samples with more labels than --max-labels."),

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tagmill.ingest.labels.matching import MatchRules
-from tagmill.ingest.views.recipe import view_rules_of
+from tagmill.ingest.views.recipe import Members, view_rules_of
 from tagmill.ingest.views.view_command import ViewConfig, view
 from tagmill.shards.errors import ConfigError
 from tagmill.shards.manifest import Corpus
@@ -50,7 +50,11 @@ def of_cuts(folder: Path, made: Tagged) -> dict[str, Any]:
     return {**cuts, "resample": "sqrt", "epoch_samples": 40, "max_repeat": 9, "noise": 0.2, "subset": 0.8, "seed": 4}
 
 
-@pytest.mark.parametrize("kind", [of_words, of_a_file, of_entities, of_cuts])
+def of_a_cap(folder: Path, made: Tagged) -> dict[str, Any]:
+    return {"resample": "cap", "cap_at": 3, "seed": 1}
+
+
+@pytest.mark.parametrize("kind", [of_words, of_a_file, of_entities, of_cuts, of_a_cap])
 def test_rules_come_back_from_the_view_alone(
     made: Tagged, tmp_path: Path, kind: Callable[[Path, Tagged], dict[str, Any]]
 ) -> None:
@@ -119,3 +123,23 @@ def test_an_older_view_is_remade_by_its_own_rules(tmp_path: Path) -> None:
     assert (
         rules.vocabulary.earlier_labels() == tuple(label.synsets for label in labels) and rules.vocabulary.names() == {}
     )
+
+
+def test_the_recipe_of_rules_without_a_cap_is_what_it_was() -> None:
+    names = ["resample", "epoch_samples", "max_repeat", "noise", "subset", "excluded"]
+    assert list(Members("sqrt", 7).recipe()) == names
+    assert Members("cap", cap_at=4).recipe() == {**Members().recipe(), "resample": "cap", "cap_at": 4}
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"resample": "cap"}, "without a threshold or a length .*give one: --cap-at"),
+        ({"resample": "cap", "cap_at": 3, "epoch_samples": 5}, "with cap_at and epoch_samples"),
+        ({"resample": "sqrt", "cap_at": 3}, "cap_at with sqrt resampling"),
+        ({"resample": "cap", "cap_at": 0}, "cap_at"),
+    ],
+)
+def test_a_cap_has_a_threshold_or_a_length(values: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        Members(**values)

@@ -264,3 +264,50 @@ def test_memory_goes_with_labels_not_images() -> None:
     finally:
         tracemalloc.stop()
     assert peak < 20 * 8 * num_labels
+
+
+@given(st.lists(FREQUENCY, max_size=8), st.floats(0, 1e12))
+def test_a_capped_repeat_is_the_exact_floor_and_one_unit_at_least(frequencies: list[int], t: float) -> None:
+    repeats = repeat_of(np.array(frequencies, np.int64), "cap", t, 64)
+    for images, repeat in zip(frequencies, repeats.tolist(), strict=True):
+        exact = min(ONE, math.floor(ONE * Fraction(t) / images)) if images else 0
+        assert repeat == (max(1, exact) if images else 0)
+
+
+def test_capped_repeats_in_numbers() -> None:
+    found = solve(np.array([80_000, 20_000, 5_000, 0]), np.array([70_000, 20_000, 5_000, 0]), "cap", None, 64, 20_000)
+    assert found.repeats.tolist() == [ONE // 4, ONE, ONE, 0]
+    assert found.total == 70_000 * ONE // 4 + 25_000 * ONE and found.reached == 42_500 and found.t == 20_000
+    assert repeat_of(np.array([3]), "cap", 1.0, 1).tolist() == [ONE // 3]
+
+
+@given(corpora(), st.data())
+def test_the_threshold_of_a_cap_is_the_largest_that_does_not_exceed_the_epoch(
+    corpus: tuple[list[list[int]], int], data: st.DataObject
+) -> None:
+    frequencies, _, counts = counted(*corpus)
+    images = int(counts.sum())
+    if not images:
+        assert solve(frequencies, counts, "cap", 0, 64).reached == 0
+        return
+    wanted = data.draw(st.integers(1, images))
+    solved = solve(frequencies, counts, "cap", wanted, 64)
+    assert solved.total == int((repeat_of(frequencies, "cap", solved.t, 1) * counts).sum()) <= wanted * ONE
+    if solved.total < images * ONE:
+        after = math.nextafter(solved.t, math.inf)
+        assert int((repeat_of(frequencies, "cap", after, 1) * counts).sum()) > wanted * ONE
+    assert solve(frequencies, counts, "cap", images, 64).total == images * ONE  # all, once
+
+
+@pytest.mark.parametrize("wanted", [0, 6, -1])
+def test_a_cap_cannot_make_more_samples_than_there_are_images(wanted: int) -> None:
+    with pytest.raises(ConfigError, match="give 1 to 5"):
+        solve(np.array([5]), np.array([5]), "cap", wanted, 64)
+
+
+def test_a_cap_of_billions_of_images_and_17_000_labels() -> None:
+    ranks = np.arange(1, 17_001)
+    counts = np.int64(IMAGES // 11) // ranks  # Zipf's law
+    solved = solve(counts, counts, "cap", int(counts.sum()) // 4, 64)
+    assert 0 <= (int(counts.sum()) // 4) * ONE - solved.total < IMAGES  # a step of t is a unit of the largest label
+    assert (np.diff(solved.repeats) >= 0).all() and solved.repeats[0] < ONE == solved.repeats[-1]

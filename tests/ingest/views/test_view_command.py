@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from tagmill import cli
 from tagmill.ingest.views.view_command import ViewConfig, view
 from tagmill.shards.errors import ConfigError, CorpusError
 from tagmill.shards.manifest import Corpus
-from tagmill.shards.view import View
+from tagmill.shards.view import ONE, View, extra_offset
 from tests.ingest.tagged import Tagged, make
 
 TAGS = [["brownbear", "paris"], ["#jaguar"], ["sunsetbeach"], ["cat", "dog"], ["nothing at all"]]
@@ -37,6 +38,35 @@ def test_views_coexist(made: Tagged, capsys: pytest.CaptureFixture[str]) -> None
     assert noisy.file.recipe["noise"] == 0.2 and noisy.file.recipe["resample"] == "sqrt"
     cli.main(["corpus", "vocabulary", url, "--view", "noisy"])
     assert "brown_bear" in capsys.readouterr().out
+
+
+def test_a_cap_thins_out_the_labels_with_more_images_than_it_says(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = make(tmp_path, [[["cat"]] * 40, [["dog"]] * 7 + [["cat", "jaguar"]]], [[["cat"]]]).corpus.store.url
+    cli.main(["corpus", "view", url, "v", "--resample", "cap", "--cap-at", "10", "--processes", "1", "--json"])
+    found = json.loads(capsys.readouterr().out)
+    corpus = Corpus.open(url)
+    made, whole = (
+        View.open(corpus, "v"),
+        8,
+    )  # 41 cats: their share is 10 / 41, but the one that is a jaguar too is whole
+    assert found["t"] == 10 and found["capped"] and found["epoch_samples"] == whole + 40 * (10 * ONE // 41) // ONE
+    assert [line.counts for line in made.shards] == [
+        [],
+        [8],
+        [1],
+    ]  # whole copies; a held-out sample is never thinned out
+    shown = Counter[int]()
+    for epoch in range(82):
+        before = extra_offset(made.file.seed, epoch)
+        stop = (before + made.shard(0).fraction_sum) // ONE - before // ONE
+        assert stop in (9, 10)
+        shown.update(made.extras(0, before, 0, stop).tolist())
+    assert set(shown) == set(range(40)) and all(18 <= times <= 21 for times in shown.values())
+    cli.main(["corpus", "view", url, "v", "--resample", "cap", "--epoch-samples", "18", "--processes", "1"])
+    assert "above which they are shown less than once an epoch" in " ".join(capsys.readouterr().out.split())
+    assert json.loads(made.store.read("view.json"))["recipe"]["cap_at"] == 10
 
 
 def test_the_same_config_gives_the_same_view_and_another_corpus_refuses_it(made: Tagged, tmp_path: Path) -> None:
