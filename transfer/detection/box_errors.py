@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from tagmill.transfer.detection.targets import Target
+from tagmill.transfer.outcome.intervals import Floats
 
 SCORE = 0.5  # from which on a detection counts here; average precision takes all
 OVERLAP = 0.5  # intersection over union of a detection and an object that are the same
 MOST_BOXES = 12  # of an image that are kept
 
-Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
 
