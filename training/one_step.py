@@ -17,9 +17,10 @@ from tagmill.training.step.seeds import begin_randomness
 from tagmill.training.step.slices import slices
 
 
-def backward(run: StepRun, batch: Batch) -> torch.Tensor:
-    """Adds the gradient of a step's images to the weights', in the configuration's number of parts. Returns the loss, summed
-    over the images, float64 on the device."""
+def backward(run: StepRun, batch: Batch, own: int | None = None) -> torch.Tensor:
+    """Adds the gradient of a step's images to the weights', in the configuration's number of parts: of the first `own` images,
+    by default of all; the others are there to be mixed with them. Returns the loss, summed over these images, float64 on the
+    device."""
     config, normalised = run.config, run.normalised
     terms = batch.terms()
     if run.label_weights is not None:
@@ -27,7 +28,7 @@ def backward(run: StepRun, batch: Batch) -> torch.Tensor:
     targets = batch.terms(shared=False) if config.loss == "sigmoid" else None
     total = torch.zeros((), device=run.device, dtype=torch.float64)
     output: Literal["bfloat16", "float32"] = "bfloat16" if config.precision == "bf16" else "float32"
-    parts = slices(batch, config.accumulation, only_valid=normalised, filler_size=run.filler_size)
+    parts = slices(batch, config.accumulation, only_valid=normalised, filler_size=run.filler_size, own=own)
     for number, part in enumerate(parts):
         run.progress.at("forward", run.step)
         # Dropout and the like are a function of step, rank and part.
@@ -52,11 +53,12 @@ def backward(run: StepRun, batch: Batch) -> torch.Tensor:
     return total
 
 
-def take_step(run: StepRun, batch: Batch, before: dict[str, object], rate: float) -> None:
+def take_step(run: StepRun, batch: Batch, before: dict[str, object], rate: float, *, own: int | None = None) -> None:
     """Computes the gradient of a step's uint8 images, on the run's device, and lets the optimiser take the step with a learning
-    rate. `before`: the loader's state before it."""
-    config, seen = run.config, batch.valid.sum()
-    loss = backward(run, batch)
+    rate. `before`: the loader's state before it. `own`: images from the front that the step learns from, by default all."""
+    config, seen = run.config, batch.valid[:own].sum()
+    count = batch.count if own is None else own
+    loss = backward(run, batch, own)
     run.progress.at("optimiser", run.step)
     norm = gradient_norm(run.model, config.clip)
     for group in run.optimiser.param_groups:
@@ -65,5 +67,5 @@ def take_step(run: StepRun, batch: Batch, before: dict[str, object], rate: float
     run.optimiser.zero_grad()
     if run.ema is not None:
         run.ema.follow(run.model, run.step)
-    run.unlogged.append((before, torch.stack([loss, seen, batch.count - seen, norm]).double()))
+    run.unlogged.append((before, torch.stack([loss, seen, count - seen, norm]).double()))
     run.step += 1

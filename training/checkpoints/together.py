@@ -50,6 +50,15 @@ def on_all(group: Any, action: Callable[[], T]) -> T:
     return found
 
 
+def from_all(group: Any, value: T) -> list[T]:
+    """Returns the values of all processes, by rank, on each of them."""
+    if group is None:
+        return [value]
+    found: list[Any] = [None] * dist.get_world_size(group)
+    dist.all_gather_object(found, value, group=group)
+    return found
+
+
 def check_output(store: Store, group: Any) -> None:
     """Raises TagmillError, on all processes, for an output that cannot be written, or that they do not share."""
 

@@ -16,7 +16,8 @@ from tagmill.training.parallel.watchdog import group_timeout
 
 
 def begin_processes(config: TrainConfig, stack: ExitStack) -> tuple[World, str]:
-    """Joins the processes, which communicate by nccl on GPUs and gloo on CPUs. Returns the world and the device."""
+    """Joins the processes, which communicate by nccl on GPUs and gloo on CPUs. Where they have joined before, they
+    stay joined when `stack` ends. Returns the world and the device."""
     world, cuda = World.from_environment(), config.device != "cpu" and torch.cuda.is_available()
     if config.device == "cuda" and not cuda:
         raise ConfigError("device cuda, but torch sees no GPU", "train", "give --device cpu, or check nvidia-smi")
@@ -30,7 +31,7 @@ def begin_processes(config: TrainConfig, stack: ExitStack) -> tuple[World, str]:
     if cuda:
         torch.cuda.set_device(device)
     stack.enter_context(gpu_settings(config, device))
-    if world.size > 1:
+    if world.size > 1 and not dist.is_initialized():
         # Checkpoints that are saved in the background, and the agreement to stop, communicate between CPUs.
         backend, own = ("cpu:gloo,cuda:nccl", torch.device(device)) if cuda else ("gloo", None)
         limit = group_timeout(config.collective_timeout)

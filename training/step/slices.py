@@ -23,8 +23,10 @@ class Slice(NamedTuple):
         return Terms(places.clamp(min=0), whole.ids, whole.weights * (places >= 0))
 
 
-def slices(batch: Batch, parts: int, *, only_valid: bool, filler_size: int | None = None) -> list[Slice]:
-    """Divides a batch into at most `parts` slices of nearly equal size.
+def slices(
+    batch: Batch, parts: int, *, only_valid: bool, filler_size: int | None = None, own: int | None = None
+) -> list[Slice]:
+    """Divides a batch, or its first `own` slots, into at most `parts` slices of nearly equal size.
 
     With `only_valid` they have only slots that hold an image, at least two in each, for networks that normalise over a
     batch: holes and padding are black. A batch with one image has it twice (and it counts once); one without images has one
@@ -33,26 +35,28 @@ def slices(batch: Batch, parts: int, *, only_valid: bool, filler_size: int | Non
     `filler_size` is for processes that must call the network equally often, because collectives are part of it: then there
     are `parts` slices, the missing ones fillers of `filler_size` images (0 or 1).
     """
-    rows = _rows(batch, only_valid)
+    taught = len(batch) if own is None else own
+    filled = batch.filled if taught == len(batch) or not only_valid else int(batch.valid[:taught].sum())
+    rows = _rows(batch, taught, filled, only_valid=only_valid)
     most = max(1, len(rows) // 2 if only_valid else len(rows))
     found = list[Slice]()
     for part in rows.tensor_split(min(parts, most)):
         places = torch.full((len(batch),), -1, dtype=torch.int64, device=part.device)
         places[part] = torch.arange(len(part), device=part.device)
-        found.append(Slice(part, places, filler=only_valid and not batch.filled))
+        found.append(Slice(part, places, filler=only_valid and not filled))
     if filler_size is None or not only_valid:
         return found
     rows = torch.zeros(filler_size, dtype=torch.int64, device=batch.images.device)
     filler = Slice(rows, torch.full((len(batch),), -1, dtype=torch.int64, device=rows.device), filler=True)
     found = [filler if part.filler else part for part in found]
-    return found + [filler] * (min(parts, len(batch)) - len(found))
+    return found + [filler] * (min(parts, taught) - len(found))
 
 
-def _rows(batch: Batch, only_valid: bool) -> torch.Tensor:
+def _rows(batch: Batch, taught: int, filled: int, *, only_valid: bool) -> torch.Tensor:
     device = batch.images.device
-    if not only_valid or batch.filled == len(batch):
-        return torch.arange(len(batch), device=device)
-    if batch.filled == 0:
+    if not only_valid or filled == taught:
+        return torch.arange(taught, device=device)
+    if filled == 0:
         return torch.zeros(1, dtype=torch.int64, device=device)
-    rows = batch.valid.nonzero().flatten()  # waits for a GPU: only in a batch that has holes or padding
+    rows = batch.valid[:taught].nonzero().flatten()  # waits for a GPU: only in a batch that has holes or padding
     return rows.repeat(2) if len(rows) == 1 else rows

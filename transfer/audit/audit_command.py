@@ -21,6 +21,7 @@ from tagmill.transfer.audit.attribute_table import read_attributes
 from tagmill.transfer.audit.audit_facts import audit_facts
 from tagmill.transfer.audit.audit_page import FindingImages, audit_page, finding_images
 from tagmill.transfer.audit.subject_counts import count_hits, subtrees
+from tagmill.transfer.command.ranks import one_process
 from tagmill.transfer.features.backbone import read_model
 from tagmill.transfer.outcome.canonical import canonical_json
 from tagmill.transfer.sets.open_set import open_set
@@ -79,6 +80,7 @@ AUDIT_COMMAND = CommandLine(
 def audit_command(arguments: Sequence[str]) -> None:
     """Runs one `tagmill transfer audit` command line. Raises TagmillError for models, sets and tables that do not do."""
     (chosen,) = AUDIT_COMMAND.parse(arguments)
+    one_process("tagmill transfer audit")
     facts, examples = audit(chosen)
     store = Store(str(chosen.output))
     store.put(AUDIT_FILE, canonical_json(facts, indent=1))

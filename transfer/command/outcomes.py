@@ -10,6 +10,7 @@ from time import monotonic
 from tagmill.shards import Store
 from tagmill.training.trained.model import Trained
 from tagmill.transfer.command.protocols import PROTOCOLS, Bench, Settings
+from tagmill.transfer.command.ranks import Ranks
 from tagmill.transfer.outcome.canonical import canonical_json
 from tagmill.transfer.outcome.outcome import Outcome
 from tagmill.transfer.outcome.outcome_file import OUTCOME_FORMAT, outcome_bytes, read_outcome
@@ -30,7 +31,7 @@ def judged(bench: Bench, random_seed: int | None) -> Iterator[Judged]:
             file = f"outcomes/{outcome_name(bench.trained, options.resolution, sets, name, settings)}.parquet"
             bench.shown.stage(f"judge: {name}")
             run = partial(_outcome, bench, name, settings)
-            yield kept_outcome(store, file, model_name(bench.trained), run, random_seed)
+            yield kept_outcome(store, file, model_name(bench.trained), run, random_seed, bench.ranks)
 
 
 def _outcome(bench: Bench, protocol: str, settings: Settings) -> Outcome:
@@ -38,14 +39,21 @@ def _outcome(bench: Bench, protocol: str, settings: Settings) -> Outcome:
 
 
 def kept_outcome(
-    store: Store, file: str, model: str, run: Callable[[], Outcome], random_seed: int | None = None
+    store: Store,
+    file: str,
+    model: str,
+    run: Callable[[], Outcome],
+    random_seed: int | None = None,
+    ranks: Ranks | None = None,
 ) -> Judged:
     """Returns the outcome in a file; `run` makes it where there is none. `model`: how it names the model, because the address
-    of a model is no fact about it: the same weights elsewhere give the same outcome."""
-    if not store.exists(file):
+    of a model is no fact about it: the same weights elsewhere give the same outcome. `ranks`: all of them run it, and the first
+    writes it."""
+    all_of_them = ranks or Ranks()
+    if not all_of_them.on_first(lambda: store.exists(file)):
         begun = monotonic()
-        store.put_new(file, outcome_bytes(replace(run(), model=model)))
-        _note_seconds(store, file, monotonic() - begun)
+        found = replace(run(), model=model)
+        all_of_them.on_first(lambda: _keep(store, file, found, monotonic() - begun))
     data = store.read(file)
     return Judged(read_outcome(data, file), hashlib.sha256(data).hexdigest(), file, random_seed)
 
@@ -73,6 +81,11 @@ def outcome_name(
 def model_name(trained: Trained) -> str:
     """Returns how outcomes name the model: its network and the first digits of its digest."""
     return f"{trained.network} {trained.digest[:12]}"
+
+
+def _keep(store: Store, file: str, found: Outcome, seconds: float) -> None:
+    store.put_new(file, outcome_bytes(found))
+    _note_seconds(store, file, seconds)
 
 
 def _note_seconds(store: Store, file: str, seconds: float) -> None:

@@ -1,12 +1,13 @@
 """The protocols of `tagmill transfer`: one table of what each runs, and with which settings."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from tagmill.shards import Store
 from tagmill.shards.progress.protocol import Progress
 from tagmill.training.trained.model import Trained
+from tagmill.transfer.command.ranks import Ranks, one_process
 from tagmill.transfer.command.transfer_options import TransferOptions
 from tagmill.transfer.features.backbone import open_backbone
 from tagmill.transfer.features.extract import Sharing, extract
@@ -33,6 +34,7 @@ class Bench:
     test: LabelledSet
     options: TransferOptions
     shown: Progress
+    ranks: Ranks = Ranks()  # noqa: RUF009  # frozen
 
     @cached_property
     def features(self) -> ProbeInput:
@@ -53,6 +55,7 @@ class Protocol:
 
     variants: Callable[[TransferOptions], list[Settings]]  # one run for each; they are part of an outcome's name
     run: Callable[[Bench, Settings], Outcome]
+    several: bool = False  # whether several processes divide its work
 
 
 def _linear(bench: Bench, settings: Settings) -> Outcome:
@@ -130,6 +133,12 @@ PROTOCOLS: dict[str, Protocol] = {
     "knn": Protocol(lambda options: [{"neighbours": options.neighbours}], _knn),
     "few-shot": Protocol(_shots_and_seeds, _few_shot),
     "swag-linear": Protocol(lambda options: [{}], _swag_linear),
-    "fine-tune": Protocol(_fine_tunings, _fine_tune),
-    "few-shot-fine-tune": Protocol(_few_shot_fine_tunings, _few_shot_fine_tune),
+    "fine-tune": Protocol(_fine_tunings, _fine_tune, several=True),
+    "few-shot-fine-tune": Protocol(_few_shot_fine_tunings, _few_shot_fine_tune, several=True),
 }
+
+
+def check_processes(names: Sequence[str]) -> None:
+    """Raises ConfigError for protocols that one process runs, under torchrun with several."""
+    if alone := [name for name in dict.fromkeys(names) if not PROTOCOLS[name].several]:
+        one_process(", ".join(alone))

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import asdict
 
 from tagmill.shards import ConfigError, Store
@@ -14,7 +14,8 @@ from tagmill.shards.terminal.safe_text import safe_text
 from tagmill.training.trained.model import Trained
 from tagmill.transfer.command.divided_set import divided
 from tagmill.transfer.command.outcomes import judged
-from tagmill.transfer.command.protocols import Bench
+from tagmill.transfer.command.protocols import Bench, check_processes
+from tagmill.transfer.command.ranks import Ranks, joined_ranks
 from tagmill.transfer.command.transfer_options import TransferOptions
 from tagmill.transfer.features.backbone import read_model
 from tagmill.transfer.features.random_network import random_network
@@ -56,11 +57,20 @@ _NAMED = (
 def transfer_command(arguments: Sequence[str]) -> None:
     """Runs one `tagmill transfer` command line. Raises TagmillError."""
     options, shown = TRANSFER_COMMAND.parse(arguments)
+    check_processes(options.protocols)
+    with ExitStack() as stack:
+        _transfer(options, joined_ranks(options.device, stack), json=shown.json)
+
+
+def _transfer(options: TransferOptions, ranks: Ranks, *, json: bool) -> None:
+    """All processes find the outcomes; the first one reports."""
     trained = read_model(options.model, options.network)
     train, test, notes = sets_of(options)
     seen = None if options.trained_on is None else read_trained_on(options.trained_on, options.evaluation_set)
-    with nullcontext(Silent()) if shown.json else progress_shown() as progress:
-        found = all_outcomes(trained, train, test, options, progress)
+    with nullcontext(Silent()) if json or not ranks.first else progress_shown() as progress:
+        found = all_outcomes(trained, train, test, options, progress, ranks)
+        if not ranks.first:
+            return
         facts = RunFacts(
             options.model,
             trained.digest,
@@ -75,7 +85,7 @@ def transfer_command(arguments: Sequence[str]) -> None:
         report = write_report(
             Store(options.output), facts, found, test, images=options.images, notes=notes, bounds=bounds
         )
-    if shown.json:
+    if json:
         sys.stdout.write(report.decode())
     else:
         print_lines(ending_lines(found, options.output, notes, bounds))
@@ -100,13 +110,19 @@ def sets_of(options: TransferOptions) -> tuple[LabelledSet, LabelledSet, list[st
 
 
 def all_outcomes(
-    trained: Trained, train: LabelledSet, test: LabelledSet, options: TransferOptions, shown: Progress
+    trained: Trained,
+    train: LabelledSet,
+    test: LabelledSet,
+    options: TransferOptions,
+    shown: Progress,
+    ranks: Ranks | None = None,
 ) -> list[Judged]:
     """Returns the outcomes of the model and then of each random network."""
-    found = list(judged(Bench(trained, train, test, options, shown), None))
+    all_of_them = ranks or Ranks()
+    found = list(judged(Bench(trained, train, test, options, shown, all_of_them), None))
     for seed in range(options.random_networks):
         other = random_network(trained, seed, train, threads=options.threads)
-        found += judged(Bench(other, train, test, options, shown), seed)
+        found += judged(Bench(other, train, test, options, shown, all_of_them), seed)
     return found
 
 

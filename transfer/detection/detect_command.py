@@ -13,6 +13,7 @@ from tagmill.shards.progress.shown import progress_shown
 from tagmill.shards.settings.options import CommandLine, JsonOutput
 from tagmill.shards.settings.ranges import Between, Count, CountOrZero, Seconds
 from tagmill.shards.terminal.safe_text import ERROR_CELLS, safe_text
+from tagmill.transfer.command.ranks import one_process
 from tagmill.transfer.detection.average_precision import AveragePrecision
 from tagmill.transfer.detection.box_errors import BoxErrors
 from tagmill.transfer.detection.coco_set import open_coco
@@ -83,6 +84,7 @@ DETECT_COMMAND = CommandLine(
 def detect_command(arguments: Sequence[str]) -> None:
     """Runs one `tagmill transfer detect` command line. Raises TagmillError."""
     chosen, shown = DETECT_COMMAND.parse(arguments)
+    one_process("tagmill transfer detect")
     cuda = chosen.device != "cpu" and torch.cuda.is_available()
     if chosen.device == "cuda" and not cuda:
         raise ConfigError("device cuda, but torch sees no GPU", "transfer", "give --device cpu, or check nvidia-smi")

@@ -1,29 +1,30 @@
 """Fine-tunes a trained network on a labelled set, and has it name the classes of a test set.
 
 A step is that of `tagmill train` (`training/one_step.py`), and so are the checkpoints: a run that is killed and started again
-goes on from the last one and ends, on a CPU, with the same outcome bit for bit. One process does it; what a step needs of
-others (`StepRun.world`) is there, and the images of a step are a function of its number, so that several could divide them.
+goes on from the last one and ends, on a CPU, with the same outcome bit for bit.
+
+Several processes divide the images of each step and of the test. Which images a step has, and how they are cropped and
+mixed, is a function of its number, so that the weights are those of one process to rounding, and a checkpoint continues on any
+number of processes. Networks with batch normalisation are the exception: as in `tagmill train` each process normalises its own
+images.
 """
 
 import hashlib
 import json
-import math
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 
 import torch
 from rich.console import Console
 
-from tagmill.shards import ConfigError, Store, TagmillError
+from tagmill.shards import Store
 from tagmill.shards.progress.protocol import Progress, Silent
 from tagmill.training.checkpoints.layout import TRANSFORM
 from tagmill.training.checkpoints.restoring import resume
 from tagmill.training.checkpoints.saving import Checkpoints
 from tagmill.training.config.train import TrainConfig
-from tagmill.training.one_step import take_step
 from tagmill.training.parallel.processes import begin_processes
+from tagmill.training.parallel.watchdog import watched
 from tagmill.training.parallel.wrap import distributed
 from tagmill.training.run import StepRun
 from tagmill.training.step.optimiser import build_optimiser
@@ -34,16 +35,16 @@ from tagmill.transfer.finetune.judge import judge
 from tagmill.transfer.finetune.network import sized, tuned_network
 from tagmill.transfer.finetune.options import FineTuneOptions
 from tagmill.transfer.finetune.recipe import Recipe, recipe_of
-from tagmill.transfer.finetune.set_images import SetBatch, SetImages, count_reasons, train_batch, typical_size
-from tagmill.transfer.finetune.set_order import SetOrder, Turns
+from tagmill.transfer.finetune.set_images import SetImages, typical_size
+from tagmill.transfer.finetune.set_order import SetOrder
 from tagmill.transfer.finetune.set_vocabulary import vocabulary_of
+from tagmill.transfer.finetune.tuning_steps import take_steps
 from tagmill.transfer.outcome.outcome import Outcome
 from tagmill.transfer.sets.labelled_set import LabelledSet
 from tagmill.transfer.sets.set_pair import check_pair
 from tagmill.transfer.sets.single_label import with_one_label
 
-FORMAT = 2  # increased with every change that alters what a run learns
-CHECKED = 20  # steps between two looks at the loss, for which the host waits for the device
+FORMAT = 3  # increased with every change that alters what a run learns
 
 
 def fine_tune(
@@ -55,7 +56,8 @@ def fine_tune(
     progress: Progress | None = None,
 ) -> Outcome:
     """Trains a new last layer and all weights below it on `train`, and returns the five best classes of each image of `test`.
-    Images with no label or with several are left out of both and counted.
+    Images with no label or with several are left out of both and counted. Every process of a run under torchrun calls it, and
+    each returns the whole outcome.
 
     `work`: folder or bucket prefix for checkpoints, below a name made of all that decides the weights, so that no other model,
     set or setting meets them. Raises ConfigError for sets and settings that make no run, and TagmillError where the loss or the
@@ -73,12 +75,13 @@ def fine_tune(
         vocabulary, store = vocabulary_of(train.classes), Store(config.output)
         checkpoints = stack.enter_context(Checkpoints(run, store, vocabulary, _beside(recipe, run)))
         resume(run, checkpoints, vocabulary, Console(quiet=True))
+        group = checkpoints.group
         shown.stage("fine-tune", run.steps)
         shown.advance(run.step)
         with SetImages(train, recipe.size, options.threads) as images:
-            _take_steps(run, order, images, recipe, checkpoints, shown)
+            take_steps(run, order, images, recipe, checkpoints, shown)
         with SetImages(test, recipe.size, options.threads) as images:
-            found = judge(run, images, test, recipe, shown)
+            found = judge(run, images, test, recipe, shown, group)
     settings = {"recipe": recipe.settings(), "momentum": MOMENTUM, "seed": options.seed, "precision": options.precision}
     settings |= {"train": train.name, "train_images": len(train), "train_skipped": {**unused, **order.skipped}}
     settings |= {"run": config.output.rpartition("/")[2], "network": config.model, "network_args": config.model_args}
@@ -134,11 +137,9 @@ def _begin(
 ) -> tuple[StepRun, SetOrder]:
     """Returns a run before its first step, and the order of its images."""
     world, device = begin_processes(config, stack)
-    if world.size > 1:
-        raise ConfigError(f"{world.size} processes", "fine-tuning", "start one: it does not divide its work")
-    model = tuned_network(trained, config, len(train.classes), zero_head=recipe.zero_head)
+    model = tuned_network(trained, config, len(train.classes), zero_head=recipe.zero_head, processes=world.size)
     model = model.to(device).to(memory_format=torch.channels_last).train()
-    forward, average = distributed(config, model, 1)
+    forward, average = distributed(config, model, world.size)
     order = SetOrder(config.loader_config(), len(train), train.digest, config.seed)
     transform, steps = trained.transform or Transform(), recipe.schedule.steps
     optimiser = build_optimiser(config, model)
@@ -154,60 +155,8 @@ def _begin(
         steps,
         order.batches_per_epoch,
         None,
+        watched(config.collective_timeout, stack),
         mean=transform.mean,
         std=transform.std,
     )
     return run, order
-
-
-def _take_steps(
-    run: StepRun, order: SetOrder, images: SetImages, recipe: Recipe, checkpoints: Checkpoints, shown: Progress
-) -> None:
-    """Takes the steps that are left."""
-    for turns, found in _batches(order, images, recipe, range(run.step, run.steps), run.config.seed):
-        rate = recipe.schedule.rate(run.step)
-        take_step(run, found.batch.to(run.device, non_blocking=True), order.state_dict(), rate)
-        count_reasons(order.skipped, found, (turns.passes == 0).tolist())
-        order.step, run.images = run.step, run.images + len(found.batch)
-        due = run.step == run.steps or checkpoints.due()
-        if due or len(run.unlogged) >= CHECKED:
-            _check(run, order)
-        if due:
-            checkpoints.save()
-        shown.advance(1)
-    checkpoints.wait()
-
-
-def _batches(
-    order: SetOrder, images: SetImages, recipe: Recipe, steps: range, seed: int
-) -> Iterator[tuple[Turns, SetBatch]]:
-    """Yields the images of steps; those of the next one are read and decoded in the meantime."""
-
-    def read(step: int) -> tuple[Turns, SetBatch]:
-        turns = order.turns(step)
-        return turns, train_batch(images, turns, recipe, seed, step)
-
-    with ThreadPoolExecutor(1) as ahead:
-        coming = None
-        for step in steps:
-            made = read(step) if coming is None else coming.result()
-            coming = ahead.submit(read, step + 1) if step + 1 in steps else None
-            yield made
-
-
-def _check(run: StepRun, order: SetOrder) -> None:
-    """Raises TagmillError if the loss or the gradient of a step since the last check was not finite, or if no image of the
-    first pass could be used."""
-    first = run.step - len(run.unlogged)
-    numbers = torch.stack([each for _, each in run.unlogged]).tolist()
-    run.unlogged = []
-    for step, (loss, _, _, norm) in enumerate(numbers, first + 1):
-        if not (math.isfinite(loss) and math.isfinite(norm)):
-            what = f"fine-tuning diverged: the loss is {loss:g}, the norm of the gradient {norm:g}"
-            raise TagmillError(
-                what, f"step {step:,} of {run.steps:,}", "give a lower --fine-tune-lr; there is no outcome"
-            )
-    seen = min(run.images, order.images)
-    if sum(order.skipped.values()) == seen:
-        reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(order.skipped.items()))
-        raise ConfigError(f"no training image can be used: {reasons}", "fine-tuning", "look at the files of the set")

@@ -31,15 +31,16 @@ def sized(config: TrainConfig) -> TrainConfig:
     return config
 
 
-def tuned_network(trained: Trained, config: TrainConfig, classes: int, *, zero_head: bool) -> nn.Module:
+def tuned_network(
+    trained: Trained, config: TrainConfig, classes: int, *, zero_head: bool, processes: int = 1
+) -> nn.Module:
     """Returns a network with the weights of `trained` and a new last layer of `classes` outputs, drawn from `config.seed`, or
-    zero. Raises TagmillError for a model that cannot be built, has no last layer of its own or is not finite."""
+    zero. Raises TagmillError for a model that cannot be built, has no last layer of its own or is not finite, and for steps
+    that are too small for it on so many `processes`."""
     check_finite(trained.weights, trained.where)
     torch.manual_seed(config.seed)
     model = build_model(config, classes)
-    if has_batch_statistics(model) and config.batch_size < 2:
-        what = "steps of one image for a network with batch normalisation"
-        raise ConfigError(what, "fine-tuning", "give a larger --fine-tune-batch")
+    _check_share(config.batch_size, processes, normalised=has_batch_statistics(model))
     path = classifier_path(model)
     if path is None:
         what = f"{config.model} has no last layer that timm names, or several"
@@ -49,3 +50,14 @@ def tuned_network(trained: Trained, config: TrainConfig, classes: int, *, zero_h
         for value in model.get_submodule(path).parameters():
             nn.init.zeros_(value)
     return model
+
+
+def _check_share(batch_size: int, processes: int, *, normalised: bool) -> None:
+    """Raises ConfigError where a step leaves a process without an image, or with a single one that a network with batch
+    normalisation cannot normalise."""
+    if batch_size // processes >= (2 if normalised else 1):
+        return
+    what = "steps of one image" if batch_size == 1 else f"steps of {batch_size:,} images"
+    kind = " for a network with batch normalisation" if normalised else ""
+    who, fewer = (f" on {processes:,} processes", ", or start fewer processes") if processes > 1 else ("", "")
+    raise ConfigError(f"{what}{kind}{who}", "fine-tuning", f"give a larger --fine-tune-batch{fewer}")

@@ -4,7 +4,7 @@ import io
 import itertools
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -12,7 +12,6 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 import numpy as np
-import torch
 from PIL import Image
 
 from tagmill.ingest.reasons import Reason
@@ -21,16 +20,16 @@ from tagmill.pipeline import (
     Batch,
     Crops,
     ImageDecoder,
-    Mix,
     Windows,
+    World,
     eval_crops,
     square_crops,
     train_crops,
     whole_images,
 )
-from tagmill.shards.arrays import Int32s
-from tagmill.training.step.seeds import seed_of
+from tagmill.shards.arrays import Int32s, Int64s
 from tagmill.transfer.features.decoded import prepared_jpegs
+from tagmill.transfer.finetune.mixing import mixed_slots, mixing_of, partner_of
 from tagmill.transfer.finetune.recipe import Recipe
 from tagmill.transfer.finetune.set_order import Turns
 from tagmill.transfer.sets.labelled_set import LabelledSet
@@ -44,7 +43,12 @@ class SetBatch(NamedTuple):
     """A batch of a set."""
 
     batch: Batch  # uint8 images; `valid` is False where there is none
-    reasons: list[str]  # [b], why an image could not be used; '' where it could
+    reasons: list[str]  # [own], why an image could not be used; '' where it could
+
+    @property
+    def own(self) -> int:
+        """Images from the front that belong to this process; others are there to be mixed with them."""
+        return len(self.reasons)
 
 
 class SetImages:
@@ -87,11 +91,41 @@ class SetImages:
         return found
 
 
-def train_batch(images: SetImages, turns: Turns, recipe: Recipe, seed: int, step: int) -> SetBatch:
-    """Returns the images of a step, cropped, flipped and, where the recipe says so, with what mixup mixes: a function of the
-    seed, the step and the set."""
-    found = images.batch(turns.places.tolist(), partial(_train_windows, recipe, seed, turns))
-    return found._replace(batch=mixed_by_one_share(found.batch, recipe.mixup, seed, step)) if recipe.mixup else found
+def train_batch(
+    images: SetImages, turns: Turns, recipe: Recipe, seed: int, step: int, world: World | None = None
+) -> SetBatch:
+    """Returns the images of a step that this process has, cropped, flipped and, where the recipe says so, with what mixup mixes
+    into them: a function of the seed, the step and the set, whatever the world. `world`: None is one process."""
+    ranks = world or World()
+    own = list(range(ranks.rank, len(turns.places), ranks.size))
+    if not recipe.mixup:
+        return _slots(images, turns, recipe, seed, own, len(own))
+    share, following = mixing_of(seed, step, recipe.mixup, len(turns.places))
+    slots = [*own, *sorted({*following[own].tolist()} - {*own})]
+    while True:
+        found = _slots(images, turns, recipe, seed, slots, len(own))
+        valid = dict(zip(slots, found.batch.valid.tolist(), strict=True))
+        if not (more := _unknown_partners([slot for slot in own if valid[slot]], following, valid)):
+            return found._replace(batch=mixed_slots(found.batch, slots, len(own), share, following))
+        slots += more  # the partner of an image could not be used: those after it are read too
+
+
+def _unknown_partners(slots: Sequence[int], following: Int64s, valid: Mapping[int, bool]) -> list[int]:
+    """Returns slots of which must be known whether they have an image, before the partners of `slots` are."""
+    found = set[int]()
+    for slot in slots:
+        if partner_of(slot, following, valid) is None:
+            after = int(following[slot])
+            while after in valid:
+                after = int(following[after])
+            found.add(after)
+    return sorted(found)
+
+
+def _slots(images: SetImages, turns: Turns, recipe: Recipe, seed: int, slots: Sequence[int], own: int) -> SetBatch:
+    some = Turns(turns.places[slots], turns.passes[slots])
+    found = images.batch(some.places.tolist(), partial(_train_windows, recipe, seed, some))
+    return SetBatch(found.batch, found.reasons[:own])
 
 
 def eval_windows(recipe: Recipe, widths: Int32s, heights: Int32s) -> Crops:
@@ -99,16 +133,6 @@ def eval_windows(recipe: Recipe, widths: Int32s, heights: Int32s) -> Crops:
     if recipe.test_share is None:
         return whole_images(widths, heights)
     return eval_crops(widths, heights, recipe.size, recipe.test_share)
-
-
-def mixed_by_one_share(batch: Batch, alpha: float, seed: int, step: int) -> Batch:
-    """Returns a batch whose images are mixed with others of it in a random order, all by one share of the beta distribution
-    with both parameters `alpha`, as BiT's code does. Slots without an image stay so."""
-    draw = np.random.default_rng(seed_of(seed, step, 1))
-    share, rows = draw.beta(alpha, alpha), np.flatnonzero(batch.valid.numpy())
-    partners = np.arange(len(batch))
-    partners[rows] = draw.permutation(rows)
-    return replace(batch, mix=Mix(torch.from_numpy(partners), torch.full((len(batch),), share, dtype=torch.float32)))
 
 
 def typical_size(labelled: LabelledSet) -> tuple[int, int]:
@@ -122,7 +146,7 @@ def typical_size(labelled: LabelledSet) -> tuple[int, int]:
 
 
 def count_reasons(into: Counter[str], found: SetBatch, counted: Sequence[bool]) -> None:
-    """Adds the reasons of the slots that are `counted`."""
+    """Adds the reasons of the images that are `counted`, [own]."""
     into.update(reason for reason, count in zip(found.reasons, counted, strict=True) if count and reason)
 
 

@@ -14,6 +14,7 @@ from tagmill.shards import Corpus, Store, View
 from tagmill.shards.settings.options import CommandLine
 from tagmill.shards.settings.ranges import Between, Count, CountOrZero
 from tagmill.shards.terminal.safe_text import ERROR_CELLS, safe_cell
+from tagmill.transfer.command.ranks import one_process
 from tagmill.transfer.features.backbone import read_model
 from tagmill.transfer.outcome.canonical import canonical_json
 from tagmill.transfer.outcome.figures import figures_of
@@ -76,6 +77,7 @@ ZERO_SHOT_COMMAND = CommandLine(
 def zero_shot_command(arguments: Sequence[str]) -> None:
     """Runs one `tagmill transfer zero-shot` command line. Raises TagmillError for models and sets that do not do."""
     (chosen,) = ZERO_SHOT_COMMAND.parse(arguments)
+    one_process("tagmill transfer zero-shot")
     trained, images = read_model(chosen.model, chosen.network), open_set(chosen.images, chosen.split)
     model = LabelModel(trained, chosen.device, chosen.threads)
     mapped = map_classes(images.classes, model.labels, chosen.most_steps)

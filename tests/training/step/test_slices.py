@@ -91,3 +91,18 @@ def test_images_are_normalised_to_bfloat16_in_channels_last_memory() -> None:
     found = batch.normalised_rows(torch.tensor([2, 0]), "bfloat16", *HOW)
     assert found.dtype == torch.bfloat16 and found.is_contiguous(memory_format=torch.channels_last)
     assert torch.equal(found, batch.normalised("bfloat16", *HOW).images[[2, 0]])
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 9), st.integers(0, 4), st.integers(1, 4), st.booleans())
+def test_of_a_batch_with_images_of_others_the_own_ones_are_in_slices(
+    seed: int, own: int, others: int, parts: int, only_valid: bool
+) -> None:
+    draw = np.random.default_rng(seed)
+    valid = draw.random(own + others) < 0.6
+    found = slices(batch_of(draw, own + others, valid), parts, only_valid=only_valid, own=own)
+    rows = [row for part in found for row in part.rows.tolist()]
+    wanted = np.flatnonzero(valid[:own]).tolist() if only_valid else list(range(own))
+    filler = not wanted
+    assert [part.filler for part in found] == [filler] * len(found)
+    assert filler or sorted(set(rows)) == wanted

@@ -17,11 +17,11 @@ def write_folder(folder: Path, classes: int = 3, each: int = 20, seed: int = 0) 
     return folder
 
 
-def write_model(folder: Path) -> str:
+def write_model(folder: Path, network: str = NETWORK) -> str:
     import timm
     import torch
 
     torch.manual_seed(0)
     file = folder / "model.safetensors"
-    save_file(timm.create_model(NETWORK, num_classes=5).state_dict(), file)
+    save_file(timm.create_model(network, num_classes=5).state_dict(), file)
     return str(file)

@@ -21,6 +21,7 @@ from tagmill.training.trained.source import read_trained
 from tagmill.transfer.features.backbone import open_backbone
 from tagmill.transfer.features.extract import extract_values
 from tagmill.transfer.finetune import fine_tune as subject
+from tagmill.transfer.finetune import tuning_steps
 from tagmill.transfer.finetune.recipe import Recipe, recipe_of
 from tagmill.transfer.finetune.set_images import SetImages, train_batch
 from tagmill.transfer.finetune.set_order import SetOrder
@@ -74,7 +75,7 @@ def test_a_run_that_has_ended_is_not_repeated(whole: tuple[Path, Outcome], monke
     def no_step(*_: object) -> None:
         raise AssertionError("a step was taken")
 
-    monkeypatch.setattr(subject, "take_step", no_step)
+    monkeypatch.setattr(tuning_steps, "take_step", no_step)
     assert same(tuned(work), outcome)
 
 
@@ -155,10 +156,12 @@ def test_a_transformer_and_random_resized_crops(tmp_path: Path) -> None:
     assert len(found.keys) == 16
 
 
-def test_several_processes_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(subject, "begin_processes", lambda *_: (World(0, 2), "cpu"))
-    with pytest.raises(ConfigError, match="2 processes"):
+def test_more_processes_than_a_step_has_images_for_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subject, "begin_processes", lambda *_: (World(0, 5), "cpu"))
+    with pytest.raises(ConfigError, match=r"steps of 8 images .* batch normalisation on 5 processes.*fewer processes"):
         tuned(tmp_path)
+    with pytest.raises(ConfigError, match="steps of 4 images on 5 processes"):
+        tuned(tmp_path, random_model("test_vit"), batch_size=4)
 
 
 def test_a_model_with_other_weights_than_its_network_is_refused(tmp_path: Path) -> None:

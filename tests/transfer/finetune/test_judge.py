@@ -10,6 +10,7 @@ from torch import nn
 from tagmill.shards import TagmillError
 from tagmill.shards.progress.protocol import Silent
 from tagmill.training.config.train import TrainConfig
+from tagmill.training.parallel.progress import Progress
 from tagmill.transfer.finetune.judge import judge
 from tagmill.transfer.finetune.options import FineTuneOptions
 from tagmill.transfer.finetune.recipe import recipe_of
@@ -34,7 +35,13 @@ class Means(nn.Module):
 
 def run(factor: float) -> Any:
     return SimpleNamespace(
-        model=Means(factor).train(), config=TrainConfig(), device="cpu", mean=(0.0,) * 3, std=(1.0,) * 3
+        model=Means(factor).train(),
+        config=TrainConfig(),
+        device="cpu",
+        mean=(0.0,) * 3,
+        std=(1.0,) * 3,
+        step=1,
+        progress=Progress(),
     )
 
 

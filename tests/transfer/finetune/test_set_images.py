@@ -6,19 +6,18 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
+import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
-from tagmill.pipeline import Batch, whole_images
+from tagmill.pipeline import LoaderConfig, World, whole_images
 from tagmill.transfer.finetune.options import FineTuneOptions
 from tagmill.transfer.finetune.recipe import recipe_of
 from tagmill.transfer.finetune.set_images import (
+    SetBatch,
     SetImages,
     count_reasons,
     eval_windows,
-    mixed_by_one_share,
     train_batch,
     typical_size,
 )
@@ -68,6 +67,31 @@ def test_an_image_of_a_pass_is_the_same_in_any_batch_and_another_in_the_next_pas
     assert any(not torch.equal(each[0], alone.images[0]) for each in later)
 
 
+@pytest.mark.parametrize("ranks", [2, 3])
+@pytest.mark.parametrize("mixup", [0.0, 0.3])
+def test_processes_together_have_the_images_of_one(ranks: int, mixup: float) -> None:
+    made = drawn_set(3, 5, undecodable=[2, 3, 8, 9, 10, 14], missing=[0])
+    recipe, some, how = replace(BIT, mixup=mixup), turns(*range(14)), (LoaderConfig.mean, LoaderConfig.std)
+    with SetImages(made, 32, threads=1) as images:
+        whole = train_batch(images, some, recipe, 0, 5)
+        mixed, reasons = whole.batch.normalised("float32", *how).images, [""] * 14
+        terms = dense(whole)
+        for rank in range(ranks):
+            part = train_batch(images, some, recipe, 0, 5, World(rank, ranks))
+            slots = list(range(rank, 14, ranks))
+            assert part.own == len(slots) and (len(part.batch) > part.own) == (mixup > 0)
+            assert torch.equal(part.batch.normalised("float32", *how).images[: part.own], mixed[slots])
+            assert torch.equal(dense(part)[: part.own], terms[slots])
+            reasons[rank::ranks] = part.reasons
+    assert reasons == whole.reasons and sum(map(bool, reasons)) == 6
+
+
+def dense(found: SetBatch) -> torch.Tensor:
+    """The target of each image, [b, 3]."""
+    rows, ids, weights = found.batch.terms()
+    return torch.zeros(len(found.batch), 3).index_put_((rows, ids), weights, accumulate=True)
+
+
 def test_without_crop_and_flip_training_images_are_those_of_the_test() -> None:
     made = drawn_set(3, 4, side=64)
     for options in (FineTuneOptions(size=32), FineTuneOptions(size=32, recipe="swag")):
@@ -75,36 +99,3 @@ def test_without_crop_and_flip_training_images_are_those_of_the_test() -> None:
         with SetImages(made, 32, threads=1) as images:
             trained = train_batch(images, turns(*range(12)), recipe, 0, 0).batch.images
             assert torch.equal(trained, images.batch(range(12), partial(eval_windows, recipe)).batch.images)
-
-
-def mixing(valid: list[bool], alpha: float, seed: int) -> tuple[Batch, Batch]:
-    number = len(valid)
-    labels = [np.array([row] if ok else [], np.int32) for row, ok in enumerate(valid)]
-    images = torch.arange(number, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 3, 2, 2).contiguous()
-    keys, positions = np.zeros((number, 16), np.uint8), np.arange(number)
-    plain = Batch.of(images, labels, np.array(valid), number, keys, positions)
-    return plain, mixed_by_one_share(plain, alpha, seed, 4)
-
-
-@given(st.lists(st.booleans(), min_size=1, max_size=12), st.floats(0.05, 3), st.integers(0, 2**40))
-@settings(deadline=None)
-def test_mixup_has_one_share_and_gives_labels_the_shares_of_their_images(
-    valid: list[bool], alpha: float, seed: int
-) -> None:
-    plain, mixed = mixing(valid, alpha, seed)
-    assert mixed.mix is not None and len(set(mixed.mix.shares.tolist())) == 1
-    assert sorted(mixed.mix.partners.tolist()) == list(range(len(valid)))
-    floats = mixed.normalised("float32", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)).images[:, 0, 0, 0]
-    target = torch.zeros(len(valid))
-    rows, ids, weights = mixed.terms()
-    target.index_add_(0, rows, weights * ids)  # the labels are the pixels of the images
-    assert torch.allclose(target, floats, atol=1e-4)
-    assert mixed.mix.partners[~plain.valid].tolist() == plain.positions[~plain.valid].tolist()
-
-
-def test_mixup_is_a_function_of_seed_and_step() -> None:
-    one, two = (mixing([True] * 9, 0.1, 3)[1].mix for _ in range(2))
-    assert one is not None and two is not None and all(map(torch.equal, one, two))
-    shares = [mix.shares[0].item() for seed in range(400) if (mix := mixing([True], 0.1, seed)[1].mix) is not None]
-    # of Beta(0.1, 0.1): mean 1/2, variance 5/24; within 5 deviations of the mean of 400
-    assert abs(np.mean(shares) - 0.5) < 5 * (5 / 24 / 400) ** 0.5
