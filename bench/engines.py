@@ -35,7 +35,8 @@ from tagmill.ingest.dedup.set_stages import SetStages
 from tagmill.ingest.engines.engine import Engine, GeneratedTable, Param, Parquet, TableSource, Work, parquet_of
 from tagmill.ingest.executor import open_executor
 from tagmill.ingest.parts.table import PART_FACTS
-from tagmill.ingest.views.tag_union import DUPLICATE_ROWS, SAMPLE_LOCATIONS
+from tagmill.ingest.views.sample_locations import SAMPLE_LOCATIONS
+from tagmill.ingest.views.tag_union import DUPLICATE_ROWS
 from tagmill.shards.storage.store import Store
 
 T = TypeVar("T")

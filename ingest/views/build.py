@@ -2,7 +2,7 @@
 
 Passes, each over all shards in worker processes (`scratch_files` lists what they leave for each other):
 
-    tag union (SQL) -> count -> vocabulary -> assign (ids, subset, noise) -> count the rarest labels -> solve t -> put
+    tags or a table (SQL) -> count -> vocabulary -> assign (ids, subset, noise) -> count the rarest labels -> solve t -> put
 
 Only counts by label and token are held in memory.
 """
@@ -33,6 +33,8 @@ from tagmill.ingest.views.count import CountedTags, CountTask, count_tags
 from tagmill.ingest.views.recipe import Members, ViewRules, keep_files
 from tagmill.ingest.views.resampling import solve
 from tagmill.ingest.views.scratch_files import write_frequencies, write_ids, write_repeats
+from tagmill.ingest.views.table.count_rows import RowsTask, count_rows
+from tagmill.ingest.views.table.label_rows import LabelTable, RowCounts, label_rows
 from tagmill.ingest.views.tag_union import tag_union
 from tagmill.ingest.workers.pool import WorkerPool
 from tagmill.shards.arrays import Int64s
@@ -70,6 +72,7 @@ class Labelled:
     capped: bool = False  # whether images above the threshold are shown less often, and not those below it more often
     epoch_samples: int = 0  # whole samples in an epoch of the train split
     few_labels: FewLabels | None = None  # the likely cause, where hardly any tag leads to a label
+    rows: RowCounts | None = None  # of the table that the labels come from
 
 
 @dataclass(frozen=True)
@@ -134,25 +137,26 @@ def make_view(
     store, spool, entries = source.store, source.spool, source.entries
     excluded = rules.members.keys()  # raises before the work begins
     steps.progress.stage(f"{LABEL}: join")
-    union = tag_union(engine, store, source.manifest, entries, spool, source.runs)
-    tasks = [CountTask(store, entry, rules.match, union.files.get(entry.name), spool) for entry in entries]
-    folder = recipe_folder(name, recipe := _recipe(source, rules, union.sha256, seed))
+    joined = _of_tags(engine, source, rules) if rules.table is None else _of_table(engine, source, rules, rules.table)
+    folder = recipe_folder(name, recipe := _recipe(source, rules, joined.recipe, seed))
     note(folder)
     counted = CorpusCounts()
     with WorkerPool(source.processes, "making a view") as pool:
-        for found in steps.of("count", pool.map(count_tags, tasks)):
+        for found in steps.of("count", pool.map(joined.count, joined.tasks)):
             counted.add(found)
-        vocabulary, left = choose(counted.counts(), rules.vocabulary, rules.match.rule, WordNet.load())
-        matcher = TagMatcher(rules.match)
-        vocabulary = _with_dropped(vocabulary, left, counted, matcher)
+        rule = rules.match.rule if rules.table is None else "table"
+        vocabulary, left = choose(counted.counts(), rules.vocabulary, rule, WordNet.load())
+        matcher = TagMatcher(rules.match) if rules.table is None else None
+        if matcher is not None:
+            vocabulary = _with_dropped(vocabulary, left, counted, matcher)
         write_ids(spool, vocabulary, excluded)
-        labelled = Labelled(Named("", ""), vocabulary, counted.tags, counted.tags_matched)
+        labelled = Labelled(Named("", ""), vocabulary, counted.tags, counted.tags_matched, rows=joined.rows)
         frequencies = _assign(pool, source, rules, seed, labelled, steps)
         repeats = [RepeatTask(store, folder, entry, spool) for entry in entries]
         _resample(pool, repeats, source, rules.members, frequencies, labelled, steps)
         shards = list(steps.of("write", pool.map(put_labels, repeats)))
     samples = sum(entry.samples for entry in entries)
-    if samples:
+    if samples and matcher is not None:
         labelled.few_labels = few_labels(
             counted.tags, counted.tags_matched, counted.unmatched, matcher, reading or Reading()
         ) or no_label(labelled, samples, left, rules.vocabulary)
@@ -163,11 +167,41 @@ def make_view(
     return labelled
 
 
-def _recipe(source: CorpusSource, rules: ViewRules, union_sha256: str, seed: int) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _Joined:
+    """Where the labels come from: what counts those of a shard, and what the recipe has of them."""
+
+    count: Callable[[Any], CountedTags]
+    tasks: list[Any]  # one for each shard
+    recipe: Mapping[str, Any]
+    rows: RowCounts | None = None
+
+
+def _of_tags(engine: Engine, source: CorpusSource, rules: ViewRules) -> _Joined:
+    union = tag_union(engine, source.store, source.manifest, source.entries, source.spool, source.runs)
+    tasks = [
+        CountTask(source.store, entry, rules.match, union.files.get(entry.name), source.spool)
+        for entry in source.entries
+    ]
+    return _Joined(count_tags, tasks, {"union": union.sha256, "match": rules.match.recipe()})
+
+
+def _of_table(engine: Engine, source: CorpusSource, rules: ViewRules, table: LabelTable) -> _Joined:
+    names = rules.vocabulary.names()
+    classes = {label: names.get(label, "") for label in rules.vocabulary.file_labels() or ()}
+    found = label_rows(engine, table, source.store, source.manifest, source.entries, classes, source.spool)
+    texts = source.spool / "classes.txt"
+    texts.write_text("".join(f"{'+'.join(label)}\n" for label in classes), encoding="ascii")
+    tasks = [
+        RowsTask(source.store, entry, found.files.get(entry.name), texts, source.spool) for entry in source.entries
+    ]
+    return _Joined(count_rows, tasks, {"labels": {**table.recipe(), "sha256": found.sha256}}, found.counts)
+
+
+def _recipe(source: CorpusSource, rules: ViewRules, joined: Mapping[str, Any], seed: int) -> dict[str, Any]:
     return {
         "manifest": source.manifest.sha256,
-        "union": union_sha256,
-        "match": rules.match.recipe(),
+        **joined,
         "vocabulary": rules.vocabulary.recipe(),
         "max_labels": rules.max_labels,
         **rules.members.recipe(),

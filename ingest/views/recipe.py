@@ -14,6 +14,7 @@ from tagmill.ingest.labels.vocabulary_rules import VocabularyRules
 from tagmill.ingest.text.text_files import read_list
 from tagmill.ingest.views.keyed_random import Keys, keys_of
 from tagmill.ingest.views.resampling import ResampleKind
+from tagmill.ingest.views.table.label_rows import LabelTable
 from tagmill.shards.errors import ConfigError, TagmillError
 from tagmill.shards.formats.record import sha256_hex
 from tagmill.shards.settings.ranges import Between, Count, Share, check_fields
@@ -74,6 +75,14 @@ class ViewRules:
     vocabulary: VocabularyRules = field(default_factory=VocabularyRules)
     members: Members = field(default_factory=Members)
     max_labels: int = 16  # most labels of a sample; the rarest are kept
+    table: LabelTable | None = None  # labels come from this table instead of tags; `vocabulary` is a file then
+
+    def __post_init__(self) -> None:
+        if self.table is not None and self.vocabulary.file_labels() is None:
+            remedy = (
+                "give --vocabulary FILE, a vocabulary.json or a label a line: it says which ids and names there are"
+            )
+            raise ConfigError(f"a table of labels and the vocabulary {self.vocabulary.vocabulary!r}", "view", remedy)
 
 
 def _is_hex(text: str) -> bool:
@@ -119,6 +128,8 @@ def _describe(error: Exception) -> str:
 
 def _rules_of(view: View, *, recount: bool) -> ViewRules:
     recipe: dict[str, Any] = view.file.recipe
+    if "labels" in recipe:
+        raise TagmillError("its labels come from a table, which has none of new images")
     match, vocabulary = recipe["match"], recipe["vocabulary"]
     earlier = f"{view.store.url.rstrip('/')}/vocabulary.json"
     if vocabulary["kind"] == "file":

@@ -4,7 +4,9 @@ All are in the spool folder of one view, which is new and empty when the view be
 
     file                 written by             read by                   content
     union-SHARD.parquet  tag_union.tag_union    count.count_tags          tags of duplicates, schema `tag_union.UNION`
-    tally-SHARD.npz      count.count_tags       assign.assign             `SampleLabels`
+    table-SHARD.parquet  label_rows.label_rows  count_rows.count_rows     schema `label_rows.SHARD_LABELS`
+    classes.txt          build.make_view        count_rows.count_rows     labels that a table's ids mean
+    tally-SHARD.npz      count_tags, count_rows assign.assign             `SampleLabels`
     ids.npz              build.make_view        assign.assign             `LabelIds`
     labels-SHARD.npz     assign.assign          count_rarest, put_labels  label ids of all samples, and members
     frequencies.npy      build.make_view        count_rarest, put_labels  int64 [L], images of each label in the view

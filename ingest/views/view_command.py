@@ -21,6 +21,7 @@ from tagmill.ingest.text.text_files import read_list, text_of
 from tagmill.ingest.views.build import CorpusSource, Labelled, make_view
 from tagmill.ingest.views.recipe import Members, Repeats, Subset, ViewRules
 from tagmill.ingest.views.resampling import ResampleKind
+from tagmill.ingest.views.table.label_file import LabelFile
 from tagmill.ingest.views.view_ending import view_ending
 from tagmill.ingest.workers.pool import warm
 from tagmill.shards.errors import ConfigError
@@ -31,8 +32,10 @@ from tagmill.shards.progress.shown import progress_shown
 from tagmill.shards.settings.options import CommandLine, JsonOutput
 from tagmill.shards.settings.ranges import Between, Count, Share, check_fields
 from tagmill.shards.terminal.lines import print_lines, width_of
+from tagmill.shards.view import View
 
 MAX_EXCLUDED = 1 << 30  # bytes of a list of excluded samples
+_OF_TAGS = ("rule", "instances", "short_tokens", "lexfiles", "compounds", "aliases", "translations", "stop")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +46,10 @@ class ViewConfig:
     """Folder or bucket prefix of the corpus."""
     name: tyro.conf.Positional[str]
     """Name of the view: letters, digits, - and _."""
+    labels: str | None = None
+    """Table that labels come from instead of tags: Parquet or CSV with columns key and label, an id or a name."""
     vocabulary: str = "nouns"
-    """Labels that become classes: nouns, in1k, in21k, or a file with a label per line or a view's vocabulary.json."""
+    """Classes: nouns, in1k, in21k, a file with a label per line, a vocabulary.json, or CORPUS#VIEW for that of a view."""
     min_count: Count = 1
     """Minimum number of training images of a label."""
     top_k: Count | None = None
@@ -99,10 +104,14 @@ class ViewConfig:
         check_fields(self, flag_of)
         if not self.name.replace("-", "").replace("_", "").isalnum() or not self.name.isascii():
             raise ConfigError(f"{self.name!r} as the name of a view", "view", "use letters, digits, - and _")
+        given = [name for name in _OF_TAGS if getattr(self, name) != ViewConfig.__dataclass_fields__[name].default]
+        if self.labels is not None and given:
+            flag = flag_of(given[0])
+            raise ConfigError(f"--labels and {flag}", "view", f"leave {flag} out: it is about tags, which are not read")
 
     def rules(self) -> ViewRules:
         """Returns the rules of the view. Raises ConfigError for invalid values; reads the list of excluded samples."""
-        cuts = VocabularyRules(self.vocabulary, self.min_count, self.top_k)
+        cuts = VocabularyRules(vocabulary_file(self.vocabulary), self.min_count, self.top_k)
         match = MatchRules(
             rule=self.rule,
             instances=self.instances,
@@ -118,7 +127,8 @@ class ViewConfig:
         members = Members(
             self.resample, self.epoch_samples, self.max_repeat, self.noise, self.subset, excluded, self.cap_at
         )
-        return ViewRules(match, cuts, members, self.max_labels)
+        table = None if self.labels is None else LabelFile(self.labels)
+        return ViewRules(match, cuts, members, self.max_labels, table)
 
 
 VIEW_COMMAND = CommandLine(
@@ -140,14 +150,28 @@ def view(config: ViewConfig, progress: Progress | None = None) -> Labelled:
         with open_engine(config, Path(folder) / "engine") as engine:
             labelled = make_view(engine, source, config.name, rules, seed=config.seed, progress=progress)
 
+    name_view(corpus, config.name, labelled)
+    return labelled
+
+
+def name_view(corpus: Corpus, name: str, labelled: Labelled) -> None:
+    """Commits a view that was made for `corpus`. Raises ConfigError where the corpus has changed meanwhile."""
+
     def named(now: Corpus) -> CorpusFile:  # another process may have added a view meanwhile
         if now.file.manifest != corpus.file.manifest:
-            raise ConfigError("the corpus has changed while the view was made", config.corpus, "make the view again")
-        return replace(now.file, views={**now.file.views, config.name: labelled.view})
+            raise ConfigError("the corpus has changed while the view was made", corpus.store.url, "make the view again")
+        return replace(now.file, views={**now.file.views, name: labelled.view})
 
     amend(corpus, named)
     describe_commit(corpus.store.url)
-    return labelled
+
+
+def vocabulary_file(given: str) -> str:
+    """Returns the address of the vocabulary of a view, given as CORPUS#VIEW; other values unchanged."""
+    corpus, mark, name = given.rpartition("#")
+    if not mark:
+        return given
+    return f"{View.open(Corpus.open(corpus), name).store.url.rstrip('/')}/vocabulary.json"
 
 
 def view_command(arguments: Sequence[str]) -> str:

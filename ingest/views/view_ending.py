@@ -1,6 +1,7 @@
 """What `tagmill corpus view` prints at its end: the figures of the view, what each means, and what to do next."""
 
 from tagmill.ingest.views.build import Labelled
+from tagmill.ingest.views.table.label_rows import RowCounts
 from tagmill.shards.terminal import advice
 from tagmill.shards.terminal.lines import WIDTH, Figure, command_line, figure_lines, next_lines, warning_lines
 from tagmill.shards.terminal.safe_text import safe_text
@@ -36,7 +37,11 @@ def _figures(labelled: Labelled) -> list[Figure]:
     tags = f"{labelled.tags:,}" + (f", {labelled.tags_matched / labelled.tags:.0%} matched" if labelled.tags else "")
     found = [
         Figure("labels", f"{len(labelled.vocabulary):,}", "Classes that a training learns."),
-        Figure("tags", tags, "Of all samples with their copies. Matched tags have a meaning in WordNet."),
+        *(
+            [Figure("tags", tags, "Of all samples with their copies. Matched tags have a meaning in WordNet.")]
+            if labelled.rows is None
+            else _row_figures(labelled.rows)
+        ),
         Figure(
             "unlabelled", f"{labelled.unlabelled:,} samples", "Training skips them. Below half of the samples is good."
         ),
@@ -54,3 +59,13 @@ def _figures(labelled: Labelled) -> list[Figure]:
         ("epoch", labelled.epoch_samples, "samples", "Of the train split in an epoch, with their repeats."),
     ]
     return [*found, *(Figure(name, f"{count:,} {unit}", legend) for name, count, unit, legend in counts if count)]
+
+
+def _row_figures(rows: RowCounts) -> list[Figure]:
+    counts = [
+        ("unknown keys", rows.unknown_keys, "No sample of the corpus has their key."),
+        ("unknown labels", rows.unknown_labels, "No label of the vocabulary has their id or name."),
+        ("repeated rows", rows.repeated, "Of a key and a label that another row has."),
+    ]
+    used = Figure("table", f"{rows.total:,} rows, {rows.used:,} used", "Labels of samples, in place of tags.")
+    return [used, *(Figure(name, f"{count:,} rows", legend) for name, count, legend in counts if count)]

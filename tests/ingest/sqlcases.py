@@ -147,6 +147,12 @@ _REJECTS = Rows(
     schema(row_id="int64", reason="string", tags="strings", yields_to="string"),
     {"reason": _REASONS, "yields_to": _KEYS},
 )
+_LOCATIONS = Rows(schema(key="string", shard="int32", ordinal="int32"), {"key": _KEYS})
+_LABELLED = Rows(schema(key="string", label="int64"), {"key": _KEYS, "label": [None, -1, 0, 1, 2, 1 << 40]})
+_PAIRS = Rows(
+    schema(key="string", label="int64", copies="int64"),
+    {"key": _KEYS, "label": [None, -1, 0, 1, 2, (1 << 31) - 1], "copies": [1, 2, 1 << 40]},
+)
 _ORIGINS = Rows(
     schema(part="int32", origin="string", spread="int64", urls="int64"), {"urls": [1, 2, 1 << 40], "origin": _KEYS}
 )
@@ -177,7 +183,20 @@ CASES: dict[str, Case] = {
     "known": Case({"facts": _APART, "existing": _EXISTING}),
     "known_ranks": Case({"ranks": _RANKS}),
     "known_total": Case({"known": _NAMED}),
+    "label_counts": Case({"label_pairs": _PAIRS, "sample_locations": _LOCATIONS}, params=[{"last": 1}, {"last": 0}]),
+    "label_pairs": Case({"label_rows": _LABELLED}),
+    "label_places": Case(
+        {"label_pairs": _PAIRS, "sample_locations": _LOCATIONS},
+        params=[{"last": 1}, {"last": 0}],
+        order=("shard", "ordinal", "label"),
+    ),
     "large": Case({"exact": _GROUPS}, params=[{"urls": 1}, {"urls": 20}]),
+    "named_labels": Case(
+        {
+            "named_rows": Rows(schema(key="string", name="string")),
+            "label_names": Rows(schema(name="string", label="int64"), {"label": [-1, 0, 1]}),
+        }
+    ),
     "near": Case({"ranks": _RANKS, "alike": _ALIKE, "heads": _HEADS, "yielded": _YIELDED}),
     "near_rows": Case({"edges": _EDGES, "alike": _ALIKE}),
     "ordered": Case(
@@ -207,7 +226,7 @@ CASES: dict[str, Case] = {
     "union": Case(
         {
             "rejects": _REJECTS,
-            "sample_locations": Rows(schema(key="string", shard="int32", ordinal="int32"), {"key": _KEYS}),
+            "sample_locations": _LOCATIONS,
         },
         order=("shard", "ordinal", "tag"),
     ),
