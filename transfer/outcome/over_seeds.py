@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import mean, stdev
 
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from tagmill.transfer.outcome.intervals import LEVEL, Estimate
 
@@ -13,8 +13,9 @@ def t_interval(values: Sequence[float], level: float = LEVEL) -> Estimate | None
     """Returns the mean with Student's t interval; None for fewer than two values."""
     if len(values) < 2:
         return None
-    half = float(student.ppf((1 + level) / 2, len(values) - 1)) * stdev(values) / len(values) ** 0.5
-    return Estimate(mean(values), mean(values) - half, mean(values) + half)
+    middle = mean(values)
+    half = float(stdtrit(len(values) - 1, (1 + level) / 2)) * stdev(values, middle) / len(values) ** 0.5
+    return Estimate(middle, middle - half, middle + half)
 
 
 @dataclass(frozen=True)
