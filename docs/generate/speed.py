@@ -113,6 +113,15 @@ BENCHMARKS = (
         "`save`: what a checkpoint of ViT-B/16 costs in processor time, and its share of two minutes.",
     ),
     Benchmark(
+        "headroom",
+        "The predicted head-room of a loop",
+        "python bench/headroom.py",
+        "`loader.headroom()` predicts how much faster a loop would be if batches cost no time. Beside it, in turn, the same loop "
+        "of `tagmill train` over batches in memory: `measured`. The ratio is the median over rounds. `slow store`: images come at "
+        "a limited rate, in so many times the seconds of a step. `decoding`: a network that takes images faster than they are "
+        "decoded; the loader then takes processor time from the loop, which a wait does not show.",
+    ),
+    Benchmark(
         "losses",
         "The trainer's losses beside torch's",
         "python bench/losses.py",
@@ -163,6 +172,7 @@ _COLUMNS: dict[str, tuple[str, Callable[[float, str], str]]] = {  # key of a cas
     "peak_spool_bytes": ("scratch space", lambda value, unit: f"{value / 1e6:,.0f} MB"),
     "kept": ("keeps", lambda value, unit: f"{value:.1f} x"),
     "allocated": ("allocates", lambda value, unit: f"{value:.1f} x"),
+    "measured": ("measured", lambda value, unit: f"{value:,.2f} {unit}"),
     "bound": ("bound", lambda value, unit: f"{value:,.1f} {unit}"),
 }
 
