@@ -1,8 +1,11 @@
 """Whole runs of `tagmill transfer`: the report, the same bytes after a stop, and clear errors."""
 
 import json
+import signal
+from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tagmill.shards import ConfigError, TagmillError
@@ -14,6 +17,7 @@ from tagmill.transfer.outcome.outcome_file import read_outcome
 from tagmill.transfer.report import report_facts
 from tests.browse.worded import key_of
 from tests.transfer.command.drawn_folder import NETWORK, write_folder, write_model
+from tests.transfer.command.killed_transfer import ended
 from tests.transfer.outcome.test_lower_bound import paired
 
 FLAGS = ["--network", NETWORK, "--resolution", "32", "--threads", "1", "--device", "cpu", "--shots", "1", "5"]
@@ -47,27 +51,41 @@ def test_the_report_has_each_protocol_of_the_model_and_of_the_random_network(don
     assert b"few-shot, 5 a class" in (done / "report.html").read_bytes()
 
 
-def test_a_run_that_was_stopped_anywhere_gives_the_same_json(
-    done: Path, inputs: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Stopped(BaseException):
-        """What a kill does to the process."""
+def files(folder: Path) -> dict[str, bytes]:
+    """Everything in an output that a run is to make again: times are not, nor what a killed write left."""
+    found = [path for path in folder.rglob("*") if path.is_file() and path.name != "seconds.json"]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in found if path.suffix != ".spool"}
 
-    for number in (0, 5):
-        left = [number]
 
-        def put(*arguments: object, left: list[int] = left) -> None:
-            if left[0] == 0:
-                raise Stopped
-            left[0] -= 1
-
-        with monkeypatch.context() as patched:
-            patched.setattr(outcomes, "_note_seconds", put)
-            with pytest.raises(Stopped):
-                transfer_command([*inputs, "--output", str(tmp_path)])
-    transfer_command([*inputs, "--output", str(tmp_path)])
-    for name in ("report.json", "report.html"):
-        assert (tmp_path / name).read_bytes() == (done / name).read_bytes()
+def test_a_run_that_is_killed_in_any_of_its_writes_gives_the_same_bytes(inputs: list[str], tmp_path: Path) -> None:
+    rng, arrays = np.random.default_rng(3), tmp_path / "arrays.npz"
+    labels = np.arange(18) % 2
+    pixels = rng.integers(0, 120, (18, 16, 16, 3)) + 100 * labels[:, None, None, None]
+    np.savez(arrays, images=pixels.astype(np.uint8), labels=labels)
+    words = [
+        "transfer",
+        inputs[0],
+        str(arrays),
+        *FLAGS,
+        "--protocols",
+        "knn",
+        "few-shot",
+        "--shots",
+        "1",
+        "--seeds",
+        "1",
+    ]
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    assert ended([*words, "--output", str(whole)]) == 0
+    left = list[set[str]]()
+    for moment in (2, "outcomes/", 5, "report.html"):
+        assert ended([*words, "--output", str(parts)], killed_in=moment) == -signal.SIGKILL
+        left.append(set(files(parts)))
+    assert all(before < after for before, after in pairwise(left)), "each run goes on"
+    assert "report.json" in left[-1] - left[-2] and "report.html" not in left[-1]
+    assert len(list(parts.rglob(".*.spool"))) == len(left), "halves of objects that were being written"
+    assert ended([*words, "--output", str(parts)]) == 0
+    assert files(parts) == files(whole) and {"report.json", "report.html"} <= files(whole).keys()
 
 
 def test_what_is_there_is_not_run_again(
