@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from tagmill.shards import ConfigError, Corpus, CorpusError, View
 from tagmill.shards.reader import ShardReader
 from tagmill.shards.side_tables import SIDE_ROWS, label, num_runs
+from tagmill.transfer.outcome.bound_ends import BoundEnds, bound_ends
 from tagmill.transfer.outcome.outcome import Outcome
 from tagmill.transfer.outcome.right_classes import right_at
 
@@ -44,6 +45,7 @@ class LowerBound:
     seen: int  # images of the outcome with a near duplicate that was trained on
     seen_correct: int  # of these
     not_in_outcome: int  # images with a near duplicate that the outcome does not have
+    ends: BoundEnds  # of the intervals of the three shares
 
     @property
     def accuracy(self) -> float:
@@ -117,9 +119,11 @@ def trained_keys(corpus: Corpus, view: View, keys: set[str]) -> set[str]:
     return found
 
 
-def lower_bound(outcome: Outcome, seen: SeenImages) -> LowerBound:
-    """Counts the images of an outcome whose key is one of the seen images. Raises ConfigError for an
-    outcome without images, and where no image of any pair is in it: its keys are then not the names of the evaluation set."""
+def lower_bound(outcome: Outcome, seen: SeenImages, seed: int = 0) -> LowerBound:
+    """Counts the images of an outcome whose key is one of the seen images. Intervals are Wilson's where images are
+    independent, and by bootstrap (`seed`) where the outcome has groups of several images: which images were seen is taken as
+    given, and belongs to an image that is drawn. Raises ConfigError for an outcome without images, and where no image of any
+    pair is in it: its keys are then not the names of the evaluation set."""
     if not len(outcome.keys):
         raise ConfigError("an outcome without images", outcome.set, "give one with some")
     keys = set(outcome.keys.tolist())
@@ -135,6 +139,7 @@ def lower_bound(outcome: Outcome, seen: SeenImages) -> LowerBound:
         seen=int(met.sum()),
         seen_correct=int((met & correct).sum()),
         not_in_outcome=len(seen.names - keys),
+        ends=bound_ends(outcome, correct, met, seed),
     )
 
 

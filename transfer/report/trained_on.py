@@ -39,7 +39,9 @@ class Bounds:
         found = self.of.get(judged.digest)
         if found is None:
             return None
-        return {**asdict(found), "lower": found.lower, "deduplicated": found.deduplicated}
+        values = asdict(found)
+        values["intervals"] = values.pop("ends")
+        return {**values, "accuracy": found.accuracy, "lower": found.lower, "deduplicated": found.deduplicated}
 
 
 def read_trained_on(address: str, evaluation_set: str | None) -> TrainedOn:

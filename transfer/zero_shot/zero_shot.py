@@ -2,13 +2,14 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from tagmill.shards import TagmillError
 from tagmill.training.trained.labels import ModelLabel
 from tagmill.transfer.outcome.outcome import Outcome
+from tagmill.transfer.outcome.right_classes import true_pairs, with_right_classes
 from tagmill.transfer.probes.probe_input import best_classes
 from tagmill.transfer.sets.labelled_set import LabelledSet
 from tagmill.transfer.sets.single_label import single_labels
@@ -38,15 +39,19 @@ def unlabelled_classes(outcome: Outcome, mapped: Sequence[ClassLabels]) -> tuple
 
 
 def covered_rows(outcome: Outcome, mapped: Sequence[ClassLabels]) -> Outcome:
-    """Returns the outcome on the images whose class has a label."""
-    covered = np.array([bool(each.labels) for each in mapped])[outcome.truth]
-    groups = None if outcome.groups is None else outcome.groups[covered]
-    return Outcome(
-        *(outcome.protocol, outcome.model, outcome.set, outcome.classes),
-        *(outcome.keys[covered], outcome.truth[covered], outcome.top[covered]),
-        {**outcome.settings, "classes": "with a label only"},
-        outcome.skipped,
-        groups,
+    """Returns the outcome on the images of which a right class has a label."""
+    with_label = np.array([bool(each.labels) for each in mapped])
+    rows, classes = true_pairs(outcome)
+    covered = np.zeros(len(outcome.keys), np.bool_)
+    covered[rows[with_label[classes]]] = True
+    return replace(
+        outcome,
+        keys=outcome.keys[covered],
+        truth=outcome.truth[covered],
+        top=outcome.top[covered],
+        settings={**outcome.settings, "classes": "with a label only"},
+        groups=None if outcome.groups is None else outcome.groups[covered],
+        accepted=None if outcome.accepted is None else outcome.accepted[covered],
     )
 
 
@@ -80,12 +85,17 @@ def label_places(classes: Sequence[frozenset[str]], labels: Sequence[ModelLabel]
 
 
 def zero_shot(
-    model: LabelModel, test: LabelledSet, mapped: Sequence[ClassLabels], calibration: Calibration | None
+    model: LabelModel,
+    test: LabelledSet,
+    mapped: Sequence[ClassLabels],
+    calibration: Calibration | None,
+    left_out: Mapping[str, int] | None = None,
 ) -> ZeroShot:
-    """Predicts the classes of all images with one label. Images with none or several are counted as skipped. Raises InputError
+    """Predicts the classes of all images with one label, or, of a set of `with_any_label`, with several, any of which is right.
+    Other images with none or several are counted as skipped, with those `left_out` before. Raises InputError
     for a set without images of one label, and TagmillError where none of them can be decoded."""
     single = single_labels(test)
-    places, skipped = single.places.tolist(), Counter(single.skipped)
+    places, skipped = single.places.tolist(), Counter(single.skipped) + Counter(left_out or {})
     ways = [no_calibration(len(model.labels)), *([calibration] if calibration else [])]
     found: list[np.ndarray] = []
     top: dict[tuple[int, str], list[np.ndarray]] = {(way, score): [] for way in range(len(ways)) for score in SCORES}
@@ -117,6 +127,7 @@ def zero_shot(
         for number, way in enumerate(ways)
         for score in SCORES
     )
+    outcomes = tuple(with_right_classes(each, test) for each in outcomes)
     return ZeroShot(outcomes, tuple(mapped), calibration or ways[0])
 
 

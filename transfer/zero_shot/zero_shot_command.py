@@ -1,7 +1,7 @@
 """`tagmill transfer zero-shot`: a model that has seen hashtags only, judged on classes."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -23,7 +23,9 @@ from tagmill.transfer.outcome.outcome import Outcome
 from tagmill.transfer.outcome.outcome_file import outcome_bytes
 from tagmill.transfer.report.report_facts import Judged, RunFacts
 from tagmill.transfer.report.report_files import REPORT_PAGE, write_report
-from tagmill.transfer.sets.open_set import open_set
+from tagmill.transfer.sets.any_label import with_any_label
+from tagmill.transfer.sets.labelled_set import LabelledSet
+from tagmill.transfer.sets.open_set import REAL, open_set
 from tagmill.transfer.zero_shot.calibration import HOTTEST, Calibration
 from tagmill.transfer.zero_shot.class_map import MOST_STEPS, map_classes
 from tagmill.transfer.zero_shot.logits import LabelModel
@@ -45,6 +47,8 @@ class ZeroShotOptions:
     """Folder for zero-shot.json, report.json, report.html and an outcome for each score."""
     split: str | None = None
     """Part of the set; by default all of it."""
+    any_label: bool = False
+    """Judge images of several labels too: a prediction is right if it is one of them; imagenet-real always does it."""
     corpus: str | None = None
     """Corpus whose images and tags calibrate the model, best the one it was trained on; without it nothing is calibrated."""
     view: str = "default"
@@ -78,10 +82,10 @@ def zero_shot_command(arguments: Sequence[str]) -> None:
     """Runs one `tagmill transfer zero-shot` command line. Raises TagmillError for models and sets that do not do."""
     (chosen,) = ZERO_SHOT_COMMAND.parse(arguments)
     one_process("tagmill transfer zero-shot")
-    trained, images = read_model(chosen.model, chosen.network), open_set(chosen.images, chosen.split)
+    trained, (images, left_out) = read_model(chosen.model, chosen.network), judged_set(chosen)
     model = LabelModel(trained, chosen.device, chosen.threads)
     mapped = map_classes(images.classes, model.labels, chosen.most_steps)
-    found = zero_shot(model, images, mapped, _calibration(chosen, model))
+    found = zero_shot(model, images, mapped, _calibration(chosen, model), left_out)
     store, facts = Store(str(chosen.output)), zero_shot_facts(found)
     made = RunFacts(
         *(chosen.model, trained.digest, trained.network, None, None, images.name, images.digest),
@@ -92,6 +96,13 @@ def zero_shot_command(arguments: Sequence[str]) -> None:
     store.put(ZERO_SHOT_FILE, canonical_json(facts, indent=1))
     _print(facts, found.calibration)
     Console().print(safe_cell(str(chosen.output / REPORT_PAGE), ERROR_CELLS))
+
+
+def judged_set(chosen: ZeroShotOptions) -> tuple[LabelledSet, Mapping[str, int]]:
+    """Opens the set; where any of several labels is right returns its images with labels, and the number of the others by
+    reason."""
+    images = open_set(chosen.images, chosen.split)
+    return with_any_label(images) if chosen.any_label or chosen.images.startswith(f"{REAL}:") else (images, {})
 
 
 def zero_shot_name(outcome: Outcome) -> str:

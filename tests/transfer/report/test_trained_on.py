@@ -37,6 +37,13 @@ def test_the_report_has_all_three_numbers_of_each_run_of_the_model(tmp_path: Pat
         assert found["seen"] == 10 and found["seen_correct"] == right.sum()
         assert found["lower"] == pytest.approx(each["top1"]["value"] - right.sum() / each["images"])
         assert found["deduplicated"] == pytest.approx((each["right"] - right.sum()) / (each["images"] - 10))
+        ends = found["intervals"]
+        assert ends["lower"][0] < found["lower"] < ends["lower"][1] and ends["kind"] in (
+            "Wilson",
+            "bootstrap over groups",
+        )
+        if ends["kind"] == "Wilson":
+            assert ends["accuracy"] == [each["top1"]["low"], each["top1"]["high"]]
     page = (tmp_path / REPORT_PAGE).read_text()
     assert "Images seen in training" in page and "10 images have a near duplicate" in page
     means = mean_bounds(bounds, judged)

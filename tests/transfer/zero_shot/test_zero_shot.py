@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from tagmill.shards import ConfigError, InputError, TagmillError
+from tagmill.transfer.outcome.figures import figures_of
+from tagmill.transfer.sets.any_label import with_any_label
 from tagmill.transfer.sets.labelled_set import Example, SetClass
 from tagmill.transfer.zero_shot.class_map import ClassLabels, map_classes
 from tagmill.transfer.zero_shot.logits import LabelModel
@@ -65,6 +67,26 @@ def test_images_that_cannot_be_judged_are_counted() -> None:
         zero_shot(model, drawn_from(images.images[:1], examples[-1:], CLASSES), mapped, None)
     with pytest.raises(TagmillError, match="none of 2 images gave outputs"):
         zero_shot(model, drawn_from(images.images[:2], examples[:2], CLASSES), mapped, None)
+
+
+def test_any_of_several_labels_is_right_and_images_without_are_counted() -> None:
+    images = drawn_set(3, 4)
+    labels = [(0,), (1, 2), (), (0, 2), (2,), (0, 1, 2), (1,), (2,), (1, 2), (0,), (), (0, 1)]
+    examples = [each._replace(labels=own) for each, own in zip(images.examples, labels, strict=True)]
+    whole = drawn_from(images.images, examples, CLASSES)
+    model, mapped = LabelModel(ONE, threads=1), map_classes(CLASSES, LABELS)
+    some, left_out = with_any_label(whole)
+    found = zero_shot(model, some, mapped, None, left_out).outcomes[0]
+    assert found.skipped == {"no_label": 2} and len(found.keys) == 10
+    kept = {example.key: example.labels for example in examples if example.labels}
+    right = [first in kept[key] for key, first in zip(found.keys.tolist(), found.top[:, 0].tolist(), strict=True)]
+    assert figures_of(found).right == sum(right)
+    assert found.accepted is not None and found.accepted[4].tolist() == [0, 1, 2]
+    apart = covered_rows(found, mapped)  # of "book" alone no image can be right
+    assert apart.keys.tolist() == [key for key in found.keys.tolist() if kept[key] != (2,)]
+    assert apart.accepted is not None and len(apart.accepted) == 8 and figures_of(apart).right == sum(right)
+    one = zero_shot(model, whole, mapped, None).outcomes[0]
+    assert one.skipped == {"no_label": 2, "several_labels": 5} and one.accepted is None
 
 
 def test_calibration_uses_no_more_images_than_asked_spread_over_the_set() -> None:

@@ -10,8 +10,10 @@ from tagmill.shards import ConfigError
 from tagmill.training.trained.labels import ModelLabel
 from tagmill.transfer.outcome.outcome_file import read_outcome
 from tagmill.transfer.report.report_files import REPORT_JSON, REPORT_PAGE
+from tagmill.transfer.sets.any_label import AnyLabelSet
+from tagmill.transfer.sets.kinds.imagenet import real_labels
 from tagmill.transfer.zero_shot import zero_shot_command as module
-from tagmill.transfer.zero_shot.zero_shot_command import ZERO_SHOT_FILE, zero_shot_command
+from tagmill.transfer.zero_shot.zero_shot_command import ZERO_SHOT_FILE, ZeroShotOptions, judged_set, zero_shot_command
 from tests.browse.worded import make_worded
 from tests.pipeline.corpora import picture
 from tests.training.trained.models import trained
@@ -76,3 +78,19 @@ def test_without_a_corpus_nothing_is_calibrated_and_it_says_so(
     (tmp_path / "set" / "label3").rename(tmp_path / "set" / "another")
     with pytest.raises(ConfigError, match="none of the 4 labels of the model is one of the 3 classes"):
         zero_shot_command(["m", str(tmp_path / "set"), "--output", str(tmp_path / "none"), "--threads", "1"])
+
+
+def test_reals_images_are_judged_by_all_their_labels(tmp_path: Path) -> None:
+    places = [place for place, labels in enumerate(real_labels()) if len(labels) != 1][:40]
+    for place in places:
+        (tmp_path / f"ILSVRC2012_val_{place + 1:08d}.JPEG").write_bytes(b"a")
+    several = [place for place in places if real_labels()[place]]
+    options = ZeroShotOptions(model="m", images=f"imagenet-real:{tmp_path}", output=tmp_path / "out")
+    found, left_out = judged_set(options)
+    assert isinstance(found, AnyLabelSet) and 0 < len(several) < 40
+    assert [*found.right] == [real_labels()[place] for place in several] and left_out == {"no_label": 40 - len(several)}
+    table = tmp_path / "set.csv"
+    table.write_text("path,labels\n" + "".join(f"ILSVRC2012_val_{place + 1:08d}.JPEG,a|b\n" for place in places))
+    flagged = replace(options, images=str(table), any_label=True)
+    assert isinstance(judged_set(flagged)[0], AnyLabelSet)
+    assert not isinstance(judged_set(replace(flagged, any_label=False))[0], AnyLabelSet)
