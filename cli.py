@@ -136,7 +136,7 @@ COMMANDS = {
         "transfer",
     ),
     "transfer vtab": Command(
-        "Judge a trained model by linear probes on the tasks of VTAB-1k that are there.",
+        "Judge a trained model on the tasks of VTAB-1k that are there, by linear probes or by fine-tuning.",
         "tagmill.transfer.vtab.vtab_command",
         "vtab_command",
         "VTAB_COMMAND",

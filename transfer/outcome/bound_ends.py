@@ -28,10 +28,8 @@ def bound_ends(outcome: Outcome, correct: npt.NDArray[np.bool_], met: npt.NDArra
     images, rest, unseen = len(met), int((~met).sum()), int((correct & ~met).sum())
     group, number = group_places(outcome)
     if number == images:
-        parts = ((int(correct.sum()), images), (unseen, images), (unseen, rest))
-        whole, lower, without = (tuple(wilson_estimate(*part)[1:]) if part[1] else None for part in parts)
-        assert whole is not None and lower is not None
-        return BoundEnds(whole, lower, without, "Wilson")
+        without = _wilson(unseen, rest) if rest else None
+        return BoundEnds(_wilson(int(correct.sum()), images), _wilson(unseen, images), without, "Wilson")
     columns = met + 2 * correct
 
     def statistic(drawn: Floats) -> Floats:
@@ -44,3 +42,8 @@ def bound_ends(outcome: Outcome, correct: npt.NDArray[np.bool_], met: npt.NDArra
     low, high = bootstrap(sums_by_group(group, columns.astype(np.int64), number, 4), statistic, seed)
     pairs = list(zip(low.tolist(), high.tolist(), strict=True))
     return BoundEnds(pairs[0], pairs[1], pairs[2] if rest else None, "bootstrap over groups")
+
+
+def _wilson(right: int, of: int) -> Ends:
+    _, low, high = wilson_estimate(right, of)
+    return low, high
