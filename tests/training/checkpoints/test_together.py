@@ -7,7 +7,7 @@ import torch.distributed as dist
 
 from tagmill.pipeline import World
 from tagmill.shards import Store, StoreError, TagmillError
-from tagmill.training.checkpoints.together import check_output, on_all, on_first
+from tagmill.training.checkpoints.together import check_output, from_all, on_all, on_first
 from tests.training.checkpoints.ranks import on_ranks
 
 
@@ -26,6 +26,7 @@ def actions(world: World) -> None:
     ):
         with pytest.raises(TagmillError, match=says):
             action()
+    assert from_all(group, f"of {world.rank}") == ["of 0", "of 1"]
     on_all(group, lambda: fail(0, 1))
 
 
@@ -35,6 +36,7 @@ def test_errors_are_agreed() -> None:
 
 def test_one_process_needs_no_agreement() -> None:
     assert on_first(None, lambda: 3) == on_all(None, lambda: 3) == 3
+    assert from_all(None, "own") == ["own"]
 
 
 def test_an_output_is_tried_and_left_as_it_was(tmp_path: Path) -> None:
