@@ -3,7 +3,8 @@ has them, and in channels_last memory), and beside timm's usual validation loop 
 
 python bench/transfer.py [--images DIR] [--network NAME] [--side N] [--batch N] [--rounds N] [--quick] [--out FILE.json]
 
-The target is 0.95 of the plain loop: what reading, decoding and keeping order may cost. Weights are random.
+The target is 0.95 of the plain loop: what reading, decoding and keeping order may cost. Weights are random. `decoding alone` is
+what `tagmill transfer` does before the network: where both share the cores, it has at most 1 / (1 / network + 1 / decoding).
 """
 
 import os
@@ -99,11 +100,17 @@ def cases(labelled_set: LabelledSet, folder: Path, backbone: Backbone, batch: in
         sent = (each.to(backbone.device) for each, _ in loader)
         return torch.cat([plain_features(backbone.network, [each], torch.contiguous_format) for each in sent])
 
+    def decoded_alone() -> None:
+        places = range(count)
+        for _ in decoded_batches(labelled_set, (places[at : at + batch] for at in places[::batch]), backbone.transform):
+            pass
+
     def plain(where: torch.memory_format) -> Callable[[], torch.Tensor]:
         return lambda: plain_features(backbone.network, images, where)
 
     return {
         US: rate(lambda: extract(backbone, labelled_set, layout=PartLayout(batch=batch))),
+        "tagmill, decoding alone": rate(decoded_alone),
         "timm, decoded images": rate(plain(torch.contiguous_format)),
         "timm, decoded, channels_last": rate(plain(torch.channels_last)),
         "timm, validation loop": rate(validated),

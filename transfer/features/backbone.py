@@ -40,11 +40,14 @@ class Backbone:
 
     @torch.inference_mode()
     def of(self, images: torch.Tensor) -> torch.Tensor:
-        """Returns the features of normalised images [n, 3, side, side] on the device: float32 [n, d]."""
+        """Returns the features of normalised images [n, 3, side, side] on the device: float32 [n, d]. They are computed in
+        channels_last memory, in which a CPU is faster (tf_efficientnet_lite0: 0.85 of the time); `Batch.normalised` gives
+        it, and the other layout differs in the last bits."""
         # cuDNN would compute convolutions in TF32, and features would differ by device in the third digit.
         exact = torch.backends.cudnn.flags(allow_tf32=False) if self.device != "cpu" else nullcontext()
         with exact:
-            return _vectors(self.network, images, self.outputs).float()
+            ordered = images.contiguous(memory_format=torch.channels_last)
+            return _vectors(self.network, ordered, self.outputs).float()
 
 
 def read_model(source: str, network: str | None = None) -> Trained:

@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import timm
 import torch
 from safetensors.torch import save_file
 from timm.layers import resample_abs_pos_embed
 
+from tagmill.pipeline import Batch
 from tagmill.shards import ConfigError, TagmillError
 from tagmill.training.trained.model import Transform
 from tagmill.transfer.features.backbone import at_resolution, open_backbone, read_model
@@ -15,7 +17,9 @@ from tests.transfer.features.small_model import small_model
 
 
 def images(side: int = 64) -> torch.Tensor:
-    return torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(1))
+    """Noise in the memory layout of normalised batches."""
+    made = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(1))
+    return made.contiguous(memory_format=torch.channels_last)
 
 
 @pytest.mark.parametrize("network", ["test_efficientnet", "test_vit", "test_resnet", "test_convnext"])
@@ -27,7 +31,18 @@ def test_features_are_those_of_timm_for_a_network_without_a_last_layer(network: 
     backbone = open_backbone(trained, device="cpu")
     with torch.inference_mode():
         expected = bare(images())
+        other = bare(images().contiguous(memory_format=torch.contiguous_format))
     assert torch.equal(backbone.of(images()), expected) and backbone.width == expected.shape[1]
+    torch.testing.assert_close(expected, other, atol=1e-5, rtol=1e-4)  # timm's usual layout: rounding
+
+
+def test_images_are_computed_in_the_layout_in_which_batches_come() -> None:
+    backbone, noise = open_backbone(small_model(), device="cpu"), torch.randint(0, 256, (2, 3, 64, 64)).to(torch.uint8)
+    batch = Batch.of(noise, [np.zeros(0, np.int32)] * 2, np.ones(2, bool), 2, np.zeros((2, 16), np.uint8), np.arange(2))
+    normalised = batch.normalised("float32", backbone.transform.mean, backbone.transform.std).images
+    assert normalised.is_contiguous(memory_format=torch.channels_last)
+    usual = normalised.contiguous(memory_format=torch.contiguous_format)
+    assert torch.equal(backbone.of(usual), backbone.of(normalised)) and torch.equal(backbone(batch), backbone.of(usual))
 
 
 def test_logits_are_those_of_the_whole_network() -> None:
