@@ -78,7 +78,7 @@ DOORS = {
     "wandb": {"training/metrics/wandb_writer.py"},
     "jinja2": {"pages/templates.py"},
     "uvicorn": {"browse/server/browse_command.py"},
-    "matplotlib": {"transfer/report/drawings.py"},
+    "matplotlib": {"pages/drawing.py"},
     "tensorboard": set[str](),
     "lightning": {"examples/lightning_module.py"},
     "accelerate": {"examples/accelerate_loop.py"},
