@@ -1,13 +1,13 @@
 """Writes generated pages.
 
-python -m tagmill.docs.generate             # those that are committed: docs/reference/reasons.md and speed.md
+python -m tagmill.docs.generate             # those that are committed: reasons, speed, transfer's results
 python -m tagmill.docs.generate --site DIR  # all pages into DIR, from which the site is built
 """
 
 import argparse
 from pathlib import Path
 
-from tagmill.docs.generate import reasons, speed
+from tagmill.docs.generate import reasons, speed, transfer_results
 from tagmill.docs.generate.site import stage
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -15,7 +15,11 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def committed() -> dict[str, str]:
     """Returns the pages that are made from the code and committed: name below the repository -> Markdown."""
-    return {reasons.PAGE: reasons.reasons_page(), speed.PAGE: speed.speed_page(ROOT)}
+    return {
+        reasons.PAGE: reasons.reasons_page(),
+        speed.PAGE: speed.speed_page(ROOT),
+        transfer_results.PAGE: transfer_results.transfer_results_page(ROOT),
+    }
 
 
 def main() -> None:
