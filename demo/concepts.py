@@ -76,9 +76,17 @@ _WEIGHTS: dict[str, float] = {concept.name: 1 / math.pow(place + 5, 0.7) for pla
 _SHARES = {name: weight / sum(_WEIGHTS.values()) for name, weight in _WEIGHTS.items()}
 
 
-def apportion(total: int) -> list[Concept]:
-    """Divides `total` among concepts by their shares, largest remainders first, in the order of `CONCEPTS`."""
-    exact = [concept.share * total for concept in CONCEPTS]
+def zipf_shares(exponent: float) -> list[float]:
+    """Returns shares in the order of `CONCEPTS` that fall with rank to the power of `exponent`: Zipf's law at 1."""
+    weights = [1 / math.pow(rank, exponent) for rank in range(1, len(CONCEPTS) + 1)]
+    return [weight / sum(weights) for weight in weights]
+
+
+def apportion(total: int, zipf: float | None = None) -> list[Concept]:
+    """Divides `total` among concepts by their shares, largest remainders first, in the order of `CONCEPTS`. `zipf`: exponent
+    of the shares; None takes those of the concepts."""
+    shares = [concept.share for concept in CONCEPTS] if zipf is None else zipf_shares(zipf)
+    exact = [share * total for share in shares]
     counts = [int(value) for value in exact]
     by_rest = sorted(range(len(exact)), key=lambda place: (counts[place] - exact[place], place))
     for place in by_rest[: total - sum(counts)]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from tagmill.shards.errors import ConfigError
 
 
-def finished(stamp_file: Path, stamp: Mapping[str, int]) -> bool:
+def finished(stamp_file: Path, stamp: Mapping[str, float]) -> bool:
     """Returns whether a folder was made whole with these settings."""
     try:
         found = json.loads(stamp_file.read_text())
@@ -19,7 +19,7 @@ def finished(stamp_file: Path, stamp: Mapping[str, int]) -> bool:
     return bool(found == {**stamp, "finished": True})
 
 
-def cleared(folder: Path, stamp_name: str, stamp: Mapping[str, int], ours: Sequence[str]) -> None:
+def cleared(folder: Path, stamp_name: str, stamp: Mapping[str, float], ours: Sequence[str]) -> None:
     """Empties an older or unfinished folder, whose files are `ours`, and marks it before anything is written. Raises
     ConfigError for a folder with foreign files."""
     if folder.exists() and not folder.is_dir():

@@ -68,6 +68,9 @@ TAGS_STREAM, PICTURE_STREAM, ENCODING_STREAM, EVALUATION_STREAM, COCO_STREAM = 1
 FORBIDDEN = "members"
 """The folder that robots.txt forbids."""
 
+MOST_ZIPF = 2
+"""Largest exponent of frequencies: the rarest of 32 concepts then has 0.06 % of the images."""
+
 LEAST_ROWS = 200
 """Below this the planted shares round to 0."""
 
@@ -120,8 +123,11 @@ def evaluation_set(count: int) -> list[Evaluation]:
     return [Evaluation(number=n, concept=CONCEPTS[n % len(CONCEPTS)].name) for n in range(count)]
 
 
-def plan(seed: int, rows: int, evaluation: int) -> list[Row]:
-    """Plans every row, in the order of the list. Raises ConfigError for invalid numbers."""
+def plan(seed: int, rows: int, evaluation: int, zipf: float | None = None) -> list[Row]:
+    """Plans every row, in the order of the list. `zipf`: exponent of the concepts' frequencies; None takes their own. Raises
+    ConfigError for invalid numbers."""
+    if zipf is not None and not 0 <= zipf <= MOST_ZIPF:
+        raise ConfigError(f"an exponent of {zipf}", "zipf", f"give 0 (equal frequencies) to {MOST_ZIPF}")
     if rows < LEAST_ROWS or evaluation < 1 or seed < 0:
         raise ConfigError(
             "the demo web cannot be planned",
@@ -131,7 +137,7 @@ def plan(seed: int, rows: int, evaluation: int) -> list[Row]:
     rng = np.random.default_rng(seed)
     kinds = _kinds(rng, rows)
     own = [row for row, kind in enumerate(kinds) if kind == "picture" or kind in BROKEN]
-    shown = _concepts(rng, own)
+    shown = _concepts(rng, own, zipf)
     formats = _formats(rng, [row for row in own if kinds[row] == "picture"], rows)
     planned = {row: _row(seed, row, kinds[row], shown[row], formats.get(row, "jpeg")) for row in own}
     pictures = [row for row in own if kinds[row] == "picture"]
@@ -160,8 +166,8 @@ def _kinds(rng: Rng, rows: int) -> list[str]:
     return [kinds[place] for place in rng.permutation(rows)]
 
 
-def _concepts(rng: Rng, rows: list[int]) -> dict[int, str]:
-    names = [concept.name for concept in apportion(len(rows))]
+def _concepts(rng: Rng, rows: list[int], zipf: float | None) -> dict[int, str]:
+    names = [concept.name for concept in apportion(len(rows), zipf)]
     return {row: names[place] for row, place in zip(rows, rng.permutation(len(rows)), strict=True)}
 
 

@@ -67,18 +67,21 @@ def make_web(
     seed: int = 20180802,
     rows: int = 3000,
     evaluation: int = 300,
+    zipf: float | None = None,
     processes: int = 2,
     progress: Progress | None = None,
 ) -> WebSummary:
     """Makes the web in a folder, or finds it there; returns its summary.
 
-    The bytes depend on the seed, the two counts and Pillow, never on `processes`; with more than one, scripts need the
-    usual `if __name__ == "__main__"` guard. `progress` counts images. Raises ConfigError for invalid
-    counts, or for a folder with foreign files.
+    The bytes depend on the seed, the two counts, `zipf` (as in `plan`) and Pillow, never on `processes`; with more than
+    one, scripts need the usual `if __name__ == "__main__"` guard. `progress` counts images. Raises ConfigError for invalid
+    numbers, or for a folder with foreign files.
     """
     folder = Path(folder)
-    planned = plan(seed, rows, evaluation)
-    stamp = {"version": VERSION, "seed": seed, "rows": rows, "evaluation": evaluation}
+    planned = plan(seed, rows, evaluation, zipf)
+    stamp: dict[str, float] = {"version": VERSION, "seed": seed, "rows": rows, "evaluation": evaluation}
+    if zipf is not None:
+        stamp["zipf"] = zipf
     made = not finished(folder / STAMP, stamp)
     if made:
         cleared(folder, STAMP, stamp, _OURS)
@@ -176,7 +179,7 @@ def _totals(rows: list[Row]) -> dict[str, dict[str, int]]:
     }
 
 
-def _write_truth(folder: Path, rows: list[Row], stamp: dict[str, int]) -> None:
+def _write_truth(folder: Path, rows: list[Row], stamp: dict[str, float]) -> None:
     columns = [
         ("row", pa.int64()), ("path", pa.string()), ("file", pa.string()), ("concept", pa.string()),
         ("synset", pa.string()), ("kind", pa.string()), ("format", pa.string()), ("of", pa.string()),

@@ -1,8 +1,10 @@
+import hashlib
+import re
 from collections import Counter
 
 import pytest
 
-from tagmill.demo.concepts import BY_NAME
+from tagmill.demo.concepts import BY_NAME, CONCEPTS
 from tagmill.demo.plant import BROKEN, SHARES, UNUSUAL, evaluation_set, generator, plan
 from tagmill.shards.errors import ConfigError
 
@@ -11,6 +13,30 @@ def test_a_plan_is_a_function_of_its_arguments() -> None:
     first = plan(5, 400, 40)
     assert first == plan(5, 400, 40)
     assert first != plan(6, 400, 40)
+
+
+def test_the_default_plan_does_not_change() -> None:
+    digest = hashlib.sha256(repr(plan(5, 400, 40)).encode()).hexdigest()
+    assert digest == "85f05d24ad9b1715dd57689d8a3109b9818aa095e356811110262b39ceffb00d"
+
+
+def test_frequencies_and_tags_follow_the_exponent() -> None:
+    rows = [row for row in plan(1, 12_000, 1200, 1.1) if row.kind == "picture"]
+    images = Counter(row.concept for row in rows)
+    names = [concept.name for concept in CONCEPTS]
+    assert images[names[0]] >= 40 * images[names[-1]] and images[names[-1]] >= 50
+    words = {word.replace(" ", "").lower(): each.name for each in CONCEPTS for word in (*each.words, *each.plurals)}
+    squashed = ({re.sub("[^a-z]", "", tag.lower()) for tag in row.tags} for row in rows)
+    tagged = Counter(name for tags in squashed for name in {words[tag] for tag in tags if tag in words})
+    assert tagged[names[0]] >= 30 * tagged[names[-1]], "although some tags name what is not in the image"
+    equal = Counter(row.concept for row in plan(1, 3200, 32, 0) if row.kind == "picture")
+    assert max(equal.values()) - min(equal.values()) <= 15, "but for broken answers"
+
+
+@pytest.mark.parametrize("zipf", [-0.1, 2.1, float("nan"), float("inf")])
+def test_an_invalid_exponent_raises_an_error(zipf: float) -> None:
+    with pytest.raises(ConfigError, match="give 0"):
+        plan(0, 1000, 10, zipf)
 
 
 def test_shares_of_the_default_web() -> None:

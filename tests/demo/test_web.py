@@ -43,6 +43,14 @@ def test_a_finished_web_is_found_and_another_is_made_again(web: Path, tmp_path: 
     assert make_web(folder, seed=1, rows=200, evaluation=1, processes=1).made and not stray.exists()
 
 
+def test_other_frequencies_are_another_web(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tagmill.demo.web._write_pictures", lambda *_: None)  # its plan decides
+    made = [make_web(tmp_path, rows=200, evaluation=1, zipf=zipf) for zipf in (None, None, 1.1, 1.1, 1.2, None)]
+    assert [each.made for each in made] == [True, False, True, False, True, True]
+    assert made[2].concepts["car"] > made[0].concepts["car"] == made[5].concepts["car"]
+    assert "zipf" not in json.loads((tmp_path / "demo-web.json").read_text())
+
+
 def test_a_foreign_folder_is_not_touched(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(ConfigError, match="files that are not a demo"):
