@@ -149,6 +149,13 @@ COMMANDS = {
         "DETECT_COMMAND",
         "transfer",
     ),
+    "study": Command(
+        "Repeat a study of the papers on an own corpus: plan, runs with several seeds, and a verdict.",
+        "tagmill.studies.command.study_command",
+        "study_command",
+        "STUDY_COMMAND",
+        "transfer,ingest",
+    ),
 }
 AFTER_A_STOP = {
     "ingest": "finished parts and steps are kept, and the same command continues where it stopped",
@@ -169,6 +176,7 @@ AFTER_A_STOP = {
     "transfer audit": "run the same command again",
     "transfer vtab": "features and outcomes that are finished are kept, and the same command continues where it stopped",
     "transfer detect": "the same command continues from its last saved state",
+    "study": "finished runs are kept, and the same command continues the others from their last checkpoints",
 }
 # Functions that return the corpus that they changed, and what is made of it for people afterwards.
 INDEX_AFTER = ("ingest_command", "view_command")
@@ -186,7 +194,7 @@ def usage() -> str:
         "train": COMMANDS["train"].help,
         "train export": COMMANDS["train export"].help,
         "predict": COMMANDS["predict"].help,
-        **{word: command.help for word, command in COMMANDS.items() if word.startswith("transfer")},
+        **{word: command.help for word, command in COMMANDS.items() if word.startswith(("transfer", "study"))},
         "help": "Show this text, or the options of a command: tagmill help corpus view.",
     }
     return "\n".join(

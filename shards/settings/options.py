@@ -59,7 +59,8 @@ class CommandLine:
     """A command: its words, one sentence about it, and the dataclasses whose fields are its flags.
 
     Where a dataclass has several bases, the fields of each are a group of the help, after the flags in `common`. Where there is
-    a flag `recipe`, the file that it names gives values to the first dataclass, and flags override them. `alternatives`: groups
+    a flag `recipe`, the file that it names gives values to the first dataclass, and flags override them, unless `own_recipe`
+    is off, for a command whose recipe is about something else. `alternatives`: groups
     of fields that say one thing in different ways; a flag for one of them replaces what the recipe says of all of them.
     `examples`: paragraphs of the help, below `about`; indented lines stay as they are.
     """
@@ -70,6 +71,7 @@ class CommandLine:
     common: tuple[str, ...] = ()
     alternatives: tuple[frozenset[str], ...] = ()
     examples: tuple[str, ...] = ()
+    own_recipe: bool = True
 
     def flags(self) -> list[Flag]:
         """All flags, those of the first dataclass first."""
@@ -78,7 +80,8 @@ class CommandLine:
     def parse(self, words: Sequence[str]) -> tuple[Any, ...]:
         """Reads a command line into one object of each dataclass. Raises ConfigError for a recipe or a value that is not valid;
         ends the process with status 2 for flags that do not exist, and with 0 after `--help`."""
-        path = _recipe_in(words) if any(flag.name == "recipe" for flag in self.flags()) else None
+        own = self.own_recipe and any(flag.name == "recipe" for flag in self.flags())
+        path = _recipe_in(words) if own else None
         values = {} if path is None else read_recipe(path, self.configs[0], ("recipe",), self.alternatives)
         flags = {word.split("=")[0].removeprefix("--").replace("-", "_") for word in words if word.startswith("--")}
         values = {name: value for name, value in values.items() if name not in replaced(flags, self.alternatives)}
