@@ -5,12 +5,12 @@ from tagmill.studies.plan.arm import Arm, ArmView
 from tagmill.studies.plan.study_kind import StudyFacts, StudyKind
 from tagmill.studies.plan.study_plan import Claim
 
-WANTED = (1, 2, 5, 10)
+LABELS_OF_AN_IMAGE = (1, 2, 5, 10)
 
 
 def _arms(facts: StudyFacts) -> tuple[Arm, ...]:
     per = per_class(facts)[-2]
-    most = facts.scored_labels or WANTED[-1]
+    most = facts.scored_labels or LABELS_OF_AN_IMAGE[-1]
     return tuple(
         Arm(
             f"p-{number}",
@@ -18,7 +18,7 @@ def _arms(facts: StudyFacts) -> tuple[Arm, ...]:
             ArmView(f"p-{number}", selection={"k": per, "p": number}),
             x=number,
         )
-        for number in WANTED
+        for number in LABELS_OF_AN_IMAGE
         if number <= most
     )
 
