@@ -17,12 +17,13 @@ from tests.pipeline.corpora import Made, make_corpus
 
 FOLDER = Path(__file__).resolve().parent.parent / "recipes"
 RECIPES = sorted(FOLDER.rglob("*.toml"))
-PAPERS = [path for path in RECIPES if path.stem != "demo"]
+PAPERS = [path for path in RECIPES if path.stem not in ("demo", "study")]  # which are ours
 TAGS = re.compile(r"(?<!un)verified|\[V2?\]|unverified \[M-(hi|med|lo)\]|\bours\b")
 BIT = ("r50x1", "r50x3", "r101x1", "r101x3", "r152x2", "r152x4")
 CHECKED = set[str]()  # networks, by the test of dry runs
 NAMES = {
     "demo",
+    "study",
     *(f"mahajan2018/resnext101-32x{width}d" for width in (4, 8, 16, 32, 48)),
     *(
         f"swag2022/{name}"

@@ -22,6 +22,7 @@ COMMANDS = (
     "transfer zero-shot",
     "transfer audit",
     "transfer vtab",
+    "study",
 )
 _WIDTH = 118
 _TERMINAL = {"COLUMNS": str(_WIDTH), "NO_COLOR": "1", "TERM": "dumb"}

@@ -16,12 +16,14 @@ from tagmill.shards.terminal.lines import print_lines
 from tagmill.studies.command.study_ending import ending_lines, plan_lines, run_line
 from tagmill.studies.command.study_options import StudyOptions
 from tagmill.studies.command.study_setup import StudySetup, processes_of, recipe_of, set_up
+from tagmill.studies.page.study_files import write_study
 from tagmill.studies.plan.plan_file import keep_plan
 from tagmill.studies.runs.all_runs import all_results
 from tagmill.studies.runs.measure_names import MEASURES
 from tagmill.studies.runs.run_result import RunResult
 from tagmill.studies.runs.run_task import RunTask
 from tagmill.studies.runs.study_result import ArmFacts, StudyResult
+from tagmill.studies.verdict.judge import judge_study
 from tagmill.transfer.outcome.canonical import canonical_json
 
 STUDY_COMMAND = CommandLine(
@@ -61,7 +63,9 @@ def study(options: StudyOptions, quiet: bool = True) -> StudyResult | StudySetup
         told = _Told(len(setup.tasks), progress)
         results = all_results(setup.tasks, processes_of(options, recipe_of(options)), told)
         store.put(RESULTS, results_bytes(results))
-    return result_of(setup, results, options.output)
+        found = result_of(setup, results, options.output)
+        write_study(store, found)
+    return found
 
 
 class _Told:
@@ -119,4 +123,4 @@ def _print_end(found: StudyResult, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(canonical_json(asdict(replace(found, plan={})), indent=1).decode())
     else:
-        print_lines(ending_lines(found))
+        print_lines(ending_lines(found, judge_study(found)))

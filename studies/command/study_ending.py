@@ -9,6 +9,8 @@ from tagmill.studies.command.study_options import StudyOptions
 from tagmill.studies.command.study_setup import StudySetup
 from tagmill.studies.runs.run_result import RunResult
 from tagmill.studies.runs.study_result import StudyResult
+from tagmill.studies.verdict.judge import StudyVerdict
+from tagmill.studies.verdict.sentences import verdict_lines
 
 MOST_COLUMNS = 3  # measures in the table that is printed
 SHOWN = ("probe_top1", "probe_mean_class", "head_top1", "head_mean_class")
@@ -47,20 +49,20 @@ def plan_lines(setup: StudySetup, options: StudyOptions) -> list[str]:
     ]
 
 
-def ending_lines(found: StudyResult) -> list[str]:
-    """Returns what is printed at the end of a study."""
+def ending_lines(found: StudyResult, verdict: StudyVerdict) -> list[str]:
+    """Returns what is printed at the end of a study: means of the arms, verdicts, and where the page is."""
     names = [name for name in SHOWN if name in found.measures][:MOST_COLUMNS]
     rows = [["arm", "runs", *(f"{name}, %" for name in names)]]
     for arm in found.arms:
         runs = [each for each in found.results if each.arm == arm.name and not each.failed]
         rows.append([safe_text(arm.name, 40), f"{len(runs)}", *(_spread(runs, name) for name in names)])
-    failed = [f"{each.arm}, seed {each.seed}: {each.failed}" for each in found.results if each.failed]
     return [
         f"study {found.study}: {found.title}",
         *columns(rows, tuple(range(1, len(names) + 2))),
         "mean and standard deviation over seeds; failed runs are in no mean",
-        *warning_lines([safe_text(text, 200) for text in (*failed, *found.notes)]),
-        f"results: {safe_text(found.folder.rstrip('/'), 300)}/results.json",
+        *(safe_text(line, 400) for line in verdict_lines(found, verdict)),
+        *warning_lines([safe_text(text, 300) for text in found.notes]),
+        f"page: {safe_text(found.folder.rstrip('/'), 300)}/study.html; runs: results.json beside it",
     ]
 
 

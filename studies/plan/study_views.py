@@ -42,6 +42,9 @@ def facts_of(corpus: Corpus, name: str) -> ViewFacts:
 def study_view(corpus: str, base: str, wanted: ArmView, progress: Progress) -> ViewFacts:
     """Returns the view of an arm, and makes it where the corpus has none with these rules. Another view of the same name stays:
     the new one then has some digits behind its name. Raises ConfigError for a base view whose rules are not known any more."""
+    if wanted.selection:
+        what = f"view {wanted.name} is selected by a teacher's scores, which this command does not do yet"
+        raise ConfigError(what, "study", "make the selections with tagmill teach, and train on their views")
     opened = Corpus.open(corpus)
     with tempfile.TemporaryDirectory(prefix="tagmill-") as folder:
         config = config_of(corpus, View.open(opened, base), wanted, Path(folder))

@@ -17,8 +17,8 @@ SIDE = 40
 
 
 def tagged_pictures(folder: Path, train: int = 240, holdout: int = 96) -> str:
-    """Writes a corpus of two training shards and a held-out one, with the view `default`; returns its path. The label of image i
-    falls in frequency: the first word has most images."""
+    """Writes a corpus of two training shards and a held-out one, with the view `default`; returns its path. Labels fall in
+    frequency: the first word has most images."""
     rng, store, entries = np.random.default_rng(0), Store(str(folder)), list[ShardEntry]()
     shares = 1 / np.arange(2, len(WORDS) + 2)
     number = 0
@@ -29,7 +29,9 @@ def tagged_pictures(folder: Path, train: int = 240, holdout: int = 96) -> str:
     ):
         with ShardWriter(name, split, folder / "spool") as writer:  # type: ignore[arg-type]
             for _ in range(size):
-                label = number % len(WORDS) if split == "holdout" else int(rng.choice(len(WORDS), p=shares / shares.sum()))
+                label = (
+                    number % len(WORDS) if split == "holdout" else int(rng.choice(len(WORDS), p=shares / shares.sum()))
+                )
                 digest = hashlib.sha256(b"drawn %d" % number).hexdigest()
                 record = Record(digest, (0, 0, 0, 0), SIDE, SIDE, SIDE, SIDE, (WORDS[label],))
                 writer.add(record, drawn_jpeg(label, len(WORDS), rng, SIDE))
