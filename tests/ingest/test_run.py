@@ -2,10 +2,8 @@
 
 import hashlib
 import json
-import os
 import signal
 import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -25,6 +23,8 @@ from tagmill.shards.lint import lint_shard, lint_view
 from tagmill.shards.manifest import Corpus
 from tagmill.shards.storage.store import Store
 from tagmill.shards.view import View
+from tests.ingest.deadly import run_deadly
+from tests.ingest.forked import Ended, ForkedRuns
 from tests.ingest.smallweb import PICTURES, config, listing, web
 
 __all__ = ["listing", "web"]  # fixtures
@@ -121,37 +121,6 @@ def test_two_processes_give_the_same_bytes(built: Built, listing: str, tmp_path:
     assert (tmp_path / "corpus" / "parts" / "dealt.json").exists()
 
 
-# Kills the whole process group at a put whose name matches, before it, in its middle or after it.
-DEADLY = """
-import os, re, signal, sys
-from pathlib import Path
-from tagmill.ingest import IngestConfig, ingest
-from tagmill.shards.storage.store import Store
-
-when, _, pattern = os.environ["KILL"].partition(":")
-
-def deadly(method):
-    def call(self, name, source, **how):
-        hit = pattern and re.search(pattern, f"{self.url}/{name}")
-        if hit and when == "half":
-            data = source if isinstance(source, bytes) else source.read_bytes()
-            half = Path(self.url, name).with_name(".cut.0123456789abcdef.spool")
-            half.parent.mkdir(parents=True, exist_ok=True)
-            half.write_bytes(data[: len(data) // 2])
-        if not (hit and when != "after"):
-            done = method(self, name, source, **how)
-        if hit:
-            os.killpg(0, signal.SIGKILL)
-        return done
-    return call
-
-Store.put, Store.put_new = deadly(Store.put), deadly(Store.put_new)
-
-if __name__ == "__main__":
-    report = ingest(eval(sys.argv[1]))
-    print(report.rows)
-"""
-
 KILLS = [
     "before:parts/00000[1-3]/rows",
     "half:parts/dealt.json",
@@ -172,22 +141,12 @@ KILLS = [
 
 @pytest.mark.slow
 def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bytes(
-    built: Built, listing: str, tmp_path: Path
+    built: Built, listing: str, tmp_path: Path, runs: ForkedRuns
 ) -> None:
-    script, output = tmp_path / "deadly.py", tmp_path / "corpus"
-    script.write_text(DEADLY)
+    output = tmp_path / "corpus"
 
-    def run(kill: str) -> "subprocess.CompletedProcess[str]":
-        spool = tmp_path / "spool"
-        command = [sys.executable, str(script), repr(config(listing, output, spool=str(spool)))]
-        return subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            env={**os.environ, "KILL": kill},
-            start_new_session=True,
-            cwd=tmp_path,
-        )
+    def run(kill: str) -> Ended:
+        return run_deadly(runs, tmp_path, config(listing, output, spool=str(tmp_path / "spool")), kill)
 
     for kill in KILLS:
         done = run(kill)

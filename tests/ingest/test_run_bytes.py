@@ -2,11 +2,8 @@
 
 import io
 import json
-import os
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +21,11 @@ from tagmill.shards.manifest import Corpus
 from tagmill.shards.reader import ShardReader
 from tagmill.shards.storage.store import Store
 from tagmill.shards.view import View
+from tests.ingest.deadly import run_deadly
+from tests.ingest.forked import Ended, ForkedRuns
 from tests.ingest.smallweb import PICTURES, WORDS, listing, picture, web
 from tests.ingest.tarmaker import tar
-from tests.ingest.test_run import DEADLY, digests
+from tests.ingest.test_run import digests
 
 __all__ = ["listing", "web"]  # fixtures
 
@@ -252,24 +251,18 @@ def test_the_order_of_the_input_is_kept(img2dataset: Path, listing: str, tmp_pat
 @pytest.mark.slow
 @pytest.mark.parametrize("keep_order", [True, False])
 def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bytes(
-    img2dataset: Path, first: Path, tmp_path: Path, keep_order: bool
+    img2dataset: Path, first: Path, tmp_path: Path, keep_order: bool, runs: ForkedRuns
 ) -> None:
     """The order of the input is a matter of dealing alone, so that only the kills of that time are there with it."""
-    script, output = tmp_path / "deadly.py", tmp_path / "corpus"
-    script.write_text(DEADLY)
+    output = tmp_path / "corpus"
     chosen: dict[str, Any] = {**CAPTIONS, "keep_order": keep_order, "processes": 2}
     whole = tmp_path / "whole" if keep_order else first
     if keep_order:
         ingest(config(img2dataset, whole, **chosen))
 
-    def run(kill: str) -> "subprocess.CompletedProcess[str]":
-        command = [
-            sys.executable,
-            str(script),
-            repr(config(img2dataset, output, spool=str(tmp_path / "spool"), **chosen)),
-        ]
-        env = {**os.environ, "KILL": kill}
-        return subprocess.run(command, capture_output=True, text=True, env=env, start_new_session=True, cwd=tmp_path)
+    def run(kill: str) -> Ended:
+        wanted = config(img2dataset, output, spool=str(tmp_path / "spool"), **chosen)
+        return run_deadly(runs, tmp_path, wanted, kill)
 
     kills = ["after:parts/000001/rows", "half:parts/dealt.json"]
     later = ["half:parts/000002/[^/]*parquet", "after:parts/000003/done", "before:shards/000002.tar"]
@@ -281,16 +274,14 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bytes(
     assert digests(output) == digests(whole)
 
 
-def test_what_changes_between_partition_and_fetch_is_a_reason(img2dataset: Path, tmp_path: Path) -> None:
+def test_what_changes_between_partition_and_fetch_is_a_reason(
+    img2dataset: Path, tmp_path: Path, runs: ForkedRuns
+) -> None:
     """One tar is cut, one is gone; the others' samples are there."""
     folder = tmp_path / "wds"
     shutil.copytree(img2dataset, folder)
-    script = tmp_path / "deadly.py"
-    script.write_text(DEADLY)
     chosen = config(folder, tmp_path / "corpus", source="tars", **CAPTIONS)
-    command = [sys.executable, str(script), repr(chosen)]
-    env = {**os.environ, "KILL": "after:parts/dealt.json"}
-    subprocess.run(command, env=env, start_new_session=True, cwd=tmp_path, capture_output=True)
+    assert run_deadly(runs, tmp_path, chosen, "after:parts/dealt.json").returncode == -signal.SIGKILL
     data = (folder / "00001.tar").read_bytes()
     (folder / "00001.tar").write_bytes(data[:-512])
     (folder / "00003.tar").rename(folder / "00003.tar.old")

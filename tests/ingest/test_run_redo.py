@@ -4,11 +4,8 @@ run's, also after kills."""
 import dataclasses
 import hashlib
 import json
-import os
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,9 +19,10 @@ from tagmill.ingest.pack import shard_plan
 from tagmill.shards.errors import ConfigError, CorpusError
 from tagmill.shards.manifest import Corpus
 from tagmill.shards.storage.store import Store
+from tests.ingest.deadly import run_deadly
+from tests.ingest.forked import ForkedRuns
 from tests.ingest.growing import CountingWeb, check, counting_web, rows_of, settings, write
 from tests.ingest.smallweb import picture
-from tests.ingest.test_run import DEADLY
 
 PICTURES_A = 20
 
@@ -216,19 +214,11 @@ KILLS = [
 ]
 
 
-def run_deadly(folder: Path, wanted: IngestConfig, kill: str) -> "subprocess.CompletedProcess[str]":
-    script = folder / "deadly.py"
-    script.write_text(DEADLY)
-    command = [sys.executable, str(script), repr(wanted)]
-    environment = {**os.environ, "KILL": kill}
-    return subprocess.run(command, capture_output=True, text=True, env=environment, start_new_session=True, cwd=folder)
-
-
 @pytest.mark.timeout(900)
 @pytest.mark.slow
 @pytest.mark.parametrize("extend", [False, True], ids=["made", "extended"])
 def test_a_redo_whose_workers_are_killed_ends_with_the_same_files(
-    web: CountingWeb, lists: Path, tmp_path: Path, extend: bool, monkeypatch: pytest.MonkeyPatch
+    web: CountingWeb, lists: Path, tmp_path: Path, extend: bool, monkeypatch: pytest.MonkeyPatch, runs: ForkedRuns
 ) -> None:
     """The flags are others after every kill."""
     output, fresh = tmp_path / "corpus", tmp_path / "fresh"
@@ -244,7 +234,7 @@ def test_a_redo_whose_workers_are_killed_ends_with_the_same_files(
             kill = kill.replace("shards/(extend-000001-)?00000", "shards/00000").replace("000002.tar", "000006.tar")
             kill = kill.replace("000004.npy", "000007.npy")
         changed = {"holdout": 2 + number % 3, "shard_samples": 2 + number % 2, "parts_per_group": 1 + number % 2}
-        done = run_deadly(tmp_path, settings(listing, output, **changed, **more), kill)
+        done = run_deadly(runs, tmp_path, settings(listing, output, **changed, **more), kill)
         assert done.returncode == -signal.SIGKILL, (kill, done.stderr)
     last = {"holdout": 4, "shard_samples": 3, "parts_per_group": 2}
     for place in (output, fresh):

@@ -1,11 +1,8 @@
 """A corpus that is extended: what it has then, what does not change, which hosts are asked, and what happens after a kill."""
 
 import json
-import os
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -35,8 +32,9 @@ from tagmill.shards.purge import record
 from tagmill.shards.storage.store import Store
 from tagmill.shards.takedown import SAMPLE, Row
 from tagmill.shards.view import View
+from tests.ingest.deadly import run_deadly
+from tests.ingest.forked import Ended, ForkedRuns
 from tests.ingest.growing import CountingWeb, check, counting_web, digests, label_names, rows_of, settings, write
-from tests.ingest.test_run import DEADLY
 from tests.shards.countedstore import counted_store
 
 
@@ -159,18 +157,12 @@ KILLS = [
 @pytest.mark.timeout(900)
 @pytest.mark.slow
 def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bytes(
-    web: CountingWeb, made: Path, grown: Path, output: Path, tmp_path: Path
+    web: CountingWeb, made: Path, grown: Path, output: Path, tmp_path: Path, runs: ForkedRuns
 ) -> None:
-    script = tmp_path / "deadly.py"
-    script.write_text(DEADLY)
     mine = settings(str(made / "b.parquet"), output, extend=True, spool=str(tmp_path / "spool"))
 
-    def run(kill: str) -> "subprocess.CompletedProcess[str]":
-        command = [sys.executable, str(script), repr(mine)]
-        environment = {**os.environ, "KILL": kill}
-        return subprocess.run(
-            command, capture_output=True, text=True, env=environment, start_new_session=True, cwd=tmp_path
-        )
+    def run(kill: str) -> Ended:
+        return run_deadly(runs, tmp_path, mine, kill)
 
     before = (output / "corpus.json").read_bytes()
     for kill in KILLS:

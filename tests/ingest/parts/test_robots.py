@@ -2,11 +2,8 @@
 
 import dataclasses
 import json
-import os
 import signal
 import socket
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
@@ -46,9 +43,11 @@ from tagmill.ingest.parts.table import part_schema
 from tagmill.shards.formats.parquet import read_table
 from tagmill.shards.progress.protocol import Silent
 from tagmill.shards.storage.store import Store
+from tests.ingest.deadly import run_deadly
+from tests.ingest.forked import ForkedRuns
 from tests.ingest.liar import Crowd, Liar, Lie, redirect
 from tests.ingest.smallweb import picture
-from tests.ingest.test_run import DEADLY, digests
+from tests.ingest.test_run import digests
 from tests.shards.countedstore import counted_store
 from tests.shards.progress.recorded import Recorded
 
@@ -389,24 +388,18 @@ def test_the_same_bytes_with_one_process_and_three(
 
 
 @pytest.mark.slow
-def test_a_run_that_is_killed_while_it_asks_goes_on(tmp_path: Path, webs: list[Liar], corpus_web: list[str]) -> None:
-    run, script = partitioned(tmp_path, corpus_web), tmp_path / "deadly.py"
+def test_a_run_that_is_killed_while_it_asks_goes_on(
+    tmp_path: Path, webs: list[Liar], corpus_web: list[str], runs: ForkedRuns
+) -> None:
+    run = partitioned(tmp_path, corpus_web)
     ingest(whole(run, "undisturbed"))
-    script.write_text(DEADLY)
     before = Counter({web.port: web.hits["/robots.txt"] for web in webs})
     answers = ["answers/000000.parquet", "answers/000000.json"]
     kills = ["half:origins/000003", "after:hosts/000000", "half:hosts/done"]
     kills += [f"{when}:{step}" for step in answers for when in ("half", "after")]
     for kill in [*kills, "half:rules/000002", "after:done"]:
         config = whole(run, "killed", spool=str(tmp_path / "killed-spool"))
-        done = subprocess.run(
-            [sys.executable, str(script), repr(config)],
-            capture_output=True,
-            text=True,
-            env={**os.environ, "KILL": kill.replace(":", ":parts/robots/")},
-            start_new_session=True,
-            cwd=tmp_path,
-        )
+        done = run_deadly(runs, tmp_path, config, kill.replace(":", ":parts/robots/"))
         assert done.returncode == -signal.SIGKILL, (kill, done.stderr)
     ingest(whole(run, "killed"))
     assert digests(tmp_path / "killed") == digests(tmp_path / "undisturbed")

@@ -2,11 +2,7 @@
 
 import io
 import json
-import os
 import signal
-import subprocess
-import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +25,10 @@ from tagmill.shards.side_tables import LEDGER, REJECTS
 from tagmill.shards.storage.store import Store
 from tagmill.shards.view import View
 from tagmill.shards.writer import ShardWriter, publish
+from tests.ingest.forked import ForkedRuns
+from tests.ingest.takedown.dying import AT
 from tests.shards.exchange.exports import corpus_in, exported, wished
 
-AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 SIZES = {"000000": 6, "000001": 5, "holdout-000000": 3}
 COPIES = {2: "https://copy.example/2", 8: "https://copy.example/8"}  # other URLs of a sample's bytes, which yield to it
 
@@ -199,36 +196,15 @@ def test_a_purge_leaves_no_trace_but_the_key(corpus: Corpus, tmp_path: Path) -> 
 
 KILLS = ["corpus.json", "ledger/", "rejects/", "parts/purge/000001", "shards/000001.tar", "shards/000000.parquet"]
 
-DEADLY = """
-import os, signal, sys
-from datetime import datetime, UTC
-from tagmill.ingest.takedown.takedown_command import TakedownConfig, take_down
-from tagmill.shards.storage.store import Store
-
-put, when, pattern = Store.put, sys.argv[3], sys.argv[4]
-
-def dying(self, name, source):
-    if pattern not in name or when == "after":
-        put(self, name, source)
-    if pattern in name:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-Store.put = dying
-config = TakedownConfig(corpus=sys.argv[1], hosts=sys.argv[2], purge=True)
-take_down(config, datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
-"""
-
 
 @pytest.mark.slow
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_killed_again_and_again_the_same_command_completes_it(tmp_path: Path, when: str) -> None:
+def test_killed_again_and_again_the_same_command_completes_it(tmp_path: Path, when: str, runs: ForkedRuns) -> None:
     whole, corpus = make(tmp_path / "whole"), make(tmp_path / "killed")
-    hosts, script = listed(tmp_path, "h1.example", "copy.example"), tmp_path / "deadly.py"
-    script.write_text(DEADLY)
+    hosts = listed(tmp_path, "h1.example", "copy.example")
     take_down(TakedownConfig(corpus=whole.store.url, hosts=hosts, purge=True), AT)
     for pattern in KILLS:
-        command = [sys.executable, str(script), corpus.store.url, hosts, when, pattern]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=dict(os.environ))
+        done = runs.run("tests.ingest.takedown.dying:main", corpus.store.url, hosts, when, pattern, folder=tmp_path)
         assert done.returncode == -signal.SIGKILL, (pattern, done.stderr)
         listed_now = down(corpus)
         assert listed_now in (set(), down(whole)) and (listed_now or pattern == "corpus.json")
