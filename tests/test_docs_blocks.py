@@ -18,9 +18,15 @@ import pytest
 
 from tests.ingest.smallweb import WORDS, Web, picture
 from tests.markdown import ROOT, Block, Page, pages
+from tests.warm.python import warm_python
 
 RUN = [page for page in pages() if any(block.why_not_run is None and block.language != "text" for block in page.blocks)]
 SECONDS = 240  # for a block; a few where the machine is free
+
+
+def block_python() -> str:
+    """The Python of `tagmill` and of Python blocks: one that starts fast, or the usual one with TAGMILL_WHOLE=1."""
+    return sys.executable if os.environ.get("TAGMILL_WHOLE") else warm_python()
 
 
 @pytest.fixture(scope="module")
@@ -31,9 +37,9 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     programs = tmp_path_factory.mktemp("programs")
-    for name, words in {"tagmill": "-m tagmill", "python": ""}.items():
+    for name, words in {"tagmill": f"{block_python()} -m tagmill", "python": sys.executable}.items():
         command = programs / name
-        command.write_text(f'#!/bin/sh\nexec {sys.executable} {words} "$@"\n')
+        command.write_text(f'#!/bin/sh\nexec {words} "$@"\n')
         command.chmod(0o755)
     yield {
         **os.environ,
@@ -89,7 +95,7 @@ def run_block(block: Block, folder: Path, environment: dict[str, str]) -> None:
     if block.language == "python":
         program = folder / "block.py"
         program.write_text(block.text)
-        run(f"{sys.executable} block.py", folder, environment)
+        run(f"{block_python()} block.py", folder, environment)
         return
     for line in block.commands:
         words = line.split()

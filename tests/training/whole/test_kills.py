@@ -15,6 +15,7 @@ import pytest
 from tagmill.training.config.train import TrainConfig
 from tests.training.runs import command
 from tests.training.whole.worlds import evaluation, farthest, losses, same_lines
+from tests.warm.python import warm_python
 
 KILLS = int(os.environ.get("TAGMILL_KILLS", "2"))
 SCRIPT = str(Path(__file__).with_name("killed_rank.py"))
@@ -44,9 +45,9 @@ def test_a_run_goes_on_when_one_of_its_processes_is_killed(
     words = command(config, 2, ("--max-restarts", "3"))
     place = words.index("tagmill.train")
     words[place - 1 : place + 1] = [SCRIPT, f"{rank}-{phase}-{number}"]
-    done = subprocess.run(
-        words, env={**os.environ, "GLOO_SOCKET_IFNAME": "lo"}, capture_output=True, text=True, timeout=280
-    )
+    words[0] = warm_python()
+    environment = {**os.environ, "GLOO_SOCKET_IFNAME": "lo", "PYTHON_EXEC": words[0]}
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0 and "exitcode: -9" in done.stderr.replace("exitcode  : -9", "exitcode: -9"), done.stderr
     assert "resumed    from step" in done.stdout or number < FIRST[rank, phase]
     assert farthest(undisturbed, config) < 1e-5
