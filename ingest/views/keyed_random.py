@@ -17,6 +17,7 @@ Keys = npt.NDArray[np.uint8]
 SUBSET: Final = 0  # whether a sample is in a subset
 REPLACE: Final = 1  # whether a label is replaced by noise
 REPLACEMENT: Final = 2  # the label that replaces it
+SELECT: Final = 3  # which images of a class are selected
 
 # SplitMix64, G. L. Steele Jr., D. Lea and C. H. Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014,
 # section 3, with the constants of the published generator (Stafford's "Mix13").

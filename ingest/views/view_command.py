@@ -102,8 +102,7 @@ class ViewConfig:
 
     def __post_init__(self) -> None:
         check_fields(self, flag_of)
-        if not self.name.replace("-", "").replace("_", "").isalnum() or not self.name.isascii():
-            raise ConfigError(f"{self.name!r} as the name of a view", "view", "use letters, digits, - and _")
+        check_view_name(self.name)
         given = [name for name in _OF_TAGS if getattr(self, name) != ViewConfig.__dataclass_fields__[name].default]
         if self.labels is not None and given:
             flag = flag_of(given[0])
@@ -164,6 +163,12 @@ def name_view(corpus: Corpus, name: str, labelled: Labelled) -> None:
 
     amend(corpus, named)
     describe_commit(corpus.store.url)
+
+
+def check_view_name(name: str) -> None:
+    """Raises ConfigError for a name that no view can have."""
+    if not name.replace("-", "").replace("_", "").isalnum() or not name.isascii():
+        raise ConfigError(f"{name!r} as the name of a view", "view", "use letters, digits, - and _")
 
 
 def vocabulary_file(given: str) -> str:

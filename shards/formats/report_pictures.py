@@ -10,6 +10,7 @@ from tagmill.shards.formats.parquet import read_table, table_bytes
 
 REPORT_PAGE = "report.html"
 REPORT_PICTURES = "report/pictures.parquet"
+SELECTION_PAGES = "report/selections"  # folder of the pages of selections, VIEW-<sha12>.html each
 MAX_PICTURES = 500
 PICTURE_SIDE = 128  # pixels of the long side
 PICTURE_BYTES = 8192  # of a JPEG, at most

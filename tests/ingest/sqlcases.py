@@ -153,6 +153,18 @@ _PAIRS = Rows(
     schema(key="string", label="int64", copies="int64"),
     {"key": _KEYS, "label": [None, -1, 0, 1, 2, (1 << 31) - 1], "copies": [1, 2, 1 << 40]},
 )
+_SCORED = Rows(
+    schema(key="string", label="int32", score="int32"), {"key": _KEYS, "label": [0, 1, 7], "score": [0, 1, 2, 65536]}
+)
+_LEFT_OUT = Rows(schema(key="string"), {"key": ["a", "b"]})
+_CUTOFFS = Rows(
+    schema(label="int32", chosen="int64", score="int32", last_key="string"),
+    {"label": [0, 1], "chosen": [0, 1], "score": [-1, 0, 1, 65536], "last_key": ["", "a", "\uffff", "\U0001f600"]},
+)
+_CHOSEN = Rows(
+    schema(key="string", label="int64", score="int32"), {"label": [0, 1, 7], "score": [0, 1, 65536]}, ("key",)
+)
+_BESTS = Rows(schema(key="string", score="int32"), {"score": [0, 1, 65536]}, ("key",))
 _ORIGINS = Rows(
     schema(part="int32", origin="string", spread="int64", urls="int64"), {"urls": [1, 2, 1 << 40], "origin": _KEYS}
 )
@@ -160,6 +172,19 @@ _ANSWERS = Rows(
     schema(origin="string", reason="string", detail="string", rules="string", kept="string"), {"origin": _KEYS}
 )
 CASES: dict[str, Case] = {
+    "best_counts": Case({"best_scores": _BESTS}, order=("score",)),
+    "best_scores": Case({"scored": _SCORED, "cutoffs": _CUTOFFS, "left_out": _LEFT_OUT}),
+    "chosen_counts": Case({"label_rows": _CHOSEN}, order=("label",)),
+    "chosen_images": Case({"label_rows": _CHOSEN}),
+    "chosen_places": Case(
+        {
+            "label_rows": _CHOSEN,
+            "places": Rows(schema(label="int64", place="int64"), {"label": [0, 1], "place": [1, 2, 3, 9]}),
+            "sample_locations": Rows(_LOCATIONS.schema, unique=("key",)),
+        },
+        order=("label", "place"),
+    ),
+    "chosen_rows": Case({"scored": _SCORED, "cutoffs": _CUTOFFS, "left_out": _LEFT_OUT}),
     "copies": Case({"exact": _GROUPS}),
     "crowd_rows": Case({"tagged": _TAGGED, "exact": _GROUPS, "asked": _KEEPERS}),
     "crowd_tags": Case({"crowd_rows": Rows(schema(keeper="int64", url="string", tag="string"), {"keeper": _IDS})}),
@@ -190,7 +215,12 @@ CASES: dict[str, Case] = {
         params=[{"last": 1}, {"last": 0}],
         order=("shard", "ordinal", "label"),
     ),
+    "last_best": Case(
+        {"best_scores": _BESTS},
+        params=[{"score": 1, "room": 1}, {"score": 65536, "room": 7}, {"score": 5, "room": 3}],
+    ),
     "large": Case({"exact": _GROUPS}, params=[{"urls": 1}, {"urls": 20}]),
+    "most_labels": Case({"label_rows": Rows(_CHOSEN.schema, {"key": _KEYS})}),
     "named_labels": Case(
         {
             "named_rows": Rows(schema(key="string", name="string")),
@@ -214,6 +244,7 @@ CASES: dict[str, Case] = {
     "removed": Case({"copies": _GROUPS, "early": _DROPPED}),
     "repeated": Case({"facts": _FACTS}),
     "rules": Case({"origins": _ORIGINS, "answers": _ANSWERS}, order=("part", "origin")),
+    "score_counts": Case({"scored": _SCORED, "left_out": _LEFT_OUT}, order=("label", "score")),
     "split": Case(
         {
             "facts": Rows(_FACTS.schema, {**_FACTS.pools, "reason": [None, "empty"]}, unique=("key",)),
@@ -223,6 +254,15 @@ CASES: dict[str, Case] = {
         order=("row_id",),
     ),
     "survivors": Case({"facts": _APART, "removed": _ROWS, "existing": _EXISTING}),
+    "tied_keys": Case(
+        {
+            "scored": _SCORED,
+            "lowest": Rows(
+                schema(label="int32", score="int32", room="int64"), {"score": [0, 1, 2], "room": [1, 2, 9]}, ("label",)
+            ),
+            "left_out": _LEFT_OUT,
+        }
+    ),
     "union": Case(
         {
             "rejects": _REJECTS,

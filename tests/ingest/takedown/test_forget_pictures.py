@@ -13,6 +13,7 @@ from tagmill.shards.formats.report_pictures import (
     PICTURES,
     REPORT_PAGE,
     REPORT_PICTURES,
+    SELECTION_PAGES,
     pictures_bytes,
     read_pictures_file,
 )
@@ -52,9 +53,11 @@ def test_each_kind_of_rule(tmp_path: Path, kind: str, value: str, gone: set[int]
     store = Store(str(tmp_path))
     store.put(REPORT_PICTURES, pictures_bytes(ROWS))
     store.put(REPORT_PAGE, b"a page")
+    store.put(f"{SELECTION_PAGES}/v-0123456789ab.html", b"a page")
     assert forget_pictures(store, Denylist(frozenset([rule(kind, value)]))) == len(gone)
     left = read_pictures_file(store.read(REPORT_PICTURES))
     assert {each["row_id"] for each in left} == set(range(6)) - gone and not store.exists(REPORT_PAGE)
+    assert not store.names(SELECTION_PAGES)
 
 
 def test_a_file_that_cannot_be_read_is_deleted_and_none_is_nothing(tmp_path: Path) -> None:
