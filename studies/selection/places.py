@@ -12,7 +12,7 @@ from tagmill.studies.selection.chosen_rows import Chosen
 
 Part = Literal["best", "median", "last"]
 PARTS: tuple[Part, ...] = get_args(Part)
-PLACES = pa.schema([("label", pa.int64()), ("place", pa.int64())])
+CLASS_PLACES = pa.schema([("label", pa.int64()), ("place", pa.int64())])
 MOST_IMAGES = 400  # of a page: with 8 kB each it stays below its limit of 5 MB
 
 
@@ -62,7 +62,7 @@ def placed_images(engine: Engine, corpus: Corpus, chosen: Chosen, each: int, *, 
     if not wanted:
         return []
     rows = [(label, place) for label, places in wanted.items() for place in places]
-    engine.bind("places", pa.table([[label for label, _ in rows], [place for _, place in rows]], schema=PLACES))
+    engine.bind("places", pa.table([[label for label, _ in rows], [place for _, place in rows]], schema=CLASS_PLACES))
     found = {(row["label"], row["place"]): row for row in engine.run("chosen_places").read_all().to_pylist()}
     entries = corpus.entries
     return [

@@ -33,11 +33,11 @@ def select_command(arguments: Sequence[str]) -> str:
         facts = {**selected.facts.values(), "path": selected.labelled.view.path, "page": selected.page}
         sys.stdout.write(json.dumps(facts, indent=2, sort_keys=True) + "\n")
     else:
-        print_lines(ending_lines(options.corpus, selected))
+        print_lines(selection_lines(options.corpus, selected))
     return options.corpus
 
 
-def ending_lines(corpus: str, selected: Selected) -> list[str]:
+def selection_lines(corpus: str, selected: Selected) -> list[str]:
     """Returns what is printed at the end."""
     facts, view = selected.facts, selected.facts.view
     chosen = facts.chosen

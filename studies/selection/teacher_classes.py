@@ -53,7 +53,7 @@ def teacher_classes(labels: Sequence[ModelLabel], where: str, without: WithoutSy
         own = tuple(sorted(set(label.synsets)))
         if unknown := next((synset for synset in own if synset not in wordnet), None):
             what = f"label {names[number]!r} has {unknown!r}, which is no noun synset of WordNet 3.0"
-            raise ConfigError(what, where, "give the scores of a teacher with such synsets, as n02084071")
+            raise ConfigError(what, where, "give the scores of a teacher whose synsets are in it, as n02084071")
         if own in places:
             what = f"labels {names[places[own]]!r} and {names[number]!r} have the same synsets"
             raise ConfigError(what, where, "give the scores of a teacher whose labels differ in their synsets")
