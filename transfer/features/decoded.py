@@ -2,9 +2,10 @@
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 
 from tagmill.ingest.images.prepare import prepare
 from tagmill.ingest.images.rejected import Rejected
@@ -16,15 +17,18 @@ from tagmill.transfer.sets.labelled_set import LabelledSet
 from tagmill.transfer.sets.set_image_policy import IMAGE_POLICY
 from tagmill.transfer.sets.skip_reasons import MISSING
 
+ReadJpegs = Callable[[Sequence[int]], list[tuple[bytes | None, str]]]
+"""Returns of each place a complete, upright sRGB JPEG and '', or None and a reason. Several threads call it at once."""
+
 AHEAD = 2  # batches that are decoded, or being decoded, while the network has one
 _AT_A_TIME = 8  # images that a thread reads
 
 
 @dataclass(frozen=True, slots=True)
 class DecodedBatch:
-    """Images of a set as the network gets them, before they are normalised."""
+    """Images as the network gets them, before they are normalised."""
 
-    places: Sequence[int]  # [n], in the examples of the set
+    places: Sequence[int]  # [n], in the examples of the set, or what else the images were asked for by
     batch: Batch  # uint8, n slots; zero where there is no image
     reasons: tuple[str, ...]  # [n], why a slot holds no image; '' where it holds one
 
@@ -35,6 +39,13 @@ def decoded_batches(
     """Yields the images of `batches` (places in the set) in order, cropped and resized as `transform` says. At most
     AHEAD batches are in memory beside the one that was yielded. `threads`: threads that read, and as many that decode; None:
     the cores of this process. Raises StoreError for a store that fails."""
+    return decoded_jpegs(partial(prepared_jpegs, labelled_set), batches, transform, threads)
+
+
+def decoded_jpegs(
+    read: ReadJpegs, batches: Iterable[Sequence[int]], transform: Transform, threads: int | None = None
+) -> Iterator[DecodedBatch]:
+    """Yields images that `read` returns as `decoded_batches` does. Raises what `read` raises."""
     count = threads or len(os.sched_getaffinity(0))
     waiting, rest = deque[Future[DecodedBatch]](), iter(batches)
     with (
@@ -45,8 +56,8 @@ def decoded_batches(
 
         def begin(places: Sequence[int]) -> Future[DecodedBatch]:
             pieces = [places[start : start + _AT_A_TIME] for start in range(0, len(places), _AT_A_TIME)]
-            read = [readers.submit(prepared_jpegs, labelled_set, piece) for piece in pieces]
-            return decoding.submit(_decoded, decoder, places, read)
+            being_read = [readers.submit(read, piece) for piece in pieces]
+            return decoding.submit(_decoded, decoder, places, being_read)
 
         while True:
             while len(waiting) <= AHEAD and (places := next(rest, None)) is not None:
