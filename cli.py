@@ -77,6 +77,19 @@ CORPUS = {
     ),
     "show": _corpus("Print the facts of a few samples and write their images.", "browse.show", "show"),
 }
+TEACH = {
+    "score": Command(
+        "Score every sample of a corpus by a teacher, and keep the best labels of each.",
+        "tagmill.studies.scores.score_command",
+        "score_command",
+        "SCORE_COMMAND",
+        "transfer",
+    ),
+}
+GROUPS = {
+    "corpus": ("Inspect or change a corpus", CORPUS),
+    "teach": ("Let a teacher label a corpus for a student", TEACH),
+}
 COMMANDS = {
     "ingest": Command(
         "Fetch lists of image URLs and hashtags into a corpus of tar shards.",
@@ -176,6 +189,7 @@ AFTER_A_STOP = {
     "transfer audit": "run the same command again",
     "transfer vtab": "features and outcomes that are finished are kept, and the same command continues where it stopped",
     "transfer detect": "the same command continues from its last saved state",
+    "teach score": "finished parts are kept, and the same command continues where it stopped",
     "study": "finished runs are kept, and the same command continues the others from their last checkpoints",
 }
 # Functions that return the corpus that they changed, and what is made of it for people afterwards.
@@ -189,12 +203,13 @@ def usage() -> str:
     """The help of `tagmill`."""
     words = {
         "ingest": COMMANDS["ingest"].help,
-        "corpus": f"Inspect or change a corpus: {', '.join(CORPUS)}.",
+        "corpus": _group_help("corpus"),
         "bench": COMMANDS["bench"].help,
         "train": COMMANDS["train"].help,
         "train export": COMMANDS["train export"].help,
         "predict": COMMANDS["predict"].help,
         **{word: command.help for word, command in COMMANDS.items() if word.startswith(("transfer", "study"))},
+        "teach": _group_help("teach"),
         "help": "Show this text, or the options of a command: tagmill help corpus view.",
     }
     return "\n".join(
@@ -209,11 +224,16 @@ def usage() -> str:
     )
 
 
-def corpus_usage() -> str:
-    """The help of `tagmill corpus`."""
-    words = {word: command.help for word, command in CORPUS.items()}
-    lines = ["usage: tagmill corpus COMMAND [OPTIONS]", "", *_table(words), ""]
-    return "\n".join([*lines, "  tagmill corpus COMMAND --help   Show the options of a command."])
+def group_usage(group: str) -> str:
+    """The help of a group of commands, such as `tagmill corpus`."""
+    words = {word: command.help for word, command in GROUPS[group][1].items()}
+    lines = [f"usage: tagmill {group} COMMAND [OPTIONS]", "", *_table(words), ""]
+    return "\n".join([*lines, f"  tagmill {group} COMMAND --help   Show the options of a command."])
+
+
+def _group_help(group: str) -> str:
+    about, commands = GROUPS[group]
+    return f"{about}: {', '.join(commands)}."
 
 
 def _table(words: dict[str, str]) -> list[str]:
@@ -223,8 +243,9 @@ def _table(words: dict[str, str]) -> list[str]:
 
 def find(words: Sequence[str]) -> tuple[Command | None, list[str], str]:
     """The command that the first words name, the words after it, and the usage to show where there is none."""
-    if words[:1] == ["corpus"]:
-        return CORPUS.get(words[1] if len(words) > 1 else ""), list(words[2:]), corpus_usage()
+    if words and words[0] in GROUPS:
+        commands = GROUPS[words[0]][1]
+        return commands.get(words[1] if len(words) > 1 else ""), list(words[2:]), group_usage(words[0])
     length = 2 if " ".join(words[:2]) in COMMANDS and len(words) > 1 else 1
     return COMMANDS.get(" ".join(words[:length])), list(words[length:]), usage()
 
@@ -245,7 +266,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if command is not None:
         run(" ".join(words[: len(words) - len(rest)]), command, rest)
         return
-    unknown = next((word for word in words if word not in ("corpus", "-h", "--help")), None)
+    unknown = next((word for word in words if word not in (*GROUPS, "-h", "--help")), None)
     if unknown is None:
         sys.stdout.write(text + "\n")
         return
@@ -359,8 +380,11 @@ def complete(words: Sequence[str]) -> None:
         if made[word] is not None and others:
             below = one_of({**others, "": type(None)})
             made[word] = make_dataclass(word.title(), [("below", below, None)], bases=(made[word],), kw_only=True)
-    corpus = make_dataclass("Corpus", [("command", one_of({word: options(each) for word, each in CORPUS.items()}))])
-    whole = one_of({**made, "corpus": corpus})
+    for group, (_, commands) in GROUPS.items():
+        below = {word: options(each) for word, each in commands.items()}
+        if any(each is not None for each in below.values()):
+            made[group] = make_dataclass(group.title(), [("command", one_of(below))])
+    whole = one_of(made)
     tyro.cli(
         whole, args=list(words), prog="tagmill", config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes)
     )

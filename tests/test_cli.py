@@ -192,7 +192,8 @@ def test_a_command_that_was_stopped_says_what_the_next_one_does(
 
 def test_every_command_says_how_to_go_on_after_a_stop() -> None:
     words = cli.COMMANDS.keys() | {f"corpus {word}" for word in cli.CORPUS} | {"corpus"}
-    assert cli.COMMANDS.keys() | {"corpus"} <= cli.AFTER_A_STOP.keys() <= words
+    teach = {f"teach {word}" for word in cli.TEACH}
+    assert cli.COMMANDS.keys() | teach | {"corpus"} <= cli.AFTER_A_STOP.keys() <= words | teach
 
 
 def other_version(corpus: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tagmill.cli import COMMANDS, CORPUS, Command
+from tagmill.cli import COMMANDS, GROUPS, Command
 from tagmill.shards.settings.options import CommandLine
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -290,7 +290,7 @@ def test_every_source_file_has_a_docstring_and_no_room_is_nameless() -> None:
 
 
 # ------------------------------------------------------------------------------------------------------------ Help texts
-LINES = [*COMMANDS.values(), *CORPUS.values()]
+LINES = [*COMMANDS.values(), *(command for _, commands in GROUPS.values() for command in commands.values())]
 DIALECT = (
     r"\b(whoever|nobody|is told|are told|lies?|stands?|anew|of these|what is none|goes by|picture)\b|\bsuch\b(?! as)"
 )

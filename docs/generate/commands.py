@@ -6,7 +6,7 @@ import re
 from contextlib import redirect_stdout, suppress
 from unittest import mock
 
-from tagmill.cli import CORPUS, main
+from tagmill.cli import CORPUS, TEACH, main
 
 PAGE = "docs/reference/commands.md"
 COMMANDS = (
@@ -22,6 +22,7 @@ COMMANDS = (
     "transfer zero-shot",
     "transfer audit",
     "transfer vtab",
+    *(f"teach {word}" for word in TEACH),
     "study",
 )
 _WIDTH = 118
