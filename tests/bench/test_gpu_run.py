@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from tagmill.bench.gpu import cases
 from tagmill.bench.gpu.results import DECODER, GRAPH, LOADER, WEBDATASET
 from tagmill.bench.workers import UnavailableError
 from tests.pipeline.corpora import picture
+from tests.warm.python import warm_python
 
 pytest.importorskip("nvidia.dali")
 
@@ -35,6 +37,7 @@ def test_every_part_runs_and_a_second_call_runs_nothing_again(
         batch=8, warm=1, batches=1, steps=1, seconds=0.05, networks={"test_resnet": 2}, training_rounds=1, streams=2
     )
     monkeypatch.setattr(cases, "QUICK", size)
+    monkeypatch.setattr(sys, "executable", warm_python())  # of the workers
     monkeypatch.setattr(bench, "QUICK_SAMPLES", 64)
     out = tmp_path / "gpu.json"
     arguments = ["--device", "cpu", "--quick", "--images", str(images), "--corpora", "256", "--threads", "1", "--sweep"]

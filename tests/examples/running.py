@@ -5,9 +5,10 @@ import os
 import runpy
 import socket
 import subprocess
-import sys
 from contextlib import redirect_stdout
 from pathlib import Path
+
+from tests.warm.python import warm_python
 
 EXAMPLES = Path(__file__).resolve().parent.parent.parent / "examples"
 LIMIT_SECONDS = 180
@@ -27,7 +28,7 @@ def run_beside(
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    command = [sys.executable, str(EXAMPLES / name), corpus, str(output), str(steps), *more]
+    command = [warm_python(), str(EXAMPLES / name), corpus, str(output), str(steps), *more]
     environment = {key: value for key, value in os.environ.items() if key not in ("RANK", "WORLD_SIZE")}
     environment |= {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
     world = {} if clean else {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": str(ranks)}

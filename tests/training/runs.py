@@ -1,6 +1,7 @@
 """What the tests of training share: a small configuration, command lines and metrics."""
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any, Literal
@@ -9,6 +10,7 @@ import torch
 
 from tagmill.training.checkpoints.weights import find_checkpoint, read_checkpoint_weights
 from tagmill.training.config.train import TrainConfig
+from tests.warm.python import warm_python
 
 # A model without batch statistics, small steps that cross epochs (90 turns) and blocks (5 x 2 x 4 turns), uneven ranks.
 VIT = TrainConfig(
@@ -38,6 +40,11 @@ def command(config: TrainConfig, processes: int = 1, launcher: tuple[str, ...] =
             words += [f"--{name.replace('_', '-')}", *pairs]
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), *launcher]
     return [sys.executable, *(torchrun if processes > 1 else []), "-m", "tagmill.train", *words]
+
+
+def torchrun_environment() -> dict[str, str]:
+    """Returns an environment in which the processes of torchrun meet at the loopback, and start fast."""
+    return {**os.environ, "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1", "PYTHON_EXEC": warm_python()}
 
 
 def lines(folder: Path | str) -> list[dict[str, Any]]:

@@ -68,6 +68,9 @@ def serve(listener: socket.socket) -> Job | None:
             if number == listener.fileno():
                 link, _ = listener.accept()
                 job = received(link)
+                if job is None:
+                    link.close()
+                    continue
                 process = os.fork()
                 if not process:
                     signal.set_wakeup_fd(-1)
@@ -94,14 +97,18 @@ def serve(listener: socket.socket) -> Job | None:
                 poll.unregister(number)
 
 
-def received(link: socket.socket) -> Job:
-    """Reads a command line with its streams."""
-    size, streams, *_ = socket.recv_fds(link, LENGTH, 3)
-    rest, parts = int.from_bytes(size, "big"), []
-    while rest:
-        parts.append(link.recv(rest))
-        rest -= len(parts[-1])
-    return Job(*json.loads(b"".join(parts)), streams)
+def received(link: socket.socket) -> Job | None:
+    """Reads a command line with its streams; None where the program was killed before it had sent it."""
+    with suppress(ConnectionError):
+        size, streams, *_ = socket.recv_fds(link, LENGTH, 3)
+        rest, parts = int.from_bytes(size, "big"), []
+        while rest and (part := link.recv(rest)):
+            parts.append(part)
+            rest -= len(part)
+        if parts and not rest:
+            return Job(*json.loads(b"".join(parts)), streams)
+        close(streams)
+    return None
 
 
 def reap(running: dict[int, socket.socket], poll: Any) -> None:

@@ -15,7 +15,8 @@ import torch.distributed as dist
 from tagmill.training.parallel.progress import Progress
 from tagmill.training.parallel.watchdog import SILENT, STATUS, Watchdog, watched
 from tests.pipeline.corpora import make_corpus
-from tests.training.runs import VIT, command, lines
+from tests.training.runs import VIT, command, lines, torchrun_environment
+from tests.warm.python import warm_python
 
 
 class World:
@@ -208,7 +209,8 @@ def test_a_run_that_hangs_says_where_and_torchrun_continues_it(tmp_path: Path) -
     words = command(replace(config, collective_timeout=6.0), 2, ("--max-restarts", "1"))
     place = words.index("tagmill.train")
     words[place - 1 : place + 1] = [str(script)]
-    ended = subprocess.run(words, capture_output=True, text=True, timeout=300, env=os.environ | LOCAL)
+    words[0] = warm_python()
+    ended = subprocess.run(words, capture_output=True, text=True, timeout=300, env=torchrun_environment())
     assert ended.returncode == 0, ended.stderr
     assert "tagmill train: rank 1 (host" in ended.stderr and "has been in loading of step 2 for" in ended.stderr
     assert "in stuck_in_a_mount" in ended.stderr and "resumed    from step 1" in ended.stdout

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tagmill.training.config.train import TrainConfig
-from tests.training.runs import command
+from tests.training.runs import command, torchrun_environment
 from tests.training.whole.worlds import evaluation, farthest, losses, same_lines
 from tests.warm.python import warm_python
 
@@ -46,8 +46,7 @@ def test_a_run_goes_on_when_one_of_its_processes_is_killed(
     place = words.index("tagmill.train")
     words[place - 1 : place + 1] = [SCRIPT, f"{rank}-{phase}-{number}"]
     words[0] = warm_python()
-    environment = {**os.environ, "GLOO_SOCKET_IFNAME": "lo", "PYTHON_EXEC": words[0]}
-    done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=280)
+    done = subprocess.run(words, env=torchrun_environment(), capture_output=True, text=True, timeout=280)
     assert done.returncode == 0 and "exitcode: -9" in done.stderr.replace("exitcode  : -9", "exitcode: -9"), done.stderr
     assert "resumed    from step" in done.stdout or number < FIRST[rank, phase]
     assert farthest(undisturbed, config) < 1e-5

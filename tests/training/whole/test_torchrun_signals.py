@@ -10,18 +10,18 @@ from pathlib import Path
 from tagmill.shards import Store
 from tagmill.training.checkpoints.layout import steps_there
 from tests.pipeline.corpora import Made
-from tests.training.runs import VIT, command, lines
-from tests.warm.python import warm_python
+from tests.training.runs import VIT, command, lines, torchrun_environment
 
 
 def test_all_processes_save_and_end_after_the_same_step(whole_corpus: Made, tmp_path: Path) -> None:
     """The signal comes as from Slurm: to torchrun, which passes it on, and to each of the processes that torchrun began."""
     config = replace(VIT, corpus=whole_corpus.url, batch_size=16, steps=100_000, checkpoint_every=100_000)
     words = command(replace(config, output=str(tmp_path / "model")), 2, ("--max-restarts", "3"))
-    environment = {**os.environ, "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1", "PYTHON_EXEC": warm_python()}
     with (
         (tmp_path / "errors").open("w") as errors,
-        subprocess.Popen(words, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment) as process,
+        subprocess.Popen(
+            words, stdout=subprocess.PIPE, stderr=errors, text=True, env=torchrun_environment()
+        ) as process,
     ):
         assert process.stdout is not None
         for line in process.stdout:
