@@ -13,6 +13,7 @@ import pytest
 
 from tagmill.shards.view import ONE
 from tests.pipeline.corpora import Made, make_corpus
+from tests.warm.python import warm_python
 
 WALKER = Path(__file__).with_name("walker.py")
 LIMIT_SECONDS = 120
@@ -33,7 +34,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def start(made: Made, file: Path, rendezvous: Path | None = None, **environment: str) -> subprocess.Popen[str]:
-    command = [sys.executable, str(WALKER), made.url, str(file), *([str(rendezvous)] if rendezvous else [])]
+    command = [warm_python(), str(WALKER), made.url, str(file), *([str(rendezvous)] if rendezvous else [])]
     clean = {name: value for name, value in os.environ.items() if name not in ("RANK", "WORLD_SIZE")}
     return subprocess.Popen(command, env={**clean, **environment}, stderr=subprocess.PIPE, text=True)
 
