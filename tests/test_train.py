@@ -26,6 +26,7 @@ from tagmill.training.model.build import build_model
 from tagmill.training.step.losses import softmax_loss
 from tests.pipeline.corpora import NUM_LABELS, Made, make_corpus
 from tests.training.runs import VIT, command, lines, weights_in
+from tests.warm.python import warm_python
 
 
 @pytest.fixture(scope="session")
@@ -134,7 +135,7 @@ def killed(made: Made, tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
     """Starts a run that is killed in its eighth step; the last checkpoint is of the sixth."""
     config = replace(VIT, corpus=made.url, output=str(tmp_path_factory.mktemp("killed")))
     words = command(config)
-    words[1:3] = ["-c", KILLED]
+    words[:3] = [warm_python(), "-c", KILLED]
     assert subprocess.run(words, timeout=200).returncode == -signal.SIGKILL
     assert len(lines(config.output)) == 7
     return config
