@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from statistics import mean, stdev
 
-from tagmill.shards.terminal.lines import Figure, columns, figure_lines, warning_lines
+from tagmill.shards.terminal.lines import Figure, columns, command_line, figure_lines, next_lines, warning_lines
 from tagmill.shards.terminal.safe_text import safe_text
 from tagmill.studies.command.study_options import StudyOptions
 from tagmill.studies.command.study_setup import StudySetup
@@ -63,6 +63,19 @@ def ending_lines(found: StudyResult, verdict: StudyVerdict) -> list[str]:
         *(safe_text(line, 400) for line in verdict_lines(found, verdict)),
         *warning_lines([safe_text(text, 300) for text in found.notes]),
         f"page: {safe_text(found.folder.rstrip('/'), 300)}/study.html; runs: results.json beside it",
+        *next_lines(*_next(found)),
+    ]
+
+
+def _next(found: StudyResult) -> list[str]:
+    """Returns commands that look at the first run that finished, as an example of all."""
+    run = next((each.run for each in found.results if not each.failed), None)
+    if run is None:
+        return []
+    folder = f"{found.folder.rstrip('/')}/runs/{run}/training"
+    return [
+        command_line("tagmill", "train", "export", folder, f"{found.study}-model"),
+        command_line("tagmill", "transfer", "--help"),
     ]
 
 

@@ -33,8 +33,7 @@ def _claims(arms: tuple[Arm, ...]) -> tuple[Claim, ...]:
     paper = "Mahajan et al. 2018, feature transfer, verified from an excerpt"
     sizes = (
         PaperSize("natural", "noise-10", None, 0.01, f"{paper}: less than 1 point"),
-        PaperSize("natural", "noise-25", 0.015, 0.025, f"{paper}: around 2 points"),
-    )
+    )  # "around 2 points" at 25 % is no bound
     return (
         Claim(text, source, "ordered", "probe_top1", names, note=note, sizes=sizes),
         Claim(text, source, "ordered", "head_top1", names, note=note),

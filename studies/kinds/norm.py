@@ -40,6 +40,7 @@ NORM = StudyKind(
     _claims,
     (
         "The two networks of timm have the same blocks and width, but initial convolutions with other padding.",
+        "Both networks have the recipe's learning rate, which may suit one of them better.",
         "Networks of half the width are compared, whose group normalisation has as few as one channel a group.",
     ),
 )

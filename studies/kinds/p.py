@@ -28,7 +28,7 @@ def _claims(arms: tuple[Arm, ...]) -> tuple[Claim, ...]:
     text = "P matters little; more than 1 helps rare classes, whose images may have another class as their best."
     source = "Yalniz et al. 2019, from secondary sources; the paper has P = 10"
     return (
-        Claim(text, source, "rises", "probe_mean_class", names, x),
+        Claim(text, source, "rises", "probe_mean_class", names, x, "labels of an image that select it"),
         Claim(text, source, "above", "head_tail", (names[0], names[-1])),
     )
 

@@ -30,7 +30,10 @@ def _claims(arms: tuple[Arm, ...]) -> tuple[Claim, ...]:
     text = "Each time the number of training images is multiplied, accuracy rises by about the same amount."
     source = "Mahajan et al. 2018, verified from an excerpt; no slope is verified"
     note = "The paper trains longer on more images; here all runs see equally many, so small parts are repeated more often."
-    return tuple(Claim(text, source, "rises", measure, names, x, note) for measure in ("probe_top1", "head_top1"))
+    return tuple(
+        Claim(text, source, "rises", measure, names, x, "training images", note)
+        for measure in ("probe_top1", "head_top1")
+    )
 
 
 SCALING = StudyKind(

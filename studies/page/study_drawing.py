@@ -57,9 +57,10 @@ def study_drawings(result: StudyResult, verdict: StudyVerdict) -> list[StudyDraw
         for claim in (each.claim for each in verdict.claims if each.claim.kind == "rises"):
             line = [(x, row) for arm, x in zip(claim.arms, claim.x, strict=True) for row in rows if row.arm == arm]
             if claim.measure == measure and len({x for x, _ in line}) > 1:
-                title = f"{name} over the logarithm of x, drawing {len(found) + 1}"
+                x_name = safe_text(claim.x_name, _LABEL_CELLS)
+                title = f"{name} over the logarithm of {x_name}, drawing {len(found) + 1}"
                 caption = (
-                    f"{name} over x on a logarithmic axis: runs, means with their 95 % t intervals, and the fitted line"
+                    f"{name} over {x_name}, logarithmic: runs, means with their 95 % t intervals, and the fitted line"
                 )
                 found.append(StudyDrawing(title, caption, (_WIDTH, 3.4), _line(claim, line, label)))
     return found
@@ -113,7 +114,7 @@ def _line(claim: Claim, points: Sequence[tuple[float, _Row]], label: str) -> Dra
         ticks = [f"{x:,.6g}\n{safe_text(row.arm, _TICK_CELLS)}" if named else f"{x:,.6g}" for x, row in shown]
         axes.set_xticks([math.log2(x) for x, _ in shown], ticks)
         axes.margins(x=0.08)
-        axes.set_xlabel("x, logarithmic")
+        axes.set_xlabel(f"{safe_text(claim.x_name, _LABEL_CELLS)}, logarithmic")
         axes.set_ylabel(f"{label}, %")
         axes.grid(axis="y", color=colours.line, linewidth=0.6)
         axes.set_axisbelow(True)

@@ -31,6 +31,7 @@ class Claim:
     measure: str  # key of RunResult.measures
     arms: tuple[str, ...]  # in the order that `kind` speaks of
     x: tuple[float, ...] = ()  # of each arm, for "rises": training images, parameters, ...
+    x_name: str = "x"  # what x is, for the axis of a drawing
     note: str = ""  # where this scale is known to differ from the paper's
     sizes: tuple[PaperSize, ...] = ()  # of `measure`
 
