@@ -27,6 +27,8 @@ class SelectOptions:
     """Number of images of each class: its best ones, of equal scores the first by key."""
     k_share: Annotated[float, Between(0, 1, above=True)] = 1.0
     """Multiply K by this number, such as the share of a larger corpus that this one is."""
+    top_labels: Count | None = None
+    """Number of the teacher's best labels of an image that can select it (P); by default all that the scores have."""
     rule: SelectionRule = "balanced"
     """K best of each class (balanced), as many images ranked over all classes (unbalanced), or K random ones by tag (tags)."""
     tags_view: str = "default"

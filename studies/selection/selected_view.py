@@ -23,6 +23,7 @@ from tagmill.studies.selection.select_options import SelectOptions
 from tagmill.studies.selection.selection_facts import SelectionFacts
 from tagmill.studies.selection.tag_matches import tag_matches
 from tagmill.studies.selection.teacher_classes import TeacherClasses, teacher_classes
+from tagmill.studies.selection.top_labels import top_labels
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ def select(options: SelectOptions, progress: Progress | None = None) -> Selected
     shown = progress or Silent()
     scores, corpus = open_scores(options.scores), Corpus.open(options.corpus)
     _check(scores, corpus)
+    top = _top(options, scores)
     classes = teacher_classes(scores.labels, scores.url, options.without_synsets)
     tagged = View.open(corpus, options.tags_view) if options.rule == "tags" else None
     warm()
@@ -50,15 +52,15 @@ def select(options: SelectOptions, progress: Progress | None = None) -> Selected
         spool = Path(folder) / "view"
         spool.mkdir()
         with open_engine(options, Path(folder) / "engine") as engine:
-            labels = _bind(engine, scores, corpus, classes, tagged, options.seed)
+            labels = _bind(engine, scores, top, corpus, classes, tagged, options.seed)
             together = options.rule == "unbalanced"
             chosen = choose_rows(engine, labels, options.k_scaled, ranked_together=together, progress=shown)
-            facts = _facts(options, scores, classes, chosen, tagged)
+            facts = _facts(options, scores, top, classes, chosen, tagged)
             vocabulary = Path(folder) / "vocabulary.json"
             vocabulary.write_bytes(classes.vocabulary())
             rules = ViewRules(
                 vocabulary=VocabularyRules(str(vocabulary)),
-                max_labels=_max_labels(engine, scores, tagged),
+                max_labels=_max_labels(engine, min(top, len(scores.labels)), tagged),
                 table=ChosenTable(scores.url, facts.recipe()),
             )
             source = CorpusSource.of(corpus, spool, options.processes)
@@ -79,8 +81,19 @@ def _check(scores: Scores, corpus: Corpus) -> None:
         raise ConfigError("the scores are of held-out samples only", scores.url, remedy)
 
 
+def _top(options: SelectOptions, scores: Scores) -> int:
+    """Returns P: how many labels of an image can select it."""
+    kept, wanted = scores.facts.top, options.top_labels
+    if wanted is None or options.rule == "tags":
+        return kept
+    if wanted > kept:
+        what = f"--top-labels {wanted} is above the {kept} labels of an image that the scores have"
+        raise ConfigError(what, scores.url, "give a lower number, or score the corpus again and keep more labels")
+    return wanted
+
+
 def _bind(
-    engine: Engine, scores: Scores, corpus: Corpus, classes: TeacherClasses, tagged: View | None, seed: int
+    engine: Engine, scores: Scores, top: int, corpus: Corpus, classes: TeacherClasses, tagged: View | None, seed: int
 ) -> Sequence[int]:
     """Binds the tables `scored` and `left_out`; returns the classes' numbers in `scored`."""
     engine.bind_once("left_out", left_out_table(corpus))
@@ -91,26 +104,34 @@ def _bind(
     there = set(Store(scores.url).names(PARTS_FOLDER))
     if gone := next((name for name in names if name not in there), None):
         raise CorpusError(f"the scores lack {gone}", scores.url, "restore it, or score the corpus again")
-    engine.bind_once("scored", parquet_of(Store(scores.url), names, SCORED))
+    if top < scores.facts.top:
+        engine.bind_once("scored", top_labels(Store(scores.url), names, top))
+    else:
+        engine.bind_once("scored", parquet_of(Store(scores.url), names, SCORED))
     return classes.numbers
 
 
-def _max_labels(engine: Engine, scores: Scores, tagged: View | None) -> int:
-    """Returns the most labels that an image can have: scores keep P of them."""
+def _max_labels(engine: Engine, top: int, tagged: View | None) -> int:
+    """Returns the most labels that an image can have."""
     if tagged is None:
-        return min(scores.facts.top, len(scores.labels))
+        return top
     (most,) = engine.run("most_labels").read_all()["most"].to_pylist()
     return int(most)
 
 
 def _facts(
-    options: SelectOptions, scores: Scores, classes: TeacherClasses, chosen: Chosen, tagged: View | None
+    options: SelectOptions,
+    scores: Scores,
+    top: int,
+    classes: TeacherClasses,
+    chosen: Chosen,
+    tagged: View | None,
 ) -> SelectionFacts:
     return SelectionFacts(
         view=options.view,
         rule=options.rule,
         k=options.k_scaled,
-        p=scores.facts.top,
+        p=top,
         seed=options.seed,
         scores=scores.digest,
         teacher=str(scores.facts.teacher.get("name", "")),

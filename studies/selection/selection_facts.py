@@ -14,7 +14,7 @@ class SelectionFacts:
     view: str
     rule: SelectionRule
     k: int  # images of a class, after --k-share
-    p: int  # labels that the scores have of each image
+    p: int  # labels of each image that can select it
     seed: int
     scores: str  # digest, 64 hex digits
     teacher: str

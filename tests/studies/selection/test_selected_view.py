@@ -89,6 +89,15 @@ def test_k_above_the_count_takes_what_is_there_and_a_share_scales_k(url: str) ->
     assert options(url, k=2, k_share=0.001).k_scaled == 1
 
 
+def test_fewer_labels_of_an_image_can_select_it_than_the_scores_have(url: str) -> None:
+    made = select(options(url, k=1000, top_labels=1))
+    first = list({row[0]: row for row in reversed(ROWS)}.values())  # rows of an image are best first
+    assert labels_of(url) == as_labels(first) and made.facts.p == 1
+    assert select(options(url, top_labels=3)).labelled.view == select(options(url)).labelled.view
+    with pytest.raises(ConfigError, match="--top-labels 4 is above the 3 labels"):
+        select(options(url, top_labels=4))
+
+
 def test_samples_that_are_taken_down_are_not_chosen_and_pages_go(tmp_path: Path, url: str) -> None:
     mine = str(tmp_path / "corpus")
     shutil.copytree(url, mine)
