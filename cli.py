@@ -22,31 +22,31 @@ class Command:
     extra: str  # of the package, that has its libraries
 
 
-def _corpus(help: str, module: str, word: str, extra: str = "ingest") -> Command:
+def _named(help: str, module: str, word: str, extra: str = "ingest") -> Command:
     return Command(help, f"tagmill.{module}", f"{word}_command", f"{word.upper()}_COMMAND", extra)
 
 
 CORPUS = {
-    "info": _corpus("Show name, format, samples per split and views of a corpus.", "shards.corpus_command", "info"),
-    "vocabulary": _corpus(
+    "info": _named("Show name, format, samples per split and views of a corpus.", "shards.corpus_command", "info"),
+    "vocabulary": _named(
         "Show the most and least frequent labels of a view and the tokens that led to them.",
         "shards.corpus_command",
         "vocabulary",
     ),
-    "under": _corpus(
+    "under": _named(
         "List the labels of a view below a WordNet synset, such as all dogs.", "ingest.labels.under_command", "under"
     ),
-    "lint": _corpus(
+    "lint": _named(
         "Compare every byte of shards and views with the digests; status 1 at the first difference.",
         "shards.corpus_command",
         "lint",
     ),
-    "takedown": _corpus(
+    "takedown": _named(
         "Take samples out of a corpus: readers skip them from now on, and --purge deletes their bytes.",
         "ingest.takedown.takedown_command",
         "takedown",
     ),
-    "plan": _corpus(
+    "plan": _named(
         "Predict memory, requests, cores and shuffle quality of a training run.",
         "pipeline.forecast.plan_command",
         "plan",
@@ -58,32 +58,37 @@ CORPUS = {
         "REPORT_COMMAND",
         "browse,ingest",
     ),
-    "view": _corpus(
+    "view": _named(
         "Make a view: another labelling of a corpus, without reading its images.", "ingest.views.view_command", "view"
     ),
-    "export": _corpus(
+    "export": _named(
         "Export a corpus to Parquet files with images, or to the layout of img2dataset.",
         "shards.exchange.export_command",
         "export",
     ),
-    "card": _corpus(
+    "card": _named(
         "Write the dataset card and the Croissant description of a corpus.", "shards.exchange.card_command", "card"
     ),
-    "browse": _corpus(
+    "browse": _named(
         "Show a corpus in a web browser: labels, images, facts and rejects.",
         "browse.server.browse_command",
         "browse",
         "browse",
     ),
-    "show": _corpus("Print the facts of a few samples and write their images.", "browse.show", "show"),
+    "show": _named("Print the facts of a few samples and write their images.", "browse.show", "show"),
 }
 TEACH = {
-    "score": Command(
+    "score": _named(
         "Score every sample of a corpus by a teacher, and keep the best labels of each.",
-        "tagmill.studies.scores.score_command",
-        "score_command",
-        "SCORE_COMMAND",
+        "studies.scores.score_command",
+        "score",
         "transfer",
+    ),
+    "select": _named(
+        "Choose the images of each class by a teacher's scores: a view of the corpus to train a student on.",
+        "studies.selection.select_command",
+        "select",
+        "transfer,ingest",
     ),
 }
 GROUPS = {
@@ -190,12 +195,13 @@ AFTER_A_STOP = {
     "transfer vtab": "features and outcomes that are finished are kept, and the same command continues where it stopped",
     "transfer detect": "the same command continues from its last saved state",
     "teach score": "finished parts are kept, and the same command continues where it stopped",
+    "teach select": "nothing was changed; run the same command again",
     "study": "finished runs are kept, and the same command continues the others from their last checkpoints",
 }
 # Functions that return the corpus that they changed, and what is made of it for people afterwards.
-INDEX_AFTER = ("ingest_command", "view_command")
-PAGE_AFTER = ("ingest_command", "takedown_command", "view_command")
-PAGE_AGAIN = ("view_command",)  # only where there is one
+INDEX_AFTER = ("ingest_command", "view_command", "select_command")
+PAGE_AFTER = ("ingest_command", "takedown_command", "view_command", "select_command")
+PAGE_AGAIN = ("view_command", "select_command")  # only where there is one
 COMPLETION = ("--tyro-print-completion", "--tyro-write-completion")
 
 
