@@ -15,9 +15,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
-from multiprocessing import forkserver, util
 from pathlib import Path
 from typing import BinaryIO
+
+from tests.warm.workers import fork_the_server_of_workers
 
 PRELOADED = (
     "tagmill.ingest.run",
@@ -134,29 +135,9 @@ def _follow(order: "dict[str, object]", stdout: int, stderr: int) -> None:
     environment, arguments = order["environment"], order["arguments"]
     assert isinstance(environment, dict) and isinstance(arguments, list)
     os.environ.update(environment)
-    util.spawnv_passfds = _with_a_forked_server  # type: ignore[assignment]
+    fork_the_server_of_workers()
     module, _, name = str(order["target"]).partition(":")
     getattr(import_module(module), name)(*arguments)
-
-
-_spawn = util.spawnv_passfds
-
-
-def _with_a_forked_server(path: bytes, arguments: "list[str]", kept: "list[int]") -> int:
-    """Begins the server that workers are forked from by a fork, too: it is a child of the run as ever, with the imports."""
-    if "forkserver" not in arguments[-1]:
-        return _spawn(path, arguments, kept)
-    pid = os.fork()
-    if pid:
-        return pid
-    try:
-        for number in [int(entry.name) for entry in Path("/proc/self/fd").iterdir()]:
-            if number > 2 and number not in kept:
-                with suppress(OSError):  # that of the listing itself is closed already
-                    os.close(number)
-        forkserver.main(kept[0], kept[1], [])
-    finally:
-        os._exit(0)
 
 
 if __name__ == "__main__":

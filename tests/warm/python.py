@@ -37,7 +37,8 @@ def warm_python() -> str:
     program.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
     program.chmod(0o755)
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    server = subprocess.Popen([sys.executable, str(HERE / "server.py"), str(socket)], start_new_session=True, **pipes)  # type: ignore[call-overload]
+    command = [sys.executable, "-m", "tests.warm.server", str(socket)]
+    server = subprocess.Popen(command, cwd=HERE.parent.parent, start_new_session=True, **pipes)  # type: ignore[call-overload]
     atexit.register(ended, server, folder)
     assert server.stdout.readline() == b"ready\n", "the server of warm processes did not start"
     return str(program)

@@ -23,7 +23,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-PRELOADED = ("tagmill.cli", "tagmill.ingest", "tagmill.train", "tagmill.predict.predict_command", "timm.models")
+import pyarrow
+
+from tests.warm.workers import fork_the_server_of_workers
+
+PRELOADED = (
+    *("tagmill.cli", "tagmill.train", "tagmill.predict.predict_command", "timm.models"),
+    *("tagmill.ingest.run", "tagmill.ingest.pack.write_shards", "tagmill.ingest.views.count"),
+    *("tagmill.ingest.engines.duckdb", "tyro._backends", "tyro.constructors"),
+)
 LENGTH = 8
 """Bytes of the length that precedes a command line."""
 
@@ -38,9 +46,10 @@ class Job(NamedTuple):
 
 
 def main(place: str) -> None:
-    """Serves until the standard input ends. Returns at the end of each forked process, too."""
+    """Serves until the standard input ends."""
     for name in PRELOADED:
         importlib.import_module(name)
+    pyarrow.array([None])  # with which it imports pandas where that is installed: a second
     gc.collect()
     gc.freeze()  # what is here is never collected in a forked process, which would copy its pages
     with socket.socket(socket.AF_UNIX) as listener:
@@ -48,8 +57,7 @@ def main(place: str) -> None:
         listener.listen(64)
         os.write(1, b"ready\n")
         job = serve(listener)
-    if job is not None:
-        leave(status_of(job))
+    leave(0 if job is None else status_of(job))
 
 
 def serve(listener: socket.socket) -> Job | None:
@@ -185,7 +193,8 @@ def become(job: Job) -> None:
     sys.stderr = io.TextIOWrapper(errors, line_buffering=True, errors="backslashreplace")
     if threads := os.environ.get("OMP_NUM_THREADS"):
         sys.modules["torch"].set_num_threads(int(threads))
-    sys.path[0:1] = []  # the folder of this file
+    sys.path[0:1] = []  # the repository, from which the server was started
+    fork_the_server_of_workers()
     execute(words, with_folder="-P" not in flags)
 
 

@@ -48,7 +48,8 @@ def run_each(configs: Sequence[TrainConfig], ranks: int, once: Callable[[TrainCo
             once(config)
         return
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tagmill.train", "timm.models"])
+    # pandas: pyarrow imports it with its first array, where it is installed
+    context.set_forkserver_preload(["tagmill.train", "timm.models", "pandas"])
     stores = [dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False) for _ in configs]
     work = [(config, str(store.port)) for config, store in zip(configs, stores, strict=True)]
     place = {**os.environ, **PLACE, "WORLD_SIZE": str(ranks)}
