@@ -48,7 +48,7 @@ def test_killed_inside_and_between_runs_and_one_run_at_a_time_gives_the_same(
 ) -> None:
     for place, (number, pattern, status) in enumerate(
         (
-            (signal.SIGKILL, "runs/*/training/metrics.jsonl", -signal.SIGKILL),
+            (signal.SIGKILL, "runs/*/training/checkpoints/[0-9]*", -signal.SIGKILL),
             (signal.SIGTERM, "runs/*/result.json", 128 + signal.SIGTERM),
         )
     ):
