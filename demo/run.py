@@ -19,6 +19,7 @@ from tagmill.demo.coco import CocoSummary, make_coco
 from tagmill.demo.example import example
 from tagmill.demo.screen import summary_screen
 from tagmill.demo.serve import serve
+from tagmill.demo.true_labels import write_true_labels
 from tagmill.demo.web import STAMP, make_web, write_rows
 from tagmill.ingest import IngestConfig, ingest
 from tagmill.pipeline import Loader, LoaderConfig
@@ -156,6 +157,7 @@ def run(config: DemoConfig) -> dict[str, Any]:
         "example": example(corpus, Path(recipe.output, FINAL), out / "unseen.jpg"),
         "seconds": stages.seconds,
     }
+    write_true_labels(out / "web", corpus, out)
     left = out / ("control.json" if config.shuffle_labels else "summary.json")
     left.write_text(json.dumps(summary, indent=2) + "\n")
     summary_screen(console, summary, left)

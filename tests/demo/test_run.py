@@ -3,6 +3,7 @@
 import hashlib
 import json
 import subprocess
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -61,6 +62,15 @@ def test_every_planted_row_has_the_expected_outcome(demo: tuple[Path, dict[str, 
     assert sum(planted.values()) == ROWS
     assert planted["exact_copy"] == 32 and planted["near_copy"] == 20
     assert sum(count for kind, count in planted.items() if kind.startswith("broken")) == 12
+
+
+def test_what_each_sample_shows_is_written_beside_the_corpus(demo: tuple[Path, dict[str, Any]]) -> None:
+    out, summary = demo
+    table = pq.read_table(out / "true_labels.parquet")
+    parts = Counter(table["part"].to_pylist())
+    assert parts["holdout"] == 60 and table.num_rows == summary["samples"] == sum(parts.values())
+    few = pq.read_table(out / "few_labels.parquet")
+    assert max(Counter(row["label"] for row in few.to_pylist() if row["part"] == "train").values()) <= 10
 
 
 def test_equal_urls_were_fetched_once(demo: tuple[Path, dict[str, Any]]) -> None:
