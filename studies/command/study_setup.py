@@ -21,6 +21,7 @@ from tagmill.studies.plan.study_views import ViewFacts, facts_of, study_view
 from tagmill.studies.runs.clean_probe import ProbeParts, probe_parts
 from tagmill.studies.runs.run_folder import TRAINING
 from tagmill.studies.runs.run_task import Judging, RunTask, digest_of_run, settings_of
+from tagmill.studies.scores.score_files import Scores, open_scores
 from tagmill.train import load_recipe
 from tagmill.training.config.train import TrainConfig
 from tagmill.training.model.build import check_model
@@ -48,13 +49,14 @@ def set_up(options: StudyOptions, progress: Progress) -> StudySetup:
     kind, recipe = KINDS[options.name], recipe_of(options)
     corpus = Corpus.open(options.corpus)
     base = facts_of(corpus, options.view)
-    facts = study_facts(options, corpus, base, recipe)
+    scores = open_scores(options.scores) if options.scores else None
+    facts = study_facts(options, corpus, base, recipe, scores)
     arms = kind.arms(facts)
     judging = judging_of(options, kind, facts)
     probes, notes = probe_parts(judging)  # before the views: a set that is missing is found at once
     seeds = options.seeds or kind.seeds
     views = {
-        arm.name: base if arm.view is None else study_view(options.corpus, options.view, arm.view, progress)
+        arm.name: base if arm.view is None else study_view(options.corpus, options.view, arm.view, progress, scores)
         for arm in arms
     }
     check_views(arms, views, recipe)
@@ -107,7 +109,9 @@ def processes_of(options: StudyOptions, recipe: TrainConfig) -> int:
     return options.processes or (1 if on_gpu(recipe) else len(os.sched_getaffinity(0)))
 
 
-def study_facts(options: StudyOptions, corpus: Corpus, base: ViewFacts, recipe: TrainConfig) -> StudyFacts:
+def study_facts(
+    options: StudyOptions, corpus: Corpus, base: ViewFacts, recipe: TrainConfig, scores: Scores | None = None
+) -> StudyFacts:
     """Returns what the arms depend on. Raises ConfigError for a corpus without labels, and without scores where they are
     needed."""
     view = View.open(corpus, options.view)
@@ -123,7 +127,9 @@ def study_facts(options: StudyOptions, corpus: Corpus, base: ViewFacts, recipe: 
         raise ConfigError(what, "study", remedy)
     labels = tuple(LabelFacts(label.name, label.synsets, label.images) for label in view.vocabulary.labels)
     images = images_of(recipe, samples, options.images)
-    return StudyFacts(samples, images, recipe.model, options.models, labels, options.scores or "")
+    return StudyFacts(
+        samples, images, recipe.model, options.models, labels, options.scores or "", scores.facts.top if scores else 0
+    )
 
 
 def judging_of(options: StudyOptions, kind: StudyKind, facts: StudyFacts) -> Judging:

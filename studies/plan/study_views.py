@@ -1,7 +1,7 @@
 """The views of a study: made once, and found again by what they were made from."""
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,8 @@ from tagmill.shards.formats.record import sha256_hex
 from tagmill.shards.progress.protocol import Progress
 from tagmill.shards.view import ONE
 from tagmill.studies.plan.arm import ArmView
+from tagmill.studies.plan.selected_views import asked_selection, make_selected, selected_as
+from tagmill.studies.scores.score_files import Scores
 from tagmill.transfer.outcome.canonical import canonical_json
 
 PREFIX = "study-"
@@ -39,24 +41,55 @@ def facts_of(corpus: Corpus, name: str) -> ViewFacts:
     return ViewFacts(name, found.digest.hex(), found.file.totals, epoch, len(vocabulary), vocabulary.classes_sha256)
 
 
-def study_view(corpus: str, base: str, wanted: ArmView, progress: Progress) -> ViewFacts:
-    """Returns the view of an arm, and makes it where the corpus has none with these rules. Another view of the same name stays:
-    the new one then has some digits behind its name. Raises ConfigError for a base view whose rules are not known any more."""
+def study_view(corpus: str, base: str, wanted: ArmView, progress: Progress, scores: Scores | None = None) -> ViewFacts:
+    """Returns the view of an arm, and makes it where the corpus has none with these rules, or with this selection of `scores`.
+    Another view of the same name stays: the new one then has some digits behind its name. Raises ConfigError for a base view
+    whose rules are not known any more."""
     if wanted.selection:
-        what = f"view {wanted.name} is selected by a teacher's scores, which this command does not do yet"
-        raise ConfigError(what, "study", "make the selections with tagmill teach, and train on their views")
+        return _selected_view(corpus, wanted, progress, scores)
     opened = Corpus.open(corpus)
     with tempfile.TemporaryDirectory(prefix="tagmill-") as folder:
         config = config_of(corpus, View.open(opened, base), wanted, Path(folder))
         asked = asked_of(config.rules(), config.seed)
-        digest = sha256_hex(canonical_json(asked))[:8]
-        for name in (config.name, f"{config.name}-{digest}"):
-            if name not in opened.file.views:
-                view(ViewConfig(**{**vars(config), "name": name}), progress)
-                return facts_of(Corpus.open(corpus), name)
-            if made_as(opened, name, asked):
-                return facts_of(opened, name)
-    raise ConfigError(f"view {name!r} was made by other rules", corpus, "choose another corpus, or a copy of this one")
+        return _found_or_made(
+            opened,
+            names_of(wanted, asked),
+            lambda name: made_as(opened, name, asked),
+            lambda name: view(ViewConfig(**{**vars(config), "name": name}), progress),
+        )
+
+
+def _selected_view(corpus: str, wanted: ArmView, progress: Progress, scores: Scores | None) -> ViewFacts:
+    if scores is None:
+        what = f"view {wanted.name} is selected by a teacher's scores, and there are none"
+        raise ConfigError(what, "study", "give --scores, the output of tagmill teach score")
+    opened = Corpus.open(corpus)
+    return _found_or_made(
+        opened,
+        names_of(wanted, asked_selection(wanted, scores)),
+        lambda name: selected_as(opened, name, wanted, scores),
+        lambda name: make_selected(corpus, name, wanted, scores, progress),
+    )
+
+
+def names_of(wanted: ArmView, asked: Mapping[str, Any]) -> tuple[str, str]:
+    """Returns the name of an arm's view, and the one where another view has it."""
+    name = f"{PREFIX}{wanted.name}"
+    return name, f"{name}-{sha256_hex(canonical_json(asked))[:8]}"
+
+
+def _found_or_made(
+    corpus: Corpus, names: tuple[str, str], found: Callable[[str], bool], make: Callable[[str], object]
+) -> ViewFacts:
+    for name in names:
+        if name not in corpus.file.views:
+            make(name)
+            return facts_of(Corpus.open(corpus.store.url), name)
+        if found(name):
+            return facts_of(corpus, name)
+    raise ConfigError(
+        f"view {names[-1]!r} was made by other rules", corpus.store.url, "choose another corpus, or a copy of this one"
+    )
 
 
 def made_as(corpus: Corpus, name: str, asked: Mapping[str, Any]) -> bool:

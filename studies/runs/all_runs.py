@@ -18,6 +18,9 @@ from tagmill.studies.runs.run_task import ERROR, RunTask
 
 GRACE_SECONDS = 120.0  # for a step, a checkpoint and a batch of features
 LOOK_SECONDS = 0.1
+LOG = "log.txt"
+"""What a run printed that ended with an error, in its folder."""
+MOST_LOG = 1 << 20  # bytes of its end
 Told = Callable[[RunTask, RunResult, bool], None]
 """Is given each run with its result, and whether it was there before."""
 
@@ -56,11 +59,13 @@ class _Process:
             self.process.wait()
 
     def error(self) -> TagmillError:
-        """Returns why the run ended without a result."""
-        lines = self.log.read_text(errors="replace").splitlines()
+        """Returns why the run ended without a result, and keeps what it printed in its folder."""
+        printed = self.log.read_bytes()
+        Store(self.task.folder).put(LOG, printed[-MOST_LOG:])
+        lines = printed.decode(errors="replace").splitlines()
         said = next((line for line in reversed(lines) if line.strip()), "it printed nothing")
         what = said.removeprefix(ERROR) if said.startswith(ERROR) else f"status {self.process.returncode}: {said}"
-        remedy = "mend this and run the same command again: finished runs are kept, and this one goes on"
+        remedy = f"see {LOG} there, and run the same command again: finished runs are kept, and this one goes on"
         return TagmillError(f"a run of arm {self.task.arm} ended with an error: {what[:500]}", self.task.folder, remedy)
 
 

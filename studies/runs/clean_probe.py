@@ -10,7 +10,7 @@ from tagmill.shards import ConfigError, Corpus, Store
 from tagmill.shards.formats.record import sha256_hex
 from tagmill.studies.runs.run_task import Judging
 from tagmill.training.trained.model import Trained
-from tagmill.transfer.command.transfer_command import sets_of
+from tagmill.transfer.command.asked_sets import sets_of
 from tagmill.transfer.command.transfer_options import TransferOptions
 from tagmill.transfer.features.backbone import Backbone, open_backbone
 from tagmill.transfer.features.extract import Sharing, extract

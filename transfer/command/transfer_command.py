@@ -5,14 +5,14 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import asdict
 
-from tagmill.shards import ConfigError, Store
+from tagmill.shards import Store
 from tagmill.shards.progress.protocol import Progress, Silent
 from tagmill.shards.progress.shown import progress_shown
 from tagmill.shards.settings.options import CommandLine, JsonOutput
 from tagmill.shards.terminal.lines import columns, print_lines, warning_lines
 from tagmill.shards.terminal.safe_text import safe_text
 from tagmill.training.trained.model import Trained
-from tagmill.transfer.command.divided_set import divided
+from tagmill.transfer.command.asked_sets import sets_of
 from tagmill.transfer.command.outcomes import judged
 from tagmill.transfer.command.protocols import Bench, check_processes
 from tagmill.transfer.command.ranks import Ranks, joined_ranks
@@ -23,11 +23,7 @@ from tagmill.transfer.outcome.intervals import Estimate
 from tagmill.transfer.report.report_facts import Average, Judged, RunFacts, averages
 from tagmill.transfer.report.report_files import write_report
 from tagmill.transfer.report.trained_on import Bounds, bounds_of, mean_bounds, read_trained_on
-from tagmill.transfer.sets.any_label import with_any_label
 from tagmill.transfer.sets.labelled_set import LabelledSet
-from tagmill.transfer.sets.open_set import REAL, open_set
-from tagmill.transfer.sets.set_pair import check_pair
-from tagmill.transfer.sets.single_label import with_one_label
 
 TRANSFER_COMMAND = CommandLine(
     "tagmill transfer", "Judge a trained model on a labelled set by several protocols.", (TransferOptions, JsonOutput)
@@ -91,24 +87,6 @@ def _transfer(options: TransferOptions, ranks: Ranks, *, json: bool) -> None:
         print_lines(ending_lines(found, options.output, notes, bounds))
 
 
-def sets_of(options: TransferOptions) -> tuple[LabelledSet, LabelledSet, list[str]]:
-    """Returns the training and the test set, and what to warn of. Images of several labels are never trained on. Raises
-    TagmillError for sets that cannot be read, and ConfigError for one set given as both."""
-    whole, left_out = with_one_label(open_set(options.set, options.split))
-    notes = _left_out_notes(whole.name, left_out)
-    if options.test is None and options.test_split is None:
-        if options.any_label:
-            remedy = "give --test or --test-split: training images need one label"
-            raise ConfigError("--any-label without test images of their own", whole.where, remedy)
-        train, test = divided(whole)
-        return train, test, [*notes, "no test set was given: one image in five was held out"]
-    spec = options.test or options.set
-    judged_by = with_any_label if options.any_label or spec.startswith(f"{REAL}:") else with_one_label
-    other, left_out = judged_by(open_set(spec, options.test_split))
-    check_pair(whole, other)
-    return whole, other, [*notes, *_left_out_notes(other.name, left_out)]
-
-
 def all_outcomes(
     trained: Trained,
     train: LabelledSet,
@@ -156,7 +134,3 @@ def _row(each: Average, single: Mapping[tuple[str, bool], Estimate]) -> list[str
 
 def _bound_cells(found: tuple[float, float | None] | None) -> list[str]:
     return ["-" if value is None else f"{100 * value:.1f}" for value in found or (None, None)]
-
-
-def _left_out_notes(name: str, left_out: Mapping[str, int]) -> list[str]:
-    return [f"{safe_text(name, 40)}: {count:,} images left out, {reason}" for reason, count in left_out.items()]

@@ -8,7 +8,8 @@ import pytest
 
 from tagmill.shards import ConfigError
 from tagmill.training.trained.source import read_trained
-from tagmill.transfer.command.transfer_command import sets_of, transfer_command
+from tagmill.transfer.command.asked_sets import sets_of
+from tagmill.transfer.command.transfer_command import transfer_command
 from tagmill.transfer.command.transfer_options import TransferOptions
 from tagmill.transfer.outcome.outcome_file import read_outcome
 from tagmill.transfer.sets.any_label import AnyLabelSet
