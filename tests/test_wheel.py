@@ -151,8 +151,12 @@ def test_it_holds_every_source_file_of_the_rooms_and_nothing_else(wheel: Path) -
     data |= {f"tagmill/ingest/labels/wordnet/{name}" for name in ("nouns.npz", "imagenet.npz", "LICENSE")}
     data |= {
         "tagmill/browse/report/report.html.jinja",
+        "tagmill/studies/page/study.html.jinja",
+        "tagmill/studies/selection/selection.html.jinja",
         "tagmill/transfer/audit/audit.html.jinja",
+        "tagmill/transfer/detection/detection.html.jinja",
         "tagmill/transfer/report/transfer.html.jinja",
+        "tagmill/transfer/vtab/vtab.html.jinja",
         "tagmill/py.typed",
     }
     data |= {f"tagmill/pages/{name}" for name in ("page.css", "parts.jinja")}
