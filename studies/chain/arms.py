@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tagmill.studies.chain.stage import Selection, Stage
+from tagmill.studies.chain.stage import Selection, SelectionBy, Stage
 from tagmill.studies.plan.study_plan import Claim
 
 LABELS = Stage("labels")
@@ -22,13 +22,13 @@ class ChainArm:
     last: Stage
 
 
-def _student(teacher: Stage | None) -> Stage:
-    return Stage("chosen", selection=Selection("tags" if teacher is None else "teacher", teacher))
+def _student(teacher: Stage, by: SelectionBy = "teacher") -> Stage:
+    return Stage("chosen", selection=Selection(by, teacher))
 
 
 def chain_arms() -> tuple[ChainArm, ...]:
     """Returns the arms, the one that is nothing but the labels first."""
-    semi, weakly, random = _student(LABELS), _student(TAGS_TUNED), _student(None)
+    semi, weakly, random = _student(LABELS), _student(TAGS_TUNED), _student(TAGS_TUNED, "tags")
     return (
         ChainArm("labels", "the true labels alone", LABELS),
         ChainArm("semi", "a teacher of the true labels, its student, fine-tuned on them", Stage("labels", semi)),

@@ -1,7 +1,7 @@
 """A stage of a chain: one training, and what it begins with and learns from. Nothing is read here."""
 
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Literal
 
 Source = Literal["labels", "tags", "chosen"]
 """What a network learns from: the few true labels, the tags, or the images that a selection chose."""
@@ -13,7 +13,7 @@ class Selection:
     """Images that are chosen for a student."""
 
     by: SelectionBy
-    teacher: "Stage | None"  # whose scores choose; with tags, whose classes are matched is the base view's
+    teacher: "Stage"  # whose scores choose; with tags, whose classes are matched with tags
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,17 @@ class Stage:
             raise ValueError(f"a stage that learns from {self.learns} with selection {self.selection}")
 
     @property
-    def needs(self) -> tuple[Self, ...]:
+    def needs(self) -> "tuple[Stage, ...]":
         """The stages that must be there before this one begins."""
-        teacher = self.selection.teacher if self.selection is not None else None
-        return tuple(each for each in (self.begins, teacher) if each is not None)  # type: ignore[return-value]
+        teacher = None if self.selection is None else self.selection.teacher
+        return tuple(each for each in (self.begins, teacher) if each is not None)
+
+    @property
+    def name(self) -> str:
+        """A name that says how it came about, such as chosen-teacher(labels)>labels."""
+        by = "" if self.selection is None else f"-{self.selection.by}({self.selection.teacher.name})"
+        before = "" if self.begins is None else f"{self.begins.name}>"
+        return f"{before}{self.learns}{by}"
 
     @property
     def fine_tuning(self) -> bool:

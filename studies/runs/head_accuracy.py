@@ -56,3 +56,9 @@ def training_measures(trained: Trained, config: TrainConfig, base_view: str) -> 
     own = tallied(trained, config, config.view, "train", MOST_TRAINING_IMAGES)
     base = own if base_view == config.view else tallied(trained, config, base_view, "train", MOST_TRAINING_IMAGES)
     return {"train_top1": own["top1"], "train_top1_original": base["top1"]} if own and base else {}
+
+
+def validation_measures(trained: Trained, config: TrainConfig, view: str) -> dict[str, float]:
+    """Returns `validation_top1`, accuracy on the training samples of a view that no run learns from."""
+    found = tallied(trained, config, view, "train")
+    return {"validation_top1": found["top1"]} if found else {}

@@ -11,6 +11,7 @@ MEASURES = {
     "head_top1": "the network's own prediction on held-out samples, share that is one of their tags' labels",
     "head_mean_class": "the same, mean over the classes",
     "head_tail": "the same, mean over the third of the classes with the fewest training images",
+    "validation_top1": "the network's own prediction on samples that are for choosing learning rates, share that is right",
     "train_top1": "the network's own prediction on training images, share that is one of the labels it was trained on",
     "train_top1_original": "the same, with the labels before any were replaced",
 }

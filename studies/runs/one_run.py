@@ -4,7 +4,7 @@ from typing import Any
 
 from tagmill.shards import Store, TagmillError
 from tagmill.studies.runs.clean_probe import probe_measures, probe_parts
-from tagmill.studies.runs.head_accuracy import head_measures, training_measures
+from tagmill.studies.runs.head_accuracy import head_measures, training_measures, validation_measures
 from tagmill.studies.runs.run_folder import put_result, trained_so_far
 from tagmill.studies.runs.run_result import RunResult
 from tagmill.studies.runs.run_task import RunTask
@@ -44,6 +44,8 @@ def measures_of(task: RunTask, config: TrainConfig) -> dict[str, float]:
     found = head_measures(trained, config, view)
     if judging.training_accuracy:
         found |= training_measures(trained, config, judging.base_view)
+    if judging.validation_view is not None:
+        found |= validation_measures(trained, config, judging.validation_view)
     return {**found, **_probed(task, config, trained)}
 
 
