@@ -51,11 +51,10 @@ CORPUS = {
         "pipeline.forecast.plan_command",
         "plan",
     ),
-    "report": Command(
+    "report": _named(
         "Make the report page of a corpus: one HTML file with figures, labels, rejects and images.",
-        "tagmill.browse.report.report_command",
-        "report_command",
-        "REPORT_COMMAND",
+        "browse.report.report_command",
+        "report",
         "browse,ingest",
     ),
     "view": _named(
@@ -90,88 +89,78 @@ TEACH = {
         "select",
         "transfer,ingest",
     ),
+    "run": _named(
+        "Train teachers, let them choose images, train students, and judge all of them with several seeds.",
+        "studies.chain.chain_command",
+        "chain",
+        "transfer,ingest",
+    ),
 }
 GROUPS = {
     "corpus": ("Inspect or change a corpus", CORPUS),
     "teach": ("Let a teacher label a corpus for a student", TEACH),
 }
 COMMANDS = {
-    "ingest": Command(
+    "ingest": _named(
         "Fetch lists of image URLs and hashtags into a corpus of tar shards.",
-        "tagmill.ingest.ingest_command",
-        "ingest_command",
-        "INGEST_COMMAND",
+        "ingest.ingest_command",
+        "ingest",
         "ingest",
     ),
     "train": Command("Train a model on a corpus.", "tagmill.train", "main", "TRAIN_COMMAND", "train"),
-    "train export": Command(
+    "train export": _named(
         "Export a trained model to a folder that timm and `tagmill predict` load.",
-        "tagmill.training.trained.export_command",
-        "export_command",
-        "EXPORT_COMMAND",
+        "training.trained.export_command",
+        "export",
         "train",
     ),
-    "bench": Command(
+    "bench": _named(
         "Measure the loader on this machine and store, beside reading alone and decoding alone.",
-        "tagmill.pipeline.bench.bench_command",
-        "bench_command",
-        "BENCH_COMMAND",
+        "pipeline.bench.bench_command",
+        "bench",
         "all",
     ),
-    "predict": Command(
-        "Name the labels of images by a trained model.",
-        "tagmill.predict.predict_command",
-        "predict_command",
-        "PREDICT_COMMAND",
-        "train",
-    ),
-    "transfer": Command(
+    "predict": _named("Name the labels of images by a trained model.", "predict.predict_command", "predict", "train"),
+    "transfer": _named(
         "Judge a trained model on a labelled set by several protocols.",
-        "tagmill.transfer.command.transfer_command",
-        "transfer_command",
-        "TRANSFER_COMMAND",
+        "transfer.command.transfer_command",
+        "transfer",
         "transfer",
     ),
-    "transfer compare": Command(
+    "transfer compare": _named(
         "Compare two models on the same test images: difference, paired interval and McNemar's test.",
-        "tagmill.transfer.command.compare_command",
-        "compare_command",
-        "COMPARE_COMMAND",
+        "transfer.command.compare_command",
+        "compare",
         "transfer",
     ),
-    "transfer zero-shot": Command(
+    "transfer zero-shot": _named(
         "Judge the hashtags that a model predicts as classes of a labelled set, without any training.",
-        "tagmill.transfer.zero_shot.zero_shot_command",
-        "zero_shot_command",
-        "ZERO_SHOT_COMMAND",
+        "transfer.zero_shot.zero_shot_command",
+        "zero_shot",
         "transfer",
     ),
-    "transfer audit": Command(
+    "transfer audit": _named(
         "Test whether a model predicts labels more often for one group of subjects than for the others.",
-        "tagmill.transfer.audit.audit_command",
-        "audit_command",
-        "AUDIT_COMMAND",
+        "transfer.audit.audit_command",
+        "audit",
         "transfer",
     ),
-    "transfer vtab": Command(
+    "transfer vtab": _named(
         "Judge a trained model on the tasks of VTAB-1k that are there, by linear probes or by fine-tuning.",
-        "tagmill.transfer.vtab.vtab_command",
-        "vtab_command",
-        "VTAB_COMMAND",
+        "transfer.vtab.vtab_command",
+        "vtab",
         "transfer",
     ),
-    "transfer detect": Command(
+    "transfer detect": _named(
         "Train a detector over a pretrained network and evaluate it on a set in COCO's format.",
-        "tagmill.transfer.detection.detect_command",
-        "detect_command",
-        "DETECT_COMMAND",
+        "transfer.detection.detect_command",
+        "detect",
         "transfer",
     ),
-    "study": Command(
+    "study": _named(
         "Repeat a study of the papers on an own corpus: plan, runs with several seeds, and a verdict.",
-        "tagmill.studies.command.study_command",
-        "study_command",
-        "STUDY_COMMAND",
+        "studies.command.study_command",
+        "study",
         "transfer,ingest",
     ),
 }
@@ -196,6 +185,7 @@ AFTER_A_STOP = {
     "transfer detect": "the same command continues from its last saved state",
     "teach score": "finished parts are kept, and the same command continues where it stopped",
     "teach select": "nothing was changed; run the same command again",
+    "teach run": "finished runs and scores are kept, and the same command goes on",
     "study": "finished runs are kept, and the same command continues the others from their last checkpoints",
 }
 # Functions that return the corpus that they changed, and what is made of it for people afterwards.

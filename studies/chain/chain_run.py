@@ -102,6 +102,13 @@ def _task(chain: Chain, stage: Stage, seed: int, rate: float, found: Found, prog
     )
 
 
+def view_name(chain: Chain, stage: Stage) -> str:
+    """Returns the view that a stage learns from, for people: a selection has a view for each teacher's scores."""
+    if stage.selection is not None:
+        return "teach-chosen-..."
+    return chain.labels.few.name if stage.learns == "labels" else chain.base.name
+
+
 def _view(chain: Chain, stage: Stage, seed: int, found: Found, progress: Progress) -> ViewFacts:
     if stage.selection is None:
         return chain.labels.few if stage.learns == "labels" else chain.base

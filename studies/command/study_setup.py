@@ -1,6 +1,5 @@
 """Puts a study together: its arms, views, runs and plan, from the corpus, the recipe and the flags."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -18,6 +17,7 @@ from tagmill.studies.plan.runs_of_arms import config_of_run, images_of, planned_
 from tagmill.studies.plan.study_kind import LabelFacts, StudyFacts, StudyKind
 from tagmill.studies.plan.study_plan import Claim, PlannedRun
 from tagmill.studies.plan.study_views import ViewFacts, facts_of, study_view
+from tagmill.studies.runs.all_runs import processes_here
 from tagmill.studies.runs.clean_probe import ProbeParts, probe_parts
 from tagmill.studies.runs.run_folder import TRAINING
 from tagmill.studies.runs.run_task import Judging, RunTask, digest_of_run, settings_of
@@ -106,7 +106,7 @@ def on_gpu(recipe: TrainConfig) -> bool:
 
 def processes_of(options: StudyOptions, recipe: TrainConfig) -> int:
     """Returns how many runs are carried out at the same time."""
-    return options.processes or (1 if on_gpu(recipe) else len(os.sched_getaffinity(0)))
+    return options.processes or processes_here(gpu=on_gpu(recipe))
 
 
 def study_facts(

@@ -25,6 +25,11 @@ Told = Callable[[RunTask, RunResult, bool], None]
 """Is given each run with its result, and whether it was there before."""
 
 
+def processes_here(*, gpu: bool) -> int:
+    """Returns how many runs this machine carries out at the same time: one for each core, or one on a GPU."""
+    return 1 if gpu else len(os.sched_getaffinity(0))
+
+
 class _Process:
     """A run that is being carried out."""
 

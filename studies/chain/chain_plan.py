@@ -1,0 +1,72 @@
+"""The plan of teacher and student: what all stages have in common, the stages in their order, and what is claimed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+from tagmill.shards import Corpus, Store
+from tagmill.shards.progress.protocol import Progress
+from tagmill.studies.chain.arms import ChainArm, chain_claims, stages_of
+from tagmill.studies.chain.chain_options import ChainOptions
+from tagmill.studies.chain.chain_run import Chain
+from tagmill.studies.chain.label_views import label_views
+from tagmill.studies.chain.stage import Stage
+from tagmill.studies.plan.code_version import code_version
+from tagmill.studies.plan.plan_file import PLAN_FORMAT
+from tagmill.studies.plan.runs_of_arms import images_of
+from tagmill.studies.plan.study_views import facts_of
+from tagmill.studies.runs.run_task import settings_of
+from tagmill.train import load_recipe
+from tagmill.training.model.build import check_model
+from tagmill.transfer.report.report_facts import library_versions
+
+RATE_SHARES = (1 / 9, 1 / 3, 1.0)
+"""Of the recipe's learning rate: fine-tuning usually wants a lower one than training from the start."""
+
+
+def chain_of(options: ChainOptions, processes: int, progress: Progress) -> Chain:
+    """Makes the views of true labels, or finds them, and returns what all stages have in common. Raises TagmillError for what
+    does not fit together."""
+    recipe = load_recipe(options.recipe)
+    recipe = replace(recipe, device=options.device or recipe.device, threads=1)
+    check_model(recipe)
+    base = facts_of(Corpus.open(options.corpus), options.view)
+    labels = label_views(options.corpus, options.view, options.labels, options.shots, progress)
+    rates = options.rates or tuple(float(f"{share * recipe.lr:.3g}") for share in RATE_SHARES)
+    k = options.k or max(1, base.epoch // (2 * base.labels))
+    images = images_of(recipe, base.epoch, options.images)
+    return Chain(options.corpus, Store(options.output), base, labels, recipe, images, rates, k, processes)
+
+
+def images_seen(chain: Chain, stage: Stage) -> int:
+    """Returns the images that the network of a stage has seen, without those of its teacher."""
+    return chain.images + (images_seen(chain, stage.begins) if stage.begins is not None else 0)
+
+
+def plan_of_chain(chain: Chain, arms: Sequence[ChainArm], options: ChainOptions) -> Mapping[str, Any]:
+    """Returns the plan. A run is a stage with a seed and a rate; it begins with the best network of the stages it is after."""
+    corpus = Corpus.open(options.corpus)
+    stages = stages_of(arms)
+    return {
+        "format": PLAN_FORMAT,
+        "study": "teach",
+        "code": code_version(),
+        "versions": library_versions(),
+        "corpus": {"manifest": corpus.file.manifest.sha256, "totals": corpus.file.totals},
+        "base_view": asdict(chain.base),
+        "label_views": asdict(chain.labels),
+        "recipe": settings_of(chain.recipe),
+        "images": chain.images,
+        "seeds": options.seeds,
+        "rates": list(chain.rates),
+        "shots": options.shots,
+        "k": chain.k,
+        "arms": [{"name": arm.name, "text": arm.text, "last": arm.last.name} for arm in arms],
+        "claims": [asdict(claim) for claim in chain_claims()],
+        "runs": [
+            {"stage": stage.name, "after": [each.name for each in stage.needs], "seed": seed, "rate": rate}
+            for stage in stages
+            for seed in range(options.seeds)
+            for rate in chain.rates
+        ],
+    }
