@@ -7,7 +7,9 @@ import ctypes
 import os
 import sys
 from collections.abc import Callable
-from importlib.abc import MetaPathFinder
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 
 # Parameters of mallopt(3).
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
@@ -16,9 +18,18 @@ _MMAP_BYTES = 1 << 25  # blocks from this size on are mapped separately
 
 
 class _WithoutPandas(MetaPathFinder):
-    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
-        if name == "pandas":
-            raise ModuleNotFoundError(f"{name} is left out of tagmill's processes", name=name)
+    """Refuses to import pandas. `importlib.util.find_spec`, by which torch's compiler asks what is there, is no import."""
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        return ModuleSpec(name, _Refusal()) if name == "pandas" else None
+
+
+class _Refusal(Loader):
+    def create_module(self, spec: ModuleSpec) -> None:
+        raise ModuleNotFoundError(f"{spec.name} is left out of tagmill's processes", name=spec.name)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Never called: there is no module."""
 
 
 def leave_out_pandas() -> Callable[[], None]:

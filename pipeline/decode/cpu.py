@@ -90,12 +90,12 @@ class CpuBackend:
         return torch.from_numpy(work.batch).view(how.dtype if how else torch.uint8).permute(0, 3, 1, 2), failed
 
     def begin(self, coming: Coming, how: Normalisation | None) -> None:
-        """Starts the next batches, as far as they are known, until two are incomplete: then no thread is idle when the
-        first one ends."""
-        while (
-            sum(not work.filling.is_done for work in self._begun) < 2
-            and (found := coming(len(self._begun))) is not None
-        ):
+        """Starts the next batches, as far as they are known, so that two are incomplete: then no thread is idle when the
+        first one ends. At most two are started, also where they end at once: nothing else bounds how many wait."""
+        for _ in range(2 - sum(not work.filling.is_done for work in self._begun)):
+            found = coming(len(self._begun))
+            if found is None:
+                return
             self._begun.append(self._begin(*found, how))
 
     def wake(self) -> None:

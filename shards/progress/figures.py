@@ -12,11 +12,12 @@ def count_text(count: int) -> str:
     if count < EXACT:
         return f"{count:,}"
     for power, prefix in enumerate(_PREFIXES, 1):
-        thousandths = count * 1000 // 1000**power  # whole numbers: a count may have more digits than a float
-        if thousandths >= 999_500:
-            continue
-        digits = 2 if thousandths < 9_995 else 1 if thousandths < 99_950 else 0
-        return f"{thousandths / 1000:.{digits}f} {prefix}"
+        for digits in (2, 1, 0):
+            unit = 1000**power // 10**digits
+            # Rounded once, in whole numbers: a count may have more digits than a float.
+            shown = (2 * count + unit) // (2 * unit)
+            if shown < 1000:
+                return f"{shown / 10**digits:.{digits}f} {prefix}"
     return f">999 {_PREFIXES[-1]}"
 
 

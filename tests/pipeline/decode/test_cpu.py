@@ -239,6 +239,23 @@ def test_a_batch_that_becomes_known_later_begins_after_wake() -> None:
     backend.close()
 
 
+def test_begin_starts_two_batches_where_each_ends_before_the_next_is_known() -> None:
+    """Else batches that are decoded faster than they are put together would be begun without end."""
+    filler = Filler()
+    backend = CpuBackend(2, filler.fill)
+    asked = list[int]()
+
+    def coming(number: int) -> tuple[list[bytes], Crops, int]:
+        asked.append(number)
+        assert len(asked) < 10, "without end"
+        wait_for(lambda: all(work.filling.is_done for work in backend._begun))
+        return [b"a"] * 6, numbered(6), 3
+
+    backend.begin(coming, None)
+    assert asked == [0, 1]
+    backend.close()
+
+
 def test_augmentations_come_before_the_images_of_later_batches() -> None:
     """Else the batch that is being augmented would wait for batches after it."""
     filler = Filler()
