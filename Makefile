@@ -9,7 +9,7 @@ ENGINE ?= duckdb
 WORKERS ?= 2
 BENCHES ?= pixels loader epochs plan
 
-.PHONY: help setup demo test lint types docs pages shards train bench bench-gpu exchange transfer-data transfer-drawn transfer-real detection wheel clean
+.PHONY: help setup demo test lint types docs pages shards train bench bench-gpu exchange transfer-data transfer-drawn transfer-real detection teach wheel clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets.
@@ -63,6 +63,11 @@ transfer-drawn: setup ## Judge networks on drawn concepts whose hashtags they ne
 
 transfer-real: setup ## Judge a network of ImageNet and the demo's beside random ones; needs transfer-data and demo.
 	@$(BIN)/python bench/transfer_real.py $(ARGS)
+
+teach: setup ## Compare teachers and students on 12,000 drawn images with five seeds (hours).
+	@$(BIN)/python -m tagmill.demo --rows 12000 --holdout 3000 --zipf 1.1 --output out/studies
+	@$(BIN)/tagmill teach run --corpus out/studies/corpus --labels out/studies/true_labels.parquet \
+		--recipe recipes/study.toml --output out/teach $(ARGS)
 
 detection: setup ## Compare detectors over the demo's model and random networks on drawn images; needs make demo.
 	@$(BIN)/python bench/detection.py $(ARGS)

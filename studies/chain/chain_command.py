@@ -61,7 +61,7 @@ def chain_command(arguments: Sequence[str]) -> None:
     elif shown.json:
         sys.stdout.write(canonical_json(found, indent=1).decode())
     else:
-        print_lines(plan_lines(found, options.output))
+        print_lines(chain_plan_lines(found, options.output))
 
 
 def teach(options: ChainOptions, quiet: bool = True) -> StudyResult | Mapping[str, Any]:
@@ -76,9 +76,9 @@ def teach(options: ChainOptions, quiet: bool = True) -> StudyResult | Mapping[st
             return plan
         progress.stage("teach: runs", len(plan["runs"]))
         found = carried_out(chain, stages_of(arms), options.seeds, _told(progress), progress)
-        results = results_of(chain, arms, options.seeds, found)
+        results = arm_results(chain, arms, options.seeds, found)
         store.put(RESULTS, results_bytes(results))
-        result = result_of(chain, arms, options, found, plan)
+        result = chain_result(chain, arms, options, found, plan)
         write_study(store, result)
     return result
 
@@ -91,7 +91,7 @@ def _told(progress: Progress) -> Any:
     return told
 
 
-def results_of(chain: Chain, arms: Sequence[ChainArm], seeds: int, found: Found) -> tuple[RunResult, ...]:
+def arm_results(chain: Chain, arms: Sequence[ChainArm], seeds: int, found: Found) -> tuple[RunResult, ...]:
     """Returns the network of each arm and seed: that of its last stage with the rate that was best on validation samples."""
     return tuple(
         replace(found[arm.last, seed], arm=arm.name, images=images_seen(chain, arm.last))
@@ -100,11 +100,11 @@ def results_of(chain: Chain, arms: Sequence[ChainArm], seeds: int, found: Found)
     )
 
 
-def result_of(
+def chain_result(
     chain: Chain, arms: Sequence[ChainArm], options: ChainOptions, found: Found, plan: Mapping[str, Any]
 ) -> StudyResult:
     """Returns what was found, for the verdict and the page."""
-    results = results_of(chain, arms, options.seeds, found)
+    results = arm_results(chain, arms, options.seeds, found)
     measured = {name for each in results for name in each.measures}
     known = {name: text for name, text in MEASURES.items() if name in measured}
     return StudyResult(
@@ -129,7 +129,7 @@ def _facts(chain: Chain, arm: ChainArm) -> ArmFacts:
     return ArmFacts(arm.name, arm.text, view_name(chain, arm.last), seen, note)
 
 
-def plan_lines(plan: Mapping[str, Any], output: str) -> list[str]:
+def chain_plan_lines(plan: Mapping[str, Any], output: str) -> list[str]:
     """Returns what is printed of a plan."""
     stages = dict.fromkeys(run["stage"] for run in plan["runs"])
     rates = ", ".join(f"{rate:g}" for rate in plan["rates"])
