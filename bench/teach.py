@@ -1,8 +1,9 @@
 """Measures the statements of `tagmill teach select` on synthetic scores: seconds and peak memory by number of rows.
 
-python bench/teach.py [--rows 10000000 100000000] [--quick] [--out FILE.json]
+python bench/teach.py [--rows 10000000 100000000] [--rule balanced|unbalanced] [--quick] [--out FILE.json]
 
-Each size runs in a process of its own. An image has 10 scores of 1,000 classes; K chooses a tenth of the rows.
+Each size runs in a process of its own, after its scores were made in another. An image has 10 scores of 1,000 classes; K
+chooses a tenth of the rows. The peak is that of the process: Python with its libraries, and the engine, whose limit is 2 GB.
 """
 
 import argparse
@@ -12,12 +13,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tagmill.bench import measure
 from tagmill.ingest.engines.engine import parquet_of
 from tagmill.ingest.engines.open import open_engine
 from tagmill.shards import Store
@@ -29,9 +32,8 @@ from tagmill.studies.selection.select_options import SelectOptions
 CLASSES, TOP, PIECE = 1_000, 10, 1_000_000  # PIECE: rows of a file
 
 
-def write_scores(folder: Path, rows: int) -> list[str]:
-    """Writes files of scores; returns their names."""
-    names = []
+def write_scores(folder: Path, rows: int) -> None:
+    """Writes files of scores."""
     for number, first in enumerate(range(0, rows, PIECE)):
         images = min(PIECE, rows - first) // TOP
         random = np.random.default_rng(number)
@@ -39,15 +41,20 @@ def write_scores(folder: Path, rows: int) -> list[str]:
         labels = (random.integers(0, CLASSES, images)[:, None] + np.arange(TOP) * 97) % CLASSES
         scores = -np.sort(-random.integers(0, 1 << 16, (images, TOP)), axis=1)
         columns = [pa.array(keys), pa.array(labels.ravel(), pa.int32()), pa.array(scores.ravel(), pa.int32())]
-        names.append(f"{number:06d}.parquet")
-        pq.write_table(pa.table(columns, schema=SCORED), folder / names[-1])
-    return names
+        pq.write_table(pa.table(columns, schema=SCORED), folder / f"{number:06d}.parquet")
 
 
-def measure(rows: int, rule: str) -> dict[str, float]:
+def selected(rows: int, rule: str) -> dict[str, float]:
     """Returns seconds and peak memory of the statements at one size."""
     with tempfile.TemporaryDirectory() as folder:
-        names = write_scores(Path(folder), rows)
+        made = get_context("spawn").Process(
+            target=write_scores, args=(Path(folder), rows)
+        )  # whose memory is not counted
+        made.start()
+        made.join()
+        if made.exitcode:
+            sys.exit("the scores could not be written")
+        names = sorted(path.name for path in Path(folder).glob("*.parquet"))
         options = SelectOptions(scores=folder, corpus=folder, view="student")
         start = time.perf_counter()
         with open_engine(options, Path(folder) / "engine") as engine:
@@ -69,7 +76,7 @@ def main() -> None:
     given = parser.parse_args()
     sizes = [20_000, 200_000] if given.quick else given.rows
     if len(sizes) == 1:
-        print(json.dumps(measure(sizes[0], given.rule)))
+        print(json.dumps(selected(sizes[0], given.rule)))
         return
     runs = []
     for rows in sizes:
@@ -79,7 +86,11 @@ def main() -> None:
     ratio = round(runs[-1]["seconds"] / runs[0]["seconds"], 2)
     print(f"seconds of the last size over those of the first: {ratio}")
     if given.out is not None:
-        given.out.write_text(json.dumps({"runs": runs, "ratio": ratio, "rule": given.rule}, indent=1, sort_keys=True))
+        cases: dict[str, dict[str, object]] = {
+            f"{given.rule}, {run['rows']:,} rows": {"unit": "seconds", "median": run["seconds"], "runs": [run]}
+            for run in runs
+        }
+        measure.write("teach", cases, {"seconds, last size / first size": ratio}, given.out)
 
 
 if __name__ == "__main__":

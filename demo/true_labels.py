@@ -11,12 +11,11 @@ import pyarrow.parquet as pq
 from tagmill.demo.made_folder import replaced
 from tagmill.shards.manifest import Corpus
 from tagmill.shards.view import View
+from tagmill.studies.chain.label_views import for_validation
 
 ALL_FILE, FEW_FILE = "true_labels.parquet", "few_labels.parquet"
 SHOTS = 10
 """Training samples of each class in FEW_FILE, as far as there are any."""
-VALIDATION_SHARE = 10
-"""One training sample in this many is of the part `validation`."""
 
 TRUE_LABELS = pa.schema(
     [
@@ -69,9 +68,8 @@ def labels_of_synsets(view: View) -> Mapping[str, str]:
 
 
 def part_of(key: str, split: str) -> str:
-    """Returns the part of a sample. A key is the start of a SHA-256, so its last digits choose at random, and a sample stays in
-    its part when the corpus grows."""
-    return "validation" if split == "train" and int(key[-8:], 16) % VALIDATION_SHARE == 0 else split
+    """Returns the part of a sample; it stays in its part when the corpus grows."""
+    return "validation" if split == "train" and for_validation(key) else split
 
 
 def few_labels(table: pa.Table, shots: int) -> pa.Table:

@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from functools import partial
 from itertools import groupby, pairwise
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from tagmill.ingest.engines.engine import GeneratedTable
@@ -26,10 +28,15 @@ def sample_locations(store: Store, manifest: Named, entries: list[ShardEntry]) -
 def _locations_in_shard(shards: Store, corpus: bytes, item: tuple[int, ShardEntry]) -> Iterator[pa.RecordBatch]:
     number, entry = item
     index = ShardReader(shards, entry, corpus).index(0, entry.samples)
-    keys = np.frombuffer(np.ascontiguousarray(index["key"]).tobytes().hex().encode(), "S32")
-    columns = [pa.array(keys).cast(pa.string()), np.full(entry.samples, number), np.arange(entry.samples)]
+    columns = [hex_keys(index["key"]), np.full(entry.samples, number), np.arange(entry.samples)]
     arrays = [pa.array(column).cast(field.type) for column, field in zip(columns, SAMPLE_LOCATIONS, strict=True)]
     yield pa.RecordBatch.from_arrays(arrays, schema=SAMPLE_LOCATIONS)
+
+
+def hex_keys(keys: npt.NDArray[Any]) -> pa.StringArray:
+    """Returns binary keys of 16 bytes as text of 32 hex digits."""
+    text = np.ascontiguousarray(keys).tobytes().hex().encode()
+    return pa.array(np.frombuffer(text, "S32")).cast(pa.string())
 
 
 def by_shard(batches: pa.RecordBatchReader, schema: pa.Schema) -> Iterator[tuple[int, pa.Table]]:

@@ -122,7 +122,7 @@ class ViewConfig:
             short_tokens=self.short_tokens,
             entities=cuts.entities(),
         )
-        excluded = _keys_in(self.exclude) if self.exclude else ()
+        excluded = keys_in(self.exclude) if self.exclude else ()
         members = Members(
             self.resample, self.epoch_samples, self.max_repeat, self.noise, self.subset, excluded, self.cap_at
         )
@@ -202,6 +202,7 @@ def summary(name: str, labelled: Labelled) -> dict[str, Any]:
     return {"view": name, "path": labelled.view.path, "labels": len(labelled.vocabulary), **counts}
 
 
-def _keys_in(path: str) -> tuple[str, ...]:
+def keys_in(path: str) -> tuple[str, ...]:
+    """Returns the keys in a file of one a line (path or URL). Raises TagmillError for a file that cannot be read."""
     text = text_of(read_list(path, MAX_EXCLUDED, "give a list of keys, one a line"), path)
     return tuple(line.strip() for line in text.splitlines() if line.strip())

@@ -20,16 +20,15 @@ from tagmill.studies.chain.chain_plan import chain_of, images_seen, plan_of_chai
 from tagmill.studies.chain.chain_run import Chain, Found, carried_out, view_name
 from tagmill.studies.command.study_command import RESULTS, results_bytes
 from tagmill.studies.command.study_ending import ending_lines
-from tagmill.studies.command.study_setup import on_gpu
+from tagmill.studies.command.study_setup import on_gpu, recipe_of
 from tagmill.studies.page.study_files import write_study
 from tagmill.studies.plan.plan_file import keep_plan
-from tagmill.studies.runs.all_runs import processes_here
-from tagmill.studies.runs.measure_names import MEASURES
+from tagmill.studies.runs.all_runs import Told, processes_here
+from tagmill.studies.runs.measure_names import measure_texts
 from tagmill.studies.runs.run_result import RunResult
 from tagmill.studies.runs.run_task import RunTask
 from tagmill.studies.runs.study_result import ArmFacts, StudyResult
 from tagmill.studies.verdict.judge import judge_study
-from tagmill.train import load_recipe
 from tagmill.transfer.outcome.canonical import canonical_json
 
 CHAIN_COMMAND = CommandLine(
@@ -43,10 +42,7 @@ CHAIN_COMMAND = CommandLine(
     own_recipe=False,
 )
 TITLE = "Teacher and student"
-LIMITS = (
-    "Networks are judged by their own last layer on the held-out true labels, not by probes.",
-    "Validation samples, which choose learning rates, have tags too: networks of tags and students may have seen them.",
-)
+LIMITS = ("Networks are judged by their own last layer on held-out samples with true labels, and not by probes.",)
 
 
 def chain_command(arguments: Sequence[str]) -> None:
@@ -67,23 +63,22 @@ def chain_command(arguments: Sequence[str]) -> None:
 def teach(options: ChainOptions, quiet: bool = True) -> StudyResult | Mapping[str, Any]:
     """Carries out the chain, or goes on with it; with `plan_only`, returns the plan. Raises TagmillError."""
     store, arms = Store(options.output), chain_arms()
-    processes = options.processes or processes_here(gpu=on_gpu(load_recipe(options.recipe)))
+    recipe = recipe_of(options.recipe, options.device)
+    processes = options.processes or processes_here(gpu=on_gpu(recipe))
     with nullcontext(Silent()) if quiet else progress_shown() as progress, sole_run(store.within("running")):
-        chain = chain_of(options, processes, progress)
+        chain = chain_of(options, recipe, processes, progress)
         plan = plan_of_chain(chain, arms, options)
         keep_plan(store, plan)
         if options.plan_only:
             return plan
-        progress.stage("teach: runs", len(plan["runs"]))
         found = carried_out(chain, stages_of(arms), options.seeds, _told(progress), progress)
-        results = arm_results(chain, arms, options.seeds, found)
-        store.put(RESULTS, results_bytes(results))
-        result = chain_result(chain, arms, options, found, plan)
+        result = chain_result(chain, arms, options, arm_results(chain, arms, options.seeds, found), plan)
+        store.put(RESULTS, results_bytes(result.results))
         write_study(store, result)
     return result
 
 
-def _told(progress: Progress) -> Any:
+def _told(progress: Progress) -> Told:
     def told(task: RunTask, result: RunResult, kept: bool) -> None:
         outcome = "failed" if result.failed else "kept" if kept else "ok"
         progress.advance(1, **{outcome: 1})
@@ -101,12 +96,13 @@ def arm_results(chain: Chain, arms: Sequence[ChainArm], seeds: int, found: Found
 
 
 def chain_result(
-    chain: Chain, arms: Sequence[ChainArm], options: ChainOptions, found: Found, plan: Mapping[str, Any]
+    chain: Chain,
+    arms: Sequence[ChainArm],
+    options: ChainOptions,
+    results: tuple[RunResult, ...],
+    plan: Mapping[str, Any],
 ) -> StudyResult:
     """Returns what was found, for the verdict and the page."""
-    results = arm_results(chain, arms, options.seeds, found)
-    measured = {name for each in results for name in each.measures}
-    known = {name: text for name, text in MEASURES.items() if name in measured}
     return StudyResult(
         "teach",
         TITLE,
@@ -116,7 +112,7 @@ def chain_result(
         chain_claims(),
         LIMITS,
         (f"Of {len(chain.rates)} learning rates, each stage and seed has the one that is best on validation samples.",),
-        {**known, **dict.fromkeys(sorted(measured - known.keys()), "")},
+        measure_texts(results),
         json.loads(canonical_json(plan)),
         results,
         options.output,

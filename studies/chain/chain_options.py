@@ -1,9 +1,10 @@
 """Flags of `tagmill teach run`."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
 from tagmill.shards.settings.ranges import Between, Count
+from tagmill.studies.command.study_options import Device
 
 Rate = Annotated[float, Between(0, above=True)]
 
@@ -34,7 +35,7 @@ class ChainOptions:
     """Images that a network sees in each stage, rounded up to whole steps; by default as many as the recipe says."""
     processes: Count | None = None
     """Runs at the same time, each with one thread; by default as many as cores, and 1 on a GPU."""
-    device: Literal["auto", "cpu", "cuda"] | None = None
+    device: Device | None = None
     """Device of the networks; by default what the recipe says."""
     plan_only: bool = False
     """Make the views of true labels and write plan.json, and stop before the first run."""

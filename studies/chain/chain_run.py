@@ -34,8 +34,10 @@ class Chain:
 
     corpus: str
     store: Store  # of the study
-    base: ViewFacts  # labels are tags
+    base: ViewFacts  # labels are tags; networks have its classes
+    tags: ViewFacts  # the same without validation samples
     labels: LabelViews
+    validation_list: str  # file of the keys of validation samples, one a line
     recipe: TrainConfig
     images: int  # of each stage
     rates: tuple[float, ...]
@@ -54,12 +56,9 @@ def carried_out(chain: Chain, stages: Sequence[Stage], seeds: int, told: Told, p
     left = list(stages)
     while left:
         ready = [stage for stage in left if all((each, 0) in found for each in stage.needs)]
-        wave = {
-            (stage, seed): [_task(chain, stage, seed, rate, found, progress) for rate in chain.rates]
-            for seed in range(seeds)
-            for stage in ready
-        }
+        wave = {(stage, seed): _tasks(chain, stage, seed, found, progress) for seed in range(seeds) for stage in ready}
         tasks = [task for some in wave.values() for task in some]
+        progress.stage("teach: runs", len(tasks))
         results = {each.run: each for each in all_results(tasks, chain.processes, told)}
         for place, some in wave.items():
             found[place] = _best(chain, [results[task.run] for task in some])
@@ -85,13 +84,19 @@ def _folder(chain: Chain, result: RunResult) -> str:
     return chain.store.within(f"runs/{result.run}/{TRAINING}").url
 
 
-def _task(chain: Chain, stage: Stage, seed: int, rate: float, found: Found, progress: Progress) -> RunTask:
+def _tasks(chain: Chain, stage: Stage, seed: int, found: Found, progress: Progress) -> list[RunTask]:
+    """Returns the runs of a stage with each rate, and makes their view first."""
     view = _view(chain, stage, seed, found, progress)
     begun = None if stage.begins is None else _network(chain, found, stage.begins, seed)
+    return [_task(chain, stage, seed, rate, view, begun) for rate in chain.rates]
+
+
+def _task(chain: Chain, stage: Stage, seed: int, rate: float, view: ViewFacts, begun: RunResult | None) -> RunTask:
     run = PlannedRun(stage.name, seed, view.name, chain.images, {"lr": rate})
     config = config_of_run(chain.recipe, run, {"corpus": chain.corpus})
-    judging = Judging(chain.corpus, chain.labels.true.name, validation_view=chain.labels.validation.name)
-    judged_by = {"true": chain.labels.true.digest, "validation": chain.labels.validation.digest}
+    labels = chain.labels
+    judging = Judging(chain.corpus, labels.true.name, probes=False, validation_view=labels.validation.name)
+    judged_by = {"true": labels.true.digest, "validation": labels.validation.digest}
     named = replace(config, init=None if begun is None else begun.run)
     name = digest_of_run(run, named, view.digest, judged_by, code_version())
     folder = chain.store.within(f"runs/{name}")
@@ -105,13 +110,13 @@ def _task(chain: Chain, stage: Stage, seed: int, rate: float, found: Found, prog
 def view_name(chain: Chain, stage: Stage) -> str:
     """Returns the view that a stage learns from, for people: a selection has a view for each teacher's scores."""
     if stage.selection is not None:
-        return "teach-chosen-..."
-    return chain.labels.few.name if stage.learns == "labels" else chain.base.name
+        return "another for each teacher"
+    return chain.labels.few.name if stage.learns == "labels" else chain.tags.name
 
 
 def _view(chain: Chain, stage: Stage, seed: int, found: Found, progress: Progress) -> ViewFacts:
     if stage.selection is None:
-        return chain.labels.few if stage.learns == "labels" else chain.base
+        return chain.labels.few if stage.learns == "labels" else chain.tags
     teacher = _network(chain, found, stage.selection.teacher, seed)
     return _selected(chain, stage.selection, teacher, seed, progress)
 
@@ -119,7 +124,7 @@ def _view(chain: Chain, stage: Stage, seed: int, found: Found, progress: Progres
 def _selected(chain: Chain, selection: Selection, teacher: RunResult, seed: int, progress: Progress) -> ViewFacts:
     scores = chain.store.within(f"scores/{teacher.run}")
     corpus = Corpus.open(chain.corpus)
-    opened = open_teacher(TeacherSource(_folder(chain, teacher), None, "cpu"))
+    opened = open_teacher(TeacherSource(_folder(chain, teacher), None, chain.recipe.device))
     settings = ScoreSettings(top=min(10, chain.base.labels), processes=chain.processes)
     ScoreRun(opened, corpus, scores, settings, World()).scored(progress)
     asked = {
@@ -128,7 +133,8 @@ def _selected(chain: Chain, selection: Selection, teacher: RunResult, seed: int,
         "k": chain.k,
         "seed": seed,
         "taken_down": corpus.takedown.samples_sha256,
-        "base": chain.base.digest,
+        "tags": chain.tags.digest,
+        "validation": chain.labels.validation.digest,
     }
     name = f"teach-chosen-{sha256_hex(canonical_json(asked))[:8]}"
     if name not in corpus.file.views:
@@ -140,7 +146,8 @@ def _selected(chain: Chain, selection: Selection, teacher: RunResult, seed: int,
                 view=name,
                 k=chain.k,
                 rule=rule,
-                tags_view=chain.base.name,
+                tags_view=chain.tags.name,
+                exclude=chain.validation_list,
                 seed=seed,
                 processes=1,
             ),

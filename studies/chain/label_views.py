@@ -22,11 +22,12 @@ VALIDATION_SHARE = 10
 
 @dataclass(frozen=True)
 class LabelViews:
-    """The three views; all have the classes of the base view."""
+    """The views; all have the classes of the base view."""
 
     true: ViewFacts
     few: ViewFacts
     validation: ViewFacts
+    validation_keys: tuple[str, ...]  # ascending; no network may learn from these samples
 
 
 def for_validation(key: str) -> bool:
@@ -52,11 +53,11 @@ def label_views(corpus: str, base: str, table: str, shots: int, progress: Progre
     if not few or not validation:
         what = f"{len(few):,} labels to learn from and {len(validation):,} for validation"
         raise ConfigError(what, table, "give true labels of more training samples")
-    made = [
+    true, some, judged = (
         _view(corpus, base, name, rows, keys, progress)
         for name, keys in (("true", None), ("few", few), ("validation", validation))
-    ]
-    return LabelViews(*made)
+    )
+    return LabelViews(true, some, judged, tuple(sorted(validation)))
 
 
 def _held_out(corpus: str) -> frozenset[str]:

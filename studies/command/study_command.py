@@ -19,7 +19,7 @@ from tagmill.studies.command.study_setup import StudySetup, processes_of, recipe
 from tagmill.studies.page.study_files import write_study
 from tagmill.studies.plan.plan_file import keep_plan
 from tagmill.studies.runs.all_runs import all_results
-from tagmill.studies.runs.measure_names import MEASURES
+from tagmill.studies.runs.measure_names import measure_texts
 from tagmill.studies.runs.run_result import RunResult
 from tagmill.studies.runs.run_task import RunTask
 from tagmill.studies.runs.study_result import ArmFacts, StudyResult
@@ -61,7 +61,7 @@ def study(options: StudyOptions, quiet: bool = True) -> StudyResult | StudySetup
         if options.plan_only:
             return setup
         told = _Told(len(setup.tasks), progress)
-        results = all_results(setup.tasks, processes_of(options, recipe_of(options)), told)
+        results = all_results(setup.tasks, processes_of(options, recipe_of(options.recipe, options.device)), told)
         store.put(RESULTS, results_bytes(results))
         found = result_of(setup, results, options.output)
         write_study(store, found)
@@ -100,9 +100,6 @@ def result_of(setup: StudySetup, results: Sequence[RunResult], folder: str) -> S
     arms = tuple(
         ArmFacts(arm.name, arm.text, setup.views[arm.name].name, images[arm.name], arm.note) for arm in setup.arms
     )
-    measured = {name for each in results for name in each.measures}
-    known = {name: text for name, text in MEASURES.items() if name in measured}
-    rest = dict.fromkeys(sorted(measured - known.keys()), "")
     return StudyResult(
         kind.name,
         kind.title,
@@ -112,7 +109,7 @@ def result_of(setup: StudySetup, results: Sequence[RunResult], folder: str) -> S
         setup.claims,
         kind.limits,
         setup.notes,
-        {**known, **rest},
+        measure_texts(results),
         json.loads(canonical_json(setup.plan)),
         tuple(results),
         folder,

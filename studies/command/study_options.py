@@ -8,6 +8,8 @@ import tyro
 from tagmill.shards.settings.ranges import Count
 from tagmill.studies.kinds.table import StudyName
 
+Device = Literal["auto", "cpu", "cuda"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class StudyOptions:
@@ -39,7 +41,7 @@ class StudyOptions:
     """Part of the sets to judge a probe on; by default one image in five is held out."""
     processes: Count | None = None
     """Runs at the same time, each with one thread; by default as many as cores, and 1 on a GPU."""
-    device: Literal["auto", "cpu", "cuda"] | None = None
+    device: Device | None = None
     """Device of the networks; by default what the recipe says."""
     plan_only: bool = False
     """Make the views and write plan.json, and stop before the first run."""

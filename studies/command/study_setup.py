@@ -8,7 +8,7 @@ import torch
 
 from tagmill.shards import ConfigError, Corpus, Store, View
 from tagmill.shards.progress.protocol import Progress
-from tagmill.studies.command.study_options import StudyOptions
+from tagmill.studies.command.study_options import Device, StudyOptions
 from tagmill.studies.kinds.table import KINDS
 from tagmill.studies.plan.arm import Arm
 from tagmill.studies.plan.code_version import code_version
@@ -46,7 +46,7 @@ class StudySetup:
 def set_up(options: StudyOptions, progress: Progress) -> StudySetup:
     """Reads corpus, recipe and sets, makes the views that are missing, and plans the runs. Raises TagmillError for what
     does not fit together."""
-    kind, recipe = KINDS[options.name], recipe_of(options)
+    kind, recipe = KINDS[options.name], recipe_of(options.recipe, options.device)
     corpus = Corpus.open(options.corpus)
     base = facts_of(corpus, options.view)
     scores = open_scores(options.scores) if options.scores else None
@@ -91,11 +91,11 @@ def set_up(options: StudyOptions, progress: Progress) -> StudySetup:
     return StudySetup(kind, arms, views, runs, tasks, kind.claims(arms), seeds, plan, tuple(notes))
 
 
-def recipe_of(options: StudyOptions) -> TrainConfig:
+def recipe_of(path: str, device: Device | None) -> TrainConfig:
     """Returns the settings that all runs have. On a CPU each run has one thread, so that its result does not depend on how many
-    run at the same time."""
-    recipe = load_recipe(options.recipe)
-    recipe = replace(recipe, device=options.device or recipe.device)
+    run at the same time. `device`: instead of the recipe's."""
+    recipe = load_recipe(path)
+    recipe = replace(recipe, device=device or recipe.device)
     return recipe if on_gpu(recipe) else replace(recipe, threads=1)
 
 

@@ -15,8 +15,12 @@ DECIDING = (
     "studies/plan",
     "studies/kinds",
     "studies/runs",
+    "studies/scores",
+    "studies/selection",
+    "studies/chain",
 )
 """Below the package; pages and verdicts are made again from the same results."""
+SUFFIXES = (".py", ".sql")
 
 
 @cache
@@ -31,7 +35,8 @@ def source_digest(package: Path) -> str:
     found = hashlib.sha256()
     for name in DECIDING:
         place = package / name
-        for path in [place] if place.is_file() else sorted(place.rglob("*.py")):
+        inside = (path for path in place.rglob("*") if path.suffix in SUFFIXES)
+        for path in [place] if place.is_file() else sorted(inside):
             data = path.read_bytes()
             found.update(f"{path.relative_to(package).as_posix()} {len(data)}\n".encode())
             found.update(data)

@@ -26,9 +26,8 @@ def selected_as(corpus: Corpus, name: str, wanted: ArmView, scores: Scores) -> b
     except CorpusError:
         return False
     labels, asked = recipe.get("labels", {}), asked_selection(wanted, scores)
-    return recipe.get("takedown") == corpus.takedown.samples_sha256 and all(
-        labels.get(field) == asked[field] for field in FIELDS
-    )
+    same = recipe.get("takedown") == corpus.takedown.samples_sha256 and recipe.get("excluded") is None
+    return same and all(labels.get(field) == asked[field] for field in FIELDS)
 
 
 def asked_selection(wanted: ArmView, scores: Scores) -> dict[str, Any]:

@@ -1,5 +1,9 @@
 """What the measures of a run are, in the order to show them."""
 
+from collections.abc import Iterable
+
+from tagmill.studies.runs.run_result import RunResult
+
 MEASURES = {
     "probe_top1": "linear probe, share of images that are right",
     "probe_mean_class": "linear probe, mean over the classes of the share that is right",
@@ -15,3 +19,10 @@ MEASURES = {
     "train_top1": "the network's own prediction on training images, share that is one of the labels it was trained on",
     "train_top1_original": "the same, with the labels before any were replaced",
 }
+
+
+def measure_texts(results: Iterable[RunResult]) -> dict[str, str]:
+    """Returns what each measure of the results is, in the order to show them; those of single sets last."""
+    measured = {name for each in results for name in each.measures}
+    known = {name: text for name, text in MEASURES.items() if name in measured}
+    return {**known, **dict.fromkeys(sorted(measured - known.keys()), "")}

@@ -46,7 +46,7 @@ def measures_of(task: RunTask, config: TrainConfig) -> dict[str, float]:
         found |= training_measures(trained, config, judging.base_view)
     if judging.validation_view is not None:
         found |= validation_measures(trained, config, judging.validation_view)
-    return {**found, **_probed(task, config, trained)}
+    return {**found, **_probed(task, config, trained)} if judging.probes else found
 
 
 def _probed(task: RunTask, config: TrainConfig, trained: Trained) -> dict[str, float]:

@@ -32,6 +32,7 @@ class Judging:
         None  # (name, synsets) of classes, by target
     )
     training_accuracy: bool = False
+    probes: bool = True  # whether probes are fitted on the sets
     validation_view: str | None = None  # whose training samples decide between learning rates
 
 

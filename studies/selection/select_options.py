@@ -33,6 +33,8 @@ class SelectOptions:
     """K best of each class (balanced), as many images ranked over all classes (unbalanced), or K random ones by tag (tags)."""
     tags_view: str = "default"
     """View whose labels say which images have a tag of a class, for --rule tags."""
+    exclude: str | None = None
+    """File of sample keys that may not be chosen, one per line."""
     without_synsets: WithoutSynsets = "refuse"
     """What to do with classes of the teacher that have no synsets, which a view's labels need."""
     images: CountOrZero = 1

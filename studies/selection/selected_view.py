@@ -9,8 +9,8 @@ from tagmill.ingest.engines.engine import Engine, parquet_of
 from tagmill.ingest.engines.open import open_engine
 from tagmill.ingest.labels.vocabulary_rules import VocabularyRules
 from tagmill.ingest.views.build import CorpusSource, Labelled, make_view
-from tagmill.ingest.views.recipe import ViewRules
-from tagmill.ingest.views.view_command import name_view
+from tagmill.ingest.views.recipe import Members, ViewRules
+from tagmill.ingest.views.view_command import keys_in, name_view
 from tagmill.ingest.workers.pool import warm
 from tagmill.shards import ConfigError, Corpus, CorpusError, Store, View
 from tagmill.shards.progress.protocol import Progress, Silent
@@ -47,11 +47,14 @@ def select(options: SelectOptions, progress: Progress | None = None) -> Selected
     top = _top(options, scores)
     classes = teacher_classes(scores.labels, scores.url, options.without_synsets)
     tagged = View.open(corpus, options.tags_view) if options.rule == "tags" else None
+    members = Members(excluded=keys_in(options.exclude) if options.exclude else ())
+    members.keys()  # refuses what is no key
     warm()
     with tempfile.TemporaryDirectory(prefix="tagmill-", dir=options.spool, ignore_cleanup_errors=True) as folder:
         spool = Path(folder) / "view"
         spool.mkdir()
         with open_engine(options, Path(folder) / "engine") as engine:
+            engine.bind_once("left_out", left_out_table(corpus, members.excluded))
             labels = _bind(engine, scores, top, corpus, classes, tagged, options.seed)
             together = options.rule == "unbalanced"
             chosen = choose_rows(engine, labels, options.k_scaled, ranked_together=together, progress=shown)
@@ -60,6 +63,7 @@ def select(options: SelectOptions, progress: Progress | None = None) -> Selected
             vocabulary.write_bytes(classes.vocabulary())
             rules = ViewRules(
                 vocabulary=VocabularyRules(str(vocabulary)),
+                members=members,
                 max_labels=_max_labels(engine, min(top, len(scores.labels)), tagged),
                 table=ChosenTable(scores.url, facts.recipe()),
             )
@@ -95,8 +99,7 @@ def _top(options: SelectOptions, scores: Scores) -> int:
 def _bind(
     engine: Engine, scores: Scores, top: int, corpus: Corpus, classes: TeacherClasses, tagged: View | None, seed: int
 ) -> Sequence[int]:
-    """Binds the tables `scored` and `left_out`; returns the classes' numbers in `scored`."""
-    engine.bind_once("left_out", left_out_table(corpus))
+    """Binds the table `scored`; returns the classes' numbers in it."""
     if tagged is not None:
         engine.bind_once("scored", tag_matches(corpus, tagged, classes.synsets, seed))
         return range(len(classes.synsets))

@@ -9,12 +9,12 @@ import pyarrow as pa
 from tagmill.ingest.engines.engine import GeneratedTable
 from tagmill.ingest.labels.synsets import SynsetSet
 from tagmill.ingest.views.keyed_random import SELECT, words
+from tagmill.ingest.views.sample_locations import hex_keys
 from tagmill.shards import ConfigError, Corpus, View
 from tagmill.shards.arrays import Int64s
 from tagmill.shards.manifest import ShardEntry
 from tagmill.shards.reader import whole_index
 from tagmill.studies.selection.chosen_rows import SCORED
-from tagmill.studies.selection.eligible import hex_keys
 
 DRAW_BITS = 16  # as many as a score has, so that both are counted in the same way
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tagmill.studies.plan.study_plan import Claim
-from tagmill.studies.verdict.comparisons import Compared
+from tagmill.studies.verdict.comparisons import NO_SPREAD, Compared
 
 Verdict = Literal["agrees", "disagrees", "cannot tell"]
 
@@ -73,6 +73,6 @@ def _why(compared: Compared) -> str:
     if len(compared.values) == 1:
         return "one seed gives no interval"
     if compared.interval is None:
-        same = "is 0" if abs(compared.mean or 0.0) <= 1e-9 else "is the same"
+        same = "is 0" if abs(compared.mean or 0.0) <= NO_SPREAD else "is the same"
         return f"the difference {same} for every seed, so its spread is not known"
     return "the interval includes 0"

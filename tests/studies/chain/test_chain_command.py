@@ -8,7 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tagmill.shards import ConfigError, Corpus
+from tagmill.ingest.views.sample_locations import hex_keys
+from tagmill.shards import ConfigError, Corpus, View
+from tagmill.shards.reader import whole_index
 from tagmill.studies.chain import chain_plan
 from tagmill.studies.chain.arms import chain_arms
 from tagmill.studies.chain.chain_command import chain_command, teach
@@ -50,6 +52,17 @@ def options_of(folder: Path) -> ChainOptions:
     return ChainOptions(**places, recipe=str(folder / "small.toml"), shots=3, seeds=1, rates=(0.05,), k=8, images=24)
 
 
+def members(folder: Path, name: str) -> set[str]:
+    """Keys of the training samples of a view."""
+    corpus = Corpus.open(str(folder / "corpus"))
+    view, found = View.open(corpus, name), set[str]()
+    for number, (entry, line) in enumerate(zip(corpus.entries, view.shards, strict=True)):
+        if line.split == "train" and line.counts:
+            index = whole_index(corpus.store, entry)
+            found.update(hex_keys(index["key"][view.run(number, 0, 0, line.counts[0])]).to_pylist())
+    return found
+
+
 def test_the_chain_is_planned_carried_out_and_found_again(
     made: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -68,14 +81,21 @@ def test_the_chain_is_planned_carried_out_and_found_again(
     assert {each["images"] for each in results if each["arm"] in ("semi", "tags")} == {48}
     assert all({"head_top1", "validation_top1"} <= each["measures"].keys() and not each["failed"] for each in results)
 
+    validation = set((made / "out/validation.txt").read_text().split())
+    views = Corpus.open(str(made / "corpus")).file.views
+    learnt = {name for name in views if name.startswith(("study-teach-tags", "teach-few", "teach-chosen"))}
+    assert validation and len(learnt) == 5
+    for name in learnt:
+        assert members(made, name) and not validation & members(made, name)
+    assert members(made, next(name for name in views if name.startswith("teach-validation"))) == validation
+
     before = (made / "out/results.json").read_bytes()
-    views = set(Corpus.open(str(made / "corpus")).file.views)
     last = next(each["run"] for each in results if each["arm"] == "semi-weakly")
     (made / "out/runs" / last / "result.json").unlink()  # as after a kill in the last stage
     (made / "out/results.json").unlink()
     found = teach(options_of(made))
     assert isinstance(found, StudyResult) and (made / "out/results.json").read_bytes() == before
-    assert set(Corpus.open(str(made / "corpus")).file.views) == views
+    assert Corpus.open(str(made / "corpus")).file.views == views
     assert len(list((made / "out/runs").iterdir())) == STAGES
 
     monkeypatch.setattr(chain_plan, "code_version", lambda: "9 other")

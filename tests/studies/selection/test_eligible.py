@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from tagmill.ingest.takedown.takedown_command import TakedownConfig, take_down
+from tagmill.ingest.views.sample_locations import hex_keys
 from tagmill.shards import Corpus
-from tagmill.studies.selection.eligible import LEFT_OUT, hex_keys, left_out_table
+from tagmill.studies.selection.eligible import LEFT_OUT, left_out_table
 from tests.ingest.tagged import make
 
 

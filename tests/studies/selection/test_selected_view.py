@@ -1,5 +1,6 @@
 """A selection becomes a view: labels are those of a brute force, on either engine, killed or not; errors are one line."""
 
+import hashlib
 import os
 import shutil
 import signal
@@ -49,6 +50,18 @@ def labels_of(url: str, name: str = "student") -> dict[str, list[int]]:
     view = View.open(Corpus.open(url), name)
     rows = np.concatenate([view.labels(n, 0, line.samples) for n, line in enumerate(view.shards)])
     return {key_of(n): sorted(row[row >= 0].tolist()) for n, row in enumerate(rows) if (row >= 0).any()}
+
+
+def test_excluded_samples_are_never_chosen_and_others_take_their_places(url: str, tmp_path: Path) -> None:
+    excluded = {key for key, _, _ in best_of_each(ROWS, 1)}
+    (tmp_path / "keys.txt").write_text("\n".join(sorted(excluded)))
+    select(options(url, view="without", exclude=str(tmp_path / "keys.txt")))
+    assert labels_of(url, "without") == as_labels(best_of_each([row for row in ROWS if row[0] not in excluded], 3))
+    recipe = View.open(Corpus.open(url), "without").file.recipe
+    assert recipe["excluded"] == hashlib.sha256("\n".join(sorted(excluded)).encode()).hexdigest()
+    (tmp_path / "keys.txt").write_text("no key")
+    with pytest.raises(ConfigError, match="'no key' is no key"):
+        select(options(url, view="without", exclude=str(tmp_path / "keys.txt")))
 
 
 def as_labels(rows: Rows) -> dict[str, list[int]]:
@@ -112,7 +125,8 @@ def test_samples_that_are_taken_down_are_not_chosen_and_pages_go(tmp_path: Path,
     assert (tmp_path / "page.html").exists() and not Store(mine).names("report/selections")
 
 
-PUTS = (1, 4, 8)  # writes after which a run is killed
+PUTS = (1, 4, 8, 10, 11)  # writes after which a run is killed
+COMMIT = 11  # the write that names the view; descriptions of the corpus follow
 KILLED = """
 import os, signal, sys
 from tagmill.shards.storage.store import Store
@@ -138,15 +152,17 @@ select(SelectOptions(scores=sys.argv[1], corpus=sys.argv[2], view="student", pro
 
 @pytest.mark.parametrize("puts", PUTS)
 def test_a_killed_selection_is_made_again_to_the_same_bytes(tmp_path: Path, url: str, puts: int) -> None:
-    mine = str(tmp_path / "corpus")
-    shutil.copytree(url, mine)
+    mine = make_worded(tmp_path / "corpus").store.url  # as `url` was before any selection
     scores = str(Path(url).parent / "scores")
     before = Corpus.open(mine).file
     words = [sys.executable, "-c", KILLED, scores, mine, str(puts)]
     done = subprocess.run(words, capture_output=True, text=True, env=os.environ)
     assert done.returncode == -signal.SIGKILL, done.stderr
-    assert Corpus.open(mine).file == before, "nothing is named that is not complete"
     wanted = select(options(url, k=3))
+    if puts < COMMIT:
+        assert Corpus.open(mine).file == before, "nothing is named that is not complete"
+    else:
+        assert View.open(Corpus.open(mine), "student").digest == View.open(Corpus.open(url), "student").digest
     found = select(replace(options(mine, k=3), scores=scores))
     assert found.labelled.view == wanted.labelled.view and labels_of(mine) == labels_of(url)
     assert Path(found.page).read_bytes() == Path(wanted.page).read_bytes()
