@@ -38,13 +38,14 @@ def group_timeout(limit: float) -> timedelta:
     return timedelta(seconds=2 * FIRST * limit)
 
 
-def watched(limit: float, stack: ExitStack) -> Progress:
-    """Returns the progress of this process, for it to keep. Several processes watch each other until `stack` ends."""
+def watched(limit: float, stack: ExitStack, command: str = "tagmill train") -> Progress:
+    """Returns the progress of this process, for it to keep. Several processes watch each other until `stack` ends.
+    `command`: what a line about one that hangs begins with."""
     progress = Progress()
     if dist.is_initialized():
         # A connection of its own: the process group's may be held by a thread that waits for a key.
         store = _get_default_store().clone()
-        stack.enter_context(Watchdog(store, dist.get_rank(), dist.get_world_size(), progress, limit))
+        stack.enter_context(Watchdog(store, dist.get_rank(), dist.get_world_size(), progress, limit, command=command))
     return progress
 
 
@@ -67,9 +68,11 @@ class Watchdog:
         limit: float,
         clock: Callable[[], float] = time.monotonic,
         end: Callable[[int], None] = end_process,
+        command: str = "tagmill train",
     ) -> None:
         self._store, self._rank, self._size = store, rank, size
         self._progress, self._limit, self._clock, self._end = progress, limit, clock, end
+        self._command = command
         self.interval = min(MOST_INTERVAL, limit / BEATS)
         self._number = 0
         self._last = self._ran_since = clock()
@@ -111,7 +114,7 @@ class Watchdog:
         elif (
             (found := self._look()) and seconds >= limit + (2 * self.interval if self._rank else 0) and self._is_first()
         ):
-            sys.stderr.write(f"tagmill train: {found.line}. The run ends; {REMEDY}\n")
+            sys.stderr.write(f"{self._command}: {found.line}. The run ends; {REMEDY}\n")
             self._store.set("verdict", found.text())
 
     def _watch(self) -> None:

@@ -155,7 +155,7 @@ def _begin(
         steps,
         order.batches_per_epoch,
         None,
-        watched(config.collective_timeout, stack),
+        watched(config.collective_timeout, stack, "tagmill transfer"),
         mean=transform.mean,
         std=transform.std,
     )

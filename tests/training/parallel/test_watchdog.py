@@ -22,13 +22,14 @@ from tests.warm.python import warm_python
 class World:
     """Watchdogs of several processes in one, whose clock and turns are the test's."""
 
-    def __init__(self, size: int, limit: float = 100.0) -> None:
+    def __init__(self, size: int, limit: float = 100.0, command: str = "tagmill train") -> None:
         self.now = 0.0
         store = dist.HashStore()
         self.progress = [Progress(self.clock) for _ in range(size)]
         self.ended: list[tuple[int, int]] = []
         self.watchdogs = [
-            Watchdog(store, rank, size, self.progress[rank], limit, self.clock, self.end(rank)) for rank in range(size)
+            Watchdog(store, rank, size, self.progress[rank], limit, self.clock, self.end(rank), command)
+            for rank in range(size)
         ]
         for watchdog in self.watchdogs:
             watchdog._stop.set()  # no thread of theirs runs, and none waits for others before it ends
@@ -124,6 +125,14 @@ def test_a_process_that_has_not_begun_is_waited_for() -> None:
     world = World(2)
     world.pass_time(1000, (0,))
     assert not world.ended
+
+
+def test_the_line_begins_with_the_command_that_hangs(capsys: pytest.CaptureFixture[str]) -> None:
+    world = World(2, command="tagmill transfer")
+    stepping(world, 3, (0, 1))
+    world.progress[0].at("loading", 3)
+    world.pass_time(150, (0, 1))
+    assert capsys.readouterr().err.startswith("tagmill transfer: rank ")
 
 
 def test_one_process_is_not_watched() -> None:
