@@ -1,6 +1,6 @@
 """Tasks in worker processes: order, counts, errors, workers that die, and workers that do not end."""
 
-import importlib.util
+import importlib
 import os
 import signal
 import subprocess
@@ -193,7 +193,7 @@ def of_environment(name: str) -> str | None:
 
 
 def importable(name: str) -> bool:
-    return importlib.util.find_spec(name) is not None
+    return importlib.import_module(name) is not None
 
 
 def scheduling(_: int) -> int:
