@@ -2,6 +2,7 @@
 
 A cache folder of the tests' own. And what several processes of one test run need: an order, and a bound on threads."""
 
+import gc
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -51,6 +52,17 @@ class BareNameGuard(MetaPathFinder):
 
 
 sys.meta_path.insert(0, BareNameGuard())
+
+
+def pytest_collection() -> None:
+    """Thousands of modules and tests come in, and none of them goes: looking for garbage among them takes seconds."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """What was collected stays for the whole run, so that no later search for garbage, here or in a fork, looks at it again."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
