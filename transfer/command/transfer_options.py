@@ -18,7 +18,7 @@ class TransferOptions:
     model: tyro.conf.Positional[str]
     """Exported folder, output of a run, checkpoint, .safetensors file (paths or URLs), or timm:NAME."""
     set: tyro.conf.Positional[str]
-    """Set to learn from: a folder of class folders, a CSV table, arrays, tars or a corpus (path, URL or KIND:URL)."""
+    """Set to learn from: class folders, a CSV table, arrays, tars, a published set or a corpus (path, URL or KIND:URL)."""
     output: str
     """Folder or bucket prefix for features, outcomes, report.json and report.html."""
     protocols: tuple[ProtocolName, ...] = ("linear", "knn", "few-shot")

@@ -22,6 +22,7 @@ from tagmill.transfer.sets.kinds.pixel_arrays import (
 )
 from tagmill.transfer.sets.kinds.sample_tars import class_names, sample_tar_set, tars_of
 from tagmill.transfer.sets.labelled_set import LabelledSet
+from tagmill.transfer.sets.layouts.all_layouts import LAYOUTS, layout_set, recognised_layout
 from tagmill.transfer.sets.set_files import SetFiles, folder_and_name, read_bounded, set_name
 
 MOST_TABLE_BYTES = 1 << 31  # of a table, after unpacking
@@ -35,7 +36,8 @@ _Opener = Callable[[str, str | None], LabelledSet]
 def open_set(spec: str, split: str | None = None) -> LabelledSet:
     """Opens a set by its path or URL, or by KIND:URL with a kind of KINDS where it is not recognised by its files. `split`
     names a part of it: a folder, a value of a table's column `split`, the front of the names of arrays, train or holdout of a
-    corpus. A corpus is read with the labels of the view after a `#` of its URL, else of `default`.
+    corpus, a list of a published layout (several with a plus between them). A corpus is read with the labels of the view after
+    a `#` of its URL, else of `default`.
 
     Raises ConfigError for an unknown kind, InputError for what is no set, and StoreError.
     """
@@ -72,6 +74,8 @@ def _folder(url: str, split: str | None) -> LabelledSet:
     if view or Store(place).exists(CORPUS):
         return _corpus(url, split)
     files = SetFiles.below(url)
+    if (kind := recognised_layout(files)) is not None:
+        return layout_set(kind, files, split)
     if is_binary(files):
         return binary_set(set_name(url, split), files, split)
     part, meant = files.part(split)
@@ -142,6 +146,10 @@ def _table(url: str, split: str | None) -> LabelledSet:
     return number_table_set(set_name(url, None), url, text)
 
 
+def _layout(kind: str, url: str, split: str | None) -> LabelledSet:
+    return layout_set(kind, SetFiles.below(url), split)
+
+
 def _imagenet(kind: str, url: str, split: str | None) -> LabelledSet:
     files, meant = SetFiles.below(url).part(split)
     name = set_name(kind, meant)
@@ -158,5 +166,6 @@ KINDS: dict[str, _Opener] = {
     "corpus": _corpus,
     "binary": _binary,
     **{kind: partial(_imagenet, kind) for kind in (*SYNSETS, REAL, "imagenet-v2")},
+    **{kind: partial(_layout, kind) for kind in LAYOUTS},
 }
 """What opens each kind of set, by its name in KIND:URL."""

@@ -48,6 +48,11 @@ class SetFiles:
         return tuple(sorted(name for name in names if not name.startswith((".", "__MACOSX"))))
 
     @cached_property
+    def in_order(self) -> list[str]:
+        """Names of all files, sorted."""
+        return sorted(self.sizes)
+
+    @cached_property
     def top(self) -> tuple[str, ...]:
         """Names of the files at the top, sorted."""
         return tuple(name for name in self.sizes if "/" not in name)
@@ -116,3 +121,8 @@ def read_bounded(store: Store, name: str, most: int) -> bytes:
         return store.read(name)
     except FileNotFoundError as error:
         raise InputError("no such file", where, "give the path or URL of a set") from error
+
+
+def is_below(path: str) -> bool:
+    """Returns whether a path that a list names can only be one below the folder of the list."""
+    return bool(path) and not (path.startswith("/") or ".." in path.split("/") or "\0" in path or "://" in path)

@@ -9,7 +9,7 @@ from tagmill.shards.errors import InputError
 from tagmill.shards.terminal.safe_text import safe_text
 from tagmill.transfer.sets.kinds.class_folders import classes_of_folders
 from tagmill.transfer.sets.labelled_set import Example
-from tagmill.transfer.sets.set_files import SetFiles, the_part
+from tagmill.transfer.sets.set_files import SetFiles, is_below, the_part
 from tagmill.transfer.sets.stored_images import StoredImage, StoredSet, is_image_name, stored_set
 
 _COLUMNS = {
@@ -111,7 +111,7 @@ def _row(cells: list[str], columns: dict[str, int], where: str) -> _Row:
         raise InputError(f"a row of {len(cells)} cells", where, _REMEDY)
     found = {column: cells[place].strip() for column, place in columns.items()}
     path = _below(found["path"])
-    if not path or path.startswith("/") or ".." in path.split("/") or "\0" in path or "://" in path:
+    if not is_below(path):
         what = f"a path that is not below the folder of the table, {safe_text(path, 80)!r}"
         raise InputError(what, where, "put the table into a folder above the images, with paths relative to it")
     if "labels" in found:
