@@ -1,6 +1,5 @@
 """The import law, the doors of the heavy libraries, and the manners that a machine can check."""
 
-import ast
 import functools
 import importlib
 import io
@@ -15,8 +14,7 @@ import pytest
 
 from tagmill.cli import COMMANDS, GROUPS, Command
 from tagmill.shards.settings.options import CommandLine
-
-ROOT = Path(__file__).resolve().parent.parent
+from tests.sources import ROOT, comments, source_of
 
 # ARCHITECTURE.md, "Import law". Rooms that are not listed (tests, bench, demo, docs, cli) may import all.
 LAW = {
@@ -86,38 +84,12 @@ DOORS = {
 TORCH_ROOMS = {"training", "predict", "transfer", "studies", "examples"}
 
 
-def sources() -> list[Path]:
+@functools.cache
+def sources() -> tuple[Path, ...]:
     """Our own source files: rooms and root, without tests and benchmarks."""
     rooms = [room for room in [*LAW, "demo"] if (ROOT / room).is_dir()]
     found = [path for room in rooms for path in (ROOT / room).rglob("*.py")]
-    return sorted([*found, *ROOT.glob("*.py")])
-
-
-@functools.cache
-def tree_of(path: Path) -> ast.Module:
-    return ast.parse(path.read_text())
-
-
-@functools.cache
-def imports(path: Path) -> tuple[tuple[str, int, bool], ...]:
-    """(module, line, only for type checkers) of every import in a file, wherever it stands."""
-    return tuple(_imports(path, tree_of(path)))
-
-
-def _imports(path: Path, tree: ast.Module) -> Iterator[tuple[str, int, bool]]:
-    typing_only = {
-        id(node)
-        for block in ast.walk(tree)
-        if isinstance(block, ast.If) and "TYPE_CHECKING" in ast.unparse(block.test)
-        for node in ast.walk(block)
-    }
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from ((alias.name, node.lineno, id(node) in typing_only) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}:{node.lineno} relative import"
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
-            yield from ((name, node.lineno, id(node) in typing_only) for name in names)
+    return tuple(sorted([*found, *ROOT.glob("*.py")]))
 
 
 def room_of(path: Path) -> str:
@@ -130,27 +102,34 @@ def module_of(path: Path) -> str:
     return ".".join(("tagmill", *(parts[:-1] if parts[-1] == "__init__" else parts)))
 
 
-@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
-def test_rooms_import_only_what_the_law_allows(path: Path) -> None:
-    room = room_of(path)
-    for name, line, _ in imports(path):
-        if not name.startswith("tagmill.") or room not in LAW:
-            continue
-        target = name.split(".")[1]
-        where = f"{path.relative_to(ROOT)}:{line} imports {name}"
-        assert target == room or target in LAW[room], where
-        if target in FRONT_DOOR_ONLY.get(room, set()):
-            assert name.count(".") == 2, f"{where}: only through the front door"
+@pytest.mark.parametrize("room", LAW)
+def test_rooms_import_only_what_the_law_allows(room: str) -> None:
+    broken = []
+    for path in sources():
+        for each in source_of(path).imports if room == room_of(path) else ():
+            if not each.name.startswith("tagmill."):
+                continue
+            target = each.name.split(".")[1]
+            where = f"{path.relative_to(ROOT)}:{each.line} imports {each.name}"
+            if target != room and target not in LAW[room]:
+                broken.append(where)
+            elif target in FRONT_DOOR_ONLY.get(room, set()) and each.name.count(".") != 2:
+                broken.append(f"{where}: only through the front door")
+    assert not broken, "\n".join(broken)
 
 
-@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
-def test_heavy_libraries_have_one_door(path: Path) -> None:
-    relative = str(path.relative_to(ROOT))
-    for name, line, typing_only in imports(path):
-        library = name.split(".")[0]
-        if library in DOORS and not typing_only and room_of(path) in LAW:
-            allowed = relative in DOORS[library] or (library == "torch" and room_of(path) in TORCH_ROOMS)
-            assert allowed, f"{relative}:{line} imports {name}; its door is {sorted(DOORS[library])}"
+@pytest.mark.parametrize("room", LAW)
+def test_heavy_libraries_have_one_door(room: str) -> None:
+    broken = []
+    for path in sources():
+        relative = str(path.relative_to(ROOT))
+        for each in source_of(path).imports if room == room_of(path) else ():
+            library = each.name.split(".")[0]
+            if library in DOORS and not each.typing_only:
+                allowed = relative in DOORS[library] or (library == "torch" and room in TORCH_ROOMS)
+                if not allowed:
+                    broken.append(f"{relative}:{each.line} imports {each.name}; its door is {sorted(DOORS[library])}")
+    assert not broken, "\n".join(broken)
 
 
 def test_no_two_way_imports_inside_a_room() -> None:
@@ -159,7 +138,9 @@ def test_no_two_way_imports_inside_a_room() -> None:
     for path in sources():
         if path.name == "__init__.py":
             continue
-        targets = {name if name in names else name.rpartition(".")[0] for name, _, _ in imports(path)}
+        targets = {
+            each.name if each.name in names else each.name.rpartition(".")[0] for each in source_of(path).imports
+        }
         edges[module_of(path)] = targets & names - {module_of(path)}
 
     def reach(start: str) -> set[str]:
@@ -187,10 +168,10 @@ def test_no_two_folders_import_each_other() -> None:
     for path in sources():
         if path.name == "__init__.py" and len(path.relative_to(ROOT).parts) == 2:
             continue  # a wing's front door
-        for name, line, _ in imports(path):
-            target = names.get(name) or names.get(name.rpartition(".")[0])
+        for each in source_of(path).imports:
+            target = names.get(each.name) or names.get(each.name.rpartition(".")[0])
             if target is not None and folder_of(target) != folder_of(path):
-                where = f"{path.relative_to(ROOT)}:{line} imports {name}"
+                where = f"{path.relative_to(ROOT)}:{each.line} imports {each.name}"
                 edges.setdefault(folder_of(path), {})[folder_of(target)] = where
 
     def way(start: str, end: str) -> list[str] | None:
@@ -218,25 +199,11 @@ def test_folders_stay_small() -> None:
             assert len(files) <= 15, f"{folder.relative_to(ROOT)} has {len(files)} files"
 
 
-def public_names(path: Path) -> Iterator[str]:
-    for node in tree_of(path).body:
-        names = []
-        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            names = [node.name]
-        elif isinstance(node, ast.Assign | ast.AnnAssign):
-            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            names = [target.id for target in targets if isinstance(target, ast.Name)]
-        # A type variable, a logger and the start of a script are never imported.
-        yield from (
-            name for name in names if not name.startswith("_") and len(name) > 1 and name not in ("log", "main")
-        )
-
-
 @pytest.mark.parametrize("room", [room for room in LAW if (ROOT / room).is_dir() and room != "examples"])
 def test_no_two_public_things_of_a_wing_have_one_name(room: str) -> None:
     homes: dict[str, list[str]] = {}
     for path in sorted((ROOT / room).rglob("*.py")):
-        for name in public_names(path):
+        for name in source_of(path).public_names:
             homes.setdefault(name, []).append(str(path.relative_to(ROOT)))
     twice = {name: files for name, files in homes.items() if len(files) > 1}
     assert not twice
@@ -264,6 +231,16 @@ def test_importing_the_loader_brings_only_what_it_needs() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_comments_are_those_that_python_finds() -> None:
+    text = (
+        'a = "#" # one\nb = \'\'\'\n"# "" \'\'\' + r"\\" # two\nc = f"{a}\\"# {b}" # three\n'
+        + Path(__file__).read_text()
+    )
+    tokens = tokenize.generate_tokens(io.StringIO(text).readline)
+    found = [(token.start[0], token.string) for token in tokens if token.type == tokenize.COMMENT]
+    assert list(comments(text)) == found and found[2] == (4, "# three")
+
+
 def test_bare_room_names_are_barred() -> None:
     with pytest.raises(ModuleNotFoundError, match=r"tagmill\.shards"):
         __import__("shards")
@@ -272,17 +249,17 @@ def test_bare_room_names_are_barred() -> None:
 def test_files_and_functions_stay_small() -> None:
     """400 lines a file, 60 a function; the training loop is a page and may be longer."""
     for path in sources():
-        text = path.read_text()
-        assert text.count("\n") <= 400, f"{path} has {text.count(chr(10))} lines"
-        for node in ast.walk(tree_of(path)):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and path.name != "train.py":
-                length = (node.end_lineno or node.lineno) - node.lineno + 1
-                assert length <= 60, f"{path}:{node.lineno} {node.name} has {length} lines"
+        source = source_of(path)
+        assert source.lines <= 400, f"{path} has {source.lines} lines"
+        for each in source.functions:
+            assert each.length <= 60 or path.name == "train.py", (
+                f"{path}:{each.line} {each.name} has {each.length} lines"
+            )
 
 
 def test_every_source_file_has_a_docstring_and_no_room_is_nameless() -> None:
     for path in sources():
-        assert ast.get_docstring(tree_of(path)), f"{path} does not say what it is for"
+        assert source_of(path).docstring, f"{path} does not say what it is for"
         assert not {"utils", "util", "common", "helpers", "misc", "base"} & {
             *path.relative_to(ROOT).parts,
             path.stem,
@@ -356,18 +333,10 @@ WORDED_RESULTS = {"bench"}  # names of cases and columns are keys of bench/resul
 
 def prose(path: Path) -> Iterator[tuple[int, str]]:
     """(line, text) of the docstrings, comments, longer strings and test names of a file."""
-    text = path.read_text()
-    tree = tree_of(path)
-    docs = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value:
-            if id(node) in docs or room_of(path) not in WORDED_RESULTS:
-                yield node.lineno, node.value
-        elif isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
-            yield node.lineno, node.name.replace("_", " ")
-    for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        if token.type == tokenize.COMMENT:
-            yield token.start[0], token.string
+    source = source_of(path)
+    yield from source.prose
+    if room_of(path) not in WORDED_RESULTS:
+        yield from source.messages
 
 
 @pytest.mark.parametrize("room", PLAIN)
@@ -390,25 +359,28 @@ FOLDERS = sorted(
 
 
 @functools.cache
-def modules_named(path: Path) -> set[str]:
-    """Modules that a file imports, or names in a string to import them later."""
-    texts = (node.value for node in ast.walk(tree_of(path)) if isinstance(node, ast.Constant))
-    strings = {text for text in texts if isinstance(text, str)}
-    return {name for name, _, _ in imports(path)} | strings | {f"tagmill.{text}" for text in strings}
+def files_named() -> dict[Path, set[Path]]:
+    """By file, our files that it imports, or names in a string to import them later."""
+    files = {module_of(path): path for path in sources()}
+    found = {}
+    for path in sources():
+        words = source_of(path).words
+        names = {each.name for each in source_of(path).imports} | words | {f"tagmill.{word}" for word in words}
+        named = (files.get(name) or files.get(name.rpartition(".")[0]) for name in names)
+        found[path] = {each for each in named if each is not None}
+    return found
 
 
 def used_from_outside(folder: Path) -> list[str]:
     """Files of a folder that our own code outside it imports, below the folder and without suffix."""
-    files = {module_of(path): path for path in folder.rglob("*.py")}
-    names = {name for path in sources() if folder not in path.parents for name in modules_named(path)}
-    found = {files.get(name) or files.get(name.rpartition(".")[0]) for name in names}
-    relative = (path.relative_to(folder) for path in found if path is not None)
-    return sorted(str(path.parent if path.name == "__init__.py" else path.with_suffix("")) for path in relative)
+    named = (files for path, files in files_named().items() if folder not in path.parents)
+    found = {path.relative_to(folder) for files in named for path in files if folder in path.parents}
+    return sorted(str(path.parent if path.name == "__init__.py" else path.with_suffix("")) for path in found)
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: str(folder.relative_to(ROOT)))
 def test_a_folder_lists_the_files_that_others_import(folder: Path) -> None:
     """An inner file is imported from outside only where the folder's docstring says so, in its last sentence."""
     line = f"Used from outside: {', '.join(used_from_outside(folder)) or 'nothing'}."
-    text = " ".join((ast.get_docstring(ast.parse((folder / "__init__.py").read_text())) or "").split())
+    text = " ".join((source_of(folder / "__init__.py").docstring or "").split())
     assert text.endswith(line), f"{folder.relative_to(ROOT)}/__init__.py should end with: {line}"
