@@ -9,7 +9,7 @@ from tagmill.shards import InputError, Store
 from tagmill.shards.terminal.safe_text import safe_text
 from tagmill.transfer.features.feature_table import FeatureTable
 from tagmill.transfer.sets.labelled_set import Example, LabelledSet, SetClass
-from tagmill.transfer.sets.set_files import SetFiles
+from tagmill.transfer.sets.set_files import SetFiles, is_below
 from tagmill.transfer.sets.stored_images import StoredImage, stored_set
 from tagmill.transfer.vtab.vtab_tasks import VTAB_TASKS, VtabTask
 
@@ -79,7 +79,7 @@ def parse_list(data: bytes, task: VtabTask, where: str) -> dict[str, int]:
         place = f"{where}, line {number}"
         if not path or not label.isdecimal() or not label.isascii() or len(label) > 9:
             raise InputError(f"'{safe_text(line, 80)}' is no path and class", place, _REMEDY)
-        if path.startswith("/") or ".." in path.split("/") or "\0" in path or "://" in path:
+        if not is_below(path):
             raise InputError(f"a path that leaves the folder, '{safe_text(path, 80)}'", place, _REMEDY)
         if int(label) >= task.classes:
             raise InputError(

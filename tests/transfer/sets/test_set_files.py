@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tagmill.shards import InputError, Store
-from tagmill.transfer.sets.set_files import SetFiles, folder_and_name, read_bounded, set_name, the_part
+from tagmill.transfer.sets.set_files import SetFiles, folder_and_name, is_below, read_bounded, set_name, the_part
 from tests.transfer.sets.made import write_files
 
 
@@ -78,3 +78,8 @@ def test_symbolic_links_are_left_out_and_counted(tmp_path: Path, caplog: pytest.
 def test_a_list_of_many_parts_is_cut(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"there are: 0, 1, .*19, \.\.\.$"):
         the_part("x", [*map(str, range(1000))], "here")
+
+
+@pytest.mark.parametrize("path", ["", "/x", "..", "../x", "a/../x", "a/..", "a\0", "http://x", "a://b"])
+def test_paths_of_lists_that_leave_the_folder(path: str) -> None:
+    assert not is_below(path) and is_below("a/..b/c..d/. x")
