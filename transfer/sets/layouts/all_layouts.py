@@ -3,17 +3,33 @@
 from tagmill.shards.errors import InputError
 from tagmill.transfer.sets.labelled_set import LabelledSet
 from tagmill.transfer.sets.layouts.aircraft import AIRCRAFT
+from tagmill.transfer.sets.layouts.cars import CARS
+from tagmill.transfer.sets.layouts.flowers import FLOWERS_102
 from tagmill.transfer.sets.layouts.food import FOOD
+from tagmill.transfer.sets.layouts.house_numbers import HOUSE_NUMBERS
 from tagmill.transfer.sets.layouts.layout import Layout
+from tagmill.transfer.sets.layouts.nested_folders import CALTECH_101, CALTECH_256, EUROSAT
 from tagmill.transfer.sets.layouts.pets import PETS
+from tagmill.transfer.sets.layouts.scenes import SCENES
 from tagmill.transfer.sets.layouts.textures import TEXTURES
+from tagmill.transfer.sets.layouts.traffic_signs import TRAFFIC_SIGNS
+from tagmill.transfer.sets.layouts.unread import PATCHES
 from tagmill.transfer.sets.set_files import SetFiles
 
 _RECOGNISED: dict[str, Layout] = {
     "food-101": FOOD,
     "dtd": TEXTURES,
     "oxford-iiit-pet": PETS,
+    "flowers-102": FLOWERS_102,
+    "stanford-cars": CARS,
+    "svhn": HOUSE_NUMBERS,
     "fgvc-aircraft": AIRCRAFT["variant"],
+    "gtsrb": TRAFFIC_SIGNS,
+    "sun397": SCENES,
+    "caltech-101": CALTECH_101,
+    "caltech-256": CALTECH_256,
+    "eurosat": EUROSAT,
+    "pcam": PATCHES,
 }
 LAYOUTS: dict[str, Layout] = {
     **_RECOGNISED,
