@@ -19,6 +19,7 @@ from tests.shards.azurite import azure_container, azurite
 from tests.shards.gcs_server import gcs
 from tests.shards.hub_server import hub
 from tests.shards.objectstore import never_late, s3_bucket, s3_service
+from tests.warm.workers import preload_the_server_of_workers
 
 # Here alone: each module that imports them would have services of its own.
 __all__ = ["azure_container", "azurite", "gcs", "hub", "never_late", "s3_bucket", "s3_service"]
@@ -82,6 +83,13 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Loaders share tables in the user's cache folder; the tests leave it alone."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(os.environ, "XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def workers_that_begin_with_their_imports() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        preload_the_server_of_workers(patch)
         yield
 
 

@@ -18,6 +18,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import BinaryIO
 
+from tests.warm.decoders import fork_decoders
 from tests.warm.workers import fork_the_server_of_workers
 
 PRELOADED = (
@@ -143,4 +144,5 @@ def _follow(order: "dict[str, object]", stdout: int, stderr: int) -> None:
 if __name__ == "__main__":
     for preloaded in PRELOADED:
         import_module(preloaded)
+    fork_decoders()
     _serve(socket.socket(fileno=os.dup(0)))

@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 
 import pyarrow
 
+from tests.warm.decoders import fork_decoders
 from tests.warm.workers import fork_the_server_of_workers
 
 PRELOADED = (
@@ -49,6 +50,7 @@ def main(place: str) -> None:
     """Serves until the standard input ends."""
     for name in PRELOADED:
         importlib.import_module(name)
+    fork_decoders()
     pyarrow.array([None])  # with which it imports pandas where that is installed: a second
     gc.collect()
     gc.freeze()  # what is here is never collected in a forked process, which would copy its pages

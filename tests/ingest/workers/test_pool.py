@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tagmill.ingest.progress.host_times import FetchStats, HostLatency
-from tagmill.ingest.workers.pool import PRELOADED, TASKS_AHEAD, WorkerPool, warm
+from tagmill.ingest.workers.pool import PRELOADED, TASKS_AHEAD, WorkerPool
 from tagmill.ingest.workers.worker import WorkerReport
 from tagmill.shards.errors import ConfigError, TagmillError
 from tagmill.shards.progress.protocol import Silent
@@ -200,10 +200,30 @@ def scheduling(_: int) -> int:
     return os.sched_getscheduler(0)
 
 
-def test_workers_begin_with_their_imports_and_the_present_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+BEGUN = """
+from tagmill.ingest.workers.pool import PRELOADED, WorkerPool, warm
+from tests.ingest.workers.test_pool import loaded
+if __name__ == "__main__":
     warm()
     with WorkerPool(2, "") as pool:
-        assert all(pool.map(loaded, PRELOADED))
+        print(list(pool.map(loaded, PRELOADED)))
+"""
+
+
+def test_workers_begin_with_their_imports(tmp_path: Path) -> None:
+    """Those of a process that no other test has begun workers in."""
+    script = tmp_path / "begun.py"
+    script.write_text(BEGUN)
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, env=with_this_path())
+    assert done.stdout == f"{[True] * len(PRELOADED)}\n", done.stderr
+
+
+def with_this_path() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([*sys.path, str(Path(__file__).parents[3])])}
+
+
+def test_workers_have_the_present_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    with WorkerPool(2, "") as pool:
         assert list(pool.map(of_environment, ["TAGMILL_PRESENT"])) == [None]
     monkeypatch.setenv("TAGMILL_PRESENT", "here")
     with WorkerPool(2, "") as pool:
@@ -241,7 +261,7 @@ def test_workers_leave_with_a_killed_parent(tmp_path: Path) -> None:
     """One is in the middle of a task that does not report."""
     script = tmp_path / "parent.py"
     script.write_text(PARENT)
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*sys.path, str(Path(__file__).parents[3])])}
+    environment = with_this_path()
     with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True, env=environment) as parent:
         assert parent.stdout is not None
         worker = int(parent.stdout.readline())

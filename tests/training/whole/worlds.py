@@ -18,6 +18,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
+from tagmill.ingest.workers.process_setup import leave_out_pandas
 from tagmill.train import train
 from tagmill.training.config.train import TrainConfig
 from tests.training.runs import lines, weights_in
@@ -48,8 +49,7 @@ def run_each(configs: Sequence[TrainConfig], ranks: int, once: Callable[[TrainCo
             once(config)
         return
     context = multiprocessing.get_context("forkserver")
-    # pandas: pyarrow imports it with its first array, where it is installed
-    context.set_forkserver_preload(["tagmill.train", "timm.models", "pandas"])
+    context.set_forkserver_preload(["tagmill.train", "timm.models"])
     stores = [dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False) for _ in configs]
     work = [(config, str(store.port)) for config, store in zip(configs, stores, strict=True)]
     place = {**os.environ, **PLACE, "WORLD_SIZE": str(ranks)}
@@ -83,6 +83,7 @@ def _rank(
         os.environ.clear()
         os.environ.update(environment)
         os.fsync = lambda descriptor: None
+        leave_out_pandas()  # pyarrow imports it with its first array, where it is installed
         torch.set_num_threads(1)
         try:
             for config, port in work:
