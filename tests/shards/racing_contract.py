@@ -45,20 +45,21 @@ def _with_environment(environment: dict[str, str], run: Callable[..., T], *argum
 
 @contextmanager
 def racing_processes() -> Iterator[Racers]:
-    """Each contender is a process of its own."""
-    spawn = multiprocessing.get_context("spawn")
-    with spawn.Manager() as manager, ProcessPoolExecutor(CONTENDERS, spawn) as processes:
+    """Each contender is a process of its own, forked from one without threads and clients that has imported the store."""
+    context = multiprocessing.get_context("forkserver")
+    with context.Manager() as manager, ProcessPoolExecutor(CONTENDERS, context) as processes:
         yield Racers(processes, manager.Barrier)
+
+
+@pytest.fixture(scope="module")
+def racers() -> Iterator[Racers]:
+    with racing_processes() as racers:
+        yield racers
 
 
 class RacingContract:
     """For stores that other processes can see, and whose `exchange` is one conditional request. A subclass has a
-    fixture `store`."""
-
-    @pytest.fixture(scope="class")
-    def racers(self) -> Iterator[Racers]:
-        with racing_processes() as racers:
-            yield racers
+    fixture `store`, and its module the fixture `racers` of this one."""
 
     def test_of_many_puts_exactly_one_wins(self, store: Store, racers: Racers) -> None:
         won = one_of_many_wins(store, racers, race, ROUNDS)

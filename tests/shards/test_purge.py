@@ -2,9 +2,9 @@
 
 import hashlib
 import json
+import shutil
 import signal
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,15 +28,24 @@ from tagmill.shards.takedown import Row
 from tagmill.shards.view import View
 from tests.shards.corpora import make_corpus, sample
 from tests.shards.purger import AT, purge, take_down
+from tests.warm.python import warm_python
 
 PLACES = [("000000", 1), ("000001", 0), ("000001", 6), ("holdout-000000", 2)]
 STARTS = {"000000": 0, "000001": 5, "holdout-000000": 12}  # number of the first sample
 GONE = {STARTS[shard] + ordinal for shard, ordinal in PLACES}
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A corpus that is to be copied."""
+    folder = tmp_path_factory.mktemp("made")
+    make_corpus(str(folder / "corpus"), folder / "spool")
+    return folder / "corpus"
+
+
 @pytest.fixture
-def corpus(tmp_path: Path) -> Corpus:
-    return make_corpus(str(tmp_path / "corpus"), tmp_path / "spool")
+def corpus(made: Path, tmp_path: Path) -> Corpus:
+    return Corpus.open(str(shutil.copytree(made, tmp_path / "corpus")))
 
 
 def lint(corpus: Corpus) -> None:
@@ -208,14 +217,20 @@ KILLS = [
 ]
 
 
-@pytest.mark.slow
+@pytest.fixture(scope="module")
+def purged(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    """Purged at once, to be read only."""
+    folder = tmp_path_factory.mktemp("purged")
+    return purge(take_down(make_corpus(str(folder / "corpus"), folder / "spool"), PLACES), folder / "work")
+
+
 @pytest.mark.parametrize("kill", KILLS)
-def test_after_a_kill_at_any_put_the_same_call_completes_it(corpus: Corpus, tmp_path: Path, kill: str) -> None:
-    whole = make_corpus(str(tmp_path / "whole"), tmp_path / "spool")
-    whole = purge(take_down(whole, PLACES), tmp_path / "work")
+def test_after_a_kill_at_any_put_the_same_call_completes_it(
+    corpus: Corpus, purged: Corpus, tmp_path: Path, kill: str
+) -> None:
     corpus.store.put("parts/000000/attempt.parquet", b"pictures")
     places = ",".join(f"{shard}:{ordinal}" for shard, ordinal in PLACES)
-    command = [sys.executable, "-m", "tests.shards.purger", corpus.store.url, str(tmp_path / "work"), places]
+    command = [warm_python(), "-m", "tests.shards.purger", corpus.store.url, str(tmp_path / "work"), places]
     done = subprocess.run([*command, kill], capture_output=True, text=True, cwd=Path(__file__).parents[2])
     assert done.returncode == -signal.SIGKILL, done.stderr
     now = Corpus.open(corpus.store.url)
@@ -239,7 +254,7 @@ def test_after_a_kill_at_any_put_the_same_call_completes_it(corpus: Corpus, tmp_
     assert now.takedown.num_purged == len(PLACES) and not now.takedown.unfinished
     assert not now.store.names("parts")
     assert {name: now.store.read(name) for name in now.store.names("shards")} == {
-        name: whole.store.read(name) for name in whole.store.names("shards")
+        name: purged.store.read(name) for name in purged.store.names("shards")
     }
 
 

@@ -1,7 +1,6 @@
 """Tests reading samples by number from any store, and what happens if the bytes differ from those written."""
 
 import subprocess
-import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +21,7 @@ from tagmill.shards.reader import ShardReader, Unreadable
 from tagmill.shards.storage.store import Store
 from tagmill.shards.view import View
 from tests.shards.corpora import labelling, make_corpus, sample
+from tests.warm.python import warm_python
 
 SIZES, HOLDOUT = (5, 7), (3, 1)
 
@@ -95,7 +95,7 @@ def test_a_corpus_on_s3(s3_bucket: str, tmp_path: Path) -> None:
     assert corpus.store.names("") == local.store.names("")
     assert all(corpus.store.read(name) == local.store.read(name) for name in local.store.names(""))
     command = [
-        sys.executable,
+        warm_python(),
         "-c",
         "import sys\nfrom tests.shards import test_reader as t\nt.assert_whole(t.Corpus.open(sys.argv[1]))",
         url,

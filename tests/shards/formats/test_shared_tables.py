@@ -27,7 +27,7 @@ from tagmill.shards.storage.marked_folder import MARKER
 
 SCHEMA = pa.schema([pa.field("number", pa.int64(), nullable=False)])
 MANY = SHARED_BYTES // 8 + 1000
-SPAWN = multiprocessing.get_context("spawn")
+OTHERS = multiprocessing.get_context("forkserver")
 
 
 def numbers(count: int, piece: int = 1 << 17) -> Iterator[pa.RecordBatch]:
@@ -149,7 +149,7 @@ def one_of_many(folder: str) -> None:
 
 def test_a_killed_writer_leaves_nothing_half_written(tmp_path: Path) -> None:
     said, folder = tmp_path / "said", tmp_path / "cache"
-    writer = SPAWN.Process(target=slow, args=(str(folder), str(said)))
+    writer = OTHERS.Process(target=slow, args=(str(folder), str(said)))
     writer.start()
     deadline = time.monotonic() + 60
     while not said.exists() and time.monotonic() < deadline:
@@ -166,7 +166,7 @@ def test_a_killed_writer_leaves_nothing_half_written(tmp_path: Path) -> None:
 
 
 def test_simultaneous_processes_make_it_once(tmp_path: Path) -> None:
-    ranks = [SPAWN.Process(target=one_of_many, args=(str(tmp_path / "cache"),)) for _ in range(3)]
+    ranks = [OTHERS.Process(target=one_of_many, args=(str(tmp_path / "cache"),)) for _ in range(3)]
     for rank in ranks:
         rank.start()
     for rank in ranks:

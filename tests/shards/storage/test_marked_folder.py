@@ -1,12 +1,12 @@
 """Tests folders with a marker among others: marked ones are removed completely, unmarked ones are not touched."""
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tagmill.shards.storage.marked_folder import MARKER, claim, discard, is_marked
+from tests.warm.python import warm_python
 
 
 def test_a_folder_is_made_marked_and_discarded(tmp_path: Path) -> None:
@@ -62,6 +62,6 @@ def test_the_remains_of_a_killed_process_are_discarded_by_the_next(tmp_path: Pat
         claim(ours)
         for name in "abc":
             (ours / name).write_text("x")
-        ended = subprocess.run([sys.executable, "-c", code, str(ours), str(left)], timeout=60)
+        ended = subprocess.run([warm_python(), "-c", code, str(ours), str(left)], timeout=60)
         assert ended.returncode == 9 and is_marked(ours) and len([*ours.iterdir()]) == 4 - left
         assert discard(ours)

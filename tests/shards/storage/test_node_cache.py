@@ -1,6 +1,7 @@
 """Tests a node's cache: the bytes of the store in every situation, shared, bounded, and never wrong data."""
 
 import hashlib
+import multiprocessing
 import os
 import random
 import signal
@@ -10,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -213,35 +215,34 @@ def test_other_boots_are_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert {path.name for path in (tmp_path / CACHE_FOLDER).iterdir()} == {boot.read_text().strip()}
 
 
-FILLER = """
-import hashlib, pathlib, random, sys
-from tagmill.shards.storage.node_cache import Cache
-content = random.Random(0).randbytes(50 * 4096 + 1234)
-sha256, size = hashlib.sha256(content).hexdigest(), len(content)
-cache, draw = Cache(pathlib.Path(sys.argv[1]), 1 << 30), random.Random(int(sys.argv[2]))
-print("ready", flush=True)
-while True:
-    start = draw.randrange(size - 20000)
-    data = cache.read(sha256, size, start, start + 20000, lambda a, b: content[a:b], verify=draw.random() < 0.5)
-    assert data == content[start : start + 20000]
-    if draw.random() < 0.05:
-        cache.forget(sha256, size, start, start + 20000)
-"""
+def fill(folder: Path, seed: int, told: Connection) -> None:
+    content = random.Random(0).randbytes(50 * 4096 + 1234)
+    sha256, size = hashlib.sha256(content).hexdigest(), len(content)
+    cache, draw = Cache(folder, 1 << 30), random.Random(seed)
+    told.send("ready")
+    while True:
+        start = draw.randrange(size - 20000)
+        data = cache.read(sha256, size, start, start + 20000, lambda a, b: content[a:b], verify=draw.random() < 0.5)
+        assert data == content[start : start + 20000]
+        if draw.random() < 0.05:
+            cache.forget(sha256, size, start, start + 20000)
 
 
 def test_killed_processes_leave_no_wrong_data(tmp_path: Path) -> None:
-    one = Counted()
+    one, others = Counted(), multiprocessing.get_context("forkserver")
     for seed in range(4):
-        command = [sys.executable, "-c", FILLER, str(tmp_path)]
-        fillers = [subprocess.Popen([*command, str(10 * seed + number)], stdout=subprocess.PIPE) for number in range(2)]
+        told, ready = others.Pipe(duplex=False)
+        fillers = [others.Process(target=fill, args=(tmp_path, 10 * seed + number, ready)) for number in range(2)]
         for process in fillers:
-            assert process.stdout is not None and process.stdout.readline() == b"ready\n"
+            process.start()
+        for _ in fillers:
+            assert told.poll(60) and told.recv() == "ready"
         time.sleep(0.02 * (seed + 1))
         for process in fillers:
-            assert process.poll() is None, "it found other bytes"
-            process.send_signal(signal.SIGKILL)
-            process.wait(20)
-            process.stdout.close()  # type: ignore[union-attr]
+            assert process.is_alive(), "it found other bytes"
+            process.kill()
+            process.join(20)
+            assert process.exitcode == -signal.SIGKILL, "it found other bytes"
         for verify in (False, True):
             assert one.through(Cache(tmp_path, LIMIT), 0, len(CONTENT), verify) == CONTENT
     assert len(one.asked) < 8, "and something had been kept"

@@ -3,7 +3,6 @@
 import errno
 import os
 import subprocess
-import sys
 import threading
 import uuid
 from collections.abc import Iterator
@@ -22,9 +21,11 @@ from tests.shards.faults import FaultyProxy, faulty
 from tests.shards.gcs_server import GcsServer
 from tests.shards.objectstore import ObjectStore
 from tests.shards.proxied_contract import ProxiedContract
-from tests.shards.racing_contract import CONTENDERS, Racers, RacingContract, one_of_many_wins, racing_processes
+from tests.shards.racing_contract import CONTENDERS, Racers, RacingContract, one_of_many_wins, racers
 from tests.shards.writers import is_whole, race, race_in_a_hurry, sealed
+from tests.warm.python import warm_python
 
+__all__ = ["racers"]  # a fixture
 QUICK = Retries(tries=2, first=0.001)
 
 
@@ -33,9 +34,8 @@ class TestLocal(StoreContract, RacingContract):
     def store(self, tmp_path: Path) -> Store:
         return Store(str(tmp_path / "store"))
 
-    def test_one_of_many_in_a_hurry_wins(self, store: Store) -> None:
-        with racing_processes() as racers:  # of its own: they no longer wait for the disk
-            one_of_many_wins(store, racers, race_in_a_hurry, 200)
+    def test_one_of_many_in_a_hurry_wins(self, store: Store, racers: Racers) -> None:
+        one_of_many_wins(store, racers, race_in_a_hurry, 200)
 
 
 class TestMemory(StoreContract):
@@ -128,7 +128,7 @@ class TestGcsBehindProxy(ProxiedContract):
 
 
 def run_killed(url: str, rounds: int, size: int, longest: float) -> None:
-    command = [sys.executable, "-m", "tests.shards.writers", url, str(rounds), str(size), str(longest)]
+    command = [warm_python(), "-m", "tests.shards.writers", url, str(rounds), str(size), str(longest)]
     root = Path(__file__).resolve().parents[3]
     subprocess.run(command, check=True, timeout=250, cwd=root)
 
