@@ -51,6 +51,8 @@ class NewCorpus:
     groups: list[PackedGroup]
     pinned: Pinned
     set_counts: SetCounts
+    compared: int | None = None  # rows whose digest in the list was compared; None: the list has none
+    altered: int = 0  # of them, with another image that is kept
 
     @cached_property
     def entries(self) -> list[ShardEntry]:
@@ -220,6 +222,8 @@ def _report(run: RunContext, name: str, new: NewCorpus, labelled: Labelled) -> R
         slowest_hosts=run.fetched.slowest,
         sets=new.set_counts,
         few_labels=labelled.few_labels,
+        compared=new.compared,
+        altered=new.altered,
         rare_labels=sum(label.images < RARE_IMAGES for label in labelled.vocabulary.labels),
     )
 

@@ -32,6 +32,7 @@ class Reason(StrEnum):
     DECODER_FAILED = "decoder_failed"
     DECODER_CRASHED = "decoder_crashed"
     DECODER_TIMEOUT = "decoder_timeout"
+    ALTERED = "altered"
     DUPLICATE = "duplicate"
     NEAR_DUPLICATE = "near_duplicate"
     PLACEHOLDER = "placeholder"
@@ -71,6 +72,7 @@ _MEANINGS = {
     Reason.DECODER_FAILED: "the header is that of an image, but the pixels cannot be decoded",
     Reason.DECODER_CRASHED: "the decoder process died",
     Reason.DECODER_TIMEOUT: "the decoder process took longer than --decode-timeout and was killed",
+    Reason.ALTERED: "another image than the list's, by its digest there (--sha256-column, --md5-column)",
     Reason.DUPLICATE: "the same bytes as another sample, which gets the tags",
     Reason.NEAR_DUPLICATE: "nearly the same image as another sample, by its PDQ hash; that sample gets the tags",
     Reason.PLACEHOLDER: "the same bytes under many URLs: what hosts send in place of a deleted image",

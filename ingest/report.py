@@ -54,6 +54,8 @@ class Report:
     fetched_bytes: int = 0  # bytes of bodies, of this start of the run
     slowest_hosts: tuple[HostTime, ...] = ()  # hosts that took most of the fetch time, of this start of the run
     few_labels: FewLabels | None = None  # the likely cause, where hardly any tag led to a label
+    compared: int | None = None  # rows whose digest in the list was compared; None: the list has none
+    altered: int = 0  # rows with another image than the list's, where such images are kept; else they are rejects
     rare_labels: int = 0  # labels with fewer than `advice.RARE_IMAGES` images of the train split
 
     def json(self) -> bytes:
@@ -87,10 +89,16 @@ class Report:
             None if few else advice.on_unlabelled(self.unlabelled, samples),
             advice.on_one_label(most.name, most.images, train),
             self._placeholders(),
+            self._digests(),
             advice.on_copies(copies, self.rows),
             advice.on_rare_labels(self.rare_labels, self.labels),
             advice.on_shard_size(self.shard_bytes, self.shards),
         )
+
+    def _digests(self) -> str | None:
+        if self.compared or self.compared is None or not sum(self.samples.values()):
+            return None
+        return "No image was compared with a digest of the list: its columns of digests are empty."
 
     def _placeholders(self) -> str | None:
         """An image under many URLs that is not noticed becomes a training image, with the tags of all of them."""

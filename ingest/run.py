@@ -37,6 +37,7 @@ from tagmill.ingest.engines.engine import parquet_of
 from tagmill.ingest.executor import open_executor
 from tagmill.ingest.extend.base_corpus import begin, is_done
 from tagmill.ingest.extend.generation import check_views
+from tagmill.ingest.filters.listed_digests import listed_fields
 from tagmill.ingest.http.proxy import PROXY_WARNING, Proxies
 from tagmill.ingest.layout import attempt_file, facts_file
 from tagmill.ingest.pack.kept_pictures import key_limits
@@ -108,7 +109,8 @@ def _stages_alone(run: RunContext) -> Report:
     parts = _fetch(run, manifest)
     selected = _select(run, manifest, pinned, parts)
     groups = _pack(run, manifest, parts, selected)
-    new = NewCorpus(manifest, groups, pinned, selected.counts)
+    compared = sum(part.compared for part in parts) if listed_fields(run.config) else None
+    new = NewCorpus(manifest, groups, pinned, selected.counts, compared, sum(part.altered for part in parts))
     return extend_corpus(run, run.base, new) if run.base else create_corpus(run, new)
 
 

@@ -17,8 +17,17 @@ from tagmill.ingest.config.stages import STAGES, Stage
 from tagmill.shards.errors import ConfigError
 
 # What runs did before a field existed. Such a value is left out of `deciding`, so that digests of earlier runs still hold.
-_BEFORE: dict[str, Any] = {"restart_interval": 0, "limit": None}
-_COLUMN_FIELDS = ("url_column", "tags_column", "caption_column", "licence_column", "page_column", "extra_columns")
+_BEFORE: dict[str, Any] = {
+    "restart_interval": 0,
+    "limit": None,
+    "sha256_column": None,
+    "md5_column": None,
+    "altered": "reject",
+}
+_COLUMN_FIELDS = (
+    *("url_column", "tags_column", "caption_column", "licence_column", "page_column", "sha256_column", "md5_column"),
+    "extra_columns",
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,12 +12,14 @@ class Columns:
     caption: str | None = None
     licence: str | None = None
     page: str | None = None
+    sha256: str | None = None
+    md5: str | None = None
     extra: tuple[str, ...] = ()
 
     def flags(self) -> dict[str, str]:
         """Every column that is wanted, once, with the flag that names it."""
         single = {"url": self.url, "tags": self.tags, "caption": self.caption, "licence": self.licence}
-        single["page"] = self.page
+        single |= {"page": self.page, "sha256": self.sha256, "md5": self.md5}
         named = {column: f"--{what}-column" for what, column in single.items() if column is not None}
         return named | {column: "--extra-columns" for column in self.extra if column not in named}
 

@@ -13,7 +13,7 @@ from tagmill.shards.settings.ranges import Count
 # Columns of the tables between input and corpus, which the source's own columns must not be called.
 TAKEN_COLUMNS = RESERVED.union(
     ["url_hash", "part", "place", "detail", "pdq_quality", "jpeg_size", "sample_bytes", "holdout_order", "jpeg"],
-    ["http_status", "fetched_at", "seconds", "host", "split", "yields_to", "bytes_at"],
+    ["http_status", "fetched_at", "seconds", "host", "split", "yields_to", "bytes_at", "listed_sha256", "listed_md5"],
 )
 
 
@@ -47,6 +47,12 @@ class SourceOptions(Options):
     """Column with the licence of each image."""
     page_column: str | None = field(default=None, metadata=FETCH)
     """Column with the URL of the page that showed the image."""
+    sha256_column: str | None = field(default=None, metadata=FETCH)
+    """Column with the sha256 of each image's bytes, in hex or base64: an image with another digest is `altered`."""
+    md5_column: str | None = field(default=None, metadata=FETCH)
+    """Column with the md5 of each image's bytes, likewise."""
+    altered: Literal["reject", "keep"] = field(default="reject", metadata=FETCH)
+    """What becomes of an image with another digest than the list's: a reject, or a sample that the column `altered` marks."""
     extra_columns: tuple[str, ...] = field(default=(), metadata=FETCH)
     """Further columns that are copied into the corpus."""
     limit: Count | None = field(default=None, metadata=FETCH)
@@ -63,15 +69,16 @@ class SourceOptions(Options):
 
     def _check_columns(self) -> None:
         chosen = self.columns
-        named = [chosen.url, chosen.tags, chosen.caption, chosen.licence, chosen.page]
+        named = [chosen.url, chosen.tags, chosen.caption, chosen.licence, chosen.page, chosen.sha256, chosen.md5]
         columns = [column for column in named if column is not None]
         if not all([*columns, *chosen.extra]):
             self._refuse("extra_columns", "give names to these and the other columns; one is empty")
         extra = [column for column in chosen.extra if column != chosen.caption]  # captions may be kept as they are
         if len({*columns, *extra}) < len(columns) + len(extra) or len(set(chosen.extra)) < len(chosen.extra):
             self._refuse("extra_columns", f"name each column once, not twice: {', '.join([*columns, *extra])}")
+        marks = {"altered"} if self.altered == "keep" else set[str]()
         for column in self.extra_columns:
-            if column in TAKEN_COLUMNS or "." in column:
+            if column in TAKEN_COLUMNS | marks or "." in column:
                 self._refuse("extra_columns", f"rename {column!r} in the input: tables of the corpus use this name")
 
     @property
@@ -90,5 +97,7 @@ class SourceOptions(Options):
             caption=preset.caption if self.caption_column is None else self.caption_column,
             licence=preset.licence if self.licence_column is None else self.licence_column,
             page=preset.page if self.page_column is None else self.page_column,
+            sha256=self.sha256_column,
+            md5=self.md5_column,
             extra=self.extra_columns,
         )

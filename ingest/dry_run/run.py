@@ -104,7 +104,7 @@ def _base_rules(config: IngestConfig, store: Store, warnings: list[str]) -> Deny
 def _columns(config: IngestConfig, read: RowsRead) -> tuple[tuple[Column, ...], tuple[str, ...]]:
     chosen, by_preset = config.columns, config.reading.columns
     found = list[Column]()
-    for used_as in ("url", "tags", "caption", "licence", "page"):
+    for used_as in ("url", "tags", "caption", "licence", "page", "sha256", "md5"):
         name = getattr(chosen, used_as)
         if name is None or (read.columns and name not in read.columns):
             continue

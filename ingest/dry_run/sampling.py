@@ -13,11 +13,12 @@ from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.dry_run.before_fetch import Request
 from tagmill.ingest.fetch.fetcher import Fetcher, FetchState
 from tagmill.ingest.fetch.robots_cache import RedirectCache, RobotsCache
+from tagmill.ingest.filters.listed_digests import decided, marks_altered
 from tagmill.ingest.filters.pinned import Forbidden
 from tagmill.ingest.images.decode_pool import Decoders
 from tagmill.ingest.parts.make import columns_of, run_all
 from tagmill.ingest.parts.ranged_reads import LocationReader
-from tagmill.ingest.parts.table import record_of
+from tagmill.ingest.parts.table import BEFORE_FETCH, record_of
 from tagmill.ingest.similarity.hash_files import near_pairs
 from tagmill.shards.formats.shard_index import sample_bytes
 from tagmill.shards.progress.protocol import Progress
@@ -80,7 +81,8 @@ async def _fetch(
                 fetched = await fetcher.fetch(request.url)
             else:
                 (fetched,) = await reader.read([request.location])
-            columns, jpeg = await columns_of(fetched, decoders, config.seed, forbidden)
+            found_columns, jpeg = await columns_of(fetched, decoders, config, forbidden)
+            columns, _ = decided(request.row, found_columns, marks=marks_altered(config))
             size = 0 if fetched.body is None else len(fetched.body)
             found.append(_measured(request, columns, jpeg, fetched.seconds, size))
             progress.advance(1, **{columns["reason"] or "ok": 1})
@@ -102,9 +104,9 @@ def _measured(
     request: Request, columns: dict[str, object], jpeg: bytes | None, seconds: float, body_bytes: int
 ) -> Measured:
     reason = columns["reason"]
-    if jpeg is None:
+    if jpeg is None or reason is not None:
         return Measured(str(reason), request.host, seconds, body_bytes)
-    line = {**request.row, **columns}
+    line = {name: value for name, value in {**request.row, **columns}.items() if name not in BEFORE_FETCH}
     return Measured(
         reason=None,
         host=request.host,

@@ -58,8 +58,14 @@ def _counts(report: Report) -> list[Figure]:
         Figure("rows", f"{report.rows:,}{skipped}"),
         Figure("samples", f"{sum(report.samples.values()):,}: {_listed(report.samples)}"),
         *([Figure("whole corpus", _listed(now))] if now else []),
+        *([] if report.compared is None else [Figure("digests", _digests(report))]),
         Figure("shards", shards),
     ]
+
+
+def _digests(report: Report) -> str:
+    kept = f", {report.altered:,} of another image, which is kept" if report.altered else ""
+    return f"{report.compared:,} compared with the list's{kept}"
 
 
 def _rejects(report: Report, width: int) -> list[str]:

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.fetch.fetcher import Fetched, Fetcher, FetchState
 from tagmill.ingest.fetch.robots_cache import RedirectCache, open_robots_cache
+from tagmill.ingest.filters.listed_digests import MD5, md5_of
 from tagmill.ingest.filters.pinned import Forbidden, PinnedRules, forbidden_of
 from tagmill.ingest.http.urls import normalise, url_hash
 from tagmill.ingest.images.decode_pool import Decoders
@@ -52,6 +53,8 @@ class PartSummary:
     traffic: FetchStats = field(default_factory=FetchStats)  # what this attempt fetched, and its slowest hosts
     rules: PinnedRules = field(default_factory=PinnedRules)  # under which it was made, or last reviewed
     facts_size: int = 0  # bytes of its `facts_file`
+    compared: int = 0  # rows whose digest in the list was compared with that of their image
+    altered: int = 0  # rows with an image that is another one than the list's, where such images are kept
 
     def json(self) -> bytes:
         fields = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
@@ -151,7 +154,9 @@ def _attempt(task: PartTask, report: ReportRows) -> PartSummary:
             requests = _requests(rows, part)
             with PartTable(Path(folder), part, task.schema, len(requests)) as table:
                 traffic = asyncio.run(_make(task, rows, requests, table, report))
-        summary = PartSummary(part, attempt, table.counts.total(), 0, {}, 0, traffic, task.rules)
+        summary = PartSummary(
+            part, attempt, table.counts.total(), 0, {}, 0, traffic, task.rules, compared=table.compared
+        )
         summary = _put(store, summary, table.files, table.counts)
     if store.put_new(done_file(part), summary.json()):
         return summary
@@ -166,7 +171,8 @@ def _put(store: Store, summary: PartSummary, files: PartWriter, counts: Counter[
     store.put(facts_file(summary.part, summary.attempt), files.facts, give=True)
     store.put(attempt_file(summary.part, summary.attempt), files.pictures, give=True)
     ok, reasons = outcomes.pop("ok", 0), dict(sorted(outcomes.items()))
-    return dataclasses.replace(summary, ok=ok, reasons=reasons, size=size, facts_size=facts_size)
+    found = dataclasses.replace(summary, ok=ok, reasons=reasons, altered=files.altered)
+    return dataclasses.replace(found, size=size, facts_size=facts_size)
 
 
 def _delete(store: Store, part: int, attempt: str) -> None:
@@ -234,7 +240,7 @@ async def _make(
             got = [await fetcher.fetch(url) for url in urls]  # a run is one URL, or locations only
             got += await reader.read(locations) if locations else []
             for number, fetched in zip(numbers, got, strict=True):
-                columns, jpeg = await columns_of(fetched, decoders, task.config.seed, forbidden)
+                columns, jpeg = await columns_of(fetched, decoders, task.config, forbidden)
                 table.arrived(number, columns, jpeg)
                 report(columns["reason"] or "ok", requests[number].rows)
 
@@ -264,10 +270,10 @@ async def run_all(works: Iterable[Coroutine[Any, Any, None]]) -> None:
 
 
 async def columns_of(
-    fetched: Fetched, decoders: Decoders, seed: int, forbidden: Forbidden
+    fetched: Fetched, decoders: Decoders, config: IngestConfig, forbidden: Forbidden
 ) -> tuple[dict[str, Any], bytes | None]:
     """Decodes and checks a body; returns the columns that rows of the URL share, and the JPEG to store (None:
-    rejected)."""
+    rejected). With `--md5-column` the columns have the MD5 of the body."""
     columns: dict[str, Any] = {
         "reason": fetched.reason,
         "detail": fetched.detail,
@@ -285,6 +291,8 @@ async def columns_of(
     prints = made.prints
     if refused := refusal(forbidden, fetched.body, prints.sha256, prints.pdq):
         return columns | refused, None
+    if config.md5_column is not None:
+        columns[MD5] = md5_of(fetched.body)
     columns |= {f"pdq{i}": word for i, word in enumerate(prints.pdq)}
     columns |= {
         "key": key_of(prints.sha256),
@@ -295,6 +303,6 @@ async def columns_of(
         "original_width": made.original_width,
         "original_height": made.original_height,
         "jpeg_size": len(made.jpeg),
-        "holdout_order": holdout_order(prints.sha256, seed),
+        "holdout_order": holdout_order(prints.sha256, config.seed),
     }
     return columns, made.jpeg

@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from tagmill.ingest.filters.listed_digests import ANSWER
 from tagmill.ingest.filters.pinned import Forbidden
 from tagmill.ingest.filters.takedown_rules import Denylist
 from tagmill.ingest.http.urls import normalise
@@ -23,7 +24,6 @@ from tagmill.shards.storage.store import Store
 
 _NEEDED = ["url", "reason", "key", "pdq0", "pdq1", "pdq2", "pdq3"]  # facts by which lists without digests decide
 _NO_DIGEST = ""  # in place of the sha256 of an image, where no list has one
-_ANSWER = ("http_status", "fetched_at", "seconds", "host")  # columns that a row keeps when its image is refused
 
 
 def refusal(forbidden: Forbidden, body: bytes | None, sha256: str, pdq: Sequence[int]) -> dict[str, Any] | None:
@@ -70,7 +70,7 @@ def review(
 def _may_refuse(facts: pa.Table, forbidden: Forbidden) -> bool:
     """Returns whether a row may change, by lists without digests of images. A row that such a list has refused before
     counts too: its facts do not say by which rule."""
-    unknown = dict.fromkeys(_ANSWER) | {"sha256": _NO_DIGEST}
+    unknown = dict.fromkeys(ANSWER) | {"sha256": _NO_DIGEST}
     found = (_columns_now(row | unknown, forbidden) for row in facts.to_pylist())
     return any(columns is not None and columns["reason"] != Reason.DUPLICATE for columns in found)
 
@@ -96,4 +96,4 @@ def _columns_now(row: dict[str, Any], forbidden: Forbidden) -> dict[str, Any] | 
     if row["reason"] is not None:
         return None
     refused = refusal(forbidden, None, row["sha256"], [row[f"pdq{word}"] for word in range(4)])
-    return None if refused is None else {name: row[name] for name in _ANSWER} | refused
+    return None if refused is None else {name: row[name] for name in ANSWER} | refused

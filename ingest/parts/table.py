@@ -15,9 +15,11 @@ from types import TracebackType
 from typing import Any, BinaryIO, Self
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tagmill.ingest.config.sources import SourceOptions
+from tagmill.ingest.filters.listed_digests import ALTERED, LISTED_FIELDS, decided
 from tagmill.ingest.sources.locations import BYTES_COLUMN
 from tagmill.ingest.sources.rows import extra_schema
 from tagmill.shards.formats.record import Record
@@ -97,6 +99,8 @@ def record_of(row: Mapping[str, Any]) -> Record:
 
 
 _OURS = frozenset(PART.names)
+# Columns that rows have only until they are fetched.
+BEFORE_FETCH = ("url_hash", BYTES_COLUMN, *(field.name for field in LISTED_FIELDS.values()))
 
 
 def request_id(row: Mapping[str, Any]) -> bytes | int:
@@ -119,6 +123,7 @@ class PartWriter:
     """
 
     def __init__(self, folder: Path, schema: pa.Schema) -> None:
+        self.altered = 0  # rows with an image that is another one than the list's
         self.pictures, self.facts = folder / "part.parquet", folder / "part.facts.parquet"
         self._writer = pictures_writer(self.pictures, schema)
         self._held = [PART_FACTS.empty_table()]
@@ -137,6 +142,8 @@ class PartWriter:
         """Writes a row group."""
         self._writer.write_table(rows, row_group_size=ROW_GROUP)
         self._held.append(rows.select(PART_FACTS.names))
+        if ALTERED.name in rows.schema.names:
+            self.altered += pc.sum(pc.and_(rows[ALTERED.name], pc.is_null(rows["reason"]))).as_py() or 0
 
 
 def write_facts(path: Path, facts: pa.Table) -> None:
@@ -158,15 +165,15 @@ class _Outcome:
     columns: dict[str, Any] = field(default_factory=dict)  # empty: not there yet
     start: int = 0
     size: int = 0
+    written: bool = False  # a row has the JPEG
 
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """Rows of one row group, and for each the number of its URL and whether it is the first row with that URL."""
+    """Rows of one row group, and for each the number of its URL."""
 
     rows: list[dict[str, Any]]
     numbers: list[int]
-    first: list[bool]
 
 
 class PartTable:
@@ -179,6 +186,7 @@ class PartTable:
 
     def __init__(self, folder: Path, part: int, schema: pa.Schema, num_urls: int) -> None:
         self.counts: Counter[str] = Counter()  # written rows by outcome, "ok" or a reason
+        self.compared = 0  # rows whose digest in the list was compared
         self._part, self._schema = part, schema
         self._outcomes = [_Outcome() for _ in range(num_urls)]
         self._complete = 0  # outcomes that are there, counted from the first without a gap
@@ -232,24 +240,26 @@ class PartTable:
     def _groups(rows: BinaryIO) -> Iterator[_Group]:
         numbers: dict[bytes | int, int] = {}
         for batch in pq.ParquetFile(rows).iter_batches(ROW_GROUP, use_threads=False):
-            group = _Group(batch.to_pylist(), [], [])
+            group = _Group(batch.to_pylist(), [])
             for row in group.rows:
-                group.first.append(request_id(row) not in numbers)
                 group.numbers.append(numbers.setdefault(request_id(row), len(numbers)))
             yield group
 
     def _add(self, group: _Group) -> None:
         lines: list[dict[str, Any]] = []
-        first_place = self.counts.total()
-        for row, number, first in zip(group.rows, group.numbers, group.first, strict=True):
+        first_place, marks = self.counts.total(), ALTERED.name in self._schema.names
+        for row, number in zip(group.rows, group.numbers, strict=True):
             outcome = self._outcomes[number]
-            line = {**row, **outcome.columns, "part": self._part, "place": first_place + len(lines)}
-            del line["url_hash"]
-            line.pop(BYTES_COLUMN, None)
+            columns, equal = decided(row, outcome.columns, marks=marks)
+            self.compared += equal is not None
+            line = {**row, **columns, "part": self._part, "place": first_place + len(lines)}
+            for name in BEFORE_FETCH:
+                line.pop(name, None)
             if line["reason"] is None:
                 line["sample_bytes"] = sample_bytes(line["jpeg_size"], len(record_of(line).json()))
-                if first:
+                if not outcome.written:
                     line["jpeg"] = os.pread(self._jpegs.fileno(), outcome.size, outcome.start)
+                    outcome.written = True
             lines.append(line)
         self._writer.write(pa.Table.from_pylist(lines, self._schema))
         self.counts.update(line["reason"] or "ok" for line in lines)

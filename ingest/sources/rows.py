@@ -14,6 +14,14 @@ import pyarrow.parquet as pq
 from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.config.presets import Columns
 from tagmill.ingest.config.sources import SourceOptions
+from tagmill.ingest.filters.listed_digests import (
+    ALTERED,
+    LISTED_FIELDS,
+    check_digests,
+    listed_fields,
+    marks_altered,
+    read_digests,
+)
 from tagmill.ingest.sources.columns import (
     drop_empty_words,
     empty_tags,
@@ -50,7 +58,8 @@ log = logging.getLogger(__name__)
 
 
 def row_schema(config: SourceOptions) -> pa.Schema:
-    """Returns row_id, url, tags, licence, page and the extra columns, and BYTES_FIELD where some input stores images.
+    """Returns row_id, url, tags, licence, page, the digests of a list (LISTED_FIELDS), the extra columns, and BYTES_FIELD where
+    some input stores images.
 
     Extra columns have the types of the first file.
     """
@@ -62,14 +71,19 @@ def row_schema(config: SourceOptions) -> pa.Schema:
             pa.field("tags", pa.list_(pa.string()), nullable=False),
             pa.field("licence", pa.string()),
             pa.field("page", pa.string()),
-            *extra_schema(config),
+            *listed_fields(config),
+            *_given_extra(config),
             *([BYTES_FIELD] if brings_bytes else []),
         ]
     )
 
 
 def extra_schema(config: SourceOptions) -> pa.Schema:
-    """Returns the extra columns: numbers and booleans of Parquet keep their kind, all others are text."""
+    """Returns the extra columns of the corpus: numbers and booleans of Parquet keep their kind, all others are text."""
+    return pa.schema([*_given_extra(config), *([ALTERED] if marks_altered(config) else [])])
+
+
+def _given_extra(config: SourceOptions) -> pa.Schema:
     if not config.extra_columns:
         return pa.schema([])
     first = inputs(config)[0]
@@ -241,6 +255,7 @@ def _row_batch(raw: pa.RecordBatch, start: int, schema: pa.Schema, url: str, con
             columns[name] = (
                 pa.nulls(len(raw), pa.string()) if source is None else drop_empty_words(to_text(raw[source]))
             )
+        columns |= _listed_digests(raw, names, url if start % (1 << ROW_BITS) == 0 else None)
         for field in list(schema)[len(columns) :]:
             if field.name == BYTES_FIELD.name:
                 columns[field.name] = (
@@ -253,6 +268,17 @@ def _row_batch(raw: pa.RecordBatch, start: int, schema: pa.Schema, url: str, con
     except pa.ArrowException as error:
         raise InputError(f"a column of a type that cannot be read: {error}", url, "cast it to text") from error
     return pa.record_batch([columns[name] for name in schema.names], schema=schema)
+
+
+def _listed_digests(raw: pa.RecordBatch, names: Columns, check: str | None) -> dict[str, pa.Array]:
+    """Returns the digests that the list has, by column. `check` names the input whose first rows these are."""
+    found = {}
+    for kind, field in LISTED_FIELDS.items():
+        if (source := getattr(names, kind)) is not None:
+            found[field.name] = read_digests(raw[source], kind)
+            if check is not None:
+                check_digests(found[field.name], kind, source, check)
+    return found
 
 
 def _tags(raw: pa.RecordBatch, names: Columns, config: SourceOptions) -> pa.Array:

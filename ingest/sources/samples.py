@@ -191,6 +191,8 @@ def _check_columns(config: SourceOptions, seen: set[str], where: str) -> None:
         "--caption-column": config.caption_column,
         "--licence-column": config.licence_column,
         "--page-column": config.page_column,
+        "--sha256-column": config.sha256_column,
+        "--md5-column": config.md5_column,
         "--extra-columns": config.extra_columns,
         "--url-column": config.url_column,
     }

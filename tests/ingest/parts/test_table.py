@@ -95,6 +95,44 @@ def test_rows_are_in_order_whenever_their_outcomes_come(
     assert table.counts.total() == len(urls) and table.counts["ok"] == sum(url % 3 != 0 for url in urls)
 
 
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(st.tuples(st.integers(1, 5), st.sampled_from([None, "right", "wrong"])), min_size=1, max_size=30),
+    st.booleans(),
+)
+def test_the_first_row_whose_digest_is_right_has_the_image(
+    tmp_path_factory: pytest.TempPathFactory, given_rows: list[tuple[int, str | None]], keep: bool
+) -> None:
+    """Rows of one URL may have different digests: the image goes to the first that is no reject, and is there once."""
+    urls = [3 * number + 1 for number, _ in given_rows]
+    listed = [
+        None if kind is None else sha256_hex(bytes([url]) if kind == "right" else b"")
+        for url, (_, kind) in zip(urls, given_rows)
+    ]
+    distinct = list(dict.fromkeys(urls))
+    config = IngestConfig(
+        input=("list.csv",), output="corpus", sha256_column="hash", altered="keep" if keep else "reject"
+    )
+    rows = pq.read_table(partitioned(urls)).append_column("listed_sha256", pa.array(listed, pa.string()))
+    sink = io.BytesIO()
+    pq.write_table(rows, sink)
+    with PartTable(tmp_path_factory.mktemp("part"), 0, part_schema(config), len(distinct)) as table:
+        for number, url in enumerate(distinct):
+            table.arrived(number, *outcome(url))
+        asyncio.run(table.write(io.BytesIO(sink.getvalue())))
+    found = pq.read_table(table.files.pictures).to_pylist()
+    seen = set()
+    for row, url, (_, kind) in zip(found, urls, given_rows, strict=True):
+        is_image = keep or kind != "wrong"
+        assert row["reason"] == (None if is_image else Reason.ALTERED)
+        assert row["jpeg"] == (outcome(url)[1] if is_image and url not in seen else None)
+        assert not keep or row["altered"] == {None: None, "right": False, "wrong": True}[kind]
+        seen |= {url} if is_image else set()
+    kinds = [kind for _, kind in given_rows]
+    assert table.compared == len(kinds) - kinds.count(None)
+    assert table.files.altered == (kinds.count("wrong") if keep else 0)
+
+
 def test_row_groups_are_written_while_others_are_awaited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(part_table, "ROW_GROUP", 4)
     urls = list(range(12))
