@@ -55,7 +55,7 @@ class Report:
     slowest_hosts: tuple[HostTime, ...] = ()  # hosts that took most of the fetch time, of this start of the run
     few_labels: FewLabels | None = None  # the likely cause, where hardly any tag led to a label
     compared: int | None = None  # rows whose digest in the list was compared; None: the list has none
-    altered: int = 0  # rows with another image than the list's, where such images are kept; else they are rejects
+    altered: int = 0  # rows with another image than the list's, if these are kept; else they are rejects
     rare_labels: int = 0  # labels with fewer than `advice.RARE_IMAGES` images of the train split
 
     def json(self) -> bytes:

@@ -59,4 +59,4 @@ def test_a_message_that_is_not_ours_is_not_found() -> None:
 def test_reasons_are_those_of_the_list() -> None:
     cells = first_cells("reason")
     named = {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
-    assert len(cells) == 6 and named <= {reason.value for reason in Reason}
+    assert len(cells) == 7 and named <= {reason.value for reason in Reason}

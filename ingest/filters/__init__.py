@@ -1,4 +1,4 @@
-"""Keeps forbidden images out: takedown rules and blocklists.
+"""Keeps forbidden images out: takedown rules, blocklists, and images other than those of a list.
 
-Used from outside: blocklist, pinned, takedown_rules.
+Used from outside: blocklist, listed_digests, pinned, takedown_rules.
 """

@@ -1,6 +1,6 @@
 """Digests that a list gives of its images: an image that was replaced since the list was made has another one.
 
-Whoever buys a lapsed domain decides what its old URLs show (Carlini et al., "Poisoning Web-Scale Training Datasets is
+The buyer of a lapsed domain decides what its old URLs show (Carlini et al., "Poisoning Web-Scale Training Datasets is
 Practical", 2023, "split-view poisoning"); a digest in the list is the defence.
 """
 

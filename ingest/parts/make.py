@@ -54,7 +54,7 @@ class PartSummary:
     rules: PinnedRules = field(default_factory=PinnedRules)  # under which it was made, or last reviewed
     facts_size: int = 0  # bytes of its `facts_file`
     compared: int = 0  # rows whose digest in the list was compared with that of their image
-    altered: int = 0  # rows with an image that is another one than the list's, where such images are kept
+    altered: int = 0  # rows with an image that is another one than the list's, if these are kept
 
     def json(self) -> bytes:
         fields = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}

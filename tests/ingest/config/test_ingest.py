@@ -68,7 +68,7 @@ WRONG: list[tuple[str, Any]] = [
     *[("preset", "coco"), ("caption_column", "url")],
     *[("restart_interval", -1), ("restart_interval", 65_536), ("restart_interval", "often"), ("restart_interval", 2.0)],
     ("restart_interval", True),
-    *[("limit", 0), ("limit", 2.0)],
+    *[("limit", 0), ("limit", 2.0), ("altered", "drop"), ("sha256_column", "url"), ("md5_column", "")],
 ]
 
 
@@ -97,6 +97,9 @@ OTHER: dict[str, Any] = {
     "page_column": "b",
     "extra_columns": ("b",),
     "limit": 1,
+    "sha256_column": "sha256",
+    "md5_column": "md5",
+    "altered": "keep",
     "max_bytes": 1,
     "max_redirects": 1,
     "allow_private": True,
@@ -328,7 +331,10 @@ def of_c155b21(config: IngestConfig) -> str:
         del values[name]
     del values["extra_columns"]
     values = {name: value for name, value in values.items() if value or name not in ("extend", "recount", "drop_views")}
-    values["columns"] = dataclasses.asdict(config.columns)
+    columns = dataclasses.asdict(config.columns)
+    values["columns"] = {
+        name: column for name, column in columns.items() if name not in ("sha256", "md5")
+    }  # later ones
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
