@@ -65,7 +65,7 @@ transfer-real: setup ## Judge a network of ImageNet and the demo's beside random
 	@$(BIN)/python bench/transfer_real.py $(ARGS)
 
 teach: setup ## Compare teachers and students on 12,000 drawn images with five seeds (hours).
-	@$(BIN)/python -m tagmill.demo --rows 12000 --holdout 3000 --zipf 1.1 --output out/studies
+	@$(BIN)/python -m tagmill.demo --rows 12000 --holdout 3000 --zipf 1.1 --epochs 1 --output out/studies
 	@$(BIN)/tagmill teach run --corpus out/studies/corpus --labels out/studies/true_labels.parquet \
 		--recipe recipes/study.toml --output out/teach $(ARGS)
 
