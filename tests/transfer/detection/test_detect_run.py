@@ -1,15 +1,21 @@
-"""Whole runs of a detector: what they write, and that one that was stopped ends as one that was not."""
+"""Whole runs of a detector: what they write, that they learn, and that one that was stopped ends as one that was not."""
 
 import json
 import multiprocessing
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import timm
 import torch
+from PIL import Image, ImageDraw
+from torch import nn
+from torchvision.models.detection import MaskRCNN, RetinaNet
 
 from tagmill.shards import ConfigError, Store, TagmillError
 from tagmill.shards.progress.protocol import Silent
@@ -18,7 +24,7 @@ from tagmill.transfer.detection.coco_set import CocoSet, open_coco
 from tagmill.transfer.detection.detect_run import DetectorTask, run_detection
 from tagmill.transfer.detection.detection_checkpoint import STATE_FILE
 from tagmill.transfer.detection.detection_outcome import DETECTION_FILE
-from tagmill.transfer.detection.detectors import ImageSides
+from tagmill.transfer.detection.detectors import ImageSides, Kind
 from tests.transfer.detection.coco_files import annotation, content, picture, write_set
 
 TASK = DetectorTask(weight="light", sides=ImageSides(32, 48), batch=2, epochs=2, rate=0.01, warmup_steps=0)
@@ -142,3 +148,76 @@ def test_sets_that_do_not_fit_are_refused(data: CocoSet, trained: Trained, tmp_p
         run_detection(trained, other, other, TASK, store, Silent())
     with pytest.raises(ConfigError, match="needs masks"):
         run_detection(trained, data, data, DetectorTask(detector="mask-rcnn"), store, Silent())
+
+
+def draw_rectangles(folder: Path, count: int) -> CocoSet:
+    """Images of 64 pixels with a red or a blue rectangle, and its mask."""
+    random, images, drawn = np.random.default_rng(0), folder / "images", list[dict[str, Any]]()
+    images.mkdir()
+    for number in range(count):
+        width, height = (int(side) for side in random.integers(24, 41, 2))
+        left, top = int(random.integers(64 - width)), int(random.integers(64 - height))
+        right, bottom = left + width, top + height
+        image = Image.new("RGB", (64, 64), (90, 90, 90))
+        colour = (220, 30, 30) if number % 2 else (30, 30, 220)
+        ImageDraw.Draw(image).rectangle((left, top, right - 1, bottom - 1), fill=colour)
+        image.save(images / f"{number}.png")
+        corners = [left, top, right, top, right, bottom, left, bottom]
+        box, label = [left, top, width, height], number % 2 + 1
+        drawn.append(annotation(number, box, image_id=number, category_id=label, segmentation=[corners]))
+    file = folder / "instances.json"
+    made = {
+        "images": [{"id": n, "file_name": f"{n}.png", "width": 64, "height": 64} for n in range(count)],
+        "annotations": drawn,
+        "categories": [{"id": 1, "name": "blue"}, {"id": 2, "name": "red"}],
+    }
+    file.write_text(json.dumps(made))
+    return open_coco(str(file), str(images), masks=True)
+
+
+@contextmanager
+def losses_of(kind: type[nn.Module]) -> Iterator[list[float]]:
+    """The sum of a detector's losses at each step of training that is made meanwhile."""
+    found = list[float]()
+
+    def note(module: nn.Module, _: object, output: Any) -> None:
+        if isinstance(module, kind) and module.training:
+            found.append(sum(float(value.detach()) for value in output.values()))
+
+    hook = nn.modules.module.register_module_forward_hook(note)
+    try:
+        yield found
+    finally:
+        hook.remove()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("detector", "network", "images", "epochs", "rate"),
+    [("retinanet", RetinaNet, 4, 70, 0.1), ("mask-rcnn", MaskRCNN, 8, 20, 0.05)],
+)
+def test_a_detector_learns_the_images_that_it_is_trained_on(
+    detector: Kind, network: type[nn.Module], images: int, epochs: int, rate: float, trained: Trained, tmp_path: Path
+) -> None:
+    drawn = draw_rectangles(tmp_path, images)
+
+    def run(epochs: int, rate: float) -> Any:
+        task = DetectorTask(
+            detector=detector,
+            weight="light",
+            sides=ImageSides(64, 64),
+            batch=4,
+            epochs=epochs,
+            rate=rate,
+            warmup_steps=2,
+        )
+        return run_detection(trained, drawn, drawn, task, Store(str(tmp_path / f"{epochs}")), Silent())
+
+    untrained = run(1, 1e-12)
+    with losses_of(network) as losses:
+        found = run(epochs, rate)
+    assert len(losses) == epochs * images // 4
+    assert np.mean(losses[-4:]) < 0.75 * np.mean(losses[:4])
+    assert found.boxes.ap50 > untrained.boxes.ap50 + 0.05
+    if detector == "mask-rcnn":
+        assert found.masks.ap50 > untrained.masks.ap50 + 0.05
