@@ -42,6 +42,7 @@ from tagmill.training.metrics.log import Log
 from tagmill.training.metrics.text import learnt_text, say
 from tagmill.training.metrics.writers import Writers, check_writers, open_writers
 from tagmill.training.model.build import build_model, check_model
+from tagmill.training.model.outline import outlined
 from tagmill.training.model.statistics import has_batch_statistics
 from tagmill.training.one_step import take_step
 from tagmill.training.parallel.garbage import collect_garbage, garbage_at_intervals
@@ -120,7 +121,7 @@ def train(config: TrainConfig) -> dict[str, Any]:
         vocabulary = cast(Vocabulary, loader.vocabulary)
 
         torch.manual_seed(config.seed)
-        with torch.device("meta") if config.dry_run else nullcontext():
+        with outlined() if config.dry_run else nullcontext():
             model = build_model(config, len(vocabulary))
         check_batches(loader, model)
         plan = plan_of(config, loader, model, len(vocabulary), device)

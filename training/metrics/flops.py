@@ -8,6 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from tagmill.training.config.train import TrainConfig
 from tagmill.training.model.build import build_model
+from tagmill.training.model.outline import outlined
 
 # Dense peaks in FLOP/s by the name that the driver gives, without sparsity: V100 data sheet (NVIDIA, January 2020), A100 data
 # sheet (June 2021), H100 data sheet (2,430,615, 2023) and H200 data sheet (2024), whose tensor-core figures are with sparsity
@@ -48,7 +49,7 @@ _COUNTED: dict[tuple[object, ...], dict[int, int]] = {}
 
 def _counted(config: TrainConfig, labels: int, sides: tuple[int, ...]) -> dict[int, int]:
     found = dict[int, int]()
-    with torch.device("meta"), torch.no_grad():
+    with outlined(), torch.no_grad():
         model = build_model(config, labels).eval()
         for side in sides:
             with suppress(NotImplementedError, RuntimeError), FlopCounterMode(display=False) as counter:

@@ -1,5 +1,6 @@
 """The network of a run: timm's, with a last layer that computes in float32."""
 
+import json
 from contextlib import suppress
 from typing import cast
 
@@ -10,6 +11,7 @@ from torch import nn
 from tagmill.shards import ConfigError
 from tagmill.training.config.train import TrainConfig
 from tagmill.training.model.head import compute_head_in_float32
+from tagmill.training.model.outline import outlined
 from tagmill.training.model.recompute import recompute_blocks
 
 
@@ -31,16 +33,20 @@ def build_model(config: TrainConfig, num_classes: int) -> nn.Module:
 
 def check_model(config: TrainConfig) -> None:
     """Runs an image of each size of the run through the model without data or memory (torch's meta device), so that a size
-    that the network does not take is found before a corpus is opened. Raises ConfigError."""
+    that the network does not take is found before a corpus is opened. A process tries a size once. Raises ConfigError."""
     size = config.loader_config().size
     sides = {config.evaluation_size or 0, *((size,) if isinstance(size, int) else size.sides)} - {0}
+    network = (config.model, json.dumps(config.model_args, sort_keys=True), config.activation_checkpointing)
     model: nn.Module | None = None
     for side in sorted(sides):
+        if (*network, side) in _TAKEN:
+            continue
         # NotImplementedError: the network looks at its numbers, of which there are none; only a run will show.
-        with torch.device("meta"), torch.inference_mode(), suppress(NotImplementedError):
+        with outlined(), torch.inference_mode(), suppress(NotImplementedError):
             try:
                 model = build_model(config, 2).eval() if model is None else model
                 model(torch.empty(1, 3, side, side))
+                _TAKEN.add((*network, side))
             except (RuntimeError, AssertionError, ValueError, TypeError) as error:
                 if isinstance(error, NotImplementedError | ConfigError) or "meta tensors" in str(error):
                     continue
@@ -51,3 +57,7 @@ def check_model(config: TrainConfig) -> None:
                 raise ConfigError(
                     f"{config.model} takes no images of {side} pixels: {first}", "train", remedy
                 ) from error
+
+
+_TAKEN: set[tuple[object, ...]] = set()
+"""Networks and sides of images that they take."""

@@ -12,6 +12,7 @@ from torch import nn
 
 from tagmill.pipeline import EVAL_SHARE, LoaderConfig
 from tagmill.shards import ConfigError, TagmillError
+from tagmill.training.model.outline import outlined
 from tagmill.training.trained.labels import ModelLabels
 
 Weights = Mapping[str, torch.Tensor]
@@ -68,7 +69,7 @@ class Trained:
         """Returns the network without memory for its weights (on torch's meta device), for what it says of itself. Raises
         TagmillError where the weights do not fit it."""
         try:
-            with torch.device("meta"):
+            with outlined():
                 model = self.fresh()
         except TagmillError as error:
             if not isinstance(error.__cause__, NotImplementedError) and "meta" not in str(error.__cause__):

@@ -54,4 +54,22 @@ def test_a_model_that_looks_at_its_numbers_is_not_refused(monkeypatch: pytest.Mo
             return images * images.sum().item()
 
     monkeypatch.setattr("tagmill.training.model.build.build_model", lambda *_: Looking())
+    monkeypatch.setattr("tagmill.training.model.build._TAKEN", set())
     check_model(VIT)
+
+
+def test_a_size_is_tried_once_for_each_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    built, usual = list[TrainConfig](), build_model
+
+    def building(config: TrainConfig, labels: int) -> nn.Module:
+        built.append(config)
+        return usual(config, labels)
+
+    monkeypatch.setattr("tagmill.training.model.build.build_model", building)
+    monkeypatch.setattr("tagmill.training.model.build._TAKEN", set())
+    for _ in range(2):
+        check_model(VIT)
+        check_model(replace(VIT, size=48, model_args={"img_size": 48}))
+        with pytest.raises(ConfigError, match="no images of 16 pixels"):
+            check_model(replace(VIT, size=16, model_args={"img_size": 48, "dynamic_img_size": False}))
+    assert [config.size for config in built] == [32, 48, 16, 16]
