@@ -32,6 +32,8 @@ PRELOADED = (
     *("tagmill.cli", "tagmill.train", "tagmill.predict.predict_command", "timm.models"),
     *("tagmill.ingest.run", "tagmill.ingest.pack.write_shards", "tagmill.ingest.views.count"),
     *("tagmill.ingest.engines.duckdb", "tyro._backends", "tyro.constructors"),
+    *("tagmill.studies.chain.chain_command", "tagmill.studies.runs.one_run", "tagmill.studies.scores.score_command"),
+    *("tagmill.transfer.command.transfer_command", "tagmill.transfer.vtab.vtab_command"),
 )
 LENGTH = 8
 """Bytes of the length that precedes a command line."""

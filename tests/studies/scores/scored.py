@@ -48,6 +48,11 @@ def scored(teacher: str, corpus: str, output: Path | str, **changes: Any) -> Sco
     return found
 
 
+def scored_by_processes(teacher: str, corpus: str, output: Path, processes: int) -> None:
+    """Scores a corpus in several processes."""
+    scored(teacher, corpus, output, processes=processes)
+
+
 def files_of(folder: Path) -> Mapping[str, bytes]:
     """Returns the files below a folder by name."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

@@ -1,7 +1,6 @@
 """Every sample is scored once, with the bytes of one process on any number of them, after any kill and beside any other run."""
 
 import json
-import multiprocessing
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,8 +20,18 @@ from tests.pipeline.corpora import Made, make_corpus
 from tests.shards.progress.recorded import Recorded
 from tests.shards.purger import take_down
 from tests.studies.scores.killed_runs import kill_after_every_write
-from tests.studies.scores.scored import NUM_PARTS, SETTINGS, UNDECODABLE, files_of, score_run, scored, small_corpus
+from tests.studies.scores.scored import (
+    NUM_PARTS,
+    SETTINGS,
+    UNDECODABLE,
+    files_of,
+    score_run,
+    scored,
+    scored_by_processes,
+    small_corpus,
+)
 from tests.studies.scores.scored import small_teacher as teacher_in
+from tests.warm.python import called
 
 Place = tuple[str, Made, Path]
 
@@ -78,14 +87,12 @@ def test_runs_that_are_killed_after_each_write_and_two_processes_leave_the_same_
     whole: Place, tmp_path: Path
 ) -> None:
     teacher, made, folder = whole
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.studies.scores.killed_runs"])  # it serves the workers of the second run too
-    process = context.Process(target=kill_after_every_write, args=(teacher, made.url, tmp_path / "kills"), daemon=True)
-    process.start()
-    process.join(200)
-    assert process.exitcode == 0
+    process = called(tmp_path / "call", kill_after_every_write, teacher, made.url, tmp_path / "kills")
+    assert process.wait(200) == 0
     assert (tmp_path / "kills.killed").read_text() == str(NUM_PARTS + 2)  # scores.json, the parts, done.json
-    scored(teacher, made.url, tmp_path / "two", processes=2)
+    # From a process that has the libraries, so that its workers have them too.
+    process = called(tmp_path / "second", scored_by_processes, teacher, made.url, tmp_path / "two", 2)
+    assert process.wait(200) == 0
     assert files_of(tmp_path / "kills") == files_of(folder) == files_of(tmp_path / "two")
 
 

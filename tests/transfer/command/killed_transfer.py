@@ -1,6 +1,5 @@
 """The `tagmill` command in a process of its own that a SIGKILL ends in the middle of a write."""
 
-import multiprocessing
 import os
 import signal
 from collections.abc import Sequence
@@ -8,21 +7,17 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
-_CONTEXT = multiprocessing.get_context("forkserver")
-# One process imports the libraries, and each run is a fork of it: a start of Python for every kill would take far longer.
-_CONTEXT.set_forkserver_preload(["tagmill.cli", "tagmill.transfer.command.transfer_command"])
+from tests.warm.python import called
 
 
-def ended(words: Sequence[str], killed_in: int | str | None = None) -> int | None:
-    """Runs `tagmill WORDS` and returns its exit status: -9 if it was killed. `killed_in`: in which write of an object, counted
-    from 1, or the first one whose folder and name contain this; half of the bytes are in place then."""
-    process = _CONTEXT.Process(target=_run, args=(list(words), killed_in))
-    process.start()
-    process.join(300)
-    return process.exitcode
+def ended(call: Path, words: Sequence[str], killed_in: int | str | None = None) -> int:
+    """Runs `tagmill WORDS` by the file `call`, which is not there yet, and returns its exit status: -9 if it was killed.
+    `killed_in`: in which write of an object, counted from 1, or the first one whose folder and name contain this; half of the
+    bytes are in place then."""
+    return called(call, run_to_its_end, list(words), killed_in).wait(300)
 
 
-def _run(words: list[str], killed_in: int | str | None) -> None:
+def run_to_its_end(words: list[str], killed_in: int | str | None) -> None:
     from tagmill.cli import main
     from tagmill.shards.storage import local_store
 

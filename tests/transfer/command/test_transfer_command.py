@@ -76,15 +76,16 @@ def test_a_run_that_is_killed_in_any_of_its_writes_gives_the_same_bytes(inputs: 
         "1",
     ]
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    assert ended([*words, "--output", str(whole)]) == 0
+    assert ended(tmp_path / "undisturbed", [*words, "--output", str(whole)]) == 0
     left = list[set[str]]()
-    for moment in (2, "outcomes/", 5, "report.html"):
-        assert ended([*words, "--output", str(parts)], killed_in=moment) == -signal.SIGKILL
+    for place, moment in enumerate((2, "outcomes/", 5, "report.html")):
+        status = ended(tmp_path / f"killed-{place}", [*words, "--output", str(parts)], killed_in=moment)
+        assert status == -signal.SIGKILL
         left.append(set(files(parts)))
     assert all(before < after for before, after in pairwise(left)), "each run goes on"
     assert "report.json" in left[-1] - left[-2] and "report.html" not in left[-1]
     assert len(list(parts.rglob(".*.spool"))) == len(left), "halves of objects that were being written"
-    assert ended([*words, "--output", str(parts)]) == 0
+    assert ended(tmp_path / "last", [*words, "--output", str(parts)]) == 0
     assert files(parts) == files(whole) and {"report.json", "report.html"} <= files(whole).keys()
 
 

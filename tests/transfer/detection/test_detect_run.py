@@ -1,7 +1,6 @@
 """Whole runs of a detector: what they write, that they learn, and that one that was stopped ends as one that was not."""
 
 import json
-import multiprocessing
 import os
 import signal
 from collections.abc import Iterator
@@ -26,6 +25,7 @@ from tagmill.transfer.detection.detection_checkpoint import STATE_FILE
 from tagmill.transfer.detection.detection_outcome import DETECTION_FILE
 from tagmill.transfer.detection.detectors import ImageSides, Kind
 from tests.transfer.detection.coco_files import annotation, content, picture, write_set
+from tests.warm.python import called
 
 TASK = DetectorTask(weight="light", sides=ImageSides(32, 48), batch=2, epochs=2, rate=0.01, warmup_steps=0)
 
@@ -95,10 +95,7 @@ def test_a_killed_run_ends_as_one_that_was_not(
 ) -> None:
     whole, parts = Store(str(tmp_path / "whole")), Store(str(tmp_path / "parts"))
     outcome = run_detection(trained, data, data, TASK, whole, Silent())
-    process = multiprocessing.get_context("spawn").Process(target=killed_run, args=(*files, parts.url))
-    process.start()
-    process.join(120)
-    assert process.exitcode == -signal.SIGKILL
+    assert called(tmp_path / "call", killed_run, *files, parts.url).wait(120) == -signal.SIGKILL
     assert parts.read(STATE_FILE) != whole.read(STATE_FILE)  # of step 2 of 4: the third was lost
     with pytest.raises(StoppedError):
         run_detection(trained, data, data, TASK, parts, StopsAt(1), save_every=1)

@@ -2,8 +2,6 @@
 
 import hashlib
 import signal
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -28,8 +26,8 @@ from tagmill.transfer.features.feature_parts import (
 from tagmill.transfer.features.feature_table import FeatureTable
 from tests.transfer.drawn_set import DrawnSet, drawn_set
 from tests.transfer.features.small_model import small_backbone
+from tests.warm.python import called
 
-ROOT = Path(__file__).resolve().parents[3]
 LAYOUT = PartLayout(part=4, batch=3)
 BROKEN_AT = {5}
 
@@ -59,15 +57,14 @@ def killed_at(place: int) -> DrawnSet:
     return Killing(**{name: getattr(drawn, name) for name in DrawnSet.__dataclass_fields__})
 
 
+def run_killed_at(folder: Path, place: int) -> None:
+    run(folder, killed_at(place))
+
+
 def test_a_killed_process_loses_a_part_and_the_bytes_are_the_same(tmp_path: Path) -> None:
     whole, restarted = tmp_path / "whole", tmp_path / "restarted"
     run(whole)
-    code = (
-        "from pathlib import Path; from tests.transfer.features.test_feature_parts import killed_at, run\n"
-        f"run(Path({str(restarted)!r}), images=killed_at(17))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert called(tmp_path / "call", run_killed_at, restarted, 17).wait(200) == -signal.SIGKILL
     left = files(restarted)
     assert len([name for name in left if name.endswith(".parquet")]) < 5 == len(files(whole)) - 1
     run(restarted)

@@ -1,6 +1,5 @@
 """Tests fine-tuning as a whole: what it learns, what it repeats bit for bit, and what ends it."""
 
-import multiprocessing
 import os
 import signal
 from dataclasses import replace
@@ -29,6 +28,7 @@ from tagmill.transfer.outcome.check import check_outcome
 from tagmill.transfer.outcome.outcome import Outcome
 from tests.transfer.drawn_set import drawn_set
 from tests.transfer.finetune.small_tune import TEST, killed_at, random_model, tuned
+from tests.warm.python import called
 
 KILLS = int(os.environ.get("TAGMILL_KILLS", "2"))
 PUTS = 21
@@ -117,12 +117,8 @@ def moments() -> list[int]:
 def test_a_run_that_is_killed_and_started_again_ends_the_same(
     whole: tuple[Path, Outcome], tmp_path: Path, put: int
 ) -> None:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.transfer.finetune.small_tune"])
-    process = context.Process(target=killed_at, args=(str(tmp_path), put))
-    process.start()
-    process.join(200)
-    assert process.exitcode == -signal.SIGKILL and (tmp_path / "killed").exists()
+    process = called(tmp_path / "call", killed_at, str(tmp_path), put)
+    assert process.wait(200) == -signal.SIGKILL and (tmp_path / "killed").exists()
     assert same(tuned(tmp_path), whole[1])
     (run,) = (tmp_path / "fine-tune").iterdir()
     undisturbed = read_checkpoint_weights(*find_checkpoint(str(whole[0] / "fine-tune" / run.name)))

@@ -1,7 +1,6 @@
 """Whole runs of `tagmill transfer vtab` on tasks with VTAB's lists and one without."""
 
 import json
-import multiprocessing
 import os
 import signal
 from pathlib import Path
@@ -13,6 +12,7 @@ from tagmill.shards import ConfigError, Store
 from tagmill.transfer.vtab import like_split
 from tagmill.transfer.vtab.vtab_command import VTAB_FILE, VTAB_PAGE, vtab_command
 from tests.transfer.command.drawn_folder import NETWORK, write_folder, write_model
+from tests.warm.python import called
 
 TUNING = ["--protocol", "fine-tune", "--scale", "0.004", "--fine-tune-size", "32", "--fine-tune-batch", "8"]
 
@@ -107,13 +107,8 @@ def killed(given: list[str], output: str, put: int) -> None:
 
 
 def test_a_run_that_is_killed_goes_on_at_its_task(given: list[str], tuned: Path, tmp_path: Path) -> None:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.transfer.vtab.test_vtab_command"])
     output = tmp_path / "out"
-    process = context.Process(target=killed, args=(given, str(output), 11))
-    process.start()
-    process.join(200)
-    assert process.exitcode == -signal.SIGKILL
+    assert called(tmp_path / "call", killed, given, str(output), 11).wait(200) == -signal.SIGKILL
     assert Path(f"{output}.killed").read_text().startswith("checkpoints/2/") and not (output / VTAB_FILE).exists()
     (first,) = (output / "outcomes").iterdir()
     before, runs = first.stat().st_mtime_ns, {each.name for each in (output / "fine-tune").iterdir()}
