@@ -144,27 +144,37 @@ def place(
     turn = np.array([[c, -s], [s, c]]) @ np.array([[squeeze * flip, lean], [0, 1]]) * (size * over)
     pen = Pen(2 * half * over, np.column_stack([turn, (half * over, half * over)]))
     shape(pen, rng)
-    colour, mask = pen.colour.reduce(over), pen.mask.reduce(over)
-    colour = _lit(colour, mask, size, light)
+    mask = pen.mask.reduce(over)
+    left, top, right, low = box = mask.getbbox() or (0, 0, 1, 1)  # nothing is visible outside
+    colour = pen.colour.reduce(over, (left * over, top * over, right * over, low * over))
+    colour = _lit(colour, mask, box, size, light)
     x, y = round(float(centre[0]) * image.width) - half, round(float(centre[1]) * image.height) - half
     _shadow(image, mask, x, y, size, light)
-    spot = image.crop((x, y, x + 2 * half, y + 2 * half))
-    hole = ImageChops.invert(mask)
+    spot = image.crop((x + left, y + top, x + right, y + low))
+    hole = ImageChops.invert(mask.crop(box))
     spot = ImageChops.add(ImageChops.multiply(spot, Image.merge("RGB", (hole, hole, hole))), colour)
-    image.paste(spot, (x, y))
+    image.paste(spot, (x + left, y + top))
     return Footprint(mask, x, y)
 
 
-def _lit(colour: Image.Image, mask: Image.Image, size: float, light: float) -> Image.Image:
-    """Shades an object as if it were rounded: the slope of its blurred outline approximates the surface's normal."""
+def _lit(
+    colour: Image.Image, mask: Image.Image, box: tuple[int, int, int, int], size: float, light: float
+) -> Image.Image:
+    """Shades an object as if it were rounded: the slope of its blurred outline approximates the surface's normal.
+
+    The colours are those of a box of the mask.
+    """
     small = mask.reduce(4) if min(mask.size) >= 16 else mask
     hill = np.asarray(small.filter(ImageFilter.GaussianBlur(max(1.0, size / 22))), dtype=np.float32) / 255
     down, across = np.gradient(hill)
     slope = (across * light + down * 0.9) * (size / 11)
     shade = np.clip(0.96 + 0.32 * slope, 0.5, 1.0)
     glow = np.clip(0.22 * slope - 0.02, 0.0, 0.25)
-    dark = Image.fromarray((shade * 255).astype(np.uint8)).resize(mask.size, Image.Resampling.BILINEAR)
-    bright = Image.fromarray((glow * 255).astype(np.uint8)).resize(mask.size, Image.Resampling.BILINEAR)
+    dark, bright = (
+        Image.fromarray((field * 255).astype(np.uint8)).resize(mask.size, Image.Resampling.BILINEAR).crop(box)
+        for field in (shade, glow)
+    )
+    mask = mask.crop(box)
     bright = ImageChops.multiply(bright, mask)
     lit = ImageChops.multiply(colour, Image.merge("RGB", (dark, dark, dark)))
     return ImageChops.add(
@@ -216,8 +226,9 @@ def photographed(image: Image.Image, rng: Rng) -> Image.Image:
         image = ImageChops.multiply(image, Image.merge("RGB", (dim, dim, dim)))
     left, top = (int(v) for v in rng.integers(0, 300, 2))
     speckle = (grain()[top : top + h, left : left + w] * rng.uniform(0.1, 0.6)).astype(np.int16)
-    pixels = np.clip(np.asarray(image, dtype=np.int16) + speckle[:, :, None], 0, 255).astype(np.uint8)
-    return Image.fromarray(pixels)
+    pixels = np.asarray(image).astype(np.int16)
+    pixels += speckle[:, :, None]
+    return Image.fromarray(pixels.clip(0, 255, out=pixels).astype(np.uint8))
 
 
 def framed(image: Image.Image, rng: Rng) -> Image.Image:

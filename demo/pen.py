@@ -148,9 +148,11 @@ class Pen:
         yield
         window = Image.new("L", kept.size)
         ImageDraw.Draw(window).polygon(self._placed(outline), fill=255)
-        kept.paste(self.colour, mask=window)
-        if stencil is not None:
-            self.mask.paste(255, mask=window)
+        if (box := window.getbbox()) is not None:
+            window = window.crop(box)
+            kept.paste(self.colour.crop(box), box, window)
+            if stencil is not None:
+                self.mask.paste(255, box, window)
         self.colour = kept
         self._stencil = stencil
         self._brush = ImageDraw.Draw(kept, "RGBA")

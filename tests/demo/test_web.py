@@ -31,11 +31,14 @@ def test_bytes_do_not_depend_on_the_number_of_processes(web: Path, tmp_path: Pat
     assert progress.stages == [("draw", progress.done["draw"])] and progress.done["draw"] > ROWS / 2
 
 
-def test_a_finished_web_is_found_and_another_is_made_again(web: Path, tmp_path: Path) -> None:
+def test_a_finished_web_is_found_and_another_is_made_again(
+    web: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = digests(web)
     summary = make_web(web, seed=SEED, rows=ROWS, evaluation=EVALUATION, processes=1)
     assert not summary.made and digests(web) == before
     folder = tmp_path / "small"
+    monkeypatch.setattr("tagmill.demo.web._write_pictures", lambda place, *_: (place / "pictures").mkdir())
     make_web(folder, seed=1, rows=200, evaluation=1, processes=1)
     (folder / STAMP).write_text(json.dumps({**json.loads((folder / STAMP).read_text()), "finished": False}))
     stray = folder / "pictures" / "stray.jpg"
