@@ -1,13 +1,12 @@
 """Tests that the comparison of the engines runs at a small size and detects a difference."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tagmill.bench import engines, measure
+from tagmill.bench import engines
 from tests.ingest.java import needs_spark
 
 
@@ -25,12 +24,15 @@ def test_digests_depend_on_rows_and_types_but_not_on_order() -> None:
 @needs_spark
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_both_give_the_same_tables(tmp_path: Path) -> None:
-    command = [sys.executable, str(measure.ROOT / "bench" / "engines.py"), "--rows", "3000", "--memory-limit", "1GB"]
-    done = subprocess.run([*command, "--out", str(tmp_path / "out.json")], check=True, capture_output=True, text=True)
+def test_both_give_the_same_tables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--rows", "3000", "--memory-limit", "1GB", "--out", str(tmp_path / "out.json")]
+    monkeypatch.setattr(sys, "argv", ["engines.py", *words])
+    engines.main()
     found = json.loads((tmp_path / "out.json").read_text())
     assert {"exact", "near", "dropped", "evaluation_keys", "split", "decided", "union"} <= set(found["identical"])
-    assert all(found["identical"].values()) and "DIFFERENT" not in done.stdout
+    assert all(found["identical"].values()) and "DIFFERENT" not in capsys.readouterr().out
     rows = found["result_rows"]
     assert rows["decided"] == rows["dropped"] + rows["split"]
     assert rows["union"] > 100 and rows["evaluation_keys"] > 300 and rows["near"] > 50

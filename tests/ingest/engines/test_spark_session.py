@@ -76,34 +76,20 @@ def test_a_master_that_is_not_there_is_found_at_once(tmp_path: Path) -> None:
             start(tmp_path / "scratch", master=master)
 
 
-@pytest.mark.slow
-def test_masters_that_spark_does_not_know(tmp_path: Path) -> None:
-    """In a process of their own, as a context that failed to start leaves Java behind."""
-    masters = ["nonsense://somewhere", "local[many]"]
-    done = subprocess.run(
-        [sys.executable, "-c", UNKNOWN, str(tmp_path / "s"), *masters], capture_output=True, text=True, check=False
-    )
-    said = [line for line in done.stdout.splitlines() if line.startswith("said: Spark does not start:")]
-    assert len(said) == 2 and all(master in line for master, line in zip(masters, said)), done.stderr[-2000:]
-
-
-UNKNOWN = """
-import pathlib, sys
-from tagmill.shards.errors import ConfigError
-from tests.ingest.engines.test_spark_session import start
-for master in sys.argv[2:]:
-    try:
-        start(pathlib.Path(sys.argv[1]), master)
-    except ConfigError as error:
-        print("said:", error)
-"""
-# A disk for the spill that is too small, and then a Java that is killed.
+# Masters that Spark does not know, then a disk for the spill that is too small, and then a Java that is killed. In a process
+# of their own, as a context that failed to start leaves Java behind.
+MASTERS = ["nonsense://somewhere", "local[many]"]
 LOSES = """
 import os, signal, pathlib, sys
 import pyarrow as pa
 from tagmill.ingest.engines.spark_session import Cluster, SparkContext, explained
-from tagmill.shards.errors import TagmillError
-from tests.ingest.engines.test_spark_session import rows
+from tagmill.shards.errors import ConfigError, TagmillError
+from tests.ingest.engines.test_spark_session import MASTERS, rows, start
+for master in MASTERS:
+    try:
+        start(pathlib.Path(sys.argv[1]), master, "600MB")
+    except ConfigError as error:
+        print("said:", error)
 cluster = Cluster("local[1]", threads=1, memory_limit="600MB", scratch=pathlib.Path(sys.argv[1]))
 schema = pa.schema([("k", pa.int64())])
 try:
@@ -133,7 +119,7 @@ def rows(number: int):  # type: ignore[no-untyped-def]
 
 @pytest.fixture(scope="module")
 def losses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[bool, "subprocess.CompletedProcess[str]"]]:
-    """Whether a small disk could be mounted (that takes root), and what one session said when it lost disk and Java."""
+    """Whether a small disk could be mounted (that takes root), and what one process said when it lost disk and Java."""
     disk = tmp_path_factory.mktemp("disk")
     mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)]
     small = os.geteuid() == 0 and subprocess.run(mount, check=False, capture_output=True).returncode == 0
@@ -143,6 +129,13 @@ def losses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[bool, "su
     finally:
         if small:
             subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+@pytest.mark.slow
+def test_masters_that_spark_does_not_know(losses: tuple[bool, "subprocess.CompletedProcess[str]"]) -> None:
+    _, done = losses
+    said = [line for line in done.stdout.splitlines() if line.startswith("said: Spark does not start:")]
+    assert len(said) == 2 and all(master in line for master, line in zip(MASTERS, said)), done.stderr[-2000:]
 
 
 @pytest.mark.slow
