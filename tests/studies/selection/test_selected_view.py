@@ -205,7 +205,7 @@ def test_scores_that_are_not_complete_and_parts_that_are_gone_are_refused(url: s
 @needs_spark
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("rule", ["balanced", "unbalanced"])
+@pytest.mark.parametrize("rule", ["balanced", "unbalanced"] if os.environ.get("TAGMILL_WHOLE") else ["balanced"])
 def test_spark_makes_the_same_view(url: str, rule: str) -> None:
     wanted = select(options(url, rule=rule))
     found = select(options(url, rule=rule, engine="spark", spark_master="local[2]", memory_limit="1GB"))
