@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from tests.ingest.smallweb import picture
+from tests.warm.python import warm_python
 
 
-def tagmill(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "tagmill", *words], capture_output=True, text=True, timeout=120)
+def tagmill(*words: str, python: str | None = None) -> subprocess.CompletedProcess[str]:
+    command = [python or warm_python(), "-m", "tagmill", *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 
 @pytest.fixture
@@ -28,7 +30,9 @@ def recipe(tmp_path: Path) -> Path:
 
 
 def test_a_recipe_is_an_ingest_and_flags_override_it(recipe: Path, tmp_path: Path) -> None:
-    done = tagmill("ingest", "--recipe", str(recipe), "--image-size", "40", "--json", "--name", "own")
+    done = tagmill(
+        "ingest", "--recipe", str(recipe), "--image-size", "40", "--json", "--name", "own", python=sys.executable
+    )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["samples"]["train"] == 3
     assert all(json.loads(line) for line in done.stderr.splitlines())

@@ -4,7 +4,6 @@ nodes."""
 import json
 import os
 import subprocess
-import sys
 import warnings
 from dataclasses import replace
 from itertools import islice
@@ -25,6 +24,7 @@ from tagmill.shards.view import ONE
 from tests.pipeline.checkpointer import CONFIG
 from tests.pipeline.corpora import Made, make_corpus
 from tests.pipeline.epochs import batches_left
+from tests.warm.python import warm_python
 
 LIMIT_SECONDS = 120
 pytestmark = pytest.mark.filterwarnings("ignore:torch.distributed is disabled")
@@ -87,7 +87,7 @@ def test_a_distributed_checkpoint_of_one_rank_then_two_then_one(made: Made, whol
     words = [made.url, str(tmp_path / "meet"), str(first), str(second)]
     ranks = [
         subprocess.Popen(
-            [sys.executable, str(script), *words, str(tmp_path / f"{rank}.json"), str(rank)],
+            [warm_python(), str(script), *words, str(tmp_path / f"{rank}.json"), str(rank)],
             env=clean,
             stderr=subprocess.PIPE,
             text=True,

@@ -3,7 +3,6 @@ forecast."""
 
 import itertools
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from tagmill.shards.view import ONE
 from tests.pipeline.corpora import Made, make_corpus
 from tests.shards.faults import Faults, FaultyProxy, faulty
 from tests.shards.objectstore import ObjectStore
+from tests.warm.python import warm_python
 
 CONFIG = LoaderConfig(
     batch_size=20, streams=4, window=2, chunk=10, size=16, threads=1, readers=4, epochs=1, backend="cpu", seed=2
@@ -309,7 +309,7 @@ def test_a_rank_that_dies_does_not_affect_others(made: Made, url: str, proxy: Fa
     """It is killed while it fills the shared cache; the other finishes, and so does its replacement."""
 
     def start(rank: int, manner: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", RANK, url, str(tmp_path / "cache"), str(rank), manner]
+        command = [warm_python(), "-c", RANK, url, str(tmp_path / "cache"), str(rank), manner]
         pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         return subprocess.Popen(command, text=True, **pipes)
 

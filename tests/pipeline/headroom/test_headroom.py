@@ -1,7 +1,6 @@
 """Tests head-room: what is predicted is what the same loop reaches with batches that cost no time."""
 
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from torch.utils.data import DataLoader
 from tagmill.pipeline import Headroom, Loader, LoaderConfig
 from tagmill.pipeline.headroom.headroom import FIRST_STEPS, MOST_PENDING
 from tests.pipeline.corpora import make_corpus
+from tests.warm.python import warm_python
 
 STEPS = st.lists(st.tuples(st.integers(0, 50), st.integers(1, 50)), min_size=1, max_size=60)  # (batch made in, step)
 FIRST = [(0, 1)] * FIRST_STEPS
@@ -156,7 +156,7 @@ dist.destroy_process_group()
 def test_all_ranks_name_the_slow_one(tmp_path: Path) -> None:
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", TWO_RANKS, str(rank), str(tmp_path / "meeting")], stdout=subprocess.PIPE, text=True
+            [warm_python(), "-c", TWO_RANKS, str(rank), str(tmp_path / "meeting")], stdout=subprocess.PIPE, text=True
         )
         for rank in range(2)
     ]
