@@ -78,6 +78,14 @@ def begun(lists: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return output
 
 
+@pytest.fixture(scope="module")
+def made(lists: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A corpus of the first list, that is to be copied."""
+    output = tmp_path_factory.mktemp("made") / "corpus"
+    ingest(config(lists, output))
+    return output
+
+
 # Of each stage other flags than the first run's, and the stages that they cost.
 CHANGES: dict[str, dict[str, Any]] = {
     "select": {"holdout": 7},
@@ -218,14 +226,14 @@ KILLS = [
 @pytest.mark.slow
 @pytest.mark.parametrize("extend", [False, True], ids=["made", "extended"])
 def test_a_redo_whose_workers_are_killed_ends_with_the_same_files(
-    web: CountingWeb, lists: Path, tmp_path: Path, extend: bool, monkeypatch: pytest.MonkeyPatch, runs: ForkedRuns
+    lists: Path, made: Path, tmp_path: Path, extend: bool, monkeypatch: pytest.MonkeyPatch, runs: ForkedRuns
 ) -> None:
     """The flags are others after every kill."""
     output, fresh = tmp_path / "corpus", tmp_path / "fresh"
     which = "b" if extend else "a"
     for place in (output, fresh):
         if extend:
-            ingest(config(lists, place))
+            shutil.copytree(made, place)
     listing, more = str(lists / f"{which}.parquet"), {"extend": extend, "spool": str(tmp_path / "spool")}
     killed_at_the_end(monkeypatch, settings(listing, output, **more))
     for number, kill in enumerate(KILLS):
@@ -246,11 +254,11 @@ def test_a_redo_whose_workers_are_killed_ends_with_the_same_files(
     "changed", [{"holdout": 5}, {"shard_samples": 2}, {"recount": True}], ids=["select", "pack", "label"]
 )
 def test_a_list_that_is_added_is_done_again_from_the_stage_that_changed(
-    web: CountingWeb, lists: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any]
+    web: CountingWeb, lists: Path, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any]
 ) -> None:
     output, fresh, listing = tmp_path / "corpus", tmp_path / "fresh", str(lists / "b.parquet")
-    ingest(config(lists, output))
-    shutil.copytree(output, fresh)
+    for place in (output, fresh):
+        shutil.copytree(made, place)
     killed_at_the_end(monkeypatch, settings(listing, output, extend=True))
     with pytest.raises(ConfigError, match="another list is being added here: max_redirects 5 then and 4 now"):
         ingest(settings(listing, output, extend=True, max_redirects=4))
@@ -263,11 +271,10 @@ def test_a_list_that_is_added_is_done_again_from_the_stage_that_changed(
 
 
 def test_a_list_that_adds_nothing_takes_no_manifest_with_it_when_it_is_done_again(
-    web: CountingWeb, lists: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    web: CountingWeb, lists: Path, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its manifest is the one that the corpus names already."""
-    output, listing = tmp_path / "corpus", str(lists / "a.parquet")
-    ingest(config(lists, output))
+    output, listing = Path(shutil.copytree(made, tmp_path / "corpus")), str(lists / "a.parquet")
     killed_at_the_end(monkeypatch, settings(listing, output, extend=True, failure_budget=1.0))
     ingest(settings(listing, output, extend=True, failure_budget=1.0, recount=True))
     check(Corpus.open(str(output)), [rows_of(web.url, "a")] * 2, range(PICTURES_A))
@@ -362,11 +369,11 @@ def test_another_stack_goes_on_as_soon_as_all_pictures_are_made(
 
 
 def test_a_list_whose_pictures_are_made_is_added_under_another_stack(
-    lists: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lists: Path, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Which is said in the corpus: its own pictures are of another one than those that came in."""
     output, wanted = tmp_path / "corpus", settings(str(lists / "b.parquet"), tmp_path / "corpus", extend=True)
-    ingest(config(lists, output))
+    shutil.copytree(made, output)
     killed_at_the_end(monkeypatch, wanted)
     Store(str(output)).put(STACK_PIN, json.dumps(OLD_STACK).encode())
     ingest(wanted)
@@ -403,10 +410,10 @@ def test_a_run_of_another_version_is_refused_with_the_way_out(
 
 
 def test_an_extension_of_another_version_is_refused_and_the_corpus_untouched(
-    lists: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lists: Path, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output, wanted = tmp_path / "corpus", settings(str(lists / "b.parquet"), tmp_path / "corpus", extend=True)
-    ingest(config(lists, output))
+    shutil.copytree(made, output)
     before = everything(output)
     killed_at_the_end(monkeypatch, wanted)
     of_layout(output, None)
