@@ -25,6 +25,10 @@ from typing import Any, NamedTuple
 
 import pyarrow
 
+from tagmill.training.metrics.flops import training_flops
+from tagmill.training.model.build import check_model
+from tests.pipeline.corpora import NUM_LABELS
+from tests.training.runs import VIT
 from tests.warm.decoders import fork_decoders
 from tests.warm.workers import fork_the_server_of_workers
 
@@ -54,6 +58,8 @@ def main(place: str) -> None:
         importlib.import_module(name)
     fork_decoders()
     pyarrow.array([None])  # with which it imports pandas where that is installed: a second
+    check_model(VIT)  # which the tests train most: torch's meta device takes long for the first network
+    training_flops(VIT, NUM_LABELS)
     gc.collect()
     gc.freeze()  # what is here is never collected in a forked process, which would copy its pages
     with socket.socket(socket.AF_UNIX) as listener:

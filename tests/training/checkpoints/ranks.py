@@ -1,7 +1,7 @@
 """Several processes that save or load a small run: forked from a server process that has imported torch once."""
 
-import multiprocessing
 import os
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -18,23 +18,25 @@ from tagmill.pipeline import World
 from tagmill.shards import TagmillError
 from tagmill.training.run import Run
 from tests.training.checkpoints.small_run import network, small_run
+from tests.warm.python import called
 
 
 def on_ranks(number: int, action: Callable[..., None], *arguments: Any) -> list[str]:
     """Runs `action(rank's world, *arguments)` in processes of one gloo group; returns the error that each ended with, or ''.
     Raises AssertionError if one ends by anything but a TagmillError."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.training.checkpoints.ranks"])
     with tempfile.TemporaryDirectory() as folder:
-        given = [(Path(folder), World(rank, number), action, arguments) for rank in range(number)]
-        processes = [context.Process(target=_one, args=each) for each in given]
+        processes = [
+            called(Path(folder, f"call{rank}"), _one, Path(folder), World(rank, number), action, arguments)
+            for rank in range(number)
+        ]
+        codes = []
         for process in processes:
-            process.start()
-        for process in processes:
-            process.join(120)
-            process.kill()
+            try:
+                codes.append(process.wait(120))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                codes.append(process.wait())
         said = [Path(folder, f"said{rank}") for rank in range(number)]
-        codes = [process.exitcode for process in processes]
         texts = [file.read_text() if file.exists() else "" for file in said]
     assert codes == [0] * number, f"{codes}: {texts}"
     return texts

@@ -1,6 +1,5 @@
 """Tests that checkpoints are saved in the background, that a fault leaves the older ones whole, and which are kept."""
 
-import multiprocessing
 import os
 import signal
 import threading
@@ -19,6 +18,7 @@ from tagmill.training.checkpoints.state import tensors_of
 from tagmill.training.checkpoints.weights import find_checkpoint, read_checkpoint_weights
 from tests.training.checkpoints.ranks import on_ranks, sharded_run
 from tests.training.checkpoints.small_run import LABELS, begun, saved, small_run, state_of, take_steps
+from tests.warm.python import called
 
 OBJECTS = ["00000-0000.safetensors", "vocabulary.json", "metadata.json", "done.json"]
 
@@ -119,12 +119,8 @@ def killed_at(folder: str, name: str) -> None:
 
 @pytest.mark.parametrize("name", OBJECTS)
 def test_a_kill_between_two_objects_leaves_the_older_checkpoint(tmp_path: Path, name: str) -> None:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.training.checkpoints.ranks"])
-    process = context.Process(target=killed_at, args=(str(tmp_path), name))
-    process.start()
-    process.join(120)
-    assert process.exitcode == -signal.SIGKILL
+    process = called(tmp_path / "call", killed_at, str(tmp_path), name)
+    assert process.wait(120) == -signal.SIGKILL
     assert steps_there(Store(str(tmp_path))) == [2]
     run = small_run(str(tmp_path), keep=1)
     with begun(run) as checkpoints:

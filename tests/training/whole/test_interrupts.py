@@ -1,7 +1,6 @@
 """Tests that a signal ends a run in lines, not in a traceback, wherever the run is: before its steps, within one, in an
 evaluation, and when it is already stopping."""
 
-import multiprocessing
 import os
 import signal
 import sys
@@ -21,6 +20,7 @@ from tagmill.training.stopping.at_once import LINE
 from tests.pipeline.corpora import Made
 from tests.training.runs import VIT, command, lines
 from tests.training.whole.worlds import WHOLE
+from tests.warm.python import called
 
 STOPPING = "stopping   after this step, with a checkpoint; a second signal ends the run at once\n"
 MODULES = {"train": tagmill.train, "one_step": one_step, "held_out": held_out}
@@ -61,14 +61,11 @@ def test_a_signal_ends_a_run_in_lines(whole_corpus: Made, tmp_path: Path, case: 
     module, name, call, signals, step = CASES[case]
     config = replace(VIT, corpus=whole_corpus.url, batch_size=16, steps=8, checkpoint_every=100, evaluate_every=64)
     config = replace(config, output=str(tmp_path / "model"))
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tagmill.train", "timm.models"])
     words = command(config)[3:]
-    process = context.Process(target=signalled, args=(words, module, name, call, signals, tmp_path / "said"))
-    process.start()
-    process.join(200)
+    process = called(tmp_path / "call", signalled, words, module, name, call, signals, tmp_path / "said")
+    status = process.wait(200)
     said = (tmp_path / "said").read_text()
-    assert process.exitcode == 128 + signals[-1], said
+    assert status == 128 + signals[-1], said
     assert "Traceback" not in said
     if step is None:
         assert said.endswith(LINE) and not steps_there(Store(config.output)), said

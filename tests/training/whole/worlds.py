@@ -5,12 +5,11 @@ agent's: no port is chosen that another program may have taken.
 """
 
 import json
-import multiprocessing
 import multiprocessing.connection
 import os
-import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,10 +17,10 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from tagmill.ingest.workers.process_setup import leave_out_pandas
 from tagmill.train import train
 from tagmill.training.config.train import TrainConfig
 from tests.training.runs import lines, weights_in
+from tests.warm.python import called
 
 PLACE = {"LOCAL_WORLD_SIZE": "1", "GLOO_SOCKET_IFNAME": "lo", "MASTER_ADDR": "127.0.0.1"}
 PLACE |= {"TORCHELASTIC_USE_AGENT_STORE": "True", "TORCHELASTIC_RESTART_COUNT": "0"}
@@ -48,42 +47,33 @@ def run_each(configs: Sequence[TrainConfig], ranks: int, once: Callable[[TrainCo
         for config in configs:
             once(config)
         return
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tagmill.train", "timm.models"])
     stores = [dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False) for _ in configs]
     work = [(config, str(store.port)) for config, store in zip(configs, stores, strict=True)]
     place = {**os.environ, **PLACE, "WORLD_SIZE": str(ranks)}
     said = [Path(f"{configs[0].output}.rank{rank}.txt") for rank in range(ranks)]
-    processes = []
+    processes = {}
     for rank, file in enumerate(said):
-        given = {**place, "RANK": str(rank), "LOCAL_RANK": str(rank)}
-        processes.append(context.Process(target=_rank, args=(work, once, given, file)))
-        processes[-1].start()
-    working = {process.sentinel: process for process in processes}
+        call, given = file.with_suffix(".call"), {**place, "RANK": str(rank), "LOCAL_RANK": str(rank)}
+        call.unlink(missing_ok=True)
+        process = called(call, _rank, work, once, file, environment=given)
+        processes[os.pidfd_open(process.pid)] = process
+    working = set(processes)
     while working:
-        ended = [working.pop(number) for number in multiprocessing.connection.wait(list(working), 200)]  # type: ignore[call-overload]
-        if not ended or any(process.exitcode for process in ended):
+        ended = multiprocessing.connection.wait(list(working), 200)  # type: ignore[call-overload]
+        working -= set(ended)
+        if not ended or any(processes[number].wait() for number in ended):
             break
-    for process in working.values():
-        process.kill()
-    for process in processes:
-        process.join()
-    codes = [process.exitcode for process in processes]
-    assert codes == [0] * ranks, f"{codes}: {[file.read_text() for file in said]}"
+    for number in working:
+        processes[number].kill()
+    codes = [process.wait() for process in processes.values()]
+    for number in processes:
+        os.close(number)
+    assert codes == [0] * ranks, f"{codes}: {[file.read_text() for file in said if file.exists()]}"
 
 
-def _rank(
-    work: Sequence[tuple[TrainConfig, str]],
-    once: Callable[[TrainConfig], object],
-    environment: Mapping[str, str],
-    said: Path,
-) -> None:
-    with said.open("w") as file:
-        sys.stdout = sys.stderr = file
-        os.environ.clear()
-        os.environ.update(environment)
+def _rank(work: Sequence[tuple[TrainConfig, str]], once: Callable[[TrainConfig], object], said: Path) -> None:
+    with said.open("w") as file, redirect_stdout(file), redirect_stderr(file):
         os.fsync = lambda descriptor: None
-        leave_out_pandas()  # pyarrow imports it with its first array, where it is installed
         torch.set_num_threads(1)
         try:
             for config, port in work:
