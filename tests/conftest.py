@@ -9,12 +9,13 @@ from collections.abc import Iterator, Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 from hypothesis import settings
 from PIL import Image
 
+from tagmill.training.parallel import garbage
 from tests.shards.azurite import azure_container, azurite
 from tests.shards.gcs_server import gcs
 from tests.shards.hub_server import hub
@@ -98,6 +99,17 @@ def without_waiting_for_the_disk() -> Iterator[None]:
     """Only a loss of power could show what was not synchronised: what a killed process wrote is in the system's memory."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda descriptor: None)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def without_searching_all_modules_for_garbage() -> Iterator[None]:
+    """Each run of the trainer would begin with it, in a process that has everything imported; Python still does so by itself
+    between runs. Processes that tests begin are as ever."""
+    names = ("isenabled", "enable", "disable", "freeze", "unfreeze")
+    with pytest.MonkeyPatch.context() as patch:
+        kept = {name: getattr(gc, name) for name in names}
+        patch.setattr(garbage, "gc", SimpleNamespace(collect=lambda: 0, **kept))
         yield
 
 

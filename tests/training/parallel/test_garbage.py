@@ -4,7 +4,14 @@ import gc
 
 import pytest
 
+from tagmill.training.parallel import garbage
 from tagmill.training.parallel.garbage import EVERY, collect_garbage, garbage_at_intervals
+
+
+@pytest.fixture(autouse=True)
+def real(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here alone; see tests/conftest.py."""
+    monkeypatch.setattr(garbage, "gc", gc)
 
 
 @pytest.mark.parametrize("automatic", [True, False])
@@ -26,5 +33,4 @@ def test_it_is_collected_at_intervals_of_steps(monkeypatch: pytest.MonkeyPatch) 
         for step in range(1, 2 * EVERY + 10):
             monkeypatch.setattr(gc, "collect", lambda step=step: collected.append(step))
             collect_garbage(step)
-        monkeypatch.undo()
     assert collected == [EVERY, 2 * EVERY]
