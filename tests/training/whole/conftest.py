@@ -12,13 +12,13 @@ from tests.training.whole.worlds import run
 
 @pytest.fixture(scope="session")
 def whole_corpus(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    """Has 90 images to train with, which 16 do not divide, and 31 held out."""
-    return make_corpus(tmp_path_factory.mktemp("whole"), [40, 30, 20], holdout=[31])
+    """Has 45 images to train with, which 16 do not divide, and 31 held out."""
+    return make_corpus(tmp_path_factory.mktemp("whole"), [20, 15, 10], holdout=[31])
 
 
 @pytest.fixture(scope="module")
 def undisturbed(whole_corpus: Made, tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
-    """Runs 24 steps, which cross four ends of an epoch, in one process. Each step's checkpoint is kept."""
+    """Runs 12 steps, which cross four ends of an epoch, in one process. Each step's checkpoint is kept."""
     output = tmp_path_factory.mktemp("undisturbed") / "model"
-    config = replace(VIT, corpus=whole_corpus.url, batch_size=16, steps=24, checkpoint_every=1, keep=24)
+    config = replace(VIT, corpus=whole_corpus.url, batch_size=16, steps=12, checkpoint_every=1, keep=12)
     return run(config, output=str(output))

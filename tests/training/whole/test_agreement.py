@@ -48,11 +48,11 @@ def test_processes_and_parts_change_nothing(undisturbed: TrainConfig, tmp_path: 
 
 
 def test_sharded_weights_change_nothing_and_each_resumes_the_other(undisturbed: TrainConfig, tmp_path: Path) -> None:
-    """FSDP takes steps 1 to 24, DDP goes back to step 16 of them and ends, and FSDP goes back to step 20 of those."""
-    config = run(undisturbed, 2, parallel="fsdp", checkpoint_every=4, output=str(tmp_path / "model"))
+    """FSDP takes steps 1 to 12, DDP goes back to step 8 of them and ends, and FSDP goes back to step 10 of those."""
+    config = run(undisturbed, 2, parallel="fsdp", checkpoint_every=2, output=str(tmp_path / "model"))
     assert farthest(undisturbed, config) < 1e-5
-    run(config, 2, resume="16", parallel="ddp")
+    run(config, 2, resume="8", parallel="ddp")
     assert farthest(undisturbed, config) < 1e-5
-    run(config, 2, resume="20", parallel="fsdp", checkpoint_every=100)
+    run(config, 2, resume="10", parallel="fsdp", checkpoint_every=100)
     assert farthest(undisturbed, config) < 1e-5
     assert losses(config) == pytest.approx(losses(undisturbed), rel=1e-5)

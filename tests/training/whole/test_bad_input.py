@@ -66,7 +66,7 @@ BEFORE: dict[str, tuple[dict[str, Any], str]] = {
     "no view": ({"view": "other"}, "no view 'other'.*has: default"),
     "an epoch without a whole batch": (
         {"batch_size": 128, "drop_last": True},
-        "90 samples, a batch 128.*drop_last off",
+        "45 samples, a batch 128.*drop_last off",
     ),
 }
 

@@ -24,7 +24,7 @@ from tests.pipeline.corpora import Made
 from tests.training.runs import VIT
 from tests.training.whole.worlds import WHOLE, run, run_each
 
-STEPS = range(2, 21, 2 if WHOLE else 6)
+STEPS = range(1, 11, 1 if WHOLE else 3)
 """The checkpoints from which a step is taken: ten, or four."""
 
 
@@ -59,8 +59,8 @@ def name_of(config: TrainConfig) -> str:
 def kinked(whole_corpus: Made, tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
     output = tmp_path_factory.mktemp("kinked") / "model"
     args: dict[str, int | float | bool | str] = {"norm_layer": "groupnorm1"}
-    config = replace(VIT, model="test_resnet", model_args=args, corpus=whole_corpus.url, batch_size=16, steps=24)
-    return run(config, checkpoint_every=2, keep=24, output=str(output))
+    config = replace(VIT, model="test_resnet", model_args=args, corpus=whole_corpus.url, batch_size=16, steps=12)
+    return run(config, checkpoint_every=1, keep=12, output=str(output))
 
 
 def gradients(config: TrainConfig, folder: Path, ranks: int, parts: int) -> list[torch.Tensor]:

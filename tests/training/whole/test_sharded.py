@@ -16,9 +16,9 @@ from tests.training.whole.worlds import WHOLE, evaluation, losses, run
 
 @pytest.fixture(scope="module")
 def replicated(whole_corpus: Made, tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
-    """Runs 12 steps on two processes with DDP, with parts, clipping and an average of the weights."""
+    """Runs 6 steps on two processes with DDP, with parts, clipping and an average of the weights."""
     output = tmp_path_factory.mktemp("replicated") / "model"
-    config = replace(VIT, corpus=whole_corpus.url, batch_size=16, steps=12, checkpoint_every=6, accumulation=2)
+    config = replace(VIT, corpus=whole_corpus.url, batch_size=16, steps=6, checkpoint_every=3, accumulation=2)
     return run(replace(config, clip=1.0, ema=100, output=str(output)), 2)
 
 
@@ -40,7 +40,7 @@ def test_divided_weights_take_the_same_steps(replicated: TrainConfig, tmp_path: 
 
 def test_a_run_goes_on_with_divided_weights(replicated: TrainConfig, tmp_path: Path) -> None:
     shutil.copytree(replicated.output, tmp_path / "model")
-    compare(replicated, run(replicated, 2, parallel="fsdp", resume="6", output=str(tmp_path / "model")))
+    compare(replicated, run(replicated, 2, parallel="fsdp", resume="3", output=str(tmp_path / "model")))
 
 
 def test_a_process_with_fewer_images_takes_part_in_all_passes(tmp_path: Path) -> None:
