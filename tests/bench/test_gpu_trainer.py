@@ -1,6 +1,7 @@
 """Tests the runs of `tagmill train` in each way that a GPU has: their commands, and one of them on the CPU."""
 
 import argparse
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,16 +10,23 @@ from tagmill.bench import corpora, measure
 from tagmill.bench.gpu import cases, trainer
 from tagmill.train import TRAIN_COMMAND
 from tests.pipeline.corpora import picture
+from tests.warm.python import warm_python
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("trainer")
+    (folder / "pictures").mkdir()
+    for number in range(8):
+        (folder / "pictures" / f"{number}.jpg").write_bytes(picture(number, 96, 80))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(measure, "ROOT", folder)
+        return corpora.prepare(measure.pictures(folder / "pictures"), 64) / "corpus"
 
 
 @pytest.fixture
-def options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> argparse.Namespace:
-    monkeypatch.setattr(measure, "ROOT", tmp_path)
+def options(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> argparse.Namespace:
     monkeypatch.setattr(trainer, "SIZE", 32)
-    (tmp_path / "pictures").mkdir()
-    for number in range(8):
-        (tmp_path / "pictures" / f"{number}.jpg").write_bytes(picture(number, 96, 80))
-    corpus = corpora.prepare(measure.pictures(tmp_path / "pictures"), 64) / "corpus"
     values = {"model": "test_resnet", "device": "cpu", "backend": "cpu", "batch": 4, "threads": 1, "streams": 2}
     return argparse.Namespace(corpus=str(corpus), lines=2, every=1, **values)
 
@@ -42,7 +50,9 @@ def test_the_benchmark_has_a_case_for_each_way() -> None:
 
 
 @pytest.mark.slow
-def test_two_processes_are_measured(options: argparse.Namespace) -> None:
+def test_two_processes_are_measured(options: argparse.Namespace, monkeypatch: pytest.MonkeyPatch) -> None:
     options.way = "FSDP2"
+    monkeypatch.setattr(sys, "executable", warm_python())
+    monkeypatch.setenv("PYTHON_EXEC", warm_python())  # with which torchrun begins its processes
     found = trainer.run(options)
     assert found["processes"] == 2 and found["images_per_second"] > 0 and found["loss"] > 0
