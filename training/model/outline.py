@@ -36,6 +36,6 @@ class _Unfilled(TorchFunctionMode):
 @contextmanager
 def outlined() -> Iterator[None]:
     """Within it networks are built on torch's meta device, which has no memory, and nothing is done to fill them: there each
-    such call computes shapes only, by way of Python, which takes most of the time."""
+    call computes shapes only, by way of Python, which takes most of the time."""
     with torch.device("meta"), _Unfilled():
         yield
