@@ -13,6 +13,9 @@ class Reason(StrEnum):
     HOST_DOWN = "host_down"
     ROBOTS = "robots"
     OPTED_OUT = "opted_out"
+    CONTENT_SIGNAL = "content_signal"
+    CONTENT_USAGE = "content_usage"
+    TDM_RESERVED = "tdm_reserved"
     BAD_HEADERS = "bad_headers"
     REDIRECTS = "redirects"
     NOT_FOUND = "not_found"
@@ -53,6 +56,9 @@ _MEANINGS = {
     Reason.HOST_DOWN: "the host failed too often in a row, so its circuit is open (--host-failures)",
     Reason.ROBOTS: "forbidden by the robots.txt of the host or of a redirect's target, or that file cannot be read",
     Reason.OPTED_OUT: "the X-Robots-Tag of the answer forbids this use (noai, noimageai, noindex, noimageindex)",
+    Reason.CONTENT_SIGNAL: "the robots.txt of the host or a header of the answer says Content-Signal: ai-train=no",
+    Reason.CONTENT_USAGE: "the robots.txt of the host or a header of the answer says Content-Usage: train-ai=n",
+    Reason.TDM_RESERVED: "a header of the answer reserves text and data mining (tdm-reservation: 1)",
     Reason.BAD_HEADERS: "the headers of the answer are malformed or too large",
     Reason.REDIRECTS: "too many redirects (--max-redirects), or a redirect without a valid target",
     Reason.NOT_FOUND: "the host answered 404 or 410, or the file is missing",

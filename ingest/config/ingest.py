@@ -23,6 +23,9 @@ _BEFORE: dict[str, Any] = {
     "sha256_column": None,
     "md5_column": None,
     "altered": "reject",
+    "honour_content_signal": False,
+    "honour_content_usage": False,
+    "honour_tdm": False,
 }
 _COLUMN_FIELDS = (
     *("url_column", "tags_column", "caption_column", "licence_column", "page_column", "sha256_column", "md5_column"),

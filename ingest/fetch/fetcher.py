@@ -30,7 +30,7 @@ from tagmill.ingest.fetch.robots_rules import (
 from tagmill.ingest.http.accept_header import accept_pictures
 from tagmill.ingest.http.answers import Address, Expectation, Reply
 from tagmill.ingest.http.client import Client
-from tagmill.ingest.http.opt_out import agents_of
+from tagmill.ingest.http.opt_out import Obeyed, agents_of
 from tagmill.ingest.http.proxy import Proxies, RefusedHostError
 from tagmill.ingest.http.public_addresses import may_be_public
 from tagmill.ingest.http.retries import RetryBudget, backoff
@@ -99,8 +99,8 @@ class Fetcher:
         self._connect = config.timeout / (
             config.retries + 1
         )  # seconds; a connect that hangs leaves time for another try
-        heard = self._agents if config.honour_opt_outs else None
-        self._client = Client(config.user_agent, self._connect, heard, allow_private=config.allow_private)
+        self._obeyed = obeyed_by(config)
+        self._client = Client(config.user_agent, self._connect, self._obeyed, allow_private=config.allow_private)
 
     async def __aenter__(self) -> Self:
         # Names are resolved in threads. asyncio's default pool has about as many threads as cores, and dead name
@@ -202,6 +202,8 @@ class Fetcher:
             return Reply(reason=found.reason, detail=found.detail)
         if not found.allow(url):
             return Reply(reason=Reason.ROBOTS, detail="Disallow")
+        if (refused := found.signals.forbidding(url, self._obeyed.signals)) is not None:
+            return Reply(reason=refused[0], detail=f"robots.txt: {refused[1]}")
         return min(found.crawl_delay, self._config.max_crawl_delay) * self._workers
 
     async def _request_once(self, url: URL, deadline: Deadline, wanted: Expectation, gap: float) -> Reply:
@@ -269,6 +271,17 @@ class Fetcher:
     ) -> Reply:
         async with deadline.passing():
             return await self._client.request_leniently(url, proxy, wanted, address)
+
+
+def obeyed_by(config: FetchOptions) -> Obeyed:
+    """Returns which statements of sites a config obeys."""
+    signals = {
+        Reason.CONTENT_SIGNAL: config.honour_content_signal,
+        Reason.CONTENT_USAGE: config.honour_content_usage,
+        Reason.TDM_RESERVED: config.honour_tdm,
+    }
+    agents = agents_of(config.user_agent) if config.honour_opt_outs else None
+    return Obeyed(agents, frozenset(reason for reason, is_honoured in signals.items() if is_honoured))
 
 
 def _with_host(reply: Reply, url: URL, first: str | None) -> Reply:

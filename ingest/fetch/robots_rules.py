@@ -1,7 +1,7 @@
 """Reads robots.txt (RFC 9309): which URLs of a host may be fetched, and how fast. protego matches paths.
 
-Only the rules of the groups that apply to us are kept, as a short text of `Allow`, `Disallow` and `Crawl-delay` lines.
-That text is what is stored, sent to workers and compiled again.
+Only the rules of the groups that apply to us are kept, as a short text of `Allow`, `Disallow` and `Crawl-delay` lines, and of
+those that speak of training (`http/usage_signals.py`). That text is what is stored, sent to workers and compiled again.
 """
 
 import re
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from protego import Protego
 from yarl import URL
 
+from tagmill.ingest.http.usage_signals import PathSignals, signal_line
 from tagmill.ingest.reasons import Reason
 
 MAX_ROBOTS_BYTES = 500 * 1024  # of a file that are read (RFC 9309, 2.5)
@@ -30,6 +31,7 @@ _NO_RULES_REASONS = frozenset(
     [Reason.EMPTY, Reason.NOT_FOUND, Reason.REDIRECTS, Reason.PRIVATE_ADDRESS, Reason.TOO_BIG]
 )
 _TOO_MANY_REQUESTS = 429
+_SIGNAL = "Content-"  # all signals begin with it, and no rule
 
 
 def origin_of(url: URL) -> str:
@@ -70,7 +72,8 @@ def judge(
 
 
 def own_rules(body: bytes, agents: frozenset[str]) -> str:
-    """Returns the rules of the groups that name one of `agents` (lower case), or else of the `*` groups, one a line.
+    """Returns the rules of the groups that name one of `agents` (lower case), or else of the `*` groups, one a line. Signals
+    before the first group are for all.
 
     The last line of a file that was cut at `MAX_ROBOTS_BYTES` is ignored: half a path forbids more than was meant.
     """
@@ -81,11 +84,12 @@ def own_rules(body: bytes, agents: frozenset[str]) -> str:
     everybody: dict[str, None] = {}
     is_named = False  # whether a group names us, even one without rules
     groups: list[dict[str, None]] = []  # to which the next rules belong
+    for_all = True  # no group has begun
     in_names = False
     for name, value in _lines(text):
         if name in _AGENT:
             groups = groups if in_names else []
-            in_names = True
+            in_names, for_all = True, False
             if value == "*":
                 groups.append(everybody)
             elif re.split(r"[/\s]", value, maxsplit=1)[0].lower() in agents:
@@ -96,6 +100,10 @@ def own_rules(body: bytes, agents: frozenset[str]) -> str:
             for rules in groups:
                 if value:
                     rules[f"{_RULES[name]}: {value}"] = None
+        elif (signal := signal_line(name, value)) is not None:
+            in_names = False
+            for rules in [named, everybody] if for_all else groups:
+                rules[signal] = None
     return "\n".join(named if is_named else everybody)
 
 
@@ -112,6 +120,7 @@ class RobotsRules:
 
     def __init__(self, text: str) -> None:
         """`text` is what `own_rules` returns."""
+        self.signals = PathSignals(line for line in text.splitlines() if line.startswith(_SIGNAL))
         self._found = Protego.parse(f"User-agent: *\n{text}") if text else None
         self.crawl_delay = (self._found.crawl_delay("*") or 0.0) if self._found else 0.0  # seconds
 

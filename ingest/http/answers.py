@@ -8,7 +8,7 @@ from typing import Any
 
 from tagmill.ingest.http.content_encoding import TooBigError, TruncatedBodyError, codings_of, decode_body
 from tagmill.ingest.http.lenient_parser import MAX_HEAD_BYTES
-from tagmill.ingest.http.opt_out import opt_out
+from tagmill.ingest.http.opt_out import Obeyed
 from tagmill.ingest.http.retries import retry_after
 from tagmill.ingest.reasons import Reason
 
@@ -53,11 +53,10 @@ class Reply:
         return self.wait > 0 and self.http_status in _BUSY
 
 
-def reply_from_head(status: int, headers: Any, wanted: Expectation, agents: frozenset[str] | None) -> Reply | None:
+def reply_from_head(status: int, headers: Any, wanted: Expectation, obeyed: Obeyed) -> Reply | None:
     """Returns the reply that status and headers decide; None: the body is needed.
 
-    `headers` is a case-insensitive multidict. `agents` are the names by which opt-out headers address us (None:
-    opt-outs are ignored).
+    `headers` is a case-insensitive multidict.
     """
     if sum(len(name) + len(value) for name, value in headers.items()) > MAX_HEAD_BYTES:
         return Reply(
@@ -69,10 +68,8 @@ def reply_from_head(status: int, headers: Any, wanted: Expectation, agents: froz
         reason = Reason.NOT_FOUND if status in _GONE else Reason.HTTP_ERROR
         retryable, wait = status in RETRYABLE_STATUS, retry_after(headers.get("Retry-After")) or 0.0
         return Reply(reason=reason, detail=f"HTTP {status}", http_status=status, retryable=retryable, wait=wait)
-    if agents is not None and not wanted.is_robots:
-        rule = opt_out(headers.getall("X-Robots-Tag", ()), agents)
-        if rule is not None:
-            return Reply(reason=Reason.OPTED_OUT, detail=f"X-Robots-Tag: {rule}", http_status=status)
+    if not wanted.is_robots and (found := obeyed.forbids(headers)) is not None:
+        return Reply(reason=found[0], detail=found[1], http_status=status)
     return None
 
 

@@ -15,6 +15,7 @@ from yarl import URL
 from tagmill.ingest.http.answers import RETRYABLE_STATUS, Address, Expectation, Reply, reply_from_body, reply_from_head
 from tagmill.ingest.http.connection_errors import describe_connection_error
 from tagmill.ingest.http.lenient_parser import MAX_LINE_BYTES
+from tagmill.ingest.http.opt_out import Obeyed
 from tagmill.ingest.http.single_request import SingleRequest, send_once
 from tagmill.ingest.http.sockets import OUT_OF_FILES, PrivateAddressError, SocketFactory, raise_open_file_limit
 from tagmill.ingest.reasons import Reason
@@ -61,14 +62,13 @@ class _Response(aiohttp.ClientResponse):
 class Client:
     """Makes one request per call. Used as an async context manager, which holds the connections.
 
-    `connect` is the connect timeout in seconds. `agents` are the names by which opt-out headers address us (None:
-    opt-outs are ignored).
+    `connect` is the connect timeout in seconds.
     """
 
-    def __init__(self, user_agent: str, connect: float, agents: frozenset[str] | None, *, allow_private: bool) -> None:
+    def __init__(self, user_agent: str, connect: float, obeyed: Obeyed, *, allow_private: bool) -> None:
         self._user_agent = user_agent
         self._connect = connect
-        self._agents = agents
+        self._obeyed = obeyed
         self._allow_private = allow_private
         self._sessions = AsyncExitStack()
         self._direct: _Sessions | None = None
@@ -125,7 +125,7 @@ class Client:
                 .get(url, allow_redirects=False, proxy=proxy, headers=accept) as response
             ):
                 assert isinstance(response, _Response)
-                decided = reply_from_head(response.status, response.headers, wanted, self._agents)
+                decided = reply_from_head(response.status, response.headers, wanted, self._obeyed)
                 return decided or await self._body(response, wanted)
         except aiohttp.ConnectionTimeoutError:
             return Reply(reason=Reason.TIMEOUT, detail="no connection in time", retryable=True, host_failed=True)
@@ -147,7 +147,7 @@ class Client:
 
     async def request_leniently(self, url: URL, proxy: str | None, wanted: Expectation, address: Address) -> Reply:
         """Makes the same request with the lenient parser, to a checked address, on a connection that is closed afterwards."""
-        asking = SingleRequest(url, address, proxy, self._user_agent, self._connect, self._agents)
+        asking = SingleRequest(url, address, proxy, self._user_agent, self._connect, self._obeyed)
         try:
             return await send_once(asking, self._sessions_for(proxy).sockets, wanted)
         except OSError as error:

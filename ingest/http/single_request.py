@@ -17,6 +17,7 @@ from yarl import URL
 from tagmill.ingest.http.answers import RETRYABLE_STATUS, Address, Expectation, Reply, reply_from_body, reply_from_head
 from tagmill.ingest.http.connection_errors import describe_connection_error
 from tagmill.ingest.http.lenient_parser import MAX_LINE_BYTES, AnswerError, LenientReader
+from tagmill.ingest.http.opt_out import Obeyed
 from tagmill.ingest.http.sockets import OUT_OF_FILES, PrivateAddressError, SocketFactory
 from tagmill.ingest.reasons import Reason
 
@@ -35,7 +36,7 @@ class SingleRequest:
     proxy: str | None
     user_agent: str
     connect: float  # connect timeout in seconds
-    agents: frozenset[str] | None  # see `reply_from_head`
+    obeyed: Obeyed
 
 
 class LenientHosts:
@@ -75,7 +76,7 @@ async def send_once(asking: SingleRequest, sockets: SocketFactory, wanted: Expec
             writer.write(_request(asking, wanted))
             lenient = LenientReader(reader)
             head = await lenient.head()
-            decided = reply_from_head(head.status, head.headers, wanted, asking.agents)
+            decided = reply_from_head(head.status, head.headers, wanted, asking.obeyed)
             if decided is not None:
                 return decided
             status = head.status

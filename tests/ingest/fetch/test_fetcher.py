@@ -357,6 +357,27 @@ def test_opt_outs_are_honoured_by_default(liar: Liar, headers: list[tuple[str, s
     assert liar.hits["/"] == 2  # it is an answer, and not asked for again
 
 
+SIGNALS = {
+    "honour_content_signal": (("Content-Signal", "ai-train=no"), Reason.CONTENT_SIGNAL),
+    "honour_content_usage": (("Content-Usage", "train-ai=n"), Reason.CONTENT_USAGE),
+    "honour_tdm": (("tdm-reservation", "1"), Reason.TDM_RESERVED),
+}
+
+
+@pytest.mark.parametrize("flag", SIGNALS)
+def test_signals_against_training_are_honoured_each_by_its_own_flag(liar: Liar, flag: str) -> None:
+    header, reason = SIGNALS[flag]
+    liar.answers["/"] = Lie(b"pixels", headers=(header,))
+    others = dict.fromkeys(SIGNALS.keys() - {flag}, False)
+    (heard,) = get(liar.url("/"), honour_opt_outs=False, **others)
+    assert (heard.reason, heard.detail, heard.body) == (reason, ": ".join(header), None)
+    assert get(liar.url("/"), **{flag: False})[0].body == b"pixels"
+    every = Lie(b"pixels", headers=tuple(header for header, _ in SIGNALS.values()))
+    liar.answers["/every"] = every
+    assert get(liar.url("/every"), **dict.fromkeys(SIGNALS, False))[0].body == b"pixels"
+    assert get(liar.url("/every"))[0].body is None
+
+
 def test_a_custom_user_agent_may_be_named_by_opt_outs(liar: Liar) -> None:
     liar.answers["/"] = Lie(b"pixels", headers=(("X-Robots-Tag", "examplebot: noai"),))
     assert get(liar.url("/"), user_agent="Examplebot/2 (me@example.org)")[0].reason == Reason.OPTED_OUT

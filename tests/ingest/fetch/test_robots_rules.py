@@ -37,6 +37,11 @@ def allowed(text: str, path: str, agents: frozenset[str] = US) -> bool:
         ("Disallow: /others\nUser-agent: *\nDisallow: /a", "Disallow: /a"),
         ("\ufeffuser-agent:*\rdisalow : /a # why\r\nCRAWL-DELAY: 3\nnonsense\n: /x", "Disallow: /a\nCrawl-delay: 3"),
         ("User-agent: *\nDisallow: /a\x0b\u2028Allow: /\x00", "Disallow: /aAllow: /\x00"),
+        ("User-agent: *\nContent-Signal: search=yes,ai-train=no\nAllow: /", "Content-Signal: ai-train=no\nAllow: /"),
+        ("Content-Usage: train-ai=n\nUser-agent: x\nContent-Usage: /a train-ai=y\nUser-agent: *\nDisallow: /a",
+         "Content-Usage: train-ai=n\nDisallow: /a"),  # before all groups: for all
+        ("User-agent: *\nContent-Usage: train-ai=n\nUser-agent: tagmill\nAllow: /", "Allow: /"),
+        ("User-agent: *\nContent-Signal: search=no", ""),
         ("", ""),
     ],
 )  # fmt: skip

@@ -16,6 +16,7 @@ from yarl import URL
 
 from tagmill.ingest.http import single_request, sockets
 from tagmill.ingest.http.answers import Expectation, Reply
+from tagmill.ingest.http.opt_out import Obeyed
 from tagmill.ingest.http.single_request import (
     LENIENT_AFTER,
     LENIENT_SECONDS,
@@ -63,7 +64,9 @@ def head_of(connection: socket.socket) -> str:
 
 
 def ask(url: str, port: int, proxy: str | None = None, *, public_only: bool = False, connect: float = 5.0) -> Reply:
-    asking = SingleRequest(URL(url, encoded=True), ("127.0.0.1", port), proxy, "tagmill/1", connect, frozenset())
+    asking = SingleRequest(
+        URL(url, encoded=True), ("127.0.0.1", port), proxy, "tagmill/1", connect, Obeyed(frozenset())
+    )
 
     async def run() -> Reply:
         async with asyncio.timeout(10):
