@@ -127,6 +127,8 @@ def _partition(run: RunContext) -> PartitionManifest:
     with run.stage("partition"), FirstLook(config, default_view_rules(config).match) as look:
         manifest = partition(config, run.store, run.spool, base.num_files if base else 0, look.see)
         check_partitions(config, manifest.rows, manifest.num_parts, base.before if base else NOTHING_BEFORE)
+        if advice := config.contact_advice(manifest.rows):
+            log.warning(advice)
         if base:
             partition_known(base.corpus, manifest, run.store, run.spool, config.processes)
     return manifest

@@ -1,11 +1,18 @@
 """Options of fetching: limits, patience and politeness."""
 
+import re
 from dataclasses import dataclass, field
 from typing import Annotated
 
 from tagmill.ingest.config.options import Options
 from tagmill.ingest.config.stages import FETCH, NO_BYTE
 from tagmill.shards.settings.ranges import Between, Count, CountOrZero, Seconds
+
+ROWS_UNNAMED = 10_000
+NO_CONTACT = (
+    "The User-Agent says nothing of who you are. With --contact, a URL or mail address, owners of sites can write to you "
+    "before they shut you out."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,9 +54,28 @@ class FetchOptions(Options):
     robots_max_age: Annotated[float, Between(0)] = field(default=86400.0, metadata=NO_BYTE)
     """Seconds after which a resumed run fetches robots.txt again."""
     user_agent: str = field(default="tagmill/0 (image corpus builder)", metadata=NO_BYTE)
-    """User-Agent header of requests; give an address where you can be reached."""
+    """User-Agent header of requests; its first word is the name that robots.txt may use."""
+    contact: str | None = field(default=None, metadata=NO_BYTE)
+    """URL or mail address where the owners of sites reach you; it is added to the User-Agent."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.user_agent.strip() or not self.user_agent.isascii() or not self.user_agent.isprintable():
             self._refuse("user_agent", "give printable ASCII, since it is sent as a header")
+        if self.contact is not None and not _is_contact(self.contact):
+            self._refuse("contact", "give a URL (https://example.org/bot) or a mail address, in ASCII")
+
+    def contact_advice(self, rows: int) -> str | None:
+        """Returns what to say before so many rows of strangers' hosts are fetched under nobody's name; None: nothing."""
+        unnamed = self.contact is None and self.user_agent == FetchOptions.user_agent
+        return NO_CONTACT if unnamed and rows > ROWS_UNNAMED and not self.allow_private else None
+
+    @property
+    def full_user_agent(self) -> str:
+        """The User-Agent header: `user_agent`, and `contact` as crawlers give it."""
+        return self.user_agent if self.contact is None else f"{self.user_agent} (+{self.contact})"
+
+
+def _is_contact(text: str) -> bool:
+    """Whether a text is a URL of the web or a mail address, without characters that end a comment of the header."""
+    return re.fullmatch(r"(?:https?://[!-'*-~]+|(?:mailto:)?[!-'*-?A-~]+@[!-'*-~]+)", text) is not None

@@ -100,7 +100,7 @@ class Fetcher:
             config.retries + 1
         )  # seconds; a connect that hangs leaves time for another try
         self._obeyed = obeyed_by(config)
-        self._client = Client(config.user_agent, self._connect, self._obeyed, allow_private=config.allow_private)
+        self._client = Client(config.full_user_agent, self._connect, self._obeyed, allow_private=config.allow_private)
 
     async def __aenter__(self) -> Self:
         # Names are resolved in threads. asyncio's default pool has about as many threads as cores, and dead name

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tagmill.ingest.config.fetch import ROWS_UNNAMED
 from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.config.stages import (
     FETCH,
@@ -34,6 +35,10 @@ WRONG: list[tuple[str, Any]] = [
         ("output", "hf://datasets/a/b"),
         ("name", ""),
         ("user_agent", ""),
+        *[
+            ("contact", text)
+            for text in ("", "me", "ftp://x/", "a b@c.org", "a@b.org)", "https://x/\r\nHost: y", "ü@b.org")
+        ],
     ],
     *[("user_agent", "me\r\nHost: you"), ("user_agent", "ü"), ("url_column", ""), ("tags_column", "url")],
     *[
@@ -152,6 +157,7 @@ NO_MATTER: dict[str, Any] = {
     "timeout": 1.0,
     "retries": 0,
     "user_agent": "b",
+    "contact": "https://example.org/bot",
     "processes": 77,
     "decoders": 3,
     "mixed_stack": True,
@@ -195,6 +201,16 @@ def test_a_column_is_the_same_by_flag_and_by_habit() -> None:
     assert config(url_column="url", tags_column="tags").digest() == config().digest()
     assert config(preset="laion", url_column="URL").digest() == config(preset="laion").digest()
     assert config(url_column="URL", caption_column="TEXT").digest() != config(preset="laion", url_column="x").digest()
+
+
+def test_a_contact_is_in_the_user_agent_and_its_absence_is_said_of_long_lists() -> None:
+    assert config().full_user_agent == config().user_agent
+    for contact in ("https://example.org/bot?a=1", "you@example.org", "mailto:you@example.org"):
+        assert config(user_agent="bot/1", contact=contact).full_user_agent == f"bot/1 (+{contact})"
+    assert config().contact_advice(ROWS_UNNAMED) is None
+    assert "--contact" in str(config().contact_advice(ROWS_UNNAMED + 1))
+    for named in ({"contact": "you@example.org"}, {"user_agent": "mine/1 (+https://x)"}, {"allow_private": True}):
+        assert config(**named).contact_advice(10**9) is None
 
 
 def test_it_is_frozen() -> None:

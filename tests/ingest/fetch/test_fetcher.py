@@ -378,6 +378,12 @@ def test_signals_against_training_are_honoured_each_by_its_own_flag(liar: Liar, 
     assert get(liar.url("/every"))[0].body is None
 
 
+def test_the_contact_is_sent_with_the_user_agent(liar: Liar) -> None:
+    liar.answers["/"] = Lie(b"pixels", headers=(("X-Robots-Tag", "mybot: noai"),))
+    assert get(liar.url("/"), user_agent="mybot/1", contact="you@example.org")[0].reason == Reason.OPTED_OUT
+    assert "user-agent: mybot/1 (+you@example.org)\r\n" in liar.heads[-1].lower()
+
+
 def test_a_custom_user_agent_may_be_named_by_opt_outs(liar: Liar) -> None:
     liar.answers["/"] = Lie(b"pixels", headers=(("X-Robots-Tag", "examplebot: noai"),))
     assert get(liar.url("/"), user_agent="Examplebot/2 (me@example.org)")[0].reason == Reason.OPTED_OUT
