@@ -58,7 +58,7 @@ _MEANINGS = {
     Reason.OPTED_OUT: "the X-Robots-Tag of the answer forbids this use (noai, noimageai, noindex, noimageindex)",
     Reason.CONTENT_SIGNAL: "the robots.txt of the host or a header of the answer says Content-Signal: ai-train=no",
     Reason.CONTENT_USAGE: "the robots.txt of the host or a header of the answer says Content-Usage: train-ai=n",
-    Reason.TDM_RESERVED: "a header of the answer reserves text and data mining (tdm-reservation: 1)",
+    Reason.TDM_RESERVED: "the tdmrep.json of the host or a header of the answer reserves text and data mining",
     Reason.BAD_HEADERS: "the headers of the answer are malformed or too large",
     Reason.REDIRECTS: "too many redirects (--max-redirects), or a redirect without a valid target",
     Reason.NOT_FOUND: "the host answered 404 or 410, or the file is missing",

@@ -48,7 +48,7 @@ class FetchOptions(Options):
     honour_content_usage: bool = field(default=True, metadata=FETCH)
     """Reject images whose host, in robots.txt or a header, says `Content-Usage: train-ai=n`."""
     honour_tdm: bool = field(default=True, metadata=FETCH)
-    """Reject images whose header says `tdm-reservation: 1`."""
+    """Reject images whose host, in tdmrep.json or a header, reserves text and data mining (TDMRep)."""
     max_crawl_delay: Annotated[float, Between(0, 3600)] = field(default=1.0, metadata=NO_BYTE)
     """Longest delay between two requests to a host that its robots.txt can set, seconds."""
     robots_max_age: Annotated[float, Between(0)] = field(default=86400.0, metadata=NO_BYTE)

@@ -24,6 +24,7 @@ from tagmill.ingest.fetch.robots_rules import (
     MAX_ROBOTS_REDIRECTS,
     ROBOTS_PATH,
     RobotsAnswer,
+    RobotsRules,
     judge,
     origin_of,
 )
@@ -36,6 +37,7 @@ from tagmill.ingest.http.public_addresses import may_be_public
 from tagmill.ingest.http.retries import RetryBudget, backoff
 from tagmill.ingest.http.single_request import LenientHosts
 from tagmill.ingest.http.urls import describe_bad_url, parsed_url, resolve_redirect
+from tagmill.ingest.http.usage_signals import MAX_TDMREP_BYTES, TDMREP_PATH, file_of, reservation_lines
 from tagmill.ingest.progress.host_times import HostLatency
 from tagmill.ingest.reasons import Reason
 
@@ -60,6 +62,7 @@ class Fetched:
     encoding: str | None = None  # content codings that could not be removed from the body
 
 
+_TDMREP = Expectation("application/json, */*;q=0.1", MAX_TDMREP_BYTES, MAX_ROBOTS_REDIRECTS, is_robots=True)
 _ROBOTS = Expectation("text/plain, */*;q=0.1", MAX_ROBOTS_BYTES, MAX_ROBOTS_REDIRECTS, is_robots=True)
 
 
@@ -126,9 +129,24 @@ class Fetcher:
         """Fetches the robots.txt of an origin, up to `MAX_ROBOTS_BYTES`."""
         return await self._fetch(origin + ROBOTS_PATH, _ROBOTS)
 
-    async def _rules_of(self, origin: str) -> RobotsAnswer:
+    async def rules_of(self, origin: str) -> tuple[Fetched, RobotsAnswer]:
+        """Fetches the robots.txt of an origin, and its tdmrep.json if that is obeyed and may be asked for.
+
+        Returns the answer to the first request, and the rules of both.
+        """
         found = await self.robots_txt(origin)
-        return judge(found.body, found.reason, found.detail, found.http_status, self._agents)
+        answer = judge(found.body, found.reason, found.detail, found.http_status, self._agents)
+        if answer.reason is not None or Reason.TDM_RESERVED not in self._obeyed.signals:
+            return found, answer
+        rules = RobotsRules(answer.rules)
+        if not rules.allow(URL(origin + TDMREP_PATH)):
+            return found, answer
+        await asyncio.sleep(min(rules.crawl_delay, self._config.max_crawl_delay))
+        lines = reservation_lines((await self._fetch(origin + TDMREP_PATH, _TDMREP)).body)
+        return found, replace(answer, rules="\n".join(filter(None, [answer.rules, *lines])))
+
+    async def _rules_of(self, origin: str) -> RobotsAnswer:
+        return (await self.rules_of(origin))[1]
 
     async def _fetch(self, url: str, wanted: Expectation) -> Fetched:
         deadline, entered = Deadline(self._config.timeout), time.monotonic()
@@ -203,7 +221,7 @@ class Fetcher:
         if not found.allow(url):
             return Reply(reason=Reason.ROBOTS, detail="Disallow")
         if (refused := found.signals.forbidding(url, self._obeyed.signals)) is not None:
-            return Reply(reason=refused[0], detail=f"robots.txt: {refused[1]}")
+            return Reply(reason=refused[0], detail=f"{file_of(refused[0])}: {refused[1]}")
         return min(found.crawl_delay, self._config.max_crawl_delay) * self._workers
 
     async def _request_once(self, url: URL, deadline: Deadline, wanted: Expectation, gap: float) -> Reply:

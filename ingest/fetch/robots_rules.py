@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from protego import Protego
 from yarl import URL
 
-from tagmill.ingest.http.usage_signals import PathSignals, signal_line
+from tagmill.ingest.http.usage_signals import LINE_PREFIXES, PathSignals, signal_line
 from tagmill.ingest.reasons import Reason
 
 MAX_ROBOTS_BYTES = 500 * 1024  # of a file that are read (RFC 9309, 2.5)
@@ -31,7 +31,6 @@ _NO_RULES_REASONS = frozenset(
     [Reason.EMPTY, Reason.NOT_FOUND, Reason.REDIRECTS, Reason.PRIVATE_ADDRESS, Reason.TOO_BIG]
 )
 _TOO_MANY_REQUESTS = 429
-_SIGNAL = "Content-"  # all signals begin with it, and no rule
 
 
 def origin_of(url: URL) -> str:
@@ -120,7 +119,7 @@ class RobotsRules:
 
     def __init__(self, text: str) -> None:
         """`text` is what `own_rules` returns."""
-        self.signals = PathSignals(line for line in text.splitlines() if line.startswith(_SIGNAL))
+        self.signals = PathSignals(line for line in text.splitlines() if line.startswith(LINE_PREFIXES))
         self._found = Protego.parse(f"User-agent: *\n{text}") if text else None
         self.crawl_delay = (self._found.crawl_delay("*") or 0.0) if self._found else 0.0  # seconds
 

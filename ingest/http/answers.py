@@ -27,7 +27,7 @@ class Expectation:
     accept: str
     most: int  # most bytes of a body
     redirects: int  # most redirects that are followed
-    is_robots: bool = False  # robots.txt itself: cut at `most` bytes, and exempt from robots rules and opt-outs
+    is_robots: bool = False  # robots.txt or tdmrep.json: cut at `most` bytes, exempt from robots rules and opt-outs
 
 
 @dataclass(frozen=True, slots=True)

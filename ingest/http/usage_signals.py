@@ -1,10 +1,12 @@
 """What sites say of training on their content: `Content-Signal`, `Content-Usage` and `tdm-reservation`.
 
 Content-Signal is that of contentsignals.org (`ai-train=no`), Content-Usage that of the IETF's drafts draft-ietf-aipref-attach
-and -vocab (`train-ai=n`), both as headers and as lines of robots.txt, there with an optional path; tdm-reservation is a header
-of the W3C community group's TDMRep. The drafts do not say whether they mean classifiers: a "no" is taken for one.
+and -vocab (`train-ai=n`), both as headers and as lines of robots.txt, there with an optional path. tdm-reservation is a header
+of the W3C community group's TDMRep, whose file `/.well-known/tdmrep.json` says it by paths. The drafts do not say whether they
+mean classifiers: a "no" is taken for one.
 """
 
+import json
 import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -27,8 +29,14 @@ _SIGNALS = {
     Reason.CONTENT_SIGNAL: _Signal("Content-Signal", "ai-train", frozenset(["no"]), frozenset(["yes"])),
     Reason.CONTENT_USAGE: _Signal("Content-Usage", "train-ai", frozenset(["n", "?0"]), frozenset(["y", "?1"])),
 }
+_RESERVATION = "TDM-Reservation"
 _BY_FIELD = {signal.field.lower(): reason for reason, signal in _SIGNALS.items()}
+LINE_PREFIXES = ("Content-", f"{_RESERVATION}: ")
+"""Every line that `PathSignals` reads begins with one of these, and no rule of robots.txt does."""
 _RESERVED = "tdm-reservation"
+TDMREP_PATH = "/.well-known/tdmrep.json"
+MAX_TDMREP_BYTES = 500 * 1024
+MAX_LOCATIONS = 10_000  # of a file that are read
 KINDS = frozenset([*_SIGNALS, Reason.TDM_RESERVED])
 _ESCAPE = re.compile(r"%[0-9a-fA-F]{2}")
 
@@ -73,6 +81,28 @@ def signal_line(field: str, value: str) -> str | None:
     return f"{signal.field}: {path}{' ' if path else ''}{signal.key}={answer}"
 
 
+def file_of(reason: Reason) -> str:
+    """Returns the name of the file of a site that has the lines of a signal."""
+    return "tdmrep.json" if reason == Reason.TDM_RESERVED else "robots.txt"
+
+
+def reservation_lines(body: bytes | None) -> list[str]:
+    """Returns the entries of a tdmrep.json, in order, in the form that `PathSignals` reads. A file that is none has none."""
+    try:
+        entries = json.loads(body or b"[]")
+    except (ValueError, RecursionError):
+        return []
+    found = []
+    for entry in entries[:MAX_LOCATIONS] if isinstance(entries, list) else [entries]:
+        if not isinstance(entry, dict) or not isinstance(location := entry.get("location"), str):
+            continue
+        path = _normal(location if location[:1] in ("/", "*") else f"/{location}")
+        reserved = entry.get(_RESERVED)
+        if path.isprintable() and " " not in path and reserved in (0, 1, "0", "1"):
+            found.append(f"{_RESERVATION}: {path} {int(reserved)}")
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class _Rule:
     path: str  # a pattern as in robots.txt; "": everything
@@ -81,19 +111,20 @@ class _Rule:
 
 
 class PathSignals:
-    """The signals in the robots.txt of one host. The longest path that matches decides, and of equal ones the stricter."""
+    """The signals of one host, by path. In robots.txt the longest path that matches decides, and of equal ones the stricter; in
+    tdmrep.json the first."""
 
     def __init__(self, lines: Iterable[str]) -> None:
-        """`lines` are those that `signal_line` returns."""
+        """`lines` are those that `signal_line` and `reservation_lines` return."""
         self._rules: dict[Reason, list[_Rule]] = {}
         for line in lines:
             field, _, rest = line.partition(": ")
-            reason = _BY_FIELD[field.lower()]
             path, _, said = rest.rpartition(" ")
-            rule = _Rule(_normal(path), _allowed(_SIGNALS[reason], said) is True, line)
-            self._rules.setdefault(reason, []).append(rule)
-        for rules in self._rules.values():
-            rules.sort(key=lambda rule: (-len(rule.path), rule.allows))
+            reason = _BY_FIELD.get(field.lower(), Reason.TDM_RESERVED)
+            allows = said == "0" if reason == Reason.TDM_RESERVED else _allowed(_SIGNALS[reason], said) is True
+            self._rules.setdefault(reason, []).append(_Rule(_normal(path), allows, line))
+        for reason in _SIGNALS:
+            self._rules.get(reason, []).sort(key=lambda rule: (-len(rule.path), rule.allows))
 
     def forbidding(self, url: URL, kinds: frozenset[Reason]) -> tuple[Reason, str] | None:
         """Returns the reason and the line that forbid training on a URL, or None."""

@@ -28,7 +28,7 @@ from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.engines.engine import Engine, Parquet, parquet_of
 from tagmill.ingest.fetch.fetcher import Fetcher, FetchState
 from tagmill.ingest.fetch.robots_cache import LISTED
-from tagmill.ingest.fetch.robots_rules import RobotsAnswer, judge, origin_of
+from tagmill.ingest.fetch.robots_rules import RobotsAnswer, origin_of
 from tagmill.ingest.filters.pinned import PinnedRules, forbidden_of, read_rules
 from tagmill.ingest.http.opt_out import agents_of
 from tagmill.ingest.http.urls import normalise, parsed_url
@@ -308,7 +308,7 @@ async def _answers(task: AskTask, hosts: dict[str, int], report: ReportRows) -> 
 
         async def work(todo: Iterator[str], *, last: bool) -> None:
             for origin in todo:
-                row = rows[origin] = await _row(fetcher, task.store, origin, agents_of(config.user_agent))
+                row = rows[origin] = await _row(fetcher, task.store, origin)
                 if last or not (row["reason"] in _RETRIED and hosts[origin] >= config.host_failures):
                     report(row["reason"] or "ok", 1)
 
@@ -326,9 +326,8 @@ async def _answers(task: AskTask, hosts: dict[str, int], report: ReportRows) -> 
     return [rows[origin] for origin in hosts]
 
 
-async def _row(fetcher: Fetcher, store: Store, origin: str, agents: frozenset[str]) -> dict[str, Any]:
-    found = await fetcher.robots_txt(origin)
-    answer = judge(found.body, found.reason, found.detail, found.http_status, agents)
+async def _row(fetcher: Fetcher, store: Store, origin: str) -> dict[str, Any]:
+    found, answer = await fetcher.rules_of(origin)
     if len(answer.rules) > INLINE:
         text = answer.rules.encode()
         answer = RobotsAnswer(kept=sha256_hex(text))

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tagmill.ingest import IngestConfig, Report, ingest
+from tagmill.ingest.http.usage_signals import TDMREP_PATH
 from tagmill.shards.manifest import Corpus
 from tests.ingest.liar import Liar, Lie
 from tests.ingest.smallweb import picture
@@ -19,8 +20,10 @@ ROBOTS = {
     "usage": b"User-agent: *\nContent-Usage: train-ai=n\nContent-Usage: /open/ train-ai=y\n",
     "both": b"User-agent: *\nContent-Signal: ai-train=yes\nContent-Usage: train-ai=n\n",
     "named": b"User-agent: *\nContent-Signal: ai-train=no\n\nUser-agent: tagmill\nAllow: /\n",
+    "hidden": b"User-agent: *\nDisallow: /.well-known/\n",
     "silent": b"User-agent: *\nContent-Signal: search=no\nDisallow: /private/\n",
 }
+TDMREP = b'[{"location": "/open/", "tdm-reservation": 0}, {"location": "/", "tdm-reservation": 1}]'
 HEADERS = {
     "header-signal": ("Content-Signal", "ai-train=no"),
     "header-usage": ("Content-Usage", "train-ai=n"),
@@ -39,6 +42,9 @@ def sites() -> Iterator[dict[str, Liar]]:
         for name, text in ROBOTS.items():
             images = {f"/{folder}/{name}.jpg": Lie(picture(next(numbers))) for folder in ("open", "closed")}
             found[name] = stack.enter_context(Liar({"/robots.txt": Lie(text), **images}))
+        images = {f"/{folder}/tdm.jpg": Lie(picture(next(numbers))) for folder in ("open", "closed")}
+        found["tdm"] = stack.enter_context(Liar({TDMREP_PATH: Lie(TDMREP), **images}))
+        found["hidden"].answers[TDMREP_PATH] = Lie(TDMREP)
         images = {f"/{name}.jpg": Lie(picture(next(numbers)), headers=(header,)) for name, header in HEADERS.items()}
         found["headers"] = stack.enter_context(Liar(images))
         yield found
@@ -46,7 +52,7 @@ def sites() -> Iterator[dict[str, Liar]]:
 
 def run(sites: dict[str, Liar], folder: Path, **flags: bool) -> tuple[Report, set[str]]:
     """Ingests all images; returns the report and the paths of those that are stored."""
-    urls = [site.url(path) for site in sites.values() for path in site.answers if path != "/robots.txt"]
+    urls = [site.url(path) for site in sites.values() for path in site.answers if path.endswith(".jpg")]
     pq.write_table(pa.table({"url": urls, "tags": [["cats"]] * len(urls)}), folder / "rows.parquet")
     output = folder / "corpus"
     config = IngestConfig(
@@ -69,10 +75,11 @@ def run(sites: dict[str, Liar], folder: Path, **flags: bool) -> tuple[Report, se
 
 def test_each_no_is_heard(sites: dict[str, Liar], tmp_path: Path) -> None:
     report, stored = run(sites, tmp_path)
-    assert stored == {"usage+", "named+", "named", "silent+", "silent", "header-yes"}
-    assert report.rejects == {"content_signal": 3, "content_usage": 4, "tdm_reserved": 1, "opted_out": 1}
-    for name in ROBOTS:
-        assert sites[name].hits["/robots.txt"] == 1
+    assert stored == {"usage+", "named+", "named", "silent+", "silent", "hidden+", "hidden", "tdm+", "header-yes"}
+    assert report.rejects == {"content_signal": 3, "content_usage": 4, "tdm_reserved": 2, "opted_out": 1}
+    for name, site in sites.items():
+        assert site.hits["/robots.txt"] == 1
+        assert site.hits[TDMREP_PATH] == (name != "hidden")  # which robots.txt forbids there
     asked = {path for site in sites.values() for path, times in site.hits.items() if times}
     assert not asked & {
         "/open/signal.jpg",
@@ -83,6 +90,7 @@ def test_each_no_is_heard(sites: dict[str, Liar], tmp_path: Path) -> None:
     }
     rejects = pa.concat_tables(map(pq.read_table, sorted((tmp_path / "corpus").glob("rejects/*.parquet")))).to_pylist()
     details = {row["url"].rpartition("/")[2]: row["detail"] for row in rejects if "/open/" not in row["url"]}
+    assert details["tdm.jpg"] == "tdmrep.json: TDM-Reservation: / 1"
     assert details["usage.jpg"] == "robots.txt: Content-Usage: train-ai=n"
     assert details["header-signal.jpg"] == "Content-Signal: ai-train=no"
 
@@ -90,4 +98,5 @@ def test_each_no_is_heard(sites: dict[str, Liar], tmp_path: Path) -> None:
 def test_each_no_can_be_ignored_by_its_flag(sites: dict[str, Liar], tmp_path: Path) -> None:
     report, stored = run(sites, tmp_path, honour_content_usage=False, honour_tdm=False, honour_opt_outs=False)
     assert report.rejects == {"content_signal": 3}
-    assert {"usage", "both", "header-usage", "header-tdm", "header-robots"} <= stored
+    assert {"usage", "both", "tdm", "header-usage", "header-tdm", "header-robots"} <= stored
+    assert not any(site.hits[TDMREP_PATH] for site in sites.values())

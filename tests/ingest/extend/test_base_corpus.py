@@ -16,6 +16,7 @@ from tagmill.ingest import run as runs
 from tagmill.ingest.extend import base_corpus
 from tagmill.ingest.extend.generation import Generation
 from tagmill.ingest.filters.takedown_rules import url_digest
+from tagmill.ingest.http.usage_signals import TDMREP_PATH
 from tagmill.ingest.images.prepare import image_stack
 from tagmill.ingest.labels.synsets import is_synset
 from tagmill.ingest.layout import CLOSING_MARKER, SELECTION_MARKER
@@ -99,7 +100,7 @@ def test_what_is_there_stays_and_is_not_asked_for(web: CountingWeb, made: Path, 
         check(corpus, lists[: number + 1], range(pictures))
         there = {url for each in lists[:number] for url, _ in each if url and not url.endswith("gone")}
         assert web.asked["/robots.txt"] == 1
-        asked = {f"{web.url}{path}" for path in web.asked if path != "/robots.txt"}
+        asked = {f"{web.url}{path}" for path in web.asked if path not in ("/robots.txt", TDMREP_PATH)}
         new = {str(url).partition("#")[0] for url, _ in lists[number]} - {url.partition("#")[0] for url in there}
         assert asked == new and set(web.asked.values()) == {1}
         assert report.totals == corpus.file.totals and report.rows == len(lists[number])
@@ -182,7 +183,7 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bytes(
 def test_a_list_of_nothing_new_brings_its_tags(web: CountingWeb, made: Path, output: Path) -> None:
     web.asked.clear()
     report = ingest(settings(str(made / "a.parquet"), output, extend=True, failure_budget=0.1))
-    assert set(web.asked) == {"/gone", "/robots.txt"}  # what failed is tried again
+    assert set(web.asked) == {"/gone", "/robots.txt", TDMREP_PATH}  # what failed is tried again
     assert report.samples == {"train": 0, "holdout": 0} and report.shards == 0
     lists = [rows_of(web.url, "a")] * 2
     check(Corpus.open(str(output)), lists, range(20))

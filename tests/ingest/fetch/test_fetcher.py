@@ -17,10 +17,12 @@ from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.fetch import host_limits
 from tagmill.ingest.fetch.fetcher import Fetched, Fetcher, FetchState
 from tagmill.ingest.fetch.host_limits import DOWN_INTERVAL, CircuitBreaker
+from tagmill.ingest.fetch.robots_rules import RobotsAnswer
 from tagmill.ingest.http import retries, sockets
 from tagmill.ingest.http.accept_header import accept_pictures
 from tagmill.ingest.http.single_request import LENIENT_AFTER
 from tagmill.ingest.http.urls import normalise
+from tagmill.ingest.http.usage_signals import TDMREP_PATH
 from tagmill.ingest.reasons import Reason
 from tagmill.shards.errors import ConfigError, TagmillError
 from tests.ingest.http.test_content_encoding import packed
@@ -376,6 +378,29 @@ def test_signals_against_training_are_honoured_each_by_its_own_flag(liar: Liar, 
     liar.answers["/every"] = every
     assert get(liar.url("/every"), **dict.fromkeys(SIGNALS, False))[0].body == b"pixels"
     assert get(liar.url("/every"))[0].body is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "asked"),
+    [
+        (Lie(b'[{"location": "/", "tdm-reservation": 1}' + b", 1" * 3_000_000 + b"]"), 1),
+        (redirect("/.well-known/tdmrep.json"), 6),
+        (redirect("http://169.254.169.254/"), 1),
+        (Lie(status=503), 1),
+        (Lie(raw=b"no HTTP"), 1),
+    ],
+)
+def test_a_tdmrep_json_that_cannot_be_had_reserves_nothing(liar: Liar, answer: Lie, asked: int) -> None:
+    liar.answers |= {"/robots.txt": Lie(b"User-agent: *\nDisallow: /a"), TDMREP_PATH: answer}
+    given_config = IngestConfig(input=("list.csv",), output="corpus", allow_private=True, timeout=5.0, retries=0)
+
+    async def rules() -> tuple[Fetched, RobotsAnswer]:
+        async with Fetcher(given_config) as fetcher:
+            return await fetcher.rules_of(liar.url(""))
+
+    found, heard = asyncio.run(rules())
+    assert found.body == b"User-agent: *\nDisallow: /a" and heard == RobotsAnswer("Disallow: /a")
+    assert asked <= liar.hits[TDMREP_PATH] <= asked + 1  # the lenient parser asks once more
 
 
 def test_the_contact_is_sent_with_the_user_agent(liar: Liar) -> None:

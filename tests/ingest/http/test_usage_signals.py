@@ -1,5 +1,6 @@
 """What sites say of training is heard in every form that is published, and of contradictions the stricter one counts."""
 
+import json
 import re
 
 import pytest
@@ -8,7 +9,15 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 from yarl import URL
 
-from tagmill.ingest.http.usage_signals import KINDS, PathSignals, _matches, forbidding_header, signal_line
+from tagmill.ingest.http.usage_signals import (
+    KINDS,
+    MAX_LOCATIONS,
+    PathSignals,
+    _matches,
+    forbidding_header,
+    reservation_lines,
+    signal_line,
+)
 from tagmill.ingest.reasons import Reason
 
 SIGNAL, USAGE, TDM = Reason.CONTENT_SIGNAL, Reason.CONTENT_USAGE, Reason.TDM_RESERVED
@@ -89,6 +98,56 @@ def test_the_longest_path_decides(lines: list[str], path: str, found: str | None
     refused = PathSignals(lines).forbidding(URL(f"http://h{path}", encoded=True), KINDS)
     assert (refused[1] if refused else None) == found
     assert PathSignals(lines).forbidding(URL(f"http://h{path}", encoded=True), frozenset()) is None
+
+
+TDMREP = [
+    {"location": "/open/*", "tdm-reservation": 0},
+    {"location": "/photos", "tdm-reservation": "1", "tdm-policy": "https://x/policy"},
+    {"location": "*.png$", "tdm-reservation": 1},
+    {"location": "/", "tdm-reservation": 0},
+]
+
+
+def test_of_a_tdmrep_json_the_first_location_that_matches_decides() -> None:
+    lines = reservation_lines(json.dumps(TDMREP).encode())
+    assert lines == [
+        "TDM-Reservation: /open/* 0",
+        "TDM-Reservation: /photos 1",
+        "TDM-Reservation: *.png$ 1",
+        "TDM-Reservation: / 0",
+    ]
+    signals = PathSignals(lines)
+    for path, line in {"/open/a.png": None, "/photos/a.jpg": lines[1], "/a.png": lines[2], "/a.jpg": None}.items():
+        assert signals.forbidding(URL(f"http://h{path}"), KINDS) == ((TDM, line) if line else None)
+    assert signals.forbidding(URL("http://h/photos"), KINDS - {TDM}) is None
+    one = reservation_lines(b'{"location": "a b/\\u00fc", "tdm-reservation": 1}')
+    assert one == ["TDM-Reservation: /a%20b/%C3%BC 1"]
+    assert PathSignals(one).forbidding(URL("http://h/a b/ü.jpg"), KINDS) == (TDM, one[0])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        None,
+        b"",
+        b"<html>",
+        b"[" * 100_000,
+        b"17",
+        b'[17, null, "x", {}, {"location": 1, "tdm-reservation": 1}, {"location": "/"}]',
+        b'[{"location": "/", "tdm-reservation": 2}, {"location": "/", "tdm-reservation": [1]}]',
+        b'\xff\xfe[',
+    ],
+)  # fmt: skip
+def test_a_file_that_is_no_tdmrep_json_reserves_nothing(body: bytes | None) -> None:
+    assert reservation_lines(body) == []
+
+
+def test_a_tdmrep_json_cannot_bring_other_rules_and_is_read_in_part() -> None:
+    entry = {"location": "/a\nDisallow: /\u2028x", "tdm-reservation": 1}
+    (line,) = reservation_lines(json.dumps([entry]).encode())
+    assert len(line.splitlines()) == 1
+    many = [{"location": f"/{number}", "tdm-reservation": 1} for number in range(MAX_LOCATIONS + 5)]
+    assert len(reservation_lines(json.dumps(many).encode())) == MAX_LOCATIONS
 
 
 @given(st.text("ab/*$", max_size=8), st.text("ab/", max_size=10))

@@ -111,7 +111,7 @@ def partitioned(folder: Path, urls: list[str], **settings: Any) -> Run:
     folder.mkdir(exist_ok=True)
     pq.write_table(pa.table({"url": urls, "tags": ["x"] * len(urls)}), folder / "list.parquet")
     plain: dict[str, Any] = {"allow_private": True, "timeout": 5.0, "retries": 0, "processes": 1, "concurrency": 4}
-    plain |= {"image_size": 32, "decoders": 1}
+    plain |= {"image_size": 32, "decoders": 1, "honour_tdm": False}  # tests/ingest/test_run_opt_outs.py has tdmrep.json
     config = IngestConfig(input=(str(folder / "list.parquet"),), output=str(folder / "corpus"), **{**plain, **settings})
     return Run(config, partition(config, Store(config.output), folder / "spool"), folder / "spool")
 
