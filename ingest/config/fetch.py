@@ -66,7 +66,7 @@ class FetchOptions(Options):
             self._refuse("contact", "give a URL (https://example.org/bot) or a mail address, in ASCII")
 
     def contact_advice(self, rows: int) -> str | None:
-        """Returns what to say before so many rows of strangers' hosts are fetched under nobody's name; None: nothing."""
+        """Returns what to say before so many rows of strangers' hosts are fetched without a name; None: nothing."""
         unnamed = self.contact is None and self.user_agent == FetchOptions.user_agent
         return NO_CONTACT if unnamed and rows > ROWS_UNNAMED and not self.allow_private else None
 

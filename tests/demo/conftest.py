@@ -16,7 +16,7 @@ ROWS, EVALUATION, SEED = 300, 30, 7
 
 @pytest.fixture(scope="session")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The web as it was drawn, which nobody serves or changes. The first of several processes draws it."""
+    """The web as it was drawn, which no server reads and no test changes. The first of several processes draws it."""
     folder = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         folder = folder.parent

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from tagmill.ingest import IngestConfig, ingest
+from tagmill.ingest import Report
 from tagmill.ingest.config.images import ImageOptions
 from tagmill.ingest.images import decode_pool
 from tagmill.ingest.images.decode_pool import PROGRAM, Decoders
@@ -304,13 +304,16 @@ def test_a_run_survives_the_crash_of_a_decoder_and_loses_one_picture(tmp_path: P
         thread = threading.Thread(target=crash)
         thread.start()
         output = tmp_path / "corpus"
-        settings: dict[str, Any] = {"output": str(output), "image_size": 32, "allow_private": True, "timeout": 60.0}
-        try:
-            report = ingest(IngestConfig(input=(str(listed),), processes=2, rows_per_part=6, **settings))
+        flags = ["--allow-private", "--image-size", "32", "--timeout", "60", "--processes", "2", "--rows-per-part", "6"]
+        words = ["ingest", "--input", str(listed), "--output", str(output), *flags]
+        try:  # in a process of its own: workers of the test process fork their decoders
+            ended = subprocess.run([sys.executable, "-m", "tagmill", *words], capture_output=True, text=True)
         finally:
             survived = crashed.is_set()
             crashed.set()
             thread.join()
+    assert ended.returncode == 0, ended.stderr
+    report = Report.parse((output / "report.json").read_bytes())
     assert survived and report.rejects == {"decoder_crashed": 1}
     assert report.samples == {"train": len(pictures), "holdout": 0}
     (reject,) = pq.read_table(output / "rejects").to_pylist()
