@@ -59,6 +59,7 @@ from tagmill.ingest.restart_interval import with_interval
 from tagmill.ingest.run_context import RunContext
 from tagmill.ingest.scratch import spool_folder
 from tagmill.ingest.sole_run.holding import sole_run
+from tagmill.ingest.sources.inputs import inputs
 from tagmill.ingest.sources.rows import check as check_sources
 from tagmill.ingest.sources.rows import extra_schema
 from tagmill.shards.manifest import CORPUS, Corpus
@@ -127,7 +128,8 @@ def _partition(run: RunContext) -> PartitionManifest:
     with run.stage("partition"), FirstLook(config, default_view_rules(config).match) as look:
         manifest = partition(config, run.store, run.spool, base.num_files if base else 0, look.see)
         check_partitions(config, manifest.rows, manifest.num_parts, base.before if base else NOTHING_BEFORE)
-        if advice := config.contact_advice(manifest.rows):
+        asks_hosts = any(each.kind == "lists" for each in inputs(config))
+        if asks_hosts and (advice := config.contact_advice(manifest.rows)):
             log.warning(advice)
         if base:
             partition_known(base.corpus, manifest, run.store, run.spool, config.processes)

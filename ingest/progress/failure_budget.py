@@ -20,6 +20,7 @@ _FLAGS: dict[str, str] = {
     Reason.TOO_SMALL: "--min-side allows smaller images",
     Reason.TOO_MANY_PIXELS: "--max-pixels allows larger images",
     Reason.TOO_NARROW: "--max-aspect allows narrower images",
+    Reason.ALTERED: "--altered keep marks images that are not the list's",
     Reason.NEEDS_ENCODING: "--reencode auto encodes images that need it",
 }
 NO_FAILURE = ("ok", Reason.TAKEN_DOWN, Reason.BLOCKED, Reason.DUPLICATE)

@@ -15,6 +15,7 @@ import pytest
 import webdataset
 
 from tagmill.ingest import IngestConfig, Report, ingest
+from tagmill.ingest.config.fetch import NO_CONTACT
 from tagmill.ingest.endings.ingest_ending import ingest_ending
 from tagmill.ingest.http.proxy import PROXY_WARNING
 from tagmill.ingest.layout import CLOSING_MARKER, STACK_PIN
@@ -25,7 +26,7 @@ from tagmill.shards.storage.store import Store
 from tagmill.shards.view import View
 from tests.ingest.deadly import run_deadly
 from tests.ingest.forked import Ended, ForkedRuns
-from tests.ingest.smallweb import PICTURES, config, listing, web
+from tests.ingest.smallweb import PICTURES, config, listing, picture, web
 
 __all__ = ["listing", "web"]  # fixtures
 
@@ -281,6 +282,21 @@ def test_a_run_through_a_proxy_says_once_what_only_the_proxy_can_see_to(
     with pytest.raises(TagmillError, match="private_address"):
         ingest(config(listing, tmp_path / "corpus", allow_private=False))
     assert [record.getMessage() for record in caplog.records if "proxy" in record.getMessage()] == [PROXY_WARNING]
+
+
+def test_a_long_list_without_a_contact_is_said_once_and_a_folder_needs_none(
+    listing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """All hosts of the list are private, so no host is asked."""
+    monkeypatch.setattr("tagmill.ingest.config.fetch.ROWS_UNNAMED", 0)
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    (pictures / "1.jpg").write_bytes(picture(1))
+    ingest(config(str(pictures), tmp_path / "stored", allow_private=False, extra_columns=(), holdout=0))
+    assert NO_CONTACT not in caplog.messages
+    with pytest.raises(TagmillError, match="private_address"):
+        ingest(config(listing, tmp_path / "corpus", allow_private=False))
+    assert caplog.messages.count(NO_CONTACT) == 1
 
 
 def test_another_image_stack_does_not_go_on_with_a_run(

@@ -49,8 +49,9 @@ _COUNTED: dict[tuple[object, ...], dict[int, int]] = {}
 
 def _counted(config: TrainConfig, labels: int, sides: tuple[int, ...]) -> dict[int, int]:
     found = dict[int, int]()
-    with outlined(), torch.no_grad():
+    with outlined():
         model = build_model(config, labels).eval()
+    with torch.device("meta"), torch.no_grad():
         for side in sides:
             with suppress(NotImplementedError, RuntimeError), FlopCounterMode(display=False) as counter:
                 model(torch.empty(1, 3, side, side))

@@ -42,10 +42,13 @@ def check_model(config: TrainConfig) -> None:
         if (*network, side) in _TAKEN:
             continue
         # NotImplementedError: the network looks at its numbers, of which there are none; only a run will show.
-        with outlined(), torch.inference_mode(), suppress(NotImplementedError):
+        with torch.inference_mode(), suppress(NotImplementedError):
             try:
-                model = build_model(config, 2).eval() if model is None else model
-                model(torch.empty(1, 3, side, side))
+                if model is None:
+                    with outlined():
+                        model = build_model(config, 2).eval()
+                with torch.device("meta"):
+                    model(torch.empty(1, 3, side, side))
                 _TAKEN.add((*network, side))
             except (RuntimeError, AssertionError, ValueError, TypeError) as error:
                 if isinstance(error, NotImplementedError | ConfigError) or "meta tensors" in str(error):

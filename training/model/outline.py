@@ -36,6 +36,7 @@ class _Unfilled(TorchFunctionMode):
 @contextmanager
 def outlined() -> Iterator[None]:
     """Within it networks are built on torch's meta device, which has no memory, and nothing is done to fill them: there each
-    call computes shapes only, by way of Python, which takes most of the time."""
+    call computes shapes only, by way of Python, which takes most of the time. For building alone: images go through a network
+    outside, where additions in place are checked."""
     with torch.device("meta"), _Unfilled():
         yield

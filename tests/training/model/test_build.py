@@ -58,6 +58,18 @@ def test_a_model_that_looks_at_its_numbers_is_not_refused(monkeypatch: pytest.Mo
     check_model(VIT)
 
 
+def test_sizes_that_an_addition_in_place_does_not_fit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Adding(nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return images.clone().add_(torch.empty(48))
+
+    monkeypatch.setattr("tagmill.training.model.build.build_model", lambda *_: Adding())
+    monkeypatch.setattr("tagmill.training.model.build._TAKEN", set())
+    check_model(replace(VIT, size=48))
+    with pytest.raises(ConfigError, match="no images of 32 pixels"):
+        check_model(replace(VIT, size=32))
+
+
 def test_a_size_is_tried_once_for_each_network(monkeypatch: pytest.MonkeyPatch) -> None:
     built, usual = list[TrainConfig](), build_model
 
