@@ -2,17 +2,18 @@
 
 python bench/headroom.py [--images DIR] [--rounds N] [--quick] [--only TEXT] [--out FILE.json]
 
-A round has some steps with the loader, which says at their end how much faster they would be if batches cost no time, and as
+A round has some steps with the loader, which says at their end how much faster they would be without waits for batches, and as
 many steps over batches in memory, which cost none. Both are turns of one trainer in one process, and who is first changes. The
 figures are medians over rounds: predicted, measured (seconds with the loader over seconds from memory), and their ratio;
 `inside` is the share of rounds in which the measured figure is in the predicted interval.
 
 `disk`: a corpus on the local disk. `slow store`: its images come at a limited rate, so that the loop waits: at 1.2, 2 and 4
-times the seconds of a step. `decoding`: a network so small that images are decoded more slowly than it takes them. Then the
-loader also takes processor time from the loop on few cores, which a wait does not show: the loop may gain more.
+times the seconds of a step with the loader. `decoding`: a network so small that images are decoded more slowly than it takes
+them. On few cores the loader also takes processor time from the loop, which a wait does not show: the loop may gain more.
 """
 
 import itertools
+import math
 import statistics
 import threading
 import time
@@ -45,7 +46,12 @@ class LoopCase:
 
     name: str
     network: Case
-    slow: float | None = None  # seconds in which the store gives a batch, over the seconds of a step; None: no limit
+    slow: float | None = None  # seconds in which the store gives a batch, over those of a step; None: no limit
+
+    @property
+    def settle(self) -> int:
+        """Steps with the loader until what it had ready is used up: the less the store is behind, the longer."""
+        return SETTLE if self.slow is None else math.ceil(SETTLE * self.slow / (self.slow - 1))
 
 
 def _network(model: str, size: int, arguments: tuple[tuple[str, int], ...] = ()) -> Case:
@@ -131,7 +137,7 @@ def bytes_of_an_image(corpus: Path) -> float:
 def rounds_of(case: LoopCase, corpus: Path, rounds: int, steps: int, image_bytes: float) -> list[Round]:
     """Returns the rounds of a case. The first one, without a limit, is the warm-up, and gives the seconds of a step."""
     found, disk = list[Round](), SlowDisk()
-    usual = config_of(case.network, corpus, 2 * (rounds + 1) * (SETTLE + steps), BATCH)
+    usual = config_of(case.network, corpus, 2 * (rounds + 1) * (case.settle + steps), BATCH)
     config = replace(usual, streams=STREAMS, chunk=CHUNK)
 
     def feed(loader: Loader, own: Iterator[Batch]) -> Iterator[Batch]:
@@ -140,7 +146,7 @@ def rounds_of(case: LoopCase, corpus: Path, rounds: int, steps: int, image_bytes
             seconds, said = dict[bool, float](), loader.headroom()
             for ours in (True, False) if number % 2 else (False, True):
                 source = stream if ours else itertools.cycle(kept)
-                yield from itertools.islice(source, SETTLE)
+                yield from itertools.islice(source, case.settle if ours else SETTLE)
                 loader.headroom(reset=True)
                 clock = Clock()
                 yield from itertools.islice(source, steps)
@@ -149,7 +155,7 @@ def rounds_of(case: LoopCase, corpus: Path, rounds: int, steps: int, image_bytes
             if number:
                 found.append(Round(said, seconds[True], seconds[False]))
             elif case.slow is not None:
-                disk.limit(BATCH * image_bytes / (case.slow * seconds[False]))
+                disk.limit(BATCH * image_bytes / (case.slow * seconds[True]))
         disk.limit(None)
         yield kept[0]
 

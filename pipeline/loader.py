@@ -326,7 +326,7 @@ class Loader(IterableDataset[Batch]):
         return self.meters.report()
 
     def headroom(self, *, ranks: bool = False, reset: bool = False) -> HeadroomReport:
-        """Returns how much faster the loop that takes the batches would run if they cost no time: as text, or by its fields.
+        """Returns how much faster the loop that takes the batches would run without waits for them: as text, or by its fields.
         With `ranks` it names the rank that waits longest: see `Headroom.report`. With `reset` the next report is of later
         steps alone."""
         found = self._headroom.report(ranks=ranks)

@@ -116,10 +116,11 @@ BENCHMARKS = (
         "headroom",
         "The predicted head-room of a loop",
         "python bench/headroom.py",
-        "`loader.headroom()` predicts how much faster a loop would be if batches cost no time. Beside it the same loop "
+        "`loader.headroom()` predicts how much faster a loop would be without waits for batches. Beside it the same loop "
         "of `tagmill train` over batches in memory: `measured`. The ratio is the median over rounds. `slow store`: images come "
         "at a limited rate, in so many times the seconds of a step. `decoding`: a network that takes images faster than they "
-        "are decoded; the loader then takes processor time from the loop, which a wait does not show.",
+        "are decoded. The network and the loader share two cores here, which a wait does not show: the loop gains more than "
+        "is predicted. On a GPU they do not.",
     ),
     Benchmark(
         "losses",

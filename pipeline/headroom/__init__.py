@@ -1,4 +1,4 @@
-"""Measures how much faster a training loop would run if its batches cost no time.
+"""Measures how much faster a training loop would run if it never waited for its batches.
 
 Used from outside: headroom, report.
 """

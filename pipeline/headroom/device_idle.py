@@ -1,7 +1,7 @@
 """How long a GPU had nothing to do while a loop waited for a batch.
 
 A loop on a GPU queues its work and goes on. If it then waits for a batch while the GPU is still busy, that wait costs
-nothing: with batches that cost no time the GPU would be as busy.
+nothing: without the wait the GPU would be as busy.
 """
 
 from collections.abc import Callable

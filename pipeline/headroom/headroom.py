@@ -1,7 +1,8 @@
-"""Head-room of a training loop: how much faster the same loop would run if batches cost no time.
+"""Head-room of a training loop: how much faster the same loop would run without its waits for batches.
 
 It is total time / (total time - time that was waited for batches). What it cannot see: a loader's threads that take cores
-from the loop's own work. With batches that cost no time such a loop gains more than is said here.
+from the loop's own work, as in training on processors. With batches that cost no time such a loop gains more than is said
+here.
 """
 
 import threading

@@ -32,8 +32,8 @@ class RankWaits:
 
 @dataclass(frozen=True)
 class HeadroomReport:
-    """How many times as fast the same loop would run if batches cost no time: `speedup`, with a 95 % interval from `low` to
-    `high`, which are None after too few steps. Infinite if a loop did nothing but wait."""
+    """How many times as fast the same loop would run without waits for batches: `speedup`, with a 95 % interval from
+    `low` to `high`, which are None after too few steps. Infinite if a loop did nothing but wait."""
 
     steps: int
     seconds: float
@@ -87,7 +87,7 @@ class HeadroomReport:
         else:
             sure = f"95 % interval {_times(self.low)} to {_times(self.high)}"
         text = (
-            f"with batches that cost no time this loop would be {_times(self.speedup)} as fast ({sure}): in {self.steps:,} "
+            f"without waits for batches this loop would be {_times(self.speedup)} as fast ({sure}): in {self.steps:,} "
             f"steps it waited {share:.1%} of the time, and {self.late:,} batches were not ready"
         )
         if len(self.ranks) > 1:

@@ -21,7 +21,7 @@ def report_of(rank: int, waited: float, worked: float = 1.0, steps: int = 20) ->
 def test_the_sentence_of_one_rank() -> None:
     text = str(report_of(0, 0.25))
     assert text == (
-        "with batches that cost no time this loop would be 1.25 times as fast (95 % interval 1.25 times to 1.25 times): in "
+        "without waits for batches this loop would be 1.25 times as fast (95 % interval 1.25 times to 1.25 times): in "
         "20 steps it waited 20.0% of the time, and 20 batches were not ready"
     )
     assert "too few steps" in str(report_of(0, 0.25, steps=3))
