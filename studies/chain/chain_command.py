@@ -87,7 +87,7 @@ def _told(progress: Progress) -> Told:
 
 
 def arm_results(chain: Chain, arms: Sequence[ChainArm], seeds: int, found: Found) -> tuple[RunResult, ...]:
-    """Returns the network of each arm and seed: that of its last stage with the rate that was best on validation samples."""
+    """Returns the network of each arm and seed: that of its last stage with the rate of this stage."""
     return tuple(
         replace(found[arm.last, seed], arm=arm.name, images=images_seen(chain, arm.last))
         for arm in arms
@@ -111,12 +111,18 @@ def chain_result(
         tuple(_facts(chain, arm) for arm in arms),
         chain_claims(),
         LIMITS,
-        (f"Of {len(chain.rates)} learning rates, each stage and seed has the one that is best on validation samples.",),
+        (_rates_text(chain, options.seeds),),
         measure_texts(results),
         json.loads(canonical_json(plan)),
         results,
         options.output,
     )
+
+
+def _rates_text(chain: Chain, seeds: int) -> str:
+    tried = min(chain.rate_seeds, seeds)
+    by = "every seed" if tried == seeds else "the first seed" if tried == 1 else f"the first {tried} seeds"
+    return f"Of {len(chain.rates)} learning rates, a stage has the one that is best on validation samples in {by}."
 
 
 def _facts(chain: Chain, arm: ChainArm) -> ArmFacts:
@@ -133,7 +139,11 @@ def chain_plan_lines(plan: Mapping[str, Any], output: str) -> list[str]:
         [
             Figure("arms", f"{len(plan['arms'])}", f"With {plan['seeds']} seeds each."),
             Figure("stages", f"{len(stages)}", "Trainings of a seed; arms share those that are equal."),
-            Figure("runs", f"{len(plan['runs']):,}", f"A stage with each seed and rate: {rates}."),
+            Figure(
+                "runs",
+                f"{len(plan['runs']):,}",
+                f"Seeds of each stage; {plan['rate_seeds']} with each rate: {rates}.",
+            ),
             Figure("images", f"{plan['images']:,}", "Seen in each stage."),
             Figure("K", f"{plan['k']:,}", "Images of each class that a teacher chooses."),
             Figure("plan", safe_text(f"{output.rstrip('/')}/plan.json", 200), "Every run."),

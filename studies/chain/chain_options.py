@@ -31,6 +31,9 @@ class ChainOptions:
     """Runs of each arm."""
     rates: tuple[Rate, ...] = ()
     """Learning rates to choose from for every stage; by default a ninth, a third and all of the recipe's."""
+    rate_seeds: Count = 1
+    """Seeds that are trained with every rate. A stage has the rate that is best in their mean on validation samples; the
+    other seeds have it alone."""
     images: Count | None = None
     """Images that a network sees in each stage, rounded up to whole steps; by default as many as the recipe says."""
     processes: Count | None = None

@@ -43,7 +43,9 @@ def chain_of(options: ChainOptions, recipe: TrainConfig, processes: int, progres
     k = options.k or max(1, tags.epoch // (2 * tags.labels))
     images = images_of(recipe, tags.epoch, options.images)
     place = f"{store.url.rstrip('/')}/{VALIDATION}"
-    return Chain(options.corpus, store, base, tags, labels, place, recipe, images, rates, k, processes)
+    return Chain(
+        options.corpus, store, base, tags, labels, place, recipe, images, rates, options.rate_seeds, k, processes
+    )
 
 
 def _tags_view(options: ChainOptions, validation: Sequence[str], progress: Progress) -> ViewFacts:
@@ -63,7 +65,8 @@ def images_seen(chain: Chain, stage: Stage) -> int:
 
 
 def plan_of_chain(chain: Chain, arms: Sequence[ChainArm], options: ChainOptions) -> Mapping[str, Any]:
-    """Returns the plan. A run is a stage with a seed and a rate; it begins with the best network of the stages it is after."""
+    """Returns the plan. A run is a stage with a seed and a rate, which is None where other seeds choose
+    it; it begins with the best network of the stages it is after."""
     corpus = Corpus.open(options.corpus)
     stages = stages_of(arms)
     return {
@@ -79,6 +82,7 @@ def plan_of_chain(chain: Chain, arms: Sequence[ChainArm], options: ChainOptions)
         "images": chain.images,
         "seeds": options.seeds,
         "rates": list(chain.rates),
+        "rate_seeds": chain.rate_seeds,
         "shots": options.shots,
         "k": chain.k,
         "arms": [{"name": arm.name, "text": arm.text, "last": arm.last.name} for arm in arms],
@@ -87,6 +91,6 @@ def plan_of_chain(chain: Chain, arms: Sequence[ChainArm], options: ChainOptions)
             {"stage": stage.name, "after": [each.name for each in stage.needs], "seed": seed, "rate": rate}
             for stage in stages
             for seed in range(options.seeds)
-            for rate in chain.rates
+            for rate in (chain.rates if seed < chain.rate_seeds else (None,))
         ],
     }

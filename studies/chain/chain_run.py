@@ -1,6 +1,7 @@
-"""Carries out the stages of a chain: each with every rate and seed, the next one with the network of the best rate."""
+"""Carries out the stages of a chain: the first seeds with every rate, and the others with the best, stage by stage."""
 
-from collections.abc import Sequence
+import statistics
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -41,41 +42,66 @@ class Chain:
     recipe: TrainConfig
     images: int  # of each stage
     rates: tuple[float, ...]
+    rate_seeds: int  # the first ones choose the rate of each stage
     k: int
     processes: int
 
 
 Found = dict[tuple[Stage, int], RunResult]
-"""The best run of each stage and seed."""
+"""The run of each stage and seed, with the rate of the stage."""
 
 
 def carried_out(chain: Chain, stages: Sequence[Stage], seeds: int, told: Told, progress: Progress) -> Found:
-    """Returns the result of the best rate of each stage and seed. `stages` are in an order where each is behind those that it
-    needs. Raises TagmillError where every rate of a stage diverged that another stage needs."""
+    """Returns the result of each stage and seed with the rate of the stage. `stages` are in an order where each is behind those
+    that it needs. Raises TagmillError where the training of a network diverged that another stage needs."""
     found = Found()
     left = list(stages)
+    first, others = range(min(chain.rate_seeds, seeds)), range(chain.rate_seeds, seeds)
     while left:
         ready = [stage for stage in left if all((each, 0) in found for each in stage.needs)]
-        wave = {(stage, seed): _tasks(chain, stage, seed, found, progress) for seed in range(seeds) for stage in ready}
-        tasks = [task for some in wave.values() for task in some]
-        progress.stage("teach: runs", len(tasks))
-        results = {each.run: each for each in all_results(tasks, chain.processes, told)}
-        for place, some in wave.items():
-            found[place] = _best(chain, [results[task.run] for task in some])
+        tried = {
+            (stage, seed): _tasks(chain, stage, seed, chain.rates, found, progress) for seed in first for stage in ready
+        }
+        results = _results(chain, tried, told, progress)
+        best = {stage: _best_of(chain, [results[stage, seed] for seed in first]) for stage in ready}
+        found |= {place: some[chain.rates.index(best[place[0]])] for place, some in results.items()}
+        rest = {
+            (stage, seed): _tasks(chain, stage, seed, (best[stage],), found, progress)
+            for seed in others
+            for stage in ready
+        }
+        found |= {place: some[0] for place, some in _results(chain, rest, told, progress).items()}
         left = [stage for stage in left if stage not in ready]
     return found
 
 
-def _best(chain: Chain, results: Sequence[RunResult]) -> RunResult:
-    accuracy = {rate: each.measures.get("validation_top1") for rate, each in zip(chain.rates, results, strict=True)}
+def _results(
+    chain: Chain, wave: Mapping[tuple[Stage, int], Sequence[RunTask]], told: Told, progress: Progress
+) -> dict[tuple[Stage, int], list[RunResult]]:
+    """Carries out tasks that do not need each other, and returns their results, in the order of the tasks of each place."""
+    tasks = [task for some in wave.values() for task in some]
+    if not tasks:
+        return {}
+    progress.stage("teach: runs", len(tasks))
+    results = {each.run: each for each in all_results(tasks, chain.processes, told)}
+    return {place: [results[task.run] for task in some] for place, some in wave.items()}
+
+
+def _best_of(chain: Chain, seeds: Sequence[Sequence[RunResult]]) -> float:
+    """Returns the rate of a stage: the best in the mean over seeds, or the first where each rate diverged in a seed."""
+    accuracy = dict[float, float | None]()
+    for place, rate in enumerate(chain.rates):
+        values = [results[place].measures.get("validation_top1") for results in seeds]
+        judged = [value for value in values if value is not None]
+        accuracy[rate] = statistics.fmean(judged) if len(judged) == len(values) else None
     rate = best_rate(accuracy)
-    return results[0 if rate is None else chain.rates.index(rate)]
+    return chain.rates[0] if rate is None else rate
 
 
 def _network(chain: Chain, found: Found, stage: Stage, seed: int) -> RunResult:
     result = found[stage, seed]
     if result.failed:
-        what = f"every rate of stage {stage.name} failed with seed {seed}: {result.failed}"
+        what = f"stage {stage.name} failed with seed {seed}: {result.failed}"
         raise TagmillError(what, chain.store.url, "give lower rates, or another recipe")
     return result
 
@@ -84,11 +110,13 @@ def _folder(chain: Chain, result: RunResult) -> str:
     return chain.store.within(f"runs/{result.run}/{TRAINING}").url
 
 
-def _tasks(chain: Chain, stage: Stage, seed: int, found: Found, progress: Progress) -> list[RunTask]:
-    """Returns the runs of a stage with each rate, and makes their view first."""
+def _tasks(
+    chain: Chain, stage: Stage, seed: int, rates: Sequence[float], found: Found, progress: Progress
+) -> list[RunTask]:
+    """Returns the runs of a stage with each of the rates, and makes their view first."""
     view = _view(chain, stage, seed, found, progress)
     begun = None if stage.begins is None else _network(chain, found, stage.begins, seed)
-    return [_task(chain, stage, seed, rate, view, begun) for rate in chain.rates]
+    return [_task(chain, stage, seed, rate, view, begun) for rate in rates]
 
 
 def _task(chain: Chain, stage: Stage, seed: int, rate: float, view: ViewFacts, begun: RunResult | None) -> RunTask:
