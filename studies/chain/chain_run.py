@@ -94,8 +94,8 @@ def _best_of(chain: Chain, seeds: Sequence[Sequence[RunResult]]) -> float:
         values = [results[place].measures.get("validation_top1") for results in seeds]
         judged = [value for value in values if value is not None]
         accuracy[rate] = statistics.fmean(judged) if len(judged) == len(values) else None
-    rate = best_rate(accuracy)
-    return chain.rates[0] if rate is None else rate
+    best = best_rate(accuracy)
+    return chain.rates[0] if best is None else best
 
 
 def _network(chain: Chain, found: Found, stage: Stage, seed: int) -> RunResult:
