@@ -4,6 +4,7 @@ run's, also after kills."""
 import dataclasses
 import hashlib
 import json
+import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from tagmill.ingest import IngestConfig, commit, ingest
+from tagmill.ingest import run as stages
 from tagmill.ingest.extend.generation import Generation
 from tagmill.ingest.layout import CLOSING_MARKER, PARTITION_MARKER, PARTS_LAYOUT, STACK_PIN, done_file
 from tagmill.ingest.pack import shard_plan
@@ -25,6 +27,7 @@ from tests.ingest.growing import CountingWeb, check, counting_web, rows_of, sett
 from tests.ingest.smallweb import picture
 
 PICTURES_A = 20
+WHOLE = bool(os.environ.get("TAGMILL_WHOLE"))  # whether each kill is tried in each way that a run can go on
 
 
 @pytest.fixture(scope="module")
@@ -69,10 +72,29 @@ def killed_at_the_end(monkeypatch: pytest.MonkeyPatch, wanted: IngestConfig) -> 
             ingest(wanted)
 
 
+def copied(folder: Path, to: Path) -> Path:
+    return Path(shutil.copytree(folder, to))
+
+
 @pytest.fixture(scope="module")
-def begun(lists: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def fetched(lists: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that was killed when it had all images, and nothing else: what fresh runs begin with."""
+    output = tmp_path_factory.mktemp("fetched") / "corpus"
+    with pytest.MonkeyPatch.context() as patch:
+
+        def gone(*of: object, **named: object) -> None:
+            raise Killed
+
+        patch.setattr(stages, "select", gone)
+        with pytest.raises(Killed):
+            ingest(config(lists, output))
+    return output
+
+
+@pytest.fixture(scope="module")
+def begun(lists: Path, fetched: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that was killed before its commit."""
-    output = tmp_path_factory.mktemp("begun") / "corpus"
+    output = copied(fetched, tmp_path_factory.mktemp("begun") / "corpus")
     with pytest.MonkeyPatch.context() as patch:
         killed_at_the_end(patch, config(lists, output, top_k=3))
     return output
@@ -84,6 +106,24 @@ def made(lists: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp("made") / "corpus"
     ingest(config(lists, output))
     return output
+
+
+@pytest.fixture(scope="module")
+def begun_extension(lists: Path, made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """That corpus, with a run that adds the other list and was killed before its commit."""
+    output = copied(made, tmp_path_factory.mktemp("extension") / "corpus")
+    with pytest.MonkeyPatch.context() as patch:
+        killed_at_the_end(patch, settings(str(lists / "b.parquet"), output, extend=True))
+    return output
+
+
+def test_what_fresh_runs_begin_with_ends_as_a_run_of_one_piece(
+    web: CountingWeb, lists: Path, fetched: Path, made: Path, tmp_path: Path
+) -> None:
+    output = copied(fetched, tmp_path / "corpus")
+    web.asked.clear()
+    ingest(config(lists, output))
+    assert not web.asked and everything(output) == everything(made)
 
 
 # Of each stage other flags than the first run's, and the stages that they cost.
@@ -99,9 +139,9 @@ CHANGES: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("stage", CHANGES)
 def test_a_changed_flag_costs_the_stages_from_its_own(
-    web: CountingWeb, lists: Path, begun: Path, tmp_path: Path, stage: str
+    web: CountingWeb, lists: Path, fetched: Path, begun: Path, tmp_path: Path, stage: str
 ) -> None:
-    output = Path(shutil.copytree(begun, tmp_path / "corpus"))
+    output, fresh = copied(begun, tmp_path / "corpus"), copied(fetched, tmp_path / "fresh")
     tars = {path: path.stat().st_mtime_ns for path in (output / "shards").iterdir()}
     changed = {"top_k": 3, **CHANGES[stage]}
     web.asked.clear()
@@ -109,13 +149,13 @@ def test_a_changed_flag_costs_the_stages_from_its_own(
     assert not web.asked
     if stage.startswith("label"):
         assert {path: path.stat().st_mtime_ns for path in (output / "shards").iterdir()} == tars
-    ingest(config(lists, tmp_path / "fresh", **changed))
-    assert everything(output) == everything(tmp_path / "fresh")
+    ingest(config(lists, fresh, **changed))
+    assert everything(output) == everything(fresh)
     check(Corpus.open(str(output)), [rows_of(web.url, "a")], range(PICTURES_A))
 
 
 def test_a_changed_flag_of_fetching_is_refused_with_both_values(lists: Path, begun: Path, tmp_path: Path) -> None:
-    output = Path(shutil.copytree(begun, tmp_path / "corpus"))
+    output = copied(begun, tmp_path / "corpus")
     before = everything(output)
     with pytest.raises(ConfigError, match="image_size 32 then and 40 now; quality 90 then and 80 now"):
         ingest(config(lists, output, top_k=3, image_size=40, quality=80))
@@ -145,51 +185,50 @@ def test_a_flag_of_fetching_may_change_before_rows_are_partitioned(
     assert row_files[0] == row_files[1] and len(row_files[0]) == 2
 
 
-def steps_of(monkeypatch: pytest.MonkeyPatch, wanted: IngestConfig, at: int | None) -> list[str]:
-    """Runs it, and kills it at the `at`-th change that this process makes to its store. What worker processes do is killed
-    elsewhere."""
-    made: list[str] = []
+def killed_at(wanted: IngestConfig, step: str) -> None:
+    """Runs it, and kills it before the first change of that kind that this process makes to its store. What worker
+    processes do is killed elsewhere."""
 
-    def counted(method: Callable[..., Any]) -> Callable[..., Any]:
+    def deadly(method: Callable[..., Any]) -> Callable[..., Any]:
         def call(self: Store, name: str, *of: Any, **how: Any) -> Any:
-            if at is not None and len(made) == at:
+            if step in f"{method.__name__} {name}":
                 raise Killed
-            made.append(f"{method.__name__} {name}")
             return method(self, name, *of, **how)
 
         return call
 
-    with monkeypatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch:
         for name in ("put", "put_new", "delete"):
-            patch.setattr(Store, name, counted(getattr(Store, name)))
-        if at is None:
+            patch.setattr(Store, name, deadly(getattr(Store, name)))
+        with pytest.raises(Killed):
             ingest(wanted)
-        else:
-            with pytest.raises(Killed):
-                ingest(wanted)
-    return made
 
 
 @pytest.mark.timeout(900)
 @pytest.mark.slow
 def test_a_redo_that_is_killed_at_each_step_ends_with_the_same_files(
-    lists: Path, begun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lists: Path, fetched: Path, begun: Path, tmp_path: Path
 ) -> None:
-    """Each time at the next step, of a redo of all later stages; the flags of before are given in between, too."""
-    changed = {"holdout": 7, "shard_samples": 3, "top_k": 2}
-    ingest(config(lists, tmp_path / "fresh", **changed))
-    first = Path(shutil.copytree(begun, tmp_path / "first"))
-    ingest(config(lists, first, top_k=3))
-    whole = steps_of(monkeypatch, config(lists, Path(shutil.copytree(begun, tmp_path / "counted")), **changed), None)
-    firsts = {kind: next(n for n, step in enumerate(whole) if kind in step) for kind in STEPS}
-    for kind, at in firsts.items():
-        output = Path(shutil.copytree(begun, tmp_path / f"corpus-{at}"))
-        steps_of(monkeypatch, config(lists, output, **changed), at)
-        again = Path(shutil.copytree(output, tmp_path / f"again-{at}"))
-        ingest(config(lists, output, **changed))
-        assert everything(output) == everything(tmp_path / "fresh"), kind
-        ingest(config(lists, again, top_k=3))
-        assert everything(again) == everything(first), kind
+    """Each time at the next step, of a redo of all later stages with other flags than the last; it ends with the first
+    flags, and with the last. With TAGMILL_WHOLE=1 each kill is of a redo of its own, which ends so."""
+    first, last = {"top_k": 3}, {"holdout": 7, "shard_samples": 3, "top_k": 2}
+    between = {"holdout": 5, "shard_samples": 5, "top_k": 1}
+    wanted = []
+    for number, (flags, place) in enumerate([(first, begun), (last, fetched)]):
+        output = copied(place, tmp_path / f"wanted-{number}")
+        ingest(config(lists, output, **flags))
+        wanted.append(everything(output))
+    output = copied(begun, tmp_path / "corpus")
+    for number, step in enumerate(STEPS, start=1):
+        if WHOLE:
+            output = copied(begun, tmp_path / f"corpus-{number}")
+        killed_at(config(lists, output, **(last if WHOLE or number % 2 else between)), step)
+        assert not (output / "corpus.json").exists(), step
+        if WHOLE or number == len(STEPS):
+            again = copied(output, tmp_path / f"again-{number}")
+            for place, flags, files in zip((again, output), (first, last), wanted, strict=True):
+                ingest(config(lists, place, **flags))
+                assert everything(place) == files, step
 
 
 STEPS = [
@@ -226,17 +265,23 @@ KILLS = [
 @pytest.mark.slow
 @pytest.mark.parametrize("extend", [False, True], ids=["made", "extended"])
 def test_a_redo_whose_workers_are_killed_ends_with_the_same_files(
-    lists: Path, made: Path, tmp_path: Path, extend: bool, monkeypatch: pytest.MonkeyPatch, runs: ForkedRuns
+    lists: Path,
+    fetched: Path,
+    begun: Path,
+    made: Path,
+    begun_extension: Path,
+    tmp_path: Path,
+    extend: bool,
+    runs: ForkedRuns,
 ) -> None:
-    """The flags are others after every kill."""
-    output, fresh = tmp_path / "corpus", tmp_path / "fresh"
-    which = "b" if extend else "a"
-    for place in (output, fresh):
-        if extend:
-            shutil.copytree(made, place)
-    listing, more = str(lists / f"{which}.parquet"), {"extend": extend, "spool": str(tmp_path / "spool")}
-    killed_at_the_end(monkeypatch, settings(listing, output, **more))
-    for number, kill in enumerate(KILLS):
+    """The flags are others after every kill. Every second kill is one of an extension; with TAGMILL_WHOLE=1 all are of both."""
+    output = copied(begun_extension if extend else begun, tmp_path / "corpus")
+    fresh = copied(made if extend else fetched, tmp_path / "fresh")
+    listing, more = (
+        str(lists / f"{'b' if extend else 'a'}.parquet"),
+        {"extend": extend, "spool": str(tmp_path / "spool")},
+    )
+    for number, kill in enumerate(KILLS if WHOLE else KILLS[extend::2]):
         kill = kill.replace("/00000", "/(extend-000001-)?00000").replace("/holdout", "/(extend-000001-)?holdout")
         if extend:  # its shards have other numbers
             kill = kill.replace("shards/(extend-000001-)?00000", "shards/00000").replace("000002.tar", "000006.tar")
@@ -254,12 +299,10 @@ def test_a_redo_whose_workers_are_killed_ends_with_the_same_files(
     "changed", [{"holdout": 5}, {"shard_samples": 2}, {"recount": True}], ids=["select", "pack", "label"]
 )
 def test_a_list_that_is_added_is_done_again_from_the_stage_that_changed(
-    web: CountingWeb, lists: Path, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any]
+    web: CountingWeb, lists: Path, made: Path, begun_extension: Path, tmp_path: Path, changed: dict[str, Any]
 ) -> None:
-    output, fresh, listing = tmp_path / "corpus", tmp_path / "fresh", str(lists / "b.parquet")
-    for place in (output, fresh):
-        shutil.copytree(made, place)
-    killed_at_the_end(monkeypatch, settings(listing, output, extend=True))
+    output, fresh = copied(begun_extension, tmp_path / "corpus"), copied(made, tmp_path / "fresh")
+    listing = str(lists / "b.parquet")
     with pytest.raises(ConfigError, match="another list is being added here: max_redirects 5 then and 4 now"):
         ingest(settings(listing, output, extend=True, max_redirects=4))
     web.asked.clear()
@@ -274,7 +317,7 @@ def test_a_list_that_adds_nothing_takes_no_manifest_with_it_when_it_is_done_agai
     web: CountingWeb, lists: Path, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its manifest is the one that the corpus names already."""
-    output, listing = Path(shutil.copytree(made, tmp_path / "corpus")), str(lists / "a.parquet")
+    output, listing = copied(made, tmp_path / "corpus"), str(lists / "a.parquet")
     killed_at_the_end(monkeypatch, settings(listing, output, extend=True, failure_budget=1.0))
     ingest(settings(listing, output, extend=True, failure_budget=1.0, recount=True))
     check(Corpus.open(str(output)), [rows_of(web.url, "a")] * 2, range(PICTURES_A))
@@ -282,7 +325,7 @@ def test_a_list_that_adds_nothing_takes_no_manifest_with_it_when_it_is_done_agai
 
 def test_parts_stay_if_the_run_that_ends_wants_them(lists: Path, begun: Path, tmp_path: Path) -> None:
     """The one that was killed would have removed them, and had said so."""
-    output = Path(shutil.copytree(begun, tmp_path / "corpus"))
+    output = copied(begun, tmp_path / "corpus")
     assert (output / CLOSING_MARKER).exists()
     ingest(config(lists, output, top_k=3, keep_parts=True))
     assert (output / PARTITION_MARKER).exists() and not (output / CLOSING_MARKER).exists()
@@ -298,12 +341,13 @@ def test_a_holdout_of_the_whole_list_is_refused_before_the_fetch(web: CountingWe
 
 
 def test_a_holdout_of_all_pictures_costs_nothing_but_the_selection(
-    web: CountingWeb, lists: Path, tmp_path: Path
+    web: CountingWeb, lists: Path, fetched: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(ConfigError, match="holdout 21 takes all 20 images"):
-        ingest(config(lists, tmp_path / "corpus", holdout=21))
+    output = copied(fetched, tmp_path / "corpus")
     web.asked.clear()
-    assert ingest(config(lists, tmp_path / "corpus", holdout=4)).samples == {"train": 16, "holdout": 4}
+    with pytest.raises(ConfigError, match="holdout 21 takes all 20 images"):
+        ingest(config(lists, output, holdout=21))
+    assert ingest(config(lists, output, holdout=4)).samples == {"train": 16, "holdout": 4}
     assert not web.asked
 
 
@@ -325,22 +369,23 @@ def test_too_many_shards_are_warned_of_before_the_fetch_and_refused_when_packed(
 
 
 def test_evaluation_sets_may_change_until_the_run_ends(
-    web: CountingWeb, lists: Path, begun: Path, tmp_path: Path
+    web: CountingWeb, lists: Path, fetched: Path, begun: Path, tmp_path: Path
 ) -> None:
     """And what was found by the ones of before is gone with them."""
-    output, hashes = Path(shutil.copytree(begun, tmp_path / "corpus")), tmp_path / "hashes.csv"
+    output, hashes = copied(begun, tmp_path / "corpus"), tmp_path / "hashes.csv"
+    fresh = copied(fetched, tmp_path / "fresh")
     web.asked.clear()
     for number in (3, 4):
         hashes.write_text(f"sha256\n{hashlib.sha256(picture(number)).hexdigest()}\n")
         wanted = {"top_k": 3, "evaluation_set": (f"val={hashes}",)}
         with pytest.MonkeyPatch.context() as patch:
             killed_at_the_end(patch, config(lists, output, **wanted))
-    again = Path(shutil.copytree(output, tmp_path / "again"))
+    again = copied(output, tmp_path / "again")
     ingest(config(lists, output, **wanted))
     ingest(config(lists, again, top_k=3))
+    ingest(config(lists, fresh, **wanted))
     assert not web.asked
-    ingest(config(lists, tmp_path / "fresh", **wanted))
-    assert everything(output) == everything(tmp_path / "fresh") and (output / "decontamination.parquet").exists()
+    assert everything(output) == everything(fresh) and (output / "decontamination.parquet").exists()
     assert not (again / "decontamination.parquet").exists() and "evaluation_sha256" not in lineage(again)
 
 
@@ -355,9 +400,9 @@ def test_another_stack_goes_on_as_soon_as_all_pictures_are_made(
     web: CountingWeb, lists: Path, begun: Path, tmp_path: Path
 ) -> None:
     """The corpus says who made them. One part less, and the run is refused."""
-    output = Path(shutil.copytree(begun, tmp_path / "corpus"))
+    output = copied(begun, tmp_path / "corpus")
     Store(str(output)).put(STACK_PIN, json.dumps(OLD_STACK).encode())
-    less = Path(shutil.copytree(output, tmp_path / "less"))
+    less = copied(output, tmp_path / "less")
     (less / done_file(1)).unlink()
     with pytest.raises(ConfigError, match="pillow of before then and"):
         ingest(config(lists, less, top_k=3))
@@ -369,12 +414,11 @@ def test_another_stack_goes_on_as_soon_as_all_pictures_are_made(
 
 
 def test_a_list_whose_pictures_are_made_is_added_under_another_stack(
-    lists: Path, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lists: Path, begun_extension: Path, tmp_path: Path
 ) -> None:
     """Which is said in the corpus: its own pictures are of another one than those that came in."""
-    output, wanted = tmp_path / "corpus", settings(str(lists / "b.parquet"), tmp_path / "corpus", extend=True)
-    shutil.copytree(made, output)
-    killed_at_the_end(monkeypatch, wanted)
+    output = copied(begun_extension, tmp_path / "corpus")
+    wanted = settings(str(lists / "b.parquet"), output, extend=True)
     Store(str(output)).put(STACK_PIN, json.dumps(OLD_STACK).encode())
     ingest(wanted)
     assert lineage(output)["image_stacks"] == [OLD_STACK]
@@ -396,7 +440,7 @@ def test_a_run_of_another_version_is_refused_with_the_way_out(
     lists: Path, begun: Path, tmp_path: Path, number: int | None
 ) -> None:
     """Also where other flags or rules are given: they cannot matter any more. Nothing is written."""
-    output = of_layout(Path(shutil.copytree(begun, tmp_path / "corpus")), number)
+    output = of_layout(copied(begun, tmp_path / "corpus"), number)
     before = everything(output)
     (tmp_path / "takedown.txt").write_text("host elsewhere.example\n")
     rules = {"takedown": (str(tmp_path / "takedown.txt"),)}
@@ -410,12 +454,10 @@ def test_a_run_of_another_version_is_refused_with_the_way_out(
 
 
 def test_an_extension_of_another_version_is_refused_and_the_corpus_untouched(
-    lists: Path, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lists: Path, made: Path, begun_extension: Path, tmp_path: Path
 ) -> None:
-    output, wanted = tmp_path / "corpus", settings(str(lists / "b.parquet"), tmp_path / "corpus", extend=True)
-    shutil.copytree(made, output)
-    before = everything(output)
-    killed_at_the_end(monkeypatch, wanted)
+    output = copied(begun_extension, tmp_path / "corpus")
+    before, wanted = everything(made), settings(str(lists / "b.parquet"), output, extend=True)
     of_layout(output, None)
     with pytest.raises(
         ConfigError, match=r"layout 1 there, and 2 here.*remove the folder parts there and run it again"
@@ -428,9 +470,12 @@ def test_an_extension_of_another_version_is_refused_and_the_corpus_untouched(
     assert same and all(after[name] == before[name] for name in same)
 
 
-def test_a_finished_corpus_does_not_depend_on_the_layout_of_parts_that_were_kept(lists: Path, tmp_path: Path) -> None:
+def test_a_finished_corpus_does_not_depend_on_the_layout_of_parts_that_were_kept(
+    lists: Path, fetched: Path, tmp_path: Path
+) -> None:
     """As before: it is read, and extended once the folder is gone."""
-    output, wanted = tmp_path / "corpus", settings(str(lists / "b.parquet"), tmp_path / "corpus", extend=True)
+    output = copied(fetched, tmp_path / "corpus")
+    wanted = settings(str(lists / "b.parquet"), output, extend=True)
     ingest(config(lists, output, keep_parts=True))
     of_layout(output, None)
     with pytest.raises(CorpusError, match="there is a corpus here already"):
