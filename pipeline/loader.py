@@ -230,8 +230,7 @@ class Loader(IterableDataset[Batch]):
             shards = slice(one.space.shards.start, one.space.shards.stop)
             size, samples = (int(one.corpus.column(name)[shards].sum()) for name in ("bytes", "samples"))
             mean = size / max(1, samples)
-            # In its only epoch a small corpus is held whole at most; with further epochs, their samples fill the same
-            # windows.
+            # In its only epoch a small corpus is held whole at most; with further epochs its windows are the bound.
             held += mean * (min(windows, one.space.num_positions(0)) if self.config.epochs == 1 else windows)
             largest = max(largest, mean)
         self._held: float = held

@@ -135,9 +135,20 @@ class Plan:
                 yield Visit(members[which], int(turns[first[which]]))
 
 
+EPOCHS_AHEAD, BATCHES_AHEAD = 2, 4
+"""Of a corpus that is smaller than the windows so much is read ahead of need at most, whichever is more."""
+
+
 def open_samples(streams: int, window: int, chunk: int, world: World) -> int:
     """Returns the largest number of samples that a rank holds open: the windows of its streams."""
     return len(range(world.rank, streams, world.size)) * window * chunk
+
+
+def held_samples(windows: int, epoch_samples: int, slots: int) -> int:
+    """Returns the largest number of samples of one corpus that a rank holds open at a time: as many as its windows have, but
+    not a small corpus many times over. `epoch_samples` are those of an epoch of all ranks, to within one, and `slots` those of
+    a rank's batch."""
+    return min(windows, max(EPOCHS_AHEAD * (epoch_samples + 1), BATCHES_AHEAD * slots))
 
 
 def local_counts(streams: int, batch_size: int, world_size: int) -> tuple[int, int]:

@@ -6,7 +6,7 @@ from typing import Protocol
 from tagmill.pipeline.config import LoaderConfig
 from tagmill.pipeline.meters import Meters
 from tagmill.pipeline.order.mixture import MixedSchedule
-from tagmill.pipeline.order.plan import open_samples
+from tagmill.pipeline.order.plan import held_samples, open_samples
 from tagmill.pipeline.order.schedule import Schedule
 from tagmill.pipeline.read.assemble import AssembledBatch, Assembler
 from tagmill.pipeline.read.prefetch import Prefetcher, SampleReader
@@ -44,7 +44,8 @@ class StoreSource:
         remote = any(one.corpus.store.root is None for one in sources)
         first, most = config.reader_range(remote)
         most = most if most_readers is None else max(first, min(most, most_readers))
-        capacity += config.read_ahead(remote, most)
+        longest = max(one.space.num_positions(0) for one in sources)
+        capacity = held_samples(capacity + config.read_ahead(remote, most), longest, slots)
         visits = schedule.visits(epoch, turn)
         self._prefetcher = Prefetcher(readers, visits, capacity, (first, most), meters, begin)
         self._assembler = Assembler(config, schedule.steps(epoch, turn), self._prefetcher, slots)
