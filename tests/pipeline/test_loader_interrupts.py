@@ -1,6 +1,7 @@
 """Tests a store that has stopped answering: Ctrl-C, `close` and the exit of the interpreter take seconds, and an ended
 loader makes no more requests."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from tagmill.shards import TagmillError
 from tagmill.shards.storage import retry
 from tests.pipeline.corpora import make_corpus
 from tests.shards.silent import SilentWeb, silent
+from tests.warm.python import warm_python
 
 # With the libraries' own limits these take 79 s (S3) to 35 minutes: this guards against a hang and measures nothing.
 PATIENCE = 45.0
@@ -59,9 +61,10 @@ def address(web: SilentWeb, kind: str) -> str:
     return "s3://bucket/corpus" if kind == "s3" else f"{web.url}/bucket/corpus"
 
 
-def started(code: str, url: str) -> subprocess.Popen[str]:
-    pipe = subprocess.PIPE
-    return subprocess.Popen([sys.executable, "-c", code, url], stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+def started(code: str, url: str, usual: bool) -> subprocess.Popen[str]:
+    """Begins a child of a Python that starts fast, or of the usual one, which takes its libraries apart at its end."""
+    pipe, python = subprocess.PIPE, sys.executable if usual or os.environ.get("TAGMILL_WHOLE") else warm_python()
+    return subprocess.Popen([python, "-c", code, url], stdin=pipe, stdout=pipe, stderr=pipe, text=True)
 
 
 def until(condition: Callable[[], object]) -> bool:
@@ -76,7 +79,7 @@ def until(condition: Callable[[], object]) -> bool:
 def test_ctrl_c_while_the_store_is_silent(web: SilentWeb, kind: str, where: str) -> None:
     """While a corpus is opened, by the main thread, and while it is read, by others."""
     web.after = 0 if where == "the first request" else 12
-    with started(CHILD, address(web, kind)) as child:
+    with started(CHILD, address(web, kind), usual=(kind, where) == ("s3", "a batch")) as child:
         try:
             assert web.silenced.acquire(timeout=PATIENCE)
             time.sleep(0.2)
@@ -90,7 +93,7 @@ def test_ctrl_c_while_the_store_is_silent(web: SilentWeb, kind: str, where: str)
 
 @pytest.mark.parametrize("kind", ["http", "s3"])
 def test_exit_of_the_interpreter_while_the_store_is_silent(web: SilentWeb, kind: str) -> None:
-    with started(EXITS, address(web, kind)) as child:
+    with started(EXITS, address(web, kind), usual=kind == "http") as child:
         try:
             assert child.stdout is not None and child.stdout.readline() == "made\n"
             web.quiet.set()

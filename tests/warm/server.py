@@ -157,30 +157,31 @@ def close(numbers: Iterable[int]) -> None:
 
 
 def status_of(job: Job) -> int:
-    """Runs a job to its end, and says what it fails by; a KeyboardInterrupt ends this process by the signal."""
+    """Runs a job to its end, says what it fails by, and returns its status: for a KeyboardInterrupt that of the signal."""
     try:
         become(job)
     except SystemExit as ending:
         if ending.code is not None and not isinstance(ending.code, int):
             print(ending.code, file=sys.stderr)
             return 1
-        return ending.code or 0
+        return (ending.code or 0) & 0xFF
     except BaseException as error:  # noqa: BLE001
         sys.excepthook(type(error), error, error.__traceback__)
-        if isinstance(error, KeyboardInterrupt):
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
-            signal.raise_signal(signal.SIGINT)
-        return 1
+        return -signal.SIGINT if isinstance(error, KeyboardInterrupt) else 1
     return 0
 
 
 def leave(status: int) -> None:
-    """Ends this process as `python` does, but for taking its libraries apart, which takes longer than most jobs."""
+    """Ends this process as `python` does, by a signal where the status is negative, but for taking its libraries apart,
+    which takes longer than most jobs."""
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError):
             stream.flush()
+    if status < 0:
+        signal.signal(-status, signal.SIG_DFL)
+        signal.raise_signal(-status)
     os._exit(status)
 
 

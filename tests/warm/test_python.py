@@ -34,6 +34,7 @@ ENDS = {
     "a status": "import sys; sys.exit(3)",
     "an error": "raise ValueError('wrong')",
     "a signal": "import os; os.kill(os.getpid(), 9)",
+    "an interrupt": "import atexit, signal; atexit.register(print, 'at its exit'); signal.raise_signal(signal.SIGINT)",
     "its end": "import atexit; atexit.register(print, 'at its exit')",
 }
 
