@@ -16,6 +16,8 @@ class Reason(StrEnum):
     CONTENT_SIGNAL = "content_signal"
     CONTENT_USAGE = "content_usage"
     TDM_RESERVED = "tdm_reserved"
+    IPTC_RESERVED = "iptc_reserved"
+    C2PA_RESERVED = "c2pa_reserved"
     BAD_HEADERS = "bad_headers"
     REDIRECTS = "redirects"
     NOT_FOUND = "not_found"
@@ -59,6 +61,8 @@ _MEANINGS = {
     Reason.CONTENT_SIGNAL: "the robots.txt of the host or a header of the answer says Content-Signal: ai-train=no",
     Reason.CONTENT_USAGE: "the robots.txt of the host or a header of the answer says Content-Usage: train-ai=n",
     Reason.TDM_RESERVED: "the tdmrep.json of the host or a header of the answer reserves text and data mining",
+    Reason.IPTC_RESERVED: "the XMP of the image prohibits data mining (plus:DataMining, of IPTC Photo Metadata)",
+    Reason.C2PA_RESERVED: "the C2PA manifest of the image does not allow training on it (cawg.training-mining)",
     Reason.BAD_HEADERS: "the headers of the answer are malformed or too large",
     Reason.REDIRECTS: "too many redirects (--max-redirects), or a redirect without a valid target",
     Reason.NOT_FOUND: "the host answered 404 or 410, or the file is missing",

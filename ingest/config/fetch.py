@@ -49,6 +49,10 @@ class FetchOptions(Options):
     """Reject images whose host, in robots.txt or a header, says `Content-Usage: train-ai=n`."""
     honour_tdm: bool = field(default=True, metadata=FETCH)
     """Reject images whose host, in tdmrep.json or a header, reserves text and data mining (TDMRep)."""
+    honour_iptc: bool = field(default=True, metadata=FETCH)
+    """Reject images whose XMP prohibits data mining (plus:DataMining, of IPTC Photo Metadata)."""
+    honour_c2pa: bool = field(default=True, metadata=FETCH)
+    """Reject images whose C2PA manifest does not allow training (cawg.training-mining, c2pa.training-mining)."""
     max_crawl_delay: Annotated[float, Between(0, 3600)] = field(default=1.0, metadata=NO_BYTE)
     """Longest delay between two requests to a host that its robots.txt can set, seconds."""
     robots_max_age: Annotated[float, Between(0)] = field(default=86400.0, metadata=NO_BYTE)

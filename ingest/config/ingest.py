@@ -26,6 +26,8 @@ _BEFORE: dict[str, Any] = {
     "honour_content_signal": False,
     "honour_content_usage": False,
     "honour_tdm": False,
+    "honour_iptc": False,
+    "honour_c2pa": False,
 }
 _COLUMN_FIELDS = (
     *("url_column", "tags_column", "caption_column", "licence_column", "page_column", "sha256_column", "md5_column"),

@@ -35,6 +35,7 @@ from tagmill.ingest.parts.table import ROW_GROUP, PartTable, PartWriter, request
 from tagmill.ingest.progress.host_times import FetchStats
 from tagmill.ingest.reasons import Reason
 from tagmill.ingest.sources.locations import BYTES_COLUMN, ByteRange
+from tagmill.ingest.statements.in_picture import forbidding_statement
 from tagmill.ingest.workers.worker import ReportRows, no_report
 from tagmill.shards.formats.record import key_of
 from tagmill.shards.storage.store import Store
@@ -269,6 +270,12 @@ async def run_all(works: Iterable[Coroutine[Any, Any, None]]) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
+def _stated(config: IngestConfig) -> frozenset[Reason]:
+    """Returns which statements of pictures are obeyed, by their reasons."""
+    obeyed = {Reason.IPTC_RESERVED: config.honour_iptc, Reason.C2PA_RESERVED: config.honour_c2pa}
+    return frozenset(reason for reason, is_obeyed in obeyed.items() if is_obeyed)
+
+
 async def columns_of(
     fetched: Fetched, decoders: Decoders, config: IngestConfig, forbidden: Forbidden
 ) -> tuple[dict[str, Any], bytes | None]:
@@ -291,6 +298,8 @@ async def columns_of(
     prints = made.prints
     if refused := refusal(forbidden, fetched.body, prints.sha256, prints.pdq):
         return columns | refused, None
+    if stated := forbidding_statement(fetched.body, _stated(config)):
+        return {**columns, "reason": stated[0], "detail": stated[1]}, None
     if config.md5_column is not None:
         columns[MD5] = md5_of(fetched.body)
     columns |= {f"pdq{i}": word for i, word in enumerate(prints.pdq)}

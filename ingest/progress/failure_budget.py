@@ -15,6 +15,8 @@ _FLAGS: dict[str, str] = {
     Reason.CONTENT_SIGNAL: "--no-honour-content-signal ignores Content-Signal",
     Reason.CONTENT_USAGE: "--no-honour-content-usage ignores Content-Usage",
     Reason.TDM_RESERVED: "--no-honour-tdm ignores tdm-reservation",
+    Reason.IPTC_RESERVED: "--no-honour-iptc ignores plus:DataMining",
+    Reason.C2PA_RESERVED: "--no-honour-c2pa ignores C2PA manifests",
     Reason.TIMEOUT: "--timeout allows a URL more seconds",
     Reason.TOO_BIG: "--max-bytes allows larger files",
     Reason.TOO_SMALL: "--min-side allows smaller images",

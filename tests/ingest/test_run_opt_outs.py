@@ -1,6 +1,7 @@
 """A web that says no to training in each way, alone and together: nothing forbidden is stored, or asked for where robots.txt
 says so."""
 
+import io
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from tagmill.ingest import IngestConfig, Report, ingest
 from tagmill.ingest.http.usage_signals import TDMREP_PATH
@@ -31,6 +33,10 @@ HEADERS = {
     "header-robots": ("X-Robots-Tag", "noai"),
     "header-yes": ("Content-Usage", "train-ai=y"),
 }
+SIGNED = Path(__file__).parent / "statements" / "signed"
+XMP = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'><plus:DataMining>http://ns.useplus.org/ldf/vocab/DMI-%s</plus:DataMining></x:xmpmeta>"
+IN_THEM = {"iptc_reserved": 1, "c2pa_reserved": 1}
+IN_PICTURE = ("xmp-no", "xmp-yes", "c2pa-no", "c2pa-yes")
 
 
 @pytest.fixture
@@ -47,7 +53,20 @@ def sites() -> Iterator[dict[str, Liar]]:
         found["hidden"].answers[TDMREP_PATH] = Lie(TDMREP)
         images = {f"/{name}.jpg": Lie(picture(next(numbers)), headers=(header,)) for name, header in HEADERS.items()}
         found["headers"] = stack.enter_context(Liar(images))
+        bodies = {name: with_xmp(next(numbers), XMP % name.encode()) for name in ("PROHIBITED", "ALLOWED")}
+        signed = [(SIGNED / f"{name}.jpg").read_bytes() for name in ("forbidden", "allowed")]
+        found["pictures"] = stack.enter_context(
+            Liar(
+                {f"/{name}.jpg": Lie(body) for name, body in zip(IN_PICTURE, [*bodies.values(), *signed], strict=True)}
+            )
+        )
         yield found
+
+
+def with_xmp(number: int, packet: bytes) -> bytes:
+    sink = io.BytesIO()
+    Image.open(io.BytesIO(picture(number))).convert("RGB").save(sink, "JPEG", xmp=packet)
+    return sink.getvalue()
 
 
 def run(sites: dict[str, Liar], folder: Path, **flags: bool) -> tuple[Report, set[str]]:
@@ -60,6 +79,7 @@ def run(sites: dict[str, Liar], folder: Path, **flags: bool) -> tuple[Report, se
         output=str(output),
         allow_private=True,
         image_size=32,
+        min_side=16,
         processes=1,
         **flags,
     )
@@ -75,8 +95,20 @@ def run(sites: dict[str, Liar], folder: Path, **flags: bool) -> tuple[Report, se
 
 def test_each_no_is_heard(sites: dict[str, Liar], tmp_path: Path) -> None:
     report, stored = run(sites, tmp_path)
-    assert stored == {"usage+", "named+", "named", "silent+", "silent", "hidden+", "hidden", "tdm+", "header-yes"}
-    assert report.rejects == {"content_signal": 3, "content_usage": 4, "tdm_reserved": 2, "opted_out": 1}
+    assert stored == {
+        "usage+",
+        "named+",
+        "named",
+        "silent+",
+        "silent",
+        "hidden+",
+        "hidden",
+        "tdm+",
+        "header-yes",
+        "xmp-yes",
+        "c2pa-yes",
+    }
+    assert report.rejects == {"content_signal": 3, "content_usage": 4, "tdm_reserved": 2, "opted_out": 1} | IN_THEM
     for name, site in sites.items():
         assert site.hits["/robots.txt"] == 1
         assert site.hits[TDMREP_PATH] == (name != "hidden")  # which robots.txt forbids there
@@ -92,11 +124,15 @@ def test_each_no_is_heard(sites: dict[str, Liar], tmp_path: Path) -> None:
     details = {row["url"].rpartition("/")[2]: row["detail"] for row in rejects if "/open/" not in row["url"]}
     assert details["tdm.jpg"] == "tdmrep.json: TDM-Reservation: / 1"
     assert details["usage.jpg"] == "robots.txt: Content-Usage: train-ai=n"
+    assert details["xmp-no.jpg"] == "DMI-PROHIBITED"
+    assert details["c2pa-no.jpg"] == "cawg.ai_generative_training: notAllowed"
     assert details["header-signal.jpg"] == "Content-Signal: ai-train=no"
 
 
 def test_each_no_can_be_ignored_by_its_flag(sites: dict[str, Liar], tmp_path: Path) -> None:
-    report, stored = run(sites, tmp_path, honour_content_usage=False, honour_tdm=False, honour_opt_outs=False)
-    assert report.rejects == {"content_signal": 3}
-    assert {"usage", "both", "tdm", "header-usage", "header-tdm", "header-robots"} <= stored
+    report, stored = run(
+        sites, tmp_path, honour_content_usage=False, honour_tdm=False, honour_opt_outs=False, honour_c2pa=False
+    )
+    assert report.rejects == {"content_signal": 3, "iptc_reserved": 1}
+    assert {"usage", "both", "tdm", "header-usage", "header-tdm", "header-robots", "c2pa-no"} <= stored
     assert not any(site.hits[TDMREP_PATH] for site in sites.values())

@@ -113,6 +113,8 @@ OTHER: dict[str, Any] = {
     "honour_content_signal": False,
     "honour_content_usage": False,
     "honour_tdm": False,
+    "honour_iptc": False,
+    "honour_c2pa": False,
     "image_size": 64,
     "quality": 1,
     "min_side": 1,
@@ -225,6 +227,7 @@ def test_what_is_for_a_corpus_that_is_there_needs_it() -> None:
         assert config(extend=True, **flags).extend
 
 
+NEW_OPT_OUTS = ("honour_content_signal", "honour_content_usage", "honour_tdm", "honour_iptc", "honour_c2pa")
 CASES: dict[str, dict[str, Any]] = {
     "plain": {"input": ("list.csv",)},
     "laion": {
@@ -360,7 +363,7 @@ def of_c155b21(config: IngestConfig) -> str:
 @pytest.mark.parametrize("name", CASES)
 def test_digests_of_earlier_versions_still_hold(name: str) -> None:
     """A corpus or a run of before is resumed and extended only where they are equal. They have no restart markers."""
-    later = dict.fromkeys(("honour_content_signal", "honour_content_usage", "honour_tdm"), False)
+    later = dict.fromkeys(NEW_OPT_OUTS, False)
     chosen = IngestConfig(output="corpus", restart_interval=0, **later, **CASES[name])
     *stages, whole = DIGESTS[name]
     assert [chosen.digest(stage)[:16] for stage in STAGES] == stages
