@@ -3,10 +3,12 @@ also where the store fails now and then, and where it dies in the middle of a st
 
 import functools
 import hashlib
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -26,6 +28,7 @@ from tests.shards.objectstore import ObjectStore
 
 pytestmark = pytest.mark.slow
 
+ROWS = 200  # in four parts
 DEAD = {"busy": Faults(busy=1.0), "reset": Faults(reset=1.0)}  # every request, from some moment on
 # Of the first hundred requests at least two meet each fault: the draws depend on the seed alone.
 BAD_DAY = Faults(busy=0.05, limited=0.05, retry_after="0", reset=0.05, short=0.05, once=True)
@@ -36,7 +39,7 @@ IMPATIENT = Retries(tries=3, first=0.01, most=0.02)
 def rows(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The list of a web that is served meanwhile."""
     folder = tmp_path_factory.mktemp("web")
-    make_web(folder, seed=3, rows=240, evaluation=20, processes=2)
+    make_web(folder, seed=3, rows=ROWS, evaluation=20, processes=2)
     with serve(folder) as base_url:
         yield write_rows(folder, base_url)
 
@@ -57,11 +60,11 @@ def built(rows: Path | str, output: str, progress: Progress | None = None) -> Co
             timeout=4.0,
             retries=0,
             image_size=64,
-            holdout=20,
+            holdout=ROWS // 10,
             min_count=3,
-            rows_per_part=60,
+            rows_per_part=ROWS // 4,
             parts_per_group=2,
-            shard_samples=40,
+            shard_samples=ROWS // 6,
             processes=2,
         ),
         progress,
@@ -91,7 +94,7 @@ def test_a_bucket_holds_the_same_corpus_and_gives_the_same_batches(bucket: str, 
 
 def check_batches(here: Corpus, there: Corpus) -> None:
     """Checks two epochs of both."""
-    config = LoaderConfig(batch_size=32, size=48, streams=4, window=2, chunk=8, epochs=2, seed=5)
+    config = LoaderConfig(batch_size=16, size=48, streams=4, window=2, chunk=4, epochs=2, seed=5)
     with Loader(here, config) as local, Loader(there, config) as remote:
         pairs = [pair for _ in range(2) for pair in zip(local, remote, strict=True)]
     assert len(pairs) == 2 * local.batches_per_epoch
@@ -147,25 +150,32 @@ class DiesIn(Silent):
             self.die()
 
 
-@pytest.mark.parametrize(
-    ("stage", "after", "how", "only"),
-    [
-        ("partition", 0, "refused", ""),
-        ("hosts", 0, "busy", ""),
-        ("robots", 0, "refused", ""),
-        ("fetch", 100, "reset", ""),
-        ("select", 0, "reset", ""),
-        ("pack", 100, "busy", ""),
-        ("label", 0, "reset", "report.json"),  # that is, in the commit
-        ("label", 0, "reset", "corpus.json"),
-        ("clear", 0, "refused", ""),
-    ],
-)
+class Death(NamedTuple):
+    """A stage in which the store dies, once so many rows of it are done, and how."""
+
+    stage: str
+    after: int
+    how: str
+    only: str = ""  # part of the paths of the requests that it concerns
+
+
+DEATHS = [
+    Death("partition", 0, "refused"),
+    Death("hosts", 0, "busy"),
+    Death("robots", 0, "refused"),
+    Death("fetch", ROWS // 2, "reset"),
+    Death("select", 0, "reset"),
+    Death("pack", ROWS // 2, "busy"),
+    Death("label", 0, "reset", "report.json"),  # that is, in the commit
+    Death("label", 0, "reset", "corpus.json"),
+    Death("clear", 0, "refused"),
+]
+WHOLE = bool(os.environ.get("TAGMILL_WHOLE"))  # a run for each death, and not one that dies of all of them in turn
+
+
+@pytest.mark.parametrize("deaths", [[death] for death in DEATHS] if WHOLE else [DEATHS])
 def test_a_store_that_dies_is_one_line_and_the_run_goes_on_later(
-    stage: str,
-    after: int,
-    how: str,
-    only: str,
+    deaths: list[Death],
     s3_service: ObjectStore,
     s3_bucket: str,
     rows: Path,
@@ -173,30 +183,36 @@ def test_a_store_that_dies_is_one_line_and_the_run_goes_on_later(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     output = f"{s3_bucket}/corpus"
-    monkeypatch.setattr("tagmill.ingest.run.Store", functools.partial(Store, retries=IMPATIENT))
+    for death in deaths:
+        with monkeypatch.context() as patch:
+            line = line_of_death(death, s3_service, rows, output, patch)
+        assert "\n" not in line and s3_bucket in line and "run again" in line, line
+    there = built(rows, output)
+    assert digests(there.store.url) == digests(here.store.url)
+
+
+def line_of_death(death: Death, service: ObjectStore, rows: Path, output: str, patch: pytest.MonkeyPatch) -> str:
+    """What a run says whose store dies."""
+    patch.setattr("tagmill.ingest.run.Store", functools.partial(Store, retries=IMPATIENT))
     with ExitStack() as open_proxy:
-        proxy: FaultyProxy = open_proxy.enter_context(faulty(s3_service.endpoint))
-        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
+        proxy: FaultyProxy = open_proxy.enter_context(faulty(service.endpoint))
+        patch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
 
         def die() -> None:
-            if how == "refused":
+            if death.how == "refused":
                 open_proxy.close()
             else:
-                proxy.only, proxy.faults = only, DEAD[how]
+                proxy.only, proxy.faults = death.only, DEAD[death.how]
 
-        progress = DiesIn(stage, after, die)
+        progress = DiesIn(death.stage, death.after, die)
 
         def clear_in_time(store: Store) -> None:
             if not progress.dead:
                 progress.stage("clear")
             clear(store)
 
-        monkeypatch.setattr("tagmill.ingest.commit.clear", clear_in_time)
+        patch.setattr("tagmill.ingest.commit.clear", clear_in_time)
         with pytest.raises(TagmillError) as failed:
             built(rows, output, progress)
-    line = str(failed.value)
-    assert progress.dead and progress.stages[-1].partition(":")[0] == stage  # of "label: write", its first word
-    assert "\n" not in line and s3_bucket in line and "run again" in line, line
-    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_service.endpoint)
-    there = built(rows, output)
-    assert digests(there.store.url) == digests(here.store.url)
+    assert progress.dead and progress.stages[-1].partition(":")[0] == death.stage  # of "label: write", its first word
+    return str(failed.value)
