@@ -18,6 +18,7 @@ from tests.ingest.smallweb import listing, web
 from tests.pipeline.corpora import make_corpus
 from tests.shards.progress.use import assert_plain
 from tests.training.runs import VIT, command
+from tests.warm.python import warm_python
 
 pexpect = pytest.importorskip("pexpect")
 pyte = pytest.importorskip("pyte")
@@ -87,7 +88,7 @@ def on_terminal(words: str, folder: Path | None = None) -> list[str]:
     """Returns the lines that are left on a terminal of 80 columns, with their spaces; the commands run in `folder`."""
     screen = pyte.Screen(80, 400)
     terminal = {"dimensions": (400, 80), "env": environment(), "timeout": 600, "cwd": folder}
-    child = pexpect.spawn(*(sys.executable, ["-c", COMMANDS, words]), **terminal)
+    child = pexpect.spawn(warm_python(), ["-c", COMMANDS, words], **terminal)
     child.expect(pexpect.EOF)
     child.close()
     pyte.ByteStream(screen).feed(child.before)
@@ -131,7 +132,8 @@ def test_training_says_its_plan_its_steps_and_what_was_learnt_in_80_columns(tmp_
 
 @pytest.mark.parametrize("engine", ["duckdb", pytest.param("spark", marks=needs_spark)])
 def test_a_log_has_plain_lines_of_the_same_stages(listing: str, tmp_path: Path, engine: str) -> None:
-    command = [sys.executable, "-c", COMMANDS, words_of(listing, tmp_path / "corpus", "--engine", engine)]
+    python = sys.executable if engine == "spark" else warm_python()
+    command = [python, "-c", COMMANDS, words_of(listing, tmp_path / "corpus", "--engine", engine)]
     variables = environment(FORCE_COLOR="1", TTY_COMPATIBLE="1")
     done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=variables, timeout=800)
     text = done.stderr.decode()
@@ -147,8 +149,11 @@ def test_a_log_has_plain_lines_of_the_same_stages(listing: str, tmp_path: Path, 
         assert begins
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_stop_is_one_line_that_says_where_and_how_to_go_on(number: signal.Signals, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "usual"), [(signal.SIGTERM, False), (signal.SIGINT, True)])
+def test_a_stop_is_one_line_that_says_where_and_how_to_go_on(
+    number: signal.Signals, usual: bool, tmp_path: Path
+) -> None:
+    """By the `usual` Python, or by one that starts fast."""
     released = threading.Event()
 
     class Slow(BaseHTTPRequestHandler):
@@ -163,7 +168,7 @@ def test_a_stop_is_one_line_that_says_where_and_how_to_go_on(number: signal.Sign
     thread.start()
     (tmp_path / "rows.csv").write_text(f"url,tags\nhttp://127.0.0.1:{server.server_port}/1,cat\n")
     words = json.loads(words_of(str(tmp_path / "rows.csv"), tmp_path / "corpus"))[0]
-    command = [sys.executable, "-m", "tagmill.cli", *words, "--timeout", "600"]
+    command = [sys.executable if usual else warm_python(), "-m", "tagmill.cli", *words, "--timeout", "600"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, env=environment(), text=True) as child:
         assert child.stderr is not None
         said = list(iter(child.stderr.readline, "fetch begins  1 in all\n"))
