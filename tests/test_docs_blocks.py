@@ -37,7 +37,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     programs = tmp_path_factory.mktemp("programs")
-    for name, words in {"tagmill": f"{block_python()} -m tagmill", "python": sys.executable}.items():
+    for name, words in {"tagmill": f"{block_python()} -m tagmill", "python": block_python()}.items():
         command = programs / name
         command.write_text(f'#!/bin/sh\nexec {words} "$@"\n')
         command.chmod(0o755)
