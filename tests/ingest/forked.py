@@ -1,7 +1,7 @@
 """Runs that a test kills: real processes in a session of their own, forked from one that has imported the libraries already.
 
 A new interpreter takes over a CPU second for the imports of an ingest, and the server that its workers are forked from takes
-as much again. What is forked differs from that in nothing else: it has one thread, no open store and no engine.
+as much again. What is forked has one thread, no open store and no engine, as a new one. It does not wait for the disk.
 """
 
 import json
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tests.warm.decoders import fork_decoders
+from tests.warm.disk import leave_out_synchronising
 from tests.warm.workers import fork_the_server_of_workers
 
 PRELOADED = (
@@ -145,4 +146,5 @@ if __name__ == "__main__":
     for preloaded in PRELOADED:
         import_module(preloaded)
     fork_decoders()
+    leave_out_synchronising()
     _serve(socket.socket(fileno=os.dup(0)))

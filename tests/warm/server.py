@@ -1,8 +1,8 @@
 """A Python that has imported what takes seconds, and forks a process for each command line that it is sent.
 
 A process is what `python` would be: arguments, folder, environment, streams, exit status and handlers of signals are its own.
-It has imported more than it asked for, so a missing import is not found by it, and its libraries read no variable when they
-were loaded. `program.py` beside this file is what sends the command lines.
+It has imported more than it asked for, so a missing import is not found by it, its libraries read no variable when they
+were loaded, and it does not wait for the disk. `program.py` beside this file is what sends the command lines.
 """
 
 import atexit
@@ -30,6 +30,7 @@ from tagmill.training.model.build import check_model
 from tests.pipeline.corpora import NUM_LABELS
 from tests.training.runs import VIT
 from tests.warm.decoders import fork_decoders
+from tests.warm.disk import leave_out_synchronising
 from tests.warm.workers import fork_the_server_of_workers
 
 PRELOADED = (
@@ -57,6 +58,7 @@ def main(place: str) -> None:
     for name in PRELOADED:
         importlib.import_module(name)
     fork_decoders()
+    leave_out_synchronising()
     pyarrow.array([None])  # with which it imports pandas where that is installed: a second
     check_model(VIT)  # which the tests train most: torch's meta device takes long for the first network
     training_flops(VIT, NUM_LABELS)
