@@ -52,7 +52,7 @@ def world(seed: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[l
         pictures[number]["quality"] = 30
     rows = [dict(pictures[int(draw.integers(0, 20))]) for _ in range(40)]
     for number, row in enumerate(rows):
-        row |= {"row_id": int(draw.permutation(1 << 20)[0]) * 64 + number, "url": f"u{draw.integers(0, 30)}"}
+        row |= {"row_id": int(draw.integers(1 << 20)) * 64 + number, "url": f"u{draw.integers(0, 30)}"}
     existing = [dict(pictures[int(draw.integers(15, 25))]) for _ in range(5)]
     existing = list({row["key"]: row for row in existing}.values())
     for number, row in enumerate(existing):
