@@ -382,7 +382,10 @@ def complete(words: Sequence[str]) -> None:
             made[group] = make_dataclass(group.title(), [("command", one_of(below))])
     whole = one_of(made)
     tyro.cli(
-        whole, args=list(words), prog="tagmill", config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes)
+        whole,
+        args=list(words),
+        prog="tagmill",
+        config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes, tyro.conf.HelptextFromCommentsOff),
     )
 
 

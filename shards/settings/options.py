@@ -87,7 +87,14 @@ class CommandLine:
         values = {name: value for name, value in values.items() if name not in replaced(flags, self.alternatives)}
         # Text of its own paragraph has an empty line above it; tyro puts one above indented lines itself.
         about = self.about + "".join(f"\n{each}" if each.startswith(" ") else f"\n\n{each}" for each in self.examples)
-        given = tyro.cli(self.options(values), args=list(words), prog=self.prog, description=about)
+        # Each flag has its help, so tyro need not parse source files for comments, which takes longer than all the rest.
+        given = tyro.cli(
+            self.options(values),
+            args=list(words),
+            prog=self.prog,
+            description=about,
+            config=(tyro.conf.HelptextFromCommentsOff,),
+        )
         found = {
             name: value
             for part in [given, *(getattr(given, each.name) for each in fields(given) if each.name.startswith(_GROUP))]
