@@ -42,7 +42,7 @@ def test_processes_and_parts_change_nothing(undisturbed: TrainConfig, tmp_path: 
     for rank in range(ranks if ranks > 1 else 0):
         said = Path(f"{other.output}.rank{rank}.txt").read_text()
         compared = re.findall(
-            rf"^ranks      with batches .*(?:{ranks} ranks wait alike|rank \d on )", said, re.MULTILINE
+            rf"^ranks      without waits .*(?:{ranks} ranks wait alike|rank \d on )", said, re.MULTILINE
         )
         assert bool(compared) == (rank == 0), said
 
