@@ -29,6 +29,7 @@ from tagmill.shards.formats.record import sha256_hex
 from tagmill.shards.formats.shard_index import sample_bytes
 from tagmill.shards.storage.store import Store
 from tests.ingest.liar import Crowd, Liar, Lie, redirect
+from tests.ingest.parts.conftest import usual_decoders
 
 LEDGER = ["http_status", "fetched_at", "seconds", "host"]
 NUM_PICTURES = 40
@@ -140,7 +141,10 @@ def test_a_part_holds_every_row_with_its_facts(tmp_path: Path, web: Liar) -> Non
         assert [row[name] for name in shared] == [same[name] for name in shared]
 
 
-def test_a_process_keeps_its_decoders_from_part_to_part(tmp_path: Path, web: Liar) -> None:
+def test_a_process_keeps_its_decoders_from_part_to_part(
+    tmp_path: Path, web: Liar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "_decoders", usual_decoders)
     config = begun(tmp_path, web)
     run_part(task(config, 0))
     first = [process._process.pid for process in parts._decoders(config)._processes]
