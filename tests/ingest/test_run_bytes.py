@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import shutil
 import signal
 from pathlib import Path
@@ -253,7 +254,8 @@ def test_the_order_of_the_input_is_kept(img2dataset: Path, listing: str, tmp_pat
 def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bytes(
     img2dataset: Path, first: Path, tmp_path: Path, keep_order: bool, runs: ForkedRuns
 ) -> None:
-    """The order of the input is a matter of dealing alone, so that only the kills of that time are there with it."""
+    """The order of the input is a matter of dealing alone, so that only the kills of that time are there with it. After a part
+    is written nothing is of tars any more: tests/ingest/test_run.py kills runs there, and this test with TAGMILL_WHOLE=1."""
     output = tmp_path / "corpus"
     chosen: dict[str, Any] = {**CAPTIONS, "keep_order": keep_order, "processes": 2}
     whole = tmp_path / "whole" if keep_order else first
@@ -265,7 +267,9 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bytes(
         return run_deadly(runs, tmp_path, wanted, kill)
 
     kills = ["after:parts/000001/rows", "half:parts/dealt.json"]
-    later = ["half:parts/000002/[^/]*parquet", "after:parts/000003/done", "before:shards/000002.tar"]
+    later = ["half:parts/000002/[^/]*parquet"]
+    if os.environ.get("TAGMILL_WHOLE"):
+        later += ["after:parts/000003/done", "before:shards/000002.tar"]
     for kill in kills if keep_order else [*kills, *later]:
         done = run(kill)
         assert done.returncode == -signal.SIGKILL, (kill, done.stderr)
