@@ -76,7 +76,7 @@ def brute_force(rows: list[dict[str, Any]], holdout: int) -> list[tuple[Any, ...
     return lines
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(rows=facts(), holdout=st.integers(0, 4), parts_per_group=st.integers(1, 5))
 def test_the_selection_is_the_brute_force_one(
     engine: DuckDB, rows: list[dict[str, Any]], holdout: int, parts_per_group: int

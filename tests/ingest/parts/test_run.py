@@ -114,7 +114,7 @@ def test_what_goes_wrong_in_a_worker_comes_out_as_it_is(tmp_path: Path, web: Lia
         run_parts(config, Store(config.output), 4, Silent())
 
 
-MANY = 10_000
+MANY = 2_500
 PINS = 2  # of takedown rules and blocklists, which may be missing
 
 
@@ -155,10 +155,10 @@ def test_a_resumed_run_reads_each_marker_by_one_request_and_many_at_a_time(
 def test_parts_that_are_missing_or_under_other_rules_are_made(remote: tuple[CountedDriver, Store]) -> None:
     driver, store = remote
     made = many_parts(driver, PinnedRules())
-    others = {7: PinnedRules(blocked="other"), 9000: PinnedRules(denied="other")}
+    others = {7: PinnedRules(blocked="other"), 2400: PinnedRules(denied="other")}
     for part, rules in others.items():
         driver.objects[done_file(part)] = dataclasses.replace(made[part], rules=rules).json()
-    del driver.objects[done_file(8000)]
+    del driver.objects[done_file(1900)]
     asked = []
 
     def make(config: IngestConfig, store: Store, todo: list[int], progress: Progress) -> list[PartSummary]:
@@ -166,7 +166,7 @@ def test_parts_that_are_missing_or_under_other_rules_are_made(remote: tuple[Coun
         return [made[part] for part in reversed(todo)]
 
     assert run_parts(IngestConfig(input=("x",), output=store.url), store, MANY, Counting(), make) == made
-    assert asked == [7, 8000, 9000] and not all_done(store, MANY)
+    assert asked == [7, 1900, 2400] and not all_done(store, MANY)
 
 
 def test_a_marker_that_cannot_be_read_ends_the_run(remote: tuple[CountedDriver, Store]) -> None:
