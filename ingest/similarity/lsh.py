@@ -22,6 +22,7 @@ _MAX_BITS = 48
 _TRIALS = 1 << 16  # simulated pairs
 _BATCH = 1 << 12  # of these, at a time
 MAX_TABLES = 64
+_TRIED = (8, 16, 32, MAX_TABLES)  # how many tables are simulated until the recall is reached
 GROUP = 4  # consecutive tables that share some bits, by which their hashes are partitioned once for all
 _UNSHARED_BITS = 23  # bits of a table up to which it shares none with its group
 _MAX_SHARED_BITS = 8  # most bits that the tables of a group have in common
@@ -65,7 +66,7 @@ def _distances_until_missed(masks: npt.NDArray[np.uint64], trials: int, first: i
             bits = np.flatnonzero(_bits_of(mask))
             last = np.maximum(last, order[bits].min(axis=0) if len(bits) else 2.0)
             if number >= first:
-                lasts[number - first, start : start + _BATCH] = (order < last).sum(axis=0)
+                lasts[number - first, start : start + _BATCH] = (order < last).sum(axis=0, dtype=np.uint16)
     return lasts
 
 
@@ -84,11 +85,13 @@ def default_bits(rows: int) -> int:
 def default_tables(bits: int, seed: int) -> int:
     """Returns the fewest tables of this seed that reach TARGET_RECALL at the target distance; at most MAX_TABLES."""
     distance = TARGET_DISTANCE_FEW if bits <= FEW_BITS else TARGET_DISTANCE
-    found = (
-        _recall(_distances_until_missed(draw_lsh_tables(bits, MAX_TABLES, seed).masks, 2 * _BATCH))[:, distance]
-        >= TARGET_RECALL
-    )
-    return int(found.argmax()) + 1 if found.any() else MAX_TABLES
+    masks, tried = draw_lsh_tables(bits, MAX_TABLES, seed).masks, 0
+    for tables in _TRIED:  # small lists need few, and a simulation of all takes longer than they do
+        found = _recall(_distances_until_missed(masks[:tables], 2 * _BATCH, tried))[:, distance] >= TARGET_RECALL
+        if found.any():
+            return tried + int(found.argmax()) + 1
+        tried = tables
+    return MAX_TABLES
 
 
 def draw_lsh_tables(bits: int, tables: int, seed: int) -> LshTables:
