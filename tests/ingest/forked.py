@@ -18,6 +18,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import BinaryIO
 
+from tagmill.ingest.labels.synsets import WordNet
+from tagmill.ingest.similarity.lsh import default_tables, draw_lsh_tables
 from tests.warm.decoders import fork_decoders
 from tests.warm.disk import leave_out_synchronising
 from tests.warm.workers import fork_the_server_of_workers
@@ -147,4 +149,6 @@ if __name__ == "__main__":
         import_module(preloaded)
     fork_decoders()
     leave_out_synchronising()
+    WordNet.load()
+    draw_lsh_tables(8, default_tables(8, 0), 0).predicted()  # those of a small list
     _serve(socket.socket(fileno=os.dup(0)))
