@@ -109,7 +109,7 @@ def with_marks(page: Page) -> Any:
     return pytest.param(page, marks=[pytest.mark.slow] if slow else [], id=page.name)
 
 
-@pytest.mark.parametrize("page", map(with_marks, RUN))
+@pytest.mark.parametrize("page", [with_marks(page) for page in RUN])
 def test_blocks_of_a_page_run(page: Page, made: Path, tmp_path: Path, environment: dict[str, str]) -> None:
     shutil.copytree(made, tmp_path, symlinks=True, dirs_exist_ok=True)
     if page.name == "docs/tutorial.md":  # it has a web of its own on loopback
