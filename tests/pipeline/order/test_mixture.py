@@ -194,7 +194,7 @@ def test_a_stream_of_an_epoch_has_one_rank(mixture: MixedSchedule, size: int) ->
         assert owners.tolist() == ((turns + plan.offset) % mixture.streams % size).tolist()
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(mixture=mixtures(), size=st.integers(1, 6), start=st.integers(0, 400))
 def test_visits_contain_the_rest_and_never_exceed_the_capacity(mixture: MixedSchedule, size: int, start: int) -> None:
     """A reader that opens each visit in order, as soon as its own corpus has capacity, always has the next turn: the
@@ -220,7 +220,7 @@ def test_visits_contain_the_rest_and_never_exceed_the_capacity(mixture: MixedSch
                 rooms[place[0]] += 1
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(mixture=mixtures(), sizes=st.lists(st.integers(1, 16), min_size=1, max_size=4), data=st.data())
 def test_another_world_resumes_exactly(mixture: MixedSchedule, sizes: list[int], data: st.DataObject) -> None:
     wanted = [sorted(places(step)) for step in islice(mixture.steps(0, 0), 14)]
