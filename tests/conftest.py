@@ -10,12 +10,14 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import settings
 from PIL import Image
 
 from tagmill.training.parallel import garbage
+from tests.ingest.one_spark import one_spark
 from tests.shards.azurite import azure_container, azurite
 from tests.shards.gcs_server import gcs
 from tests.shards.hub_server import hub
@@ -23,7 +25,7 @@ from tests.shards.objectstore import never_late, s3_bucket, s3_service
 from tests.warm.workers import preload_the_server_of_workers
 
 # Here alone: each module that imports them would have services of its own.
-__all__ = ["azure_container", "azurite", "gcs", "hub", "never_late", "s3_bucket", "s3_service"]
+__all__ = ["azure_container", "azurite", "gcs", "hub", "never_late", "one_spark", "s3_bucket", "s3_service"]
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # before torch comes in; for the processes that tests begin, too
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -71,6 +73,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files with slow tests go first, so that no process has a long one left when the others are done."""
     long = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in long)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Says which files go to one process; None: xdist chooses."""
+    from tests.warm.one_worker import SparkTogether
+
+    return SparkTogether(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.fixture(scope="session", autouse=True)

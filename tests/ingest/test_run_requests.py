@@ -13,6 +13,7 @@ from tagmill.shards.manifest import Corpus
 from tagmill.shards.progress.protocol import Silent
 from tagmill.shards.storage.store import Store
 from tests.ingest.java import needs_spark
+from tests.ingest.one_spark import OneSpark
 from tests.ingest.smallweb import picture
 from tests.shards.faults import FaultyProxy, Request, faulty
 from tests.shards.objectstore import ObjectStore
@@ -67,8 +68,10 @@ def config(folder: Path, output: str, **changes: Any) -> IngestConfig:
 @pytest.mark.usefixtures("never_late")
 @pytest.mark.parametrize("engine", ["duckdb", SPARK])
 def test_select_reads_facts_alone_and_pack_each_image_once(
-    s3_service: ObjectStore, s3_bucket: str, folder: Path, tmp_path: Path, engine: str
+    s3_service: ObjectStore, s3_bucket: str, folder: Path, tmp_path: Path, one_spark: OneSpark, engine: str
 ) -> None:
+    if engine == "spark":
+        one_spark.begin()
     output = f"{s3_bucket}/corpus"
     with faulty(s3_service.endpoint) as proxy, pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)

@@ -5,6 +5,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from tagmill.shards.errors import TagmillError
 from tagmill.shards.manifest import Corpus
 from tagmill.shards.storage.store import Store
 from tests.ingest.java import needs_spark
+from tests.ingest.one_spark import OneSpark
 from tests.ingest.smallweb import config, listing, web
 from tests.ingest.sparkcluster import standalone
 from tests.ingest.test_run import digests
@@ -38,19 +40,11 @@ def here(listing: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, 
     return output, digests(output)
 
 
-@pytest.fixture(scope="module")
-def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A session that somebody else has begun; everything here runs on it, as on a notebook's."""
-    pytest.importorskip("pyspark")
-    from pyspark.sql import SparkSession
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYSPARK_PYTHON", sys.executable)
-        builder = SparkSession.builder.master("local[2,4]").config("spark.sql.shuffle.partitions", "2")
-        builder = builder.config("spark.ui.enabled", "false").config("spark.driver.memory", "1g")
-        session = builder.config("spark.local.dir", str(tmp_path_factory.mktemp("spark"))).getOrCreate()
-        yield session
-        session.stop()
+@pytest.fixture
+def session(one_spark: OneSpark, tmp_path: Path) -> Iterator[Any]:
+    """A session that was there before; everything here runs on it, as on a notebook's."""
+    with closing(one_spark.cluster(tmp_path / "before")) as cluster:
+        yield cluster.session
 
 
 def _view(output: Path, **changes: Any) -> ViewConfig:
@@ -86,14 +80,17 @@ SPECULATION = {
     "spark.speculation.minTaskRuntime": "1s",
     "spark.executor.memory": "600m",
     "spark.driver.host": "127.0.0.1",
-    "spark.sql.shuffle.partitions": "2",
 }
 
 
 def test_speculation_on_a_real_cluster_changes_no_byte(
-    here: tuple[Path, dict[str, str]], listing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    here: tuple[Path, dict[str, str]],
+    one_spark: OneSpark,
+    listing: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A standalone master, and two workers with an executor process each. It comes first: there is no session yet.
+    """A standalone master, and two workers with an executor process each.
 
     Set operations are local ones, unless TAGMILL_WHOLE is set: in executors that have just begun they took most of the time.
     """
@@ -106,6 +103,7 @@ def test_speculation_on_a_real_cluster_changes_no_byte(
             SparkExecutor, "engine", lambda _, memory=None: open_duckdb(local, tmp_path / "sets", memory)
         )
     monkeypatch.setenv("PYSPARK_PYTHON", sys.executable)
+    one_spark.end()
     with standalone(tmp_path, 2, SPECULATION) as master:
         found = on_spark(listing, tmp_path / "corpus", spark_master=master)
     assert (tmp_path / "speculated").exists() and len(list(tmp_path.glob("host-*"))) >= 2
@@ -207,11 +205,9 @@ def _slow(number: int) -> tuple[bytes, Mapping[str, int]]:
     return b"%d" % number, {"ok": 1}
 
 
-def test_a_caller_that_stops_stops_the_tasks(tmp_path: Path) -> None:
+def test_a_caller_that_stops_stops_the_tasks(one_spark: OneSpark, tmp_path: Path) -> None:
     """As a run beyond its failure budget does. What still sleeps is cancelled, or this would take ten minutes."""
-    from tagmill.ingest.engines.spark_session import Cluster
-
-    cluster = Cluster("local[2]", threads=2, memory_limit="1GB", scratch=tmp_path / "scratch")
+    cluster = one_spark.cluster(tmp_path / "scratch")
     told: list[dict[str, int]] = []
 
     def tell(counts: dict[str, int]) -> None:

@@ -23,6 +23,7 @@ from tests.ingest.dedup.factfiles import files_of, in_parts, put_facts, selectio
 from tests.ingest.dedup.test_resolve import existing_of, sets_of, world
 from tests.ingest.dedup.test_selection_kills import STAGES, Killed, killed_after
 from tests.ingest.java import needs_spark
+from tests.ingest.one_spark import OneSpark
 from tests.shards.faults import faulty
 from tests.shards.objectstore import ObjectStore
 
@@ -34,24 +35,24 @@ WHOLE = bool(os.environ.get("TAGMILL_WHOLE"))  # whether each engine takes each 
 
 
 @contextmanager
-def duckdb(folder: Path) -> Iterator[Engine]:
+def duckdb(folder: Path, one_spark: OneSpark) -> Iterator[Engine]:
+    del one_spark
     with closing(DuckDB(folder / "duckdb", memory_limit="500MB", threads=2)) as engine:
         yield engine
 
 
 @contextmanager
-def spark(folder: Path) -> Iterator[Engine]:
+def spark(folder: Path, one_spark: OneSpark) -> Iterator[Engine]:
     from tagmill.ingest.engines.spark import Spark
-    from tagmill.ingest.engines.spark_session import Cluster
 
-    with closing(Cluster("local[2]", threads=2, memory_limit="1GB", scratch=folder / "spark")) as cluster:
+    with closing(one_spark.cluster(folder / "spark")) as cluster:
         cluster.session.conf.set("spark.sql.shuffle.partitions", "3")
         with closing(Spark(cluster)) as engine:
             yield engine
 
 
 ENGINES = [duckdb, pytest.param(spark, marks=needs_spark)]
-Opened = Callable[[Path], Any]
+Opened = Callable[[Path, OneSpark], Any]
 
 
 class Case:
@@ -75,11 +76,13 @@ class Case:
 
 
 @needs_spark
-def test_both_leave_the_same_bytes_and_one_may_go_on_where_the_other_was_killed(tmp_path: Path) -> None:
+def test_both_leave_the_same_bytes_and_one_may_go_on_where_the_other_was_killed(
+    tmp_path: Path, one_spark: OneSpark
+) -> None:
     case = Case(tmp_path)
-    with duckdb(tmp_path) as engine:
+    with duckdb(tmp_path, one_spark) as engine:
         expected = case.select(engine, *case.place("duckdb-alone"))
-    with spark(tmp_path) as cluster:
+    with spark(tmp_path, one_spark) as cluster:
         store, facts = case.place("spark-alone")
         with killed_after(1 << 30) as changes:
             assert case.select(cluster, store, facts) == expected
@@ -89,7 +92,7 @@ def test_both_leave_the_same_bytes_and_one_may_go_on_where_the_other_was_killed(
         def go_on(by_spark: bool, store: Store, facts: Parquet) -> dict[str, bytes]:
             if by_spark:
                 return case.select(cluster, store, facts)
-            with duckdb(tmp_path) as engine:
+            with duckdb(tmp_path, one_spark) as engine:
                 return case.select(engine, store, facts)
 
         # They take turns: each begins where the other was killed, after every stage.
@@ -125,7 +128,7 @@ def facts_of_usual_size(num_parts: int) -> list[dict[str, Any]]:
 @pytest.mark.usefixtures("never_late")
 @pytest.mark.parametrize("opened", ENGINES)
 def test_a_part_costs_few_bytes_and_requests(
-    opened: Opened, s3_service: ObjectStore, s3_bucket: str, tmp_path: Path
+    opened: Opened, s3_service: ObjectStore, s3_bucket: str, tmp_path: Path, one_spark: OneSpark
 ) -> None:
     store = Store(s3_bucket)
     facts = put_facts(store, facts_of_usual_size(NUM_PARTS), NUM_PARTS)
@@ -134,7 +137,7 @@ def test_a_part_costs_few_bytes_and_requests(
     rows, given = NUM_PARTS * PART_ROWS, {"num_parts": NUM_PARTS, "parts_per_group": 2, "holdout": 100}
     with faulty(s3_service.endpoint) as proxy, pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
-        with opened(tmp_path) as engine:
+        with opened(tmp_path, one_spark) as engine:
             select(engine, Store(s3_bucket), facts, rows=rows, spool=tmp_path / "spool", tagged=tags, **given)
         requests = list(proxy.requests)
     received = sum(request.size for request in requests) / NUM_PARTS

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from tagmill.ingest.engines.engine import Engine, GeneratedTable, Param, parquet
 from tagmill.shards.errors import StoreError, TagmillError
 from tagmill.shards.storage.store import Store
 from tests.ingest.java import needs_spark
+from tests.ingest.one_spark import OneSpark
 from tests.ingest.sqlcases import CASES, Case, Rows, schema
 
 pytestmark = [needs_spark, pytest.mark.slow, pytest.mark.timeout(900)]
@@ -23,13 +25,9 @@ STATEMENTS = sorted(path.stem for path in (Path(__file__).parents[3] / "ingest" 
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    from tagmill.ingest.engines.spark_session import Cluster
-
-    cluster = Cluster("local[2]", threads=2, memory_limit="1GB", scratch=tmp_path_factory.mktemp("spark") / "scratch")
-    cluster.session.conf.set("spark.sql.shuffle.partitions", "2")  # of tables this small
-    yield cluster
-    cluster.close()
+def cluster(one_spark: OneSpark, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    with closing(one_spark.cluster(tmp_path_factory.mktemp("spark") / "scratch")) as cluster:
+        yield cluster
 
 
 @pytest.fixture
@@ -262,20 +260,16 @@ def environment_of_worker(_: int) -> Iterator[pa.RecordBatch]:
     yield pa.RecordBatch.from_pydict({"value": [os.environ.get("AWS_TEST_ONLY")]}, pa.schema([("value", pa.string())]))
 
 
-@needs_spark
-def test_local_workers_have_the_settings_of_stores_of_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Java may have been started before they were set."""
-    from tagmill.ingest.engines.spark_session import Cluster
-
+def test_local_workers_have_the_settings_of_stores_of_now(
+    one_spark: OneSpark, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Java, and a session, may have been started before they were set."""
     found = []
     for value in ("one", "two", None):
         monkeypatch.delenv("AWS_TEST_ONLY", raising=False)
         if value is not None:
             monkeypatch.setenv("AWS_TEST_ONLY", value)
-        cluster = Cluster("local[1]", threads=1, memory_limit="600MB", scratch=tmp_path / "scratch")
-        try:
+        with closing(one_spark.cluster(tmp_path / "scratch")) as cluster:
             frame = cluster.frame(pa.schema([("value", pa.string())]), [0], environment_of_worker)
             found += [row["value"] for row in frame.collect()]
-        finally:
-            cluster.close()
     assert found == ["one", "two", None]

@@ -25,9 +25,10 @@ def start(scratch: Path, master: str = "local[1]", memory_limit: str = "1GB") ->
 
 @pytest.fixture(autouse=True)
 def _no_java_yet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Other tests of this process may have begun one, which a session takes whatever is asked for."""
-    from tagmill.ingest.engines.spark_session import SparkContext
+    """Other tests of this process may have begun one, and a session, which are taken whatever is asked for."""
+    from tagmill.ingest.engines.spark_session import SparkContext, SparkSession
 
+    monkeypatch.setattr(SparkSession, "getActiveSession", lambda: None)
     monkeypatch.setattr(SparkContext, "_gateway", None)
 
 

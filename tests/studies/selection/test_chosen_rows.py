@@ -16,6 +16,7 @@ from tagmill.shards.progress.protocol import Silent
 from tagmill.studies.selection.chosen_rows import SCORED, Chosen, choose_rows
 from tagmill.studies.selection.eligible import LEFT_OUT
 from tests.ingest.java import needs_spark
+from tests.ingest.one_spark import OneSpark
 from tests.studies.selection.scored import Rows, best_of_all, best_of_each, in_the_view
 
 
@@ -70,14 +71,11 @@ def test_choice_equals_brute_force(
 @needs_spark
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_spark_chooses_the_same(engine: DuckDB, tmp_path: Path) -> None:
+def test_spark_chooses_the_same(engine: DuckDB, one_spark: OneSpark, tmp_path: Path) -> None:
     from tagmill.ingest.engines.spark import Spark
-    from tagmill.ingest.engines.spark_session import Cluster
 
     rows = [(f"{n * 7919 % 100:02d}", label, (n * label * 31) % 7) for n in range(100) for label in range(5)]
-    with closing(Cluster("local[2]", threads=2, memory_limit="1GB", scratch=tmp_path / "spark")) as cluster:
-        cluster.session.conf.set("spark.sql.shuffle.partitions", "2")
-        with closing(Spark(cluster)) as other:
-            for together in (False, True):
-                given = (rows, {"03", "50"}, [3, 0, 1, 9], 11, together)
-                assert choose(other, *given) == choose(engine, *given)
+    with closing(one_spark.cluster(tmp_path / "spark")) as cluster, closing(Spark(cluster)) as other:
+        for together in (False, True):
+            given = (rows, {"03", "50"}, [3, 0, 1, 9], 11, together)
+            assert choose(other, *given) == choose(engine, *given)

@@ -25,6 +25,7 @@ from tagmill.studies.selection.selected_view import Selected, select
 from tagmill.training.trained.labels import ModelLabel
 from tests.browse.worded import key_of, make_worded
 from tests.ingest.java import needs_spark
+from tests.ingest.one_spark import OneSpark
 from tests.studies.selection.scored import LABELS, Rows, best_of_all, best_of_each, write_scores
 
 ROWS: Rows = [
@@ -206,8 +207,9 @@ def test_scores_that_are_not_complete_and_parts_that_are_gone_are_refused(url: s
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("rule", ["balanced", "unbalanced"] if os.environ.get("TAGMILL_WHOLE") else ["balanced"])
-def test_spark_makes_the_same_view(url: str, rule: str) -> None:
+def test_spark_makes_the_same_view(url: str, one_spark: OneSpark, rule: str) -> None:
+    one_spark.begin()
     wanted = select(options(url, rule=rule))
-    found = select(options(url, rule=rule, engine="spark", spark_master="local[2]", memory_limit="1GB"))
+    found = select(options(url, rule=rule, engine="spark"))
     assert found.labelled.view == wanted.labelled.view
     assert found.facts == wanted.facts

@@ -26,6 +26,7 @@ from tagmill.shards.lint import lint_view
 from tagmill.shards.manifest import Corpus, commit
 from tagmill.shards.view import View
 from tests.ingest.java import needs_spark
+from tests.ingest.one_spark import OneSpark
 from tests.ingest.tagged import Tagged, make
 from tests.ingest.views.test_build import copies_of, ids_of
 
@@ -145,16 +146,15 @@ def test_a_table_needs_a_vocabulary_of_its_own() -> None:
 @needs_spark
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_spark_makes_the_same_view(engine: DuckDB, classes: VocabularyRules, tmp_path: Path) -> None:
+def test_spark_makes_the_same_view(
+    engine: DuckDB, classes: VocabularyRules, one_spark: OneSpark, tmp_path: Path
+) -> None:
     from tagmill.ingest.engines.spark import Spark
-    from tagmill.ingest.engines.spark_session import Cluster
 
     made = make(tmp_path, [[["cat"]] * 30, [["cat"]] * 20], [[["dog"]] * 5])
     rows: list[Row] = [(key, number % 5) for number, key in enumerate(made.keys * 2)] + [("", 1), (made.keys[0], None)]
     rules = ViewRules(vocabulary=classes, table=Given(rows))
     first, _ = label(engine, made, rules, tmp_path / "here")
-    with closing(Cluster("local[2]", threads=2, memory_limit="1GB", scratch=tmp_path / "spark")) as cluster:
-        cluster.session.conf.set("spark.sql.shuffle.partitions", "2")
-        with closing(Spark(cluster)) as other:
-            second, _ = label(other, made, rules, tmp_path / "there")
+    with closing(one_spark.cluster(tmp_path / "spark")) as cluster, closing(Spark(cluster)) as other:
+        second, _ = label(other, made, rules, tmp_path / "there")
     assert second.view == first.view and second.rows == first.rows
