@@ -31,10 +31,12 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # before torch comes in; for the proces
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Tests begin hundreds of short Python and Java processes. Bytecode is kept, so that not each of them compiles this package, and
-# Java is content with its quick compiler: half the CPU seconds of a Spark session that lives for a minute.
+# Java is content with its quick compiler, half the CPU seconds of a Spark session that lives for a minute. It does not verify
+# Spark's classes, thousands that are loaded each time.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote"
+os.environ.setdefault("JAVA_TOOL_OPTIONS", JAVA)
 os.environ.setdefault("SPARK_CONF_DIR", str(Path(__file__).parent / "spark_conf"))
 
 settings.register_profile("tagmill", deadline=None)  # how long an example takes says something of the machine only
