@@ -1,6 +1,9 @@
 """A selection that is killed between any two changes of the store goes on after its last complete stage, and ends with
 the same bytes."""
 
+import os
+import re
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -60,10 +63,12 @@ class World:
         self.number = 0
         self.expected = self.select(*self.place())
 
-    def place(self) -> tuple[Store, Parquet]:
-        """A new store with the facts."""
+    def place(self, before: Store | None = None) -> tuple[Store, Parquet]:
+        """A new store with the facts, and with what another has."""
         self.number += 1
         store = Store(str(self.folder / f"store-{self.number}"))
+        if before is not None:
+            shutil.copytree(before.url, store.url)
         return store, put_facts(store, self.lines, NUM_PARTS)
 
     def select(self, store: Store, facts: Parquet, stamp: str = "s", **more: Any) -> dict[str, bytes]:
@@ -92,28 +97,40 @@ def test_every_outcome_is_there(made: World) -> None:
     assert len(made.expected) == 1 + 1 + NUM_PARTS // 2  # the marker, the matches, the groups
 
 
+def moments(made: list[str]) -> list[int]:
+    """After how many of these changes to kill: after each, but once alone among changes of one kind, which are the puts of the
+    groups and the deletes at the end. With TAGMILL_WHOLE after each of those too."""
+    end = len(made) - made[::-1].index(SELECTION_MARKER)
+
+    def kind(place: int) -> str:
+        return "deleted" if place > end else re.sub(r"selection/[0-9]+", "group", made[place])
+
+    kinds = [kind(place) for place in range(len(made))]
+    every = bool(os.environ.get("TAGMILL_WHOLE"))
+    return [n for n in range(len(made)) if every or n < 2 or not kinds[n - 2] == kinds[n - 1] == kinds[n]]
+
+
 @pytest.mark.slow
 def test_a_killed_selection_ends_with_the_same_bytes(made: World) -> None:
-    changes, found = 0, ""
-    while found != "whole":
+    store, facts = made.place()
+    with killed_after(1 << 30) as every:
+        made.select(store, facts)
+    assert made.select(store, facts) == made.expected, "complete"
+    assert len(every) > 25 and len(moments(every)) > 20
+    for changes in moments(every):
         store, facts = made.place()
-        with killed_after(changes):
-            try:
-                made.select(store, facts)
-                found = "whole"
-            except Killed:
-                found = "killed"
+        with killed_after(changes), pytest.raises(Killed):
+            made.select(store, facts)
         assert made.select(store, facts) == made.expected, f"killed after {changes} changes"
-        changes += 1
-    assert changes > 25
 
 
 @pytest.mark.slow
 def test_a_killed_selection_of_another_stamp_does_no_harm(made: World) -> None:
     """Killed while it deletes what another left, and then the other comes back or not."""
+    before, facts = made.place()
+    first = made.select(before, facts, "one", holdout=2)
     for changes in range(0, 60, 7):
-        store, facts = made.place()
-        first = made.select(store, facts, "one", holdout=2)
+        store, facts = made.place(before)
         with killed_after(changes), suppress(Killed):
             made.select(store, facts)
         wanted = first if changes % 2 else made.expected
