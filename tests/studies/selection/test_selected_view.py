@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +26,7 @@ from tests.browse.worded import key_of, make_worded
 from tests.ingest.java import needs_spark
 from tests.ingest.one_spark import OneSpark
 from tests.studies.selection.scored import LABELS, Rows, best_of_all, best_of_each, write_scores
+from tests.warm.python import warm_python
 
 ROWS: Rows = [
     *[(key_of(n), label, 40000 - 9000 * place) for n in range(9) for place, label in enumerate((n % 2, 2, n % 3))
@@ -156,7 +156,7 @@ def test_a_killed_selection_is_made_again_to_the_same_bytes(tmp_path: Path, url:
     mine = make_worded(tmp_path / "corpus").store.url  # as `url` was before any selection
     scores = str(Path(url).parent / "scores")
     before = Corpus.open(mine).file
-    words = [sys.executable, "-c", KILLED, scores, mine, str(puts)]
+    words = [warm_python(), "-c", KILLED, scores, mine, str(puts)]
     done = subprocess.run(words, capture_output=True, text=True, env=os.environ)
     assert done.returncode == -signal.SIGKILL, done.stderr
     wanted = select(options(url, k=3))
