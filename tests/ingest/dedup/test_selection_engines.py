@@ -28,7 +28,7 @@ from tests.shards.faults import faulty
 from tests.shards.objectstore import ObjectStore
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
-NUM_PARTS = 8
+FEW_PARTS, NUM_PARTS = 4, 8
 PART_ROWS = 6_676  # of a part of usual size
 MOST_BYTES, MOST_REQUESTS = 3_000_000, 20  # a part, for a whole selection
 WHOLE = bool(os.environ.get("TAGMILL_WHOLE"))  # whether each engine takes each turn
@@ -56,19 +56,19 @@ Opened = Callable[[Path, OneSpark], Any]
 
 
 class Case:
-    """Facts of a few families of near images in eight parts, with copies, placeholders, leaks and an existing corpus."""
+    """Facts of a few families of near images in four parts, with copies, placeholders, leaks and an existing corpus."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         rows, existing, evaluation = world(5)
-        self.lines = in_parts(rows, NUM_PARTS)
+        self.lines = in_parts(rows, FEW_PARTS)
         near = NearRules(bits=0, tables=1, bucket=1000)
         rules = SetRules(placeholder_urls=3, near=near, evaluation=sets_of(evaluation), threads=2)
         self.given: dict[str, Any] = {"holdout": 4, "existing": lambda: existing_of(existing), "rules": rules}
 
     def place(self, name: str) -> tuple[Store, Parquet]:
         store = Store(str(self.folder / name))
-        return store, put_facts(store, self.lines, NUM_PARTS)
+        return store, put_facts(store, self.lines, FEW_PARTS)
 
     def select(self, engine: Engine, store: Store, facts: Parquet) -> dict[str, bytes]:
         (self.folder / "spool").mkdir(exist_ok=True)
