@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tagmill.ingest.similarity.hamming_index import NearList
+from tagmill.ingest.similarity.hash_records import is_json, json_lines
 from tagmill.ingest.similarity.hex_hashes import (
     HASH_KINDS,
     HASH_REMEDY,
@@ -73,12 +74,15 @@ class Blocklist:
         """Parses the text of a list with `reader`. Raises ConfigError that names a line without an entry."""
         found: dict[str, set[str]] = {kind: set() for kind in HASH_KINDS}
         reader = HashReader() if reader is None else reader
-        for number, line in content_lines(text):
+        of_json = is_json(text)
+        lines = json_lines(text, reader.left_out) if of_json else content_lines(text)
+        what = "record" if of_json else "line"
+        for number, line in lines:
             try:
                 for entry in reader.entries(line):
                     found[entry.kind].add(entry.digits)
             except ConfigError as error:
-                raise ConfigError(error.what, f"{where}, line {number}", error.remedy) from error
+                raise ConfigError(error.what, f"{where}, {what} {number}", error.remedy) from error
         return cls(**{kind: frozenset(entries) for kind, entries in found.items()})
 
 

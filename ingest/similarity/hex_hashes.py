@@ -1,7 +1,8 @@
 """Hashes in text lists: sha256, md5 and PDQ in hex digits, parsed alike for every kind of list.
 
 A line is a hash, alone or with its kind (`pdq:HEX`, `pdq HEX`, `hash=HEX,quality=100,...`), perhaps followed by other
-fields (`HEX,quality,file`, `HEX  file`). A first line of column names makes the list a table. Case does not matter.
+fields (`HEX,quality,file`, `HEX  file`). A first line of column names makes the list a table, perhaps with the kind of each
+row in a column of its own (hash_records.py). Case does not matter.
 """
 
 import csv
@@ -11,6 +12,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
+from tagmill.ingest.similarity.hash_records import KIND_FIELDS, VALUE_FIELDS, kind_of_signal, plain_name
 from tagmill.shards.errors import ConfigError
 
 log = logging.getLogger(__name__)
@@ -50,7 +52,9 @@ class HashReader:
         self.counts: Counter[str] = Counter()  # entries by kind
         self._kind = kind
         self._first = True
+        self.left_out: Counter[str] = Counter()  # rows of other kinds, by kind, and records that were withdrawn
         self._columns: list[str | None] | None = None
+        self._typed = False  # whether a column of the table names the kind of hash of its row
         self._separator = ","
         self._num_guessed = 0  # hashes whose kind was taken from their length
         self._num_half_set = 0  # of these, how many have about half of their bits set
@@ -59,7 +63,7 @@ class HashReader:
         """Returns the hashes of a line that is not empty; none of a header. Raises ConfigError for anything else."""
         first, self._first = self._first, False
         if self._columns is not None:
-            return self._row(line, self._columns)
+            return self._typed_row(line, self._columns) if self._typed else self._row(line, self._columns)
         match = _LINE.fullmatch(line.strip())
         entry = None if match is None else _entry(match, self._kind)
         if entry is None and first and self._header(line):
@@ -75,6 +79,8 @@ class HashReader:
     def summary(self) -> str:
         """How many entries of each kind were read."""
         text = ", ".join(f"{count:,} {kind}" for kind, count in sorted(self.counts.items())) or "no entries"
+        if self.left_out:
+            text += f"; left out: {', '.join(f'{count:,} {kind}' for kind, count in sorted(self.left_out.items()))}"
         if not self._num_guessed:
             return text
         return f"{text} ({self._num_guessed:,} of 64 digits without a kind, read as sha256; PDQ is given as pdq=FILE)"
@@ -89,6 +95,9 @@ class HashReader:
             return False
         self._separator = next((each for each in "\t;" if each in line), ",")
         names = self._cells(line)
+        if {"kind", "value"} <= set(typed := [_typed_column(name) for name in names]):
+            self._columns, self._typed = typed, True
+            return True
         kinds = [name.lower().replace("-", "") for name in names]
         wanted = ("hash", *(HASH_KINDS if self._kind is None else (self._kind,)))
         if not any(map(_is_hash, names)) and any(kind in wanted for kind in kinds):
@@ -109,6 +118,19 @@ class HashReader:
             raise ConfigError("a row without a hash", "", "remove the row")
         return found
 
+    def _typed_row(self, line: str, columns: list[str | None]) -> list[Entry]:
+        """Returns the hash of a row whose kind is in another column; none where it is no hash of an image."""
+        row = {name: cell for name, cell in zip(columns, self._cells(line), strict=False) if name is not None}
+        kind, digits = kind_of_signal(row.get("kind", "")), row.get("value", "")
+        if kind is None:
+            self.left_out[plain_name(row.get("kind", "")) or "without a kind"] += 1
+            return []
+        match = _LINE.fullmatch(digits)
+        entry = None if match is None else _entry(match, kind)
+        if entry is None or entry.kind != kind:
+            raise ConfigError(f"{digits[:80]!r} is no hash", "", HASH_REMEDY)
+        return [self._count(entry)]
+
     def _cells(self, line: str) -> list[str]:
         try:
             return [cell.strip() for cell in next(csv.reader([line], delimiter=self._separator))]
@@ -124,6 +146,12 @@ class HashReader:
             self._num_guessed += 1
             self._num_half_set += abs(int(entry.digits, 16).bit_count() - _HALF) <= _SPREAD
         return entry
+
+
+def _typed_column(name: str) -> str | None:
+    """Returns `kind` or `value` for a column of a table of signals; None for another one."""
+    plain = plain_name(name)
+    return "kind" if plain in KIND_FIELDS else "value" if plain in VALUE_FIELDS else None
 
 
 def _is_hash(text: str) -> bool:
