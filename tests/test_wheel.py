@@ -149,7 +149,9 @@ def test_it_holds_every_source_file_of_the_rooms_and_nothing_else(wheel: Path) -
     sources = {f"tagmill/{path.relative_to(ROOT)}" for room in ROOMS for path in (ROOT / room).rglob("*.py")}
     sources |= {f"tagmill/{name}.py" for name in ("__init__", "__main__", "train", "cli")}
     data = {f"tagmill/{path.relative_to(ROOT)}" for path in (ROOT / "ingest/engines/sql").glob("*.sql")}
-    data |= {f"tagmill/ingest/labels/wordnet/{name}" for name in ("nouns.npz", "imagenet.npz", "LICENSE")}
+    data |= {
+        f"tagmill/ingest/labels/wordnet/{name}" for name in ("nouns.npz", "imagenet.npz", "rarely_nouns.txt", "LICENSE")
+    }
     data |= {
         "tagmill/browse/report/report.html.jinja",
         "tagmill/studies/page/study.html.jinja",

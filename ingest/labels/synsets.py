@@ -88,7 +88,7 @@ class WordNet:
         count as nouns.
         """
         stay = None if instances else entities
-        bases = self._bases(token, short)
+        bases = self.bases(token, short=short)
         if not bases:  # most tags of the web
             return self._from_id(token, stay)
         rows: dict[int, None] = {}
@@ -111,6 +111,10 @@ class WordNet:
         row = self._row(synset)
         start = self._lemmas_ends[row - 1] + 1 if row else 0
         return tuple(self._lemmas[start : self._lemmas_ends[row]].decode("ascii").split(" "))
+
+    def all_lemmas(self) -> list[str]:
+        """Returns the words of all synsets as WordNet writes them, those of several synsets repeatedly."""
+        return self._lemmas.decode("ascii").split()
 
     def hypernyms(self, synset: str) -> SynsetSet:
         """Returns the synsets directly above, ascending; for a named entity, the classes that it is an instance of."""
@@ -156,11 +160,16 @@ class WordNet:
         )  # the array's dtype; another one would convert the whole array
         return row if row < len(self._offsets) and self._offsets[row] == int(synset[1:]) else None
 
-    def _bases(self, token: str, short: bool) -> Sequence[str]:
+    def bases(self, token: str, *, short: bool = False) -> Sequence[str]:
+        """Returns the squashed forms whose synsets `lookup` joins: the token itself, or those that it is a plural of."""
         if len(token) < MIN_TOKEN_CHARS and not short:
             return ()
         if token in self._forms:
             return (token,)
+        return self.singulars(token)
+
+    def singulars(self, token: str) -> Sequence[str]:
+        """Returns the squashed forms that the token is a plural of, whether or not it is a noun itself."""
         if token in self._exceptions:
             # Of any length: `axes` is a plural of `ax` and of `axis`.
             return self._exceptions[token]

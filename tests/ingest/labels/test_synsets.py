@@ -229,3 +229,12 @@ def test_chosen_named_entities_are_kept(nouns: WordNet) -> None:
     assert kept[0] == sun and set(kept) == {sun, *nouns.senses("sun")}
     assert set(nouns.senses("sun", instances=True)) >= set(kept)
     assert nouns.senses(sun) == () and nouns.senses(sun, entities=frozenset([sun])) == (sun,)
+
+
+def test_all_lemmas_and_base_forms(nouns: WordNet) -> None:
+    lemmas = nouns.all_lemmas()
+    assert {"Ursus_arctos", "T-shirt", "dog"} <= set(lemmas)
+    assert {*map(clean, lemmas)} == nouns.forms
+    assert [*nouns.bases("axes")] == ["ax", "axis"] and [*nouns.bases("dogs")] == ["dog"] and not nouns.bases("tv")
+    assert [*nouns.bases("tv", short=True)] == ["tv"]
+    assert [*nouns.bases("hands")] == ["hands"] and [*nouns.singulars("hands")] == ["hand"]
