@@ -1,5 +1,5 @@
-"""Matches tags to labels: hashtag to token, token to WordNet synsets, synsets to a label and its name.
+"""Matches tags to labels: caption or hashtag to token, token to WordNet synsets, synsets to a label and its name.
 
-Used from outside: coverage, hashtags, label_names, matching, synsets, under_command, vocabulary_rules,
+Used from outside: caption_nouns, coverage, hashtags, label_names, matching, synsets, under_command, vocabulary_rules,
 wordnet/imagenet.
 """
