@@ -23,6 +23,7 @@ _BEFORE: dict[str, Any] = {
     "sha256_column": None,
     "md5_column": None,
     "altered": "reject",
+    "caption_nouns": False,
     "honour_content_signal": False,
     "honour_content_usage": False,
     "honour_tdm": False,

@@ -37,6 +37,8 @@ class SourceOptions(Options):
     of tags."""
     caption_column: str | None = field(default=None, metadata=FETCH)
     """Column with captions; their hashtags are added after the tags of the tags column."""
+    caption_nouns: bool = field(default=False, metadata=FETCH)
+    """Add the nouns of captions as tags too, after their hashtags."""
     tags_from_folder: bool = field(default=False, metadata=FETCH)
     """Add the name of an image's folder, also inside a tar, as its last tag."""
     tags_separator: str = field(default=",", metadata=FETCH)
@@ -66,6 +68,8 @@ class SourceOptions(Options):
         if not self.tags_separator:
             self._refuse("tags_separator", "give at least one character")
         self._check_columns()
+        if self.caption_nouns and self.columns.caption is None:
+            self._refuse("caption_nouns", "name the column of captions by --caption-column")
 
     def _check_columns(self) -> None:
         chosen = self.columns

@@ -21,8 +21,8 @@ MAX_WORDS = 256  # of a caption that are read, so that one hostile caption costs
 _FUNCTION_WORDS = """
 i me my mine myself we us our ours ourselves you your yours yourself yourselves he him his himself she her
 hers herself it its itself one ones oneself they them their theirs themselves this that these those who whom whose which what
-whoever whatever whichever anyone anything everyone everything someone something none nothing each other others another
-both either neither all any some every few many much more most less least several such own enough no a an the
+whatever whichever anyone anything everyone everything someone something none nothing each other others another
+both either neither all any some every few many much more most less least several own enough no such a an the
 
 about above across after against along among around as at before behind below beneath beside besides between beyond by
 despite down during except for from in inside into like near of off on onto opposite out outside over past per plus since

@@ -52,6 +52,7 @@ class Reading:
     caption_column: str | None = None
     plain: bool = False  # lists of URLs without other columns
     folders: bool = False  # images are in folders whose names are not read as tags
+    caption_nouns: bool = False
 
 
 @dataclass(frozen=True)
@@ -162,7 +163,9 @@ def _no_tags(reading: Reading) -> tuple[Cause, str, str]:
         return "no_tags", "a list of plain URLs has no tags", "give a list with a column of tags"
     if reading.caption_column and not reading.tags_column:
         why = f"no caption in the column {reading.caption_column!r} has a #hashtag"
-        return "no_tags", why, "name a column of tags by --tags-column"
+        if reading.caption_nouns:
+            return "no_tags", f"{why} or a noun", "name a column of tags by --tags-column"
+        return "no_tags", why, "give --caption-nouns, or name a column of tags by --tags-column"
     if reading.folders:
         return (
             "no_tags",
@@ -173,7 +176,7 @@ def _no_tags(reading: Reading) -> tuple[Cause, str, str]:
     return (
         "no_tags",
         why,
-        "name the column of tags by --tags-column, or one of captions with #hashtags by --caption-column",
+        "name the column of tags by --tags-column, or one of captions by --caption-column, with --caption-nouns for nouns",
     )
 
 
@@ -186,7 +189,10 @@ def _captions(tags: TagCounts, reading: Reading) -> tuple[Cause, str, str] | Non
             f"give --caption-column {name} in place of --tags-column",
         )
     if _share(tags, _is_sentence) >= _SIGN_SHARE:
-        remedy = "name the column of tags by --tags-column; of captions (--caption-column) only #hashtags are read"
+        name = shlex.quote(reading.tags_column or "COLUMN")
+        remedy = (
+            f"give --caption-column {name} --caption-nouns in place of --tags-column, or name a column of tags by that"
+        )
         return "captions", "the tags are sentences", remedy
     return None
 

@@ -26,7 +26,8 @@ def reading_of(config: SourceOptions) -> Reading:
     first, chosen = inputs(config)[0], config.columns
     lists = first.kind == "lists"
     plain = lists and format_of(first.url, config.reading) == "txt"
-    return Reading(chosen.tags, chosen.caption, plain, folders=not lists and not config.tags_from_folder)
+    folders = not lists and not config.tags_from_folder
+    return Reading(chosen.tags, chosen.caption, plain, folders, config.caption_nouns)
 
 
 class FirstLook:

@@ -7,6 +7,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tagmill.ingest.labels.caption_nouns import CaptionNouns
 from tagmill.ingest.labels.hashtags import SEVERAL_HASHTAGS, hashtags_in, split_hashtags
 from tagmill.ingest.text import tag_text
 
@@ -133,6 +134,17 @@ def with_hashtags(before: pa.Array, captions: pa.Array, encoded: bool = False) -
     """Appends the hashtags of each row's caption to its tags."""
     found = [hashtags_in(caption or "") for caption in to_text(captions, encoded).to_pylist()]
     joined = [one + other for one, other in zip(before.to_pylist(), found, strict=True)]
+    return pa.array(joined, pa.list_(pa.string()))
+
+
+def with_nouns(before: pa.Array, captions: pa.Array, encoded: bool = False) -> pa.Array:
+    """Appends the nouns of each row's caption to its tags; a noun that is among them already is not repeated."""
+    nouns = CaptionNouns.load()
+    found = [nouns.find(caption or "") for caption in to_text(captions, encoded).to_pylist()]
+    joined = []
+    for one, other in zip(before.to_pylist(), found, strict=True):
+        known = set(one)
+        joined.append(one + [each for each in other if each not in known])
     return pa.array(joined, pa.list_(pa.string()))
 
 

@@ -31,6 +31,7 @@ from tagmill.ingest.sources.columns import (
     to_tags,
     to_text,
     with_hashtags,
+    with_nouns,
     with_tag,
 )
 from tagmill.ingest.sources.decompress import open_input
@@ -289,4 +290,6 @@ def _tags(raw: pa.RecordBatch, names: Columns, config: SourceOptions) -> pa.Arra
         tags = to_tags(raw[names.tags], config.tags_separator, names.tags in encoded)
     if names.caption is not None:
         tags = with_hashtags(tags, raw[names.caption], names.caption in encoded)
+        if config.caption_nouns:
+            tags = with_nouns(tags, raw[names.caption], names.caption in encoded)
     return with_tag(tags, raw[FOLDER_COLUMN]) if config.tags_from_folder else tags

@@ -29,6 +29,13 @@ def test_captions_may_be_kept_too() -> None:
         config(caption_column="text", extra_columns=("text", "text"))
 
 
+def test_nouns_of_captions_need_a_column_of_captions() -> None:
+    for named in ({"caption_column": "text"}, {"preset": "laion"}, {"preset": "img2dataset"}):
+        assert config(**named, caption_nouns=True).caption_nouns and not config(**named).caption_nouns
+    with pytest.raises(ConfigError, match=r"--caption-nouns.*by --caption-column"):
+        config(caption_nouns=True)
+
+
 def test_the_columns_of_our_tables_are_taken() -> None:
     assert {*PART.names, *FACTS.names} <= TAKEN_COLUMNS
 

@@ -130,6 +130,34 @@ def test_columns_are_named_with_what_chose_them(listing: str, tmp_path: Path) ->
     assert found.unused_columns == ("WIDTH",) and found.tags.top[0].name == "cat"
 
 
+def test_nouns_of_captions_are_the_labels_of_the_dry_run_and_of_the_run(web: str, tmp_path: Path) -> None:
+    captions = [
+        "Two brown bears eating fish",
+        "The boy's golden retriever",
+        "#sunset over a lake",
+        "",
+        "So lovely!",
+        "fishes",
+    ]
+    urls = [f"{web}/picture/{number}" for number in range(len(captions))]
+    pq.write_table(pa.table({"url": urls, "caption": captions}), tmp_path / "captions.parquet")
+    wanted = IngestConfig(
+        input=(str(tmp_path / "captions.parquet"),),
+        output=str(tmp_path / "corpus"),
+        preset="img2dataset",
+        caption_nouns=True,
+        rule="first",
+        allow_private=True,
+        honour_robots=False,
+        near_threshold=-1,
+        processes=1,
+    )
+    expected = {"fish": 2, "brownbear": 1, "boy": 1, "goldenretriever": 1, "sunset": 1, "lake": 1}
+    assert {label.name: label.images for label in dry_run(wanted, DRY).tags.top} == expected
+    report = ingest(wanted)
+    assert {label.name: label.images for label in report.top_labels} == expected and report.few_labels is None
+
+
 def test_rows_that_are_taken_down_are_a_number_only(listing: str, web: str, tmp_path: Path) -> None:
     (tmp_path / "rules.txt").write_text("host 127.0.0.1\n")
     found = dry_run(config(listing, tmp_path / "corpus", takedown=(str(tmp_path / "rules.txt"),)), DRY)

@@ -42,7 +42,12 @@ def test_a_missed_separator_is_found(separator: str, given_so: str) -> None:
 @pytest.mark.parametrize(
     ("tags", "reading", "cause", "remedy"),
     [
-        (["a photo of my cat on the sofa", "the dog is at the beach"], TAGS, "captions", "--caption-column"),
+        (
+            ["a photo of my cat on the sofa", "the dog is at the beach"],
+            TAGS,
+            "captions",
+            "--caption-column tags --caption-nouns",
+        ),
         (
             ["my cat #cute #cat", "look at this #dog"],
             TAGS,
@@ -58,7 +63,8 @@ def test_a_missed_separator_is_found(separator: str, given_so: str) -> None:
         ([], TAGS, "no_tags", "--tags-column"),
         ([], Reading(), "no_tags", "--tags-column"),
         ([], Reading("tags", plain=True), "no_tags", "a column of tags"),
-        ([], Reading(caption_column="TEXT"), "no_tags", "--tags-column"),
+        ([], Reading(caption_column="TEXT"), "no_tags", "--caption-nouns, or name a column of tags by --tags-column"),
+        ([], Reading(caption_column="TEXT", caption_nouns=True), "no_tags", "name a column of tags by --tags-column"),
         ([], Reading("tags", folders=True), "no_tags", "--tags-from-folder"),
     ],
 )
@@ -92,7 +98,7 @@ def test_enough_labels_give_no_warning() -> None:
 @given(
     st.dictionaries(st.text(max_size=30).map(clip_tag), st.integers(1, 9), max_size=20),
     st.dictionaries(st.text(max_size=9), st.integers(1, 9), max_size=3),
-    st.builds(Reading, st.none() | st.text(), st.none() | st.text(), st.booleans(), st.booleans()),
+    st.builds(Reading, st.none() | st.text(), st.none() | st.text(), st.booleans(), st.booleans(), st.booleans()),
 )
 def test_any_tags_have_a_cause_that_survives_the_report(
     tags: dict[str, int], folders: dict[str, int], reading: Reading

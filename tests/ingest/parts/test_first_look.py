@@ -90,7 +90,8 @@ def test_lists_without_tags(tmp_path: Path, caplog: pytest.LogCaptureFixture) ->
     assert "of the first 2 rows, no tags" in told and "a list of plain URLs" in told
     (tmp_path / "a.csv").write_text("url,caption\nhttp://x.example/1.jpg,a cat\n")
     (told,) = look(config(tmp_path / "a.csv", caption_column="caption"), caplog)
-    assert "no caption in the column 'caption' has a #hashtag" in told
+    assert "no caption in the column 'caption' has a #hashtag (give --caption-nouns" in told
+    assert look(config(tmp_path / "a.csv", caption_column="caption", caption_nouns=True), caplog) == []
 
 
 def test_pictures_in_folders(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -107,4 +108,6 @@ def test_how_a_run_reads_its_tags(tmp_path: Path) -> None:
     path = listed(tmp_path / "a.parquet", ["cat"])
     found = reading_of(config(path))
     assert (found.tags_column, found.caption_column, found.plain, found.folders) == ("tags", None, False, False)
-    assert reading_of(config(path, caption_column="text")).tags_column is None
+    captions = reading_of(config(path, caption_column="text"))
+    assert captions.tags_column is None and not captions.caption_nouns
+    assert reading_of(config(path, caption_column="text", caption_nouns=True)).caption_nouns

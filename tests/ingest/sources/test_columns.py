@@ -16,6 +16,7 @@ from tagmill.ingest.sources.columns import (
     to_tags,
     to_text,
     with_hashtags,
+    with_nouns,
 )
 
 BLANK = "".join(c for c in map(chr, range(0x3001)) if c.isspace())
@@ -76,6 +77,13 @@ def test_hashtags_follow_the_tags() -> None:
     assert with_hashtags(before, captions).to_pylist() == [["x", "y", "cat"], ["z"], []]
     assert with_hashtags(empty_tags(3), captions, encoded=True).to_pylist() == [["cat", "dog"], [], []]
     assert empty_tags(0).type == before.type
+
+
+def test_nouns_follow_and_are_not_repeated() -> None:
+    captions = pa.array(["two hot dogs, a cat", None, "a+lamp"]).dictionary_encode()
+    before = pa.array([["cat"], ["z"], []])
+    assert with_nouns(before, captions).to_pylist() == [["cat", "hot dog"], ["z"], ["lamp"]]
+    assert with_nouns(empty_tags(3), captions, encoded=True).to_pylist() == [["hot dog", "cat"], [], ["lamp"]]
 
 
 def test_a_cell_without_a_value_has_no_tags() -> None:

@@ -368,6 +368,8 @@ def test_hashtags_of_captions_are_tags(
     found = read(tmp_path, **both, extra_columns=("caption",))
     assert [row["tags"] for row in found] == [["pet", "cat", "Dog"], ["pet"], ["pet"]]
     assert [row["caption"] for row in found] == captions
+    nouns = [row["tags"] for row in read(tmp_path, **both, caption_nouns=True)]
+    assert nouns == [["pet", "cat", "Dog"], ["pet"], ["pet", "tag"]]
     assert [row["tags"] for row in read(tmp_path, preset="img2dataset")] == [["cat", "Dog"], [], []]
 
 
