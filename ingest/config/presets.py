@@ -43,6 +43,11 @@ _YFCC100M = (
 PRESETS = {
     "img2dataset": Preset(Columns("url", caption="caption")),
     "laion": Preset(Columns("URL", caption="TEXT")),
+    "datacomp": Preset(Columns("url", caption="text")),
+    "coyo": Preset(Columns("url", caption="text")),
+    "cc12m": Preset(Columns("url", caption="caption"), header=("url", "caption")),
+    "cc3m": Preset(Columns("url", caption="caption"), header=("caption", "url")),
+    "redcaps": Preset(Columns("image_url", caption="caption", page="permalink")),  # as tables; not the published JSON
     "yfcc100m": Preset(
         # The licence by its URL: its name ("Attribution License") does not say which version.
         Columns("download_url", "user_tags", licence="licence_url", page="page_url"),

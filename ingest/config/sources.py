@@ -28,7 +28,9 @@ class SourceOptions(Options):
     """Type of the input: lists of URLs, tars or folders of image files; by default detected from the suffixes."""
     keep_order: bool = field(default=False, metadata=FETCH)
     """Keep the order of the input; otherwise samples are shuffled."""
-    preset: Literal["img2dataset", "laion", "yfcc100m"] | None = field(default=None, metadata=FETCH)
+    preset: Literal["img2dataset", "laion", "datacomp", "coyo", "cc12m", "cc3m", "redcaps", "yfcc100m"] | None = field(
+        default=None, metadata=FETCH
+    )
     """Format and column names of a published list; flags for single columns override it."""
     url_column: str | None = field(default=None, metadata=FETCH)
     """Column with the URLs; by default url, or that of the preset."""

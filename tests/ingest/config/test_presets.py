@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -45,6 +46,32 @@ def test_laion_names_its_columns_in_capitals(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text(json.dumps(line))
     found = read(tmp_path, preset="laion", licence_column="LICENSE", extra_columns=("TEXT",))
     assert found == [{"row_id": 0, "url": "u", "tags": ["cat"], "licence": "?", "page": None, "TEXT": "a #cat"}]
+
+
+@pytest.mark.parametrize("name", ["datacomp", "coyo"])
+def test_lists_with_scores_carry_them_as_extra_columns(tmp_path: Path, name: str) -> None:
+    line = {"url": "http://a/1.jpg", "text": "my #cat", "aesthetic_score_laion_v2": 5.5, "num_faces": 0}
+    pq.write_table(pa.Table.from_pylist([line]), tmp_path / "part.parquet")
+    (found,) = read(tmp_path, preset=name, extra_columns=("aesthetic_score_laion_v2", "num_faces"))
+    assert found["url"] == "http://a/1.jpg" and found["tags"] == ["cat"]
+    assert found["aesthetic_score_laion_v2"] == 5.5 and found["num_faces"] == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "line"), [("cc12m", 'http://a/1.jpg\ta "big #dog"\n'), ("cc3m", 'a "big #dog"\thttp://a/1.jpg\n')]
+)
+def test_conceptual_captions_have_no_header(tmp_path: Path, name: str, line: str) -> None:
+    (tmp_path / "cc.tsv").write_text(line * 2)
+    found = read(tmp_path / "cc.tsv", preset=name, extra_columns=("caption",))
+    assert [row["tags"] for row in found] == [["dog"], ["dog"]]
+    assert {row["url"] for row in found} == {"http://a/1.jpg"} and found[0]["caption"] == 'a "big #dog"'
+
+
+def test_redcaps_as_a_table(tmp_path: Path) -> None:
+    line = {"image_id": "x", "image_url": "http://i/1.jpg", "caption": "my #owl", "permalink": "/r/owls/x"}
+    (tmp_path / "a.jsonl").write_text(json.dumps(line))
+    (found,) = read(tmp_path, preset="redcaps")
+    assert (found["url"], found["tags"], found["page"]) == ("http://i/1.jpg", ["owl"], "/r/owls/x")
 
 
 def photo(line: int, **given: str) -> bytes:
