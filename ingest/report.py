@@ -50,7 +50,7 @@ class Report:
     code_version: str
     totals: dict[str, int] = field(default_factory=dict)  # of the whole corpus, where the run extended one
     sets: SetCounts = field(default_factory=SetCounts)  # what set work compared and found
-    skipped: int = 0  # lines of the lists that a preset skips (videos); they are not rows
+    skipped: int = 0  # rows of the lists that are left out by `where` or the preset (videos)
     fetched_bytes: int = 0  # bytes of bodies, of this start of the run
     slowest_hosts: tuple[HostTime, ...] = ()  # hosts that took most of the fetch time, of this start of the run
     few_labels: FewLabels | None = None  # the likely cause, where hardly any tag led to a label

@@ -40,7 +40,7 @@ class InputTotals:
     files: int = 0
     rows: int = 0
     bytes: int = 0
-    skipped: int = 0  # lines that a preset leaves out
+    skipped: int = 0  # rows that `where` or a preset leaves out
 
     @classmethod
     def of(cls, found: Mapping[str, Any]) -> Self:

@@ -44,7 +44,7 @@ DOORS = {
     "duckdb": {"ingest/engines/duckdb.py"},
     "pyspark": {"ingest/engines/spark_session.py"},
     "py4j": {"ingest/engines/spark_session.py"},
-    "sqlglot": {"ingest/engines/dialect.py"},
+    "sqlglot": {"ingest/engines/dialect.py", "ingest/row_filter/condition.py"},
     "aiohttp": {"ingest/http/client.py"},
     "fsspec": {"shards/storage/remote/opening.py", "shards/storage/remote/filesystems.py"},
     "s3fs": set[str](),

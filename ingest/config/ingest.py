@@ -20,6 +20,7 @@ from tagmill.shards.errors import ConfigError
 _BEFORE: dict[str, Any] = {
     "restart_interval": 0,
     "limit": None,
+    "where": None,
     "sha256_column": None,
     "md5_column": None,
     "altered": "reject",
@@ -71,7 +72,8 @@ class IngestConfig(
             each.name for each in fields(self) if not each.metadata["content"] and each.metadata["stage"] in stages
         ]
         values = {name: getattr(self, name) for name in plain}
-        values |= dict(zip(_COLUMN_FIELDS, astuple(self.columns), strict=True))
+        columns = astuple(self.columns)[: len(_COLUMN_FIELDS)]  # without those of `where`, which is a field
+        values |= dict(zip(_COLUMN_FIELDS, columns, strict=True))
         values |= {"restart_interval": self.markers}
         found: dict[str, Any] = json.loads(json.dumps(values))
         for name, value in _BEFORE.items():

@@ -15,13 +15,15 @@ class Columns:
     sha256: str | None = None
     md5: str | None = None
     extra: tuple[str, ...] = ()
+    where: tuple[str, ...] = ()  # that decide which rows are read
 
     def flags(self) -> dict[str, str]:
         """Every column that is wanted, once, with the flag that names it."""
         single = {"url": self.url, "tags": self.tags, "caption": self.caption, "licence": self.licence}
         single |= {"page": self.page, "sha256": self.sha256, "md5": self.md5}
         named = {column: f"--{what}-column" for what, column in single.items() if column is not None}
-        return named | {column: "--extra-columns" for column in self.extra if column not in named}
+        named |= {column: "--extra-columns" for column in self.extra if column not in named}
+        return named | {column: "--where" for column in self.where if column not in named}
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,8 @@ class SourceOptions(Options):
     """What becomes of an image with another digest than the list's: a reject, or a sample that the column `altered` marks."""
     extra_columns: tuple[str, ...] = field(default=(), metadata=FETCH)
     """Further columns that are copied into the corpus."""
+    where: str | None = field(default=None, metadata=FETCH)
+    """Condition on the columns of a row, such as "aesthetic > 5 and nsfw < 0.2"; rows that do not meet it are left out."""
     limit: Count | None = field(default=None, metadata=FETCH)
     """Number of rows to read, the first of the input in order; by default all."""
 
@@ -67,11 +69,21 @@ class SourceOptions(Options):
         object.__setattr__(self, "tags_separator", unescaped(self.tags_separator))
         if type(self.input) is not tuple or not self.input or not all(self.input):
             self._refuse("input", "give one or more files, globs or folders")
+        if self.where is not None:
+            self._conditions()
         if not self.tags_separator:
             self._refuse("tags_separator", "give at least one character")
         self._check_columns()
         if self.caption_nouns and self.columns.caption is None:
             self._refuse("caption_nouns", "name the column of captions by --caption-column")
+
+    def _conditions(self) -> tuple[str, ...]:
+        """Returns the columns of the condition. Raises ConfigError where it cannot be read."""
+        if self.where is None:
+            return ()
+        from tagmill.ingest.row_filter.condition import parsed_condition  # not above: it needs sqlglot
+
+        return parsed_condition(self.where).columns
 
     def _check_columns(self) -> None:
         chosen = self.columns
@@ -106,4 +118,5 @@ class SourceOptions(Options):
             sha256=self.sha256_column,
             md5=self.md5_column,
             extra=self.extra_columns,
+            where=self._conditions(),
         )

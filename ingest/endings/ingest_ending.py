@@ -50,7 +50,7 @@ def next_commands(report: Report) -> list[str]:
 
 
 def _counts(report: Report) -> list[Figure]:
-    skipped = f", and {report.skipped:,} skipped lines" if report.skipped else ""
+    skipped = f", and {report.skipped:,} left out by --where or the preset" if report.skipped else ""
     mean = size_text(report.shard_bytes / max(1, report.shards))
     shards = f"{report.shards:,}, {size_text(report.shard_bytes)}" + (f", {mean} each" if report.shards > 1 else "")
     now = {name: report.totals[name] for name in report.samples if name in report.totals}

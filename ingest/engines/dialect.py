@@ -2,7 +2,7 @@
 
 sqlglot parses a statement as DuckDB SQL. Constructs that are not known to mean the same everywhere are refused, because
 their translation may be silently wrong: ORDER BY inside an aggregate, integer division, shifts and bit counts of other
-types, sums of floats. Only this file imports sqlglot.
+types, sums of floats. Beside it only row_filter/condition.py imports sqlglot.
 """
 
 import re

@@ -1,7 +1,5 @@
 """Converts columns of any Arrow type in a list to the text and the tag lists that ingest works with."""
 
-from urllib.parse import unquote_plus
-
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -10,6 +8,7 @@ import pyarrow.compute as pc
 from tagmill.ingest.labels.caption_nouns import CaptionNouns
 from tagmill.ingest.labels.hashtags import SEVERAL_HASHTAGS, hashtags_in, split_hashtags
 from tagmill.ingest.text import tag_text
+from tagmill.ingest.text.text_columns import as_utf8_text, finite, is_text, is_utf8, to_text
 
 _LISTS = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
 
@@ -23,34 +22,14 @@ def simple_type(kind: pa.DataType) -> pa.DataType:
     return pa.float64() if pa.types.is_floating(kind) else pa.string()
 
 
-def to_text(array: pa.Array, encoded: bool = False) -> pa.Array:
-    """Returns any scalar column as text; invalid UTF-8 becomes replacement characters, NaN and infinities become null.
-
-    `encoded` text is percent-encoded, with plus signs for spaces.
-    """
-    if pa.types.is_dictionary(array.type):
-        array = array.dictionary_decode()
-    kind = array.type
-    if pa.types.is_null(kind):
-        return pa.nulls(len(array), pa.string())
-    if pa.types.is_floating(kind):
-        array = _finite(array.cast(pa.float32()) if pa.types.is_float16(kind) else array)
-    if not any(test(kind) for test in (_is_text, pa.types.is_binary, pa.types.is_large_binary)):
-        return array.cast(pa.string())
-    array = _to_utf8(array.cast(pa.binary()))
-    if encoded:
-        return pa.array([None if value is None else unquote_plus(value) for value in array.to_pylist()], pa.string())
-    return array
-
-
 def replaced_rows(batch: pa.RecordBatch) -> int:
     """Returns how many rows have text with invalid UTF-8, which becomes replacement characters."""
     broken = np.zeros(len(batch), np.bool_)
     for column in batch.columns:
-        if _is_text(column.type) or pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
+        if is_text(column.type) or pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
             column = column.cast(pa.binary())
-            if _as_utf8_text(column) is None:
-                broken |= [value is not None and not _is_utf8(value) for value in column.to_pylist()]
+            if as_utf8_text(column) is None:
+                broken |= [value is not None and not is_utf8(value) for value in column.to_pylist()]
     return int(broken.sum())
 
 
@@ -59,7 +38,7 @@ def to_extra(array: pa.Array, kind: pa.DataType, encoded: bool = False) -> pa.Ar
     if pa.types.is_string(kind):
         return to_text(array, encoded)
     array = array.cast(kind)
-    return _finite(array) if pa.types.is_floating(kind) else array
+    return finite(array) if pa.types.is_floating(kind) else array
 
 
 def drop_empty_words(array: pa.Array) -> pa.Array:
@@ -108,7 +87,7 @@ def _items(lists: pa.Array) -> tuple[npt.NDArray[np.int64], pa.Array]:
         if pa.types.is_struct(lists.type):
             there = {field.name: field.type for field in lists.type}
             names = [
-                name for name in tag_text.NAMES if name in there and (_is_text(there[name]) or is_list(there[name]))
+                name for name in tag_text.NAMES if name in there and (is_text(there[name]) or is_list(there[name]))
             ]
             if not names:
                 raise pa.ArrowTypeError(f"objects of {', '.join(there)}, none of which names a tag")
@@ -156,40 +135,5 @@ def with_tag(before: pa.Array, more: pa.Array) -> pa.Array:
     return pa.array(joined, pa.list_(pa.string()))
 
 
-def _finite(array: pa.Array) -> pa.Array:
-    """Replaces NaN and infinities, which JSON lacks, by null."""
-    return pc.if_else(pc.is_finite(array), array, pa.scalar(None, array.type))
-
-
-def _to_utf8(array: pa.Array) -> pa.Array:
-    whole = _as_utf8_text(array)
-    if whole is None:
-        values = array.to_pylist()
-        return pa.array([None if v is None else v.decode("utf-8", "replace") for v in values], pa.string())
-    return whole
-
-
-def _as_utf8_text(array: pa.Array) -> pa.Array | None:
-    """Returns bytes as text; None where some are not UTF-8."""
-    whole = array.view(pa.string())
-    try:
-        whole.validate(full=True)
-    except pa.ArrowInvalid:
-        return None
-    return whole
-
-
-def _is_utf8(value: bytes) -> bool:
-    try:
-        value.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
 def is_list(kind: pa.DataType) -> bool:
     return any(test(kind) for test in _LISTS)
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))

@@ -9,11 +9,12 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from tagmill.ingest.config.sources import SourceOptions
-from tagmill.ingest.sources.columns import is_list, to_tags, to_text
+from tagmill.ingest.sources.columns import is_list, to_tags
 from tagmill.ingest.sources.decompress import open_input, open_lines
 from tagmill.ingest.sources.input_warnings import InputWarnings
 from tagmill.ingest.sources.tables import separated
 from tagmill.ingest.sources.text_rows import json_objects
+from tagmill.ingest.text.text_columns import to_text
 from tagmill.shards.errors import InputError
 
 MARK = "\0"  # separates an image's suffix from its row, in entries that are sorted together with files

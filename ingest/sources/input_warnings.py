@@ -8,7 +8,7 @@ from dataclasses import dataclass
 class InputWarnings:
     """Counts of one input; `counts` are part of the corpus's lineage."""
 
-    skipped: int = 0  # rows that a preset knows to be no images; they are left out
+    skipped: int = 0  # rows that are left out: by `where`, or because a preset knows them to be no images
     replaced: int = 0  # rows with invalid UTF-8, which became replacement characters
     joined: int = 0  # lines of CSV or TSV inside a quoted field, which are parts of the row before
     cut: bool = False  # the limit of rows ends before the input does

@@ -29,7 +29,6 @@ from tagmill.ingest.sources.columns import (
     simple_type,
     to_extra,
     to_tags,
-    to_text,
     with_hashtags,
     with_nouns,
     with_tag,
@@ -44,7 +43,8 @@ from tagmill.ingest.sources.samples import FOLDER_COLUMN, Listing, any_sample, r
 from tagmill.ingest.sources.streams import streams_in_order
 from tagmill.ingest.sources.tables import list_batches
 from tagmill.ingest.sources.tar import samples_of_tar
-from tagmill.shards.errors import InputError
+from tagmill.ingest.text.text_columns import to_text
+from tagmill.shards.errors import ConfigError, InputError
 from tagmill.shards.storage.hedge import unhedged
 from tagmill.shards.storage.store import is_local
 
@@ -101,9 +101,10 @@ def rows(
 ) -> Iterator[pa.RecordBatch]:
     """Yields all rows in order, as batches of `row_schema`.
 
-    Rows that a preset knows to be no images (videos) are left out, but keep their row_id, so that others do not depend
-    on them. `warnings` gets counts and `listings` a digest of tars and folders, both by file ordinal; with a limit, of
-    the inputs up to that of the last row. Raises InputError for a missing column, an unreadable file, or no rows at all.
+    Rows that a preset knows to be no images (videos), and rows that `where` leaves out, keep their row_id, so that others do
+    not depend on them. `warnings` gets counts and `listings` a digest of tars and folders, both by file ordinal; with a
+    limit, of the inputs up to that of the last row. Raises InputError for a missing column, an unreadable file, or no rows
+    at all.
     """
     schema = row_schema(config)
     warnings, listings = {} if warnings is None else warnings, {} if listings is None else listings
@@ -117,6 +118,8 @@ def rows(
                 yield batch.slice(0, len(batch) - (num_rows - config.limit))
                 return
             yield batch
+    if not num_rows and any(each.skipped for each in warnings.values()):
+        raise InputError("no row is left", ", ".join(config.input), "give another --where or preset")
     if not num_rows:
         raise InputError("the list is empty", ", ".join(config.input), "give at least one row")
 
@@ -250,6 +253,9 @@ def _row_batch(raw: pa.RecordBatch, start: int, schema: pa.Schema, url: str, con
     for column, value in reading.skip.items():
         keep = pc.fill_null(pc.not_equal(raw[column], value), True)
         raw, ids = raw.filter(keep), ids.filter(keep)
+    if config.where is not None:
+        keep = _met(config.where, raw, url)
+        raw, ids = raw.filter(keep), ids.filter(keep)
     try:
         columns = {"row_id": ids, "url": to_text(raw[names.url]), "tags": _tags(raw, names, config)}
         for name, source in (("licence", names.licence), ("page", names.page)):
@@ -269,6 +275,15 @@ def _row_batch(raw: pa.RecordBatch, start: int, schema: pa.Schema, url: str, con
     except pa.ArrowException as error:
         raise InputError(f"a column of a type that cannot be read: {error}", url, "cast it to text") from error
     return pa.record_batch([columns[name] for name in schema.names], schema=schema)
+
+
+def _met(where: str, raw: pa.RecordBatch, url: str) -> pa.BooleanArray:
+    from tagmill.ingest.row_filter.condition import parsed_condition  # not above: it needs sqlglot
+
+    try:
+        return parsed_condition(where).met(raw)
+    except ConfigError as error:
+        raise InputError(error.what, f"--where {where}, {url}", error.remedy) from error
 
 
 def _listed_digests(raw: pa.RecordBatch, names: Columns, check: str | None) -> dict[str, pa.Array]:

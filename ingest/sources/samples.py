@@ -195,6 +195,7 @@ def _check_columns(config: SourceOptions, seen: set[str], where: str) -> None:
         "--md5-column": config.md5_column,
         "--extra-columns": config.extra_columns,
         "--url-column": config.url_column,
+        "--where": config.where,
     }
     for column, flag in config.columns.flags().items():
         if column not in seen and (named[flag] or (seen and flag != _OPTIONAL)):

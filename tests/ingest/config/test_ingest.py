@@ -110,6 +110,7 @@ OTHER: dict[str, Any] = {
     "licence_column": "b",
     "page_column": "b",
     "extra_columns": ("b",),
+    "where": "b > 1",
     "limit": 1,
     "sha256_column": "sha256",
     "md5_column": "md5",
@@ -369,7 +370,7 @@ def of_c155b21(config: IngestConfig) -> str:
     values = {name: value for name, value in values.items() if value or name not in ("extend", "recount", "drop_views")}
     columns = dataclasses.asdict(config.columns)
     values["columns"] = {
-        name: column for name, column in columns.items() if name not in ("sha256", "md5")
+        name: column for name, column in columns.items() if name not in ("sha256", "md5", "where")
     }  # later ones
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 

@@ -14,7 +14,6 @@ from tagmill.ingest.sources.columns import (
     simple_type,
     to_extra,
     to_tags,
-    to_text,
     with_hashtags,
     with_nouns,
 )
@@ -29,29 +28,6 @@ def test_encoded_tags_may_hold_the_separator(made: list[list[str] | None]) -> No
     found.validate(full=True)
     wanted = [[tag.strip(BLANK) for tag in row or ()] for row in made]
     assert [[t.strip(BLANK) for t in row] for row in found.to_pylist()] == [[t for t in row if t] for row in wanted]
-
-
-@given(st.lists(st.none() | st.binary(max_size=8), max_size=8))
-def test_any_bytes_become_text(made: list[bytes | None]) -> None:
-    for kind in (pa.binary(), pa.large_binary()):
-        found = to_text(pa.array(made, kind))
-        found.validate(full=True)
-        assert found.to_pylist() == [None if one is None else one.decode("utf-8", "replace") for one in made]
-
-
-@given(st.lists(st.none() | st.text(alphabet="%2Fcé+\x00F", max_size=8), max_size=8))
-def test_any_encoding_is_decoded(made: list[str | None]) -> None:
-    found = to_text(pa.array(made, pa.string()), encoded=True)
-    found.validate(full=True)
-    assert [one is None for one in found.to_pylist()] == [one is None for one in made]
-
-
-def test_encoded_text() -> None:
-    assert to_text(pa.array(["caf%C3%A9+au%20lait", "100%", "%ff"]), encoded=True).to_pylist() == [
-        "café au lait",
-        "100%",
-        "\ufffd",
-    ]
 
 
 @pytest.mark.parametrize(
@@ -94,7 +70,6 @@ def test_a_cell_without_a_value_has_no_tags() -> None:
         assert to_tags(pa.array(np.full(2, np.nan), pa.float64()).cast(kind), ",").to_pylist() == [[], []]
     floats = pa.array([[float("nan"), 1.5], None, [float("inf")]], pa.list_(pa.float32()))
     assert to_tags(floats, ",").to_pylist() == [["1.5"], [], []]
-    assert to_text(pa.array([float("nan"), 2.5])).to_pylist() == [None, "2.5"]
     assert drop_empty_words(pa.array(["CC0", "nan", None, "None ", "none"])).to_pylist() == [
         "CC0",
         None,
