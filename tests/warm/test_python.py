@@ -53,7 +53,8 @@ WAITS = """
 import signal, sys, time
 try:
     print("waits", flush=True)
-    time.sleep(1 << 20)
+    while True:
+        time.sleep(0.01)
 except KeyboardInterrupt:
     sys.exit(7)
 """
