@@ -120,7 +120,7 @@ BENCHMARKS = (
         "of `tagmill train` over batches in memory: `measured`. The ratio is the median over rounds. `slow store`: images come "
         "at a limited rate, in so many times the seconds of a step. `decoding`: a network that takes images faster than they "
         "are decoded. The network and the loader share two cores here, which a wait does not show: the loop gains more than "
-        "is predicted. On a GPU they do not.",
+        "is predicted. Loops on a GPU were not measured.",
     ),
     Benchmark(
         "losses",
