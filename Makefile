@@ -9,7 +9,7 @@ ENGINE ?= duckdb
 WORKERS ?= 2
 BENCHES ?= pixels loader epochs plan
 
-.PHONY: help setup demo test lint types docs pages shards train bench bench-gpu exchange transfer-data transfer-drawn transfer-real detection teach wheel clean
+.PHONY: help setup demo test lint types docs pages shards train bench bench-gpu exchange transfer-data transfer-drawn transfer-real detection studies teach wheel clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets.
@@ -68,6 +68,10 @@ teach: setup ## Compare teachers and students on 12,000 drawn images with five s
 	@$(BIN)/python -m tagmill.demo --rows 12000 --holdout 3000 --zipf 1.1 --epochs 1 --output out/studies
 	@$(BIN)/tagmill teach run --corpus out/studies/corpus --labels out/studies/true_labels.parquet \
 		--recipe recipes/study.toml --output out/teach $(ARGS)
+
+studies: setup ## Repeat three studies of the papers on 12,000 drawn images: scaling, noise, resampling (an hour).
+	@$(BIN)/python -m tagmill.demo --rows 12000 --holdout 3000 --zipf 1.1 --epochs 1 --output out/studies
+	@$(BIN)/python bench/studies.py $(ARGS)
 
 detection: setup ## Compare detectors over the demo's model and random networks on drawn images; needs make demo.
 	@$(BIN)/python bench/detection.py $(ARGS)

@@ -1,13 +1,13 @@
 """Writes generated pages.
 
-python -m tagmill.docs.generate             # those that are committed: reasons, speed, transfer's results
+python -m tagmill.docs.generate             # those that are committed: reasons, speed, results of transfer and studies
 python -m tagmill.docs.generate --site DIR  # all pages into DIR, from which the site is built
 """
 
 import argparse
 from pathlib import Path
 
-from tagmill.docs.generate import reasons, speed, transfer_results
+from tagmill.docs.generate import reasons, speed, study_results, transfer_results
 from tagmill.docs.generate.site import stage
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -18,6 +18,7 @@ def committed() -> dict[str, str]:
     return {
         reasons.PAGE: reasons.reasons_page(),
         speed.PAGE: speed.speed_page(ROOT),
+        study_results.PAGE: study_results.study_results_page(ROOT),
         transfer_results.PAGE: transfer_results.transfer_results_page(ROOT),
     }
 
