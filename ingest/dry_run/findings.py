@@ -16,7 +16,7 @@ class Column:
     """A column of the input that is read."""
 
     name: str
-    used_as: str  # url, tags, caption, licence, page, sha256, md5 or extra
+    used_as: str  # url, tags, caption, licence, page, sha256, md5, extra or condition
     chosen_by: str  # a flag, a preset or a default
 
 

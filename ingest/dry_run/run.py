@@ -112,6 +112,7 @@ def _columns(config: IngestConfig, read: RowsRead) -> tuple[tuple[Column, ...], 
         given = getattr(config, f"{used_as}_column") is not None
         found.append(Column(name, used_as, f"--{used_as}-column" if given else preset))
     found += [Column(name, "extra", "--extra-columns") for name in chosen.extra]
+    found += [Column(name, "condition", "--where") for name in chosen.where]
     used = {column.name for column in found}
     return tuple(found), tuple(name for name in read.columns if name not in used)[:COLUMNS_LISTED]
 

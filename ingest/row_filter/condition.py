@@ -21,6 +21,7 @@ from tagmill.ingest.text.text_columns import finite, to_text
 from tagmill.shards.errors import ConfigError
 
 MAX_CONDITION = 10_000  # characters
+MAX_DEPTH = 200  # of nodes within nodes; a chain of `or` is as deep as it is long
 REMEDY = (
     "give a condition on the row's columns with comparisons, arithmetic, and, or, not, in, between, like and is null, "
     'for example "aesthetic > 5 and nsfw < 0.2"'
@@ -76,6 +77,8 @@ def parsed_condition(text: str) -> Condition:
         tree = trees[0]
         for node in tree.walk():
             _check(node)
+            if node.depth > MAX_DEPTH:
+                raise RecursionError
         if not _is_condition(tree):
             raise ConfigError(f"{tree.sql('duckdb')[:80]} is a value and no condition", "--where", REMEDY)
     except SqlglotError as error:

@@ -1,5 +1,6 @@
 """What a dry run says is what a run does; it writes nothing, and sends no request without a sample."""
 
+import dataclasses
 import os
 import socket
 import tarfile
@@ -13,6 +14,7 @@ import pytest
 
 from tagmill.ingest import IngestConfig, ingest
 from tagmill.ingest.config.dry_run import DryRunOptions
+from tagmill.ingest.dry_run.findings import Column
 from tagmill.ingest.dry_run.run import dry_run
 from tagmill.ingest.dry_run.screen import screen
 from tagmill.shards.errors import ConfigError, InputError
@@ -128,6 +130,8 @@ def test_columns_are_named_with_what_chose_them(listing: str, tmp_path: Path) ->
         ("TEXT", "caption", "--preset laion"),
     ]
     assert found.unused_columns == ("WIDTH",) and found.tags.top[0].name == "cat"
+    found = dry_run(dataclasses.replace(wanted, where="WIDTH > 2"), DRY)
+    assert found.columns[-1] == Column("WIDTH", "condition", "--where") and not found.unused_columns
 
 
 def test_nouns_of_captions_are_the_labels_of_the_dry_run_and_of_the_run(web: str, tmp_path: Path) -> None:

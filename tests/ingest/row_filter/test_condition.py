@@ -198,6 +198,9 @@ def test_what_is_too_long_or_too_deep_is_refused() -> None:
     for text in ("a > 1" + " or a > 1" * MAX_CONDITION, "(" * 4000 + "a > 1" + ")" * 4000, "not " * 2400 + "yes"):
         with pytest.raises(ConfigError):
             parsed_condition(text)
+    with pytest.raises(ConfigError, match="too deeply"):  # here, and not when the first rows come
+        parsed_condition("a>1" + " or a>1" * 900)
+    assert met("a > 6" + " or a > 6" * 150) == [False, False, False, False, True]
 
 
 def test_a_column_that_is_neither_true_nor_false_or_has_lists_is_refused() -> None:
