@@ -8,6 +8,7 @@ from tagmill.ingest.engines.engine import Engine
 from tagmill.ingest.engines.open import Settings, open_duckdb, open_spark, start_cluster
 from tagmill.ingest.pack.write_shards import PackedGroup, PackTask, pack
 from tagmill.ingest.parts.make import PartSummary
+from tagmill.ingest.parts.partition_tasks import RowTasks
 from tagmill.ingest.parts.run import in_processes
 from tagmill.ingest.workers.pool import warm
 from tagmill.shards.progress.protocol import Progress
@@ -22,6 +23,9 @@ class Executor(Protocol):
 
         `memory` is its share of the memory limit in bytes, where other work on this machine needs the rest.
         """
+
+    def row_tasks(self) -> RowTasks | None:
+        """Returns what partitions rows in tasks; None where this machine does it."""
 
     def parts(self, config: IngestConfig, store: Store, parts: list[int], progress: Progress) -> list[PartSummary]:
         """Makes parts, in any order. See `parts.run.run_parts`."""
@@ -43,6 +47,9 @@ class LocalExecutor:
     def engine(self, memory: int | None = None) -> Engine:
         return open_duckdb(self._settings, self._scratch, memory)
 
+    def row_tasks(self) -> RowTasks | None:
+        return None
+
     def parts(self, config: IngestConfig, store: Store, parts: list[int], progress: Progress) -> list[PartSummary]:
         return in_processes(config, store, parts, progress)
 
@@ -62,6 +69,11 @@ class SparkExecutor:
     def engine(self, memory: int | None = None) -> Engine:
         del memory  # a cluster has the memory that it was started with
         return open_spark(self._cluster)
+
+    def row_tasks(self) -> RowTasks | None:
+        from tagmill.ingest.spark_tasks import SparkRows
+
+        return SparkRows(self._cluster)
 
     def parts(self, config: IngestConfig, store: Store, parts: list[int], progress: Progress) -> list[PartSummary]:
         from tagmill.ingest.spark_tasks import parts_on_spark

@@ -126,7 +126,8 @@ def _check_inputs(config: IngestConfig) -> None:
 def _partition(run: RunContext) -> PartitionManifest:
     config, base = run.config, run.base
     with run.stage("partition"), FirstLook(config, default_view_rules(config).match) as look:
-        manifest = partition(config, run.store, run.spool, base.num_files if base else 0, look.see)
+        first_file, tasks = base.num_files if base else 0, run.executor.row_tasks()
+        manifest = partition(config, run.store, run.spool, first_file, look.see, tasks, run.progress)
         check_partitions(config, manifest.rows, manifest.num_parts, base.before if base else NOTHING_BEFORE)
         asks_hosts = any(each.kind == "lists" for each in inputs(config))
         if asks_hosts and (advice := config.contact_advice(manifest.rows)):

@@ -6,19 +6,50 @@ group puts the same bytes under the same names. Limits per host are for the whol
 
 import json
 import tempfile
-from collections.abc import Mapping
-from dataclasses import asdict, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import TypeVar
+
+import pyarrow as pa
 
 from tagmill.ingest.config.ingest import IngestConfig
+from tagmill.ingest.engines.engine import GeneratedTable, Work
 from tagmill.ingest.engines.spark_session import Cluster, scratch
 from tagmill.ingest.filters.pinned import read_rules
 from tagmill.ingest.pack.write_shards import PackedGroup, PackTask, pack_group
 from tagmill.ingest.parts.make import PartSummary, PartTask, run_part
+from tagmill.ingest.parts.partition_tasks import DIVISION
 from tagmill.ingest.parts.table import part_schema
 from tagmill.ingest.progress.host_times import FetchStats
 from tagmill.shards.progress.protocol import Progress
 from tagmill.shards.storage.store import Store
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class SparkRows:
+    """Partitions rows in tasks of Spark. See `RowTasks`."""
+
+    cluster: Cluster
+
+    def each(
+        self, work: Callable[[T], Work], tasks: Sequence[T], report: Callable[[dict[str, int]], None], what: str
+    ) -> list[bytes]:
+        return self.cluster.each(work, tasks, report, what)
+
+    def put_divided(
+        self,
+        table: GeneratedTable,
+        order: Sequence[str],
+        divisions: int,
+        put: Callable[[int, Iterator[pa.RecordBatch], Path], Sequence[int]],
+        what: str,
+    ) -> list[int]:
+        frame = self.cluster.frame(table.schema, table.items, table.make)
+        moved = frame.repartition(divisions, DIVISION).sortWithinPartitions(*order)
+        return self.cluster.written(moved, put, what)
 
 
 def parts_on_spark(

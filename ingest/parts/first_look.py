@@ -11,13 +11,13 @@ import pyarrow as pa
 from tagmill.ingest.config.sources import SourceOptions
 from tagmill.ingest.labels.coverage import Reading, clip_tag, few_labels, find_joined_tags
 from tagmill.ingest.labels.matching import MatchRules, TagMatcher
+from tagmill.ingest.parts.partition_tasks import FIRST_ROWS
 from tagmill.ingest.sources.inputs import format_of, inputs
 from tagmill.ingest.sources.locations import BYTES_FIELD
 from tagmill.ingest.sources.samples import folder_of
 
 log = logging.getLogger(__name__)
 
-FIRST_ROWS = 1_000
 _TAGS = 100  # per row, at most
 
 

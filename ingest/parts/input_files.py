@@ -2,8 +2,8 @@
 
 import hashlib
 import logging
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -30,15 +30,16 @@ HASHED_BYTES = 1 << 22
 class Noticed:
     """What reading all rows has found, by ordinal of the input."""
 
-    rows: Mapping[int, int]
-    warnings: Mapping[int, InputWarnings]
-    listings: Mapping[int, Listing]  # of tars and folders
+    rows: dict[int, int]
+    warnings: dict[int, InputWarnings]
+    listings: dict[int, Listing]  # of tars and folders
+    digests: dict[int, dict[str, Any]] = field(default_factory=dict)  # columns of INPUTS that are known already
 
 
 def put_input_files(store: Store, spool: Path, files: list[Input], noticed: Noticed) -> InputTotals:
     """Puts INPUTS_FILE, and logs warnings about the files; returns what they have together.
 
-    Lists are read once more for their digests. Memory holds FILES_PER_GROUP rows.
+    Lists whose digest is not known are read once more for it. Memory holds FILES_PER_GROUP rows.
     """
     path = spool / "inputs.parquet"
     num_files = num_rows = num_bytes = skipped = 0
@@ -61,8 +62,10 @@ def _entries(files: list[Input], noticed: Noticed) -> Iterator[dict[str, Any]]:
         warnings, listing = noticed.warnings[ordinal], noticed.listings.get(ordinal)
         if warnings.cut:
             digests = {"bytes": _size_of(given)}  # what was read of it does not identify it
+        elif ordinal in noticed.digests:
+            digests = noticed.digests[ordinal]
         elif listing is None:
-            digests = _of_list(given.url)
+            digests = digest_of_list(given.url)
         else:
             digests = {"bytes": listing.bytes, "listing_sha256": listing.sha256}
         return {
@@ -88,7 +91,8 @@ def _size_of(given: Input) -> int:
     return 0 if given.kind == "files" else Store(folder or "/").size(name)
 
 
-def _of_list(url: str) -> dict[str, Any]:
+def digest_of_list(url: str) -> dict[str, Any]:
+    """Reads a list whole; returns its columns of INPUTS `bytes` and `sha256`."""
     folder, _, name = url.rpartition("/")
     digest, size = hashlib.sha256(), 0
     with Store(folder or "/").open(name) as file:

@@ -20,7 +20,8 @@ import pyarrow.parquet as pq
 from tagmill.ingest.http.urls import url_hash
 from tagmill.ingest.layout import KNOWN_MARKER, known_file, rows_file
 from tagmill.ingest.optional_objects import read_if_there
-from tagmill.ingest.parts.partition import HASH, Buckets, PartitionManifest, partition_buckets, words_of
+from tagmill.ingest.parts.hashed_rows import HASH, words_of
+from tagmill.ingest.parts.partition import Buckets, PartitionManifest, partition_buckets
 from tagmill.ingest.workers.pool import WorkerPool
 from tagmill.shards.formats.parquet import read_table
 from tagmill.shards.manifest import Corpus

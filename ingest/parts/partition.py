@@ -18,20 +18,18 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from tagmill.ingest.config.ingest import IngestConfig
-from tagmill.ingest.http.urls import url_hash
 from tagmill.ingest.layout import PARTITION_MARKER, PARTS_LAYOUT, ROWS_PATTERN, rows_file
 from tagmill.ingest.optional_objects import read_if_there
+from tagmill.ingest.parts.hashed_rows import by_hash, hashed, partition_bits, partition_schema, top_bits, words_of
 from tagmill.ingest.parts.input_files import Noticed, put_input_files
-from tagmill.ingest.sources.input_warnings import InputWarnings
+from tagmill.ingest.parts.partition_tasks import RowTasks, partition_in_tasks, write_rows
 from tagmill.ingest.sources.inputs import ROW_BITS, inputs
-from tagmill.ingest.sources.rows import row_schema, rows
-from tagmill.ingest.sources.samples import Listing
+from tagmill.ingest.sources.rows import rows
 from tagmill.shards.errors import ConfigError
 from tagmill.shards.input_table import InputTotals
+from tagmill.shards.progress.protocol import Progress, Silent
 from tagmill.shards.storage.store import Store
 from tagmill.shards.storage.threads import DaemonPool
 
@@ -42,7 +40,6 @@ HELD_PARTS = 64  # partitions of a bucket that is split in memory; larger bucket
 PARTS_PER_PASS = 8  # partitions that one pass over a bucket takes out of it
 JOINED_BATCH_BYTES = 1 << 23  # bytes of rows that are joined to one batch
 PUTS_AT_ONCE = 8  # partitions that are being written to the store
-HASH = "url_hash"
 PutPart = Callable[[pa.Table, int], None]  # the rows of a partition, and its number
 
 
@@ -78,17 +75,14 @@ def check_layout(store: Store, start_over: str) -> None:
         raise ConfigError(what, store.url, f"finish it with the version that began it, or {start_over}")
 
 
-def partition_schema(config: IngestConfig) -> pa.Schema:
-    """Returns the columns of `rows.parquet`: those of the sources, and the hash that decides the partition."""
-    return row_schema(config).append(pa.field(HASH, pa.binary(32), nullable=False))
-
-
 def partition(
     config: IngestConfig,
     store: Store,
     spool: Path,
     first_file: int = 0,
     see: Callable[[pa.RecordBatch], None] | None = None,
+    tasks: RowTasks | None = None,
+    progress: Progress | None = None,
 ) -> PartitionManifest:
     """Puts every row into the `rows.parquet` of one partition, ordered by (url hash, row_id), and the marker last.
 
@@ -96,9 +90,11 @@ def partition(
     copy of all rows; memory holds the rows of HELD_PARTS partitions. With `keep_order` a partition is the next
     `rows_per_part` rows of the input, and only one at a time is copied to the spool.
 
+    With `tasks` a cluster does it (partition_tasks.py), unless the order or a limit of rows needs one reader.
+
     `first_file` is the ordinal of the first input: an extension counts on after the files of earlier runs. `see` is
-    called with the rows in input order. Where the marker is there, the stage is skipped. Raises ConfigError where that
-    was under other flags of fetching, with both values of each.
+    called with rows in input order, all or at least the first FIRST_ROWS. Where the marker is there, the stage is
+    skipped. Raises ConfigError where that was under other flags of fetching, with both values of each.
     """
     if (marker := read_if_there(store, PARTITION_MARKER)) is not None:
         return _partitioned_before(config, marker)
@@ -107,35 +103,45 @@ def partition(
     folder = spool / "partition"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    schema = partition_schema(config)
-    counts: dict[int, int] = {}
-    noticed: dict[int, InputWarnings] = {}
-    listings: dict[int, Listing] = {}
-
-    def hashed() -> Iterator[pa.RecordBatch]:
-        for batch in rows(config, noticed, listings):
-            if len(batch):
-                if see:
-                    see(batch)
-                ordinal = batch["row_id"][0].as_py() >> ROW_BITS
-                counts[ordinal] = counts.get(ordinal, 0) + len(batch)
-                yield _hashed(_numbered(batch, first_file), schema, config.seed)
-
-    with _Puts(store, folder) as puts:
-        if config.keep_order:
-            num_parts = _partition_in_order(hashed(), config.rows_per_part, puts.put)
-        else:
-            num_parts = _partition_by_hash(hashed(), config.rows_per_part, schema, folder, puts.put)
-    files = inputs(config)[: len(noticed)]  # those that a limit leaves unread are no inputs of the corpus
+    if tasks is not None and not config.keep_order and config.limit is None:
+        shown = progress or Silent()
+        num_parts, noticed = partition_in_tasks(config, store, tasks, folder, first_file, see or _unseen, shown)
+    else:
+        num_parts, noticed = _partition_here(config, store, folder, first_file, see or _unseen)
+    files = inputs(config)[: len(noticed.warnings)]  # those that a limit leaves unread are no inputs of the corpus
     if first_file + len(files) > 1 << 63 - ROW_BITS:
         raise ConfigError(
             f"the corpus was made from {first_file} files already", config.output, "join some of the new ones"
         )
-    totals = put_input_files(store, folder, files, Noticed(counts, noticed, listings))
-    manifest = PartitionManifest(num_parts, sum(counts.values()), totals, config.deciding("fetch"))
+    totals = put_input_files(store, folder, files, noticed)
+    manifest = PartitionManifest(num_parts, sum(noticed.rows.values()), totals, config.deciding("fetch"))
     store.put(PARTITION_MARKER, json.dumps(asdict(manifest)).encode())
     shutil.rmtree(folder)
     return manifest
+
+
+def _unseen(batch: pa.RecordBatch) -> None:
+    del batch
+
+
+def _partition_here(
+    config: IngestConfig, store: Store, folder: Path, first_file: int, see: Callable[[pa.RecordBatch], None]
+) -> tuple[int, Noticed]:
+    """Partitions on this machine; returns the number of partitions, and what was noticed in the inputs."""
+    noticed = Noticed({}, {}, {})
+
+    def seen() -> Iterator[pa.RecordBatch]:
+        for batch in filter(len, rows(config, noticed.warnings, noticed.listings)):
+            see(batch)
+            ordinal = batch["row_id"][0].as_py() >> ROW_BITS
+            noticed.rows[ordinal] = noticed.rows.get(ordinal, 0) + len(batch)
+            yield batch
+
+    with _Puts(store, folder) as puts:
+        batches = hashed(seen(), config, first_file)
+        if config.keep_order:
+            return _partition_in_order(batches, config.rows_per_part, puts.put), noticed
+        return _partition_hashed(batches, config.rows_per_part, partition_schema(config), folder, puts.put), noticed
 
 
 def _partitioned_before(config: IngestConfig, marker: bytes) -> PartitionManifest:
@@ -164,7 +170,7 @@ def _partition_in_order(batches: Iterator[pa.RecordBatch], rows_per_part: int, p
     return part + (num_held > 0)
 
 
-def _partition_by_hash(
+def _partition_hashed(
     batches: Iterator[pa.RecordBatch], rows_per_part: int, schema: pa.Schema, spool: Path, put: PutPart
 ) -> int:
     """Puts the rows as partitions of equal hash ranges; returns the number of partitions, a power of two."""
@@ -172,38 +178,9 @@ def _partition_by_hash(
     for batch in batches:
         buckets.add(batch)
         num_rows += len(batch)
-    bits = max(0, -(-num_rows // rows_per_part) - 1).bit_length()
-    partition_buckets(buckets.close(), bits, schema, spool, lambda table, part: put(_in_order(table), part))
+    bits = partition_bits(num_rows, rows_per_part)
+    partition_buckets(buckets.close(), bits, schema, spool, lambda table, part: put(by_hash(table), part))
     return 1 << bits
-
-
-def _numbered(batch: pa.RecordBatch, first_file: int) -> pa.RecordBatch:
-    """Shifts the row_ids past those of the files of earlier runs."""
-    if not first_file:
-        return batch
-    column = batch.schema.get_field_index("row_id")
-    return batch.set_column(column, batch.schema.field(column), pc.add(batch["row_id"], first_file << ROW_BITS))
-
-
-def _hashed(batch: pa.RecordBatch, schema: pa.Schema, seed: int) -> pa.RecordBatch:
-    hashes = [url_hash(url or "", seed) for url in batch["url"].to_pylist()]
-    return pa.record_batch([*batch.columns, pa.array(hashes, pa.binary(32))], schema=schema)
-
-
-def words_of(batch: pa.RecordBatch | pa.Table) -> npt.NDArray[np.uint64]:
-    """Returns the hashes as four words each, the most significant first; uint64 [rows, 4]."""
-    array = batch[HASH]
-    array = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
-    data = np.frombuffer(b"".join(array.to_pylist()), ">u8")
-    return data.reshape(-1, 4).astype(np.uint64)
-
-
-def _top(words: npt.NDArray[np.uint64], bits: int, skip: int = 0) -> npt.NDArray[np.int64]:
-    """Returns `bits` bits of every hash, after the first `skip`, int64 [rows]; skip + bits is at most 64."""
-    if bits == 0:
-        return np.zeros(len(words), np.int64)
-    mask = np.uint64((1 << bits) - 1)
-    return ((words[:, 0] >> np.uint64(64 - skip - bits)) & mask).astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -227,7 +204,7 @@ class Buckets:
         return Bucket(self._folder / f"{self._depth + 1}-{prefix:06x}.arrows", prefix, self._depth + 1)
 
     def add(self, batch: pa.RecordBatch) -> None:
-        digits = _top(words_of(batch), FAN_OUT_BITS, self._depth * FAN_OUT_BITS)
+        digits = top_bits(words_of(batch), FAN_OUT_BITS, self._depth * FAN_OUT_BITS)
         order = np.argsort(digits, kind="stable")
         sorted_rows, cuts = batch.take(pa.array(order)), np.searchsorted(digits[order], np.arange(257))
         for digit in np.unique(digits).tolist():
@@ -275,7 +252,7 @@ def partition_buckets(buckets: Iterable[Bucket], bits: int, schema: pa.Schema, s
             part, held = part + 1, schema.empty_table()
         held = pa.concat_tables([held, pa.Table.from_batches(_batches(bucket), schema)])
         if last > part:
-            for part, mine in _split(held, _top(words_of(held), bits), range(first, last + 1)):
+            for part, mine in _split(held, top_bits(words_of(held), bits), range(first, last + 1)):
                 if part < last:
                     put(mine, part)
                 else:  # the next bucket may have more rows of it
@@ -310,12 +287,6 @@ def _fine(buckets: Iterable[Bucket], bits: int, schema: pa.Schema, spool: Path) 
         yield from finer.close()
 
 
-def _in_order(table: pa.Table) -> pa.Table:
-    """Sorts the rows of a partition by hash, then by row_id."""
-    words = words_of(table)
-    return table.take(pa.array(np.lexsort([table["row_id"].to_numpy(), *words.T[::-1]])))
-
-
 class _Puts:
     """Writes partitions and puts them into the store, PUTS_AT_ONCE at a time, because a put mostly waits for a disk or
     a network.
@@ -330,7 +301,7 @@ class _Puts:
 
     def put(self, table: pa.Table, part: int) -> None:
         path = self._spool / f"rows-{part:06d}.parquet"
-        pq.write_table(table, path, compression="zstd")
+        write_rows(table, path)
         self._waiting.append(self._pool.submit(self._store.put, rows_file(part), path, give=True))
         if len(self._waiting) > PUTS_AT_ONCE:  # bounds the files in the spool
             self._waiting.popleft().result()

@@ -1,7 +1,7 @@
 """Streams rows from lists, tars and folders of images on any store, each with its row_id and, if stored, its byte range."""
 
 import logging
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from functools import partial
 from itertools import groupby
@@ -34,15 +34,16 @@ from tagmill.ingest.sources.columns import (
     with_tag,
 )
 from tagmill.ingest.sources.decompress import open_input
-from tagmill.ingest.sources.folder import has_pictures, samples_of_folder
 from tagmill.ingest.sources.input_warnings import InputWarnings
 from tagmill.ingest.sources.inputs import ROW_BITS, Input, find_inputs, format_of, inputs
 from tagmill.ingest.sources.list_part import ListPart
 from tagmill.ingest.sources.locations import BYTES_FIELD
+from tagmill.ingest.sources.pieces import Piece
 from tagmill.ingest.sources.samples import FOLDER_COLUMN, Listing, any_sample, raw_batches
+from tagmill.ingest.sources.stored.folder import has_pictures, samples_of_folder
+from tagmill.ingest.sources.stored.tar import samples_of_tar
 from tagmill.ingest.sources.streams import streams_in_order
 from tagmill.ingest.sources.tables import list_batches
-from tagmill.ingest.sources.tar import samples_of_tar
 from tagmill.ingest.text.text_columns import to_text
 from tagmill.shards.errors import ConfigError, InputError
 from tagmill.shards.storage.hedge import unhedged
@@ -109,7 +110,7 @@ def rows(
     schema = row_schema(config)
     warnings, listings = {} if warnings is None else warnings, {} if listings is None else listings
     num_rows = 0
-    with closing(_all_batches(config, schema, warnings, listings)) as batches:
+    with closing(_all_batches(enumerate(inputs(config)), config, schema, warnings, listings)) as batches:
         for batch in batches:
             num_rows += len(batch)
             if config.limit is not None and num_rows >= config.limit:
@@ -118,7 +119,12 @@ def rows(
                 yield batch.slice(0, len(batch) - (num_rows - config.limit))
                 return
             yield batch
-    if not num_rows and any(each.skipped for each in warnings.values()):
+    check_rows(num_rows, warnings.values(), config)
+
+
+def check_rows(num_rows: int, warnings: Iterable[InputWarnings], config: IngestConfig) -> None:
+    """Raises InputError where all inputs together have no row."""
+    if not num_rows and any(each.skipped for each in warnings):
         raise InputError("no row is left", ", ".join(config.input), "give another --where or preset")
     if not num_rows:
         raise InputError("the list is empty", ", ".join(config.input), "give at least one row")
@@ -137,23 +143,40 @@ def _end_at(ordinal: int, warnings: dict[int, InputWarnings], listings: dict[int
     warnings[ordinal].cut = True
 
 
-def _all_batches(
-    config: IngestConfig, schema: pa.Schema, warnings: dict[int, InputWarnings], listings: dict[int, Listing]
+def rows_of_piece(
+    piece: Piece, config: IngestConfig, warnings: dict[int, InputWarnings], listings: dict[int, Listing]
 ) -> Generator[pa.RecordBatch, None, None]:
-    """Yields the batches of all inputs in order; remote tars are listed many at a time."""
+    """Yields the rows of a piece of the inputs as `rows` does; `warnings` and `listings` get what was noticed in it.
+
+    Raises InputError for a missing column or an unreadable file.
+    """
+    schema = row_schema(config)
+    if piece.groups is None:
+        yield from _all_batches(piece.inputs, config, schema, warnings, listings)
+        return
+    ((ordinal, given),) = piece.inputs
+    seen = warnings[ordinal] = InputWarnings()
+    raws = list_batches(given.url, config, BATCH_ROWS, seen, groups=piece.groups)
+    yield from _numbered_rows(raws, (ordinal << ROW_BITS) + piece.first_row, schema, given.url, config, seen)
+
+
+def _all_batches(
+    some_inputs: Iterable[tuple[int, Input]],
+    config: IngestConfig,
+    schema: pa.Schema,
+    warnings: dict[int, InputWarnings],
+    listings: dict[int, Listing],
+) -> Generator[pa.RecordBatch, None, None]:
+    """Yields the batches of inputs, given with their file ordinals, in order; remote tars are listed many at a time."""
 
     def batches(of: tuple[int, Input], batch_rows: int = BATCH_ROWS, ahead: int = 1) -> Iterator[pa.RecordBatch]:
         ordinal, given = of
-        start, seen, listing = ordinal << ROW_BITS, warnings[ordinal], listings.get(ordinal, Listing())
-        for raw in _input_batches(given, config, listing, seen, batch_rows, ahead):
-            batch = _row_batch(raw, start, schema, given.url, config)
-            start += len(raw)
-            seen.skipped += len(raw) - len(batch)
-            seen.replaced += replaced_rows(raw)
-            yield batch
+        seen, listing = warnings[ordinal], listings.get(ordinal, Listing())
+        raws = _input_batches(given, config, listing, seen, batch_rows, ahead)
+        yield from _numbered_rows(raws, ordinal << ROW_BITS, schema, given.url, config, seen)
         listing.end()
 
-    for remote, group in groupby(enumerate(inputs(config)), lambda each: _is_remote_tar(each[1])):
+    for remote, group in groupby(some_inputs, lambda each: _is_remote_tar(each[1])):
         some = list(group)
         warnings.update((ordinal, InputWarnings()) for ordinal, _ in some)
         listings.update((ordinal, Listing()) for ordinal, given in some if given.kind != "lists")
@@ -162,6 +185,18 @@ def _all_batches(
         else:
             for each in some:
                 yield from batches(each)
+
+
+def _numbered_rows(
+    raws: Iterator[pa.RecordBatch], start: int, schema: pa.Schema, url: str, config: IngestConfig, seen: InputWarnings
+) -> Iterator[pa.RecordBatch]:
+    """Yields batches of `schema`, with row_ids from `start` on, and counts what is noticed in them."""
+    for raw in raws:
+        batch = _row_batch(raw, start, schema, url, config)
+        start += len(raw)
+        seen.skipped += len(raw) - len(batch)
+        seen.replaced += replaced_rows(raw)
+        yield batch
 
 
 def _is_remote_tar(given: Input) -> bool:

@@ -20,9 +20,15 @@ _UNCLOSED = 'close the quote, write a quote that is part of a text as """" insid
 
 
 def list_batches(
-    url: str, config: SourceOptions, batch_rows: int, warnings: InputWarnings, part: ListPart | None = None
+    url: str,
+    config: SourceOptions,
+    batch_rows: int,
+    warnings: InputWarnings,
+    part: ListPart | None = None,
+    groups: range | None = None,
 ) -> Generator[pa.RecordBatch, None, None]:
-    """Yields batches of the columns that the config names; none for an empty file. `part` is read in place of the whole.
+    """Yields batches of the columns that the config names; none for an empty file. `part`, or of a Parquet file the row
+    groups `groups`, is read in place of the whole.
 
     Raises InputError for a missing column or an unreadable file.
     """
@@ -37,7 +43,9 @@ def list_batches(
             if part is not None:
                 yield from _of_row_groups(parquet, part, list(flags), batch_rows)
                 return
-            for group in range(parquet.num_row_groups):  # one by one: Arrow holds the bytes of all requested row groups
+            for group in (
+                range(parquet.num_row_groups) if groups is None else groups
+            ):  # one by one: Arrow holds the bytes of all requested row groups
                 yield from parquet.iter_batches(batch_rows, [group], columns=list(flags), use_threads=False)
         return
     if kind == "csv" or kind == "tsv":

@@ -8,7 +8,7 @@ from pathlib import Path
 from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.sources.inputs import Input
 from tagmill.ingest.sources.samples import Listing, Sample
-from tagmill.ingest.sources.tar import samples_of_tar
+from tagmill.ingest.sources.stored.tar import samples_of_tar
 
 Entry = tuple[str, bytes] | tarfile.TarInfo
 

@@ -29,7 +29,7 @@ from tagmill.ingest.sources.rows import check, extra_schema, row_schema, rows
 from tagmill.ingest.sources.samples import Listing
 from tagmill.shards.errors import InputError
 from tagmill.shards.storage.store import Store
-from tests.ingest.sources.test_sparse_file import index_of, photographs
+from tests.ingest.sources.stored.test_sparse_file import index_of, photographs
 from tests.ingest.tarmaker import tar
 from tests.shards.countedstore import CountedDriver, counted_store
 from tests.shards.faults import Faults, FaultyProxy, faulty

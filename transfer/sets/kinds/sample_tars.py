@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tagmill.ingest.sources.tar import Member, TarMembers, key_and_suffix
+from tagmill.ingest.sources.stored.tar import Member, TarMembers, key_and_suffix
 from tagmill.shards.errors import ConfigError, InputError
 from tagmill.shards.terminal.safe_text import safe_text
 from tagmill.transfer.sets.kinds.class_folders import classes_of_folders

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tagmill.ingest.sources.decompress import LINE_BYTES
 from tagmill.ingest.sources.inputs import IMAGE_SUFFIXES, Input
 from tagmill.ingest.sources.samples import Listing
-from tagmill.ingest.sources.tar import TarMembers, key_and_suffix, pax_records, samples_of_tar
+from tagmill.ingest.sources.stored.tar import TarMembers, key_and_suffix, pax_records, samples_of_tar
 from tagmill.shards.errors import InputError
 from tests.ingest.tarmaker import bytes_of, config, samples, special, tar
 

@@ -17,7 +17,7 @@ from tagmill.ingest.sources.decompress import LINE_BYTES
 from tagmill.ingest.sources.inputs import IMAGE_SUFFIXES, Input
 from tagmill.ingest.sources.locations import ByteRange
 from tagmill.ingest.sources.samples import Listing, Sample, check_text, folder_of, text_suffixes
-from tagmill.ingest.sources.sparse_file import open_sparse
+from tagmill.ingest.sources.stored.sparse_file import open_sparse
 from tagmill.shards.errors import InputError
 from tagmill.shards.formats.shard_index import TAR_BLOCK, padded
 

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tagmill.ingest.config.ingest import IngestConfig
-from tagmill.ingest.sources import folder as files
 from tagmill.ingest.sources.decompress import LINE_BYTES
-from tagmill.ingest.sources.folder import has_pictures, in_order, samples_of_folder
 from tagmill.ingest.sources.inputs import Input
 from tagmill.ingest.sources.samples import Listing, Sample
+from tagmill.ingest.sources.stored import folder as files
+from tagmill.ingest.sources.stored.folder import has_pictures, in_order, samples_of_folder
 from tagmill.shards.storage.store import Store
 
 NAMES = ["b.jpg", "a.PNG", "a/z.webp", "a/y.jpeg", "a.b.tiff", "a.b.jpg.gif", "a-b.bmp", "x y#?%20ü.jpg", "c/d/e.avif"]

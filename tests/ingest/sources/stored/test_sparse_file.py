@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from tagmill.ingest.sources.inputs import Input
 from tagmill.ingest.sources.samples import Listing
-from tagmill.ingest.sources.sparse_file import HURRY_BYTES, SparseFile, open_sparse, stretches
-from tagmill.ingest.sources.tar import samples_of_tar
+from tagmill.ingest.sources.stored.sparse_file import HURRY_BYTES, SparseFile, open_sparse, stretches
+from tagmill.ingest.sources.stored.tar import samples_of_tar
 from tagmill.shards.errors import InputError, IntegrityError
 from tagmill.shards.formats.shard_index import dali_index
-from tests.ingest.sources.test_tar import BROKEN
+from tests.ingest.sources.stored.test_tar import BROKEN
 from tests.ingest.tarmaker import config, samples, tar
 from tests.shards.countedstore import CountedDriver, counted_store
 

@@ -10,10 +10,10 @@ from typing import IO
 
 from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.reasons import Reason
-from tagmill.ingest.sources.hf_imagefolder import MARK, metadata_entries
 from tagmill.ingest.sources.inputs import IMAGE_SUFFIXES, METADATA, Input
 from tagmill.ingest.sources.locations import ByteRange
 from tagmill.ingest.sources.samples import Listing, Sample, check_text, folder_of, text_suffixes
+from tagmill.ingest.sources.stored.hf_imagefolder import MARK, metadata_entries
 from tagmill.shards.errors import IntegrityError
 from tagmill.shards.storage.store import Store
 from tagmill.shards.storage.threads import DaemonPool
