@@ -50,6 +50,8 @@ PARTITION_MARKER = "parts/dealt.json"
 INPUTS_FILE = "parts/inputs.parquet"
 # How many URLs an extension has already: all `known_file`s are there. Written and read by parts/known_urls.py.
 KNOWN_MARKER = "parts/known.json"
+# Which URLs a small new list may have, for tasks that look for them. Written and read by extend/known_in_tasks.py.
+KNOWN_FILTER = "parts/known.npy"
 
 
 def rows_file(part: int) -> str:

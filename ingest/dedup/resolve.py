@@ -24,7 +24,7 @@ from tagmill.ingest.dedup.group_selection import DROPPED
 from tagmill.ingest.dedup.near_duplicates import ALIKE, EDGES, NearCounts, NearRules, find_near
 from tagmill.ingest.dedup.placeholders import Crowd, find_crowds
 from tagmill.ingest.dedup.set_stages import SetStages
-from tagmill.ingest.engines.engine import Parquet, TableSource
+from tagmill.ingest.engines.engine import GeneratedTable, Parquet, TableSource
 from tagmill.ingest.engines.table_files import TableFiles
 from tagmill.ingest.similarity.hash_files import HashFile
 
@@ -121,6 +121,8 @@ def _bind_existing(stages: SetStages, existing: "Callable[[], TableSource | Path
     old = EXISTING.empty_table() if existing is None else existing()
     if isinstance(old, Path):
         stages.bind_files("existing", [old], EXISTING)
+    elif isinstance(old, GeneratedTable):
+        stages.engine.bind_once("existing", old)
     else:
         stages.engine.bind("existing", old)
 

@@ -51,15 +51,13 @@ def partition_known(corpus: Corpus, manifest: PartitionManifest, store: Store, s
 
     Makes one pass over the URLs of shard tables and rejects. Skipped where the marker is there.
     """
-    if (marker := read_if_there(store, KNOWN_MARKER)) is not None:
-        return int(json.loads(marker)["known"])
+    if (found_before := known_before(store)) is not None:
+        return found_before
     folder = spool / "known"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    path = _write_filter(folder / "filter.npy", corpus, manifest, store)
-    tables = [(f"shards/{entry.name}.parquet", "key") for entry in corpus.entries]
-    tables += [(name, "yields_to") for name in of_runs(store.names("rejects"), num_runs(corpus.file))]
-    tasks = [_Task(store, name, column, corpus.file.seed, path) for name, column in tables]
+    path = write_filter(folder / "filter.npy", corpus, manifest, store)
+    tasks = [_Task(store, name, column, corpus.file.seed, path) for name, column in tables_with_urls(corpus)]
     buckets, total = Buckets(folder, KNOWN, depth=0), 0
     with WorkerPool(processes, "looking for known URLs") as pool:
         for found in pool.map(_find, tasks):
@@ -68,15 +66,33 @@ def partition_known(corpus: Corpus, manifest: PartitionManifest, store: Store, s
 
     def put(table: pa.Table, part: int) -> None:
         nonlocal total
-        total += _put_known(table, part, store, folder)
+        total += put_known(table, part, store, folder)
 
     partition_buckets(buckets.close(), manifest.num_parts.bit_length() - 1, KNOWN, folder, put)
-    store.put(KNOWN_MARKER, json.dumps({"known": total}).encode())
+    end(store, total)
     shutil.rmtree(folder)
     return total
 
 
-def _write_filter(path: Path, corpus: Corpus, manifest: PartitionManifest, store: Store) -> Path:
+def known_before(store: Store) -> int | None:
+    """Returns how many URLs are known where that was found before, else None."""
+    marker = read_if_there(store, KNOWN_MARKER)
+    return None if marker is None else int(json.loads(marker)["known"])
+
+
+def end(store: Store, total: int) -> None:
+    """Puts the marker."""
+    store.put(KNOWN_MARKER, json.dumps({"known": total}).encode())
+
+
+def tables_with_urls(corpus: Corpus) -> list[tuple[str, str]]:
+    """Returns the tables of a corpus that have URLs, each with the column that has the key of a URL's sample."""
+    rejects = of_runs(corpus.store.names("rejects"), num_runs(corpus.file))
+    shards = [(f"shards/{entry.name}.parquet", "key") for entry in corpus.entries]
+    return shards + [(name, "yields_to") for name in rejects]
+
+
+def write_filter(path: Path, corpus: Corpus, manifest: PartitionManifest, store: Store) -> Path:
     """Writes the filter: it has a bit for each of the four words of a new URL's hash."""
     rows = manifest.rows + int(corpus.column("samples").sum())
     least, most = FILTER_BITS
@@ -123,28 +139,37 @@ def _filter(path: Path) -> npt.NDArray[np.uint8]:
 
 
 def _find(task: _Task) -> pa.RecordBatch:
-    """Returns the rows of KNOWN that pass the filter.
+    """Returns the rows of KNOWN that pass the filter."""
+    return in_filter(urls_of(task.store.read(task.name), task.key, task.seed), _filter(task.filter))
+
+
+def urls_of(table: bytes, key: str, seed: int) -> pa.RecordBatch:
+    """Returns the URLs of a table of the corpus as rows of KNOWN.
 
     Skips rows without a URL (purged), without a key (rejects that are no duplicates), and with a path of a folder or
     tar.
     """
-    filter_bytes, hashes, keys = _filter(task.filter), list[bytes](), list[str]()
+    hashes, keys = list[bytes](), list[str]()
     # Read whole: these columns are most of the file, and a shard's table is small.
-    table = pq.ParquetFile(pa.BufferReader(task.store.read(task.name)), pre_buffer=False)
-    for batch in table.iter_batches(_BATCH_ROWS, columns=["url", task.key], use_threads=False):
-        both = batch.filter(pc.and_(batch["url"].is_valid(), batch[task.key].is_valid()))
-        for url, key in zip(both["url"].to_pylist(), both[task.key].to_pylist(), strict=True):
+    file = pq.ParquetFile(pa.BufferReader(table), pre_buffer=False)
+    for batch in file.iter_batches(_BATCH_ROWS, columns=["url", key], use_threads=False):
+        both = batch.filter(pc.and_(batch["url"].is_valid(), batch[key].is_valid()))
+        for url, its_key in zip(both["url"].to_pylist(), both[key].to_pylist(), strict=True):
             if url.strip()[:4].lower() == "http":
-                hashes.append(url_hash(url, task.seed))
-                keys.append(key)
-    found = pa.record_batch([pa.array(hashes, pa.binary(32)), pa.array(keys, pa.string())], schema=KNOWN)
+                hashes.append(url_hash(url, seed))
+                keys.append(its_key)
+    return pa.record_batch([pa.array(hashes, pa.binary(32)), pa.array(keys, pa.string())], schema=KNOWN)
+
+
+def in_filter(found: pa.RecordBatch, filter_bytes: npt.NDArray[np.uint8]) -> pa.RecordBatch:
+    """Returns the rows whose URL may be in the new list."""
     if not len(found):
         return found
     byte, bit = _positions(words_of(found), len(filter_bytes))
     return found.filter(pa.array((filter_bytes[byte] & bit != 0).all(axis=1)))
 
 
-def _put_known(table: pa.Table, part: int, store: Store, spool: Path) -> int:
+def put_known(table: pa.Table, part: int, store: Store, spool: Path) -> int:
     """Drops false positives of the Bloom filter, sorts, and puts each URL once; returns their number.
 
     A URL can have several keys only after a purge; the smallest is kept.

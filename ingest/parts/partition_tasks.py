@@ -195,7 +195,7 @@ def put_partitions(
     divisions. A task, which may run twice: it puts the same bytes."""
     del number
     schema, done = partition_schema(config), set[int]()
-    for part, rows_of_part in _by_part(batches):
+    for part, rows_of_part in by_part(batches):
         table = pa.Table.from_batches(rows_of_part).drop_columns([DIVISION, PART])
         _put(store, table.cast(schema).combine_chunks(), part, folder)
         done.add(part)
@@ -205,7 +205,7 @@ def put_partitions(
     return divisions
 
 
-def _by_part(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[int, list[pa.RecordBatch]]]:
+def by_part(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[int, list[pa.RecordBatch]]]:
     """Yields (partition, all its rows); memory holds those of one partition."""
     held, current = list[pa.RecordBatch](), -1
     for batch in batches:

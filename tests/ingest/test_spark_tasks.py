@@ -1,6 +1,7 @@
 """An ingest on Spark: the same bytes as with local processes, also after killed and repeated tasks."""
 
 import os
+import shutil
 import signal
 import sys
 import time
@@ -9,6 +10,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tagmill.ingest import ingest
@@ -134,6 +137,23 @@ def test_a_view_of_the_same_corpus_is_the_same_view(session: Any, here: tuple[Pa
     view(_view(output, engine="spark"))
     assert digests(output) == before
     assert len(Corpus.open(str(output)).file.views) == 2
+
+
+def test_an_extension_has_the_bytes_of_one_machine(
+    session: Any, here: tuple[Path, dict[str, str]], web: str, tmp_path: Path
+) -> None:
+    """Known URLs and the samples that are there come from tasks."""
+    urls = [f"{web}/picture/{number}" for number in range(30, 60)] + [f"{web}/other/{number}" for number in range(6)]
+    table = pa.table({"url": urls, "tags": [["cats"]] * len(urls), "n": range(len(urls))})
+    pq.write_table(table, tmp_path / "more.parquet", row_group_size=7)
+    found = []
+    for engine in ("duckdb", "spark"):
+        output = tmp_path / engine
+        shutil.copytree(here[0], output)
+        report = ingest(config(str(tmp_path / "more.parquet"), output, extend=True, engine=engine, holdout=0))
+        found.append(digests(output))
+    assert found[0] == found[1] and sum(report.samples.values()) > 0 and set(here[1]) < set(found[0])
+    assert session.range(3).count() == 3
 
 
 MOMENTS = {0: "before", 2: "half", 4: "after"}  # of the death of a part's first worker

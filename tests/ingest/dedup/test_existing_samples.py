@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from tagmill.ingest.dedup import existing_samples
-from tagmill.ingest.dedup.existing_samples import EXISTING, existing_rows
+from tagmill.ingest.dedup.existing_samples import EXISTING, existing_rows, existing_table
 from tagmill.shards.manifest import Corpus
 from tagmill.shards.many_requests import TABLES_AT_ONCE
 from tests.shards.corpora import make_corpus
@@ -36,6 +37,11 @@ def test_rows_are_the_samples_that_stay(
         assert table[name].to_pylist() == [facts[n][name] for n in numbers]
     assert table["pixels"].to_pylist() == [facts[n]["original_width"] * facts[n]["original_height"] for n in numbers]
     assert table["pdq_quality"].null_count == len(numbers)
+    monkeypatch.setattr(existing_samples, "TABLES_IN_A_TASK", 1)
+    generated = existing_table(corpus)
+    assert len(generated.items) == len(corpus.entries) > 1 and generated.schema == EXISTING
+    batches = [batch for item in reversed(generated.items) for batch in generated.make(item)]
+    assert pa.Table.from_batches(batches, EXISTING).sort_by("row_id") == table
 
 
 def test_tables_in_a_store_are_read_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,10 +1,9 @@
 """Partitions that tasks make: the files of one machine, byte for byte, for every kind of input."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,60 +12,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tagmill.ingest.config.ingest import IngestConfig
-from tagmill.ingest.engines.engine import GeneratedTable, Work
 from tagmill.ingest.executor import LocalExecutor
 from tagmill.ingest.layout import INPUTS_FILE, PARTITION_MARKER
 from tagmill.ingest.parts import partition_tasks
 from tagmill.ingest.parts.partition import partition
-from tagmill.ingest.parts.partition_tasks import DIVISION, FIRST_ROWS, RowTasks
+from tagmill.ingest.parts.partition_tasks import FIRST_ROWS, RowTasks
 from tagmill.ingest.sources import pieces
 from tagmill.shards.errors import InputError
 from tagmill.shards.progress.protocol import Silent
 from tagmill.shards.storage.store import Store
+from tests.ingest.here_tasks import HereTasks
 from tests.ingest.java import needs_spark
 from tests.ingest.one_spark import OneSpark
 from tests.ingest.tarmaker import tar
-
-T = TypeVar("T")
-
-
-class HereTasks:
-    """Runs tasks in this process, each twice: what a cluster does may be repeated."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def each(
-        self, work: Callable[[T], Work], tasks: Sequence[T], report: Callable[[dict[str, int]], None], what: str
-    ) -> list[bytes]:
-        del what
-        found = []
-        for task in tasks:
-            work(task)
-            result, counts = work(task)
-            report(dict(counts))
-            found.append(result)
-        return found
-
-    def put_divided(
-        self,
-        table: GeneratedTable,
-        order: Sequence[str],
-        divisions: int,
-        put: Callable[[int, Iterator[pa.RecordBatch], Path], Sequence[int]],
-        what: str,
-    ) -> list[int]:
-        del divisions, what
-        self._folder.mkdir(exist_ok=True)
-        batches = [batch for item in table.items for batch in table.make(item)]
-        every = pa.Table.from_batches(batches, table.schema).sort_by([(name, "ascending") for name in order])
-        found: list[int] = []
-        for division in every[DIVISION].unique().to_pylist():
-            mine = every.filter(pa.compute.equal(every[DIVISION], division))
-            for _ in range(2):
-                some = list(put(0, iter(mine.to_batches(max_chunksize=3)), self._folder))
-            found += some
-        return sorted(found)
 
 
 def files_of(config: IngestConfig, folder: Path, tasks: RowTasks | None) -> dict[str, bytes]:
