@@ -54,6 +54,16 @@ KNOWN_MARKER = "parts/known.json"
 KNOWN_FILTER = "parts/known.npy"
 
 
+# Images of Parquet inputs, `image_copies_file`.
+COPIES_FOLDER = "parts/images"
+
+
+def image_copies_file(ordinal: int, row: int) -> str:
+    """Images of a Parquet input, one after the other, from a row on. Written by parts/stored_pictures.py before the rows
+    that name places in it; read by parts/ranged_reads.py."""
+    return f"{COPIES_FOLDER}/{ordinal:06d}-{row:012d}.bin"
+
+
 def rows_file(part: int) -> str:
     """The rows of a partition. Written by parts/partition.py; read by known_urls, robots and make of parts/."""
     return f"parts/{part:06d}/rows.parquet"
@@ -186,6 +196,10 @@ def heldout_file(label: str) -> str:
     Both sides are pack/heldout.py: written while the group is packed, read while the held-out group is.
     """
     return f"{PACKED_FOLDER}/{label}.holdout.parquet"
+
+
+# Images of Parquet inputs, `pictures_file`.
+PICTURES_FOLDER = "parts/pictures"
 
 
 def pictures_file(label: str) -> str:

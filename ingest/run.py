@@ -132,7 +132,7 @@ def _partition(run: RunContext) -> PartitionManifest:
         first_file, tasks = base.num_files if base else 0, run.executor.row_tasks()
         manifest = partition(config, run.store, run.spool, first_file, look.see, tasks, run.progress)
         check_partitions(config, manifest.rows, manifest.num_parts, base.before if base else NOTHING_BEFORE)
-        asks_hosts = any(each.kind == "lists" for each in inputs(config))
+        asks_hosts = config.columns.image is None and any(each.kind == "lists" for each in inputs(config))
         if asks_hosts and (advice := config.contact_advice(manifest.rows)):
             log.warning(advice)
         if base and tasks:

@@ -85,7 +85,9 @@ def _detection(root: Path) -> str:
         for key, name in (("ap", "AP"), ("ap50", "AP50"), ("ap75", "AP75"))
         for difference in [cases["trained - random"][key]]
     ]
-    return text + _table(("figure", "trained", "random networks", "difference"), rows)
+    gone = {arm: len(cases[arm].get("diverged", ())) for arm in ("trained", "random")}
+    left_out = f"\nRuns that diverged, whose pairs are left out: {gone['trained']} trained, {gone['random']} random.\n"
+    return text + _table(("figure", "trained", "random networks", "difference"), rows) + left_out
 
 
 def _zero_shot(root: Path) -> str:

@@ -23,6 +23,7 @@ _BEFORE: dict[str, Any] = {
     "where": None,
     "sha256_column": None,
     "md5_column": None,
+    "image_column": None,
     "altered": "reject",
     "caption_nouns": False,
     "honour_content_signal": False,
@@ -33,7 +34,7 @@ _BEFORE: dict[str, Any] = {
 }
 _COLUMN_FIELDS = (
     *("url_column", "tags_column", "caption_column", "licence_column", "page_column", "sha256_column", "md5_column"),
-    "extra_columns",
+    *("image_column", "extra_columns"),
 )
 
 

@@ -14,6 +14,7 @@ class Columns:
     page: str | None = None
     sha256: str | None = None
     md5: str | None = None
+    image: str | None = None  # the images themselves, in Parquet; then a row needs no URL
     extra: tuple[str, ...] = ()
     where: tuple[str, ...] = ()  # that decide which rows are read
 
@@ -21,6 +22,7 @@ class Columns:
         """Every column that is wanted, once, with the flag that names it."""
         single = {"url": self.url, "tags": self.tags, "caption": self.caption, "licence": self.licence}
         single |= {"page": self.page, "sha256": self.sha256, "md5": self.md5}
+        single |= {"image": self.image}
         named = {column: f"--{what}-column" for what, column in single.items() if column is not None}
         named |= {column: "--extra-columns" for column in self.extra if column not in named}
         return named | {column: "--where" for column in self.where if column not in named}
@@ -57,5 +59,6 @@ PRESETS = {
         encoded=frozenset(["user_nickname", "capture_device", "title", "description", "user_tags", "machine_tags"]),
         skip={"marker": "1"},
     ),
+    "huggingface": Preset(Columns("url", "label", image="image")),
 }
 PLAIN = Preset(Columns("url", "tags"))

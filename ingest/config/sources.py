@@ -28,9 +28,10 @@ class SourceOptions(Options):
     """Type of the input: lists of URLs, tars or folders of image files; by default detected from the suffixes."""
     keep_order: bool = field(default=False, metadata=FETCH)
     """Keep the order of the input; otherwise samples are shuffled."""
-    preset: Literal["img2dataset", "laion", "datacomp", "coyo", "cc12m", "cc3m", "redcaps", "yfcc100m"] | None = field(
-        default=None, metadata=FETCH
-    )
+    preset: (
+        Literal["img2dataset", "laion", "datacomp", "coyo", "cc12m", "cc3m", "redcaps", "yfcc100m", "huggingface"]
+        | None
+    ) = field(default=None, metadata=FETCH)
     """Format and column names of a published list; flags for single columns override it."""
     url_column: str | None = field(default=None, metadata=FETCH)
     """Column with the URLs; by default url, or that of the preset."""
@@ -55,6 +56,8 @@ class SourceOptions(Options):
     """Column with the sha256 of each image's bytes, in hex or base64: an image with another digest is `altered`."""
     md5_column: str | None = field(default=None, metadata=FETCH)
     """Column with the md5 of each image's bytes, likewise."""
+    image_column: str | None = field(default=None, metadata=FETCH)
+    """Column of Parquet files with the images themselves: bytes, or bytes and path as Hugging Face writes them."""
     altered: Literal["reject", "keep"] = field(default="reject", metadata=FETCH)
     """What becomes of an image with another digest than the list's: a reject, or a sample that the column `altered` marks."""
     extra_columns: tuple[str, ...] = field(default=(), metadata=FETCH)
@@ -88,6 +91,7 @@ class SourceOptions(Options):
     def _check_columns(self) -> None:
         chosen = self.columns
         named = [chosen.url, chosen.tags, chosen.caption, chosen.licence, chosen.page, chosen.sha256, chosen.md5]
+        named += [chosen.image]
         columns = [column for column in named if column is not None]
         if not all([*columns, *chosen.extra]):
             self._refuse("extra_columns", "give names to these and the other columns; one is empty")
@@ -117,6 +121,7 @@ class SourceOptions(Options):
             page=preset.page if self.page_column is None else self.page_column,
             sha256=self.sha256_column,
             md5=self.md5_column,
+            image=preset.image if self.image_column is None else self.image_column,
             extra=self.extra_columns,
             where=self._conditions(),
         )

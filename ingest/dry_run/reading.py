@@ -5,8 +5,10 @@ import math
 from dataclasses import dataclass, field
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from tagmill.ingest.config.ingest import IngestConfig
+from tagmill.ingest.sources.decompress import open_input
 from tagmill.ingest.sources.input_warnings import InputWarnings
 from tagmill.ingest.sources.inputs import Input, inputs
 from tagmill.ingest.sources.list_part import ListPart
@@ -46,7 +48,7 @@ def read_rows(config: IngestConfig) -> RowsRead:
     """
     check(config)
     found = inputs(config)
-    if any(each.kind != "lists" for each in found):
+    if config.columns.image is not None or any(each.kind != "lists" for each in found):
         return _first_rows(config, found)
     if config.limit is None:
         return _spread(config, found)
@@ -118,14 +120,26 @@ def _first_rows(config: IngestConfig, found: list[Input]) -> RowsRead:
     read.inputs_read = len(warnings)
     for ordinal, seen in warnings.items():
         read.warnings += seen.warnings(found[ordinal].url)
-    if found[0].kind == "lists":
+    has_images = config.columns.image is not None
+    if found[0].kind == "lists" and not has_images:
         part = ListPart(1, spread=False)
         list(rows_of_part(found[0], config, part, InputWarnings()))
         read.columns = part.columns
     if not read.exact:
-        total = _rows_of_tars(table, found)
+        total = _rows_of_parquet(found) if has_images else _rows_of_tars(table, found)
         read.total, read.at_least = max(len(table), min(total, config.limit or total)), not total
     return read
+
+
+def _rows_of_parquet(found: list[Input]) -> int:
+    """Estimates the rows of all Parquet files by the footers of EXAMINED_INPUTS; 0 where there are other inputs too."""
+    if any(each.kind != "lists" for each in found):
+        return 0
+    count, total = min(EXAMINED_INPUTS, len(found)), 0
+    for number in range(count):
+        with open_input(found[number * len(found) // count].url) as file:
+            total += pq.ParquetFile(file).metadata.num_rows
+    return round(total * len(found) / count)
 
 
 def _rows_of_tars(table: pa.Table, found: list[Input]) -> int:

@@ -46,6 +46,9 @@ def dry_run(config: IngestConfig, options: DryRunOptions, progress: Progress | N
     Lists, takedown lists and blocklists in stores are read. Raises what a run raises before it partitions rows.
     """
     progress = progress or Silent()
+    if options.sample is not None and config.columns.image is not None:
+        what = "a dry run does not decode images that are inside Parquet"
+        raise ConfigError(what, "--sample", "leave it out, or ingest the first rows: --limit 1000")
     store = Store(config.output)
     config, warnings = with_interval(config, store), list[str]()
     rules = default_view_rules(config)

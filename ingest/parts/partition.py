@@ -20,11 +20,12 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from tagmill.ingest.config.ingest import IngestConfig
-from tagmill.ingest.layout import PARTITION_MARKER, PARTS_LAYOUT, ROWS_PATTERN, rows_file
+from tagmill.ingest.layout import COPIES_FOLDER, PARTITION_MARKER, PARTS_LAYOUT, ROWS_PATTERN, rows_file
 from tagmill.ingest.optional_objects import read_if_there
 from tagmill.ingest.parts.hashed_rows import by_hash, hashed, partition_bits, partition_schema, top_bits, words_of
 from tagmill.ingest.parts.input_files import Noticed, put_input_files
 from tagmill.ingest.parts.partition_tasks import RowTasks, partition_in_tasks, write_rows
+from tagmill.ingest.parts.stored_pictures import StoredPictures
 from tagmill.ingest.sources.inputs import ROW_BITS, inputs
 from tagmill.ingest.sources.rows import rows
 from tagmill.shards.errors import ConfigError
@@ -100,6 +101,7 @@ def partition(
         return _partitioned_before(config, marker)
     # Of a run that was killed in this stage, maybe with other flags.
     store.delete_many([name for name in store.names("parts") if ROWS_PATTERN.fullmatch(name)])
+    store.delete_below(COPIES_FOLDER)
     folder = spool / "partition"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -131,7 +133,8 @@ def _partition_here(
     noticed = Noticed({}, {}, {})
 
     def seen() -> Iterator[pa.RecordBatch]:
-        for batch in filter(len, rows(config, noticed.warnings, noticed.listings)):
+        pictures = StoredPictures(store, folder)
+        for batch in filter(len, rows(config, noticed.warnings, noticed.listings, pictures)):
             see(batch)
             ordinal = batch["row_id"][0].as_py() >> ROW_BITS
             noticed.rows[ordinal] = noticed.rows.get(ordinal, 0) + len(batch)

@@ -8,6 +8,7 @@ nor rows pass through the machine that starts the run: it holds the counts of ev
 """
 
 import json
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -23,6 +24,7 @@ from tagmill.ingest.engines.engine import GeneratedTable, Work
 from tagmill.ingest.layout import rows_file
 from tagmill.ingest.parts.hashed_rows import HASH, hashed, partition_bits, partition_schema, top_bits, words_of
 from tagmill.ingest.parts.input_files import Noticed, digest_of_list
+from tagmill.ingest.parts.stored_pictures import StoredPictures
 from tagmill.ingest.sources.input_warnings import InputWarnings
 from tagmill.ingest.sources.inputs import ROW_BITS, Input, inputs
 from tagmill.ingest.sources.pieces import Piece, is_parquet, row_group_pieces, whole_pieces
@@ -94,7 +96,7 @@ def partition_in_tasks(
     num_rows = sum(noticed.rows.values())
     check_rows(num_rows, noticed.warnings.values(), config)
     plan = Plan(partition_bits(num_rows, config.rows_per_part), TOGETHER)
-    table = GeneratedTable(_moved_schema(config), pieces, partial(_moved, config, first_file, plan))
+    table = GeneratedTable(_moved_schema(config), pieces, partial(_moved, config, store, first_file, plan))
     put, order = partial(put_partitions, config, store, plan), [PART, HASH, "row_id"]
     found = tasks.put_divided(table, order, plan.divisions, put, "the partitions of the rows")
     for division in sorted(set(range(plan.divisions)).difference(found)):  # no row is in any of its partitions
@@ -138,7 +140,7 @@ def _cut(lists: Sequence[tuple[int, Input]]) -> Work:
 
 def _noticed(config: IngestConfig, tasks: RowTasks, pieces: Sequence[Piece], progress: Progress) -> Noticed:
     """Reads everything once, in tasks: counts the rows of pieces, and takes the digests of lists."""
-    lists = [each for each in enumerate(inputs(config)) if each[1].kind == "lists"]
+    lists = [each for each in enumerate(inputs(config)) if each[1].kind == "lists" and config.columns.image is None]
     report = lambda counts: progress.advance(sum(counts.values()))  # noqa: E731
     found = tasks.each(partial(_look, config), [*lists, *pieces], report, "the rows of the inputs")
     noticed = Noticed({}, {}, {})
@@ -179,13 +181,15 @@ def _moved_schema(config: IngestConfig) -> pa.Schema:
     return pa.schema([(DIVISION, pa.int32()), (PART, pa.int32()), *partition_schema(config)])
 
 
-def _moved(config: IngestConfig, first_file: int, plan: Plan, piece: Piece) -> Iterator[pa.RecordBatch]:
-    """Yields the rows of a piece with their division and partition."""
+def _moved(config: IngestConfig, store: Store, first_file: int, plan: Plan, piece: Piece) -> Iterator[pa.RecordBatch]:
+    """Yields the rows of a piece with their division and partition; copies images that are inside Parquet."""
     schema = _moved_schema(config)
-    for batch in hashed(filter(len, rows_of_piece(piece, config, {}, {})), config, first_file):
-        parts = top_bits(words_of(batch), plan.bits)
-        numbers = [pa.array(parts // plan.together, pa.int32()), pa.array(parts, pa.int32())]
-        yield pa.record_batch([*numbers, *batch.columns], schema=schema)
+    with tempfile.TemporaryDirectory(prefix="tagmill-", ignore_cleanup_errors=True) as folder:
+        pictures = StoredPictures(store, Path(folder))
+        for batch in hashed(filter(len, rows_of_piece(piece, config, {}, {}, pictures)), config, first_file):
+            parts = top_bits(words_of(batch), plan.bits)
+            numbers = [pa.array(parts // plan.together, pa.int32()), pa.array(parts, pa.int32())]
+            yield pa.record_batch([*numbers, *batch.columns], schema=schema)
 
 
 def put_partitions(

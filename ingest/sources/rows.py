@@ -41,6 +41,7 @@ from tagmill.ingest.sources.locations import BYTES_FIELD
 from tagmill.ingest.sources.pieces import Piece
 from tagmill.ingest.sources.samples import FOLDER_COLUMN, Listing, any_sample, raw_batches
 from tagmill.ingest.sources.stored.folder import has_pictures, samples_of_folder
+from tagmill.ingest.sources.stored.parquet_pictures import Pictures, picture_batches
 from tagmill.ingest.sources.stored.tar import samples_of_tar
 from tagmill.ingest.sources.streams import streams_in_order
 from tagmill.ingest.sources.tables import list_batches
@@ -65,7 +66,7 @@ def row_schema(config: SourceOptions) -> pa.Schema:
 
     Extra columns have the types of the first file.
     """
-    brings_bytes = any(each.kind != "lists" for each in inputs(config))
+    brings_bytes = config.columns.image is not None or any(each.kind != "lists" for each in inputs(config))
     return pa.schema(
         [
             pa.field("row_id", pa.int64(), nullable=False),
@@ -98,19 +99,22 @@ def _given_extra(config: SourceOptions) -> pa.Schema:
 
 
 def rows(
-    config: IngestConfig, warnings: dict[int, InputWarnings] | None = None, listings: dict[int, Listing] | None = None
+    config: IngestConfig,
+    warnings: dict[int, InputWarnings] | None = None,
+    listings: dict[int, Listing] | None = None,
+    pictures: Pictures | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """Yields all rows in order, as batches of `row_schema`.
 
     Rows that a preset knows to be no images (videos), and rows that `where` leaves out, keep their row_id, so that others do
     not depend on them. `warnings` gets counts and `listings` a digest of tars and folders, both by file ordinal; with a
-    limit, of the inputs up to that of the last row. Raises InputError for a missing column, an unreadable file, or no rows
+    limit, of the inputs up to that of the last row. Images inside Parquet are copied to `pictures`; without it their places
+    are empty. Raises InputError for a missing column, an unreadable file, or no rows
     at all.
     """
-    schema = row_schema(config)
     warnings, listings = {} if warnings is None else warnings, {} if listings is None else listings
     num_rows = 0
-    with closing(_all_batches(enumerate(inputs(config)), config, schema, warnings, listings)) as batches:
+    with closing(_all_batches(enumerate(inputs(config)), config, warnings, listings, pictures)) as batches:
         for batch in batches:
             num_rows += len(batch)
             if config.limit is not None and num_rows >= config.limit:
@@ -144,42 +148,53 @@ def _end_at(ordinal: int, warnings: dict[int, InputWarnings], listings: dict[int
 
 
 def rows_of_piece(
-    piece: Piece, config: IngestConfig, warnings: dict[int, InputWarnings], listings: dict[int, Listing]
+    piece: Piece,
+    config: IngestConfig,
+    warnings: dict[int, InputWarnings],
+    listings: dict[int, Listing],
+    pictures: Pictures | None = None,
 ) -> Generator[pa.RecordBatch, None, None]:
     """Yields the rows of a piece of the inputs as `rows` does; `warnings` and `listings` get what was noticed in it.
 
     Raises InputError for a missing column or an unreadable file.
     """
-    schema = row_schema(config)
     if piece.groups is None:
-        yield from _all_batches(piece.inputs, config, schema, warnings, listings)
+        yield from _all_batches(piece.inputs, config, warnings, listings, pictures)
         return
     ((ordinal, given),) = piece.inputs
     seen = warnings[ordinal] = InputWarnings()
-    raws = list_batches(given.url, config, BATCH_ROWS, seen, groups=piece.groups)
-    yield from _numbered_rows(raws, (ordinal << ROW_BITS) + piece.first_row, schema, given.url, config, seen)
+    if config.columns.image is None:
+        raws: Iterator[pa.RecordBatch] = list_batches(given.url, config, BATCH_ROWS, seen, groups=piece.groups)
+    else:
+        listing = listings[ordinal] = Listing()
+        raws = picture_batches(ordinal, given, config, listing, pictures, piece.groups, piece.first_row)
+    yield from _numbered_rows(raws, (ordinal << ROW_BITS) + piece.first_row, given.url, config, seen)
 
 
 def _all_batches(
     some_inputs: Iterable[tuple[int, Input]],
     config: IngestConfig,
-    schema: pa.Schema,
     warnings: dict[int, InputWarnings],
     listings: dict[int, Listing],
+    pictures: Pictures | None,
 ) -> Generator[pa.RecordBatch, None, None]:
     """Yields the batches of inputs, given with their file ordinals, in order; remote tars are listed many at a time."""
 
     def batches(of: tuple[int, Input], batch_rows: int = BATCH_ROWS, ahead: int = 1) -> Iterator[pa.RecordBatch]:
         ordinal, given = of
         seen, listing = warnings[ordinal], listings.get(ordinal, Listing())
-        raws = _input_batches(given, config, listing, seen, batch_rows, ahead)
-        yield from _numbered_rows(raws, ordinal << ROW_BITS, schema, given.url, config, seen)
+        if given.kind == "lists" and config.columns.image is not None:
+            raws = picture_batches(ordinal, given, config, listing, pictures)
+        else:
+            raws = _input_batches(given, config, listing, seen, batch_rows, ahead)
+        yield from _numbered_rows(raws, ordinal << ROW_BITS, given.url, config, seen)
         listing.end()
 
     for remote, group in groupby(some_inputs, lambda each: _is_remote_tar(each[1])):
         some = list(group)
         warnings.update((ordinal, InputWarnings()) for ordinal, _ in some)
-        listings.update((ordinal, Listing()) for ordinal, given in some if given.kind != "lists")
+        listed = [ordinal for ordinal, given in some if given.kind != "lists" or config.columns.image is not None]
+        listings.update((ordinal, Listing()) for ordinal in listed)
         if remote:
             yield from _joined(_listed_together(some, partial(batches, batch_rows=PIECE_ROWS)))
         else:
@@ -188,9 +203,10 @@ def _all_batches(
 
 
 def _numbered_rows(
-    raws: Iterator[pa.RecordBatch], start: int, schema: pa.Schema, url: str, config: IngestConfig, seen: InputWarnings
+    raws: Iterator[pa.RecordBatch], start: int, url: str, config: IngestConfig, seen: InputWarnings
 ) -> Iterator[pa.RecordBatch]:
-    """Yields batches of `schema`, with row_ids from `start` on, and counts what is noticed in them."""
+    """Yields batches of `row_schema`, with row_ids from `start` on, and counts what is noticed in them."""
+    schema = row_schema(config)
     for raw in raws:
         batch = _row_batch(raw, start, schema, url, config)
         start += len(raw)

@@ -39,7 +39,7 @@ def list_batches(
     if kind == "parquet":
         with open_input(url) as file:
             parquet = pq.ParquetFile(file, buffer_size=0 if part is None else PAGE_BYTES)
-            _check_columns(flags, parquet.schema_arrow.names, url, part)
+            check_columns(flags, parquet.schema_arrow.names, url, part)
             if part is not None:
                 yield from _of_row_groups(parquet, part, list(flags), batch_rows)
                 return
@@ -53,21 +53,19 @@ def list_batches(
             if head.empty:
                 return
             header = separated(head, kind, quotes=quotes).schema.names
-            _check_columns(flags, header, url, part)
+            check_columns(flags, header, url, part)
     with part_lines(url, packed) as lines:
         if kind == "txt":
-            _check_columns(
-                {c: f for c, f in flags.items() if f not in ("--url-column", "--tags-column")}, [], url, part
-            )
+            check_columns({c: f for c, f in flags.items() if f not in ("--url-column", "--tags-column")}, [], url, part)
             yield from plain_urls(lines, config.columns.url, batch_rows, warnings)
         elif kind == "json":
             tags = (config.columns.tags, config.tags_separator)
             for ordinal, (batch, seen) in enumerate(json_rows(lines, list(flags), tags, batch_rows, url, warnings)):
                 if ordinal == 0:  # in later batches, a missing column is null
-                    _check_columns(flags, sorted(seen), url, part)
+                    check_columns(flags, sorted(seen), url, part)
                 yield batch
         elif kind == "headless":
-            _check_columns(flags, list(reading.header), url, part)
+            check_columns(flags, list(reading.header), url, part)
             if lines.empty:
                 return
             yield from separated(
@@ -89,7 +87,9 @@ def _of_row_groups(
                 break
 
 
-def _check_columns(flags: dict[str, str], found: list[str], url: str, part: ListPart | None) -> None:
+def check_columns(flags: dict[str, str], found: list[str], url: str, part: ListPart | None = None) -> None:
+    """Raises InputError where a column that is wanted, given with its flag, is missing or there twice; notes in `part` which
+    there are."""
     if part is not None:
         part.columns = found
     for column, flag in flags.items():

@@ -23,6 +23,14 @@ def test_arms_are_compared_by_seed(capsys: pytest.CaptureFixture[str]) -> None:
     assert "ap50: trained 0.625, random 0.225; difference +0.400" in capsys.readouterr().out
 
 
+def test_a_pair_with_a_run_that_diverged_is_left_out() -> None:
+    (diverged, _), *others = [run(seed, arm, 0.5 - 0.2 * arm) for arm in (True, False) for seed in range(3)]
+    cases = compared([(diverged, None), *others])
+    assert cases["random"]["diverged"] == [0] and cases["trained"]["diverged"] == []
+    assert cases["trained"]["seeds"] == [1, 2] and cases["trained"]["ap50"] == [0.5, 0.5]
+    assert cases["trained - random"]["ap50"]["mean"] == pytest.approx(0.2)  # type: ignore[index]
+
+
 def test_a_set_without_objects_has_no_figure() -> None:
     with pytest.raises(ValueError, match="no object to find"):
         compared([run(0, False, None), run(0, True, None)])

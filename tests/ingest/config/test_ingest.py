@@ -105,6 +105,7 @@ OTHER: dict[str, Any] = {
     "tags_column": "b",
     "caption_column": "b",
     "caption_nouns": True,
+    "image_column": "b",
     "tags_separator": " ",
     "quoting": "none",
     "licence_column": "b",
@@ -370,7 +371,7 @@ def of_c155b21(config: IngestConfig) -> str:
     values = {name: value for name, value in values.items() if value or name not in ("extend", "recount", "drop_views")}
     columns = dataclasses.asdict(config.columns)
     values["columns"] = {
-        name: column for name, column in columns.items() if name not in ("sha256", "md5", "where")
+        name: column for name, column in columns.items() if name not in ("sha256", "md5", "image", "where")
     }  # later ones
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 

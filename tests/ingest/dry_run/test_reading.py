@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tagmill.ingest.config.ingest import IngestConfig
@@ -86,3 +88,12 @@ def test_a_list_that_a_run_refuses_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text("\n")
     with pytest.raises(InputError, match="the list is empty"):
         read(tmp_path)
+
+
+def test_rows_of_parquet_with_images_are_counted_by_footers(tmp_path: Path) -> None:
+    images = [{"bytes": b"x", "path": None}] * 150
+    for number in range(5):
+        pq.write_table(pa.table({"image": images, "label": ["cat"] * 150}), tmp_path / f"{number}.parquet")
+    found = read(tmp_path, preset="huggingface")
+    assert (found.total, len(found.rows), found.exact, found.at_least) == (750, 200, False, False)
+    assert read(tmp_path, preset="huggingface", limit=600).total == 600

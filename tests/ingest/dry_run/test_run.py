@@ -193,3 +193,12 @@ def test_what_a_run_refuses_is_refused(listing: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no corpus to extend"):
         dry_run(config(listing, tmp_path / "corpus", extend=True), DRY)
     assert everything(tmp_path) == []
+
+
+def test_images_inside_parquet_are_not_sampled(tmp_path: Path) -> None:
+    path = tmp_path / "list.parquet"
+    pq.write_table(pa.table({"image": [b"x"] * 3, "label": ["cat"] * 3}), path)
+    config = IngestConfig(input=(str(path),), output=str(tmp_path / "corpus"), preset="huggingface")
+    assert dry_run(config, DryRunOptions(dry_run=True)).rows == 3
+    with pytest.raises(ConfigError, match="does not decode images that are inside Parquet"):
+        dry_run(config, DryRunOptions(dry_run=True, sample=2))
