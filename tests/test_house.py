@@ -42,8 +42,8 @@ FRONT_DOOR_ONLY = {
 DOORS = {
     "nvidia": {"pipeline/decode/dali_graph.py"},
     "duckdb": {"ingest/engines/duckdb.py"},
-    "pyspark": {"ingest/engines/spark_session.py"},
-    "py4j": {"ingest/engines/spark_session.py"},
+    "pyspark": {"ingest/engines/spark_errors.py", "ingest/engines/spark_session.py", "ingest/engines/spark_start.py"},
+    "py4j": {"ingest/engines/spark_errors.py"},
     "sqlglot": {"ingest/engines/dialect.py", "ingest/row_filter/condition.py"},
     "aiohttp": {"ingest/http/client.py"},
     "fsspec": {"shards/storage/remote/opening.py", "shards/storage/remote/filesystems.py"},

@@ -19,7 +19,8 @@ from tagmill.ingest.engines.engine import (
     Work,
     statement_text,
 )
-from tagmill.ingest.engines.spark_session import Cluster, explained, task_folder
+from tagmill.ingest.engines.spark_errors import explained
+from tagmill.ingest.engines.spark_session import Cluster, task_folder
 from tagmill.ingest.engines.table_files import TableWriter, write_divisions
 from tagmill.shards.errors import TagmillError
 from tagmill.shards.storage.store import Store
