@@ -192,17 +192,18 @@ _COLUMNS: dict[str, tuple[str, Callable[[float, str], str]]] = {  # key of a cas
 def speed_page(root: Path) -> str:
     """Returns the Markdown of the page for the results below the repository `root`; a benchmark without results, which
     was not run yet, has no section."""
-    measured = (benchmark for benchmark in BENCHMARKS if _files(root, benchmark.name))
+    measured = (benchmark for benchmark in BENCHMARKS if files_of(root, benchmark.name))
     return _HEAD + "".join(_section(root, benchmark) for benchmark in measured)
 
 
 def newest(root: Path, name: str) -> Path:
     """Returns the newest results file of a benchmark, by the date in its name. Raises IndexError where there "
     "is none."""
-    return _files(root, name)[-1]
+    return files_of(root, name)[-1]
 
 
-def _files(root: Path, name: str) -> list[Path]:
+def files_of(root: Path, name: str) -> list[Path]:
+    """Returns the results files of a benchmark, the oldest first."""
     return sorted((root / RESULTS).glob(f"{name}-20??-??-??.json"))
 
 

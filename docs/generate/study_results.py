@@ -1,11 +1,11 @@
-"""The page of what studies found, from the newest file of `bench/studies.py` in `bench/results`."""
+"""The page of what studies found: each study from the newest file of `bench/studies.py` in `bench/results` that has it."""
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tagmill.docs.generate.speed import RESULTS, newest
+from tagmill.docs.generate.speed import RESULTS, files_of
 
 PAGE = "docs/studies/measured.md"
 MOST_MEASURES = 4
@@ -22,14 +22,17 @@ figures, which are of billions of photographs. Verdicts are computed: [How a stu
 
 def study_results_page(root: Path) -> str:
     """Returns the Markdown of the page for the results below the repository `root`."""
-    path = newest(root, "studies")
-    found: dict[str, Any] = json.loads(path.read_text())
-    machine = found["machine"]
-    made = (
-        f"\n`python bench/studies.py`, {found['date']}, {machine['cores']} cores ({machine['processor']}): "
-        f"[all runs](../../{RESULTS}/{path.name}).\n"
-    )
-    return _HEAD + made + "".join(_section(name, case) for name, case in found["cases"].items())
+    sections = dict[str, str]()
+    for path in reversed(files_of(root, "studies")):
+        found: dict[str, Any] = json.loads(path.read_text())
+        machine = found["machine"]
+        made = (
+            f"\n`python bench/studies.py`, {found['date']}, {machine['cores']} cores ({machine['processor']}): "
+            f"[all runs](../../{RESULTS}/{path.name}).\n"
+        )
+        for name, case in found["cases"].items():
+            sections.setdefault(name, _section(name, case) + made)
+    return _HEAD + "".join(sections[name] for name in sorted(sections))
 
 
 def _section(name: str, case: Mapping[str, Any]) -> str:

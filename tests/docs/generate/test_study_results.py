@@ -3,17 +3,20 @@
 import json
 from pathlib import Path
 
-from tagmill.docs.generate.speed import RESULTS, newest
+from tagmill.docs.generate.speed import RESULTS, files_of
 from tagmill.docs.generate.study_results import study_results_page
 from tests.markdown import ROOT
 
 
 def page_of(folder: Path, case: dict[str, object]) -> str:
-    (folder / RESULTS).mkdir(parents=True)
-    machine = {"cores": 2, "processor": "some"}
-    found = {"date": "2030-01-01", "machine": machine, "cases": {"noise": case}}
-    (folder / RESULTS / "studies-2030-01-01.json").write_text(json.dumps(found))
+    write(folder, "2030-01-01", {"noise": case})
     return study_results_page(folder)
+
+
+def write(folder: Path, date: str, cases: dict[str, object]) -> None:
+    (folder / RESULTS).mkdir(parents=True, exist_ok=True)
+    found = {"date": date, "machine": {"cores": 2, "processor": "some"}, "cases": cases}
+    (folder / RESULTS / f"studies-{date}.json").write_text(json.dumps(found))
 
 
 def test_arms_have_their_means_and_claims_their_verdicts(tmp_path: Path) -> None:
@@ -38,8 +41,19 @@ def test_arms_have_their_means_and_claims_their_verdicts(tmp_path: Path) -> None
     assert "2 arms with 5 seeds each. Mean" in shared
 
 
-def test_the_committed_page_has_every_study_of_its_file() -> None:
-    path = newest(ROOT, "studies")
+def test_each_study_is_from_the_newest_file_that_has_it(tmp_path: Path) -> None:
+    empty = {"seeds": 2, "seconds": None, "arms": [], "claims": [], "measures": {}}
+    write(tmp_path, "2030-01-01", {"noise": {**empty, "title": "Old"}, "scaling": {**empty, "title": "Scaling"}})
+    write(tmp_path, "2030-01-02", {"noise": {**empty, "title": "New"}, "loss": {**empty, "title": "Loss"}})
+    page = study_results_page(tmp_path)
+    assert [line for line in page.splitlines() if line.startswith("## ")] == [
+        *("## Loss (`loss`)", "## New (`noise`)", "## Scaling (`scaling`)"),
+    ]
+    assert page.count("studies-2030-01-02.json") == 2 and page.count("studies-2030-01-01.json") == 1
+
+
+def test_the_committed_page_has_every_study_of_every_file() -> None:
     page = study_results_page(ROOT)
-    assert f"../../{RESULTS}/{path.name})" in page
-    assert all(f"(`{name}`)" in page for name in json.loads(path.read_text())["cases"])
+    for path in files_of(ROOT, "studies"):
+        assert all(f"(`{name}`)" in page for name in json.loads(path.read_text())["cases"])
+    assert f"../../{RESULTS}/{files_of(ROOT, 'studies')[-1].name})" in page
