@@ -64,7 +64,7 @@ class SparkExecutor:
     """Works on a Spark cluster, or on Spark with a local master."""
 
     def __init__(self, settings: Settings, scratch: Path) -> None:
-        self._cluster = start_cluster(settings, scratch)
+        self._cluster = start_cluster(settings, scratch, images=True)
 
     def engine(self, memory: int | None = None) -> Engine:
         del memory  # a cluster has the memory that it was started with

@@ -42,8 +42,14 @@ FRONT_DOOR_ONLY = {
 DOORS = {
     "nvidia": {"pipeline/decode/dali_graph.py"},
     "duckdb": {"ingest/engines/duckdb.py"},
-    "pyspark": {"ingest/engines/spark_errors.py", "ingest/engines/spark_session.py", "ingest/engines/spark_start.py"},
-    "py4j": {"ingest/engines/spark_errors.py"},
+    "pyspark": {
+        "ingest/engines/spark_errors.py",
+        "ingest/engines/spark_items.py",
+        "ingest/engines/spark_ready.py",
+        "ingest/engines/spark_session.py",
+        "ingest/engines/spark_start.py",
+    },
+    "py4j": {"ingest/engines/spark_errors.py", "ingest/engines/spark_ready.py"},
     "sqlglot": {"ingest/engines/dialect.py", "ingest/row_filter/condition.py"},
     "aiohttp": {"ingest/http/client.py"},
     "fsspec": {"shards/storage/remote/opening.py", "shards/storage/remote/filesystems.py"},

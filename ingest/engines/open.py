@@ -33,15 +33,22 @@ def open_duckdb(settings: Settings, scratch: Path, memory: int | None = None) ->
     return DuckDB(scratch, memory_limit=limit, threads=settings.processes)
 
 
-def start_cluster(settings: Settings, scratch: Path) -> "Cluster":
-    """Connects to a Spark cluster, or starts Spark in local mode. Raises ConfigError where Spark is not installed."""
+def start_cluster(settings: Settings, scratch: Path, *, images: bool = False) -> "Cluster":
+    """Connects to a Spark cluster, or starts Spark in local mode; with `images` executors need this process's image stack.
+
+    Raises ConfigError where Spark is not installed, or cannot work with what is there.
+    """
     try:
         from tagmill.ingest.engines.spark_session import Cluster
     except ImportError as error:
         remedy = "pip install 'tagmill[spark]', or use --engine duckdb"
         raise ConfigError(f"Spark is not installed: {error}", "engine spark", remedy) from error
     return Cluster(
-        settings.spark_master, threads=settings.processes, memory_limit=settings.memory_limit, scratch=scratch
+        settings.spark_master,
+        threads=settings.processes,
+        memory_limit=settings.memory_limit,
+        scratch=scratch,
+        images=images,
     )
 
 

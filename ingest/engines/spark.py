@@ -109,13 +109,18 @@ def _generated(source: TableSource, name: str, *, local: bool) -> GeneratedTable
     if isinstance(source, GeneratedTable):
         return source
     if isinstance(source, Parquet):
-        return GeneratedTable(source.schema, source.names, source.batches)
+        objects = [source.slice(number, number + 1) for number in range(len(source.names))]
+        return GeneratedTable(source.schema, objects, _object)
     if isinstance(source, pa.Table):
         return GeneratedTable(source.schema, source.to_batches(max_chunksize=TABLE_ROWS), _single)
     if not local:
         remedy = "bind Parquet of a store, or a GeneratedTable"
         raise TagmillError("a dataset of this machine, which the executors do not see", f"table {name}", remedy)
     return GeneratedTable(source.schema, list(source.get_fragments()), partial(_fragment, source.schema))
+
+
+def _object(table: Parquet) -> Iterator[pa.RecordBatch]:
+    yield from table.batches(table.names[0])
 
 
 def _single(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:

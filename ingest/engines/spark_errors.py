@@ -9,11 +9,14 @@ from py4j.protocol import Py4JError
 from pyspark.errors import AnalysisException, PySparkException
 
 from tagmill.shards import errors
-from tagmill.shards.errors import TagmillError
+from tagmill.shards.errors import ConfigError, TagmillError
 
-_OUT_OF_ROOM = re.compile(
-    r"No space left on device|OutOfMemoryError|UNABLE_TO_ACQUIRE_MEMORY|GC overhead|maxResultSize"
-)
+_OUT_OF_ROOM = re.compile(r"No space left on device|OutOfMemoryError|UNABLE_TO_ACQUIRE_MEMORY|GC overhead")
+_RESULTS_TOO_LARGE = re.compile(r"spark\.driver\.maxResultSize")
+_PACKAGE_MISSING = re.compile(r"ModuleNotFoundError: (No module named '[\w.]+')")
+_OTHER_PYTHON = re.compile(r"PYTHON_VERSION_MISMATCH\]? ?(?:Python in worker has different version: ?)?(.*)")
+_NO_PYTHON = re.compile(r'Cannot run program "[^"]*"')
+_CALL = "An error occurred while calling"  # the reason is in the next line
 _CONNECTION_LOST = re.compile(r"Errno 111|Connection refused|Answer from Java side is empty")
 _OUR_ERROR = re.compile(r"^tagmill\.shards\.errors\.(\w+): (.+)$", re.MULTILINE)
 
@@ -34,6 +37,17 @@ def _raise(error: Exception, what: str) -> NoReturn:
     if ours := _OUR_ERROR.search(text):
         kind: Any = getattr(errors, ours[1], TagmillError)
         raise kind(ours[2], f"on Spark, {what}", "") from error
+    if _RESULTS_TOO_LARGE.search(text):
+        remedy = "raise spark.driver.maxResultSize in spark-defaults.conf or by --conf, then run it again"
+        raise TagmillError("results of tasks are larger than spark.driver.maxResultSize", what, remedy) from error
+    for pattern in (_PACKAGE_MISSING, _OTHER_PYTHON, _NO_PYTHON):
+        if lacking := pattern.search(text):
+            remedy = (
+                "install the same Python minor version and tagmill[ingest,spark] on every executor, or send this"
+                " environment by spark.archives, and let PYSPARK_PYTHON name its Python (docs/how-to/spark.md)"
+            )
+            found = lacking[lacking.lastindex or 0].strip()[:200]
+            raise ConfigError(f"the Python of an executor does not fit: {found}", what, remedy) from error
     if room := _OUT_OF_ROOM.search(text):
         remedy = "raise --memory-limit (on a cluster: the executors'), or give a --spool on a larger disk"
         raise TagmillError(f"set operations ran out of space: {room[0]}", what, remedy) from error
@@ -49,4 +63,5 @@ def _raise(error: Exception, what: str) -> NoReturn:
 
 
 def first_line(text: str) -> str:
-    return next((line.strip() for line in text.splitlines() if line.strip()), "it does not say why")[:300]
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith(_CALL)]
+    return (lines or ["it does not say why"])[0][:300]

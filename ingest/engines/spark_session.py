@@ -11,11 +11,11 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from concurrent.futures import TimeoutError as NotYet
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pyarrow as pa
 from pyspark import StorageLevel, TaskContext
@@ -26,9 +26,16 @@ from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
 
 from tagmill.ingest.engines.engine import plain_schema
 from tagmill.ingest.engines.spark_errors import explained
+from tagmill.ingest.engines.spark_items import rows_of
+from tagmill.ingest.engines.spark_ready import Watch, check_executors
 from tagmill.ingest.engines.spark_start import SETTINGS, session_settings, share_store_variables, start
 
 T = TypeVar("T")
+
+WAVE = (
+    1 << 15
+)  # tasks of a job: Spark's driver holds their results, of about 500 bytes, under its spark.driver.maxResultSize
+WAVES = 2  # jobs at once, so that the last tasks of one leave no core idle; Spark prefers the older
 
 
 class Cluster:
@@ -37,12 +44,14 @@ class Cluster:
     Raises TagmillError with a remedy for its failures.
     """
 
-    def __init__(self, master: str | None, *, threads: int, memory_limit: str, scratch: Path) -> None:
+    def __init__(
+        self, master: str | None, *, threads: int, memory_limit: str, scratch: Path, images: bool = False
+    ) -> None:
         """`master` as Spark writes it; None: the session of this process or of spark-submit, else `threads` local tasks.
 
         `memory_limit` is that of a Java process that is started here: with a local master of all SQL work, else of the
-        driver. `scratch` is a folder on a local disk, which `close` deletes. Raises ConfigError where Spark cannot be
-        started.
+        driver. `scratch` is a folder on a local disk, which `close` deletes. With `images` executors must have the image
+        stack of this process. Raises ConfigError where Spark cannot be started, or executors have other versions.
         """
         self._scratch = scratch
         shutil.rmtree(scratch, ignore_errors=True)
@@ -59,8 +68,16 @@ class Cluster:
             self.local = str(self._context.master).startswith("local")
             for name, value in SETTINGS.items():
                 self.session.conf.set(name, value)
+        self._watch: Watch | None = None
         if self.local:
             share_store_variables(self._context.environment)
+            return
+        self._watch = Watch(self._context)
+        try:
+            check_executors(self._context, images=images)
+        except BaseException:
+            self.close()
+            raise
 
     def slots(self) -> int:
         """Returns the most tasks that run at once; on a cluster that grows, as many as its configuration allows."""
@@ -80,14 +97,21 @@ class Cluster:
         spark_schema = from_arrow_schema(plain_schema(schema))
         target = to_arrow_schema(spark_schema, timezone="UTC")
 
-        def read(numbers: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-            for batch in numbers:
-                for number in batch["id"].to_pylist():
-                    for made in make(items[number]):
-                        yield made.cast(target)
+        rows = rows_of(items)
+
+        def read(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            for _, item in rows.read(batches):
+                for made in make(item):
+                    yield made.cast(target)
 
         with explained("a table"):
-            return self.session.range(0, len(items), 1, max(1, len(items))).mapInArrow(read, spark_schema)
+            return self._of_items(rows.batches).mapInArrow(read, spark_schema)
+
+    def _of_items(self, rows: list[pa.RecordBatch]) -> DataFrame:
+        """Returns a table with one partition a batch; without any it has one, which is empty."""
+        if not rows:
+            return self.session.range(0, 0, 1, 1).selectExpr("id number", "cast('' as binary) item")
+        return self.session.createDataFrame(pa.Table.from_batches(rows))
 
     def kept(self, frame: DataFrame) -> DataFrame:
         """Computes a frame now and keeps its rows on the executors' disks; rows of a lost executor are recomputed."""
@@ -148,40 +172,48 @@ class Cluster:
         cancelled.
         """
         counts = self._context.accumulator({}, _Sums())
-
-        def run(numbers: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-            for batch in numbers:
-                for number in batch["id"].to_pylist():
-                    result, reported = work(tasks[number])
-                    counts.add(dict(reported))
-                    yield pa.record_batch({"task": [number], "result": pa.array([result], pa.binary())})
-
-        frame = self.session.range(0, len(tasks), 1, max(1, len(tasks))).mapInArrow(run, "task bigint, result binary")
         tag, reported = f"tagmill-{time.time_ns()}", Counter[str]()
 
-        def collect() -> dict[int, bytes]:
+        def run(first: int) -> list[bytes]:
             self._context.addJobTag(tag)
             self._context.setInterruptOnCancel(True)
-            return {row.task: bytes(row.result) for row in frame.collect()}
+            return self._wave(work, tasks[first : first + WAVE], first, counts)
 
-        with ThreadPoolExecutor(1, thread_name_prefix="spark-job") as thread, explained(what):
-            job = thread.submit(collect)
+        with ThreadPoolExecutor(WAVES, thread_name_prefix="spark-job") as threads, explained(what):
+            jobs = [threads.submit(run, first) for first in range(0, len(tasks), WAVE)]
             try:
-                while not _ended(job.result, 0.2):
-                    new = Counter(counts.value) - reported
-                    reported += new
-                    if new:
-                        report(dict(new))
-                found = job.result()
+                for job in jobs:
+                    while not _ended(job.result, 0.2):
+                        _report_new(counts.value, reported, report)
             except BaseException:
-                self._context.cancelJobsWithTag(tag)
+                threads.shutdown(wait=False, cancel_futures=True)
+                while not all(job.done() for job in jobs):  # one may not have told Spark of its job yet
+                    self._context.cancelJobsWithTag(tag)
+                    wait(jobs, 0.2)
                 raise
-        if new := Counter(counts.value) - reported:
-            report(dict(new))
-        return [found[number] for number in range(len(tasks))]
+        _report_new(counts.value, reported, report)
+        return [result for job in jobs for result in job.result()]
+
+    def _wave(
+        self, work: Callable[[T], tuple[bytes, Mapping[str, int]]], tasks: Sequence[T], first: int, counts: Any
+    ) -> list[bytes]:
+        """Runs the tasks of one job, whose results are in the driver's memory at once."""
+        rows = rows_of(tasks, first)
+
+        def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            for number, task in rows.read(batches):
+                result, reported = work(task)
+                counts.add(dict(reported))
+                yield pa.record_batch({"task": [number], "result": pa.array([result], pa.binary())})
+
+        frame = self._of_items(rows.batches).mapInArrow(run, "task bigint, result binary")
+        found = {row.task: bytes(row.result) for row in frame.collect()}
+        return [found[first + at] for at in range(len(tasks))]
 
     def close(self) -> None:
         """Stops a session that was started here, and leaves others alone."""
+        if self._watch is not None:
+            self._watch.stop()
         if self._own is not None:
             self._own.stop()
         shutil.rmtree(self._scratch, ignore_errors=True)
@@ -217,6 +249,14 @@ def _in_cells(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         with pa.ipc.new_stream(file, batch.schema) as stream:
             stream.write_batch(batch)
         yield pa.record_batch({"cell": pa.array([file.getvalue().to_pybytes()], pa.binary())})
+
+
+def _report_new(counts: Mapping[str, int], reported: Counter[str], report: Callable[[dict[str, int]], None]) -> None:
+    """Reports counts that are new, and adds them to those that were reported."""
+    new = Counter(counts) - reported
+    reported += new
+    if new:
+        report(dict(new))
 
 
 def _ended(result: Callable[[float], object], seconds: float) -> bool:

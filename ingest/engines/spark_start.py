@@ -31,6 +31,7 @@ SETTINGS = {
     "spark.sql.adaptive.autoBroadcastJoinThreshold": "10MB",
     "spark.sql.execution.arrow.maxRecordsPerBatch": str(1 << 16),
     "spark.sql.execution.arrow.maxBytesPerBatch": str(1 << 26),
+    "spark.sql.execution.arrow.localRelationThreshold": "0",  # each batch of a table of items is a partition
     "spark.sql.execution.topKSortFallbackThreshold": str(1 << 16),  # rows of a LIMIT that are held in memory
 }
 _LOGGING = """rootLogger.level = error
@@ -54,7 +55,6 @@ def session_settings(master: str | None, memory_limit: str, scratch: Path) -> di
     log.write_text(_LOGGING)
     given = {
         "spark.app.name": "tagmill",
-        "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.log.level": "ERROR",
         "spark.driver.memory": f"{bytes_of(memory_limit) >> 20}m",
@@ -68,7 +68,19 @@ def session_settings(master: str | None, memory_limit: str, scratch: Path) -> di
             "spark.driver.host": "127.0.0.1",  # no other machine connects to it
             "spark.driver.bindAddress": "127.0.0.1",
         }
+        if not _is_configured("spark.ui.enabled"):
+            given["spark.ui.enabled"] = "false"
     return given if master is None else {**given, "spark.master": master}
+
+
+def _is_configured(name: str) -> bool:
+    """Returns whether Spark's configuration, of files or of arguments, has a setting."""
+    home, folder = os.environ.get("SPARK_HOME"), os.environ.get("SPARK_CONF_DIR")
+    file = Path(folder or Path(home or "", "conf"), "spark-defaults.conf")
+    there = (folder or home) and file.is_file()
+    lines = file.read_text(encoding="utf-8", errors="replace").splitlines() if there else []
+    named = re.compile(rf"\s*{re.escape(name)}[\s=:]")
+    return f"{name}=" in os.environ.get("PYSPARK_SUBMIT_ARGS", "") or any(map(named.match, lines))
 
 
 def start(given: dict[str, str], master: str | None, *, check_java: bool) -> SparkSession:
@@ -79,8 +91,8 @@ def start(given: dict[str, str], master: str | None, *, check_java: bool) -> Spa
         _check_java()
     if master is not None and master.startswith("spark://"):
         _check_master(master)
-    if master is not None and master.startswith("local"):
-        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # workers get the packages of this process
+    if master is not None:  # workers get the packages of this process, on other machines if they are at the same path
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     try:
         builder = SparkSession.builder
         for name, value in given.items():

@@ -24,5 +24,16 @@ def test_sparks_errors_are_classified_by_remedy() -> None:
         told("\n\n boom\n at x")
         == "Spark failed: boom (statement x): look into Spark's log, then run it again: what is finished stays"
     )
+    large = told("Total size of serialized results of 9 tasks is bigger than spark.driver.maxResultSize (1024.0 MiB)")
+    assert "raise spark.driver.maxResultSize" in large and "--memory-limit" not in large
+    for text, found in (
+        ("x\nModuleNotFoundError: No module named 'pyarrow'\n", "No module named 'pyarrow'"),
+        ("[PYTHON_VERSION_MISMATCH] Python in worker has different version: 3.9 than that in driver: 3.12", "3.9 than"),
+        ('java.io.IOException: Cannot run program "/none/python": error=2', '"/none/python"'),
+    ):
+        said = told(text)
+        assert f"the Python of an executor does not fit: {found}" in said.replace("Cannot run program ", "")
+        assert "PYSPARK_PYTHON" in said
+    assert told("An error occurred while calling o1.count.\n: it broke\n").startswith("Spark failed: : it broke")
     with pytest.raises(AnalysisException), explained("statement x"):
         raise AnalysisException("our mistake")

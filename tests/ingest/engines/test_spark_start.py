@@ -69,3 +69,24 @@ def test_a_master_that_is_not_there_is_found_at_once(tmp_path: Path) -> None:
         master = f"spark://127.0.0.1:{taken.getsockname()[1]},nonsense"
         with pytest.raises(ConfigError, match=r"no Spark master answers \(spark://127.0.0.1:\d+,nonsense\): start"):
             start(tmp_path / "scratch", master=master)
+
+
+def test_sparks_page_is_off_only_for_a_local_master_that_does_not_ask_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tagmill.ingest.engines.spark_start import session_settings
+
+    def pages(master: str | None) -> str | None:
+        return session_settings(master, "1GB", tmp_path).get("spark.ui.enabled")
+
+    monkeypatch.delenv("PYSPARK_SUBMIT_ARGS", raising=False)
+    monkeypatch.setenv("SPARK_CONF_DIR", str(tmp_path))
+    assert (pages("local[2]"), pages("spark://head:7077"), pages("yarn"), pages(None)) == ("false", None, None, None)
+    defaults = tmp_path / "spark-defaults.conf"
+    defaults.write_text("# spark.ui.enabled true\nspark.ui.enabledNot true\n")
+    assert pages("local[2]") == "false"
+    defaults.write_text("spark.ui.enabled   true\n")
+    assert pages("local[2]") is None
+    defaults.unlink()
+    monkeypatch.setenv("PYSPARK_SUBMIT_ARGS", "--conf spark.ui.enabled=true pyspark-shell")
+    assert pages("local[2]") is None
