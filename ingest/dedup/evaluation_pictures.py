@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tagmill.ingest.config.ingest import IngestConfig
-from tagmill.ingest.dedup.evaluation_sets import EvaluationFile, evaluation_policy, files_named
+from tagmill.ingest.dedup.evaluation_files import EvaluationFile, files_named
+from tagmill.ingest.dedup.evaluation_sets import evaluation_policy
 from tagmill.ingest.images.decode_pool import Decoders
 from tagmill.ingest.images.rejected import Rejected
 from tagmill.shards.errors import TagmillError

@@ -1,15 +1,13 @@
-"""Reads evaluation sets: folders of images, tars, or tables of hashes."""
+"""Reads evaluation sets: folders of images, tars, Parquet files with images, or tables of hashes."""
 
 import asyncio
 import csv
 import io
 import logging
-import re
 import tarfile
 from collections import Counter
-from collections.abc import Iterator, Sequence, Set
-from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -17,6 +15,7 @@ import pyarrow.parquet as pq
 
 from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.dedup.decontamination import ENTRIES, EvaluationSets
+from tagmill.ingest.dedup.evaluation_files import EvaluationFile, evaluation_files, image_column
 from tagmill.ingest.images.decode_pool import Decoders
 from tagmill.ingest.images.rejected import Rejected
 from tagmill.ingest.similarity.hex_hashes import pdq_words, sha256_text
@@ -26,19 +25,13 @@ from tagmill.shards.storage.store import Store
 
 log = logging.getLogger(__name__)
 
-EVALUATION_SUFFIXES = frozenset([".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".ppm"])
-_MEMBER = re.compile(r"(.*?\.tar)/", re.IGNORECASE | re.DOTALL)  # the tar that has a file, in the file's name
+_HASH_COLUMNS = frozenset(["sha256", "pdq"])
 _AHEAD = 32  # images in memory
-_REMEDY = "give a folder of images or of tars, a tar, or a .parquet or .csv with columns sha256 and/or pdq"
+_REMEDY = (
+    "give a folder of images, tars or Parquet files with images, one of these files, or a .parquet or .csv with columns "
+    "sha256 and/or pdq"
+)
 _HASHES = "give 64 hex digits in sha256 or pdq, or in both, and leave the other empty; remove rows without a hash"
-
-
-@dataclass(frozen=True)
-class EvaluationFile:
-    """A file of a set that should be an image."""
-
-    name: str
-    body: bytes
 
 
 def read_sets(config: IngestConfig) -> EvaluationSets:
@@ -51,7 +44,7 @@ def read_sets(config: IngestConfig) -> EvaluationSets:
     for text in config.evaluation_set:
         name, _, path = text.partition("=")
         try:
-            found, bad = _table(path) if path.lower().endswith((".parquet", ".csv")) else _pictures(config, path)
+            found, bad = _table(path) if _is_table(path) else _pictures(config, path)
         except (OSError, StoreError, pa.ArrowException, tarfile.TarError, csv.Error) as error:
             raise ConfigError(f"cannot be read: {error}", f"evaluation set {name}, {path}", _REMEDY) from error
         if not found:
@@ -66,6 +59,20 @@ def read_sets(config: IngestConfig) -> EvaluationSets:
         config.near_quality,
         config.evaluation == "remove",
     )
+
+
+def _is_table(path: str) -> bool:
+    """Whether a set is a table of hashes; a Parquet file without columns of hashes may have images."""
+    if not path.lower().endswith(".parquet"):
+        return path.lower().endswith(".csv")
+    folder, _, name = path.rpartition("/")
+    with Store(folder or ".").open(name) as file:
+        schema = pq.ParquetFile(file).schema_arrow
+    return bool(_HASH_COLUMNS & {_plain(each) for each in schema.names}) or image_column(schema) is None
+
+
+def _plain(name: str) -> str:
+    return name.strip().lower().replace("-", "")
 
 
 def _table(path: str) -> tuple[list[dict[str, Any]], int]:
@@ -99,9 +106,9 @@ def _table(path: str) -> tuple[list[dict[str, Any]], int]:
 
 def _columns(names: Sequence[str], path: str) -> dict[str, str]:
     """Returns the columns to read, by their names in the table. Raises ConfigError where no column has hashes."""
-    found = {name: name.strip().lower().replace("-", "") for name in names}
+    found = {name: _plain(name) for name in names}
     found = {name: ours for name, ours in found.items() if ours in ("name", "sha256", "pdq")}
-    if not {"sha256", "pdq"} & set(found.values()):
+    if not _HASH_COLUMNS & set(found.values()):
         raise ConfigError("neither a column sha256 nor a column pdq", path, _REMEDY)
     if len(set(found.values())) < len(found):
         raise ConfigError(f"two columns of one name: {', '.join(found)}", path, "rename one of them")
@@ -109,7 +116,7 @@ def _columns(names: Sequence[str], path: str) -> dict[str, str]:
 
 
 def _pictures(config: IngestConfig, path: str) -> tuple[list[dict[str, Any]], int]:
-    """Fingerprints the images of a folder or tar; returns them and the number of broken files."""
+    """Fingerprints the images of a folder, tar or Parquet file; returns them and the number of broken files."""
     policy = evaluation_policy(config)
     counts: Counter[str] = Counter()
     lines: list[dict[str, Any]] = []
@@ -125,7 +132,7 @@ def _pictures(config: IngestConfig, path: str) -> tuple[list[dict[str, Any]], in
             lines.append({"name": file.name, "sha256": prints.sha256, "pdq_quality": prints.pdq_quality, **words})
 
     async def every() -> None:
-        files = _files(path, config.max_bytes, counts)
+        files = evaluation_files(path, config.max_bytes, counts)
         await asyncio.gather(*(work(decoders, files) for _ in range(_AHEAD)))
 
     with Decoders(policy, policy.max_bytes) as decoders:
@@ -141,51 +148,6 @@ def evaluation_policy(config: IngestConfig) -> IngestConfig:
     )
 
 
-def files_named(path: str, names: Set[str], most: int) -> Iterator[EvaluationFile]:
-    """Yields those files of a folder or tar that have one of `names`, each read once, in the order of `read_sets`; none
-    that is longer than `most` bytes, and none for a table of hashes."""
-    if path.lower().endswith((".parquet", ".csv")):
-        return
-    folder, _, tar = path.rpartition("/")
-    store = Store((folder or ".") if path.endswith(".tar") else path)
-    inside = {found[1] for name in names if (found := _MEMBER.match(name))}
-    for each in sorted(inside & {tar} if path.endswith(".tar") else inside):
-        yield from (file for file in _of_tar(store, each, most, Counter()) if file.name in names)
-    for name in sorted(names) if not path.endswith(".tar") else ():
-        if not _MEMBER.match(name) and store.exists(name) and store.size(name) <= most:
-            yield EvaluationFile(name, store.read(name))
-
-
 def _resize(config: IngestConfig) -> Any:
     """Replaces `no`, which does not go with re-encoding; fingerprints are of the whole image in every mode."""
     return "keep_ratio" if config.resize == "no" else config.resize
-
-
-def _files(path: str, most: int, counts: Counter[str]) -> Iterator[EvaluationFile]:
-    """Yields the image files of a folder, recursively, and of its tars; counts files longer than `most` bytes as broken."""
-    if path.endswith(".tar"):
-        folder, _, name = path.rpartition("/")
-        yield from _of_tar(Store(folder or "."), name, most, counts)
-        return
-    store = Store(path)
-    for name in store.names(""):
-        kind = PurePosixPath(name).suffix.lower()
-        if kind == ".tar":
-            yield from _of_tar(store, name, most, counts)
-        elif kind in EVALUATION_SUFFIXES:
-            if store.size(name) > most:
-                counts["broken"] += 1
-            else:
-                yield EvaluationFile(name, store.read(name))
-
-
-def _of_tar(store: Store, tar: str, most: int, counts: Counter[str]) -> Iterator[EvaluationFile]:
-    with store.open(tar) as file, tarfile.open(fileobj=file, mode="r|") as members:
-        for member in members:
-            if not member.isfile() or PurePosixPath(member.name).suffix.lower() not in EVALUATION_SUFFIXES:
-                continue
-            content = members.extractfile(member) if member.size <= most else None
-            if content is None:
-                counts["broken"] += 1
-            else:
-                yield EvaluationFile(f"{tar}/{member.name}", content.read())

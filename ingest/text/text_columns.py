@@ -61,3 +61,8 @@ def is_utf8(value: bytes) -> bool:
 def is_text(kind: pa.DataType) -> bool:
     """Whether a type is one of Arrow's texts."""
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def is_bytes(kind: pa.DataType) -> bool:
+    """Whether a type is one of Arrow's bytes of any length."""
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind))

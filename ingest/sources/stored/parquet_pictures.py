@@ -20,7 +20,7 @@ from tagmill.ingest.sources.inputs import Input, format_of
 from tagmill.ingest.sources.locations import BYTES_FIELD
 from tagmill.ingest.sources.samples import Listing
 from tagmill.ingest.sources.tables import check_columns
-from tagmill.ingest.text.text_columns import to_text
+from tagmill.ingest.text.text_columns import is_bytes, to_text
 from tagmill.shards.errors import InputError
 
 IMAGES_READ = 64  # with their images in memory
@@ -95,7 +95,7 @@ class PictureRows:
         self._max_bytes = max_bytes
         kind = parquet.schema_arrow.field(image).type
         self._is_struct = pa.types.is_struct(kind)
-        if not _is_bytes(kind) and not (self._is_struct and "bytes" in kind.names and _is_bytes(kind["bytes"].type)):
+        if not is_bytes(kind) and not (self._is_struct and "bytes" in kind.names and is_bytes(kind["bytes"].type)):
             raise InputError(f"column {image!r} is of type {kind}", url, _REMEDY)
         self._has_path = self._is_struct and "path" in kind.names
         self._names = class_names(parquet.schema_arrow)
@@ -175,10 +175,6 @@ class PictureRows:
         if self._has_path:
             paths = pc.struct_field(batch[self._image], "path").to_pylist()
         return bodies, paths
-
-
-def _is_bytes(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind))
 
 
 def _placed(held: list[pa.RecordBatch], pictures: Pictures | None) -> pa.RecordBatch:

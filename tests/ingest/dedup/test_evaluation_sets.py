@@ -1,5 +1,6 @@
 """Evaluation sets as people bring them: folders, tars, tables of hashes; and what is no set."""
 
+import io
 import tarfile
 from pathlib import Path
 
@@ -37,6 +38,18 @@ def test_a_folder_with_a_tar(tmp_path: Path) -> None:
     assert sets.entries["pdq0"].null_count == 0
 
 
+def test_parquet_with_images(tmp_path: Path) -> None:
+    path = tmp_path / "validation.parquet"
+    rows = [
+        {"image": {"bytes": body, "path": "x"}, "label": 1} for body in (picture(1), b"no picture", None, picture(2))
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    sets = read_sets(config("rows", tmp_path / "corpus", evaluation_set=(f"val={path}",)))
+    assert sets.broken == {"val": 2}
+    assert sets.entries["name"].to_pylist() == ["validation.parquet/000000000", "validation.parquet/000000003"]
+    assert sets.entries["sha256"].to_pylist() == [sha256_hex(picture(number)) for number in (1, 2)]
+
+
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 def test_tables_of_hashes(tmp_path: Path, kind: str) -> None:
     path = tmp_path / f"hashes.{kind}"
@@ -50,6 +63,12 @@ def test_tables_of_hashes(tmp_path: Path, kind: str) -> None:
     assert sets.entries["sha256"].to_pylist()[:2] == ["ab" * 32, None]
     assert sets.entries["pdq2"].to_pylist()[:2] == [None, -1]
     assert sets.hashed()[0].tolist() == [1, 3]
+
+
+def _parquet(columns: dict[str, list[object]]) -> bytes:
+    file = io.BytesIO()
+    pq.write_table(pa.table(columns), file)
+    return file.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -66,6 +85,7 @@ def test_tables_of_hashes(tmp_path: Path, kind: str) -> None:
         ("other.csv", b"url\nx\n", "neither a column sha256"),
         ("short.csv", b"sha256\nabc\n", "row 1"),
         ("empty.csv", b"sha256\n", "no images"),
+        ("other.parquet", _parquet({"url": ["x"], "n": [1]}), "neither a column sha256"),
     ],
 )
 def test_what_is_no_set_is_said(tmp_path: Path, name: str, content: bytes | None, says: str) -> None:
