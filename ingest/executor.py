@@ -1,11 +1,13 @@
 """Runs the heavy work of an ingest: in processes of this machine with DuckDB, or on a Spark cluster."""
 
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.engines.engine import Engine
 from tagmill.ingest.engines.open import Settings, open_duckdb, open_spark, start_cluster
+from tagmill.ingest.hosts.robots import AskHosts
 from tagmill.ingest.pack.write_shards import PackedGroup, PackTask, pack
 from tagmill.ingest.parts.make import PartSummary
 from tagmill.ingest.parts.partition_tasks import RowTasks
@@ -26,6 +28,9 @@ class Executor(Protocol):
 
     def row_tasks(self) -> RowTasks | None:
         """Returns what partitions rows in tasks; None where this machine does it."""
+
+    def ask_tasks(self) -> AskHosts | None:
+        """Returns what asks hosts for robots.txt in tasks; None where processes of this machine do it."""
 
     def parts(self, config: IngestConfig, store: Store, parts: list[int], progress: Progress) -> list[PartSummary]:
         """Makes parts, in any order. See `parts.run.run_parts`."""
@@ -48,6 +53,9 @@ class LocalExecutor:
         return open_duckdb(self._settings, self._scratch, memory)
 
     def row_tasks(self) -> RowTasks | None:
+        return None
+
+    def ask_tasks(self) -> AskHosts | None:
         return None
 
     def parts(self, config: IngestConfig, store: Store, parts: list[int], progress: Progress) -> list[PartSummary]:
@@ -74,6 +82,11 @@ class SparkExecutor:
         from tagmill.ingest.spark_tasks import SparkRows
 
         return SparkRows(self._cluster)
+
+    def ask_tasks(self) -> AskHosts | None:
+        from tagmill.ingest.spark_tasks import ask_on_spark
+
+        return partial(ask_on_spark, self._cluster)
 
     def parts(self, config: IngestConfig, store: Store, parts: list[int], progress: Progress) -> list[PartSummary]:
         from tagmill.ingest.spark_tasks import parts_on_spark

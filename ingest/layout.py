@@ -65,7 +65,7 @@ def image_copies_file(ordinal: int, row: int) -> str:
 
 
 def rows_file(part: int) -> str:
-    """The rows of a partition. Written by parts/partition.py; read by known_urls, robots and make of parts/."""
+    """The rows of a partition. Written by parts/partition.py; read by known_urls and make of parts/, and hosts/origins.py."""
     return f"parts/{part:06d}/rows.parquet"
 
 
@@ -77,7 +77,7 @@ def known_file(part: int) -> str:
     return f"parts/{part:06d}/known.parquet"
 
 
-# Robots: parts/robots.py. Asked again, and written over, when the answers are older than `robots_max_age`.
+# Robots: hosts/robots.py. Asked again, and written over, when the answers are older than `robots_max_age`.
 
 ROBOTS_FOLDER = "parts/robots"
 ORIGINS_FOLDER = f"{ROBOTS_FOLDER}/origins"
@@ -89,17 +89,18 @@ ROBOTS_MARKER = f"{ROBOTS_FOLDER}/done.json"
 
 
 def origins_file(part: int) -> str:
-    """The origins of a partition's URLs. Written by workers of parts/robots.py; read by its SQL."""
+    """The origins of a partition's URLs. Written by workers of hosts/origins.py; read by the SQL of robots.py there."""
     return f"{ORIGINS_FOLDER}/{part:06d}.parquet"
 
 
 def hosts_file(task: int) -> str:
-    """The origins that a task asks. Written by parts/robots.py; read by the worker that asks them."""
+    """The origins that a task asks; absent where it has none. Written by hosts/robots.py, or by tasks of hosts_in_tasks.py;
+    read by the worker that asks them."""
     return f"{ROBOTS_FOLDER}/hosts/{task:06d}.parquet"
 
 
 def answers_file(task: int) -> str:
-    """The answers of a task's origins. Written by the worker that asked them; read by the SQL of parts/robots.py."""
+    """The answers of a task's origins. Written by the worker that asked them; read by the SQL of hosts/robots.py."""
     return f"{ANSWERS_FOLDER}/{task:06d}.parquet"
 
 
@@ -111,7 +112,7 @@ def asked_file(task: int) -> str:
 def rules_file(part: int) -> str:
     """The answers of a partition's hosts.
 
-    Written by parts/robots.py; read by fetch/robots_cache.py while it is fetched.
+    Written by hosts/robots.py; read by fetch/robots_cache.py while it is fetched.
     """
     return f"{ROBOTS_FOLDER}/rules/{part:06d}.parquet"
 

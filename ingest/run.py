@@ -5,8 +5,8 @@ stage        file                         leaves
 (pin)        pins.py                      parts/takedown.json, blocklist.txt, stack.json: what a resumed run must agree with
 partition    parts/partition.py           parts/NNNNNN/rows.parquet: the rows in random partitions; parts/dealt.json
              parts/known_urls.py          parts/NNNNNN/known.parquet: URLs that the extended corpus has; parts/known.json
-hosts        parts/robots.py              parts/robots/hosts/: each host once, in tasks
-robots       parts/robots.py              parts/robots/rules/: the answers of a partition's hosts
+hosts        hosts/robots.py              parts/robots/hosts/: each host once, in tasks
+robots       hosts/robots.py              parts/robots/rules/: the answers of a partition's hosts
 fetch        parts/run.py, parts/make.py  parts/NNNNNN/<attempt>.parquet: rows with JPEGs; <attempt>.facts.parquet: what
                                           set work needs of them; parts/NNNNNN/done.json
 select       dedup/selection.py           parts/selection/: what becomes of each row; decontamination.parquet
@@ -41,6 +41,8 @@ from tagmill.ingest.extend.base_corpus import Base, begin, is_done
 from tagmill.ingest.extend.generation import check_views
 from tagmill.ingest.extend.known_in_tasks import partition_known_in_tasks
 from tagmill.ingest.filters.listed_digests import listed_fields
+from tagmill.ingest.hosts.hosts_in_tasks import find_hosts_in_tasks
+from tagmill.ingest.hosts.robots import ask_hosts, find_hosts
 from tagmill.ingest.http.proxy import PROXY_WARNING, Proxies
 from tagmill.ingest.layout import attempt_file, facts_file
 from tagmill.ingest.pack.kept_pictures import key_limits
@@ -50,7 +52,6 @@ from tagmill.ingest.parts.first_look import FirstLook
 from tagmill.ingest.parts.known_urls import partition_known
 from tagmill.ingest.parts.make import PartSummary
 from tagmill.ingest.parts.partition import PartitionManifest, check_layout, partition
-from tagmill.ingest.parts.robots import ask_hosts, find_hosts
 from tagmill.ingest.parts.row_groups import StoredTable
 from tagmill.ingest.parts.run import all_done, run_parts
 from tagmill.ingest.parts.table import PART_FACTS
@@ -150,9 +151,12 @@ def _ask_hosts(run: RunContext, manifest: PartitionManifest) -> None:
         return
     engine = run.executor.engine
     with run.stage("hosts", manifest.num_parts):
-        sizes = find_hosts(run.config, run.store, manifest.num_parts, engine, run.progress)
+        given = (run.config, run.store, manifest.num_parts, engine)
+        tasks = run.executor.row_tasks()
+        sizes = find_hosts_in_tasks(*given, tasks, run.progress) if tasks else find_hosts(*given, run.progress)
     with run.stage("robots", sum(sizes)):
-        ask_hosts(run.config, run.store, manifest.num_parts, sizes, engine, run.progress)
+        given_sizes = (run.config, run.store, manifest.num_parts, sizes, engine)
+        ask_hosts(*given_sizes, run.progress, run.executor.ask_tasks())
 
 
 def _fetch(run: RunContext, manifest: PartitionManifest) -> list[PartSummary]:

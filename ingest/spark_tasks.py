@@ -8,6 +8,7 @@ import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,11 +18,13 @@ from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.engines.engine import GeneratedTable, Work
 from tagmill.ingest.engines.spark_session import Cluster, scratch
 from tagmill.ingest.filters.pinned import read_rules
+from tagmill.ingest.hosts.robots import Asked, AskTask, ask
 from tagmill.ingest.pack.write_shards import PackedGroup, PackTask, pack_group
 from tagmill.ingest.parts.make import PartSummary, PartTask, run_part
 from tagmill.ingest.parts.partition_tasks import DIVISION
 from tagmill.ingest.parts.table import part_schema
 from tagmill.ingest.progress.host_times import FetchStats
+from tagmill.ingest.workers.worker import no_report
 from tagmill.shards.progress.protocol import Progress
 from tagmill.shards.storage.store import Store
 
@@ -66,6 +69,20 @@ def parts_on_spark(
     return summaries
 
 
+def ask_on_spark(
+    cluster: Cluster, config: IngestConfig, store: Store, todo: list[int], progress: Progress
+) -> list[Asked]:
+    """Asks the hosts of tasks for robots.txt. Raises TagmillError where a task failed too often.
+
+    A host is in one task, which has the whole of its limits; hosts that redirects lead to are shared by all.
+    """
+    workers = min(cluster.slots(), len(todo))
+    share = max(1, config.concurrency // workers)
+    tasks = [AskTask(config, store, task, share, workers, owned=True) for task in todo]
+    what = f"the hosts of {store.url}"
+    return [Asked.parse(data) for data in cluster.each(ask_in_task, tasks, partial(_advance, progress), what)]
+
+
 def pack_on_spark(cluster: Cluster, tasks: list[PackTask], progress: Progress) -> list[PackedGroup]:
     """Packs groups; returns results in the order of the tasks. Raises TagmillError where a task failed too often."""
     made = cluster.each(_pack_group, tasks, lambda counts: _advance(progress, counts), "the pack groups")
@@ -80,6 +97,12 @@ def make_part(task: PartTask) -> tuple[bytes, Mapping[str, int]]:
     """Runs in a Python worker of Spark, on a machine without the folders of the driver."""
     summary = run_part(replace(task, config=replace(task.config, spool=scratch())))
     return summary.json(), {"ok": summary.ok, **summary.reasons}
+
+
+def ask_in_task(task: AskTask) -> tuple[bytes, Mapping[str, int]]:
+    """Runs in a Python worker of Spark."""
+    asked = ask(task, no_report)
+    return json.dumps(asdict(asked)).encode(), asked.outcomes
 
 
 def _pack_group(task: PackTask) -> tuple[bytes, Mapping[str, int]]:

@@ -80,8 +80,8 @@ class Fetcher:
     """HTTP client under the limits of a config. Used as an async context manager, which holds the connections.
 
     The caller of `fetch` decides how many URLs are in flight. `workers` is the number of processes that share the run's
-    limits per host with this one. `robots` knows what hosts allow (None: robots.txt is not asked for). Raises
-    ConfigError where the environment names a proxy that cannot be used.
+    limits per host with this one; hosts of `owned` get requests from this process alone. `robots` knows what hosts allow
+    (None: robots.txt is not asked for). Raises ConfigError where the environment names a proxy that cannot be used.
     """
 
     def __init__(
@@ -90,13 +90,13 @@ class Fetcher:
         workers: int = 1,
         state: FetchState | None = None,
         robots: RobotsCache | None = None,
+        owned: frozenset[str] = frozenset(),
     ) -> None:
         self._config = config
-        self._workers = workers
         self._robots = robots
         self._state = FetchState(config) if state is None else state
         self.latency = HostLatency()  # of this fetcher alone; `state.latency` adds up over fetchers
-        self._slots = HostSlots(max(1, config.host_concurrency // workers), config.host_delay * workers)
+        self._slots = HostSlots(config.host_concurrency, config.host_delay, workers, owned)
         self._proxies = Proxies.from_environment()
         self._agents = agents_of(config.user_agent)
         self._connect = config.timeout / (
@@ -207,7 +207,7 @@ class Fetcher:
         return Reply(reason=Reason.REDIRECTS, detail=detail, http_status=answer.http_status)
 
     async def _check_robots(self, url: URL, deadline: Deadline, robots: RobotsCache) -> Reply | float:
-        """Returns why robots.txt forbids a URL, or the crawl delay: seconds between two requests of this process."""
+        """Returns why robots.txt forbids a URL, or the crawl delay: seconds between two requests of the run."""
         origin = origin_of(url)
         found = robots.cached(origin)
         if found is None:
@@ -222,7 +222,7 @@ class Fetcher:
             return Reply(reason=Reason.ROBOTS, detail="Disallow")
         if (refused := found.signals.forbidding(url, self._obeyed.signals)) is not None:
             return Reply(reason=refused[0], detail=f"{file_of(refused[0])}: {refused[1]}")
-        return min(found.crawl_delay, self._config.max_crawl_delay) * self._workers
+        return min(found.crawl_delay, self._config.max_crawl_delay)
 
     async def _request_once(self, url: URL, deadline: Deadline, wanted: Expectation, gap: float) -> Reply:
         """Makes one request as soon as its host has a free slot, and records in the circuit breaker how the host answered."""

@@ -108,11 +108,15 @@ class _HostQueue:
 class HostSlots:
     """Grants request slots at hosts, for one event loop.
 
-    At most `at_once` slots per host are held at a time, and requests to a host begin `gap` seconds apart.
+    Over `workers` processes at most `at_once` slots per host are held at a time, and requests to a host begin `gap` seconds
+    apart: each process takes its share, one slot at least. No other process sends requests to hosts of `owned`, so that
+    this one has the whole of their limits.
     """
 
     at_once: int
     gap: float = 0.0
+    workers: int = 1
+    owned: frozenset[str] = frozenset()
     _hosts: dict[str, _HostQueue] = field(default_factory=dict)
     _sweep_at: int = 1024
 
@@ -122,7 +126,7 @@ class HostSlots:
         queue = self._hosts.get(host)
         if queue is None:
             self._sweep()
-            queue = self._hosts[host] = _HostQueue(asyncio.Semaphore(self.at_once))
+            queue = self._hosts[host] = _HostQueue(asyncio.Semaphore(max(1, self.at_once // self._share(host))))
         queue.users += 1
         try:
             async with queue.slots:
@@ -133,13 +137,18 @@ class HostSlots:
                 del self._hosts[host]
 
     async def pace(self, host: str, gap: float = 0.0) -> None:
-        """Waits, within a slot, until at least max(gap, self.gap) seconds have passed since the request before."""
-        gap = max(gap, self.gap)
+        """Waits, within a slot, until at least max(gap, self.gap) seconds have passed since the request before; where other
+        processes send requests too, as many times more as there are processes."""
+        gap = max(gap, self.gap) * self._share(host)
         if gap:
             queue, now = self._hosts[host], time.monotonic()
             begin = max(now, queue.free_at)
             queue.free_at = begin + gap
             await asyncio.sleep(begin - now)
+
+    def _share(self, host: str) -> int:
+        """Returns the number of processes that share the limits of a host."""
+        return 1 if host in self.owned else self.workers
 
     def _sweep(self) -> None:
         """Forgets hosts whose gap is over, each time their number has doubled."""

@@ -205,6 +205,7 @@ CASES: dict[str, Case] = {
     "exact": Case({"facts": _APART, "repeated": Rows(schema(holdout_order="int64"), {"holdout_order": [-7, 0]})}),
     "heads": Case({"ranks": _RANKS, "alike": _ALIKE}),
     "hosts": Case({"origins": _ORIGINS}, order=("spread", "origin")),
+    "hosts_total": Case({"origins": _ORIGINS}),
     "known": Case({"facts": _APART, "existing": _EXISTING}),
     "known_ranks": Case({"ranks": _RANKS}),
     "known_total": Case({"known": _NAMED}),

@@ -3,6 +3,7 @@
 import asyncio
 import math
 import time
+from collections import Counter
 
 import pytest
 
@@ -248,3 +249,28 @@ def test_a_gap_outlives_its_slot_and_is_forgotten_when_it_is_over() -> None:
         assert "a" not in slots._hosts and "c" in slots._hosts
 
     asyncio.run(run())
+
+
+def test_a_host_that_is_owned_has_the_whole_limits_and_another_its_share() -> None:
+    """Of 4 slots over 4 processes one is this process's; a gap is as many times longer."""
+    slots = HostSlots(4, gap=0.05, workers=4, owned=frozenset(["mine"]))
+    at_once, most, begun = Counter[str](), Counter[str](), dict[str, list[float]](mine=[], theirs=[])
+
+    async def one(host: str) -> None:
+        async with slots.slot(host):
+            await slots.pace(host)
+            begun[host].append(time.monotonic())
+            at_once[host] += 1
+            most[host] = max(most[host], at_once[host])
+            while len(begun["mine"]) < 4:  # none leaves before all four are in
+                await asyncio.sleep(0.001)
+            at_once[host] -= 1
+
+    async def all_of_them() -> None:
+        await asyncio.gather(*(one(host) for host in ["mine"] * 4 + ["theirs"] * 3))
+
+    start = time.monotonic()
+    asyncio.run(asyncio.wait_for(all_of_them(), 60))
+    assert most == {"mine": 4, "theirs": 1}
+    assert all(at - start >= 0.2 * number - 0.001 for number, at in enumerate(begun["theirs"]))
+    assert all(at - start >= 0.05 * number - 0.001 for number, at in enumerate(begun["mine"]))

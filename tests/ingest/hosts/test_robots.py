@@ -14,17 +14,16 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tagmill.ingest import IngestConfig, ingest
 from tagmill.ingest.engines.duckdb import DuckDB
 from tagmill.ingest.engines.engine import Engine, Parquet
 from tagmill.ingest.fetch import fetcher
-from tagmill.ingest.fetch.robots_rules import MAX_ROBOTS_BYTES, origin_of
+from tagmill.ingest.fetch.robots_rules import MAX_ROBOTS_BYTES
 from tagmill.ingest.filters.takedown_rules import Denylist, rule
+from tagmill.ingest.hosts import robots as robots_stage
+from tagmill.ingest.hosts.robots import Asked, ask_hosts, find_hosts
 from tagmill.ingest.http import sockets
-from tagmill.ingest.http.urls import normalise, parsed_url
 from tagmill.ingest.layout import (
     HOSTS_MARKER,
     ROBOTS_MARKER,
@@ -35,10 +34,8 @@ from tagmill.ingest.layout import (
     origins_file,
     rules_file,
 )
-from tagmill.ingest.parts import robots as robots_stage
 from tagmill.ingest.parts.make import PartTask, run_part
 from tagmill.ingest.parts.partition import PartitionManifest, partition
-from tagmill.ingest.parts.robots import Asked, ask_hosts, find_hosts
 from tagmill.ingest.parts.table import part_schema
 from tagmill.shards.formats.parquet import read_table
 from tagmill.shards.progress.protocol import Silent
@@ -253,7 +250,7 @@ def test_a_host_of_many_urls_has_a_second_chance(
     assert [web.hits["/robots.txt"] for web in webs[:2]] == [2, 1]
 
 
-def test_a_redirect_is_held_against_the_rules_of_the_host_that_it_leads_to(tmp_path: Path, webs: list[Liar]) -> None:
+def test_a_redirect_is_checked_by_the_rules_of_the_host_that_it_leads_to(tmp_path: Path, webs: list[Liar]) -> None:
     """Of the run's list or not; a host that is not is asked when it is met, once."""
     for web in webs[1:3]:
         web.answers["/robots.txt"] = robots("User-agent: *\nDisallow: /a")
@@ -340,23 +337,6 @@ def test_hosts_are_found_once_whatever_their_number_of_parts(
         each.close()
 
 
-LABELS = st.lists(st.text("0189abxz-", min_size=1, max_size=63), min_size=1, max_size=6)
-
-
-@given(st.sampled_from(["http://", "https://"]), LABELS)
-def test_a_plain_origin_is_what_the_long_way_gives(scheme: str, labels: list[str]) -> None:
-    place = scheme + ".".join(labels)
-    assert robots_stage._NORMAL_ORIGIN.fullmatch(place)
-    usable = parsed_url(normalise(f"{place}/x"))
-    assert robots_stage._origin(place) == place
-    assert usable is None or origin_of(usable) == place  # None: a name that is too long; it is asked for and fails
-
-
-def test_a_host_with_an_international_name_has_one_robots_txt_whatever_its_spelling() -> None:
-    places = ("http://münchen.example", "HTTP://MÜNCHEN.example:80", "http://xn--mnchen-3ya.example")
-    assert {robots_stage._origin(place) for place in places} == {"http://xn--mnchen-3ya.example"}
-
-
 def test_a_list_without_a_host(tmp_path: Path) -> None:
     run = partitioned(tmp_path, ["", "no url", "http://"])
     asked, _ = run.ask()
@@ -430,7 +410,7 @@ def test_a_resumed_run_reads_the_markers_of_its_tasks_together(monkeypatch: pyte
         driver.objects[asked_file(task)] = json.dumps(dataclasses.asdict(asked)).encode()
         driver.objects[answers_file(task)] = b""
     driver.together, driver.gated = 32, ".json"
-    found = robots_stage._ask_all(config, store, [robots_stage.HOSTS] * 2500, Silent())
+    found = robots_stage._ask_all(config, store, [robots_stage.HOSTS] * 2500, Silent(), robots_stage.ask_in_processes)
     assert found.hosts == 2500 * robots_stage.HOSTS and found.outcomes == {"ok": found.hosts}
     assert driver.counts == {"page": 5, "read": 2500}
     del driver.objects[asked_file(1)]

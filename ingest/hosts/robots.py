@@ -8,11 +8,9 @@ All of it is stored below `parts/robots/`, so that a run that was killed goes on
 """
 
 import asyncio
-import hashlib
 import json
-import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -22,16 +20,15 @@ from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from tagmill.ingest.config.ingest import IngestConfig
 from tagmill.ingest.engines.engine import Engine, Parquet, parquet_of
 from tagmill.ingest.fetch.fetcher import Fetcher, FetchState
 from tagmill.ingest.fetch.robots_cache import LISTED
-from tagmill.ingest.fetch.robots_rules import RobotsAnswer, origin_of
-from tagmill.ingest.filters.pinned import PinnedRules, forbidden_of, read_rules
+from tagmill.ingest.fetch.robots_rules import RobotsAnswer
+from tagmill.ingest.filters.pinned import read_rules
+from tagmill.ingest.hosts.origins import ORIGINS, Scan, asked_host, find_origins
 from tagmill.ingest.http.opt_out import agents_of
-from tagmill.ingest.http.urls import normalise, parsed_url
 from tagmill.ingest.layout import (
     ANSWERS_FOLDER,
     HOSTS_MARKER,
@@ -42,13 +39,10 @@ from tagmill.ingest.layout import (
     hosts_file,
     long_rules_file,
     origins_file,
-    rows_file,
     rules_file,
 )
 from tagmill.ingest.optional_objects import read_if_there
-from tagmill.ingest.parts.local_rows import local_rows
 from tagmill.ingest.reasons import Reason
-from tagmill.ingest.sources.locations import BYTES_COLUMN
 from tagmill.ingest.workers.pool import WorkerPool
 from tagmill.ingest.workers.worker import ReportRows, WorkerReport
 from tagmill.shards.formats.parquet import read_table, table_bytes
@@ -63,17 +57,7 @@ PARTITIONS_PER_WORKER = 16  # partitions to scan for origins that make another p
 INLINE = 1024
 AGAIN_AFTER = 10.0  # seconds until a host of many URLs that did not answer is asked a second time
 _RETRIED = frozenset([Reason.ROBOTS, Reason.CONNECTION, Reason.TIMEOUT, Reason.HOST_DOWN])
-_NORMAL_ORIGIN = re.compile(r"https?://[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})*")  # most are: they need no parsing
-_WRITTEN_ORIGIN = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
 
-ORIGINS = pa.schema(
-    [
-        pa.field("part", pa.int32(), nullable=False),
-        pa.field("origin", pa.string(), nullable=False),
-        pa.field("spread", pa.int64(), nullable=False),  # a hash: sorted by it, neighbours are unrelated hosts
-        pa.field("urls", pa.int64(), nullable=False),
-    ]
-)
 ORIGINS_ONCE = pa.schema([ORIGINS.field("origin"), ORIGINS.field("urls")])
 ANSWERS = pa.schema(
     [
@@ -84,6 +68,8 @@ ANSWERS = pa.schema(
         *[LISTED.field(name) for name in ("reason", "detail", "rules", "kept")],
     ]
 )
+
+_DIVIDED = LISTED.append(pa.field("row_id", pa.int64(), nullable=False))  # as the engine divides rows by partition
 
 
 @dataclass(frozen=True)
@@ -106,6 +92,9 @@ class Asked:
         return fresh and self.agents == sorted(agents_of(config.user_agent))
 
 
+AskHosts = Callable[[IngestConfig, Store, list[int], Progress], Sequence[Asked]]  # asks the hosts of tasks
+
+
 def find_hosts(
     config: IngestConfig,
     store: Store,
@@ -118,23 +107,39 @@ def find_hosts(
     `progress` counts partitions. Memory holds the origins of one partition per worker, and what the engine takes. Skipped
     where the marker is there.
     """
-    if (marker := read_if_there(store, HOSTS_MARKER)) is not None:
-        return list(json.loads(marker))
-    rules = read_rules(store)
-    there = {name for name, _ in store.listing(ORIGINS_FOLDER)}
-    scans = [_Scan(config, store, part, rules) for part in range(num_parts) if origins_file(part) not in there]
+    if (found := found_before(store)) is not None:
+        return found
+    scans = scans_left(config, store, num_parts)
     progress = Silent() if progress is None else progress
     progress.advance(num_parts - len(scans))
     with WorkerPool(
         min(config.processes, -(-len(scans) // PARTITIONS_PER_WORKER)), "finding the hosts of a list"
     ) as pool:
-        for _ in pool.map(_find_origins, scans):
+        for _ in pool.map(find_origins, scans):
             progress.advance(1)
     with closing(engine()) as sql:
-        sql.bind_once("origins", _origins(store, num_parts))
+        sql.bind_once("origins", origins_of(store, num_parts))
         sizes = list(_put_hosts(sql, store))
-    store.put(HOSTS_MARKER, json.dumps(sizes).encode())
+    put_found(store, sizes)
     return sizes
+
+
+def found_before(store: Store) -> list[int] | None:
+    """Returns the number of hosts of each task where all hosts were found before."""
+    marker = read_if_there(store, HOSTS_MARKER)
+    return None if marker is None else list(json.loads(marker))
+
+
+def put_found(store: Store, sizes: Sequence[int]) -> None:
+    """Marks that all hosts were found: `sizes[n]` are in the `hosts_file` of task n, which is absent where it has none."""
+    store.put(HOSTS_MARKER, json.dumps(list(sizes)).encode())
+
+
+def scans_left(config: IngestConfig, store: Store, num_parts: int) -> "list[Scan]":
+    """Returns a scan for each partition whose origins are not known."""
+    rules = read_rules(store)
+    there = {name for name, _ in store.listing(ORIGINS_FOLDER)}
+    return [Scan(config, store, part, rules) for part in range(num_parts) if origins_file(part) not in there]
 
 
 def ask_hosts(
@@ -144,28 +149,34 @@ def ask_hosts(
     sizes: list[int],
     engine: Callable[[], Engine],
     progress: Progress,
+    ask_tasks: AskHosts | None = None,
 ) -> Asked:
     """Asks the hosts of all tasks and gives each partition its answers; answers that are still valid are kept.
 
-    `sizes` is what `find_hosts` returns. Memory holds the answers of one task per worker, and what the engine takes. Raises
-    TagmillError where a worker dies.
+    `sizes` is what `find_hosts` returns. `ask_tasks` does the tasks on a cluster, and the engine's tasks then put the answers
+    of partitions (None: processes of this machine). Memory holds the answers of one task per worker, and what the engine
+    takes. Raises TagmillError where a worker dies.
     """
     marker = read_if_there(store, ROBOTS_MARKER)
     if marker is not None and (before := Asked.parse(marker)).is_valid(config):
         progress.advance(before.hosts, **before.outcomes)
         return before
-    asked = _ask_all(config, store, sizes, progress)
-    if sizes:
-        answers = _table(store, ANSWERS_FOLDER, [answers_file(task) for task in range(len(sizes))], ANSWERS)
+    asked = _ask_all(config, store, sizes, progress, ask_tasks or ask_in_processes)
+    if any(sizes):
+        answers = _table(store, ANSWERS_FOLDER, [answers_file(n) for n, size in enumerate(sizes) if size], ANSWERS)
         with closing(engine()) as sql:
-            sql.bind_once("origins", _origins(store, num_parts))
+            sql.bind_once("origins", origins_of(store, num_parts))
             sql.bind_once("answers", answers)
-            _put_rules(sql, store)
+            if ask_tasks is None:
+                _put_rules(sql, store)
+            else:
+                sql.save_divided("rules", _DIVIDED, store, rules_file, 1)
     store.put(ROBOTS_MARKER, json.dumps(asdict(asked)).encode())
     return asked
 
 
-def _origins(store: Store, num_parts: int) -> Parquet:
+def origins_of(store: Store, num_parts: int) -> Parquet:
+    """Returns the origins of all partitions as one table."""
     return _table(store, ORIGINS_FOLDER, [origins_file(part) for part in range(num_parts)], ORIGINS)
 
 
@@ -173,49 +184,6 @@ def _table(store: Store, folder: str, names: list[str], schema: pa.Schema) -> Pa
     """Returns objects of a folder as a table; their sizes, of one listing, save a request for each."""
     there = dict(store.listing(folder))
     return parquet_of(store, names, schema, [there[name] for name in names] if there.keys() >= set(names) else ())
-
-
-@dataclass(frozen=True)
-class _Scan:
-    config: IngestConfig
-    store: Store
-    part: int
-    rules: PinnedRules
-
-
-def _find_origins(task: _Scan) -> None:
-    """Puts the origins of a partition's URLs, without URLs that a takedown list forbids."""
-    store, part = task.store, task.part
-    denied, counts = forbidden_of(store, task.rules).denied, Counter[str]()
-    with local_rows(store, part, task.config.spool) as rows, rows.open(rows_file(part)) as file:
-        parquet = pq.ParquetFile(file)
-        columns = [name for name in ("url", BYTES_COLUMN) if name in parquet.schema_arrow.names]
-        for batch in parquet.iter_batches(columns=columns, use_threads=False):
-            if len(columns) > 1:  # rows of tars and folders have no host
-                batch = batch.filter(pc.is_null(batch[BYTES_COLUMN]))
-            for url in filter(None, batch["url"].to_pylist()):
-                if (found := _WRITTEN_ORIGIN.match(url.lstrip())) and not (denied and denied.url(normalise(url))):
-                    counts[found[0]] += 1
-    urls: Counter[str] = Counter()
-    for written, num_urls in counts.items():
-        if (origin := _origin(written)) is not None:
-            urls[origin] += num_urls
-    origins = [
-        {"part": part, "origin": origin, "spread": _spread(origin), "urls": urls[origin]} for origin in sorted(urls)
-    ]
-    store.put(origins_file(part), table_bytes(origins, ORIGINS))
-
-
-def _origin(written: str) -> str | None:
-    """Returns the normal form of an origin, None where no URL of it can be fetched."""
-    if _NORMAL_ORIGIN.fullmatch(written):
-        return written
-    url = parsed_url(normalise(written))
-    return None if url is None else origin_of(url)
-
-
-def _spread(origin: str) -> int:
-    return int.from_bytes(hashlib.sha256(origin.encode()).digest()[:8], "little", signed=True)
 
 
 def _put_hosts(sql: Engine, store: Store) -> Iterator[int]:
@@ -240,28 +208,44 @@ class AskTask:
     task: int
     share: int  # requests in flight
     workers: int  # processes that ask hosts at once
+    owned: bool = False  # whether no other task has origins of the same hosts
 
 
-def _ask_all(config: IngestConfig, store: Store, sizes: list[int], progress: Progress) -> Asked:
+def _ask_all(config: IngestConfig, store: Store, sizes: list[int], progress: Progress, ask_tasks: AskHosts) -> Asked:
     found: list[Asked] = []
     todo = []
     for task, before in enumerate(_asked_before(store, len(sizes))):
         if before is not None and before.hosts == sizes[task] and before.is_valid(config):
             found.append(before)
             progress.advance(before.hosts, **before.outcomes)
-        else:
+        elif sizes[task]:
             todo.append(task)
-    workers = min(config.processes, len(todo))
-    tasks = [AskTask(config, store, task, max(1, config.concurrency // workers), workers) for task in todo]
-    if len(tasks) == 1:  # it is not worth a process
-        found.append(ask(tasks[0], lambda outcome, hosts: progress.advance(hosts, **{outcome: hosts})))
-    elif tasks:
-        with WorkerPool(workers, f"{store.url}, asking for robots.txt") as pool:
-            found += pool.each(_ask_in_worker, tasks, progress, lambda task: f"at task {task.task:06d}")
+    if todo:
+        _forget(store, todo)
+        found += ask_tasks(config, store, todo, progress)
     outcomes = sum((Counter(one.outcomes) for one in found), Counter[str]())
     first = min((one.asked_at for one in found), default=datetime.now(UTC).isoformat())
     agents = sorted(agents_of(config.user_agent))
     return Asked(sum(one.hosts for one in found), first, agents, dict(sorted(outcomes.items())))
+
+
+def ask_in_processes(config: IngestConfig, store: Store, todo: list[int], progress: Progress) -> list[Asked]:
+    """Asks the hosts of tasks in worker processes of this machine."""
+    workers = min(config.processes, len(todo))
+    tasks = [AskTask(config, store, task, max(1, config.concurrency // workers), workers) for task in todo]
+    if len(tasks) == 1:  # it is not worth a process
+        return [ask(tasks[0], lambda outcome, hosts: progress.advance(hosts, **{outcome: hosts}))]
+    with WorkerPool(workers, f"{store.url}, asking for robots.txt") as pool:
+        return list(pool.each(_ask_in_worker, tasks, progress, lambda task: f"at task {task.task:06d}"))
+
+
+def _forget(store: Store, tasks: list[int]) -> None:
+    """Deletes answers that may not be used: those that are too old, and those of a run that was killed before it marked
+    them. The first answers that a task puts then count."""
+    there = {name for name, _ in store.listing(ANSWERS_FOLDER)}
+    for name_of in (asked_file, answers_file):  # no marker stays without what it vouches for
+        for name in filter(there.__contains__, map(name_of, tasks)):
+            store.delete(name)
 
 
 def _asked_before(store: Store, num_tasks: int) -> Iterator[Asked | None]:
@@ -283,14 +267,21 @@ def _fetch_state(config: IngestConfig) -> FetchState:
 
 
 def ask(task: AskTask, report: ReportRows) -> Asked:
-    """Asks the hosts of a task, and puts their answers and then the marker."""
+    """Asks the hosts of a task, and puts their answers and then the marker. Where a task runs twice, the answers that are put
+    first count, and a run that begins after they are there asks for nothing."""
+    if (there := read_if_there(task.store, asked_file(task.task))) is not None:
+        return Asked.parse(there)
     hosts = {row["origin"]: row["urls"] for row in read_table(task.store.read(hosts_file(task.task))).to_pylist()}
     rows = asyncio.run(_answers(task, hosts, report))
-    task.store.put(answers_file(task.task), table_bytes(rows, ANSWERS))
+    if not task.store.put_new(answers_file(task.task), table_bytes(rows, ANSWERS)):
+        rows = read_table(task.store.read(answers_file(task.task))).to_pylist()
     first = min(row["fetched_at"] for row in rows)
     outcomes = Counter(row["reason"] or "ok" for row in rows)
     asked = Asked(
-        len(rows), first.isoformat(), sorted(agents_of(task.config.user_agent)), dict(sorted(outcomes.items()))
+        len(rows),
+        first.isoformat(timespec="milliseconds"),
+        sorted(agents_of(task.config.user_agent)),
+        dict(sorted(outcomes.items())),
     )
     task.store.put(asked_file(task.task), json.dumps(asdict(asked)).encode())
     return asked
@@ -304,7 +295,8 @@ async def _answers(task: AskTask, hosts: dict[str, int], report: ReportRows) -> 
     """
     config = task.config
     rows: dict[str, dict[str, Any]] = {}
-    async with Fetcher(config, task.workers, _fetch_state(config)) as fetcher:
+    owned = frozenset(map(asked_host, hosts)) if task.owned else frozenset[str]()
+    async with Fetcher(config, task.workers, _fetch_state(config), owned=owned) as fetcher:
 
         async def work(todo: Iterator[str], *, last: bool) -> None:
             for origin in todo:

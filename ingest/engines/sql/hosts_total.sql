@@ -1,0 +1,3 @@
+-- How many hosts there are, by their hash.
+SELECT COUNT(DISTINCT spread) AS hosts
+FROM origins
