@@ -116,7 +116,7 @@ def test_bash_completes_commands_and_flags(tmp_path: Path) -> None:
     assert complete(script, "tagmill", "predict", "--to") == {"--top"}
     assert complete(script, "tagmill", "corpus", "ta") == {"takedown"}
     assert complete(script, "tagmill", "corpus", "view", "--max-r") == {"--max-repeat"}
-    assert complete(script, "tagmill", "ingest", "--image") == {"--image-size"}
+    assert complete(script, "tagmill", "ingest", "--image") == {"--image-size", "--image-column"}
     assert complete(script, "tagmill", "ingest", "--reencode", "al") == {"always"}
 
 
