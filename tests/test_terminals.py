@@ -141,6 +141,8 @@ def test_a_log_has_plain_lines_of_the_same_stages(listing: str, tmp_path: Path, 
     assert_plain(text)
     ends = [line for line in text.splitlines() if " ends  " in line]
     stages = [stage for stage in (*INGESTED, *LABELLED, *LINTED, *LABELLED) if isinstance(stage, tuple)]
+    if engine == "spark":  # its tasks count the rows before they move them
+        stages[0] = ("partition", "59", "")
     assert len(ends) == len(stages)
     for line, (name, counted, share) in zip(ends, stages, strict=True):
         assert re.match(rf"{name} ends  ({counted}  [\d.,]+( k)?/s  )?in \d+:\d\d:\d\d", line)
