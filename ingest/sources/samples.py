@@ -193,6 +193,7 @@ def _check_columns(config: SourceOptions, seen: set[str], where: str) -> None:
         "--page-column": config.page_column,
         "--sha256-column": config.sha256_column,
         "--md5-column": config.md5_column,
+        "--image-column": config.image_column,
         "--extra-columns": config.extra_columns,
         "--url-column": config.url_column,
         "--where": config.where,
